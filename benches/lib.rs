@@ -1,0 +1,1 @@
+//! Benchmarks of portolan; see `docs/` for how figures are taken.

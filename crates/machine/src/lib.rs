@@ -1,0 +1,1 @@
+//! The driving contract of portolan's sans-IO machines: one trait, a dozen words, no dependencies.

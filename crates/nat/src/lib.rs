@@ -1,0 +1,1 @@
+//! NAT behaviour in the words of RFC 4787: a NAT as plain data, and the sans-IO machine that finds out which one is in front of you.

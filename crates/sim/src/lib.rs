@@ -1,0 +1,1 @@
+//! A virtual internet in virtual time: hosts, links, NATs, servers honest and lying; repeatable byte for byte.

@@ -1,0 +1,1 @@
+//! proptest strategies for STUN messages and NAT topologies, and portolan's machine laws with shrinking.

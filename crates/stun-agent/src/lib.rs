@@ -1,0 +1,1 @@
+//! What STUN agents do, sans-IO: transactions, the Binding and NAT behaviour responder.
