@@ -1,1 +1,9 @@
 //! NAT behaviour in the words of RFC 4787: a NAT as plain data, and the sans-IO machine that finds out which one is in front of you.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod behavior;
+pub mod translator;

@@ -1,0 +1,1 @@
+//! A NAT device as plain data.
