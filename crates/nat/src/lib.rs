@@ -3,7 +3,5 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-extern crate alloc;
-
 pub mod behavior;
 pub mod translator;
