@@ -1,1 +1,533 @@
-//! The words of RFC 4787.
+//! The words of RFC 4787 for what a NAT does, and the way from them to the old names of RFC 3489.
+//!
+//! Mapping and filtering are two axes that no single name can hold: that is why RFC 4787 replaced the four names of
+//! RFC 3489. [`classic_name`] gives the old name as an alias; nothing in this crate ever derives an axis from a name.
+//! Each word has one long text (`Display`), and reads back from the long text or from the abbreviations people use.
+//!
+//! Sources: RFC 4787 §4 (mapping, ports, timers), §5 (filtering), §6 (hairpinning); RFC 6888 §3 and RFC 7857 for
+//! carrier-grade NATs; RFC 3489 §5 and §10.1 for the old names.
+//!
+//! ```
+//! use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, classic_name};
+//!
+//! let mapping: Mapping = "eim".parse()?;
+//! let filtering: Filtering = "address-and-port-dependent".parse()?;
+//! assert_eq!(mapping.to_string(), "endpoint-independent");
+//! assert_eq!(classic_name(NatKind::Nat, mapping, filtering), ClassicType::PortRestricted);
+//! # Ok::<(), portolan_nat::behavior::UnknownWord>(())
+//! ```
+
+use core::fmt;
+use core::str::FromStr;
+use core::time::Duration;
+
+/// What a mapping depends on: when two packets from one internal endpoint leave from the same external endpoint.
+///
+/// RFC 4787 §4.1. Ordered from the easiest to the hardest to reach through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mapping {
+    /// One external endpoint for all destinations; what RFC 4787 REQ-1 asks for.
+    EndpointIndependent,
+    /// Another external endpoint for each destination address, whatever its port.
+    AddressDependent,
+    /// Another external endpoint for each destination address and port.
+    AddressAndPortDependent,
+}
+
+impl Mapping {
+    /// All three, in order.
+    pub const ALL: [Self; 3] = [Self::EndpointIndependent, Self::AddressDependent, Self::AddressAndPortDependent];
+
+    /// The word of RFC 4787 in lower case: `endpoint-independent`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndpointIndependent => "endpoint-independent",
+            Self::AddressDependent => "address-dependent",
+            Self::AddressAndPortDependent => "address-and-port-dependent",
+        }
+    }
+
+    /// The abbreviation: `EIM`, `ADM`, `APDM`.
+    #[must_use]
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Self::EndpointIndependent => "EIM",
+            Self::AddressDependent => "ADM",
+            Self::AddressAndPortDependent => "APDM",
+        }
+    }
+
+    /// Whether the external endpoint differs between destinations, so that a peer cannot be told it beforehand.
+    #[must_use]
+    pub const fn is_destination_dependent(self) -> bool {
+        !matches!(self, Self::EndpointIndependent)
+    }
+}
+
+/// Who may answer: from which external endpoints a packet to an existing mapping is let in.
+///
+/// RFC 4787 §5. Ordered from the easiest to the hardest to reach through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Filtering {
+    /// Anybody.
+    EndpointIndependent,
+    /// Any port of an address that the internal endpoint has sent to.
+    AddressDependent,
+    /// Only the addresses and ports that the internal endpoint has sent to.
+    AddressAndPortDependent,
+}
+
+impl Filtering {
+    /// All three, in order.
+    pub const ALL: [Self; 3] = [Self::EndpointIndependent, Self::AddressDependent, Self::AddressAndPortDependent];
+
+    /// The word of RFC 4787 in lower case: `address-dependent`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EndpointIndependent => "endpoint-independent",
+            Self::AddressDependent => "address-dependent",
+            Self::AddressAndPortDependent => "address-and-port-dependent",
+        }
+    }
+
+    /// The abbreviation: `EIF`, `ADF`, `APDF`.
+    #[must_use]
+    pub const fn abbreviation(self) -> &'static str {
+        match self {
+            Self::EndpointIndependent => "EIF",
+            Self::AddressDependent => "ADF",
+            Self::AddressAndPortDependent => "APDF",
+        }
+    }
+}
+
+/// How external ports are chosen for new mappings (RFC 4787 §4.2.1).
+///
+/// Text: `preserving`, `sequential`, `sequential(-2)`, `random`, `block(2048)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PortAllocation {
+    /// The internal port where it is free, else the next free one after it.
+    Preserving,
+    /// The port of the mapping before, plus `step`, skipping what is taken.
+    Sequential {
+        /// What is added each time; 1 in most devices, never 0, negative where the device counts down.
+        step: i16,
+    },
+    /// Any free port (RFC 7857 §9).
+    Random,
+    /// Any free port of the block that belongs to the internal address (RFC 6888 §5, REQ-14).
+    Block {
+        /// Ports in a block; at least 1.
+        size: u16,
+    },
+}
+
+impl PortAllocation {
+    /// Each kind without its figure: `preserving`, `sequential`, `random`, `block`.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Preserving => "preserving",
+            Self::Sequential { .. } => "sequential",
+            Self::Random => "random",
+            Self::Block { .. } => "block",
+        }
+    }
+}
+
+/// Which external address a new mapping takes, where the NAT has several (RFC 4787 §4.1, RFC 7857 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pooling {
+    /// The same external address for all mappings of one internal address (RFC 4787 REQ-2, RFC 6888 REQ-2).
+    Paired,
+    /// Any external address for any mapping.
+    Arbitrary,
+}
+
+impl Pooling {
+    /// The word: `paired` or `arbitrary`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Paired => "paired",
+            Self::Arbitrary => "arbitrary",
+        }
+    }
+}
+
+/// What becomes of a packet from inside to one of the NAT's own external endpoints (RFC 4787 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hairpin {
+    /// It is dropped.
+    None,
+    /// It comes back in with the sender's internal address and port as its source.
+    InternalSource,
+    /// It comes back in with the sender's external address and port as its source (REQ-9a).
+    ExternalSource,
+}
+
+impl Hairpin {
+    /// The word: `none`, `internal-source` or `external-source`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::InternalSource => "internal-source",
+            Self::ExternalSource => "external-source",
+        }
+    }
+}
+
+/// How long a mapping lives (RFC 4787 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timers {
+    /// After the last refreshing packet, while nothing has come in through the mapping.
+    pub unreplied: Duration,
+    /// After the last refreshing packet, once a packet has come in.
+    pub replied: Duration,
+    /// After its first packet, whatever refreshed it; `None`: no such end.
+    pub absolute: Option<Duration>,
+}
+
+impl Timers {
+    /// Five minutes for both, no absolute end: the default that RFC 4787 REQ-5c recommends.
+    pub const RECOMMENDED: Self =
+        Self { unreplied: Duration::from_secs(300), replied: Duration::from_secs(300), absolute: None };
+
+    /// 30 s until a reply, 120 s after: what connection trackers of home routers commonly do.
+    pub const COMMON: Self =
+        Self { unreplied: Duration::from_secs(30), replied: Duration::from_secs(120), absolute: None };
+}
+
+/// Which packets keep a mapping alive (RFC 4787 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Refresh {
+    /// Packets from inside; RFC 4787 REQ-6 demands it.
+    pub outbound: bool,
+    /// Packets let in from outside; RFC 4787 REQ-6a allows it.
+    pub inbound: bool,
+}
+
+impl Refresh {
+    /// Both directions keep it alive.
+    pub const BOTH: Self = Self { outbound: true, inbound: true };
+    /// Only packets from inside keep it alive.
+    pub const OUTBOUND: Self = Self { outbound: true, inbound: false };
+}
+
+/// What stands between a host and the Internet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NatKind {
+    /// Nothing that translates or filters.
+    None,
+    /// A filter that leaves addresses alone.
+    Firewall,
+    /// A translator.
+    Nat,
+}
+
+impl NatKind {
+    /// The word: `none`, `firewall` or `nat`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Firewall => "firewall",
+            Self::Nat => "nat",
+        }
+    }
+}
+
+/// The names of RFC 3489 §5 and §10.1, kept as an alias for people who know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClassicType {
+    /// No NAT, and anybody is let in (RFC 3489 §10.1, "open Internet").
+    Open,
+    /// No NAT, but only whom the host has contacted is let in (RFC 3489 §10.1, "symmetric UDP firewall").
+    UdpFirewall,
+    /// One external endpoint that anybody may send to (RFC 3489 §5, "full cone").
+    FullCone,
+    /// One external endpoint, open to contacted addresses (RFC 3489 §5, "restricted cone").
+    Restricted,
+    /// One external endpoint, open to contacted addresses and ports (RFC 3489 §5, "port restricted cone").
+    PortRestricted,
+    /// The external endpoint depends on the destination (RFC 3489 §5, "symmetric").
+    Symmetric,
+    /// No old name says it.
+    Other,
+    /// No UDP gets through (RFC 3489 §10.1, "UDP blocked").
+    Blocked,
+    /// Not known.
+    Unknown,
+}
+
+impl ClassicType {
+    /// The word that reports use: `port-restricted`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::UdpFirewall => "udp-firewall",
+            Self::FullCone => "full-cone",
+            Self::Restricted => "restricted",
+            Self::PortRestricted => "port-restricted",
+            Self::Symmetric => "symmetric",
+            Self::Other => "other",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The nine pairs of a translating NAT and their old names.
+///
+/// The rows of endpoint-independent mapping are RFC 3489 §5's cones. RFC 3489 calls a mapping symmetric when it
+/// depends on the destination at all, and knew no filtering of its own for it; its flow chart (§10.1) asks for
+/// filtering first and so calls the two rows with endpoint-independent filtering "full cone", which is wrong: nobody
+/// can be told such an endpoint beforehand.
+pub const CLASSIC_NAMES: [(Mapping, Filtering, ClassicType); 9] = {
+    use ClassicType::{FullCone, PortRestricted, Restricted, Symmetric};
+    [
+        // RFC 4787 §4.1 endpoint-independent mapping.
+        (Mapping::EndpointIndependent, Filtering::EndpointIndependent, FullCone),
+        (Mapping::EndpointIndependent, Filtering::AddressDependent, Restricted),
+        (Mapping::EndpointIndependent, Filtering::AddressAndPortDependent, PortRestricted),
+        // RFC 4787 §4.1 address-dependent mapping.
+        (Mapping::AddressDependent, Filtering::EndpointIndependent, Symmetric),
+        (Mapping::AddressDependent, Filtering::AddressDependent, Symmetric),
+        (Mapping::AddressDependent, Filtering::AddressAndPortDependent, Symmetric),
+        // RFC 4787 §4.1 address and port-dependent mapping.
+        (Mapping::AddressAndPortDependent, Filtering::EndpointIndependent, Symmetric),
+        (Mapping::AddressAndPortDependent, Filtering::AddressDependent, Symmetric),
+        (Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent, Symmetric),
+    ]
+};
+
+/// The old name of what stands in front of a host whose kind and both axes are known.
+///
+/// Without translation the mapping of a host with one address is endpoint-independent by nature; a destination-dependent
+/// one (several ways out) has no old name. A firewall that lets anybody in is open, as RFC 3489 §10.1 would see it.
+#[must_use]
+pub fn classic_name(kind: NatKind, mapping: Mapping, filtering: Filtering) -> ClassicType {
+    match kind {
+        NatKind::Nat => CLASSIC_NAMES
+            .iter()
+            .find(|(m, f, _)| *m == mapping && *f == filtering)
+            .map_or(ClassicType::Other, |(_, _, name)| *name),
+        NatKind::None | NatKind::Firewall => match (mapping, filtering) {
+            (Mapping::EndpointIndependent, Filtering::EndpointIndependent) => ClassicType::Open,
+            (Mapping::EndpointIndependent, Filtering::AddressDependent | Filtering::AddressAndPortDependent) => {
+                ClassicType::UdpFirewall
+            }
+            (Mapping::AddressDependent | Mapping::AddressAndPortDependent, _) => ClassicType::Other,
+        },
+    }
+}
+
+/// A text that is none of the words it was read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("not a word for {axis}: expected {expected}")]
+pub struct UnknownWord {
+    /// What was to be read: `mapping`, `filtering`.
+    pub axis: &'static str,
+    /// The words there are.
+    pub expected: &'static str,
+}
+
+const DEPENDENCE: &str = "endpoint-independent (ei), address-dependent (ad) or address-and-port-dependent (apd)";
+
+impl FromStr for Mapping {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "endpoint-independent" | "ei" | "eim" => Ok(Self::EndpointIndependent),
+            "address-dependent" | "ad" | "adm" => Ok(Self::AddressDependent),
+            "address-and-port-dependent" | "apd" | "apdm" => Ok(Self::AddressAndPortDependent),
+            _ => Err(UnknownWord { axis: "mapping", expected: DEPENDENCE }),
+        }
+    }
+}
+
+impl FromStr for Filtering {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "endpoint-independent" | "ei" | "eif" => Ok(Self::EndpointIndependent),
+            "address-dependent" | "ad" | "adf" => Ok(Self::AddressDependent),
+            "address-and-port-dependent" | "apd" | "apdf" => Ok(Self::AddressAndPortDependent),
+            _ => Err(UnknownWord { axis: "filtering", expected: DEPENDENCE }),
+        }
+    }
+}
+
+impl FromStr for PortAllocation {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let unknown = UnknownWord {
+            axis: "port allocation",
+            expected: "preserving, sequential, sequential(STEP), random or block(SIZE)",
+        };
+        let figure = |name: &str| text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')');
+        match text {
+            "preserving" => Ok(Self::Preserving),
+            "sequential" => Ok(Self::Sequential { step: 1 }),
+            "random" => Ok(Self::Random),
+            _ => {
+                if let Some(step) = figure("sequential") {
+                    let step = step.parse::<i16>().ok().filter(|step| *step != 0);
+                    step.map(|step| Self::Sequential { step }).ok_or(unknown)
+                } else if let Some(size) = figure("block") {
+                    let size = size.parse::<u16>().ok().filter(|size| *size != 0);
+                    size.map(|size| Self::Block { size }).ok_or(unknown)
+                } else {
+                    Err(unknown)
+                }
+            }
+        }
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "paired" => Ok(Self::Paired),
+            "arbitrary" => Ok(Self::Arbitrary),
+            _ => Err(UnknownWord { axis: "pooling", expected: "paired or arbitrary" }),
+        }
+    }
+}
+
+impl FromStr for Hairpin {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        match text {
+            "none" => Ok(Self::None),
+            "internal-source" => Ok(Self::InternalSource),
+            "external-source" => Ok(Self::ExternalSource),
+            _ => Err(UnknownWord { axis: "hairpin", expected: "none, internal-source or external-source" }),
+        }
+    }
+}
+
+impl FromStr for ClassicType {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        const ALL: [ClassicType; 9] = [
+            ClassicType::Open,
+            ClassicType::UdpFirewall,
+            ClassicType::FullCone,
+            ClassicType::Restricted,
+            ClassicType::PortRestricted,
+            ClassicType::Symmetric,
+            ClassicType::Other,
+            ClassicType::Blocked,
+            ClassicType::Unknown,
+        ];
+        ALL.into_iter().find(|name| name.as_str() == text).ok_or(UnknownWord {
+            axis: "type",
+            expected: "open, udp-firewall, full-cone, restricted, port-restricted, symmetric, other, blocked or unknown",
+        })
+    }
+}
+
+macro_rules! display_as_word {
+    ($($word:ty),*) => { $(
+        impl fmt::Display for $word {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    )* };
+}
+display_as_word!(Mapping, Filtering, Pooling, Hairpin, NatKind, ClassicType);
+
+impl fmt::Display for PortAllocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sequential { step: 1 } | Self::Preserving | Self::Random => f.pad(self.kind()),
+            Self::Sequential { step } => write!(f, "sequential({step})"),
+            Self::Block { size } => write!(f, "block({size})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn each_word_reads_back_from_its_own_text() {
+        for mapping in Mapping::ALL {
+            assert_eq!(mapping.to_string().parse(), Ok(mapping));
+            assert_eq!(mapping.abbreviation().to_lowercase().parse(), Ok(mapping));
+        }
+        for filtering in Filtering::ALL {
+            assert_eq!(filtering.to_string().parse(), Ok(filtering));
+            assert_eq!(filtering.abbreviation().to_lowercase().parse(), Ok(filtering));
+        }
+        for allocation in [
+            PortAllocation::Preserving,
+            PortAllocation::Sequential { step: 1 },
+            PortAllocation::Sequential { step: -2 },
+            PortAllocation::Random,
+            PortAllocation::Block { size: 2048 },
+        ] {
+            assert_eq!(allocation.to_string().parse(), Ok(allocation));
+        }
+        for hairpin in [Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource] {
+            assert_eq!(hairpin.to_string().parse(), Ok(hairpin));
+        }
+        for pooling in [Pooling::Paired, Pooling::Arbitrary] {
+            assert_eq!(pooling.to_string().parse(), Ok(pooling));
+        }
+    }
+
+    #[test]
+    fn a_short_word_of_the_other_axis_is_refused() {
+        assert!("eif".parse::<Mapping>().is_err());
+        assert!("eim".parse::<Filtering>().is_err());
+        assert_eq!("ei".parse(), Ok(Mapping::EndpointIndependent));
+        assert!("".parse::<Mapping>().is_err());
+        for text in ["sequential(0)", "sequential()", "block(0)", "block(65536)", "block 3", "random(1)"] {
+            assert!(text.parse::<PortAllocation>().is_err(), "{text}");
+        }
+        let error = "cone".parse::<Mapping>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not a word for mapping: expected endpoint-independent (ei), address-dependent (ad) or \
+             address-and-port-dependent (apd)"
+        );
+    }
+
+    #[test]
+    fn the_table_of_old_names_holds_each_pair_once() {
+        for mapping in Mapping::ALL {
+            for filtering in Filtering::ALL {
+                let rows = CLASSIC_NAMES.iter().filter(|(m, f, _)| *m == mapping && *f == filtering).count();
+                assert_eq!(rows, 1, "{mapping} × {filtering}");
+                let name = classic_name(NatKind::Nat, mapping, filtering);
+                assert_eq!(name == ClassicType::Symmetric, mapping.is_destination_dependent());
+                assert_eq!(name.to_string().parse(), Ok(name));
+            }
+        }
+        let independent = Mapping::EndpointIndependent;
+        let open = classic_name(NatKind::None, independent, Filtering::EndpointIndependent);
+        assert_eq!(open, ClassicType::Open);
+        for filtering in [Filtering::AddressDependent, Filtering::AddressAndPortDependent] {
+            assert_eq!(classic_name(NatKind::Firewall, independent, filtering), ClassicType::UdpFirewall);
+        }
+        let two_ways_out = classic_name(NatKind::None, Mapping::AddressDependent, Filtering::EndpointIndependent);
+        assert_eq!(two_ways_out, ClassicType::Other);
+    }
+}

@@ -3,5 +3,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod behavior;
 pub mod translator;
