@@ -1,1 +1,43 @@
 //! STUN (RFC 8489) bytes to meaning and back: no allocator, no I/O, no panics.
+//!
+//! What this crate refuses to do: it allocates nothing, reads no clock, rolls no dice, opens no socket, sends nothing again,
+//! keeps no transactions and no credentials, prepares no strings beyond ASCII, and never panics on what a peer sends. Agents
+//! that do the rest stand on top of it.
+//!
+//! What it does: [`Message`] validates a datagram once and reads it where it lies; [`Writer`] fills a buffer of yours front to
+//! back; [`IntegrityKey`] signs and verifies; [`Attribute`] knows the registry.
+//!
+//! ```
+//! use portolan_stun::{Attribute, Class, Message, Method, Writer};
+//!
+//! let mut buffer = [0; 64];
+//! let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, [7; 12].into())?;
+//! writer.add(&Attribute::XorMappedAddress("192.0.2.1:32853".parse()?))?;
+//! let bytes = writer.fingerprint()?.finish();
+//!
+//! let message = Message::decode(bytes)?;
+//! message.check_fingerprint()?;
+//! assert_eq!(message.xor_mapped_address(), Some("192.0.2.1:32853".parse()?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod attribute;
+pub mod error;
+mod fingerprint;
+pub mod integrity;
+pub mod message;
+pub mod writer;
+
+pub use attribute::{
+    AddressErrorCode, AddressFamily, Attribute, AttributeType, ChangeRequest, ErrorCode, Icmp, NetworkCost,
+    PasswordAlgorithm, PasswordAlgorithms, Text, UnknownAttributes,
+};
+pub use error::{Clause, DecodeError, DecodeErrorKind, EncodeError, IntegrityError, Lengths};
+pub use integrity::{Integrity, IntegrityKey, userhash};
+pub use message::{
+    Attributes, Authenticated, Checked, Class, Exempt, Field, Fields, FingerprintPolicy, HEADER_LEN, MAGIC_COOKIE,
+    Message, Method, TransactionId, Unverified, Verified, is_stun,
+};
+pub use writer::{Outcome, Writer};

@@ -1,0 +1,299 @@
+//! The attribute registry: numbers, names and values.
+//!
+//! Rules of this file: one closed enum holds every attribute that this crate knows, [`Attribute::Unknown`] the rest; the
+//! registry below is the only table of numbers, names and sources. How a value is read stands in `attribute/read.rs`, how it
+//! is written in `attribute/write.rs`, both in the order of this enum.
+//!
+//! RFC 8489 §14, 8445 §16.1, 8656 §18, 6062 §6.2, 5780 §7, 8016 §3.3, 7635 §6, 7982 §3, 3489 §11.2 (reading only), and three
+//! attributes that are met in the field without an RFC.
+//!
+//! ```
+//! use portolan_stun::{Attribute, AttributeType};
+//!
+//! let attribute = Attribute::Software("portolan".into());
+//! assert_eq!(attribute.kind(), AttributeType::SOFTWARE);
+//! assert_eq!(attribute.kind().to_string(), "SOFTWARE");
+//! assert!(!attribute.kind().is_comprehension_required());
+//! assert_eq!(AttributeType::new(0x7abc).to_string(), "attribute 0x7abc");
+//! ```
+
+use core::{fmt, net::SocketAddr};
+
+use crate::Clause;
+
+mod read;
+mod value;
+mod write;
+
+pub(crate) use read::decode;
+pub use value::{
+    AddressErrorCode, AddressFamily, ChangeRequest, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm,
+    PasswordAlgorithms, Text, UnknownAttributes,
+};
+pub(crate) use write::Cursor;
+
+/// One attribute, decoded; the same values are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Attribute<'a> {
+    /// The reflexive address in the clear, for RFC 3489 clients (RFC 8489 §14.1).
+    MappedAddress(SocketAddr),
+    /// The reflexive address (RFC 8489 §14.2).
+    XorMappedAddress(SocketAddr),
+    /// The user name, at most 508 bytes when sent and 763 when received (RFC 8489 §14.3).
+    Username(Text<'a>),
+    /// SHA-256 of user name and realm, see [`userhash`](crate::userhash) (RFC 8489 §14.4).
+    Userhash(&'a [u8; 32]),
+    /// HMAC-SHA1 of what stands before; read only, [`Writer`](crate::Writer) computes it (RFC 8489 §14.5).
+    MessageIntegrity(&'a [u8; 20]),
+    /// HMAC-SHA256 of what stands before, 16 to 32 bytes; read only (RFC 8489 §14.6).
+    MessageIntegritySha256(&'a [u8]),
+    /// CRC-32 of what stands before, as it is on the wire; read only (RFC 8489 §14.7).
+    Fingerprint(u32),
+    /// Why a request failed (RFC 8489 §14.8).
+    ErrorCode(ErrorCode<'a>),
+    /// The realm of long-term credentials (RFC 8489 §14.9).
+    Realm(Text<'a>),
+    /// The server's nonce, to be sent back as it came (RFC 8489 §14.10).
+    Nonce(Text<'a>),
+    /// The algorithms that a server offers for long-term keys (RFC 8489 §14.11).
+    PasswordAlgorithms(PasswordAlgorithms<'a>),
+    /// The algorithm that the client chose (RFC 8489 §14.12).
+    PasswordAlgorithm(PasswordAlgorithm<'a>),
+    /// The types that a server did not understand (RFC 8489 §14.13).
+    UnknownAttributes(UnknownAttributes<'a>),
+    /// Who speaks: name and version (RFC 8489 §14.14).
+    Software(Text<'a>),
+    /// Where to ask instead (RFC 8489 §14.15).
+    AlternateServer(SocketAddr),
+    /// The name to look for in the alternate server's certificate, at most 255 bytes (RFC 8489 §14.16).
+    AlternateDomain(Text<'a>),
+    /// The priority that a candidate discovered by this check would have (RFC 8445 §16.1).
+    Priority(u32),
+    /// The controlling agent nominates this pair (RFC 8445 §16.1).
+    UseCandidate,
+    /// The sender is controlled; its tie-breaker (RFC 8445 §16.1).
+    IceControlled(u64),
+    /// The sender is controlling; its tie-breaker (RFC 8445 §16.1).
+    IceControlling(u64),
+    /// A channel's number, 0x4000 to 0x4fff when valid (RFC 8656 §18.1).
+    ChannelNumber(u16),
+    /// Seconds until an allocation ends without refresh (RFC 8656 §18.2).
+    Lifetime(u32),
+    /// A peer's address as the relay sees it (RFC 8656 §18.3).
+    XorPeerAddress(SocketAddr),
+    /// Application bytes on their way through the relay (RFC 8656 §18.4).
+    Data(&'a [u8]),
+    /// The address on the relay (RFC 8656 §18.5).
+    XorRelayedAddress(SocketAddr),
+    /// The family of the relayed address asked for (RFC 8656 §18.6).
+    RequestedAddressFamily(AddressFamily),
+    /// Asks for an even port; `true`: and to reserve the next one (RFC 8656 §18.7).
+    EvenPort(bool),
+    /// The protocol between relay and peers, an IP protocol number: 17 is UDP, 6 TCP (RFC 8656 §18.8).
+    RequestedTransport(u8),
+    /// Asks the relay not to let its packets be fragmented (RFC 8656 §18.9).
+    DontFragment,
+    /// Names a port that was reserved (RFC 8656 §18.10).
+    ReservationToken([u8; 8]),
+    /// Asks for a relayed address of a second family (RFC 8656 §18.11).
+    AdditionalAddressFamily(AddressFamily),
+    /// Why there is no relayed address of one family (RFC 8656 §18.12).
+    AddressErrorCode(AddressErrorCode<'a>),
+    /// An ICMP error that the relay got from a peer's way (RFC 8656 §18.13).
+    Icmp(Icmp),
+    /// Names a peer's TCP connection at the relay (RFC 6062 §6.2.1).
+    ConnectionId(u32),
+    /// From which address and port the response shall come (RFC 5780 §7.2).
+    ChangeRequest(ChangeRequest),
+    /// Bytes without meaning, to make a message long (RFC 5780 §7.6).
+    Padding(&'a [u8]),
+    /// The port that the response shall go to (RFC 5780 §7.5).
+    ResponsePort(u16),
+    /// Seconds for which a server keeps responses (RFC 5780 §9.3).
+    CacheTimeout(u32),
+    /// Where the response was sent from (RFC 5780 §7.3).
+    ResponseOrigin(SocketAddr),
+    /// The server's other address and port (RFC 5780 §7.4).
+    OtherAddress(SocketAddr),
+    /// Lets a client keep its allocation when its address changes (RFC 8016 §3.3).
+    MobilityTicket(&'a [u8]),
+    /// An OAuth token, opaque here (RFC 7635 §6.2).
+    AccessToken(&'a [u8]),
+    /// The name of the server that gives tokens (RFC 7635 §6.1).
+    ThirdPartyAuthorization(Text<'a>),
+    /// How often request and response were sent (RFC 7982 §3.1).
+    TransactionTransmitCounter {
+        /// Transmissions of the request so far, the first included.
+        req: u8,
+        /// Transmissions of the response so far.
+        resp: u8,
+    },
+    /// RFC 3489 §11.2.2: where to send the response. Read only.
+    ResponseAddress(SocketAddr),
+    /// RFC 3489 §11.2.5: where the response was sent from. Read only.
+    SourceAddress(SocketAddr),
+    /// RFC 3489 §11.2.3: the server's other address. Read only.
+    ChangedAddress(SocketAddr),
+    /// RFC 3489 §11.2.11: who asked for the response that came to you. Read only.
+    ReflectedFrom(SocketAddr),
+    /// XOR-MAPPED-ADDRESS under its number before it was registered, 0x8020.
+    XorMappedAddressDraft(SocketAddr),
+    /// Which network interface a check came over, and what it costs, 0xc057.
+    NetworkCost(NetworkCost),
+    /// How often the pair was nominated anew, 0xc001.
+    Nomination(u32),
+    /// An attribute that this crate has no name for.
+    Unknown {
+        /// Its number.
+        kind: AttributeType,
+        /// Its value, without padding.
+        value: &'a [u8],
+    },
+}
+
+/// An attribute's number; printed as its name in the registry (RFC 8489 §18.3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttributeType(u16);
+
+impl AttributeType {
+    /// An attribute type by its number; every number is one.
+    #[must_use]
+    #[inline]
+    pub const fn new(number: u16) -> Self {
+        Self(number)
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    #[inline]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Below 0x8000: a receiver that does not understand it cannot process the message (RFC 8489 §14).
+    #[must_use]
+    #[inline]
+    pub const fn is_comprehension_required(self) -> bool {
+        self.0 < 0x8000
+    }
+
+    /// Whether this crate decodes it to something else than [`Attribute::Unknown`].
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.name().is_some()
+    }
+}
+
+impl fmt::Display for AttributeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "attribute {:#06x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for AttributeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AttributeType({self})")
+    }
+}
+
+/// The registry: constant, number, variant, name on paper, source.
+macro_rules! registry {
+    ($($constant:ident $number:literal $pattern:pat, $name:literal $(, $rfc:literal $section:literal)?;)+) => {
+        impl AttributeType {
+            $(
+                #[doc = concat!("`", stringify!($number), "` ", $name $(, " (RFC ", stringify!($rfc), " §", $section, ")")?, ".")]
+                pub const $constant: Self = Self($number);
+            )+
+
+            /// Every attribute type that this crate knows, in the order of the registry below.
+            pub const KNOWN: &'static [Self] = &[$(Self::$constant),+];
+
+            /// The name in the registry, if this crate knows it.
+            #[must_use]
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($number => Some($name),)+
+                    _ => None,
+                }
+            }
+
+            /// The section that defines the value, if it is known and an RFC has it.
+            #[must_use]
+            pub const fn clause(self) -> Option<Clause> {
+                match self.0 {
+                    $($($number => Some(Clause::new($rfc, $section)),)?)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl Attribute<'_> {
+            /// The type of this attribute.
+            #[must_use]
+            pub const fn kind(&self) -> AttributeType {
+                match self {
+                    $($pattern => AttributeType::$constant,)+
+                    Self::Unknown { kind, .. } => *kind,
+                }
+            }
+        }
+    };
+}
+
+registry! {
+    MAPPED_ADDRESS 0x0001 Self::MappedAddress(_), "MAPPED-ADDRESS", 8489 "14.1";
+    RESPONSE_ADDRESS 0x0002 Self::ResponseAddress(_), "RESPONSE-ADDRESS", 3489 "11.2.2";
+    CHANGE_REQUEST 0x0003 Self::ChangeRequest(_), "CHANGE-REQUEST", 5780 "7.2";
+    SOURCE_ADDRESS 0x0004 Self::SourceAddress(_), "SOURCE-ADDRESS", 3489 "11.2.5";
+    CHANGED_ADDRESS 0x0005 Self::ChangedAddress(_), "CHANGED-ADDRESS", 3489 "11.2.3";
+    USERNAME 0x0006 Self::Username(_), "USERNAME", 8489 "14.3";
+    MESSAGE_INTEGRITY 0x0008 Self::MessageIntegrity(_), "MESSAGE-INTEGRITY", 8489 "14.5";
+    ERROR_CODE 0x0009 Self::ErrorCode(_), "ERROR-CODE", 8489 "14.8";
+    UNKNOWN_ATTRIBUTES 0x000a Self::UnknownAttributes(_), "UNKNOWN-ATTRIBUTES", 8489 "14.13";
+    REFLECTED_FROM 0x000b Self::ReflectedFrom(_), "REFLECTED-FROM", 3489 "11.2.11";
+    CHANNEL_NUMBER 0x000c Self::ChannelNumber(_), "CHANNEL-NUMBER", 8656 "18.1";
+    LIFETIME 0x000d Self::Lifetime(_), "LIFETIME", 8656 "18.2";
+    XOR_PEER_ADDRESS 0x0012 Self::XorPeerAddress(_), "XOR-PEER-ADDRESS", 8656 "18.3";
+    DATA 0x0013 Self::Data(_), "DATA", 8656 "18.4";
+    REALM 0x0014 Self::Realm(_), "REALM", 8489 "14.9";
+    NONCE 0x0015 Self::Nonce(_), "NONCE", 8489 "14.10";
+    XOR_RELAYED_ADDRESS 0x0016 Self::XorRelayedAddress(_), "XOR-RELAYED-ADDRESS", 8656 "18.5";
+    REQUESTED_ADDRESS_FAMILY 0x0017 Self::RequestedAddressFamily(_), "REQUESTED-ADDRESS-FAMILY", 8656 "18.6";
+    EVEN_PORT 0x0018 Self::EvenPort(_), "EVEN-PORT", 8656 "18.7";
+    REQUESTED_TRANSPORT 0x0019 Self::RequestedTransport(_), "REQUESTED-TRANSPORT", 8656 "18.8";
+    DONT_FRAGMENT 0x001a Self::DontFragment, "DONT-FRAGMENT", 8656 "18.9";
+    ACCESS_TOKEN 0x001b Self::AccessToken(_), "ACCESS-TOKEN", 7635 "6.2";
+    MESSAGE_INTEGRITY_SHA256 0x001c Self::MessageIntegritySha256(_), "MESSAGE-INTEGRITY-SHA256", 8489 "14.6";
+    PASSWORD_ALGORITHM 0x001d Self::PasswordAlgorithm(_), "PASSWORD-ALGORITHM", 8489 "14.12";
+    USERHASH 0x001e Self::Userhash(_), "USERHASH", 8489 "14.4";
+    XOR_MAPPED_ADDRESS 0x0020 Self::XorMappedAddress(_), "XOR-MAPPED-ADDRESS", 8489 "14.2";
+    RESERVATION_TOKEN 0x0022 Self::ReservationToken(_), "RESERVATION-TOKEN", 8656 "18.10";
+    PRIORITY 0x0024 Self::Priority(_), "PRIORITY", 8445 "16.1";
+    USE_CANDIDATE 0x0025 Self::UseCandidate, "USE-CANDIDATE", 8445 "16.1";
+    PADDING 0x0026 Self::Padding(_), "PADDING", 5780 "7.6";
+    RESPONSE_PORT 0x0027 Self::ResponsePort(_), "RESPONSE-PORT", 5780 "7.5";
+    CONNECTION_ID 0x002a Self::ConnectionId(_), "CONNECTION-ID", 6062 "6.2.1";
+    ADDITIONAL_ADDRESS_FAMILY 0x8000 Self::AdditionalAddressFamily(_), "ADDITIONAL-ADDRESS-FAMILY", 8656 "18.11";
+    ADDRESS_ERROR_CODE 0x8001 Self::AddressErrorCode(_), "ADDRESS-ERROR-CODE", 8656 "18.12";
+    PASSWORD_ALGORITHMS 0x8002 Self::PasswordAlgorithms(_), "PASSWORD-ALGORITHMS", 8489 "14.11";
+    ALTERNATE_DOMAIN 0x8003 Self::AlternateDomain(_), "ALTERNATE-DOMAIN", 8489 "14.16";
+    ICMP 0x8004 Self::Icmp(_), "ICMP", 8656 "18.13";
+    XOR_MAPPED_ADDRESS_DRAFT 0x8020 Self::XorMappedAddressDraft(_), "XOR-MAPPED-ADDRESS (0x8020)";
+    SOFTWARE 0x8022 Self::Software(_), "SOFTWARE", 8489 "14.14";
+    ALTERNATE_SERVER 0x8023 Self::AlternateServer(_), "ALTERNATE-SERVER", 8489 "14.15";
+    TRANSACTION_TRANSMIT_COUNTER 0x8025 Self::TransactionTransmitCounter { .. }, "TRANSACTION_TRANSMIT_COUNTER", 7982 "3.1";
+    CACHE_TIMEOUT 0x8027 Self::CacheTimeout(_), "CACHE-TIMEOUT", 5780 "9.3";
+    FINGERPRINT 0x8028 Self::Fingerprint(_), "FINGERPRINT", 8489 "14.7";
+    ICE_CONTROLLED 0x8029 Self::IceControlled(_), "ICE-CONTROLLED", 8445 "16.1";
+    ICE_CONTROLLING 0x802a Self::IceControlling(_), "ICE-CONTROLLING", 8445 "16.1";
+    RESPONSE_ORIGIN 0x802b Self::ResponseOrigin(_), "RESPONSE-ORIGIN", 5780 "7.3";
+    OTHER_ADDRESS 0x802c Self::OtherAddress(_), "OTHER-ADDRESS", 5780 "7.4";
+    THIRD_PARTY_AUTHORIZATION 0x802e Self::ThirdPartyAuthorization(_), "THIRD-PARTY-AUTHORIZATION", 7635 "6.1";
+    MOBILITY_TICKET 0x8030 Self::MobilityTicket(_), "MOBILITY-TICKET", 8016 "3.3";
+    NOMINATION 0xc001 Self::Nomination(_), "NOMINATION";
+    NETWORK_COST 0xc057 Self::NetworkCost(_), "NETWORK-COST";
+}

@@ -1,0 +1,294 @@
+//! From bytes to values: one attribute at a time, bounded by its own length.
+//!
+//! Rules of this file: the types that a Binding or an ICE check carries stand in one small match that is inlined into the
+//! walk; all others and all errors are out of line. Reserved bits are not looked at (RFC 8489 §14.1, §14.8).
+
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use super::{
+    AddressErrorCode, AddressFamily, Attribute, AttributeType, ChangeRequest, ErrorCode, Icmp, NetworkCost,
+    PasswordAlgorithm, PasswordAlgorithms, Text, UnknownAttributes, value::split_algorithm,
+};
+use crate::{DecodeError, DecodeErrorKind as Kind, Lengths, MAGIC_COOKIE, TransactionId, message::Field};
+
+/// The most bytes that a text can have when received (RFC 8489 §14.3, §14.8 to §14.10, §14.14).
+const TEXT_LIMIT: u16 = 763;
+
+/// Reads one attribute.
+#[inline]
+pub(crate) fn decode<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+    use AttributeType as T;
+    Ok(match field.kind {
+        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(xor_address(&field, transaction_id)?),
+        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field)?),
+        T::USERNAME => Attribute::Username(text(&field)?),
+        T::PRIORITY => Attribute::Priority(u32::from_be_bytes(*exactly(&field)?)),
+        T::ICE_CONTROLLED => Attribute::IceControlled(u64::from_be_bytes(*exactly(&field)?)),
+        T::ICE_CONTROLLING => Attribute::IceControlling(u64::from_be_bytes(*exactly(&field)?)),
+        T::MESSAGE_INTEGRITY => Attribute::MessageIntegrity(exactly(&field)?),
+        T::FINGERPRINT => Attribute::Fingerprint(u32::from_be_bytes(*exactly(&field)?)),
+        T::SOFTWARE => Attribute::Software(text(&field)?),
+        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field)?),
+        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field)?),
+        T::USE_CANDIDATE => {
+            exactly::<0>(&field)?;
+            Attribute::UseCandidate
+        }
+        _ => return decode_rare(&field, transaction_id),
+    })
+}
+
+/// The attributes that are not met at every second message.
+#[inline(never)]
+fn decode_rare<'a>(field: &Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+    use AttributeType as T;
+    Ok(match field.kind {
+        T::CHANGE_REQUEST => Attribute::ChangeRequest(ChangeRequest::from_bits(u32::from_be_bytes(*exactly(field)?))),
+        T::RESPONSE_PORT => Attribute::ResponsePort(response_port(field)?),
+        T::PADDING => Attribute::Padding(field.value),
+        T::CACHE_TIMEOUT => Attribute::CacheTimeout(u32::from_be_bytes(*exactly(field)?)),
+        T::ERROR_CODE => Attribute::ErrorCode(error_code(field)?),
+        T::UNKNOWN_ATTRIBUTES => Attribute::UnknownAttributes(unknown_attributes(field)?),
+        T::REALM => Attribute::Realm(text(field)?),
+        T::NONCE => Attribute::Nonce(text(field)?),
+        T::USERHASH => Attribute::Userhash(exactly(field)?),
+        T::MESSAGE_INTEGRITY_SHA256 => Attribute::MessageIntegritySha256(truncated_hmac(field)?),
+        T::PASSWORD_ALGORITHM => Attribute::PasswordAlgorithm(password_algorithm(field)?),
+        T::PASSWORD_ALGORITHMS => Attribute::PasswordAlgorithms(password_algorithms(field)?),
+        T::ALTERNATE_SERVER => Attribute::AlternateServer(address(field)?),
+        T::ALTERNATE_DOMAIN => Attribute::AlternateDomain(bounded_text(field, 255)?),
+        T::TRANSACTION_TRANSMIT_COUNTER => {
+            let &[_, _, req, resp] = exactly(field)?;
+            Attribute::TransactionTransmitCounter { req, resp }
+        }
+        T::RESPONSE_ADDRESS => Attribute::ResponseAddress(address(field)?),
+        T::SOURCE_ADDRESS => Attribute::SourceAddress(address(field)?),
+        T::CHANGED_ADDRESS => Attribute::ChangedAddress(address(field)?),
+        T::REFLECTED_FROM => Attribute::ReflectedFrom(address(field)?),
+        T::XOR_MAPPED_ADDRESS_DRAFT => Attribute::XorMappedAddressDraft(xor_address(field, transaction_id)?),
+        T::NETWORK_COST => {
+            let &[n0, n1, c0, c1] = exactly(field)?;
+            let (network, cost) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([c0, c1]));
+            Attribute::NetworkCost(NetworkCost { network, cost })
+        }
+        T::NOMINATION => Attribute::Nomination(u32::from_be_bytes(*exactly(field)?)),
+        _ => return decode_relay(field, transaction_id),
+    })
+}
+
+/// The attributes of TURN and its relatives.
+fn decode_relay<'a>(field: &Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+    use AttributeType as T;
+    Ok(match field.kind {
+        T::CHANNEL_NUMBER => {
+            let &[n0, n1, _, _] = exactly(field)?;
+            Attribute::ChannelNumber(u16::from_be_bytes([n0, n1]))
+        }
+        T::LIFETIME => Attribute::Lifetime(u32::from_be_bytes(*exactly(field)?)),
+        T::XOR_PEER_ADDRESS => Attribute::XorPeerAddress(xor_address(field, transaction_id)?),
+        T::DATA => Attribute::Data(field.value),
+        T::XOR_RELAYED_ADDRESS => Attribute::XorRelayedAddress(xor_address(field, transaction_id)?),
+        T::REQUESTED_ADDRESS_FAMILY => Attribute::RequestedAddressFamily(only_family(field)?),
+        T::EVEN_PORT => {
+            let &[bits] = exactly(field)?;
+            Attribute::EvenPort(bits & 0x80 != 0)
+        }
+        T::REQUESTED_TRANSPORT => {
+            let &[protocol, ..] = exactly::<4>(field)?;
+            Attribute::RequestedTransport(protocol)
+        }
+        T::DONT_FRAGMENT => {
+            exactly::<0>(field)?;
+            Attribute::DontFragment
+        }
+        T::RESERVATION_TOKEN => Attribute::ReservationToken(*exactly(field)?),
+        T::ADDITIONAL_ADDRESS_FAMILY => Attribute::AdditionalAddressFamily(only_family(field)?),
+        T::ADDRESS_ERROR_CODE => Attribute::AddressErrorCode(address_error_code(field)?),
+        T::ICMP => {
+            let &[_, _, t, c, d0, d1, d2, d3] = exactly(field)?;
+            let (kind, code) = (t >> 1, u16::from(t & 1) << 8 | u16::from(c));
+            Attribute::Icmp(Icmp { kind, code, data: u32::from_be_bytes([d0, d1, d2, d3]) })
+        }
+        T::CONNECTION_ID => Attribute::ConnectionId(u32::from_be_bytes(*exactly(field)?)),
+        T::MOBILITY_TICKET => Attribute::MobilityTicket(field.value),
+        T::ACCESS_TOKEN => Attribute::AccessToken(field.value),
+        T::THIRD_PARTY_AUTHORIZATION => Attribute::ThirdPartyAuthorization(text(field)?),
+        kind => Attribute::Unknown { kind, value: field.value },
+    })
+}
+
+/// A value of exactly `N` bytes.
+#[inline]
+fn exactly<'a, const N: usize>(field: &Field<'a>) -> Result<&'a [u8; N], DecodeError> {
+    match field.value.try_into() {
+        Ok(value) => Ok(value),
+        Err(_) => Err(wrong_length(field, Lengths::Exactly(u16::try_from(N).unwrap_or(u16::MAX)))),
+    }
+}
+
+#[cold]
+fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
+    // The length field stands two bytes after the type.
+    DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
+}
+
+/// An address in the clear (RFC 8489 §14.1).
+#[inline]
+fn address(field: &Field<'_>) -> Result<SocketAddr, DecodeError> {
+    match *field.value {
+        [_, 1, p0, p1, a, b, c, d] => Ok(v4(u16::from_be_bytes([p0, p1]), u32::from_be_bytes([a, b, c, d]))),
+        [_, 2, p0, p1, ref ip @ ..] if ip.len() == 16 => {
+            let ip = ip.first_chunk().copied().unwrap_or_default();
+            Ok(v6(u16::from_be_bytes([p0, p1]), u128::from_be_bytes(ip)))
+        }
+        _ => Err(wrong_address(field)),
+    }
+}
+
+/// An address hidden from the NATs that rewrite what looks like one (RFC 8489 §14.2).
+#[inline]
+fn xor_address(field: &Field<'_>, transaction_id: &TransactionId) -> Result<SocketAddr, DecodeError> {
+    Ok(veil(address(field)?, transaction_id))
+}
+
+/// XORs an address with cookie and transaction ID: hides a plain one, shows a hidden one.
+#[inline]
+pub(super) fn veil(address: SocketAddr, transaction_id: &TransactionId) -> SocketAddr {
+    let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
+    match address {
+        SocketAddr::V4(address) => v4(port, address.ip().to_bits() ^ MAGIC_COOKIE),
+        SocketAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h, i, j, k, l] = *transaction_id.as_bytes();
+            let id = u128::from_be_bytes([0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j, k, l]);
+            v6(port, address.ip().to_bits() ^ (u128::from(MAGIC_COOKIE) << 96 | id))
+        }
+    }
+}
+
+#[inline]
+fn v4(port: u16, ip: u32) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::from_bits(ip), port))
+}
+
+#[inline]
+fn v6(port: u16, ip: u128) -> SocketAddr {
+    SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from_bits(ip), port, 0, 0))
+}
+
+/// Says what is wrong with an address: its family, or its length for that family.
+#[cold]
+fn wrong_address(field: &Field<'_>) -> DecodeError {
+    match *field.value {
+        [_, 1, _, _, ..] => wrong_length(field, Lengths::Exactly(8)),
+        [_, 2, _, _, ..] => wrong_length(field, Lengths::Exactly(20)),
+        [_, found, _, _, ..] => wrong_family(field, found, 5),
+        _ => wrong_length(field, Lengths::Either(8, 20)),
+    }
+}
+
+#[cold]
+fn wrong_family(field: &Field<'_>, found: u8, offset: usize) -> DecodeError {
+    DecodeError::new(field.at + offset, Kind::AddressFamily { attribute: field.kind, found })
+}
+
+#[inline]
+fn text<'a>(field: &Field<'a>) -> Result<Text<'a>, DecodeError> {
+    bounded_text(field, TEXT_LIMIT)
+}
+
+#[inline]
+fn bounded_text<'a>(field: &Field<'a>, limit: u16) -> Result<Text<'a>, DecodeError> {
+    if field.value.len() > usize::from(limit) {
+        return Err(wrong_length(field, Lengths::AtMost(limit)));
+    }
+    Ok(Text::from_wire(field.value))
+}
+
+/// A port and two bytes of padding; some senders leave them out of the length (RFC 5780 §7.5 can be read both ways).
+fn response_port(field: &Field<'_>) -> Result<u16, DecodeError> {
+    match *field.value {
+        [p0, p1] | [p0, p1, _, _] => Ok(u16::from_be_bytes([p0, p1])),
+        _ => Err(wrong_length(field, Lengths::Either(2, 4))),
+    }
+}
+
+fn error_code<'a>(field: &Field<'a>) -> Result<ErrorCode<'a>, DecodeError> {
+    let Some((&[_, _, class, number], reason)) = field.value.split_first_chunk() else {
+        return Err(wrong_length(field, Lengths::AtLeast(4)));
+    };
+    if reason.len() > usize::from(TEXT_LIMIT) {
+        return Err(wrong_length(field, Lengths::AtMost(TEXT_LIMIT + 4)));
+    }
+    let class = class & 7;
+    let code = u16::from(class) * 100 + u16::from(number);
+    match ErrorCode::new(code, Text::from_wire(reason)) {
+        Some(error) if number < 100 => Ok(error),
+        _ => Err(DecodeError::new(field.at + 6, Kind::ErrorCodeRange { attribute: field.kind, class, number })),
+    }
+}
+
+/// One family and three reserved bytes.
+fn only_family(field: &Field<'_>) -> Result<AddressFamily, DecodeError> {
+    let &[number, ..] = exactly::<4>(field)?;
+    family(field, number)
+}
+
+fn family(field: &Field<'_>, number: u8) -> Result<AddressFamily, DecodeError> {
+    match number {
+        1 => Ok(AddressFamily::Ipv4),
+        2 => Ok(AddressFamily::Ipv6),
+        found => Err(wrong_family(field, found, 4)),
+    }
+}
+
+fn address_error_code<'a>(field: &Field<'a>) -> Result<AddressErrorCode<'a>, DecodeError> {
+    let error = error_code(field)?;
+    let number = field.value.first().copied().unwrap_or_default();
+    Ok(AddressErrorCode { family: family(field, number)?, error })
+}
+
+fn unknown_attributes<'a>(field: &Field<'a>) -> Result<UnknownAttributes<'a>, DecodeError> {
+    match field.value.as_chunks::<2>() {
+        (types, []) => Ok(UnknownAttributes(types)),
+        _ => Err(wrong_length(field, Lengths::Stepped { least: 0, most: u16::MAX - 1, step: 2 })),
+    }
+}
+
+/// 16 to 32 bytes in steps of 4 (RFC 8489 §14.6).
+fn truncated_hmac<'a>(field: &Field<'a>) -> Result<&'a [u8], DecodeError> {
+    match field.value.len() {
+        16 | 20 | 24 | 28 | 32 => Ok(field.value),
+        _ => Err(wrong_length(field, Lengths::Stepped { least: 16, most: 32, step: 4 })),
+    }
+}
+
+fn password_algorithm<'a>(field: &Field<'a>) -> Result<PasswordAlgorithm<'a>, DecodeError> {
+    match split_algorithm(field.value) {
+        Some((algorithm, [])) => Ok(algorithm),
+        Some((algorithm, _)) => {
+            let length = algorithm.parameters.len().next_multiple_of(4) + 4;
+            Err(wrong_length(field, Lengths::Exactly(u16::try_from(length).unwrap_or(u16::MAX))))
+        }
+        None => Err(list_truncated(field, field.value)),
+    }
+}
+
+fn password_algorithms<'a>(field: &Field<'a>) -> Result<PasswordAlgorithms<'a>, DecodeError> {
+    let mut rest = field.value;
+    while !rest.is_empty() {
+        let Some((_, next)) = split_algorithm(rest) else { return Err(list_truncated(field, rest)) };
+        rest = next;
+    }
+    Ok(PasswordAlgorithms(field.value))
+}
+
+/// The entry at the front of `rest`, the end of the field's value, is longer than `rest`.
+#[cold]
+fn list_truncated(field: &Field<'_>, rest: &[u8]) -> DecodeError {
+    let expected = match *rest {
+        [_, _, l0, l1, ..] => usize::from(u16::from_be_bytes([l0, l1])) + 4,
+        _ => 4,
+    };
+    let at = field.at + 4 + field.value.len() - rest.len();
+    DecodeError::new(at, Kind::ListTruncated { attribute: field.kind, expected, found: rest.len() })
+}

@@ -1,0 +1,359 @@
+//! The values that are more than a number or an address.
+//!
+//! Rules of this file: a value borrows from the message, is `Copy`, and judges nothing that [`crate::Message::attributes`] has
+//! not judged already.
+
+use core::fmt;
+
+use super::AttributeType;
+
+/// Text as it stood on the wire: meant to be UTF-8, not promised to be.
+///
+/// Printing replaces what is not UTF-8 and escapes control characters, so that a log line stays one line.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    /// Text to be sent; whether it is short enough is judged when it is written.
+    #[must_use]
+    pub const fn new(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+
+    /// Bytes that came from a peer, to be sent back as they came.
+    #[must_use]
+    pub const fn from_wire(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text; `None` where the bytes are not UTF-8.
+    #[must_use]
+    pub const fn as_str(self) -> Option<&'a str> {
+        match core::str::from_utf8(self.0) {
+            Ok(text) => Some(text),
+            Err(_) => None,
+        }
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl PartialEq<&str> for Text<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == other.as_bytes()
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_default())?;
+                } else {
+                    f.write_char(character)?;
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char(char::REPLACEMENT_CHARACTER)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Why a request failed: a code from 300 to 699 and a phrase for people (RFC 8489 §14.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ErrorCode<'a> {
+    code: u16,
+    reason: Text<'a>,
+}
+
+impl<'a> ErrorCode<'a> {
+    /// 300: ask the server in ALTERNATE-SERVER (RFC 8489 §14.8).
+    pub const TRY_ALTERNATE: u16 = 300;
+    /// 400: the request is malformed (RFC 8489 §14.8).
+    pub const BAD_REQUEST: u16 = 400;
+    /// 401: credentials are missing or wrong (RFC 8489 §14.8).
+    pub const UNAUTHENTICATED: u16 = 401;
+    /// 403: the server may but will not (RFC 8656 §19).
+    pub const FORBIDDEN: u16 = 403;
+    /// 405: no valid ticket of this client (RFC 8016 §3.4).
+    pub const MOBILITY_FORBIDDEN: u16 = 405;
+    /// 420: a comprehension-required attribute is unknown (RFC 8489 §14.8).
+    pub const UNKNOWN_ATTRIBUTE: u16 = 420;
+    /// 437: there is no such allocation, or there is one already (RFC 8656 §19).
+    pub const ALLOCATION_MISMATCH: u16 = 437;
+    /// 438: the nonce is too old (RFC 8489 §14.8).
+    pub const STALE_NONCE: u16 = 438;
+    /// 440: no relayed addresses of this family (RFC 8656 §19).
+    pub const ADDRESS_FAMILY_NOT_SUPPORTED: u16 = 440;
+    /// 441: the allocation belongs to other credentials (RFC 8656 §19).
+    pub const WRONG_CREDENTIALS: u16 = 441;
+    /// 442: no relaying of this protocol (RFC 8656 §19).
+    pub const UNSUPPORTED_TRANSPORT_PROTOCOL: u16 = 442;
+    /// 443: the peer's address is of another family (RFC 8656 §19).
+    pub const PEER_ADDRESS_FAMILY_MISMATCH: u16 = 443;
+    /// 446: there is a connection to this peer already (RFC 6062 §6.3).
+    pub const CONNECTION_ALREADY_EXISTS: u16 = 446;
+    /// 447: the peer could not be reached (RFC 6062 §6.3).
+    pub const CONNECTION_TIMEOUT_OR_FAILURE: u16 = 447;
+    /// 486: the user has too many allocations (RFC 8656 §19).
+    pub const ALLOCATION_QUOTA_REACHED: u16 = 486;
+    /// 487: both agents claim the same role (RFC 8445 §16.2).
+    pub const ROLE_CONFLICT: u16 = 487;
+    /// 500: try again later (RFC 8489 §14.8).
+    pub const SERVER_ERROR: u16 = 500;
+    /// 508: the server has no room (RFC 8656 §19).
+    pub const INSUFFICIENT_CAPACITY: u16 = 508;
+
+    /// A code with a phrase; `None` unless the code is 300 to 699.
+    #[must_use]
+    pub const fn new(code: u16, reason: Text<'a>) -> Option<Self> {
+        if 300 <= code && code <= 699 { Some(Self { code, reason }) } else { None }
+    }
+
+    /// A code with the phrase that the registry recommends, empty for codes without one; `None` unless 300 to 699.
+    #[must_use]
+    pub const fn recommended(code: u16) -> Option<ErrorCode<'static>> {
+        ErrorCode::new(code, Text::new(recommended_reason(code)))
+    }
+
+    /// The code, 300 to 699.
+    #[must_use]
+    pub const fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The phrase, for people.
+    #[must_use]
+    pub const fn reason(&self) -> Text<'a> {
+        self.reason
+    }
+
+    /// The two bytes of class and number as they stand in the value.
+    #[expect(clippy::cast_possible_truncation, reason = "3 to 6 and 0 to 99 fit")]
+    pub(super) const fn class_and_number(&self) -> [u8; 2] {
+        [(self.code / 100) as u8, (self.code % 100) as u8]
+    }
+}
+
+impl fmt::Display for ErrorCode<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.reason)
+    }
+}
+
+/// The phrases that RFC 8489 §14.8, 8656 §19, 8445 §16.2, 8016 §3.4 and 6062 §6.3 recommend.
+const fn recommended_reason(code: u16) -> &'static str {
+    match code {
+        300 => "Try Alternate",
+        400 => "Bad Request",
+        401 => "Unauthenticated",
+        403 => "Forbidden",
+        405 => "Mobility Forbidden",
+        420 => "Unknown Attribute",
+        437 => "Allocation Mismatch",
+        438 => "Stale Nonce",
+        440 => "Address Family not Supported",
+        441 => "Wrong Credentials",
+        442 => "Unsupported Transport Protocol",
+        443 => "Peer Address Family Mismatch",
+        446 => "Connection Already Exists",
+        447 => "Connection Timeout or Failure",
+        486 => "Allocation Quota Reached",
+        487 => "Role Conflict",
+        500 => "Server Error",
+        508 => "Insufficient Capacity",
+        _ => "",
+    }
+}
+
+/// Why there is no relayed address of one family (RFC 8656 §18.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressErrorCode<'a> {
+    /// The family.
+    pub family: AddressFamily,
+    /// The reason: 440 or 508.
+    pub error: ErrorCode<'a>,
+}
+
+/// An address family by its number in STUN (RFC 8489 §14.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AddressFamily {
+    /// 1 on the wire.
+    Ipv4,
+    /// 2 on the wire.
+    Ipv6,
+}
+
+impl AddressFamily {
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Ipv4 => 1,
+            Self::Ipv6 => 2,
+        }
+    }
+}
+
+impl fmt::Display for AddressFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        })
+    }
+}
+
+/// From which address and port a response shall come (RFC 5780 §7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct ChangeRequest {
+    /// From the server's other address.
+    pub ip: bool,
+    /// From its other port.
+    pub port: bool,
+}
+
+impl ChangeRequest {
+    /// Other address, other port.
+    pub const IP_AND_PORT: Self = Self { ip: true, port: true };
+    /// Other address, same port.
+    pub const IP: Self = Self { ip: true, port: false };
+    /// Same address, other port.
+    pub const PORT: Self = Self { ip: false, port: true };
+    /// From where the request went.
+    pub const NONE: Self = Self { ip: false, port: false };
+
+    pub(super) const fn from_bits(bits: u32) -> Self {
+        Self { ip: bits & 4 != 0, port: bits & 2 != 0 }
+    }
+
+    pub(super) const fn bits(self) -> u32 {
+        (self.ip as u32) << 2 | (self.port as u32) << 1
+    }
+}
+
+/// An ICMP error that a relay reports (RFC 8656 §18.13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Icmp {
+    /// The ICMP type, of which the attribute carries 7 bits.
+    pub kind: u8,
+    /// The ICMP code, for which the attribute has 9 bits.
+    pub code: u16,
+    /// The MTU of the next hop in bytes, where type and code tell of one; else 0.
+    pub data: u32,
+}
+
+/// Which interface a check came over, and what it costs (attribute 0xc057, without an RFC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NetworkCost {
+    /// A number for the interface, chosen by the sender.
+    pub network: u16,
+    /// 0 (wired) to 999 (unknown or worst).
+    pub cost: u16,
+}
+
+/// An algorithm that makes a key from a password, with its parameters (RFC 8489 §14.12, §18.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PasswordAlgorithm<'a> {
+    /// The number in the registry: [`PasswordAlgorithm::MD5`], [`PasswordAlgorithm::SHA256`], or another.
+    pub number: u16,
+    /// The parameters, empty for both known algorithms.
+    pub parameters: &'a [u8],
+}
+
+impl PasswordAlgorithm<'static> {
+    /// MD5 of `username:realm:password`, without parameters (RFC 8489 §18.5.1.1).
+    pub const MD5: Self = Self { number: 1, parameters: &[] };
+    /// SHA-256 of `username:realm:password`, without parameters (RFC 8489 §18.5.1.2).
+    pub const SHA256: Self = Self { number: 2, parameters: &[] };
+}
+
+/// The list in PASSWORD-ALGORITHMS, in the server's order of preference (RFC 8489 §14.11).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PasswordAlgorithms<'a>(pub(super) &'a [u8]);
+
+impl<'a> PasswordAlgorithms<'a> {
+    /// The algorithms in their order.
+    pub fn iter(&self) -> impl Iterator<Item = PasswordAlgorithm<'a>> + Clone + use<'a> {
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            let (algorithm, next) = split_algorithm(rest)?;
+            rest = next;
+            Some(algorithm)
+        })
+    }
+
+    /// The value as it stands in the message: what a client sends back (RFC 8489 §9.2.5).
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for PasswordAlgorithms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// Takes one algorithm off the front; `None` when the value ends inside it. The last one's padding may be missing.
+pub(super) fn split_algorithm(value: &[u8]) -> Option<(PasswordAlgorithm<'_>, &[u8])> {
+    let (&[n0, n1, l0, l1], after) = value.split_first_chunk::<4>()?;
+    let length = u16::from_be_bytes([l0, l1]);
+    let parameters = after.get(..usize::from(length))?;
+    let rest = after.get(crate::message::padded(length)..).unwrap_or_default();
+    Some((PasswordAlgorithm { number: u16::from_be_bytes([n0, n1]), parameters }, rest))
+}
+
+/// The list in UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UnknownAttributes<'a>(pub(super) &'a [[u8; 2]]);
+
+impl<'a> UnknownAttributes<'a> {
+    /// The types in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = AttributeType> + Clone + use<'a> {
+        self.0.iter().map(|&number| AttributeType::new(u16::from_be_bytes(number)))
+    }
+}
+
+impl fmt::Debug for UnknownAttributes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}

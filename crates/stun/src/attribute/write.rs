@@ -1,0 +1,287 @@
+//! From values to bytes: one attribute after the other into a borrowed buffer.
+//!
+//! Rules of this file: an attribute is written whole or not at all; padding is zero; reserved bits are zero; what RFC 3489
+//! alone knows, and what is computed, is refused.
+
+use core::net::SocketAddr;
+
+use super::{
+    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::veil,
+};
+use crate::{EncodeError, HEADER_LEN, TransactionId, message::padded};
+
+/// The longest message that the length field can announce, in bytes.
+const MESSAGE_LIMIT: usize = HEADER_LEN + 65_532;
+
+/// The limits in bytes for sending (RFC 8489 §14.3, §14.8 to §14.14).
+const USERNAME_LIMIT: usize = 508;
+const TEXT_LIMIT: usize = 509;
+/// What was received is sent back as it came, and may be this long (RFC 8489 §14.9, §14.10).
+const ECHO_LIMIT: usize = 763;
+const DOMAIN_LIMIT: usize = 255;
+
+/// A buffer that fills from the front.
+#[derive(Debug)]
+pub(crate) struct Cursor<'b> {
+    buffer: &'b mut [u8],
+    len: usize,
+}
+
+impl<'b> Cursor<'b> {
+    pub(crate) const fn new(buffer: &'b mut [u8], len: usize) -> Self {
+        Self { buffer, len }
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    pub(crate) fn written(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn written_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(..self.len).unwrap_or_default()
+    }
+
+    pub(crate) fn into_written(self) -> &'b mut [u8] {
+        self.buffer.get_mut(..self.len).unwrap_or_default()
+    }
+
+    /// Writes the head of an attribute and zeroes its padding; the value, `length` bytes, is the caller's to fill.
+    #[inline]
+    pub(crate) fn claim(&mut self, kind: AttributeType, length: usize) -> Result<&mut [u8], EncodeError> {
+        let Ok(short) = u16::try_from(length) else {
+            return Err(EncodeError::MessageTooLong { needed: self.len + 4 + length });
+        };
+        let needed = self.len + 4 + padded(short);
+        if needed > self.buffer.len() || needed > MESSAGE_LIMIT {
+            return Err(no_room(needed, self.buffer.len()));
+        }
+        let room = self.buffer.get_mut(self.len..needed).unwrap_or_default();
+        // The padding lies in the last four bytes; the head is written after them, for an empty value they are the head.
+        if let Some(last) = room.last_chunk_mut() {
+            *last = [0; 4];
+        }
+        if let Some(head) = room.first_chunk_mut() {
+            let ([k0, k1], [l0, l1]) = (kind.number().to_be_bytes(), short.to_be_bytes());
+            *head = [k0, k1, l0, l1];
+        }
+        self.len = needed;
+        Ok(room.get_mut(4..4 + length).unwrap_or_default())
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, kind: AttributeType, value: &[u8]) -> Result<(), EncodeError> {
+        self.claim(kind, value.len())?.copy_from_slice(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self, kind: AttributeType, value: [u8; N]) -> Result<(), EncodeError> {
+        if let Some(room) = self.claim(kind, N)?.first_chunk_mut() {
+            *room = value;
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, kind: AttributeType, text: Text<'_>, limit: usize) -> Result<(), EncodeError> {
+        check_text(kind, text, limit)?;
+        self.bytes(kind, text.as_bytes())
+    }
+
+    #[inline]
+    fn address(&mut self, kind: AttributeType, address: SocketAddr) -> Result<(), EncodeError> {
+        let [p0, p1] = address.port().to_be_bytes();
+        match address {
+            SocketAddr::V4(address) => {
+                let [a, b, c, d] = address.ip().octets();
+                self.fixed(kind, [0, 1, p0, p1, a, b, c, d])
+            }
+            SocketAddr::V6(address) => {
+                let room = self.claim(kind, 20)?;
+                if let Some((head, ip)) = room.split_first_chunk_mut() {
+                    *head = [0, 2, p0, p1];
+                    ip.copy_from_slice(&address.ip().octets());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn error(&mut self, kind: AttributeType, first: u8, error: ErrorCode<'_>) -> Result<(), EncodeError> {
+        check_text(kind, error.reason(), TEXT_LIMIT)?;
+        let room = self.claim(kind, 4 + error.reason().len())?;
+        if let Some((head, reason)) = room.split_first_chunk_mut() {
+            let [class, number] = error.class_and_number();
+            *head = [first, 0, class, number];
+            reason.copy_from_slice(error.reason().as_bytes());
+        }
+        Ok(())
+    }
+
+    fn algorithm(&mut self, kind: AttributeType, algorithm: PasswordAlgorithm<'_>) -> Result<(), EncodeError> {
+        let room = self.claim(kind, algorithm_len(algorithm))?;
+        put_algorithm(room, algorithm);
+        Ok(())
+    }
+
+    /// PASSWORD-ALGORITHMS (RFC 8489 §14.11).
+    pub(crate) fn algorithms(&mut self, list: &[PasswordAlgorithm<'_>]) -> Result<(), EncodeError> {
+        let length = list.iter().map(|&algorithm| algorithm_len(algorithm)).sum();
+        let mut room = self.claim(AttributeType::PASSWORD_ALGORITHMS, length)?;
+        for &algorithm in list {
+            room = put_algorithm(room, algorithm);
+        }
+        Ok(())
+    }
+
+    /// UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
+    pub(crate) fn types(&mut self, types: impl Iterator<Item = AttributeType> + Clone) -> Result<(), EncodeError> {
+        let room = self.claim(AttributeType::UNKNOWN_ATTRIBUTES, types.clone().count() * 2)?;
+        for (room, kind) in room.as_chunks_mut().0.iter_mut().zip(types) {
+            *room = kind.number().to_be_bytes();
+        }
+        Ok(())
+    }
+
+    /// Writes one attribute.
+    #[inline]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`rare` names every other variant")]
+    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, id: &TransactionId) -> Result<(), EncodeError> {
+        use Attribute as A;
+        let kind = attribute.kind();
+        match *attribute {
+            A::XorMappedAddress(a) => self.address(kind, veil(a, id)),
+            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a),
+            A::Username(text) => self.text(kind, text, USERNAME_LIMIT),
+            A::Software(text) => self.text(kind, text, TEXT_LIMIT),
+            A::Priority(n) => self.fixed(kind, n.to_be_bytes()),
+            A::IceControlled(n) | A::IceControlling(n) => self.fixed(kind, n.to_be_bytes()),
+            A::UseCandidate => self.fixed(kind, []),
+            _ => self.rare(kind, attribute, id),
+        }
+    }
+
+    /// The attributes that are not met at every second message.
+    #[inline(never)]
+    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, id: &TransactionId) -> Result<(), EncodeError> {
+        use Attribute as A;
+        match *attribute {
+            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => {
+                self.address(kind, veil(a, id))
+            }
+            A::AlternateServer(a) => self.address(kind, a),
+            A::Realm(text) | A::Nonce(text) => self.text(kind, text, ECHO_LIMIT),
+            A::AlternateDomain(text) => self.text(kind, text, DOMAIN_LIMIT),
+            A::ThirdPartyAuthorization(text) => self.text(kind, text, ECHO_LIMIT),
+            A::Userhash(hash) => self.fixed(kind, *hash),
+            A::ErrorCode(error) => self.error(kind, 0, error),
+            A::AddressErrorCode(AddressErrorCode { family, error }) => self.error(kind, family.number(), error),
+            A::UnknownAttributes(list) => self.types(list.iter()),
+            A::PasswordAlgorithm(algorithm) => self.algorithm(kind, algorithm),
+            A::PasswordAlgorithms(list) => self.bytes(kind, list.as_bytes()),
+            A::ChangeRequest(change) => self.fixed(kind, change.bits().to_be_bytes()),
+            A::ResponsePort(port) | A::ChannelNumber(port) => self.fixed(kind, (u32::from(port) << 16).to_be_bytes()),
+            A::Padding(bytes) | A::Data(bytes) | A::MobilityTicket(bytes) | A::AccessToken(bytes) => {
+                self.bytes(kind, bytes)
+            }
+            A::CacheTimeout(n) | A::Lifetime(n) | A::ConnectionId(n) | A::Nomination(n) => {
+                self.fixed(kind, n.to_be_bytes())
+            }
+            A::RequestedAddressFamily(family) | A::AdditionalAddressFamily(family) => {
+                self.fixed(kind, [family.number(), 0, 0, 0])
+            }
+            A::EvenPort(reserve) => self.fixed(kind, [u8::from(reserve) << 7]),
+            A::RequestedTransport(protocol) => self.fixed(kind, [protocol, 0, 0, 0]),
+            A::DontFragment => self.fixed(kind, []),
+            A::ReservationToken(token) => self.fixed(kind, token),
+            A::Icmp(icmp) => self.icmp(kind, icmp),
+            A::TransactionTransmitCounter { req, resp } => self.fixed(kind, [0, 0, req, resp]),
+            A::NetworkCost(NetworkCost { network, cost }) => {
+                self.fixed(kind, (u32::from(network) << 16 | u32::from(cost)).to_be_bytes())
+            }
+            A::MessageIntegrity(_) | A::MessageIntegritySha256(_) | A::Fingerprint(_) => {
+                Err(EncodeError::Computed { attribute: kind })
+            }
+            A::ResponseAddress(_) | A::SourceAddress(_) | A::ChangedAddress(_) | A::ReflectedFrom(_) => {
+                Err(EncodeError::ReadOnly { attribute: kind })
+            }
+            A::Unknown { value, .. } => self.unknown(kind, value),
+            // These stand in the caller's match.
+            A::XorMappedAddress(_)
+            | A::MappedAddress(_)
+            | A::ResponseOrigin(_)
+            | A::OtherAddress(_)
+            | A::Username(_)
+            | A::Software(_)
+            | A::Priority(_)
+            | A::IceControlled(_)
+            | A::IceControlling(_)
+            | A::UseCandidate => Ok(()),
+        }
+    }
+
+    /// Type in 7 bits, code in 9 (RFC 8656 §18.13).
+    fn icmp(&mut self, kind: AttributeType, icmp: Icmp) -> Result<(), EncodeError> {
+        let [t, c] = (u16::from(icmp.kind) << 9 | icmp.code & 0x1ff).to_be_bytes();
+        let [d0, d1, d2, d3] = icmp.data.to_be_bytes();
+        self.fixed(kind, [0, 0, t, c, d0, d1, d2, d3])
+    }
+
+    /// Whatever the caller likes, but nothing that would end or sign the message.
+    fn unknown(&mut self, kind: AttributeType, value: &[u8]) -> Result<(), EncodeError> {
+        match kind {
+            AttributeType::MESSAGE_INTEGRITY | AttributeType::MESSAGE_INTEGRITY_SHA256 | AttributeType::FINGERPRINT => {
+                Err(EncodeError::Computed { attribute: kind })
+            }
+            _ => self.bytes(kind, value),
+        }
+    }
+}
+
+#[cold]
+const fn no_room(needed: usize, available: usize) -> EncodeError {
+    if needed > MESSAGE_LIMIT {
+        EncodeError::MessageTooLong { needed }
+    } else {
+        EncodeError::BufferTooShort { needed, available }
+    }
+}
+
+/// Length in bytes and in characters (RFC 8489 §14.3, §14.8 to §14.14).
+#[inline]
+fn check_text(kind: AttributeType, text: Text<'_>, limit: usize) -> Result<(), EncodeError> {
+    // A user name is bounded in bytes alone, and what is echoed was chosen by the peer.
+    let counted = limit == TEXT_LIMIT;
+    if text.len() > limit {
+        Err(EncodeError::ValueTooLong { attribute: kind, limit, found: text.len() })
+    } else if counted && text.len() >= 128 && text.as_str().is_none_or(|text| text.chars().count() >= 128) {
+        Err(EncodeError::TooManyCharacters { attribute: kind })
+    } else {
+        Ok(())
+    }
+}
+
+/// What one algorithm takes, its parameters padded.
+const fn algorithm_len(algorithm: PasswordAlgorithm<'_>) -> usize {
+    4 + algorithm.parameters.len().next_multiple_of(4)
+}
+
+/// Writes one algorithm and returns the room after it.
+fn put_algorithm<'r>(room: &'r mut [u8], algorithm: PasswordAlgorithm<'_>) -> &'r mut [u8] {
+    let length = algorithm.parameters.len();
+    let (own, rest) = room.split_at_mut_checked(algorithm_len(algorithm)).unwrap_or_default();
+    if let Some((head, body)) = own.split_first_chunk_mut() {
+        let ([n0, n1], [l0, l1]) =
+            (algorithm.number.to_be_bytes(), u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+        *head = [n0, n1, l0, l1];
+        let (parameters, padding) = body.split_at_mut_checked(length).unwrap_or_default();
+        parameters.copy_from_slice(algorithm.parameters);
+        padding.fill(0);
+    }
+    rest
+}

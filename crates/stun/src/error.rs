@@ -1,0 +1,299 @@
+//! What can be wrong with a message, and what a writer refuses.
+//!
+//! Every error here is `Copy`, holds no text of its own, and says where: a byte offset from the start of the message, what was
+//! expected, what stood there, and which section of which RFC says so ([`DecodeError::clause`]).
+//!
+//! ```
+//! use portolan_stun::{DecodeErrorKind, Message};
+//!
+//! // A DNS query is not STUN: the magic cookie is missing.
+//! let error = Message::decode(&[0, 1, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err();
+//! assert_eq!((error.at, error.kind), (4, DecodeErrorKind::Cookie { found: 0x0102_0304 }));
+//! assert_eq!(error.clause().to_string(), "RFC 8489 §5");
+//! ```
+
+use core::fmt;
+
+use crate::AttributeType;
+
+/// Why bytes are no STUN message, or a value is no value of its attribute.
+///
+/// `at` counts bytes from the start of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("byte {at}: {kind} ({})", self.clause())]
+pub struct DecodeError {
+    /// The offset in bytes, from the start of the message, of what is wrong.
+    pub at: usize,
+    /// What is wrong there.
+    pub kind: DecodeErrorKind,
+}
+
+impl DecodeError {
+    #[cold]
+    pub(crate) const fn new(at: usize, kind: DecodeErrorKind) -> Self {
+        Self { at, kind }
+    }
+
+    /// The section that the bytes break.
+    #[must_use]
+    pub const fn clause(&self) -> Clause {
+        use DecodeErrorKind as K;
+        match self.kind {
+            K::HeaderTruncated { .. }
+            | K::TopBits { .. }
+            | K::Cookie { .. }
+            | K::LengthUnaligned { .. }
+            | K::LengthMismatch { .. } => Clause::new(8489, "5"),
+            K::AttributeTruncated { .. } => Clause::new(8489, "14"),
+            K::FingerprintMissing | K::FingerprintNotLast { .. } | K::FingerprintMismatch { .. } => {
+                Clause::new(8489, "14.7")
+            }
+            K::ValueLength { attribute, .. }
+            | K::AddressFamily { attribute, .. }
+            | K::ErrorCodeRange { attribute, .. }
+            | K::ListTruncated { attribute, .. } => match attribute.clause() {
+                Some(clause) => clause,
+                None => Clause::new(8489, "14"),
+            },
+        }
+    }
+}
+
+/// What is wrong at [`DecodeError::at`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// Fewer bytes than a header has.
+    #[error("a STUN header has 20 bytes, here are {found}")]
+    HeaderTruncated {
+        /// How many bytes there are.
+        found: usize,
+    },
+    /// The two most significant bits are not zero: another protocol (RFC 7983).
+    #[error("the first two bits of a STUN message are 0, the first byte is {found:#04x}")]
+    TopBits {
+        /// The first byte.
+        found: u8,
+    },
+    /// The magic cookie is missing: another protocol, or an RFC 3489 message.
+    #[error("the magic cookie is 0x2112a442, found {found:#010x}")]
+    Cookie {
+        /// The four bytes in its place.
+        found: u32,
+    },
+    /// The message length is not a multiple of 4.
+    #[error("the message length is a multiple of 4, found {found}")]
+    LengthUnaligned {
+        /// The length field, bytes after the header.
+        found: u16,
+    },
+    /// The message length does not reach exactly to the end of the bytes.
+    #[error("the header announces {announced} bytes after it, here are {found}")]
+    LengthMismatch {
+        /// The length field, bytes after the header.
+        announced: u16,
+        /// How many bytes follow the header.
+        found: usize,
+    },
+    /// An attribute's value reaches past the end of the message.
+    #[error("{attribute} announces {announced} bytes, the message has {found} left")]
+    AttributeTruncated {
+        /// The attribute's type.
+        attribute: AttributeType,
+        /// Its length field.
+        announced: u16,
+        /// Bytes that are left in the message.
+        found: usize,
+    },
+    /// The length of a value is not one that its attribute can have.
+    #[error("{attribute} has {expected}, found {found}")]
+    ValueLength {
+        /// The attribute's type.
+        attribute: AttributeType,
+        /// What lengths it can have.
+        expected: Lengths,
+        /// Its length field.
+        found: usize,
+    },
+    /// An address family that is neither IPv4 (1) nor IPv6 (2).
+    #[error("{attribute}: address family is 1 (IPv4) or 2 (IPv6), found {found}")]
+    AddressFamily {
+        /// The attribute's type.
+        attribute: AttributeType,
+        /// The family byte.
+        found: u8,
+    },
+    /// An error code outside of 300 to 699, or with a number above 99.
+    #[error("{attribute}: class is 3 to 6 and number 0 to 99, found {class} and {number}")]
+    ErrorCodeRange {
+        /// The attribute's type.
+        attribute: AttributeType,
+        /// The hundreds digit.
+        class: u8,
+        /// The two digits after it.
+        number: u8,
+    },
+    /// An entry of a list inside a value reaches past the end of the value.
+    #[error("{attribute}: an entry needs {expected} bytes, the value has {found} left")]
+    ListTruncated {
+        /// The attribute's type.
+        attribute: AttributeType,
+        /// Bytes that the entry needs.
+        expected: usize,
+        /// Bytes that are left in the value.
+        found: usize,
+    },
+    /// A FINGERPRINT was required and is not there.
+    #[error("FINGERPRINT is required here and missing")]
+    FingerprintMissing,
+    /// Something follows the FINGERPRINT.
+    #[error("FINGERPRINT is the last attribute, {found} bytes follow it")]
+    FingerprintNotLast {
+        /// How many bytes follow.
+        found: usize,
+    },
+    /// The FINGERPRINT does not belong to these bytes.
+    #[error("FINGERPRINT of these bytes is {expected:#010x}, found {found:#010x}")]
+    FingerprintMismatch {
+        /// What the bytes give.
+        expected: u32,
+        /// What the attribute says.
+        found: u32,
+    },
+}
+
+/// The lengths in bytes that a value can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Lengths {
+    /// Exactly this many.
+    Exactly(u16),
+    /// One of these two.
+    Either(u16, u16),
+    /// At least this many.
+    AtLeast(u16),
+    /// At most this many.
+    AtMost(u16),
+    /// A multiple of `step` between `least` and `most`.
+    Stepped {
+        /// The shortest.
+        least: u16,
+        /// The longest.
+        most: u16,
+        /// All are multiples of this.
+        step: u16,
+    },
+}
+
+impl fmt::Display for Lengths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Exactly(n) => write!(f, "{n} bytes"),
+            Self::Either(a, b) => write!(f, "{a} or {b} bytes"),
+            Self::AtLeast(n) => write!(f, "at least {n} bytes"),
+            Self::AtMost(n) => write!(f, "at most {n} bytes"),
+            Self::Stepped { least, most, step } => write!(f, "{least} to {most} bytes in steps of {step}"),
+        }
+    }
+}
+
+/// A section of an RFC, printed as `RFC 8489 §14.2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Clause {
+    /// The number of the RFC.
+    pub rfc: u16,
+    /// The section, without a sign.
+    pub section: &'static str,
+}
+
+impl Clause {
+    pub(crate) const fn new(rfc: u16, section: &'static str) -> Self {
+        Self { rfc, section }
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RFC {} §{}", self.rfc, self.section)
+    }
+}
+
+/// Why a writer refused. Nothing was written then: the message is as it was before the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The buffer is too short for what was to be added.
+    #[error("the message needs {needed} bytes, the buffer has {available}")]
+    BufferTooShort {
+        /// How long the buffer would have to be at least, in bytes.
+        needed: usize,
+        /// How long it is.
+        available: usize,
+    },
+    /// The message would be longer than its length field can say (65,532 bytes after the header).
+    #[error("a message of {needed} bytes is longer than its length field can say")]
+    MessageTooLong {
+        /// How long it would be, in bytes with header.
+        needed: usize,
+    },
+    /// The value is longer, or has more characters, than its attribute allows.
+    #[error("{attribute} is at most {limit} bytes long, got {found}")]
+    ValueTooLong {
+        /// The attribute's type.
+        attribute: AttributeType,
+        /// The limit in bytes.
+        limit: usize,
+        /// What was to be written.
+        found: usize,
+    },
+    /// The text has 128 characters or more (RFC 8489 §14.8 to §14.14).
+    #[error("{attribute} has fewer than 128 characters")]
+    TooManyCharacters {
+        /// The attribute's type.
+        attribute: AttributeType,
+    },
+    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT are computed, never copied: use the writer's methods.
+    #[error("{attribute} is computed by the writer, not added")]
+    Computed {
+        /// The attribute's type.
+        attribute: AttributeType,
+    },
+    /// An attribute of RFC 3489 alone: it is understood, never sent.
+    #[error("{attribute} is obsolete: it is read, not written")]
+    ReadOnly {
+        /// The attribute's type.
+        attribute: AttributeType,
+    },
+    /// A truncated MESSAGE-INTEGRITY-SHA256 has 16 to 32 bytes, in steps of 4 (RFC 8489 §14.6).
+    #[error("a truncated MESSAGE-INTEGRITY-SHA256 has 16 to 32 bytes in steps of 4, not {found}")]
+    TruncatedIntegrity {
+        /// The length asked for.
+        found: usize,
+    },
+    /// A response answers a request; this message is none.
+    #[error("only a request is answered")]
+    NotARequest,
+}
+
+/// Why a message is not authentic under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntegrityError {
+    /// There is no attribute of the kind that was to be checked.
+    #[error("the message has no message integrity of the kind asked for")]
+    Missing,
+    /// The attribute has a length that it can't have, or one shorter than the caller accepts.
+    #[error("byte {at}: message integrity of {found} bytes")]
+    Length {
+        /// Offset of the attribute from the start of the message, in bytes.
+        at: usize,
+        /// Its length field.
+        found: usize,
+    },
+    /// The key, or the message, is another one.
+    #[error("byte {at}: the message integrity is not that of this key and these bytes")]
+    Mismatch {
+        /// Offset of the attribute from the start of the message, in bytes.
+        at: usize,
+    },
+}

@@ -1,0 +1,38 @@
+//! FINGERPRINT: a CRC-32 that tells STUN from what merely looks like it (RFC 8489 §7, §14.7).
+
+use crate::{AttributeType, DecodeError, DecodeErrorKind as Kind, Lengths};
+
+/// XORed onto the CRC, so that a CRC of another protocol does not pass by chance (RFC 8489 §14.7).
+const MASK: u32 = 0x5354_554e;
+
+/// The value for a message whose bytes before the attribute are `covered`, its length field already right.
+#[inline]
+pub(crate) fn value(covered: &[u8]) -> u32 {
+    crc32fast::hash(covered) ^ MASK
+}
+
+/// Checks the FINGERPRINT that stands at `at`; 0: there is none.
+pub(crate) fn check(bytes: &[u8], at: usize) -> Result<(), DecodeError> {
+    if at == 0 {
+        return Err(DecodeError::new(bytes.len(), Kind::FingerprintMissing));
+    }
+    let (covered, own) = bytes.split_at_checked(at).unwrap_or_default();
+    match *own {
+        [_, _, 0, 4, a, b, c, d] => {
+            let (expected, found) = (value(covered), u32::from_be_bytes([a, b, c, d]));
+            if expected == found {
+                Ok(())
+            } else {
+                Err(DecodeError::new(at + 4, Kind::FingerprintMismatch { expected, found }))
+            }
+        }
+        [_, _, 0, 4, _, _, _, _, ref after @ ..] => {
+            Err(DecodeError::new(at + 8, Kind::FingerprintNotLast { found: after.len() }))
+        }
+        _ => {
+            let found = own.get(2..4).and_then(|l| l.first_chunk()).map_or(0, |l| usize::from(u16::from_be_bytes(*l)));
+            let (attribute, expected) = (AttributeType::FINGERPRINT, Lengths::Exactly(4));
+            Err(DecodeError::new(at + 2, Kind::ValueLength { attribute, expected, found }))
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: who wrote a message, and that nobody changed it.
+//!
+//! Rules of this file: a key is prepared once and then costs a message no key schedule; comparison takes the same time
+//! whatever it finds; what verification returns can read only what the HMAC covers. Texts are hashed as they are given: the
+//! OpaqueString preparation (RFC 8265) of user names, realms and passwords beyond ASCII is the caller's.
+//!
+//! RFC 8489 §9.1.1 and §9.2.2 (keys), §14.4 to §14.6 (attributes), §18.5.1 (long-term keys).
+//!
+//! ```
+//! use portolan_stun::{Class, IntegrityError, IntegrityKey, Message, Method, Writer};
+//!
+//! let key = IntegrityKey::long_term_sha256("user", "example.org", "TheMatrIX");
+//! let mut buffer = [0; 64];
+//! let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into())?;
+//! let bytes = writer.message_integrity_sha256(&key)?.finish();
+//!
+//! let message = Message::decode(bytes)?;
+//! assert!(message.verify(&key).is_ok());
+//! let other = IntegrityKey::short_term("guess");
+//! assert_eq!(message.verify(&other).unwrap_err(), IntegrityError::Mismatch { at: 20 });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use core::fmt;
+
+use md5::{Digest as _, Md5};
+use sha1::Sha1;
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+
+use crate::{HEADER_LEN, IntegrityError, Message, Verified, message::padded};
+
+/// The key of a message's HMAC, prepared for both hashes.
+///
+/// Printing it shows nothing of it.
+#[derive(Clone)]
+pub struct IntegrityKey {
+    sha1: Pads<[u32; 5]>,
+    sha256: Pads<[u32; 8]>,
+}
+
+/// Which of the two attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Integrity {
+    /// MESSAGE-INTEGRITY (RFC 8489 §14.5).
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256, with the fewest bytes that the usage accepts: 32 unless it allows truncation (§14.6).
+    Sha256 {
+        /// The fewest bytes accepted, 16 to 32.
+        least: usize,
+    },
+}
+
+impl Integrity {
+    /// MESSAGE-INTEGRITY-SHA256 that is not truncated.
+    pub const SHA256: Self = Self::Sha256 { least: 32 };
+}
+
+impl IntegrityKey {
+    /// The key of the short-term mechanism: the password itself (RFC 8489 §9.1.1).
+    #[must_use]
+    pub fn short_term(password: &str) -> Self {
+        Self::from_bytes(password.as_bytes())
+    }
+
+    /// The key of the long-term mechanism, MD5 of `username:realm:password` (RFC 8489 §9.2.2, §18.5.1.1).
+    #[must_use]
+    pub fn long_term_md5(username: &str, realm: &str, password: &str) -> Self {
+        let hash = Md5::new().chain_update(username).chain_update(":").chain_update(realm);
+        Self::from_bytes(&hash.chain_update(":").chain_update(password).finalize())
+    }
+
+    /// The key of the long-term mechanism, SHA-256 of `username:realm:password` (RFC 8489 §9.2.2, §18.5.1.2).
+    #[must_use]
+    pub fn long_term_sha256(username: &str, realm: &str, password: &str) -> Self {
+        let hash = Sha256::new().chain_update(username).chain_update(":").chain_update(realm);
+        Self::from_bytes(&hash.chain_update(":").chain_update(password).finalize())
+    }
+
+    /// A key that is known already: stored hashes of long-term credentials, or a token's key (RFC 7635 §6.2).
+    #[must_use]
+    pub fn from_bytes(key: &[u8]) -> Self {
+        let mut short = [0; BLOCK];
+        let (mut for_sha1, mut for_sha256) = (short, short);
+        if key.len() > BLOCK {
+            // RFC 2104 §2: a key longer than a block is replaced by its hash.
+            for_sha1.iter_mut().zip(Sha1::digest(key)).for_each(|(to, from)| *to = from);
+            for_sha256.iter_mut().zip(Sha256::digest(key)).for_each(|(to, from)| *to = from);
+        } else {
+            short.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+            (for_sha1, for_sha256) = (short, short);
+        }
+        Self { sha1: Pads::new(&for_sha1), sha256: Pads::new(&for_sha256) }
+    }
+
+    /// HMAC-SHA1 of `covered`, as if its header announced a message of `total` bytes.
+    pub(crate) fn sha1(&self, covered: &[u8], total: usize) -> [u8; 20] {
+        let mut hmac = [0; 20];
+        fill_words(&mut hmac, &self.sha1.hmac(covered, total));
+        hmac
+    }
+
+    /// HMAC-SHA256 of `covered`, as if its header announced a message of `total` bytes.
+    pub(crate) fn sha256(&self, covered: &[u8], total: usize) -> [u8; 32] {
+        let mut hmac = [0; 32];
+        fill_words(&mut hmac, &self.sha256.hmac(covered, total));
+        hmac
+    }
+}
+
+impl fmt::Debug for IntegrityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IntegrityKey(..)")
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Verifies the stronger integrity attribute that is there, not truncated, and returns what it covers.
+    ///
+    /// A receiver that must not be talked down to the weaker one asks [`Message::verify_with`].
+    ///
+    /// # Errors
+    /// `Missing`, `Length`, `Mismatch`.
+    pub fn verify(&self, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
+        let kind = if self.integrity_sha256_at() != 0 { Integrity::SHA256 } else { Integrity::Sha1 };
+        self.verify_with(key, kind)
+    }
+
+    /// Verifies one of the two integrity attributes and returns what it covers.
+    ///
+    /// What can be read then are the attributes before the first integrity attribute (RFC 8489 §14.5, §14.6). FINGERPRINT is
+    /// not looked at: [`Message::check_fingerprint`].
+    ///
+    /// # Errors
+    /// `Missing` when that attribute is not there, `Length` when it is malformed or shorter than accepted, `Mismatch` when
+    /// key or bytes are others.
+    pub fn verify_with(&self, key: &IntegrityKey, kind: Integrity) -> Result<Verified<'a>, IntegrityError> {
+        let (offset, least, most) = match kind {
+            Integrity::Sha1 => (self.integrity_at(), 20, 20),
+            Integrity::Sha256 { least } => (self.integrity_sha256_at(), least.max(16), 32),
+        };
+        let at = usize::try_from(offset).unwrap_or_default();
+        let Some((covered, own)) = self.as_bytes().split_at_checked(at).filter(|_| at != 0) else {
+            return Err(IntegrityError::Missing);
+        };
+        let Some((&[_, _, l0, l1], after)) = own.split_first_chunk::<4>() else {
+            return Err(IntegrityError::Missing);
+        };
+        let length = u16::from_be_bytes([l0, l1]);
+        let found = usize::from(length);
+        let Some(value) = after.get(..found).filter(|_| found >= least && found <= most && found & 3 == 0) else {
+            return Err(IntegrityError::Length { at, found });
+        };
+        let total = at + 4 + padded(length);
+        let same = match kind {
+            Integrity::Sha1 => key.sha1(covered, total).ct_eq(value),
+            Integrity::Sha256 { .. } => key.sha256(covered, total).get(..found).unwrap_or_default().ct_eq(value),
+        };
+        if !bool::from(same) {
+            return Err(IntegrityError::Mismatch { at });
+        }
+        // With both there, MESSAGE-INTEGRITY stands first, and what follows it is not to be read.
+        let end = if self.integrity_at() != 0 { self.integrity_at() } else { offset };
+        Ok(self.authenticated(end))
+    }
+}
+
+/// SHA-256 of `username:realm`, the value of USERHASH (RFC 8489 §14.4).
+#[must_use]
+pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
+    Sha256::new().chain_update(username).chain_update(":").chain_update(realm).finalize().into()
+}
+
+/// The block of both hashes in bytes.
+const BLOCK: usize = 64;
+
+/// A hash as its state and its block function.
+trait Block: Copy {
+    const START: Self;
+    fn compress(&mut self, blocks: &[[u8; BLOCK]]);
+    fn words(&self) -> &[u32];
+}
+
+impl Block for [u32; 5] {
+    // FIPS 180-4 §5.3.1.
+    const START: Self = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+
+    fn compress(&mut self, blocks: &[[u8; BLOCK]]) {
+        sha1::block_api::compress(self, blocks);
+    }
+
+    fn words(&self) -> &[u32] {
+        self
+    }
+}
+
+impl Block for [u32; 8] {
+    // FIPS 180-4 §5.3.3.
+    const START: Self =
+        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+    fn compress(&mut self, blocks: &[[u8; BLOCK]]) {
+        sha2::block_api::compress256(self, blocks);
+    }
+
+    fn words(&self) -> &[u32] {
+        self
+    }
+}
+
+/// The two states of an HMAC after the key's blocks: all that a message needs of the key (RFC 2104 §4).
+#[derive(Clone, Copy)]
+struct Pads<H> {
+    inner: H,
+    outer: H,
+}
+
+impl<H: Block> Pads<H> {
+    fn new(key: &[u8; BLOCK]) -> Self {
+        let (mut inner, mut outer) = (H::START, H::START);
+        inner.compress(&[key.map(|byte| byte ^ 0x36)]);
+        outer.compress(&[key.map(|byte| byte ^ 0x5c)]);
+        Self { inner, outer }
+    }
+
+    /// The HMAC of `covered` with the length field that a message of `total` bytes has.
+    fn hmac(&self, covered: &[u8], total: usize) -> H {
+        let [l0, l1] = u16::try_from(total - HEADER_LEN).unwrap_or(u16::MAX).to_be_bytes();
+        let mut inner = self.inner;
+        // The first block is a copy for the sake of the length field; two blocks hold most messages whole.
+        let mut blocks = [[0; BLOCK]; 2];
+        let head = covered.len().min(BLOCK);
+        let (first, rest) = covered.split_at_checked(head).unwrap_or_default();
+        let flat = blocks.as_flattened_mut();
+        flat.iter_mut().zip(first).for_each(|(to, from)| *to = *from);
+        if let Some([_, _, a, b]) = flat.first_chunk_mut() {
+            [*a, *b] = [l0, l1];
+        }
+        let tail = if head == BLOCK {
+            inner.compress(blocks.first_chunk::<1>().map_or(&[], |one| one));
+            let (whole, tail) = rest.as_chunks();
+            inner.compress(whole);
+            blocks = [[0; BLOCK]; 2];
+            blocks.as_flattened_mut().iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
+            tail.len()
+        } else {
+            head
+        };
+        finish(&mut inner, &mut blocks, tail, BLOCK + covered.len());
+
+        let mut outer = self.outer;
+        let mut block = [[0; BLOCK]; 2];
+        let length = inner.words().len() * 4;
+        fill_words(block.as_flattened_mut(), &inner);
+        finish(&mut outer, &mut block, length, BLOCK + length);
+        outer
+    }
+}
+
+/// Ends a hash whose last `tail` bytes stand in `blocks`, `total` bytes in all (FIPS 180-4 §5.1.1).
+fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, total: usize) {
+    if let Some(end) = blocks.as_flattened_mut().get_mut(tail) {
+        *end = 0x80;
+    }
+    let bits = (u64::try_from(total).unwrap_or(u64::MAX) * 8).to_be_bytes();
+    let used = if tail < BLOCK - 8 { 1 } else { 2 };
+    if let Some(blocks) = blocks.get_mut(..used) {
+        if let Some(last) = blocks.last_mut().and_then(|last| last.last_chunk_mut()) {
+            *last = bits;
+        }
+        state.compress(blocks);
+    }
+}
+
+/// Writes a state's words, most significant byte first.
+fn fill_words<H: Block>(to: &mut [u8], state: &H) {
+    to.as_chunks_mut().0.iter_mut().zip(state.words()).for_each(|(to, word)| *to = word.to_be_bytes());
+}

@@ -1,0 +1,649 @@
+//! A STUN message that was validated once, and is read where it lies.
+//!
+//! Rules of this file: [`Message::decode`] looks at every byte that structure depends on, exactly once, and remembers where
+//! the integrity attributes and the FINGERPRINT stand; everything after that only walks. Values are bounded by their own
+//! length. What follows MESSAGE-INTEGRITY is not seen, except MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 §14.5).
+//!
+//! RFC 8489 §5 (structure), §6.3 (receiving), §14 (attributes).
+//!
+//! ```
+//! use portolan_stun::{Class, Message, Method};
+//!
+//! // A Binding success response with one XOR-MAPPED-ADDRESS.
+//! let bytes = [
+//!     0x01, 0x01, 0x00, 0x0c, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+//!     0x00, 0x20, 0x00, 0x08, 0x00, 0x01, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43,
+//! ];
+//! let message = Message::decode(&bytes)?;
+//! assert_eq!((message.class(), message.method()), (Class::SuccessResponse, Method::BINDING));
+//! assert_eq!(message.xor_mapped_address(), Some("192.0.2.1:32853".parse().unwrap()));
+//! # Ok::<(), portolan_stun::DecodeError>(())
+//! ```
+
+use core::{fmt, marker::PhantomData, net::SocketAddr};
+
+use crate::{
+    Attribute, AttributeType, ChangeRequest, DecodeError, DecodeErrorKind as Kind, ErrorCode, Text, attribute,
+    fingerprint,
+};
+
+/// The four bytes that tell STUN from other protocols (RFC 8489 §5).
+pub const MAGIC_COOKIE: u32 = 0x2112_a442;
+
+/// The length of a header in bytes (RFC 8489 §5).
+pub const HEADER_LEN: usize = 20;
+
+/// A message whose structure was validated; its attributes are decoded while they are read.
+///
+/// `T` says how far it can be trusted: [`Unverified`] as it comes from [`Message::decode`], [`Authenticated`] after
+/// [`Message::verify`], [`Exempt`] where the receiver said that no credentials are asked for.
+#[derive(Clone, Copy)]
+pub struct Message<'a, T = Unverified> {
+    bytes: &'a [u8],
+    /// Attributes are seen up to here; offsets fit, as a message has at most 65,552 bytes.
+    end: u32,
+    /// Offsets of the attributes; 0 where there is none, for the header stands there.
+    integrity: u32,
+    integrity_sha256: u32,
+    fingerprint: u32,
+    trust: PhantomData<T>,
+}
+
+/// Nothing is known about who wrote the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {}
+
+/// The holder of the key wrote all that can be read of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authenticated {}
+
+/// The receiver asks for no credentials (a public Binding server).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exempt {}
+
+/// A message that was written by the holder of the key: only the attributes before the integrity attribute can be read.
+pub type Verified<'a> = Message<'a, Authenticated>;
+
+/// Messages on which a receiver may act: those whose authentication is over or not asked for. Sealed.
+pub trait Checked: sealed::Sealed {}
+impl Checked for Authenticated {}
+impl Checked for Exempt {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that it cannot be named is what seals the trait")]
+    pub trait Sealed {}
+    impl Sealed for super::Authenticated {}
+    impl Sealed for super::Exempt {}
+}
+
+/// What to do about FINGERPRINT while decoding (RFC 8489 §7, §14.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum FingerprintPolicy {
+    /// Do not look at it.
+    #[default]
+    Ignore,
+    /// Where there is one it must be right.
+    IfPresent,
+    /// There must be one and it must be right.
+    Required,
+}
+
+impl<'a> Message<'a> {
+    /// Validates the structure of one whole message.
+    ///
+    /// The top bits are zero, the cookie stands, the length is a multiple of 4 and reaches exactly to the end of `bytes`, and
+    /// every attribute lies inside (RFC 8489 §5, §14). Values are not judged, and FINGERPRINT is not computed.
+    ///
+    /// # Errors
+    /// The first rule that is broken, and where.
+    #[inline]
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(DecodeError::new(bytes.len(), Kind::HeaderTruncated { found: bytes.len() }));
+        };
+        let [t0, _, l0, l1, c0, c1, c2, c3, ..] = *header;
+        if t0 & 0xc0 != 0 {
+            return Err(DecodeError::new(0, Kind::TopBits { found: t0 }));
+        }
+        let cookie = u32::from_be_bytes([c0, c1, c2, c3]);
+        if cookie != MAGIC_COOKIE {
+            return Err(DecodeError::new(4, Kind::Cookie { found: cookie }));
+        }
+        let length = u16::from_be_bytes([l0, l1]);
+        if length & 3 != 0 {
+            return Err(DecodeError::new(2, Kind::LengthUnaligned { found: length }));
+        }
+        let found = bytes.len() - HEADER_LEN;
+        if usize::from(length) != found {
+            return Err(length_mismatch(length, found));
+        }
+        Self::survey(bytes)
+    }
+
+    /// Walks the attributes once, proving that each lies inside and remembering the three that the checks need.
+    #[inline]
+    fn survey(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let (mut integrity, mut integrity_sha256, mut fingerprint) = (0, 0, 0);
+        let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
+        while let Some((&[k0, k1, l0, l1], after)) = rest.split_first_chunk::<4>() {
+            let kind = u16::from_be_bytes([k0, k1]);
+            let length = u16::from_be_bytes([l0, l1]);
+            let at = bytes.len() - rest.len();
+            let Some(next) = after.get(padded(length)..) else {
+                let kind = Kind::AttributeTruncated {
+                    attribute: AttributeType::new(kind),
+                    announced: length,
+                    found: after.len(),
+                };
+                return Err(DecodeError::new(at, kind));
+            };
+            // An integrity attribute after the SHA-256 one, or after the FINGERPRINT, is one to be ignored.
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            match kind {
+                0x0008 if integrity | integrity_sha256 | fingerprint == 0 => integrity = at,
+                0x001c if integrity_sha256 | fingerprint == 0 => integrity_sha256 = at,
+                0x8028 if fingerprint == 0 => fingerprint = at,
+                _ => {}
+            }
+            rest = next;
+        }
+        // A length that is a multiple of 4 leaves no crumbs: every attribute takes a multiple of 4.
+        let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Ok(Self { bytes, end, integrity, integrity_sha256, fingerprint, trust: PhantomData })
+    }
+
+    /// Validates the structure and then the FINGERPRINT as `policy` wants it.
+    ///
+    /// # Errors
+    /// As [`Message::decode`], and `FingerprintMissing`, `FingerprintNotLast`, `FingerprintMismatch`.
+    pub fn decode_with(bytes: &'a [u8], policy: FingerprintPolicy) -> Result<Self, DecodeError> {
+        let message = Self::decode(bytes)?;
+        match policy {
+            FingerprintPolicy::Ignore => {}
+            FingerprintPolicy::IfPresent if message.fingerprint == 0 => {}
+            FingerprintPolicy::IfPresent | FingerprintPolicy::Required => message.check_fingerprint()?,
+        }
+        Ok(message)
+    }
+
+    /// Says that no credentials are asked for: the message may be acted upon as it is.
+    ///
+    /// For usages without authentication only, such as a public Binding server (RFC 8489 §6.3.1, RFC 5780 §6.1).
+    #[must_use]
+    pub const fn exempt(self) -> Message<'a, Exempt> {
+        self.with_trust(self.end)
+    }
+
+    pub(crate) const fn authenticated(self, end: u32) -> Verified<'a> {
+        self.with_trust(end)
+    }
+
+    const fn with_trust<T>(self, end: u32) -> Message<'a, T> {
+        let Self { bytes, integrity, integrity_sha256, fingerprint, .. } = self;
+        Message { bytes, end, integrity, integrity_sha256, fingerprint, trust: PhantomData }
+    }
+}
+
+impl<'a, T> Message<'a, T> {
+    /// The whole message as it came.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The class: request, indication, success or error response.
+    #[must_use]
+    #[inline]
+    pub fn class(&self) -> Class {
+        let [high, low] = self.message_type();
+        match (high & 1, low & 0x10) {
+            (0, 0) => Class::Request,
+            (0, _) => Class::Indication,
+            (_, 0) => Class::SuccessResponse,
+            (_, _) => Class::ErrorResponse,
+        }
+    }
+
+    /// The method, 12 bits.
+    #[must_use]
+    #[inline]
+    pub fn method(&self) -> Method {
+        let bits = u16::from_be_bytes(self.message_type());
+        Method(bits & 0x000f | (bits & 0x00e0) >> 1 | (bits & 0x3e00) >> 2)
+    }
+
+    /// The transaction ID, the same in a request and its responses.
+    #[must_use]
+    #[inline]
+    pub fn transaction_id(&self) -> TransactionId {
+        TransactionId(self.bytes.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default())
+    }
+
+    #[inline]
+    fn message_type(&self) -> [u8; 2] {
+        self.bytes.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// The attributes in their order, decoded; a malformed value is an `Err` and the walk goes on after it.
+    ///
+    /// Before verification that is: all up to MESSAGE-INTEGRITY, and after it only MESSAGE-INTEGRITY-SHA256 and FINGERPRINT
+    /// (RFC 8489 §14.5). Of an [`Authenticated`] message: only those that its integrity covers.
+    #[must_use]
+    #[inline]
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes { fields: self.fields(), transaction_id: self.transaction_id() }
+    }
+
+    /// The attributes as [`Message::attributes`] sees them, with offset and bytes, not decoded.
+    #[must_use]
+    #[inline]
+    pub fn fields(&self) -> Fields<'a> {
+        let end = usize::try_from(self.end).unwrap_or(usize::MAX);
+        Fields { rest: self.bytes.get(HEADER_LEN..end).unwrap_or_default(), end, sealed: Seal::Open }
+    }
+
+    /// The first attribute of a type, decoded; later ones of the type are not looked at (RFC 8489 §14).
+    #[must_use]
+    pub fn attribute(&self, kind: AttributeType) -> Option<Result<Attribute<'a>, DecodeError>> {
+        let field = self.fields().find(|field| field.kind == kind)?;
+        Some(attribute::decode(field, &self.transaction_id()))
+    }
+
+    /// Whether an attribute of this type is there, well-formed or not.
+    #[must_use]
+    pub fn has(&self, kind: AttributeType) -> bool {
+        self.fields().any(|field| field.kind == kind)
+    }
+
+    /// The comprehension-required types that this crate has no name for, in their order (RFC 8489 §6.3.1).
+    ///
+    /// A receiver that understands less than the whole registry asks [`Message::not_understood`].
+    pub fn unknown_comprehension_required(&self) -> impl Iterator<Item = AttributeType> + Clone + use<'a, T> {
+        self.fields().map(|field| field.kind).filter(|kind| kind.is_comprehension_required() && !kind.is_known())
+    }
+
+    /// The comprehension-required types that are not among `understood`, in their order.
+    ///
+    /// The integrity attributes need not be listed: they are the codec's.
+    pub fn not_understood<'s>(
+        &self,
+        understood: &'s [AttributeType],
+    ) -> impl Iterator<Item = AttributeType> + Clone + use<'a, 's, T> {
+        const CODEC: [AttributeType; 2] = [AttributeType::MESSAGE_INTEGRITY, AttributeType::MESSAGE_INTEGRITY_SHA256];
+        self.fields()
+            .map(|field| field.kind)
+            .filter(move |kind| kind.is_comprehension_required() && !understood.contains(kind) && !CODEC.contains(kind))
+    }
+
+    /// Whether a FINGERPRINT is there, right or not.
+    #[must_use]
+    pub const fn has_fingerprint(&self) -> bool {
+        self.fingerprint != 0
+    }
+
+    /// Checks that the FINGERPRINT is there, last, and that of these bytes (RFC 8489 §14.7).
+    ///
+    /// # Errors
+    /// `FingerprintMissing`, `FingerprintNotLast`, `FingerprintMismatch`, or `ValueLength`.
+    pub fn check_fingerprint(&self) -> Result<(), DecodeError> {
+        let at = usize::try_from(self.fingerprint).unwrap_or_default();
+        fingerprint::check(self.bytes, at)
+    }
+
+    /// Offset of the MESSAGE-INTEGRITY that counts, 0 where there is none.
+    pub(crate) const fn integrity_at(&self) -> u32 {
+        self.integrity
+    }
+
+    /// Offset of the MESSAGE-INTEGRITY-SHA256 that counts, 0 where there is none.
+    pub(crate) const fn integrity_sha256_at(&self) -> u32 {
+        self.integrity_sha256
+    }
+}
+
+/// Typed getters: the first attribute of the type, `None` where it is absent or malformed.
+macro_rules! getters {
+    ($($(#[doc = $doc:literal])+ $name:ident: $variant:ident($kind:ident) -> $value:ty;)+) => {
+        impl<'a, T> Message<'a, T> {
+            $(
+                $(#[doc = $doc])+
+                ///
+                /// `None` where the first one is absent or malformed; [`Message::attribute`] tells which.
+                #[must_use]
+                pub fn $name(&self) -> Option<$value> {
+                    match self.attribute(AttributeType::$kind)? {
+                        Ok(Attribute::$variant(value)) => Some(value),
+                        _ => None,
+                    }
+                }
+            )+
+        }
+    };
+}
+
+getters! {
+    /// MAPPED-ADDRESS: the reflexive address, in the clear (RFC 8489 §14.1).
+    mapped_address: MappedAddress(MAPPED_ADDRESS) -> SocketAddr;
+    /// XOR-MAPPED-ADDRESS: the reflexive address (RFC 8489 §14.2).
+    xor_mapped_address: XorMappedAddress(XOR_MAPPED_ADDRESS) -> SocketAddr;
+    /// ALTERNATE-SERVER: where to ask instead (RFC 8489 §14.15).
+    alternate_server: AlternateServer(ALTERNATE_SERVER) -> SocketAddr;
+    /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4).
+    other_address: OtherAddress(OTHER_ADDRESS) -> SocketAddr;
+    /// RESPONSE-ORIGIN: where the server says it sent the response from (RFC 5780 §7.3).
+    response_origin: ResponseOrigin(RESPONSE_ORIGIN) -> SocketAddr;
+    /// CHANGED-ADDRESS: what OTHER-ADDRESS was called in RFC 3489 (§11.2.3), with a number of its own.
+    changed_address: ChangedAddress(CHANGED_ADDRESS) -> SocketAddr;
+    /// SOURCE-ADDRESS: what RESPONSE-ORIGIN was called in RFC 3489 (§11.2.5), with a number of its own.
+    source_address: SourceAddress(SOURCE_ADDRESS) -> SocketAddr;
+    /// CHANGE-REQUEST: from where the response shall come (RFC 5780 §7.2).
+    change_request: ChangeRequest(CHANGE_REQUEST) -> ChangeRequest;
+    /// RESPONSE-PORT: the port that the response shall go to (RFC 5780 §7.5).
+    response_port: ResponsePort(RESPONSE_PORT) -> u16;
+    /// PADDING: bytes without meaning (RFC 5780 §7.6).
+    padding: Padding(PADDING) -> &'a [u8];
+    /// ERROR-CODE: why a request failed (RFC 8489 §14.8).
+    error_code: ErrorCode(ERROR_CODE) -> ErrorCode<'a>;
+    /// UNKNOWN-ATTRIBUTES: what the server did not understand (RFC 8489 §14.13).
+    unknown_attributes: UnknownAttributes(UNKNOWN_ATTRIBUTES) -> crate::UnknownAttributes<'a>;
+    /// USERNAME (RFC 8489 §14.3).
+    username: Username(USERNAME) -> Text<'a>;
+    /// USERHASH: SHA-256 of user name and realm (RFC 8489 §14.4).
+    userhash: Userhash(USERHASH) -> &'a [u8; 32];
+    /// REALM (RFC 8489 §14.9).
+    realm: Realm(REALM) -> Text<'a>;
+    /// NONCE (RFC 8489 §14.10).
+    nonce: Nonce(NONCE) -> Text<'a>;
+    /// PASSWORD-ALGORITHM: the one that the client chose (RFC 8489 §14.12).
+    password_algorithm: PasswordAlgorithm(PASSWORD_ALGORITHM) -> crate::PasswordAlgorithm<'a>;
+    /// PASSWORD-ALGORITHMS: those that the server offers (RFC 8489 §14.11).
+    password_algorithms: PasswordAlgorithms(PASSWORD_ALGORITHMS) -> crate::PasswordAlgorithms<'a>;
+    /// SOFTWARE: who speaks (RFC 8489 §14.14).
+    software: Software(SOFTWARE) -> Text<'a>;
+    /// ALTERNATE-DOMAIN: the name in the certificate of the alternate server (RFC 8489 §14.16).
+    alternate_domain: AlternateDomain(ALTERNATE_DOMAIN) -> Text<'a>;
+    /// PRIORITY of the candidate that this check would discover (RFC 8445 §16.1).
+    priority: Priority(PRIORITY) -> u32;
+    /// ICE-CONTROLLED: the tie-breaker of a controlled agent (RFC 8445 §16.1).
+    ice_controlled: IceControlled(ICE_CONTROLLED) -> u64;
+    /// ICE-CONTROLLING: the tie-breaker of a controlling agent (RFC 8445 §16.1).
+    ice_controlling: IceControlling(ICE_CONTROLLING) -> u64;
+    /// XOR-RELAYED-ADDRESS: the relayed transport address (RFC 8656 §18.5).
+    xor_relayed_address: XorRelayedAddress(XOR_RELAYED_ADDRESS) -> SocketAddr;
+    /// XOR-PEER-ADDRESS: the first peer (RFC 8656 §18.3); there may be several, see [`Message::attributes`].
+    xor_peer_address: XorPeerAddress(XOR_PEER_ADDRESS) -> SocketAddr;
+    /// CHANNEL-NUMBER (RFC 8656 §18.1).
+    channel_number: ChannelNumber(CHANNEL_NUMBER) -> u16;
+    /// LIFETIME in seconds (RFC 8656 §18.2).
+    lifetime: Lifetime(LIFETIME) -> u32;
+    /// DATA: what to relay, or what was relayed (RFC 8656 §18.4).
+    data: Data(DATA) -> &'a [u8];
+    /// CONNECTION-ID of a TCP connection of a relay (RFC 6062 §6.2.1).
+    connection_id: ConnectionId(CONNECTION_ID) -> u32;
+}
+
+impl<T> Message<'_, T> {
+    /// The length of PADDING in bytes (RFC 5780 §7.6).
+    #[must_use]
+    pub fn padding_len(&self) -> Option<usize> {
+        self.padding().map(<[u8]>::len)
+    }
+}
+
+impl<T> fmt::Debug for Message<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ", self.method(), self.class(), self.transaction_id())?;
+        f.debug_list().entries(self.attributes()).finish()
+    }
+}
+
+/// An attribute as it stands in the message: not decoded, bounded by its own length, without padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Offset of its first header byte from the start of the message, in bytes.
+    pub at: usize,
+    /// Its type.
+    pub kind: AttributeType,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// The attributes of a message, not decoded; made by [`Message::fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+    end: usize,
+    sealed: Seal,
+}
+
+/// What may still be seen: less after each of the closing attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seal {
+    Open,
+    Integrity,
+    IntegritySha256,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            let (&[k0, k1, l0, l1], after) = self.rest.split_first_chunk::<4>()?;
+            let kind = AttributeType::new(u16::from_be_bytes([k0, k1]));
+            let length = u16::from_be_bytes([l0, l1]);
+            let at = self.end - self.rest.len();
+            let value = after.get(..usize::from(length))?;
+            self.rest = after.get(padded(length)..)?;
+            match (kind, self.sealed) {
+                (AttributeType::FINGERPRINT, _) => self.rest = &[],
+                (AttributeType::MESSAGE_INTEGRITY, Seal::Open) => self.sealed = Seal::Integrity,
+                (AttributeType::MESSAGE_INTEGRITY_SHA256, Seal::Open | Seal::Integrity) => {
+                    self.sealed = Seal::IntegritySha256;
+                }
+                (_, Seal::Open) => {}
+                (_, Seal::Integrity | Seal::IntegritySha256) => continue,
+            }
+            return Some(Field { at, kind, value });
+        }
+    }
+}
+
+/// The decoded attributes of a message; made by [`Message::attributes`].
+#[derive(Clone, Debug)]
+pub struct Attributes<'a> {
+    fields: Fields<'a>,
+    transaction_id: TransactionId,
+}
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<Attribute<'a>, DecodeError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let field = self.fields.next()?;
+        Some(attribute::decode(field, &self.transaction_id))
+    }
+}
+
+/// What kind of message it is (RFC 8489 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Asks, and gets a response.
+    Request,
+    /// Says, and gets no response.
+    Indication,
+    /// The request was carried out.
+    SuccessResponse,
+    /// The request was not carried out; ERROR-CODE says why.
+    ErrorResponse,
+}
+
+impl Class {
+    /// Success or error response.
+    #[must_use]
+    pub const fn is_response(self) -> bool {
+        matches!(self, Self::SuccessResponse | Self::ErrorResponse)
+    }
+
+    /// The two class bits where they stand in the message type.
+    const fn bits(self) -> u16 {
+        match self {
+            Self::Request => 0x0000,
+            Self::Indication => 0x0010,
+            Self::SuccessResponse => 0x0100,
+            Self::ErrorResponse => 0x0110,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "request",
+            Self::Indication => "indication",
+            Self::SuccessResponse => "success response",
+            Self::ErrorResponse => "error response",
+        })
+    }
+}
+
+/// A method: a number of 12 bits, with names for those that IANA lists (RFC 8489 §18.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Method(u16);
+
+impl Method {
+    /// Binding (RFC 8489).
+    pub const BINDING: Self = Self(0x001);
+    /// SharedSecret, of RFC 3489 only; reserved since.
+    pub const SHARED_SECRET: Self = Self(0x002);
+    /// Allocate (RFC 8656 §17).
+    pub const ALLOCATE: Self = Self(0x003);
+    /// Refresh (RFC 8656 §17).
+    pub const REFRESH: Self = Self(0x004);
+    /// Send (RFC 8656 §17).
+    pub const SEND: Self = Self(0x006);
+    /// Data (RFC 8656 §17).
+    pub const DATA: Self = Self(0x007);
+    /// CreatePermission (RFC 8656 §17).
+    pub const CREATE_PERMISSION: Self = Self(0x008);
+    /// ChannelBind (RFC 8656 §17).
+    pub const CHANNEL_BIND: Self = Self(0x009);
+    /// Connect (RFC 6062 §6.1).
+    pub const CONNECT: Self = Self(0x00a);
+    /// ConnectionBind (RFC 6062 §6.1).
+    pub const CONNECTION_BIND: Self = Self(0x00b);
+    /// ConnectionAttempt (RFC 6062 §6.1).
+    pub const CONNECTION_ATTEMPT: Self = Self(0x00c);
+
+    /// A method by its number; `None` above 0xfff.
+    #[must_use]
+    pub const fn new(number: u16) -> Option<Self> {
+        if number <= 0xfff { Some(Self(number)) } else { None }
+    }
+
+    /// The number, 0 to 0xfff.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// The name in the registry, if it has one.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::BINDING => "Binding",
+            Self::SHARED_SECRET => "SharedSecret",
+            Self::ALLOCATE => "Allocate",
+            Self::REFRESH => "Refresh",
+            Self::SEND => "Send",
+            Self::DATA => "Data",
+            Self::CREATE_PERMISSION => "CreatePermission",
+            Self::CHANNEL_BIND => "ChannelBind",
+            Self::CONNECT => "Connect",
+            Self::CONNECTION_BIND => "ConnectionBind",
+            Self::CONNECTION_ATTEMPT => "ConnectionAttempt",
+            _ => return None,
+        })
+    }
+
+    /// The message type: method and class bits woven (RFC 8489 §5, figure 3).
+    pub(crate) const fn woven(self, class: Class) -> u16 {
+        self.0 & 0x00f | (self.0 & 0x070) << 1 | (self.0 & 0xf80) << 2 | class.bits()
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "method {:#05x}", self.0),
+        }
+    }
+}
+
+/// The 96 bits that tie responses to their request; printed as 24 hexadecimal digits (RFC 8489 §5).
+///
+/// They must be unpredictable: take them from a cryptographic source, never from a counter (RFC 8489 §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct TransactionId([u8; 12]);
+
+impl TransactionId {
+    /// The 12 bytes as they stand in the message.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 12] {
+        &self.0
+    }
+}
+
+impl From<[u8; 12]> for TransactionId {
+    fn from(bytes: [u8; 12]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<TransactionId> for [u8; 12] {
+    fn from(id: TransactionId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TransactionId({self})")
+    }
+}
+
+/// Whether these bytes are worth decoding: top bits, cookie, and a length that fits a datagram (RFC 8489 §5, §7).
+///
+/// For telling STUN from other protocols on a shared socket; it looks at the header alone.
+#[must_use]
+#[inline]
+pub fn is_stun(bytes: &[u8]) -> bool {
+    let Some(&[t0, _, l0, l1, c0, c1, c2, c3]) = bytes.first_chunk::<8>() else { return false };
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    t0 & 0xc0 == 0
+        && u32::from_be_bytes([c0, c1, c2, c3]) == MAGIC_COOKIE
+        && length & 3 == 0
+        && length + HEADER_LEN == bytes.len()
+}
+
+/// A value's length with its padding: the next multiple of 4 (RFC 8489 §14).
+#[inline]
+pub(crate) const fn padded(length: u16) -> usize {
+    (length as usize + 3) & !3
+}
+
+/// A datagram that ends early is named by where it ends; one that goes on too long by its length field.
+#[cold]
+fn length_mismatch(announced: u16, found: usize) -> DecodeError {
+    let at = if found < usize::from(announced) { HEADER_LEN + found } else { 2 };
+    DecodeError::new(at, Kind::LengthMismatch { announced, found })
+}

@@ -1,0 +1,275 @@
+//! Writing a message into a borrowed buffer, front to back.
+//!
+//! Rules of this file: append only; an attribute is there whole or not at all; the order that RFC 8489 §14.5 to §14.7 asks
+//! for is in the types, so that nothing follows FINGERPRINT and nothing but it and MESSAGE-INTEGRITY-SHA256 follows
+//! MESSAGE-INTEGRITY. A refused call leaves a message that can be finished as it was before.
+//!
+//! ```
+//! use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
+//!
+//! let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");
+//! let mut buffer = [0; 128];
+//! let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into())?;
+//! writer.add(&Attribute::Username("evtj:h6vY".into()))?;
+//! let bytes = writer.message_integrity(&key)?.fingerprint()?.finish();
+//!
+//! let message = Message::decode(bytes)?;
+//! message.check_fingerprint()?;
+//! assert_eq!(message.verify(&key)?.username().unwrap(), "evtj:h6vY");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use core::marker::PhantomData;
+
+use crate::{
+    Attribute, AttributeType, Checked, Class, EncodeError, ErrorCode, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message,
+    Method, PasswordAlgorithm, TransactionId, attribute::Cursor, fingerprint,
+};
+
+/// A message that is being written; `S` says what may still follow.
+#[derive(Debug)]
+pub struct Writer<'b, S = Open> {
+    cursor: Cursor<'b>,
+    transaction_id: TransactionId,
+    stage: PhantomData<S>,
+}
+
+/// Attributes may follow.
+#[derive(Clone, Copy, Debug)]
+pub enum Open {}
+
+/// MESSAGE-INTEGRITY stands: its SHA-256 sister and FINGERPRINT may follow.
+#[derive(Clone, Copy, Debug)]
+pub enum Signed {}
+
+/// MESSAGE-INTEGRITY-SHA256 stands: FINGERPRINT may follow.
+#[derive(Clone, Copy, Debug)]
+pub enum SignedSha256 {}
+
+/// FINGERPRINT stands: nothing may follow.
+#[derive(Clone, Copy, Debug)]
+pub enum Closed {}
+
+/// Stages that MESSAGE-INTEGRITY-SHA256 may follow. Sealed.
+pub trait BeforeSha256: BeforeFingerprint {}
+impl BeforeSha256 for Open {}
+impl BeforeSha256 for Signed {}
+
+/// Stages that FINGERPRINT may follow. Sealed.
+pub trait BeforeFingerprint: sealed::Sealed {}
+impl BeforeFingerprint for Open {}
+impl BeforeFingerprint for Signed {}
+impl BeforeFingerprint for SignedSha256 {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "that it cannot be named is what seals the trait")]
+    pub trait Sealed {}
+    impl Sealed for super::Open {}
+    impl Sealed for super::Signed {}
+    impl Sealed for super::SignedSha256 {}
+}
+
+impl<'b> Writer<'b> {
+    /// Begins a message: writes its header.
+    ///
+    /// # Errors
+    /// `BufferTooShort` below 20 bytes.
+    #[inline]
+    pub fn new(
+        buffer: &'b mut [u8],
+        class: Class,
+        method: Method,
+        transaction_id: TransactionId,
+    ) -> Result<Self, EncodeError> {
+        let available = buffer.len();
+        let Some(header) = buffer.first_chunk_mut::<HEADER_LEN>() else {
+            return Err(EncodeError::BufferTooShort { needed: HEADER_LEN, available });
+        };
+        // Written as words: single bytes would be in the way of the wide loads of hash and checksum.
+        let head = u64::from(method.woven(class)) << 48 | u64::from(MAGIC_COOKIE);
+        if let Some((front, id)) = header.split_first_chunk_mut::<8>() {
+            *front = head.to_be_bytes();
+            id.copy_from_slice(transaction_id.as_bytes());
+        }
+        Ok(Self { cursor: Cursor::new(buffer, HEADER_LEN), transaction_id, stage: PhantomData })
+    }
+
+    /// Begins the response to a request: its method and transaction ID, success or error (RFC 8489 §6.3.1.1).
+    ///
+    /// Only a checked request is answered: one that was verified, or of a usage that asks for no credentials.
+    ///
+    /// # Errors
+    /// `NotARequest`, `BufferTooShort`.
+    pub fn response<T: Checked>(
+        buffer: &'b mut [u8],
+        request: &Message<'_, T>,
+        outcome: Outcome,
+    ) -> Result<Self, EncodeError> {
+        if request.class() != Class::Request {
+            return Err(EncodeError::NotARequest);
+        }
+        let class = match outcome {
+            Outcome::Success => Class::SuccessResponse,
+            Outcome::Error => Class::ErrorResponse,
+        };
+        Self::new(buffer, class, request.method(), request.transaction_id())
+    }
+
+    /// The 420 response to a checked request: ERROR-CODE and UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
+    ///
+    /// `unknown` comes from [`Message::not_understood`] or [`Message::unknown_comprehension_required`]; attributes, integrity
+    /// and FINGERPRINT may follow.
+    ///
+    /// # Errors
+    /// `NotARequest`, `BufferTooShort`.
+    pub fn unknown_attribute_response<T: Checked>(
+        buffer: &'b mut [u8],
+        request: &Message<'_, T>,
+        unknown: impl Iterator<Item = AttributeType> + Clone,
+    ) -> Result<Self, EncodeError> {
+        let mut writer = Self::response(buffer, request, Outcome::Error)?;
+        if let Some(error) = ErrorCode::recommended(ErrorCode::UNKNOWN_ATTRIBUTE) {
+            writer.add(&Attribute::ErrorCode(error))?;
+        }
+        writer.add_unknown_attributes(unknown)?;
+        Ok(writer)
+    }
+
+    /// Appends an attribute, its padding zero.
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `Computed` for the integrity
+    /// attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
+    #[inline]
+    pub fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
+        self.cursor.attribute(attribute, &self.transaction_id)
+    }
+
+    /// Appends PADDING of `length` zero bytes (RFC 5780 §7.6).
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`.
+    pub fn add_padding(&mut self, length: usize) -> Result<(), EncodeError> {
+        self.cursor.claim(AttributeType::PADDING, length)?.fill(0);
+        Ok(())
+    }
+
+    /// Appends UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`.
+    pub fn add_unknown_attributes(
+        &mut self,
+        types: impl Iterator<Item = AttributeType> + Clone,
+    ) -> Result<(), EncodeError> {
+        self.cursor.types(types)
+    }
+
+    /// Appends PASSWORD-ALGORITHMS, best first (RFC 8489 §14.11).
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`.
+    pub fn add_password_algorithms(&mut self, algorithms: &[PasswordAlgorithm<'_>]) -> Result<(), EncodeError> {
+        self.cursor.algorithms(algorithms)
+    }
+
+    /// Appends MESSAGE-INTEGRITY: HMAC-SHA1 of everything before it (RFC 8489 §14.5).
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`.
+    pub fn message_integrity(mut self, key: &IntegrityKey) -> Result<Writer<'b, Signed>, EncodeError> {
+        let covered = self.cursor.len();
+        self.cursor.claim(AttributeType::MESSAGE_INTEGRITY, 20)?;
+        self.settle_length();
+        let hmac = key.sha1(self.cursor.written().get(..covered).unwrap_or_default(), covered + 24);
+        if let Some(value) = self.cursor.written_mut().last_chunk_mut() {
+            *value = hmac;
+        }
+        Ok(self.staged())
+    }
+}
+
+impl<'b, S: BeforeSha256> Writer<'b, S> {
+    /// Appends MESSAGE-INTEGRITY-SHA256 of 32 bytes: HMAC-SHA256 of everything before it (RFC 8489 §14.6).
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`.
+    pub fn message_integrity_sha256(self, key: &IntegrityKey) -> Result<Writer<'b, SignedSha256>, EncodeError> {
+        self.message_integrity_sha256_truncated(key, 32)
+    }
+
+    /// Appends MESSAGE-INTEGRITY-SHA256 cut to `length` bytes, for usages that allow it (RFC 8489 §14.6).
+    ///
+    /// # Errors
+    /// `TruncatedIntegrity` unless 16, 20, 24, 28 or 32; `BufferTooShort`, `MessageTooLong`.
+    pub fn message_integrity_sha256_truncated(
+        mut self,
+        key: &IntegrityKey,
+        length: usize,
+    ) -> Result<Writer<'b, SignedSha256>, EncodeError> {
+        if !matches!(length, 16 | 20 | 24 | 28 | 32) {
+            return Err(EncodeError::TruncatedIntegrity { found: length });
+        }
+        let covered = self.cursor.len();
+        self.cursor.claim(AttributeType::MESSAGE_INTEGRITY_SHA256, length)?;
+        self.settle_length();
+        let hmac = key.sha256(self.cursor.written().get(..covered).unwrap_or_default(), covered + 4 + length);
+        let room = self.cursor.written_mut().get_mut(covered + 4..).unwrap_or_default();
+        room.iter_mut().zip(hmac).for_each(|(room, byte)| *room = byte);
+        Ok(self.staged())
+    }
+}
+
+impl<'b, S: BeforeFingerprint> Writer<'b, S> {
+    /// Appends FINGERPRINT, after which nothing follows (RFC 8489 §14.7).
+    ///
+    /// # Errors
+    /// `BufferTooShort`, `MessageTooLong`.
+    pub fn fingerprint(mut self) -> Result<Writer<'b, Closed>, EncodeError> {
+        let covered = self.cursor.len();
+        self.cursor.claim(AttributeType::FINGERPRINT, 4)?;
+        self.settle_length();
+        let value = fingerprint::value(self.cursor.written().get(..covered).unwrap_or_default());
+        if let Some(room) = self.cursor.written_mut().last_chunk_mut() {
+            *room = value.to_be_bytes();
+        }
+        Ok(self.staged())
+    }
+}
+
+impl<'b, S> Writer<'b, S> {
+    /// The length of the message so far, in bytes with header.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a message is never empty, it has a header")]
+    pub const fn len(&self) -> usize {
+        self.cursor.len()
+    }
+
+    /// Ends the message and returns its bytes, the front of the buffer.
+    #[must_use]
+    pub fn finish(mut self) -> &'b [u8] {
+        self.settle_length();
+        self.cursor.into_written()
+    }
+
+    /// Writes the length field as the message stands (RFC 8489 §5, §14.5).
+    fn settle_length(&mut self) {
+        let length = u16::try_from(self.cursor.len() - HEADER_LEN).unwrap_or(u16::MAX).to_be_bytes();
+        if let Some([_, _, l0, l1, ..]) = self.cursor.written_mut().first_chunk_mut::<HEADER_LEN>() {
+            [*l0, *l1] = length;
+        }
+    }
+
+    fn staged<N>(self) -> Writer<'b, N> {
+        Writer { cursor: self.cursor, transaction_id: self.transaction_id, stage: PhantomData }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was carried out.
+    Success,
+    /// It was not; ERROR-CODE says why.
+    Error,
+}
