@@ -6,4 +6,8 @@
 extern crate alloc;
 
 pub mod behavior;
+pub mod discovery;
+pub mod error;
+pub mod event;
+pub mod profile;
 pub mod translator;

@@ -1,0 +1,635 @@
+//! What was found out: one verdict per axis, each with its evidence and the probability that it is wrong.
+//!
+//! A verdict is a value or an [`Unknown`] with its reason; there is no third thing and no guess. RFC 5780 §4 calls such
+//! results upper bounds at one moment: a NAT may become stricter at any time, so a profile has no "for ever" in it.
+//!
+//! ```
+//! use portolan_nat::behavior::Mapping;
+//! use portolan_nat::profile::{Evidence, Unknown, Verdict};
+//!
+//! let to = "192.0.2.1:3478".parse()?;
+//! let mapped = "203.0.113.9:40000".parse()?;
+//! let seen = vec![Evidence::Seen { to, mapped }];
+//! let verdict: Verdict<Mapping> = Verdict::unknown(Unknown::SingleServer, seen);
+//! assert_eq!(verdict.value(), None);
+//! assert_eq!(verdict.reason().unwrap().as_str(), "single-server");
+//! assert_eq!(verdict.evidence[0].to_string(), "192.0.2.1:3478 saw 203.0.113.9:40000");
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
+
+use crate::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation, classic_name};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::{Refusal, Unreachability};
+
+/// An address family; each is measured by itself, because a NAT for one says nothing about the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: &SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(_) => Self::V4,
+            SocketAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The word that reports use: `ipv4` or `ipv6`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// The whole finding of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// One entry for each family that was measured, IPv4 first.
+    pub families: Vec<FamilyReport>,
+    /// From the start to the last verdict.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Whether no family has a way out at all.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.families.iter().all(|family| matches!(family.reach, Reach::Unavailable(_)))
+    }
+
+    /// Replaces every address by what `replace` makes of it, for reports that are shown to strangers.
+    #[must_use]
+    pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
+        for family in &mut self.families {
+            family.replace_addresses(replace);
+        }
+        self
+    }
+}
+
+/// What was found out of one family.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FamilyReport {
+    /// Which family.
+    pub family: Family,
+    /// Whether there is a way out.
+    pub reach: Reach,
+    /// Where servers saw the mapping socket, in the order of their answers, each endpoint once.
+    pub public: Vec<SocketAddr>,
+    /// The mapping socket's own address.
+    pub local: Option<SocketAddr>,
+    /// What stands between the host and the Internet, where that is known.
+    pub nat: Option<NatKind>,
+    /// What a mapping depends on (RFC 4787 §4.1).
+    pub mapping: Verdict<Mapping>,
+    /// Who may answer (RFC 4787 §5).
+    pub filtering: Verdict<Filtering>,
+    /// What else is known of the device.
+    pub details: Details,
+    /// Round-trip time and loss, as far as they were met.
+    pub path: Path,
+    /// The servers that were asked, in the order given.
+    pub servers: Vec<ServerReport>,
+}
+
+impl FamilyReport {
+    /// The old name of RFC 3489, an alias of the pair of mapping and filtering.
+    ///
+    /// A destination-dependent mapping behind a NAT is `symmetric` even where it could not be told on what it depends.
+    #[must_use]
+    pub fn classic_type(&self) -> ClassicType {
+        if self.reach == Reach::Blocked {
+            return ClassicType::Blocked;
+        }
+        let behind_nat = self.nat == Some(NatKind::Nat);
+        match (self.nat, self.mapping.value(), self.filtering.value()) {
+            (Some(kind), Some(mapping), Some(filtering)) => classic_name(kind, *mapping, *filtering),
+            (_, Some(mapping), None) if behind_nat && mapping.is_destination_dependent() => ClassicType::Symmetric,
+            (_, None, _) if behind_nat && self.mapping.reason() == Some(Unknown::Dependent) => ClassicType::Symmetric,
+            _ => ClassicType::Unknown,
+        }
+    }
+
+    fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+        self.public.iter_mut().chain(&mut self.local).for_each(|address| renew(address, replace));
+        self.mapping.replace_addresses(replace);
+        self.filtering.replace_addresses(replace);
+        self.details.replace_addresses(replace);
+        for server in &mut self.servers {
+            renew(&mut server.address, replace);
+        }
+    }
+}
+
+/// Whether a family has a way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// UDP answers came.
+    Available,
+    /// No UDP answer came, but TCP shows that there is a way out (RFC 3489 §10.1, "UDP blocked").
+    Blocked,
+    /// There is no way out, for this reason.
+    Unavailable(Unavailable),
+    /// No answer came, and what was seen does not tell why.
+    Unknown,
+}
+
+/// Why a family has no way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unavailable {
+    /// The socket could not be made.
+    Refused(Refusal),
+    /// Every datagram was turned back.
+    Unreachable(Unreachability),
+    /// Neither UDP nor TCP was answered.
+    Silent,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => write!(f, "no socket: {why}"),
+            Self::Unreachable(why) => write!(f, "every datagram was turned back: {why}"),
+            Self::Silent => f.write_str("neither UDP nor TCP was answered"),
+        }
+    }
+}
+
+/// What is known of a device beside its two axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Details {
+    /// Whether inside hosts reach each other by external endpoints (RFC 4787 §6).
+    pub hairpin: Verdict<Hairpin>,
+    /// How external ports are chosen (RFC 4787 §4.2.1).
+    pub port_allocation: Verdict<PortAllocation>,
+    /// Whether the mapping socket kept its port number.
+    pub port_preservation: Verdict<bool>,
+    /// Whether all mappings of the host share one external address (RFC 4787 §4.1).
+    pub pooling: Verdict<Pooling>,
+    /// Whether something on the way rewrites addresses inside messages (RFC 5780 §3.6): MAPPED-ADDRESS differs from
+    /// XOR-MAPPED-ADDRESS.
+    pub alg: Verdict<bool>,
+    /// Whether datagrams to different servers leave from different local addresses.
+    pub multi_homed: Verdict<bool>,
+    /// Whether a second NAT stands behind the first: shown by a local address that only carriers give out.
+    pub double_nat: Verdict<bool>,
+}
+
+impl Details {
+    fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+        self.hairpin.replace_addresses(replace);
+        self.port_allocation.replace_addresses(replace);
+        self.port_preservation.replace_addresses(replace);
+        self.pooling.replace_addresses(replace);
+        self.alg.replace_addresses(replace);
+        self.multi_homed.replace_addresses(replace);
+        self.double_nat.replace_addresses(replace);
+    }
+}
+
+/// What the path was like while it was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Path {
+    /// The shortest round trip to the server that filtering was asked of.
+    pub rtt: Option<Duration>,
+    /// Packets whose answer or its absence says something about loss.
+    pub sent: u32,
+    /// How many of them were answered.
+    pub answered: u32,
+}
+
+/// What was learnt of one server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerReport {
+    /// Its place in the list that was given.
+    pub server: usize,
+    /// The address that was asked.
+    pub address: SocketAddr,
+    /// Its shortest round trip; `None`: it never answered.
+    pub rtt: Option<Duration>,
+    /// Its alternate address and port, where it named a valid one (RFC 5780 §7.4).
+    pub other_address: Option<SocketAddr>,
+    /// What it gets wrong, or cannot do.
+    pub flaws: Vec<Flaw>,
+}
+
+/// What a server gets wrong, or cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// It never answered.
+    Silent,
+    /// It names no other address: it is a plain STUN server (RFC 5780 §7.4 is optional).
+    NoOtherAddress,
+    /// Its other address is its own, shares its port, is of another family or cannot be reached from the Internet.
+    OtherAddressInvalid,
+    /// Its other address does not answer.
+    OtherAddressSilent,
+    /// It answered a CHANGE-REQUEST from the address that was asked (RFC 5780 §7.2).
+    ChangeRequestIgnored,
+    /// It refused a CHANGE-REQUEST with this error code, 420 as a rule (RFC 5780 §5).
+    ChangeRequestRefused(u16),
+    /// It does not answer a CHANGE-REQUEST that nothing could have filtered.
+    ChangeRequestUnanswered,
+    /// It answers from an address that was neither asked nor named.
+    AnswersFromElsewhere,
+    /// The same question brought different mapped addresses.
+    Unstable,
+    /// The other servers contradict what it saw.
+    Contradicted,
+    /// It answered a plain Binding request with this error code.
+    Error(u16),
+    /// Its answers cannot be read, or hold no mapped address.
+    Garbage,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("never answered"),
+            Self::NoOtherAddress => f.write_str("names no other address"),
+            Self::OtherAddressInvalid => f.write_str("names an other address that cannot be one"),
+            Self::OtherAddressSilent => f.write_str("its other address does not answer"),
+            Self::ChangeRequestIgnored => f.write_str("ignores CHANGE-REQUEST"),
+            Self::ChangeRequestRefused(code) => write!(f, "refuses CHANGE-REQUEST with error {code}"),
+            Self::ChangeRequestUnanswered => f.write_str("does not answer CHANGE-REQUEST"),
+            Self::AnswersFromElsewhere => f.write_str("answers from an address that nobody asked"),
+            Self::Unstable => f.write_str("the same question brought different answers"),
+            Self::Contradicted => f.write_str("contradicted by the other servers"),
+            Self::Error(code) => write!(f, "answers Binding requests with error {code}"),
+            Self::Garbage => f.write_str("its answers hold no mapped address"),
+        }
+    }
+}
+
+/// What is held of one axis, why, and how sure that is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict<T> {
+    /// The value, or why there is none.
+    pub finding: Finding<T>,
+    /// What it rests on, in the order in which it was met.
+    pub evidence: Vec<Evidence>,
+}
+
+impl<T> Verdict<T> {
+    /// A value that is wrong with probability `p_wrong` (0 to 1).
+    #[must_use]
+    pub const fn value_with(value: T, p_wrong: f64, evidence: Vec<Evidence>) -> Self {
+        Self { finding: Finding::Value { value, p_wrong }, evidence }
+    }
+
+    /// No value, for a reason.
+    #[must_use]
+    pub const fn unknown(why: Unknown, evidence: Vec<Evidence>) -> Self {
+        Self { finding: Finding::Unknown(why), evidence }
+    }
+
+    /// The value, where there is one.
+    #[must_use]
+    pub const fn value(&self) -> Option<&T> {
+        match &self.finding {
+            Finding::Value { value, .. } => Some(value),
+            Finding::Unknown(_) => None,
+        }
+    }
+
+    /// The probability that the value is wrong (0 to 1), where there is a value.
+    #[must_use]
+    pub const fn p_wrong(&self) -> Option<f64> {
+        match &self.finding {
+            Finding::Value { p_wrong, .. } => Some(*p_wrong),
+            Finding::Unknown(_) => None,
+        }
+    }
+
+    /// Why there is no value, where there is none.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Unknown> {
+        match &self.finding {
+            Finding::Value { .. } => None,
+            Finding::Unknown(why) => Some(*why),
+        }
+    }
+
+    fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+        for evidence in &mut self.evidence {
+            evidence.replace_addresses(replace);
+        }
+    }
+}
+
+/// A value with its doubt, or a reason.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Finding<T> {
+    /// What was found.
+    Value {
+        /// The value.
+        value: T,
+        /// The probability that it is wrong (0 to 1): lost packets, chance, a lone server that lies.
+        p_wrong: f64,
+    },
+    /// Nothing that could be said honestly.
+    Unknown(Unknown),
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unknown {
+    /// UDP is blocked, so there is nothing to measure.
+    Blocked,
+    /// There is no way out at all.
+    Offline,
+    /// One server alone, without an other address, cannot show what a mapping depends on.
+    SingleServer,
+    /// The mapping depends on the destination, but no server with an other address was there to show on what.
+    Dependent,
+    /// No server named an other address, without which filtering cannot be tested (RFC 5780 §4.4).
+    NoOtherAddress,
+    /// The other address that the server named cannot be one.
+    OtherAddressInvalid,
+    /// The server answered CHANGE-REQUEST from the address that was asked.
+    ChangeRequestIgnored,
+    /// The server refused CHANGE-REQUEST (error 420, RFC 5780 §5).
+    ChangeRequestRefused,
+    /// The server does not answer CHANGE-REQUEST even where nothing filters.
+    ChangeRequestUnanswered,
+    /// The other address is silent too: a filter cannot be told from a dead server.
+    AlternateUnreachable,
+    /// The server answered from an address that was neither asked nor named.
+    AnswersFromElsewhere,
+    /// Too many packets were lost for silence to mean anything.
+    HighLoss,
+    /// The same question brought different answers: the mapping changed under the test.
+    Rebinding,
+    /// Several public addresses with one port: several ways out, or arbitrary pooling.
+    MultiPath,
+    /// The servers contradict each other and there is no majority.
+    ServersDisagree,
+    /// The servers asked did not answer.
+    ServerSilent,
+    /// The servers' answers hold errors or nothing of use.
+    ServerError,
+    /// Fewer mappings than it takes to name the rule.
+    TooFewSamples,
+    /// The time allowed ran out first.
+    TimedOut,
+    /// Not tested, because it was not asked for.
+    NotTested,
+    /// The question has no meaning here: there is no translation.
+    NoNat,
+    /// Nothing seen speaks for or against it.
+    NoEvidence,
+}
+
+impl Unknown {
+    /// The code that reports use: `high-loss`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Blocked => "blocked",
+            Self::Offline => "offline",
+            Self::SingleServer => "single-server",
+            Self::Dependent => "destination-dependent",
+            Self::NoOtherAddress => "no-other-address",
+            Self::OtherAddressInvalid => "other-address-invalid",
+            Self::ChangeRequestIgnored => "change-request-ignored",
+            Self::ChangeRequestRefused => "change-request-refused",
+            Self::ChangeRequestUnanswered => "change-request-unanswered",
+            Self::AlternateUnreachable => "alternate-unreachable",
+            Self::AnswersFromElsewhere => "answers-from-elsewhere",
+            Self::HighLoss => "high-loss",
+            Self::Rebinding => "rebinding",
+            Self::MultiPath => "multi-path",
+            Self::ServersDisagree => "servers-disagree",
+            Self::ServerSilent => "server-silent",
+            Self::ServerError => "server-error",
+            Self::TooFewSamples => "too-few-samples",
+            Self::TimedOut => "timed-out",
+            Self::NotTested => "not-tested",
+            Self::NoNat => "no-nat",
+            Self::NoEvidence => "no-evidence",
+        }
+    }
+
+    /// Whether no given server is capable of the test, so that asking again changes nothing.
+    #[must_use]
+    pub const fn is_incapable_server(self) -> bool {
+        matches!(
+            self,
+            Self::NoOtherAddress
+                | Self::OtherAddressInvalid
+                | Self::ChangeRequestIgnored
+                | Self::ChangeRequestRefused
+                | Self::ChangeRequestUnanswered
+                | Self::AlternateUnreachable
+                | Self::AnswersFromElsewhere
+        )
+    }
+}
+
+impl fmt::Display for Unknown {
+    /// A sentence's worth: what a person wants to know of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blocked => "UDP is blocked",
+            Self::Offline => "there is no way out",
+            Self::SingleServer => "one plain server alone cannot show it",
+            Self::Dependent => "it depends on the destination, but no server could show on what",
+            Self::NoOtherAddress => "no server asked has the second address that the test needs",
+            Self::OtherAddressInvalid => "the server's second address cannot be one",
+            Self::ChangeRequestIgnored => "the server ignores CHANGE-REQUEST",
+            Self::ChangeRequestRefused => "the server refuses CHANGE-REQUEST",
+            Self::ChangeRequestUnanswered => "the server never answers CHANGE-REQUEST",
+            Self::AlternateUnreachable => "the server's second address is silent, so silence means nothing",
+            Self::AnswersFromElsewhere => "the server answers from an address that nobody asked",
+            Self::HighLoss => "too many packets were lost",
+            Self::Rebinding => "the mapping changed while it was measured",
+            Self::MultiPath => "packets leave by several ways",
+            Self::ServersDisagree => "the servers contradict each other",
+            Self::ServerSilent => "no server answered",
+            Self::ServerError => "no server gave a useful answer",
+            Self::TooFewSamples => "too few mappings were seen",
+            Self::TimedOut => "the time allowed ran out",
+            Self::NotTested => "not tested",
+            Self::NoNat => "there is no translation",
+            Self::NoEvidence => "nothing seen speaks for or against it",
+        })
+    }
+}
+
+/// A test whose answer, or silence, is evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Question {
+    /// A plain Binding request from the filtering socket.
+    Control,
+    /// Answer from the other address and port (RFC 5780 §4.4, test II).
+    ChangeBoth,
+    /// Answer from the other port (RFC 5780 §4.4, test III).
+    ChangePort,
+    /// Answer from the other address and port, to a socket that nothing filters it from.
+    Proof,
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "a plain request",
+            Self::ChangeBoth => "\"answer from your other address and port\"",
+            Self::ChangePort => "\"answer from your other port\"",
+            Self::Proof => "\"answer from your other address and port\", asked where nothing filters,",
+        })
+    }
+}
+
+/// One thing that was met, and that a verdict rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// Asked at `to`, a server saw the socket as `mapped`.
+    Seen {
+        /// Whom the socket asked.
+        to: SocketAddr,
+        /// What it was told.
+        mapped: SocketAddr,
+    },
+    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one answer.
+    Twice {
+        /// MAPPED-ADDRESS, which an ALG can find and rewrite.
+        plain: SocketAddr,
+        /// XOR-MAPPED-ADDRESS, which it cannot.
+        xored: SocketAddr,
+    },
+    /// The question was answered.
+    Answered {
+        /// Which question.
+        question: Question,
+        /// Where the answer came from.
+        from: SocketAddr,
+    },
+    /// The question was not answered.
+    Silence {
+        /// Which question.
+        question: Question,
+        /// How often it was sent.
+        sends: u32,
+    },
+    /// Of `sent` packets that must be answered, `answered` were.
+    Loss {
+        /// Packets sent.
+        sent: u32,
+        /// Packets answered.
+        answered: u32,
+    },
+    /// The socket's own address.
+    Local {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A mapping that a socket of the test was given.
+    Mapped {
+        /// The socket's own port.
+        local: u16,
+        /// The external endpoint it got.
+        external: SocketAddr,
+    },
+    /// What is held against a server.
+    Server {
+        /// The server.
+        address: SocketAddr,
+        /// What it gets wrong.
+        flaw: Flaw,
+    },
+    /// A datagram was turned back.
+    Unreachable {
+        /// Where it was meant to go.
+        to: SocketAddr,
+        /// Why it did not.
+        why: Unreachability,
+    },
+    /// A TCP connection to `to` was made.
+    TcpConnected {
+        /// The address and port.
+        to: SocketAddr,
+    },
+    /// A TCP connection to `to` failed.
+    TcpFailed {
+        /// The address and port.
+        to: SocketAddr,
+        /// How.
+        why: Refusal,
+    },
+    /// A hairpinned packet came back in.
+    Hairpinned {
+        /// Its source as the receiving socket saw it.
+        from: SocketAddr,
+    },
+}
+
+impl Evidence {
+    fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+        match self {
+            Self::Seen { to, mapped } => {
+                renew(to, replace);
+                renew(mapped, replace);
+            }
+            Self::Twice { plain, xored } => {
+                renew(plain, replace);
+                renew(xored, replace);
+            }
+            Self::Answered { from: address, .. }
+            | Self::Local { address }
+            | Self::Mapped { external: address, .. }
+            | Self::Server { address, .. }
+            | Self::Unreachable { to: address, .. }
+            | Self::TcpConnected { to: address }
+            | Self::TcpFailed { to: address, .. }
+            | Self::Hairpinned { from: address } => renew(address, replace),
+            Self::Silence { .. } | Self::Loss { .. } => {}
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seen { to, mapped } => write!(f, "{to} saw {mapped}"),
+            Self::Twice { plain, xored } => write!(f, "told {plain} in the clear and {xored} in disguise"),
+            Self::Answered { question, from } => write!(f, "{question} was answered from {from}"),
+            Self::Silence { question, sends } => write!(f, "{question} stayed unanswered, sent {sends} times"),
+            Self::Loss { sent, answered } => write!(f, "{answered} of {sent} packets that must be answered were"),
+            Self::Local { address } => write!(f, "the socket's own address is {address}"),
+            Self::Mapped { local, external } => write!(f, "local port {local} became {external}"),
+            Self::Server { address, flaw } => write!(f, "{address}: {flaw}"),
+            Self::Unreachable { to, why } => write!(f, "{to}: {why}"),
+            Self::TcpConnected { to } => write!(f, "TCP to {to} connects"),
+            Self::TcpFailed { to, why } => write!(f, "TCP to {to}: {why}"),
+            Self::Hairpinned { from } => write!(f, "a packet to the own public endpoint came back from {from}"),
+        }
+    }
+}
+
+fn renew(address: &mut SocketAddr, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+    address.set_ip(replace(address.ip()));
+}
