@@ -1,0 +1,143 @@
+//! What the owner of a machine of this crate must act on.
+//!
+//! ```
+//! use portolan_stun_agent::{Event, TransactionId};
+//!
+//! let event = Event::Exhausted { tag: 7_u8, id: TransactionId::from([1; 12]), sends: 7, answers: 0 };
+//! assert_eq!(event.tag(), &7);
+//! ```
+
+use bytes::Bytes;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Closure, Refusal, SocketId, Unreachability};
+use portolan_stun::{AttributeType, TransactionId};
+
+/// What became of a request; `T` is the tag that its owner gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<T> {
+    /// An answer came from where one was allowed; a success or an error response, its class tells.
+    ///
+    /// The request is over, unless its schedule repeats.
+    Answered(Answer<T>),
+    /// An answer with the right id came from an address, or to a socket, that the request does not accept.
+    ///
+    /// It counts for nothing and the request goes on; a server that lies about where it answers from shows here.
+    Elsewhere(Answer<T>),
+    /// The answer cannot be used, and the request is over (RFC 8489 §6.3.3, §6.3.4).
+    Unusable {
+        /// The owner's name for the request.
+        tag: T,
+        /// The transaction.
+        id: TransactionId,
+        /// Who answered.
+        from: SocketAddr,
+        /// Why it cannot be used.
+        why: Unusable,
+    },
+    /// The schedule ran out. With `answers` 0, which only a repeating schedule exceeds, the request timed out.
+    Exhausted {
+        /// The owner's name for the request.
+        tag: T,
+        /// The transaction.
+        id: TransactionId,
+        /// How often it was sent.
+        sends: u32,
+        /// How many answers came.
+        answers: u32,
+    },
+    /// A send failed, or ICMP says that one did not arrive. Unproven news: the request goes on with its schedule.
+    Unreachable {
+        /// The owner's name for the request.
+        tag: T,
+        /// The transaction.
+        id: TransactionId,
+        /// Where it did not arrive.
+        remote: SocketAddr,
+        /// Why.
+        why: Unreachability,
+    },
+    /// The request's socket is gone, and the request is over.
+    SocketLost {
+        /// The owner's name for the request.
+        tag: T,
+        /// The transaction.
+        id: TransactionId,
+        /// The socket.
+        socket: SocketId,
+        /// Why it is gone.
+        why: Loss,
+    },
+}
+
+impl<T> Event<T> {
+    /// The owner's name for the request.
+    pub const fn tag(&self) -> &T {
+        match self {
+            Self::Answered(answer) | Self::Elsewhere(answer) => &answer.tag,
+            Self::Unusable { tag, .. }
+            | Self::Exhausted { tag, .. }
+            | Self::Unreachable { tag, .. }
+            | Self::SocketLost { tag, .. } => tag,
+        }
+    }
+
+    /// The transaction.
+    pub const fn id(&self) -> TransactionId {
+        match self {
+            Self::Answered(answer) | Self::Elsewhere(answer) => answer.id,
+            Self::Unusable { id, .. }
+            | Self::Exhausted { id, .. }
+            | Self::Unreachable { id, .. }
+            | Self::SocketLost { id, .. } => *id,
+        }
+    }
+}
+
+/// A response, and all that its owner needs to judge it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// The owner's name for the request.
+    pub tag: T,
+    /// The transaction.
+    pub id: TransactionId,
+    /// The socket that it came to.
+    pub socket: SocketId,
+    /// The local address that it came to.
+    pub local: SocketAddr,
+    /// Whom it came from, as the socket saw it.
+    pub from: SocketAddr,
+    /// The whole message; it decodes.
+    pub message: Bytes,
+    /// 1 for the first answer; more only where the schedule repeats, and a duplicate made by the network counts too.
+    pub nth: u32,
+    /// How often the request had been sent; a round trip is only known where it is 1 (Karn, RFC 8489 §6.2.1).
+    pub sends: u32,
+    /// Time since the first send.
+    pub since_first: Duration,
+    /// Time since the last send.
+    pub since_last: Duration,
+}
+
+/// Why an answer cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Unusable {
+    /// It holds a comprehension-required attribute that this stack has no name for.
+    #[error("unknown comprehension-required attribute {0}")]
+    UnknownAttribute(AttributeType),
+    /// An error response without ERROR-CODE.
+    #[error("error response without ERROR-CODE")]
+    NoErrorCode,
+}
+
+/// Why a socket is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// It could not be made.
+    Refused(Refusal),
+    /// It ended.
+    Closed(Closure),
+    /// The bytes of the stream are not STUN; close it.
+    NotStun,
+}

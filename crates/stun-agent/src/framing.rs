@@ -1,0 +1,169 @@
+//! Messages out of a byte stream (RFC 8489 §6.2.2): their own headers say where they end.
+//!
+//! Rules of this file: what does not begin like STUN ends the stream, because nothing tells where the next message would
+//! begin; a message longer than the bound too. Whole messages are handed on where they lie, only broken ones are held.
+
+use alloc::vec::Vec;
+use portolan_machine::SocketId;
+use portolan_stun::{HEADER_LEN, MAGIC_COOKIE};
+
+/// Cuts one stream into messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Framer {
+    held: Vec<u8>,
+    limit: usize,
+}
+
+/// Why a stream cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// It does not begin like STUN.
+    NotStun,
+    /// A message longer than the bound is announced.
+    TooLong,
+}
+
+impl Framer {
+    /// Whatever the length field can say.
+    pub(crate) const LONGEST: usize = HEADER_LEN + 65_532;
+
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self { held: Vec::new(), limit }
+    }
+
+    /// Whether no message is half read.
+    pub(crate) const fn is_between(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Takes the next bytes, and hands on every message that they complete.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Broken> {
+        while !bytes.is_empty() {
+            if self.held.is_empty()
+                && let Some(length) = message_length(bytes, self.limit)?
+                && let Some((message, rest)) = bytes.split_at_checked(length)
+            {
+                each(message);
+                bytes = rest;
+                continue;
+            }
+            let wanted = match message_length(&self.held, self.limit)? {
+                Some(length) => length,
+                None => HEADER_LEN,
+            };
+            let (part, rest) = bytes.split_at_checked(wanted - self.held.len()).unwrap_or((bytes, &[]));
+            self.held.extend_from_slice(part);
+            bytes = rest;
+            if message_length(&self.held, self.limit)?.is_some_and(|length| length == self.held.len()) {
+                each(&self.held);
+                self.held.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The length of the message that begins here, `None` while that cannot be known.
+fn message_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Broken> {
+    if bytes.first().is_some_and(|first| first & 0xc0 != 0) {
+        return Err(Broken::NotStun);
+    }
+    if bytes.get(3).is_some_and(|low| low & 3 != 0) {
+        return Err(Broken::NotStun);
+    }
+    if bytes.iter().skip(4).zip(MAGIC_COOKIE.to_be_bytes()).any(|(found, expected)| *found != expected) {
+        return Err(Broken::NotStun);
+    }
+    let Some(&[_, _, l0, l1]) = bytes.first_chunk::<4>() else { return Ok(None) };
+    let length = HEADER_LEN + usize::from(u16::from_be_bytes([l0, l1]));
+    match (length > limit, bytes.len() < HEADER_LEN) {
+        (true, _) => Err(Broken::TooLong),
+        (false, true) => Ok(None),
+        (false, false) => Ok(Some(length)),
+    }
+}
+
+/// The streams of which something must be remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Framers {
+    streams: Vec<(SocketId, Framer)>,
+}
+
+impl Framers {
+    pub(crate) const fn new() -> Self {
+        Self { streams: Vec::new() }
+    }
+
+    pub(crate) fn knows(&self, socket: SocketId) -> bool {
+        self.streams.iter().any(|(id, _)| *id == socket)
+    }
+
+    /// The stream's framer, a new one where nothing is remembered.
+    pub(crate) fn take(&mut self, socket: SocketId) -> Framer {
+        match self.streams.iter().position(|(id, _)| *id == socket) {
+            Some(index) => self.streams.remove(index).1,
+            None => Framer::new(Framer::LONGEST),
+        }
+    }
+
+    /// Remembers a stream, and at most `limit`: the one heard of least recently goes first.
+    pub(crate) fn put(&mut self, socket: SocketId, framer: Framer, limit: usize) {
+        if self.streams.len() >= limit && !self.streams.is_empty() {
+            self.streams.remove(0);
+        }
+        self.streams.push((socket, framer));
+    }
+
+    /// Nothing is pending on the stream: only the rest of a half-read message keeps it in mind.
+    pub(crate) fn rest(&mut self, socket: SocketId) {
+        self.streams.retain(|(id, framer)| *id != socket || !framer.is_between());
+    }
+
+    pub(crate) fn forget(&mut self, socket: SocketId) {
+        self.streams.retain(|(id, _)| *id != socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    const MESSAGE: [u8; 24] = *b"\x01\x01\x00\x04\x21\x12\xa4\x42transaction_\x00\x00\x00\x00";
+
+    #[test]
+    fn messages_come_out_whole_however_the_stream_is_cut() {
+        let stream = [MESSAGE, MESSAGE, MESSAGE].concat();
+        for cut in 1..stream.len() {
+            let mut framer = Framer::new(100);
+            let mut out = vec![];
+            for chunk in stream.chunks(cut) {
+                framer.feed(chunk, |message| out.push(message.to_vec())).unwrap();
+            }
+            assert_eq!(out, vec![MESSAGE.to_vec(); 3], "cut into {cut}");
+            assert!(framer.is_between());
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_not_stun_is_known_at_the_first_wrong_byte() {
+        for (at, byte) in [(0, 0x41), (3, 5), (4, 0), (7, 0)] {
+            let mut broken = MESSAGE;
+            broken[at] = byte;
+            let mut framer = Framer::new(100);
+            for (n, chunk) in broken.chunks(1).enumerate() {
+                let fed = framer.feed(chunk, |_| panic!("no message"));
+                assert_eq!(fed, if n == at { Err(Broken::NotStun) } else { Ok(()) });
+                if n == at {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_refused_before_it_is_held() {
+        let mut framer = Framer::new(23);
+        assert_eq!(framer.feed(&MESSAGE[..4], |_| ()), Err(Broken::TooLong));
+    }
+}

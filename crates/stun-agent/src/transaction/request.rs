@@ -1,0 +1,291 @@
+//! What is asked, of whom, how often, and whose answer counts.
+//!
+//! Rules of this file: a request is plain data until [`Transactions`](crate::Transactions) takes it; its attributes are
+//! kept encoded, without the header, so that a run can be recorded as text and the message is written once.
+
+use super::text::{self, TextError};
+use crate::{RequestError, Schedule};
+use bytes::Bytes;
+use core::fmt;
+use core::net::SocketAddr;
+use core::str::FromStr;
+use portolan_machine::SocketId;
+use portolan_stun::{
+    Attribute, AttributeType, ChangeRequest, Class, EncodeError, HEADER_LEN, Method, TransactionId, Writer,
+};
+
+/// A request to be made: what is asked, of whom, how often, and whose answer counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Request<T> {
+    /// The socket to send from; open, or handed in by the owner.
+    pub socket: SocketId,
+    /// Where to.
+    pub remote: SocketAddr,
+    /// The owner's name for it; comes back in every event.
+    pub tag: T,
+    /// What is asked.
+    pub method: Method,
+    /// The attributes as they go on the wire, without integrity and FINGERPRINT.
+    pub attributes: Bytes,
+    /// When it is sent and given up.
+    pub schedule: Schedule,
+    /// Who may answer.
+    pub from: AnswerFrom,
+    /// Which socket may get the answer.
+    pub on: AnswerOn,
+    /// IPv4 TTL or IPv6 hop limit of the sends; `None` leaves the system's.
+    pub hop_limit: Option<u8>,
+    /// What closes the message.
+    pub seal: Seal,
+}
+
+/// Who may answer a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AnswerFrom {
+    /// The address that the request went to (RFC 8489 §6.3.1.2).
+    #[default]
+    SameAsDestination,
+    /// This address: what CHANGE-REQUEST asked for (RFC 5780 §6.1).
+    Exactly(SocketAddr),
+    /// Anybody with the right id; the event tells who it was.
+    AnyReported,
+}
+
+/// Which socket may get the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AnswerOn {
+    /// The one that the request left from.
+    #[default]
+    SameSocket,
+    /// Any; the event tells which. RESPONSE-PORT sends the answer to another one (RFC 5780 §4.6).
+    AnySocket,
+}
+
+/// What closes the message after its attributes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Seal {
+    /// Nothing.
+    #[default]
+    None,
+    /// FINGERPRINT, and answers must have it too (RFC 8489 §7).
+    Fingerprint,
+}
+
+impl<T> Request<T> {
+    /// A request without attributes, on the ladder of RFC 8489, answered by whom it went to.
+    #[must_use]
+    pub const fn new(method: Method, socket: SocketId, remote: SocketAddr, tag: T) -> Self {
+        Self {
+            socket,
+            remote,
+            tag,
+            method,
+            attributes: Bytes::new(),
+            schedule: Schedule::rfc8489(),
+            from: AnswerFrom::SameAsDestination,
+            on: AnswerOn::SameSocket,
+            hop_limit: None,
+            seal: Seal::None,
+        }
+    }
+
+    /// A Binding request: which address do you see me at?
+    #[must_use]
+    pub const fn binding(socket: SocketId, remote: SocketAddr, tag: T) -> Self {
+        Self::new(Method::BINDING, socket, remote, tag)
+    }
+
+    /// Sent and given up by this schedule.
+    #[must_use]
+    pub const fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Answered by these.
+    #[must_use]
+    pub const fn from(mut self, from: AnswerFrom) -> Self {
+        self.from = from;
+        self
+    }
+
+    /// Answered on these.
+    #[must_use]
+    pub const fn on(mut self, on: AnswerOn) -> Self {
+        self.on = on;
+        self
+    }
+
+    /// Sent with this IPv4 TTL or IPv6 hop limit.
+    #[must_use]
+    pub const fn hop_limit(mut self, hop_limit: u8) -> Self {
+        self.hop_limit = Some(hop_limit);
+        self
+    }
+
+    /// Closed with FINGERPRINT, and its answers must be too (RFC 8489 §7).
+    #[must_use]
+    pub const fn fingerprint(mut self) -> Self {
+        self.seal = Seal::Fingerprint;
+        self
+    }
+
+    /// Adds CHANGE-REQUEST: answer from your other address or port (RFC 5780 §7.2).
+    #[must_use]
+    pub fn change(self, change: ChangeRequest) -> Self {
+        self.appended::<8>(&Attribute::ChangeRequest(change))
+    }
+
+    /// Adds RESPONSE-PORT: answer to this port of my address (RFC 5780 §7.5). The answer may then come to any socket.
+    #[must_use]
+    pub fn response_port(self, port: u16) -> Self {
+        self.appended::<8>(&Attribute::ResponsePort(port)).on(AnswerOn::AnySocket)
+    }
+
+    /// Adds PADDING of `length` bytes, to make fragments (RFC 5780 §7.6).
+    #[must_use]
+    pub fn padding(mut self, length: u16) -> Self {
+        let mut bytes = alloc::vec![0; HEADER_LEN + 4 + usize::from(length.next_multiple_of(4))];
+        // Only as a template: the header is cut off again.
+        if let Ok(mut writer) = Writer::new(&mut bytes, Class::Request, Method::BINDING, TransactionId::default())
+            && writer.add_padding(usize::from(length)).is_ok()
+        {
+            self.extend(writer.finish());
+        }
+        self
+    }
+
+    /// Adds any attribute.
+    ///
+    /// # Errors
+    /// What [`Writer::add`] refuses; 512 bytes are its bound here.
+    pub fn attribute(mut self, attribute: &Attribute<'_>) -> Result<Self, EncodeError> {
+        let mut buffer = [0; HEADER_LEN + 4 + 512];
+        let mut writer = Writer::new(&mut buffer, Class::Request, self.method, TransactionId::default())?;
+        writer.add(attribute)?;
+        self.extend(writer.finish());
+        Ok(self)
+    }
+
+    /// Adds an attribute that cannot fail: its length is `N` with its head.
+    fn appended<const N: usize>(self, attribute: &Attribute<'_>) -> Self
+    where
+        T: Sized,
+    {
+        let mut this = self;
+        let mut buffer = [0; 64];
+        if let Ok(mut writer) = Writer::new(&mut buffer, Class::Request, Method::BINDING, TransactionId::default())
+            && writer.add(attribute).is_ok()
+        {
+            this.extend(writer.finish());
+        }
+        this
+    }
+
+    /// Appends the attributes of a message that was only written for them.
+    fn extend(&mut self, message: &[u8]) {
+        let added = message.get(HEADER_LEN..).unwrap_or_default();
+        self.attributes = if self.attributes.is_empty() {
+            Bytes::copy_from_slice(added)
+        } else {
+            [&self.attributes, added].concat().into()
+        };
+    }
+
+    /// Writes the message, once for all its sends.
+    pub(super) fn encode(&self, id: TransactionId) -> Result<Bytes, RequestError> {
+        const SEAL: usize = 8;
+        let needed = HEADER_LEN + self.attributes.len() + SEAL;
+        let mut small = [0; 128];
+        let mut large;
+        let buffer = if needed <= small.len() {
+            small.as_mut_slice()
+        } else {
+            large = alloc::vec![0; needed];
+            large.as_mut_slice()
+        };
+        let mut writer = Writer::new(buffer, Class::Request, self.method, id)?;
+        let mut rest = self.attributes.as_ref();
+        while !rest.is_empty() {
+            let at = self.attributes.len() - rest.len();
+            let (kind, value, after) = split_attribute(rest).ok_or(RequestError::Attributes { at })?;
+            writer.add(&Attribute::Unknown { kind, value })?;
+            rest = after;
+        }
+        let message = match self.seal {
+            Seal::None => writer.finish(),
+            Seal::Fingerprint => writer.fingerprint()?.finish(),
+        };
+        Ok(Bytes::copy_from_slice(message))
+    }
+}
+
+/// The first attribute and what follows its padding (RFC 8489 §14).
+fn split_attribute(bytes: &[u8]) -> Option<(AttributeType, &[u8], &[u8])> {
+    let (&[k0, k1, l0, l1], rest) = bytes.split_first_chunk::<4>()?;
+    let length = usize::from(u16::from_be_bytes([l0, l1]));
+    let value = rest.get(..length)?;
+    Some((AttributeType::new(u16::from_be_bytes([k0, k1])), value, rest.get(length.next_multiple_of(4)..)?))
+}
+
+impl<T: fmt::Display> fmt::Display for Request<T> {
+    /// `s1 192.0.2.1:3478 binding schedule=… from=… on=… hop-limit=… seal=… attributes=… tag=…`; what is usual is left
+    /// out, and the tag is last because its text may hold anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", self.socket, self.remote)?;
+        text::write_method(f, self.method)?;
+        if self.schedule != Schedule::rfc8489() {
+            write!(f, " schedule={}", self.schedule)?;
+        }
+        match self.from {
+            AnswerFrom::SameAsDestination => {}
+            AnswerFrom::Exactly(from) => write!(f, " from={from}")?,
+            AnswerFrom::AnyReported => f.write_str(" from=any")?,
+        }
+        if self.on == AnswerOn::AnySocket {
+            f.write_str(" on=any")?;
+        }
+        if let Some(hop_limit) = self.hop_limit {
+            write!(f, " hop-limit={hop_limit}")?;
+        }
+        if self.seal == Seal::Fingerprint {
+            f.write_str(" seal=fingerprint")?;
+        }
+        if !self.attributes.is_empty() {
+            f.write_str(" attributes=")?;
+            text::write_hex(f, &self.attributes)?;
+        }
+        write!(f, " tag={}", self.tag)
+    }
+}
+
+impl<T: FromStr> FromStr for Request<T> {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let (head, tag) = text.split_once(" tag=").ok_or(TextError::Tag)?;
+        let tag = tag.parse().map_err(|_| TextError::Tag)?;
+        let mut words = head.split(' ');
+        let socket = text::socket(words.next().unwrap_or_default())?;
+        let remote = words.next().and_then(|word| word.parse().ok()).ok_or(TextError::Address)?;
+        let method = text::method(words.next().unwrap_or_default())?;
+        let mut request = Self::new(method, socket, remote, tag);
+        for word in words {
+            match word.split_once('=').ok_or(TextError::Word)? {
+                ("schedule", schedule) => request.schedule = schedule.parse()?,
+                ("from", "any") => request.from = AnswerFrom::AnyReported,
+                ("from", from) => {
+                    request.from = AnswerFrom::Exactly(from.parse().map_err(|_| TextError::Address)?);
+                }
+                ("on", "any") => request.on = AnswerOn::AnySocket,
+                ("hop-limit", limit) => request.hop_limit = Some(limit.parse().map_err(|_| TextError::Word)?),
+                ("seal", "fingerprint") => request.seal = Seal::Fingerprint,
+                ("attributes", hex) => request.attributes = text::bytes(hex)?.into(),
+                _ => return Err(TextError::Word),
+            }
+        }
+        Ok(request)
+    }
+}
