@@ -414,7 +414,7 @@ enum Seal {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
             let (&[k0, k1, l0, l1], after) = self.rest.split_first_chunk::<4>()?;
@@ -447,7 +447,7 @@ pub struct Attributes<'a> {
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, DecodeError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.fields.next()?;
         Some(attribute::decode(field, &self.transaction_id))
