@@ -251,7 +251,8 @@ impl<'a, T> Message<'a, T> {
 
     /// The comprehension-required types that are not among `understood`, in their order.
     ///
-    /// The integrity attributes need not be listed: they are the codec's.
+    /// The integrity attributes need not be listed: they are the codec's. What is understood but out of place here is to be
+    /// ignored, not refused (RFC 8489 §6.3): list it.
     pub fn not_understood<'s>(
         &self,
         understood: &'s [AttributeType],

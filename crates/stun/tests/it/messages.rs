@@ -2,7 +2,7 @@
 
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, Clause, DecodeError, DecodeErrorKind as Kind, EncodeError,
-    ErrorCode, FingerprintPolicy, Lengths, Message, Method, Text, Writer, is_stun,
+    ErrorCode, FingerprintPolicy, Lengths, Message, Method, PasswordAlgorithm, Text, Writer, is_stun,
 };
 
 use crate::hex;
@@ -256,6 +256,111 @@ fn the_longest_message_is_the_one_that_its_length_field_can_say() {
     assert_eq!(Message::decode(bytes).unwrap().padding_len(), Some(65_528));
     assert!(matches!(request(&mut buffer).add_padding(65_536), Err(EncodeError::MessageTooLong { .. })));
     assert!(matches!(request(&mut buffer).add_padding(65_533), Err(EncodeError::MessageTooLong { .. })));
+}
+
+#[test]
+fn unknown_attributes_are_told_apart() {
+    let mut buffer = [0; 128];
+    let mut writer = request(&mut buffer);
+    for number in [0x7abc, 0xfabc, 0x0010, 0x7abc] {
+        writer.add(&Attribute::Unknown { kind: AttributeType::new(number), value: &[1] }).unwrap();
+    }
+    // Known, if not at home in a Binding request.
+    writer.add(&Attribute::Lifetime(600)).unwrap();
+    writer.add(&Attribute::Priority(7)).unwrap();
+    let message = Message::decode(writer.finish()).unwrap();
+    let numbers = |types: &mut dyn Iterator<Item = AttributeType>| types.map(AttributeType::number).collect::<Vec<_>>();
+    assert_eq!(numbers(&mut message.unknown_comprehension_required()), [0x7abc, 0x0010, 0x7abc]);
+    let less = [AttributeType::PRIORITY, AttributeType::new(0x7abc)];
+    assert_eq!(numbers(&mut message.not_understood(&less)), [0x0010, 0x000d]);
+    // The rest of the message is read all the same.
+    assert_eq!((message.lifetime(), message.priority()), (Some(600), Some(7)));
+}
+
+#[test]
+fn reason_phrases_are_the_recommended_ones() {
+    for (code, phrase) in [
+        (300, "Try Alternate"),
+        (400, "Bad Request"),
+        (401, "Unauthenticated"),
+        (420, "Unknown Attribute"),
+        (438, "Stale Nonce"),
+        (500, "Server Error"),
+    ] {
+        assert_eq!(ErrorCode::recommended(code).unwrap().reason(), phrase);
+    }
+    assert_eq!(ErrorCode::recommended(699).unwrap().reason(), "");
+    for code in [0, 299, 700, u16::MAX] {
+        assert_eq!(ErrorCode::recommended(code), None);
+    }
+}
+
+#[test]
+fn long_texts_are_read() {
+    use AttributeType as T;
+    let text = [b'a'; 763];
+    for kind in [T::USERNAME, T::REALM, T::NONCE, T::SOFTWARE, T::ERROR_CODE] {
+        let mut value = if kind == T::ERROR_CODE { vec![0, 0, 4, 0] } else { Vec::new() };
+        value.extend(text);
+        let bytes = with_value(kind, &value);
+        assert!(Message::decode(&bytes).unwrap().attribute(kind).unwrap().is_ok());
+        value.push(b'a');
+        assert!(matches!(read_error(kind, &value).kind, Kind::ValueLength { .. }));
+    }
+}
+
+#[test]
+fn addresses_stand_as_figures_5_and_6_say() {
+    let mut buffer = [0xff; 128];
+    let mut writer = request(&mut buffer);
+    let (v4, v6) = ("192.0.2.1:32853".parse().unwrap(), "[2001:db8::1]:32853".parse().unwrap());
+    writer.add(&Attribute::MappedAddress(v4)).unwrap();
+    writer.add(&Attribute::OtherAddress(v6)).unwrap();
+    writer.add(&Attribute::XorMappedAddress(v4)).unwrap();
+    writer.add(&Attribute::XorMappedAddress(v6)).unwrap();
+    let expected = hex("
+        00010008 00018055 c0000201
+        802c0014 00028055 20010db8 00000000 00000000 00000001
+        00200008 0001a147 e112a643
+        00200014 0002a147 0113a9fa 01010101 01010101 01010100");
+    assert_eq!(writer.finish()[20..], expected);
+}
+
+#[test]
+fn reserved_bits_are_written_as_zero() {
+    let mut buffer = [0xff; 128];
+    let mut writer = request(&mut buffer);
+    writer.add(&Attribute::ErrorCode(ErrorCode::recommended(420).unwrap())).unwrap();
+    writer.add(&Attribute::EvenPort(true)).unwrap();
+    writer.add(&Attribute::ChannelNumber(0x4001)).unwrap();
+    writer.add(&Attribute::RequestedTransport(17)).unwrap();
+    let expected = hex("
+        00090015 00000414 556e6b6e 6f776e20 41747472 69627574 65000000
+        00180001 80000000
+        000c0004 40010000
+        00190004 11000000");
+    assert_eq!(writer.finish()[20..], expected);
+}
+
+#[test]
+fn password_algorithms_are_padded() {
+    let mut buffer = [0xff; 128];
+    let mut writer = request(&mut buffer);
+    let odd = PasswordAlgorithm { number: 9, parameters: b"abcde" };
+    writer.add_password_algorithms(&[odd, PasswordAlgorithm::MD5]).unwrap();
+    writer.add(&Attribute::PasswordAlgorithm(odd)).unwrap();
+    let bytes = writer.finish();
+    assert_eq!(
+        bytes[20..],
+        hex("
+        80020010 00090005 61626364 65000000 00010000
+        001d000c 00090005 61626364 65000000")
+    );
+    // Other padding, or none after the last one, is read the same.
+    for value in ["00090005 61626364 65ffffff", "00090005 61626364 65"] {
+        let bytes = with_value(AttributeType::PASSWORD_ALGORITHM, &hex(value));
+        assert_eq!(Message::decode(&bytes).unwrap().password_algorithm(), Some(odd));
+    }
 }
 
 #[test]
