@@ -26,6 +26,7 @@
 pub mod attribute;
 pub mod error;
 mod fingerprint;
+pub mod header;
 pub mod integrity;
 pub mod message;
 pub mod writer;
@@ -35,9 +36,9 @@ pub use attribute::{
     PasswordAlgorithm, PasswordAlgorithms, Text, UnknownAttributes,
 };
 pub use error::{Clause, DecodeError, DecodeErrorKind, EncodeError, IntegrityError, Lengths};
+pub use header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, is_stun};
 pub use integrity::{Integrity, IntegrityKey, userhash};
 pub use message::{
-    Attributes, Authenticated, Checked, Class, Exempt, Field, Fields, FingerprintPolicy, HEADER_LEN, MAGIC_COOKIE,
-    Message, Method, TransactionId, Unverified, Verified, is_stun,
+    Attributes, Authenticated, Checked, Exempt, Field, Fields, FingerprintPolicy, Message, Unverified, Verified,
 };
 pub use writer::{Outcome, Writer};

@@ -23,15 +23,9 @@
 use core::{fmt, marker::PhantomData, net::SocketAddr};
 
 use crate::{
-    Attribute, AttributeType, ChangeRequest, DecodeError, DecodeErrorKind as Kind, ErrorCode, Text, attribute,
-    fingerprint,
+    Attribute, AttributeType, ChangeRequest, Class, DecodeError, DecodeErrorKind as Kind, ErrorCode, HEADER_LEN,
+    MAGIC_COOKIE, Method, Text, TransactionId, attribute, fingerprint,
 };
-
-/// The four bytes that tell STUN from other protocols (RFC 8489 §5).
-pub const MAGIC_COOKIE: u32 = 0x2112_a442;
-
-/// The length of a header in bytes (RFC 8489 §5).
-pub const HEADER_LEN: usize = 20;
 
 /// A message whose structure was validated; its attributes are decoded while they are read.
 ///
@@ -195,33 +189,26 @@ impl<'a, T> Message<'a, T> {
     #[must_use]
     #[inline]
     pub fn class(&self) -> Class {
-        let [high, low] = self.message_type();
-        match (high & 1, low & 0x10) {
-            (0, 0) => Class::Request,
-            (0, _) => Class::Indication,
-            (_, 0) => Class::SuccessResponse,
-            (_, _) => Class::ErrorResponse,
-        }
+        Class::unwoven(self.message_type())
     }
 
     /// The method, 12 bits.
     #[must_use]
     #[inline]
     pub fn method(&self) -> Method {
-        let bits = u16::from_be_bytes(self.message_type());
-        Method(bits & 0x000f | (bits & 0x00e0) >> 1 | (bits & 0x3e00) >> 2)
+        Method::unwoven(self.message_type())
     }
 
     /// The transaction ID, the same in a request and its responses.
     #[must_use]
     #[inline]
     pub fn transaction_id(&self) -> TransactionId {
-        TransactionId(self.bytes.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default())
+        self.bytes.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default().into()
     }
 
     #[inline]
-    fn message_type(&self) -> [u8; 2] {
-        self.bytes.first_chunk().copied().unwrap_or_default()
+    fn message_type(&self) -> u16 {
+        u16::from_be_bytes(self.bytes.first_chunk().copied().unwrap_or_default())
     }
 
     /// The attributes in their order, decoded; a malformed value is an `Err` and the walk goes on after it.
@@ -264,7 +251,8 @@ impl<'a, T> Message<'a, T> {
 
     /// The comprehension-required types that are not among `understood`, in their order.
     ///
-    /// The integrity attributes need not be listed: they are the codec's.
+    /// The integrity attributes need not be listed: they are the codec's. What is understood but out of place here is to be
+    /// ignored, not refused (RFC 8489 §6.3): list it.
     pub fn not_understood<'s>(
         &self,
         understood: &'s [AttributeType],
@@ -427,7 +415,7 @@ enum Seal {
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
             let (&[k0, k1, l0, l1], after) = self.rest.split_first_chunk::<4>()?;
@@ -460,179 +448,11 @@ pub struct Attributes<'a> {
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, DecodeError>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.fields.next()?;
         Some(attribute::decode(field, &self.transaction_id))
     }
-}
-
-/// What kind of message it is (RFC 8489 §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Class {
-    /// Asks, and gets a response.
-    Request,
-    /// Says, and gets no response.
-    Indication,
-    /// The request was carried out.
-    SuccessResponse,
-    /// The request was not carried out; ERROR-CODE says why.
-    ErrorResponse,
-}
-
-impl Class {
-    /// Success or error response.
-    #[must_use]
-    pub const fn is_response(self) -> bool {
-        matches!(self, Self::SuccessResponse | Self::ErrorResponse)
-    }
-
-    /// The two class bits where they stand in the message type.
-    const fn bits(self) -> u16 {
-        match self {
-            Self::Request => 0x0000,
-            Self::Indication => 0x0010,
-            Self::SuccessResponse => 0x0100,
-            Self::ErrorResponse => 0x0110,
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Request => "request",
-            Self::Indication => "indication",
-            Self::SuccessResponse => "success response",
-            Self::ErrorResponse => "error response",
-        })
-    }
-}
-
-/// A method: a number of 12 bits, with names for those that IANA lists (RFC 8489 §18.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Method(u16);
-
-impl Method {
-    /// Binding (RFC 8489).
-    pub const BINDING: Self = Self(0x001);
-    /// SharedSecret, of RFC 3489 only; reserved since.
-    pub const SHARED_SECRET: Self = Self(0x002);
-    /// Allocate (RFC 8656 §17).
-    pub const ALLOCATE: Self = Self(0x003);
-    /// Refresh (RFC 8656 §17).
-    pub const REFRESH: Self = Self(0x004);
-    /// Send (RFC 8656 §17).
-    pub const SEND: Self = Self(0x006);
-    /// Data (RFC 8656 §17).
-    pub const DATA: Self = Self(0x007);
-    /// CreatePermission (RFC 8656 §17).
-    pub const CREATE_PERMISSION: Self = Self(0x008);
-    /// ChannelBind (RFC 8656 §17).
-    pub const CHANNEL_BIND: Self = Self(0x009);
-    /// Connect (RFC 6062 §6.1).
-    pub const CONNECT: Self = Self(0x00a);
-    /// ConnectionBind (RFC 6062 §6.1).
-    pub const CONNECTION_BIND: Self = Self(0x00b);
-    /// ConnectionAttempt (RFC 6062 §6.1).
-    pub const CONNECTION_ATTEMPT: Self = Self(0x00c);
-
-    /// A method by its number; `None` above 0xfff.
-    #[must_use]
-    pub const fn new(number: u16) -> Option<Self> {
-        if number <= 0xfff { Some(Self(number)) } else { None }
-    }
-
-    /// The number, 0 to 0xfff.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        self.0
-    }
-
-    /// The name in the registry, if it has one.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::BINDING => "Binding",
-            Self::SHARED_SECRET => "SharedSecret",
-            Self::ALLOCATE => "Allocate",
-            Self::REFRESH => "Refresh",
-            Self::SEND => "Send",
-            Self::DATA => "Data",
-            Self::CREATE_PERMISSION => "CreatePermission",
-            Self::CHANNEL_BIND => "ChannelBind",
-            Self::CONNECT => "Connect",
-            Self::CONNECTION_BIND => "ConnectionBind",
-            Self::CONNECTION_ATTEMPT => "ConnectionAttempt",
-            _ => return None,
-        })
-    }
-
-    /// The message type: method and class bits woven (RFC 8489 §5, figure 3).
-    pub(crate) const fn woven(self, class: Class) -> u16 {
-        self.0 & 0x00f | (self.0 & 0x070) << 1 | (self.0 & 0xf80) << 2 | class.bits()
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "method {:#05x}", self.0),
-        }
-    }
-}
-
-/// The 96 bits that tie responses to their request; printed as 24 hexadecimal digits (RFC 8489 §5).
-///
-/// They must be unpredictable: take them from a cryptographic source, never from a counter (RFC 8489 §5).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct TransactionId([u8; 12]);
-
-impl TransactionId {
-    /// The 12 bytes as they stand in the message.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 12] {
-        &self.0
-    }
-}
-
-impl From<[u8; 12]> for TransactionId {
-    fn from(bytes: [u8; 12]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl From<TransactionId> for [u8; 12] {
-    fn from(id: TransactionId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for TransactionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for TransactionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TransactionId({self})")
-    }
-}
-
-/// Whether these bytes are worth decoding: top bits, cookie, and a length that fits a datagram (RFC 8489 §5, §7).
-///
-/// For telling STUN from other protocols on a shared socket; it looks at the header alone.
-#[must_use]
-#[inline]
-pub fn is_stun(bytes: &[u8]) -> bool {
-    let Some(&[t0, _, l0, l1, c0, c1, c2, c3]) = bytes.first_chunk::<8>() else { return false };
-    let length = usize::from(u16::from_be_bytes([l0, l1]));
-    t0 & 0xc0 == 0
-        && u32::from_be_bytes([c0, c1, c2, c3]) == MAGIC_COOKIE
-        && length & 3 == 0
-        && length + HEADER_LEN == bytes.len()
 }
 
 /// A value's length with its padding: the next multiple of 4 (RFC 8489 §14).

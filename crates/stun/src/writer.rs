@@ -18,6 +18,28 @@
 //! assert_eq!(message.verify(&key)?.username().unwrap(), "evtj:h6vY");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! After FINGERPRINT nothing can be added; this does not compile:
+//!
+//! ```compile_fail,E0599
+//! use portolan_stun::{Attribute, Class, Method, Writer};
+//!
+//! let mut buffer = [0; 128];
+//! let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
+//! let mut closed = writer.fingerprint().unwrap();
+//! closed.add(&Attribute::UseCandidate).unwrap();
+//! ```
+//!
+//! Nor is there a second MESSAGE-INTEGRITY:
+//!
+//! ```compile_fail,E0599
+//! use portolan_stun::{Class, IntegrityKey, Method, Writer};
+//!
+//! let key = IntegrityKey::short_term("secret");
+//! let mut buffer = [0; 128];
+//! let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
+//! let signed = writer.message_integrity(&key).unwrap().message_integrity(&key);
+//! ```
 
 use core::marker::PhantomData;
 

@@ -15,7 +15,9 @@ use crate::{DecodeError, DecodeErrorKind as Kind, Lengths, MAGIC_COOKIE, Transac
 const TEXT_LIMIT: u16 = 763;
 
 /// Reads one attribute.
-#[inline]
+///
+/// Always inlined: a value that leaves by the stack is written narrow and read back wide, which costs more than the reading.
+#[inline(always)]
 pub(crate) fn decode<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
@@ -34,14 +36,15 @@ pub(crate) fn decode<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Re
             exactly::<0>(&field)?;
             Attribute::UseCandidate
         }
-        _ => return decode_rare(&field, transaction_id),
+        _ => return decode_rare(field, transaction_id),
     })
 }
 
 /// The attributes that are not met at every second message.
 #[inline(never)]
-fn decode_rare<'a>(field: &Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+fn decode_rare<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
+    let field = &field;
     Ok(match field.kind {
         T::CHANGE_REQUEST => Attribute::ChangeRequest(ChangeRequest::from_bits(u32::from_be_bytes(*exactly(field)?))),
         T::RESPONSE_PORT => Attribute::ResponsePort(response_port(field)?),
@@ -118,7 +121,7 @@ fn decode_relay<'a>(field: &Field<'a>, transaction_id: &TransactionId) -> Result
 }
 
 /// A value of exactly `N` bytes.
-#[inline]
+#[inline(always)]
 fn exactly<'a, const N: usize>(field: &Field<'a>) -> Result<&'a [u8; N], DecodeError> {
     match field.value.try_into() {
         Ok(value) => Ok(value),
@@ -127,13 +130,14 @@ fn exactly<'a, const N: usize>(field: &Field<'a>) -> Result<&'a [u8; N], DecodeE
 }
 
 #[cold]
+#[inline(never)]
 fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
     // The length field stands two bytes after the type.
     DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
 }
 
 /// An address in the clear (RFC 8489 §14.1).
-#[inline]
+#[inline(always)]
 fn address(field: &Field<'_>) -> Result<SocketAddr, DecodeError> {
     match *field.value {
         [_, 1, p0, p1, a, b, c, d] => Ok(v4(u16::from_be_bytes([p0, p1]), u32::from_be_bytes([a, b, c, d]))),
@@ -146,13 +150,13 @@ fn address(field: &Field<'_>) -> Result<SocketAddr, DecodeError> {
 }
 
 /// An address hidden from the NATs that rewrite what looks like one (RFC 8489 §14.2).
-#[inline]
+#[inline(always)]
 fn xor_address(field: &Field<'_>, transaction_id: &TransactionId) -> Result<SocketAddr, DecodeError> {
     Ok(veil(address(field)?, transaction_id))
 }
 
 /// XORs an address with cookie and transaction ID: hides a plain one, shows a hidden one.
-#[inline]
+#[inline(always)]
 pub(super) fn veil(address: SocketAddr, transaction_id: &TransactionId) -> SocketAddr {
     let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
     match address {
@@ -165,18 +169,19 @@ pub(super) fn veil(address: SocketAddr, transaction_id: &TransactionId) -> Socke
     }
 }
 
-#[inline]
+#[inline(always)]
 fn v4(port: u16, ip: u32) -> SocketAddr {
     SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::from_bits(ip), port))
 }
 
-#[inline]
+#[inline(always)]
 fn v6(port: u16, ip: u128) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from_bits(ip), port, 0, 0))
 }
 
 /// Says what is wrong with an address: its family, or its length for that family.
 #[cold]
+#[inline(never)]
 fn wrong_address(field: &Field<'_>) -> DecodeError {
     match *field.value {
         [_, 1, _, _, ..] => wrong_length(field, Lengths::Exactly(8)),
@@ -187,16 +192,17 @@ fn wrong_address(field: &Field<'_>) -> DecodeError {
 }
 
 #[cold]
+#[inline(never)]
 fn wrong_family(field: &Field<'_>, found: u8, offset: usize) -> DecodeError {
     DecodeError::new(field.at + offset, Kind::AddressFamily { attribute: field.kind, found })
 }
 
-#[inline]
+#[inline(always)]
 fn text<'a>(field: &Field<'a>) -> Result<Text<'a>, DecodeError> {
     bounded_text(field, TEXT_LIMIT)
 }
 
-#[inline]
+#[inline(always)]
 fn bounded_text<'a>(field: &Field<'a>, limit: u16) -> Result<Text<'a>, DecodeError> {
     if field.value.len() > usize::from(limit) {
         return Err(wrong_length(field, Lengths::AtMost(limit)));
@@ -284,6 +290,7 @@ fn password_algorithms<'a>(field: &Field<'a>) -> Result<PasswordAlgorithms<'a>, 
 
 /// The entry at the front of `rest`, the end of the field's value, is longer than `rest`.
 #[cold]
+#[inline(never)]
 fn list_truncated(field: &Field<'_>, rest: &[u8]) -> DecodeError {
     let expected = match *rest {
         [_, _, l0, l1, ..] => usize::from(u16::from_be_bytes([l0, l1])) + 4,

@@ -1,0 +1,199 @@
+//! Who may be believed, and about what.
+
+use portolan_stun::{
+    Attribute, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message, Method, Outcome, Writer,
+};
+use proptest::{collection::vec, prelude::*};
+use sha1::{Digest as _, Sha1};
+use sha2::Sha256;
+
+const ID: [u8; 12] = [1; 12];
+
+fn writer(buffer: &mut [u8]) -> Writer<'_> {
+    Writer::new(buffer, Class::Request, Method::BINDING, ID.into()).unwrap()
+}
+
+/// The length field set to what the bytes are.
+fn mend(bytes: &mut [u8]) {
+    let length = u16::try_from(bytes.len() - 20).unwrap();
+    bytes[2..4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// HMAC as RFC 2104 §2 writes it down, over a hash of whole texts.
+fn textbook_hmac<const N: usize>(hash: impl Fn(&[u8]) -> [u8; N], key: &[u8], text: &[u8]) -> [u8; N] {
+    let mut block = [0; 64];
+    if key.len() > 64 {
+        block[..N].copy_from_slice(&hash(key))
+    } else {
+        block[..key.len()].copy_from_slice(key)
+    }
+    let inner = hash(&[&block.map(|byte| byte ^ 0x36), text].concat());
+    hash(&[&block.map(|byte| byte ^ 0x5c)[..], &inner].concat())
+}
+
+proptest! {
+    /// The prepared key gives what the textbook gives, for keys and messages around every block boundary.
+    #[test]
+    fn the_prepared_key_agrees_with_the_textbook(key in vec(any::<u8>(), 0..150), length in 0..400_usize) {
+        let mut buffer = [0; 600];
+        let mut writer = writer(&mut buffer);
+        writer.add(&Attribute::Data(&vec![0x5a; length])).unwrap();
+        let prepared = IntegrityKey::from_bytes(&key);
+        let bytes = writer.message_integrity(&prepared).unwrap().message_integrity_sha256(&prepared).unwrap().finish();
+
+        let (end_sha1, end) = (bytes.len() - 36, bytes.len());
+        let mut covered = bytes[..end_sha1 - 24].to_vec();
+        covered[2..4].copy_from_slice(&u16::try_from(end_sha1 - 20).unwrap().to_be_bytes());
+        let sha1 = textbook_hmac(|text| Sha1::digest(text).into(), &key, &covered);
+        prop_assert_eq!(&bytes[end_sha1 - 20..end_sha1], &sha1);
+        let sha256 = textbook_hmac(|text| Sha256::digest(text).into(), &key, &bytes[..end_sha1]);
+        prop_assert_eq!(&bytes[end - 32..], &sha256);
+    }
+
+    /// One bit of what is covered, or of the HMAC, and nobody is believed.
+    #[test]
+    fn one_bit_is_enough(at in 0..60_usize, bit in 0..8_u8) {
+        let key = IntegrityKey::short_term("secret");
+        let mut buffer = [0; 60];
+        let mut writer = writer(&mut buffer);
+        writer.add(&Attribute::Data(&[7; 12])).unwrap();
+        let mut bytes = writer.message_integrity(&key).unwrap().finish().to_vec();
+        prop_assert_eq!(bytes.len(), 60);
+        prop_assert!(Message::decode(&bytes).unwrap().verify(&key).is_ok());
+        bytes[at] ^= 1 << bit;
+        if let Ok(message) = Message::decode(&bytes) {
+            prop_assert!(message.verify(&key).is_err());
+        }
+    }
+}
+
+#[test]
+fn only_what_is_covered_can_be_read() {
+    let key = IntegrityKey::short_term("secret");
+    let mut buffer = [0; 128];
+    let mut writer = writer(&mut buffer);
+    writer.add(&Attribute::Username("alice".into())).unwrap();
+    let mut bytes = writer.message_integrity(&key).unwrap().finish().to_vec();
+    // Somebody on the way appends a PRIORITY and an attribute that nobody knows.
+    bytes.extend([0, 0x24, 0, 4, 0, 0, 0, 9, 0x7f, 0xff, 0, 0]);
+    mend(&mut bytes);
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!(message.priority(), None, "what follows the integrity is not there, verified or not");
+    assert_eq!(message.unknown_comprehension_required().count(), 0);
+    let verified = message.verify(&key).unwrap();
+    assert_eq!(verified.attributes().count(), 1);
+    assert_eq!(verified.username().unwrap(), "alice");
+    assert_eq!(verified.as_bytes(), bytes);
+}
+
+#[test]
+fn both_integrities_are_verified_each_by_itself() {
+    let key = IntegrityKey::long_term_sha256("user", "example.org", "TheMatrIX");
+    let mut buffer = [0; 128];
+    let mut writer = writer(&mut buffer);
+    writer.add(&Attribute::Realm("example.org".into())).unwrap();
+    let both = writer.message_integrity(&key).unwrap().message_integrity_sha256(&key).unwrap();
+    let mut bytes = both.fingerprint().unwrap().finish().to_vec();
+    let message = Message::decode(&bytes).unwrap();
+    for kind in [Integrity::Sha1, Integrity::SHA256] {
+        assert_eq!(message.verify_with(&key, kind).unwrap().attributes().count(), 1);
+    }
+    assert_eq!(message.attributes().count(), 4);
+    // A broken SHA-256 is not made good by an intact SHA-1.
+    let at = bytes.len() - 9;
+    bytes[at] ^= 1;
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!(message.verify(&key).map(|_| ()), Err(IntegrityError::Mismatch { at: 60 }));
+    assert!(message.verify_with(&key, Integrity::Sha1).is_ok());
+}
+
+#[test]
+fn truncation_is_taken_only_where_it_is_allowed() {
+    let key = IntegrityKey::short_term("secret");
+    for length in [16, 20, 24, 28, 32] {
+        let mut buffer = [0; 64];
+        let bytes = writer(&mut buffer).message_integrity_sha256_truncated(&key, length).unwrap().finish();
+        let message = Message::decode(bytes).unwrap();
+        for least in [0, 16, 20, 24, 28, 32] {
+            let verdict = message.verify_with(&key, Integrity::Sha256 { least }).map(|_| ());
+            let expected = if length >= least { Ok(()) } else { Err(IntegrityError::Length { at: 20, found: length }) };
+            assert_eq!(verdict, expected);
+        }
+    }
+    for length in [0, 4, 12, 15, 17, 31, 33, 36, 64] {
+        let mut buffer = [0; 128];
+        let refused = writer(&mut buffer).message_integrity_sha256_truncated(&key, length).map(|_| ());
+        assert_eq!(refused, Err(EncodeError::TruncatedIntegrity { found: length }));
+    }
+}
+
+#[test]
+fn an_integrity_of_wrong_length_is_named() {
+    let key = IntegrityKey::short_term("secret");
+    for (kind, length, named) in [
+        (0x08, 16, Integrity::Sha1),
+        (0x08, 0, Integrity::Sha1),
+        (0x1c, 12, Integrity::SHA256),
+        (0x1c, 36, Integrity::SHA256),
+    ] {
+        let mut bytes = writer(&mut [0; 20]).finish().to_vec();
+        bytes.extend([0, kind, 0, length]);
+        bytes.extend(vec![0; usize::from(length)]);
+        mend(&mut bytes);
+        let message = Message::decode(&bytes).unwrap();
+        let expected = Err(IntegrityError::Length { at: 20, found: usize::from(length) });
+        assert_eq!(message.verify_with(&key, named).map(|_| ()), expected);
+        assert!(message.attributes().next().unwrap().is_err());
+    }
+    let bytes = writer(&mut [0; 20]).finish().to_vec();
+    assert_eq!(Message::decode(&bytes).unwrap().verify(&key).map(|_| ()), Err(IntegrityError::Missing));
+}
+
+#[test]
+fn an_integrity_out_of_order_does_not_count() {
+    let key = IntegrityKey::short_term("secret");
+    // MESSAGE-INTEGRITY behind MESSAGE-INTEGRITY-SHA256, and behind FINGERPRINT, is one of those to be ignored.
+    let mut bytes = writer(&mut [0; 64]).message_integrity_sha256(&key).unwrap().finish().to_vec();
+    bytes.extend([0, 8, 0, 20]);
+    bytes.extend([0; 20]);
+    mend(&mut bytes);
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!(message.verify_with(&key, Integrity::Sha1).map(|_| ()), Err(IntegrityError::Missing));
+    assert!(message.verify(&key).is_ok());
+
+    let mut bytes = writer(&mut [0; 64]).fingerprint().unwrap().finish().to_vec();
+    bytes.extend([0, 8, 0, 20]);
+    bytes.extend([0; 20]);
+    mend(&mut bytes);
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!(message.verify(&key).map(|_| ()), Err(IntegrityError::Missing));
+    assert_eq!(message.attributes().count(), 1);
+    assert!(message.check_fingerprint().is_err());
+}
+
+#[test]
+fn replies_come_from_checked_requests() {
+    let mut buffer = [0; 64];
+    let mut writer = writer(&mut buffer);
+    writer.add(&Attribute::Unknown { kind: portolan_stun::AttributeType::new(0x7abc), value: &[1] }).unwrap();
+    let request = Message::decode(writer.finish()).unwrap().exempt();
+    let mut reply = [0; 128];
+    let unknown = request.unknown_comprehension_required();
+    let writer = Writer::unknown_attribute_response(&mut reply, &request, unknown).unwrap();
+    let reply = Message::decode(writer.finish()).unwrap();
+    assert_eq!((reply.class(), reply.transaction_id()), (Class::ErrorResponse, ID.into()));
+    assert_eq!(reply.error_code(), ErrorCode::recommended(420));
+    let listed: Vec<u16> = reply.unknown_attributes().unwrap().iter().map(|kind| kind.number()).collect();
+    assert_eq!(listed, [0x7abc]);
+
+    // A response is not answered.
+    let mut second = [0; 64];
+    let refused = Writer::response(&mut second, &reply.exempt(), Outcome::Success).map(|_| ());
+    assert_eq!(refused, Err(EncodeError::NotARequest));
+}
+
+#[test]
+fn a_key_does_not_print_itself() {
+    let key = IntegrityKey::short_term("hunter2");
+    assert_eq!(format!("{key:?}"), "IntegrityKey(..)");
+}

@@ -1,0 +1,17 @@
+//! The codec from outside: published vectors, messages met in the field, laws.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
+
+mod codec;
+mod corpus;
+mod integrity;
+mod messages;
+mod sample;
+mod vectors;
+
+/// Bytes from hexadecimal digits; whitespace is skipped.
+fn hex(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let (pairs, []) = digits.as_chunks::<2>() else { panic!("odd number of digits") };
+    pairs.iter().map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
