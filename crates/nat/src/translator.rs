@@ -1,1 +1,517 @@
-//! A NAT device as plain data.
+//! A NAT device as plain data: packets go in, translated addresses or reasons for a drop come out.
+//!
+//! [`Translator`] holds the tables of one NAT for UDP. It reads no clock and rolls no dice of its own: the time is an
+//! argument, the ports follow from the seed. It knows addresses only; a packet's bytes matter to the generic ALG alone
+//! ([`Translator::rewrite`]).
+//!
+//! The rules, with their clauses:
+//!
+//! * An external address and port belongs to one mapping at a time, unless port overloading is asked for
+//!   (RFC 4787 §4.2.1, REQ-3).
+//! * What counts as contacted belongs to the mapping and dies with it. The filter looks at the external endpoint of the
+//!   sender even when the packet comes from inside (RFC 4787 §5, §6).
+//! * Only packets that get through refresh (RFC 4787 §4.3); the first one let in turns a mapping from unreplied to
+//!   replied.
+//! * Expired mappings go when somebody needs to know, so a translator needs no timer.
+//!
+//! ```
+//! use core::net::{IpAddr, SocketAddr};
+//! use portolan_machine::Instant;
+//! use portolan_nat::translator::{DropReason, Passage, Translator, TranslatorConfig};
+//!
+//! let outside: IpAddr = "203.0.113.7".parse()?;
+//! let mut nat = Translator::new(TranslatorConfig::home(), &[outside], 1);
+//! let (host, server): (SocketAddr, SocketAddr) = ("10.0.0.2:5000".parse()?, "192.0.2.1:3478".parse()?);
+//! let stranger: SocketAddr = "192.0.2.1:3479".parse()?;
+//! let now = Instant::ORIGIN;
+//!
+//! let Ok(Passage::Out { source, created: true }) = nat.outbound(now, host, server) else { panic!() };
+//! assert_eq!(source, SocketAddr::new(outside, 5000), "the port is preserved");
+//! assert_eq!(nat.inbound(now, server, source), Ok(host));
+//! assert_eq!(nat.inbound(now, stranger, source), Err(DropReason::Filtered));
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
+
+mod config;
+mod ports;
+mod table;
+
+pub use config::{PortRange, TranslatorConfig};
+
+use crate::behavior::{Filtering, Hairpin, Mapping, Pooling, Timers};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use portolan_machine::{Clause, Explain, Instant};
+use ports::{Dice, Ports};
+use table::{Endpoint, Id, Key, Table};
+
+/// A NAT for UDP: a configuration, its external addresses and its tables.
+#[derive(Clone, Debug)]
+pub struct Translator {
+    config: TranslatorConfig,
+    externals: Vec<IpAddr>,
+    state: State,
+    ports: Ports,
+    dice: Dice,
+}
+
+/// Where a packet from inside goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It leaves.
+    Out {
+        /// The source that the outside sees.
+        source: SocketAddr,
+        /// Whether the packet made a new mapping.
+        created: bool,
+    },
+    /// It was sent to one of the NAT's own external endpoints and comes back in (RFC 4787 §6).
+    Hairpin {
+        /// The source that the receiver sees.
+        source: SocketAddr,
+        /// The internal endpoint that receives it.
+        destination: SocketAddr,
+    },
+}
+
+/// Why a packet did not get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// No mapping leads from the external endpoint to the inside, or it has expired.
+    NoMapping,
+    /// There is a mapping, but its owner has not contacted the sender as the filtering demands.
+    Filtered,
+    /// The table is full.
+    TableFull,
+    /// No external port is left.
+    NoFreePort,
+    /// It has no external address of the packet's family.
+    NoExternalAddress,
+    /// It does not turn packets round to its own external endpoints.
+    NoHairpin,
+    /// Source and destination are of different families.
+    FamilyMismatch,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoMapping => "no mapping leads inside from there",
+            Self::Filtered => "the filter lets in only whom the host has contacted",
+            Self::TableFull => "the table of mappings is full",
+            Self::NoFreePort => "no external port is free",
+            Self::NoExternalAddress => "no external address of this family",
+            Self::NoHairpin => "packets to its own outside are not turned round",
+            Self::FamilyMismatch => "source and destination are of different families",
+        })
+    }
+}
+
+impl Explain for DropReason {
+    fn rfc(&self) -> Option<Clause> {
+        match self {
+            Self::NoMapping => Some(Clause::new(4787, "4.3")),
+            Self::Filtered => Some(Clause::new(4787, "5")),
+            Self::NoFreePort => Some(Clause::new(4787, "4.2.1")),
+            Self::NoHairpin => Some(Clause::new(4787, "6")),
+            Self::TableFull => Some(Clause::new(6888, "3")),
+            Self::NoExternalAddress | Self::FamilyMismatch => None,
+        }
+    }
+}
+
+impl core::error::Error for DropReason {}
+
+/// A living mapping, to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MappingView {
+    /// The inside.
+    pub internal: SocketAddr,
+    /// What the outside sees; the same as `internal` in a firewall.
+    pub external: SocketAddr,
+    /// Whether a packet has come in through it.
+    pub replied: bool,
+    /// When it ends if nothing refreshes it.
+    pub expires: Instant,
+}
+
+impl Translator {
+    /// A NAT with empty tables and these external addresses, IPv4 and IPv6 in any order; a firewall needs none.
+    #[must_use]
+    pub fn new(config: TranslatorConfig, externals: &[IpAddr], seed: u64) -> Self {
+        Self { config, externals: externals.to_vec(), state: State::new(), ports: Ports::new(), dice: Dice::new(seed) }
+    }
+
+    /// Forgets all mappings and begins again with `seed`, keeping its memory.
+    pub fn reset(&mut self, seed: u64) {
+        self.state.clear();
+        self.ports.clear();
+        self.dice = Dice::new(seed);
+    }
+
+    /// What it does.
+    #[must_use]
+    pub const fn config(&self) -> &TranslatorConfig {
+        &self.config
+    }
+
+    /// Its addresses on the outside.
+    #[must_use]
+    pub fn externals(&self) -> &[IpAddr] {
+        &self.externals
+    }
+
+    /// Mappings in the table, expired ones included that nobody has asked for since.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.state.mappings.len()
+    }
+
+    /// Whether the table is empty.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The mappings that live at `now`, in no order that means anything.
+    pub fn mappings(&self, now: Instant) -> impl Iterator<Item = MappingView> + '_ {
+        let timers = self.config.timers;
+        self.state.mappings.iter().filter(move |(_, _, life)| life.expires(timers) > now).map(
+            move |(_, (internal, _), life)| MappingView {
+                internal: (*internal).into(),
+                external: life.external.into(),
+                replied: life.replied,
+                expires: life.expires(timers),
+            },
+        )
+    }
+
+    /// Takes a packet from inside.
+    ///
+    /// # Errors
+    /// Why the packet is dropped. The table then is as it was, but for a mapping that a hairpinned packet made on its
+    /// way (its sender has sent, whatever became of the packet).
+    pub fn outbound(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> Result<Passage, DropReason> {
+        if source.is_ipv4() != destination.is_ipv4() {
+            return Err(DropReason::FamilyMismatch);
+        }
+        let turned = self.config.translate && self.externals.contains(&destination.ip());
+        if turned && self.config.hairpin == Hairpin::None {
+            return Err(DropReason::NoHairpin);
+        }
+        let (internal, remote) = (Endpoint::from(source), Endpoint::from(destination));
+        let key = (internal, self.mapping_scope(remote));
+        let (id, created) = match self.state.living(now, key, &self.config, &mut self.ports) {
+            Some(id) => (id, false),
+            None => (self.create(now, key)?, true),
+        };
+        let external = self.state.sent(now, id, self.filter_scope(remote), self.config.refresh.outbound);
+        if !turned {
+            return Ok(Passage::Out { source: external.into(), created });
+        }
+        let destination = self.inbound(now, external.into(), destination)?;
+        let seen = match self.config.hairpin {
+            Hairpin::InternalSource => internal,
+            Hairpin::ExternalSource | Hairpin::None => external,
+        };
+        Ok(Passage::Hairpin { source: seen.into(), destination })
+    }
+
+    /// Takes a packet from outside and says whom it is for inside.
+    ///
+    /// # Errors
+    /// Why the packet is dropped. Nothing is refreshed by it then.
+    pub fn inbound(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+    ) -> Result<SocketAddr, DropReason> {
+        if source.is_ipv4() != destination.is_ipv4() {
+            return Err(DropReason::FamilyMismatch);
+        }
+        let (remote, external) = (Endpoint::from(source), Endpoint::from(destination));
+        let scope = self.filter_scope(remote);
+        let (id, internal) = self.state.admits(now, external, scope, &self.config)?;
+        self.state.received(now, id, self.config.refresh.inbound);
+        Ok(internal.into())
+    }
+
+    /// What the generic ALG does to a payload: every occurrence of the IPv4 address `from` becomes `to`.
+    ///
+    /// Outbound `from` is the internal address and `to` the external one, inbound the other way round. Gives the number
+    /// of places rewritten, always 0 where [`TranslatorConfig::alg`] is off or the addresses are not IPv4. XORed
+    /// addresses escape it, which is why STUN has them (RFC 8489 §14.2).
+    pub fn rewrite(&self, payload: &mut [u8], from: IpAddr, to: IpAddr) -> usize {
+        let (true, IpAddr::V4(from), IpAddr::V4(to)) = (self.config.alg, from, to) else {
+            return 0;
+        };
+        rewrite_addresses(payload, from, to)
+    }
+
+    /// The part of a destination that a mapping depends on (RFC 4787 §4.1).
+    const fn mapping_scope(&self, remote: Endpoint) -> Endpoint {
+        if !self.config.translate {
+            return ANYBODY;
+        }
+        match self.config.mapping {
+            Mapping::EndpointIndependent => ANYBODY,
+            Mapping::AddressDependent => Endpoint::new(remote.ip, 0),
+            Mapping::AddressAndPortDependent => remote,
+        }
+    }
+
+    /// The part of a sender that the filter looks at (RFC 4787 §5); `None` where it does not look.
+    const fn filter_scope(&self, remote: Endpoint) -> Option<Endpoint> {
+        match self.config.filtering {
+            Filtering::EndpointIndependent => None,
+            Filtering::AddressDependent => Some(Endpoint::new(remote.ip, 0)),
+            Filtering::AddressAndPortDependent => Some(remote),
+        }
+    }
+
+    /// Makes a mapping, after sweeping the expired ones out where that is needed for room.
+    #[cold]
+    fn create(&mut self, now: Instant, key: MappingKey) -> Result<Id, DropReason> {
+        let room = |state: &State, config: &TranslatorConfig| state.mappings.len() < config.table_size as usize;
+        if !room(&self.state, &self.config) {
+            self.state.sweep(now, &self.config, &mut self.ports);
+            if !room(&self.state, &self.config) {
+                return Err(DropReason::TableFull);
+            }
+        }
+        let external = if self.config.translate {
+            let ip = self.external_address(key.0.ip)?;
+            let port = match self.free_port(now, key.0, ip) {
+                Some(port) => Some(port),
+                // Blocks are given back when their last mapping goes: let the dead go, and ask again.
+                None if self.state.sweep(now, &self.config, &mut self.ports) => self.free_port(now, key.0, ip),
+                None => None,
+            };
+            Endpoint::new(ip, port.ok_or(DropReason::NoFreePort)?)
+        } else {
+            key.0
+        };
+        Ok(self.state.create(now, key, external))
+    }
+
+    /// The external address for a new mapping of `internal` (RFC 4787 §4.1, RFC 7857 §4).
+    fn external_address(&mut self, internal: IpAddr) -> Result<IpAddr, DropReason> {
+        let own = |ip: &&IpAddr| ip.is_ipv4() == internal.is_ipv4();
+        let count = self.externals.iter().filter(own).count();
+        let nth = match (count, self.config.pooling) {
+            (0, _) => return Err(DropReason::NoExternalAddress),
+            (1, _) => 0,
+            // Paired for ever, without a table: the choice follows from the address.
+            (_, Pooling::Paired) => (Endpoint::new(internal, 0).mix() % count as u64) as usize,
+            (_, Pooling::Arbitrary) => self.dice.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
+        };
+        self.externals.iter().filter(own).nth(nth).copied().ok_or(DropReason::NoExternalAddress)
+    }
+
+    fn free_port(&mut self, now: Instant, internal: Endpoint, external: IpAddr) -> Option<u16> {
+        let config = self.config;
+        if config.overloading && config.allocation == crate::behavior::PortAllocation::Preserving {
+            return Some(config.range.at(config.range.offset(internal.port)));
+        }
+        let state = &mut self.state;
+        self.ports.choose(config.allocation, config.range, (internal, external), &mut self.dice, |ports, port| {
+            state.vacate(now, Endpoint::new(external, port), &config, ports)
+        })
+    }
+}
+
+/// Stands for the part of an endpoint that does not matter.
+const ANYBODY: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// The internal endpoint, and what of the destination the mapping depends on.
+type MappingKey = (Endpoint, Endpoint);
+
+/// The life of a mapping.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    external: Endpoint,
+    /// Its entry in the index by external endpoint.
+    index: Id,
+    created: Instant,
+    refreshed: Instant,
+    replied: bool,
+    /// The newest of its contacts, which chain to the older ones.
+    contact: Id,
+    /// The scope that was contacted last: saves most searches.
+    last: Endpoint,
+}
+
+impl Life {
+    fn expires(&self, timers: Timers) -> Instant {
+        let idle = self.refreshed + if self.replied { timers.replied } else { timers.unreplied };
+        timers.absolute.map_or(idle, |cap| idle.min(self.created + cap))
+    }
+}
+
+/// The tables; everything that changes a mapping is here.
+#[derive(Clone, Debug)]
+struct State {
+    mappings: Table<MappingKey, Life>,
+    /// Mappings by external endpoint; one each, more only under overloading.
+    external: Table<Endpoint, Id>,
+    /// Whom each mapping has contacted, in the scope of the filter; each holds the one before.
+    contacts: Table<(Id, Endpoint), Id>,
+    /// Nothing expires before this moment: no use in sweeping.
+    next_sweep: Instant,
+}
+
+impl State {
+    const fn new() -> Self {
+        Self { mappings: Table::new(), external: Table::new(), contacts: Table::new(), next_sweep: Instant::ORIGIN }
+    }
+
+    fn clear(&mut self) {
+        self.mappings.clear();
+        self.external.clear();
+        self.contacts.clear();
+        self.next_sweep = Instant::ORIGIN;
+    }
+
+    /// The mapping with this key if it lives; a dead one is removed.
+    fn living(&mut self, now: Instant, key: MappingKey, config: &TranslatorConfig, ports: &mut Ports) -> Option<Id> {
+        let id = self.mappings.find(key)?;
+        let (_, life) = self.mappings.get(id)?;
+        if life.expires(config.timers) > now {
+            return Some(id);
+        }
+        self.remove(id, config, ports);
+        None
+    }
+
+    fn create(&mut self, now: Instant, key: MappingKey, external: Endpoint) -> Id {
+        let (index, contact) = (Id::NONE, Id::NONE);
+        let life = Life { external, index, created: now, refreshed: now, replied: false, contact, last: key.0 };
+        let id = self.mappings.insert(key, life);
+        let index = self.external.insert(external, id);
+        if let Some(life) = self.mappings.value_mut(id) {
+            life.index = index;
+        }
+        id
+    }
+
+    /// Notes that the owner of `id` has sent to `scope`; gives the mapping's external endpoint.
+    fn sent(&mut self, now: Instant, id: Id, scope: Option<Endpoint>, refresh: bool) -> Endpoint {
+        let Some(life) = self.mappings.value_mut(id) else { return ANYBODY };
+        if refresh {
+            life.refreshed = now;
+        }
+        let external = life.external;
+        let Some(scope) = scope.filter(|scope| life.contact == Id::NONE || life.last != *scope) else {
+            return external;
+        };
+        life.last = scope;
+        if self.contacts.find((id, scope)).is_none() {
+            life.contact = self.contacts.insert((id, scope), life.contact);
+        }
+        external
+    }
+
+    /// The mapping that lets a packet in, and its internal endpoint.
+    fn admits(
+        &self,
+        now: Instant,
+        external: Endpoint,
+        scope: Option<Endpoint>,
+        config: &TranslatorConfig,
+    ) -> Result<(Id, Endpoint), DropReason> {
+        let mut verdict = Err(DropReason::NoMapping);
+        let mut freshest = None;
+        for index in self.external.all(external) {
+            let Some((_, id)) = self.external.get(index) else { continue };
+            let Some(((internal, _), life)) = self.mappings.get(*id) else { continue };
+            if life.expires(config.timers) <= now {
+                continue;
+            }
+            let contacted = scope.is_none_or(|scope| self.contacts.find((*id, scope)).is_some());
+            if !contacted {
+                verdict = verdict.or(Err(DropReason::Filtered));
+            } else if freshest.is_none_or(|at| at < life.refreshed) {
+                // Under overloading several may fit: whoever was heard last gets it.
+                freshest = Some(life.refreshed);
+                verdict = Ok((*id, *internal));
+            }
+        }
+        verdict
+    }
+
+    fn received(&mut self, now: Instant, id: Id, refresh: bool) {
+        if let Some(life) = self.mappings.value_mut(id) {
+            life.replied = true;
+            if refresh {
+                life.refreshed = now;
+            }
+        }
+    }
+
+    /// Whether nobody living holds `external`; a dead holder is removed.
+    fn vacate(&mut self, now: Instant, external: Endpoint, config: &TranslatorConfig, ports: &mut Ports) -> bool {
+        let Some((_, id)) = self.external.find(external).and_then(|index| self.external.get(index)) else {
+            return true;
+        };
+        let id = *id;
+        let dead = self.mappings.get(id).is_none_or(|(_, life)| life.expires(config.timers) <= now);
+        if dead {
+            self.remove(id, config, ports);
+        }
+        dead
+    }
+
+    fn remove(&mut self, id: Id, config: &TranslatorConfig, ports: &mut Ports) {
+        let Some((_, life)) = self.mappings.remove(id) else { return };
+        self.external.remove(life.index);
+        ports.release(config.allocation, config.range, life.external);
+        let mut contact = life.contact;
+        while let Some((_, before)) = self.contacts.remove(contact) {
+            contact = before;
+        }
+    }
+
+    /// Removes what has expired; whether anything has.
+    fn sweep(&mut self, now: Instant, config: &TranslatorConfig, ports: &mut Ports) -> bool {
+        if now < self.next_sweep {
+            return false;
+        }
+        let expiry = |life: &Life| life.expires(config.timers);
+        let dead: Vec<Id> = self.mappings.iter().filter(|(.., life)| expiry(life) <= now).map(|(id, ..)| id).collect();
+        for id in &dead {
+            self.remove(*id, config, ports);
+        }
+        let shortest = config.timers.unreplied.min(config.timers.replied);
+        let shortest = config.timers.absolute.map_or(shortest, |cap| cap.min(shortest));
+        // A reply may shorten a life, so each counts with the shortest it can have.
+        let next = self.mappings.iter().map(|(.., life)| expiry(life).min(life.refreshed + shortest)).min();
+        self.next_sweep = next.map_or(now + shortest, |next| next.min(now + shortest));
+        !dead.is_empty()
+    }
+}
+
+fn rewrite_addresses(payload: &mut [u8], from: Ipv4Addr, to: Ipv4Addr) -> usize {
+    let mut rewritten = 0;
+    let mut rest = payload;
+    while let Some(place) = rest.first_chunk_mut::<4>() {
+        let found = *place == from.octets();
+        if found {
+            *place = to.octets();
+            rewritten += 1;
+        }
+        let (_, after) = core::mem::take(&mut rest).split_at_mut(if found { 4 } else { 1 });
+        rest = after;
+    }
+    rewritten
+}
+
+#[cfg(test)]
+mod tests;
