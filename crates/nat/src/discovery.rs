@@ -1,18 +1,80 @@
-//! placeholder
+//! Finding out which NAT is in front of a host: a machine that asks STUN servers and judges their answers.
+//!
+//! # What it refuses to do
+//!
+//! It guesses nothing: each axis gets a value with the probability that it is wrong, or `unknown` with a reason. It
+//! believes no answer whose source it did not ask for, and no silence that a dead server, a mute server or lost packets
+//! explain as well. It asks no gateway, opens no port, and sends no hairpin packet unless it is told to. It starts at most
+//! ten transactions in any second (RFC 5780 §5).
+//!
+//! # What it does
+//!
+//! For each family it opens two sockets at once. The *mapping socket* asks two servers where they see it, and one server
+//! that has a second address from there too (RFC 5780 §4.3). The *filtering socket* asks one server three things at once:
+//! a plain request, "answer from your other address and port", "answer from your other port" (RFC 5780 §4.4). Where the
+//! filtering socket stays without the second answer, the mapping socket, which has contacted the other address by then,
+//! asks for the same: if that is answered, the server is not mute, and the silence was a filter.
+//!
+//! ```
+//! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
+//! use portolan_nat::discovery::{Config, Discovery, Server};
+//! # struct Ones;
+//! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
+//!
+//! let server = |name: &str, address: &str| Server { name: name.into(), addresses: vec![address.parse().unwrap()] };
+//! let servers = vec![server("one.example", "192.0.2.1:3478"), server("two.example", "198.51.100.1:3478")];
+//! let mut discovery = Discovery::new(Config::new(servers))?;
+//!
+//! let (mut dice, mut ids) = (Ones, SocketIds::new());
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! discovery.command(&mut cx, "start".parse()?)?;
+//! let Output::Socket(SocketOrder::Open(mapping_socket)) = discovery.poll() else { panic!() };
+//! assert_eq!(mapping_socket.remote, Some("192.0.2.1:3478".parse()?));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
-use crate::error::ConfigError;
-use crate::profile::Family;
+mod address;
+mod allocation;
+mod desk;
+mod doubt;
+mod family;
+mod filtering;
+mod filtering_test;
+mod hairpin;
+mod mapping;
+mod mapping_test;
+mod plan;
+mod ports;
+mod reach;
+mod servers;
+mod tag;
+
+pub use tag::{Tag, TagParseError, Target, Test};
+
+use crate::error::{ConfigError, DiscoveryError};
+use crate::event::Event;
+use crate::profile::{Family, Report};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
 use core::time::Duration;
+use desk::Desk;
+use family::FamilyRun;
+use plan::Plan;
+use portolan_machine::{
+    Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Slot, SocketId, SocketNews, Verdict,
+};
+use portolan_stun_agent::{Event as AgentEvent, Transactions};
 
 /// A server to ask; the addresses of one name count as one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// What people call it.
     pub name: Arc<str>,
-    /// Where it answers; at most one address a family is asked at a time.
+    /// Where it answers; at most one address a family is asked at first.
     pub addresses: Vec<SocketAddr>,
 }
 
@@ -29,7 +91,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Whether to send packets to the own public endpoint (RFC 4787 §6). Some firewalls take them for an attack.
     pub hairpin: bool,
-    /// Whether to open 16 more sockets back to back to learn how ports are chosen.
+    /// Whether to open 16 more sockets back to back to learn how ports are chosen: an exception to ten transactions a
+    /// second.
     pub ports: bool,
 }
 
@@ -52,6 +115,295 @@ impl Config {
     /// # Errors
     /// No server in the families asked for, or one address twice.
     pub fn check(&self) -> Result<(), ConfigError> {
+        let mut seen: Vec<(usize, SocketAddr)> = Vec::new();
+        let measured = |address: &&SocketAddr| self.families.contains(&Family::of(address));
+        for (second, server) in self.servers.iter().enumerate() {
+            for address in server.addresses.iter().filter(measured) {
+                if let Some((first, _)) = seen.iter().find(|(first, other)| *first != second && other == address) {
+                    return Err(ConfigError::SameAddress { first: *first, second, address: *address });
+                }
+                seen.push((second, *address));
+            }
+        }
+        if seen.is_empty() { Err(ConfigError::NoServers) } else { Ok(()) }
+    }
+}
+
+/// What the owner of a discovery may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Begin.
+    Start,
+    /// Report what is known and end.
+    Stop,
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+/// A text that is no command of a discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a command: expected start or stop")]
+pub struct CommandParseError;
+
+impl FromStr for Command {
+    type Err = CommandParseError;
+
+    fn from_str(text: &str) -> Result<Self, CommandParseError> {
+        match text {
+            "start" => Ok(Self::Start),
+            "stop" => Ok(Self::Stop),
+            _ => Err(CommandParseError),
+        }
+    }
+}
+
+/// The machine that finds out which NAT is in front of a host.
+#[derive(Debug)]
+pub struct Discovery {
+    config: Config,
+    works: Works,
+    families: Vec<FamilyRun>,
+    stage: Stage,
+    wait: Option<Deadline>,
+}
+
+/// What all parts share.
+#[derive(Debug)]
+struct Works {
+    agent: Slot<Transactions<Tag>>,
+    plan: Plan,
+    out: Outbox<Event>,
+}
+
+impl Works {
+    fn desk<'d, 'c>(&'d mut self, config: &'d Config, cx: &'d mut Cx<'c>) -> Desk<'d, 'c> {
+        Desk { cx, out: &mut self.out, agent: &mut self.agent, plan: &mut self.plan, config }
+    }
+}
+
+/// Where the whole run stands; it only moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Running { since: Instant },
+    Ended,
+}
+
+/// How often the parts may make each other go on within one call; each round ends a question or starts one.
+const ROUNDS: usize = 64;
+
+impl Discovery {
+    /// A discovery that waits for [`Command::Start`].
+    ///
+    /// # Errors
+    /// What [`Config::check`] finds.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let works = Works { agent: Slot::new(Transactions::new()), plan: Plan::new(), out: Outbox::new() };
+        Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, wait: None })
+    }
+
+    /// Begins; the sugar of [`Command::Start`].
+    ///
+    /// # Errors
+    /// Where it has begun already.
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), DiscoveryError> {
+        match self.stage {
+            Stage::Waiting => {}
+            Stage::Running { .. } => return Err(DiscoveryError::AlreadyStarted),
+            Stage::Ended => return Err(DiscoveryError::Ended),
+        }
+        self.stage = Stage::Running { since: cx.now() };
+        let mut desk = self.works.desk(&self.config, cx);
+        for family in [Family::V4, Family::V6] {
+            if self.config.families.contains(&family) {
+                let second = !self.families.is_empty();
+                self.families.extend(FamilyRun::start(&mut desk, family, second));
+            }
+        }
+        self.settle(cx);
         Ok(())
+    }
+
+    /// Ends with what is known; the sugar of [`Command::Stop`].
+    ///
+    /// # Errors
+    /// Where it has not begun, or has ended.
+    pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), DiscoveryError> {
+        match self.stage {
+            Stage::Waiting => return Err(DiscoveryError::NotStarted),
+            Stage::Running { .. } => {}
+            Stage::Ended => return Err(DiscoveryError::Ended),
+        }
+        self.families.iter_mut().for_each(FamilyRun::time_out);
+        self.settle(cx);
+        Ok(())
+    }
+
+    /// Drains the agent, lets the families go on and starts what the budget allows, until nothing is new.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        let Stage::Running { since } = self.stage else { return };
+        for _ in 0..ROUNDS {
+            let heard = self.drain_agent(cx);
+            let mut advanced = false;
+            for number in 0..self.families.len() {
+                advanced |= self.advance(cx, number);
+            }
+            let started = self.start_wishes(cx);
+            if !(heard || advanced || started) {
+                break;
+            }
+        }
+        if self.families.iter().all(FamilyRun::is_over) {
+            self.end(cx, since);
+        } else {
+            self.keep_wait(cx.now(), since);
+        }
+    }
+
+    fn drain_agent(&mut self, cx: &mut Cx<'_>) -> bool {
+        let mut any = false;
+        while let Some(output) = self.works.agent.take() {
+            match output {
+                Output::Event(event) => {
+                    any = true;
+                    self.react_to_agent(cx, &event);
+                }
+                Output::Transmit(transmit) => self.works.out.push(Output::Transmit(transmit)),
+                Output::Socket(order) => self.works.out.push(Output::Socket(order)),
+                Output::Wait(_) => {}
+            }
+        }
+        any
+    }
+
+    fn react_to_agent(&mut self, cx: &mut Cx<'_>, event: &AgentEvent<Tag>) {
+        let mut desk = self.works.desk(&self.config, cx);
+        if let Some(family) = self.families.iter_mut().find(|run| run.family == event.tag().family) {
+            family.react_to_agent(&mut desk, event);
+        }
+    }
+
+    fn advance(&mut self, cx: &mut Cx<'_>, number: usize) -> bool {
+        let mut desk = self.works.desk(&self.config, cx);
+        let Some(run) = self.families.get_mut(number) else { return false };
+        let was_over = run.is_over();
+        let advanced = run.advance(&mut desk);
+        if run.is_unavailable() && !was_over {
+            // RFC 5780 §5's budget is this family's alone now.
+            for other in self.families.iter_mut().filter(|other| !other.is_over()) {
+                other.hasten(&mut desk);
+            }
+        }
+        advanced
+    }
+
+    fn start_wishes(&mut self, cx: &mut Cx<'_>) -> bool {
+        let mut any = false;
+        while let Some(wish) = self.works.plan.take(cx.now()) {
+            any = true;
+            let mut desk = self.works.desk(&self.config, cx);
+            let run = self.families.iter_mut().find(|run| run.family == wish.tag.family && !run.is_over());
+            if let Some(run) = run
+                && let Some(id) = desk.start(&wish)
+            {
+                run.react_to_start(&mut desk, wish.tag, id);
+            }
+        }
+        any
+    }
+
+    fn keep_wait(&mut self, now: Instant, since: Instant) {
+        let plan = self.works.plan.wake(now).map(|at| Deadline::new(at, "ten new transactions a second"));
+        let whole = Some(Deadline::new(since + self.config.timeout, "the time allowed"));
+        let families = self.families.iter().map(FamilyRun::wake).fold(None, Deadline::earliest);
+        let parts = Deadline::earliest(self.works.agent.wait(), families);
+        self.wait = Deadline::earliest(parts, Deadline::earliest(plan, whole));
+    }
+
+    /// Lets everything go and tells the report.
+    fn end(&mut self, cx: &mut Cx<'_>, since: Instant) {
+        let elapsed = cx.now() - since;
+        let mut desk = self.works.desk(&self.config, cx);
+        let families = self.families.iter().map(|run| run.report(&desk)).collect();
+        for run in &mut self.families {
+            run.close(&mut desk);
+        }
+        desk.tell(Event::Report(Box::new(Report { families, elapsed })));
+        self.works.plan.clear();
+        self.works.agent = Slot::new(Transactions::new());
+        self.stage = Stage::Ended;
+        self.wait = None;
+    }
+
+    fn datagram(&mut self, cx: &mut Cx<'_>, datagram: &Datagram<'_>) -> Verdict {
+        let Some(number) = self.families.iter().position(|run| run.owns(datagram.socket)) else {
+            return Verdict::NotMine;
+        };
+        let agent = &mut self.works.agent;
+        let answers = cx.within("transactions", 0, |cx| agent.handle(cx, Input::Datagram(*datagram)));
+        if answers == Verdict::NotMine {
+            let mut desk = self.works.desk(&self.config, cx);
+            if let Some(run) = self.families.get_mut(number) {
+                run.react_to_stray(&mut desk, datagram);
+            }
+        }
+        Verdict::Mine
+    }
+
+    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
+        let agent = &mut self.works.agent;
+        let known = cx.within("transactions", 0, |cx| agent.handle(cx, Input::Socket(socket, news)));
+        let mut desk = self.works.desk(&self.config, cx);
+        let mine = self.families.iter_mut().any(|run| run.react_to_news(&mut desk, socket, news));
+        if mine { Verdict::Mine } else { known }
+    }
+
+    fn timeout(&mut self, cx: &mut Cx<'_>) -> Verdict {
+        let Stage::Running { since } = self.stage else { return Verdict::NotMine };
+        if since + self.config.timeout <= cx.now() {
+            self.families.iter_mut().for_each(FamilyRun::time_out);
+        }
+        let agent = &mut self.works.agent;
+        cx.within("transactions", 0, |cx| agent.handle(cx, Input::Timeout))
+    }
+}
+
+impl Machine for Discovery {
+    type Command = Command;
+    type Error = DiscoveryError;
+    type Event = Event;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), DiscoveryError> {
+        match command {
+            Command::Start => self.start(cx),
+            Command::Stop => self.stop(cx),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        if !matches!(self.stage, Stage::Running { .. }) {
+            return Verdict::NotMine;
+        }
+        let verdict = match input {
+            Input::Datagram(datagram) => self.datagram(cx, &datagram),
+            // TCP only shows that there is a way out; whoever speaks on it is not heard.
+            Input::Stream(_) => Verdict::NotMine,
+            Input::Socket(socket, news) => self.news(cx, socket, news),
+            Input::Timeout => self.timeout(cx),
+        };
+        self.settle(cx);
+        verdict
+    }
+
+    fn poll(&mut self) -> Output<Event> {
+        self.works.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }

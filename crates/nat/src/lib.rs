@@ -4,10 +4,13 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod behavior;
 pub mod discovery;
 pub mod error;
 pub mod event;
+pub mod note;
 pub mod profile;
 pub mod translator;

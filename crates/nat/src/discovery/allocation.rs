@@ -1,0 +1,181 @@
+//! How a NAT chooses external ports and addresses, judged from the mappings that a run made (RFC 4787 §4.1, §4.2.1).
+//!
+//! Rules of this file: pure functions; below five mappings nothing is named.
+
+use crate::behavior::{Pooling, PortAllocation};
+use crate::profile::{Evidence, Unknown, Verdict};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::doubt;
+
+/// A mapping that a socket was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// Which socket, by its local port.
+    pub(super) local: u16,
+    /// What it got.
+    pub(super) external: SocketAddr,
+    /// Place in the order of asking.
+    pub(super) order: u16,
+}
+
+/// How many mappings it takes to name a rule.
+const ENOUGH: usize = 5;
+
+/// The largest step between neighbours that still counts as counting: other hosts' mappings lie between.
+const LARGEST_STEP: i32 = 64;
+
+/// How often a counting device of a carrier is that busy; a cautious guess, there is no figure.
+const BUSY_COUNTER: f64 = 0.05;
+
+/// Names the allocator. `samples` hold each mapping once; they are put in the order of asking.
+pub(super) fn name(samples: &mut [Sample]) -> Verdict<PortAllocation> {
+    samples.sort_by_key(|sample| sample.order);
+    let evidence: Vec<Evidence> =
+        samples.iter().map(|s| Evidence::Mapped { local: s.local, external: s.external }).collect();
+    if samples.len() < ENOUGH {
+        return Verdict::unknown(Unknown::TooFewSamples, evidence);
+    }
+    let (value, p_wrong) = judge(samples);
+    Verdict::value_with(value, p_wrong, evidence)
+}
+
+fn judge(samples: &[Sample]) -> (PortAllocation, f64) {
+    if keeps_ports(samples) {
+        return (PortAllocation::Preserving, doubt::PORT_CHANCE);
+    }
+    let ports: Vec<i32> = samples.iter().map(|sample| i32::from(sample.external.port())).collect();
+    if let Some((step, p_wrong)) = counts(&ports) {
+        return (PortAllocation::Sequential { step }, p_wrong);
+    }
+    let low = ports.iter().copied().min().unwrap_or(0);
+    let high = ports.iter().copied().max().unwrap_or(0);
+    // Blocks are aligned powers of two in practice: the smallest one that holds all samples.
+    let block = [64, 128, 256, 512, 1024, 2048, 4096].into_iter().find(|size| low / size == high / size);
+    match block {
+        Some(size) => {
+            let share = f64::from(size) / 64_512.0;
+            let chance = (1..ports.len()).fold(1.0, |chance, _| chance * share);
+            (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::FLOOR))
+        }
+        // A device that counts, but for more hosts than `LARGEST_STEP` allows for, looks the same.
+        None => (PortAllocation::Random, BUSY_COUNTER),
+    }
+}
+
+/// The first mapping of each socket has the socket's own port, and the others come right after it.
+fn keeps_ports(samples: &[Sample]) -> bool {
+    let own = |sample: &Sample| {
+        let first = samples.iter().find(|other| other.local == sample.local);
+        let ahead = sample.external.port().wrapping_sub(sample.local);
+        if first == Some(sample) { ahead == 0 } else { ahead < 64 }
+    };
+    samples.iter().all(own)
+}
+
+/// The step between neighbours: small, of one sign; packets of one moment may have overtaken each other once.
+fn counts(ports: &[i32]) -> Option<(i16, f64)> {
+    let steps: Vec<i32> = ports.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
+    let up = steps.iter().filter(|step| **step > 0).count();
+    let down = steps.len() - up;
+    let sign = if up >= down { 1 } else { -1 };
+    let mut sorted: Vec<i32> = ports.iter().map(|port| port * sign).collect();
+    sorted.sort_unstable();
+    let mut gaps: Vec<i32> = sorted.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
+    if gaps.iter().any(|gap| *gap == 0 || *gap > LARGEST_STEP) {
+        return None;
+    }
+    // At random, all but the first of n ports would have to fall into a window of n steps; and in order.
+    let in_order = up.max(down);
+    if in_order + 1 + steps.len() / 4 < steps.len() {
+        return None;
+    }
+    gaps.sort_unstable();
+    let step = gaps.first().copied()? * sign;
+    Some((i16::try_from(step).ok()?, doubt::PORT_CHANCE))
+}
+
+/// Says whether all mappings of the host share one address. `samples` hold each mapping once.
+pub(super) fn pooling(samples: &[Sample]) -> Verdict<Pooling> {
+    let first = samples.first().map(|sample| sample.external.ip());
+    let other = samples.iter().find(|sample| Some(sample.external.ip()) != first);
+    let evidence = |samples: &mut dyn Iterator<Item = &Sample>| -> Vec<Evidence> {
+        samples.map(|s| Evidence::Mapped { local: s.local, external: s.external }).collect()
+    };
+    if let Some(other) = other {
+        let shown = evidence(&mut samples.first().into_iter().chain([other]));
+        return Verdict::value_with(Pooling::Arbitrary, doubt::FLOOR, shown);
+    }
+    let shown = evidence(&mut samples.iter());
+    if samples.len() < ENOUGH {
+        return Verdict::unknown(Unknown::TooFewSamples, shown);
+    }
+    // With two addresses drawn at random each further mapping keeps to the first one half the time.
+    let chance = (1..samples.len()).fold(1.0, |chance, _| chance * 0.5);
+    Verdict::value_with(Pooling::Paired, chance, shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(ports: &[(u16, u16)]) -> Vec<Sample> {
+        let sample = |(order, (local, external)): (usize, &(u16, u16))| Sample {
+            local: *local,
+            external: SocketAddr::from(([203, 0, 113, 1], *external)),
+            order: u16::try_from(order).unwrap(),
+        };
+        ports.iter().enumerate().map(sample).collect()
+    }
+
+    fn named(ports: &[(u16, u16)]) -> Option<PortAllocation> {
+        name(&mut samples(ports)).value().copied()
+    }
+
+    #[test]
+    fn below_five_mappings_nothing_is_named() {
+        let verdict = name(&mut samples(&[(5, 5), (6, 6), (7, 7), (8, 8)]));
+        assert_eq!(verdict.reason(), Some(Unknown::TooFewSamples));
+        assert_eq!(verdict.evidence.len(), 4, "but they are shown");
+    }
+
+    #[test]
+    fn a_port_kept_by_each_socket_is_preserving() {
+        let kept = [(50_001, 50_001), (50_009, 50_009), (51_000, 51_000), (60_001, 60_001), (49_200, 49_200)];
+        assert_eq!(named(&kept), Some(PortAllocation::Preserving));
+        let one_socket = [(50_001, 50_001), (50_001, 50_002), (50_001, 50_003), (50_001, 50_004), (51_000, 51_000)];
+        assert_eq!(named(&one_socket), Some(PortAllocation::Preserving), "the next free ones after the first");
+    }
+
+    #[test]
+    fn counting_up_and_down_is_sequential() {
+        let local = 50_000;
+        let up = [(local, 20_000), (local, 20_001), (local, 20_002), (local, 20_003), (local, 20_004)];
+        assert_eq!(named(&up), Some(PortAllocation::Sequential { step: 1 }));
+        let down = [(local, 20_010), (local, 20_008), (local, 20_006), (local, 20_004), (local, 20_002)];
+        assert_eq!(named(&down), Some(PortAllocation::Sequential { step: -2 }));
+        let busy = [(local, 20_000), (local, 20_005), (local, 20_006), (local, 20_009), (local, 20_010)];
+        assert_eq!(named(&busy), Some(PortAllocation::Sequential { step: 1 }), "others' mappings lie between");
+        let swapped = [(local, 20_000), (local, 20_002), (local, 20_001), (local, 20_003), (local, 20_004)];
+        assert_eq!(named(&swapped), Some(PortAllocation::Sequential { step: 1 }), "two packets overtook each other");
+    }
+
+    #[test]
+    fn ports_within_one_block_are_a_block_and_others_are_random() {
+        let local = 50_000;
+        let block = [(local, 10_240), (local, 12_200), (local, 11_000), (local, 10_900), (local, 11_700)];
+        assert_eq!(named(&block), Some(PortAllocation::Block { size: 2048 }));
+        let random = [(local, 10_240), (local, 62_200), (local, 31_000), (local, 40_900), (local, 1_700)];
+        assert_eq!(named(&random), Some(PortAllocation::Random));
+    }
+
+    #[test]
+    fn two_addresses_are_arbitrary_pooling_and_one_is_paired_once_there_are_five() {
+        let mut five = samples(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]);
+        assert_eq!(pooling(&five).value(), Some(&Pooling::Paired));
+        assert_eq!(pooling(&five[..4]).reason(), Some(Unknown::TooFewSamples));
+        five[1].external.set_ip([203, 0, 113, 2].into());
+        assert_eq!(pooling(&five[..2]).value(), Some(&Pooling::Arbitrary));
+    }
+}

@@ -1,0 +1,166 @@
+//! What a family reports when it is over.
+
+use crate::behavior::{Filtering, Mapping};
+use crate::profile::{Details, Evidence, FamilyReport, Path, Reach, Unknown, Verdict};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::address;
+use super::super::allocation::{self, Sample};
+use super::super::desk::Desk;
+use super::super::doubt;
+use super::FamilyRun;
+
+impl FamilyRun {
+    /// The report; the run must be over.
+    pub(in super::super) fn report(&self, desk: &Desk<'_, '_>) -> FamilyReport {
+        let reach = self.state.end.unwrap_or(Reach::Unknown);
+        let mut tally = self.tally();
+        for attempt in &self.filtering.attempts {
+            attempt.tally(&mut tally);
+        }
+        FamilyReport {
+            family: self.family,
+            reach,
+            public: self.mapping.public(&self.servers),
+            local: self.mapping.local,
+            nat: self.nat().or_else(|| self.untested_nat()),
+            mapping: self.mapping.verdict.clone().unwrap_or_else(|| self.unmeasured::<Mapping>(reach)),
+            filtering: self.filtering.verdict.clone().unwrap_or_else(|| self.unfiltered(reach)),
+            details: self.details(desk),
+            path: Path { rtt: self.filtering_rtt(), sent: tally.sent, answered: tally.answered },
+            servers: self.servers.report(),
+        }
+    }
+
+    /// Without a verdict on filtering a host that is not translated has no NAT, as far as it is known.
+    fn untested_nat(&self) -> Option<crate::behavior::NatKind> {
+        let translated = self.mapping.is_translated(&self.servers)?;
+        Some(super::super::mapping_test::nat_kind(translated, None))
+    }
+
+    fn filtering_rtt(&self) -> Option<core::time::Duration> {
+        let server = self.filtering.attempts.last()?.server;
+        self.servers.get(server)?.rtt.or_else(|| self.servers.asked().find_map(|(_, server)| server.rtt))
+    }
+
+    /// Why nothing was measured.
+    fn why_not(&self, reach: Reach) -> Unknown {
+        match reach {
+            Reach::Blocked => Unknown::Blocked,
+            Reach::Unavailable(_) => Unknown::Offline,
+            Reach::Available | Reach::Unknown if self.state.timed_out => Unknown::TimedOut,
+            Reach::Available | Reach::Unknown => Unknown::ServerSilent,
+        }
+    }
+
+    fn unmeasured<T>(&self, reach: Reach) -> Verdict<T> {
+        let turned_back = self
+            .servers
+            .asked()
+            .filter_map(|(_, server)| Some(Evidence::Unreachable { to: server.address, why: server.unreachable? }));
+        let mut evidence: Vec<Evidence> = turned_back.collect();
+        evidence.extend(self.tcp.evidence());
+        Verdict::unknown(self.why_not(reach), evidence)
+    }
+
+    fn unfiltered(&self, reach: Reach) -> Verdict<Filtering> {
+        let mut verdict = self.unmeasured(reach);
+        verdict.evidence.extend(self.filtering.evidence(&self.servers, self.depends()));
+        verdict
+    }
+
+    fn details(&self, desk: &Desk<'_, '_>) -> Details {
+        let mut samples = self.samples();
+        let translated = self.mapping.is_translated(&self.servers);
+        let no_nat = translated == Some(false);
+        let hairpin = self.hairpin.verdict.clone();
+        Details {
+            hairpin: hairpin.unwrap_or_else(|| {
+                let why = if desk.config.hairpin { self.why_not(Reach::Unknown) } else { Unknown::NotTested };
+                Verdict::unknown(why, Vec::new())
+            }),
+            port_allocation: if no_nat {
+                Verdict::unknown(Unknown::NoNat, Vec::new())
+            } else {
+                allocation::name(&mut samples)
+            },
+            port_preservation: self.port_preservation(no_nat),
+            pooling: if no_nat { Verdict::unknown(Unknown::NoNat, Vec::new()) } else { allocation::pooling(&samples) },
+            alg: self.alg(),
+            multi_homed: self.multi_homed(),
+            double_nat: self.double_nat(translated),
+        }
+    }
+
+    /// Each mapping that this run made, once.
+    fn samples(&self) -> Vec<Sample> {
+        let mut samples: Vec<Sample> = Vec::new();
+        let mut add = |sample: Sample| {
+            if samples.iter().all(|other| other.local != sample.local || other.external != sample.external) {
+                samples.push(sample);
+            }
+        };
+        if let Some(local) = self.mapping.local {
+            for seen in self.mapping.observations.iter().filter(|seen| self.servers.is_trusted(seen.server)) {
+                add(Sample { local: local.port(), external: seen.mapped, order: seen.order });
+            }
+        }
+        for attempt in self.filtering.attempts.iter().filter(|attempt| self.servers.is_trusted(attempt.server)) {
+            if let (Some(local), Some(external)) = (attempt.local, attempt.control.mapped) {
+                add(Sample { local: local.port(), external, order: 0 });
+            }
+        }
+        self.ports.samples().for_each(add);
+        samples
+    }
+
+    fn port_preservation(&self, no_nat: bool) -> Verdict<bool> {
+        let seen = self.mapping.observations.iter().find(|seen| self.servers.is_trusted(seen.server));
+        match (seen, self.mapping.local) {
+            _ if no_nat => Verdict::unknown(Unknown::NoNat, Vec::new()),
+            (Some(seen), Some(local)) => {
+                let kept = seen.mapped.port() == local.port();
+                let p_wrong = if kept { doubt::PORT_CHANCE } else { doubt::FLOOR };
+                let evidence = vec![Evidence::Mapped { local: local.port(), external: seen.mapped }];
+                Verdict::value_with(kept, p_wrong, evidence)
+            }
+            _ => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+        }
+    }
+
+    /// RFC 5780 §3.6: what stands in the clear was rewritten, what is disguised was not.
+    fn alg(&self) -> Verdict<bool> {
+        match self.mapping.twice {
+            Some((plain, xored)) => {
+                Verdict::value_with(plain != xored, doubt::FLOOR, vec![Evidence::Twice { plain, xored }])
+            }
+            None => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+        }
+    }
+
+    fn multi_homed(&self) -> Verdict<bool> {
+        let asked = self.servers.asked().filter(|(_, server)| server.rtt.is_some()).count();
+        match (self.mapping.local, self.mapping.other_local) {
+            (Some(local), Some(other)) => {
+                let evidence = [local, (other, local.port()).into()].map(|address| Evidence::Local { address });
+                Verdict::value_with(true, doubt::FLOOR, evidence.into())
+            }
+            (Some(local), None) if asked > 1 => {
+                Verdict::value_with(false, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
+            }
+            _ => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+        }
+    }
+
+    fn double_nat(&self, translated: Option<bool>) -> Verdict<bool> {
+        match (self.mapping.local, translated) {
+            (_, Some(false)) => Verdict::unknown(Unknown::NoNat, Vec::new()),
+            (Some(local), Some(true)) if address::is_carrier_side(local.ip()) => {
+                Verdict::value_with(true, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
+            }
+            // Any other address shows nothing: a second NAT hides behind the first.
+            _ => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Who may answer, judged from one socket's three questions to one server (RFC 4787 §5, RFC 5780 §4.4).
+//!
+//! Rules of this file: an [`Attempt`] remembers what its three questions met; [`judge`] is a pure function of that and of
+//! what is known of the server. It neither waits nor asks. The source of an answer is everything: an answer to "from your
+//! other address and port" counts only when it came from there, and silence counts only when the server is known to be
+//! able to break it.
+
+use crate::behavior::Filtering;
+use crate::profile::{Evidence, Flaw, Question, Unknown};
+use core::net::SocketAddr;
+use portolan_machine::{Instant, SocketId};
+use portolan_stun::TransactionId;
+
+use super::doubt::{self, Tally};
+
+/// What a question has met so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Met {
+    /// Not asked, or not answered yet.
+    #[default]
+    Waiting,
+    /// A success response from here.
+    Answered(SocketAddr),
+    /// An error response with this code.
+    Refused(u16),
+    /// Nothing, after this many sends and the time a round trip takes.
+    Silence(u32),
+}
+
+/// What is known of the other address of the server that is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Other {
+    /// The server has not answered yet.
+    #[default]
+    Unknown,
+    /// It names none.
+    None,
+    /// It names one that cannot be one.
+    Invalid,
+    /// It names this one.
+    Valid(SocketAddr),
+}
+
+/// A fresh socket, its server, and what its questions met.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// The server, by its place among those asked.
+    pub(super) server: u8,
+    pub(super) primary: SocketAddr,
+    pub(super) socket: SocketId,
+    pub(super) local: Option<SocketAddr>,
+    /// When the questions were first asked.
+    pub(super) asked_at: Option<Instant>,
+    pub(super) control: Control,
+    pub(super) both: Met,
+    pub(super) port: Met,
+    /// The transactions, to be cancelled when the verdict stands: control, both, port.
+    pub(super) running: [Option<TransactionId>; 3],
+}
+
+/// What the plain request from the filtering socket met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Control {
+    pub(super) sends: u32,
+    pub(super) answers: u32,
+    /// Where the server saw the filtering socket.
+    pub(super) mapped: Option<SocketAddr>,
+    pub(super) over: bool,
+}
+
+impl Attempt {
+    pub(super) const fn new(server: u8, primary: SocketAddr, socket: SocketId) -> Self {
+        Self {
+            server,
+            primary,
+            socket,
+            local: None,
+            asked_at: None,
+            control: Control { sends: 0, answers: 0, mapped: None, over: false },
+            both: Met::Waiting,
+            port: Met::Waiting,
+            running: [None; 3],
+        }
+    }
+
+    /// Adds the packets that had to be answered.
+    pub(super) fn tally(&self, tally: &mut Tally) {
+        tally.add(self.control.sends, self.control.answers);
+    }
+}
+
+/// What else bears on the meaning of silence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub(super) other: Other,
+    /// What a plain request to the other address and port met.
+    pub(super) alternate: Met,
+    /// What "answer from your other address and port" met where nothing filters; `None` where there is no such place,
+    /// because the mapping depends on the destination.
+    pub(super) proof: Option<Met>,
+    pub(super) tally: Tally,
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Judgement {
+    /// Not enough has been met.
+    Wait,
+    /// This filtering, wrong with that probability.
+    Value(Filtering, f64),
+    /// The server can do its part, but too much was lost.
+    TooLossy,
+    /// The server cannot be used for this; ask another one.
+    Incapable(Unknown, Flaw),
+}
+
+/// Judges an attempt.
+pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
+    if let Some(flaw) = incapable(attempt, setting) {
+        return flaw;
+    }
+    let Other::Valid(other) = setting.other else { return Judgement::Wait };
+    // Answers that came from the wrong place are no evidence for any filtering (a server may not know the request).
+    match attempt.both {
+        Met::Answered(from) if from == other => return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR),
+        Met::Answered(from) => return misplaced(attempt.primary, from),
+        Met::Waiting | Met::Refused(_) | Met::Silence(_) => {}
+    }
+    match attempt.port {
+        Met::Answered(from) if from != SocketAddr::new(attempt.primary.ip(), other.port()) => {
+            return misplaced(attempt.primary, from);
+        }
+        Met::Answered(_) | Met::Waiting | Met::Refused(_) | Met::Silence(_) => {}
+    }
+    let Met::Silence(sends) = attempt.both else { return Judgement::Wait };
+    if let Some(unproved) = silence_is_empty(attempt, setting) {
+        return unproved;
+    }
+    let lost_both = setting.tally.all_fail(sends);
+    let (value, p_wrong) = match attempt.port {
+        Met::Answered(_) => (Filtering::AddressDependent, lost_both),
+        Met::Silence(sends) => (Filtering::AddressAndPortDependent, lost_both + setting.tally.all_fail(sends)),
+        Met::Waiting | Met::Refused(_) => return Judgement::Wait,
+    };
+    if p_wrong > doubt::TOO_DOUBTFUL {
+        return Judgement::TooLossy;
+    }
+    Judgement::Value(value, p_wrong.max(doubt::FLOOR))
+}
+
+/// What shows at once that the server cannot be used.
+fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
+    if let (Met::Refused(code), _) | (_, Met::Refused(code)) = (attempt.both, attempt.port) {
+        return Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)));
+    }
+    match setting.other {
+        Other::None => Some(Judgement::Incapable(Unknown::NoOtherAddress, Flaw::NoOtherAddress)),
+        Other::Invalid => Some(Judgement::Incapable(Unknown::OtherAddressInvalid, Flaw::OtherAddressInvalid)),
+        Other::Unknown if attempt.control.over => Some(Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)),
+        Other::Unknown | Other::Valid(_) => None,
+    }
+}
+
+/// What forbids to read silence as a filter; `None`: it means what it seems to.
+fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
+    if attempt.control.answers == 0 {
+        let silent = Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent);
+        return Some(if attempt.control.over { silent } else { Judgement::Wait });
+    }
+    match setting.alternate {
+        Met::Answered(_) => {}
+        Met::Waiting => return Some(Judgement::Wait),
+        Met::Refused(_) | Met::Silence(_) => {
+            return Some(Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent));
+        }
+    }
+    match setting.proof {
+        None => None,
+        Some(Met::Waiting) => Some(Judgement::Wait),
+        Some(Met::Answered(from)) if Other::Valid(from) == setting.other => None,
+        Some(Met::Answered(from)) => Some(misplaced(attempt.primary, from)),
+        Some(Met::Refused(code)) => {
+            Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)))
+        }
+        Some(Met::Silence(_)) => {
+            Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered))
+        }
+    }
+}
+
+fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
+    if from == primary {
+        Judgement::Incapable(Unknown::ChangeRequestIgnored, Flaw::ChangeRequestIgnored)
+    } else {
+        Judgement::Incapable(Unknown::AnswersFromElsewhere, Flaw::AnswersFromElsewhere)
+    }
+}
+
+/// What an attempt met, as evidence.
+pub(super) fn evidence(attempt: &Attempt, proof: Option<Met>) -> impl Iterator<Item = Evidence> {
+    let of = |question, met| match met {
+        Met::Waiting => None,
+        Met::Answered(from) => Some(Evidence::Answered { question, from }),
+        Met::Refused(code) => {
+            Some(Evidence::Server { address: attempt.primary, flaw: Flaw::ChangeRequestRefused(code) })
+        }
+        Met::Silence(sends) => Some(Evidence::Silence { question, sends }),
+    };
+    let Control { sends: sent, answers, .. } = attempt.control;
+    let control = (sent > 0).then_some(Evidence::Loss { sent, answered: answers.min(sent) });
+    let both = of(Question::ChangeBoth, attempt.both);
+    let port = of(Question::ChangePort, attempt.port);
+    let proof = proof.and_then(|met| of(Question::Proof, met));
+    [both, port, control, proof].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRIMARY: &str = "203.0.113.10:3478";
+    const OTHER: &str = "203.0.113.11:3479";
+    const OTHER_PORT: &str = "203.0.113.10:3479";
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn from(text: &str) -> Met {
+        Met::Answered(at(text))
+    }
+
+    /// An attempt whose control was answered each time, at a server that is known to be capable.
+    fn case(both: Met, port: Met) -> (Attempt, Setting) {
+        let mut attempt = Attempt::new(0, at(PRIMARY), SocketId(1));
+        attempt.control = Control { sends: 7, answers: 7, mapped: None, over: true };
+        (attempt.both, attempt.port) = (both, port);
+        let mut tally = Tally::default();
+        tally.add(7, 7);
+        let setting =
+            Setting { other: Other::Valid(at(OTHER)), alternate: from(OTHER), proof: Some(from(OTHER)), tally };
+        (attempt, setting)
+    }
+
+    fn value(both: Met, port: Met) -> Option<Filtering> {
+        let (attempt, setting) = case(both, port);
+        match judge(&attempt, &setting) {
+            Judgement::Value(value, p_wrong) => {
+                assert!(p_wrong > 0.0 && p_wrong < 0.01, "{p_wrong}");
+                Some(value)
+            }
+            Judgement::Wait | Judgement::TooLossy | Judgement::Incapable(..) => None,
+        }
+    }
+
+    fn why(attempt: &Attempt, setting: &Setting) -> Unknown {
+        match judge(attempt, setting) {
+            Judgement::Incapable(why, _) => why,
+            other @ (Judgement::Wait | Judgement::Value(..) | Judgement::TooLossy) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn three_outcomes_for_three_filterings() {
+        let silence = Met::Silence(7);
+        assert_eq!(value(from(OTHER), Met::Waiting), Some(Filtering::EndpointIndependent));
+        assert_eq!(value(silence, from(OTHER_PORT)), Some(Filtering::AddressDependent));
+        assert_eq!(value(silence, silence), Some(Filtering::AddressAndPortDependent));
+        assert_eq!(value(Met::Waiting, from(OTHER_PORT)), None, "the other question may still be answered");
+        assert_eq!(value(silence, Met::Waiting), None);
+    }
+
+    #[test]
+    fn an_answer_from_the_asked_address_is_no_evidence_of_openness() {
+        for (both, port) in
+            [(from(PRIMARY), Met::Waiting), (Met::Waiting, from(PRIMARY)), (Met::Silence(7), from(PRIMARY))]
+        {
+            let (attempt, setting) = case(both, port);
+            assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestIgnored);
+        }
+        let (attempt, setting) = case(from("198.51.100.1:9"), Met::Waiting);
+        assert_eq!(why(&attempt, &setting), Unknown::AnswersFromElsewhere);
+        let (attempt, setting) = case(from(OTHER_PORT), Met::Waiting);
+        assert_eq!(why(&attempt, &setting), Unknown::AnswersFromElsewhere, "only the port was changed");
+    }
+
+    #[test]
+    fn a_refusal_ends_the_attempt_at_once() {
+        let (attempt, setting) = case(Met::Refused(420), Met::Waiting);
+        assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestRefused);
+    }
+
+    #[test]
+    fn silence_of_a_dead_alternate_is_not_a_filter() {
+        let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
+        setting.alternate = Met::Silence(9);
+        assert_eq!(why(&attempt, &setting), Unknown::AlternateUnreachable);
+        setting.alternate = Met::Waiting;
+        assert_eq!(judge(&attempt, &setting), Judgement::Wait);
+    }
+
+    #[test]
+    fn silence_of_a_server_that_never_answers_change_requests_is_not_a_filter() {
+        let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
+        setting.proof = Some(Met::Silence(7));
+        assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestUnanswered);
+        setting.proof = Some(Met::Waiting);
+        assert_eq!(judge(&attempt, &setting), Judgement::Wait);
+        setting.proof = None;
+        assert!(matches!(judge(&attempt, &setting), Judgement::Value(..)), "nowhere to prove it: it is believed");
+    }
+
+    #[test]
+    fn silence_with_a_silent_control_says_nothing_of_filters() {
+        let (mut attempt, setting) = case(Met::Silence(7), Met::Silence(7));
+        attempt.control.answers = 0;
+        assert_eq!(why(&attempt, &setting), Unknown::ServerSilent);
+    }
+
+    #[test]
+    fn silence_under_heavy_loss_proves_nothing() {
+        let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
+        setting.tally = Tally::default();
+        setting.tally.add(14, 2);
+        assert_eq!(judge(&attempt, &setting), Judgement::TooLossy);
+    }
+
+    #[test]
+    fn servers_without_a_valid_other_address_are_left_at_once() {
+        let (attempt, mut setting) = case(Met::Waiting, Met::Waiting);
+        setting.other = Other::None;
+        assert_eq!(why(&attempt, &setting), Unknown::NoOtherAddress);
+        setting.other = Other::Invalid;
+        assert_eq!(why(&attempt, &setting), Unknown::OtherAddressInvalid);
+        setting.other = Other::Unknown;
+        assert_eq!(why(&attempt, &setting), Unknown::ServerSilent, "its control is over");
+    }
+}

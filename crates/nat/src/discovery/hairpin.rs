@@ -1,0 +1,135 @@
+//! Does a packet to the own public endpoint come back in? Only when asked for.
+//!
+//! Rules of this file: the packets go between two sockets of this host, each to the other's public endpoint, so that a
+//! filter that wants to see a packet going out first has seen one (RFC 4787 §6, RFC 5780 §3.4). Some firewalls take such
+//! packets for an attack, which is why nobody sends them unasked.
+
+use crate::behavior::Hairpin;
+use crate::profile::{Evidence, Family, Unknown, Verdict};
+use alloc::vec;
+use core::net::SocketAddr;
+use portolan_machine::SocketId;
+use portolan_stun::TransactionId;
+use portolan_stun_agent::AnswerFrom;
+
+use super::desk::Desk;
+use super::doubt::{self, Tally};
+use super::plan::{EVIDENCE, MAPPING, Wish};
+use super::tag::{Tag, Test};
+
+/// The hairpin socket and what came of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HairpinTest {
+    socket: Option<SocketId>,
+    server: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    public: Option<SocketAddr>,
+    /// The mapping socket, its public endpoint and its own address.
+    peer: Option<(SocketId, SocketAddr, Option<SocketAddr>)>,
+    ids: [Option<TransactionId>; 2],
+    silent: u8,
+    pub(super) verdict: Option<Verdict<Hairpin>>,
+}
+
+impl HairpinTest {
+    /// Opens the socket, once; `peer` is the mapping socket with its public endpoint and its own address.
+    pub(super) fn start(
+        &mut self,
+        desk: &mut Desk<'_, '_>,
+        server: SocketAddr,
+        peer: (SocketId, SocketAddr, Option<SocketAddr>),
+    ) {
+        if self.socket.is_some() || self.verdict.is_some() {
+            return;
+        }
+        let (socket, _) = desk.open_udp(server);
+        (self.socket, self.server, self.peer) = (Some(socket), Some(server), Some(peer));
+    }
+
+    pub(super) fn holds(&self, socket: SocketId) -> bool {
+        self.socket == Some(socket)
+    }
+
+    /// The socket is there, or could not be made.
+    pub(super) fn opened(&mut self, desk: &mut Desk<'_, '_>, local: Option<SocketAddr>) {
+        self.local = local;
+        let (Some(socket), Some(to), Some(_)) = (self.socket, self.server, local) else {
+            self.verdict = Some(Verdict::unknown(Unknown::NoEvidence, vec![]));
+            return;
+        };
+        self.ask(desk, Test::HairpinLearn, socket, to);
+    }
+
+    fn ask(&self, desk: &mut Desk<'_, '_>, test: Test, socket: SocketId, to: SocketAddr) {
+        let learn = test == Test::HairpinLearn;
+        let wish = Wish {
+            tag: Tag { family: Family::of(&to), test },
+            socket,
+            to,
+            change: None,
+            schedule: if learn { MAPPING } else { EVIDENCE },
+            from: AnswerFrom::SameAsDestination,
+            not_before: desk.now(),
+        };
+        desk.wish(wish);
+    }
+
+    /// The server has seen the hairpin socket: both sides send.
+    pub(super) fn learnt(&mut self, desk: &mut Desk<'_, '_>, public: SocketAddr) {
+        self.public = Some(public);
+        if let (Some(socket), Some((peer, peer_public, _))) = (self.socket, self.peer) {
+            self.ask(desk, Test::HairpinBack, peer, public);
+            self.ask(desk, Test::HairpinOut, socket, peer_public);
+        }
+    }
+
+    /// One of its requests has been sent for the first time.
+    pub(super) fn started(&mut self, test: Test, id: TransactionId) {
+        let [out, back] = &mut self.ids;
+        match test {
+            Test::HairpinOut => *out = Some(id),
+            Test::HairpinBack => *back = Some(id),
+            Test::Map { .. }
+            | Test::Control { .. }
+            | Test::ChangeBoth { .. }
+            | Test::ChangePort { .. }
+            | Test::Proof { .. }
+            | Test::Port { .. }
+            | Test::HairpinLearn => {}
+        }
+    }
+
+    /// A request came in at one of this host's sockets; `true`: it is one of ours, gone round.
+    pub(super) fn came_back(&mut self, id: TransactionId, from: SocketAddr) -> bool {
+        let Some(which) = self.ids.iter().position(|ours| *ours == Some(id)) else { return false };
+        let (own, public) = match (which, self.peer) {
+            (0, _) | (_, None) => (self.local, self.public),
+            (_, Some((_, public, local))) => (local, Some(public)),
+        };
+        // What has come back by its private source is no external address, whatever the port (RFC 4787 REQ-9).
+        let value =
+            if Some(from) == own && Some(from) != public { Hairpin::InternalSource } else { Hairpin::ExternalSource };
+        let evidence = vec![Evidence::Hairpinned { from }];
+        self.verdict.get_or_insert_with(|| Verdict::value_with(value, doubt::FLOOR, evidence));
+        true
+    }
+
+    /// One of its requests ended; a hairpinned request is never answered, so this is silence.
+    pub(super) fn exhausted(&mut self, test: Test, sends: u32, tally: Tally) {
+        if test == Test::HairpinLearn {
+            self.verdict.get_or_insert_with(|| Verdict::unknown(Unknown::ServerSilent, vec![]));
+            return;
+        }
+        self.silent += 1;
+        if self.silent >= 2 {
+            let p_wrong = tally.all_fail(sends).max(doubt::FLOOR);
+            self.verdict.get_or_insert_with(|| Verdict::value_with(Hairpin::None, p_wrong, vec![]));
+        }
+    }
+
+    pub(super) fn close(&self, desk: &mut Desk<'_, '_>) {
+        if let (Some(socket), Some(_)) = (self.socket, self.local) {
+            desk.close(socket);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What a mapping depends on, judged from what servers saw (RFC 4787 §4.1, RFC 5780 §4.3).
+//!
+//! Rules of this file: a pure function of observations of one socket; it neither waits nor asks. Two observations at
+//! different addresses that agree make a mapping endpoint-independent; two at one address and different ports tell
+//! whether the port matters. Which server made them does not matter, except that servers may lie: where no behaviour
+//! explains all observations, and leaving out exactly one of three or more servers makes one explain the rest, that
+//! server is contradicted.
+
+use crate::behavior::Mapping;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+/// Asked at `to`, a server saw the socket as `mapped`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Observation {
+    pub(super) server: u8,
+    pub(super) to: SocketAddr,
+    pub(super) mapped: SocketAddr,
+    /// Place in the order of asking, which is the order in which a NAT makes mappings.
+    pub(super) order: u16,
+}
+
+/// What the observations say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// No address was asked, or one only.
+    TooLittle,
+    /// One external endpoint for all.
+    Independent {
+        /// The endpoint.
+        mapped: SocketAddr,
+        /// How many servers saw it.
+        witnesses: u8,
+    },
+    /// The external endpoint depends on the destination.
+    Dependent {
+        /// On what, where one server was asked at two ports.
+        on: Option<Mapping>,
+        /// Whether more than one external address was seen.
+        several_addresses: bool,
+    },
+    /// Several external addresses, one port: several ways out.
+    MultiPath,
+    /// No behaviour explains it.
+    Contradiction,
+}
+
+/// A judgement, and the server that had to be left out for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) judgement: Judgement,
+    pub(super) contradicted: Option<u8>,
+}
+
+/// Judges the observations of the servers that `trusted` lets through.
+pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judged {
+    let all = explain(observations, &trusted);
+    if all != Judgement::Contradiction {
+        return Judged { judgement: all, contradicted: None };
+    }
+    let mut servers: Vec<u8> = observations.iter().map(|seen| seen.server).filter(|server| trusted(*server)).collect();
+    servers.sort_unstable();
+    servers.dedup();
+    let mut found = None;
+    if servers.len() >= 3 {
+        for left_out in servers {
+            let judgement = explain(observations, |server| server != left_out && trusted(server));
+            if judgement == Judgement::Contradiction {
+                continue;
+            }
+            if found.is_some() {
+                found = None;
+                break;
+            }
+            found = Some(Judged { judgement, contradicted: Some(left_out) });
+        }
+    }
+    found.unwrap_or(Judged { judgement: Judgement::Contradiction, contradicted: None })
+}
+
+/// Which pairs of observations there are: by whether the destination addresses and the external endpoints are equal.
+#[derive(Clone, Copy, Default)]
+struct Pairs {
+    address_differs_endpoint_same: bool,
+    address_differs_endpoint_differs: bool,
+    port_differs_endpoint_same: bool,
+    port_differs_endpoint_differs: bool,
+    several_addresses: bool,
+    several_ports: bool,
+}
+
+fn explain(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgement {
+    let mut pairs = Pairs::default();
+    let mut trusted_ones = observations.iter().filter(|seen| trusted(seen.server));
+    while let Some(a) = trusted_ones.next() {
+        for b in trusted_ones.clone() {
+            let same = a.mapped == b.mapped;
+            pairs.several_addresses |= a.mapped.ip() != b.mapped.ip();
+            pairs.several_ports |= a.mapped.port() != b.mapped.port();
+            if a.to.ip() != b.to.ip() {
+                pairs.address_differs_endpoint_same |= same;
+                pairs.address_differs_endpoint_differs |= !same;
+            } else if a.to.port() != b.to.port() {
+                pairs.port_differs_endpoint_same |= same;
+                pairs.port_differs_endpoint_differs |= !same;
+            } else if !same {
+                // One destination, two endpoints: two servers' words about the same question.
+                return Judgement::Contradiction;
+            }
+        }
+    }
+    let dependent = |on| Judgement::Dependent { on, several_addresses: pairs.several_addresses };
+    match pairs {
+        Pairs { address_differs_endpoint_same: true, address_differs_endpoint_differs: true, .. }
+        | Pairs { port_differs_endpoint_same: true, port_differs_endpoint_differs: true, .. }
+        | Pairs { address_differs_endpoint_same: true, port_differs_endpoint_differs: true, .. } => {
+            Judgement::Contradiction
+        }
+        Pairs { address_differs_endpoint_same: true, .. } => independent(observations, trusted),
+        Pairs { several_addresses: true, several_ports: false, .. } => Judgement::MultiPath,
+        Pairs { port_differs_endpoint_differs: true, .. } => dependent(Some(Mapping::AddressAndPortDependent)),
+        Pairs { address_differs_endpoint_differs: true, port_differs_endpoint_same: true, .. } => {
+            dependent(Some(Mapping::AddressDependent))
+        }
+        Pairs { address_differs_endpoint_differs: true, .. } => dependent(None),
+        _ => Judgement::TooLittle,
+    }
+}
+
+fn independent(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgement {
+    let mut witnesses = Vec::with_capacity(4);
+    let mut mapped = None;
+    for seen in observations.iter().filter(|seen| trusted(seen.server)) {
+        mapped = Some(seen.mapped);
+        if !witnesses.contains(&seen.server) {
+            witnesses.push(seen.server);
+        }
+    }
+    let witnesses = u8::try_from(witnesses.len()).unwrap_or(u8::MAX);
+    mapped.map_or(Judgement::TooLittle, |mapped| Judgement::Independent { mapped, witnesses })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// `server to mapped`, one a line.
+    fn seen(lines: &[(u8, &str, &str)]) -> Vec<Observation> {
+        let read = |(server, to, mapped): &(u8, &str, &str)| Observation {
+            server: *server,
+            to: to.parse().unwrap(),
+            mapped: mapped.parse().unwrap(),
+            order: 0,
+        };
+        lines.iter().map(read).collect()
+    }
+
+    fn judged(lines: &[(u8, &str, &str)]) -> Judged {
+        judge(&seen(lines), |_| true)
+    }
+
+    const P: &str = "192.0.2.1:3478";
+    const A_P: &str = "192.0.2.2:3478";
+    const A_A: &str = "192.0.2.2:3479";
+    const S2: &str = "198.51.100.1:3478";
+    const S3: &str = "198.51.100.9:3478";
+    const X: &str = "203.0.113.1:40000";
+    const Y: &str = "203.0.113.1:40001";
+    const Z: &str = "203.0.113.1:40002";
+    const FOREIGN: &str = "203.0.113.77:5";
+
+    fn on(mapping: Mapping) -> Judgement {
+        Judgement::Dependent { on: Some(mapping), several_addresses: false }
+    }
+
+    #[test]
+    fn one_server_with_two_addresses_tells_all_three() {
+        let mapped = X.parse().unwrap();
+        let independent = Judgement::Independent { mapped, witnesses: 1 };
+        assert_eq!(judged(&[(0, P, X), (0, A_P, X), (0, A_A, X)]).judgement, independent);
+        assert_eq!(judged(&[(0, P, X), (0, A_P, Y), (0, A_A, Y)]).judgement, on(Mapping::AddressDependent));
+        assert_eq!(judged(&[(0, P, X), (0, A_P, Y), (0, A_A, Z)]).judgement, on(Mapping::AddressAndPortDependent));
+    }
+
+    #[test]
+    fn two_plain_servers_show_independence_but_not_on_what_a_mapping_depends() {
+        let mapped = X.parse().unwrap();
+        assert_eq!(judged(&[(0, P, X), (1, S2, X)]).judgement, Judgement::Independent { mapped, witnesses: 2 });
+        let dependent = Judgement::Dependent { on: None, several_addresses: false };
+        assert_eq!(judged(&[(0, P, X), (1, S2, Y)]).judgement, dependent);
+    }
+
+    #[test]
+    fn one_answer_shows_nothing() {
+        assert_eq!(judged(&[]).judgement, Judgement::TooLittle);
+        assert_eq!(judged(&[(0, P, X)]).judgement, Judgement::TooLittle);
+        assert_eq!(judged(&[(0, A_P, X), (0, A_A, X)]).judgement, Judgement::TooLittle, "one address, two ports");
+    }
+
+    #[test]
+    fn a_second_port_of_a_plain_server_tells_on_what_a_mapping_depends() {
+        let second_port = "192.0.2.1:443";
+        assert_eq!(judged(&[(0, P, X), (1, second_port, X), (2, S2, Y)]).judgement, on(Mapping::AddressDependent));
+        let on_port = on(Mapping::AddressAndPortDependent);
+        assert_eq!(judged(&[(0, P, X), (1, second_port, Y), (2, S2, Z)]).judgement, on_port);
+    }
+
+    #[test]
+    fn a_liar_among_two_is_a_contradiction_and_among_three_is_found() {
+        let lie = [(0, P, FOREIGN), (0, A_P, FOREIGN), (0, A_A, FOREIGN), (1, S2, X), (2, S3, X)];
+        assert_eq!(judged(&lie[..4]).judgement, Judgement::Contradiction);
+        let mapped = X.parse().unwrap();
+        let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(0) };
+        assert_eq!(judged(&lie), expected);
+    }
+
+    #[test]
+    fn a_liar_in_front_of_a_dependent_mapping_is_found_too() {
+        let lie = [(0, P, FOREIGN), (0, A_P, FOREIGN), (1, S2, X), (2, S3, Y)];
+        let expected =
+            Judged { judgement: Judgement::Dependent { on: None, several_addresses: false }, contradicted: Some(0) };
+        assert_eq!(judged(&lie), expected);
+    }
+
+    #[test]
+    fn who_is_not_trusted_is_not_heard() {
+        let lines = seen(&[(0, P, FOREIGN), (1, S2, X), (2, S3, X)]);
+        let judged = judge(&lines, |server| server != 0);
+        assert!(matches!(
+            judged,
+            Judged { judgement: Judgement::Independent { witnesses: 2, .. }, contradicted: None }
+        ));
+    }
+
+    #[test]
+    fn several_addresses_with_one_port_are_several_ways_out() {
+        let lines = vec![(0, P, "203.0.113.1:5000"), (1, S2, "203.0.113.2:5000"), (2, S3, "203.0.113.1:5000")];
+        assert_eq!(judged(&lines[..2]).judgement, Judgement::MultiPath);
+        assert_ne!(judged(&lines).judgement, Judgement::MultiPath, "then two agree and one does not");
+    }
+
+    #[test]
+    fn pooled_addresses_with_ports_of_their_own_are_a_dependent_mapping() {
+        let lines = [(0, P, "203.0.113.1:5000"), (0, A_P, "203.0.113.2:6000"), (0, A_A, "203.0.113.2:6000")];
+        let pooled = Judgement::Dependent { on: Some(Mapping::AddressDependent), several_addresses: true };
+        assert_eq!(judged(&lines).judgement, pooled);
+    }
+}

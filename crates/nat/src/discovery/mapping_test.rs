@@ -1,0 +1,293 @@
+//! The mapping socket: whom it asks, what servers saw, and when that is enough.
+//!
+//! Rules of this file: it decides when to judge and when to ask more; what observations mean is `mapping`'s. One socket
+//! asks everybody, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
+
+use crate::behavior::{Mapping, NatKind};
+use crate::event::Event;
+use crate::note::Note;
+use crate::profile::{Evidence, Family, Flaw, Unknown, Verdict};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::{Instant, SocketId};
+use portolan_stun::ChangeRequest;
+use portolan_stun_agent::{Answer, AnswerFrom};
+
+use super::desk::{Desk, Reading};
+use super::doubt::{self, Tally};
+use super::mapping::{self, Judgement, Observation};
+use super::plan::{self, ALTERNATE_PATIENCE, MAPPING, Wish};
+use super::servers::Servers;
+use super::tag::{Tag, Target, Test};
+
+/// The mapping socket and what came of it.
+#[derive(Clone, Debug)]
+pub(super) struct MappingTest {
+    pub(super) socket: SocketId,
+    pub(super) local: Option<SocketAddr>,
+    /// Not earlier than this: the other family goes first.
+    pub(super) from: Instant,
+    pub(super) observations: Vec<Observation>,
+    /// Times from first send to answer, which tell how many sends were lost.
+    answer_times: Vec<Duration>,
+    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS, where an answer held both; one that differs is kept.
+    pub(super) twice: Option<(SocketAddr, SocketAddr)>,
+    /// Another local address that an answer came to.
+    pub(super) other_local: Option<IpAddr>,
+    /// Servers whose other addresses are or were asked.
+    measured_with: Vec<u8>,
+    pub(super) verdict: Option<Verdict<Mapping>>,
+}
+
+impl MappingTest {
+    pub(super) const fn new(socket: SocketId, from: Instant) -> Self {
+        Self {
+            socket,
+            local: None,
+            from,
+            observations: Vec::new(),
+            answer_times: Vec::new(),
+            twice: None,
+            other_local: None,
+            measured_with: Vec::new(),
+            verdict: None,
+        }
+    }
+
+    /// Wishes for a plain request to one address of a server, once.
+    pub(super) fn ask(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8, target: Target) {
+        let Some(asked) = servers.get_mut(server) else { return };
+        let Some(to) = asked.address_of(target) else { return };
+        let asking = asked.target(target);
+        if asking.wished || self.local.is_none() {
+            return;
+        }
+        asking.wished = true;
+        let tag = Tag { family: Family::of(&to), test: Test::Map { server, target } };
+        let wish = Wish {
+            tag,
+            socket: self.socket,
+            to,
+            change: None,
+            schedule: MAPPING,
+            from: AnswerFrom::SameAsDestination,
+            not_before: self.from,
+        };
+        desk.wish(wish);
+    }
+
+    /// Wishes for "answer from your other address and port", on this socket, which has contacted that address.
+    pub(super) fn ask_proof(&self, desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8) {
+        let Some(asked) = servers.get_mut(server) else { return };
+        if asked.proof.wished {
+            return;
+        }
+        asked.proof.wished = true;
+        let to = asked.address;
+        desk.cx.note(|| Note::ProofAsked { server: to });
+        let wish = Wish {
+            tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
+            socket: self.socket,
+            to,
+            change: Some(ChangeRequest::IP_AND_PORT),
+            schedule: MAPPING,
+            from: AnswerFrom::AnyReported,
+            not_before: self.from,
+        };
+        desk.wish(wish);
+    }
+
+    /// Takes a success response to a plain request from this socket.
+    pub(super) fn answered(&mut self, answer: &Answer<Tag>, server: u8, mapped: SocketAddr, reading: &Reading) {
+        self.answer_times.push(answer.since_first);
+        if let (Some(plain), Some(xored)) = (reading.plain, reading.xored)
+            && (self.twice.is_none() || plain != xored)
+        {
+            self.twice = Some((plain, xored));
+        }
+        if self.local.is_some_and(|local| local.ip() != answer.local.ip()) {
+            // It left by another interface: another internal endpoint, which says nothing of this one's mapping.
+            self.other_local = Some(answer.local.ip());
+            return;
+        }
+        let order = u16::try_from(self.observations.len()).unwrap_or(u16::MAX);
+        self.observations.push(Observation { server, to: answer.from, mapped, order });
+    }
+
+    /// Chooses the server that mapping is measured with, and the next one where that one fails.
+    pub(super) fn choose_server(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers) {
+        if self.verdict.is_some() || self.local.is_none() || !self.needs_another_server(desk.now(), servers) {
+            return;
+        }
+        let Some(server) = servers.next_capable(|server| self.measured_with.contains(&server)) else { return };
+        self.measured_with.push(server);
+        if let Some(asked) = servers.get(server)
+            && let Some(other) = asked.address_of(Target::OtherBoth)
+        {
+            let address = asked.address;
+            desk.cx.note(|| Note::AlternateFound { server: address, other });
+        }
+        self.ask(desk, servers, server, Target::OtherAddress);
+        self.ask(desk, servers, server, Target::OtherBoth);
+    }
+
+    fn needs_another_server(&self, now: Instant, servers: &Servers) -> bool {
+        let Some(last) = self.measured_with.last().and_then(|server| servers.get(*server)) else { return true };
+        let alternates = last.targets.iter().skip(1);
+        let silent = alternates
+            .clone()
+            .all(|asking| !asking.is_answered() && asking.asked_at.is_some_and(|at| at + ALTERNATE_PATIENCE <= now));
+        silent || !last.is_trusted()
+    }
+
+    /// When [`MappingTest::choose_server`] may choose another one.
+    pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
+        let last = servers.get(*self.measured_with.last()?)?;
+        if self.verdict.is_some() || last.alternate().is_answered() {
+            return None;
+        }
+        last.alternate().asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|at| *at > now)
+    }
+
+    /// Judges, and says whether what the servers say cannot all be true.
+    pub(super) fn judge(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers, steady: bool) -> bool {
+        if self.verdict.is_some() {
+            return false;
+        }
+        let judged = mapping::judge(&self.observations, |server| servers.is_trusted(server));
+        if let Some(server) = judged.contradicted {
+            servers.hold(desk, server, Flaw::Contradicted);
+        }
+        self.verdict = self.conclude(judged.judgement, desk.now(), servers, steady);
+        match judged.judgement {
+            Judgement::Contradiction => true,
+            Judgement::Dependent { several_addresses, .. } => several_addresses,
+            Judgement::MultiPath => true,
+            Judgement::TooLittle | Judgement::Independent { .. } => false,
+        }
+    }
+
+    fn conclude(
+        &self,
+        judgement: Judgement,
+        now: Instant,
+        servers: &Servers,
+        steady: bool,
+    ) -> Option<Verdict<Mapping>> {
+        let pending = servers.any_pending(now);
+        let more = pending || self.more_to_come(servers);
+        let unknown = |why| Some(Verdict::unknown(why, self.evidence(servers)));
+        match judgement {
+            Judgement::Independent { witnesses: 1, .. } if pending => None,
+            Judgement::Independent { witnesses, .. } => {
+                let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::LONE_WITNESS };
+                Some(Verdict::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
+            }
+            // Several addresses may be a server that makes them up: its answers must have been steady.
+            Judgement::Dependent { on: Some(_), several_addresses } if pending || (several_addresses && !steady) => {
+                None
+            }
+            Judgement::Dependent { on: Some(on), .. } => {
+                let lone = self.witnesses(servers) < 2;
+                let p_wrong = if lone { doubt::LONE_WITNESS } else { doubt::PORT_CHANCE };
+                Some(Verdict::value_with(on, p_wrong, self.evidence(servers)))
+            }
+            Judgement::MultiPath if pending || !steady => None,
+            Judgement::MultiPath => unknown(Unknown::MultiPath),
+            _ if more => None,
+            Judgement::Dependent { on: None, .. } => unknown(Unknown::Dependent),
+            Judgement::Contradiction => unknown(Unknown::ServersDisagree),
+            Judgement::TooLittle => self.conclude_from_little(servers),
+        }
+    }
+
+    /// One address was asked, or none answered, and there is nobody left to ask.
+    fn conclude_from_little(&self, servers: &Servers) -> Option<Verdict<Mapping>> {
+        let evidence = self.evidence(servers);
+        let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
+        let Some(seen) = trusted else {
+            let unsteady = !self.observations.is_empty();
+            let flawed = servers.asked().any(|(_, server)| !server.flaws.is_empty());
+            let why = match (unsteady, flawed) {
+                (true, _) => Unknown::Rebinding,
+                (false, true) => Unknown::ServerError,
+                // Whether UDP is blocked is another part's to find out.
+                (false, false) => return None,
+            };
+            return Some(Verdict::unknown(why, evidence));
+        };
+        // What is not translated has one endpoint for all.
+        let untouched = self.local == Some(seen.mapped);
+        Some(if untouched {
+            Verdict::value_with(Mapping::EndpointIndependent, doubt::LONE_WITNESS, evidence)
+        } else {
+            Verdict::unknown(Unknown::SingleServer, evidence)
+        })
+    }
+
+    /// Whether a request under way, or a server not yet asked, may still tell more.
+    fn more_to_come(&self, servers: &Servers) -> bool {
+        let under_way =
+            servers.asked().any(|(_, server)| server.targets.iter().any(super::servers::Asking::is_waiting));
+        let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
+        under_way || untried || servers.has_more()
+    }
+
+    fn witnesses(&self, servers: &Servers) -> usize {
+        let mut heard: Vec<u8> = self.observations.iter().map(|seen| seen.server).collect();
+        heard.retain(|server| servers.is_trusted(*server));
+        heard.sort_unstable();
+        heard.dedup();
+        heard.len()
+    }
+
+    fn evidence(&self, servers: &Servers) -> Vec<Evidence> {
+        let mut evidence: Vec<Evidence> =
+            self.observations.iter().map(|seen| Evidence::Seen { to: seen.to, mapped: seen.mapped }).collect();
+        evidence.extend(self.local.map(|address| Evidence::Local { address }));
+        for (_, server) in servers.asked() {
+            evidence.extend(server.flaws.iter().map(|flaw| Evidence::Server { address: server.address, flaw: *flaw }));
+        }
+        evidence
+    }
+
+    /// Where believed servers saw the socket, each endpoint once.
+    pub(super) fn public(&self, servers: &Servers) -> Vec<SocketAddr> {
+        let mut public = Vec::with_capacity(1);
+        for seen in self.observations.iter().filter(|seen| servers.is_trusted(seen.server)) {
+            if !public.contains(&seen.mapped) {
+                public.push(seen.mapped);
+            }
+        }
+        public
+    }
+
+    /// Whether the socket is translated; `None` before anybody saw it.
+    pub(super) fn is_translated(&self, servers: &Servers) -> Option<bool> {
+        let mut trusted = self.observations.iter().filter(|seen| servers.is_trusted(seen.server)).peekable();
+        trusted.peek()?;
+        Some(trusted.any(|seen| Some(seen.mapped) != self.local))
+    }
+
+    /// Adds the packets that had to be answered.
+    pub(super) fn tally(&self, rtt: Duration, tally: &mut Tally) {
+        for since_first in &self.answer_times {
+            tally.add(1 + plan::lost_before(*since_first, rtt), 1);
+        }
+    }
+}
+
+/// What stands in the way, once it is known whether there is translation and who may answer.
+pub(super) fn nat_kind(translated: bool, filtering: Option<&crate::behavior::Filtering>) -> NatKind {
+    match (translated, filtering) {
+        (true, _) => NatKind::Nat,
+        (false, Some(crate::behavior::Filtering::EndpointIndependent) | None) => NatKind::None,
+        (false, Some(_)) => NatKind::Firewall,
+    }
+}
+
+/// The event of a verdict on mapping.
+pub(super) fn told(family: Family, verdict: &Verdict<Mapping>) -> Event {
+    Event::Mapping { family, verdict: verdict.clone() }
+}

@@ -1,0 +1,208 @@
+//! When what is asked: the schedules, and the budget of ten new transactions in any second.
+//!
+//! Rules of this file: it knows times and counts, and nothing of what a question means. RFC 5780 §5 asks for at most ten
+//! *new* transactions a second; retransmissions do not count, and the budget is shared by all families.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Instant, SocketId};
+use portolan_stun::ChangeRequest;
+use portolan_stun_agent::{AnswerFrom, Request, Schedule};
+
+use super::tag::Tag;
+
+/// Sends of a test whose silence is evidence. Four are too few: at 5 % loss per direction one run in 11,000 loses all.
+const EVIDENCE_MILLIS: [u32; 7] = [0, 90, 190, 300, 400, 510, 600];
+
+/// How far each of these sends may be moved, so that sends of several sockets fall apart (RFC 5780 §5).
+const EVIDENCE_JITTER: Duration = Duration::from_millis(10);
+
+/// The shortest time to wait after the last send before silence counts.
+pub(super) const SHORTEST_TAIL: Duration = Duration::from_millis(250);
+
+/// A test that is sent until answered, seven times at most.
+pub(super) const EVIDENCE: Schedule = Schedule::at_millis(EVIDENCE_MILLIS).jitter(EVIDENCE_JITTER).tail(SHORTEST_TAIL);
+
+/// Its control: the same sends, answered or not, because the answers measure the loss.
+pub(super) const CONTROL: Schedule = EVIDENCE.repeat(true);
+
+/// The first sends of a mapping test; then one each [`MAPPING_EVERY`].
+const MAPPING_MILLIS: [u32; 4] = [0, 100, 250, 450];
+const MAPPING_EVERY: Duration = Duration::from_millis(250);
+
+/// The last moment of a send.
+const MAPPING_UNTIL: Duration = Duration::from_secs(2);
+
+/// A question that any server answers, asked until it is.
+pub(super) const MAPPING: Schedule =
+    Schedule::at_millis(MAPPING_MILLIS).every(MAPPING_EVERY).until(MAPPING_UNTIL).tail(SHORTEST_TAIL);
+
+/// How long a server may be silent before another one is asked as well.
+pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long an alternate address may be silent before another server's is tried as well.
+pub(super) const ALTERNATE_PATIENCE: Duration = Duration::from_millis(600);
+
+/// When TCP is asked whether there is a way out at all, if no UDP answer has come.
+pub(super) const UDP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// When silence of UDP and TCP both is taken for an answer.
+pub(super) const TCP_PATIENCE: Duration = Duration::from_millis(1_900);
+
+/// How long IPv6 mapping waits when IPv4 is measured too: ten transactions go first.
+pub(super) const SECOND_FAMILY: Duration = Duration::from_secs(1);
+
+/// How many of a mapping test's sends must have been lost when its first answer came `since_first` after the first send
+/// and a round trip takes `rtt`.
+pub(super) fn lost_before(since_first: Duration, rtt: Duration) -> u32 {
+    // A quarter and 10 ms of leeway for jitter: a late answer is no lost packet.
+    let round_trip = rtt + rtt / 4 + Duration::from_millis(10);
+    let lost = |n: u32| MAPPING.offset(n).is_some_and(|offset| offset + round_trip < since_first);
+    (0..16).take_while(|n| lost(*n)).fold(0, |count, _| count + 1)
+}
+
+/// At most ten new transactions in any second.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    starts: [Option<Instant>; Self::PER_SECOND],
+    next: usize,
+}
+
+impl Budget {
+    const PER_SECOND: usize = 10;
+    const WINDOW: Duration = Duration::from_secs(1);
+
+    pub(super) const fn new() -> Self {
+        Self { starts: [None; Self::PER_SECOND], next: 0 }
+    }
+
+    /// When the next transaction may start; `None`: at once.
+    pub(super) fn free_at(&self, now: Instant) -> Option<Instant> {
+        let oldest = self.starts.get(self.next).copied().flatten()?;
+        let free = oldest + Self::WINDOW;
+        (free > now).then_some(free)
+    }
+
+    /// Counts a transaction that starts now.
+    pub(super) fn start(&mut self, now: Instant) {
+        if let Some(slot) = self.starts.get_mut(self.next) {
+            *slot = Some(now);
+        }
+        self.next = (self.next + 1) % Self::PER_SECOND;
+    }
+}
+
+/// A transaction that shall start as soon as the budget allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    pub(super) tag: Tag,
+    pub(super) socket: SocketId,
+    pub(super) to: SocketAddr,
+    pub(super) change: Option<ChangeRequest>,
+    pub(super) schedule: Schedule,
+    pub(super) from: AnswerFrom,
+    /// Not earlier than this.
+    pub(super) not_before: Instant,
+}
+
+impl Wish {
+    pub(super) fn request(&self) -> Request<Tag> {
+        let request = Request::binding(self.socket, self.to, self.tag).schedule(self.schedule).from(self.from);
+        match self.change {
+            Some(change) => request.change(change),
+            None => request,
+        }
+    }
+}
+
+/// What wants to start, first come first served.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    budget: Budget,
+    wishes: Vec<Wish>,
+}
+
+impl Plan {
+    pub(super) const fn new() -> Self {
+        Self { budget: Budget::new(), wishes: Vec::new() }
+    }
+
+    pub(super) fn wish(&mut self, wish: Wish) {
+        self.wishes.push(wish);
+    }
+
+    /// The next transaction that may start now; it is counted.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Wish> {
+        if self.wishes.is_empty() || self.budget.free_at(now).is_some() {
+            return None;
+        }
+        let ripe = self.wishes.iter().position(|wish| wish.not_before <= now)?;
+        self.budget.start(now);
+        Some(self.wishes.remove(ripe))
+    }
+
+    /// When [`Plan::take`] is worth another call.
+    pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
+        let ripe = self.wishes.iter().map(|wish| wish.not_before).min()?;
+        Some(self.budget.free_at(now).map_or(ripe, |free| free.max(ripe)))
+    }
+
+    /// Lets go of what waits only for the other family.
+    pub(super) fn hasten(&mut self, now: Instant, whose: impl Fn(&Tag) -> bool) {
+        for wish in self.wishes.iter_mut().filter(|wish| whose(&wish.tag)) {
+            wish.not_before = wish.not_before.min(now);
+        }
+    }
+
+    /// Forgets wishes that have lost their point.
+    pub(super) fn forget(&mut self, which: impl Fn(&Tag) -> bool) {
+        self.wishes.retain(|wish| !which(&wish.tag));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.wishes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_eleventh_transaction_waits_until_the_first_is_a_second_old() {
+        let mut budget = Budget::new();
+        let start = Instant::from_millis(5_000);
+        for n in 0..10 {
+            let now = start + Duration::from_millis(n);
+            assert_eq!(budget.free_at(now), None);
+            budget.start(now);
+        }
+        let now = start + Duration::from_millis(10);
+        assert_eq!(budget.free_at(now), Some(start + Duration::from_secs(1)));
+        assert_eq!(budget.free_at(start + Duration::from_secs(1)), None);
+        budget.start(start + Duration::from_secs(1));
+        assert_eq!(budget.free_at(start + Duration::from_secs(1)), Some(start + Duration::from_millis(1_001)));
+    }
+
+    #[test]
+    fn the_schedules_are_those_of_the_design() {
+        let sends = |schedule: Schedule| -> Vec<u128> {
+            (0..20).map_while(|n| schedule.offset(n)).map(|offset| offset.as_millis()).collect()
+        };
+        assert_eq!(sends(EVIDENCE), [0, 90, 190, 300, 400, 510, 600]);
+        assert_eq!(sends(CONTROL), sends(EVIDENCE));
+        assert_eq!(sends(MAPPING), [0, 100, 250, 450, 700, 950, 1200, 1450, 1700, 1950]);
+        assert!(CONTROL.is_repeating() && !EVIDENCE.is_repeating() && !MAPPING.is_repeating());
+        assert_eq!(EVIDENCE.jitter_up_to(), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn a_late_answer_is_no_lost_packet() {
+        let millis = Duration::from_millis;
+        assert_eq!(lost_before(millis(50), millis(50)), 0);
+        assert_eq!(lost_before(millis(200), millis(200)), 0, "two more were on their way");
+        assert_eq!(lost_before(millis(150), millis(50)), 1);
+        assert_eq!(lost_before(millis(500), millis(50)), 3);
+    }
+}

@@ -1,0 +1,253 @@
+//! The servers of one family: who was asked, who answered, what each is good for.
+//!
+//! Rules of this file: it remembers and answers questions about what it remembers; it asks nobody. Two servers are asked
+//! at first; [`Servers::join`] takes the next one, in the order given, each server's further addresses last.
+
+use crate::profile::{Family, Flaw, ServerReport};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Instant, Unreachability};
+
+use super::address::is_valid_other;
+use super::filtering::{Met, Other};
+use super::plan::SERVER_PATIENCE;
+use super::tag::Target;
+use super::{Server, desk::Desk};
+
+/// How many servers are asked at first.
+const AT_FIRST: usize = 2;
+
+/// A server as one family meets it.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// Place in the list that was given; several addresses of one server share it.
+    pub(super) index: usize,
+    pub(super) address: SocketAddr,
+    /// When it was first asked anything.
+    pub(super) asked_at: Option<Instant>,
+    /// The shortest time from a first send to its answer.
+    pub(super) rtt: Option<Duration>,
+    pub(super) other: Other,
+    /// What the plain requests from the mapping socket met, at each of its addresses.
+    pub(super) targets: [Asking; 3],
+    /// What "answer from your other address and port" met where nothing filters.
+    pub(super) proof: Asking,
+    pub(super) unreachable: Option<Unreachability>,
+    pub(super) flaws: Vec<Flaw>,
+}
+
+/// A question to one address of a server: when it was first wished for, and what it met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asking {
+    pub(super) wished: bool,
+    pub(super) asked_at: Option<Instant>,
+    pub(super) met: Met,
+}
+
+impl Asking {
+    pub(super) fn is_waiting(&self) -> bool {
+        self.wished && self.met == Met::Waiting
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.met, Met::Answered(_))
+    }
+}
+
+impl Asked {
+    fn new(index: usize, address: SocketAddr) -> Self {
+        Self {
+            index,
+            address,
+            asked_at: None,
+            rtt: None,
+            other: Other::Unknown,
+            targets: [Asking::default(); 3],
+            proof: Asking::default(),
+            unreachable: None,
+            flaws: Vec::new(),
+        }
+    }
+
+    pub(super) fn target(&mut self, target: Target) -> &mut Asking {
+        let [primary, other_address, other_both] = &mut self.targets;
+        match target {
+            Target::Primary => primary,
+            Target::OtherAddress => other_address,
+            Target::OtherBoth => other_both,
+        }
+    }
+
+    pub(super) const fn alternate(&self) -> &Asking {
+        let [_, _, other_both] = &self.targets;
+        other_both
+    }
+
+    /// Where a target lies, as far as that is known.
+    pub(super) fn address_of(&self, target: Target) -> Option<SocketAddr> {
+        match (target, self.other) {
+            (Target::Primary, _) => Some(self.address),
+            (Target::OtherAddress, Other::Valid(other)) => Some(SocketAddr::new(other.ip(), self.address.port())),
+            (Target::OtherBoth, Other::Valid(other)) => Some(other),
+            (_, Other::Unknown | Other::None | Other::Invalid) => None,
+        }
+    }
+
+    /// Whether its word about mapped addresses is believed.
+    pub(super) fn is_trusted(&self) -> bool {
+        !self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Unstable | Flaw::Contradicted))
+    }
+
+    /// Whether it has a second address, as far as it says.
+    pub(super) const fn is_capable(&self) -> bool {
+        matches!(self.other, Other::Valid(_))
+    }
+
+    /// Whether an answer may still come within the patience of a server.
+    pub(super) fn is_pending(&self, now: Instant) -> bool {
+        self.rtt.is_none()
+            && self.unreachable.is_none()
+            && self.flaws.is_empty()
+            && self.asked_at.is_none_or(|at| now < at + SERVER_PATIENCE)
+    }
+
+    fn is_silent(&self, now: Instant) -> bool {
+        self.rtt.is_none() && self.asked_at.is_some_and(|at| at + SERVER_PATIENCE <= now)
+    }
+}
+
+/// All servers of one family, in the order in which they are asked.
+#[derive(Clone, Debug)]
+pub(super) struct Servers {
+    all: Vec<Asked>,
+    joined: usize,
+    /// How many of those that were silent or useless have brought another one already.
+    replaced: usize,
+}
+
+impl Servers {
+    /// The servers with an address in `family`; first addresses first.
+    pub(super) fn new(given: &[Server], family: Family) -> Self {
+        let of_family = |server: &Server, nth: usize| {
+            server.addresses.iter().copied().filter(|address| Family::of(address) == family).nth(nth)
+        };
+        let mut all = Vec::with_capacity(given.len());
+        for nth in 0..given.iter().map(|server| server.addresses.len()).max().unwrap_or(0) {
+            let addresses = given.iter().enumerate().filter_map(|(i, server)| Some((i, of_family(server, nth)?)));
+            all.extend(addresses.map(|(index, address)| Asked::new(index, address)));
+        }
+        // The names of questions count servers in one byte.
+        all.truncate(usize::from(u8::MAX));
+        Self { all, joined: 0, replaced: 0 }
+    }
+
+    pub(super) fn first(&self) -> Option<SocketAddr> {
+        self.all.first().map(|server| server.address)
+    }
+
+    pub(super) fn get(&self, server: u8) -> Option<&Asked> {
+        self.all.get(usize::from(server))
+    }
+
+    pub(super) fn get_mut(&mut self, server: u8) -> Option<&mut Asked> {
+        self.all.get_mut(usize::from(server))
+    }
+
+    /// Those that are asked, with their numbers.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (u8, &Asked)> {
+        (0..=u8::MAX).zip(self.all.iter().take(self.joined))
+    }
+
+    /// Takes the next server, where there is one.
+    pub(super) fn join(&mut self) -> Option<u8> {
+        let next = self.joined;
+        let number = u8::try_from(next).ok().filter(|_| next < self.all.len())?;
+        self.joined += 1;
+        Some(number)
+    }
+
+    pub(super) fn join_first(&mut self) {
+        self.joined = self.all.len().min(AT_FIRST);
+    }
+
+    pub(super) const fn has_more(&self) -> bool {
+        self.joined < self.all.len()
+    }
+
+    pub(super) fn is_trusted(&self, server: u8) -> bool {
+        self.get(server).is_some_and(Asked::is_trusted)
+    }
+
+    /// Whether one of those asked has been silent for so long that it brings another one; each brings one.
+    pub(super) fn take_replacement(&mut self, now: Instant) -> bool {
+        let silent = self.asked().filter(|(_, server)| server.is_silent(now)).count();
+        let due = silent > self.replaced && self.has_more();
+        if due {
+            self.replaced += 1;
+        }
+        due
+    }
+
+    /// Whether one of those asked may still answer within its patience.
+    pub(super) fn any_pending(&self, now: Instant) -> bool {
+        self.asked().any(|(_, server)| server.is_pending(now))
+    }
+
+    /// The next capable server that `used` does not hold and whose word is believed.
+    pub(super) fn next_capable(&self, used: impl Fn(u8) -> bool) -> Option<u8> {
+        self.asked()
+            .find(|(number, server)| server.is_capable() && server.is_trusted() && !used(*number))
+            .map(|(number, _)| number)
+    }
+
+    /// When the next patience ends.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let patience =
+            |server: &Asked| server.rtt.is_none().then_some(server.asked_at).flatten().map(|at| at + SERVER_PATIENCE);
+        self.asked().filter_map(|(_, server)| patience(server)).filter(|at| *at > now).min()
+    }
+
+    /// Remembers what a server says of its other address; the first word counts.
+    pub(super) fn set_other(&mut self, server: u8, other: Option<SocketAddr>) {
+        if let Some(asked) = self.get_mut(server)
+            && asked.other == Other::Unknown
+        {
+            asked.other = match other {
+                None => Other::None,
+                Some(other) if is_valid_other(asked.address, other) => Other::Valid(other),
+                Some(_) => Other::Invalid,
+            };
+        }
+    }
+
+    /// Holds something against a server, once.
+    pub(super) fn hold(&mut self, desk: &mut Desk<'_, '_>, server: u8, flaw: Flaw) {
+        if let Some(asked) = self.get_mut(server)
+            && !asked.flaws.contains(&flaw)
+        {
+            asked.flaws.push(flaw);
+            let address = asked.address;
+            desk.caught(Family::of(&address), address, flaw);
+        }
+    }
+
+    pub(super) fn report(&self) -> Vec<ServerReport> {
+        let report = |(_, asked): (u8, &Asked)| {
+            let mut flaws = asked.flaws.clone();
+            let known = match asked.other {
+                Other::None => Some(Flaw::NoOtherAddress),
+                Other::Invalid => Some(Flaw::OtherAddressInvalid),
+                Other::Unknown if asked.rtt.is_none() && flaws.is_empty() => Some(Flaw::Silent),
+                Other::Unknown | Other::Valid(_) => None,
+            };
+            flaws.extend(known.filter(|flaw| !asked.flaws.contains(flaw)));
+            let other_address = match asked.other {
+                Other::Valid(other) => Some(other),
+                Other::Unknown | Other::None | Other::Invalid => None,
+            };
+            ServerReport { server: asked.index, address: asked.address, rtt: asked.rtt, other_address, flaws }
+        };
+        self.asked().map(report).collect()
+    }
+}
