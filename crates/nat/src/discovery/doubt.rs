@@ -56,7 +56,7 @@ mod tests {
     fn silence_weighs_more_the_fewer_packets_were_lost() {
         let clean = tally(7, 7).all_fail(7);
         let lossy = tally(7, 5).all_fail(7);
-        let awful = tally(14, 2).all_fail(7);
+        let awful = tally(14, 1).all_fail(7);
         assert!(clean < 1e-4 && clean < lossy && lossy < awful, "{clean} {lossy} {awful}");
         assert!(awful > TOO_DOUBTFUL);
     }
