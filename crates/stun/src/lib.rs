@@ -24,8 +24,10 @@
 #![forbid(unsafe_code)]
 
 pub mod attribute;
+pub mod demux;
 pub mod error;
 mod fingerprint;
+pub mod framing;
 pub mod header;
 pub mod integrity;
 pub mod message;
