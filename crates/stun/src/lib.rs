@@ -26,6 +26,7 @@
 pub mod attribute;
 pub mod demux;
 pub mod error;
+pub mod explain;
 mod fingerprint;
 pub mod framing;
 pub mod header;

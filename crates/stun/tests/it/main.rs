@@ -4,6 +4,7 @@
 
 mod codec;
 mod corpus;
+mod explain;
 mod framing;
 mod integrity;
 mod messages;
