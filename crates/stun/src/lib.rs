@@ -32,6 +32,7 @@ pub mod framing;
 pub mod header;
 pub mod integrity;
 pub mod message;
+pub mod uri;
 pub mod writer;
 
 pub use attribute::{

@@ -9,6 +9,7 @@ mod framing;
 mod integrity;
 mod messages;
 mod sample;
+mod uri;
 mod vectors;
 
 /// Bytes from hexadecimal digits; whitespace is skipped.
