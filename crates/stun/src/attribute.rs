@@ -21,6 +21,7 @@ use core::{fmt, net::SocketAddr};
 
 use crate::Clause;
 
+mod meaning;
 mod read;
 mod value;
 mod write;

@@ -24,11 +24,15 @@
 #![forbid(unsafe_code)]
 
 pub mod attribute;
+pub mod demux;
 pub mod error;
+pub mod explain;
 mod fingerprint;
+pub mod framing;
 pub mod header;
 pub mod integrity;
 pub mod message;
+pub mod uri;
 pub mod writer;
 
 pub use attribute::{

@@ -463,7 +463,7 @@ pub(crate) const fn padded(length: u16) -> usize {
 
 /// A datagram that ends early is named by where it ends; one that goes on too long by its length field.
 #[cold]
-fn length_mismatch(announced: u16, found: usize) -> DecodeError {
+pub(crate) fn length_mismatch(announced: u16, found: usize) -> DecodeError {
     let at = if found < usize::from(announced) { HEADER_LEN + found } else { 2 };
     DecodeError::new(at, Kind::LengthMismatch { announced, found })
 }

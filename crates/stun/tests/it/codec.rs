@@ -199,7 +199,7 @@ proptest! {
 }
 
 /// A valid message with a few bytes changed, its length field mended now and then.
-fn nearly_valid() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn nearly_valid() -> impl Strategy<Value = Vec<u8>> {
     let changes = vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4);
     (message(), changes, any::<proptest::sample::Index>(), any::<bool>()).prop_map(
         |((_, _, _, mut bytes), changes, cut, mend)| {

@@ -4,9 +4,12 @@
 
 mod codec;
 mod corpus;
+mod explain;
+mod framing;
 mod integrity;
 mod messages;
 mod sample;
+mod uri;
 mod vectors;
 
 /// Bytes from hexadecimal digits; whitespace is skipped.

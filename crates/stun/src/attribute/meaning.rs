@@ -1,0 +1,117 @@
+//! What an attribute says, in a few words for people.
+//!
+//! Rules of this file: one line, no line breaks and no control characters whatever the peer sent; bytes without a meaning of
+//! their own are shown as hexadecimal digits, at most sixteen bytes of them.
+
+use core::fmt;
+
+use super::{AddressErrorCode, Attribute, ChangeRequest, Icmp, NetworkCost, PasswordAlgorithm};
+
+/// The value in words, without the attribute's name.
+impl fmt::Display for Attribute<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Attribute as A;
+        match *self {
+            A::MappedAddress(a)
+            | A::XorMappedAddress(a)
+            | A::AlternateServer(a)
+            | A::XorPeerAddress(a)
+            | A::XorRelayedAddress(a)
+            | A::ResponseOrigin(a)
+            | A::OtherAddress(a)
+            | A::ResponseAddress(a)
+            | A::SourceAddress(a)
+            | A::ChangedAddress(a)
+            | A::ReflectedFrom(a)
+            | A::XorMappedAddressDraft(a) => write!(f, "{a}"),
+            A::Username(text)
+            | A::Realm(text)
+            | A::Nonce(text)
+            | A::Software(text)
+            | A::AlternateDomain(text)
+            | A::ThirdPartyAuthorization(text) => write!(f, "{text:?}"),
+            A::Userhash(hash) => write!(f, "SHA-256 {}", Hex(hash)),
+            A::MessageIntegrity(hmac) => write!(f, "HMAC-SHA1 {}", Hex(hmac)),
+            A::MessageIntegritySha256(hmac) => write!(f, "HMAC-SHA256 {}", Hex(hmac)),
+            A::Fingerprint(crc) => write!(f, "CRC-32 {crc:#010x}"),
+            A::ErrorCode(error) => write!(f, "{error}"),
+            A::AddressErrorCode(AddressErrorCode { family, error }) => write!(f, "{family}: {error}"),
+            A::UnknownAttributes(list) => separated(f, list.iter()),
+            A::PasswordAlgorithms(list) => separated(f, list.iter()),
+            A::PasswordAlgorithm(algorithm) => write!(f, "{algorithm}"),
+            A::Priority(n) => write!(f, "{n}"),
+            A::UseCandidate => f.write_str("nominates this pair"),
+            A::IceControlled(n) => write!(f, "controlled, tie-breaker {n:#018x}"),
+            A::IceControlling(n) => write!(f, "controlling, tie-breaker {n:#018x}"),
+            A::ChannelNumber(n) => write!(f, "{n:#06x}"),
+            A::Lifetime(n) | A::CacheTimeout(n) => write!(f, "{n} s"),
+            A::RequestedAddressFamily(family) | A::AdditionalAddressFamily(family) => write!(f, "{family}"),
+            A::EvenPort(false) => f.write_str("an even port"),
+            A::EvenPort(true) => f.write_str("an even port, and the next one reserved"),
+            A::RequestedTransport(17) => f.write_str("UDP"),
+            A::RequestedTransport(6) => f.write_str("TCP"),
+            A::RequestedTransport(n) => write!(f, "IP protocol {n}"),
+            A::DontFragment => f.write_str("do not fragment"),
+            A::ReservationToken(token) => write!(f, "{}", Hex(&token)),
+            A::Icmp(Icmp { kind, code, data }) => write!(f, "ICMP type {kind}, code {code}, data {data}"),
+            A::ConnectionId(n) => write!(f, "{n:#010x}"),
+            A::ChangeRequest(change) => write!(f, "{change}"),
+            A::Padding(bytes) => write!(f, "{} bytes", bytes.len()),
+            A::ResponsePort(port) => write!(f, "{port}"),
+            A::Data(bytes) | A::MobilityTicket(bytes) | A::AccessToken(bytes) => bytes_in_words(f, bytes),
+            A::TransactionTransmitCounter { req, resp } => write!(f, "request sent {req} times, response {resp}"),
+            A::NetworkCost(NetworkCost { network, cost }) => write!(f, "network {network}, cost {cost}"),
+            A::Nomination(n) => write!(f, "nomination {n}"),
+            A::Unknown { value, .. } => bytes_in_words(f, value),
+        }
+    }
+}
+
+impl fmt::Display for ChangeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.ip, self.port) {
+            (true, true) => "answer from the other address and port",
+            (true, false) => "answer from the other address",
+            (false, true) => "answer from the other port",
+            (false, false) => "answer from where this went",
+        })
+    }
+}
+
+impl fmt::Display for PasswordAlgorithm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            1 => f.write_str("MD5")?,
+            2 => f.write_str("SHA-256")?,
+            number => write!(f, "algorithm {number}")?,
+        }
+        if !self.parameters.is_empty() {
+            write!(f, " with {}", Hex(self.parameters))?;
+        }
+        Ok(())
+    }
+}
+
+fn separated(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
+    for (index, item) in items.enumerate() {
+        write!(f, "{}{item}", if index == 0 { "" } else { ", " })?;
+    }
+    Ok(())
+}
+
+fn bytes_in_words(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    match bytes.len() {
+        0 => f.write_str("empty"),
+        length => write!(f, "{length} bytes {}", Hex(bytes)),
+    }
+}
+
+/// Hexadecimal digits of the first sixteen bytes; an ellipsis says that there are more.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(16).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        if self.0.len() > 16 { f.write_str("…") } else { Ok(()) }
+    }
+}

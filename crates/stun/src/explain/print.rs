@@ -1,0 +1,145 @@
+//! A line of an explanation as text for a terminal and as a JSON object.
+//!
+//! Rules of this file: one line stays one line, whatever the peer sent; nothing is allocated, everything goes through
+//! `fmt::Write`.
+
+use core::fmt::{self, Write as _};
+
+use super::{Item, Line, Remark};
+
+/// How many bytes a line of text shows before an ellipsis.
+const SHOWN: usize = 16;
+
+/// `  20  00200008 0001a147 …  XOR-MAPPED-ADDRESS: 192.0.2.1:32853 (RFC 8489 §14.2)`, then what is wrong behind a `!`.
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:4}  ", self.at)?;
+        let shown = self.bytes.get(..SHOWN).unwrap_or(self.bytes);
+        let mut width = 0;
+        for (index, word) in shown.chunks(4).enumerate() {
+            if index > 0 {
+                f.write_char(' ')?;
+                width += 1;
+            }
+            word.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+            width += word.len() * 2;
+        }
+        if self.bytes.len() > SHOWN {
+            f.write_char('…')?;
+            width += 1;
+        }
+        write!(f, "{:1$}  {2}: {3}", "", 36_usize.saturating_sub(width), Name(&self.item), Meaning(&self.item))?;
+        if let Some(clause) = self.item.clause() {
+            write!(f, " ({clause})")?;
+        }
+        match self.remark {
+            Some(remark) => write!(f, "  ! {remark}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// The line as one JSON object: `at`, `bytes` (hexadecimal), `name`, `meaning`, and where there is one `rfc` and `remark`.
+    #[must_use]
+    pub const fn json(&self) -> Json<'_, 'a> {
+        Json(self)
+    }
+}
+
+/// Prints a line as a JSON object; made by [`Line::json`].
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'l, 'a>(&'l Line<'a>);
+
+impl fmt::Display for Json<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.0;
+        write!(f, r#"{{"at":{},"bytes":""#, line.at)?;
+        line.bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        write!(f, r#"","name":{},"meaning":{}"#, Quoted(Name(&line.item)), Quoted(Meaning(&line.item)))?;
+        if let Some(clause) = line.item.clause() {
+            write!(f, r#","rfc":{}"#, Quoted(clause))?;
+        }
+        if let Some(remark) = line.remark {
+            write!(f, r#","remark":{}"#, Quoted(remark))?;
+        }
+        f.write_char('}')
+    }
+}
+
+/// What the bytes are called.
+struct Name<'l, 'a>(&'l Item<'a>);
+
+impl fmt::Display for Name<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Item::MessageType { .. } => f.write_str("message type"),
+            Item::Length(_) => f.write_str("message length"),
+            Item::Cookie(_) => f.write_str("magic cookie"),
+            Item::TransactionId(_) => f.write_str("transaction ID"),
+            Item::Attribute { kind, .. } => write!(f, "{kind}"),
+            Item::Truncated => f.write_str("cut off"),
+            Item::Other(_) => f.write_str("not STUN"),
+        }
+    }
+}
+
+/// What the bytes say.
+struct Meaning<'l, 'a>(&'l Item<'a>);
+
+impl fmt::Display for Meaning<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Item::MessageType { class, method } => write!(f, "{method} {class}"),
+            Item::Length(length) => write!(f, "{length} bytes after the header"),
+            Item::Cookie(crate::MAGIC_COOKIE) => f.write_str("this is STUN"),
+            Item::Cookie(_) => f.write_str("not the cookie"),
+            Item::TransactionId(id) => write!(f, "{id}"),
+            Item::Attribute { value: Some(value), .. } => write!(f, "{value}"),
+            Item::Attribute { value: None, .. } => f.write_str("malformed"),
+            Item::Truncated => f.write_str("the packet ends here"),
+            Item::Other(Some(protocol)) => write!(f, "looks like {protocol}"),
+            Item::Other(None) => f.write_str("no protocol begins so"),
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(error) => write!(f, "{error}"),
+            Self::AfterIntegrity => f.write_str("stands behind the message integrity: ignored (RFC 8489 §14.5)"),
+            Self::AfterFingerprint => f.write_str("stands behind FINGERPRINT, which is the last (RFC 8489 §14.7)"),
+            Self::Repeated => f.write_str("came before: the first one counts (RFC 8489 §14)"),
+            Self::MustBeUnderstood => {
+                f.write_str("unknown and comprehension-required: answered with 420 (RFC 8489 §6.3.1)")
+            }
+            Self::PaddingNotZero => f.write_str("padding is not zero: ignored (RFC 8489 §14)"),
+        }
+    }
+}
+
+/// A JSON string (RFC 8259 §7).
+struct Quoted<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Quoted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        write!(Escaped(f), "{}", self.0)?;
+        f.write_char('"')
+    }
+}
+
+/// Escapes what a JSON string cannot hold.
+struct Escaped<'f, 'g>(&'f mut fmt::Formatter<'g>);
+
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| match character {
+            '"' => self.0.write_str("\\\""),
+            '\\' => self.0.write_str("\\\\"),
+            '\u{0}'..='\u{1f}' => write!(self.0, "\\u{:04x}", u32::from(character)),
+            other => self.0.write_char(other),
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! Cutting a byte stream into what was sent: STUN and ChannelData side by side, or RFC 4571 packets.
+//!
+//! Rules of this file: it works on the bytes that the caller has gathered, copies nothing and remembers nothing; `None` means
+//! that more bytes are needed, an error that the stream is out of step and is to be closed, as nothing marks where the next
+//! message begins.
+//!
+//! RFC 8489 §6.2.2 and RFC 8656 §12.5 (STUN and ChannelData over TCP and TLS), RFC 4571 §2, RFC 6544 §3 (ICE over TCP).
+//!
+//! ```
+//! use portolan_stun::framing::{Frame, next};
+//!
+//! // ChannelData of 2 bytes, padded to 4, and the first bytes of the next frame.
+//! let gathered = [0x40, 0x01, 0x00, 0x02, b'h', b'i', 0, 0, 0x00, 0x01];
+//! let frame = next(&gathered)?.unwrap();
+//! assert_eq!(frame.bytes, [0x40, 0x01, 0x00, 0x02, b'h', b'i']);
+//! assert_eq!(next(&gathered[frame.taken..])?, None);
+//! # Ok::<(), portolan_stun::framing::FrameError>(())
+//! ```
+
+use crate::{HEADER_LEN, MAGIC_COOKIE, demux::is_channel_number};
+
+/// One message off the front of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The message, without padding and without a length of the framing.
+    pub bytes: &'a [u8],
+    /// How many bytes of the stream it took; the next frame begins after them.
+    pub taken: usize,
+}
+
+/// Why a stream cannot be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum FrameError {
+    /// The first two bits are neither 00 (STUN) nor 01 (ChannelData).
+    #[error("a frame begins with STUN or a channel number, found {found:#04x} (RFC 8656 §12)")]
+    FirstByte {
+        /// The first byte.
+        found: u8,
+    },
+    /// The channel number is one of the reserved.
+    #[error("channel numbers are 0x4000 to 0x4fff, found {found:#06x} (RFC 8656 §12)")]
+    ChannelNumber {
+        /// The number.
+        found: u16,
+    },
+    /// A STUN length that is not a multiple of 4.
+    #[error("the message length is a multiple of 4, found {found} (RFC 8489 §5)")]
+    LengthUnaligned {
+        /// The length field, bytes after the header.
+        found: u16,
+    },
+    /// A STUN message without its cookie.
+    #[error("the magic cookie is 0x2112a442, found {found:#010x} (RFC 8489 §5)")]
+    Cookie {
+        /// The four bytes in its place.
+        found: u32,
+    },
+}
+
+/// Takes the next STUN message or ChannelData off a TCP or TLS stream; `None`: not all of it is there yet.
+///
+/// A frame is at most 65,552 bytes long. The cookie is looked at as soon as it is there, so that rubbish does not make its
+/// receiver wait for 64 KiB.
+///
+/// # Errors
+/// The stream is out of step, or it is another protocol's.
+pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
+    let (Some(&first), head) = (stream.first(), stream.first_chunk::<4>()) else { return Ok(None) };
+    match (first >> 6, head) {
+        (0, Some(&[_, _, l0, l1])) => next_stun(stream, u16::from_be_bytes([l0, l1])),
+        (1, Some(&[n0, n1, l0, l1])) => {
+            let (number, length) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([l0, l1]));
+            if !is_channel_number(number) {
+                return Err(FrameError::ChannelNumber { found: number });
+            }
+            let length = 4 + usize::from(length);
+            // RFC 8656 §12.5: over a stream it is padded, and the padding is not in its length.
+            let taken = length.next_multiple_of(4);
+            let bytes = stream.get(..taken).and_then(|frame| frame.get(..length));
+            Ok(bytes.map(|bytes| Frame { bytes, taken }))
+        }
+        (0 | 1, None) => Ok(None),
+        _ => Err(FrameError::FirstByte { found: first }),
+    }
+}
+
+fn next_stun(stream: &[u8], length: u16) -> Result<Option<Frame<'_>>, FrameError> {
+    if length & 3 != 0 {
+        return Err(FrameError::LengthUnaligned { found: length });
+    }
+    if let Some(&[_, _, _, _, a, b, c, d]) = stream.first_chunk::<8>() {
+        let found = u32::from_be_bytes([a, b, c, d]);
+        if found != MAGIC_COOKIE {
+            return Err(FrameError::Cookie { found });
+        }
+    }
+    let taken = HEADER_LEN + usize::from(length);
+    Ok(stream.get(..taken).map(|bytes| Frame { bytes, taken }))
+}
+
+/// Takes the next packet of an RFC 4571 stream; `None`: not all of it is there yet.
+///
+/// A packet is 0 to 65,535 bytes long; an empty one is the null packet (RFC 4571 §2). Nothing can be wrong with such a stream.
+#[must_use]
+pub fn next_packet(stream: &[u8]) -> Option<Frame<'_>> {
+    let (&length, after) = stream.split_first_chunk()?;
+    let length = usize::from(u16::from_be_bytes(length));
+    let bytes = after.get(..length)?;
+    Some(Frame { bytes, taken: 2 + length })
+}
+
+/// The two bytes that stand before a packet of `length` bytes in an RFC 4571 stream; `None` above 65,535.
+#[must_use]
+pub fn packet_head(length: usize) -> Option<[u8; 2]> {
+    u16::try_from(length).ok().map(u16::to_be_bytes)
+}

@@ -1,0 +1,271 @@
+//! `stun:` and `turn:` URIs: where a server is and how to reach it.
+//!
+//! Rules of this file: a URI borrows from its text; it is no hierarchical URI (no `//`, no user, no path); what is printed is
+//! parsed again to the same value. Whether a name resolves is nobody's business here.
+//!
+//! RFC 7064 §3 (`stun`, `stuns`), RFC 7065 §3 (`turn`, `turns`), RFC 3986 §3.2.2 and §3.2.3 (host and port).
+//!
+//! ```
+//! use portolan_stun::uri::{Host, Scheme, Transport, Uri};
+//!
+//! let uri = Uri::parse("turns:[2001:db8::1]?transport=tcp")?;
+//! assert_eq!(uri.scheme, Scheme::Turns);
+//! assert_eq!(uri.host, Host::Ipv6("2001:db8::1".parse().unwrap()));
+//! assert_eq!((uri.port, uri.port_or_default()), (None, 5349));
+//! assert_eq!(uri.transport, Some(Transport::Tcp));
+//! assert_eq!(uri.to_string(), "turns:[2001:db8::1]?transport=tcp");
+//! # Ok::<(), portolan_stun::uri::UriError>(())
+//! ```
+
+use core::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+/// Where a STUN or TURN server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Uri<'a> {
+    /// Which of the four schemes.
+    pub scheme: Scheme,
+    /// The server.
+    pub host: Host<'a>,
+    /// The port, where the URI names one.
+    pub port: Option<u16>,
+    /// The transport, where the URI names one; only TURN URIs do (RFC 7065 §3.1).
+    pub transport: Option<Transport<'a>>,
+}
+
+/// The four schemes (RFC 7064 §3.2, RFC 7065 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// STUN over UDP or TCP.
+    Stun,
+    /// STUN over TLS or DTLS.
+    Stuns,
+    /// TURN over UDP or TCP.
+    Turn,
+    /// TURN over TLS or DTLS.
+    Turns,
+}
+
+/// A server's name or address (RFC 3986 §3.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Host<'a> {
+    /// A name, as it was written: percent-encoding is left alone.
+    Name(&'a str),
+    /// An IPv4 address.
+    Ipv4(Ipv4Addr),
+    /// An IPv6 address; the URI has it in brackets.
+    Ipv6(Ipv6Addr),
+}
+
+/// The transport between client and TURN server (RFC 7065 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport<'a> {
+    /// `udp`.
+    Udp,
+    /// `tcp`.
+    Tcp,
+    /// An extension, as it was written.
+    Extension(&'a str),
+}
+
+impl<'a> Uri<'a> {
+    /// Parses a whole URI; schemes and transports in upper case are taken too (RFC 3986 §3.1, RFC 5234 §2.3).
+    ///
+    /// # Errors
+    /// What is wrong, and at which byte.
+    pub fn parse(text: &'a str) -> Result<Self, UriError> {
+        use UriErrorKind as Kind;
+        let wrong = |rest: &str, kind| UriError { at: text.len() - rest.len(), kind };
+        let (scheme, rest) = text.split_once(':').ok_or_else(|| wrong(text, Kind::Scheme))?;
+        let scheme = Scheme::parse(scheme).ok_or_else(|| wrong(text, Kind::Scheme))?;
+        let (authority, query) = match rest.split_once('?') {
+            Some((authority, query)) => (authority, Some(query)),
+            None => (rest, None),
+        };
+        // What a rest of the authority lacks to the end of the text.
+        let tail = rest.len() - authority.len();
+        let place = |part: &str, kind| UriError { at: text.len() - tail - part.len(), kind };
+        let (host, after) = split_host(authority).ok_or_else(|| place(authority, Kind::Host))?;
+        let port = match after.strip_prefix(':') {
+            Some(digits) => Some(parse_port(digits).ok_or_else(|| place(digits, Kind::Port))?),
+            None if after.is_empty() => None,
+            None => return Err(place(after, Kind::Host)),
+        };
+        let transport = match query {
+            None => None,
+            Some(query) => Some(parse_query(scheme, query).ok_or_else(|| wrong(query, Kind::Query))?),
+        };
+        Ok(Self { scheme, host, port, transport })
+    }
+
+    /// The port, or the scheme's default: 3478, with TLS 5349 (RFC 7064 §3.2, RFC 7065 §3.2).
+    #[must_use]
+    pub const fn port_or_default(&self) -> u16 {
+        match (self.port, self.scheme) {
+            (Some(port), _) => port,
+            (None, Scheme::Stun | Scheme::Turn) => 3478,
+            (None, Scheme::Stuns | Scheme::Turns) => 5349,
+        }
+    }
+}
+
+impl<'a> TryFrom<&'a str> for Uri<'a> {
+    type Error = UriError;
+
+    fn try_from(text: &'a str) -> Result<Self, UriError> {
+        Self::parse(text)
+    }
+}
+
+impl Scheme {
+    const ALL: [Self; 4] = [Self::Stun, Self::Stuns, Self::Turn, Self::Turns];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scheme| scheme.name().eq_ignore_ascii_case(text))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stun => "stun",
+            Self::Stuns => "stuns",
+            Self::Turn => "turn",
+            Self::Turns => "turns",
+        }
+    }
+
+    /// Whether the server is reached over TLS or DTLS.
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Stuns | Self::Turns)
+    }
+
+    /// Whether it is a relay.
+    #[must_use]
+    pub const fn is_turn(self) -> bool {
+        matches!(self, Self::Turn | Self::Turns)
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Ipv4(address) => write!(f, "{address}"),
+            Self::Ipv6(address) => write!(f, "[{address}]"),
+        }
+    }
+}
+
+impl fmt::Display for Transport<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Extension(name) => name,
+        })
+    }
+}
+
+impl fmt::Display for Uri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.scheme, self.host)?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        match self.transport {
+            Some(transport) => write!(f, "?transport={transport}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a text is no URI of the four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("byte {at}: {kind}")]
+pub struct UriError {
+    /// The offset in bytes of the part that is wrong.
+    pub at: usize,
+    /// What is wrong with it.
+    pub kind: UriErrorKind,
+}
+
+/// What is wrong at [`UriError::at`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum UriErrorKind {
+    /// Neither `stun:`, `stuns:`, `turn:` nor `turns:`.
+    #[error("the scheme is stun, stuns, turn or turns (RFC 7064 §3.1, RFC 7065 §3.1)")]
+    Scheme,
+    /// No name, no IPv4 address and no IPv6 address in brackets.
+    #[error("a host is a name, an IPv4 address or an IPv6 address in brackets (RFC 3986 §3.2.2)")]
+    Host,
+    /// No number from 1 to 65535.
+    #[error("a port is a number from 1 to 65535 (RFC 3986 §3.2.3)")]
+    Port,
+    /// Something else than `transport=`, or a STUN URI with a query.
+    #[error("only TURN URIs have a query, and it is ?transport= with a name (RFC 7065 §3.1)")]
+    Query,
+}
+
+/// The host at the front and what follows it.
+fn split_host(authority: &str) -> Option<(Host<'_>, &str)> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (address, after) = rest.split_once(']')?;
+        return Some((Host::Ipv6(address.parse().ok()?), after));
+    }
+    let end = authority.find(':').unwrap_or(authority.len());
+    let (name, after) = authority.split_at_checked(end)?;
+    if let Ok(address) = name.parse() {
+        return Some((Host::Ipv4(address), after));
+    }
+    is_reg_name(name).then_some((Host::Name(name), after))
+}
+
+/// RFC 3986 §3.2.2: unreserved, sub-delims and percent-encoded bytes; here at least one of them.
+fn is_reg_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    while let Some(byte) = bytes.next() {
+        let fine = match byte {
+            b'%' => (0..2).all(|_| bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit())),
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => true,
+            byte => is_unreserved(byte),
+        };
+        if !fine {
+            return false;
+        }
+    }
+    !name.is_empty()
+}
+
+/// RFC 3986 §2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn parse_port(digits: &str) -> Option<u16> {
+    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().filter(|&port| port != 0)
+}
+
+fn parse_query(scheme: Scheme, query: &str) -> Option<Transport<'_>> {
+    let (key, name) = query.split_once('=')?;
+    if !scheme.is_turn() || !key.eq_ignore_ascii_case("transport") || name.is_empty() {
+        return None;
+    }
+    if name.eq_ignore_ascii_case("udp") {
+        Some(Transport::Udp)
+    } else if name.eq_ignore_ascii_case("tcp") {
+        Some(Transport::Tcp)
+    } else {
+        name.bytes().all(is_unreserved).then_some(Transport::Extension(name))
+    }
+}
