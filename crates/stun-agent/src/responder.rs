@@ -47,9 +47,10 @@ use crate::{ConfigError, ResponderError, ResponderEvent};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
+use core::time::Duration;
 use portolan_machine::{
-    Closure, Cx, Datagram, Input, Machine, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews, SocketOrder,
-    Transmit, Verdict,
+    Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews,
+    SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
@@ -67,8 +68,13 @@ pub struct Responder {
     streams: Streams,
     limiter: Option<Limiter>,
     out: Outbox<ResponderEvent>,
+    /// When streams that could not be closed for want of room are closed.
+    again: Option<Deadline>,
     stats: Stats,
 }
+
+/// How long after a full queue it is tried again.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a responder is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +118,7 @@ impl Responder {
             streams: Streams::new(config.streams),
             limiter: config.rate.map(Limiter::new),
             out: Outbox::new(),
+            again: None,
             stats: Stats::default(),
         })
     }
@@ -162,6 +169,7 @@ impl Responder {
             }
         }
         self.streams = Streams::new(0);
+        self.again = None;
         self.out.push(Output::Event(ResponderEvent::Stopped));
         Ok(())
     }
@@ -270,9 +278,9 @@ impl Responder {
         };
         self.stats.count_stream(closed == Some(id));
         if let Some(closed) = closed {
-            // Closing what peers opened is how they are bounded, so it is not what is dropped when they are too many.
-            self.out.push(Output::Socket(SocketOrder::Close(closed)));
+            self.streams.close(closed);
             cx.note(|| ResponderNote::StreamsFull { closed, newcomer: remote });
+            self.close_streams(cx);
         }
         Verdict::Mine
     }
@@ -294,9 +302,23 @@ impl Responder {
             self.streams.put(stream);
         } else {
             self.drop_request(cx, remote, ResponderDropped::Framing);
-            self.out.push(Output::Socket(SocketOrder::Close(chunk.socket)));
+            self.streams.close(chunk.socket);
+            self.close_streams(cx);
         }
         Verdict::Mine
+    }
+
+    /// Closes what is to be closed; what finds no room among the outputs is tried again in a moment, because a stream
+    /// that is forgotten without being closed would stay open for ever.
+    fn close_streams(&mut self, cx: &Cx<'_>) {
+        self.again = None;
+        while let Some(id) = self.streams.closing() {
+            if !self.out.offer(Output::Socket(SocketOrder::Close(id))) {
+                self.again = Some(Deadline::new(cx.now() + AGAIN, "streams to close"));
+                return;
+            }
+            self.streams.closed();
+        }
     }
 
     fn opened(&mut self, cx: &mut Cx<'_>, socket: SocketId, local: SocketAddr) -> Verdict {
@@ -370,14 +392,17 @@ impl Machine for Responder {
             }
             Input::Socket(socket, SocketNews::Refused(why)) => self.refused(socket, why),
             Input::Socket(socket, SocketNews::Closed(why)) => self.closed(socket, why),
+            Input::Timeout if self.again.is_some_and(|again| again.is_due(cx.now())) => {
+                self.close_streams(cx);
+                Verdict::Mine
+            }
             // Replies are sent once: whether they arrive is the client's to find out.
             Input::Socket(_, SocketNews::Unreachable { .. }) | Input::Timeout => Verdict::NotMine,
         }
     }
 
-    /// Never waits: a responder has no timers.
     fn poll(&mut self) -> Output<ResponderEvent> {
-        self.out.pop().unwrap_or(Output::Wait(None))
+        self.out.pop().unwrap_or(Output::Wait(self.again))
     }
 }
 

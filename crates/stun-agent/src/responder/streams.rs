@@ -5,6 +5,7 @@
 //! answer can be awaited on it.
 
 use crate::framing::Framer;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -15,6 +16,8 @@ use portolan_machine::{Instant, SocketId};
 pub(super) struct Streams {
     streams: Vec<Stream>,
     limit: usize,
+    /// Streams to be closed as soon as there is room to say so; no more than the driver has sockets.
+    closing: VecDeque<SocketId>,
 }
 
 /// One accepted stream.
@@ -47,7 +50,7 @@ impl Streams {
     const SILENT: Duration = Duration::from_millis(39_500);
 
     pub(super) const fn new(limit: usize) -> Self {
-        Self { streams: Vec::new(), limit }
+        Self { streams: Vec::new(), limit, closing: VecDeque::new() }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -80,16 +83,32 @@ impl Streams {
     }
 
     pub(super) fn forget(&mut self, id: SocketId) -> bool {
-        let before = self.streams.len();
+        let before = self.streams.len() + self.closing.len();
         self.streams.retain(|stream| stream.id != id);
-        self.streams.len() < before
+        self.closing.retain(|closing| *closing != id);
+        self.streams.len() + self.closing.len() < before
     }
 
     pub(super) fn knows(&self, id: SocketId) -> bool {
-        self.streams.iter().any(|stream| stream.id == id)
+        self.ids().any(|known| known == id)
     }
 
+    /// Wants a stream closed.
+    pub(super) fn close(&mut self, id: SocketId) {
+        self.closing.push_back(id);
+    }
+
+    /// The next stream to be closed, until it is [`closed`](Self::closed).
+    pub(super) fn closing(&self) -> Option<SocketId> {
+        self.closing.front().copied()
+    }
+
+    pub(super) fn closed(&mut self) {
+        self.closing.pop_front();
+    }
+
+    /// All that are open, those to be closed too.
     pub(super) fn ids(&self) -> impl Iterator<Item = SocketId> {
-        self.streams.iter().map(|stream| stream.id)
+        self.closing.iter().copied().chain(self.streams.iter().map(|stream| stream.id))
     }
 }
