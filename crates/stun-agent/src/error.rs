@@ -7,6 +7,7 @@
 //! assert_eq!(refused.to_string(), "256 requests are pending already");
 //! ```
 
+use core::net::{IpAddr, SocketAddr};
 use portolan_stun::{EncodeError, TransactionId};
 
 /// Why a request, or a command about one, was refused.
@@ -34,4 +35,86 @@ pub enum RequestError {
     /// No pending request has this id.
     #[error("no request {0} is pending")]
     NotPending(TransactionId),
+}
+
+/// What is wrong with a responder's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no address to listen on.
+    #[error("no address to listen on")]
+    NoAddress,
+    /// There is no listening address left in its family.
+    #[error("alternate {alternate} has no listening address of its family to go with")]
+    Unpaired {
+        /// The alternate.
+        alternate: SocketAddr,
+    },
+    /// The two addresses are one, or are advertised as one.
+    #[error("{listen} and its alternate {alternate} need two different addresses")]
+    SameAddress {
+        /// The listening address.
+        listen: SocketAddr,
+        /// Its alternate.
+        alternate: SocketAddr,
+    },
+    /// The two ports are one.
+    #[error("{listen} and its alternate {alternate} need two different ports")]
+    SamePort {
+        /// The listening address.
+        listen: SocketAddr,
+        /// Its alternate.
+        alternate: SocketAddr,
+    },
+    /// Nobody can tell the two addresses of a wildcard apart.
+    #[error("with the alternate {alternate} the listening address {listen} must be given, neither can be a wildcard")]
+    Wildcard {
+        /// The listening address.
+        listen: SocketAddr,
+        /// Its alternate.
+        alternate: SocketAddr,
+    },
+    /// The same port is needed on both addresses, so the system cannot choose it.
+    #[error("with the alternate {alternate} the ports must be given, neither can be 0")]
+    NoPort {
+        /// The listening address.
+        listen: SocketAddr,
+        /// Its alternate.
+        alternate: SocketAddr,
+    },
+    /// Two sockets would have one address and port.
+    #[error("{local} is needed twice")]
+    Twice {
+        /// The address and port.
+        local: SocketAddr,
+    },
+    /// An address is advertised as one of the other family.
+    #[error("{local} cannot be advertised as {public}, of another family")]
+    AdvertisedFamily {
+        /// The socket's address.
+        local: IpAddr,
+        /// What was to be said.
+        public: IpAddr,
+    },
+    /// No socket has the address.
+    #[error("no socket has the address {local} that is to be advertised as another")]
+    AdvertisedUnknown {
+        /// The address.
+        local: IpAddr,
+    },
+}
+
+/// Why a command to a responder was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResponderError {
+    /// It was started before.
+    #[error("the responder was started before")]
+    NotIdle,
+    /// It does not serve, not yet or no longer.
+    #[error("the responder does not serve")]
+    NotServing,
+    /// The text is no command.
+    #[error("a command is `start` or `stop`")]
+    UnknownCommand,
 }

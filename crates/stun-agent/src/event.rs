@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Refusal, SocketId, Unreachability};
+use portolan_machine::{Closure, Protocol, Refusal, SocketId, Unreachability};
 use portolan_stun::{AttributeType, TransactionId};
 
 /// What became of a request; `T` is the tag that its owner gave it.
@@ -140,4 +140,39 @@ pub enum Loss {
     Closed(Closure),
     /// The bytes of the stream are not STUN; close it.
     NotStun,
+}
+
+/// What became of a responder's sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponderEvent {
+    /// A socket is there.
+    Listening {
+        /// The socket.
+        socket: SocketId,
+        /// `Udp` or `TcpListen`.
+        protocol: Protocol,
+        /// Where it listens, with the port that the system chose if that was left to it.
+        local: SocketAddr,
+    },
+    /// A socket could not be made. A site that lacks one of its four has no alternate address.
+    Refused {
+        /// `Udp` or `TcpListen`.
+        protocol: Protocol,
+        /// Where it was to listen.
+        local: SocketAddr,
+        /// Why it does not.
+        why: Refusal,
+    },
+    /// A socket ended without having been told to.
+    Lost {
+        /// `Udp` or `TcpListen`.
+        protocol: Protocol,
+        /// Where it listened.
+        local: SocketAddr,
+        /// Why it ended.
+        why: Closure,
+    },
+    /// Everything is closed; the last event.
+    Stopped,
 }

@@ -1,4 +1,52 @@
-//! What STUN agents do, sans-IO: transactions, the Binding and NAT behaviour responder.
+//! What STUN agents do, sans-IO: transactions, and the Binding and NAT behaviour responder.
+//!
+//! # What this crate refuses to do
+//!
+//! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion:
+//! which NAT stands in front of you, which path works, is for those who ask with it. It never takes an answer from
+//! elsewhere than expected in silence, never answers a response or an indication, and never sends a reply to another
+//! host than the one that asked. Its responder knows no credentials and no RFC 3489.
+//!
+//! # What it does
+//!
+//! * [`Transactions`]: requests sent and sent again by their [`Schedule`], matched with their answers, judged by who
+//!   answered, given up (RFC 8489 §6.2, §6.3).
+//! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
+//!   at its [`Rate`].
+//!
+//! Both are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
+//! `poll`.
+//!
+//! ```
+//! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
+//! use portolan_stun_agent::{Event, Request, Responder, ResponderConfig, Transactions};
+//!
+//! struct Counting(u8);
+//! impl Entropy for Counting {
+//!     fn fill(&mut self, out: &mut [u8]) {
+//!         self.0 += 1;
+//!         out.fill(self.0);
+//!     }
+//! }
+//!
+//! // A client and a server, and nothing between them but this program.
+//! let (mut dice, mut ids) = (Counting(0), SocketIds::new());
+//! let (client, server) = ("198.51.100.7:40000".parse()?, "192.0.2.1:3478".parse()?);
+//! let mut asker = Transactions::<u8>::new();
+//! let mut responder = Responder::over(&ResponderConfig::new().listen(server), |_| SocketId(2))?;
+//!
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! asker.request(&mut cx, Request::binding(SocketId(1), server, 7))?;
+//! let Output::Transmit(request) = asker.poll() else { panic!("a request") };
+//! let there = Datagram { socket: SocketId(2), local: server, remote: client, payload: &request.payload };
+//! assert_eq!(responder.handle(&mut cx, Input::Datagram(there)), Verdict::Mine);
+//! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
+//! let back = Datagram { socket: SocketId(1), local: client, remote: server, payload: &reply.payload };
+//! assert_eq!(asker.handle(&mut cx, Input::Datagram(back)), Verdict::Mine);
+//! let Output::Event(Event::Answered(answer)) = asker.poll() else { panic!("an answer") };
+//! assert_eq!(portolan_stun::Message::decode(&answer.message)?.xor_mapped_address(), Some(client));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -9,12 +57,16 @@ pub mod error;
 pub mod event;
 mod framing;
 pub mod note;
+pub mod rate;
+pub mod responder;
 pub mod schedule;
 pub mod transaction;
 
-pub use error::RequestError;
-pub use event::{Answer, Event, Loss, Unusable};
-pub use note::{Dropped, Ending, Note};
+pub use error::{ConfigError, RequestError, ResponderError};
+pub use event::{Answer, Event, Loss, ResponderEvent, Unusable};
+pub use note::{Dropped, Ending, Note, ResponderDropped, ResponderNote};
 pub use portolan_stun::TransactionId;
+pub use rate::Rate;
+pub use responder::{DroppedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};
 pub use schedule::{Schedule, ScheduleParseError};
 pub use transaction::{AnswerFrom, AnswerOn, Command, Request, Seal, TextError, Transactions};

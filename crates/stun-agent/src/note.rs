@@ -166,3 +166,106 @@ impl Explain for Note {
         Some(Clause::new(8489, section))
     }
 }
+
+/// What [`Responder`](crate::Responder) tells whoever listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponderNote {
+    /// A request was answered.
+    Replied {
+        /// Who asked.
+        asked_by: SocketAddr,
+        /// Where the reply goes; another port where RESPONSE-PORT asks for it.
+        to: SocketAddr,
+        /// The error code, `None` for success.
+        code: Option<u16>,
+    },
+    /// A request got no reply.
+    Dropped {
+        /// Who sent it.
+        from: SocketAddr,
+        /// Why.
+        why: ResponderDropped,
+    },
+    /// There are as many streams as are allowed: one is closed, the longest silent or the newcomer.
+    StreamsFull {
+        /// The stream that is closed.
+        closed: SocketId,
+        /// Who came.
+        newcomer: SocketAddr,
+    },
+}
+
+/// Why a message to a responder got no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponderDropped {
+    /// It cannot be read.
+    Undecodable(DecodeError),
+    /// Its FINGERPRINT is wrong.
+    Fingerprint(DecodeError),
+    /// Its source is no single host's address and port.
+    Unaddressable,
+    /// Its source asks too often.
+    RateLimited,
+    /// Too much waits to be polled.
+    QueueFull,
+    /// The reply could not be written.
+    Unwritable,
+    /// A message on a stream that is no Binding request.
+    NotARequest,
+    /// A stream whose bytes are not STUN, or announce too long a message.
+    Framing,
+}
+
+impl fmt::Display for ResponderNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replied { asked_by, to, code } => {
+                write!(f, "request from {asked_by} answered")?;
+                if let Some(code) = code {
+                    write!(f, " with error {code}")?;
+                }
+                if to == asked_by { Ok(()) } else { write!(f, " to port {}", to.port()) }
+            }
+            Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
+            Self::StreamsFull { closed, newcomer } => {
+                write!(f, "too many streams: {newcomer} came, {closed} is closed")
+            }
+        }
+    }
+}
+
+impl fmt::Display for ResponderDropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undecodable(error) | Self::Fingerprint(error) => write!(f, "{error}"),
+            Self::Unaddressable => f.write_str("its source cannot be answered"),
+            Self::RateLimited => f.write_str("its source asks too often"),
+            Self::QueueFull => f.write_str("too much waits to be polled"),
+            Self::Unwritable => f.write_str("the reply could not be written"),
+            Self::NotARequest => f.write_str("no Binding request"),
+            Self::Framing => f.write_str("the stream's bytes are not STUN, or announce too long a message"),
+        }
+    }
+}
+
+impl Explain for ResponderNote {
+    fn rfc(&self) -> Option<Clause> {
+        Some(match self {
+            Self::Replied { asked_by, to, .. } if asked_by != to => Clause::new(5780, "7.5"),
+            Self::Replied { code: None, .. } => Clause::new(8489, "6.3.1.1"),
+            Self::Replied { code: Some(_), .. } => Clause::new(8489, "6.3.1"),
+            Self::Dropped { why, .. } => match why {
+                ResponderDropped::Undecodable(_) | ResponderDropped::NotARequest => Clause::new(8489, "6.3"),
+                ResponderDropped::Fingerprint(_) => Clause::new(8489, "7"),
+                ResponderDropped::Framing => Clause::new(8489, "6.2.2"),
+                ResponderDropped::Unaddressable
+                | ResponderDropped::RateLimited
+                | ResponderDropped::QueueFull
+                | ResponderDropped::Unwritable => return None,
+            },
+            Self::StreamsFull { .. } => Clause::new(8489, "6.2.2"),
+        })
+    }
+}

@@ -471,6 +471,3 @@ where
         self.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,428 @@
+//! The server side: Binding, and the NAT behaviour discovery of RFC 5780.
+//!
+//! Rules of this file: it answers Binding requests and nothing else, never a response and never an indication, so that
+//! two responders cannot keep each other busy; it keeps no state of a request; what a source may cause is bounded.
+//! Requests without the magic cookie (RFC 3489) are not answered: on a shared socket they cannot be told from other
+//! traffic, they can ask for replies to anybody's address, and RFC 8489 §11 no longer asks for them.
+//!
+//! It opens its sockets itself when told to [`start`](Responder::start); with [`Responder::over`] it uses those that are
+//! handed in.
+//!
+//! ```
+//! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
+//! use portolan_stun::{Class, Message, Method, Writer};
+//! use portolan_stun_agent::{Responder, ResponderConfig};
+//! # struct Ones;
+//! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
+//!
+//! let (mut dice, mut ids) = (Ones, SocketIds::new());
+//! let local = "192.0.2.1:3478".parse()?;
+//! let mut responder = Responder::over(&ResponderConfig::new().listen(local), |_| SocketId(1))?;
+//!
+//! let mut buffer = [0; 20];
+//! let request = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into())?.finish();
+//! let datagram = Datagram { socket: SocketId(1), local, remote: "198.51.100.7:40000".parse()?, payload: request };
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! assert_eq!(responder.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
+//!
+//! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
+//! let message = Message::decode(&reply.payload)?;
+//! assert_eq!(message.xor_mapped_address(), Some(datagram.remote));
+//! assert_eq!(reply.payload.len(), 32, "1.6 times the request");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod config;
+mod reply;
+mod sites;
+mod stats;
+mod streams;
+
+pub use config::ResponderConfig;
+pub use stats::{DroppedStats, Stats, StreamStats};
+
+use crate::note::{ResponderDropped, ResponderNote};
+use crate::rate::Limiter;
+use crate::{ConfigError, ResponderError, ResponderEvent};
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+use core::time::Duration;
+use portolan_machine::{
+    Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews,
+    SocketOrder, Transmit, Verdict,
+};
+use portolan_stun::{ErrorCode, Message, is_stun};
+use reply::{Means, Plan, Told};
+use sites::Sites;
+use streams::{Admission, Stream, Streams};
+
+/// A STUN server without credentials: Binding over UDP and TCP, and what RFC 5780 adds to it.
+#[derive(Clone, Debug)]
+pub struct Responder {
+    config: ResponderConfig,
+    phase: Phase,
+    /// Whether the sockets were handed in, and are not ours to open and close.
+    handed_in: bool,
+    sites: Sites,
+    streams: Streams,
+    limiter: Option<Limiter>,
+    out: Outbox<ResponderEvent>,
+    /// When streams that could not be closed for want of room are closed.
+    again: Option<Deadline>,
+    stats: Stats,
+}
+
+/// How long after a full queue it is tried again.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// What a responder is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not told to start yet.
+    Idle,
+    /// Its sockets are ordered or open.
+    Serving,
+    /// Ended.
+    Stopped,
+}
+
+/// What may follow what.
+const TRANSITIONS: &[(Phase, Phase)] = &[(Phase::Idle, Phase::Serving), (Phase::Serving, Phase::Stopped)];
+
+/// What the owner of a [`Responder`] may ask; as text `start` and `stop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResponderCommand {
+    /// Order the sockets.
+    Start,
+    /// Close them all and end.
+    Stop,
+}
+
+impl Responder {
+    /// A responder that orders its own sockets once it is told to start.
+    ///
+    /// # Errors
+    /// What is wrong with the addresses.
+    pub fn new(config: &ResponderConfig) -> Result<Self, ConfigError> {
+        let mut sites = Sites::new();
+        for (listen, alternate) in config.sites()? {
+            let site = config::locals((listen, alternate)).map(|local| (local, config.public(local)));
+            sites.add(site, alternate.is_some());
+        }
+        Ok(Self {
+            config: config.clone(),
+            phase: Phase::Idle,
+            handed_in: false,
+            sites,
+            streams: Streams::new(config.streams),
+            limiter: config.rate.map(Limiter::new),
+            out: Outbox::new(),
+            again: None,
+            stats: Stats::default(),
+        })
+    }
+
+    /// A responder on open UDP sockets of its owner, who names the one of each address; without TCP.
+    ///
+    /// # Errors
+    /// What is wrong with the addresses.
+    pub fn over(config: &ResponderConfig, mut socket: impl FnMut(SocketAddr) -> SocketId) -> Result<Self, ConfigError> {
+        let mut responder = Self::new(config)?;
+        responder.handed_in = true;
+        for index in 0..responder.sites.len() {
+            let Some(local) = responder.sites.get(index).map(|arm| arm.local) else { continue };
+            responder.sites.ordered(index, Protocol::Udp, socket(local));
+            let _news = responder.sites.opened(index, Protocol::Udp, local);
+        }
+        responder.become_phase(Phase::Serving);
+        Ok(responder)
+    }
+
+    /// Orders the sockets: UDP first, TCP on the same address and port when that is there.
+    ///
+    /// # Errors
+    /// `NotIdle`.
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), ResponderError> {
+        if self.phase != Phase::Idle {
+            return Err(ResponderError::NotIdle);
+        }
+        self.become_phase(Phase::Serving);
+        for index in 0..self.sites.len() {
+            self.order(cx, index, Protocol::Udp);
+        }
+        Ok(())
+    }
+
+    /// Closes what it opened, and ends with [`ResponderEvent::Stopped`].
+    ///
+    /// # Errors
+    /// `NotServing`.
+    pub fn stop(&mut self) -> Result<(), ResponderError> {
+        if self.phase != Phase::Serving {
+            return Err(ResponderError::NotServing);
+        }
+        self.become_phase(Phase::Stopped);
+        if !self.handed_in {
+            for id in self.streams.ids().chain(self.sites.live()) {
+                self.out.push(Output::Socket(SocketOrder::Close(id)));
+            }
+        }
+        self.streams = Streams::new(0);
+        self.again = None;
+        self.out.push(Output::Event(ResponderEvent::Stopped));
+        Ok(())
+    }
+
+    /// What was asked and answered so far.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How many TCP streams are open.
+    #[must_use]
+    pub const fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    fn become_phase(&mut self, next: Phase) {
+        debug_assert!(TRANSITIONS.contains(&(self.phase, next)), "{:?} to {next:?}", self.phase);
+        self.phase = next;
+    }
+
+    fn order(&mut self, cx: &mut Cx<'_>, index: usize, protocol: Protocol) {
+        let Some(local) = self.sites.get(index).map(|arm| arm.local) else { return };
+        let id = cx.next_socket();
+        self.sites.ordered(index, protocol, id);
+        self.out.push(Output::Socket(SocketOrder::Open(Open::new(id, protocol, local))));
+    }
+
+    fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
+        if !is_binding_request(datagram.payload) {
+            return Verdict::NotMine;
+        }
+        let Some(arm) = self.sites.open(Protocol::Udp, datagram.socket) else {
+            return Verdict::NotMine;
+        };
+        self.answer(cx, arm, Protocol::Udp, datagram);
+        Verdict::Mine
+    }
+
+    /// Answers a Binding request, if it can be read and its source is not asking too often.
+    fn answer(&mut self, cx: &mut Cx<'_>, arm: usize, protocol: Protocol, datagram: Datagram<'_>) {
+        let remote = datagram.remote;
+        self.stats.requests += 1;
+        let request = match Message::decode(datagram.payload) {
+            Ok(request) => request,
+            Err(error) => return self.drop_request(cx, remote, ResponderDropped::Undecodable(error)),
+        };
+        if request.has_fingerprint()
+            && let Err(error) = request.check_fingerprint()
+        {
+            return self.drop_request(cx, remote, ResponderDropped::Fingerprint(error));
+        }
+        if !can_be_answered(remote) {
+            return self.drop_request(cx, remote, ResponderDropped::Unaddressable);
+        }
+        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip())) {
+            return self.drop_request(cx, remote, ResponderDropped::RateLimited);
+        }
+        let other = self.sites.other(arm, protocol);
+        let means = Means { alternate: other.is_some(), datagram: protocol == Protocol::Udp };
+        let plan = reply::plan(&request, means);
+        let (from, to) = match &plan {
+            Plan::Success { change, response_port, .. } => (self.sites.changed(arm, *change), *response_port),
+            Plan::Unknown(_) | Plan::BadRequest => (arm, None),
+        };
+        let Some(from) = self.sites.get(from) else { return };
+        let socket = if means.datagram { from.udp() } else { Some(datagram.socket) };
+        let Some(socket) = socket else { return self.drop_request(cx, remote, ResponderDropped::Unaddressable) };
+        // A wildcard socket has no address of its own, only the one that the request came to.
+        let wild = from.local.ip().is_unspecified();
+        let origin = if wild { self.config.public(datagram.local) } else { from.public };
+        let Ok(payload) = reply::write_reply(&request, &plan, Told { mapped: remote, origin, other }) else {
+            return self.drop_request(cx, remote, ResponderDropped::Unwritable);
+        };
+        // RFC 5780 §7.5: another port, but never another address than the request's own.
+        let mut destination = remote;
+        destination.set_port(to.unwrap_or(remote.port()));
+        if !self.out.offer(Output::Transmit(Transmit::new(socket, destination, payload))) {
+            return self.drop_request(cx, remote, ResponderDropped::QueueFull);
+        }
+        let code = match plan {
+            Plan::Success { .. } => None,
+            Plan::Unknown(_) => Some(ErrorCode::UNKNOWN_ATTRIBUTE),
+            Plan::BadRequest => Some(ErrorCode::BAD_REQUEST),
+        };
+        self.stats.count_reply(code);
+        cx.note(|| ResponderNote::Replied { asked_by: remote, to: destination, code });
+    }
+
+    fn drop_request(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ResponderDropped) {
+        self.stats.count_drop(why);
+        cx.note(|| ResponderNote::Dropped { from, why });
+    }
+
+    fn accepted(&mut self, cx: &mut Cx<'_>, listener: SocketId, id: SocketId, remote: SocketAddr) -> Verdict {
+        let Some(arm) = self.sites.open(Protocol::TcpListen, listener) else {
+            return Verdict::NotMine;
+        };
+        if self.streams.knows(id) {
+            return Verdict::NotMine;
+        }
+        let closed = match self.streams.admit(cx.now(), id, arm, remote) {
+            Admission::Welcome => None,
+            Admission::Instead(other) => Some(other),
+            Admission::Full => Some(id),
+        };
+        self.stats.count_stream(closed == Some(id));
+        if let Some(closed) = closed {
+            self.streams.close(closed);
+            cx.note(|| ResponderNote::StreamsFull { closed, newcomer: remote });
+            self.close_streams(cx);
+        }
+        Verdict::Mine
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Verdict {
+        let Some(stream) = self.streams.take(cx.now(), chunk.socket) else {
+            return Verdict::NotMine;
+        };
+        let Stream { arm, remote, .. } = stream;
+        let mut stream = stream;
+        let fed = stream.framer.feed(chunk.payload, |payload| {
+            if is_binding_request(payload) {
+                self.answer(cx, arm, Protocol::TcpListen, Datagram { payload, remote, ..chunk });
+            } else {
+                self.drop_request(cx, remote, ResponderDropped::NotARequest);
+            }
+        });
+        if fed.is_ok() {
+            self.streams.put(stream);
+        } else {
+            self.drop_request(cx, remote, ResponderDropped::Framing);
+            self.streams.close(chunk.socket);
+            self.close_streams(cx);
+        }
+        Verdict::Mine
+    }
+
+    /// Closes what is to be closed; what finds no room among the outputs is tried again in a moment, because a stream
+    /// that is forgotten without being closed would stay open for ever.
+    fn close_streams(&mut self, cx: &Cx<'_>) {
+        self.again = None;
+        while let Some(id) = self.streams.closing() {
+            if !self.out.offer(Output::Socket(SocketOrder::Close(id))) {
+                self.again = Some(Deadline::new(cx.now() + AGAIN, "streams to close"));
+                return;
+            }
+            self.streams.closed();
+        }
+    }
+
+    fn opened(&mut self, cx: &mut Cx<'_>, socket: SocketId, local: SocketAddr) -> Verdict {
+        let Some((arm, protocol)) = self.sites.find(socket) else { return Verdict::NotMine };
+        if self.sites.opened(arm, protocol, local) {
+            self.out.push(Output::Event(ResponderEvent::Listening { socket, protocol, local }));
+            if protocol == Protocol::Udp && self.config.streams > 0 && !self.handed_in {
+                self.order(cx, arm, Protocol::TcpListen);
+            }
+        }
+        Verdict::Mine
+    }
+
+    fn gone(&mut self, socket: SocketId, event: impl FnOnce(Protocol, SocketAddr) -> ResponderEvent) -> Verdict {
+        let Some((arm, protocol)) = self.sites.find(socket) else { return Verdict::NotMine };
+        if self.sites.gone(arm, protocol)
+            && let Some(arm) = self.sites.get(arm)
+        {
+            self.out.push(Output::Event(event(protocol, arm.local)));
+        }
+        Verdict::Mine
+    }
+
+    fn refused(&mut self, socket: SocketId, why: Refusal) -> Verdict {
+        self.gone(socket, |protocol, local| ResponderEvent::Refused { protocol, local, why })
+    }
+
+    fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
+        if self.streams.forget(socket) {
+            return Verdict::Mine;
+        }
+        self.gone(socket, |protocol, local| ResponderEvent::Lost { protocol, local, why })
+    }
+}
+
+/// Whether the header is that of a Binding request: type 0x0001 (RFC 8489 §5, §18.2).
+#[inline]
+fn is_binding_request(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x00, 0x01, ..]) && is_stun(bytes)
+}
+
+/// Whether a reply to this sender would go to one host: to nobody and to everybody there is none.
+fn can_be_answered(remote: SocketAddr) -> bool {
+    let ip = remote.ip();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    remote.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+impl Machine for Responder {
+    type Command = ResponderCommand;
+    type Error = ResponderError;
+    type Event = ResponderEvent;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: ResponderCommand) -> Result<(), ResponderError> {
+        match command {
+            ResponderCommand::Start => self.start(cx),
+            ResponderCommand::Stop => self.stop(),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        if self.phase != Phase::Serving {
+            return Verdict::NotMine;
+        }
+        match input {
+            Input::Datagram(datagram) => self.datagram(cx, datagram),
+            Input::Stream(chunk) => self.stream(cx, chunk),
+            Input::Socket(socket, SocketNews::Opened { local }) => self.opened(cx, socket, local),
+            Input::Socket(listener, SocketNews::Accepted { socket, remote, .. }) => {
+                self.accepted(cx, listener, socket, remote)
+            }
+            Input::Socket(socket, SocketNews::Refused(why)) => self.refused(socket, why),
+            Input::Socket(socket, SocketNews::Closed(why)) => self.closed(socket, why),
+            Input::Timeout if self.again.is_some_and(|again| again.is_due(cx.now())) => {
+                self.close_streams(cx);
+                Verdict::Mine
+            }
+            // Replies are sent once: whether they arrive is the client's to find out.
+            Input::Socket(_, SocketNews::Unreachable { .. }) | Input::Timeout => Verdict::NotMine,
+        }
+    }
+
+    fn poll(&mut self) -> Output<ResponderEvent> {
+        self.out.pop().unwrap_or(Output::Wait(self.again))
+    }
+}
+
+impl fmt::Display for ResponderCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+impl FromStr for ResponderCommand {
+    type Err = ResponderError;
+
+    fn from_str(text: &str) -> Result<Self, ResponderError> {
+        match text {
+            "start" => Ok(Self::Start),
+            "stop" => Ok(Self::Stop),
+            _ => Err(ResponderError::UnknownCommand),
+        }
+    }
+}

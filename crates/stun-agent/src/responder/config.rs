@@ -1,0 +1,155 @@
+//! Where a responder listens, and what it says about that.
+//!
+//! Rules of this file: addresses are checked before anything is opened. A listening address and its alternate make four
+//! sockets, two addresses × two ports (RFC 5780 §6); they are paired in order within a family.
+//!
+//! ```
+//! use portolan_stun_agent::{ConfigError, Responder, ResponderConfig};
+//!
+//! let config = ResponderConfig::new().listen("192.0.2.1:3478".parse()?).alternate("192.0.2.2:3479".parse()?);
+//! assert!(Responder::new(&config).is_ok());
+//!
+//! let config = ResponderConfig::new().listen("192.0.2.1:3478".parse()?).alternate("192.0.2.2:3478".parse()?);
+//! assert!(matches!(Responder::new(&config), Err(ConfigError::SamePort { .. })));
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
+
+use crate::{ConfigError, Rate};
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+/// Where a responder listens, what it says about that, and how much it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponderConfig {
+    listen: Vec<SocketAddr>,
+    alternate: Vec<SocketAddr>,
+    advertise: Vec<(IpAddr, IpAddr)>,
+    pub(super) rate: Option<Rate>,
+    pub(super) streams: usize,
+}
+
+impl Default for ResponderConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ResponderConfig {
+    /// How many TCP streams are held unless the owner says otherwise.
+    pub const STREAMS: usize = 256;
+
+    /// No addresses yet; the default rate, and TCP beside UDP.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            listen: Vec::new(),
+            alternate: Vec::new(),
+            advertise: Vec::new(),
+            rate: Some(Rate::DEFAULT),
+            streams: Self::STREAMS,
+        }
+    }
+
+    /// Listens here too.
+    #[must_use]
+    pub fn listen(mut self, local: SocketAddr) -> Self {
+        self.listen.push(local);
+        self
+    }
+
+    /// Gives the first listening address of this family that has none yet this alternate address and port.
+    #[must_use]
+    pub fn alternate(mut self, local: SocketAddr) -> Self {
+        self.alternate.push(local);
+        self
+    }
+
+    /// Says `public` in OTHER-ADDRESS and RESPONSE-ORIGIN where the socket has `local`: for a host behind a 1:1 NAT,
+    /// which changes addresses and keeps ports.
+    #[must_use]
+    pub fn advertise(mut self, local: IpAddr, public: IpAddr) -> Self {
+        self.advertise.push((local, public));
+        self
+    }
+
+    /// Answers each source at most this often; `None`: as often as it asks.
+    #[must_use]
+    pub const fn rate(mut self, rate: Option<Rate>) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// Holds at most this many TCP streams; 0: does not listen for TCP.
+    #[must_use]
+    pub const fn streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
+        self
+    }
+
+    /// The address that is said where a socket has `local`.
+    pub(super) fn public(&self, local: SocketAddr) -> SocketAddr {
+        let mut public = local;
+        if let Some((_, said)) = self.advertise.iter().find(|(ip, _)| *ip == local.ip()) {
+            public.set_ip(*said);
+        }
+        public
+    }
+
+    /// The sites in order, each an address alone or with its alternate.
+    pub(super) fn sites(&self) -> Result<Vec<(SocketAddr, Option<SocketAddr>)>, ConfigError> {
+        if self.listen.is_empty() {
+            return Err(ConfigError::NoAddress);
+        }
+        let mut sites: Vec<_> = self.listen.iter().map(|&listen| (listen, None)).collect();
+        for &alternate in &self.alternate {
+            let free =
+                sites.iter_mut().find(|(listen, other)| listen.is_ipv4() == alternate.is_ipv4() && other.is_none());
+            let (listen, slot) = free.ok_or(ConfigError::Unpaired { alternate })?;
+            self.check_pair(*listen, alternate)?;
+            *slot = Some(alternate);
+        }
+        let locals: Vec<_> = sites.iter().flat_map(|&site| locals(site)).collect();
+        for (n, &local) in locals.iter().enumerate() {
+            if local.port() != 0 && locals.iter().skip(n + 1).any(|&other| other == local) {
+                return Err(ConfigError::Twice { local });
+            }
+        }
+        for &(local, public) in &self.advertise {
+            if local.is_ipv4() != public.is_ipv4() {
+                return Err(ConfigError::AdvertisedFamily { local, public });
+            }
+            let known = |socket: &SocketAddr| {
+                socket.ip() == local || socket.ip().is_unspecified() && socket.is_ipv4() == local.is_ipv4()
+            };
+            if !locals.iter().any(known) {
+                return Err(ConfigError::AdvertisedUnknown { local });
+            }
+        }
+        Ok(sites)
+    }
+
+    fn check_pair(&self, listen: SocketAddr, alternate: SocketAddr) -> Result<(), ConfigError> {
+        if listen.ip().is_unspecified() || alternate.ip().is_unspecified() {
+            return Err(ConfigError::Wildcard { listen, alternate });
+        }
+        if listen.port() == 0 || alternate.port() == 0 {
+            return Err(ConfigError::NoPort { listen, alternate });
+        }
+        if listen.port() == alternate.port() {
+            return Err(ConfigError::SamePort { listen, alternate });
+        }
+        if listen.ip() == alternate.ip() || self.public(listen).ip() == self.public(alternate).ip() {
+            return Err(ConfigError::SameAddress { listen, alternate });
+        }
+        Ok(())
+    }
+}
+
+/// The sockets of a site: one, or four in the order A1:P1, A2:P1, A1:P2, A2:P2.
+pub(super) fn locals((listen, alternate): (SocketAddr, Option<SocketAddr>)) -> impl Iterator<Item = SocketAddr> {
+    let other = alternate.unwrap_or(listen);
+    let (mut second, mut third) = (other, listen);
+    second.set_port(listen.port());
+    third.set_port(other.port());
+    [listen, second, third, other].into_iter().take(if alternate.is_some() { 4 } else { 1 })
+}

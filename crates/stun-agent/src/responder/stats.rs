@@ -1,0 +1,109 @@
+//! What a responder counts.
+
+use crate::note::ResponderDropped;
+use core::fmt;
+use portolan_stun::ErrorCode;
+
+/// What was asked and answered so far; every request is counted once more under what became of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Binding requests, over UDP and TCP.
+    pub requests: u64,
+    /// Success responses.
+    pub successes: u64,
+    /// Error responses 400 (Bad Request).
+    pub bad_requests: u64,
+    /// Error responses 420 (Unknown Attribute).
+    pub unknown_attributes: u64,
+    /// Requests without reply.
+    pub dropped: DroppedStats,
+    /// TCP streams accepted and refused.
+    pub streams: StreamStats,
+}
+
+/// Requests without reply, by why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DroppedStats {
+    /// Their source asked too often.
+    pub rate_limited: u64,
+    /// They cannot be read.
+    pub undecodable: u64,
+    /// Their FINGERPRINT is wrong.
+    pub fingerprint: u64,
+    /// Their source is no address that can be answered.
+    pub unaddressable: u64,
+    /// Too much waited to be sent, or the reply could not be written.
+    pub overload: u64,
+}
+
+/// TCP streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Accepted.
+    pub accepted: u64,
+    /// Closed at once, because there was no room.
+    pub refused: u64,
+    /// Closed because their bytes were not STUN or announced too long a message.
+    pub broken: u64,
+    /// Whole messages on them that were no Binding requests.
+    pub not_requests: u64,
+}
+
+impl Stats {
+    /// Replies of every kind.
+    #[must_use]
+    pub const fn replies(&self) -> u64 {
+        self.successes + self.bad_requests + self.unknown_attributes
+    }
+
+    pub(super) fn count_reply(&mut self, code: Option<u16>) {
+        match code {
+            None => self.successes += 1,
+            Some(ErrorCode::UNKNOWN_ATTRIBUTE) => self.unknown_attributes += 1,
+            Some(_) => self.bad_requests += 1,
+        }
+    }
+
+    pub(super) const fn count_drop(&mut self, why: ResponderDropped) {
+        *match why {
+            ResponderDropped::RateLimited => &mut self.dropped.rate_limited,
+            ResponderDropped::Undecodable(_) => &mut self.dropped.undecodable,
+            ResponderDropped::Fingerprint(_) => &mut self.dropped.fingerprint,
+            ResponderDropped::Unaddressable => &mut self.dropped.unaddressable,
+            ResponderDropped::QueueFull | ResponderDropped::Unwritable => &mut self.dropped.overload,
+            ResponderDropped::NotARequest => &mut self.streams.not_requests,
+            ResponderDropped::Framing => &mut self.streams.broken,
+        } += 1;
+    }
+
+    pub(super) const fn count_stream(&mut self, refused: bool) {
+        *if refused { &mut self.streams.refused } else { &mut self.streams.accepted } += 1;
+    }
+}
+
+impl fmt::Display for Stats {
+    /// One line for the end of a server's run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dropped, streams) = (self.dropped, self.streams);
+        write!(
+            f,
+            "{} requests: {} answered, {} bad (400), {} not understood (420), {} over the rate, {} undecodable, {} with a \
+             wrong fingerprint, {} from no address, {} in overload; {} streams, {} refused, {} broken",
+            self.requests,
+            self.successes,
+            self.bad_requests,
+            self.unknown_attributes,
+            dropped.rate_limited,
+            dropped.undecodable,
+            dropped.fingerprint,
+            dropped.unaddressable,
+            dropped.overload,
+            streams.accepted,
+            streams.refused,
+            streams.broken,
+        )
+    }
+}

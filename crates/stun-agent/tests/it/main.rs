@@ -1,0 +1,11 @@
+//! Stories in virtual time, every clause of the responder by name, and the laws under random inputs.
+
+#![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
+
+mod laws;
+mod properties;
+mod requests;
+mod responses;
+mod streams;
+mod world;

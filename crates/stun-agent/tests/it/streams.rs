@@ -1,0 +1,178 @@
+//! Binding over TCP (RFC 8489 §6.2.2), on both sides.
+
+use crate::responses::{Server, config};
+use crate::world::{World, addr, message, success};
+use portolan_machine::{Closure, Output, SocketId, SocketNews, Verdict};
+use portolan_stun::{Attribute, ChangeRequest, Class, Message};
+use portolan_stun_agent::{Request, Responder, ResponderConfig, Schedule, Transactions};
+use std::time::Duration;
+
+const CLIENT: &str = "198.51.100.7:40000";
+const SERVER: &str = "192.0.2.1:3478";
+const ID: [u8; 12] = [7; 12];
+
+/// A started server whose UDP socket is s1 and whose listener is s2.
+fn server(config: ResponderConfig) -> Server {
+    let mut world = World::new(Responder::new(&config).unwrap());
+    world.with(|machine, cx| machine.start(cx)).unwrap();
+    for socket in [1, 2] {
+        let _verdict = world.news(socket, SocketNews::Opened { local: addr(SERVER) });
+    }
+    world.lines();
+    world
+}
+
+fn lone() -> ResponderConfig {
+    config(&[SERVER], &[])
+}
+
+fn accept(world: &mut Server, socket: u64) {
+    let accepted = SocketNews::Accepted { socket: SocketId(socket), local: addr(SERVER), remote: addr(CLIENT) };
+    assert_eq!(world.news(2, accepted), Verdict::Mine);
+}
+
+fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
+    message(Class::Request, ID.into(), attributes)
+}
+
+#[test]
+fn a_binding_is_answered_on_the_stream_that_it_came_on() {
+    let mut world = server(lone());
+    accept(&mut world, 10);
+    let two = [request(&[]), request(&[Attribute::Padding(&[0; 8])])].concat();
+    for chunk in two.chunks(7) {
+        assert_eq!(world.stream(10, CLIENT, chunk), Verdict::Mine);
+    }
+    assert_eq!(
+        world.lines(),
+        [
+            "     0 s10 > 198.51.100.7:40000 Binding success response, 32 bytes",
+            "     0 s10 > 198.51.100.7:40000 Binding success response, 68 bytes",
+        ]
+    );
+    assert_eq!(world.stream(11, CLIENT, &two), Verdict::NotMine, "nobody accepted that one");
+}
+
+#[test]
+fn what_a_stream_cannot_do_is_420() {
+    let mut world = server(lone());
+    accept(&mut world, 10);
+    for attribute in [Attribute::ResponsePort(5000), Attribute::ChangeRequest(ChangeRequest::PORT)] {
+        assert_eq!(world.stream(10, CLIENT, &request(&[attribute])), Verdict::Mine);
+        let Output::Transmit(reply) = world.outputs().remove(0) else { panic!("a reply") };
+        assert_eq!(Message::decode(&reply.payload).unwrap().error_code().unwrap().code(), 420);
+    }
+}
+
+#[test]
+fn with_an_alternate_the_other_address_is_told_over_tcp_too() {
+    let mut world = World::new(Responder::new(&config(&[SERVER], &["192.0.2.2:3479"])).unwrap());
+    world.with(|machine, cx| machine.start(cx)).unwrap();
+    for socket in 1..=8 {
+        let _verdict = world.news(socket, SocketNews::Opened { local: addr(SERVER) });
+    }
+    world.lines();
+    let accepted = SocketNews::Accepted { socket: SocketId(10), local: addr(SERVER), remote: addr(CLIENT) };
+    assert_eq!(world.news(5, accepted), Verdict::Mine);
+    for (attributes, code) in [
+        (vec![], None),
+        (vec![Attribute::ChangeRequest(ChangeRequest::NONE)], None),
+        (vec![Attribute::ChangeRequest(ChangeRequest::IP)], Some(420)),
+    ] {
+        let _verdict = world.stream(10, CLIENT, &request(&attributes));
+        let Output::Transmit(reply) = world.outputs().remove(0) else { panic!("a reply") };
+        let message = Message::decode(&reply.payload).unwrap();
+        assert_eq!(message.error_code().map(|error| error.code()), code);
+        assert_eq!(message.other_address(), code.is_none().then_some(addr("192.0.2.2:3479")));
+    }
+}
+
+#[test]
+fn bad_framing_and_too_long_a_message_close_the_stream() {
+    let mut long = request(&[]);
+    long[2..4].copy_from_slice(&8000_u16.to_be_bytes());
+    for bytes in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), long] {
+        let mut world = server(lone());
+        accept(&mut world, 10);
+        assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
+        assert_eq!(world.lines(), ["     0 close s10"]);
+        assert_eq!(world.stream(10, CLIENT, &request(&[])), Verdict::NotMine);
+        assert_eq!((world.machine.streams(), world.machine.stats().streams.broken), (0, 1));
+    }
+}
+
+#[test]
+fn other_messages_on_a_stream_are_skipped() {
+    let mut world = server(lone());
+    accept(&mut world, 10);
+    let bytes = [message(Class::Indication, ID.into(), &[]), success(ID.into()), request(&[])].concat();
+    assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
+    assert_eq!(world.lines().len(), 1);
+    assert_eq!(world.machine.stats().streams.not_requests, 2);
+}
+
+#[test]
+fn streams_are_bounded_and_the_longest_silent_gives_way() {
+    let mut world = server(lone().streams(2));
+    accept(&mut world, 10);
+    world.now = 1000;
+    accept(&mut world, 11);
+    accept(&mut world, 12);
+    assert_eq!(world.lines(), ["  1000 close s12"], "nobody has been silent for long");
+    world.now = 39_500;
+    accept(&mut world, 13);
+    assert_eq!(world.lines(), [" 39500 close s10"]);
+    assert_eq!((world.machine.streams(), world.machine.stats().streams.refused), (2, 1));
+    assert_eq!(world.news(11, SocketNews::Closed(Closure::ByPeer)), Verdict::Mine);
+    assert_eq!(world.machine.streams(), 1);
+}
+
+#[test]
+fn without_tcp_there_is_no_listener() {
+    let mut world = World::new(Responder::new(&lone().streams(0)).unwrap());
+    world.with(|machine, cx| machine.start(cx)).unwrap();
+    let _verdict = world.news(1, SocketNews::Opened { local: addr(SERVER) });
+    assert_eq!(world.lines(), ["     0 open s1 udp 192.0.2.1:3478", "     0 s1 listening udp 192.0.2.1:3478"]);
+}
+
+/// One request over a stream s1.
+fn asker() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
+    let mut world = World::new(Transactions::new());
+    let once =
+        Request::binding(SocketId(1), addr(SERVER), 7).schedule(Schedule::reliable(Duration::from_millis(39_500)));
+    let id = world.with(|machine, cx| machine.request(cx, once)).unwrap();
+    world.lines();
+    (world, id)
+}
+
+#[test]
+fn rfc8489_6_2_2_over_a_stream_a_request_is_sent_once() {
+    let (mut world, _) = asker();
+    assert_eq!(world.run(100_000), [" 39500 7 exhausted: 1 sends, 0 answers"]);
+}
+
+#[test]
+fn an_answer_in_pieces_is_put_together() {
+    let (mut world, id) = asker();
+    let bytes = [success([9; 12].into()), success(id), success(id)].concat();
+    for chunk in bytes.chunks(5) {
+        let verdict = world.stream(1, SERVER, chunk);
+        assert_eq!(verdict, Verdict::Mine);
+    }
+    let lines = world.lines();
+    assert!(lines.len() == 1 && lines[0].contains("7 answered"), "{lines:?}");
+    assert!(world.notes.0.iter().any(|note| note.contains("no request of ours")));
+    assert!(world.notes.0.iter().any(|note| note.contains("was answered already")));
+    assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "the stream is at rest");
+    assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "a stream that no request named");
+}
+
+#[test]
+fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
+    let (mut world, _) = asker();
+    assert_eq!(world.stream(1, SERVER, b"HTTP/1.1 400 Bad Request\r\n"), Verdict::Mine);
+    assert!(world.lines()[0].contains("NotStun"));
+    let (mut world, _) = asker();
+    assert_eq!(world.news(1, SocketNews::Closed(Closure::Reset)), Verdict::Mine);
+    assert!(world.lines()[0].contains("Closed(Reset)"));
+}
