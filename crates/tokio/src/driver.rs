@@ -15,7 +15,7 @@ use alloc::collections::VecDeque;
 use core::fmt;
 use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Trace, Verdict,
 };
@@ -81,9 +81,12 @@ impl<M: Machine> Driver<M> {
 
     /// [`next`](Self::next) for those who poll by hand. Must be called within the runtime.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<M::Event> {
+        // An owner that only ever takes events gives way to other tasks, too, and to the system's news.
+        let budget = ready!(tokio::task::coop::poll_proceed(cx));
         self.helm.sockets.listen(cx.waker());
         for _ in 0..Self::TURNS {
             if let Some(event) = self.helm.events.pop_front() {
+                budget.made_progress();
                 return Poll::Ready(event);
             }
             let busy = self.turn();
@@ -92,6 +95,7 @@ impl<M: Machine> Driver<M> {
                 return Poll::Pending;
             }
         }
+        budget.made_progress();
         match self.helm.events.pop_front() {
             Some(event) => Poll::Ready(event),
             None => {

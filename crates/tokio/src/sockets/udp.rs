@@ -169,14 +169,14 @@ impl Udp {
             match received {
                 Ok(count) => return Some(count),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(_) => {
+                Err(error) => {
                     stands_in_the_way = true;
-                    self.hear_errors();
+                    self.hear_errors(Some(&error));
                 }
             }
         }
         if !stands_in_the_way && self.errors_are_waiting() {
-            self.hear_errors();
+            self.hear_errors(None);
         }
         (!self.unreached.is_empty()).then_some(0)
     }
@@ -224,7 +224,13 @@ impl Udp {
             segment_size: Some(size),
             src_ip: None,
         };
-        self.state.try_send((&*self.socket).into(), &transmit).is_ok()
+        match self.state.try_send((&*self.socket).into(), &transmit) {
+            Ok(()) => true,
+            Err(error) => {
+                self.hear_errors(Some(&error));
+                false
+            }
+        }
     }
 
     /// Sends one datagram.
@@ -257,8 +263,8 @@ impl Udp {
                 return self.send_beside(remote, payload, hop_limit);
             }
             // It may belong to an earlier datagram whose ICMP error was still pending.
-            Err(_) => {
-                self.hear_errors();
+            Err(error) => {
+                self.hear_errors(Some(&error));
                 attempt(self)
             }
         };
@@ -283,9 +289,9 @@ impl Udp {
             .map_err(|error| unsent(&error))
     }
 
-    /// Takes what the system's error queue holds.
+    /// Takes what the system's error queue holds. A call that failed has used up the pending error, and hands it in.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn hear_errors(&mut self) {
+    fn hear_errors(&mut self, mut used_up: Option<&std::io::Error>) {
         /// `MSG_ERRQUEUE`, the same on every architecture of Linux.
         const FROM_ERROR_QUEUE: i32 = 0x2000;
         let socket = SockRef::from(&*self.socket);
@@ -293,13 +299,14 @@ impl Udp {
         // The kernel counts them against the receive buffer: that bounds this loop.
         loop {
             // The pending error is that of the last entry before the first is taken, and after that the next one's.
-            let error = socket.take_error().ok().flatten();
+            let pending = socket.take_error().ok().flatten();
+            let why = pending.as_ref().or(used_up.take()).map(errors::unreachability);
             let mut quoted = [core::mem::MaybeUninit::<u8>::uninit(); 1];
             let Ok((_, meant_for)) = socket.recv_from_with_flags(&mut quoted, FROM_ERROR_QUEUE) else {
                 break;
             };
             if heard.len() < Self::ERRORS {
-                heard.push((meant_for.as_socket(), error.map(|error| errors::unreachability(&error))));
+                heard.push((meant_for.as_socket(), why));
             }
         }
         let first_is_known = match heard.as_slice() {
@@ -320,7 +327,7 @@ impl Udp {
 
     /// Elsewhere an unconnected socket hears no ICMP errors.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn hear_errors(&mut self) {}
+    fn hear_errors(&mut self, _: Option<&std::io::Error>) {}
 }
 
 impl fmt::Debug for Udp {
