@@ -177,13 +177,7 @@ impl<M: Machine> Driver<M> {
     /// One turn. Says whether there may be more to do at once.
     fn turn(&mut self) -> bool {
         let mut busy = !self.helm.drain();
-        for _ in 0..Self::SOCKETS {
-            let Some((id, news)) = self.helm.sockets.next_news() else {
-                break;
-            };
-            let _for_all = self.helm.handle(Input::Socket(id, news));
-            busy = true;
-        }
+        busy |= self.helm.tell_news();
         if self.helm.schedule.take_due(self.helm.world.clock.now()) {
             let _for_all = self.helm.handle(Input::Timeout);
             busy = true;
@@ -203,7 +197,10 @@ impl<M: Machine> Driver<M> {
     /// Carries in what one socket has.
     fn look(&mut self, id: SocketId) {
         let Self { helm, inbox, .. } = self;
-        match helm.sockets.look(id, inbox, &mut helm.world) {
+        let found = helm.sockets.look(id, inbox, &mut helm.world);
+        // What happened first is told first.
+        helm.tell_news();
+        match found {
             Found::Nothing => {}
             Found::Datagrams(count) => {
                 for index in 0..count {
@@ -248,6 +245,8 @@ impl<M: Machine> Helm<M> {
     /// How many outputs are done before inputs get their chance again. A machine that keeps the laws is drained long
     /// before.
     const OUTPUTS: usize = 4_096;
+    /// How many news are told in one go: sending on bad news may cause more of them.
+    const NEWS: usize = 64;
     /// How many events may wait for the owner before the machine keeps the rest of its outputs.
     const EVENTS: usize = 4_096;
 
@@ -256,6 +255,17 @@ impl<M: Machine> Helm<M> {
         let verdict = self.machine.handle(&mut self.world.cx(), input);
         self.drain();
         verdict
+    }
+
+    /// Hands in the news that wait, up to a bound. Says whether there were any.
+    fn tell_news(&mut self) -> bool {
+        for told in 0..Self::NEWS {
+            let Some((id, news)) = self.sockets.next_news() else {
+                return told > 0;
+            };
+            let _for_all = self.handle(Input::Socket(id, news));
+        }
+        true
     }
 
     /// Hands in the datagrams of one received buffer.

@@ -260,6 +260,7 @@ impl Udp {
             Ok(()) => return Ok(()),
             Err(error) if errors::is_full(&error) => return Err(Unsent::Full),
             Err(error) if quinn_udp::is_msg_size_err(&error) => {
+                self.hear_errors(None);
                 return self.send_beside(remote, payload, hop_limit);
             }
             // It may belong to an earlier datagram whose ICMP error was still pending.
@@ -314,11 +315,11 @@ impl Udp {
             [first, rest @ ..] => rest.iter().all(|(_, why)| *why == first.1),
         };
         for (index, (meant_for, why)) in heard.into_iter().enumerate() {
-            // Port 0: the kernel's own word on a datagram that the sender has heard of already.
-            let Some(remote) = meant_for.filter(|remote| remote.port() != 0) else {
+            // Without a port or an error: the kernel's own word on a datagram whose send has failed already.
+            let (Some(remote), Some(why)) = (meant_for.filter(|remote| remote.port() != 0), why) else {
                 continue;
             };
-            let why = why.filter(|_| index > 0 || first_is_known).unwrap_or(Unreachability::Unspecified);
+            let why = if index > 0 || first_is_known { why } else { Unreachability::Unspecified };
             self.narrow |= why == Unreachability::TooLarge;
             let expired = why == Unreachability::Host && self.limited.contains(remote);
             self.unreached.push((remote, if expired { Unreachability::HopLimit } else { why }));
