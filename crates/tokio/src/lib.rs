@@ -1,1 +1,86 @@
-//! One tokio driver for any portolan machine: sockets, clock, dice, tracing. No protocol knowledge.
+//! One driver for any [`Machine`](portolan_machine::Machine): real sockets, the system's clock and dice, notes as
+//! tracing events.
+//!
+//! # What this crate refuses to do
+//!
+//! It knows no protocol and decides nothing: no retry, no keep-alive, no choice of socket. It resolves no names. It
+//! spawns no task and no thread, so nothing outlives the [`Driver`]. It connects no UDP socket, it keeps no unbounded
+//! queue, and it holds no `unsafe` code.
+//!
+//! # What it does
+//!
+//! A [`Driver`] owns a machine and the sockets that the machine orders: UDP, in batches where the platform can; TCP and
+//! TLS streams and listeners. [`Driver::next`] carries datagrams, stream chunks, socket news and time in, sends what
+//! comes out, and returns at the machine's next event. Dropping that future loses nothing. What does not fit is not
+//! read (datagrams stay in the kernel's buffer), not sent (a full UDP socket drops, with a note and a counter) or ends
+//! the stream ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).
+//!
+//! An echo machine on loopback:
+//!
+//! ```
+//! use portolan_machine::{Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketNews, SocketOrder};
+//! use portolan_machine::{Transmit, Verdict};
+//! use std::net::{SocketAddr, UdpSocket};
+//!
+//! #[derive(Default)]
+//! struct Echo(Outbox<SocketAddr>);
+//!
+//! impl Machine for Echo {
+//!     type Command = Never;
+//!     type Error = Never;
+//!     type Event = SocketAddr;
+//!
+//!     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+//!         match command {}
+//!     }
+//!     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+//!         let _room = match input {
+//!             Input::Datagram(d) => self.0.offer(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload.to_vec().into()))),
+//!             Input::Socket(_, SocketNews::Opened { local }) => self.0.offer(Output::Event(local)),
+//!             _ => return Verdict::NotMine,
+//!         };
+//!         Verdict::Mine
+//!     }
+//!     fn poll(&mut self) -> Output<SocketAddr> {
+//!         self.0.pop().unwrap_or(Output::Wait(None))
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let mut driver = portolan_tokio::Driver::new(Echo::default())?;
+//! driver.with(|echo, cx| {
+//!     let open = Open::new(cx.next_socket(), Protocol::Udp, ([127, 0, 0, 1], 0).into());
+//!     echo.0.push(Output::Socket(SocketOrder::Open(open)));
+//! });
+//! let server = driver.next().await;
+//! let client = tokio::net::UdpSocket::from_std({ let s = UdpSocket::bind("127.0.0.1:0")?; s.set_nonblocking(true)?; s })?;
+//! client.send_to(b"ahoy", server).await?;
+//! let mut answer = [0; 4];
+//! tokio::select! { _ = driver.next() => {}, got = client.recv(&mut answer) => { got?; } }
+//! assert_eq!(&answer, b"ahoy");
+//! # Ok::<(), std::io::Error>(()) }).unwrap();
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod clock;
+mod config;
+mod driver;
+mod entropy;
+mod errors;
+mod note;
+mod sockets;
+mod trace;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use driver::Driver;
+pub use entropy::OsEntropy;
+pub use note::Note;
+/// The TLS library whose certificates and keys a [`Config`] takes.
+pub use rustls;
+pub use sockets::Counters;
+pub use trace::Tracing;

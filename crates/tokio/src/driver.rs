@@ -1,0 +1,346 @@
+//! The driver: carries a machine's inputs in and its outputs out.
+//!
+//! One turn: the machine is drained, hears waiting news, hears that its time has come, and then hears the sockets that
+//! have rung; after **every** input it is drained again. Each part of a turn is bounded, so neither a machine that
+//! floods its outputs nor a peer that floods a socket keeps the rest waiting. All state lives in the driver and none in
+//! its futures: dropping [`Driver::next`] loses nothing.
+
+use crate::clock::{Clock, Schedule};
+use crate::config::Config;
+use crate::entropy::OsEntropy;
+use crate::note::Note;
+use crate::sockets::udp::{Inbox, Udp};
+use crate::sockets::{Counters, Found, Sockets};
+use alloc::collections::VecDeque;
+use core::fmt;
+use core::future::poll_fn;
+use core::net::SocketAddr;
+use core::task::{Context, Poll, ready};
+use portolan_machine::{
+    Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Trace, Verdict,
+};
+use tokio::runtime::Handle;
+
+/// A machine on real sockets.
+///
+/// It does something only while [`next`](Self::next) (or [`poll_next`](Self::poll_next)) is polled; commands send at
+/// once what they cause. Dropping the driver closes its sockets; [`shutdown`](Self::shutdown) sends queued stream
+/// bytes first.
+pub struct Driver<M: Machine> {
+    helm: Helm<M>,
+    inbox: Inbox,
+    runtime: Handle,
+}
+
+impl<M: Machine> Driver<M> {
+    /// How many turns one poll may take before other tasks get their chance.
+    const TURNS: usize = 16;
+    /// How many sockets are looked at in one turn.
+    const SOCKETS: usize = 32;
+
+    /// Drives `machine` with the default [`Config`].
+    ///
+    /// # Errors
+    /// When the system has no random source, or no tokio runtime is running. Its I/O and time drivers must be enabled.
+    pub fn new(machine: M) -> std::io::Result<Self> {
+        Self::with_config(machine, Config::default())
+    }
+
+    /// Drives `machine` as `config` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_config(machine: M, mut config: Config) -> std::io::Result<Self> {
+        let runtime = Handle::try_current().map_err(std::io::Error::other)?;
+        let world = World {
+            clock: Clock::start(),
+            entropy: OsEntropy::probe()?,
+            ids: SocketIds::new(),
+            trace: config.trace.take(),
+        };
+        let helm =
+            Helm { machine, world, sockets: Sockets::new(config), schedule: Schedule::new(), events: VecDeque::new() };
+        Ok(Self { helm, inbox: Inbox::new(), runtime })
+    }
+
+    /// The machine's next event. Waits for ever where the machine waits for ever.
+    ///
+    /// Cancellation safe: the future holds nothing that the driver does not keep.
+    pub async fn next(&mut self) -> M::Event {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Drives until `wanted` finds what it looks for among the events; the others are dropped. Cancellation safe.
+    pub async fn run_until<T>(&mut self, mut wanted: impl FnMut(M::Event) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.next().await) {
+                return found;
+            }
+        }
+    }
+
+    /// [`next`](Self::next) for those who poll by hand. Must be called within the runtime.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<M::Event> {
+        // An owner that only ever takes events gives way to other tasks, too, and to the system's news.
+        let budget = ready!(tokio::task::coop::poll_proceed(cx));
+        self.helm.sockets.listen(cx.waker());
+        for _ in 0..Self::TURNS {
+            if let Some(event) = self.helm.events.pop_front() {
+                budget.made_progress();
+                return Poll::Ready(event);
+            }
+            let busy = self.turn();
+            let Helm { schedule, world, events, .. } = &mut self.helm;
+            if !busy && events.is_empty() && schedule.poll(&world.clock, cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        budget.made_progress();
+        match self.helm.events.pop_front() {
+            Some(event) => Poll::Ready(event),
+            None => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Asks the machine for something, and does at once what it wants done.
+    ///
+    /// # Errors
+    /// The machine's own, when the caller asked for something impossible.
+    pub fn command(&mut self, command: M::Command) -> Result<(), M::Error> {
+        self.with(|machine, cx| machine.command(cx, command))
+    }
+
+    /// Calls the machine's inherent commands, and does at once what it wants done.
+    pub fn with<R>(&mut self, call: impl FnOnce(&mut M, &mut Cx<'_>) -> R) -> R {
+        let _within = self.runtime.enter();
+        let result = call(&mut self.helm.machine, &mut self.helm.world.cx());
+        self.helm.drain();
+        self.helm.flush();
+        result
+    }
+
+    /// The machine, to look at.
+    pub const fn machine(&self) -> &M {
+        &self.helm.machine
+    }
+
+    /// The time as the machine knows it: since the driver began.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.helm.world.clock.now()
+    }
+
+    /// What the driver has had to drop so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.helm.sockets.counters
+    }
+
+    /// Takes over a bound UDP socket of the caller's. Returns its name, which the machine must be told, and its
+    /// address. The machine hears no `Opened` for it.
+    ///
+    /// # Errors
+    /// The system's, when the socket cannot be used without blocking.
+    pub fn adopt_udp(&mut self, socket: std::net::UdpSocket) -> std::io::Result<(SocketId, SocketAddr)> {
+        let _within = self.runtime.enter();
+        let udp = Udp::adopt(socket)?;
+        let (id, local) = (self.helm.world.ids.next_socket(), udp.bound());
+        self.helm.sockets.adopt(id, udp);
+        Ok((id, local))
+    }
+
+    /// Ends the driver: sends what streams have queued (within the linger time of [`Config`]), closes all sockets, and
+    /// tells the machine of every stream and listener that it had not closed itself.
+    ///
+    /// What the machine makes of that waits in its `poll`; events that had not been taken are lost.
+    pub async fn shutdown(mut self) -> M {
+        self.helm.drain();
+        let news = self.helm.sockets.close_all(&mut self.helm.world);
+        poll_fn(|cx| {
+            let Helm { sockets, world, .. } = &mut self.helm;
+            sockets.listen(cx.waker());
+            while let Some(id) = sockets.next_ready() {
+                let _found = sockets.look(id, &mut self.inbox, world);
+            }
+            if sockets.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        for (id, news) in news {
+            let _verdict = self.helm.machine.handle(&mut self.helm.world.cx(), Input::Socket(id, news));
+        }
+        self.helm.machine
+    }
+
+    /// One turn. Says whether there may be more to do at once.
+    fn turn(&mut self) -> bool {
+        let mut busy = !self.helm.drain();
+        busy |= self.helm.tell_news();
+        if self.helm.schedule.take_due(self.helm.world.clock.now()) {
+            let _for_all = self.helm.handle(Input::Timeout);
+            busy = true;
+        }
+        for _ in 0..Self::SOCKETS {
+            let Some(id) = self.helm.sockets.next_ready() else {
+                break;
+            };
+            self.look(id);
+            self.helm.flush();
+            busy = true;
+        }
+        self.helm.flush();
+        busy || self.helm.sockets.has_news()
+    }
+
+    /// Carries in what one socket has.
+    fn look(&mut self, id: SocketId) {
+        let Self { helm, inbox, .. } = self;
+        let found = helm.sockets.look(id, inbox, &mut helm.world);
+        // What happened first is told first.
+        helm.tell_news();
+        match found {
+            Found::Nothing => {}
+            Found::Datagrams(count) => {
+                for index in 0..count {
+                    helm.take_datagrams(id, inbox, index);
+                }
+            }
+            Found::Chunk { length, local, remote } => {
+                let chunk = Datagram { socket: id, local, remote, payload: inbox.chunk(length) };
+                if helm.handle(Input::Stream(chunk)) == Verdict::NotMine {
+                    helm.sockets.counters.not_mine += 1;
+                }
+            }
+            Found::Accepted(stream) => {
+                let (socket, local, remote) = (helm.world.ids.next_socket(), stream.local(), stream.remote());
+                helm.sockets.name(socket, stream);
+                let news = SocketNews::Accepted { socket, local, remote };
+                if helm.handle(Input::Socket(id, news)) == Verdict::NotMine {
+                    helm.world.note(|| Note::Unclaimed { socket: id, remote });
+                    helm.sockets.close(socket, &mut helm.world);
+                }
+            }
+        }
+    }
+}
+
+impl<M: Machine + fmt::Debug> fmt::Debug for Driver<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("machine", &self.helm.machine).finish_non_exhaustive()
+    }
+}
+
+/// The machine and what its outputs need.
+struct Helm<M: Machine> {
+    machine: M,
+    world: World,
+    sockets: Sockets,
+    schedule: Schedule,
+    events: VecDeque<M::Event>,
+}
+
+impl<M: Machine> Helm<M> {
+    /// How many outputs are done before inputs get their chance again. A machine that keeps the laws is drained long
+    /// before.
+    const OUTPUTS: usize = 4_096;
+    /// How many news are told in one go: sending on bad news may cause more of them.
+    const NEWS: usize = 64;
+    /// How many events may wait for the owner before the machine keeps the rest of its outputs.
+    const EVENTS: usize = 4_096;
+
+    /// Hands an input in and does what comes out.
+    fn handle(&mut self, input: Input<'_>) -> Verdict {
+        let verdict = self.machine.handle(&mut self.world.cx(), input);
+        self.drain();
+        verdict
+    }
+
+    /// Hands in the news that wait, up to a bound. Says whether there were any.
+    fn tell_news(&mut self) -> bool {
+        for told in 0..Self::NEWS {
+            let Some((id, news)) = self.sockets.next_news() else {
+                return told > 0;
+            };
+            let _for_all = self.handle(Input::Socket(id, news));
+        }
+        true
+    }
+
+    /// Hands in the datagrams of one received buffer.
+    fn take_datagrams(&mut self, id: SocketId, inbox: &Inbox, index: usize) {
+        let Some((meta, bytes)) = inbox.buffer(index) else {
+            return;
+        };
+        let Some(local) = self.sockets.local_of(id, meta) else {
+            return;
+        };
+        let mut rest = bytes;
+        loop {
+            // The machine may have closed the socket over an earlier datagram.
+            if !self.sockets.is_alive(id) {
+                return;
+            }
+            let length = if meta.stride == 0 { rest.len() } else { meta.stride.min(rest.len()) };
+            let (payload, later) = rest.split_at(length);
+            let datagram = Datagram { socket: id, local, remote: meta.addr, payload };
+            if self.handle(Input::Datagram(datagram)) == Verdict::NotMine {
+                self.sockets.counters.not_mine += 1;
+            }
+            rest = later;
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Does what the machine wants done, until it waits. `false`: it has more than one turn may take.
+    fn drain(&mut self) -> bool {
+        for _ in 0..Self::OUTPUTS {
+            if self.events.len() >= Self::EVENTS {
+                return false;
+            }
+            match self.machine.poll() {
+                Output::Transmit(transmit) => self.sockets.transmit(transmit, &mut self.world),
+                Output::Socket(SocketOrder::Open(open)) => self.sockets.open(open),
+                Output::Socket(SocketOrder::Close(id)) => self.sockets.close(id, &mut self.world),
+                Output::Event(event) => self.events.push_back(event),
+                Output::Wait(wait) => {
+                    if let Some(why) = self.schedule.set(wait) {
+                        self.world.note(|| Note::Stuck { why });
+                    }
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn flush(&mut self) {
+        self.sockets.flush(&mut self.world);
+    }
+}
+
+/// Where a machine's [`Cx`] comes from.
+pub(crate) struct World {
+    clock: Clock,
+    entropy: OsEntropy,
+    ids: SocketIds,
+    trace: Option<Box<dyn Trace + Send>>,
+}
+
+impl World {
+    fn cx(&mut self) -> Cx<'_> {
+        let cx = Cx::new(self.clock.now(), &mut self.entropy, &mut self.ids);
+        match &mut self.trace {
+            Some(trace) => cx.with_trace(&mut **trace),
+            None => cx,
+        }
+    }
+
+    /// Says something in the driver's own name.
+    pub(crate) fn note(&mut self, make: impl FnOnce() -> Note) {
+        self.cx().within("driver", 0, |cx| cx.note(make));
+    }
+}

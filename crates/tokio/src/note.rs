@@ -1,0 +1,76 @@
+//! What the driver itself has to say, beside its machine: scope `driver 0`.
+
+use core::fmt;
+use core::net::SocketAddr;
+use portolan_machine::{Clause, Explain, Refusal, SocketId};
+
+/// Something that the driver did or could not do. No note changes what is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The system's send buffer was full: datagrams to `remote` were dropped.
+    Full {
+        /// The socket.
+        socket: SocketId,
+        /// Where they were meant to go.
+        remote: SocketAddr,
+    },
+    /// The machine sent on a socket that is not open (not yet, no more, or a listener).
+    NotOpen {
+        /// The name it used.
+        socket: SocketId,
+    },
+    /// A listener could not accept, and tries again a little later.
+    AcceptFailed {
+        /// The listener.
+        socket: SocketId,
+        /// What the system said.
+        why: Refusal,
+    },
+    /// A peer came to a TLS listener and the handshake failed.
+    HandshakeFailed {
+        /// The listener.
+        socket: SocketId,
+        /// The peer.
+        remote: SocketAddr,
+    },
+    /// The machine did not want the stream that a listener accepted; it was closed.
+    Unclaimed {
+        /// The listener.
+        socket: SocketId,
+        /// The peer.
+        remote: SocketAddr,
+    },
+    /// The machine's deadline did not move on after a timeout: it is asked again a millisecond later.
+    Stuck {
+        /// What the machine says that it waits for.
+        why: &'static str,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { socket, remote } => {
+                write!(f, "the send buffer of {socket} is full, what was meant for {remote} is dropped")
+            }
+            Self::NotOpen { socket } => write!(f, "nothing can be sent on {socket}, it is not open"),
+            Self::AcceptFailed { socket, why } => {
+                write!(f, "{socket} could not accept a stream ({why}), trying again shortly")
+            }
+            Self::HandshakeFailed { socket, remote } => {
+                write!(f, "the TLS handshake of {remote} with {socket} failed")
+            }
+            Self::Unclaimed { socket, remote } => {
+                write!(f, "nobody wants the stream of {remote} to {socket}, it is closed")
+            }
+            Self::Stuck { why } => write!(f, "the deadline for {why} does not move on, asking again in 1 ms"),
+        }
+    }
+}
+
+impl Explain for Note {
+    fn rfc(&self) -> Option<Clause> {
+        None
+    }
+}

@@ -1,0 +1,238 @@
+//! Turns, fairness, cancellation and the end.
+
+use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{
+    Closure, Cx, Explain, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, Scope, SocketNews,
+    SocketOrder, Trace, Transmit, Verdict,
+};
+use portolan_tokio::{Config, Driver};
+use std::sync::{Arc, Mutex};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+#[test]
+fn a_driver_may_move_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Driver<Puppet>>();
+}
+
+#[test]
+fn without_a_runtime_there_is_no_driver() {
+    assert!(Driver::new(Puppet::default()).is_err());
+}
+
+/// The future is dropped after every single poll, and yet every event comes, once and in order.
+#[tokio::test]
+async fn a_dropped_next_loses_nothing() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut heard = Vec::new();
+    in_time(async {
+        for number in 0..200_u8 {
+            peer.send_to(&[number], local).await.unwrap();
+            while heard.len() + 20 < usize::from(number) {
+                tokio::select! {
+                    biased;
+                    event = driver.next() => heard.push(event),
+                    () = core::future::ready(()) => tokio::task::yield_now().await,
+                }
+            }
+        }
+        while heard.len() < 200 {
+            tokio::select! {
+                biased;
+                event = driver.next() => heard.push(event),
+                () = core::future::ready(()) => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    for (number, heard) in heard.iter().enumerate() {
+        assert!(matches!(heard, Heard::Datagram { payload, .. } if usize::from(payload[0]) == number));
+    }
+}
+
+/// Never waits: its outputs have no end.
+#[derive(Default)]
+struct Flood {
+    orders: Outbox<SocketAddr>,
+    target: Option<(portolan_machine::SocketId, SocketAddr)>,
+    sent: u64,
+}
+
+impl Machine for Flood {
+    type Command = Never;
+    type Error = Never;
+    type Event = SocketAddr;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        match input {
+            Input::Datagram(d) => {
+                self.target = None;
+                self.orders.push(Output::Event(d.remote));
+            }
+            Input::Socket(_, SocketNews::Opened { local }) => self.orders.push(Output::Event(local)),
+            Input::Stream(_) | Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
+        }
+        Verdict::Mine
+    }
+
+    fn poll(&mut self) -> Output<SocketAddr> {
+        if let Some(order) = self.orders.pop() {
+            return order;
+        }
+        let Some((socket, remote)) = self.target else {
+            return Output::Wait(None);
+        };
+        self.sent += 1;
+        Output::Transmit(Transmit::new(socket, remote, b"flood"[..].into()))
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_never_waits_still_hears() {
+    let sink = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut driver = Driver::new(Flood::default()).unwrap();
+    let id = driver.with(|flood, cx| {
+        let open = Open::new(cx.next_socket(), Protocol::Udp, ([127, 0, 0, 1], 0).into());
+        let id = open.id;
+        flood.orders.push(Output::Socket(SocketOrder::Open(open)));
+        id
+    });
+    let local = in_time(driver.next()).await;
+    let remote = sink.local_addr().unwrap();
+    driver.with(|flood, _| flood.target = Some((id, remote)));
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // The peer's task gets its turn, and its datagram is heard: neither is starved.
+    let told = in_time(async {
+        tokio::select! {
+            told = driver.next() => told,
+            never = async {
+                for _ in 0..50 { tokio::task::yield_now().await; }
+                peer.send_to(b"stop", local).await.unwrap();
+                core::future::pending().await
+            } => never,
+        }
+    })
+    .await;
+    assert_eq!(told, peer.local_addr().unwrap());
+    assert!(driver.machine().sent > 4_096, "it did flood");
+}
+
+#[tokio::test]
+async fn a_flooded_socket_does_not_starve_another_one() {
+    let mut driver = puppet(Habit::Tells);
+    let (loud, loud_local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let (quiet, quiet_local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut before = 0;
+    for _ in 0..100 {
+        peer.send_to(b"noise", loud_local).await.unwrap();
+    }
+    peer.send_to(b"word", quiet_local).await.unwrap();
+    in_time(async {
+        loop {
+            // For each datagram heard another one comes.
+            peer.send_to(b"noise", loud_local).await.unwrap();
+            match driver.next().await {
+                Heard::Datagram { socket, .. } if socket == quiet => break,
+                Heard::Datagram { socket, .. } => {
+                    assert_eq!(socket, loud);
+                    before += 1;
+                }
+                other => panic!("heard {other:?}"),
+            }
+        }
+    })
+    .await;
+    assert!(before <= 300, "{before} datagrams of the loud socket came first");
+}
+
+#[tokio::test]
+async fn shutdown_frees_every_port_and_tells_the_machine() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, udp) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let (listener, tcp) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = elsewhere.local_addr().unwrap();
+    let (stream, _) = driver.opened_towards(Protocol::Tcp, remote).await;
+    driver.send(stream, remote, b"farewell");
+    let (mut peer, _) = elsewhere.accept().await.unwrap();
+    let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let (mut machine, read) = in_time(async {
+        tokio::join!(driver.shutdown(), async {
+            let mut read = Vec::new();
+            tokio::io::AsyncReadExt::read_to_end(&mut peer, &mut read).await.unwrap();
+            drop(peer);
+            read
+        })
+    })
+    .await;
+    assert_eq!(read, b"farewell");
+    let ended = |id| Output::Event(Heard::News(id, SocketNews::Closed(Closure::DriverEnded)));
+    assert_eq!([machine.poll(), machine.poll(), machine.poll()], [ended(listener), ended(stream), Output::Wait(None)]);
+    assert!(std::net::UdpSocket::bind(udp).is_ok());
+    assert!(std::net::TcpListener::bind(tcp).is_ok());
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), alive, "no task is left");
+}
+
+#[tokio::test]
+async fn a_dropped_driver_leaves_nothing() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, udp) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let (_, tcp) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    // A connection in the making, too: nobody accepts on the peer's side before the drop.
+    driver.order(Protocol::Tcp, "127.0.0.1:0", |open| open.towards(tcp));
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "nothing is spawned");
+    drop(driver);
+    assert!(std::net::UdpSocket::bind(udp).is_ok());
+    assert!(TcpStream::connect(tcp).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_is_bounded_by_the_linger_time() {
+    let mut driver = puppet_with(Habit::Tells, Config::default().with_linger(Duration::from_secs(3)));
+    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = elsewhere.local_addr().unwrap();
+    let (_, _) = driver.opened_towards(Protocol::Tcp, remote).await;
+    let (_silent, _) = elsewhere.accept().await.unwrap();
+    let start = tokio::time::Instant::now();
+    driver.shutdown().await;
+    assert!(start.elapsed() <= Duration::from_millis(3_010), "the peer never says farewell");
+}
+
+#[tokio::test]
+async fn run_until_drops_what_it_does_not_want() {
+    let mut driver = puppet(Habit::Tells);
+    let first = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
+    let second = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
+    let found = driver.run_until(|heard| match heard {
+        Heard::News(id, SocketNews::Opened { local }) if id != first => Some((id, local)),
+        _ => None,
+    });
+    assert_eq!(in_time(found).await.0, second);
+}
+
+/// Keeps the notes as lines.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Trace for Lines {
+    fn note(&mut self, _: Instant, scope: &Scope<'_>, note: &dyn Explain) {
+        self.0.lock().unwrap().push(format!("{scope}: {note}"));
+    }
+}
+
+#[tokio::test]
+async fn the_driver_says_what_it_could_not_do() {
+    let lines = Lines::default();
+    let mut driver = puppet_with(Habit::Tells, Config::default().with_trace(lines.clone()));
+    driver.send(portolan_machine::SocketId(77), "127.0.0.1:9".parse().unwrap(), b"nowhere");
+    assert_eq!(*lines.0.lock().unwrap(), ["driver 0: nothing can be sent on s77, it is not open"]);
+}

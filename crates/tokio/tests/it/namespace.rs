@@ -1,0 +1,189 @@
+//! What loopback with its 64 KiB packets cannot show: the wire itself, small packets, routers, no route at all.
+//!
+//! Each test starts its own binary again in a network namespace of its own, in which the user is root. Where the system
+//! does not allow that the test says so and checks nothing; with `PORTOLAN_LAB=require` it fails instead.
+#![cfg(target_os = "linux")]
+
+use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet};
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Protocol, Refusal, SocketNews, Unreachability};
+use std::io::Read as _;
+use std::process::Command;
+use tokio::net::UdpSocket;
+
+const INSIDE: &str = "PORTOLAN_TOKIO_NAMESPACE";
+
+/// Whether this process is the one in the namespace. Otherwise starts that one, for the test of this name, after the
+/// commands of `network`, and checks that it succeeds.
+fn inside(test: &str, network: &str) -> bool {
+    if std::env::var(INSIDE).is_ok_and(|name| name == test) {
+        return true;
+    }
+    let possible = Command::new("unshare")
+        .args(["-rmn", "sh", "-c", "ip link set lo up && mount -t tmpfs none /run"])
+        .output()
+        .is_ok_and(|tried| tried.status.success());
+    if !possible {
+        assert!(std::env::var("PORTOLAN_LAB").as_deref() != Ok("require"), "no namespaces on this host");
+        eprintln!("ignored: no network namespaces on this host (unshare, ip)");
+        return false;
+    }
+    let script =
+        format!("set -e; mount -t tmpfs none /run; {network}; exec \"$0\" --exact \"namespace::$1\" --nocapture");
+    let output = Command::new("unshare")
+        .args(["-rmn", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .arg(test)
+        .env(INSIDE, test)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "in the namespace:\n{said}");
+    false
+}
+
+/// Hears every packet of the namespace as it stands on the wire.
+struct Wire(socket2::Socket);
+
+impl Wire {
+    fn tap() -> Self {
+        const ETH_P_ALL: u16 = 3;
+        let all = socket2::Protocol::from(i32::from(ETH_P_ALL.to_be()));
+        let socket = socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::DGRAM, Some(all)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Self(socket)
+    }
+
+    /// The hop limit and source port of the next UDP packet whose payload is this.
+    fn find(&mut self, payload: &[u8]) -> (u8, u16) {
+        let mut buffer = [0; 2_048];
+        loop {
+            let count = self.0.read(&mut buffer).expect("the packet on the wire");
+            let packet = &buffer[..count];
+            let (hop_limit, header) = match packet[0] >> 4 {
+                4 => (packet[8], 20),
+                6 => (packet[7], 40),
+                _ => continue,
+            };
+            if packet.ends_with(payload) && packet.len() == header + 8 + payload.len() {
+                return (hop_limit, u16::from_be_bytes([packet[header], packet[header + 1]]));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hop_limit_is_that_of_one_datagram_only() {
+    if !inside("a_hop_limit_is_that_of_one_datagram_only", "ip link set lo up") {
+        return;
+    }
+    let mut driver = puppet(Habit::Tells);
+    for local in ["127.0.0.1:0", "[::1]:0"] {
+        let peer = UdpSocket::bind(local).await.unwrap();
+        let remote = peer.local_addr().unwrap();
+        let (socket, from) = driver.opened(Protocol::Udp, local).await;
+        let mut wire = Wire::tap();
+        driver.send(socket, remote, b"before");
+        driver.send_limited(socket, remote, b"short", 3);
+        driver.send(socket, remote, b"between");
+        driver.send_limited(socket, remote, b"shorter", 1);
+        driver.send(socket, remote, b"after");
+        let expected: [(&[u8], u8); 5] =
+            [(b"before", 64), (b"short", 3), (b"between", 64), (b"shorter", 1), (b"after", 64)];
+        for (payload, hop_limit) in expected {
+            assert_eq!(wire.find(payload), (hop_limit, from.port()), "{}", String::from_utf8_lossy(payload));
+        }
+    }
+}
+
+/// A packet of the namespace's loopback holds 1,500 bytes.
+#[tokio::test]
+async fn a_datagram_larger_than_the_path_arrives_in_fragments() {
+    if !inside("a_datagram_larger_than_the_path_arrives_in_fragments", "ip link set lo mtu 1500 up") {
+        return;
+    }
+    for (local, to) in [("127.0.0.1:0", "127.0.0.1:0"), ("0.0.0.0:0", "127.0.0.4:0"), ("[::1]:0", "[::1]:0")] {
+        let mut driver = puppet(Habit::Tells);
+        let mut peer = puppet(Habit::Tells);
+        let (_, remote) = peer.opened(Protocol::Udp, to).await;
+        let (socket, bound) = driver.opened(Protocol::Udp, local).await;
+        for (length, hop_limit) in
+            [(1_472, None), (1_473, None), (9_000, None), (4_000, Some(2)), (20, None), (60_000, None)]
+        {
+            match hop_limit {
+                Some(limit) => driver.send_limited(socket, remote, &vec![6; length], limit),
+                None => driver.send(socket, remote, &vec![6; length]),
+            }
+            match in_time(peer.next()).await {
+                Heard::Datagram { remote, payload, .. } => {
+                    assert_eq!(payload, vec![6; length]);
+                    assert_eq!(remote.port(), bound.port(), "from the same port");
+                }
+                other => panic!("heard {other:?}"),
+            }
+        }
+        // The socket beside hears nothing: what comes still comes to the machine's own.
+        let from = SocketAddr::new(remote.ip(), bound.port());
+        let from = if bound.ip().is_unspecified() { from } else { bound };
+        let stranger = UdpSocket::bind(to).await.unwrap();
+        for number in 0..20_u8 {
+            stranger.send_to(&[number], from).await.unwrap();
+            let heard = in_time(driver.next()).await;
+            assert!(matches!(&heard, Heard::Datagram { payload, .. } if *payload == [number]), "heard {heard:?}");
+        }
+        // And the port is as taken as before.
+        driver.order(Protocol::Udp, &bound.to_string(), |open| open);
+        assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
+    }
+}
+
+#[tokio::test]
+async fn without_a_route_a_wildcard_is_refused() {
+    if !inside("without_a_route_a_wildcard_is_refused", "ip link set lo up") {
+        return;
+    }
+    let mut driver = puppet(Habit::Tells);
+    for (local, remote) in [("0.0.0.0:0", "192.0.2.1:3478"), ("[::]:0", "[2001:db8::1]:3478")] {
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            driver.order(protocol, local, |open| open.towards(remote.parse().unwrap()));
+            assert_eq!(driver.news().await, SocketNews::Refused(Refusal::NoRoute), "{protocol} {remote}");
+        }
+        let (socket, _) = driver.opened(Protocol::Udp, local).await;
+        let remote = remote.parse().unwrap();
+        driver.send(socket, remote, b"nowhere");
+        let why = Unreachability::Network;
+        assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
+    }
+}
+
+/// This host – 10.0.1.1, a router 10.0.1.2 – 10.0.2.2, whose far link takes 1,280 bytes and leads to 10.0.2.1.
+const ROUTER: &str = "ip link set lo up; ip netns add router; ip netns add far; \
+    ip link add name host0 type veth peer name near0 netns router; \
+    ip addr add 10.0.1.1/24 dev host0; ip link set host0 up; ip route add default via 10.0.1.2; \
+    ip -n router link add name away0 type veth peer name far0 netns far; \
+    ip -n router addr add 10.0.1.2/24 dev near0; ip -n router link set near0 up; \
+    ip -n router addr add 10.0.2.2/24 dev away0; ip -n router link set away0 mtu 1280 up; \
+    ip netns exec router sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'; \
+    ip -n far addr add 10.0.2.1/24 dev far0; ip -n far link set far0 up; ip -n far route add default via 10.0.2.2";
+
+#[tokio::test]
+async fn routers_are_heard() {
+    if !inside("routers_are_heard", ROUTER) {
+        return;
+    }
+    let mut driver = puppet(Habit::Tells);
+    let remote: SocketAddr = "10.0.2.1:7".parse().unwrap();
+    let (socket, local) = driver.opened_towards(Protocol::Udp, remote).await;
+    assert_eq!(local.ip().to_string(), "10.0.1.1");
+    let heard = |why| SocketNews::Unreachable { remote, why };
+    driver.send(socket, remote, b"to a closed port");
+    assert_eq!(driver.news().await, heard(Unreachability::Port));
+    driver.send_limited(socket, remote, b"one hop", 1);
+    assert_eq!(driver.news().await, heard(Unreachability::HopLimit));
+    driver.send(socket, remote, &[0; 1_400]);
+    assert_eq!(driver.news().await, heard(Unreachability::TooLarge), "forbidden to be fragmented");
+    // Known by now: the next one is fragmented, and arrives at the closed port.
+    driver.send(socket, remote, &[0; 1_400]);
+    assert_eq!(driver.news().await, heard(Unreachability::Port));
+}

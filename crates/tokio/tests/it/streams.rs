@@ -1,0 +1,236 @@
+//! TCP on loopback.
+
+use crate::puppet::{Habit, Heard, Strings as _, in_time, opened, puppet, puppet_with};
+use bytes::Bytes;
+use core::time::Duration;
+use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit};
+use portolan_tokio::Config;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::test]
+async fn a_stream_goes_and_comes_over_both_families() {
+    for local in ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"] {
+        let mut echo = puppet(Habit::Echoes);
+        let (listener, server) = echo.opened(Protocol::TcpListen, local).await;
+        let mut client = puppet(Habit::Tells);
+        let ((socket, from), heard) = echo.beside(client.opened_towards(Protocol::Tcp, server)).await;
+        assert!(!from.ip().is_unspecified());
+        client.send(socket, server, b"ahoy");
+        let (answer, more) = echo.beside(client.read(socket, 4)).await;
+        assert_eq!(answer, b"ahoy");
+        let accepted: Vec<Heard> = heard.into_iter().chain(more).collect();
+        match accepted.as_slice() {
+            [Heard::News(id, SocketNews::Accepted { socket, local, remote })] => {
+                assert_eq!((*id, *local, *remote), (listener, server, from));
+                assert!(*socket > listener, "a new name");
+            }
+            other => panic!("heard {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_megabyte_comes_back_whole() {
+    let mut echo = puppet(Habit::Echoes);
+    let (_, server) = echo.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut client = TcpStream::connect(server).await.unwrap();
+    let (mut read, mut write) = client.split();
+    let sent: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut back = vec![0; sent.len()];
+    let (results, _) = echo.beside(async { tokio::join!(write.write_all(&sent), read.read_exact(&mut back)) }).await;
+    results.0.unwrap();
+    results.1.unwrap();
+    assert!(back == sent);
+}
+
+#[tokio::test]
+async fn a_chosen_local_address_is_kept() {
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    let mut client = puppet(Habit::Tells);
+    client.order(Protocol::Tcp, "127.0.0.3:0", |open| open.towards(remote));
+    let local = opened(client.news().await);
+    assert_eq!(local.ip().to_string(), "127.0.0.3");
+    assert_eq!(peer.accept().await.unwrap().1, local);
+}
+
+#[tokio::test]
+async fn what_cannot_be_connected_is_refused_with_the_reason() {
+    let mut driver = puppet(Habit::Tells);
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(gone));
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::ConnectionRefused));
+    driver.order(Protocol::Tcp, "192.0.2.1:0", |open| open.towards(gone));
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressNotAvailable));
+    driver.order(Protocol::Tcp, "[::]:0", |open| open.towards(gone));
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::FamilyNotSupported));
+    driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open);
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::NoRoute), "towards nobody");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_refused() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, held) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    driver.order(Protocol::TcpListen, &held.to_string(), |open| open);
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
+    let (_, six) = driver.opened(Protocol::TcpListen, "[::]:0").await;
+    let (_, four) = driver.opened(Protocol::TcpListen, &format!("0.0.0.0:{}", six.port())).await;
+    assert_eq!(four.port(), six.port(), "an IPv6 listener is IPv6 only");
+}
+
+/// A listener whose queue is full does not answer: the next SYN is lost.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_silent_peer_is_refused_as_timed_out() {
+    let deaf = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    deaf.bind(&"127.0.0.1:0".parse::<core::net::SocketAddr>().unwrap().into()).unwrap();
+    deaf.listen(0).unwrap();
+    let remote = deaf.local_addr().unwrap().as_socket().unwrap();
+    let _fills_the_queue = TcpStream::connect(remote).await.unwrap();
+    let limit = Duration::from_millis(300);
+    let mut driver = puppet_with(Habit::Tells, Config::default().with_connect_timeout(limit));
+    let start = driver.now();
+    driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(remote));
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));
+    assert!(driver.now() - start >= limit);
+}
+
+#[tokio::test]
+async fn a_peer_that_ends_is_told_after_its_last_bytes() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    peer.write_all(b"last words").await.unwrap();
+    peer.shutdown().await.unwrap();
+    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    assert_eq!(driver.read(socket, 10).await, b"last words");
+    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::ByPeer)));
+}
+
+#[tokio::test]
+async fn a_peer_that_breaks_off_is_told_as_reset() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let peer = TcpStream::connect(server).await.unwrap();
+    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::Reset)));
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_ends_in_overflow() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let peer = TcpStream::connect(server).await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let chunk = Bytes::from(vec![0; 64 * 1_024]);
+    let mut sent = 0;
+    // The kernel takes some megabytes; the driver a quarter of one more.
+    while sent < 64 << 20 && driver.counters().not_open == 0 {
+        driver.with(|puppet, _| puppet.out.push(Output::Transmit(Transmit::new(socket, remote, chunk.clone()))));
+        sent += chunk.len();
+    }
+    assert!(sent < 64 << 20, "bounded");
+    assert!(sent > 256 * 1_024, "but not below its bound");
+    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::Overflow)));
+    drop(peer);
+}
+
+#[tokio::test]
+async fn what_was_sent_before_a_close_arrives_whole() {
+    let mut driver = puppet(Habit::Tells);
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    // Unread bytes must not take sent ones back.
+    peer.write_all(b"unread").await.unwrap();
+    let mut sent = 0;
+    socket2::SockRef::from(&peer).set_recv_buffer_size(4_096).unwrap();
+    for _ in 0..12 {
+        driver.send(socket, remote, &[5; 20 * 1_024]);
+        sent += 20 * 1_024;
+    }
+    driver.close(socket);
+    driver.send(socket, remote, b"too late");
+    assert_eq!(driver.counters().not_open, 1);
+    let mut read = Vec::new();
+    let (result, heard) = driver.beside(peer.read_to_end(&mut read)).await;
+    result.unwrap();
+    assert_eq!(read.len(), sent);
+    assert_eq!(heard, [], "nothing more is heard of it");
+}
+
+/// A peer that only finishes sending still gets its answer.
+#[tokio::test]
+async fn a_half_closed_peer_gets_what_is_queued() {
+    let mut echo = puppet(Habit::Echoes);
+    let (_, server) = echo.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    peer.write_all(&[8; 100_000]).await.unwrap();
+    peer.shutdown().await.unwrap();
+    let mut read = Vec::new();
+    let (result, _) = echo.beside(peer.read_to_end(&mut read)).await;
+    result.unwrap();
+    assert_eq!(read.len(), 100_000);
+}
+
+#[tokio::test]
+async fn an_accepted_stream_that_nobody_wants_is_closed() {
+    let mut driver = puppet(Habit::Disowns);
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    let mut read = Vec::new();
+    let (result, _) = driver.beside(peer.read_to_end(&mut read)).await;
+    assert_eq!(result.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_closed_listener_accepts_no_more() {
+    let mut driver = puppet(Habit::Tells);
+    let (listener, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    driver.close(listener);
+    assert!(TcpStream::connect(server).await.is_err());
+    assert!(std::net::TcpListener::bind(server).is_ok(), "the port is free again");
+}
+
+#[tokio::test]
+async fn an_order_that_is_closed_again_is_not_answered() {
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    let mut driver = puppet(Habit::Tells);
+    let socket = driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(remote));
+    driver.close(socket);
+    let (after, _) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    assert!(after > socket, "the next news are the next socket's");
+}
+
+#[tokio::test]
+async fn past_the_stream_limit_peers_wait_until_there_is_room() {
+    let mut driver = puppet_with(Habit::Tells, Config::default().with_stream_limit(2));
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut peers = Vec::new();
+    for _ in 0..3 {
+        peers.push(TcpStream::connect(server).await.unwrap());
+    }
+    let mut accepted = Vec::new();
+    for _ in 0..2 {
+        let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+        accepted.push(socket);
+    }
+    // The third one's bytes are not read while there is no room.
+    peers[2].write_all(b"let me in").await.unwrap();
+    let turns = async {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(driver.beside(turns).await.1, []);
+    drop(peers.remove(0));
+    assert_eq!(in_time(driver.next()).await, Heard::News(accepted[0], SocketNews::Closed(Closure::ByPeer)));
+    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+}
