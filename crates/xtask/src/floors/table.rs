@@ -91,7 +91,9 @@ pub(crate) fn cells(line: &str) -> Vec<&str> {
     let line = line.trim();
     let Some(mut rest) = line.strip_prefix('|').filter(|rest| rest.ends_with('|')) else { return Vec::new() };
     let mut cells = Vec::new();
-    while let Some(end) = rest.match_indices('|').map(|(at, _)| at).find(|at| !rest.get(..*at).is_some_and(|cell| cell.ends_with('\\'))) {
+    while let Some(end) =
+        rest.match_indices('|').map(|(at, _)| at).find(|at| !rest.get(..*at).is_some_and(|cell| cell.ends_with('\\')))
+    {
         let (cell, after) = rest.split_at(end);
         cells.push(cell.trim());
         rest = after.strip_prefix('|').unwrap_or(after);
