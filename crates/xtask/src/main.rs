@@ -1,2 +1,90 @@
 //! The project's own checks: floors, no_std proofs, RFC ledgers.
-fn main() {}
+//!
+//! * `cargo xtask floors` compares the crates' manifests with the table in `docs/architecture.md`.
+//! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
+//! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name.
+
+#![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+mod floors;
+mod no_std;
+mod rfc;
+
+const USAGE: &str = "\
+usage: cargo xtask CHECK
+
+checks:
+  floors   no crate imports what docs/architecture.md forbids
+  no-std   the crates below the line build, link and run without the standard library
+  rfc      the tests that docs/rfc/*.md name exist";
+
+/// What a check has to say: one line for each fault, or one line when there is none.
+type Findings = Result<String, Vec<String>>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let root = root();
+    let findings = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["floors"] => floors::run(&root),
+        ["no-std"] => no_std::run(&root),
+        ["rfc"] => rfc::run(&root),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match findings {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(faults) => {
+            for fault in &faults {
+                eprintln!("error: {fault}");
+            }
+            eprintln!(
+                "{} found",
+                if faults.len() == 1 { "1 fault".into() } else { format!("{} faults", faults.len()) }
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's root, two floors above this crate.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// The text of a file, or the fault that it cannot be read.
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))
+}
+
+/// All files with the extension below `directory`, in the order of their names.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                if entry.file_name() != "target" {
+                    open.push(path);
+                }
+            } else if path.extension().is_some_and(|its| its == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

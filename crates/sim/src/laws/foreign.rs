@@ -1,0 +1,86 @@
+//! Law 10: what belongs to another machine leaves no trace in this one.
+
+use super::inputs::UNKNOWN;
+use super::script::{OwnedInput, Step, What};
+use super::stage::{Place, Rest, Stage, play, shorten, unlike};
+use super::{Context, Law, Violation};
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddr};
+use portolan_machine::{Machine, SocketId, SocketNews, Verdict};
+
+/// Law 10: an input that the machine calls [`Verdict::NotMine`] changes nothing.
+///
+/// Datagrams that nobody sent are put after every step, on handed-in sockets and on one that the machine never heard
+/// of. Whatever it calls not its own must give no output and leave the wait as it was; then the run is repeated
+/// without those inputs, and all else must come out the same. Timeouts and the news that
+/// [`Pair`](portolan_machine::Pair) shares are excepted: their verdict means nothing.
+///
+/// # Errors
+/// The first foreign input that had an effect, or the first step that they changed.
+pub fn not_mine_changes_nothing<M: Machine>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) -> Result<(), Violation> {
+    let salted = salt(script, context.handed_in);
+    let mut stage = Stage::new(factory(), context);
+    let fresh = stage.drain();
+    let mut rest = fresh.rest;
+    let mut own = Vec::new();
+    let mut outcome = Vec::from([fresh]);
+    for (index, step) in &salted {
+        let played = stage.play(step);
+        if played.verdict == Some(Verdict::NotMine) && has_one_owner(step) {
+            // After a drain without end, which is law 1's to report, more of it says nothing.
+            if let Some(output) = played.outputs.first().filter(|_| rest != Rest::Endless) {
+                let what = format!("NotMine, and yet out came {}", shorten(&format!("{output:?}")));
+                return Err(Place::Step(*index, step).violation(Law::NotMine, what));
+            }
+            if played.rest != rest {
+                let what = format!("NotMine, and yet there was {rest}, then {}", played.rest);
+                return Err(Place::Step(*index, step).violation(Law::NotMine, what));
+            }
+        } else {
+            rest = played.rest;
+            own.push((*index, step.clone()));
+            outcome.push(played);
+        }
+    }
+    let steps: Vec<Step> = own.iter().map(|(_, step)| step.clone()).collect();
+    let alone = play(Stage::new(factory(), context), &steps);
+    let changed = outcome.iter().zip(&alone).skip(1).zip(&own).find(|((one, other), _)| one != other);
+    match changed {
+        None => Ok(()),
+        Some(((one, other), (index, step))) => {
+            let what = format!(
+                "came out otherwise than without the inputs before it that were NotMine: {}",
+                unlike(Some(other), Some(one))
+            );
+            Err(Place::Step(*index, step).violation(Law::NotMine, what))
+        }
+    }
+}
+
+/// The script drained everywhere, with datagrams that nobody sent after each step.
+fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
+    let local = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 1));
+    let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
+    let mut salted = Vec::new();
+    for (index, step) in script.iter().enumerate() {
+        salted.push((index, Step { drain: true, ..step.clone() }));
+        for id in core::iter::once(UNKNOWN).chain(handed_in.iter().copied().take(2)) {
+            salted.push((index, Step::datagram(step.at, id, local, remote, &[0xff; 32])));
+        }
+    }
+    salted
+}
+
+/// Whether the input's verdict decides who gets it.
+const fn has_one_owner(step: &Step) -> bool {
+    match &step.what {
+        What::Input(OwnedInput::Datagram(_) | OwnedInput::Stream(_)) => true,
+        What::Input(OwnedInput::Socket(_, news)) => matches!(news, SocketNews::Accepted { .. }),
+        What::Input(OwnedInput::Timeout) | What::Command(_) => false,
+    }
+}

@@ -1,0 +1,102 @@
+//! Law 5: nothing that arrives can make a machine panic.
+
+use super::script::{OwnedInput, Step, What, all_news};
+use super::stage::Stage;
+use super::{Context, Played};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use portolan_machine::{Datagram, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder};
+
+/// At how many places of a script the hostile inputs are put in, each in a run of its own.
+const PLACES: usize = 6;
+
+/// Sockets a machine never heard of.
+pub(super) const UNKNOWN: SocketId = SocketId(u64::MAX);
+
+/// Law 5: no input panics.
+///
+/// The script's own inputs are played, and at several places of it a list of hostile ones is put in: empty and huge
+/// datagrams, cut-off and lengthened copies of the script's payloads, odd addresses, every piece of socket news, all of
+/// it on every socket that the machine has and on one that it never heard of.
+///
+/// # Panics
+/// When the machine does.
+pub fn no_input_panics<M: Machine>(factory: &impl Fn() -> M, script: &[Step], context: &Context<'_, M::Event>) {
+    let payloads = hostile_payloads(script);
+    let stride = script.len().div_ceil(PLACES).max(1);
+    for place in (0..=script.len()).step_by(stride) {
+        let mut stage = Stage::new(factory(), context);
+        let mut sockets: Vec<SocketId> = context.handed_in.to_vec();
+        learn(&mut sockets, &stage.drain());
+        for (index, step) in script.iter().enumerate() {
+            if index == place {
+                attack(&mut stage, &sockets, &payloads, step.at);
+            }
+            if let What::Input(OwnedInput::Socket(_, SocketNews::Accepted { socket, .. })) = step.what {
+                sockets.push(socket);
+            }
+            learn(&mut sockets, &stage.play(step));
+        }
+        if place == script.len() {
+            let at = script.last().map_or(Instant::ORIGIN, |step| step.at);
+            attack(&mut stage, &sockets, &payloads, at);
+        }
+    }
+}
+
+/// Keeps the sockets that the machine ordered.
+fn learn<E>(sockets: &mut Vec<SocketId>, played: &Played<E>) {
+    for output in &played.outputs {
+        if let Output::Socket(SocketOrder::Open(open)) = output {
+            sockets.push(open.id);
+        }
+    }
+}
+
+/// Payloads that a decoder should meet at least once.
+fn hostile_payloads(script: &[Step]) -> Vec<Vec<u8>> {
+    let mut payloads =
+        vec![Vec::new(), vec![0], vec![0; 20], vec![0xff; 20], vec![0x55; 1500], vec![0; 65_507], vec![0xff; 65_507]];
+    for step in script {
+        if let What::Input(OwnedInput::Datagram(d) | OwnedInput::Stream(d)) = &step.what {
+            let cut = d.payload.len() / 2;
+            payloads.push(d.payload.get(..cut).unwrap_or_default().to_vec());
+            payloads.push(d.payload.iter().copied().chain([0; 4]).collect());
+            if payloads.len() > 24 {
+                break;
+            }
+        }
+    }
+    payloads
+}
+
+/// Hands in everything hostile at `at`, on the sockets known and on an unknown one.
+fn attack<M: Machine>(stage: &mut Stage<M>, sockets: &[SocketId], payloads: &[Vec<u8>], at: Instant) {
+    let v4 = |ip: Ipv4Addr, port| SocketAddr::new(IpAddr::V4(ip), port);
+    let v6 = |ip: Ipv6Addr, port| SocketAddr::new(IpAddr::V6(ip), port);
+    let addresses = [
+        v4(Ipv4Addr::new(192, 0, 2, 66), 6666),
+        v4(Ipv4Addr::UNSPECIFIED, 0),
+        v4(Ipv4Addr::BROADCAST, u16::MAX),
+        v6(Ipv6Addr::UNSPECIFIED, 0),
+        v6(Ipv4Addr::new(192, 0, 2, 66).to_ipv6_mapped(), 6666),
+    ];
+    // The news come last: some of them end the machine.
+    for id in core::iter::once(UNKNOWN).chain(sockets.iter().copied().take(4)) {
+        for (payload, remote) in payloads.iter().zip(addresses.into_iter().cycle()) {
+            let datagram = Datagram { socket: id, local: v4(Ipv4Addr::new(192, 0, 2, 1), 1), remote, payload };
+            let _verdict = stage.handle(at, Input::Datagram(datagram));
+            let _verdict = stage.handle(at, Input::Stream(datagram));
+        }
+        stage.drain();
+    }
+    for id in core::iter::once(UNKNOWN).chain(sockets.iter().copied().take(4)) {
+        for address in addresses {
+            for news in all_news(address, UNKNOWN) {
+                let _verdict = stage.handle(at, Input::Socket(id, news));
+            }
+        }
+        stage.drain();
+    }
+}

@@ -1,0 +1,382 @@
+//! A run as five lists, and as text: inputs, commands, times, entropy and socket numbers.
+//!
+//! [`record`] plays a script and keeps what it depended on; a [`Recorder`] does the same beside a driver that runs the
+//! machine for real; [`replay`] plays a recording again, from nothing but its text.
+//!
+//! ```
+//! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, Verdict};
+//! use portolan_sim::laws::{self, Context, Recording, Step};
+//!
+//! /// Draws a number at every timeout and tells it.
+//! #[derive(Default)]
+//! struct Die(Option<u8>);
+//!
+//! impl Machine for Die {
+//!     type Command = Never;
+//!     type Error = Never;
+//!     type Event = u8;
+//!     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+//!         match command {}
+//!     }
+//!     fn handle(&mut self, cx: &mut Cx<'_>, _: Input<'_>) -> Verdict {
+//!         self.0 = Some(cx.random::<1>()[0]);
+//!         Verdict::Mine
+//!     }
+//!     fn poll(&mut self) -> Output<u8> {
+//!         self.0.take().map_or(Output::Wait(None), Output::Event)
+//!     }
+//! }
+//!
+//! let text = "portolan recording 1\n0.500000000 entropy=2a timeout\n";
+//! let recording: Recording = text.parse()?;
+//! let played = laws::replay(Die::default(), &recording, &Context::default())?;
+//! assert_eq!(played[1].outputs, [Output::Event(0x2a)]);
+//! assert_eq!(recording.to_string(), text);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+use super::script::{Hex, Nanos, ReadError, Step, What, read_hex, read_socket, read_time, read_what};
+use super::stage::{Dice, HIGHEST_SOCKET, Played, Stage, drain};
+use super::{Context, OwnedInput};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+use portolan_machine::{Cx, Entropy, Input, Instant, Machine, SocketId, SocketIds, Trace, Verdict};
+
+/// The first line of a recording's text.
+const HEAD: &str = "portolan recording 1";
+
+/// All that a run depended on. As text it is one line a step, after a line that names the format; empty lines and
+/// lines that begin with `#` are skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recording {
+    /// The steps in their order, each with what the machine drew in it.
+    pub steps: Vec<Recorded>,
+}
+
+/// One step of a [`Recording`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What happened, and when.
+    pub step: Step,
+    /// The random bytes that the machine drew, in order.
+    pub entropy: Vec<u8>,
+    /// The socket numbers that the machine drew, in order.
+    pub sockets: Vec<SocketId>,
+}
+
+impl Recording {
+    /// The steps alone, to play them on another machine or under the laws.
+    #[must_use]
+    pub fn script(&self) -> Vec<Step> {
+        self.steps.iter().map(|recorded| recorded.step.clone()).collect()
+    }
+}
+
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{HEAD}")?;
+        self.steps.iter().try_for_each(|recorded| writeln!(f, "{recorded}"))
+    }
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", Nanos(self.step.at))?;
+        if !self.entropy.is_empty() {
+            write!(f, "entropy={} ", Hex(&self.entropy))?;
+        }
+        for (index, socket) in self.sockets.iter().enumerate() {
+            write!(f, "{}{socket}", if index == 0 { "sockets=" } else { "," })?;
+        }
+        if !self.sockets.is_empty() {
+            f.write_str(" ")?;
+        }
+        if !self.step.drain {
+            f.write_str("undrained ")?;
+        }
+        write!(f, "{}", self.step.what)
+    }
+}
+
+impl FromStr for Recording {
+    type Err = ReadError;
+
+    fn from_str(text: &str) -> Result<Self, ReadError> {
+        let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        if lines.next().map(|(_, line)| line) != Some(HEAD) {
+            return Err(ReadError { line: 1, expected: "`portolan recording 1`" });
+        }
+        let steps = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let steps = steps.map(|(line, text)| read(text).map_err(|expected| ReadError { line, expected }));
+        Ok(Self { steps: steps.collect::<Result<_, _>>()? })
+    }
+}
+
+fn read(line: &str) -> Result<Recorded, &'static str> {
+    let (at, mut rest) = read_time(line)?;
+    let (mut entropy, mut sockets) = (Vec::new(), Vec::new());
+    if let Some(field) = rest.strip_prefix("entropy=") {
+        let (hex, after) = field.split_once(' ').ok_or("something after the entropy")?;
+        entropy = read_hex(hex).ok_or("entropy in hex")?;
+        rest = after;
+    }
+    if let Some(field) = rest.strip_prefix("sockets=") {
+        let (list, after) = field.split_once(' ').ok_or("something after the sockets")?;
+        sockets = list.split(',').map(|word| read_socket(Some(word))).collect::<Result<_, _>>()?;
+        rest = after;
+    }
+    let (drain, rest) = rest.strip_prefix("undrained ").map_or((true, rest), |rest| (false, rest));
+    Ok(Recorded { step: Step { at, drain, what: read_what(rest)? }, entropy, sockets })
+}
+
+/// Keeps a [`Recording`] beside a driver that runs a machine for real.
+///
+/// The driver calls the machine through it, and says when it has drained the machine.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    recording: Recording,
+}
+
+/// The driver's part of a [`Cx`], for one call through a [`Recorder`].
+pub struct World<'a> {
+    /// The time of the call.
+    pub now: Instant,
+    /// The dice.
+    pub entropy: &'a mut dyn Entropy,
+    /// The socket numbers.
+    pub sockets: &'a mut SocketIds,
+    /// Who listens to notes.
+    pub trace: Option<&'a mut dyn Trace>,
+}
+
+impl fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World").field("now", &self.now).field("sockets", &self.sockets).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Nothing recorded yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Hands `input` to the machine.
+    pub fn handle<M: Machine>(&mut self, machine: &mut M, world: World<'_>, input: Input<'_>) -> Verdict {
+        let what = What::Input(OwnedInput::from(input));
+        self.call(world, what, |cx| machine.handle(cx, input))
+    }
+
+    /// Hands `command` to the machine.
+    ///
+    /// # Errors
+    /// The machine's own.
+    pub fn command<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        world: World<'_>,
+        command: M::Command,
+    ) -> Result<(), M::Error> {
+        let what = What::Command(command.to_string());
+        self.call(world, what, |cx| machine.command(cx, command))
+    }
+
+    /// The machine was drained after the last call.
+    pub fn drained(&mut self) {
+        if let Some(last) = self.recording.steps.last_mut() {
+            last.step.drain = true;
+        }
+    }
+
+    /// What was recorded.
+    #[must_use]
+    pub fn into_recording(self) -> Recording {
+        self.recording
+    }
+
+    fn call<R>(&mut self, world: World<'_>, what: What, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        let World { now, entropy, sockets, trace } = world;
+        let before = sockets.clone();
+        let mut tape = Tape { from: entropy, drawn: Vec::new() };
+        let mut cx = Cx::new(now, &mut tape, sockets);
+        if let Some(trace) = trace {
+            cx = cx.with_trace(trace);
+        }
+        let result = call(&mut cx);
+        let step = Step::new(now, what).undrained();
+        self.recording.steps.push(Recorded { step, entropy: tape.drawn, sockets: between(before, sockets) });
+        result
+    }
+}
+
+/// The socket numbers that lie between two states of their counter.
+fn between(mut before: SocketIds, after: &SocketIds) -> Vec<SocketId> {
+    let mut drawn = Vec::new();
+    while before != *after {
+        drawn.push(before.next_socket());
+    }
+    drawn
+}
+
+/// Dice that keep what they gave.
+struct Tape<'a> {
+    from: &'a mut dyn Entropy,
+    drawn: Vec<u8>,
+}
+
+impl Entropy for Tape<'_> {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.from.fill(out);
+        self.drawn.extend_from_slice(out);
+    }
+}
+
+/// Plays the script on `machine` and records it. Steps whose command is no command of the machine are left out.
+///
+/// What came out stands beside it: of the fresh machine first, then of each step.
+pub fn record<M: Machine>(
+    mut machine: M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) -> (Recording, Vec<Played<M::Event>>) {
+    let mut dice = Dice(context.seed);
+    let mut sockets = Stage::<M>::first_sockets(context);
+    let mut recorder = Recorder::new();
+    let mut all = Vec::from([drain(&mut machine, context.drain_limit)]);
+    for step in script {
+        let world = World { now: step.at, entropy: &mut dice, sockets: &mut sockets, trace: None };
+        let (verdict, refused) = match &step.what {
+            What::Input(input) => (Some(recorder.handle(&mut machine, world, input.as_input())), None),
+            What::Command(text) => {
+                let Ok(command) = text.parse::<M::Command>() else { continue };
+                (None, recorder.command(&mut machine, world, command).err().map(|why| why.to_string()))
+            }
+        };
+        let mut played = Played::nothing();
+        if step.drain {
+            played = drain(&mut machine, context.drain_limit);
+            recorder.drained();
+        }
+        all.push(Played { verdict, refused, ..played });
+    }
+    (recorder.into_recording(), all)
+}
+
+/// Why a recording does not fit the machine it is replayed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayError {
+    /// The step, counted from 0.
+    pub step: usize,
+    /// What does not fit.
+    pub kind: ReplayErrorKind,
+}
+
+/// What does not fit in a [`ReplayError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplayErrorKind {
+    /// The command is not one of this machine's.
+    Command,
+    /// The machine drew more entropy than was recorded.
+    EntropyShort,
+    /// The machine drew less entropy than was recorded.
+    EntropyLeft,
+    /// The machine drew other socket numbers than were recorded.
+    Sockets,
+}
+
+impl fmt::Display for ReplayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            ReplayErrorKind::Command => "the command is not one of this machine's",
+            ReplayErrorKind::EntropyShort => "the machine drew more entropy than was recorded",
+            ReplayErrorKind::EntropyLeft => "the machine drew less entropy than was recorded",
+            ReplayErrorKind::Sockets => "the machine drew other socket numbers than were recorded",
+        };
+        write!(f, "step {}: {what}", self.step)
+    }
+}
+
+impl core::error::Error for ReplayError {}
+
+/// Plays a recording on a fresh machine: what came out of the fresh machine first, then of each step.
+///
+/// Of the context only [`Context::drain_limit`] is used.
+///
+/// # Errors
+/// The first step at which the machine wanted something else than what was recorded. Numbers above 2²⁴ cannot be
+/// replayed and count as other numbers.
+pub fn replay<M: Machine>(
+    mut machine: M,
+    recording: &Recording,
+    context: &Context<'_, M::Event>,
+) -> Result<Vec<Played<M::Event>>, ReplayError> {
+    let mut sockets = SocketIds::new();
+    let mut all = Vec::from([drain(&mut machine, context.drain_limit)]);
+    for (index, recorded) in recording.steps.iter().enumerate() {
+        let fault = |kind| ReplayError { step: index, kind };
+        if let Some(first) = recorded.sockets.first() {
+            sockets = before(*first, sockets).ok_or(fault(ReplayErrorKind::Sockets))?;
+        }
+        let counter = sockets.clone();
+        let mut tape = Replayed { bytes: &recorded.entropy, short: false };
+        let mut cx = Cx::new(recorded.step.at, &mut tape, &mut sockets);
+        let (verdict, refused) = match &recorded.step.what {
+            What::Input(input) => (Some(machine.handle(&mut cx, input.as_input())), None),
+            What::Command(text) => {
+                let command = text.parse::<M::Command>().map_err(|_| fault(ReplayErrorKind::Command))?;
+                (None, machine.command(&mut cx, command).err().map(|why| why.to_string()))
+            }
+        };
+        if tape.short {
+            return Err(fault(ReplayErrorKind::EntropyShort));
+        }
+        if !tape.bytes.is_empty() {
+            return Err(fault(ReplayErrorKind::EntropyLeft));
+        }
+        if between(counter, &sockets) != recorded.sockets {
+            return Err(fault(ReplayErrorKind::Sockets));
+        }
+        let played = if recorded.step.drain { drain(&mut machine, context.drain_limit) } else { Played::nothing() };
+        all.push(Played { verdict, refused, ..played });
+    }
+    Ok(all)
+}
+
+/// The counter that gives `first` next; counters only run forward, and from the beginning where they must.
+fn before(first: SocketId, now: SocketIds) -> Option<SocketIds> {
+    let ahead = now.clone().next_socket().0;
+    let (mut ids, from) = if ahead <= first.0 { (now, ahead) } else { (SocketIds::new(), 1) };
+    if first.0 == 0 || first.0 > HIGHEST_SOCKET {
+        return None;
+    }
+    for _ in from..first.0 {
+        ids.next_socket();
+    }
+    Some(ids)
+}
+
+/// Dice that give what was recorded, then zeros.
+struct Replayed<'a> {
+    bytes: &'a [u8],
+    short: bool,
+}
+
+impl Entropy for Replayed<'_> {
+    fn fill(&mut self, out: &mut [u8]) {
+        for byte in out {
+            match self.bytes.split_first() {
+                Some((first, rest)) => {
+                    *byte = *first;
+                    self.bytes = rest;
+                }
+                None => {
+                    *byte = 0;
+                    self.short = true;
+                }
+            }
+        }
+    }
+}

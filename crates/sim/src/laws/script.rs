@@ -1,0 +1,416 @@
+//! What is done to a machine, as plain owned data and as text.
+//!
+//! A [`Step`] is one thing that happens at one time; a script is a slice of them. Commands are kept as their text, which
+//! every machine can read back ([`Machine::Command`](portolan_machine::Machine::Command)), so a script has no type
+//! parameter and can be written to a file. One step is one line:
+//!
+//! ```
+//! use portolan_sim::laws::Step;
+//!
+//! let step: Step = "0.020000000 datagram s1 192.0.2.9:5000 198.51.100.1:3478 00ff".parse()?;
+//! assert_eq!(step.at.to_string(), "0.020s");
+//! assert_eq!(step.to_string(), "0.020000000 datagram s1 192.0.2.9:5000 198.51.100.1:3478 00ff");
+//! let news: Step = "1.000000000 undrained socket s2 refused connection-refused".parse()?;
+//! assert!(!news.drain);
+//! # Ok::<(), portolan_sim::laws::ReadError>(())
+//! ```
+//!
+//! The text of an IPv6 address keeps its scope, not its flow label; no machine here looks at one.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+use core::str::FromStr;
+use core::time::Duration;
+use portolan_machine::{Closure, Datagram, Input, Instant, Refusal, SocketId, SocketNews, Unreachability};
+
+/// One thing that happens to a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When. Nothing keeps a script's times in order: time that misbehaves is part of the laws.
+    pub at: Instant,
+    /// Whether the machine is drained afterwards, as a driver would; `false` leaves its outputs waiting.
+    pub drain: bool,
+    /// What.
+    pub what: What,
+}
+
+/// What happens in a [`Step`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The owner asks for something, in the command's text.
+    Command(String),
+    /// Something happens.
+    Input(OwnedInput),
+}
+
+/// An [`Input`] that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedInput {
+    /// A UDP datagram came.
+    Datagram(OwnedDatagram),
+    /// The next chunk of a byte stream came.
+    Stream(OwnedDatagram),
+    /// Something happened to a socket.
+    Socket(SocketId, SocketNews),
+    /// Time has passed.
+    Timeout,
+}
+
+/// A [`Datagram`] that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedDatagram {
+    /// The socket they came to.
+    pub socket: SocketId,
+    /// The address they came to.
+    pub local: SocketAddr,
+    /// Whom they came from.
+    pub remote: SocketAddr,
+    /// The bytes.
+    pub payload: Vec<u8>,
+}
+
+impl Step {
+    /// A step that is followed by a drain.
+    #[must_use]
+    pub const fn new(at: Instant, what: What) -> Self {
+        Self { at, drain: true, what }
+    }
+
+    /// The owner asks for `command`, which is kept as its text.
+    #[must_use]
+    pub fn command(at: Instant, command: &impl fmt::Display) -> Self {
+        Self::new(at, What::Command(command.to_string()))
+    }
+
+    /// `input` happens.
+    #[must_use]
+    pub fn input(at: Instant, input: Input<'_>) -> Self {
+        Self::new(at, What::Input(input.into()))
+    }
+
+    /// Time has passed.
+    #[must_use]
+    pub const fn timeout(at: Instant) -> Self {
+        Self::new(at, What::Input(OwnedInput::Timeout))
+    }
+
+    /// A datagram came to `socket` at `local` from `remote`.
+    #[must_use]
+    pub fn datagram(at: Instant, socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Self {
+        Self::input(at, Input::Datagram(Datagram { socket, local, remote, payload }))
+    }
+
+    /// Something happened to `socket`.
+    #[must_use]
+    pub const fn news(at: Instant, socket: SocketId, news: SocketNews) -> Self {
+        Self::new(at, What::Input(OwnedInput::Socket(socket, news)))
+    }
+
+    /// The same step, with its outputs left waiting.
+    #[must_use]
+    pub fn undrained(mut self) -> Self {
+        self.drain = false;
+        self
+    }
+}
+
+impl OwnedInput {
+    /// The input as a machine takes it.
+    #[must_use]
+    pub fn as_input(&self) -> Input<'_> {
+        match self {
+            Self::Datagram(datagram) => Input::Datagram(datagram.as_datagram()),
+            Self::Stream(chunk) => Input::Stream(chunk.as_datagram()),
+            Self::Socket(socket, news) => Input::Socket(*socket, *news),
+            Self::Timeout => Input::Timeout,
+        }
+    }
+}
+
+impl From<Input<'_>> for OwnedInput {
+    fn from(input: Input<'_>) -> Self {
+        match input {
+            Input::Datagram(datagram) => Self::Datagram(datagram.into()),
+            Input::Stream(chunk) => Self::Stream(chunk.into()),
+            Input::Socket(socket, news) => Self::Socket(socket, news),
+            Input::Timeout => Self::Timeout,
+        }
+    }
+}
+
+impl OwnedDatagram {
+    /// The datagram as a machine takes it.
+    #[must_use]
+    pub fn as_datagram(&self) -> Datagram<'_> {
+        Datagram { socket: self.socket, local: self.local, remote: self.remote, payload: &self.payload }
+    }
+}
+
+impl From<Datagram<'_>> for OwnedDatagram {
+    fn from(d: Datagram<'_>) -> Self {
+        Self { socket: d.socket, local: d.local, remote: d.remote, payload: d.payload.to_vec() }
+    }
+}
+
+/// Why a step or a recording could not be read from its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// The line, counted from 1; a single step is line 1.
+    pub line: usize,
+    /// What was expected there.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: expected {}", self.line, self.expected)
+    }
+}
+
+impl core::error::Error for ReadError {}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", Nanos(self.at))?;
+        if !self.drain {
+            f.write_str("undrained ")?;
+        }
+        write!(f, "{}", self.what)
+    }
+}
+
+impl FromStr for Step {
+    type Err = ReadError;
+
+    fn from_str(line: &str) -> Result<Self, ReadError> {
+        read_step(line).map_err(|expected| ReadError { line: 1, expected })
+    }
+}
+
+fn read_step(line: &str) -> Result<Step, &'static str> {
+    let (at, rest) = read_time(line)?;
+    let (drain, rest) = rest.strip_prefix("undrained ").map_or((true, rest), |rest| (false, rest));
+    Ok(Step { at, drain, what: read_what(rest)? })
+}
+
+/// A time with all its nanoseconds, so that reading it back gives the same.
+pub(super) struct Nanos(pub(super) Instant);
+
+impl fmt::Display for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.0.since_origin();
+        write!(f, "{}.{:09}", since.as_secs(), since.subsec_nanos())
+    }
+}
+
+/// The time at the head of a line, and what follows the space after it.
+pub(super) fn read_time(line: &str) -> Result<(Instant, &str), &'static str> {
+    let (seconds, rest) = line.split_once('.').ok_or("a time in seconds with nine decimals")?;
+    let (nanos, rest) = rest.split_once(' ').ok_or("something after the time")?;
+    let seconds = digits(seconds).ok_or("whole seconds")?;
+    let nanos = if nanos.len() == 9 { digits(nanos) } else { None };
+    let nanos = nanos.and_then(|nanos| u32::try_from(nanos).ok()).ok_or("nine decimals")?;
+    Ok((Instant::from_origin(Duration::new(seconds, nanos)), rest))
+}
+
+/// Plain digits; `parse` alone would take a sign.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(text) => {
+                f.write_str("command ")?;
+                text.chars().try_for_each(|c| match c {
+                    '\\' => f.write_str("\\\\"),
+                    '\n' => f.write_str("\\n"),
+                    '\r' => f.write_str("\\r"),
+                    c => fmt::Write::write_char(f, c),
+                })
+            }
+            Self::Input(input) => write!(f, "{input}"),
+        }
+    }
+}
+
+impl fmt::Display for OwnedInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Datagram(d) => write!(f, "datagram {} {} {} {}", d.socket, d.local, d.remote, Hex(&d.payload)),
+            Self::Stream(d) => write!(f, "stream {} {} {} {}", d.socket, d.local, d.remote, Hex(&d.payload)),
+            Self::Socket(socket, news) => {
+                write!(f, "socket {socket} ")?;
+                match news {
+                    SocketNews::Opened { local } => write!(f, "opened {local}"),
+                    SocketNews::Accepted { socket, local, remote } => write!(f, "accepted {socket} {local} {remote}"),
+                    SocketNews::Refused(why) => write!(f, "refused {}", word(&REFUSALS, why)),
+                    SocketNews::Unreachable { remote, why } => {
+                        write!(f, "unreachable {remote} {}", word(&UNREACHABILITIES, why))
+                    }
+                    SocketNews::Closed(why) => write!(f, "closed {}", word(&CLOSURES, why)),
+                }
+            }
+            Self::Timeout => f.write_str("timeout"),
+        }
+    }
+}
+
+pub(super) fn read_what(text: &str) -> Result<What, &'static str> {
+    if let Some(command) = text.strip_prefix("command ") {
+        return unescape(command).map(What::Command);
+    }
+    let mut words = text.split(' ');
+    let input = match words.next() {
+        Some("datagram") => OwnedInput::Datagram(read_datagram(&mut words)?),
+        Some("stream") => OwnedInput::Stream(read_datagram(&mut words)?),
+        Some("socket") => OwnedInput::Socket(read_socket(words.next())?, read_news(&mut words)?),
+        Some("timeout") => OwnedInput::Timeout,
+        _ => return Err("`command`, `datagram`, `stream`, `socket` or `timeout`"),
+    };
+    match words.next() {
+        None => Ok(What::Input(input)),
+        Some(_) => Err("the end of the line"),
+    }
+}
+
+fn unescape(text: &str) -> Result<String, &'static str> {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '\\' => match chars.next() {
+                Some('\\') => '\\',
+                Some('n') => '\n',
+                Some('r') => '\r',
+                _ => return Err("`\\\\`, `\\n` or `\\r` after a backslash"),
+            },
+            c => c,
+        });
+    }
+    Ok(out)
+}
+
+fn read_datagram<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<OwnedDatagram, &'static str> {
+    Ok(OwnedDatagram {
+        socket: read_socket(words.next())?,
+        local: read_address(words.next())?,
+        remote: read_address(words.next())?,
+        payload: read_hex(words.next().unwrap_or("")).ok_or("bytes in hex, `-` for none")?,
+    })
+}
+
+fn read_news<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<SocketNews, &'static str> {
+    match words.next() {
+        Some("opened") => Ok(SocketNews::Opened { local: read_address(words.next())? }),
+        Some("accepted") => Ok(SocketNews::Accepted {
+            socket: read_socket(words.next())?,
+            local: read_address(words.next())?,
+            remote: read_address(words.next())?,
+        }),
+        Some("refused") => value(&REFUSALS, words.next()).map(SocketNews::Refused).ok_or("why it was refused"),
+        Some("unreachable") => Ok(SocketNews::Unreachable {
+            remote: read_address(words.next())?,
+            why: value(&UNREACHABILITIES, words.next()).ok_or("why it is unreachable")?,
+        }),
+        Some("closed") => value(&CLOSURES, words.next()).map(SocketNews::Closed).ok_or("why it was closed"),
+        _ => Err("`opened`, `accepted`, `refused`, `unreachable` or `closed`"),
+    }
+}
+
+pub(super) fn read_socket(word: Option<&str>) -> Result<SocketId, &'static str> {
+    word.and_then(|word| word.strip_prefix('s')).and_then(digits).map(SocketId).ok_or("a socket such as s1")
+}
+
+fn read_address(word: Option<&str>) -> Result<SocketAddr, &'static str> {
+    word.and_then(|word| word.parse().ok()).ok_or("an address and port")
+}
+
+/// Bytes in hex, `-` for none.
+pub(super) struct Hex<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("-");
+        }
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+pub(super) fn read_hex(text: &str) -> Option<Vec<u8>> {
+    if text == "-" {
+        return Some(Vec::new());
+    }
+    if text.is_empty() {
+        return None;
+    }
+    let nibble = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some((nibble(high)? << 4) | nibble(low)?),
+            _ => None,
+        })
+        .collect()
+}
+
+const REFUSALS: [(&str, Refusal); 11] = [
+    ("address-in-use", Refusal::AddressInUse),
+    ("address-not-available", Refusal::AddressNotAvailable),
+    ("permission-denied", Refusal::PermissionDenied),
+    ("no-route", Refusal::NoRoute),
+    ("connection-refused", Refusal::ConnectionRefused),
+    ("timed-out", Refusal::TimedOut),
+    ("family-not-supported", Refusal::FamilyNotSupported),
+    ("too-many-sockets", Refusal::TooManySockets),
+    ("tls-handshake", Refusal::TlsHandshake),
+    ("unsupported", Refusal::Unsupported),
+    ("unspecified", Refusal::Unspecified),
+];
+
+const UNREACHABILITIES: [(&str, Unreachability); 7] = [
+    ("network", Unreachability::Network),
+    ("host", Unreachability::Host),
+    ("port", Unreachability::Port),
+    ("too-large", Unreachability::TooLarge),
+    ("prohibited", Unreachability::Prohibited),
+    ("hop-limit", Unreachability::HopLimit),
+    ("unspecified", Unreachability::Unspecified),
+];
+
+const CLOSURES: [(&str, Closure); 7] = [
+    ("by-peer", Closure::ByPeer),
+    ("reset", Closure::Reset),
+    ("overflow", Closure::Overflow),
+    ("timed-out", Closure::TimedOut),
+    ("tls", Closure::Tls),
+    ("driver-ended", Closure::DriverEnded),
+    ("unspecified", Closure::Unspecified),
+];
+
+/// Every piece of news that a driver can tell of a socket, once, with `address` where one is needed.
+pub(super) fn all_news(address: SocketAddr, accepted: SocketId) -> impl Iterator<Item = SocketNews> {
+    let refused = REFUSALS.into_iter().map(|(_, why)| SocketNews::Refused(why));
+    let unreachable =
+        UNREACHABILITIES.into_iter().map(move |(_, why)| SocketNews::Unreachable { remote: address, why });
+    let closed = CLOSURES.into_iter().map(|(_, why)| SocketNews::Closed(why));
+    [SocketNews::Opened { local: address }, SocketNews::Accepted { socket: accepted, local: address, remote: address }]
+        .into_iter()
+        .chain(unreachable)
+        .chain(closed)
+        .chain(refused)
+}
+
+/// The table's word for `value`; a value that the table lacks is written as one that cannot be read back, and the
+/// round trip test over every value finds it.
+fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: &T) -> &'static str {
+    table.iter().find(|(_, known)| known == value).map_or("?", |(word, _)| word)
+}
+
+fn value<T: Copy>(table: &[(&str, T)], word: Option<&str>) -> Option<T> {
+    table.iter().find(|(known, _)| Some(*known) == word).map(|(_, value)| *value)
+}

@@ -1,0 +1,116 @@
+//! Laws 8 and 11: the beginning of a socket, and the end of a machine.
+
+use super::inputs::UNKNOWN;
+use super::script::{OwnedInput, Step, What, all_news};
+use super::stage::{Place, Played, Stage, live, shorten};
+use super::{Context, Law, Violation};
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::{Instant, Machine, Output, SocketId, SocketNews, SocketOrder};
+
+/// Law 8: nothing is sent on a socket before `Opened`, unless its owner handed it in.
+///
+/// `Accepted` opens the new stream's socket. A machine that sends after its own `Close` of a socket breaks this law
+/// too: the name is dead by its own order. What it still sends after the news that a socket closed does not, for the
+/// news may overtake what waits.
+///
+/// # Errors
+/// The first transmit on a socket that was not open.
+pub fn no_transmit_before_opened<M: Machine>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) -> Result<(), Violation> {
+    let mut open: Vec<SocketId> = context.handed_in.to_vec();
+    let mut closed: Vec<SocketId> = Vec::new();
+    live(&mut Stage::new(factory(), context), script, |place, played| {
+        if let Place::Step(_, Step { what: What::Input(OwnedInput::Socket(id, news)), .. }) = place {
+            match news {
+                SocketNews::Opened { .. } => open.push(*id),
+                SocketNews::Accepted { socket, .. } => open.push(*socket),
+                SocketNews::Refused(_) | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
+            }
+        }
+        for output in &played.outputs {
+            match output {
+                Output::Transmit(transmit) if closed.contains(&transmit.socket) => {
+                    let what = format!("a transmit on {}, which the machine itself has closed", transmit.socket);
+                    return Err(place.violation(Law::OpenedFirst, what));
+                }
+                Output::Transmit(transmit) if !open.contains(&transmit.socket) => {
+                    let what = format!(
+                        "a transmit of {} bytes to {} on {}, which is not open",
+                        transmit.payload.len(),
+                        transmit.remote,
+                        transmit.socket
+                    );
+                    return Err(place.violation(Law::OpenedFirst, what));
+                }
+                Output::Socket(SocketOrder::Close(id)) => closed.push(*id),
+                Output::Transmit(_) | Output::Socket(SocketOrder::Open(_)) | Output::Event(_) | Output::Wait(_) => {}
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Law 11: after the terminal event there is only a wait for nothing.
+///
+/// The script is played as a driver plays it. When the event has come the rest of the script follows, and after it
+/// timeouts in a far future and every piece of socket news; all of it must leave the machine silent.
+///
+/// # Errors
+/// The first sign of life after the end.
+pub fn the_end_is_the_end<M: Machine>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) -> Result<(), Violation> {
+    let mut stage = Stage::new(factory(), context);
+    let mut ended = false;
+    let mut sockets: Vec<SocketId> = context.handed_in.to_vec();
+    live(&mut stage, script, |place, played| {
+        for output in &played.outputs {
+            if let Output::Socket(SocketOrder::Open(order)) = output {
+                sockets.push(order.id);
+            }
+        }
+        silent(&mut ended, place, played, context.terminal)
+    })?;
+    if !ended {
+        return Ok(());
+    }
+    let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
+    let later = Instant::from_origin(Duration::MAX / 2);
+    let news = sockets.iter().flat_map(|id| all_news(address, UNKNOWN).map(|news| Step::news(later, *id, news)));
+    let after: Vec<Step> = core::iter::once(Step::timeout(later)).chain(news).collect();
+    for step in &after {
+        let played = stage.play(step);
+        silent(&mut ended, Place::Step(script.len(), step), &played, context.terminal)?;
+    }
+    Ok(())
+}
+
+/// Whether nothing but a wait for nothing follows the terminal event.
+fn silent<E: core::fmt::Debug>(
+    ended: &mut bool,
+    place: Place<'_>,
+    played: &Played<E>,
+    terminal: fn(&E) -> bool,
+) -> Result<(), Violation> {
+    for output in &played.outputs {
+        if *ended {
+            let what = format!("after the terminal event came {}", shorten(&format!("{output:?}")));
+            return Err(place.violation(Law::EndIsEnd, what));
+        }
+        *ended = matches!(output, Output::Event(event) if terminal(event));
+    }
+    match played.deadline() {
+        Some(wait) if *ended => {
+            Err(place.violation(Law::EndIsEnd, format!("after the terminal event the machine waits until {wait}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,320 @@
+//! Where a machine is played on: one machine, its dice, its socket numbers, and what came out after each step.
+
+use super::script::{OwnedInput, Step, What};
+use super::{Context, Law, Violation};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+use portolan_machine::{
+    Cx, Deadline, Entropy, Explain, Input, Instant, Machine, Output, Scope, SocketIds, Trace, Verdict,
+};
+
+/// Timeouts that the driver's part gives between two steps, and after the last one. A script may leap by years, over
+/// millions of keepalives: some dozens show as much.
+pub(super) const WAKEUPS: usize = 64;
+
+/// The highest number up to which socket numbers are counted through; they have no other constructor.
+pub(super) const HIGHEST_SOCKET: u64 = 1 << 24;
+
+/// Dice with a seed (SplitMix64), the same on every machine.
+#[derive(Clone, Debug)]
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl Entropy for Dice {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            for (byte, random) in chunk.iter_mut().zip(self.roll().to_le_bytes()) {
+                *byte = random;
+            }
+        }
+    }
+}
+
+/// A listener that writes every note out, so that a note's words are run too.
+#[derive(Debug, Default)]
+pub(super) struct Notes(Vec<String>);
+
+impl Trace for Notes {
+    fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
+        let clause = note.rfc().map(|clause| clause.to_string()).unwrap_or_default();
+        self.0.push(format!("{at} {scope}: {note} {note:?} {clause}"));
+        if self.0.len() > 4096 {
+            self.0.clear();
+        }
+    }
+}
+
+/// What a machine did after one step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Played<E> {
+    /// Whose the input was; `None` after a command.
+    pub verdict: Option<Verdict>,
+    /// Why the command was refused, in the error's words.
+    pub refused: Option<String>,
+    /// What was drained, never a [`Output::Wait`]; empty after a step that leaves its outputs waiting.
+    pub outputs: Vec<Output<E>>,
+    /// How the drain ended.
+    pub rest: Rest,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There was none: the outputs were left waiting.
+    Undrained,
+    /// It was given up at [`Context::drain_limit`].
+    Endless,
+    /// The machine waits.
+    Waiting(Option<Deadline>),
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undrained => f.write_str("not drained"),
+            Self::Endless => f.write_str("a drain without end"),
+            Self::Waiting(None) => f.write_str("a wait for nothing"),
+            Self::Waiting(Some(deadline)) => write!(f, "a wait until {deadline}"),
+        }
+    }
+}
+
+impl<E> Played<E> {
+    pub(super) const fn nothing() -> Self {
+        Self { verdict: None, refused: None, outputs: Vec::new(), rest: Rest::Undrained }
+    }
+
+    /// The deadline that the machine is known to wait for.
+    pub(super) const fn deadline(&self) -> Option<Deadline> {
+        match self.rest {
+            Rest::Waiting(wait) => wait,
+            Rest::Undrained | Rest::Endless => None,
+        }
+    }
+}
+
+/// A machine with all that its run depends on.
+#[derive(Debug)]
+pub(super) struct Stage<M: Machine> {
+    machine: M,
+    dice: Dice,
+    pub(super) ids: SocketIds,
+    notes: Option<Notes>,
+    limit: usize,
+}
+
+impl<M: Machine> Stage<M> {
+    pub(super) fn new(machine: M, context: &Context<'_, M::Event>) -> Self {
+        let ids = Self::first_sockets(context);
+        Self { machine, dice: Dice(context.seed), ids, notes: None, limit: context.drain_limit }
+    }
+
+    /// Socket numbers that begin after those handed in.
+    pub(super) fn first_sockets(context: &Context<'_, M::Event>) -> SocketIds {
+        let mut ids = SocketIds::new();
+        let taken = context.handed_in.iter().map(|id| id.0).filter(|id| *id <= HIGHEST_SOCKET).max();
+        for _ in 0..taken.unwrap_or(0) {
+            ids.next_socket();
+        }
+        ids
+    }
+
+    pub(super) fn traced(mut self) -> Self {
+        self.notes = Some(Notes::default());
+        self
+    }
+
+    /// Does what the step says, and drains if it says so.
+    pub(super) fn play(&mut self, step: &Step) -> Played<M::Event> {
+        self.play_at(step.at, step.drain, &step.what)
+    }
+
+    pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &What) -> Played<M::Event> {
+        let (verdict, refused) = match what {
+            What::Input(input) => (Some(self.handle(at, input.as_input())), None),
+            What::Command(text) => (None, self.command(at, text)),
+        };
+        let mut played = if drain { self.drain() } else { Played::nothing() };
+        played.verdict = verdict;
+        played.refused = refused;
+        played
+    }
+
+    pub(super) fn timeout(&mut self, at: Instant) -> Played<M::Event> {
+        self.play_at(at, true, &What::Input(OwnedInput::Timeout))
+    }
+
+    pub(super) fn handle(&mut self, at: Instant, input: Input<'_>) -> Verdict {
+        let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
+        if let Some(notes) = &mut self.notes {
+            cx = cx.with_trace(notes);
+        }
+        self.machine.handle(&mut cx, input)
+    }
+
+    /// Why the command was refused. A text that is no command is refused by its reader.
+    fn command(&mut self, at: Instant, text: &str) -> Option<String> {
+        let Ok(command) = text.parse::<M::Command>() else {
+            return Some("not a command of this machine".to_string());
+        };
+        let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
+        if let Some(notes) = &mut self.notes {
+            cx = cx.with_trace(notes);
+        }
+        self.machine.command(&mut cx, command).err().map(|why| why.to_string())
+    }
+
+    pub(super) fn drain(&mut self) -> Played<M::Event> {
+        drain(&mut self.machine, self.limit)
+    }
+}
+
+/// Polls until the machine waits, at most `limit` times.
+pub(super) fn drain<M: Machine>(machine: &mut M, limit: usize) -> Played<M::Event> {
+    let mut played = Played::nothing();
+    for _ in 0..limit {
+        match machine.poll() {
+            Output::Wait(wait) => {
+                played.rest = Rest::Waiting(wait);
+                return played;
+            }
+            output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => played.outputs.push(output),
+        }
+    }
+    played.rest = Rest::Endless;
+    played
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'s> {
+    /// Before the first step: the machine was only drained.
+    Start,
+    /// A step of the script.
+    Step(usize, &'s Step),
+    /// A timeout that a driver gives, after the step of that number (`None`: before the first).
+    Timeout(Option<usize>, Instant),
+}
+
+impl Place<'_> {
+    pub(super) fn violation(self, law: Law, what: String) -> Violation {
+        match self {
+            Place::Start => Violation { law, step: None, what: format!("on the fresh machine: {what}") },
+            Place::Step(index, step) => {
+                Violation { law, step: Some(index), what: format!("`{}`: {what}", shorten(&step.to_string())) }
+            }
+            Place::Timeout(step, at) => {
+                Violation { law, step, what: format!("at a timeout that was due at {at}: {what}") }
+            }
+        }
+    }
+}
+
+/// The longest text worth reading in a violation.
+pub(super) fn shorten(text: &str) -> String {
+    const LONGEST: usize = 600;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
+        None => text.to_string(),
+    }
+}
+
+/// Plays the script without adding anything to it.
+pub(super) fn play<M: Machine>(mut stage: Stage<M>, script: &[Step]) -> Vec<Played<M::Event>> {
+    let mut all = Vec::with_capacity(script.len() + 1);
+    all.push(stage.drain());
+    all.extend(script.iter().map(|step| stage.play(step)));
+    all
+}
+
+/// Plays the script as a driver would: with a timeout at each deadline that comes before the next step, and with some
+/// more after the last step. Every drain is shown to `see`, which ends the run by an error.
+pub(super) fn live<M: Machine>(
+    stage: &mut Stage<M>,
+    script: &[Step],
+    mut see: impl FnMut(Place<'_>, &Played<M::Event>) -> Result<(), Violation>,
+) -> Result<(), Violation> {
+    let mut last = stage.drain();
+    see(Place::Start, &last)?;
+    let mut now = Instant::ORIGIN;
+    for (index, step) in script.iter().enumerate() {
+        wake(stage, &mut last, now, step.at, index.checked_sub(1), &mut see)?;
+        last = stage.play(step);
+        now = step.at;
+        see(Place::Step(index, step), &last)?;
+        if last.deadline().is_some_and(|wait| wait.is_due(now)) {
+            last = stage.timeout(now);
+            see(Place::Timeout(Some(index), now), &last)?;
+        }
+    }
+    let forever = Instant::from_origin(Duration::MAX);
+    wake(stage, &mut last, now, forever, script.len().checked_sub(1), &mut see)
+}
+
+/// Gives the timeouts that fall due from `now` until `until`.
+fn wake<M: Machine>(
+    stage: &mut Stage<M>,
+    last: &mut Played<M::Event>,
+    mut now: Instant,
+    until: Instant,
+    step: Option<usize>,
+    see: &mut impl FnMut(Place<'_>, &Played<M::Event>) -> Result<(), Violation>,
+) -> Result<(), Violation> {
+    for _ in 0..WAKEUPS {
+        let Some(wait) = last.deadline() else { break };
+        if wait.at > until {
+            break;
+        }
+        now = now.max(wait.at);
+        *last = stage.timeout(now);
+        see(Place::Timeout(step, now), last)?;
+    }
+    Ok(())
+}
+
+/// The first place where two runs of the same steps differ, in words.
+pub(super) fn difference<E: fmt::Debug + PartialEq>(one: &[Played<E>], other: &[Played<E>]) -> Option<(usize, String)> {
+    let at = one.iter().zip(other).position(|(one, other)| one != other);
+    let at = at.or_else(|| (one.len() != other.len()).then(|| one.len().min(other.len())))?;
+    Some((at, unlike(one.get(at), other.get(at))))
+}
+
+/// What differs between two plays of one step.
+pub(super) fn unlike<E: fmt::Debug + PartialEq>(one: Option<&Played<E>>, other: Option<&Played<E>>) -> String {
+    let (Some(one), Some(other)) = (one, other) else {
+        return "one run is longer than the other".to_string();
+    };
+    if one.verdict != other.verdict {
+        return format!("the verdict was {:?}, then {:?}", one.verdict, other.verdict);
+    }
+    if one.refused != other.refused {
+        return format!("the command's refusal was {:?}, then {:?}", one.refused, other.refused);
+    }
+    let at = one.outputs.iter().zip(&other.outputs).position(|(one, other)| one != other);
+    if let Some(at) = at {
+        let (one, other) = (format!("{:?}", one.outputs.get(at)), format!("{:?}", other.outputs.get(at)));
+        return format!("output {at} was {}, then {}", shorten(&one), shorten(&other));
+    }
+    if one.outputs.len() != other.outputs.len() {
+        let extra = one.outputs.len().min(other.outputs.len());
+        let longer = if one.outputs.len() > other.outputs.len() { one } else { other };
+        return format!(
+            "there were {} outputs, then {}; one has no {}",
+            one.outputs.len(),
+            other.outputs.len(),
+            shorten(&format!("{:?}", longer.outputs.get(extra)))
+        );
+    }
+    format!("there was {}, then {}", one.rest, other.rest)
+}

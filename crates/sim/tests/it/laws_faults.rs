@@ -1,0 +1,202 @@
+//! A deliberately faulty machine per law, caught by the law it breaks and by no other.
+
+use crate::laws_pinger::{Command, Event, Fault, Pinger, terminal};
+use core::net::SocketAddr;
+use core::panic::AssertUnwindSafe;
+use core::time::Duration;
+use portolan_machine::{Instant, Output, Pair, SocketId, SocketNews, SocketOrder};
+use portolan_sim::laws::{self, Context, Law, OwnedInput, Step, What};
+use std::panic::catch_unwind;
+
+fn address(host: u8) -> SocketAddr {
+    ([192, 0, 2, host], 5000).into()
+}
+
+const fn context() -> Context<'static, Event> {
+    Context { terminal, handed_in: &[], seed: 7, queue_limit: 256, drain_limit: 4096 }
+}
+
+fn ping(lossy: bool) -> Command {
+    Command::Ping { peer: address(9), lossy }
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+/// Two pings and a foreign datagram come while the machine's own ping is under way, and again after the answer.
+fn talk(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step> {
+    let from_peer = |millis, payload: &[u8]| Step::datagram(at(millis), SocketId(1), address(1), address(9), payload);
+    let script = [
+        Step::command(at(0), &ping(lossy)),
+        from_peer(200, b"?one").undrained(),
+        from_peer(201, b"?two"),
+        from_peer(210, b"foreign"),
+        from_peer(600, b"?three"),
+        from_peer(700, b"foreign"),
+        from_peer(3000, b"?four"),
+        Step::command(at(4000), &Command::Stop),
+        from_peer(4100, b"?five"),
+    ];
+    laws::rehearse(machine, &script, &context(), 60, |now, output| match output {
+        Output::Socket(SocketOrder::Open(open)) => {
+            vec![Step::news(now + Duration::from_millis(1), open.id, SocketNews::Opened { local: address(1) })]
+        }
+        Output::Transmit(sent) if answered && sent.payload.starts_with(b"?") => {
+            let answer: Vec<u8> = [b'!'].into_iter().chain(sent.payload.iter().copied().skip(1)).collect();
+            vec![Step::datagram(now + Duration::from_millis(300), sent.socket, address(1), sent.remote, &answer)]
+        }
+        Output::Transmit(_) | Output::Socket(_) | Output::Event(_) | Output::Wait(_) => Vec::new(),
+    })
+}
+
+/// The laws that a machine breaks, over a conversation that succeeds and one that does not.
+fn broken_by(fault: Option<Fault>) -> Vec<Law> {
+    let machine = || Pinger::new(fault);
+    let lossy = fault == Some(Fault::LossyCommand);
+    let scripts = [talk(&|| Pinger::new(None), lossy, true), talk(&|| Pinger::new(None), lossy, false)];
+    let broken = |law: &Law| {
+        scripts.iter().any(|script| {
+            let checked = catch_unwind(AssertUnwindSafe(|| laws::check(*law, &machine, script, &context())));
+            match checked {
+                Ok(Ok(())) => false,
+                Ok(Err(violation)) => {
+                    assert_eq!(violation.law, *law, "{violation}");
+                    println!("{fault:?}: {violation}");
+                    true
+                }
+                Err(_) => true,
+            }
+        })
+    };
+    Law::ALL.iter().copied().filter(broken).collect()
+}
+
+#[test]
+fn the_honest_machine_breaks_no_law() {
+    assert_eq!(broken_by(None), []);
+}
+
+#[test]
+fn the_conversations_reach_what_the_faults_need() {
+    let plain = || Pinger::new(None);
+    let events = |script: &[Step]| -> Vec<Event> {
+        let (_, played) = laws::record(plain(), script, &context());
+        let outputs = played.into_iter().flat_map(|played| played.outputs);
+        outputs.filter_map(|output| if let Output::Event(event) = output { Some(event) } else { None }).collect()
+    };
+    assert_eq!(events(&talk(&plain, false, true)), [Event::Answered { foreign: 0 }, Event::Stopped]);
+    let silent = talk(&plain, false, false);
+    assert_eq!(events(&silent), [Event::Silence]);
+    let timeouts = silent.iter().filter(|step| step.what == What::Input(OwnedInput::Timeout));
+    let timeouts: Vec<_> = timeouts.map(|step| step.at).collect();
+    assert_eq!(timeouts, [at(501), at(1001), at(1501)]);
+}
+
+#[test]
+fn a_drain_ends() {
+    assert_eq!(broken_by(Some(Fault::EndlessDrain)), [Law::DrainEnds]);
+}
+
+#[test]
+fn waits_lie_ahead() {
+    assert_eq!(broken_by(Some(Fault::DeadlineStays)), [Law::WaitsLieAhead]);
+}
+
+#[test]
+fn an_early_timeout_changes_nothing() {
+    assert_eq!(broken_by(Some(Fault::WakesEarly)), [Law::EarlyTimeout]);
+}
+
+#[test]
+fn time_may_misbehave() {
+    assert_eq!(broken_by(Some(Fault::TimeSubtracted)), [Law::TimeMayMisbehave]);
+}
+
+#[test]
+fn no_input_panics() {
+    assert_eq!(broken_by(Some(Fault::FirstByte)), [Law::NoInputPanics]);
+}
+
+#[test]
+fn draining_is_the_owners_choice() {
+    assert_eq!(broken_by(Some(Fault::RoomForOne)), [Law::DrainingIsFree]);
+}
+
+#[test]
+fn peers_are_bounded() {
+    assert_eq!(broken_by(Some(Fault::Unbounded)), [Law::PeersAreBounded]);
+}
+
+#[test]
+fn no_transmit_before_opened() {
+    assert_eq!(broken_by(Some(Fault::Impatient)), [Law::OpenedFirst]);
+    assert_eq!(broken_by(Some(Fault::AfterClose)), [Law::OpenedFirst]);
+}
+
+#[test]
+fn determinism() {
+    assert_eq!(broken_by(Some(Fault::NoteMatters)), [Law::Determinism]);
+    assert_eq!(broken_by(Some(Fault::LossyCommand)), [Law::Determinism]);
+}
+
+/// What comes from outside differs in every run, so the laws that compare two runs break with it; determinism is
+/// checked before them.
+#[test]
+fn determinism_comes_before_what_rests_on_it() {
+    let machine = || Pinger::new(Some(Fault::Global));
+    let script = talk(&|| Pinger::new(None), false, true);
+    let violation = laws::check_all(&machine, &script, &context()).unwrap_err();
+    assert_eq!(violation.law, Law::Determinism);
+}
+
+#[test]
+fn not_mine_changes_nothing() {
+    assert_eq!(broken_by(Some(Fault::CountsForeign)), [Law::NotMine]);
+    assert_eq!(broken_by(Some(Fault::TellsForeign)), [Law::NotMine]);
+}
+
+#[test]
+fn the_end_is_the_end() {
+    assert_eq!(broken_by(Some(Fault::Undead)), [Law::EndIsEnd]);
+    assert_eq!(broken_by(Some(Fault::WaitsAfterEnd)), [Law::EndIsEnd]);
+}
+
+#[test]
+fn a_violation_says_where_and_what() {
+    let machine = || Pinger::new(Some(Fault::Impatient));
+    let violation = laws::check_all(&machine, &talk(&machine, false, true), &context()).unwrap_err();
+    assert_eq!(
+        violation.to_string(),
+        "law 8 (no transmit before Opened) broken at step 0: `0.000000000 command ping 192.0.2.9:5000`: a transmit of 5 \
+         bytes to 192.0.2.9:5000 on s1, which is not open"
+    );
+}
+
+/// Two machines on shared sockets keep the laws too, with two queues.
+#[test]
+fn a_pair_keeps_the_laws() {
+    let machine = || Pair::new(Pinger::new(None), Pinger::new(None));
+    let from_peer = |millis, payload: &[u8]| Step::datagram(at(millis), SocketId(2), address(1), address(9), payload);
+    let script = [
+        Step::new(at(0), What::Command("first ping 192.0.2.9:5000".into())),
+        Step::new(at(5), What::Command("second ping 192.0.2.8:5000".into())),
+        Step::news(at(10), SocketId(1), SocketNews::Opened { local: address(1) }),
+        Step::news(at(11), SocketId(2), SocketNews::Opened { local: address(1) }).undrained(),
+        from_peer(20, b"?one"),
+        from_peer(21, b"?two").undrained(),
+        from_peer(22, b"foreign"),
+        Step::timeout(at(510)),
+        Step::timeout(at(2000)),
+    ];
+    let context = Context { queue_limit: 512, ..Context::default() };
+    laws::check_all(&machine, &script, &context).unwrap();
+}
+
+#[test]
+fn numbers_and_names_are_those_of_the_contract() {
+    let mut numbers: Vec<u8> = Law::ALL.iter().map(|law| law.number()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=11).collect::<Vec<u8>>());
+    assert_eq!(Law::NotMine.to_string(), "law 10 (NotMine changes nothing)");
+}

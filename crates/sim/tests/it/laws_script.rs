@@ -1,0 +1,88 @@
+//! Steps as text.
+
+use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, Unreachability};
+use portolan_sim::laws::{Step, What};
+
+fn round_trip(step: &Step) {
+    let text = step.to_string();
+    assert_eq!(text.parse::<Step>().as_ref(), Ok(step), "{text}");
+    assert!(!text.contains('?') && !text.contains('\n'), "{text}");
+}
+
+#[test]
+fn every_piece_of_news_survives_its_text() {
+    let remote = "[2001:db8::1%3]:99".parse().unwrap();
+    let local = "192.0.2.1:1".parse().unwrap();
+    let refusals = [
+        Refusal::AddressInUse,
+        Refusal::AddressNotAvailable,
+        Refusal::PermissionDenied,
+        Refusal::NoRoute,
+        Refusal::ConnectionRefused,
+        Refusal::TimedOut,
+        Refusal::FamilyNotSupported,
+        Refusal::TooManySockets,
+        Refusal::TlsHandshake,
+        Refusal::Unsupported,
+        Refusal::Unspecified,
+    ];
+    let unreachable = [
+        Unreachability::Network,
+        Unreachability::Host,
+        Unreachability::Port,
+        Unreachability::TooLarge,
+        Unreachability::Prohibited,
+        Unreachability::HopLimit,
+        Unreachability::Unspecified,
+    ];
+    let closures = [
+        Closure::ByPeer,
+        Closure::Reset,
+        Closure::Overflow,
+        Closure::TimedOut,
+        Closure::Tls,
+        Closure::DriverEnded,
+        Closure::Unspecified,
+    ];
+    let news = [SocketNews::Opened { local }, SocketNews::Accepted { socket: SocketId(u64::MAX), local, remote }]
+        .into_iter()
+        .chain(refusals.map(SocketNews::Refused))
+        .chain(unreachable.map(|why| SocketNews::Unreachable { remote, why }))
+        .chain(closures.map(SocketNews::Closed));
+    let mut count = 0;
+    for news in news {
+        round_trip(&Step::news(Instant::from_millis(1), SocketId(3), news).undrained());
+        count += 1;
+    }
+    assert_eq!(count, 27);
+}
+
+#[test]
+fn times_bytes_and_commands_survive_their_text() {
+    round_trip(&Step::timeout(Instant::from_origin(core::time::Duration::MAX)));
+    round_trip(&Step::timeout(Instant::from_origin(core::time::Duration::from_nanos(1))));
+    let address = "192.0.2.1:1".parse().unwrap();
+    for payload in [&b""[..], b"\x00", &[0xff; 300]] {
+        round_trip(&Step::datagram(Instant::ORIGIN, SocketId(0), address, address, payload));
+    }
+    for command in ["", "plain", "two\nlines\r\n", "back\\slash \\n", "ünïcode", " undrained spaces  "] {
+        round_trip(&Step::new(Instant::ORIGIN, What::Command(command.into())));
+    }
+}
+
+#[test]
+fn a_text_that_is_no_step_says_what_was_expected() {
+    let error = |text: &str| text.parse::<Step>().unwrap_err().expected;
+    assert_eq!(error(""), "a time in seconds with nine decimals");
+    assert_eq!(error("1.5 timeout"), "nine decimals");
+    assert_eq!(error("+1.000000000 timeout"), "whole seconds");
+    assert_eq!(error("1.00000000é timeout"), "nine decimals");
+    assert_eq!(error("99999999999999999999.000000000 timeout"), "whole seconds");
+    assert_eq!(error("1.000000000 sleep"), "`command`, `datagram`, `stream`, `socket` or `timeout`");
+    assert_eq!(error("1.000000000 timeout now"), "the end of the line");
+    assert_eq!(error("1.000000000 socket 1 opened 192.0.2.1:1"), "a socket such as s1");
+    assert_eq!(error("1.000000000 socket s1 refused nicely"), "why it was refused");
+    assert_eq!(error("1.000000000 datagram s1 192.0.2.1:1 192.0.2.1:1 abc"), "bytes in hex, `-` for none");
+    assert_eq!(error("1.000000000 datagram s1 192.0.2.1 192.0.2.1:1 ab"), "an address and port");
+    assert_eq!(error("1.000000000 command broken\\x"), "`\\\\`, `\\n` or `\\r` after a backslash");
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask rfc`: the tests that the ledgers in `docs/rfc/` name exist.
+//!
+//! A ledger is a Markdown table with a column whose head holds the word "test". Names in code type in that column are
+//! tests: `a_test`, or `folder::module::a_test` of the crate in that folder; `folder::module` alone means the examples
+//! in that module's documentation. A cell without any name says in words why no test can show it; an empty cell is a
+//! fault. A test is a function marked as one, or a trial by its name.
+
+use crate::floors::{cells, code};
+use crate::{Findings, files, read};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+pub(crate) fn run(root: &Path) -> Findings {
+    let mut known = Known::default();
+    let crates = root.join("crates");
+    for path in files(&crates, "rs") {
+        let inside = path.strip_prefix(&crates).unwrap_or(&path);
+        known.learn(&inside.display().to_string(), &read(&path).map_err(|fault| vec![fault])?);
+    }
+    let (mut ledgers, mut rows, mut faults) = (0, 0, Vec::new());
+    for path in files(&root.join("docs/rfc"), "md") {
+        let page = read(&path).map_err(|fault| vec![fault])?;
+        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        ledgers += 1;
+        rows += check(&name, &page, &known, &mut faults);
+    }
+    if faults.is_empty() {
+        Ok(format!("rfc: {rows} rows in {ledgers} ledgers name tests that exist, or say why there is none"))
+    } else {
+        Err(faults)
+    }
+}
+
+/// Checks one page, and counts its rows.
+fn check(name: &str, page: &str, known: &Known, faults: &mut Vec<String>) -> usize {
+    let (mut column, mut rows) = (None, 0);
+    let mut before: &[&str] = &[];
+    let lines: Vec<Vec<&str>> = page.lines().map(cells).collect();
+    for (index, cells) in lines.iter().enumerate() {
+        let is_rule =
+            !cells.is_empty() && cells.iter().all(|cell| !cell.is_empty() && cell.trim_matches(['-', ':']).is_empty());
+        if cells.is_empty() {
+            column = None;
+        } else if is_rule {
+            column = before.iter().position(|head| head.to_lowercase().split(' ').any(|word| word.starts_with("test")));
+        } else if let Some(column) = column {
+            rows += 1;
+            let cell = cells.get(column).copied().unwrap_or_default();
+            if cell.is_empty() {
+                faults.push(format!("{name}:{}: names no test, and does not say why", index + 1));
+            }
+            for test in code(cell) {
+                if !known.has(&test) {
+                    faults.push(format!("{name}:{}: there is no test `{test}`", index + 1));
+                }
+            }
+        }
+        before = cells;
+    }
+    rows
+}
+
+/// The tests of all crates.
+#[derive(Default)]
+struct Known {
+    /// The crate's folder and the function or trial.
+    tests: BTreeSet<(String, String)>,
+    /// `folder::module` of each file with an example.
+    examples: BTreeSet<String>,
+}
+
+impl Known {
+    /// Whether a ledger's name is a test or a module with examples.
+    fn has(&self, name: &str) -> bool {
+        let (folder, _) = name.split_once("::").unwrap_or(("", name));
+        let last = name.rsplit("::").next().unwrap_or(name);
+        let is_folder = self.tests.iter().any(|(its, _)| its == folder);
+        let found = self.tests.iter().any(|(its, test)| test == last && (its == folder || !is_folder));
+        found || self.examples.contains(name)
+    }
+
+    /// Takes in a source file, by its path inside `crates/`.
+    fn learn(&mut self, path: &str, source: &str) {
+        let Some((folder, inside)) = path.split_once('/') else { return };
+        let shows = source.lines().map(str::trim).any(|line| line.starts_with("//") && line.contains("```"));
+        let module = inside.strip_prefix("src/").and_then(|file| file.strip_suffix(".rs"));
+        self.examples.extend(module.filter(|_| shows).map(|module| format!("{folder}::{}", module.replace('/', "::"))));
+        let mut marked = false;
+        for line in source.lines().map(str::trim) {
+            let trial = line.split_once("Trial::test(\"").and_then(|(_, after)| after.split('"').next());
+            self.tests.extend(trial.map(|trial| (folder.to_string(), trial.to_string())));
+            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+                marked = true;
+            } else if line.starts_with("#[") || line.starts_with("//") {
+                // Other attributes and comments stand between the mark and its function.
+            } else {
+                if let Some((_, after)) = line.split_once("fn ").filter(|_| marked) {
+                    let name = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    self.tests.insert((folder.to_string(), name));
+                }
+                marked = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, check};
+
+    const SOURCE: &str = "
+        #[test]
+        // Why.
+        #[should_panic(expected = \"x\")]
+        fn a_test() {}
+        fn not_a_test() {}
+        Trial::test(\"a_trial\", || Ok(()))
+    ";
+
+    const PAGE: &str = "\
+# A ledger
+
+| Clause | Word | Test |
+|---|---|---|
+| 5 | MUST \\| MAY | `a_test`, `kinds::a_trial` |
+| 6 | SHOULD | the caller's, who knows the key |
+
+| Another | table |
+|---|---|
+| `nothing` | |
+";
+
+    fn faults(page: &str) -> Vec<String> {
+        let (mut known, mut faults) = (Known::default(), Vec::new());
+        known.learn("nat/tests/it/kinds.rs", SOURCE);
+        known.learn("stun/src/writer.rs", "//! ```compile_fail\n");
+        known.learn("stun/src/message.rs", "//! No example.\n#[test]\nfn another() {}\n");
+        assert_eq!(check("page.md", page, &known, &mut faults), 2);
+        faults
+    }
+
+    #[test]
+    fn tests_that_exist_are_found() {
+        assert_eq!(faults(PAGE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_test_that_does_not_exist_is_a_fault() {
+        let with = |name: &str| faults(&PAGE.replace("`a_test`", name));
+        assert_eq!(with("`not_a_test`"), ["page.md:5: there is no test `not_a_test`"]);
+        assert_eq!(with("`stun::it::a_test`"), ["page.md:5: there is no test `stun::it::a_test`"]);
+        assert_eq!(with("`stun::message`"), ["page.md:5: there is no test `stun::message`"]);
+        assert_eq!(with("`nat::it::kinds::a_test`, `stun::writer`"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_empty_cell_is_a_fault() {
+        let page = PAGE.replace("the caller's, who knows the key", "");
+        assert_eq!(faults(&page), ["page.md:6: names no test, and does not say why"]);
+    }
+}
