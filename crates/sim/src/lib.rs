@@ -5,4 +5,20 @@
 
 extern crate alloc;
 
+pub(crate) mod clock;
+pub mod entropy;
+pub mod gateway;
+pub(crate) mod host;
 pub mod laws;
+pub mod link;
+pub(crate) mod map;
+pub mod net;
+pub(crate) mod packet;
+pub mod server;
+pub mod story;
+
+pub use gateway::{Barrier, Gateway};
+pub use link::{Link, Wire, WireStats};
+pub use net::{Happening, HostId, Net, SegmentId, ServerId, Stop};
+pub use server::{Fault, Server};
+pub use story::Story;

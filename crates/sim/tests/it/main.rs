@@ -1,6 +1,8 @@
-//! The simulator's integration tests, one binary.
+//! The virtual internet from the outside: what a test of somebody else's machine would see.
 
+mod datagrams;
 mod laws_faults;
 mod laws_pinger;
 mod laws_recording;
 mod laws_script;
+mod probe;

@@ -1,0 +1,151 @@
+//! Dice for virtual worlds: seeded ones for campaigns, counting ones for people who read traces.
+//!
+//! Neither is fit for anything but tests: whoever knows the seed knows every throw.
+//!
+//! ```
+//! use portolan_machine::Entropy;
+//! use portolan_sim::entropy::{Counting, Dice};
+//!
+//! let (mut a, mut b) = (Dice::new(7), Dice::new(7));
+//! assert_eq!(a.next_u64(), b.next_u64(), "the same seed throws the same");
+//!
+//! let mut id = [0; 12];
+//! Counting::default().fill(&mut id);
+//! assert_eq!(id, [1; 12], "the first transaction id is 01 01 01…");
+//! ```
+
+use portolan_machine::Entropy;
+
+/// Seeded dice (SplitMix64): one addition and two multiplications a throw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dice {
+    state: u64,
+}
+
+impl Dice {
+    /// Dice that throw what `seed` says.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// Dice of their own for the `stream`-th user, so that more users do not change each other's throws.
+    #[must_use]
+    pub const fn fork(seed: u64, stream: u64) -> Self {
+        let mut dice = Self::new(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
+        let state = dice.next_u64();
+        Self::new(state)
+    }
+
+    /// 64 random bits.
+    pub const fn next_u64(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number in `0..bound`, 0 where `bound` is 0; the bias is below 2⁻⁶⁴ × `bound`.
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        ((self.next_u64() as u128 * bound as u128) >> 64) as u64
+    }
+
+    /// Whether something happens that happens with this likelihood.
+    pub(crate) const fn happens(&mut self, likelihood: Likelihood) -> bool {
+        // No throw for what cannot happen: a quiet link costs nothing.
+        likelihood.0 != 0 && (self.next_u64() >> 32) < likelihood.0
+    }
+}
+
+impl Entropy for Dice {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            for (byte, random) in chunk.iter_mut().zip(self.next_u64().to_le_bytes()) {
+                *byte = random;
+            }
+        }
+    }
+}
+
+/// A probability as a threshold for 32 random bits, so that the hot path has no floating point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Likelihood(u64);
+
+impl Likelihood {
+    /// From a probability; below 0 and not a number is never, above 1 always.
+    pub(crate) const fn new(probability: f64) -> Self {
+        // A float cast saturates, and makes 0 of what is not a number.
+        Self((probability.clamp(0.0, 1.0) * 4_294_967_296.0) as u64)
+    }
+}
+
+/// Dice that count: the n-th filling is all n.
+///
+/// Past 255 the four bytes of the count repeat, so that fillings of four bytes and more never come twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counting {
+    count: u32,
+}
+
+impl Entropy for Counting {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.count = self.count.wrapping_add(1);
+        match u8::try_from(self.count) {
+            Ok(count) => out.fill(count),
+            Err(_) => out.iter_mut().zip(self.count.to_be_bytes().into_iter().cycle()).for_each(|(b, n)| *b = n),
+        }
+    }
+}
+
+/// What the machine of a host throws.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HostDice {
+    Seeded(Dice),
+    Counting(Counting),
+}
+
+impl Entropy for HostDice {
+    fn fill(&mut self, out: &mut [u8]) {
+        match self {
+            Self::Seeded(dice) => dice.fill(out),
+            Self::Counting(counting) => counting.fill(out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_likelihood_happens_as_often_as_it_says() {
+        let mut dice = Dice::new(1);
+        for (probability, low, high) in
+            [(0.0, 0, 0), (0.05, 4_700, 5_300), (1.0, 100_000, 100_000), (-1.0, 0, 0), (f64::NAN, 0, 0)]
+        {
+            let likelihood = Likelihood::new(probability);
+            let hits = (0..100_000).filter(|_| dice.happens(likelihood)).count();
+            assert!((low..=high).contains(&hits), "{probability}: {hits}");
+        }
+    }
+
+    #[test]
+    fn counting_never_repeats_a_transaction_id() {
+        let mut counting = Counting::default();
+        let mut seen = alloc::collections::BTreeSet::new();
+        for _ in 0..2_000 {
+            let mut id = [0; 12];
+            counting.fill(&mut id);
+            assert!(seen.insert(id));
+        }
+    }
+
+    #[test]
+    fn below_stays_below_and_reaches_both_ends() {
+        let mut dice = Dice::new(3);
+        let throws: alloc::vec::Vec<u64> = (0..1_000).map(|_| dice.below(6)).collect();
+        assert!((0..6).all(|face| throws.contains(&face)) && throws.iter().all(|throw| *throw < 6));
+        assert_eq!(dice.below(0), 0);
+    }
+}

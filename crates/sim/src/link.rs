@@ -1,0 +1,259 @@
+//! Links: what happens to a packet between two places, in each direction for itself.
+//!
+//! A link has two [`Wire`]s, one towards the Internet ("up") and one back ("down"). A wire delays, and with stated
+//! probabilities loses, doubles or holds back a packet. Jitter alone keeps the order, as a queue does; only a packet
+//! that is held back ([`Wire::reordering`]) lets later ones overtake it.
+//!
+//! ```
+//! use core::time::Duration;
+//! use portolan_sim::link::Link;
+//!
+//! let dsl = Link::delay(Duration::from_millis(25)).loss(0.05);
+//! assert_eq!(dsl.up, dsl.down);
+//! assert_eq!(dsl.round_trip(), Duration::from_millis(50));
+//! ```
+
+use crate::clock::{Nanos, nanos};
+use crate::entropy::{Dice, Likelihood};
+use core::time::Duration;
+
+/// One direction of a link, as plain data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wire {
+    /// How long each packet takes at least.
+    pub delay: Duration,
+    /// What is added to that at most, evenly distributed.
+    pub jitter: Duration,
+    /// How likely a packet is lost, 0 to 1.
+    pub loss: f64,
+    /// How likely a packet arrives twice, 0 to 1; each copy has its own jitter.
+    pub duplication: f64,
+    /// How likely a packet is held back for [`hold`](Self::hold), so that later ones overtake it, 0 to 1.
+    pub reordering: f64,
+    /// For how long packets are held back.
+    pub hold: Duration,
+}
+
+impl Wire {
+    /// Nothing happens to a packet, and it takes no time.
+    pub const PERFECT: Self = Self {
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+        loss: 0.0,
+        duplication: 0.0,
+        reordering: 0.0,
+        hold: Duration::ZERO,
+    };
+}
+
+/// Both directions of a link, as plain data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// Towards the Internet.
+    pub up: Wire,
+    /// From the Internet.
+    pub down: Wire,
+}
+
+impl Link {
+    /// Nothing happens to a packet, and it takes no time.
+    pub const PERFECT: Self = Self { up: Wire::PERFECT, down: Wire::PERFECT };
+
+    /// The same delay in both directions, and no mishap.
+    #[must_use]
+    pub const fn delay(delay: Duration) -> Self {
+        Self::PERFECT.with(Wire { delay, ..Wire::PERFECT })
+    }
+
+    const fn with(self, wire: Wire) -> Self {
+        Self { up: wire, down: wire }
+    }
+
+    /// The same with this probability of loss in each direction.
+    #[must_use]
+    pub const fn loss(mut self, probability: f64) -> Self {
+        self.up.loss = probability;
+        self.down.loss = probability;
+        self
+    }
+
+    /// The same with this much jitter at most in each direction.
+    #[must_use]
+    pub const fn jitter(mut self, jitter: Duration) -> Self {
+        self.up.jitter = jitter;
+        self.down.jitter = jitter;
+        self
+    }
+
+    /// The same with this probability of duplication in each direction.
+    #[must_use]
+    pub const fn duplication(mut self, probability: f64) -> Self {
+        self.up.duplication = probability;
+        self.down.duplication = probability;
+        self
+    }
+
+    /// The same with this probability, in each direction, that a packet is held back for `hold`.
+    #[must_use]
+    pub const fn reordering(mut self, probability: f64, hold: Duration) -> Self {
+        self.up.reordering = probability;
+        self.up.hold = hold;
+        self.down.reordering = probability;
+        self.down.hold = hold;
+        self
+    }
+
+    /// The least time there and back.
+    #[must_use]
+    pub const fn round_trip(&self) -> Duration {
+        self.up.delay.saturating_add(self.down.delay)
+    }
+}
+
+/// What a wire has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WireStats {
+    /// Packets that went in.
+    pub sent: u64,
+    /// Packets that did not come out.
+    pub lost: u64,
+    /// Packets that came out twice.
+    pub duplicated: u64,
+    /// Packets that were held back.
+    pub held: u64,
+}
+
+impl WireStats {
+    /// The share of packets that were lost, 0 where none was sent.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        if self.sent == 0 { 0.0 } else { self.lost as f64 / self.sent as f64 }
+    }
+
+    /// Adds up what two wires, or two runs of one, have done.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            lost: self.lost + other.lost,
+            duplicated: self.duplicated + other.duplicated,
+            held: self.held + other.held,
+        }
+    }
+}
+
+/// When a packet comes out of a wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carried {
+    Lost,
+    Once(Nanos),
+    Twice(Nanos, Nanos),
+}
+
+/// A wire at work.
+#[derive(Clone, Debug)]
+pub(crate) struct WireState {
+    delay: Nanos,
+    jitter: Nanos,
+    hold: Nanos,
+    loss: Likelihood,
+    duplication: Likelihood,
+    reordering: Likelihood,
+    /// When the last packet in order comes out.
+    last: Nanos,
+    pub(crate) stats: WireStats,
+}
+
+impl WireState {
+    pub(crate) fn new(wire: &Wire) -> Self {
+        Self {
+            delay: nanos(wire.delay),
+            jitter: nanos(wire.jitter),
+            hold: nanos(wire.hold),
+            loss: Likelihood::new(wire.loss),
+            duplication: Likelihood::new(wire.duplication),
+            reordering: Likelihood::new(wire.reordering),
+            last: 0,
+            stats: WireStats::default(),
+        }
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.last = 0;
+        self.stats = WireStats::default();
+    }
+
+    /// The least time a packet takes.
+    pub(crate) const fn delay(&self) -> Nanos {
+        self.delay
+    }
+
+    pub(crate) fn carry(&mut self, now: Nanos, dice: &mut Dice) -> Carried {
+        self.stats.sent += 1;
+        if dice.happens(self.loss) {
+            self.stats.lost += 1;
+            return Carried::Lost;
+        }
+        let first = self.arrival(now, dice);
+        if dice.happens(self.duplication) {
+            self.stats.duplicated += 1;
+            return Carried::Twice(first, self.arrival(now, dice));
+        }
+        Carried::Once(first)
+    }
+
+    fn arrival(&mut self, now: Nanos, dice: &mut Dice) -> Nanos {
+        let jitter = if self.jitter == 0 { 0 } else { dice.below(self.jitter.saturating_add(1)) };
+        let at = now.saturating_add(self.delay).saturating_add(jitter).max(self.last);
+        if dice.happens(self.reordering) {
+            self.stats.held += 1;
+            return at.saturating_add(self.hold);
+        }
+        self.last = at;
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Nanos = 1_000_000;
+
+    fn arrivals(link: Link) -> (alloc::vec::Vec<Carried>, WireStats) {
+        let (mut wire, mut dice) = (WireState::new(&link.up), Dice::new(5));
+        let carried = (0..10_000).map(|n| wire.carry(n * MS, &mut dice)).collect();
+        (carried, wire.stats)
+    }
+
+    #[test]
+    fn a_perfect_wire_takes_no_time() {
+        let (carried, stats) = arrivals(Link::PERFECT);
+        assert!(carried.iter().zip(0..).all(|(carried, n)| *carried == Carried::Once(n * MS)));
+        assert_eq!(stats, WireStats { sent: 10_000, ..WireStats::default() });
+    }
+
+    #[test]
+    fn jitter_keeps_the_order_and_its_bounds() {
+        let (carried, _) = arrivals(Link::delay(Duration::from_millis(20)).jitter(Duration::from_millis(30)));
+        let mut last = 0;
+        for (carried, n) in carried.into_iter().zip(0..) {
+            let Carried::Once(at) = carried else { panic!("{carried:?}") };
+            assert!(at >= last && (n * MS + 20 * MS..=n * MS + 50 * MS).contains(&at));
+            last = at;
+        }
+    }
+
+    #[test]
+    fn mishaps_come_as_often_as_asked_and_are_counted() {
+        let hold = Duration::from_millis(5);
+        let (carried, stats) = arrivals(Link::PERFECT.loss(0.1).duplication(0.02).reordering(0.05, hold));
+        let lost = carried.iter().filter(|c| **c == Carried::Lost).count() as u64;
+        let twice = carried.iter().filter(|c| matches!(c, Carried::Twice(..))).count() as u64;
+        assert_eq!((stats.lost, stats.duplicated), (lost, twice));
+        assert!((0.09..0.11).contains(&stats.loss()), "{stats:?}");
+        assert!((130..230).contains(&twice) && (380..520).contains(&stats.held), "{stats:?}");
+        let overtaken = carried.iter().zip(0..).any(|(c, n)| *c == Carried::Once(n * MS + 5 * MS));
+        assert!(overtaken, "a held packet arrives after the one behind it");
+    }
+}

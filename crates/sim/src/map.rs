@@ -1,0 +1,124 @@
+//! The map: segments, the interfaces in them, and which address lies behind which interface.
+//!
+//! A segment is a place where addresses are unique: the Internet, or the inside of a gateway. Each interface hangs by
+//! its link in one segment; each segment but the Internet has a way out, its gateway.
+
+use crate::entropy::Dice;
+use crate::gateway::GatewayState;
+use crate::link::{Link, WireState};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// Everything that does not move.
+#[derive(Clone, Debug)]
+pub(crate) struct Map {
+    pub(crate) interfaces: Vec<Interface>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) gateways: Vec<GatewayState>,
+}
+
+/// Who is at the end of an interface's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Host(usize),
+    Server(usize),
+    Gateway(usize),
+}
+
+/// A link into a segment, and who is at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Interface {
+    pub(crate) owner: Owner,
+    pub(crate) segment: usize,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) up: WireState,
+    pub(crate) down: WireState,
+    /// An interface that is down neither sends nor receives.
+    pub(crate) is_up: bool,
+}
+
+/// A place where addresses are unique.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Segment {
+    /// Sorted by address.
+    routes: Vec<(IpAddr, usize)>,
+    /// The gateway to the outside; none in the Internet.
+    pub(crate) gateway: Option<usize>,
+}
+
+impl Segment {
+    /// The interface that `address` lies behind.
+    pub(crate) fn route(&self, address: IpAddr) -> Option<usize> {
+        // A handful of addresses is searched faster in a line.
+        if self.routes.len() <= 12 {
+            return self.routes.iter().find(|(ip, _)| *ip == address).map(|(_, interface)| *interface);
+        }
+        let place = self.routes.binary_search_by(|(ip, _)| ip.cmp(&address)).ok()?;
+        self.routes.get(place).map(|(_, interface)| *interface)
+    }
+
+    /// Gives an address a place; whoever had it loses it.
+    fn set(&mut self, address: IpAddr, interface: usize) {
+        match self.routes.binary_search_by(|(ip, _)| ip.cmp(&address)) {
+            Ok(place) => {
+                if let Some(route) = self.routes.get_mut(place) {
+                    route.1 = interface;
+                }
+            }
+            Err(place) => self.routes.insert(place, (address, interface)),
+        }
+    }
+}
+
+impl Map {
+    pub(crate) fn new() -> Self {
+        Self { interfaces: Vec::new(), segments: alloc::vec![Segment::default()], gateways: Vec::new() }
+    }
+
+    /// Hangs an interface into a segment and makes its addresses known as far out as they are seen.
+    pub(crate) fn attach(&mut self, owner: Owner, segment: usize, addresses: &[IpAddr], link: &Link) -> usize {
+        let interface = self.interfaces.len();
+        self.interfaces.push(Interface {
+            owner,
+            segment,
+            addresses: addresses.to_vec(),
+            up: WireState::new(&link.up),
+            down: WireState::new(&link.down),
+            is_up: true,
+        });
+        for address in addresses {
+            self.announce(*address, segment, interface);
+        }
+        interface
+    }
+
+    /// An address is known in its segment and, through gateways that leave it alone, in the segments further out.
+    fn announce(&mut self, address: IpAddr, mut segment: usize, mut interface: usize) {
+        while let Some(place) = self.segments.get_mut(segment) {
+            place.set(address, interface);
+            let Some(gateway) = place.gateway.and_then(|gateway| self.gateways.get(gateway)) else { return };
+            if !gateway.config.is_transparent(address.is_ipv4()) {
+                return;
+            }
+            interface = gateway.interface;
+            let Some(outer) = self.interfaces.get(interface) else { return };
+            segment = outer.segment;
+        }
+    }
+
+    /// Everything as it was at the start, from another seed.
+    pub(crate) fn reset(&mut self, seed: u64) {
+        for interface in &mut self.interfaces {
+            interface.up.reset();
+            interface.down.reset();
+            interface.is_up = true;
+        }
+        for (gateway, n) in self.gateways.iter_mut().zip(0..) {
+            gateway.reset(Self::gateway_seed(seed, n));
+        }
+    }
+
+    pub(crate) const fn gateway_seed(seed: u64, gateway: u64) -> u64 {
+        Dice::fork(seed, (1 << 40) | gateway).next_u64()
+    }
+}

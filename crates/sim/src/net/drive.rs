@@ -1,0 +1,274 @@
+//! Driving machines: what a driver and its operating system do for them, in virtual time.
+//!
+//! Rules of this file: a machine is drained after every input; socket news is told between drains, never inside one;
+//! of the timers put on the clock only the last one set for a host counts.
+
+use super::{HOP_LIMIT, HostId, Net, Place, Wake};
+use crate::clock::{instant, nanos};
+use crate::host::Host;
+use crate::packet::{Origin, Packet, Payload};
+use crate::story::{Notes, Story, Summary};
+use core::net::{IpAddr, SocketAddr};
+use portolan_machine::{
+    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Output, Protocol, Refusal, SocketId, SocketNews,
+    SocketOrder, Transmit, Unreachability, Verdict,
+};
+
+/// Calls a machine with the world as its host sees it.
+pub(super) fn with_cx<M, R>(
+    host: &mut Host<M>,
+    now: Instant,
+    story: Option<&mut Story>,
+    call: impl FnOnce(&mut M, &mut Cx<'_>) -> R,
+) -> R {
+    let cx = Cx::new(now, &mut host.dice, &mut host.ids);
+    match story {
+        None => call(&mut host.machine, &mut { cx }),
+        Some(story) => {
+            let mut notes = Notes { story, who: &host.name };
+            call(&mut host.machine, &mut cx.with_trace(&mut notes))
+        }
+    }
+}
+
+impl<M: Machine> Net<M> {
+    /// The machine of a host, to look at; `None` for a host of another net.
+    #[must_use]
+    pub fn machine(&self, host: HostId) -> Option<&M> {
+        self.hosts.get(host.0).map(|host| &host.machine)
+    }
+
+    /// Gives a host another machine and its old one back. Sockets that the old one left open stay open.
+    pub fn replace(&mut self, host: HostId, machine: M) -> Option<M> {
+        self.set_timer(host.0, Some(self.clock.now()));
+        self.hosts.get_mut(host.0).map(|host| core::mem::replace(&mut host.machine, machine))
+    }
+
+    /// Asks a machine for something and carries out what follows before the clock moves.
+    ///
+    /// A host of another net is asked nothing.
+    ///
+    /// # Errors
+    /// The machine's own: what was asked for is impossible.
+    pub fn command(&mut self, host: HostId, command: M::Command) -> Result<(), M::Error> {
+        self.with(host, |machine, cx| machine.command(cx, command)).unwrap_or(Ok(()))
+    }
+
+    /// Calls an inherent command of a machine and carries out what follows before the clock moves.
+    ///
+    /// `None` for a host of another net, which is not called.
+    pub fn with<R>(&mut self, host: HostId, call: impl FnOnce(&mut M, &mut Cx<'_>) -> R) -> Option<R> {
+        let now = self.now();
+        let at = self.hosts.get_mut(host.0)?;
+        let result = with_cx(at, now, self.story.as_mut(), call);
+        self.drive(host.0);
+        self.settle();
+        Some(result)
+    }
+
+    /// Opens a UDP socket for a host, to be handed to its machine by id; the machine hears nothing of the opening.
+    ///
+    /// # Errors
+    /// As the machine would hear: the address is taken or not the host's.
+    pub fn open(&mut self, host: HostId, local: SocketAddr) -> Result<(SocketId, SocketAddr), Refusal> {
+        let id = self.hosts.get_mut(host.0).ok_or(Refusal::NoRoute)?.ids.next_socket();
+        let local = self.bind(host.0, &Open::new(id, Protocol::Udp, local))?;
+        Ok((id, local))
+    }
+
+    /// Wakes a machine whose time has come, or takes a first look at one that is new.
+    pub(super) fn wake(&mut self, number: usize) {
+        let now = self.clock.now();
+        let Some(host) = self.hosts.get_mut(number) else { return };
+        if host.timer.set != Some(now) {
+            return;
+        }
+        host.timer.set = None;
+        if host.timer.wait.is_some_and(|wait| wait <= now) {
+            let _nobody_elses = with_cx(host, instant(now), self.story.as_mut(), |m, cx| m.handle(cx, Input::Timeout));
+        }
+        self.drive(number);
+    }
+
+    /// Gives a datagram to the socket it is for.
+    pub(super) fn deliver(&mut self, packet: Packet, number: usize) {
+        let now = self.now();
+        let Some(host) = self.hosts.get_mut(number) else { return };
+        let Some(socket) = host.sockets.receiver(packet.destination, false) else {
+            let rejects = host.rejects;
+            self.say(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
+            if rejects {
+                self.bad_news(&packet, Unreachability::Port);
+            }
+            return self.transit.pool.recycle(packet);
+        };
+        if let Some(story) = &mut self.story {
+            let (from, to) = (packet.source, packet.destination);
+            story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Summary(packet.payload.bytes())));
+        }
+        let input = Input::Datagram(Datagram {
+            socket,
+            local: packet.destination,
+            remote: packet.source,
+            payload: packet.payload.bytes(),
+        });
+        let verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
+        if verdict == Verdict::NotMine {
+            self.say(number, format_args!("has no use for it"));
+        }
+        self.transit.pool.recycle(packet);
+        self.drive(number);
+    }
+
+    /// Drains a machine, carries out what it ordered, tells it the news, and sets its timer.
+    pub(super) fn drive(&mut self, number: usize) {
+        let now = self.now();
+        loop {
+            let wait = loop {
+                let Some(host) = self.hosts.get_mut(number) else { return };
+                self.transit.at_once += 1;
+                if self.transit.at_once >= super::AT_ONCE {
+                    return;
+                }
+                match host.machine.poll() {
+                    Output::Transmit(transmit) => self.transmit(number, transmit),
+                    Output::Socket(order) => self.order(number, order),
+                    Output::Event(event) => {
+                        if let Some(story) = &mut self.story {
+                            story.tell(now, &host.name, format_args!("tells its owner: {event:?}"));
+                        }
+                        self.events.push(super::Happening { at: now, host: HostId(number), event });
+                    }
+                    Output::Wait(wait) => break wait,
+                }
+            };
+            let Some(host) = self.hosts.get_mut(number) else { return };
+            let Some((socket, news)) = host.news.pop_front() else {
+                self.set_timer(number, wait.map(|Deadline { at, .. }| nanos(at.since_origin())));
+                return;
+            };
+            if let Some(story) = &mut self.story {
+                story.tell(now, &host.name, format_args!("{socket} {news}"));
+            }
+            let input = Input::Socket(socket, news);
+            let _to_all = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
+        }
+    }
+
+    /// Notes when a machine wants to be woken; the clock gets a new entry only if its last one comes too late.
+    pub(super) fn set_timer(&mut self, number: usize, wait: Option<u64>) {
+        let Some(host) = self.hosts.get_mut(number) else { return };
+        host.timer.wait = wait;
+        if let Some(wait) = wait
+            && host.timer.set.is_none_or(|set| wait < set)
+        {
+            let wait = wait.max(self.clock.now());
+            host.timer.set = Some(wait);
+            self.clock.put(wait, Wake::Timer(u32::try_from(number).unwrap_or(u32::MAX)));
+        }
+    }
+
+    /// Adds to the story, where one is told, under a host's name.
+    pub(super) fn say(&mut self, number: usize, what: core::fmt::Arguments<'_>) {
+        if let (Some(story), Some(host)) = (&mut self.story, self.hosts.get(number)) {
+            story.tell(instant(self.clock.now()), &host.name, what);
+        }
+    }
+
+    fn order(&mut self, number: usize, order: SocketOrder) {
+        if self.story.is_some() {
+            self.say(number, format_args!("{order}"));
+        }
+        match order {
+            SocketOrder::Close(id) => self.close(number, id),
+            SocketOrder::Open(open) => {
+                let connects = open.protocol.is_stream() && !open.protocol.is_listener();
+                let news = match self.bind(number, &open) {
+                    Ok(local) if connects => match open.remote {
+                        Some(remote) => return self.connect(number, open.id, local, remote),
+                        None => SocketNews::Refused(Refusal::NoRoute),
+                    },
+                    Ok(local) => SocketNews::Opened { local },
+                    Err(why) => SocketNews::Refused(why),
+                };
+                if let Some(host) = self.hosts.get_mut(number) {
+                    host.news.push_back((open.id, news));
+                }
+            }
+        }
+    }
+
+    /// Binds a socket and says which address its datagrams to the order's `remote` leave from.
+    fn bind(&mut self, number: usize, open: &Open) -> Result<SocketAddr, Refusal> {
+        let own = |ip: IpAddr| self.interface_of(number, ip).is_some();
+        if !open.local.ip().is_unspecified() && !own(open.local.ip()) {
+            return Err(Refusal::AddressNotAvailable);
+        }
+        if open.remote.is_some_and(|remote| remote.is_ipv4() != open.local.is_ipv4()) {
+            return Err(Refusal::FamilyNotSupported);
+        }
+        let leaves = match open.remote {
+            Some(remote) => Some(self.way_out(number, open.local.ip(), remote.ip()).ok_or(Refusal::NoRoute)?.0),
+            None => None,
+        };
+        let host = self.hosts.get_mut(number).ok_or(Refusal::NoRoute)?;
+        let bound = host.sockets.bind(open, &mut self.dice)?;
+        Ok(SocketAddr::new(leaves.unwrap_or(bound.ip()), bound.port()))
+    }
+
+    /// The interface of a host that has this address.
+    fn interface_of(&self, number: usize, address: IpAddr) -> Option<usize> {
+        let host = self.hosts.get(number)?;
+        let has = |interface: &usize| {
+            self.map.interfaces.get(*interface).is_some_and(|interface| interface.addresses.contains(&address))
+        };
+        host.interfaces.iter().copied().find(has)
+    }
+
+    /// The source address and the interface for datagrams from a socket bound to `bound` to `destination`.
+    fn way_out(&self, number: usize, bound: IpAddr, destination: IpAddr) -> Option<(IpAddr, usize)> {
+        if !bound.is_unspecified() {
+            let interface = self.interface_of(number, bound)?;
+            return self.map.interfaces.get(interface)?.is_up.then_some((bound, interface));
+        }
+        let host = self.hosts.get(number)?;
+        let routed = host.routes.iter().find(|(to, _)| *to == destination).map(|(_, interface)| *interface);
+        routed.into_iter().chain(host.interfaces.iter().copied()).find_map(|number| {
+            let interface = self.map.interfaces.get(number).filter(|interface| interface.is_up)?;
+            let mut own = interface.addresses.iter().copied();
+            own.find(|ip| ip.is_ipv4() == destination.is_ipv4()).map(|ip| (ip, number))
+        })
+    }
+
+    fn transmit(&mut self, number: usize, transmit: Transmit) {
+        let Transmit { socket: id, remote, hop_limit, payload } = transmit;
+        let found = self.hosts.get(number).and_then(|host| host.sockets.get(id));
+        let Some((bound, stream, protocol)) = found.map(|socket| (socket.bound, socket.stream, socket.protocol)) else {
+            return self.say(number, format_args!("sends on {id}, which is not open: nothing happens"));
+        };
+        if protocol.is_stream() {
+            return match stream {
+                Some(stream) => self.send_on(number, id, stream, Payload::Shared(payload)),
+                None => self.say(number, format_args!("sends on {id}, which is not connected: nothing happens")),
+            };
+        }
+        let family = bound.is_ipv4() == remote.is_ipv4();
+        let Some((ip, interface)) = family.then(|| self.way_out(number, bound.ip(), remote.ip())).flatten() else {
+            self.say(number, format_args!("has no way to {remote}"));
+            if let Some(host) = self.hosts.get_mut(number) {
+                let why = Unreachability::Network;
+                host.news.push_back((id, SocketNews::Unreachable { remote, why }));
+            }
+            return;
+        };
+        let packet = Packet {
+            source: SocketAddr::new(ip, bound.port()),
+            destination: remote,
+            payload: Payload::Shared(payload),
+            hop_limit: hop_limit.unwrap_or(HOP_LIMIT),
+            origin: Some(Origin { host: HostId(number), socket: id, remote }),
+            sent: self.clock.now(),
+        };
+        self.transit.ready.push_back((packet, Place::Up(interface)));
+    }
+}

@@ -1,0 +1,321 @@
+//! Servers: a STUN server as RFC 5780 wants it, and what others are like.
+//!
+//! A [`Server`] is plain data: where it listens and what is wrong with it ([`Fault`]). It is one function without
+//! sockets or timers, so that a virtual internet can ask it a million times a second: [`ServerState::serve`] decides
+//! what an honest server would say (`Answer`), [`fault`] bends that, and only then it becomes bytes.
+//!
+//! RFC 5780 §6.1 (what to answer, and from where), §7; RFC 8489 §6.3.
+//!
+//! ```
+//! use portolan_sim::server::{Fault, Server};
+//!
+//! let honest = Server::new("stun", "192.0.2.1:3478".parse()?).alternate("192.0.2.2:3479".parse()?);
+//! let liar = honest.clone().fault(Fault::IgnoresChangeRequest);
+//! assert_ne!(honest, liar);
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
+
+pub mod fault;
+
+pub use fault::{Bogus, Fault};
+
+use crate::clock::{Nanos, nanos};
+use crate::entropy::Dice;
+use crate::packet::{Packet, Payload, Pool};
+use alloc::boxed::Box;
+use core::net::{IpAddr, SocketAddr};
+use portolan_stun::{Attribute, AttributeType, Class, EncodeError, ErrorCode, Message, Method, TransactionId, Writer};
+
+/// A STUN server, as plain data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// How the story calls it.
+    pub name: Box<str>,
+    /// The address and port it is known by.
+    pub primary: SocketAddr,
+    /// Its other address and other port (RFC 5780 §2.3); it then listens on all four pairs.
+    pub alternate: Option<SocketAddr>,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// What it does with TCP.
+    pub tcp: Tcp,
+}
+
+/// What a server does with TCP connections, on all its ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tcp {
+    /// It accepts them and answers Binding requests.
+    Accepts,
+    /// It refuses them (RST).
+    Refuses,
+    /// It does not answer.
+    Silent,
+}
+
+impl Server {
+    /// An honest server with one address and port: it answers Binding requests, and CHANGE-REQUEST with 420.
+    #[must_use]
+    pub fn new(name: &str, primary: SocketAddr) -> Self {
+        Self { name: name.into(), primary, alternate: None, fault: Fault::None, tcp: Tcp::Accepts }
+    }
+
+    /// The same with another address and port, so that it can do what RFC 5780 asks for.
+    #[must_use]
+    pub fn alternate(mut self, alternate: SocketAddr) -> Self {
+        self.alternate = Some(alternate);
+        self
+    }
+
+    /// The same with something wrong.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
+    }
+
+    /// The same with other manners about TCP.
+    #[must_use]
+    pub fn tcp(mut self, tcp: Tcp) -> Self {
+        self.tcp = tcp;
+        self
+    }
+
+    /// The addresses it has.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let alternate = self.alternate.map(|alternate| alternate.ip()).filter(|ip| *ip != self.primary.ip());
+        core::iter::once(self.primary.ip()).chain(alternate)
+    }
+
+    /// The other address and port, seen from where a request came to (RFC 5780 §6.1, Table 1).
+    fn opposite(&self, local: SocketAddr) -> Option<SocketAddr> {
+        let alternate = self.alternate?;
+        let other = |here: bool, primary, alternate| if here { alternate } else { primary };
+        let (mut ip, mut port) = (self.primary.ip(), self.primary.port());
+        ip = if local.ip() == ip { alternate.ip() } else { ip };
+        port = other(local.port() == port, port, alternate.port());
+        Some(SocketAddr::new(ip, port))
+    }
+
+    fn listens_on(&self, local: SocketAddr) -> bool {
+        let is = |address: SocketAddr| address.ip() == local.ip();
+        let on = |address: SocketAddr| address.port() == local.port();
+        match self.alternate {
+            None => is(self.primary) && on(self.primary),
+            Some(alternate) => (is(self.primary) || is(alternate)) && (on(self.primary) || on(alternate)),
+        }
+    }
+}
+
+/// What a server says, before it becomes bytes; faults bend it.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// Where it is sent from, and to.
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) id: TransactionId,
+    pub(crate) body: Body,
+}
+
+/// What stands in an answer, in this order.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    Success {
+        xor_mapped: Option<SocketAddr>,
+        mapped: Option<SocketAddr>,
+        origin: Option<SocketAddr>,
+        other: Option<SocketAddr>,
+        /// Bytes of PADDING.
+        padding: Option<usize>,
+    },
+    Error {
+        code: u16,
+        /// The types that were not understood.
+        unknown: Option<AttributeType>,
+        other: Option<SocketAddr>,
+    },
+}
+
+/// A packet that a server sends, and when.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) after: Nanos,
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) payload: Payload,
+}
+
+/// A server at work.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerState {
+    pub(crate) config: Server,
+    pub(crate) interface: usize,
+    dice: Dice,
+    /// Requests so far.
+    heard: u32,
+}
+
+impl ServerState {
+    pub(crate) const fn new(config: Server, interface: usize, seed: u64) -> Self {
+        Self { config, interface, dice: Dice::new(seed), heard: 0 }
+    }
+
+    pub(crate) const fn reset(&mut self, seed: u64) {
+        self.dice = Dice::new(seed);
+        self.heard = 0;
+    }
+
+    /// Whether anything listens where the packet went; if not, the host there may say so.
+    pub(crate) fn listens_on(&self, local: SocketAddr) -> bool {
+        self.config.listens_on(local)
+    }
+
+    /// What comes back for a packet.
+    pub(crate) fn serve(&mut self, packet: &Packet, pool: &mut Pool, replies: &mut impl FnMut(Reply)) {
+        let bytes = packet.payload.bytes();
+        let Ok(request) = Message::decode(bytes) else { return };
+        // RFC 5780 §6.1, RFC 8489 §6.3: neither responses nor indications are answered.
+        if request.class() != Class::Request || request.method() != Method::BINDING {
+            return;
+        }
+        self.heard = self.heard.wrapping_add(1);
+        let answer = honest(&self.config, &request, packet.source, packet.destination);
+        let fault = self.config.fault;
+        let Some(answer) = fault::bend(fault, &self.config, answer, &request, &mut self.dice, self.heard) else {
+            return;
+        };
+        let mut buffer = [0; LONGEST];
+        let Ok(written) = encode(&answer, &mut buffer) else { return };
+        let Some(payload) = fault::spoil(fault, buffer.get_mut(..written).unwrap_or_default(), bytes, &mut self.dice)
+        else {
+            return;
+        };
+        let mut send = |after, payload: &[u8]| {
+            let payload = pool.copy(payload);
+            replies(Reply { after, source: answer.from, destination: answer.to, payload });
+        };
+        send(0, payload);
+        if fault == Fault::AnswersTwice {
+            send(0, payload);
+        } else if let Fault::LateDuplicates(after) = fault {
+            send(nanos(after), payload);
+        }
+    }
+
+    /// What comes back for a message on a stream from `remote`; nothing unless it is one whole Binding request.
+    pub(crate) fn serve_stream(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &[u8],
+        pool: &mut Pool,
+    ) -> Option<Payload> {
+        let request = Message::decode(bytes).ok()?;
+        if request.class() != Class::Request || request.method() != Method::BINDING {
+            return None;
+        }
+        let mut answer = honest(&self.config, &request, remote, local);
+        (answer.from, answer.to) = (local, remote);
+        let mut buffer = [0; LONGEST];
+        let written = encode(&answer, &mut buffer).ok()?;
+        Some(pool.copy(buffer.get(..written)?))
+    }
+}
+
+/// PADDING sent back is never longer than this: a server's interface MTU (RFC 5780 §7.6).
+const MTU: usize = 1500;
+/// An answer with everything in it and the most PADDING.
+const LONGEST: usize = MTU + 256;
+
+/// What RFC 5780 §6.1 asks for.
+fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: SocketAddr) -> Answer {
+    let id = request.transaction_id();
+    let other = server.opposite(local);
+    let refuse =
+        |code, unknown| Answer { from: local, to: remote, id, body: Body::Error { code, unknown, other: None } };
+    let (mut change, mut response_port, mut padding, mut unknown) = (None, None, None, None);
+    for attribute in request.attributes() {
+        match attribute {
+            Ok(Attribute::ChangeRequest(flags)) => change = change.or(Some(flags)),
+            Ok(Attribute::ResponsePort(port)) => response_port = response_port.or(Some(port)),
+            Ok(Attribute::Padding(bytes)) => padding = padding.or(Some(bytes.len())),
+            Ok(Attribute::Unknown { kind, .. }) if kind.is_comprehension_required() => unknown = unknown.or(Some(kind)),
+            Ok(_) => {}
+            Err(_) => return refuse(ErrorCode::BAD_REQUEST, None),
+        }
+    }
+    if unknown.is_some() {
+        return refuse(ErrorCode::UNKNOWN_ATTRIBUTE, unknown);
+    }
+    let mut from = local;
+    if let Some(change) = change {
+        let Some(other) = other else {
+            return refuse(ErrorCode::UNKNOWN_ATTRIBUTE, Some(AttributeType::CHANGE_REQUEST));
+        };
+        if change.ip {
+            from.set_ip(other.ip());
+        }
+        if change.port {
+            from.set_port(other.port());
+        }
+    }
+    // RFC 5780 §6.1: PADDING and RESPONSE-PORT do not go together.
+    if padding.is_some() && response_port.is_some() {
+        return refuse(ErrorCode::BAD_REQUEST, None);
+    }
+    let mut to = remote;
+    if let Some(port) = response_port {
+        to.set_port(port);
+    }
+    let capable = other.is_some();
+    let body = Body::Success {
+        xor_mapped: Some(remote),
+        // A server without an alternate address says no more than it must, so that it is no good as an amplifier.
+        mapped: capable.then_some(remote),
+        origin: capable.then_some(from),
+        other,
+        padding: padding.map(|length: usize| length.min(MTU)),
+    };
+    Answer { from, to, id, body }
+}
+
+/// Writes an answer to the front of `buffer`; gives its length.
+fn encode(answer: &Answer, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+    let written = match &answer.body {
+        Body::Success { xor_mapped, mapped, origin, other, padding } => {
+            let mut writer = Writer::new(buffer, Class::SuccessResponse, Method::BINDING, answer.id)?;
+            if let Some(address) = xor_mapped {
+                writer.add(&Attribute::XorMappedAddress(*address))?;
+            }
+            if let Some(address) = mapped {
+                writer.add(&Attribute::MappedAddress(*address))?;
+            }
+            if let Some(address) = origin {
+                writer.add(&Attribute::ResponseOrigin(*address))?;
+            }
+            if let Some(address) = other {
+                writer.add(&Attribute::OtherAddress(*address))?;
+            }
+            if let Some(length) = padding {
+                writer.add_padding(*length)?;
+            }
+            writer.finish().len()
+        }
+        Body::Error { code, unknown, other } => {
+            let mut writer = Writer::new(buffer, Class::ErrorResponse, Method::BINDING, answer.id)?;
+            if let Some(error) = ErrorCode::recommended(*code) {
+                writer.add(&Attribute::ErrorCode(error))?;
+            }
+            if let Some(unknown) = unknown {
+                writer.add_unknown_attributes(core::iter::once(*unknown))?;
+            }
+            if let Some(address) = other {
+                writer.add(&Attribute::OtherAddress(*address))?;
+            }
+            writer.finish().len()
+        }
+    };
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! What is wrong with servers that one meets.
+//!
+//! Each fault is something that public servers have been seen to do, and that has misled somebody. [`bend`] changes
+//! what an honest server would say, [`spoil`] what became of it on the way to bytes.
+//!
+//! ```
+//! use portolan_sim::server::Fault;
+//!
+//! assert_eq!(Fault::IgnoresChangeRequest.to_string(), "ignores CHANGE-REQUEST and answers from where it was asked");
+//! ```
+
+use super::{Answer, Body, Server};
+use crate::entropy::Dice;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use portolan_stun::{AttributeType, ErrorCode, Message};
+
+/// What is wrong with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It never answers UDP.
+    Silent,
+    /// It answers a CHANGE-REQUEST from where it was asked, as if it had none in it.
+    IgnoresChangeRequest,
+    /// It has an alternate address and says so, but refuses CHANGE-REQUEST with 420.
+    RefusesChangeRequest,
+    /// It changes the port when asked and never the address.
+    ChangesPortOnly,
+    /// It does what RFC 5780 asks for but never names its other address.
+    NoOtherAddress,
+    /// Its OTHER-ADDRESS cannot be.
+    OtherAddress(Bogus),
+    /// Its other address neither hears nor speaks.
+    DeadAlternate,
+    /// It says that the client is somewhere else, always at the same place.
+    LiesAlways(SocketAddr),
+    /// It says that the client is somewhere else, each time at another place.
+    LiesAnew,
+    /// Each answer comes once more after this time.
+    LateDuplicates(Duration),
+    /// Each answer comes twice.
+    AnswersTwice,
+    /// It answers from an address that nobody has heard of.
+    ThirdAddress(SocketAddr),
+    /// It answers with random bytes of the right length.
+    Garbage,
+    /// Its answers end in the middle.
+    Truncated,
+    /// Its answers carry another transaction id.
+    WrongTransactionId,
+    /// It sends each request back as it came.
+    Echo,
+    /// It knows XOR-MAPPED-ADDRESS only.
+    OnlyXorMapped,
+    /// It knows MAPPED-ADDRESS only, as in RFC 3489.
+    OnlyMapped,
+    /// It succeeds without saying where the client is.
+    NoMapped,
+    /// It answers each request with this error code, 300 to 699.
+    Error(u16),
+    /// It overhears every n-th request.
+    DropsEvery(u32),
+}
+
+/// An OTHER-ADDRESS that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bogus {
+    /// The address and port that the request went to.
+    Itself,
+    /// The same address, another port.
+    SameAddress,
+    /// Another address, the same port.
+    SamePort,
+    /// A private address (RFC 1918, RFC 4193).
+    Private,
+    /// An address of the other family.
+    OtherFamily,
+    /// The unspecified address.
+    Unspecified,
+}
+
+impl Fault {
+    /// One of each kind, for tests that want them all.
+    pub const EACH: [Self; 27] = [
+        Self::None,
+        Self::Silent,
+        Self::IgnoresChangeRequest,
+        Self::RefusesChangeRequest,
+        Self::ChangesPortOnly,
+        Self::NoOtherAddress,
+        Self::OtherAddress(Bogus::Itself),
+        Self::OtherAddress(Bogus::SameAddress),
+        Self::OtherAddress(Bogus::SamePort),
+        Self::OtherAddress(Bogus::Private),
+        Self::OtherAddress(Bogus::OtherFamily),
+        Self::OtherAddress(Bogus::Unspecified),
+        Self::DeadAlternate,
+        Self::LiesAlways(ELSEWHERE),
+        Self::LiesAnew,
+        Self::LateDuplicates(Duration::from_millis(300)),
+        Self::AnswersTwice,
+        Self::ThirdAddress(ELSEWHERE),
+        Self::Garbage,
+        Self::Truncated,
+        Self::WrongTransactionId,
+        Self::Echo,
+        Self::OnlyXorMapped,
+        Self::OnlyMapped,
+        Self::NoMapped,
+        Self::Error(ErrorCode::SERVER_ERROR),
+        Self::DropsEvery(3),
+    ];
+}
+
+/// An address of TEST-NET-3 that no preset topology uses.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 254)), 3478);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("honest"),
+            Self::Silent => f.write_str("never answers"),
+            Self::IgnoresChangeRequest => f.write_str("ignores CHANGE-REQUEST and answers from where it was asked"),
+            Self::RefusesChangeRequest => f.write_str("names another address but refuses CHANGE-REQUEST"),
+            Self::ChangesPortOnly => f.write_str("changes the port when asked, never the address"),
+            Self::NoOtherAddress => f.write_str("never names its other address"),
+            Self::OtherAddress(Bogus::Itself) => f.write_str("names itself as its other address"),
+            Self::OtherAddress(Bogus::SameAddress) => f.write_str("names its own address with another port"),
+            Self::OtherAddress(Bogus::SamePort) => f.write_str("names another address with the same port"),
+            Self::OtherAddress(Bogus::Private) => f.write_str("names a private address as its other address"),
+            Self::OtherAddress(Bogus::OtherFamily) => f.write_str("names an address of the other family"),
+            Self::OtherAddress(Bogus::Unspecified) => f.write_str("names the unspecified address"),
+            Self::DeadAlternate => f.write_str("its other address is dead"),
+            Self::LiesAlways(address) => write!(f, "says that everybody is {address}"),
+            Self::LiesAnew => f.write_str("says that the client is somewhere else each time"),
+            Self::LateDuplicates(after) => write!(f, "answers once more after {} ms", after.as_millis()),
+            Self::AnswersTwice => f.write_str("answers everything twice"),
+            Self::ThirdAddress(address) => write!(f, "answers from {address}"),
+            Self::Garbage => f.write_str("answers garbage"),
+            Self::Truncated => f.write_str("answers half"),
+            Self::WrongTransactionId => f.write_str("answers with another transaction id"),
+            Self::Echo => f.write_str("sends requests back"),
+            Self::OnlyXorMapped => f.write_str("knows XOR-MAPPED-ADDRESS only"),
+            Self::OnlyMapped => f.write_str("knows MAPPED-ADDRESS only"),
+            Self::NoMapped => f.write_str("does not say where the client is"),
+            Self::Error(code) => write!(f, "answers everything with {code}"),
+            Self::DropsEvery(n) => write!(f, "overhears every request number {n}"),
+        }
+    }
+}
+
+/// What the server says instead; `None`: nothing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "each stage bends what it knows and leaves the rest alone")]
+pub(super) fn bend(
+    fault: Fault,
+    server: &Server,
+    mut answer: Answer,
+    request: &Message<'_>,
+    dice: &mut Dice,
+    heard: u32,
+) -> Option<Answer> {
+    let asked_at = |answer: &Answer| match &answer.body {
+        // `from` may have been changed; the opposite of OTHER-ADDRESS is where the request came to.
+        Body::Success { other: Some(other), .. } => server.opposite(*other).unwrap_or(server.primary),
+        Body::Success { .. } | Body::Error { .. } => answer.from,
+    };
+    match fault {
+        Fault::Silent => return None,
+        Fault::DropsEvery(n) if n == 0 || heard.is_multiple_of(n) => return None,
+        Fault::DeadAlternate => {
+            let alive = |address: SocketAddr| address.ip() == server.primary.ip();
+            if !alive(answer.from) || !alive(asked_at(&answer)) {
+                return None;
+            }
+        }
+        Fault::IgnoresChangeRequest => answer.from = asked_at(&answer),
+        Fault::ChangesPortOnly => answer.from.set_ip(asked_at(&answer).ip()),
+        Fault::RefusesChangeRequest if request.has(AttributeType::CHANGE_REQUEST) => {
+            let other = server.opposite(asked_at(&answer));
+            answer.from = asked_at(&answer);
+            let unknown = Some(AttributeType::CHANGE_REQUEST);
+            answer.body = Body::Error { code: ErrorCode::UNKNOWN_ATTRIBUTE, unknown, other };
+        }
+        Fault::Error(code) => answer.body = Body::Error { code, unknown: None, other: None },
+        Fault::ThirdAddress(address) => answer.from = address,
+        _ => {}
+    }
+    let here = asked_at(&answer);
+    if let Body::Success { xor_mapped, mapped, other, .. } = &mut answer.body {
+        match fault {
+            Fault::NoOtherAddress => *other = None,
+            Fault::OtherAddress(bogus) => *other = Some(bogus.instead_of(*other, here)),
+            Fault::LiesAlways(address) => (*xor_mapped, *mapped) = (Some(address), mapped.and(Some(address))),
+            Fault::LiesAnew => {
+                let lie = somewhere(dice, answer.to.is_ipv4());
+                (*xor_mapped, *mapped) = (Some(lie), mapped.and(Some(lie)));
+            }
+            Fault::OnlyXorMapped => *mapped = None,
+            Fault::OnlyMapped => (*xor_mapped, *mapped) = (None, *xor_mapped),
+            Fault::NoMapped => (*xor_mapped, *mapped) = (None, None),
+            _ => {}
+        }
+    }
+    Some(answer)
+}
+
+/// What becomes of the bytes; `None`: nothing is sent.
+#[expect(clippy::wildcard_enum_match_arm, reason = "each stage spoils what it knows and leaves the rest alone")]
+pub(super) fn spoil<'b>(fault: Fault, bytes: &'b mut [u8], request: &'b [u8], dice: &mut Dice) -> Option<&'b [u8]> {
+    match fault {
+        Fault::Garbage => portolan_machine::Entropy::fill(dice, bytes),
+        Fault::Truncated => return bytes.get(..bytes.len() / 2),
+        Fault::Echo => return Some(request),
+        Fault::WrongTransactionId => {
+            // RFC 8489 §5: the transaction id is the last twelve bytes of the header.
+            if let Some(id) = bytes.get_mut(8..20) {
+                id.iter_mut().for_each(|byte| *byte = !*byte);
+            }
+        }
+        _ => {}
+    }
+    Some(bytes)
+}
+
+impl Bogus {
+    /// The address to name instead of `other`, on a server that was asked at `here`.
+    const fn instead_of(self, other: Option<SocketAddr>, here: SocketAddr) -> SocketAddr {
+        let (ip, port) = match other {
+            Some(other) => (other.ip(), other.port()),
+            None => (here.ip(), here.port()),
+        };
+        let ip = match (self, here.ip()) {
+            (Self::Itself | Self::SameAddress, here) => here,
+            (Self::SamePort, _) => ip,
+            (Self::Private, IpAddr::V4(_)) | (Self::OtherFamily, IpAddr::V6(_)) => {
+                IpAddr::V4(Ipv4Addr::new(192, 168, 1, 2))
+            }
+            (Self::Private, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
+            (Self::OtherFamily, IpAddr::V4(_)) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2)),
+            (Self::Unspecified, IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            (Self::Unspecified, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let port = match self {
+            Self::Itself | Self::SamePort => here.port(),
+            Self::SameAddress | Self::Private | Self::OtherFamily | Self::Unspecified => port,
+        };
+        SocketAddr::new(ip, port)
+    }
+}
+
+/// A random address and port of a family.
+fn somewhere(dice: &mut Dice, ipv4: bool) -> SocketAddr {
+    let port = dice.below(64_000) as u16 + 1024;
+    let random = dice.next_u64();
+    let ip = if ipv4 {
+        // 198.18.0.0/15: nobody's on the Internet.
+        IpAddr::V4(Ipv4Addr::from_bits(0xc612_0000 | (random as u32 & 0x1_ffff)))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(random)))
+    };
+    SocketAddr::new(ip, port)
+}

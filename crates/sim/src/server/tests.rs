@@ -1,0 +1,181 @@
+use super::*;
+use crate::packet::Payload;
+use alloc::vec::Vec;
+use core::time::Duration;
+use portolan_stun::ChangeRequest;
+
+const CLIENT: &str = "203.0.113.7:5000";
+const P: &str = "192.0.2.1:3478";
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn pair() -> Server {
+    Server::new("stun", at(P)).alternate(at("192.0.2.2:3479"))
+}
+
+fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
+    for attribute in attributes {
+        writer.add(attribute).unwrap();
+    }
+    writer.finish().to_vec()
+}
+
+/// Everything that comes back: when, from where, to where, what.
+fn replies(server: &Server, to: &str, bytes: &[u8]) -> Vec<(Nanos, SocketAddr, SocketAddr, Vec<u8>)> {
+    let (mut state, mut pool, mut replies) = (ServerState::new(server.clone(), 0, 1), Pool::default(), Vec::new());
+    let payload = Payload::Pooled(bytes.to_vec());
+    let packet = Packet { source: at(CLIENT), destination: at(to), payload, hop_limit: 64, origin: None, sent: 0 };
+    state.serve(&packet, &mut pool, &mut |reply: Reply| {
+        replies.push((reply.after, reply.source, reply.destination, reply.payload.bytes().to_vec()));
+    });
+    replies
+}
+
+#[track_caller]
+fn reply(server: &Server, to: &str, attributes: &[Attribute<'_>]) -> (SocketAddr, SocketAddr, Vec<u8>) {
+    let mut replies = replies(server, to, &request(attributes));
+    let (after, from, to, bytes) = replies.pop().expect("an answer");
+    assert!(after == 0 && replies.is_empty());
+    (from, to, bytes)
+}
+
+#[test]
+fn the_four_rows_of_rfc_5780_table_1_from_each_of_the_four_sockets() {
+    let (ips, ports) = (["192.0.2.1", "192.0.2.2"], [3478, 3479]);
+    for (ip, port) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let socket = |ip: usize, port: usize| alloc::format!("{}:{}", ips[ip], ports[port]);
+        for (change, from) in [
+            (ChangeRequest::NONE, socket(ip, port)),
+            (ChangeRequest::IP, socket(1 - ip, port)),
+            (ChangeRequest::PORT, socket(ip, 1 - port)),
+            (ChangeRequest::IP_AND_PORT, socket(1 - ip, 1 - port)),
+        ] {
+            let (sent_from, to, bytes) = reply(&pair(), &socket(ip, port), &[Attribute::ChangeRequest(change)]);
+            let message = Message::decode(&bytes).unwrap();
+            assert_eq!((sent_from, to), (at(&from), at(CLIENT)));
+            assert_eq!(message.class(), Class::SuccessResponse);
+            assert_eq!(message.response_origin(), Some(at(&from)));
+            assert_eq!(message.other_address(), Some(at(&socket(1 - ip, 1 - port))));
+            assert_eq!((message.xor_mapped_address(), message.mapped_address()), (Some(at(CLIENT)), Some(at(CLIENT))));
+        }
+    }
+}
+
+#[test]
+fn a_server_without_an_alternate_address_says_little_and_refuses_change_request() {
+    let plain = Server::new("stun", at(P));
+    let (_, _, bytes) = reply(&plain, P, &[]);
+    assert_eq!(bytes.len(), 32, "1.6 times a bare request");
+    let (_, _, bytes) = reply(&plain, P, &[Attribute::ChangeRequest(ChangeRequest::PORT)]);
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!(message.error_code().map(|error| error.code()), Some(420));
+    assert!(message.unknown_attributes().unwrap().iter().eq([AttributeType::CHANGE_REQUEST]));
+}
+
+#[test]
+fn response_port_and_padding_are_obeyed_and_not_together() {
+    let (_, to, _) = reply(&pair(), P, &[Attribute::ResponsePort(9)]);
+    assert_eq!(to, at("203.0.113.7:9"));
+    let (_, _, bytes) = reply(&pair(), P, &[Attribute::Padding(&[0; 700])]);
+    assert_eq!(Message::decode(&bytes).unwrap().padding_len(), Some(700));
+    let (_, _, bytes) = reply(&pair(), P, &[Attribute::ResponsePort(9), Attribute::Padding(&[0; 8])]);
+    assert_eq!(Message::decode(&bytes).unwrap().error_code().map(|error| error.code()), Some(400));
+}
+
+#[test]
+fn nothing_but_binding_requests_is_answered() {
+    for (class, method) in [
+        (Class::Indication, Method::BINDING),
+        (Class::SuccessResponse, Method::BINDING),
+        (Class::ErrorResponse, Method::BINDING),
+        (Class::Request, Method::ALLOCATE),
+    ] {
+        let mut buffer = [0; 64];
+        let bytes = Writer::new(&mut buffer, class, method, [7; 12].into()).unwrap().finish();
+        assert!(replies(&pair(), P, bytes).is_empty(), "{class:?}");
+    }
+    assert!(replies(&pair(), P, b"hello").is_empty());
+    let unknown = Attribute::Unknown { kind: AttributeType::new(0x7abc), value: &[] };
+    let (_, _, bytes) = reply(&pair(), P, &[unknown]);
+    assert_eq!(Message::decode(&bytes).unwrap().error_code().map(|error| error.code()), Some(420));
+}
+
+#[test]
+fn each_fault_shows_and_no_two_look_alike() {
+    let asks: [&[Attribute<'_>]; 3] = [
+        &[],
+        &[Attribute::ChangeRequest(ChangeRequest::PORT)],
+        &[Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)],
+    ];
+    let behaviour = |fault| -> Vec<_> {
+        let server = pair().fault(fault);
+        let mut seen: Vec<_> = [P, "192.0.2.2:3479"]
+            .into_iter()
+            .flat_map(|to| asks.map(|ask| replies(&server, to, &request(ask))))
+            .collect();
+        // The third of three in a row.
+        let (mut state, mut pool, mut third) = (ServerState::new(server, 0, 1), Pool::default(), 0);
+        for _ in 0..3 {
+            let payload = Payload::Pooled(request(&[]));
+            let packet =
+                Packet { source: at(CLIENT), destination: at(P), payload, hop_limit: 64, origin: None, sent: 0 };
+            third = 0;
+            state.serve(&packet, &mut pool, &mut |_| third += 1);
+        }
+        seen.push(alloc::vec![(third, at(P), at(P), Vec::new())]);
+        seen
+    };
+    let all: Vec<_> = Fault::EACH.map(|fault| (fault, behaviour(fault))).into();
+    for (n, (fault, seen)) in all.iter().enumerate() {
+        for (other, same) in &all[..n] {
+            assert_ne!(seen, same, "{fault} looks like {other}");
+        }
+    }
+}
+
+#[track_caller]
+fn says(fault: Fault, ask: &[Attribute<'_>]) -> (SocketAddr, Vec<u8>) {
+    let (from, _, bytes) = reply(&pair().fault(fault), P, ask);
+    (from, bytes)
+}
+
+#[test]
+fn faults_are_what_their_names_say() {
+    let both = [Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)];
+    assert_eq!(says(Fault::IgnoresChangeRequest, &both).0, at(P));
+    assert_eq!(says(Fault::ChangesPortOnly, &both).0, at("192.0.2.1:3479"));
+    assert!(replies(&pair().fault(Fault::DeadAlternate), P, &request(&both)).is_empty());
+    assert!(replies(&pair().fault(Fault::DeadAlternate), "192.0.2.2:3478", &request(&[])).is_empty());
+    let (_, refused) = says(Fault::RefusesChangeRequest, &both);
+    let refused = Message::decode(&refused).unwrap();
+    assert_eq!(refused.error_code().map(|error| error.code()), Some(420));
+
+    for (bogus, other) in [
+        (Bogus::Itself, P),
+        (Bogus::SameAddress, "192.0.2.1:3479"),
+        (Bogus::Private, "192.168.1.2:3479"),
+        (Bogus::OtherFamily, "[2001:db8::2]:3479"),
+        (Bogus::Unspecified, "0.0.0.0:3479"),
+    ] {
+        let (_, bytes) = says(Fault::OtherAddress(bogus), &[]);
+        assert_eq!(Message::decode(&bytes).unwrap().other_address(), Some(at(other)), "{bogus:?}");
+    }
+    let (_, bytes) = says(Fault::OtherAddress(Bogus::SamePort), &[]);
+    let other = Message::decode(&bytes).unwrap().other_address().unwrap();
+    assert!(other.port() == 3478 && other.ip() != at(P).ip());
+
+    let (_, bytes) = says(Fault::OnlyMapped, &[]);
+    let message = Message::decode(&bytes).unwrap();
+    assert_eq!((message.xor_mapped_address(), message.mapped_address()), (None, Some(at(CLIENT))));
+    let (_, bytes) = says(Fault::WrongTransactionId, &[]);
+    assert_ne!(*Message::decode(&bytes).unwrap().transaction_id().as_bytes(), [7; 12]);
+    let (_, bytes) = says(Fault::Truncated, &[]);
+    assert!(Message::decode(&bytes).is_err());
+    assert_eq!(says(Fault::Echo, &[]).1, request(&[]));
+    let late = replies(&pair().fault(Fault::LateDuplicates(Duration::from_millis(1))), P, &request(&[]));
+    assert!(matches!(&late[..], [(0, ..), (1_000_000, ..)]));
+}

@@ -1,0 +1,130 @@
+//! A run as a story: one line for each thing that happened, in the order in which it happened.
+//!
+//! ```text
+//! 0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 010101010101010101010101
+//! 0.000s home         new mapping 10.0.0.2:50000 as 203.0.113.7:50000
+//! 0.025s stun         192.0.2.1:3478 → 203.0.113.7:50000 Binding success response 0101… XOR-MAPPED-ADDRESS 203.0.113.7:50000
+//! 0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the filter lets in only … [RFC 4787 §5]
+//! ```
+//!
+//! The text depends on the seed alone: two runs of one seed are the same byte for byte, so a story can be a snapshot.
+//! A net that tells no story behaves no differently.
+
+use alloc::string::String;
+use core::fmt::{self, Write};
+use portolan_machine::{Explain, Instant, Scope, Trace};
+use portolan_stun::{Attribute, AttributeType, Message};
+
+/// A readable trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Story {
+    text: String,
+}
+
+impl Story {
+    /// A story in which nothing has happened.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { text: String::new() }
+    }
+
+    /// The lines so far, each with its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds a line: when, who, what.
+    pub fn tell(&mut self, at: Instant, who: &str, what: impl fmt::Display) {
+        // Writing to a string cannot fail.
+        let _infallible = writeln!(self.text, "{at} {who:<12} {what}");
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.text.clear();
+    }
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Writes a machine's notes into a story, under its host's name.
+#[derive(Debug)]
+pub(crate) struct Notes<'a> {
+    pub(crate) story: &'a mut Story,
+    pub(crate) who: &'a str,
+}
+
+impl Trace for Notes<'_> {
+    fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
+        let clause = Cited(note);
+        if scope.parent().is_some() {
+            self.story.tell(at, self.who, format_args!("  {scope}: {clause}"));
+        } else {
+            self.story.tell(at, self.who, format_args!("  {clause}"));
+        }
+    }
+}
+
+/// An explanation with its clause in brackets behind it.
+pub(crate) struct Cited<'a>(pub(crate) &'a dyn Explain);
+
+impl fmt::Display for Cited<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match self.0.rfc() {
+            Some(clause) => write!(f, " [{clause}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A datagram in a few words: the STUN message in short, or how many bytes.
+pub(crate) struct Summary<'a>(pub(crate) &'a [u8]);
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "what it has no words for it names")]
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(message) = Message::decode(self.0) else {
+            return write!(f, "{} bytes", self.0.len());
+        };
+        write!(f, "{} {} {}", message.method(), message.class(), message.transaction_id())?;
+        for attribute in message.attributes() {
+            let Ok(attribute) = attribute else {
+                f.write_str(" (malformed attribute)")?;
+                continue;
+            };
+            let kind = attribute.kind();
+            match attribute {
+                Attribute::MappedAddress(address)
+                | Attribute::XorMappedAddress(address)
+                | Attribute::OtherAddress(address)
+                | Attribute::ResponseOrigin(address)
+                | Attribute::AlternateServer(address)
+                | Attribute::XorPeerAddress(address)
+                | Attribute::XorRelayedAddress(address) => write!(f, " {kind} {address}")?,
+                Attribute::ErrorCode(error) => write!(f, " {kind} {error}")?,
+                Attribute::ChangeRequest(change) => {
+                    let what = match (change.ip, change.port) {
+                        (true, true) => "ip+port",
+                        (true, false) => "ip",
+                        (false, true) => "port",
+                        (false, false) => "nothing",
+                    };
+                    write!(f, " {kind} {what}")?;
+                }
+                Attribute::ResponsePort(port) => write!(f, " {kind} {port}")?,
+                Attribute::Padding(bytes) => write!(f, " {kind} {} bytes", bytes.len())?,
+                Attribute::UnknownAttributes(types) => {
+                    write!(f, " {kind}")?;
+                    types.iter().try_for_each(|kind: AttributeType| write!(f, " {kind}"))?;
+                }
+                _ => write!(f, " {kind}")?,
+            }
+        }
+        Ok(())
+    }
+}

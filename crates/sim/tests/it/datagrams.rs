@@ -1,0 +1,159 @@
+//! Datagrams through links, gateways and servers.
+
+use crate::probe::{Heard, Probe};
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Instant, Protocol, SocketNews, Unreachability};
+use portolan_nat::behavior::{Filtering, Mapping, PortAllocation};
+use portolan_nat::translator::TranslatorConfig;
+use portolan_sim::{Gateway, HostId, Link, Net, SegmentId, Server, Stop};
+use portolan_stun::ChangeRequest;
+
+pub(crate) const P: &str = "192.0.2.1:3478";
+const RTT: Duration = Duration::from_millis(50);
+
+fn ip(text: &str) -> core::net::IpAddr {
+    text.parse().unwrap()
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+pub(crate) fn behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Probe>, HostId, SegmentId) {
+    let mut net = Net::new(seed);
+    let inside = net.add_gateway(net.internet(), Gateway::new("home", [ip("203.0.113.7")], nat), link);
+    let host = net.add_host(inside, "client", &[ip("10.0.0.2")], &Link::PERFECT, Probe::default());
+    net.count_instead_of_dice(host);
+    let server = Server::new("stun", at(P)).alternate(at("192.0.2.2:3479"));
+    net.add_server(net.internet(), server, &Link::PERFECT);
+    (net, host, inside)
+}
+
+/// What the client hears back, after a question from a fresh socket.
+fn ask(net: &mut Net<Probe>, host: HostId, change: Option<ChangeRequest>) -> Option<(SocketAddr, SocketAddr)> {
+    net.take_events();
+    net.with(host, |probe, cx| {
+        let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
+        probe.ask(cx, socket, P, change);
+    });
+    let _end = net.run_for(Duration::from_secs(1));
+    net.events().iter().find_map(|happening| happening.event.mapped())
+}
+
+#[test]
+fn filtering_shows_as_rfc_5780_expects() {
+    let (both, port) = (ChangeRequest::IP_AND_PORT, ChangeRequest::PORT);
+    for (filtering, hears_both, hears_port) in [
+        (Filtering::EndpointIndependent, true, true),
+        (Filtering::AddressDependent, false, true),
+        (Filtering::AddressAndPortDependent, false, false),
+    ] {
+        let nat = TranslatorConfig::new(Mapping::EndpointIndependent, filtering);
+        let (mut net, host, _) = behind(nat, &Link::delay(RTT / 2), 1);
+        let (from, seen) = ask(&mut net, host, None).unwrap();
+        assert_eq!((from, seen.ip()), (at(P), ip("203.0.113.7")));
+        let answer = ask(&mut net, host, Some(both));
+        assert_eq!(answer.map(|(from, _)| from), hears_both.then_some(at("192.0.2.2:3479")));
+        let answer = ask(&mut net, host, Some(port));
+        assert_eq!(answer.map(|(from, _)| from), hears_port.then_some(at("192.0.2.1:3479")));
+    }
+}
+
+#[test]
+fn mapping_shows_as_rfc_5780_expects() {
+    for (mapping, same) in [
+        (Mapping::EndpointIndependent, [true, true]),
+        (Mapping::AddressDependent, [false, true]),
+        (Mapping::AddressAndPortDependent, [false, false]),
+    ] {
+        let nat = TranslatorConfig::home().mapping(mapping).ports(PortAllocation::Random);
+        let (mut net, host, _) = behind(nat, &Link::delay(RTT / 2), 1);
+        net.with(host, |probe, cx| {
+            let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
+            for to in [P, "192.0.2.2:3478", "192.0.2.2:3479"] {
+                probe.ask(cx, socket, to, None);
+            }
+        });
+        assert_eq!(net.run_for(RTT), Stop::Idle);
+        let seen: Vec<SocketAddr> =
+            net.events().iter().filter_map(|h| h.event.mapped()).map(|(_, seen)| seen).collect();
+        let [first, second, third] = seen[..] else { panic!("{seen:?}") };
+        assert_eq!([first == second, second == third], same, "{mapping}");
+        assert_eq!(net.events().last().unwrap().at, Instant::ORIGIN + RTT);
+    }
+}
+
+#[test]
+fn the_loss_that_is_asked_for_is_the_loss_that_is_measured() {
+    for (loss, slack) in [(0.0, 0.0), (0.02, 0.005), (0.05, 0.007), (0.1, 0.01)] {
+        let (mut net, host, inside) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2).loss(loss), 3);
+        net.with(host, |probe, cx| {
+            let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
+            probe.repeat(cx, socket, P, 10_000);
+        });
+        let _end = net.run_for(Duration::from_secs(101));
+        let (up, _) = net.uplink_stats(inside);
+        assert_eq!(up.sent, 10_000);
+        assert!((up.loss() - loss).abs() <= slack, "{loss}: {up:?}");
+    }
+}
+
+#[test]
+fn one_seed_tells_one_story() {
+    let run = |seed| {
+        let link = Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT);
+        let (mut net, host, _) = behind(TranslatorConfig::symmetric(), &link, seed);
+        net.tell_story();
+        for _ in 0..2 {
+            for _ in 0..20 {
+                ask(&mut net, host, None);
+                ask(&mut net, host, Some(ChangeRequest::PORT));
+            }
+            let first = net.story().to_owned();
+            if net.seed() != seed {
+                return first;
+            }
+            // A second run on the same map begins like a first one.
+            net.reset(seed + 1);
+            net.replace(host, Probe::default());
+        }
+        unreachable!("the second round returns")
+    };
+    assert_eq!(run(1), run(1));
+    let (mut fresh, host, _) = behind(
+        TranslatorConfig::symmetric(),
+        &Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT),
+        2,
+    );
+    fresh.tell_story();
+    for _ in 0..20 {
+        ask(&mut fresh, host, None);
+        ask(&mut fresh, host, Some(ChangeRequest::PORT));
+    }
+    assert_eq!(fresh.story(), run(1), "a net that was reset is as good as a new one");
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn icmp_comes_back_to_the_socket_that_sent() {
+    let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
+    for (to, hops, why, after) in [
+        ("192.0.2.1:9", 64, Unreachability::Port, RTT),
+        ("192.0.2.99:9", 64, Unreachability::Network, RTT),
+        (P, 1, Unreachability::HopLimit, Duration::ZERO),
+        (P, 2, Unreachability::HopLimit, RTT),
+    ] {
+        net.take_events();
+        let before = net.now();
+        let id = net.with(host, |probe, cx| {
+            let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
+            probe.send_hops(socket, to, hops);
+            socket
+        });
+        let _end = net.run_for(Duration::from_secs(1));
+        let last = net.events().last().unwrap();
+        let news = SocketNews::Unreachable { remote: at(to), why };
+        assert_eq!((&last.event, last.at), (&Heard::News(id.unwrap(), news), before + after));
+    }
+}

@@ -1,0 +1,162 @@
+//! A machine that does what a test tells it, and says what came of it.
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::str::FromStr;
+use core::time::Duration;
+use portolan_machine::{
+    Cx, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
+    Transmit, Verdict,
+};
+use portolan_stun::{Attribute, ChangeRequest, Class, Message, Method, Writer};
+
+/// Sends what it is told, echoes what begins with `?`, and tells of everything it hears.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    out: Outbox<Heard>,
+    /// Repeats of the last bytes: when next, how many are left.
+    repeat: Option<(Instant, u32, Transmit)>,
+}
+
+/// What a probe tells its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Datagram { local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
+    Stream { socket: SocketId, remote: SocketAddr, bytes: Vec<u8> },
+    News(SocketId, SocketNews),
+}
+
+impl Probe {
+    pub(crate) fn open(&mut self, cx: &mut Cx<'_>, protocol: Protocol, local: &str, remote: Option<&str>) -> SocketId {
+        let id = cx.next_socket();
+        let mut open = Open::new(id, protocol, local.parse().unwrap());
+        if let Some(remote) = remote {
+            open = open.towards(remote.parse().unwrap());
+        }
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
+        id
+    }
+
+    pub(crate) fn close(&mut self, socket: SocketId) {
+        self.out.push(Output::Socket(SocketOrder::Close(socket)));
+    }
+
+    pub(crate) fn send(&mut self, socket: SocketId, to: &str, bytes: impl Into<Vec<u8>>) {
+        self.out.push(Output::Transmit(transmit(socket, to, bytes.into())));
+    }
+
+    pub(crate) fn send_hops(&mut self, socket: SocketId, to: &str, hops: u8) {
+        let mut transmit = transmit(socket, to, b"ttl".to_vec());
+        transmit.hop_limit = Some(hops);
+        self.out.push(Output::Transmit(transmit));
+    }
+
+    /// A Binding request, with a CHANGE-REQUEST where one is given.
+    pub(crate) fn ask(&mut self, cx: &mut Cx<'_>, socket: SocketId, to: &str, change: Option<ChangeRequest>) {
+        let bytes = request(cx.random(), change.map(Attribute::ChangeRequest).as_slice());
+        self.send(socket, to, bytes);
+    }
+
+    /// `count` times the same bytes, 10 ms apart, the first at once.
+    pub(crate) fn repeat(&mut self, cx: &mut Cx<'_>, socket: SocketId, to: &str, count: u32) {
+        self.repeat = Some((cx.now(), count, transmit(socket, to, b"tick".to_vec())));
+        self.tick(cx.now());
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let Some((at, left, transmit)) = &mut self.repeat
+            && *at <= now
+        {
+            self.out.push(Output::Transmit(transmit.clone()));
+            *at += Duration::from_millis(10);
+            *left -= 1;
+            if *left == 0 {
+                self.repeat = None;
+            }
+        }
+    }
+}
+
+pub(crate) fn request(id: [u8; 12], attributes: &[Attribute<'_>]) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, id.into()).unwrap();
+    for attribute in attributes {
+        writer.add(attribute).unwrap();
+    }
+    writer.finish().to_vec()
+}
+
+fn transmit(socket: SocketId, to: &str, bytes: Vec<u8>) -> Transmit {
+    Transmit::new(socket, to.parse().unwrap(), bytes.into())
+}
+
+impl Heard {
+    /// Where an answer came from and what it says about us, if this is one.
+    pub(crate) fn mapped(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let Self::Datagram { remote, bytes, .. } = self else { return None };
+        let message = Message::decode(bytes).ok()?;
+        message.xor_mapped_address().or(message.mapped_address()).map(|mapped| (*remote, mapped))
+    }
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Commands are given by [`Probe`]'s methods.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum None {}
+
+impl fmt::Display for None {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl FromStr for None {
+    type Err = ();
+    fn from_str(_: &str) -> Result<Self, ()> {
+        Err(())
+    }
+}
+
+impl Machine for Probe {
+    type Command = None;
+    type Error = Never;
+    type Event = Heard;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: None) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        let heard = match input {
+            Input::Datagram(d) => {
+                if d.payload.first() == Some(&b'?') {
+                    self.out.push(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload[1..].to_vec().into())));
+                }
+                Heard::Datagram { local: d.local, remote: d.remote, bytes: d.payload.to_vec() }
+            }
+            Input::Stream(d) => {
+                if d.payload.first() == Some(&b'?') {
+                    self.out.push(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload[1..].to_vec().into())));
+                }
+                Heard::Stream { socket: d.socket, remote: d.remote, bytes: d.payload.to_vec() }
+            }
+            Input::Socket(socket, news) => Heard::News(socket, news),
+            Input::Timeout => {
+                self.tick(cx.now());
+                return Verdict::Mine;
+            }
+        };
+        self.out.push(Output::Event(heard));
+        Verdict::Mine
+    }
+
+    fn poll(&mut self) -> Output<Heard> {
+        let wait = self.repeat.as_ref().map(|(at, ..)| Deadline::new(*at, "next repeat"));
+        self.out.pop().unwrap_or(Output::Wait(wait))
+    }
+}
