@@ -55,27 +55,44 @@ pub(super) struct Judged {
 /// Judges the observations of the servers that `trusted` lets through.
 pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judged {
     let all = explain(observations, &trusted);
-    if all != Judgement::Contradiction {
+    let doubtful = match all {
+        Judgement::Contradiction | Judgement::MultiPath => true,
+        Judgement::Dependent { several_addresses, .. } => several_addresses,
+        Judgement::TooLittle | Judgement::Independent { .. } => false,
+    };
+    if !doubtful {
         return Judged { judgement: all, contradicted: None };
     }
     let mut servers: Vec<u8> = observations.iter().map(|seen| seen.server).filter(|server| trusted(*server)).collect();
     servers.sort_unstable();
     servers.dedup();
-    let mut found = None;
-    if servers.len() >= 3 {
-        for left_out in servers {
-            let judgement = explain(observations, |server| server != left_out && trusted(server));
-            if judgement == Judgement::Contradiction {
-                continue;
-            }
-            if found.is_some() {
-                found = None;
-                break;
-            }
-            found = Some(Judged { judgement, contradicted: Some(left_out) });
-        }
+    if servers.len() < 3 {
+        return Judged { judgement: all, contradicted: None };
     }
-    found.unwrap_or(Judged { judgement: Judgement::Contradiction, contradicted: None })
+    let without = |left_out: u8| Judged {
+        judgement: explain(observations, |server| server != left_out && trusted(server)),
+        contradicted: Some(left_out),
+    };
+    if all != Judgement::Contradiction {
+        let stranger = servers.iter().copied().find(|server| is_stranger(observations, *server, &servers));
+        return stranger.map_or(Judged { judgement: all, contradicted: None }, without);
+    }
+    let mut explained = servers.iter().map(|left_out| without(*left_out)).filter(|j| j.judgement != all);
+    let agreed = |judged: &Judged| matches!(judged.judgement, Judgement::Independent { witnesses: 2.., .. });
+    // That two servers agree is no accident, so it explains more than a mapping that depends on something.
+    explained
+        .clone()
+        .find(agreed)
+        .or_else(|| explained.next().filter(|_| explained.next().is_none()))
+        .unwrap_or(Judged { judgement: all, contradicted: None })
+}
+
+/// Whether a server alone speaks of external addresses that no other one has seen, while the others share one.
+fn is_stranger(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
+    let seen_by = |server: u8| observations.iter().filter(move |seen| seen.server == server).map(|s| s.mapped.ip());
+    let shared =
+        |one: u8| servers.iter().any(|two| *two != one && seen_by(one).any(|ip| seen_by(*two).any(|o| o == ip)));
+    !shared(server) && servers.iter().all(|other| *other == server || shared(*other))
 }
 
 /// Which pairs of observations there are: by whether the destination addresses and the external endpoints are equal.
@@ -213,6 +230,24 @@ mod tests {
         let mapped = X.parse().unwrap();
         let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(0) };
         assert_eq!(judged(&lie), expected);
+    }
+
+    #[test]
+    fn a_liar_that_was_asked_once_is_found_as_well_as_one_that_was_asked_thrice() {
+        let lie = [(0, P, X), (0, A_P, X), (0, A_A, X), (1, S2, FOREIGN), (2, S3, X)];
+        let mapped = X.parse().unwrap();
+        let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(1) };
+        assert_eq!(judged(&lie), expected);
+        let behind_symmetric = [(0, P, X), (0, A_P, Y), (0, A_A, Z), (1, S2, FOREIGN), (2, S3, "203.0.113.1:40007")];
+        let expected = Judged { judgement: on(Mapping::AddressAndPortDependent), contradicted: Some(1) };
+        assert_eq!(judged(&behind_symmetric), expected);
+    }
+
+    #[test]
+    fn a_pool_of_addresses_makes_nobody_a_liar() {
+        let (one, two) = ("203.0.113.1:5000", "203.0.113.2:6000");
+        let lines = [(0, P, one), (0, A_P, two), (0, A_A, "203.0.113.2:6001"), (1, S2, "203.0.113.2:6002")];
+        assert_eq!(judged(&[&lines[..], &[(2, S3, "203.0.113.1:5001")]].concat()).contradicted, None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use portolan_stun_agent::{Answer, AnswerFrom};
 
 use super::desk::{Desk, Reading};
 use super::doubt::{self, Tally};
+use super::filtering::Met;
 use super::mapping::{self, Judgement, Observation};
 use super::plan::{self, ALTERNATE_PATIENCE, MAPPING, Wish};
 use super::servers::Servers;
@@ -37,6 +38,8 @@ pub(super) struct MappingTest {
     pub(super) other_local: Option<IpAddr>,
     /// Servers whose other addresses are or were asked.
     measured_with: Vec<u8>,
+    /// What the observations said last.
+    judgement: Judgement,
     pub(super) verdict: Option<Verdict<Mapping>>,
 }
 
@@ -51,6 +54,7 @@ impl MappingTest {
             twice: None,
             other_local: None,
             measured_with: Vec::new(),
+            judgement: Judgement::TooLittle,
             verdict: None,
         }
     }
@@ -138,7 +142,15 @@ impl MappingTest {
         let silent = alternates
             .clone()
             .all(|asking| !asking.is_answered() && asking.asked_at.is_some_and(|at| at + ALTERNATE_PATIENCE <= now));
-        silent || !last.is_trusted()
+        // It has said all that it can, and that was not enough.
+        let exhausted = alternates.clone().all(|asking| asking.met != Met::Waiting)
+            && match self.judgement {
+                Judgement::TooLittle | Judgement::Contradiction | Judgement::Dependent { on: None, .. } => true,
+                Judgement::Independent { .. } | Judgement::Dependent { on: Some(_), .. } | Judgement::MultiPath => {
+                    false
+                }
+            };
+        silent || exhausted || !last.is_trusted()
     }
 
     /// When [`MappingTest::choose_server`] may choose another one.
@@ -159,6 +171,7 @@ impl MappingTest {
         if let Some(server) = judged.contradicted {
             servers.hold(desk, server, Flaw::Contradicted);
         }
+        self.judgement = judged.judgement;
         self.verdict = self.conclude(judged.judgement, desk.now(), servers, steady);
         match judged.judgement {
             Judgement::Contradiction => true,

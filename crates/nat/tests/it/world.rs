@@ -1,0 +1,137 @@
+//! A client behind something, and servers on the Internet.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::Instant;
+use portolan_nat::discovery::{Config, Discovery, Server as Given};
+use portolan_nat::event::Event;
+use portolan_nat::profile::{FamilyReport, Report};
+use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};
+
+/// Where the client lives.
+pub(crate) const CLIENT: &str = "192.168.1.7";
+/// Its public address.
+pub(crate) const PUBLIC: &str = "198.51.100.7";
+
+/// A network that is about to be measured.
+pub(crate) struct World {
+    pub(crate) barrier: Option<Barrier>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) rtt: Duration,
+    pub(crate) loss: f64,
+    pub(crate) seed: u64,
+    pub(crate) change: fn(&mut Config),
+}
+
+pub(crate) fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+/// An honest server with an alternate address.
+pub(crate) fn full(name: &str, last: u8) -> Server {
+    let primary = SocketAddr::from(([203, 0, 113, last], 3478));
+    Server::new(name, primary).alternate(SocketAddr::from(([203, 0, 113, last + 1], 3479)))
+}
+
+/// A server without.
+pub(crate) fn plain(name: &str, last: u8) -> Server {
+    Server::new(name, SocketAddr::from(([203, 0, 113, last], 3478)))
+}
+
+impl World {
+    /// Two honest servers, 50 ms away.
+    pub(crate) fn behind(barrier: impl Into<Barrier>) -> Self {
+        let servers = vec![full("one", 10), full("two", 20)];
+        let rtt = Duration::from_millis(50);
+        Self { barrier: Some(barrier.into()), servers, rtt, loss: 0.0, seed: 1, change: |_| {} }
+    }
+
+    /// The same with nothing in between.
+    pub(crate) fn open() -> Self {
+        let mut world = Self::behind(portolan_nat::translator::TranslatorConfig::home());
+        world.barrier = None;
+        world
+    }
+
+    pub(crate) fn servers(mut self, servers: impl Into<Vec<Server>>) -> Self {
+        self.servers = servers.into();
+        self
+    }
+
+    pub(crate) fn fault(mut self, nth: usize, fault: Fault) -> Self {
+        self.servers[nth] = self.servers[nth].clone().fault(fault);
+        self
+    }
+
+    pub(crate) fn rtt(mut self, millis: u64) -> Self {
+        self.rtt = Duration::from_millis(millis);
+        self
+    }
+
+    pub(crate) fn loss(mut self, loss: f64) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    pub(crate) fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub(crate) fn config(mut self, change: fn(&mut Config)) -> Self {
+        self.change = change;
+        self
+    }
+
+    pub(crate) fn net(&self) -> (Net<Discovery>, portolan_sim::HostId) {
+        let given = |server: &Server| Given { name: "server".into(), addresses: vec![server.primary] };
+        let mut config = Config::new(self.servers.iter().map(given).collect());
+        (self.change)(&mut config);
+        let mut net = Net::new(self.seed);
+        let link = Link::delay(self.rtt / 2).loss(self.loss);
+        let public: IpAddr = PUBLIC.parse().unwrap();
+        let (segment, address, link): (SegmentId, IpAddr, Link) = match &self.barrier {
+            Some(barrier) => {
+                let is_firewall = matches!(barrier, Barrier::Translator(config) if config.kind() != portolan_nat::behavior::NatKind::Nat);
+                let gateway = Gateway::new("home", [public], barrier.clone());
+                let inside = net.add_gateway(net.internet(), gateway, &link);
+                (inside, if is_firewall { public } else { CLIENT.parse().unwrap() }, Link::PERFECT)
+            }
+            None => (net.internet(), public, link),
+        };
+        let host = net.add_host(segment, "client", &[address], &link, Discovery::new(config).unwrap());
+        for server in &self.servers {
+            net.add_server(net.internet(), server.clone(), &Link::PERFECT);
+        }
+        (net, host)
+    }
+
+    /// Runs to the report.
+    pub(crate) fn report(&self) -> Report {
+        let (mut net, host) = self.net();
+        net.command(host, portolan_nat::discovery::Command::Start).unwrap();
+        let _stop = net
+            .run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| matches!(event, Event::Report(_)));
+        let last = net.take_events().pop().expect("a report");
+        match last.event {
+            Event::Report(report) => *report,
+            other => panic!("{other}"),
+        }
+    }
+
+    /// The report of the only family.
+    pub(crate) fn family(&self) -> FamilyReport {
+        let mut report = self.report();
+        assert_eq!(report.families.len(), 1);
+        report.families.remove(0)
+    }
+
+    /// The whole run as a story.
+    pub(crate) fn story(&self) -> String {
+        let (mut net, host) = self.net();
+        net.tell_story();
+        net.command(host, portolan_nat::discovery::Command::Start).unwrap();
+        let _stop = net.run_for(Duration::from_secs(30));
+        net.story().to_owned()
+    }
+}
