@@ -1,1 +1,0 @@
-//! Benchmarks of portolan; see `docs/` for how figures are taken.

@@ -1,0 +1,259 @@
+//! Ten thousand networks of each kind, at each loss: how often is a verdict wrong, how often is there none?
+//!
+//! A network is a client behind one gateway of the kind, 50 ms away from two honest servers with a second address each.
+//! Seeds are numbers in order, never chosen; the seed also picks how the gateway chooses its ports. Beside each count
+//! stands what arithmetic expects: a verdict on filtering is wrong when all seven sends of a question whose answer gets
+//! through were lost, each with the probability that a round trip fails.
+//!
+//! ```
+//! use portolan_benches::campaign::{Campaign, Kind};
+//!
+//! let row = Campaign { seeds: 0..20, loss: 0.02 }.run(Kind::ALL[5]);
+//! assert_eq!((row.runs, row.wrong), (20, 0));
+//! ```
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::ops::Range;
+use core::time::Duration;
+use portolan_machine::Instant;
+use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
+use portolan_nat::discovery::{Command, Config, Discovery, Server as Given};
+use portolan_nat::event::Event;
+use portolan_nat::profile::{FamilyReport, Report};
+use portolan_nat::translator::TranslatorConfig;
+use portolan_sim::{Gateway, HostId, Link, Net, SegmentId, Server};
+
+/// The round trip of every network here.
+pub const RTT: Duration = Duration::from_millis(50);
+
+/// The loss per direction of each part of a whole campaign.
+pub const LOSSES: [f64; 4] = [0.0, 0.02, 0.05, 0.1];
+
+/// How often a question whose silence is evidence is sent.
+const SENDS: i32 = 7;
+
+/// What stands between the client and the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// `None`: no translation.
+    pub mapping: Option<Mapping>,
+    /// Who may answer.
+    pub filtering: Filtering,
+}
+
+impl Kind {
+    /// The nine kinds of NAT, and the three filterings without one.
+    pub const ALL: [Self; 12] = {
+        let mut all = [Self { mapping: None, filtering: Filtering::EndpointIndependent }; 12];
+        let mut n = 0;
+        while n < 12 {
+            #[expect(clippy::indexing_slicing, reason = "constant, and proved by the compiler")]
+            {
+                all[n].filtering = Filtering::ALL[n % 3];
+                all[n].mapping = if n < 9 { Some(Mapping::ALL[n / 3]) } else { None };
+            }
+            n += 1;
+        }
+        all
+    };
+
+    fn config(self, ports: PortAllocation) -> TranslatorConfig {
+        match self.mapping {
+            Some(mapping) => TranslatorConfig::new(mapping, self.filtering).ports(ports),
+            None => TranslatorConfig::firewall(self.filtering),
+        }
+    }
+
+    const fn nat(self) -> NatKind {
+        match (self.mapping, self.filtering) {
+            (Some(_), _) => NatKind::Nat,
+            (None, Filtering::EndpointIndependent) => NatKind::None,
+            (None, Filtering::AddressDependent | Filtering::AddressAndPortDependent) => NatKind::Firewall,
+        }
+    }
+
+    /// How often arithmetic expects a wrong verdict at a loss per direction.
+    #[must_use]
+    pub fn expected_wrong(self, loss: f64) -> f64 {
+        let fails = round_trip_fails(loss).powi(SENDS);
+        match self.filtering {
+            Filtering::EndpointIndependent | Filtering::AddressDependent => fails,
+            // Its questions are never answered, so no loss can mislead.
+            Filtering::AddressAndPortDependent => 0.0,
+        }
+    }
+
+    /// How often arithmetic expects no verdict: the control, the alternate address or the proof went unanswered.
+    #[must_use]
+    pub fn expected_unknown(self, loss: f64) -> f64 {
+        let fails = round_trip_fails(loss);
+        match self.filtering {
+            Filtering::EndpointIndependent => fails.powi(2 * SENDS),
+            Filtering::AddressDependent | Filtering::AddressAndPortDependent => {
+                fails.powi(SENDS) + 2.0 * fails.powi(10)
+            }
+        }
+    }
+}
+
+fn round_trip_fails(loss: f64) -> f64 {
+    1.0 - (1.0 - loss).powi(2)
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mapping = self.mapping.map_or("none", Mapping::abbreviation);
+        f.pad(&format!("{mapping}/{}", self.filtering.abbreviation()))
+    }
+}
+
+/// One cell's count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Row {
+    /// Networks measured.
+    pub runs: u32,
+    /// Those in which any of nat, public address, mapping and filtering has a value that is not so.
+    pub wrong: u32,
+    /// Those in which mapping or filtering has no value.
+    pub unknown: u32,
+    /// Packets that entered the client's access link, both directions.
+    pub packets: u64,
+    /// Those of them that it lost.
+    pub lost: u64,
+    /// All verdicts' own doubts about filtering, added up.
+    pub doubt: f64,
+    /// The longest run, in virtual time.
+    pub slowest: Duration,
+}
+
+impl Row {
+    /// The loss that was met.
+    #[must_use]
+    pub fn measured_loss(&self) -> f64 {
+        if self.packets == 0 { 0.0 } else { self.lost as f64 / self.packets as f64 }
+    }
+
+    /// Adds another count to this one.
+    pub fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.wrong += other.wrong;
+        self.unknown += other.unknown;
+        self.packets += other.packets;
+        self.lost += other.lost;
+        self.doubt += other.doubt;
+        self.slowest = self.slowest.max(other.slowest);
+    }
+}
+
+/// Some seeds at one loss.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// The seeds.
+    pub seeds: Range<u64>,
+    /// The loss per direction, 0 to 1.
+    pub loss: f64,
+}
+
+impl Campaign {
+    /// Measures the networks of one kind.
+    #[must_use]
+    pub fn run(&self, kind: Kind) -> Row {
+        self.run_judged_as(kind, kind)
+    }
+
+    /// Measures the networks of one kind as if they were of another: shows that the judge can tell.
+    #[must_use]
+    pub fn run_judged_as(&self, kind: Kind, judged_as: Kind) -> Row {
+        let allocations = [
+            PortAllocation::Random,
+            PortAllocation::Preserving,
+            PortAllocation::Sequential { step: 1 },
+            PortAllocation::Block { size: 2048 },
+        ];
+        let mut networks = allocations.map(|ports| Network::new(kind, ports, self.loss));
+        let mut row = Row::default();
+        for (seed, network) in self.seeds.clone().zip((0..4).cycle()) {
+            if let Some(network) = networks.get_mut(network) {
+                network.measure(judged_as, seed, &mut row);
+            }
+        }
+        row
+    }
+}
+
+/// One network, used again and again.
+#[derive(Debug)]
+struct Network {
+    net: Net<Discovery>,
+    client: HostId,
+    home: SegmentId,
+    config: Config,
+    public: IpAddr,
+}
+
+impl Network {
+    fn new(kind: Kind, ports: PortAllocation, loss: f64) -> Self {
+        let address = |last: u8, port: u16| SocketAddr::from(([203, 0, 113, last], port));
+        let given = |name: &str, last| Given { name: name.into(), addresses: vec![address(last, 3478)] };
+        let config = Config::new(vec![given("one", 10), given("two", 20)]);
+        let mut net = Net::new(0);
+        let public = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+        let link = Link::delay(RTT / 2).loss(loss);
+        let home = net.add_gateway(net.internet(), Gateway::new("gateway", [public], kind.config(ports)), &link);
+        let inside = kind.mapping.map_or(public, |_| IpAddr::V4(Ipv4Addr::new(192, 168, 1, 7)));
+        let client = net.add_host(home, "client", &[inside], &Link::PERFECT, fresh(&config));
+        for (name, last) in [("one", 10), ("two", 20)] {
+            let server = Server::new(name, address(last, 3478)).alternate(address(last + 1, 3479));
+            net.add_server(net.internet(), server, &Link::PERFECT);
+        }
+        Self { net, client, home, config, public }
+    }
+
+    fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
+        self.net.reset(seed);
+        self.net.replace(self.client, fresh(&self.config));
+        let started = self.net.command(self.client, Command::Start);
+        assert!(started.is_ok(), "a fresh discovery starts");
+        let end = Instant::ORIGIN + Duration::from_secs(10);
+        let _stop = self.net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
+        row.runs += 1;
+        for wire in <[_; 2]>::from(self.net.uplink_stats(self.home)) {
+            row.packets += wire.sent;
+            row.lost += wire.lost;
+        }
+        let report = self
+            .net
+            .events()
+            .iter()
+            .find_map(|happening| if let Event::Report(report) = &happening.event { Some(report) } else { None });
+        match report {
+            Some(report) => self.judge(kind, report, row),
+            None => row.unknown += 1,
+        }
+    }
+
+    fn judge(&self, kind: Kind, report: &Report, row: &mut Row) {
+        row.slowest = row.slowest.max(report.elapsed);
+        let [family] = report.families.as_slice() else {
+            row.wrong += 1;
+            return;
+        };
+        row.wrong += u32::from(self.is_wrong(kind, family));
+        row.unknown += u32::from(family.mapping.value().is_none() || family.filtering.value().is_none());
+        row.doubt += family.filtering.p_wrong().unwrap_or(0.0);
+    }
+
+    fn is_wrong(&self, kind: Kind, family: &FamilyReport) -> bool {
+        let mapping = kind.mapping.unwrap_or(Mapping::EndpointIndependent);
+        family.mapping.value().is_some_and(|found| *found != mapping)
+            || family.filtering.value().is_some_and(|found| *found != kind.filtering)
+            || (family.filtering.value().is_some() && family.nat.is_some_and(|found| found != kind.nat()))
+            || family.public.iter().any(|endpoint| endpoint.ip() != self.public)
+    }
+}
+
+fn fresh(config: &Config) -> Discovery {
+    #[expect(clippy::expect_used, reason = "the two servers of a network are valid and different")]
+    Discovery::new(config.clone()).expect("a valid configuration")
+}

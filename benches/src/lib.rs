@@ -1,0 +1,5 @@
+//! Benchmarks and campaigns of portolan, in a crate of their own so that what they need leaks nowhere.
+//!
+//! `cargo run --release -p portolan-benches --bin campaign` runs [`campaign`].
+
+pub mod campaign;
