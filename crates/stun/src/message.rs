@@ -24,7 +24,9 @@ use core::{fmt, marker::PhantomData, net::SocketAddr};
 
 use crate::{
     Attribute, AttributeType, ChangeRequest, Class, DecodeError, DecodeErrorKind as Kind, ErrorCode, HEADER_LEN,
-    MAGIC_COOKIE, Method, Text, TransactionId, attribute, fingerprint,
+    MAGIC_COOKIE, Method, Text, TransactionId,
+    attribute::{self, Veil},
+    fingerprint,
 };
 
 /// A message whose structure was validated; its attributes are decoded while they are read.
@@ -218,7 +220,7 @@ impl<'a, T> Message<'a, T> {
     #[must_use]
     #[inline]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes { fields: self.fields(), transaction_id: self.transaction_id() }
+        Attributes { fields: self.fields(), veil: Veil::new(self.transaction_id()) }
     }
 
     /// The attributes as [`Message::attributes`] sees them, with offset and bytes, not decoded.
@@ -233,7 +235,7 @@ impl<'a, T> Message<'a, T> {
     #[must_use]
     pub fn attribute(&self, kind: AttributeType) -> Option<Result<Attribute<'a>, DecodeError>> {
         let field = self.fields().find(|field| field.kind == kind)?;
-        Some(attribute::decode(field, &self.transaction_id()))
+        Some(attribute::decode(field, Veil::new(self.transaction_id())))
     }
 
     /// Whether an attribute of this type is there, well-formed or not.
@@ -442,7 +444,7 @@ impl<'a> Iterator for Fields<'a> {
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     fields: Fields<'a>,
-    transaction_id: TransactionId,
+    veil: Veil,
 }
 
 impl<'a> Iterator for Attributes<'a> {
@@ -451,7 +453,7 @@ impl<'a> Iterator for Attributes<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.fields.next()?;
-        Some(attribute::decode(field, &self.transaction_id))
+        Some(attribute::decode(field, self.veil))
     }
 }
 

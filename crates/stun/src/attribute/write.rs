@@ -6,9 +6,9 @@
 use core::net::SocketAddr;
 
 use super::{
-    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::veil,
+    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::Veil,
 };
-use crate::{EncodeError, HEADER_LEN, TransactionId, message::padded};
+use crate::{EncodeError, HEADER_LEN, message::padded};
 
 /// The longest message that the length field can announce, in bytes.
 const MESSAGE_LIMIT: usize = HEADER_LEN + 65_532;
@@ -94,18 +94,18 @@ impl<'b> Cursor<'b> {
     }
 
     #[inline]
-    fn address(&mut self, kind: AttributeType, address: SocketAddr) -> Result<(), EncodeError> {
-        let [p0, p1] = address.port().to_be_bytes();
+    fn address(&mut self, kind: AttributeType, address: SocketAddr, veil: Veil) -> Result<(), EncodeError> {
+        let [p0, p1] = veil.port(address.port()).to_be_bytes();
         match address {
             SocketAddr::V4(address) => {
-                let [a, b, c, d] = address.ip().octets();
+                let [a, b, c, d] = veil.ipv4(address.ip().to_bits()).to_be_bytes();
                 self.fixed(kind, [0, 1, p0, p1, a, b, c, d])
             }
             SocketAddr::V6(address) => {
                 let room = self.claim(kind, 20)?;
                 if let Some((head, ip)) = room.split_first_chunk_mut() {
                     *head = [0, 2, p0, p1];
-                    ip.copy_from_slice(&address.ip().octets());
+                    ip.copy_from_slice(&veil.ipv6(address.ip().to_bits()).to_be_bytes());
                 }
                 Ok(())
             }
@@ -151,30 +151,28 @@ impl<'b> Cursor<'b> {
     /// Writes one attribute.
     #[inline]
     #[expect(clippy::wildcard_enum_match_arm, reason = "`rare` names every other variant")]
-    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, id: &TransactionId) -> Result<(), EncodeError> {
+    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
         use Attribute as A;
         let kind = attribute.kind();
         match *attribute {
-            A::XorMappedAddress(a) => self.address(kind, veil(a, id)),
-            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a),
+            A::XorMappedAddress(a) => self.address(kind, a, veil),
+            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a, Veil::NONE),
             A::Username(text) => self.text(kind, text, USERNAME_LIMIT),
             A::Software(text) => self.text(kind, text, TEXT_LIMIT),
             A::Priority(n) => self.fixed(kind, n.to_be_bytes()),
             A::IceControlled(n) | A::IceControlling(n) => self.fixed(kind, n.to_be_bytes()),
             A::UseCandidate => self.fixed(kind, []),
-            _ => self.rare(kind, attribute, id),
+            _ => self.rare(kind, attribute, veil),
         }
     }
 
     /// The attributes that are not met at every second message.
     #[inline(never)]
-    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, id: &TransactionId) -> Result<(), EncodeError> {
+    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
         use Attribute as A;
         match *attribute {
-            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => {
-                self.address(kind, veil(a, id))
-            }
-            A::AlternateServer(a) => self.address(kind, a),
+            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => self.address(kind, a, veil),
+            A::AlternateServer(a) => self.address(kind, a, Veil::NONE),
             A::Realm(text) | A::Nonce(text) => self.text(kind, text, ECHO_LIMIT),
             A::AlternateDomain(text) => self.text(kind, text, DOMAIN_LIMIT),
             A::ThirdPartyAuthorization(text) => self.text(kind, text, ECHO_LIMIT),
