@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: append only; an attribute is there whole or not at all; the order that RFC 8489 §14.5 to §14.7 asks
 //! for is in the types, so that nothing follows FINGERPRINT and nothing but it and MESSAGE-INTEGRITY-SHA256 follows
-//! MESSAGE-INTEGRITY. A refused call leaves a message that can be finished as it was before.
+//! MESSAGE-INTEGRITY. A refused `add` leaves a message that can go on as it was before.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
