@@ -26,7 +26,7 @@ mod read;
 mod value;
 mod write;
 
-pub(crate) use read::decode;
+pub(crate) use read::{Veil, decode};
 pub use value::{
     AddressErrorCode, AddressFamily, ChangeRequest, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm,
     PasswordAlgorithms, Text, UnknownAttributes,

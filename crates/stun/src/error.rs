@@ -218,7 +218,7 @@ impl fmt::Display for Clause {
     }
 }
 
-/// Why a writer refused. Nothing was written then: the message is as it was before the call.
+/// Why a writer refused. Nothing was added then: the message is as it was before the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {

@@ -26,7 +26,8 @@
 
 use crate::{
     Attribute, AttributeType, Class, Clause, DecodeError, DecodeErrorKind as Kind, Field, HEADER_LEN, MAGIC_COOKIE,
-    Method, TransactionId, attribute,
+    Method, TransactionId,
+    attribute::{self, Veil},
     demux::Protocol,
     fingerprint,
     message::{length_mismatch, padded},
@@ -233,7 +234,7 @@ impl<'a> Explanation<'a> {
             return Some((rest.len(), Item::Attribute { kind, value: None }, self.wrong(0, Some(wrong))));
         };
         let field = Field { at: self.at, kind, value };
-        let read = attribute::decode(field, &self.seen.transaction_id.into());
+        let read = attribute::decode(field, Veil::new(self.seen.transaction_id.into()));
         let remark = match read {
             Err(error) => Some(Remark::Wrong(error)),
             Ok(_) => self.remark(kind, padding),

@@ -1,11 +1,12 @@
 //! STUN (RFC 8489) bytes to meaning and back: no allocator, no I/O, no panics.
 //!
 //! What this crate refuses to do: it allocates nothing, reads no clock, rolls no dice, opens no socket, sends nothing again,
-//! keeps no transactions and no credentials, prepares no strings beyond ASCII, and never panics on what a peer sends. Agents
-//! that do the rest stand on top of it.
+//! keeps no transactions and no credentials, prepares no strings beyond ASCII, does not wipe keys from memory, and never panics
+//! on what a peer sends. Agents that do the rest stand on top of it.
 //!
 //! What it does: [`Message`] validates a datagram once and reads it where it lies; [`Writer`] fills a buffer of yours front to
-//! back; [`IntegrityKey`] signs and verifies; [`Attribute`] knows the registry.
+//! back; [`IntegrityKey`] signs and verifies; [`Attribute`] knows the registry. Around them: [`demux`] names what shares a
+//! socket, [`framing`] cuts streams, [`uri`] reads where a server is, [`explain`] says what any packet means.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, Message, Method, Writer};

@@ -24,7 +24,9 @@ use core::{fmt, marker::PhantomData, net::SocketAddr};
 
 use crate::{
     Attribute, AttributeType, ChangeRequest, Class, DecodeError, DecodeErrorKind as Kind, ErrorCode, HEADER_LEN,
-    MAGIC_COOKIE, Method, Text, TransactionId, attribute, fingerprint,
+    MAGIC_COOKIE, Method, Text, TransactionId,
+    attribute::{self, Veil},
+    fingerprint,
 };
 
 /// A message whose structure was validated; its attributes are decoded while they are read.
@@ -120,23 +122,19 @@ impl<'a> Message<'a> {
         let (mut integrity, mut integrity_sha256, mut fingerprint) = (0, 0, 0);
         let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
         while let Some((&[k0, k1, l0, l1], after)) = rest.split_first_chunk::<4>() {
-            let kind = u16::from_be_bytes([k0, k1]);
+            let kind = AttributeType::new(u16::from_be_bytes([k0, k1]));
             let length = u16::from_be_bytes([l0, l1]);
             let at = bytes.len() - rest.len();
             let Some(next) = after.get(padded(length)..) else {
-                let kind = Kind::AttributeTruncated {
-                    attribute: AttributeType::new(kind),
-                    announced: length,
-                    found: after.len(),
-                };
-                return Err(DecodeError::new(at, kind));
+                let (announced, found) = (length, after.len());
+                return Err(DecodeError::new(at, Kind::AttributeTruncated { attribute: kind, announced, found }));
             };
             // An integrity attribute after the SHA-256 one, or after the FINGERPRINT, is one to be ignored.
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             match kind {
-                0x0008 if integrity | integrity_sha256 | fingerprint == 0 => integrity = at,
-                0x001c if integrity_sha256 | fingerprint == 0 => integrity_sha256 = at,
-                0x8028 if fingerprint == 0 => fingerprint = at,
+                AttributeType::MESSAGE_INTEGRITY if integrity | integrity_sha256 | fingerprint == 0 => integrity = at,
+                AttributeType::MESSAGE_INTEGRITY_SHA256 if integrity_sha256 | fingerprint == 0 => integrity_sha256 = at,
+                AttributeType::FINGERPRINT if fingerprint == 0 => fingerprint = at,
                 _ => {}
             }
             rest = next;
@@ -218,7 +216,7 @@ impl<'a, T> Message<'a, T> {
     #[must_use]
     #[inline]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes { fields: self.fields(), transaction_id: self.transaction_id() }
+        Attributes { fields: self.fields(), veil: Veil::new(self.transaction_id()) }
     }
 
     /// The attributes as [`Message::attributes`] sees them, with offset and bytes, not decoded.
@@ -233,7 +231,7 @@ impl<'a, T> Message<'a, T> {
     #[must_use]
     pub fn attribute(&self, kind: AttributeType) -> Option<Result<Attribute<'a>, DecodeError>> {
         let field = self.fields().find(|field| field.kind == kind)?;
-        Some(attribute::decode(field, &self.transaction_id()))
+        Some(attribute::decode(field, Veil::new(self.transaction_id())))
     }
 
     /// Whether an attribute of this type is there, well-formed or not.
@@ -442,7 +440,7 @@ impl<'a> Iterator for Fields<'a> {
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     fields: Fields<'a>,
-    transaction_id: TransactionId,
+    veil: Veil,
 }
 
 impl<'a> Iterator for Attributes<'a> {
@@ -451,7 +449,7 @@ impl<'a> Iterator for Attributes<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.fields.next()?;
-        Some(attribute::decode(field, &self.transaction_id))
+        Some(attribute::decode(field, self.veil))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: append only; an attribute is there whole or not at all; the order that RFC 8489 §14.5 to §14.7 asks
 //! for is in the types, so that nothing follows FINGERPRINT and nothing but it and MESSAGE-INTEGRITY-SHA256 follows
-//! MESSAGE-INTEGRITY. A refused call leaves a message that can be finished as it was before.
+//! MESSAGE-INTEGRITY. A refused `add` leaves a message that can go on as it was before.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
@@ -45,14 +45,16 @@ use core::marker::PhantomData;
 
 use crate::{
     Attribute, AttributeType, Checked, Class, EncodeError, ErrorCode, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message,
-    Method, PasswordAlgorithm, TransactionId, attribute::Cursor, fingerprint,
+    Method, PasswordAlgorithm, TransactionId,
+    attribute::{Cursor, Veil},
+    fingerprint,
 };
 
 /// A message that is being written; `S` says what may still follow.
 #[derive(Debug)]
 pub struct Writer<'b, S = Open> {
     cursor: Cursor<'b>,
-    transaction_id: TransactionId,
+    veil: Veil,
     stage: PhantomData<S>,
 }
 
@@ -113,7 +115,7 @@ impl<'b> Writer<'b> {
             *front = head.to_be_bytes();
             id.copy_from_slice(transaction_id.as_bytes());
         }
-        Ok(Self { cursor: Cursor::new(buffer, HEADER_LEN), transaction_id, stage: PhantomData })
+        Ok(Self { cursor: Cursor::new(buffer, HEADER_LEN), veil: Veil::new(transaction_id), stage: PhantomData })
     }
 
     /// Begins the response to a request: its method and transaction ID, success or error (RFC 8489 §6.3.1.1).
@@ -164,7 +166,7 @@ impl<'b> Writer<'b> {
     /// attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
     #[inline]
     pub fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
-        self.cursor.attribute(attribute, &self.transaction_id)
+        self.cursor.attribute(attribute, self.veil)
     }
 
     /// Appends PADDING of `length` zero bytes (RFC 5780 §7.6).
@@ -283,7 +285,7 @@ impl<'b, S> Writer<'b, S> {
     }
 
     fn staged<N>(self) -> Writer<'b, N> {
-        Writer { cursor: self.cursor, transaction_id: self.transaction_id, stage: PhantomData }
+        Writer { cursor: self.cursor, veil: self.veil, stage: PhantomData }
     }
 }
 

@@ -18,11 +18,11 @@ const TEXT_LIMIT: u16 = 763;
 ///
 /// Always inlined: a value that leaves by the stack is written narrow and read back wide, which costs more than the reading.
 #[inline(always)]
-pub(crate) fn decode<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+pub(crate) fn decode<'a>(field: Field<'a>, veil: Veil) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
-        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(xor_address(&field, transaction_id)?),
-        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field)?),
+        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(&field, veil)?),
+        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field, Veil::NONE)?),
         T::USERNAME => Attribute::Username(text(&field)?),
         T::PRIORITY => Attribute::Priority(u32::from_be_bytes(*exactly(&field)?)),
         T::ICE_CONTROLLED => Attribute::IceControlled(u64::from_be_bytes(*exactly(&field)?)),
@@ -30,19 +30,19 @@ pub(crate) fn decode<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Re
         T::MESSAGE_INTEGRITY => Attribute::MessageIntegrity(exactly(&field)?),
         T::FINGERPRINT => Attribute::Fingerprint(u32::from_be_bytes(*exactly(&field)?)),
         T::SOFTWARE => Attribute::Software(text(&field)?),
-        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field)?),
-        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field)?),
+        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field, Veil::NONE)?),
+        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field, Veil::NONE)?),
         T::USE_CANDIDATE => {
             exactly::<0>(&field)?;
             Attribute::UseCandidate
         }
-        _ => return decode_rare(field, transaction_id),
+        _ => return decode_rare(field, veil),
     })
 }
 
 /// The attributes that are not met at every second message.
 #[inline(never)]
-fn decode_rare<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+fn decode_rare<'a>(field: Field<'a>, veil: Veil) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     let field = &field;
     Ok(match field.kind {
@@ -58,29 +58,29 @@ fn decode_rare<'a>(field: Field<'a>, transaction_id: &TransactionId) -> Result<A
         T::MESSAGE_INTEGRITY_SHA256 => Attribute::MessageIntegritySha256(truncated_hmac(field)?),
         T::PASSWORD_ALGORITHM => Attribute::PasswordAlgorithm(password_algorithm(field)?),
         T::PASSWORD_ALGORITHMS => Attribute::PasswordAlgorithms(password_algorithms(field)?),
-        T::ALTERNATE_SERVER => Attribute::AlternateServer(address(field)?),
+        T::ALTERNATE_SERVER => Attribute::AlternateServer(address(field, Veil::NONE)?),
         T::ALTERNATE_DOMAIN => Attribute::AlternateDomain(bounded_text(field, 255)?),
         T::TRANSACTION_TRANSMIT_COUNTER => {
             let &[_, _, req, resp] = exactly(field)?;
             Attribute::TransactionTransmitCounter { req, resp }
         }
-        T::RESPONSE_ADDRESS => Attribute::ResponseAddress(address(field)?),
-        T::SOURCE_ADDRESS => Attribute::SourceAddress(address(field)?),
-        T::CHANGED_ADDRESS => Attribute::ChangedAddress(address(field)?),
-        T::REFLECTED_FROM => Attribute::ReflectedFrom(address(field)?),
-        T::XOR_MAPPED_ADDRESS_DRAFT => Attribute::XorMappedAddressDraft(xor_address(field, transaction_id)?),
+        T::RESPONSE_ADDRESS => Attribute::ResponseAddress(address(field, Veil::NONE)?),
+        T::SOURCE_ADDRESS => Attribute::SourceAddress(address(field, Veil::NONE)?),
+        T::CHANGED_ADDRESS => Attribute::ChangedAddress(address(field, Veil::NONE)?),
+        T::REFLECTED_FROM => Attribute::ReflectedFrom(address(field, Veil::NONE)?),
+        T::XOR_MAPPED_ADDRESS_DRAFT => Attribute::XorMappedAddressDraft(address(field, veil)?),
         T::NETWORK_COST => {
             let &[n0, n1, c0, c1] = exactly(field)?;
             let (network, cost) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([c0, c1]));
             Attribute::NetworkCost(NetworkCost { network, cost })
         }
         T::NOMINATION => Attribute::Nomination(u32::from_be_bytes(*exactly(field)?)),
-        _ => return decode_relay(field, transaction_id),
+        _ => return decode_relay(field, veil),
     })
 }
 
 /// The attributes of TURN and its relatives.
-fn decode_relay<'a>(field: &Field<'a>, transaction_id: &TransactionId) -> Result<Attribute<'a>, DecodeError> {
+fn decode_relay<'a>(field: &Field<'a>, veil: Veil) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
         T::CHANNEL_NUMBER => {
@@ -88,9 +88,9 @@ fn decode_relay<'a>(field: &Field<'a>, transaction_id: &TransactionId) -> Result
             Attribute::ChannelNumber(u16::from_be_bytes([n0, n1]))
         }
         T::LIFETIME => Attribute::Lifetime(u32::from_be_bytes(*exactly(field)?)),
-        T::XOR_PEER_ADDRESS => Attribute::XorPeerAddress(xor_address(field, transaction_id)?),
+        T::XOR_PEER_ADDRESS => Attribute::XorPeerAddress(address(field, veil)?),
         T::DATA => Attribute::Data(field.value),
-        T::XOR_RELAYED_ADDRESS => Attribute::XorRelayedAddress(xor_address(field, transaction_id)?),
+        T::XOR_RELAYED_ADDRESS => Attribute::XorRelayedAddress(address(field, veil)?),
         T::REQUESTED_ADDRESS_FAMILY => Attribute::RequestedAddressFamily(only_family(field)?),
         T::EVEN_PORT => {
             let &[bits] = exactly(field)?;
@@ -136,36 +136,51 @@ fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
     DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
 }
 
-/// An address in the clear (RFC 8489 §14.1).
-#[inline(always)]
-fn address(field: &Field<'_>) -> Result<SocketAddr, DecodeError> {
-    match *field.value {
-        [_, 1, p0, p1, a, b, c, d] => Ok(v4(u16::from_be_bytes([p0, p1]), u32::from_be_bytes([a, b, c, d]))),
-        [_, 2, p0, p1, ref ip @ ..] if ip.len() == 16 => {
-            let ip = ip.first_chunk().copied().unwrap_or_default();
-            Ok(v6(u16::from_be_bytes([p0, p1]), u128::from_be_bytes(ip)))
-        }
-        _ => Err(wrong_address(field)),
+/// Cookie and transaction ID as one number: what an address is XORed with (RFC 8489 §14.2).
+///
+/// Port and IPv4 address are XORed with its first bits, IPv6 addresses with all of them; zero leaves them in the clear.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Veil(u128);
+
+impl Veil {
+    /// Nothing is hidden (RFC 8489 §14.1).
+    pub(super) const NONE: Self = Self(0);
+
+    #[inline(always)]
+    pub(crate) const fn new(transaction_id: TransactionId) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = *transaction_id.as_bytes();
+        let id = u128::from_be_bytes([0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j, k, l]);
+        Self((MAGIC_COOKIE as u128) << 96 | id)
+    }
+
+    #[inline(always)]
+    pub(super) const fn port(self, port: u16) -> u16 {
+        port ^ (self.0 >> 112) as u16
+    }
+
+    #[inline(always)]
+    pub(super) const fn ipv4(self, ip: u32) -> u32 {
+        ip ^ (self.0 >> 96) as u32
+    }
+
+    #[inline(always)]
+    pub(super) const fn ipv6(self, ip: u128) -> u128 {
+        ip ^ self.0
     }
 }
 
-/// An address hidden from the NATs that rewrite what looks like one (RFC 8489 §14.2).
+/// An address under a veil.
 #[inline(always)]
-fn xor_address(field: &Field<'_>, transaction_id: &TransactionId) -> Result<SocketAddr, DecodeError> {
-    Ok(veil(address(field)?, transaction_id))
-}
-
-/// XORs an address with cookie and transaction ID: hides a plain one, shows a hidden one.
-#[inline(always)]
-pub(super) fn veil(address: SocketAddr, transaction_id: &TransactionId) -> SocketAddr {
-    let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
-    match address {
-        SocketAddr::V4(address) => v4(port, address.ip().to_bits() ^ MAGIC_COOKIE),
-        SocketAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, i, j, k, l] = *transaction_id.as_bytes();
-            let id = u128::from_be_bytes([0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j, k, l]);
-            v6(port, address.ip().to_bits() ^ (u128::from(MAGIC_COOKIE) << 96 | id))
+fn address(field: &Field<'_>, veil: Veil) -> Result<SocketAddr, DecodeError> {
+    match *field.value {
+        [_, 1, p0, p1, a, b, c, d] => {
+            Ok(v4(veil.port(u16::from_be_bytes([p0, p1])), veil.ipv4(u32::from_be_bytes([a, b, c, d]))))
         }
+        [_, 2, p0, p1, ref ip @ ..] if ip.len() == 16 => {
+            let ip = ip.first_chunk().copied().unwrap_or_default();
+            Ok(v6(veil.port(u16::from_be_bytes([p0, p1])), veil.ipv6(u128::from_be_bytes(ip))))
+        }
+        _ => Err(wrong_address(field)),
     }
 }
 

@@ -9,7 +9,7 @@ use super::AttributeType;
 
 /// Text as it stood on the wire: meant to be UTF-8, not promised to be.
 ///
-/// Printing replaces what is not UTF-8 and escapes control characters, so that a log line stays one line.
+/// Printing replaces what is not UTF-8 and escapes what would end a line or turn its direction: a log line stays one line.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Text<'a>(&'a [u8]);
 
@@ -77,7 +77,7 @@ impl fmt::Display for Text<'_> {
         use fmt::Write as _;
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if character.is_control() {
+                if is_unruly(character) {
                     write!(f, "{}", character.escape_default())?;
                 } else {
                     f.write_char(character)?;
@@ -89,6 +89,11 @@ impl fmt::Display for Text<'_> {
         }
         Ok(())
     }
+}
+
+/// Control characters, line and paragraph separators, and those that change the direction of writing.
+fn is_unruly(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl fmt::Debug for Text<'_> {

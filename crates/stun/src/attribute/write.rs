@@ -6,19 +6,29 @@
 use core::net::SocketAddr;
 
 use super::{
-    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::veil,
+    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::Veil,
 };
-use crate::{EncodeError, HEADER_LEN, TransactionId, message::padded};
+use crate::{EncodeError, HEADER_LEN, message::padded};
 
 /// The longest message that the length field can announce, in bytes.
 const MESSAGE_LIMIT: usize = HEADER_LEN + 65_532;
 
-/// The limits in bytes for sending (RFC 8489 §14.3, §14.8 to §14.14).
-const USERNAME_LIMIT: usize = 508;
-const TEXT_LIMIT: usize = 509;
-/// What was received is sent back as it came, and may be this long (RFC 8489 §14.9, §14.10).
-const ECHO_LIMIT: usize = 763;
-const DOMAIN_LIMIT: usize = 255;
+/// How long a text may be that is sent.
+#[derive(Clone, Copy)]
+struct Limit {
+    bytes: usize,
+    /// Whether it has fewer than 128 characters, too.
+    characters: bool,
+}
+
+/// RFC 8489 §14.3.
+const USERNAME: Limit = Limit { bytes: 508, characters: false };
+/// RFC 8489 §14.8, §14.14.
+const PHRASE: Limit = Limit { bytes: 509, characters: true };
+/// What a server chose is sent back as it came, and that may be this long (RFC 8489 §14.9, §14.10).
+const ECHO: Limit = Limit { bytes: 763, characters: false };
+/// RFC 8489 §14.16.
+const DOMAIN: Limit = Limit { bytes: 255, characters: false };
 
 /// A buffer that fills from the front.
 #[derive(Debug)]
@@ -55,7 +65,7 @@ impl<'b> Cursor<'b> {
     #[inline]
     pub(crate) fn claim(&mut self, kind: AttributeType, length: usize) -> Result<&mut [u8], EncodeError> {
         let Ok(short) = u16::try_from(length) else {
-            return Err(EncodeError::MessageTooLong { needed: self.len + 4 + length });
+            return Err(EncodeError::MessageTooLong { needed: length.saturating_add(self.len + 4) });
         };
         let needed = self.len + 4 + padded(short);
         if needed > self.buffer.len() || needed > MESSAGE_LIMIT {
@@ -88,24 +98,24 @@ impl<'b> Cursor<'b> {
         Ok(())
     }
 
-    fn text(&mut self, kind: AttributeType, text: Text<'_>, limit: usize) -> Result<(), EncodeError> {
+    fn text(&mut self, kind: AttributeType, text: Text<'_>, limit: Limit) -> Result<(), EncodeError> {
         check_text(kind, text, limit)?;
         self.bytes(kind, text.as_bytes())
     }
 
     #[inline]
-    fn address(&mut self, kind: AttributeType, address: SocketAddr) -> Result<(), EncodeError> {
-        let [p0, p1] = address.port().to_be_bytes();
+    fn address(&mut self, kind: AttributeType, address: SocketAddr, veil: Veil) -> Result<(), EncodeError> {
+        let [p0, p1] = veil.port(address.port()).to_be_bytes();
         match address {
             SocketAddr::V4(address) => {
-                let [a, b, c, d] = address.ip().octets();
+                let [a, b, c, d] = veil.ipv4(address.ip().to_bits()).to_be_bytes();
                 self.fixed(kind, [0, 1, p0, p1, a, b, c, d])
             }
             SocketAddr::V6(address) => {
                 let room = self.claim(kind, 20)?;
                 if let Some((head, ip)) = room.split_first_chunk_mut() {
                     *head = [0, 2, p0, p1];
-                    ip.copy_from_slice(&address.ip().octets());
+                    ip.copy_from_slice(&veil.ipv6(address.ip().to_bits()).to_be_bytes());
                 }
                 Ok(())
             }
@@ -113,7 +123,7 @@ impl<'b> Cursor<'b> {
     }
 
     fn error(&mut self, kind: AttributeType, first: u8, error: ErrorCode<'_>) -> Result<(), EncodeError> {
-        check_text(kind, error.reason(), TEXT_LIMIT)?;
+        check_text(kind, error.reason(), PHRASE)?;
         let room = self.claim(kind, 4 + error.reason().len())?;
         if let Some((head, reason)) = room.split_first_chunk_mut() {
             let [class, number] = error.class_and_number();
@@ -142,6 +152,7 @@ impl<'b> Cursor<'b> {
     /// UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
     pub(crate) fn types(&mut self, types: impl Iterator<Item = AttributeType> + Clone) -> Result<(), EncodeError> {
         let room = self.claim(AttributeType::UNKNOWN_ATTRIBUTES, types.clone().count() * 2)?;
+        room.fill(0);
         for (room, kind) in room.as_chunks_mut().0.iter_mut().zip(types) {
             *room = kind.number().to_be_bytes();
         }
@@ -151,33 +162,31 @@ impl<'b> Cursor<'b> {
     /// Writes one attribute.
     #[inline]
     #[expect(clippy::wildcard_enum_match_arm, reason = "`rare` names every other variant")]
-    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, id: &TransactionId) -> Result<(), EncodeError> {
+    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
         use Attribute as A;
         let kind = attribute.kind();
         match *attribute {
-            A::XorMappedAddress(a) => self.address(kind, veil(a, id)),
-            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a),
-            A::Username(text) => self.text(kind, text, USERNAME_LIMIT),
-            A::Software(text) => self.text(kind, text, TEXT_LIMIT),
+            A::XorMappedAddress(a) => self.address(kind, a, veil),
+            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a, Veil::NONE),
+            A::Username(text) => self.text(kind, text, USERNAME),
+            A::Software(text) => self.text(kind, text, PHRASE),
             A::Priority(n) => self.fixed(kind, n.to_be_bytes()),
             A::IceControlled(n) | A::IceControlling(n) => self.fixed(kind, n.to_be_bytes()),
             A::UseCandidate => self.fixed(kind, []),
-            _ => self.rare(kind, attribute, id),
+            _ => self.rare(kind, attribute, veil),
         }
     }
 
     /// The attributes that are not met at every second message.
     #[inline(never)]
-    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, id: &TransactionId) -> Result<(), EncodeError> {
+    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
         use Attribute as A;
         match *attribute {
-            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => {
-                self.address(kind, veil(a, id))
-            }
-            A::AlternateServer(a) => self.address(kind, a),
-            A::Realm(text) | A::Nonce(text) => self.text(kind, text, ECHO_LIMIT),
-            A::AlternateDomain(text) => self.text(kind, text, DOMAIN_LIMIT),
-            A::ThirdPartyAuthorization(text) => self.text(kind, text, ECHO_LIMIT),
+            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => self.address(kind, a, veil),
+            A::AlternateServer(a) => self.address(kind, a, Veil::NONE),
+            A::Realm(text) | A::Nonce(text) => self.text(kind, text, ECHO),
+            A::AlternateDomain(text) => self.text(kind, text, DOMAIN),
+            A::ThirdPartyAuthorization(text) => self.text(kind, text, ECHO),
             A::Userhash(hash) => self.fixed(kind, *hash),
             A::ErrorCode(error) => self.error(kind, 0, error),
             A::AddressErrorCode(AddressErrorCode { family, error }) => self.error(kind, family.number(), error),
@@ -252,14 +261,11 @@ const fn no_room(needed: usize, available: usize) -> EncodeError {
     }
 }
 
-/// Length in bytes and in characters (RFC 8489 §14.3, §14.8 to §14.14).
 #[inline]
-fn check_text(kind: AttributeType, text: Text<'_>, limit: usize) -> Result<(), EncodeError> {
-    // A user name is bounded in bytes alone, and what is echoed was chosen by the peer.
-    let counted = limit == TEXT_LIMIT;
-    if text.len() > limit {
-        Err(EncodeError::ValueTooLong { attribute: kind, limit, found: text.len() })
-    } else if counted && text.len() >= 128 && text.as_str().is_none_or(|text| text.chars().count() >= 128) {
+fn check_text(kind: AttributeType, text: Text<'_>, limit: Limit) -> Result<(), EncodeError> {
+    if text.len() > limit.bytes {
+        Err(EncodeError::ValueTooLong { attribute: kind, limit: limit.bytes, found: text.len() })
+    } else if limit.characters && text.len() >= 128 && text.as_str().is_none_or(|text| text.chars().count() >= 128) {
         Err(EncodeError::TooManyCharacters { attribute: kind })
     } else {
         Ok(())

@@ -8,6 +8,7 @@ mod explain;
 mod framing;
 mod integrity;
 mod messages;
+mod model;
 mod sample;
 mod uri;
 mod vectors;

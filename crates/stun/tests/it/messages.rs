@@ -255,6 +255,7 @@ fn the_longest_message_is_the_one_that_its_length_field_can_say() {
     assert_eq!(bytes.len(), 65_552);
     assert_eq!(Message::decode(bytes).unwrap().padding_len(), Some(65_528));
     assert!(matches!(request(&mut buffer).add_padding(65_536), Err(EncodeError::MessageTooLong { .. })));
+    assert!(matches!(request(&mut buffer).add_padding(usize::MAX), Err(EncodeError::MessageTooLong { .. })));
     assert!(matches!(request(&mut buffer).add_padding(65_533), Err(EncodeError::MessageTooLong { .. })));
 }
 
@@ -366,6 +367,7 @@ fn password_algorithms_are_padded() {
 #[test]
 fn text_from_a_peer_prints_on_one_line() {
     assert_eq!(Text::from_wire(b"a\nb\x1b[2J\xff").to_string(), "a\\nb\\u{1b}[2J\u{fffd}");
+    assert_eq!(Text::new("a\u{202e}b\u{2028}").to_string(), "a\\u{202e}b\\u{2028}");
     assert_eq!(Text::from_wire(b"\xff").as_str(), None);
     assert_eq!(Text::new("ok").as_str(), Some("ok"));
 }

@@ -72,6 +72,13 @@ fn sample_b1(end: &str) -> Vec<u8> {
     bytes
 }
 
+/// All of them, as seeds for others.
+pub(crate) fn all() -> Vec<Vec<u8>> {
+    let mut all = [REQUEST, IPV4_RESPONSE, IPV6_RESPONSE, LONG_TERM_REQUEST].map(hex).to_vec();
+    all.extend([SHA256_MD5_KEY, SHA256_SHA256_KEY].map(sample_b1));
+    all
+}
+
 /// Writes the same attributes again, signed and closed as the original was.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all that is not computed is added")]
 fn rewrite(original: &Message<'_>, key: &IntegrityKey) -> Vec<u8> {
