@@ -151,11 +151,6 @@ impl<T> Transactions<T> {
     fn position(&self, id: TransactionId) -> Option<usize> {
         self.pending.iter().position(|pending| pending.id == id)
     }
-
-    fn reckon_wait(&mut self) {
-        let deadlines = self.pending.iter().filter_map(|p| Some(Deadline::new(p.timeline.due()?, p.timeline.why())));
-        self.wait = deadlines.fold(None, |earliest, next| Deadline::earliest(earliest, Some(next)));
-    }
 }
 
 impl<T: Clone> Transactions<T> {
@@ -235,10 +230,16 @@ impl<T: Clone> Transactions<T> {
 
     /// Does what is due, and reckons the next wait.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        let mut index = 0;
+        let (mut index, mut first) = (0, None);
         while let Some(pending) = self.pending.get_mut(index) {
             match pending.timeline.advance(cx) {
-                Step::Nothing => index += 1,
+                Step::Nothing => {
+                    let due = pending.timeline.due();
+                    if first.is_none_or(|(earliest, _)| due < earliest) {
+                        first = Some((due, index));
+                    }
+                    index += 1;
+                }
                 Step::Send => {
                     let Aim { socket, remote, hop_limit, ref message } = pending.aim;
                     let (id, send, payload) = (pending.id, pending.timeline.sends(), message.clone());
@@ -253,7 +254,8 @@ impl<T: Clone> Transactions<T> {
                 }
             }
         }
-        self.reckon_wait();
+        let first = first.and_then(|(_, index)| self.pending.get(index));
+        self.wait = first.map(|pending| Deadline::new(pending.timeline.due(), pending.timeline.why()));
     }
 
     /// A whole message: ours if it is a response with an id of ours.
