@@ -308,9 +308,11 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Queues what a peer may cause more than once.
+    /// Queues what a peer may cause more than once, and leaves room for the end of each pending request, so that what
+    /// peers cause in all is bounded and no request ends unheard.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: Event<T>) {
-        if !self.out.offer(Output::Event(event)) {
+        let room = self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT;
+        if !(room && self.out.offer(Output::Event(event))) {
             cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
         }
     }
@@ -351,12 +353,13 @@ impl<T: Clone> Transactions<T> {
 
     fn unreachable(&mut self, cx: &mut Cx<'_>, socket: SocketId, remote: SocketAddr, why: Unreachability) -> Verdict {
         let mut verdict = Verdict::NotMine;
-        for pending in self.pending.iter().filter(|p| p.aim.socket == socket && p.aim.remote == remote) {
+        for index in 0..self.pending.len() {
+            let asked = self.pending.get(index).filter(|p| p.aim.socket == socket && p.aim.remote == remote);
+            let Some(event) = asked.map(|p| Event::Unreachable { tag: p.tag.clone(), id: p.id, remote, why }) else {
+                continue;
+            };
+            self.offer(cx, remote, event);
             verdict = Verdict::Mine;
-            let event = Event::Unreachable { tag: pending.tag.clone(), id: pending.id, remote, why };
-            if !self.out.offer(Output::Event(event)) {
-                cx.note(|| Note::Dropped { from: remote, why: Dropped::QueueFull });
-            }
         }
         verdict
     }
