@@ -151,11 +151,6 @@ impl<T> Transactions<T> {
     fn position(&self, id: TransactionId) -> Option<usize> {
         self.pending.iter().position(|pending| pending.id == id)
     }
-
-    fn reckon_wait(&mut self) {
-        let deadlines = self.pending.iter().filter_map(|p| Some(Deadline::new(p.timeline.due()?, p.timeline.why())));
-        self.wait = deadlines.fold(None, |earliest, next| Deadline::earliest(earliest, Some(next)));
-    }
 }
 
 impl<T: Clone> Transactions<T> {
@@ -235,10 +230,16 @@ impl<T: Clone> Transactions<T> {
 
     /// Does what is due, and reckons the next wait.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        let mut index = 0;
+        let (mut index, mut first) = (0, None);
         while let Some(pending) = self.pending.get_mut(index) {
             match pending.timeline.advance(cx) {
-                Step::Nothing => index += 1,
+                Step::Nothing => {
+                    let due = pending.timeline.due();
+                    if first.is_none_or(|(earliest, _)| due < earliest) {
+                        first = Some((due, index));
+                    }
+                    index += 1;
+                }
                 Step::Send => {
                     let Aim { socket, remote, hop_limit, ref message } = pending.aim;
                     let (id, send, payload) = (pending.id, pending.timeline.sends(), message.clone());
@@ -253,7 +254,8 @@ impl<T: Clone> Transactions<T> {
                 }
             }
         }
-        self.reckon_wait();
+        let first = first.and_then(|(_, index)| self.pending.get(index));
+        self.wait = first.map(|pending| Deadline::new(pending.timeline.due(), pending.timeline.why()));
     }
 
     /// A whole message: ours if it is a response with an id of ours.
@@ -306,9 +308,11 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Queues what a peer may cause more than once.
+    /// Queues what a peer may cause more than once, and leaves room for the end of each pending request, so that what
+    /// peers cause in all is bounded and no request ends unheard.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: Event<T>) {
-        if !self.out.offer(Output::Event(event)) {
+        let room = self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT;
+        if !(room && self.out.offer(Output::Event(event))) {
             cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
         }
     }
@@ -349,12 +353,13 @@ impl<T: Clone> Transactions<T> {
 
     fn unreachable(&mut self, cx: &mut Cx<'_>, socket: SocketId, remote: SocketAddr, why: Unreachability) -> Verdict {
         let mut verdict = Verdict::NotMine;
-        for pending in self.pending.iter().filter(|p| p.aim.socket == socket && p.aim.remote == remote) {
+        for index in 0..self.pending.len() {
+            let asked = self.pending.get(index).filter(|p| p.aim.socket == socket && p.aim.remote == remote);
+            let Some(event) = asked.map(|p| Event::Unreachable { tag: p.tag.clone(), id: p.id, remote, why }) else {
+                continue;
+            };
+            self.offer(cx, remote, event);
             verdict = Verdict::Mine;
-            let event = Event::Unreachable { tag: pending.tag.clone(), id: pending.id, remote, why };
-            if !self.out.offer(Output::Event(event)) {
-                cx.note(|| Note::Dropped { from: remote, why: Dropped::QueueFull });
-            }
         }
         verdict
     }

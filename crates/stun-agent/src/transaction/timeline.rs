@@ -51,11 +51,13 @@ impl Timeline {
         Self { schedule, phase: Phase::Sending, base: now, due, first: due, last: due, sends: 0 }
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
-        (self.phase != Phase::Over).then_some(self.due)
+    /// When the next step is due; past the end it means nothing.
+    pub(super) const fn due(&self) -> Instant {
+        self.due
     }
 
     /// The next thing due at this time; asked again until it says [`Step::Nothing`] or [`Step::GiveUp`].
+    #[inline]
     pub(super) fn advance(&mut self, cx: &mut Cx<'_>) -> Step {
         if self.due > cx.now() {
             return Step::Nothing;

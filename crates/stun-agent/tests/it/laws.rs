@@ -1,1 +1,269 @@
+//! The eleven laws of every machine, under random steps in the middle of a conversation.
 
+use crate::responses::config;
+use crate::world::{addr, message};
+use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, Verdict};
+use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
+use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
+use portolan_stun_agent::{
+    AnswerFrom, Command, Request, Responder, ResponderCommand, ResponderEvent, Schedule, Transactions,
+};
+use proptest::prelude::*;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const CLIENT: &str = "198.51.100.7:40000";
+const SERVER: &str = "192.0.2.1:3478";
+const OTHER: &str = "192.0.2.2:3479";
+
+/// Moments that mostly follow each other, and now and then leap back or to the end of time.
+fn any_moment() -> impl Strategy<Value = Instant> {
+    prop_oneof![
+        20 => (0..100_000_u64).prop_map(Instant::from_millis),
+        1 => Just(Instant::ORIGIN),
+        1 => any::<u64>().prop_map(|secs| Instant::from_origin(Duration::from_secs(secs))),
+    ]
+}
+
+fn any_place() -> impl Strategy<Value = SocketAddr> {
+    prop_oneof![4 => Just(SERVER), 2 => Just(OTHER), 2 => Just(CLIENT), 1 => Just("[2001:db8::1]:3478")].prop_map(addr)
+}
+
+/// Ids that the counting dice of a run may well have given, and others.
+fn any_id() -> impl Strategy<Value = TransactionId> {
+    prop_oneof![(0..4_u8).prop_map(|n| [n; 12].into()), any::<[u8; 12]>().prop_map(TransactionId::from)]
+}
+
+/// Messages, nearly messages, and rubbish.
+fn any_payload() -> impl Strategy<Value = Vec<u8>> {
+    let class = prop_oneof![
+        4 => Just(Class::Request),
+        1 => Just(Class::Indication),
+        2 => Just(Class::SuccessResponse),
+        2 => Just(Class::ErrorResponse),
+    ];
+    let attribute = (any::<u16>(), proptest::collection::vec(any::<u8>(), 0..40));
+    let known = prop_oneof![Just(0x0003_u16), Just(0x0026), Just(0x0027), Just(0x0001), Just(0x0009), Just(0x8028)];
+    let attribute = prop_oneof![attribute.clone(), (known, proptest::collection::vec(any::<u8>(), 0..9))];
+    let written = (class, any_id(), proptest::collection::vec(attribute, 0..4)).prop_map(|(class, id, attributes)| {
+        let mut bytes = message(class, id, &[]);
+        for (kind, value) in attributes {
+            bytes.extend(u16::to_be_bytes(kind).into_iter().chain(u16::to_be_bytes(value.len() as u16)).chain(value));
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        let length = (bytes.len() - 20) as u16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        bytes
+    });
+    let broken = (written.boxed(), any::<prop::sample::Index>(), any::<u8>());
+    prop_oneof![
+        3 => broken.clone().prop_map(|(bytes, ..)| bytes),
+        1 => broken.clone().prop_map(|(mut bytes, at, byte)| {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes
+        }),
+        1 => broken.prop_map(|(mut bytes, at, _)| {
+            bytes.truncate(at.index(bytes.len()));
+            bytes
+        }),
+        1 => proptest::collection::vec(any::<u8>(), 0..60),
+    ]
+}
+
+fn any_news() -> impl Strategy<Value = SocketNews> {
+    let accepted = (100..110_u64, any_place());
+    prop_oneof![
+        any_place().prop_map(|local| SocketNews::Opened { local }),
+        accepted.prop_map(|(id, remote)| SocketNews::Accepted { socket: SocketId(id), local: addr(SERVER), remote }),
+        any_place().prop_map(|remote| SocketNews::Unreachable { remote, why: Unreachability::Port }),
+        Just(SocketNews::Refused(Refusal::AddressInUse)),
+        Just(SocketNews::Closed(Closure::Reset)),
+    ]
+}
+
+fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Strategy<Value = OwnedInput> {
+    let of = |(socket, local, remote, payload)| OwnedDatagram { socket: SocketId(socket), local, remote, payload };
+    let datagram = (sockets.clone(), any_place(), any_place(), any_payload()).prop_map(of).boxed();
+    prop_oneof![
+        5 => datagram.clone().prop_map(OwnedInput::Datagram),
+        2 => datagram.prop_map(OwnedInput::Stream),
+        1 => (sockets, any_news()).prop_map(|(socket, news)| OwnedInput::Socket(SocketId(socket), news)),
+        1 => Just(OwnedInput::Timeout),
+    ]
+}
+
+fn steps(what: impl Strategy<Value = What>) -> impl Strategy<Value = Vec<Step>> {
+    let step = (any_moment(), any::<bool>(), what).prop_map(|(at, drain, what)| Step { at, drain, what });
+    proptest::collection::vec(step, 1..24).prop_map(|mut steps| {
+        // Mostly in order, as time is; the last third stays as it fell.
+        let ordered = steps.len() * 2 / 3;
+        steps[..ordered].sort_by_key(|step| step.at);
+        steps
+    })
+}
+
+fn any_schedule() -> impl Strategy<Value = Schedule> {
+    prop_oneof![
+        Just(Schedule::rfc8489()),
+        Just(Schedule::reliable(Duration::from_secs(1))),
+        (any::<[u16; 3]>(), 0..1000_u64, any::<bool>()).prop_map(|(offsets, jitter, repeat)| {
+            let schedule = Schedule::at_millis(offsets.map(u32::from)).jitter(Duration::from_millis(jitter));
+            schedule.repeat(repeat).tail(Duration::from_millis(jitter))
+        }),
+        Just(Schedule::at_millis([0]).every(Duration::from_millis(250)).until(Duration::from_secs(5))),
+    ]
+}
+
+fn any_request() -> impl Strategy<Value = Request<u8>> {
+    let from = prop_oneof![
+        Just(AnswerFrom::SameAsDestination),
+        any_place().prop_map(AnswerFrom::Exactly),
+        Just(AnswerFrom::AnyReported)
+    ];
+    let change = prop_oneof![Just(None), Just(Some(ChangeRequest::PORT))];
+    (1..3_u64, any_place(), any::<u8>(), any_schedule(), from, change).prop_map(
+        |(socket, remote, tag, schedule, from, change)| {
+            let request = Request::binding(SocketId(socket), remote, tag).schedule(schedule).from(from);
+            change.into_iter().fold(request, Request::change)
+        },
+    )
+}
+
+fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+    let command = prop_oneof![
+        6 => any_request().prop_map(Command::Request),
+        1 => any_id().prop_map(Command::Cancel),
+        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| Command::SetTail(id, Duration::from_millis(tail))),
+    ];
+    steps(prop_oneof![
+        2 => command.prop_map(|command| What::Command(command.to_string())),
+        3 => any_input(1..4_u64).prop_map(What::Input),
+    ])
+}
+
+fn server_steps() -> impl Strategy<Value = Vec<Step>> {
+    let start = Just(What::Command(ResponderCommand::Start.to_string()));
+    let stop = Just(What::Command(ResponderCommand::Stop.to_string()));
+    // The responder's own four or eight sockets, and streams that were accepted.
+    let sockets = prop_oneof![3 => 1..9_u64, 1 => 100..110_u64];
+    steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets).prop_map(What::Input)])
+}
+
+/// A server that answers, an impostor, and a network that repeats: by the id's first byte.
+fn answers(at: Instant, output: &Output<portolan_stun_agent::Event<u8>>) -> Vec<Step> {
+    let Output::Transmit(sent) = output else { return vec![] };
+    let id = Message::decode(&sent.payload).unwrap().transaction_id();
+    let later = |millis| at + Duration::from_millis(millis);
+    let mapped = [Attribute::XorMappedAddress(addr(CLIENT))];
+    let answer = |millis, from: SocketAddr, class| {
+        Step::datagram(later(millis), sent.socket, addr(CLIENT), from, &message(class, id, &mapped))
+    };
+    let (right, liar) = (sent.remote, addr("203.0.113.66:6666"));
+    match id.as_bytes()[0] % 5 {
+        0 => vec![answer(20, right, Class::SuccessResponse), answer(25, right, Class::SuccessResponse)],
+        1 => vec![answer(30, liar, Class::SuccessResponse), answer(40, right, Class::SuccessResponse)],
+        2 => vec![answer(20, right, Class::ErrorResponse)],
+        3 => {
+            let bytes = message(Class::SuccessResponse, id, &mapped);
+            let chunk = |payload: &[u8]| {
+                OwnedInput::Stream(OwnedDatagram {
+                    socket: sent.socket,
+                    local: addr(CLIENT),
+                    remote: right,
+                    payload: payload.to_vec(),
+                })
+            };
+            vec![
+                Step::new(later(10), What::Input(chunk(&bytes[..9]))),
+                Step::new(later(20), What::Input(chunk(&bytes[9..]))),
+            ]
+        }
+        _ => vec![],
+    }
+}
+
+/// A host that opens every socket and sends two requests to it, whole and over streams in pieces.
+fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
+    let Output::Socket(SocketOrder::Open(open)) = output else { return vec![] };
+    let later = |millis| at + Duration::from_millis(millis);
+    let change = [Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)];
+    let mut steps = vec![Step::news(later(1), open.id, SocketNews::Opened { local: open.local })];
+    if open.protocol.is_stream() {
+        let stream = SocketId(100 + open.id.0);
+        steps.push(Step::news(
+            later(2),
+            open.id,
+            SocketNews::Accepted { socket: stream, local: open.local, remote: addr(CLIENT) },
+        ));
+        for (n, payload) in message(Class::Request, [9; 12].into(), &change).chunks(11).enumerate() {
+            let chunk =
+                OwnedDatagram { socket: stream, local: open.local, remote: addr(CLIENT), payload: payload.into() };
+            steps.push(Step::new(later(3 + n as u64), What::Input(OwnedInput::Stream(chunk))));
+        }
+    } else {
+        for (n, attributes) in [&[][..], &change].into_iter().enumerate() {
+            let bytes = message(Class::Request, [9; 12].into(), attributes);
+            steps.push(Step::datagram(later(5 + n as u64), open.id, open.local, addr(CLIENT), &bytes));
+        }
+    }
+    steps
+}
+
+fn responder() -> Responder {
+    Responder::new(&config(&[SERVER], &[OTHER]).streams(3)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn transactions_keep_the_laws(script in asker_steps(), seed in any::<u64>()) {
+        let sockets = [SocketId(1), SocketId(2), SocketId(3)];
+        let context = Context { seed, handed_in: &sockets, ..Context::default() };
+        let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, answers);
+        let kept = laws::check_all(&Transactions::<u8>::new, &whole, &context);
+        prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
+    }
+
+    #[test]
+    fn a_responder_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
+        let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
+        let context = Context { seed, terminal, ..Context::default() };
+        let whole = laws::rehearse(&responder, &script, &context, 120, clients);
+        let kept = laws::check_all(&responder, &whole, &context);
+        prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
+    }
+
+    #[test]
+    fn no_payload_makes_a_responder_speak_to_another_host(payload in any_payload(), remote in any_place()) {
+        let mut world = crate::world::World::new(Responder::over(&config(&[SERVER], &[]), |_| SocketId(1)).unwrap());
+        let verdict = world.datagram(1, &remote.to_string(), &payload);
+        for output in world.outputs() {
+            let Output::Transmit(reply) = output else { panic!("only replies") };
+            prop_assert_eq!(verdict, Verdict::Mine);
+            prop_assert_eq!(reply.remote.ip(), remote.ip());
+            let reply = Message::decode(&reply.payload).unwrap();
+            prop_assert!(reply.class().is_response());
+            prop_assert_eq!(Message::decode(&payload).unwrap().class(), Class::Request);
+        }
+    }
+}
+
+#[test]
+fn the_conversations_of_the_laws_are_not_empty() {
+    let script = [Step::command(Instant::ORIGIN, &ResponderCommand::Start)];
+    let context = Context::default();
+    let whole = laws::rehearse(&responder, &script, &context, 120, clients);
+    let played = laws::record(responder(), &whole, &context).1;
+    let sent = |played: &laws::Played<ResponderEvent>| {
+        played.outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).count()
+    };
+    assert_eq!(played.iter().map(sent).sum::<usize>(), 4 * 2 + 3, "two over UDP at each address, and three streams");
+
+    let request = |tag| Request::binding(SocketId(1), addr(SERVER), tag);
+    let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &Command::Request(request(tag))));
+    let context = Context { handed_in: &[SocketId(1)], ..Context::default() };
+    let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, answers);
+    assert!(whole.len() > 3, "{whole:?}");
+}

@@ -383,3 +383,22 @@ fn attributes_stand_in_the_order_in_which_they_were_added() {
     );
     assert_eq!((message.change_request(), message.response_port()), (Some(ChangeRequest::IP), Some(9)));
 }
+
+#[test]
+fn however_much_peers_cause_the_end_of_each_request_finds_room() {
+    let mut world = asker();
+    let ids: Vec<_> = (0..100).map(|tag| ask(&mut world, binding(tag))).collect();
+    world.lines();
+    for _ in 0..10 {
+        for id in &ids {
+            assert_eq!(world.datagram(1, ALTERNATE, &success(*id)), Verdict::Mine);
+        }
+    }
+    assert!(world.notes.0.last().unwrap().contains("too much waits"));
+    for id in &ids {
+        assert_eq!(world.datagram(1, SERVER, &success(*id)), Verdict::Mine);
+    }
+    let lines = world.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("answered by")).count(), 100);
+    assert_eq!(lines.len(), 256);
+}

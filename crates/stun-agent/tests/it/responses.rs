@@ -512,3 +512,23 @@ fn every_request_is_counted_under_what_became_of_it() {
     assert_eq!(stats.dropped.undecodable, 1);
     assert!(stats.to_string().starts_with("4 requests: 1 answered, 1 bad (400), 1 not understood (420)"));
 }
+
+#[test]
+fn rfc8489_6_3_1_a_retransmission_gets_the_same_reply() {
+    let mut world = server();
+    for attributes in [vec![], vec![Attribute::ChangeRequest(ChangeRequest::PORT)], vec![Attribute::Priority(1)]] {
+        let first = reply(&mut world, 0, CLIENT, &attributes);
+        world.now += 500;
+        assert_eq!(reply(&mut world, 0, CLIENT, &attributes), first);
+    }
+}
+
+#[test]
+fn rfc5780_6_1_no_alternate_server_beside_the_other_attributes() {
+    let mut world = server();
+    for to in [0, ALONE] {
+        for attributes in [vec![], vec![Attribute::ResponsePort(9)], vec![Attribute::Padding(&[0; 8])]] {
+            assert!(!kinds(&reply(&mut world, to, CLIENT, &attributes)).contains(&AttributeType::ALTERNATE_SERVER));
+        }
+    }
+}
