@@ -1,10 +1,10 @@
 //! UDP on loopback.
 
 use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet};
+use alloc::collections::BTreeSet;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
-use std::collections::BTreeSet;
 use tokio::net::UdpSocket;
 
 #[tokio::test]
