@@ -157,7 +157,12 @@ impl<M: Machine> Driver<M> {
     ///
     /// What the machine makes of that waits in its `poll`; events that had not been taken are lost.
     pub async fn shutdown(mut self) -> M {
-        self.helm.drain();
+        for _ in 0..Self::TURNS {
+            if self.helm.drain() {
+                break;
+            }
+            self.helm.events.clear();
+        }
         let news = self.helm.sockets.close_all(&mut self.helm.world);
         poll_fn(|cx| {
             let Helm { sockets, world, .. } = &mut self.helm;

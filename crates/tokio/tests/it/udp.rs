@@ -253,6 +253,23 @@ async fn nothing_leaves_and_nothing_is_heard_after_a_close() {
 }
 
 #[tokio::test]
+async fn a_close_over_one_datagram_silences_those_received_with_it() {
+    let mut driver = puppet(Habit::ClosesAfterOne);
+    let (_, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for number in 0..10_u8 {
+        peer.send_to(&[number], local).await.unwrap();
+    }
+    let turns = async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (_, heard) = driver.beside(turns).await;
+    assert!(matches!(heard.as_slice(), [Heard::Datagram { payload, .. }] if *payload == [0]), "{heard:?}");
+}
+
+#[tokio::test]
 async fn a_socket_of_the_callers_is_used_by_its_name() {
     let mut driver = puppet(Habit::Echoes);
     let own = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
