@@ -34,9 +34,9 @@ pub struct Driver<M: Machine> {
 
 impl<M: Machine> Driver<M> {
     /// How many turns one poll may take before other tasks get their chance.
-    const TURNS: usize = 16;
+    const TURNS: usize = 4;
     /// How many sockets are looked at in one turn.
-    const SOCKETS: usize = 32;
+    const SOCKETS: usize = 8;
 
     /// Drives `machine` with the default [`Config`].
     ///
@@ -157,7 +157,12 @@ impl<M: Machine> Driver<M> {
     ///
     /// What the machine makes of that waits in its `poll`; events that had not been taken are lost.
     pub async fn shutdown(mut self) -> M {
-        self.helm.drain();
+        for _ in 0..Self::TURNS {
+            if self.helm.drain() {
+                break;
+            }
+            self.helm.events.clear();
+        }
         let news = self.helm.sockets.close_all(&mut self.helm.world);
         poll_fn(|cx| {
             let Helm { sockets, world, .. } = &mut self.helm;
@@ -244,7 +249,7 @@ struct Helm<M: Machine> {
 impl<M: Machine> Helm<M> {
     /// How many outputs are done before inputs get their chance again. A machine that keeps the laws is drained long
     /// before.
-    const OUTPUTS: usize = 4_096;
+    const OUTPUTS: usize = 1_024;
     /// How many news are told in one go: sending on bad news may cause more of them.
     const NEWS: usize = 64;
     /// How many events may wait for the owner before the machine keeps the rest of its outputs.

@@ -87,9 +87,6 @@ pub(crate) struct Udp {
 }
 
 impl Udp {
-    /// How many ICMP errors are heard at a time; what is more is forgotten.
-    const ERRORS: usize = 64;
-
     /// Binds `local`.
     pub(crate) fn bind(local: SocketAddr, buffers: Option<usize>) -> core::result::Result<Self, Refusal> {
         let bind = || -> Result<Self> {
@@ -293,6 +290,8 @@ impl Udp {
     /// Takes what the system's error queue holds. A call that failed has used up the pending error, and hands it in.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn hear_errors(&mut self, mut used_up: Option<&std::io::Error>) {
+        /// How many are heard at a time; what is more is forgotten.
+        const ERRORS: usize = 64;
         /// `MSG_ERRQUEUE`, the same on every architecture of Linux.
         const FROM_ERROR_QUEUE: i32 = 0x2000;
         let socket = SockRef::from(&*self.socket);
@@ -306,7 +305,7 @@ impl Udp {
             let Ok((_, meant_for)) = socket.recv_from_with_flags(&mut quoted, FROM_ERROR_QUEUE) else {
                 break;
             };
-            if heard.len() < Self::ERRORS {
+            if heard.len() < ERRORS {
                 heard.push((meant_for.as_socket(), why));
             }
         }

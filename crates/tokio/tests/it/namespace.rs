@@ -4,10 +4,13 @@
 //! does not allow that the test says so and checks nothing; with `PORTOLAN_LAB=require` it fails instead.
 #![cfg(target_os = "linux")]
 
-use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet};
+use crate::driving::Lines;
+use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet, puppet_with};
+use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Protocol, Refusal, SocketNews, Unreachability};
+use portolan_machine::{Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
+use portolan_tokio::Config;
 use std::io::Read as _;
 use std::process::Command;
 use tokio::net::UdpSocket;
@@ -155,6 +158,91 @@ async fn without_a_route_a_wildcard_is_refused() {
         let why = Unreachability::Network;
         assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
     }
+}
+
+#[tokio::test]
+async fn what_the_routing_table_forbids_is_heard() {
+    let network = "ip link set lo up; ip route add prohibit 192.0.2.7; ip route add unreachable 192.0.2.8";
+    if !inside("what_the_routing_table_forbids_is_heard", network) {
+        return;
+    }
+    let mut driver = puppet(Habit::Tells);
+    let (socket, _) = driver.opened(Protocol::Udp, "0.0.0.0:0").await;
+    for (remote, why) in [("192.0.2.7:7", Unreachability::Prohibited), ("192.0.2.8:7", Unreachability::Host)] {
+        let remote = remote.parse().unwrap();
+        driver.send(socket, remote, b"forbidden");
+        assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
+    }
+}
+
+/// A neighbour that does not answer keeps packets waiting in the host: the send buffer fills.
+#[tokio::test]
+async fn a_full_socket_drops_and_counts() {
+    let network = "ip link set lo up; ip link add name host0 type veth peer name dead0; ip link set dead0 up; \
+        ip addr add 10.0.1.1/24 dev host0; ip link set host0 up; \
+        echo 100 > /proc/sys/net/ipv4/neigh/host0/retrans_time_ms";
+    if !inside("a_full_socket_drops_and_counts", network) {
+        return;
+    }
+    let lines = Lines::default();
+    let config = Config::default().with_socket_buffers(8_192).with_trace(lines.clone());
+    let mut driver = puppet_with(Habit::Tells, config);
+    let remote: SocketAddr = "10.0.1.77:7".parse().unwrap();
+    let (socket, _) = driver.opened_towards(Protocol::Udp, remote).await;
+    for _ in 0..100 {
+        driver.send(socket, remote, &[0; 1_000]);
+    }
+    let full = driver.counters().full;
+    assert!((50..100).contains(&full), "{full} of 100 dropped");
+    let line = "driver 0: the send buffer of s1 is full, what was meant for 10.0.1.77:7 is dropped";
+    assert_eq!(lines.0.lock().unwrap().iter().filter(|said| *said == line).count() as u64, full);
+    // The kernel gives up asking for the neighbour, and says so of what waited.
+    assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why: Unreachability::Host });
+}
+
+/// Datagrams of one length to one address are one packet as far as this host's stack goes.
+#[tokio::test]
+async fn what_can_leave_together_does() {
+    if !inside("what_can_leave_together_does", "ip link set lo up") {
+        return;
+    }
+    let mut driver = puppet(Habit::Tells);
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer.local_addr().unwrap();
+    let (socket, _) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let mut wire = Wire::tap();
+    driver.with(|puppet, _| {
+        for _ in 0..10 {
+            puppet.out.push(Output::Transmit(Transmit::new(socket, remote, Bytes::from_static(&[9; 100]))));
+        }
+    });
+    wire.find(&[9; 1_000]);
+    let mut buffer = [0; 2_048];
+    for _ in 0..10 {
+        assert_eq!(in_time(peer.recv(&mut buffer)).await.unwrap(), 100, "and arrives as ten");
+    }
+}
+
+/// Out of descriptors, a listener rests between its tries, and accepts once there are some again.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_cannot_accept_does_not_spin() {
+    if !inside("a_listener_that_cannot_accept_does_not_spin", "ip link set lo up; ulimit -n 64") {
+        return;
+    }
+    let lines = Lines::default();
+    let mut driver = puppet_with(Habit::Tells, Config::default().with_trace(lines.clone()));
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let peer = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let mut all = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        all.push(file);
+    }
+    peer.connect(&server.into()).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(2), driver.next()).await.is_err());
+    let tries = lines.0.lock().unwrap().len();
+    assert!((2..=11).contains(&tries), "{tries} tries in two seconds");
+    drop(all);
+    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
 }
 
 /// This host – 10.0.1.1, a router 10.0.1.2 – 10.0.2.2, whose far link takes 1,280 bytes and leads to 10.0.2.1.

@@ -28,6 +28,8 @@ pub(crate) enum Habit {
     Tells,
     /// It sends everything back, and tells news only.
     Echoes,
+    /// It tells of a datagram, and closes the socket over it.
+    ClosesAfterOne,
     /// It says of everything but its own sockets' news that it is not its own.
     Disowns,
 }
@@ -75,6 +77,9 @@ impl Machine for Puppet {
             }
         };
         self.out.push(heard);
+        if let (Habit::ClosesAfterOne, Input::Datagram(d)) = (self.habit, input) {
+            self.out.push(Output::Socket(SocketOrder::Close(d.socket)));
+        }
         Verdict::Mine
     }
 

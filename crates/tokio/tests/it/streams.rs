@@ -6,7 +6,7 @@ use core::time::Duration;
 use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit};
 use portolan_tokio::Config;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 #[tokio::test]
 async fn a_stream_goes_and_comes_over_both_families() {
@@ -144,13 +144,15 @@ async fn a_peer_that_does_not_read_ends_in_overflow() {
 async fn what_was_sent_before_a_close_arrives_whole() {
     let mut driver = puppet(Habit::Tells);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
-    let mut peer = TcpStream::connect(server).await.unwrap();
+    // A narrow peer, so that the kernel does not take it all at once.
+    let peer = TcpSocket::new_v4().unwrap();
+    peer.set_recv_buffer_size(32 * 1_024).unwrap();
+    let mut peer = peer.connect(server).await.unwrap();
     let remote = peer.local_addr().unwrap();
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
     // Unread bytes must not take sent ones back.
     peer.write_all(b"unread").await.unwrap();
     let mut sent = 0;
-    socket2::SockRef::from(&peer).set_recv_buffer_size(4_096).unwrap();
     for _ in 0..12 {
         driver.send(socket, remote, &[5; 20 * 1_024]);
         sent += 20 * 1_024;

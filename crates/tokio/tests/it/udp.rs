@@ -1,10 +1,10 @@
 //! UDP on loopback.
 
 use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet};
+use alloc::collections::BTreeSet;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
-use std::collections::BTreeSet;
 use tokio::net::UdpSocket;
 
 #[tokio::test]
@@ -250,6 +250,23 @@ async fn nothing_leaves_and_nothing_is_heard_after_a_close() {
     assert_eq!(got.unwrap().0, b"before".len(), "what was sent before the close left");
     assert_eq!(heard, []);
     assert!(std::net::UdpSocket::bind(local).is_ok(), "the port is free again");
+}
+
+#[tokio::test]
+async fn a_close_over_one_datagram_silences_those_received_with_it() {
+    let mut driver = puppet(Habit::ClosesAfterOne);
+    let (_, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for number in 0..10_u8 {
+        peer.send_to(&[number], local).await.unwrap();
+    }
+    let turns = async {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (_, heard) = driver.beside(turns).await;
+    assert!(matches!(heard.as_slice(), [Heard::Datagram { payload, .. }] if *payload == [0]), "{heard:?}");
 }
 
 #[tokio::test]
