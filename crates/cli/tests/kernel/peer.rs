@@ -306,10 +306,14 @@ pub(crate) fn check_family(kind: &Kind, topology: &Topology) -> Outcome {
 /// The next datagram, if one comes soon.
 fn receive(socket: &UdpSocket) -> Outcome<Option<([u8; 8], SocketAddr)>> {
     let mut payload = [0; 8];
-    match socket.recv_from(&mut payload) {
-        Ok((_, source)) => Ok(Some((payload, source))),
-        Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
-        Err(why) => Err(why.into()),
+    loop {
+        match socket.recv_from(&mut payload) {
+            Ok((_, source)) => return Ok(Some((payload, source))),
+            // A bounded receive is not taken up again by the kernel.
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+            Err(why) => return Err(why.into()),
+        }
     }
 }
 
