@@ -14,6 +14,8 @@ pub(crate) struct Kind {
     pub(crate) family: Family,
     /// The routers from the client outwards; none where the client is on the public network itself.
     pub(crate) routers: &'static [Router],
+    /// Whether the client's own address is one that only carriers give out (RFC 6598).
+    pub(crate) carrier: bool,
     /// What must be found.
     pub(crate) truth: Truth,
 }
@@ -106,6 +108,9 @@ pub(crate) fn named(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
+/// A network whose router drops everything: it is not in the table, for nothing can be found of it.
+pub(crate) const BLACK_HOLE: Kind = v4("black_hole", &[Router { passing: Passing::Nothing, ..HOME }], Truth::Blocked);
+
 /// Every kind, in the order of the list of trials.
 pub(crate) const KINDS: &[Kind] = &[
     v4("open", &[], OPEN),
@@ -133,6 +138,7 @@ pub(crate) const KINDS: &[Kind] = &[
     v4("tcp443", &[Router { passing: Passing::OnlyTcp443, ..HOME }], Truth::Blocked),
     v4("cgn_ei", &[HOME, router(Mapping::Random, Filtering::Anyone)], nat(EI, APD)),
     v4("cgn_sym", &[HOME, router(Mapping::PerEndpoint, Filtering::AddressAndPort)], nat(APD, APD)),
+    Kind { carrier: true, ..v4("cgn_direct", &[router(Mapping::Random, Filtering::Anyone)], nat(EI, EI)) },
     v4("short5", &[Router { lifetime: 5, ..HOME }], nat(EI, APD)),
     v4("loss10", &[Router { loss: 10, ..HOME }], nat(EI, APD)),
     v4("loss10fc", &[Router { loss: 10, filtering: Filtering::Anyone, ..HOME }], nat(EI, EI)),
@@ -145,16 +151,15 @@ const EI: Dependence = Dependence::EndpointIndependent;
 const AD: Dependence = Dependence::AddressDependent;
 const APD: Dependence = Dependence::AddressAndPortDependent;
 
-const OPEN: Truth =
-    Truth::Behavior { presence: Presence::Nothing, mapping: EI, filtering: EI, classic: "open" };
+const OPEN: Truth = Truth::Behavior { presence: Presence::Nothing, mapping: EI, filtering: EI, classic: "open" };
 const FIREWALL: Truth = firewall(APD);
 
 const fn v4(name: &'static str, routers: &'static [Router], truth: Truth) -> Kind {
-    Kind { name, family: Family::V4, routers, truth }
+    Kind { name, family: Family::V4, routers, carrier: false, truth }
 }
 
 const fn v6(name: &'static str, routers: &'static [Router], truth: Truth) -> Kind {
-    Kind { name, family: Family::V6, routers, truth }
+    Kind { name, family: Family::V6, routers, carrier: false, truth }
 }
 
 const fn router(mapping: Mapping, filtering: Filtering) -> Router {

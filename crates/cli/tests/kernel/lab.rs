@@ -58,8 +58,7 @@ fn enter() -> Result<ExitCode, String> {
 
 /// The arguments of `unshare` that work here: as root without a user namespace (faster), else with one.
 fn passable() -> Result<&'static [&'static str], String> {
-    const WAYS: [&[&str]; 2] =
-        [&["-nmp", "--fork", "--kill-child"], &["-Urnmp", "--fork", "--kill-child"]];
+    const WAYS: [&[&str]; 2] = [&["-nmp", "--fork", "--kill-child"], &["-Urnmp", "--fork", "--kill-child"]];
     let mut refusal = String::new();
     for way in WAYS {
         let tried = tool("unshare")
@@ -81,6 +80,7 @@ fn furnish() -> Result<(), String> {
     run(tool("mount").args(["-t", "tmpfs", "tmpfs", "/run"]), "")?;
     fs::create_dir_all("/run/netns").map_err(|why| format!("/run/netns cannot be made: {why}"))?;
     run(tool("ip").args(["link", "set", "lo", "up"]), "")?;
+    own_resolver()?;
     let site = Site { external: "198.51.100.1", second: "198.51.100.2", inside: "192.168.1.2", v6: false };
     for kind in ["ad_ad", "apd_seq", "ei_apd_hp", "pool", "loss10"] {
         let Some(router) = named(kind).and_then(|kind| kind.outermost()) else {
@@ -92,16 +92,29 @@ fn furnish() -> Result<(), String> {
     Ok(())
 }
 
+/// Makes names be looked up at the asking host itself, port 53: nobody is there unless a trial listens.
+fn own_resolver() -> Result<(), String> {
+    const CONFIGURATION: &str = "/etc/resolv.conf";
+    const OWN: &str = "/run/own-resolv.conf";
+    let failed = |why: std::io::Error| format!("{CONFIGURATION} cannot be replaced: {why}");
+    fs::write(OWN, "nameserver 127.0.0.1\n").map_err(failed)?;
+    // It often leads into `/run`, which is empty here.
+    if let Ok(target) = fs::read_link(CONFIGURATION) {
+        let target = Path::new("/etc").join(target);
+        if !target.exists() {
+            target.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+            return fs::copy(OWN, target).map(drop).map_err(failed);
+        }
+    }
+    run(tool("mount").args(["--bind", OWN, CONFIGURATION]), "")
+}
+
 /// Runs a tool to its end with this text as its input.
 pub(crate) fn run(command: &mut Command, input: &str) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |why: std::io::Error| format!("{name}: {why}");
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(failed)?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A tool that stops reading says why on its standard error.
         let _ = std::io::Write::write_all(&mut stdin, input.as_bytes());

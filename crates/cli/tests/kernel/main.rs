@@ -23,6 +23,8 @@ mod recipes;
 mod topology;
 #[cfg(target_os = "linux")]
 mod trials;
+#[cfg(target_os = "linux")]
+mod verdicts;
 
 /// What a part of a trial yields, or why the trial fails.
 #[cfg(target_os = "linux")]

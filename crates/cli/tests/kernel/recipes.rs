@@ -68,6 +68,8 @@ pub(crate) enum Passing {
     NoUdp,
     /// Only TCP to port 443.
     OnlyTcp443,
+    /// Nothing, and no word about it.
+    Nothing,
 }
 
 /// The usual home router; other kinds say how they differ.
@@ -165,6 +167,7 @@ impl Router {
         }
         match self.passing {
             Passing::All => {}
+            Passing::Nothing => rules.push("drop".to_owned()),
             Passing::NoUdp => rules.push("meta l4proto udp drop".to_owned()),
             Passing::OnlyTcp443 => {
                 rules.push("iifname \"lan\" tcp dport != 443 drop".to_owned());
@@ -178,9 +181,7 @@ impl Router {
         } else if self.filtering == Filtering::Anyone {
             rules.push("accept".to_owned());
         } else if self.filtering == Filtering::Address {
-            rules.push(format!(
-                "meta l4proto udp {address} daddr . udp dport . {address} saddr @perm accept"
-            ));
+            rules.push(format!("meta l4proto udp {address} daddr . udp dport . {address} saddr @perm accept"));
         }
         rules.push("iifname \"wan\" drop".to_owned());
         rules
@@ -229,10 +230,7 @@ impl Router {
                 Filtering::AddressAndPort => "udp dport . udp sport @hp",
                 Filtering::Anyone | Filtering::Address => "",
             };
-            rules.push(format!(
-                "iifname \"lan\" ip daddr {} meta l4proto udp {allowed} {TO_OWNER}",
-                site.external
-            ));
+            rules.push(format!("iifname \"lan\" ip daddr {} meta l4proto udp {allowed} {TO_OWNER}", site.external));
         }
         rules
     }
@@ -243,9 +241,7 @@ impl Router {
         let mut rules = vec![];
         if self.hairpin {
             // RFC 4787 REQ-9 a: the inside host sees the external endpoint as the source.
-            rules.push(format!(
-                "iifname \"lan\" oifname \"lan\" meta l4proto udp ct status dnat snat to {external}"
-            ));
+            rules.push(format!("iifname \"lan\" oifname \"lan\" meta l4proto udp ct status dnat snat to {external}"));
         }
         match self.mapping {
             Mapping::None | Mapping::Preserving => {}

@@ -9,7 +9,8 @@
 //!          | lan 100.64.1.1        (carrier's side, only where there are two routers)
 //!          | wan 100.64.1.2
 //!      inner router
-//!          | lan 192.168.1.1       (192.0.2.1 or 2001:db8:113:1::1 where nothing is translated)
+//!          | lan 192.168.1.1       (192.0.2.1 or 2001:db8:113:1::1 where nothing is translated; 100.64.1.1 where the
+//!          |                        client is the carrier's direct customer)
 //!        client 192.168.1.2        (198.51.100.77 or 2001:db8:113::77 without a router)
 //! ```
 
@@ -79,18 +80,21 @@ impl Topology {
         }
         connect(&public, &servers, &second, &client, &routers)?;
 
-        public.ip(
-            "link add name link0 type bridge forward_delay 0 mcast_snooping 0\nlink set link0 up\n\
-             link set servers master link0 up\nlink set second master link0 up\nlink set wan master link0 up\n",
-        )?;
+        public.ip("link add name link0 type bridge forward_delay 0 mcast_snooping 0\nlink set link0 up\n\
+             link set servers master link0 up\nlink set second master link0 up\nlink set wan master link0 up\n")?;
         servers.ip(&format!(
             "{}{}{}",
             host("eth0", &[texts.primary, texts.alternate]),
             way_out("eth0", kind.family, None),
             texts.way_back
         ))?;
-        second.ip(&format!("{}{}{}", host("eth0", &[texts.second]), way_out("eth0", kind.family, None), texts.way_back))?;
-        client.ip(&format!("{}{}", host("eth0", &[texts.client]), way_out("eth0", kind.family, texts.gateway)))?;
+        second.ip(&format!(
+            "{}{}{}",
+            host("eth0", &[texts.second]),
+            way_out("eth0", kind.family, None),
+            texts.way_back
+        ))?;
+        client.ip(&format!("{}{}", host("eth0", &[texts.client]), way_out("eth0", kind.family, texts.gateway())))?;
         let places: Vec<Place> = (0..routers.len()).map(|n| texts.router(n, n + 1 == routers.len())).collect();
         for (router, place) in routers.iter().zip(&places) {
             router.stand(place)?;
@@ -263,7 +267,8 @@ struct Texts {
     alternate: &'static str,
     second: &'static str,
     client: &'static str,
-    gateway: Option<&'static str>,
+    /// The address of the first router on the client's side; empty where there is none.
+    gateway: &'static str,
     external: [&'static str; 2],
     /// How the servers reach a client that is not on their link and not translated.
     way_back: &'static str,
@@ -288,7 +293,7 @@ impl Texts {
             alternate: "203.0.113.11/24",
             second: "203.0.113.20/24",
             client: "192.168.1.2/24",
-            gateway: Some("192.168.1.1"),
+            gateway: "192.168.1.1/24",
             external: ["198.51.100.1/24", "198.51.100.2/24"],
             way_back: "",
         };
@@ -298,21 +303,24 @@ impl Texts {
             alternate: "2001:db8:113::11/64",
             second: "2001:db8:113::20/64",
             client: "2001:db8:113:1::2/64",
-            gateway: Some("2001:db8:113:1::1"),
+            gateway: "2001:db8:113:1::1/64",
             external: ["2001:db8:113::1/64", "2001:db8:113::2/64"],
             way_back: "route add 2001:db8:113:1::/64 via 2001:db8:113::1\n",
         };
         let translated = kind.outermost().is_some_and(|router| router.mapping != Mapping::None);
         match (kind.family, kind.routers.is_empty(), translated) {
-            (Family::V4, true, _) => Self { client: "198.51.100.77/24", gateway: None, ..v4 },
+            (Family::V4, true, _) => Self { client: "198.51.100.77/24", gateway: "", ..v4 },
+            (Family::V4, false, true) if kind.carrier => {
+                Self { client: "100.64.1.2/24", gateway: "100.64.1.1/24", ..v4 }
+            }
             (Family::V4, false, true) => v4,
             (Family::V4, false, false) => Self {
                 client: "192.0.2.2/24",
-                gateway: Some("192.0.2.1"),
+                gateway: "192.0.2.1/24",
                 way_back: "route add 192.0.2.0/24 via 198.51.100.1\n",
                 ..v4
             },
-            (Family::V6, true, _) => Self { client: "2001:db8:113::77/64", gateway: None, way_back: "", ..v6 },
+            (Family::V6, true, _) => Self { client: "2001:db8:113::77/64", gateway: "", way_back: "", ..v6 },
             (Family::V6, false, _) => v6,
         }
     }
@@ -321,15 +329,14 @@ impl Texts {
         let (wan, next) = if outermost {
             (self.external, None)
         } else {
-            (["100.64.1.2/24", "100.64.1.3/24"], Some("100.64.1.1"))
+            (["100.64.1.2/24", "100.64.1.3/24"], Some(bare(CARRIER_SIDE)))
         };
-        let (lan, inside) = match (place, self.client) {
-            (0, "192.0.2.2/24") => ("192.0.2.1/24", self.client),
-            (0, "2001:db8:113:1::2/64") => ("2001:db8:113:1::1/64", self.client),
-            (0, _) => ("192.168.1.1/24", self.client),
-            (_, _) => ("100.64.1.1/24", "100.64.1.2/24"),
-        };
+        let (lan, inside) = if place == 0 { (self.gateway, self.client) } else { (CARRIER_SIDE, "100.64.1.2/24") };
         Place { wan, lan, next, inside, family: self.family }
+    }
+
+    fn gateway(&self) -> Option<&'static str> {
+        if self.gateway.is_empty() { None } else { Some(bare(self.gateway)) }
     }
 
     fn plan(&self) -> Outcome<Plan> {
@@ -343,6 +350,9 @@ impl Texts {
         })
     }
 }
+
+/// The outer router's address on the side of its customers.
+const CARRIER_SIDE: &str = "100.64.1.1/24";
 
 /// The lines that give a device its addresses and switch it on.
 fn host(device: &str, addresses: &[&str]) -> String {

@@ -20,16 +20,22 @@ pub(crate) const OUTSIDE: &str = "PORTOLAN_LAB_OUTSIDE";
 /// The network namespace is that of the calling thread. Only literal addresses and `localhost` are taken for loopback:
 /// the resolver is a server too.
 pub(crate) fn portolan<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Command, Refused> {
+    portolan_asking("", arguments)
+}
+
+/// The same, with these servers in `PORTOLAN_SERVERS`: the callers of this file never set that variable themselves.
+pub(crate) fn portolan_asking<A: AsRef<OsStr>>(list: &str, arguments: &[A]) -> Result<Command, Refused> {
     let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
     if !NetworkNamespace::is_own() {
-        for server in servers(&arguments) {
+        let listed = list.split([',', ' ']).filter(|entry| !entry.is_empty()).map(str::to_owned);
+        for server in named(&arguments).into_iter().chain(listed) {
             if !is_loopback(&server) {
                 return Err(Refused { server });
             }
         }
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_portolan"));
-    command.args(arguments).env("PORTOLAN_SERVERS", "").env_remove("RUST_LOG").stdin(Stdio::null());
+    command.args(arguments).env("PORTOLAN_SERVERS", list).stdin(Stdio::null());
     Ok(command)
 }
 
@@ -79,7 +85,7 @@ impl fmt::Display for NetworkNamespace {
 }
 
 /// Every server the arguments name: `--server HOST`, `--server=HOST`, and every prefix of that name clap might take.
-fn servers(arguments: &[&OsStr]) -> Vec<String> {
+fn named(arguments: &[&OsStr]) -> Vec<String> {
     let mut found = vec![];
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -98,6 +104,7 @@ fn servers(arguments: &[&OsStr]) -> Vec<String> {
 
 /// Whether a server is on this machine for certain: a loopback address, or `localhost`, with or without a port.
 fn is_loopback(server: &str) -> bool {
+    let server = server.strip_prefix("stun:").unwrap_or(server);
     if let Ok(address) = server.parse::<SocketAddr>() {
         return address.ip().is_loopback();
     }

@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A running process whose output is collected; it is killed when dropped.
 pub(crate) struct Process {
     child: Child,
@@ -49,9 +51,11 @@ impl Process {
         Ok(Self { child, lines, seen: Finished::default(), started })
     }
 
-    /// Its number.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Asks it to end, as SIGTERM does.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        let number = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let number = number.ok_or_else(|| io::Error::other("the process has no number"))?;
+        Ok(kill_process(number, Signal::TERM)?)
     }
 
     /// Waits for a line that holds this text, on either output.
