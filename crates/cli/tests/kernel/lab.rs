@@ -26,13 +26,9 @@ pub(crate) enum Ground {
 
 /// Finds the ground: enters the lab, or says that this process is it. To be called before any thread is started.
 pub(crate) fn ground() -> Ground {
-    let found = if is_lab() { furnish().map(|()| Ground::Here) } else { enter().map(Ground::Elsewhere) };
+    let found =
+        if NetworkNamespace::is_own() { furnish().map(|()| Ground::Here) } else { enter().map(Ground::Elsewhere) };
     found.unwrap_or_else(Ground::Missing)
-}
-
-/// Whether this process is the first of a lab, so that what it mounts is its own.
-fn is_lab() -> bool {
-    std::process::id() == 1 && NetworkNamespace::is_own()
 }
 
 /// Starts this program again inside, and waits for it.

@@ -13,6 +13,8 @@ mod kinds;
 #[cfg(target_os = "linux")]
 mod lab;
 #[cfg(target_os = "linux")]
+mod namespace;
+#[cfg(target_os = "linux")]
 mod peer;
 #[cfg(target_os = "linux")]
 #[path = "../support/process.rs"]

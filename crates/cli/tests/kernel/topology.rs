@@ -16,18 +16,12 @@
 
 use core::fmt::Write as _;
 use core::net::{IpAddr, SocketAddr};
-use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
-use std::fs::{self, File};
-use std::net::UdpSocket;
-use std::os::fd::AsFd as _;
-use std::thread;
-
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Outcome;
 use crate::kinds::{Family, Kind};
 use crate::lab::{run, tool};
+use crate::namespace::{Namespace, next_number};
 use crate::recipes::{Mapping, Router, Site};
 
 /// One network of a kind. Its namespaces go when it is dropped.
@@ -64,8 +58,8 @@ pub(crate) struct Plan {
 impl Topology {
     /// Makes the network of this kind, ready for use.
     pub(crate) fn build(kind: &Kind) -> Outcome<Self> {
-        let texts = Texts::of(kind);
-        let plan = texts.plan()?;
+        let layout = Layout::of(kind);
+        let plan = layout.plan()?;
         let number = next_number();
         let public = Namespace::new(number, "public")?;
         let servers = Namespace::new(number, "servers")?;
@@ -76,7 +70,7 @@ impl Topology {
             routers.push(Namespace::new(number, &format!("router{place}"))?);
         }
         for host in [&public, &servers, &second, &client].into_iter().chain(&routers) {
-            host.prepare(kind.family)?;
+            prepare(host, kind.family)?;
         }
         connect(&public, &servers, &second, &client, &routers)?;
 
@@ -84,33 +78,37 @@ impl Topology {
              link set servers master link0 up\nlink set second master link0 up\nlink set wan master link0 up\n")?;
         servers.ip(&format!(
             "{}{}{}",
-            host("eth0", &[texts.primary, texts.alternate]),
+            addresses("eth0", &[layout.primary, layout.alternate]),
             way_out("eth0", kind.family, None),
-            texts.way_back
+            layout.way_back
         ))?;
         second.ip(&format!(
             "{}{}{}",
-            host("eth0", &[texts.second]),
+            addresses("eth0", &[layout.second]),
             way_out("eth0", kind.family, None),
-            texts.way_back
+            layout.way_back
         ))?;
-        client.ip(&format!("{}{}", host("eth0", &[texts.client]), way_out("eth0", kind.family, texts.gateway())))?;
-        let places: Vec<Place> = (0..routers.len()).map(|n| texts.router(n, n + 1 == routers.len())).collect();
+        client.ip(&format!(
+            "{}{}",
+            addresses("eth0", &[layout.client]),
+            way_out("eth0", kind.family, layout.gateway())
+        ))?;
+        let places: Vec<Place> = (0..routers.len()).map(|n| layout.router(n, n + 1 == routers.len())).collect();
         for (router, place) in routers.iter().zip(&places) {
-            router.stand(place)?;
+            stand(router, place)?;
         }
         // A link that has just come up loses packets for a while: each must have carried one before rules stand on it.
-        let mut inside = (&client, texts.client);
+        let mut inside = (&client, layout.client);
         for (router, place) in routers.iter().zip(&places) {
             meet(inside, (router, place.lan))?;
             inside = (router, place.wan[0]);
         }
-        for address in [texts.primary, texts.alternate] {
+        for address in [layout.primary, layout.alternate] {
             meet(inside, (&servers, address))?;
         }
-        meet(inside, (&second, texts.second))?;
+        meet(inside, (&second, layout.second))?;
         for ((router, place), rules) in routers.iter().zip(&places).zip(kind.routers) {
-            router.route(rules, place)?;
+            rule(router, rules, place)?;
         }
         Ok(Self { servers, second, client, plan, _routers: routers, _public: public })
     }
@@ -129,7 +127,10 @@ fn connect(
         let _ = writeln!(
             batch,
             "link add name {} netns {} type veth peer name {} netns {}",
-            one.0, one.1.name, other.0, other.1.name
+            one.0,
+            one.1.name(),
+            other.0,
+            other.1.name()
         );
     };
     pair(("servers", public), ("eth0", servers));
@@ -142,6 +143,42 @@ fn connect(
     pair(("wan", public), inside);
     run(tool("ip").args(["-batch", "-"]), &batch)?;
     Ok(())
+}
+
+/// Before any device is made: each family has its devices ready at once, or not at all.
+fn prepare(host: &Namespace, family: Family) -> Outcome {
+    match family {
+        Family::V4 => host.set(&[("ipv6/conf/default/disable_ipv6", "1"), ("ipv6/conf/all/disable_ipv6", "1")]),
+        // Addresses are usable at once, and nobody asks for routers.
+        Family::V6 => {
+            host.set(&[("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/router_solicitations", "0")])
+        }
+    }?;
+    host.ip("link set lo up\n")
+}
+
+/// Gives a router its addresses and lets it forward.
+fn stand(router: &Namespace, place: &Place) -> Outcome {
+    router.set(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")])?;
+    let (wan, lan) = (addresses("wan", &place.wan), addresses("lan", &[place.lan]));
+    router.ip(&format!("{wan}{lan}{}", way_out("wan", place.family, place.next)))
+}
+
+/// Gives a router its rules.
+fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
+    let site = Site {
+        external: bare(place.wan[0]),
+        second: bare(place.wan[1]),
+        inside: bare(place.inside),
+        v6: place.family == Family::V6,
+    };
+    host.nft(&router.rules(&site))?;
+    // These exist once the rules have brought connection tracking in.
+    let lifetime = router.lifetime.to_string();
+    host.set(&[
+        ("netfilter/nf_conntrack_udp_timeout", &lifetime),
+        ("netfilter/nf_conntrack_udp_timeout_stream", &lifetime),
+    ])
 }
 
 /// Waits until two hosts of one link hear each other.
@@ -165,103 +202,8 @@ fn meet(one: (&Namespace, &str), other: (&Namespace, &str)) -> Outcome {
     Ok(())
 }
 
-/// A network namespace with a name in the lab's `/run/netns`.
-pub(crate) struct Namespace {
-    name: String,
-    file: File,
-}
-
-impl Namespace {
-    /// A new one, with nothing in it but a loopback device that is down.
-    pub(crate) fn new(number: u32, role: &str) -> Outcome<Self> {
-        let name = format!("n{number}-{role}");
-        run(tool("ip").args(["netns", "add", &name]), "")?;
-        let file = File::open(format!("/run/netns/{name}"))?;
-        Ok(Self { name, file })
-    }
-
-    /// One that stands alone.
-    pub(crate) fn alone(role: &str) -> Outcome<Self> {
-        Self::new(next_number(), role)
-    }
-
-    /// Does this work on a thread inside: sockets it opens and processes it starts belong here.
-    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
-        thread::scope(|scope| {
-            let worker = scope.spawn(|| {
-                move_into_link_name_space(self.file.as_fd(), Some(LinkNameSpaceType::Network))?;
-                work()
-            });
-            worker.join().unwrap_or_else(|_| Err("the work inside the namespace panicked".into()))
-        })
-    }
-
-    /// A UDP socket here.
-    pub(crate) fn bind(&self, local: SocketAddr) -> Outcome<UdpSocket> {
-        self.inside(|| Ok(UdpSocket::bind(local)?))
-    }
-
-    /// Runs lines of `ip` commands here.
-    pub(crate) fn ip(&self, batch: &str) -> Outcome {
-        Ok(run(tool("ip").args(["-n", &self.name, "-batch", "-"]), batch)?)
-    }
-
-    /// Sets kernel variables of this network; they must exist.
-    fn set(&self, variables: &[(&str, &str)]) -> Outcome {
-        self.inside(|| {
-            for (name, value) in variables {
-                fs::write(format!("/proc/sys/net/{name}"), value).map_err(|why| format!("{name} = {value}: {why}"))?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Before any device is made: each family has its devices ready at once, or not at all.
-    fn prepare(&self, family: Family) -> Outcome {
-        match family {
-            Family::V4 => self.set(&[("ipv6/conf/default/disable_ipv6", "1"), ("ipv6/conf/all/disable_ipv6", "1")]),
-            // Addresses are usable at once, and nobody asks for routers.
-            Family::V6 => {
-                self.set(&[("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/router_solicitations", "0")])
-            }
-        }?;
-        self.ip("link set lo up\n")
-    }
-
-    /// Gives a router its addresses and lets it forward.
-    fn stand(&self, place: &Place) -> Outcome {
-        self.set(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")])?;
-        let (wan, lan) = (host("wan", &place.wan), host("lan", &[place.lan]));
-        self.ip(&format!("{wan}{lan}{}", way_out("wan", place.family, place.next)))
-    }
-
-    /// Gives a router its rules.
-    fn route(&self, router: &Router, place: &Place) -> Outcome {
-        let site = Site {
-            external: bare(place.wan[0]),
-            second: bare(place.wan[1]),
-            inside: bare(place.inside),
-            v6: place.family == Family::V6,
-        };
-        self.inside(|| Ok(run(tool("nft").args(["--file", "-"]), &router.rules(&site))?))?;
-        // These exist once the rules have brought connection tracking in.
-        let lifetime = router.lifetime.to_string();
-        self.set(&[
-            ("netfilter/nf_conntrack_udp_timeout", &lifetime),
-            ("netfilter/nf_conntrack_udp_timeout_stream", &lifetime),
-        ])
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // What cannot be deleted now goes with the lab.
-        let _ = run(tool("ip").args(["netns", "delete", &self.name]), "");
-    }
-}
-
 /// The addresses of a network as `ip` reads them, with the length of the prefix.
-struct Texts {
+struct Layout {
     family: Family,
     primary: &'static str,
     alternate: &'static str,
@@ -285,7 +227,7 @@ struct Place {
     family: Family,
 }
 
-impl Texts {
+impl Layout {
     fn of(kind: &Kind) -> Self {
         let v4 = Self {
             family: Family::V4,
@@ -355,9 +297,9 @@ impl Texts {
 const CARRIER_SIDE: &str = "100.64.1.1/24";
 
 /// The lines that give a device its addresses and switch it on.
-fn host(device: &str, addresses: &[&str]) -> String {
+fn addresses(device: &str, list: &[&str]) -> String {
     let mut lines = String::new();
-    for address in addresses {
+    for address in list {
         let ready = if address.contains(':') { " nodad" } else { "" };
         let _ = writeln!(lines, "address add {address} dev {device}{ready}");
     }
@@ -380,10 +322,4 @@ fn way_out(device: &str, family: Family, gateway: Option<&str>) -> String {
 /// An address without the length of its prefix.
 fn bare(address: &str) -> &str {
     address.split_once('/').map_or(address, |(address, _)| address)
-}
-
-/// Names are used once in a process.
-fn next_number() -> u32 {
-    static NUMBER: AtomicU32 = AtomicU32::new(1);
-    NUMBER.fetch_add(1, Ordering::Relaxed)
 }

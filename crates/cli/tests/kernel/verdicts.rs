@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::binary::{portolan, portolan_asking};
-use crate::kinds::{Family, Kind, Presence, Truth, named};
+use crate::kinds::{BLACK_HOLE, Family, Kind, Presence, Truth, named};
+use crate::namespace::Namespace;
 use crate::peer::PORTS;
 use crate::process::{Finished, Process};
-use crate::topology::{Namespace, Topology};
+use crate::topology::Topology;
 
 /// A network with its servers running.
 pub(crate) struct Scene {
@@ -138,15 +139,14 @@ impl Run {
                 self.expect(kind.family, "/mapping/value", &mapping.word().into())?;
                 self.expect(kind.family, "/filtering/value", &filtering.word().into())?;
                 self.expect(kind.family, "/type", &classic.into())?;
-                self.expect(kind.family, "/double_nat/value", &if kind.carrier { true.into() } else { Value::Null })
-                    .or_else(|_| self.expect(kind.family, "/double_nat/value", &kind.carrier.into()))?;
                 self.check_endpoints(scene, presence)?;
                 if kind.loss() == 0 { self.expect_within(QUICK) } else { Ok(()) }
             }
         }
     }
 
-    /// That the client's endpoints are its own: the local one, and the public ones it may be seen as.
+    /// That the client's endpoints are its own: the local one, the public ones it may be seen as, and whether the
+    /// local one is a carrier's.
     fn check_endpoints(&self, scene: &Scene, presence: Presence) -> Outcome {
         let entry = self.family(scene.kind.family)?;
         let plan = &scene.topology.plan;
@@ -157,6 +157,10 @@ impl Run {
         }
         let public: Vec<Option<SocketAddr>> =
             entry.pointer("/public").and_then(Value::as_array).into_iter().flatten().map(read).collect();
+        let double = entry.pointer("/double_nat/value").is_some_and(|double| *double == true);
+        if double != scene.kind.carrier {
+            return Err(self.complaint("/double_nat/value", &double.to_string(), &scene.kind.carrier.to_string()));
+        }
         let right = |seen: &Option<SocketAddr>| match presence {
             Presence::Nothing | Presence::Firewall => *seen == local,
             Presence::Nat => seen.is_some_and(|seen| plan.external.contains(&seen.ip())),
@@ -266,7 +270,7 @@ pub(crate) fn offline(arguments: &[&str]) -> Outcome {
 
 /// A router that drops everything leaves a host offline: nothing shows that there is a way out.
 pub(crate) fn black_hole() -> Outcome {
-    let topology = Topology::build(&crate::kinds::BLACK_HOLE)?;
+    let topology = Topology::build(&BLACK_HOLE)?;
     let server = SocketAddr::new(topology.plan.primary, PORTS[0]).to_string();
     let finished = start(&topology.client, &["nat", "--server", &server])?.finish(PATIENCE)?;
     says(&finished, 2, &["offline", "lab"])

@@ -30,7 +30,9 @@ fn a_list_in_the_environment_is_looked_at_too() {
 
 #[test]
 fn loopback_is_let_through_with_no_public_server() {
-    for server in ["127.0.0.1", "127.9.9.9:3478", "[::1]:3478", "[::1]", "::1", "localhost", "LOCALHOST:3478", "stun:127.0.0.1"] {
+    for server in
+        ["127.0.0.1", "127.9.9.9:3478", "[::1]:3478", "[::1]", "::1", "localhost", "LOCALHOST:3478", "stun:127.0.0.1"]
+    {
         let command = portolan(&["nat", "--server", server]).expect(server);
         let set: Vec<_> = command.get_envs().filter(|(name, _)| *name == "PORTOLAN_SERVERS").collect();
         assert_eq!(set, [(OsStr::new("PORTOLAN_SERVERS"), Some(OsStr::new("")))]);
