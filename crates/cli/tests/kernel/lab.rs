@@ -1,0 +1,146 @@
+//! The lab: a process that owns its mounts, its network and its process numbers, so that nothing made in it can stay.
+//!
+//! The test program that cargo starts is only the supervisor. Before it has any thread it starts itself again below
+//! `unshare`, as the first process of a new process namespace: when that one ends, by whatever way, the kernel ends
+//! everything that was started in it, and with the last process go the networks. `setpriv --pdeathsig` carries the end
+//! of the supervisor (Ctrl-C, SIGTERM, SIGKILL) to `unshare`, which by itself would wait on.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::binary::{NetworkNamespace, OUTSIDE};
+use crate::kinds::named;
+use crate::recipes::Site;
+
+/// Where the trials are to run.
+pub(crate) enum Ground {
+    /// In this process: it is the lab.
+    Here,
+    /// They have run in a process of their own, which ended with this code.
+    Elsewhere(ExitCode),
+    /// Nowhere: what this machine lacks.
+    Missing(String),
+}
+
+/// Finds the ground: enters the lab, or says that this process is it. To be called before any thread is started.
+pub(crate) fn ground() -> Ground {
+    let found =
+        if NetworkNamespace::is_own() { furnish().map(|()| Ground::Here) } else { enter().map(Ground::Elsewhere) };
+    found.unwrap_or_else(Ground::Missing)
+}
+
+/// Starts this program again inside, and waits for it.
+fn enter() -> Result<ExitCode, String> {
+    for tool in ["unshare", "setpriv", "mount", "ip", "nft"] {
+        if find(tool).is_none() {
+            return Err(format!("`{tool}` is not installed (packages util-linux, iproute2, nftables)"));
+        }
+    }
+    let outside = NetworkNamespace::here().map_err(|why| format!("/proc tells no network namespace: {why}"))?;
+    let way = passable()?;
+    let program = env::current_exe().map_err(|why| format!("this program does not know its own path: {why}"))?;
+    let status = tool("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare"])
+        .args(way)
+        .arg(program)
+        .args(env::args_os().skip(1))
+        .env(OUTSIDE, outside.to_string())
+        .status()
+        .map_err(|why| format!("`setpriv` does not start: {why}"))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The arguments of `unshare` that work here: as root without a user namespace (faster), else with one.
+fn passable() -> Result<&'static [&'static str], String> {
+    const WAYS: [&[&str]; 2] = [&["-nmp", "--fork", "--kill-child"], &["-Urnmp", "--fork", "--kill-child"]];
+    let mut refusal = String::new();
+    for way in WAYS {
+        let tried = tool("unshare")
+            .args(way)
+            .args(["mount", "-t", "tmpfs", "tmpfs", "/run"])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|why| format!("`unshare` does not start: {why}"))?;
+        if tried.status.success() {
+            return Ok(way);
+        }
+        refusal = first_line(&tried.stderr);
+    }
+    Err(format!("namespaces cannot be made here ({refusal}); allow unprivileged user namespaces or run as root"))
+}
+
+/// Makes the lab's own `/run`, where `ip netns` keeps its names, and asks the kernel whether it knows the rules.
+fn furnish() -> Result<(), String> {
+    run(tool("mount").args(["-t", "tmpfs", "tmpfs", "/run"]), "")?;
+    fs::create_dir_all("/run/netns").map_err(|why| format!("/run/netns cannot be made: {why}"))?;
+    run(tool("ip").args(["link", "set", "lo", "up"]), "")?;
+    own_resolver()?;
+    let site = Site { external: "198.51.100.1", second: "198.51.100.2", inside: "192.168.1.2", v6: false };
+    for kind in ["ad_ad", "apd_seq", "ei_apd_hp", "pool", "loss10"] {
+        let Some(router) = named(kind).and_then(|kind| kind.outermost()) else {
+            return Err(format!("no kind is named {kind}"));
+        };
+        run(tool("nft").args(["--check", "--file", "-"]), &router.rules(&site))
+            .map_err(|why| format!("this kernel or `nft` cannot make the NAT {kind}: {why}"))?;
+    }
+    Ok(())
+}
+
+/// Makes names be looked up at the asking host itself, port 53: nobody is there unless a trial listens.
+fn own_resolver() -> Result<(), String> {
+    const CONFIGURATION: &str = "/etc/resolv.conf";
+    const OWN: &str = "/run/own-resolv.conf";
+    let failed = |why: std::io::Error| format!("{CONFIGURATION} cannot be replaced: {why}");
+    fs::write(OWN, "nameserver 127.0.0.1\n").map_err(failed)?;
+    // It often leads into `/run`, which is empty here.
+    if let Ok(target) = fs::read_link(CONFIGURATION) {
+        let target = Path::new("/etc").join(target);
+        if !target.exists() {
+            target.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+            return fs::copy(OWN, target).map(drop).map_err(failed);
+        }
+    }
+    run(tool("mount").args(["--bind", OWN, CONFIGURATION]), "")
+}
+
+/// Runs a tool to its end with this text as its input.
+pub(crate) fn run(command: &mut Command, input: &str) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let failed = |why: std::io::Error| format!("{name}: {why}");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A tool that stops reading says why on its standard error.
+        let _ = std::io::Write::write_all(&mut stdin, input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(failed)?;
+    if output.status.success() { Ok(()) } else { Err(format!("{name}: {}", first_line(&output.stderr))) }
+}
+
+/// A command for this tool, wherever administrators' tools are kept.
+pub(crate) fn tool(name: &str) -> Command {
+    let mut command = Command::new(find(name).unwrap_or_else(|| PathBuf::from(name)));
+    if let Ok(path) = env::join_paths(folders()) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// The path of a tool, if it is installed.
+fn find(name: &str) -> Option<PathBuf> {
+    folders().map(|folder| folder.join(name)).find(|path| Path::is_file(path))
+}
+
+/// The search path; for an ordinary user it often lacks the folders of the network tools.
+fn folders() -> impl Iterator<Item = PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let named: Vec<PathBuf> = env::split_paths(&path).collect();
+    named.into_iter().chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from))
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().next().unwrap_or("no reason given").to_owned()
+}

@@ -1,0 +1,329 @@
+//! A probe that speaks no STUN: it holds both ends of every packet, so it sees what a NAT does instead of asking.
+//!
+//! Nothing is concluded from one lost packet: what should arrive is sent again until it does, and silence counts only
+//! beside packets of the contacted endpoint that came through.
+
+use core::cell::Cell;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::io::ErrorKind;
+use std::net::{TcpStream, UdpSocket};
+use std::thread;
+
+use libtest_mimic::Failed;
+
+use crate::Outcome;
+use crate::kinds::{Dependence, Family, Kind, Presence, Truth};
+use crate::recipes::{Mapping, Passing};
+use crate::topology::Topology;
+
+/// The ports the servers listen on: the first as STUN has it (RFC 8489 §8), the second beside it.
+pub(crate) const PORTS: [u16; 2] = [3478, 3479];
+
+/// Sockets on every server address of one network, and what it takes to make more at the client.
+pub(crate) struct Probe<'a> {
+    topology: &'a Topology,
+    kind: &'a Kind,
+    /// Primary address, first port.
+    contacted: UdpSocket,
+    /// Primary address, second port.
+    other_port: UdpSocket,
+    /// Alternate address, second port.
+    other_address: UdpSocket,
+    /// Someone else's address, first port.
+    someone_else: UdpSocket,
+    /// The number of the last packet.
+    last: Cell<u64>,
+}
+
+impl<'a> Probe<'a> {
+    /// Binds the servers' sockets.
+    pub(crate) fn new(kind: &'a Kind, topology: &'a Topology) -> Outcome<Self> {
+        let [first, second] = PORTS;
+        let plan = &topology.plan;
+        let bind = |address, port| topology.servers.bind(SocketAddr::new(address, port)).and_then(patient);
+        Ok(Self {
+            topology,
+            kind,
+            contacted: bind(plan.primary, first)?,
+            other_port: bind(plan.primary, second)?,
+            other_address: bind(plan.alternate, second)?,
+            someone_else: topology.second.bind(SocketAddr::new(plan.second, first)).and_then(patient)?,
+            last: Cell::new(0),
+        })
+    }
+
+    /// Finds out what the network does to UDP.
+    pub(crate) fn find(&self) -> Outcome<Truth> {
+        let client = self.client()?;
+        let Some(seen) = self.seen_by_contacted(&client)? else {
+            self.tcp_works()?;
+            return Ok(Truth::Blocked);
+        };
+        let mapping = self.mapping()?;
+        let filtering = self.filtering()?;
+        let presence = match (seen == client.local_addr()?, filtering) {
+            (true, Dependence::EndpointIndependent) => Presence::Nothing,
+            (true, Dependence::AddressDependent | Dependence::AddressAndPortDependent) => Presence::Firewall,
+            (false, _) => Presence::Nat,
+        };
+        let classic = match self.kind.truth {
+            // The name is derived from the rest, by RFC 3489 §5; only the product can get it wrong.
+            Truth::Behavior { classic, .. } => classic,
+            Truth::Blocked => "blocked",
+        };
+        Ok(Truth::Behavior { presence, mapping, filtering, classic })
+    }
+
+    /// A socket at the client that nothing has been sent from.
+    fn client(&self) -> Outcome<UdpSocket> {
+        self.topology.client.bind(SocketAddr::new(self.topology.plan.client, 0)).and_then(patient)
+    }
+
+    fn seen_by_contacted(&self, client: &UdpSocket) -> Outcome<Option<SocketAddr>> {
+        self.seen(client, &self.contacted)
+    }
+
+    /// The source that a server sees; none if nothing arrives, however often it is sent.
+    fn seen(&self, client: &UdpSocket, server: &UdpSocket) -> Outcome<Option<SocketAddr>> {
+        for _ in 0..TRIES {
+            let sent = self.token();
+            client.send_to(&sent, server.local_addr()?)?;
+            while let Some((came, source)) = receive(server)? {
+                if came == sent {
+                    return Ok(Some(source));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// How a socket's mappings to four endpoints differ. Two sockets are asked, as two random ports may be one.
+    fn mapping(&self) -> Outcome<Dependence> {
+        let mut found = Dependence::EndpointIndependent;
+        for _ in 0..2 {
+            let client = self.client()?;
+            let mapped = |server| self.seen(&client, server)?.ok_or_else(|| Failed::from(LOST));
+            let contacted = mapped(&self.contacted)?;
+            if mapped(&self.other_port)? != contacted {
+                return Ok(Dependence::AddressAndPortDependent);
+            }
+            if mapped(&self.other_address)? != contacted || mapped(&self.someone_else)? != contacted {
+                found = Dependence::AddressDependent;
+            }
+            if mapped(&self.contacted)? != contacted {
+                return Err("a socket's mapping to one endpoint changed".into());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Who gets through to a socket that has only sent to one endpoint.
+    fn filtering(&self) -> Outcome<Dependence> {
+        let client = self.client()?;
+        let public = self.seen_by_contacted(&client)?.ok_or(LOST)?;
+        let (mut port_came, mut address_came, mut controls) = (false, false, 0);
+        for _ in 0..self.rounds() {
+            let (from_port, from_address, control) = (self.token(), self.token(), self.token());
+            self.other_port.send_to(&from_port, public)?;
+            self.other_address.send_to(&from_address, public)?;
+            self.contacted.send_to(&control, public)?;
+            while let Some((token, source)) = receive(&client)? {
+                port_came |= source == self.other_port.local_addr()?;
+                address_came |= source == self.other_address.local_addr()?;
+                if token == control {
+                    controls += 1;
+                    break;
+                }
+            }
+        }
+        // One that was overtaken by its control.
+        while let Some((_, source)) = receive(&client)? {
+            port_came |= source == self.other_port.local_addr()?;
+            address_came |= source == self.other_address.local_addr()?;
+        }
+        match (address_came, port_came) {
+            _ if controls == 0 => Err("not even the contacted server got through".into()),
+            (true, true) => Ok(Dependence::EndpointIndependent),
+            (false, true) => Ok(Dependence::AddressDependent),
+            (false, false) => Ok(Dependence::AddressAndPortDependent),
+            (true, false) => Err("another address got through, but not another port of the contacted one".into()),
+        }
+    }
+
+    /// Whether the ports are given as the kind says: kept, counted up, or neither.
+    pub(crate) fn check_ports(&self) -> Outcome {
+        let Some(router) = self.kind.outermost() else { return Ok(()) };
+        if self.kind.truth == Truth::Blocked {
+            return Ok(());
+        }
+        let (mut kept, mut ports) = (0, vec![]);
+        for _ in 0..5 {
+            let client = self.client()?;
+            let public = self.seen_by_contacted(&client)?.ok_or(LOST)?;
+            kept += usize::from(public.port() == client.local_addr()?.port());
+            ports.push(public.port());
+            if !self.may_be_seen_as(public.ip()) {
+                return Err(format!("the client is seen as {public}").into());
+            }
+        }
+        let counted = ports.windows(2).all(|pair| matches!(pair, [one, other] if other.wrapping_sub(*one) == 1));
+        let right = match router.mapping {
+            Mapping::None | Mapping::Preserving | Mapping::OneToOne => kept == ports.len(),
+            Mapping::Counting => counted,
+            Mapping::Random | Mapping::PerAddress | Mapping::PerEndpoint | Mapping::Pool => kept == 0 && !counted,
+        };
+        if right { Ok(()) } else { Err(format!("{:?} gave the ports {ports:?}", router.mapping).into()) }
+    }
+
+    fn may_be_seen_as(&self, address: IpAddr) -> bool {
+        let plan = &self.topology.plan;
+        let translated = self.kind.outermost().is_some_and(|router| router.mapping != Mapping::None);
+        if translated { plan.external.contains(&address) } else { plan.client == address }
+    }
+
+    /// Whether two sockets of the client reach each other by their external endpoints just when the kind says so.
+    pub(crate) fn check_hairpin(&self) -> Outcome {
+        let Some(router) = self.kind.outermost() else { return Ok(()) };
+        if self.kind.truth == Truth::Blocked || router.mapping == Mapping::None {
+            return Ok(());
+        }
+        let (one, other) = (self.client()?, self.client()?);
+        let one_public = self.seen_by_contacted(&one)?.ok_or(LOST)?;
+        let other_public = self.seen_by_contacted(&other)?.ok_or(LOST)?;
+        let mut came = 0;
+        for _ in 0..3 {
+            // Both ways, since each may be let in only by what it has sent itself.
+            other.send_to(&self.token(), one_public)?;
+            one.send_to(&self.token(), other_public)?;
+            while let Some((_, source)) = receive(&one)? {
+                came += usize::from(source == other_public);
+            }
+        }
+        match (came > 0, router.hairpin) {
+            (true, true) | (false, false) => Ok(()),
+            (true, false) => Err("a packet to the other's external endpoint came back in".into()),
+            (false, true) => Err("no packet to the other's external endpoint came back in".into()),
+        }
+    }
+
+    /// Whether packets are lost as often as the kind says, within five standard deviations.
+    pub(crate) fn check_loss(&self) -> Outcome {
+        if self.kind.truth == Truth::Blocked {
+            return Ok(());
+        }
+        let client = self.client()?;
+        let public = self.seen_by_contacted(&client)?.ok_or(LOST)?;
+        let sent: u16 = if self.kind.loss() == 0 { 40 } else { 400 };
+        let (mut out, mut back) = (0_u16, 0_u16);
+        for _ in 0..sent / 40 {
+            // A few at a time: the kernel's own queues must not overflow.
+            for _ in 0..40 {
+                client.send_to(&self.token(), self.contacted.local_addr()?)?;
+                self.contacted.send_to(&self.token(), public)?;
+            }
+            while receive(&self.contacted)?.is_some() {
+                out += 1;
+            }
+            while receive(&client)?.is_some() {
+                back += 1;
+            }
+        }
+        let (sent, share) = (f64::from(sent), f64::from(self.kind.loss()) / 100.0);
+        let spread = 5.0 * (sent * share * (1.0 - share)).sqrt();
+        for (way, came) in [("out", out), ("back", back)] {
+            let lost = sent - f64::from(came);
+            if (lost - sent * share).abs() > spread {
+                return Err(format!("{lost} of {sent} packets were lost on the way {way}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// That an idle mapping is gone after the seconds of the kind, and not long before.
+    pub(crate) fn check_lifetime(&self) -> Outcome {
+        let lifetime = Duration::from_secs(self.kind.outermost().ok_or("no router")?.lifetime.into());
+        let margin = Duration::from_millis(1500);
+        let (early, late) = (self.client()?, self.client()?);
+        let early_public = self.seen_by_contacted(&early)?.ok_or(LOST)?;
+        let late_public = self.seen_by_contacted(&late)?.ok_or(LOST)?;
+        // The time itself is what is tested: nothing else can end this wait.
+        thread::sleep(lifetime - margin);
+        let token = self.token();
+        self.contacted.send_to(&token, early_public)?;
+        if receive(&early)?.is_none_or(|(came, _)| came != token) {
+            return Err("the mapping went before its time".into());
+        }
+        thread::sleep(2 * margin);
+        self.contacted.send_to(&self.token(), late_public)?;
+        if receive(&late)?.is_some() { Err("the mapping outlived its time".into()) } else { Ok(()) }
+    }
+
+    /// That a network without UDP still answers TCP on one of the ports one would try: taken or refused.
+    fn tcp_works(&self) -> Outcome {
+        let only_443 = self.kind.outermost().is_some_and(|router| router.passing == Passing::OnlyTcp443);
+        let [stun, _] = PORTS;
+        for (port, expected) in [(443, true), (stun, !only_443)] {
+            let server = SocketAddr::new(self.topology.plan.primary, port);
+            let answered = self.topology.client.inside(|| {
+                Ok(match TcpStream::connect_timeout(&server, Duration::from_millis(250)) {
+                    Ok(_) => true,
+                    Err(why) => why.kind() == ErrorKind::ConnectionRefused,
+                })
+            })?;
+            if answered != expected {
+                return Err(format!("TCP to {server}: answered is {answered}, expected {expected}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// How often the filter is asked: silence must not be loss.
+    fn rounds(&self) -> usize {
+        if self.kind.loss() == 0 { 4 } else { 40 }
+    }
+
+    /// A payload that was never sent before.
+    fn token(&self) -> [u8; 8] {
+        self.last.set(self.last.get() + 1);
+        self.last.get().to_be_bytes()
+    }
+}
+
+/// That the client has an address of one family only, so that a report on the other must say so.
+pub(crate) fn check_family(kind: &Kind, topology: &Topology) -> Outcome {
+    let other: SocketAddr = match kind.family {
+        Family::V4 => "[2001:db8:113::10]:3478".parse()?,
+        Family::V6 => "203.0.113.10:3478".parse()?,
+    };
+    topology.client.inside(|| {
+        let any = if other.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        let reached = UdpSocket::bind(any).and_then(|socket| socket.connect(other));
+        if reached.is_ok() { Err(format!("there is a way to {other}").into()) } else { Ok(()) }
+    })
+}
+
+/// The next datagram, if one comes soon.
+fn receive(socket: &UdpSocket) -> Outcome<Option<([u8; 8], SocketAddr)>> {
+    let mut payload = [0; 8];
+    loop {
+        match socket.recv_from(&mut payload) {
+            Ok((_, source)) => return Ok(Some((payload, source))),
+            // A bounded receive is not taken up again by the kernel.
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+            Err(why) => return Err(why.into()),
+        }
+    }
+}
+
+fn patient(socket: UdpSocket) -> Outcome<UdpSocket> {
+    socket.set_read_timeout(Some(WAIT))?;
+    Ok(socket)
+}
+
+/// How long a packet may be under way: the networks have no delay, the machine may be busy.
+const WAIT: Duration = Duration::from_millis(25);
+/// How often a packet is sent before its way counts as closed.
+const TRIES: usize = 30;
+const LOST: &str = "a server no longer sees the client";

@@ -1,0 +1,325 @@
+//! Networks of namespaces: one public link, the servers on it, and a client behind the routers of its kind.
+//!
+//! ```text
+//!   servers 203.0.113.10 .11      second 203.0.113.20
+//!          |                             |
+//!   =======+======= public link ========+=======          2001:db8:113::/64
+//!          | wan 198.51.100.1 (.2)
+//!      outer router
+//!          | lan 100.64.1.1        (carrier's side, only where there are two routers)
+//!          | wan 100.64.1.2
+//!      inner router
+//!          | lan 192.168.1.1       (192.0.2.1 or 2001:db8:113:1::1 where nothing is translated; 100.64.1.1 where the
+//!          |                        client is the carrier's direct customer)
+//!        client 192.168.1.2        (198.51.100.77 or 2001:db8:113::77 without a router)
+//! ```
+
+use core::fmt::Write as _;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use crate::Outcome;
+use crate::kinds::{Family, Kind};
+use crate::lab::{run, tool};
+use crate::namespace::{Namespace, next_number};
+use crate::recipes::{Mapping, Router, Site};
+
+/// One network of a kind. Its namespaces go when it is dropped.
+pub(crate) struct Topology {
+    /// The host with two addresses.
+    pub(crate) servers: Namespace,
+    /// A host with one more address, of someone else.
+    pub(crate) second: Namespace,
+    /// The host behind the routers.
+    pub(crate) client: Namespace,
+    /// Where the client and the servers are.
+    pub(crate) plan: Plan,
+    /// From the client outwards.
+    _routers: Vec<Namespace>,
+    /// The public link.
+    _public: Namespace,
+}
+
+/// The addresses of a network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Of the servers' host.
+    pub(crate) primary: IpAddr,
+    /// The other one of the servers' host.
+    pub(crate) alternate: IpAddr,
+    /// Of the second host.
+    pub(crate) second: IpAddr,
+    /// Of the client.
+    pub(crate) client: IpAddr,
+    /// What the servers may see the client as.
+    pub(crate) external: [IpAddr; 2],
+}
+
+impl Topology {
+    /// Makes the network of this kind, ready for use.
+    pub(crate) fn build(kind: &Kind) -> Outcome<Self> {
+        let layout = Layout::of(kind);
+        let plan = layout.plan()?;
+        let number = next_number();
+        let public = Namespace::new(number, "public")?;
+        let servers = Namespace::new(number, "servers")?;
+        let second = Namespace::new(number, "second")?;
+        let client = Namespace::new(number, "client")?;
+        let mut routers = vec![];
+        for place in 0..kind.routers.len() {
+            routers.push(Namespace::new(number, &format!("router{place}"))?);
+        }
+        for host in [&public, &servers, &second, &client].into_iter().chain(&routers) {
+            prepare(host, kind.family)?;
+        }
+        connect(&public, &servers, &second, &client, &routers)?;
+
+        public.ip("link add name link0 type bridge forward_delay 0 mcast_snooping 0\nlink set link0 up\n\
+             link set servers master link0 up\nlink set second master link0 up\nlink set wan master link0 up\n")?;
+        servers.ip(&format!(
+            "{}{}{}",
+            addresses("eth0", &[layout.primary, layout.alternate]),
+            way_out("eth0", kind.family, None),
+            layout.way_back
+        ))?;
+        second.ip(&format!(
+            "{}{}{}",
+            addresses("eth0", &[layout.second]),
+            way_out("eth0", kind.family, None),
+            layout.way_back
+        ))?;
+        client.ip(&format!(
+            "{}{}",
+            addresses("eth0", &[layout.client]),
+            way_out("eth0", kind.family, layout.gateway())
+        ))?;
+        let places: Vec<Place> = (0..routers.len()).map(|n| layout.router(n, n + 1 == routers.len())).collect();
+        for (router, place) in routers.iter().zip(&places) {
+            stand(router, place)?;
+        }
+        // A link that has just come up loses packets for a while: each must have carried one before rules stand on it.
+        let mut inside = (&client, layout.client);
+        for (router, place) in routers.iter().zip(&places) {
+            meet(inside, (router, place.lan))?;
+            inside = (router, place.wan[0]);
+        }
+        for address in [layout.primary, layout.alternate] {
+            meet(inside, (&servers, address))?;
+        }
+        meet(inside, (&second, layout.second))?;
+        for ((router, place), rules) in routers.iter().zip(&places).zip(kind.routers) {
+            rule(router, rules, place)?;
+        }
+        Ok(Self { servers, second, client, plan, _routers: routers, _public: public })
+    }
+}
+
+/// Links the hosts: everything public to the bridge, the rest in a row.
+fn connect(
+    public: &Namespace,
+    servers: &Namespace,
+    second: &Namespace,
+    client: &Namespace,
+    routers: &[Namespace],
+) -> Outcome {
+    let mut batch = String::new();
+    let mut pair = |one: (&str, &Namespace), other: (&str, &Namespace)| {
+        let _ = writeln!(
+            batch,
+            "link add name {} netns {} type veth peer name {} netns {}",
+            one.0,
+            one.1.name(),
+            other.0,
+            other.1.name()
+        );
+    };
+    pair(("servers", public), ("eth0", servers));
+    pair(("second", public), ("eth0", second));
+    let mut inside = ("eth0", client);
+    for router in routers {
+        pair(("lan", router), inside);
+        inside = ("wan", router);
+    }
+    pair(("wan", public), inside);
+    run(tool("ip").args(["-batch", "-"]), &batch)?;
+    Ok(())
+}
+
+/// Before any device is made: each family has its devices ready at once, or not at all.
+fn prepare(host: &Namespace, family: Family) -> Outcome {
+    match family {
+        Family::V4 => host.set(&[("ipv6/conf/default/disable_ipv6", "1"), ("ipv6/conf/all/disable_ipv6", "1")]),
+        // Addresses are usable at once, and nobody asks for routers.
+        Family::V6 => {
+            host.set(&[("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/router_solicitations", "0")])
+        }
+    }?;
+    host.ip("link set lo up\n")
+}
+
+/// Gives a router its addresses and lets it forward.
+fn stand(router: &Namespace, place: &Place) -> Outcome {
+    router.set(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")])?;
+    let (wan, lan) = (addresses("wan", &place.wan), addresses("lan", &[place.lan]));
+    router.ip(&format!("{wan}{lan}{}", way_out("wan", place.family, place.next)))
+}
+
+/// Gives a router its rules.
+fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
+    let site = Site {
+        external: bare(place.wan[0]),
+        second: bare(place.wan[1]),
+        inside: bare(place.inside),
+        v6: place.family == Family::V6,
+    };
+    host.nft(&router.rules(&site))?;
+    // These exist once the rules have brought connection tracking in.
+    let lifetime = router.lifetime.to_string();
+    host.set(&[
+        ("netfilter/nf_conntrack_udp_timeout", &lifetime),
+        ("netfilter/nf_conntrack_udp_timeout_stream", &lifetime),
+    ])
+}
+
+/// Waits until two hosts of one link hear each other.
+fn meet(one: (&Namespace, &str), other: (&Namespace, &str)) -> Outcome {
+    let bind = |(host, address): (&Namespace, &str)| host.bind(SocketAddr::new(bare(address).parse()?, 0));
+    let (here, there) = (bind(one)?, bind(other)?);
+    for (from, to) in [(&here, &there), (&there, &here)] {
+        to.set_read_timeout(Some(Duration::from_millis(10)))?;
+        let mut heard = false;
+        for _ in 0..500 {
+            from.send_to(b"ready?", to.local_addr()?)?;
+            heard = to.recv_from(&mut [0; 8]).is_ok();
+            if heard {
+                break;
+            }
+        }
+        if !heard {
+            return Err(format!("{} and {} do not hear each other", one.1, other.1).into());
+        }
+    }
+    Ok(())
+}
+
+/// The addresses of a network as `ip` reads them, with the length of the prefix.
+struct Layout {
+    family: Family,
+    primary: &'static str,
+    alternate: &'static str,
+    second: &'static str,
+    client: &'static str,
+    /// The address of the first router on the client's side; empty where there is none.
+    gateway: &'static str,
+    external: [&'static str; 2],
+    /// How the servers reach a client that is not on their link and not translated.
+    way_back: &'static str,
+}
+
+/// Where a router stands.
+struct Place {
+    wan: [&'static str; 2],
+    lan: &'static str,
+    /// The next router outwards.
+    next: Option<&'static str>,
+    /// The host inside.
+    inside: &'static str,
+    family: Family,
+}
+
+impl Layout {
+    fn of(kind: &Kind) -> Self {
+        let v4 = Self {
+            family: Family::V4,
+            primary: "203.0.113.10/24",
+            alternate: "203.0.113.11/24",
+            second: "203.0.113.20/24",
+            client: "192.168.1.2/24",
+            gateway: "192.168.1.1/24",
+            external: ["198.51.100.1/24", "198.51.100.2/24"],
+            way_back: "",
+        };
+        let v6 = Self {
+            family: Family::V6,
+            primary: "2001:db8:113::10/64",
+            alternate: "2001:db8:113::11/64",
+            second: "2001:db8:113::20/64",
+            client: "2001:db8:113:1::2/64",
+            gateway: "2001:db8:113:1::1/64",
+            external: ["2001:db8:113::1/64", "2001:db8:113::2/64"],
+            way_back: "route add 2001:db8:113:1::/64 via 2001:db8:113::1\n",
+        };
+        let translated = kind.outermost().is_some_and(|router| router.mapping != Mapping::None);
+        match (kind.family, kind.routers.is_empty(), translated) {
+            (Family::V4, true, _) => Self { client: "198.51.100.77/24", gateway: "", ..v4 },
+            (Family::V4, false, true) if kind.carrier => {
+                Self { client: "100.64.1.2/24", gateway: "100.64.1.1/24", ..v4 }
+            }
+            (Family::V4, false, true) => v4,
+            (Family::V4, false, false) => Self {
+                client: "192.0.2.2/24",
+                gateway: "192.0.2.1/24",
+                way_back: "route add 192.0.2.0/24 via 198.51.100.1\n",
+                ..v4
+            },
+            (Family::V6, true, _) => Self { client: "2001:db8:113::77/64", gateway: "", way_back: "", ..v6 },
+            (Family::V6, false, _) => v6,
+        }
+    }
+
+    fn router(&self, place: usize, outermost: bool) -> Place {
+        let (wan, next) = if outermost {
+            (self.external, None)
+        } else {
+            (["100.64.1.2/24", "100.64.1.3/24"], Some(bare(CARRIER_SIDE)))
+        };
+        let (lan, inside) = if place == 0 { (self.gateway, self.client) } else { (CARRIER_SIDE, "100.64.1.2/24") };
+        Place { wan, lan, next, inside, family: self.family }
+    }
+
+    fn gateway(&self) -> Option<&'static str> {
+        if self.gateway.is_empty() { None } else { Some(bare(self.gateway)) }
+    }
+
+    fn plan(&self) -> Outcome<Plan> {
+        let [first, other] = self.external;
+        Ok(Plan {
+            primary: bare(self.primary).parse()?,
+            alternate: bare(self.alternate).parse()?,
+            second: bare(self.second).parse()?,
+            client: bare(self.client).parse()?,
+            external: [bare(first).parse()?, bare(other).parse()?],
+        })
+    }
+}
+
+/// The outer router's address on the side of its customers.
+const CARRIER_SIDE: &str = "100.64.1.1/24";
+
+/// The lines that give a device its addresses and switch it on.
+fn addresses(device: &str, list: &[&str]) -> String {
+    let mut lines = String::new();
+    for address in list {
+        let ready = if address.contains(':') { " nodad" } else { "" };
+        let _ = writeln!(lines, "address add {address} dev {device}{ready}");
+    }
+    let _ = writeln!(lines, "link set {device} up");
+    lines
+}
+
+/// The line that leads everywhere else: by a gateway, or by asking on the link.
+fn way_out(device: &str, family: Family, gateway: Option<&str>) -> String {
+    let everywhere = match family {
+        Family::V4 => "0.0.0.0/0",
+        Family::V6 => "::/0",
+    };
+    match gateway {
+        Some(gateway) => format!("route add {everywhere} via {gateway}\n"),
+        None => format!("route add {everywhere} dev {device}\n"),
+    }
+}
+
+/// An address without the length of its prefix.
+fn bare(address: &str) -> &str {
+    address.split_once('/').map_or(address, |(address, _)| address)
+}

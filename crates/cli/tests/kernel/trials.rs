@@ -1,0 +1,83 @@
+//! The list of trials.
+
+use std::env;
+
+use libtest_mimic::{Completion, Failed, Trial};
+
+use crate::Outcome;
+use crate::kinds::{KINDS, Kind, named};
+use crate::peer::{self, Probe};
+use crate::topology::Topology;
+use crate::verdicts;
+
+/// Every trial; where the lab is missing, each is ignored with that reason, or fails where a lab is required.
+pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
+    let mut list = List { trials: vec![], missing };
+    for kind in KINDS {
+        list.add(format!("self_check::{}", kind.name), || self_check(kind));
+    }
+    list.add("self_check::short5_forgets".to_owned(), || with_probe("short5", |probe| probe.check_lifetime()));
+    for kind in KINDS {
+        let three = if kind.loss() > 10 { verdicts::three_in_high_loss } else { verdicts::three_in_a_row };
+        list.add(format!("nat::{}", kind.name), move || three(kind));
+    }
+    for kind in ["loss10", "loss10fc"] {
+        list.add(format!("nat::twenty_clients_{kind}"), || verdicts::twenty_clients(kind));
+    }
+    for (kind, allocation) in [("ei_apd", "preserving"), ("ei_apd_r", "random"), ("apd_seq", "sequential(1)")] {
+        list.add(format!("nat::ports_{kind}"), || verdicts::ports(kind, allocation));
+    }
+    for (kind, hairpin) in [("ei_apd", "none"), ("ei_ei_hp", "external-source"), ("ei_apd_hp", "external-source")] {
+        list.add(format!("nat::hairpin_{kind}"), || verdicts::hairpin(kind, hairpin));
+    }
+    list.add("nat::requirements".to_owned(), verdicts::requirements);
+    list.add("nat::servers_of_the_environment".to_owned(), verdicts::servers_of_the_environment);
+    list.add("nat::black_hole".to_owned(), verdicts::black_hole);
+    list.add("nat::unknown_name".to_owned(), verdicts::unknown_name);
+    list.add("nat::silent_resolver".to_owned(), verdicts::silent_resolver);
+    list.add("nat::offline".to_owned(), || verdicts::offline(&["nat", "--server", "203.0.113.10"]));
+    list.add("nat::offline_without_servers".to_owned(), || verdicts::offline(&["nat"]));
+    list.add("serve::ends".to_owned(), verdicts::server_ends);
+    list.trials
+}
+
+struct List<'a> {
+    trials: Vec<Trial>,
+    missing: Option<&'a str>,
+}
+
+impl List<'_> {
+    fn add(&mut self, name: String, trial: impl FnOnce() -> Outcome + Send + 'static) {
+        let missing = self.missing.map(str::to_owned);
+        self.trials.push(Trial::ignorable_test(name, move || match missing {
+            None => trial().map(|()| Completion::Completed),
+            Some(why) if is_required() => Err(Failed::from(format!("PORTOLAN_LAB=require, but {why}"))),
+            Some(why) => Ok(Completion::ignored_with(why)),
+        }));
+    }
+}
+
+/// Whether a machine that cannot make the lab fails the trials.
+fn is_required() -> bool {
+    env::var("PORTOLAN_LAB").is_ok_and(|value| value == "require")
+}
+
+/// The network is what its table says, seen from both ends of each packet.
+fn self_check(kind: &Kind) -> Outcome {
+    let topology = Topology::build(kind)?;
+    peer::check_family(kind, &topology)?;
+    let probe = Probe::new(kind, &topology)?;
+    let found = probe.find()?;
+    if found != kind.truth {
+        return Err(format!("found {found:?}, expected {:?}", kind.truth).into());
+    }
+    probe.check_ports()?;
+    probe.check_hairpin()?;
+    probe.check_loss()
+}
+
+fn with_probe(kind: &str, check: impl FnOnce(&Probe<'_>) -> Outcome) -> Outcome {
+    let kind = named(kind).ok_or("no such kind")?;
+    let topology = Topology::build(kind)?;
+    check(&Probe::new(kind, &topology)?)
+}

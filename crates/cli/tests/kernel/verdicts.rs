@@ -1,0 +1,351 @@
+//! What the `portolan` binary says behind each kind of NAT, against the table of kinds.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::ffi::OsStr;
+
+use serde_json::Value;
+
+use crate::Outcome;
+use crate::binary::{portolan, portolan_asking};
+use crate::kinds::{BLACK_HOLE, Family, Kind, Presence, Truth, named};
+use crate::namespace::Namespace;
+use crate::peer::PORTS;
+use crate::process::{Finished, Process};
+use crate::topology::Topology;
+
+/// A network with its servers running.
+pub(crate) struct Scene {
+    topology: Topology,
+    kind: &'static Kind,
+    /// Asked by default, in this order.
+    servers: [SocketAddr; 2],
+    _running: Vec<Process>,
+}
+
+impl Scene {
+    /// Makes the network and starts a server with two addresses and a plain one of someone else.
+    pub(crate) fn of(kind: &'static Kind) -> Outcome<Self> {
+        let topology = Topology::build(kind)?;
+        let [first, second] = PORTS;
+        let plan = topology.plan;
+        let primary = SocketAddr::new(plan.primary, first);
+        let alternate = SocketAddr::new(plan.alternate, second);
+        let plain = SocketAddr::new(plan.second, first);
+        let running = vec![
+            serve(&topology.servers, &["--listen", &primary.to_string(), "--alternate", &alternate.to_string()], 4)?,
+            serve(&topology.second, &["--listen", &plain.to_string()], 1)?,
+        ];
+        Ok(Self { topology, kind, servers: [primary, plain], _running: running })
+    }
+
+    /// The same for a kind of the table.
+    pub(crate) fn named(kind: &str) -> Outcome<Self> {
+        Self::of(named(kind).ok_or("no such kind")?)
+    }
+
+    /// Starts `portolan nat` at the client, with both servers, a JSON report and these arguments.
+    fn start(&self, more: &[&str]) -> Outcome<Process> {
+        let [first, other] = self.servers.map(|server| server.to_string());
+        let arguments = ["nat", "--server", &first, "--server", &other, "--format", "json"];
+        start(&self.topology.client, &[&arguments, more].concat())
+    }
+
+    /// Runs it to its end.
+    fn run(&self, more: &[&str]) -> Outcome<Run> {
+        Run::of(self.start(more)?.finish(PATIENCE)?)
+    }
+}
+
+/// One finished run with its report.
+struct Run {
+    finished: Finished,
+    report: Value,
+}
+
+impl Run {
+    fn of(finished: Finished) -> Outcome<Self> {
+        match serde_json::from_str(&finished.stdout) {
+            Ok(report) => Ok(Self { finished, report }),
+            Err(why) => Err(format!("no report ({why}): {finished:?}").into()),
+        }
+    }
+
+    /// The part of the report at this path.
+    fn at(&self, path: &str) -> &Value {
+        self.report.pointer(path).unwrap_or(&Value::Null)
+    }
+
+    /// The report on this family.
+    fn family(&self, family: Family) -> Outcome<&Value> {
+        let word = match family {
+            Family::V4 => "ipv4",
+            Family::V6 => "ipv6",
+        };
+        let families = self.at("/families").as_array().ok_or("the report has no families")?;
+        let found = families.iter().find(|entry| entry.pointer("/family").is_some_and(|name| name == word));
+        found.ok_or_else(|| format!("the report has no {word}: {}", self.report).into())
+    }
+
+    /// That a value of the report is this one.
+    fn expect(&self, family: Family, path: &str, expected: &Value) -> Outcome {
+        let found = self.family(family)?.pointer(path).unwrap_or(&Value::Null);
+        if found == expected { Ok(()) } else { Err(self.complaint(path, &found.to_string(), &expected.to_string())) }
+    }
+
+    fn expect_code(&self, expected: i32) -> Outcome {
+        if self.finished.code == Some(expected) {
+            return Ok(());
+        }
+        Err(self.complaint("exit code", &format!("{:?}", self.finished.code), &expected.to_string()))
+    }
+
+    fn expect_within(&self, limit: Duration) -> Outcome {
+        let elapsed = self.at("/elapsed_ms").as_f64().ok_or("the report has no elapsed_ms")?;
+        if elapsed <= limit.as_secs_f64() * 1000.0 {
+            return Ok(());
+        }
+        Err(self.complaint("elapsed_ms", &elapsed.to_string(), &format!("at most {limit:?}")))
+    }
+
+    fn complaint(&self, what: &str, found: &str, expected: &str) -> libtest_mimic::Failed {
+        let Finished { stderr, .. } = &self.finished;
+        format!("{what} is {found}, not {expected}\nreport: {:#}\nstderr: {stderr}", self.report).into()
+    }
+
+    /// That the report is the truth about this network.
+    fn check(&self, scene: &Scene) -> Outcome {
+        let kind = scene.kind;
+        if self.at("/schema") != "portolan.nat/1" {
+            return Err(self.complaint("/schema", &self.at("/schema").to_string(), "portolan.nat/1"));
+        }
+        let other = match kind.family {
+            Family::V4 => Family::V6,
+            Family::V6 => Family::V4,
+        };
+        if self.family(other).is_ok() {
+            self.expect(other, "/nat", &"unavailable".into())?;
+        }
+        self.expect_code(0)?;
+        match kind.truth {
+            Truth::Blocked => {
+                self.expect(kind.family, "/type", &"blocked".into())?;
+                self.expect(kind.family, "/mapping/value", &Value::Null)?;
+                self.expect(kind.family, "/filtering/value", &Value::Null)?;
+                self.expect_within(Duration::from_secs(2))
+            }
+            Truth::Behavior { presence, mapping, filtering, classic } => {
+                self.expect(kind.family, "/nat", &presence.word().into())?;
+                self.expect(kind.family, "/mapping/value", &mapping.word().into())?;
+                self.expect(kind.family, "/filtering/value", &filtering.word().into())?;
+                self.expect(kind.family, "/type", &classic.into())?;
+                self.check_endpoints(scene, presence)?;
+                if kind.loss() == 0 { self.expect_within(QUICK) } else { Ok(()) }
+            }
+        }
+    }
+
+    /// That the client's endpoints are its own: the local one, the public ones it may be seen as, and whether the
+    /// local one is a carrier's.
+    fn check_endpoints(&self, scene: &Scene, presence: Presence) -> Outcome {
+        let entry = self.family(scene.kind.family)?;
+        let plan = &scene.topology.plan;
+        let read = |value: &Value| value.as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+        let local = entry.pointer("/local").and_then(read);
+        if local.is_none_or(|local| local.ip() != plan.client) {
+            return Err(self.complaint("/local", &format!("{local:?}"), &plan.client.to_string()));
+        }
+        let public: Vec<Option<SocketAddr>> =
+            entry.pointer("/public").and_then(Value::as_array).into_iter().flatten().map(read).collect();
+        let double = entry.pointer("/double_nat/value").is_some_and(|double| *double == true);
+        if double != scene.kind.carrier {
+            return Err(self.complaint("/double_nat/value", &double.to_string(), &scene.kind.carrier.to_string()));
+        }
+        let right = |seen: &Option<SocketAddr>| match presence {
+            Presence::Nothing | Presence::Firewall => *seen == local,
+            Presence::Nat => seen.is_some_and(|seen| plan.external.contains(&seen.ip())),
+        };
+        if !public.is_empty() && public.iter().all(right) {
+            return Ok(());
+        }
+        Err(self.complaint("/public", &format!("{public:?}"), &format!("of {:?}", plan.external)))
+    }
+
+    /// Whether nothing is wrong in the report but something is unknown, for the loss.
+    fn is_unknown_for_loss(&self, scene: &Scene) -> Outcome<bool> {
+        let Truth::Behavior { presence, mapping, filtering, .. } = scene.kind.truth else { return Ok(false) };
+        let entry = self.family(scene.kind.family)?;
+        let mut unknown = false;
+        for (path, truth) in [("/mapping", mapping.word()), ("/filtering", filtering.word())] {
+            let found = entry.pointer(path).unwrap_or(&Value::Null);
+            let value = found.pointer("/value").unwrap_or(&Value::Null);
+            let lossy = found.pointer("/unknown").is_some_and(|why| why == "high-loss");
+            if *value != truth && !(value.is_null() && lossy) {
+                return Err(self.complaint(path, &found.to_string(), truth));
+            }
+            unknown |= lossy;
+        }
+        self.expect(scene.kind.family, "/nat", &presence.word().into())?;
+        Ok(unknown)
+    }
+}
+
+/// Three runs in a row, each of them right.
+pub(crate) fn three_in_a_row(kind: &'static Kind) -> Outcome {
+    let scene = Scene::of(kind)?;
+    for number in 1..=3 {
+        let run = scene.run(&[])?;
+        run.check(&scene).map_err(|why| format!("run {number}: {}", why.message().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// Three runs in a row where packets are lost so often that one of them may say that it does not know.
+pub(crate) fn three_in_high_loss(kind: &'static Kind) -> Outcome {
+    let scene = Scene::of(kind)?;
+    let mut unknown = 0;
+    for _ in 0..3 {
+        let run = scene.run(&[])?;
+        if run.is_unknown_for_loss(&scene)? {
+            run.expect_code(3)?;
+            unknown += 1;
+        } else {
+            run.check(&scene)?;
+        }
+    }
+    if unknown <= 1 { Ok(()) } else { Err(format!("{unknown} of 3 runs told nothing").into()) }
+}
+
+/// Twenty clients behind one lossy router, all of them right. Five at a time: the server answers one address so many
+/// requests a second and no more.
+pub(crate) fn twenty_clients(kind: &str) -> Outcome {
+    let scene = Scene::named(kind)?;
+    for _ in 0..4 {
+        let clients = (0..5).map(|_| scene.start(&[])).collect::<Outcome<Vec<_>>>()?;
+        for client in clients {
+            Run::of(client.finish(PATIENCE)?)?.check(&scene)?;
+        }
+    }
+    Ok(())
+}
+
+/// What `--ports` says of how ports are chosen.
+pub(crate) fn ports(kind: &str, expected: &str) -> Outcome {
+    let scene = Scene::named(kind)?;
+    let run = scene.run(&["--ports"])?;
+    run.check(&scene).and_then(|()| run.expect(scene.kind.family, "/port_allocation/value", &expected.into()))
+}
+
+/// What `--hairpin` says.
+pub(crate) fn hairpin(kind: &str, expected: &str) -> Outcome {
+    let scene = Scene::named(kind)?;
+    let run = scene.run(&["--hairpin"])?;
+    run.check(&scene).and_then(|()| run.expect(scene.kind.family, "/hairpin/value", &expected.into()))
+}
+
+/// The exit code tells whether a requirement holds.
+pub(crate) fn requirements() -> Outcome {
+    let scene = Scene::named("ei_apd")?;
+    scene.run(&["--require", "mapping=eim,filtering=apdf"])?.expect_code(0)?;
+    scene.run(&["--require", "mapping=eim,filtering=eif"])?.expect_code(1)
+}
+
+/// A list of servers in the environment is asked when none is named.
+pub(crate) fn servers_of_the_environment() -> Outcome {
+    let scene = Scene::named("ei_ei")?;
+    let [first, other] = scene.servers;
+    let client = scene
+        .topology
+        .client
+        .inside(|| Ok(Process::start(portolan_asking(&format!("{first},{other}"), &["nat", "--format", "json"])?)?))?;
+    Run::of(client.finish(PATIENCE)?)?.check(&scene)
+}
+
+/// Where there is no network at all the command says so, points to the simulated one, and could not run.
+pub(crate) fn offline(arguments: &[&str]) -> Outcome {
+    let nowhere = Namespace::alone("nowhere")?;
+    let finished = start(&nowhere, arguments)?.finish(PATIENCE)?;
+    says(&finished, 2, &["offline", "lab"])
+}
+
+/// A router that drops everything leaves a host offline: nothing shows that there is a way out.
+pub(crate) fn black_hole() -> Outcome {
+    let topology = Topology::build(&BLACK_HOLE)?;
+    let server = SocketAddr::new(topology.plan.primary, PORTS[0]).to_string();
+    let finished = start(&topology.client, &["nat", "--server", &server])?.finish(PATIENCE)?;
+    says(&finished, 2, &["offline", "lab"])
+}
+
+/// A name that nobody knows ends in one line that names it.
+pub(crate) fn unknown_name() -> Outcome {
+    let topology = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
+    let finished = start(&topology.client, &["nat", "--server", "stun.example.org"])?.finish(PATIENCE)?;
+    says(&finished, 2, &["stun.example.org"])?;
+    one_line(&finished)
+}
+
+/// A resolver that never answers does not keep the command past its time.
+pub(crate) fn silent_resolver() -> Outcome {
+    let topology = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
+    let _resolver = topology.client.bind("127.0.0.1:53".parse()?)?;
+    let arguments = ["nat", "--timeout", "1", "--server", "stun.example.org"];
+    let finished = start(&topology.client, &arguments)?.finish(Duration::from_secs(3))?;
+    if finished.took < Duration::from_millis(900) {
+        return Err(format!("the resolver was not asked: {finished:?}").into());
+    }
+    says(&finished, 2, &["stun.example.org"])?;
+    one_line(&finished)
+}
+
+/// The server ends cleanly when asked to, and says what it did.
+pub(crate) fn server_ends() -> Outcome {
+    let host = Namespace::alone("server")?;
+    host.ip("link set lo up\n")?;
+    let server = serve(&host, &["--listen", "127.0.0.1:3478", "--alternate", "127.0.0.2:3479"], 4)?;
+    let client = start(&host, &["nat", "--server", "127.0.0.1:3478", "--format", "json"])?;
+    let run = Run::of(client.finish(PATIENCE)?)?;
+    run.expect(Family::V4, "/type", &"open".into())?;
+    server.terminate()?;
+    let finished = server.finish(PATIENCE)?;
+    says(&finished, 0, &[])?;
+    let counters = finished.stderr.chars().any(|letter| matches!(letter, '1'..='9'));
+    if counters { Ok(()) } else { Err(format!("no counters at the end: {finished:?}").into()) }
+}
+
+/// Starts `portolan serve` and waits until it listens on so many addresses.
+fn serve(host: &Namespace, arguments: &[&str], sockets: usize) -> Outcome<Process> {
+    let mut server = start(host, &[&["serve"], arguments].concat())?;
+    for _ in 0..sockets {
+        server.wait_for("listening", PATIENCE)?;
+    }
+    Ok(server)
+}
+
+/// Starts the binary on a host.
+fn start<A: AsRef<OsStr> + Sync>(host: &Namespace, arguments: &[A]) -> Outcome<Process> {
+    host.inside(|| Ok(Process::start(portolan(arguments)?)?))
+}
+
+/// That a process ended with this code and said these words, on whichever output.
+fn says(finished: &Finished, code: i32, words: &[&str]) -> Outcome {
+    let said = format!("{}{}", finished.stdout, finished.stderr).to_lowercase();
+    match words.iter().find(|word| !said.contains(*word)) {
+        None if finished.code == Some(code) => Ok(()),
+        None => Err(format!("the exit code is not {code}: {finished:?}").into()),
+        Some(word) => Err(format!("no word of \"{word}\": {finished:?}").into()),
+    }
+}
+
+/// That there is one line on the standard error, and no panic in it.
+fn one_line(finished: &Finished) -> Outcome {
+    if finished.stderr.lines().count() == 1 && !finished.stderr.contains("panicked") {
+        return Ok(());
+    }
+    Err(format!("not one clear line: {finished:?}").into())
+}
+
+/// How long a run may take before it is ended; far more than any should.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a classification without loss may take: the last of seven sends, the wait for its answer, and a busy
+/// machine.
+const QUICK: Duration = Duration::from_millis(1500);

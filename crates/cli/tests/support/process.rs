@@ -1,0 +1,130 @@
+//! A process that a test started: read line by line, ended within a bound, never left behind.
+
+use core::time::Duration;
+use std::io::{self, BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running process whose output is collected; it is killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<Line>,
+    seen: Finished,
+    started: Instant,
+}
+
+/// How a process ended and what it said.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finished {
+    /// Its exit code; none when a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Everything on its standard output.
+    pub(crate) stdout: String,
+    /// Everything on its standard error.
+    pub(crate) stderr: String,
+    /// From its start to the end of its output.
+    pub(crate) took: Duration,
+}
+
+enum Line {
+    Out(String),
+    Err(String),
+}
+
+impl Process {
+    /// Starts it, with its output piped here.
+    pub(crate) fn start(mut command: Command) -> io::Result<Self> {
+        let started = Instant::now();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let (sender, lines) = mpsc::channel();
+        let to_err = sender.clone();
+        if let Some(stdout) = child.stdout.take() {
+            read(stdout, move |line| sender.send(Line::Out(line)).is_ok());
+        }
+        if let Some(stderr) = child.stderr.take() {
+            read(stderr, move |line| to_err.send(Line::Err(line)).is_ok());
+        }
+        Ok(Self { child, lines, seen: Finished::default(), started })
+    }
+
+    /// Asks it to end, as SIGTERM does.
+    pub(crate) fn terminate(&self) -> io::Result<()> {
+        let number = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let number = number.ok_or_else(|| io::Error::other("the process has no number"))?;
+        Ok(kill_process(number, Signal::TERM)?)
+    }
+
+    /// Waits for a line that holds this text, on either output.
+    pub(crate) fn wait_for(&mut self, text: &str, within: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    if self.keep(line).contains(text) {
+                        return Ok(());
+                    }
+                }
+                Err(why) => return Err(self.trouble(&format!("no line with \"{text}\" within {within:?} ({why})"))),
+            }
+        }
+    }
+
+    /// Waits until it has ended; past the bound it is killed, which is an error.
+    pub(crate) fn finish(mut self, within: Duration) -> io::Result<Finished> {
+        let deadline = self.started + within;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.keep(line);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(self.trouble(&format!("still running {within:?} after its start")));
+                }
+            }
+        }
+        self.seen.took = self.started.elapsed();
+        let status: ExitStatus = self.child.wait()?;
+        self.seen.code = status.code();
+        Ok(core::mem::take(&mut self.seen))
+    }
+
+    fn keep(&mut self, line: Line) -> String {
+        let (all, line) = match line {
+            Line::Out(line) => (&mut self.seen.stdout, line),
+            Line::Err(line) => (&mut self.seen.stderr, line),
+        };
+        all.push_str(&line);
+        line
+    }
+
+    fn trouble(&self, what: &str) -> io::Error {
+        io::Error::other(format!("{what}; stdout: {:?}; stderr: {:?}", self.seen.stdout, self.seen.stderr))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already: then there is nothing to kill, and nobody to tell.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Hands on each line, with its end, until there is no more or nobody listens.
+fn read(from: impl Read + Send + 'static, mut hand_on: impl FnMut(String) -> bool + Send + 'static) {
+    thread::spawn(move || {
+        let mut from = BufReader::new(from);
+        let mut bytes = vec![];
+        while from.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+            if !hand_on(String::from_utf8_lossy(&bytes).into_owned()) {
+                return;
+            }
+            bytes.clear();
+        }
+    });
+}
