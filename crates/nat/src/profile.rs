@@ -256,6 +256,8 @@ pub enum Flaw {
     AnswersFromElsewhere,
     /// The same question brought different mapped addresses.
     Unstable,
+    /// It saw two sockets of one host at one public endpoint, which no NAT can do.
+    SameForAll,
     /// The other servers contradict what it saw.
     Contradicted,
     /// It answered a plain Binding request with this error code.
@@ -276,6 +278,7 @@ impl fmt::Display for Flaw {
             Self::ChangeRequestUnanswered => f.write_str("does not answer CHANGE-REQUEST"),
             Self::AnswersFromElsewhere => f.write_str("answers from an address that nobody asked"),
             Self::Unstable => f.write_str("the same question brought different answers"),
+            Self::SameForAll => f.write_str("says the same of different sockets"),
             Self::Contradicted => f.write_str("contradicted by the other servers"),
             Self::Error(code) => write!(f, "answers Binding requests with error {code}"),
             Self::Garbage => f.write_str("its answers hold no mapped address"),

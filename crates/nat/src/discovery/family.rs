@@ -338,6 +338,7 @@ impl FamilyRun {
         let tag = answer.tag;
         desk.cx.note(|| Note::Seen { tag, by: answer.from, mapped });
         self.mapping.answered(answer, server, mapped, reading);
+        self.compare_sockets(desk, server);
         if !core::mem::replace(&mut self.state.told_public, true) {
             desk.tell(Event::Public { family: self.family, endpoint: mapped, local: answer.local });
         }
@@ -352,6 +353,16 @@ impl FamilyRun {
         this.control.mapped = before.or(mapped);
         if mapped.is_some() && before.is_some() && before != mapped {
             self.servers.hold(desk, server, Flaw::Unstable);
+        }
+        self.compare_sockets(desk, server);
+    }
+
+    /// A server that sees both sockets at one endpoint makes it up: a NAT could not tell their answers apart.
+    fn compare_sockets(&mut self, desk: &mut Desk<'_, '_>, server: u8) {
+        let filtering = self.filtering.attempts.iter().find(|attempt| attempt.server == server);
+        let Some(seen) = filtering.and_then(|attempt| attempt.control.mapped) else { return };
+        if self.mapping.observations.iter().any(|other| other.server == server && other.mapped == seen) {
+            self.servers.hold(desk, server, Flaw::SameForAll);
         }
     }
 

@@ -220,7 +220,7 @@ impl MappingTest {
         let evidence = self.evidence(servers);
         let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
         let Some(seen) = trusted else {
-            let unsteady = !self.observations.is_empty();
+            let unsteady = servers.asked().any(|(_, server)| server.flaws.contains(&Flaw::Unstable));
             let flawed = servers.asked().any(|(_, server)| !server.flaws.is_empty());
             let why = match (unsteady, flawed) {
                 (true, _) => Unknown::Rebinding,

@@ -96,7 +96,7 @@ impl Asked {
 
     /// Whether its word about mapped addresses is believed.
     pub(super) fn is_trusted(&self) -> bool {
-        !self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Unstable | Flaw::Contradicted))
+        !self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Unstable | Flaw::SameForAll | Flaw::Contradicted))
     }
 
     /// Whether it has a second address, as far as it says.

@@ -17,7 +17,9 @@ fn probe_matrix() {
                 (Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent),
             ] {
                 let mut w = World::behind(TranslatorConfig::new(m, f)).fault(nth, fault);
-                w.servers.push(crate::world::full("three", 30));
+                if std::env::var("ALONE").is_ok() {
+                    w.servers.truncate(1);
+                }
                 let r = w.report();
                 let fam = &r.families[0];
                 let wrong = fam.mapping.value().is_some_and(|v| *v != m)

@@ -127,7 +127,8 @@ impl FamilyRun {
     }
 
     pub(super) fn judge_filtering(&mut self, desk: &mut Desk<'_, '_>) {
-        if self.filtering.verdict.is_some() {
+        // Before anybody was heard it is the reach that is in question, not the filter.
+        if self.filtering.verdict.is_some() || !self.state.heard {
             return;
         }
         let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
