@@ -18,7 +18,7 @@ use super::desk::Desk;
 use super::doubt::Tally;
 use super::filtering::{self, Attempt, Judgement, Met, Other, Setting};
 use super::plan::{CONTROL, EVIDENCE, SERVER_PATIENCE, SHORTEST_TAIL, Wish};
-use super::servers::Servers;
+use super::servers::{Asking, Servers};
 use super::tag::{Tag, Test};
 
 /// All attempts of one family.
@@ -130,10 +130,16 @@ impl FilteringTest {
         self.tail
     }
 
-    /// When a silent server is given up for another one.
-    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+    /// When a silent server, or one whose other address is silent, is given up for another one.
+    pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let (_, attempt) = self.current().filter(|_| self.verdict.is_none())?;
-        attempt.asked_at.map(|at| at + SERVER_PATIENCE).filter(|at| *at > now)
+        let server = servers.get(attempt.server)?;
+        let patience = [
+            attempt.asked_at.map(|at| at + SERVER_PATIENCE),
+            server.alternate().patience_ends(),
+            server.proof.patience_ends(),
+        ];
+        patience.into_iter().flatten().filter(|at| *at > now).min()
     }
 
     /// Judges the attempt under way; moves to the next capable server where it failed. `settled`: the mapping's verdict
@@ -191,11 +197,21 @@ impl FilteringTest {
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown
             && attempt.asked_at.is_some_and(|at| at + SERVER_PATIENCE <= now);
-        let another = || servers.next_capable(|number| self.was_tried(number)).is_some();
-        if judgement == Judgement::Wait && silent && another() {
-            return Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent);
+        if judgement != Judgement::Wait || servers.next_capable(|number| self.was_tried(number)).is_none() {
+            return judgement;
         }
-        judgement
+        // Another server may well answer sooner than this one will have been given up.
+        let overdue = |asking: &Asking| asking.is_waiting() && asking.patience_ends().is_some_and(|end| end <= now);
+        let filtered = matches!(attempt.both, Met::Silence(_));
+        if silent {
+            Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)
+        } else if filtered && overdue(server.alternate()) {
+            Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent)
+        } else if filtered && settled == Some(false) && overdue(&server.proof) {
+            Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered)
+        } else {
+            Judgement::Wait
+        }
     }
 
     fn was_tried(&self, server: u8) -> bool {

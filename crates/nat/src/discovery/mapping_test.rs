@@ -18,8 +18,8 @@ use super::desk::{Desk, Reading};
 use super::doubt::{self, Tally};
 use super::filtering::Met;
 use super::mapping::{self, Judgement, Observation};
-use super::plan::{self, ALTERNATE_PATIENCE, MAPPING, Wish};
-use super::servers::Servers;
+use super::plan::{self, MAPPING, Wish};
+use super::servers::{Asking, Servers};
 use super::tag::{Tag, Target, Test};
 
 /// The mapping socket and what came of it.
@@ -139,9 +139,9 @@ impl MappingTest {
     fn needs_another_server(&self, now: Instant, servers: &Servers) -> bool {
         let Some(last) = self.measured_with.last().and_then(|server| servers.get(*server)) else { return true };
         let alternates = last.targets.iter().skip(1);
-        let silent = alternates
-            .clone()
-            .all(|asking| !asking.is_answered() && asking.asked_at.is_some_and(|at| at + ALTERNATE_PATIENCE <= now));
+        let unanswered = |asking: &Asking| asking.asked_at.is_some() && !asking.is_answered();
+        let silent =
+            alternates.clone().all(|asking| unanswered(asking) && asking.patience_ends().is_none_or(|end| end <= now));
         // It has said all that it can, and that was not enough.
         let exhausted = alternates.clone().all(|asking| asking.met != Met::Waiting)
             && match self.judgement {
@@ -156,10 +156,7 @@ impl MappingTest {
     /// When [`MappingTest::choose_server`] may choose another one.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let last = servers.get(*self.measured_with.last()?)?;
-        if self.verdict.is_some() || last.alternate().is_answered() {
-            return None;
-        }
-        last.alternate().asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|at| *at > now)
+        last.alternate().patience_ends().filter(|at| self.verdict.is_none() && *at > now)
     }
 
     /// Judges, and says whether what the servers say cannot all be true.
@@ -241,8 +238,7 @@ impl MappingTest {
 
     /// Whether a request under way, or a server not yet asked, may still tell more.
     fn more_to_come(&self, servers: &Servers) -> bool {
-        let under_way =
-            servers.asked().any(|(_, server)| server.targets.iter().any(super::servers::Asking::is_waiting));
+        let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(Asking::is_waiting));
         let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
         under_way || untried || servers.has_more()
     }

@@ -11,7 +11,7 @@ use portolan_machine::{Instant, Unreachability};
 
 use super::address::is_valid_other;
 use super::filtering::{Met, Other};
-use super::plan::SERVER_PATIENCE;
+use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
 use super::tag::Target;
 use super::{Server, desk::Desk};
 
@@ -52,6 +52,11 @@ impl Asking {
 
     pub(super) fn is_answered(&self) -> bool {
         matches!(self.met, Met::Answered(_))
+    }
+
+    /// When another server is worth a try, if this question is still not answered.
+    pub(super) fn patience_ends(&self) -> Option<Instant> {
+        self.asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|_| self.met == Met::Waiting)
     }
 }
 

@@ -207,7 +207,7 @@ impl FamilyRun {
         let unheard = |patience| Some(self.started_at + patience).filter(|at| !self.state.heard && *at > now);
         let deadlines = [
             self.servers.deadline(now).map(|at| Deadline::new(at, "a server's patience")),
-            self.filtering.deadline(now).map(|at| Deadline::new(at, "a filtering server's patience")),
+            self.filtering.deadline(now, &self.servers).map(|at| Deadline::new(at, "a filtering server's patience")),
             self.mapping.deadline(now, &self.servers).map(|at| Deadline::new(at, "an alternate address's patience")),
             unheard(SERVER_PATIENCE).map(|at| Deadline::new(at, "is everything turned back?")),
             unheard(UDP_PATIENCE).map(|at| Deadline::new(at, "is UDP blocked?")),
