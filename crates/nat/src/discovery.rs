@@ -256,6 +256,7 @@ impl Discovery {
             for number in 0..self.families.len() {
                 advanced |= self.advance(cx, number);
             }
+            self.hasten(cx);
             let started = self.start_wishes(cx);
             if !(heard || advanced || started) {
                 break;
@@ -293,16 +294,18 @@ impl Discovery {
 
     fn advance(&mut self, cx: &mut Cx<'_>, number: usize) -> bool {
         let mut desk = self.works.desk(&self.config, cx);
-        let Some(run) = self.families.get_mut(number) else { return false };
-        let was_over = run.is_over();
-        let advanced = run.advance(&mut desk);
-        if run.is_unavailable() && !was_over {
-            // RFC 5780 §5's budget is this family's alone now.
-            for other in self.families.iter_mut().filter(|other| !other.is_over()) {
-                other.hasten(&mut desk);
-            }
+        self.families.get_mut(number).is_some_and(|run| run.advance(&mut desk))
+    }
+
+    /// Where one family has no way out, the other one need not wait: the budget of RFC 5780 §5 is its own.
+    fn hasten(&mut self, cx: &mut Cx<'_>) {
+        if !self.families.iter().any(FamilyRun::is_unavailable) {
+            return;
         }
-        advanced
+        let mut desk = self.works.desk(&self.config, cx);
+        for run in self.families.iter_mut().filter(|run| !run.is_over()) {
+            run.hasten(&mut desk);
+        }
     }
 
     fn start_wishes(&mut self, cx: &mut Cx<'_>) -> bool {

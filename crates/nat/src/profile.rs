@@ -213,7 +213,7 @@ impl Details {
 pub struct Path {
     /// The shortest round trip to the server that filtering was asked of.
     pub rtt: Option<Duration>,
-    /// Packets whose answer or its absence says something about loss.
+    /// Packets of the controls, which nothing filters: each that was not answered was lost.
     pub sent: u32,
     /// How many of them were answered.
     pub answered: u32,

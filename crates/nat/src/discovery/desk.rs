@@ -86,6 +86,11 @@ impl Desk<'_, '_> {
         let _ended = self.cx.within("transactions", 0, |cx| agent.cancel(cx, id));
     }
 
+    /// How often a request that is under way has been sent.
+    pub(super) fn sends_of(&self, id: TransactionId) -> Option<u32> {
+        self.agent.get().pending().find(|(other, ..)| *other == id).map(|(_, _, sends)| sends)
+    }
+
     pub(super) fn set_tail(&mut self, id: TransactionId, tail: Duration) {
         let agent = self.agent.get_mut();
         let _ended = self.cx.within("transactions", 0, |cx| agent.set_tail(cx, id, tail));

@@ -301,8 +301,8 @@ impl FamilyRun {
     /// What any answer of a server tells about it.
     fn learn(&mut self, desk: &mut Desk<'_, '_>, server: u8, answer: &Answer<Tag>, reading: &Reading) {
         let Some(asked) = self.servers.get_mut(server) else { return };
-        let plain = answer.from == asked.address;
-        if plain && answer.nth == 1 {
+        let is_plain = matches!(answer.tag.test, Test::Map { .. } | Test::Control { .. });
+        if is_plain && answer.nth == 1 {
             let rtt = asked.rtt.map_or(answer.since_first, |rtt| rtt.min(answer.since_first));
             asked.rtt = Some(rtt);
             if self.filtering.server() == Some(server) {

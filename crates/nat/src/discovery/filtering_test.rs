@@ -149,17 +149,14 @@ impl FilteringTest {
         desk: &mut Desk<'_, '_>,
         servers: &mut Servers,
         settled: Option<bool>,
-        mut tally: Tally,
         may_hear_more: bool,
     ) {
         if self.verdict.is_some() {
             return;
         }
+        self.count_control(desk);
         let judgement = match self.current() {
-            Some((_, attempt)) => {
-                attempt.tally(&mut tally);
-                self.judge_current(attempt, servers, settled, tally, desk.now())
-            }
+            Some((_, attempt)) => self.judge_current(attempt, servers, settled, desk.now()),
             None => Judgement::Wait,
         };
         match judgement {
@@ -182,16 +179,21 @@ impl FilteringTest {
         }
     }
 
-    fn judge_current(
-        &self,
-        attempt: &Attempt,
-        servers: &Servers,
-        settled: Option<bool>,
-        tally: Tally,
-        now: Instant,
-    ) -> Judgement {
+    /// The control may still be under way: what it has sent by now counts, answered or not.
+    fn count_control(&mut self, desk: &Desk<'_, '_>) {
+        if let Some(attempt) = self.attempts.last_mut()
+            && let [Some(id), ..] = attempt.running
+            && let Some(sends) = desk.sends_of(id)
+        {
+            attempt.control.sends = attempt.control.sends.max(sends);
+        }
+    }
+
+    fn judge_current(&self, attempt: &Attempt, servers: &Servers, settled: Option<bool>, now: Instant) -> Judgement {
         let Some(server) = servers.get(attempt.server) else { return Judgement::Wait };
         let proof = if settled == Some(true) { None } else { Some(server.proof.met) };
+        let mut tally = Tally::default();
+        attempt.tally(&mut tally);
         let setting = Setting { other: server.other, alternate: server.alternate().met, proof, tally };
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0

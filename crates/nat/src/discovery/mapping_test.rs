@@ -9,16 +9,15 @@ use crate::note::Note;
 use crate::profile::{Evidence, Family, Flaw, Unknown, Verdict};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 use portolan_machine::{Instant, SocketId};
 use portolan_stun::ChangeRequest;
 use portolan_stun_agent::{Answer, AnswerFrom};
 
 use super::desk::{Desk, Reading};
-use super::doubt::{self, Tally};
+use super::doubt;
 use super::filtering::Met;
 use super::mapping::{self, Judgement, Observation};
-use super::plan::{self, MAPPING, Wish};
+use super::plan::{MAPPING, Wish};
 use super::servers::{Asking, Servers};
 use super::tag::{Tag, Target, Test};
 
@@ -30,8 +29,6 @@ pub(super) struct MappingTest {
     /// Not earlier than this: the other family goes first.
     pub(super) from: Instant,
     pub(super) observations: Vec<Observation>,
-    /// Times from first send to answer, which tell how many sends were lost.
-    answer_times: Vec<Duration>,
     /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS, where an answer held both; one that differs is kept.
     pub(super) twice: Option<(SocketAddr, SocketAddr)>,
     /// Another local address that an answer came to.
@@ -50,7 +47,6 @@ impl MappingTest {
             local: None,
             from,
             observations: Vec::new(),
-            answer_times: Vec::new(),
             twice: None,
             other_local: None,
             measured_with: Vec::new(),
@@ -104,7 +100,6 @@ impl MappingTest {
 
     /// Takes a success response to a plain request from this socket.
     pub(super) fn answered(&mut self, answer: &Answer<Tag>, server: u8, mapped: SocketAddr, reading: &Reading) {
-        self.answer_times.push(answer.since_first);
         if let (Some(plain), Some(xored)) = (reading.plain, reading.xored)
             && (self.twice.is_none() || plain != xored)
         {
@@ -277,13 +272,6 @@ impl MappingTest {
         let mut trusted = self.observations.iter().filter(|seen| servers.is_trusted(seen.server)).peekable();
         trusted.peek()?;
         Some(trusted.any(|seen| Some(seen.mapped) != self.local))
-    }
-
-    /// Adds the packets that had to be answered.
-    pub(super) fn tally(&self, rtt: Duration, tally: &mut Tally) {
-        for since_first in &self.answer_times {
-            tally.add(1 + plan::lost_before(*since_first, rtt), 1);
-        }
     }
 }
 

@@ -53,15 +53,6 @@ pub(super) const TCP_PATIENCE: Duration = Duration::from_millis(1_900);
 /// How long IPv6 mapping waits when IPv4 is measured too: ten transactions go first.
 pub(super) const SECOND_FAMILY: Duration = Duration::from_secs(1);
 
-/// How many of a mapping test's sends must have been lost when its first answer came `since_first` after the first send
-/// and a round trip takes `rtt`.
-pub(super) fn lost_before(since_first: Duration, rtt: Duration) -> u32 {
-    // A quarter and 10 ms of leeway for jitter: a late answer is no lost packet.
-    let round_trip = rtt + rtt / 4 + Duration::from_millis(10);
-    let lost = |n: u32| MAPPING.offset(n).is_some_and(|offset| offset + round_trip < since_first);
-    (0..16).take_while(|n| lost(*n)).fold(0, |count, _| count + 1)
-}
-
 /// At most ten new transactions in any second.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
@@ -195,14 +186,5 @@ mod tests {
         assert_eq!(sends(MAPPING), [0, 100, 250, 450, 700, 950, 1200, 1450, 1700, 1950]);
         assert!(CONTROL.is_repeating() && !EVIDENCE.is_repeating() && !MAPPING.is_repeating());
         assert_eq!(EVIDENCE.jitter_up_to(), Duration::from_millis(10));
-    }
-
-    #[test]
-    fn a_late_answer_is_no_lost_packet() {
-        let millis = Duration::from_millis;
-        assert_eq!(lost_before(millis(50), millis(50)), 0);
-        assert_eq!(lost_before(millis(200), millis(200)), 0, "two more were on their way");
-        assert_eq!(lost_before(millis(150), millis(50)), 1);
-        assert_eq!(lost_before(millis(500), millis(50)), 3);
     }
 }

@@ -3,4 +3,5 @@
 mod defects;
 mod faults;
 mod kinds;
+mod paths;
 mod world;

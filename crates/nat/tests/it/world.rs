@@ -20,6 +20,7 @@ pub(crate) struct World {
     pub(crate) rtt: Duration,
     pub(crate) loss: f64,
     pub(crate) seed: u64,
+    pub(crate) client: &'static str,
     pub(crate) change: fn(&mut Config),
 }
 
@@ -43,7 +44,7 @@ impl World {
     pub(crate) fn behind(barrier: impl Into<Barrier>) -> Self {
         let servers = vec![full("one", 10), full("two", 20)];
         let rtt = Duration::from_millis(50);
-        Self { barrier: Some(barrier.into()), servers, rtt, loss: 0.0, seed: 1, change: |_| {} }
+        Self { barrier: Some(barrier.into()), servers, rtt, loss: 0.0, seed: 1, client: CLIENT, change: |_| {} }
     }
 
     /// The same with nothing in between.
@@ -78,6 +79,11 @@ impl World {
         self
     }
 
+    pub(crate) fn client(mut self, client: &'static str) -> Self {
+        self.client = client;
+        self
+    }
+
     pub(crate) fn config(mut self, change: fn(&mut Config)) -> Self {
         self.change = change;
         self
@@ -95,7 +101,7 @@ impl World {
                 let is_firewall = matches!(barrier, Barrier::Translator(config) if config.kind() != portolan_nat::behavior::NatKind::Nat);
                 let gateway = Gateway::new("home", [public], barrier.clone());
                 let inside = net.add_gateway(net.internet(), gateway, &link);
-                (inside, if is_firewall { public } else { CLIENT.parse().unwrap() }, Link::PERFECT)
+                (inside, if is_firewall { public } else { self.client.parse().unwrap() }, Link::PERFECT)
             }
             None => (net.internet(), public, link),
         };

@@ -15,10 +15,7 @@ impl FamilyRun {
     /// The report; the run must be over.
     pub(in super::super) fn report(&self, desk: &Desk<'_, '_>) -> FamilyReport {
         let reach = self.state.end.unwrap_or(Reach::Unknown);
-        let mut tally = self.tally();
-        for attempt in &self.filtering.attempts {
-            attempt.tally(&mut tally);
-        }
+        let tally = self.tally();
         FamilyReport {
             family: self.family,
             reach,

@@ -15,17 +15,11 @@ use super::super::tag::Target;
 use super::FamilyRun;
 
 impl FamilyRun {
-    /// Packets that had to be answered, on the mapping socket; the filtering socket's control is counted by itself.
+    /// Packets that had to be answered: what the controls of all filtering sockets met.
     pub(super) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        if let Some(rtt) = self.rtt() {
-            self.mapping.tally(rtt, &mut tally);
-        }
+        self.filtering.attempts.iter().for_each(|attempt| attempt.tally(&mut tally));
         tally
-    }
-
-    pub(super) fn rtt(&self) -> Option<core::time::Duration> {
-        self.servers.asked().filter_map(|(_, server)| server.rtt).max()
     }
 
     /// Without a UDP answer: is there a way out at all?
@@ -132,8 +126,8 @@ impl FamilyRun {
             return;
         }
         let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
-        let (settled, tally) = (self.depends(), self.tally());
-        self.filtering.judge(desk, &mut self.servers, settled, tally, may_hear_more);
+        let settled = self.depends();
+        self.filtering.judge(desk, &mut self.servers, settled, may_hear_more);
         if let Some(verdict) = &self.filtering.verdict {
             desk.tell(Event::Filtering { family: self.family, verdict: verdict.clone() });
         }

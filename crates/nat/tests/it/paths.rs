@@ -1,0 +1,292 @@
+//! Two families, no way out, the budget, loss and distance, and what is only measured when asked for.
+
+use crate::world::{World, at, full, plain};
+use core::net::IpAddr;
+use core::time::Duration;
+use portolan_machine::{Instant, Unreachability};
+use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
+use portolan_nat::discovery::{Command, Config, Discovery, Server as Given};
+use portolan_nat::event::Event;
+use portolan_nat::profile::{Evidence, Family, Reach, Report, Unavailable, Unknown};
+use portolan_nat::translator::TranslatorConfig;
+use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Server};
+
+const EIM: Mapping = Mapping::EndpointIndependent;
+const APDF: Filtering = Filtering::AddressAndPortDependent;
+const RTT: Duration = Duration::from_millis(50);
+
+/// A client with both families behind one gateway; gives the report and the story.
+fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Report, String) {
+    let given = |n: u8| Given {
+        name: "server".into(),
+        addresses: vec![([203, 0, 113, n], 3478).into(), at(&format!("[2001:db8:113::{n}]:3478"))],
+    };
+    let discovery = Discovery::new(Config::new(vec![given(10), given(20)])).unwrap();
+    let mut net = Net::new(3);
+    let addresses: [IpAddr; 2] = ["198.51.100.7".parse().unwrap(), "2001:db8:7::1".parse().unwrap()];
+    let gateway = Gateway::new("home", addresses, v4).ipv6(v6);
+    let inside = net.add_gateway(net.internet(), gateway, &Link::delay(RTT / 2));
+    let addresses: Vec<IpAddr> = client.iter().map(|text| text.parse().unwrap()).collect();
+    let host = net.add_host(inside, "client", &addresses, &Link::PERFECT, discovery);
+    for n in [10, 20] {
+        net.add_server(net.internet(), full("v4", n), &Link::PERFECT);
+        let six = Server::new("v6", at(&format!("[2001:db8:113::{n}]:3478")));
+        let six = six.alternate(at(&format!("[2001:db8:113::{}]:3479", n + 1)));
+        net.add_server(net.internet(), six, &Link::PERFECT);
+    }
+    net.tell_story();
+    net.command(host, Command::Start).unwrap();
+    let end = Instant::ORIGIN + Duration::from_secs(10);
+    let _stop = net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
+    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    (*report, net.story().to_owned())
+}
+
+const BOTH: [&str; 2] = ["192.168.1.7", "2001:db8:7::9"];
+
+/// When each new transaction of a story started, in milliseconds.
+fn starts(story: &str) -> Vec<u64> {
+    let started = |line: &&str| line.contains(" client ") && line.contains(" asks ") && line.contains("[RFC 5780 §4.");
+    let moment = |line: &str| line.split_once('s').unwrap().0.replace('.', "").parse().unwrap();
+    story.lines().filter(started).map(moment).collect()
+}
+
+fn assert_budget(story: &str) {
+    let starts = starts(story);
+    assert!(starts.len() > 4, "{story}");
+    for eleven in starts.windows(11) {
+        assert!(eleven[10] >= eleven[0] + 1000, "{starts:?}");
+    }
+}
+
+#[test]
+fn both_families_are_measured_in_a_second_and_a_half_within_the_budget() {
+    let firewall = TranslatorConfig::firewall(APDF);
+    let (report, story) = dual(TranslatorConfig::home(), firewall, &BOTH);
+    let [four, six] = report.families.as_slice() else { panic!("{report:#?}") };
+    assert_eq!((four.family, four.classic_type()), (Family::V4, ClassicType::PortRestricted));
+    assert_eq!((six.family, six.classic_type()), (Family::V6, ClassicType::UdpFirewall), "{six:#?}");
+    assert_eq!(six.nat, Some(NatKind::Firewall));
+    assert!(report.elapsed <= Duration::from_millis(1500), "{:?}", report.elapsed);
+    assert_budget(&story);
+    let mapping_six = story.lines().find(|line| line.contains("asks [2001") && line.contains("where do you see me?"));
+    assert!(mapping_six.unwrap().starts_with("1.000s"), "IPv4 goes first: {mapping_six:?}");
+}
+
+#[test]
+fn a_family_whose_sibling_has_no_route_starts_everything_at_once() {
+    let (report, story) = dual(TranslatorConfig::home(), TranslatorConfig::home(), &["2001:db8:7::9"]);
+    let [four, six] = report.families.as_slice() else { panic!("{report:#?}") };
+    assert!(matches!(four.reach, Reach::Unavailable(_)), "{four:#?}");
+    assert_eq!(six.reach, Reach::Available);
+    let mapping_six = story.lines().find(|line| line.contains("asks [2001") && line.contains("where do you see me?"));
+    assert!(mapping_six.unwrap().starts_with("0.000s"), "{mapping_six:?}");
+    assert!(report.elapsed <= Duration::from_millis(900), "{:?}", report.elapsed);
+}
+
+#[test]
+fn the_budget_holds_with_many_faulty_servers() {
+    let mut world = World::behind(TranslatorConfig::symmetric());
+    world.servers = (1..10).map(|n| full("server", 10 * n)).collect();
+    for n in 0..8 {
+        world = world.fault(n, if n % 2 == 0 { Fault::DeadAlternate } else { Fault::LiesAnew });
+    }
+    assert_budget(&world.story());
+}
+
+#[test]
+fn blocked_udp_is_found_within_two_seconds() {
+    for tells in [false, true] {
+        let report = World::behind(Barrier::Blocked { udp: true, tcp: false, tells }).report();
+        let family = &report.families[0];
+        if tells {
+            let why = Unavailable::Unreachable(Unreachability::Prohibited);
+            assert_eq!(family.reach, Reach::Unavailable(why), "the network says so itself");
+        } else {
+            assert_eq!(family.reach, Reach::Blocked);
+            assert_eq!(family.classic_type(), ClassicType::Blocked);
+            assert_eq!(family.filtering.reason(), Some(Unknown::Blocked));
+            let tcp =
+                |evidence: &Evidence| matches!(evidence, Evidence::TcpConnected { .. } | Evidence::TcpFailed { .. });
+            assert!(family.mapping.evidence.iter().any(tcp));
+        }
+        assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
+    }
+}
+
+#[test]
+fn silence_of_udp_and_tcp_is_no_way_out() {
+    let report = World::behind(Barrier::Blocked { udp: true, tcp: true, tells: false }).report();
+    assert_eq!(report.families[0].reach, Reach::Unavailable(Unavailable::Silent));
+    assert!(report.is_offline());
+    assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
+}
+
+#[test]
+fn a_distant_server_is_waited_for() {
+    let report = World::behind(TranslatorConfig::home()).rtt(200).report();
+    let family = &report.families[0];
+    assert_eq!((family.mapping.value(), family.filtering.value()), (Some(&EIM), Some(&APDF)));
+    assert!(report.elapsed <= Duration::from_millis(1300), "{:?}", report.elapsed);
+    assert_eq!(family.path.rtt, Some(Duration::from_millis(200)));
+    let open = World::behind(TranslatorConfig::full_cone()).rtt(400).family();
+    assert_eq!(open.filtering.value(), Some(&Filtering::EndpointIndependent), "slower than a server's patience");
+}
+
+#[test]
+fn a_hundred_milliseconds_away_every_kind_is_found() {
+    for mapping in Mapping::ALL {
+        for filtering in Filtering::ALL {
+            let family = World::behind(TranslatorConfig::new(mapping, filtering)).rtt(100).family();
+            assert_eq!((family.mapping.value(), family.filtering.value()), (Some(&mapping), Some(&filtering)));
+        }
+    }
+}
+
+#[test]
+fn under_heavy_loss_a_verdict_is_right_or_not_given() {
+    let mut unknown = 0;
+    for seed in 0..200 {
+        let family = World::behind(TranslatorConfig::home()).loss(0.3).seed(seed).family();
+        assert!(family.mapping.value().is_none_or(|found| *found == EIM), "seed {seed}");
+        assert!(family.filtering.value().is_none_or(|found| *found == APDF), "seed {seed}");
+        unknown += u32::from(family.filtering.value().is_none());
+    }
+    assert!(unknown <= 20, "{unknown} of 200");
+    let mut too_lossy = 0;
+    for seed in 0..100 {
+        let family = World::behind(TranslatorConfig::home()).loss(0.6).seed(seed).family();
+        too_lossy += u32::from(family.filtering.reason() == Some(Unknown::HighLoss));
+    }
+    assert!(too_lossy > 30, "{too_lossy} of 100 at 60 %");
+}
+
+#[test]
+fn what_a_verdict_doubts_is_what_happens() {
+    // How often an open NAT looks filtered is what the verdict on a filtering one must doubt.
+    let measure =
+        |filtering, seed| World::behind(TranslatorConfig::new(EIM, filtering)).loss(0.35).seed(seed).family().filtering;
+    let seeds = 0..2_000;
+    let wrong = seeds.clone().filter(|seed| {
+        measure(Filtering::EndpointIndependent, *seed).value().is_some_and(|f| *f != Filtering::EndpointIndependent)
+    });
+    let wrong = wrong.count() as f64 / 2_000.0;
+    let doubts: Vec<f64> = seeds.filter_map(|seed| measure(Filtering::AddressDependent, seed).p_wrong()).collect();
+    let doubt = doubts.iter().sum::<f64>() / doubts.len() as f64;
+    assert!(wrong > 0.005, "at this loss some verdicts must be wrong: {wrong}");
+    assert!((0.5..1.5).contains(&(doubt / wrong)), "doubted {doubt}, wrong {wrong}");
+}
+
+#[test]
+fn a_second_network_address_translator_is_seen_by_the_carriers_range() {
+    for (client, shown) in [("100.64.3.9", true), ("192.0.0.2", true), ("192.168.1.7", false)] {
+        let (mut net, host) = World::behind(TranslatorConfig::home()).client(client).net();
+        net.command(host, Command::Start).unwrap();
+        let _stop = net.run_for(Duration::from_secs(3));
+        let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+        let double = &report.families[0].details.double_nat;
+        assert_eq!(double.value().copied().unwrap_or(false), shown, "{client}");
+    }
+}
+
+#[test]
+fn rewriting_of_addresses_in_the_clear_is_seen() {
+    let family = World::behind(TranslatorConfig::home().alg(true)).family();
+    assert_eq!(family.details.alg.value(), Some(&true), "{family:#?}");
+    assert_eq!(family.classic_type(), ClassicType::PortRestricted, "and believed in its disguise only");
+    assert_eq!(World::behind(TranslatorConfig::home()).family().details.alg.value(), Some(&false));
+}
+
+#[test]
+fn ports_are_named_from_sixteen_sockets_when_asked_for() {
+    let cases = [
+        (PortAllocation::Preserving, "preserving"),
+        (PortAllocation::Sequential { step: 1 }, "sequential"),
+        (PortAllocation::Random, "random"),
+        (PortAllocation::Block { size: 1024 }, "block"),
+    ];
+    for (ports, name) in cases {
+        let config = TranslatorConfig::home().ports(ports);
+        let family = World::behind(config).config(|config| config.ports = true).family();
+        let found = family.details.port_allocation.value().map(|found| found.kind());
+        assert_eq!(found, Some(name), "{:#?}", family.details.port_allocation);
+        assert_eq!(family.details.pooling.value(), Some(&Pooling::Paired));
+        let unasked = World::behind(TranslatorConfig::home().ports(ports)).family();
+        assert_eq!(unasked.details.port_allocation.reason(), Some(Unknown::TooFewSamples));
+    }
+}
+
+#[test]
+fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
+    for hairpin in [Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource] {
+        for filtering in [Filtering::EndpointIndependent, APDF] {
+            let config = TranslatorConfig::new(EIM, filtering).hairpin(hairpin);
+            let family = World::behind(config.clone()).config(|config| config.hairpin = true).family();
+            assert_eq!(family.details.hairpin.value(), Some(&hairpin), "{filtering}: {:#?}", family.details.hairpin);
+            let unasked = World::behind(config);
+            assert_eq!(unasked.family().details.hairpin.reason(), Some(Unknown::NotTested));
+            assert!(!unasked.story().contains("is this me?"));
+        }
+    }
+}
+
+#[test]
+fn commands_at_the_wrong_time_are_refused_and_stop_tells_what_is_known() {
+    let (mut net, host) = World::behind(TranslatorConfig::home()).servers([plain("one", 10)]).net();
+    net.command(host, Command::Stop).unwrap_err();
+    net.command(host, Command::Start).unwrap();
+    net.command(host, Command::Start).unwrap_err();
+    net.command(host, Command::Stop).unwrap();
+    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    assert_eq!(report.families[0].mapping.reason(), Some(Unknown::TimedOut), "stopped before anything was known");
+    net.command(host, Command::Stop).unwrap_err();
+}
+
+#[test]
+fn an_icmp_port_unreachable_is_no_blocked_udp() {
+    let idle = || Discovery::new(Config::new(vec![Given { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]));
+    let given = Given { name: "gone".into(), addresses: vec![at("203.0.113.10:3478")] };
+    let mut net = Net::new(1);
+    let client = Discovery::new(Config::new(vec![given])).unwrap();
+    let link = Link::delay(RTT / 2);
+    let host = net.add_host(net.internet(), "client", &["198.51.100.7".parse().unwrap()], &link, client);
+    net.add_host(net.internet(), "gone", &["203.0.113.10".parse().unwrap()], &link, idle().unwrap());
+    net.command(host, Command::Start).unwrap();
+    let _stop = net.run_for(Duration::from_secs(5));
+    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    assert_eq!(report.families[0].reach, Reach::Unknown, "the host said that nobody listens: it was reached");
+    assert_eq!(report.families[0].mapping.reason(), Some(Unknown::ServerSilent));
+}
+
+#[test]
+fn the_time_allowed_is_kept() {
+    let world = World::behind(TranslatorConfig::home()).config(|config| config.timeout = Duration::from_millis(400));
+    let report = world.report();
+    assert_eq!(report.elapsed, Duration::from_millis(400));
+    let family = &report.families[0];
+    assert_eq!(family.mapping.value(), Some(&EIM), "what is known is told");
+    assert_eq!(family.filtering.reason(), Some(Unknown::TimedOut));
+}
+
+#[test]
+fn several_ways_out_are_named() {
+    // Two uplinks with an address each: the second server is reached by the other one.
+    let given = |n: u8| Given { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
+    let discovery = Discovery::new(Config::new(vec![given(10), given(20)])).unwrap();
+    let mut net = Net::new(5);
+    let one: IpAddr = "198.51.100.7".parse().unwrap();
+    let two: IpAddr = "198.51.100.99".parse().unwrap();
+    let link = Link::delay(RTT / 2);
+    let host = net.add_host(net.internet(), "client", &[one], &link, discovery);
+    net.add_interface(host, net.internet(), &[two], &link);
+    net.add_route(host, "203.0.113.20".parse().unwrap(), 1);
+    for n in [10, 20] {
+        net.add_server(net.internet(), full("server", n), &Link::PERFECT);
+    }
+    net.command(host, Command::Start).unwrap();
+    let _stop = net.run_for(Duration::from_secs(5));
+    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    let family = &report.families[0];
+    assert_eq!(family.details.multi_homed.value(), Some(&true), "{family:#?}");
+    assert_eq!(family.mapping.value(), Some(&EIM), "one way out alone is compared");
+}
