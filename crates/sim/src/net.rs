@@ -39,16 +39,17 @@ use crate::gateway::{Gateway, GatewayState, Way};
 use crate::host::{Host, Sockets, Timer};
 use crate::link::{Carried, Link, WireState, WireStats};
 use crate::map::{Map, Owner};
-use crate::packet::{Origin, Packet, Pool};
-use crate::server::{Reply, Server, ServerState};
+use crate::packet::{Origin, Packet, Place, Pool};
+use crate::server::{Server, ServerState};
 use crate::story::{Cited, Story, Summary};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Machine, SocketIds, SocketNews, Unreachability};
 use portolan_nat::translator::Translator;
-use stream::Streams;
+use stream::{StreamNews, Streams};
 
 /// A host of a [`Net`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,48 +104,28 @@ pub struct Net<M: Machine> {
 }
 
 /// What the clock wakes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Wake {
     /// A packet comes to the end of a wire, or leaves a server late.
-    Flight(u32),
+    Flight(Box<Packet>),
     Timer(u32),
-    News(u32),
-    Stream(u32),
+    /// Bad news comes back to the socket that sent.
+    News(Box<(Origin, Unreachability)>),
+    Stream(Box<StreamNews>),
 }
 
 /// Packets between wake-ups.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Transit {
     pool: Pool,
-    /// Packets that wait for the clock; free places are used again.
-    flights: Vec<Option<(Packet, Place)>>,
-    free: Vec<u32>,
     /// Packets that go out before the clock moves.
-    ready: VecDeque<(Packet, Place)>,
-    /// Bad news on its way back, and how much of it.
-    news: Vec<Option<(Origin, Unreachability)>>,
-    bringing: u32,
-    /// Whatever went on while the clock stood still.
+    ready: VecDeque<Box<Packet>>,
+    /// How much went on while the clock stood still.
     at_once: u32,
-}
-
-/// Where a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Before this interface's wire towards the segment.
-    Up(usize),
-    /// Before this interface's wire towards its owner.
-    Down(usize),
-    /// At the end of it.
-    AtSegment(usize),
-    AtOwner(usize),
 }
 
 /// More than this at one moment means that somebody breaks the laws.
 const AT_ONCE: u32 = 1_000_000;
-
-/// The hop limit of a datagram that states none (RFC 1340 recommends 64).
-const HOP_LIMIT: u8 = 64;
 
 impl<M: Machine> Net<M> {
     /// An empty Internet; everything that chance decides in it follows from `seed`.
@@ -241,7 +222,15 @@ impl<M: Machine> Net<M> {
     /// event, an empty story. Machines stay as they are: see [`replace`](Self::replace). Allocates nothing.
     pub fn reset(&mut self, seed: u64) {
         self.seed = seed;
-        self.clock.reset();
+        for wake in self.clock.reset() {
+            if let Wake::Flight(packet) = wake {
+                self.transit.pool.recycle(packet);
+            }
+        }
+        while let Some(packet) = self.transit.ready.pop_front() {
+            self.transit.pool.recycle(packet);
+        }
+        self.transit.at_once = 0;
         self.dice = Dice::fork(seed, 0);
         self.map.reset(seed);
         for (host, n) in self.hosts.iter_mut().zip(0..) {
@@ -257,7 +246,6 @@ impl<M: Machine> Net<M> {
         for (server, n) in self.servers.iter_mut().zip(0..) {
             server.reset(Self::server_seed(seed, n));
         }
-        self.transit.clear();
         self.streams.clear();
         self.events.clear();
         if let Some(story) = &mut self.story {
@@ -396,14 +384,10 @@ impl<M: Machine> Net<M> {
             self.transit.at_once = 0;
         }
         match wake {
-            Wake::Flight(flight) => {
-                if let Some((packet, place)) = self.transit.land(flight) {
-                    self.travel(packet, place);
-                }
-            }
+            Wake::Flight(packet) => self.travel(packet),
             Wake::Timer(host) => self.wake(host as usize),
-            Wake::News(news) => self.bring(news),
-            Wake::Stream(news) => self.stream_news(news),
+            Wake::News(news) => self.bring(*news),
+            Wake::Stream(news) => self.stream_news(*news),
         }
         self.settle();
         Some(self.now())
@@ -453,63 +437,63 @@ impl<M: Machine> Net<M> {
 
     /// Sends what is ready, until nothing is.
     fn settle(&mut self) {
-        while let Some((packet, place)) = self.transit.ready.pop_front() {
+        while let Some(packet) = self.transit.ready.pop_front() {
             if self.transit.at_once >= AT_ONCE {
                 self.transit.pool.recycle(packet);
                 continue;
             }
             self.transit.at_once += 1;
-            self.travel(packet, place);
+            self.travel(packet);
         }
     }
 
     /// Takes a packet as far as it goes without the clock.
-    fn travel(&mut self, mut packet: Packet, mut place: Place) {
+    fn travel(&mut self, mut packet: Box<Packet>) {
         loop {
-            let next = match place {
-                Place::Up(interface) | Place::Down(interface) => self.carry(&packet, interface, place),
-                Place::AtSegment(segment) => self.route(&mut packet, segment),
+            let next = match packet.place {
+                Place::Up(interface) | Place::Down(interface) => self.carry(&packet, interface),
+                Place::AtSegment(segment) => self.route(&mut packet, segment).map(|next| (self.clock.now(), next)),
                 Place::AtOwner(interface) => match self.map.interfaces.get(interface).map(|at| at.owner) {
-                    Some(Owner::Gateway(gateway)) => self.enter(&mut packet, gateway),
+                    Some(Owner::Gateway(gateway)) => {
+                        self.enter(&mut packet, gateway).map(|next| (self.clock.now(), next))
+                    }
                     Some(Owner::Host(host)) => return self.deliver(packet, host),
                     Some(Owner::Server(server)) => return self.serve(packet, server),
                     None => None,
                 },
             };
-            match next {
-                None => return self.transit.pool.recycle(packet),
-                Some((at, next)) if at > self.clock.now() => {
-                    let flight = self.transit.take_off(packet, next);
-                    return self.clock.put(at, Wake::Flight(flight));
-                }
-                Some((_, next)) => place = next,
+            let Some((at, next)) = next else { return self.transit.pool.recycle(packet) };
+            packet.place = next;
+            if at > self.clock.now() {
+                return self.clock.put(at, Wake::Flight(packet));
             }
         }
     }
 
     /// Puts a packet on a wire: when and where it comes out.
-    fn carry(&mut self, packet: &Packet, at: usize, place: Place) -> Option<(Nanos, Place)> {
+    fn carry(&mut self, packet: &Packet, at: usize) -> Option<(Nanos, Place)> {
         let interface = self.map.interfaces.get(at)?;
         if !interface.is_up {
             return None;
         }
-        if let (Some(_), Place::Up(_), Owner::Host(_) | Owner::Server(_)) = (&self.story, place, interface.owner) {
+        if let (Some(_), Place::Up(_), Owner::Host(_) | Owner::Server(_)) = (&self.story, packet.place, interface.owner)
+        {
             self.tell(at, |story, now, who| {
-                let what = Summary(packet.payload.bytes());
+                let what = Summary(packet.bytes());
                 story.tell(now, who, format_args!("{} → {} {what}", packet.source, packet.destination));
             });
         }
         let interface = self.map.interfaces.get_mut(at)?;
-        let (wire, end) = match place {
+        let (wire, end) = match packet.place {
             Place::Up(_) => (&mut interface.up, Place::AtSegment(interface.segment)),
             Place::Down(_) | Place::AtSegment(_) | Place::AtOwner(_) => (&mut interface.down, Place::AtOwner(at)),
         };
         match wire.carry(self.clock.now(), &mut self.dice) {
             Carried::Once(out) => Some((out, end)),
             Carried::Twice(out, again) => {
-                let twin = self.transit.pool.twin(packet);
-                let flight = self.transit.take_off(twin, end);
-                self.clock.put(again, Wake::Flight(flight));
+                let mut twin = self.transit.pool.twin(packet);
+                twin.place = end;
+                self.clock.put(again, Wake::Flight(twin));
                 Some((out, end))
             }
             Carried::Lost => {
@@ -523,7 +507,7 @@ impl<M: Machine> Net<M> {
     }
 
     /// Finds the way on from a segment.
-    fn route(&mut self, packet: &mut Packet, segment: usize) -> Option<(Nanos, Place)> {
+    fn route(&mut self, packet: &mut Packet, segment: usize) -> Option<Place> {
         let now = self.clock.now();
         packet.hop_limit = packet.hop_limit.saturating_sub(1);
         if packet.hop_limit == 0 {
@@ -532,7 +516,7 @@ impl<M: Machine> Net<M> {
         }
         let place = self.map.segments.get(segment)?;
         if let Some(interface) = place.route(packet.destination.ip()) {
-            return Some((now, Place::Down(interface)));
+            return Some(Place::Down(interface));
         }
         let Some(number) = place.gateway else {
             self.bad_news(packet, Unreachability::Network);
@@ -540,7 +524,7 @@ impl<M: Machine> Net<M> {
         };
         let gateway = self.map.gateways.get_mut(number)?;
         let (source, interface) = (packet.source, gateway.interface);
-        match gateway.outbound(instant(now), packet, &mut self.transit.pool) {
+        match gateway.outbound(instant(now), packet) {
             Ok(Way::Out { created }) => {
                 if created {
                     let seen = packet.source;
@@ -553,14 +537,14 @@ impl<M: Machine> Net<M> {
                         }
                     });
                 }
-                Some((now, Place::Up(interface)))
+                Some(Place::Up(interface))
             }
             Ok(Way::Back) => {
                 let (seen, destination) = (packet.source, packet.destination);
                 self.tell(interface, |story, now, who| {
                     story.tell(now, who, format_args!("turns round {source} as {seen} to {destination}"));
                 });
-                Some((now, Place::AtSegment(segment)))
+                Some(Place::AtSegment(segment))
             }
             Err(why) => {
                 let (from, to) = (packet.source, packet.destination);
@@ -576,11 +560,11 @@ impl<M: Machine> Net<M> {
     }
 
     /// Brings a packet through a gateway from outside.
-    fn enter(&mut self, packet: &mut Packet, gateway: usize) -> Option<(Nanos, Place)> {
+    fn enter(&mut self, packet: &mut Packet, gateway: usize) -> Option<Place> {
         let now = self.clock.now();
         let gateway = self.map.gateways.get_mut(gateway)?;
         let (inside, interface) = (gateway.inside, gateway.interface);
-        if let Err(why) = gateway.inbound(instant(now), packet, &mut self.transit.pool) {
+        if let Err(why) = gateway.inbound(instant(now), packet) {
             let (from, to) = (packet.source, packet.destination);
             self.tell(interface, |story, now, who| {
                 story.tell(now, who, format_args!("drops {from} → {to}: {}", Cited(&why)));
@@ -589,29 +573,21 @@ impl<M: Machine> Net<M> {
         }
         // Only what lies inside: a packet for nobody there does not go out again.
         let known = self.map.segments.get(inside)?.route(packet.destination.ip());
-        known.map(|interface| (now, Place::Down(interface)))
+        known.map(Place::Down)
     }
 
     /// Gives a packet to a server.
-    fn serve(&mut self, packet: Packet, server: usize) {
-        let Self { servers, transit, clock, .. } = self;
-        let Some(server) = servers.get_mut(server) else { return };
-        if !server.listens_on(packet.destination) {
+    fn serve(&mut self, packet: Box<Packet>, server: usize) {
+        let Some(server) = self.servers.get_mut(server) else { return };
+        if server.listens_on(packet.destination) {
+            let (now, Transit { pool, ready, .. }, clock) = (self.clock.now(), &mut self.transit, &mut self.clock);
+            server.serve(&packet, now, pool, &mut |after, reply| match after {
+                0 => ready.push_back(reply),
+                _ => clock.put(now.saturating_add(after), Wake::Flight(reply)),
+            });
+        } else {
             self.bad_news(&packet, Unreachability::Port);
-            return self.transit.pool.recycle(packet);
         }
-        let (interface, now) = (server.interface, clock.now());
-        let Transit { pool, ready, flights, free, .. } = transit;
-        server.serve(&packet, pool, &mut |reply: Reply| {
-            let Reply { after, source, destination, payload } = reply;
-            let packet = Packet { source, destination, payload, hop_limit: HOP_LIMIT, origin: None, sent: now };
-            if after == 0 {
-                ready.push_back((packet, Place::Up(interface)));
-            } else {
-                let flight = take_off(flights, free, packet, Place::Up(interface));
-                clock.put(now.saturating_add(after), Wake::Flight(flight));
-            }
-        });
         self.transit.pool.recycle(packet);
     }
 
@@ -619,19 +595,10 @@ impl<M: Machine> Net<M> {
     fn bad_news(&mut self, packet: &Packet, why: Unreachability) {
         let Some(origin) = packet.origin else { return };
         let now = self.clock.now();
-        let news = u32::try_from(self.transit.news.len()).unwrap_or(u32::MAX);
-        self.transit.news.push(Some((origin, why)));
-        self.transit.bringing += 1;
-        self.clock.put(now.saturating_add(now - packet.sent), Wake::News(news));
+        self.clock.put(now.saturating_add(now - packet.sent), Wake::News(Box::new((origin, why))));
     }
 
-    fn bring(&mut self, news: u32) {
-        let Some((origin, why)) = self.transit.news.get_mut(news as usize).and_then(Option::take) else { return };
-        self.transit.bringing -= 1;
-        if self.transit.bringing == 0 {
-            self.transit.news.clear();
-        }
-        let Origin { host, socket, remote } = origin;
+    fn bring(&mut self, (Origin { host, socket, remote }, why): (Origin, Unreachability)) {
         if let Some(at) = self.hosts.get_mut(host.0)
             && at.sockets.get(socket).is_some()
         {
@@ -650,44 +617,5 @@ impl<M: Machine> Net<M> {
             None => None,
         };
         what(story, instant(self.clock.now()), who.map_or("", |name| name));
-    }
-}
-
-/// Gives a packet a place to wait in.
-fn take_off(flights: &mut Vec<Option<(Packet, Place)>>, free: &mut Vec<u32>, packet: Packet, place: Place) -> u32 {
-    if let Some(flight) = free.pop() {
-        if let Some(seat) = flights.get_mut(flight as usize) {
-            *seat = Some((packet, place));
-        }
-        return flight;
-    }
-    flights.push(Some((packet, place)));
-    u32::try_from(flights.len() - 1).unwrap_or(u32::MAX)
-}
-
-impl Transit {
-    fn take_off(&mut self, packet: Packet, place: Place) -> u32 {
-        take_off(&mut self.flights, &mut self.free, packet, place)
-    }
-
-    fn land(&mut self, flight: u32) -> Option<(Packet, Place)> {
-        let landed = self.flights.get_mut(flight as usize)?.take();
-        if landed.is_some() {
-            self.free.push(flight);
-        }
-        landed
-    }
-
-    fn clear(&mut self) {
-        for (packet, _) in self.flights.drain(..).flatten() {
-            self.pool.recycle(packet);
-        }
-        for (packet, _) in self.ready.drain(..) {
-            self.pool.recycle(packet);
-        }
-        self.free.clear();
-        self.news.clear();
-        self.bringing = 0;
-        self.at_once = 0;
     }
 }
