@@ -7,7 +7,7 @@ use super::{HostId, Net, Wake};
 use crate::clock::{instant, nanos};
 use crate::host::Host;
 use crate::packet::{Origin, Packet, Place};
-use crate::story::{Notes, Story, Summary};
+use crate::story::{Heading, Notes, Story};
 use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{
@@ -97,6 +97,7 @@ impl<M: Machine> Net<M> {
         let Some(host) = self.hosts.get_mut(number) else { return };
         let Some(socket) = host.sockets.receiver(packet.destination, false) else {
             let rejects = host.rejects;
+            self.transit.ledger.stranded += 1;
             self.say(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
             if rejects {
                 self.bad_news(&packet, Unreachability::Port);
@@ -105,8 +106,9 @@ impl<M: Machine> Net<M> {
         };
         if let Some(story) = &mut self.story {
             let (from, to) = (packet.source, packet.destination);
-            story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Summary(packet.bytes())));
+            story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Heading(packet.bytes())));
         }
+        self.transit.ledger.heard += 1;
         let input = Input::Datagram(Datagram {
             socket,
             local: packet.destination,
@@ -267,6 +269,7 @@ impl<M: Machine> Net<M> {
         packet.hop_limit = hop_limit.unwrap_or(packet.hop_limit);
         packet.origin = Some(Origin { host: HostId(number), socket: id, remote });
         packet.share(payload);
+        self.transit.ledger.sent += 1;
         self.transit.ready.push_back(packet);
     }
 }

@@ -155,7 +155,7 @@ fn faults_are_what_their_names_say() {
     for (bogus, other) in [
         (Bogus::Itself, P),
         (Bogus::SameAddress, "192.0.2.1:3479"),
-        (Bogus::Private, "192.168.1.2:3479"),
+        (Bogus::Private, "172.16.0.53:3479"),
         (Bogus::OtherFamily, "[2001:db8::2]:3479"),
         (Bogus::Unspecified, "0.0.0.0:3479"),
     ] {

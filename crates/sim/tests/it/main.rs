@@ -2,7 +2,11 @@
 
 mod datagrams;
 mod laws_faults;
+mod laws_of_the_net;
 mod laws_pinger;
 mod laws_recording;
 mod laws_script;
+mod places;
 mod probe;
+mod stories;
+mod streams;
