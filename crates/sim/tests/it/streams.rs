@@ -20,7 +20,7 @@ fn connect(net: &mut Net<Probe>, host: HostId, to: &str) -> (SocketNews, Duratio
     let _end = net.run_for(Duration::from_secs(60));
     let news = net.events().iter().find_map(|happening| match happening.event {
         Heard::News(socket, news) if Some(socket) == id => Some((news, happening.at - before)),
-        _ => None,
+        Heard::Datagram { .. } | Heard::Stream { .. } | Heard::News(..) => None,
     });
     news.expect("each order is answered once")
 }
@@ -94,7 +94,7 @@ fn a_listener_accepts_and_bytes_go_both_ways_in_order() {
     let _end = net.run_for(RTT);
     let accepted = net.events().iter().find_map(|h| match h.event {
         Heard::News(_, SocketNews::Accepted { socket, remote, local }) => Some((h.host, socket, remote, local)),
-        _ => None,
+        Heard::Datagram { .. } | Heard::Stream { .. } | Heard::News(..) => None,
     });
     let (host, accepted, remote, local) = accepted.unwrap();
     assert_eq!((host, remote.ip(), local), (b, ip("85.0.0.1"), at("85.0.0.2:9")));
