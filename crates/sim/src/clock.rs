@@ -31,8 +31,8 @@ pub(crate) struct Clock<T> {
 
 #[derive(Clone, Debug)]
 struct Entry<T> {
-    at: Nanos,
-    put: u64,
+    /// The time above, the order below: one comparison.
+    key: u128,
     what: T,
 }
 
@@ -41,10 +41,10 @@ impl<T> Clock<T> {
         Self { now: 0, put: 0, agenda: BinaryHeap::new() }
     }
 
-    /// Back to the origin with nothing to come, keeping its memory.
-    pub(crate) fn reset(&mut self) {
+    /// Back to the origin; gives away what was still to come, in no order, and keeps its memory.
+    pub(crate) fn reset(&mut self) -> impl Iterator<Item = T> + '_ {
         (self.now, self.put) = (0, 0);
-        self.agenda.clear();
+        self.agenda.drain().map(|entry| entry.what)
     }
 
     pub(crate) const fn now(&self) -> Nanos {
@@ -54,18 +54,19 @@ impl<T> Clock<T> {
     /// Puts something down for `at`, for now where that has passed.
     pub(crate) fn put(&mut self, at: Nanos, what: T) {
         self.put += 1;
-        self.agenda.push(Entry { at: at.max(self.now), put: self.put, what });
+        let key = (u128::from(at.max(self.now)) << 64) | u128::from(self.put);
+        self.agenda.push(Entry { key, what });
     }
 
     /// When the next thing happens.
     pub(crate) fn next(&self) -> Option<Nanos> {
-        self.agenda.peek().map(|entry| entry.at)
+        self.agenda.peek().map(Entry::at)
     }
 
     /// Leaps to the next thing and takes it.
     pub(crate) fn leap(&mut self) -> Option<T> {
         let entry = self.agenda.pop()?;
-        self.now = entry.at;
+        self.now = entry.at();
         Some(entry.what)
     }
 
@@ -75,9 +76,15 @@ impl<T> Clock<T> {
     }
 }
 
+impl<T> Entry<T> {
+    const fn at(&self) -> Nanos {
+        (self.key >> 64) as Nanos
+    }
+}
+
 impl<T> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
+        self.key == other.key
     }
 }
 
@@ -92,7 +99,7 @@ impl<T> PartialOrd for Entry<T> {
 impl<T> Ord for Entry<T> {
     /// The earliest is the greatest, for the heap gives the greatest first.
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.put).cmp(&(self.at, self.put))
+        other.key.cmp(&self.key)
     }
 }
 

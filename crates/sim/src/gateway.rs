@@ -14,7 +14,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use crate::packet::{Packet, Pool};
+use crate::packet::Packet;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -200,7 +200,7 @@ impl GatewayState {
     }
 
     /// Takes a datagram from inside and writes its new addresses into it.
-    pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet, pool: &mut Pool) -> Result<Way, Fall> {
+    pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet) -> Result<Way, Fall> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(Way::Out { created: false }),
             Device::Blocked { tells, .. } => Err(Fall::Blocked { tells: *tells }),
@@ -210,7 +210,7 @@ impl GatewayState {
                 let (Passage::Out { source, .. } | Passage::Hairpin { source, .. }) = passage;
                 packet.source = source;
                 if udp.config().alg {
-                    udp.rewrite(pool.own(&mut packet.payload), internal, source.ip());
+                    udp.rewrite(packet.bytes_mut(), internal, source.ip());
                 }
                 match passage {
                     Passage::Out { created, .. } => Ok(Way::Out { created }),
@@ -224,7 +224,7 @@ impl GatewayState {
     }
 
     /// Takes a datagram from outside and writes its new destination into it.
-    pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet, pool: &mut Pool) -> Result<(), Fall> {
+    pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet) -> Result<(), Fall> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(()),
             Device::Blocked { .. } => Err(Fall::Blocked { tells: false }),
@@ -232,7 +232,8 @@ impl GatewayState {
                 let external = packet.destination.ip();
                 packet.destination = udp.inbound(now, packet.source, packet.destination).map_err(Fall::Translator)?;
                 if udp.config().alg {
-                    udp.rewrite(pool.own(&mut packet.payload), external, packet.destination.ip());
+                    let internal = packet.destination.ip();
+                    udp.rewrite(packet.bytes_mut(), external, internal);
                 }
                 Ok(())
             }

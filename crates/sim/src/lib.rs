@@ -16,9 +16,11 @@ pub mod net;
 pub(crate) mod packet;
 pub mod server;
 pub mod story;
+pub mod topology;
 
 pub use gateway::{Barrier, Gateway};
 pub use link::{Link, Wire, WireStats};
-pub use net::{Happening, HostId, Net, SegmentId, ServerId, Stop};
+pub use net::{Happening, HostId, Ledger, Net, SegmentId, ServerId, Stop};
 pub use server::{Fault, Server};
 pub use story::Story;
+pub use topology::{Lab, Preset, Topology};

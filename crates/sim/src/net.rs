@@ -1,8 +1,8 @@
 //! The net: hosts, links, gateways and servers in one struct that leaps from wake-up to wake-up.
 //!
-//! Rules of this file: a packet that meets no delay goes as far as it can at once; one that does is put on the clock.
-//! What machines order and send is carried out before the clock moves. Everything that chooses draws from the seed.
-//! How sockets and streams behave is in `drive.rs` and `stream.rs`; this file moves datagrams.
+//! Rules of this file: what machines order and send is carried out before the clock moves; everything that chooses draws
+//! from the seed. How a net is built stands in `build.rs`, how a machine is driven in `drive.rs`, how datagrams travel in
+//! `travel.rs` and bytes over TCP in `stream.rs`.
 //!
 //! ```
 //! use core::time::Duration;
@@ -30,25 +30,26 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+mod build;
 mod drive;
 mod stream;
+mod travel;
 
-use crate::clock::{Clock, Nanos, instant, nanos};
+use crate::clock::{Clock, instant, nanos};
 use crate::entropy::{Counting, Dice, HostDice};
-use crate::gateway::{Gateway, GatewayState, Way};
-use crate::host::{Host, Sockets, Timer};
-use crate::link::{Carried, Link, WireState, WireStats};
-use crate::map::{Map, Owner};
+use crate::host::{Host, Timer};
+use crate::link::WireStats;
+use crate::map::Map;
 use crate::packet::{Origin, Packet, Pool};
-use crate::server::{Reply, Server, ServerState};
-use crate::story::{Cited, Story, Summary};
+use crate::server::ServerState;
+use crate::story::Story;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use core::time::Duration;
-use portolan_machine::{Instant, Machine, SocketIds, SocketNews, Unreachability};
+use portolan_machine::{Instant, Machine, SocketIds, Unreachability};
 use portolan_nat::translator::Translator;
-use stream::Streams;
+use stream::{StreamNews, Streams};
 
 /// A host of a [`Net`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +72,33 @@ pub struct Happening<E> {
     pub host: HostId,
     /// What.
     pub event: E,
+}
+
+/// What became of the datagrams of a run: none is ever made or lost without a line here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Sent by machines and servers.
+    pub sent: u64,
+    /// Made by wires that double.
+    pub doubled: u64,
+    /// Given to a machine.
+    pub heard: u64,
+    /// Given to a server.
+    pub served: u64,
+    /// Lost on wires, or on an interface that was down.
+    pub lost: u64,
+    /// Dropped by gateways.
+    pub dropped: u64,
+    /// Without a way, a socket or hops left.
+    pub stranded: u64,
+}
+
+impl Ledger {
+    /// How many are on their way now.
+    #[must_use]
+    pub const fn in_flight(&self) -> u64 {
+        (self.sent + self.doubled) - (self.heard + self.served + self.lost + self.dropped + self.stranded)
+    }
 }
 
 /// Why a run came to an end.
@@ -103,48 +131,29 @@ pub struct Net<M: Machine> {
 }
 
 /// What the clock wakes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Wake {
     /// A packet comes to the end of a wire, or leaves a server late.
-    Flight(u32),
+    Flight(Box<Packet>),
     Timer(u32),
-    News(u32),
-    Stream(u32),
+    /// Bad news comes back to the socket that sent.
+    News(Box<(Origin, Unreachability)>),
+    Stream(Box<StreamNews>),
 }
 
 /// Packets between wake-ups.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Transit {
     pool: Pool,
-    /// Packets that wait for the clock; free places are used again.
-    flights: Vec<Option<(Packet, Place)>>,
-    free: Vec<u32>,
     /// Packets that go out before the clock moves.
-    ready: VecDeque<(Packet, Place)>,
-    /// Bad news on its way back, and how much of it.
-    news: Vec<Option<(Origin, Unreachability)>>,
-    bringing: u32,
-    /// Whatever went on while the clock stood still.
+    ready: VecDeque<Box<Packet>>,
+    /// How much went on while the clock stood still.
     at_once: u32,
-}
-
-/// Where a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Before this interface's wire towards the segment.
-    Up(usize),
-    /// Before this interface's wire towards its owner.
-    Down(usize),
-    /// At the end of it.
-    AtSegment(usize),
-    AtOwner(usize),
+    ledger: Ledger,
 }
 
 /// More than this at one moment means that somebody breaks the laws.
 const AT_ONCE: u32 = 1_000_000;
-
-/// The hop limit of a datagram that states none (RFC 1340 recommends 64).
-const HOP_LIMIT: u8 = 64;
 
 impl<M: Machine> Net<M> {
     /// An empty Internet; everything that chance decides in it follows from `seed`.
@@ -164,84 +173,19 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// The segment of public addresses.
-    #[must_use]
-    pub const fn internet(&self) -> SegmentId {
-        SegmentId(0)
-    }
-
-    /// Puts a gateway on `link` into a segment; gives the segment on its inside.
-    pub fn add_gateway(&mut self, outside: SegmentId, gateway: Gateway, link: &Link) -> SegmentId {
-        let number = self.map.gateways.len();
-        let interface = self.map.attach(Owner::Gateway(number), outside.0, &gateway.addresses, link);
-        let inside = self.map.segments.len();
-        self.map.segments.push(crate::map::Segment::default());
-        if let Some(segment) = self.map.segments.last_mut() {
-            segment.gateway = Some(number);
-        }
-        let seed = Map::gateway_seed(self.seed, number as u64);
-        self.map.gateways.push(GatewayState::new(gateway, interface, inside, seed));
-        SegmentId(inside)
-    }
-
-    /// Puts a host on `link` into a segment, with these addresses and a machine.
-    pub fn add_host(
-        &mut self,
-        segment: SegmentId,
-        name: &str,
-        addresses: &[IpAddr],
-        link: &Link,
-        machine: M,
-    ) -> HostId {
-        let host = HostId(self.hosts.len());
-        let interface = self.map.attach(Owner::Host(host.0), segment.0, addresses, link);
-        self.hosts.push(Host {
-            name: name.into(),
-            machine,
-            dice: HostDice::Seeded(Self::host_dice(self.seed, host.0)),
-            ids: SocketIds::new(),
-            sockets: Sockets::default(),
-            interfaces: alloc::vec![interface],
-            routes: Vec::new(),
-            timer: Timer::default(),
-            news: VecDeque::new(),
-            rejects: true,
-        });
-        self.set_timer(host.0, Some(self.clock.now()));
-        host
-    }
-
-    /// Gives a host one more way out, after those it has: another link, into the same segment or another.
-    pub fn add_interface(&mut self, host: HostId, segment: SegmentId, addresses: &[IpAddr], link: &Link) {
-        let interface = self.map.attach(Owner::Host(host.0), segment.0, addresses, link);
-        if let Some(host) = self.hosts.get_mut(host.0) {
-            host.interfaces.push(interface);
-        }
-    }
-
-    /// Makes a host send to `destination` by its `nth` interface, the first being 0.
-    pub fn add_route(&mut self, host: HostId, destination: IpAddr, nth: usize) {
-        if let Some(host) = self.hosts.get_mut(host.0)
-            && let Some(interface) = host.interfaces.get(nth).copied()
-        {
-            host.routes.push((destination, interface));
-        }
-    }
-
-    /// Puts a server on `link` into a segment.
-    pub fn add_server(&mut self, segment: SegmentId, server: Server, link: &Link) -> ServerId {
-        let id = ServerId(self.servers.len());
-        let addresses: Vec<IpAddr> = server.addresses().collect();
-        let interface = self.map.attach(Owner::Server(id.0), segment.0, &addresses, link);
-        self.servers.push(ServerState::new(server, interface, Self::server_seed(self.seed, id.0)));
-        id
-    }
-
     /// Begins a new run on the same map: the clock at the origin, no packet on its way, no mapping, no socket, no
     /// event, an empty story. Machines stay as they are: see [`replace`](Self::replace). Allocates nothing.
     pub fn reset(&mut self, seed: u64) {
         self.seed = seed;
-        self.clock.reset();
+        for wake in self.clock.reset() {
+            if let Wake::Flight(packet) = wake {
+                self.transit.pool.recycle(packet);
+            }
+        }
+        while let Some(packet) = self.transit.ready.pop_front() {
+            self.transit.pool.recycle(packet);
+        }
+        (self.transit.at_once, self.transit.ledger) = (0, Ledger::default());
         self.dice = Dice::fork(seed, 0);
         self.map.reset(seed);
         for (host, n) in self.hosts.iter_mut().zip(0..) {
@@ -257,7 +201,6 @@ impl<M: Machine> Net<M> {
         for (server, n) in self.servers.iter_mut().zip(0..) {
             server.reset(Self::server_seed(seed, n));
         }
-        self.transit.clear();
         self.streams.clear();
         self.events.clear();
         if let Some(story) = &mut self.story {
@@ -285,44 +228,6 @@ impl<M: Machine> Net<M> {
     #[must_use]
     pub fn story(&self) -> &str {
         self.story.as_ref().map_or("", Story::as_str)
-    }
-
-    /// Lets the machine of a host throw dice that count, so that a person can read its transaction ids.
-    pub fn count_instead_of_dice(&mut self, host: HostId) {
-        if let Some(host) = self.hosts.get_mut(host.0) {
-            host.dice = HostDice::Counting(Counting::default());
-        }
-    }
-
-    /// Whether ports of a host where nobody listens answer with ICMP; they do unless told otherwise.
-    pub fn set_rejects(&mut self, host: HostId, rejects: bool) {
-        if let Some(host) = self.hosts.get_mut(host.0) {
-            host.rejects = rejects;
-        }
-    }
-
-    /// Takes the `nth` interface of a host down or up. While it is down nothing leaves or arrives by it.
-    pub fn set_interface(&mut self, host: HostId, nth: usize, is_up: bool) {
-        let interface = self.hosts.get(host.0).and_then(|host| host.interfaces.get(nth).copied());
-        if let Some(interface) = interface.and_then(|interface| self.map.interfaces.get_mut(interface)) {
-            interface.is_up = is_up;
-        }
-    }
-
-    /// Changes the link that a segment's gateway hangs on; what is on its way stays on its way.
-    pub fn set_uplink(&mut self, inside: SegmentId, link: &Link) {
-        let gateway = self.map.segments.get(inside.0).and_then(|segment| segment.gateway);
-        let gateway = gateway.and_then(|gateway| self.map.gateways.get(gateway));
-        if let Some(interface) = gateway.and_then(|gateway| self.map.interfaces.get_mut(gateway.interface)) {
-            (interface.up, interface.down) = (WireState::new(&link.up), WireState::new(&link.down));
-        }
-    }
-
-    /// Changes what is wrong with a server.
-    pub fn set_fault(&mut self, server: ServerId, fault: crate::server::Fault) {
-        if let Some(server) = self.servers.get_mut(server.0) {
-            server.config.fault = fault;
-        }
     }
 
     /// The NAT or firewall of a segment's gateway for IPv4 or IPv6, to look at.
@@ -364,6 +269,12 @@ impl<M: Machine> Net<M> {
         each.fold(WireStats::default(), WireStats::plus)
     }
 
+    /// What has become of all datagrams so far.
+    #[must_use]
+    pub const fn ledger(&self) -> Ledger {
+        self.transit.ledger
+    }
+
     /// The time.
     #[must_use]
     pub const fn now(&self) -> Instant {
@@ -396,14 +307,10 @@ impl<M: Machine> Net<M> {
             self.transit.at_once = 0;
         }
         match wake {
-            Wake::Flight(flight) => {
-                if let Some((packet, place)) = self.transit.land(flight) {
-                    self.travel(packet, place);
-                }
-            }
+            Wake::Flight(packet) => self.travel(packet),
             Wake::Timer(host) => self.wake(host as usize),
-            Wake::News(news) => self.bring(news),
-            Wake::Stream(news) => self.stream_news(news),
+            Wake::News(news) => self.bring(*news),
+            Wake::Stream(news) => self.stream_news(*news),
         }
         self.settle();
         Some(self.now())
@@ -449,245 +356,5 @@ impl<M: Machine> Net<M> {
                 }
             }
         }
-    }
-
-    /// Sends what is ready, until nothing is.
-    fn settle(&mut self) {
-        while let Some((packet, place)) = self.transit.ready.pop_front() {
-            if self.transit.at_once >= AT_ONCE {
-                self.transit.pool.recycle(packet);
-                continue;
-            }
-            self.transit.at_once += 1;
-            self.travel(packet, place);
-        }
-    }
-
-    /// Takes a packet as far as it goes without the clock.
-    fn travel(&mut self, mut packet: Packet, mut place: Place) {
-        loop {
-            let next = match place {
-                Place::Up(interface) | Place::Down(interface) => self.carry(&packet, interface, place),
-                Place::AtSegment(segment) => self.route(&mut packet, segment),
-                Place::AtOwner(interface) => match self.map.interfaces.get(interface).map(|at| at.owner) {
-                    Some(Owner::Gateway(gateway)) => self.enter(&mut packet, gateway),
-                    Some(Owner::Host(host)) => return self.deliver(packet, host),
-                    Some(Owner::Server(server)) => return self.serve(packet, server),
-                    None => None,
-                },
-            };
-            match next {
-                None => return self.transit.pool.recycle(packet),
-                Some((at, next)) if at > self.clock.now() => {
-                    let flight = self.transit.take_off(packet, next);
-                    return self.clock.put(at, Wake::Flight(flight));
-                }
-                Some((_, next)) => place = next,
-            }
-        }
-    }
-
-    /// Puts a packet on a wire: when and where it comes out.
-    fn carry(&mut self, packet: &Packet, at: usize, place: Place) -> Option<(Nanos, Place)> {
-        let interface = self.map.interfaces.get(at)?;
-        if !interface.is_up {
-            return None;
-        }
-        if let (Some(_), Place::Up(_), Owner::Host(_) | Owner::Server(_)) = (&self.story, place, interface.owner) {
-            self.tell(at, |story, now, who| {
-                let what = Summary(packet.payload.bytes());
-                story.tell(now, who, format_args!("{} → {} {what}", packet.source, packet.destination));
-            });
-        }
-        let interface = self.map.interfaces.get_mut(at)?;
-        let (wire, end) = match place {
-            Place::Up(_) => (&mut interface.up, Place::AtSegment(interface.segment)),
-            Place::Down(_) | Place::AtSegment(_) | Place::AtOwner(_) => (&mut interface.down, Place::AtOwner(at)),
-        };
-        match wire.carry(self.clock.now(), &mut self.dice) {
-            Carried::Once(out) => Some((out, end)),
-            Carried::Twice(out, again) => {
-                let twin = self.transit.pool.twin(packet);
-                let flight = self.transit.take_off(twin, end);
-                self.clock.put(again, Wake::Flight(flight));
-                Some((out, end))
-            }
-            Carried::Lost => {
-                self.tell(at, |story, now, who| {
-                    let (from, to) = (packet.source, packet.destination);
-                    story.tell(now, who, format_args!("loses {from} → {to}"));
-                });
-                None
-            }
-        }
-    }
-
-    /// Finds the way on from a segment.
-    fn route(&mut self, packet: &mut Packet, segment: usize) -> Option<(Nanos, Place)> {
-        let now = self.clock.now();
-        packet.hop_limit = packet.hop_limit.saturating_sub(1);
-        if packet.hop_limit == 0 {
-            self.bad_news(packet, Unreachability::HopLimit);
-            return None;
-        }
-        let place = self.map.segments.get(segment)?;
-        if let Some(interface) = place.route(packet.destination.ip()) {
-            return Some((now, Place::Down(interface)));
-        }
-        let Some(number) = place.gateway else {
-            self.bad_news(packet, Unreachability::Network);
-            return None;
-        };
-        let gateway = self.map.gateways.get_mut(number)?;
-        let (source, interface) = (packet.source, gateway.interface);
-        match gateway.outbound(instant(now), packet, &mut self.transit.pool) {
-            Ok(Way::Out { created }) => {
-                if created {
-                    let seen = packet.source;
-                    self.tell(interface, |story, now, who| {
-                        let what = if source == seen { "lets answers in to" } else { "new mapping" };
-                        if source == seen {
-                            story.tell(now, who, format_args!("{what} {source}"));
-                        } else {
-                            story.tell(now, who, format_args!("{what} {source} as {seen}"));
-                        }
-                    });
-                }
-                Some((now, Place::Up(interface)))
-            }
-            Ok(Way::Back) => {
-                let (seen, destination) = (packet.source, packet.destination);
-                self.tell(interface, |story, now, who| {
-                    story.tell(now, who, format_args!("turns round {source} as {seen} to {destination}"));
-                });
-                Some((now, Place::AtSegment(segment)))
-            }
-            Err(why) => {
-                let (from, to) = (packet.source, packet.destination);
-                self.tell(interface, |story, now, who| {
-                    story.tell(now, who, format_args!("drops {from} → {to}: {}", Cited(&why)));
-                });
-                if let Some(news) = why.news() {
-                    self.bad_news(packet, news);
-                }
-                None
-            }
-        }
-    }
-
-    /// Brings a packet through a gateway from outside.
-    fn enter(&mut self, packet: &mut Packet, gateway: usize) -> Option<(Nanos, Place)> {
-        let now = self.clock.now();
-        let gateway = self.map.gateways.get_mut(gateway)?;
-        let (inside, interface) = (gateway.inside, gateway.interface);
-        if let Err(why) = gateway.inbound(instant(now), packet, &mut self.transit.pool) {
-            let (from, to) = (packet.source, packet.destination);
-            self.tell(interface, |story, now, who| {
-                story.tell(now, who, format_args!("drops {from} → {to}: {}", Cited(&why)));
-            });
-            return None;
-        }
-        // Only what lies inside: a packet for nobody there does not go out again.
-        let known = self.map.segments.get(inside)?.route(packet.destination.ip());
-        known.map(|interface| (now, Place::Down(interface)))
-    }
-
-    /// Gives a packet to a server.
-    fn serve(&mut self, packet: Packet, server: usize) {
-        let Self { servers, transit, clock, .. } = self;
-        let Some(server) = servers.get_mut(server) else { return };
-        if !server.listens_on(packet.destination) {
-            self.bad_news(&packet, Unreachability::Port);
-            return self.transit.pool.recycle(packet);
-        }
-        let (interface, now) = (server.interface, clock.now());
-        let Transit { pool, ready, flights, free, .. } = transit;
-        server.serve(&packet, pool, &mut |reply: Reply| {
-            let Reply { after, source, destination, payload } = reply;
-            let packet = Packet { source, destination, payload, hop_limit: HOP_LIMIT, origin: None, sent: now };
-            if after == 0 {
-                ready.push_back((packet, Place::Up(interface)));
-            } else {
-                let flight = take_off(flights, free, packet, Place::Up(interface));
-                clock.put(now.saturating_add(after), Wake::Flight(flight));
-            }
-        });
-        self.transit.pool.recycle(packet);
-    }
-
-    /// Sends news of a packet's fate back to the socket that sent it: as long back as it came.
-    fn bad_news(&mut self, packet: &Packet, why: Unreachability) {
-        let Some(origin) = packet.origin else { return };
-        let now = self.clock.now();
-        let news = u32::try_from(self.transit.news.len()).unwrap_or(u32::MAX);
-        self.transit.news.push(Some((origin, why)));
-        self.transit.bringing += 1;
-        self.clock.put(now.saturating_add(now - packet.sent), Wake::News(news));
-    }
-
-    fn bring(&mut self, news: u32) {
-        let Some((origin, why)) = self.transit.news.get_mut(news as usize).and_then(Option::take) else { return };
-        self.transit.bringing -= 1;
-        if self.transit.bringing == 0 {
-            self.transit.news.clear();
-        }
-        let Origin { host, socket, remote } = origin;
-        if let Some(at) = self.hosts.get_mut(host.0)
-            && at.sockets.get(socket).is_some()
-        {
-            at.news.push_back((socket, SocketNews::Unreachable { remote, why }));
-            self.drive(host.0);
-        }
-    }
-
-    /// Adds to the story, where one is told, under the name of an interface's owner.
-    fn tell(&mut self, interface: usize, what: impl FnOnce(&mut Story, Instant, &str)) {
-        let Some(story) = &mut self.story else { return };
-        let who = match self.map.interfaces.get(interface).map(|interface| interface.owner) {
-            Some(Owner::Host(host)) => self.hosts.get(host).map(|host| &host.name),
-            Some(Owner::Server(server)) => self.servers.get(server).map(|server| &server.config.name),
-            Some(Owner::Gateway(gateway)) => self.map.gateways.get(gateway).map(|gateway| &gateway.config.name),
-            None => None,
-        };
-        what(story, instant(self.clock.now()), who.map_or("", |name| name));
-    }
-}
-
-/// Gives a packet a place to wait in.
-fn take_off(flights: &mut Vec<Option<(Packet, Place)>>, free: &mut Vec<u32>, packet: Packet, place: Place) -> u32 {
-    if let Some(flight) = free.pop() {
-        if let Some(seat) = flights.get_mut(flight as usize) {
-            *seat = Some((packet, place));
-        }
-        return flight;
-    }
-    flights.push(Some((packet, place)));
-    u32::try_from(flights.len() - 1).unwrap_or(u32::MAX)
-}
-
-impl Transit {
-    fn take_off(&mut self, packet: Packet, place: Place) -> u32 {
-        take_off(&mut self.flights, &mut self.free, packet, place)
-    }
-
-    fn land(&mut self, flight: u32) -> Option<(Packet, Place)> {
-        let landed = self.flights.get_mut(flight as usize)?.take();
-        if landed.is_some() {
-            self.free.push(flight);
-        }
-        landed
-    }
-
-    fn clear(&mut self) {
-        for (packet, _) in self.flights.drain(..).flatten() {
-            self.pool.recycle(packet);
-        }
-        for (packet, _) in self.ready.drain(..) {
-            self.pool.recycle(packet);
-        }
-        self.free.clear();
-        self.news.clear();
-        self.bringing = 0;
-        self.at_once = 0;
     }
 }

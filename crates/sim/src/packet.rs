@@ -1,10 +1,14 @@
-//! Packets on their way, and a pool for the bytes of those that the network makes itself.
+//! Packets on their way, and a pool of those that have arrived, to be used again.
+//!
+//! A packet lives in one box from its sender to its end: moving it along moves a pointer, and its buffer keeps its room
+//! for the next packet.
 
 use crate::clock::Nanos;
 use crate::net::HostId;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use portolan_machine::SocketId;
 
 /// A UDP datagram on its way.
@@ -12,12 +16,29 @@ use portolan_machine::SocketId;
 pub(crate) struct Packet {
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
-    pub(crate) payload: Payload,
+    /// Where it is, or will be when the clock wakes it.
+    pub(crate) place: Place,
     pub(crate) hop_limit: u8,
     /// Who made it, so that ICMP finds the way back as a NAT that obeys RFC 5508 would lead it.
     pub(crate) origin: Option<Origin>,
     /// When it was sent: bad news takes as long back as the packet took to meet it.
     pub(crate) sent: Nanos,
+    /// A machine's bytes; without them the packet's own count.
+    shared: Option<Bytes>,
+    own: Vec<u8>,
+}
+
+/// Where a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Before this interface's wire towards its segment.
+    Up(usize),
+    /// Before this interface's wire towards its owner.
+    Down(usize),
+    /// In a segment.
+    AtSegment(usize),
+    /// With the owner of this interface.
+    AtOwner(usize),
 }
 
 /// The socket that sent a packet and where it meant to send it.
@@ -28,61 +49,88 @@ pub(crate) struct Origin {
     pub(crate) remote: SocketAddr,
 }
 
-/// The bytes of a packet: a machine's, shared, or the network's, pooled.
-#[derive(Clone, Debug)]
-pub(crate) enum Payload {
-    Shared(Bytes),
-    Pooled(Vec<u8>),
-}
+/// The hop limit of a datagram that states none (RFC 1340 recommends 64).
+const HOP_LIMIT: u8 = 64;
 
-impl Payload {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Shared(bytes) => bytes,
-            Self::Pooled(bytes) => bytes,
+impl Packet {
+    fn blank() -> Self {
+        let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Self {
+            source: nobody,
+            destination: nobody,
+            place: Place::Up(0),
+            hop_limit: HOP_LIMIT,
+            origin: None,
+            sent: 0,
+            shared: None,
+            own: Vec::new(),
         }
+    }
+
+    /// What it carries.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.shared.as_deref().unwrap_or(&self.own)
+    }
+
+    /// What it carries, in a copy of its own.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        if let Some(shared) = self.shared.take() {
+            self.own.clear();
+            self.own.extend_from_slice(&shared);
+        }
+        &mut self.own
+    }
+
+    /// Lets it carry somebody's bytes without a copy.
+    pub(crate) fn share(&mut self, bytes: Bytes) {
+        self.shared = Some(bytes);
+    }
+
+    /// Lets it carry a copy of `bytes`.
+    pub(crate) fn copy(&mut self, bytes: &[u8]) {
+        self.shared = None;
+        self.own.clear();
+        self.own.extend_from_slice(bytes);
     }
 }
 
-/// Buffers that were used before, so that a packet of the network's own costs no allocation.
+/// Packets that have come to their end, and room to write an answer in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool {
-    free: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box, reason = "boxes travel; taking one out of the vector must not move what is in it")]
+    free: Vec<Box<Packet>>,
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl Pool {
-    /// A copy of `bytes` in a used buffer.
-    pub(crate) fn copy(&mut self, bytes: &[u8]) -> Payload {
-        let mut buffer = self.free.pop().unwrap_or_default();
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        Payload::Pooled(buffer)
+    /// An empty packet that begins at `place`.
+    pub(crate) fn packet(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        place: Place,
+        sent: Nanos,
+    ) -> Box<Packet> {
+        let mut packet = self.free.pop().unwrap_or_else(|| Box::new(Packet::blank()));
+        (packet.source, packet.destination, packet.place, packet.sent) = (source, destination, place, sent);
+        (packet.hop_limit, packet.origin) = (HOP_LIMIT, None);
+        packet
     }
 
     /// The same packet once more.
-    pub(crate) fn twin(&mut self, packet: &Packet) -> Packet {
-        let payload = match &packet.payload {
-            Payload::Shared(bytes) => Payload::Shared(bytes.clone()),
-            Payload::Pooled(bytes) => self.copy(bytes),
-        };
-        Packet { payload, ..*packet }
+    pub(crate) fn twin(&mut self, packet: &Packet) -> Box<Packet> {
+        let mut twin = self.packet(packet.source, packet.destination, packet.place, packet.sent);
+        (twin.hop_limit, twin.origin) = (packet.hop_limit, packet.origin);
+        match &packet.shared {
+            Some(shared) => twin.share(shared.clone()),
+            None => twin.copy(&packet.own),
+        }
+        twin
     }
 
-    /// Bytes that may be written to: the packet's own copy.
-    pub(crate) fn own<'p>(&mut self, payload: &'p mut Payload) -> &'p mut [u8] {
-        if let Payload::Shared(bytes) = payload {
-            *payload = self.copy(bytes);
-        }
-        match payload {
-            Payload::Pooled(bytes) => bytes,
-            Payload::Shared(_) => &mut [],
-        }
-    }
-
-    /// Takes back what a packet held.
-    pub(crate) fn recycle(&mut self, packet: Packet) {
-        if let Payload::Pooled(buffer) = packet.payload {
-            self.free.push(buffer);
-        }
+    /// Takes back a packet that has come to its end.
+    pub(crate) fn recycle(&mut self, mut packet: Box<Packet>) {
+        packet.shared = None;
+        self.free.push(packet);
     }
 }

@@ -21,8 +21,9 @@ pub use fault::{Bogus, Fault};
 
 use crate::clock::{Nanos, nanos};
 use crate::entropy::Dice;
-use crate::packet::{Packet, Payload, Pool};
+use crate::packet::{Packet, Place, Pool};
 use alloc::boxed::Box;
+use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use portolan_stun::{Attribute, AttributeType, Class, EncodeError, ErrorCode, Message, Method, TransactionId, Writer};
 
@@ -135,15 +136,6 @@ pub(crate) enum Body {
     },
 }
 
-/// A packet that a server sends, and when.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) after: Nanos,
-    pub(crate) source: SocketAddr,
-    pub(crate) destination: SocketAddr,
-    pub(crate) payload: Payload,
-}
-
 /// A server at work.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerState {
@@ -169,10 +161,15 @@ impl ServerState {
         self.config.listens_on(local)
     }
 
-    /// What comes back for a packet.
-    pub(crate) fn serve(&mut self, packet: &Packet, pool: &mut Pool, replies: &mut impl FnMut(Reply)) {
-        let bytes = packet.payload.bytes();
-        let Ok(request) = Message::decode(bytes) else { return };
+    /// What comes back for a packet, and how long after it.
+    pub(crate) fn serve(
+        &mut self,
+        packet: &Packet,
+        now: Nanos,
+        pool: &mut Pool,
+        send: &mut impl FnMut(Nanos, Box<Packet>),
+    ) {
+        let Ok(request) = Message::decode(packet.bytes()) else { return };
         // RFC 5780 §6.1, RFC 8489 §6.3: neither responses nor indications are answered.
         if request.class() != Class::Request || request.method() != Method::BINDING {
             return;
@@ -183,32 +180,26 @@ impl ServerState {
         let Some(answer) = fault::bend(fault, &self.config, answer, &request, &mut self.dice, self.heard) else {
             return;
         };
-        let mut buffer = [0; LONGEST];
-        let Ok(written) = encode(&answer, &mut buffer) else { return };
-        let Some(payload) = fault::spoil(fault, buffer.get_mut(..written).unwrap_or_default(), bytes, &mut self.dice)
-        else {
-            return;
-        };
-        let mut send = |after, payload: &[u8]| {
-            let payload = pool.copy(payload);
-            replies(Reply { after, source: answer.from, destination: answer.to, payload });
-        };
-        send(0, payload);
-        if fault == Fault::AnswersTwice {
-            send(0, payload);
-        } else if let Fault::LateDuplicates(after) = fault {
-            send(nanos(after), payload);
+        let mut scratch = core::mem::take(&mut pool.scratch);
+        scratch.resize(LONGEST, 0);
+        let written = encode(&answer, &mut scratch).ok().and_then(|written| scratch.get_mut(..written));
+        let bytes = written.and_then(|bytes| fault::spoil(fault, bytes, packet.bytes(), &mut self.dice));
+        if let Some(bytes) = bytes {
+            let mut reply = pool.packet(answer.from, answer.to, Place::Up(self.interface), now);
+            reply.copy(bytes);
+            let again = if let Fault::LateDuplicates(after) = fault { Some(nanos(after)) } else { None };
+            let again = if fault == Fault::AnswersTwice { Some(0) } else { again };
+            let twin = again.map(|after| (after, pool.twin(&reply)));
+            send(0, reply);
+            if let Some((after, twin)) = twin {
+                send(after, twin);
+            }
         }
+        pool.scratch = scratch;
     }
 
     /// What comes back for a message on a stream from `remote`; nothing unless it is one whole Binding request.
-    pub(crate) fn serve_stream(
-        &self,
-        local: SocketAddr,
-        remote: SocketAddr,
-        bytes: &[u8],
-        pool: &mut Pool,
-    ) -> Option<Payload> {
+    pub(crate) fn serve_stream(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> Option<Bytes> {
         let request = Message::decode(bytes).ok()?;
         if request.class() != Class::Request || request.method() != Method::BINDING {
             return None;
@@ -217,7 +208,7 @@ impl ServerState {
         (answer.from, answer.to) = (local, remote);
         let mut buffer = [0; LONGEST];
         let written = encode(&answer, &mut buffer).ok()?;
-        Some(pool.copy(buffer.get(..written)?))
+        Some(Bytes::copy_from_slice(buffer.get(..written)?))
     }
 }
 

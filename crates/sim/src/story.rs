@@ -1,9 +1,9 @@
 //! A run as a story: one line for each thing that happened, in the order in which it happened.
 //!
 //! ```text
-//! 0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 010101010101010101010101
+//! 0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 01010101… CHANGE-REQUEST ip+port
 //! 0.000s home         new mapping 10.0.0.2:50000 as 203.0.113.7:50000
-//! 0.025s stun         192.0.2.1:3478 → 203.0.113.7:50000 Binding success response 0101… XOR-MAPPED-ADDRESS 203.0.113.7:50000
+//! 0.025s stun         192.0.2.2:3479 → 203.0.113.7:50000 Binding success response 01010101… XOR-MAPPED-ADDRESS 203.0.113.7:50000
 //! 0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the filter lets in only … [RFC 4787 §5]
 //! ```
 //!
@@ -82,6 +82,20 @@ impl fmt::Display for Cited<'_> {
     }
 }
 
+/// A datagram in still fewer words: kind and the front of the transaction id of a STUN message, or how many bytes.
+pub(crate) struct Heading<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Heading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(message) = Message::decode(self.0) else {
+            return write!(f, "{} bytes", self.0.len());
+        };
+        let id = message.transaction_id();
+        let front = id.as_bytes().first_chunk::<4>().map_or(0, |front| u32::from_be_bytes(*front));
+        write!(f, "{} {} {front:08x}…", message.method(), message.class())
+    }
+}
+
 /// A datagram in a few words: the STUN message in short, or how many bytes.
 pub(crate) struct Summary<'a>(pub(crate) &'a [u8]);
 
@@ -91,7 +105,7 @@ impl fmt::Display for Summary<'_> {
         let Ok(message) = Message::decode(self.0) else {
             return write!(f, "{} bytes", self.0.len());
         };
-        write!(f, "{} {} {}", message.method(), message.class(), message.transaction_id())?;
+        write!(f, "{}", Heading(self.0))?;
         for attribute in message.attributes() {
             let Ok(attribute) = attribute else {
                 f.write_str(" (malformed attribute)")?;

@@ -3,11 +3,12 @@
 //! Rules of this file: a machine is drained after every input; socket news is told between drains, never inside one;
 //! of the timers put on the clock only the last one set for a host counts.
 
-use super::{HOP_LIMIT, HostId, Net, Place, Wake};
+use super::{HostId, Net, Wake};
 use crate::clock::{instant, nanos};
 use crate::host::Host;
-use crate::packet::{Origin, Packet, Payload};
-use crate::story::{Notes, Story, Summary};
+use crate::packet::{Origin, Packet, Place};
+use crate::story::{Heading, Notes, Story};
+use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Open, Output, Protocol, Refusal, SocketId, SocketNews,
@@ -91,11 +92,12 @@ impl<M: Machine> Net<M> {
     }
 
     /// Gives a datagram to the socket it is for.
-    pub(super) fn deliver(&mut self, packet: Packet, number: usize) {
+    pub(super) fn deliver(&mut self, packet: Box<Packet>, number: usize) {
         let now = self.now();
         let Some(host) = self.hosts.get_mut(number) else { return };
         let Some(socket) = host.sockets.receiver(packet.destination, false) else {
             let rejects = host.rejects;
+            self.transit.ledger.stranded += 1;
             self.say(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
             if rejects {
                 self.bad_news(&packet, Unreachability::Port);
@@ -104,13 +106,14 @@ impl<M: Machine> Net<M> {
         };
         if let Some(story) = &mut self.story {
             let (from, to) = (packet.source, packet.destination);
-            story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Summary(packet.payload.bytes())));
+            story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Heading(packet.bytes())));
         }
+        self.transit.ledger.heard += 1;
         let input = Input::Datagram(Datagram {
             socket,
             local: packet.destination,
             remote: packet.source,
-            payload: packet.payload.bytes(),
+            payload: packet.bytes(),
         });
         let verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         if verdict == Verdict::NotMine {
@@ -248,7 +251,7 @@ impl<M: Machine> Net<M> {
         };
         if protocol.is_stream() {
             return match stream {
-                Some(stream) => self.send_on(number, id, stream, Payload::Shared(payload)),
+                Some(stream) => self.send_on(number, id, stream, payload),
                 None => self.say(number, format_args!("sends on {id}, which is not connected: nothing happens")),
             };
         }
@@ -261,14 +264,12 @@ impl<M: Machine> Net<M> {
             }
             return;
         };
-        let packet = Packet {
-            source: SocketAddr::new(ip, bound.port()),
-            destination: remote,
-            payload: Payload::Shared(payload),
-            hop_limit: hop_limit.unwrap_or(HOP_LIMIT),
-            origin: Some(Origin { host: HostId(number), socket: id, remote }),
-            sent: self.clock.now(),
-        };
-        self.transit.ready.push_back((packet, Place::Up(interface)));
+        let source = SocketAddr::new(ip, bound.port());
+        let mut packet = self.transit.pool.packet(source, remote, Place::Up(interface), self.clock.now());
+        packet.hop_limit = hop_limit.unwrap_or(packet.hop_limit);
+        packet.origin = Some(Origin { host: HostId(number), socket: id, remote });
+        packet.share(payload);
+        self.transit.ledger.sent += 1;
+        self.transit.ready.push_back(packet);
     }
 }

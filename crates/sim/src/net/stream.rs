@@ -9,9 +9,10 @@ use super::{HostId, Net, Wake};
 use crate::clock::{Nanos, instant, nanos};
 use crate::gateway::Fall;
 use crate::map::Owner;
-use crate::packet::Payload;
 use crate::server::Tcp;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Datagram, Input, Machine, Refusal, SocketId, SocketNews};
@@ -19,12 +20,10 @@ use portolan_machine::{Closure, Datagram, Input, Machine, Refusal, SocketId, Soc
 /// How long a driver tries to connect to somebody who does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The connections of a net and what is on its way over them.
+/// The connections of a net.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
     streams: Vec<Stream>,
-    news: Vec<Option<StreamNews>>,
-    free: Vec<u32>,
 }
 
 /// A connection: who opened it, then who accepted it.
@@ -58,7 +57,7 @@ pub(super) enum StreamNews {
     /// The answer to it comes back.
     Answer(usize, Result<(), Refusal>),
     /// Bytes for this end.
-    Bytes(usize, usize, Payload),
+    Bytes(usize, usize, Bytes),
     /// The other end is done.
     Fin(usize, usize),
 }
@@ -81,27 +80,6 @@ enum Refused {
 impl Streams {
     pub(super) fn clear(&mut self) {
         self.streams.clear();
-        self.news.clear();
-        self.free.clear();
-    }
-
-    fn put(&mut self, news: StreamNews) -> u32 {
-        if let Some(place) = self.free.pop() {
-            if let Some(free) = self.news.get_mut(place as usize) {
-                *free = Some(news);
-            }
-            return place;
-        }
-        self.news.push(Some(news));
-        u32::try_from(self.news.len() - 1).unwrap_or(u32::MAX)
-    }
-
-    fn take(&mut self, place: u32) -> Option<StreamNews> {
-        let news = self.news.get_mut(place as usize)?.take();
-        if news.is_some() {
-            self.free.push(place);
-        }
-        news
     }
 
     fn end(&self, stream: usize, end: usize) -> Option<&End> {
@@ -117,8 +95,7 @@ impl Streams {
 
 impl<M: Machine> Net<M> {
     fn later(&mut self, after: Nanos, news: StreamNews) {
-        let place = self.streams.put(news);
-        self.clock.put(self.clock.now().saturating_add(after), Wake::Stream(place));
+        self.clock.put(self.clock.now().saturating_add(after), Wake::Stream(Box::new(news)));
     }
 
     /// Begins to connect a stream that is bound to `local`.
@@ -195,13 +172,12 @@ impl<M: Machine> Net<M> {
     }
 
     /// Something has come over a connection.
-    pub(super) fn stream_news(&mut self, place: u32) {
-        match self.streams.take(place) {
-            Some(StreamNews::Syn(stream)) => self.accept(stream),
-            Some(StreamNews::Answer(stream, answer)) => self.connected(stream, answer),
-            Some(StreamNews::Bytes(stream, end, payload)) => self.stream_bytes(stream, end, payload),
-            Some(StreamNews::Fin(stream, end)) => self.finished(stream, end),
-            None => {}
+    pub(super) fn stream_news(&mut self, news: StreamNews) {
+        match news {
+            StreamNews::Syn(stream) => self.accept(stream),
+            StreamNews::Answer(stream, answer) => self.connected(stream, answer),
+            StreamNews::Bytes(stream, end, payload) => self.stream_bytes(stream, end, &payload),
+            StreamNews::Fin(stream, end) => self.finished(stream, end),
         }
     }
 
@@ -263,30 +239,30 @@ impl<M: Machine> Net<M> {
     }
 
     /// Sends bytes over the connection that a socket is an end of.
-    pub(super) fn send_on(&mut self, number: usize, socket: SocketId, stream: usize, payload: Payload) {
+    pub(super) fn send_on(&mut self, number: usize, socket: SocketId, stream: usize, payload: Bytes) {
         let Some((ends, delay)) = self.streams.streams.get(stream).map(|s| (s.ends, s.delay)) else { return };
         let [near, _] = ends;
         let to = usize::from(near.owner == EndOwner::Socket(HostId(number), socket));
         self.later(delay, StreamNews::Bytes(stream, to, payload));
     }
 
-    fn stream_bytes(&mut self, stream: usize, end: usize, payload: Payload) {
+    fn stream_bytes(&mut self, stream: usize, end: usize, payload: &[u8]) {
         let now = instant(self.clock.now());
         let Some(End { owner, local, remote }) = self.streams.end(stream, end).copied() else { return };
         match owner {
             EndOwner::Gone => {}
             EndOwner::Server(server) => {
                 let Some(server) = self.servers.get(server) else { return };
-                let reply = server.serve_stream(local, remote, payload.bytes(), &mut self.transit.pool);
+                let reply = server.serve_stream(local, remote, payload);
                 let delay = self.streams.streams.get(stream).map_or(0, |stream| stream.delay);
                 if let Some(reply) = reply {
                     self.later(delay, StreamNews::Bytes(stream, 1 - end, reply));
                 }
             }
             EndOwner::Socket(host, socket) => {
-                self.say(host.0, format_args!("{socket} brings {} bytes from {remote}", payload.bytes().len()));
+                self.say(host.0, format_args!("{socket} brings {} bytes from {remote}", payload.len()));
                 let Some(at) = self.hosts.get_mut(host.0) else { return };
-                let input = Input::Stream(Datagram { socket, local, remote, payload: payload.bytes() });
+                let input = Input::Stream(Datagram { socket, local, remote, payload });
                 let _told =
                     super::drive::with_cx(at, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
                 self.drive(host.0);

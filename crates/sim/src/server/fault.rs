@@ -238,9 +238,9 @@ impl Bogus {
             (Self::Itself | Self::SameAddress, here) => here,
             (Self::SamePort, _) => ip,
             (Self::Private, IpAddr::V4(_)) | (Self::OtherFamily, IpAddr::V6(_)) => {
-                IpAddr::V4(Ipv4Addr::new(192, 168, 1, 2))
+                IpAddr::V4(Ipv4Addr::new(172, 16, 0, 53))
             }
-            (Self::Private, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2)),
+            (Self::Private, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x53)),
             (Self::OtherFamily, IpAddr::V4(_)) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2)),
             (Self::Unspecified, IpAddr::V4(_)) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             (Self::Unspecified, IpAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),

@@ -1,5 +1,4 @@
 use super::*;
-use crate::packet::Payload;
 use alloc::vec::Vec;
 use core::time::Duration;
 use portolan_stun::ChangeRequest;
@@ -27,10 +26,10 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
 /// Everything that comes back: when, from where, to where, what.
 fn replies(server: &Server, to: &str, bytes: &[u8]) -> Vec<(Nanos, SocketAddr, SocketAddr, Vec<u8>)> {
     let (mut state, mut pool, mut replies) = (ServerState::new(server.clone(), 0, 1), Pool::default(), Vec::new());
-    let payload = Payload::Pooled(bytes.to_vec());
-    let packet = Packet { source: at(CLIENT), destination: at(to), payload, hop_limit: 64, origin: None, sent: 0 };
-    state.serve(&packet, &mut pool, &mut |reply: Reply| {
-        replies.push((reply.after, reply.source, reply.destination, reply.payload.bytes().to_vec()));
+    let mut packet = pool.packet(at(CLIENT), at(to), Place::AtOwner(0), 0);
+    packet.copy(bytes);
+    state.serve(&packet, 0, &mut pool, &mut |after, reply| {
+        replies.push((after, reply.source, reply.destination, reply.bytes().to_vec()));
     });
     replies
 }
@@ -120,11 +119,10 @@ fn each_fault_shows_and_no_two_look_alike() {
         // The third of three in a row.
         let (mut state, mut pool, mut third) = (ServerState::new(server, 0, 1), Pool::default(), 0);
         for _ in 0..3 {
-            let payload = Payload::Pooled(request(&[]));
-            let packet =
-                Packet { source: at(CLIENT), destination: at(P), payload, hop_limit: 64, origin: None, sent: 0 };
+            let mut packet = pool.packet(at(CLIENT), at(P), Place::AtOwner(0), 0);
+            packet.copy(&request(&[]));
             third = 0;
-            state.serve(&packet, &mut pool, &mut |_| third += 1);
+            state.serve(&packet, 0, &mut pool, &mut |_, _| third += 1);
         }
         seen.push(alloc::vec![(third, at(P), at(P), Vec::new())]);
         seen
@@ -157,7 +155,7 @@ fn faults_are_what_their_names_say() {
     for (bogus, other) in [
         (Bogus::Itself, P),
         (Bogus::SameAddress, "192.0.2.1:3479"),
-        (Bogus::Private, "192.168.1.2:3479"),
+        (Bogus::Private, "172.16.0.53:3479"),
         (Bogus::OtherFamily, "[2001:db8::2]:3479"),
         (Bogus::Unspecified, "0.0.0.0:3479"),
     ] {

@@ -12,11 +12,11 @@ use portolan_stun::ChangeRequest;
 pub(crate) const P: &str = "192.0.2.1:3478";
 const RTT: Duration = Duration::from_millis(50);
 
-fn ip(text: &str) -> core::net::IpAddr {
+pub(crate) fn ip(text: &str) -> core::net::IpAddr {
     text.parse().unwrap()
 }
 
-fn at(text: &str) -> SocketAddr {
+pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 

@@ -1,8 +1,19 @@
 //! The virtual internet from the outside: what a test of somebody else's machine would see.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail by panicking, as the tests do"
+)]
+
 mod datagrams;
 mod laws_faults;
+mod laws_of_the_net;
 mod laws_pinger;
 mod laws_recording;
 mod laws_script;
+mod places;
 mod probe;
+mod stories;
+mod streams;

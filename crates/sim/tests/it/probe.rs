@@ -19,7 +19,7 @@ pub(crate) struct Probe {
 }
 
 /// What a probe tells its owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Datagram { local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
     Stream { socket: SocketId, remote: SocketAddr, bytes: Vec<u8> },
@@ -99,9 +99,13 @@ impl Heard {
     }
 }
 
-impl fmt::Display for Heard {
+impl fmt::Debug for Heard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+        match self {
+            Self::Datagram { remote, bytes, .. } => write!(f, "{} bytes from {remote}", bytes.len()),
+            Self::Stream { remote, bytes, .. } => write!(f, "{} bytes on a stream from {remote}", bytes.len()),
+            Self::News(socket, news) => write!(f, "{socket} {news}"),
+        }
     }
 }
 

@@ -1,0 +1,126 @@
+//! What holds for every net: packets are conserved, time and order are kept, one seed is one run.
+
+use crate::probe::Probe;
+use core::time::Duration;
+use portolan_machine::{Protocol, SocketId};
+use portolan_nat::behavior::{Filtering, Hairpin, Mapping, PortAllocation, Refresh};
+use portolan_nat::translator::{PortRange, TranslatorConfig};
+use portolan_sim::topology::Topology;
+use portolan_sim::{Fault, Lab, Link, Stop};
+use proptest::prelude::*;
+
+fn translators() -> impl Strategy<Value = TranslatorConfig> {
+    let allocation = prop_oneof![
+        Just(PortAllocation::Preserving),
+        (-3_i16..=3).prop_filter("a step", |step| *step != 0).prop_map(|step| PortAllocation::Sequential { step }),
+        Just(PortAllocation::Random),
+        (1_u16..300).prop_map(|size| PortAllocation::Block { size }),
+    ];
+    let axes = (0..3_usize, 0..3_usize, allocation, 1_u16..2000, any::<[bool; 5]>());
+    axes.prop_map(|(mapping, filtering, allocation, ports, [translate, hairpin, overloading, inbound, alg])| {
+        let mut config = TranslatorConfig::new(Mapping::ALL[mapping], Filtering::ALL[filtering])
+            .ports(allocation)
+            .range(PortRange::new(40_000, 40_000 + ports))
+            .overloading(overloading)
+            .hairpin(if hairpin { Hairpin::ExternalSource } else { Hairpin::None })
+            .refresh(Refresh { outbound: true, inbound })
+            .alg(alg);
+        config.translate = translate;
+        config
+    })
+}
+
+fn links() -> impl Strategy<Value = Link> {
+    (0..60_u64, 0..40_u64, 0.0..0.5, 0.0..0.5, 0.0..0.5, 0..90_u64).prop_map(
+        |(delay, jitter, loss, twice, held, hold)| {
+            let ms = Duration::from_millis;
+            Link::delay(ms(delay)).jitter(ms(jitter)).loss(loss).duplication(twice).reordering(held, ms(hold))
+        },
+    )
+}
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Open(u16),
+    Close(u64),
+    Send(u64, usize, bool),
+    Wait(u64),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        1 => (0..4_u16).prop_map(Deed::Open),
+        1 => (1..6_u64).prop_map(Deed::Close),
+        6 => (1..6_u64, 0..TARGETS.len(), any::<bool>()).prop_map(|(s, to, ask)| Deed::Send(s, to, ask)),
+        2 => (0..200_u64).prop_map(Deed::Wait),
+    ];
+    proptest::collection::vec(deed, 1..60)
+}
+
+/// Servers, a port where nobody listens, an address that nobody has, the gateway itself, the client itself.
+const TARGETS: [&str; 7] = [
+    "50.0.0.1:3478",
+    "50.0.0.2:3479",
+    "60.0.0.1:3478",
+    "50.0.0.1:9",
+    "70.0.0.9:53",
+    "85.0.0.1:40000",
+    "192.168.1.2:50000",
+];
+
+fn run(topology: &Topology, seed: u64, deeds: &[Deed]) -> (Lab<Probe>, String) {
+    let mut lab = topology.build(seed, Probe::default());
+    lab.net.tell_story();
+    for deed in deeds {
+        let client = lab.client;
+        match *deed {
+            Deed::Open(port) => {
+                let local = if port == 0 { "0.0.0.0:0".to_owned() } else { format!("0.0.0.0:{}", 40_000 + port) };
+                lab.net.with(client, |probe, cx| probe.open(cx, Protocol::Udp, &local, None));
+            }
+            Deed::Close(socket) => {
+                lab.net.with(client, |probe, _| probe.close(SocketId(socket)));
+            }
+            Deed::Send(socket, to, ask) => {
+                lab.net.with(client, |probe, cx| match ask {
+                    true => probe.ask(cx, SocketId(socket), TARGETS[to], None),
+                    false => probe.send(SocketId(socket), TARGETS[to], "?"),
+                });
+            }
+            Deed::Wait(ms) => {
+                let _end = lab.net.run_for(Duration::from_millis(ms));
+            }
+        }
+    }
+    let story = lab.net.story().to_owned();
+    (lab, story)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn packets_are_conserved_and_one_seed_is_one_run(
+        chain in proptest::collection::vec(translators(), 0..3),
+        access in links(),
+        faults in [0..Fault::EACH.len(), 0..Fault::EACH.len()],
+        seed in any::<u64>(),
+        deeds in deeds(),
+    ) {
+        let mut topology = Topology::chain(chain.into_iter().map(Into::into));
+        topology.access = access;
+        topology.faults = faults.map(|n| Fault::EACH[n]);
+
+        let (mut lab, story) = run(&topology, seed, &deeds);
+        let (_, again) = run(&topology, seed, &deeds);
+        prop_assert_eq!(&story, &again);
+
+        prop_assert_eq!(lab.net.run_for(Duration::from_secs(60)), Stop::Idle);
+        prop_assert_eq!(lab.net.ledger().in_flight(), 0, "{:?}", lab.net.ledger());
+        let times = lab.net.events().windows(2).all(|pair| pair[0].at <= pair[1].at);
+        prop_assert!(times);
+        let lost = lab.net.stats().lost;
+        prop_assert_eq!(lab.net.ledger().lost, lost);
+        prop_assert_eq!(lab.net.ledger().doubled, lab.net.stats().duplicated);
+    }
+}
