@@ -1,10 +1,10 @@
 //! Every clause of the responder by name, on sockets of its own: what is asked, from where and with what it is answered.
 
 use crate::world::{World, addr, message};
+use core::net::SocketAddr;
 use portolan_machine::{Closure, Input, Output, Refusal, SocketId, SocketNews, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{ConfigError, Responder, ResponderCommand, ResponderConfig, ResponderError};
-use std::net::SocketAddr;
 
 pub(crate) type Server = World<Responder>;
 
@@ -55,9 +55,9 @@ fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmi
         payload: bytes,
     };
     let _verdict = world.input(Input::Datagram(datagram));
-    let transmit = |output| match output {
-        Output::Transmit(transmit) => transmit,
-        other => panic!("only replies, not {other:?}"),
+    let transmit = |output| {
+        let Output::Transmit(transmit) = output else { panic!("only replies, not {output:?}") };
+        transmit
     };
     world.outputs().into_iter().map(transmit).collect()
 }
@@ -83,9 +83,9 @@ fn kinds(transmit: &Transmit) -> Vec<AttributeType> {
 fn refusal(transmit: &Transmit) -> (u16, Vec<AttributeType>) {
     let message = Message::decode(&transmit.payload).unwrap();
     assert_eq!((message.class(), message.transaction_id()), (Class::ErrorResponse, ID.into()));
-    let unknown = message.attributes().find_map(|attribute| match attribute.unwrap() {
-        Attribute::UnknownAttributes(unknown) => Some(unknown.iter().collect()),
-        _ => None,
+    let unknown = message.attributes().find_map(|attribute| {
+        let Attribute::UnknownAttributes(unknown) = attribute.unwrap() else { return None };
+        Some(unknown.iter().collect())
     });
     (message.error_code().unwrap().code(), unknown.unwrap_or_default())
 }

@@ -2,10 +2,10 @@
 
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message, success};
+use core::time::Duration;
 use portolan_machine::{Closure, Output, SocketId, SocketNews, Verdict};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message};
 use portolan_stun_agent::{Request, Responder, ResponderConfig, Schedule, Transactions};
-use std::time::Duration;
 
 const CLIENT: &str = "198.51.100.7:40000";
 const SERVER: &str = "192.0.2.1:3478";
