@@ -262,6 +262,19 @@ fn jitter_moves_each_send_but_the_first_and_never_past_the_next() {
 }
 
 #[test]
+fn jitter_longer_than_the_interval_bunches_no_sends() {
+    let mut world = asker();
+    let schedule = Schedule::at_millis([0]).every(MS(100)).until(MS(2000)).jitter(MS(60_000));
+    ask(&mut world, binding(7).schedule(schedule));
+    let at: Vec<u64> = world.run(10_000).iter().map(|line| line[..6].trim().parse().unwrap()).collect();
+    assert_eq!(at.len(), 22);
+    for (n, at) in at[..21].iter().enumerate() {
+        let offset = 100 * n as u64;
+        assert!((offset..=offset + 100).contains(at), "send {n} at {at}");
+    }
+}
+
+#[test]
 fn a_late_wake_up_sends_once_and_keeps_the_intervals() {
     let mut world = asker();
     ask(&mut world, binding(7));

@@ -405,6 +405,7 @@ fn addresses_that_make_no_sense_are_refused() {
         refused(&["192.0.2.1:1", "192.0.2.2:1"], &["192.0.2.2:2"]),
         ConfigError::Twice { local: addr("192.0.2.2:1") }
     );
+    assert!(Responder::new(&config(&["192.0.2.1:0", "192.0.2.1:0"], &[])).is_ok(), "the system chooses two ports");
     let advertised = |local: &str, public: &str| {
         let config = config(&["192.0.2.1:1"], &["192.0.2.2:2"]);
         Responder::new(&config.advertise(local.parse().unwrap(), public.parse().unwrap())).map(drop)
@@ -451,6 +452,8 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
     world.lines();
     let _verdict = world.datagram(1, CLIENT, &change);
     assert_eq!(world.lines(), ["     0 s3 > 198.51.100.7:40000 Binding success response, 68 bytes"]);
+    assert_eq!(world.news(4, SocketNews::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
+    assert_eq!(world.lines(), [""; 0], "news that comes twice is no news");
     assert_eq!(world.news(4, SocketNews::Closed(Closure::Unspecified)), Verdict::Mine);
     assert!(world.lines()[0].contains("lost udp 192.0.2.2:3479"));
     let _verdict = world.datagram(1, CLIENT, &change);

@@ -176,3 +176,16 @@ fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
     assert_eq!(world.news(1, SocketNews::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("Closed(Reset)"));
 }
+
+#[test]
+fn a_stream_without_requests_is_anothers_unless_a_message_is_half_read() {
+    for (chunk, then) in [(20, Verdict::NotMine), (25, Verdict::Mine)] {
+        let (mut world, id) = asker();
+        let bytes = [message(Class::Indication, ID.into(), &[]), success(id)].concat();
+        assert_eq!(world.stream(1, SERVER, &bytes[..chunk]), Verdict::Mine);
+        world.with(|machine, cx| machine.cancel(cx, id)).unwrap();
+        assert_eq!(world.stream(1, SERVER, &bytes[chunk..]), then, "after {chunk} bytes");
+        assert_eq!(world.stream(1, SERVER, &bytes), Verdict::NotMine);
+        assert_eq!(world.lines(), [""; 0]);
+    }
+}
