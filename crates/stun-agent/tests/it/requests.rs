@@ -397,6 +397,11 @@ fn attributes_stand_in_the_order_in_which_they_were_added() {
         ]
     );
     assert_eq!((message.change_request(), message.response_port()), (Some(ChangeRequest::IP), Some(9)));
+    let most = binding(7).padding(u16::MAX).change(ChangeRequest::IP).fingerprint();
+    ask(&mut world, most);
+    let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
+    assert!((65_400..65_535 - 48).contains(&sent.payload.len()), "RFC 5780 §7.6");
+    assert!(binding(7).attribute(&Attribute::Fingerprint(0)).is_err(), "computed, not added");
 }
 
 #[test]
@@ -416,4 +421,15 @@ fn however_much_peers_cause_the_end_of_each_request_finds_room() {
     let lines = world.lines();
     assert_eq!(lines.iter().filter(|line| line.contains("answered by")).count(), 100);
     assert_eq!(lines.len(), 256);
+}
+
+#[test]
+fn addresses_that_hold_the_transaction_id_are_written_with_the_one_of_the_request() {
+    for peer in ["[2001:db8::7]:5000", "203.0.113.7:5000"].map(addr) {
+        let mut world = asker();
+        ask(&mut world, binding(7).attribute(&Attribute::XorPeerAddress(peer)).unwrap());
+        let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
+        let message = Message::decode(&sent.payload).unwrap();
+        assert_eq!(message.attributes().next().unwrap(), Ok(Attribute::XorPeerAddress(peer)));
+    }
 }
