@@ -111,6 +111,7 @@ pub struct Answer<T> {
     /// The whole message; it decodes.
     pub message: Bytes,
     /// 1 for the first answer; more only where the schedule repeats, and a duplicate made by the network counts too.
+    /// From elsewhere: how many were accepted before.
     pub nth: u32,
     /// How often the request had been sent; a round trip is only known where it is 1 (Karn, RFC 8489 §6.2.1).
     pub sends: u32,

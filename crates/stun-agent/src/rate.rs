@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn where_a_source_lies_depends_on_the_dice() {
+        let place = |dice: u8| {
+            let (mut limiter, mut ids) = (Limiter::new(Rate::DEFAULT), SocketIds::new());
+            let mut dice = Counting(dice);
+            assert!(limiter.admit(&mut Cx::new(Instant::ORIGIN, &mut dice, &mut ids), v4(1)));
+            limiter.holders.iter().position(|&holder| holder != 0)
+        };
+        assert_eq!(place(1), place(1));
+        assert_ne!(place(1), place(2));
+    }
+
+    #[test]
     fn a_clock_that_stepped_back_locks_nobody_out_for_long() {
         let mut limiter = Limiter::new(Rate::DEFAULT);
         assert_eq!(admitted(&mut limiter, 1_000_000_000, v4(1), 400), 400);

@@ -26,7 +26,7 @@ pub struct Request<T> {
     pub tag: T,
     /// What is asked.
     pub method: Method,
-    /// The attributes as they go on the wire, without integrity and FINGERPRINT.
+    /// The attributes as they go on the wire, without integrity and FINGERPRINT; XOR addresses as with transaction id 0.
     pub attributes: Bytes,
     /// When it is sent and given up.
     pub schedule: Schedule,
@@ -74,6 +74,9 @@ pub enum Seal {
 }
 
 impl<T> Request<T> {
+    /// The longest PADDING in bytes: RFC 5780 §7.6, less the headers and some room for other attributes.
+    pub const PADDING_LIMIT: u16 = 65_400;
+
     /// A request without attributes, on the ladder of RFC 8489, answered by whom it went to.
     #[must_use]
     pub const fn new(method: Method, socket: SocketId, remote: SocketAddr, tag: T) -> Self {
@@ -135,63 +138,56 @@ impl<T> Request<T> {
     /// Adds CHANGE-REQUEST: answer from your other address or port (RFC 5780 §7.2).
     #[must_use]
     pub fn change(self, change: ChangeRequest) -> Self {
-        self.appended::<8>(&Attribute::ChangeRequest(change))
+        self.appended(&Attribute::ChangeRequest(change))
     }
 
     /// Adds RESPONSE-PORT: answer to this port of my address (RFC 5780 §7.5). The answer may then come to any socket.
     #[must_use]
     pub fn response_port(self, port: u16) -> Self {
-        self.appended::<8>(&Attribute::ResponsePort(port)).on(AnswerOn::AnySocket)
+        self.appended(&Attribute::ResponsePort(port)).on(AnswerOn::AnySocket)
     }
 
     /// Adds PADDING of `length` bytes, to make fragments (RFC 5780 §7.6).
+    ///
+    /// Cut at [`PADDING_LIMIT`](Self::PADDING_LIMIT), so that the IP datagram stays below 64 kB.
     #[must_use]
-    pub fn padding(mut self, length: u16) -> Self {
-        let mut bytes = alloc::vec![0; HEADER_LEN + 4 + usize::from(length.next_multiple_of(4))];
-        // Only as a template: the header is cut off again.
-        if let Ok(mut writer) = Writer::new(&mut bytes, Class::Request, Method::BINDING, TransactionId::default())
-            && writer.add_padding(usize::from(length)).is_ok()
-        {
-            self.extend(writer.finish());
-        }
-        self
+    pub fn padding(self, length: u16) -> Self {
+        let zeros = alloc::vec![0; usize::from(length.min(Self::PADDING_LIMIT))];
+        self.appended(&Attribute::Padding(&zeros))
     }
 
     /// Adds any attribute.
     ///
     /// # Errors
-    /// What [`Writer::add`] refuses; 512 bytes are its bound here.
+    /// What [`Writer::add`] refuses.
     pub fn attribute(mut self, attribute: &Attribute<'_>) -> Result<Self, EncodeError> {
-        let mut buffer = [0; HEADER_LEN + 4 + 512];
-        let mut writer = Writer::new(&mut buffer, Class::Request, self.method, TransactionId::default())?;
-        writer.add(attribute)?;
-        self.extend(writer.finish());
+        self.append(attribute)?;
         Ok(self)
     }
 
-    /// Adds an attribute that cannot fail: its length is `N` with its head.
-    fn appended<const N: usize>(self, attribute: &Attribute<'_>) -> Self
-    where
-        T: Sized,
-    {
-        let mut this = self;
-        let mut buffer = [0; 64];
-        if let Ok(mut writer) = Writer::new(&mut buffer, Class::Request, Method::BINDING, TransactionId::default())
-            && writer.add(attribute).is_ok()
-        {
-            this.extend(writer.finish());
-        }
-        this
+    /// Adds an attribute that no writer refuses.
+    fn appended(mut self, attribute: &Attribute<'_>) -> Self {
+        let appended = self.append(attribute);
+        debug_assert_eq!(appended, Ok(()));
+        self
     }
 
-    /// Appends the attributes of a message that was only written for them.
-    fn extend(&mut self, message: &[u8]) {
+    fn append(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
+        let (mut small, mut large) = ([0; 64], alloc::vec![]);
+        let message = match template(&mut small, attribute) {
+            Err(EncodeError::BufferTooShort { needed, .. }) => {
+                large.resize(needed, 0);
+                template(&mut large, attribute)?
+            }
+            message => message?,
+        };
         let added = message.get(HEADER_LEN..).unwrap_or_default();
         self.attributes = if self.attributes.is_empty() {
             Bytes::copy_from_slice(added)
         } else {
             [&self.attributes, added].concat().into()
         };
+        Ok(())
     }
 
     /// Writes the message, once for all its sends.
@@ -211,7 +207,8 @@ impl<T> Request<T> {
         while !rest.is_empty() {
             let at = self.attributes.len() - rest.len();
             let (kind, value, after) = split_attribute(rest).ok_or(RequestError::Attributes { at })?;
-            writer.add(&Attribute::Unknown { kind, value })?;
+            let veiled = veiled(kind, value, id);
+            writer.add(&Attribute::Unknown { kind, value: veiled.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
             rest = after;
         }
         let message = match self.seal {
@@ -220,6 +217,25 @@ impl<T> Request<T> {
         };
         Ok(Bytes::copy_from_slice(message))
     }
+}
+
+/// The value of an XOR address attribute over IPv6, which holds the transaction id that is not known before the request
+/// is made (RFC 8489 §14.2): written with id 0 before, so that the id is all that is missing.
+fn veiled(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
+    let is_veiled = matches!(
+        kind,
+        AttributeType::XOR_MAPPED_ADDRESS | AttributeType::XOR_PEER_ADDRESS | AttributeType::XOR_RELAYED_ADDRESS
+    );
+    let mut value: [u8; 20] = value.try_into().ok().filter(|_| is_veiled)?;
+    value.iter_mut().skip(8).zip(id.as_bytes()).for_each(|(byte, id)| *byte ^= id);
+    Some(value)
+}
+
+/// A message that is only written for its attribute, with transaction id 0.
+fn template<'b>(buffer: &'b mut [u8], attribute: &Attribute<'_>) -> Result<&'b [u8], EncodeError> {
+    let mut writer = Writer::new(buffer, Class::Request, Method::BINDING, TransactionId::default())?;
+    writer.add(attribute)?;
+    Ok(writer.finish())
 }
 
 /// The first attribute and what follows its padding (RFC 8489 §14).

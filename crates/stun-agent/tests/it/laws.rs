@@ -2,6 +2,8 @@
 
 use crate::responses::config;
 use crate::world::{addr, message};
+use core::net::SocketAddr;
+use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, Verdict};
 use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
@@ -9,8 +11,6 @@ use portolan_stun_agent::{
     AnswerFrom, Command, Request, Responder, ResponderCommand, ResponderEvent, Schedule, Transactions,
 };
 use proptest::prelude::*;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 const CLIENT: &str = "198.51.100.7:40000";
 const SERVER: &str = "192.0.2.1:3478";

@@ -1,15 +1,15 @@
 //! Laws of this crate's own, under random values.
 
 use crate::world::addr;
+use core::net::SocketAddr;
+use core::time::Duration;
 use portolan_machine::SocketId;
 use portolan_stun::{Method, TransactionId};
 use portolan_stun_agent::{AnswerFrom, AnswerOn, Command, Request, Schedule, Seal};
 use proptest::prelude::*;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 fn any_addr() -> impl Strategy<Value = SocketAddr> {
-    (any::<std::net::IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+    (any::<core::net::IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
 }
 
 fn any_duration() -> impl Strategy<Value = Duration> + Clone {

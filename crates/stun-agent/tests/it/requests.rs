@@ -1,12 +1,12 @@
 //! Requests as stories: one line per segment at its time, in milliseconds.
 
 use crate::world::{World, addr, message, success};
+use core::time::Duration;
 use portolan_machine::{Closure, SocketId, SocketNews, Unreachability, Verdict};
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, ErrorCode, Message, Method, TransactionId, Writer,
 };
 use portolan_stun_agent::{AnswerFrom, AnswerOn, Event, Request, RequestError, Schedule, Transactions};
-use std::time::Duration;
 
 type Asker = World<Transactions<u32>>;
 
@@ -262,6 +262,19 @@ fn jitter_moves_each_send_but_the_first_and_never_past_the_next() {
 }
 
 #[test]
+fn jitter_longer_than_the_interval_bunches_no_sends() {
+    let mut world = asker();
+    let schedule = Schedule::at_millis([0]).every(MS(100)).until(MS(2000)).jitter(MS(60_000));
+    ask(&mut world, binding(7).schedule(schedule));
+    let at: Vec<u64> = world.run(10_000).iter().map(|line| line[..6].trim().parse().unwrap()).collect();
+    assert_eq!(at.len(), 22);
+    for (n, at) in at[..21].iter().enumerate() {
+        let offset = 100 * n as u64;
+        assert!((offset..=offset + 100).contains(at), "send {n} at {at}");
+    }
+}
+
+#[test]
 fn a_late_wake_up_sends_once_and_keeps_the_intervals() {
     let mut world = asker();
     ask(&mut world, binding(7));
@@ -343,7 +356,9 @@ fn a_lost_socket_ends_its_requests() {
 #[test]
 fn pending_is_bounded_and_ids_differ_even_with_broken_dice() {
     let mut world = World::new(Transactions::with_limit(300));
-    let ids: std::collections::BTreeSet<_> = (0..300).map(|tag| ask(&mut world, binding(tag))).collect();
+    let mut ids: Vec<_> = (0..300).map(|tag| ask(&mut world, binding(tag))).collect();
+    ids.sort();
+    ids.dedup();
     assert_eq!(ids.len(), 300, "the dice of this world begin anew after 256");
     let refused = world.with(|machine, cx| machine.request(cx, binding(300)));
     assert_eq!(refused, Err(RequestError::Full { limit: 300 }));
@@ -382,6 +397,11 @@ fn attributes_stand_in_the_order_in_which_they_were_added() {
         ]
     );
     assert_eq!((message.change_request(), message.response_port()), (Some(ChangeRequest::IP), Some(9)));
+    let most = binding(7).padding(u16::MAX).change(ChangeRequest::IP).fingerprint();
+    ask(&mut world, most);
+    let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
+    assert!((65_400..65_535 - 48).contains(&sent.payload.len()), "RFC 5780 §7.6");
+    assert!(binding(7).attribute(&Attribute::Fingerprint(0)).is_err(), "computed, not added");
 }
 
 #[test]
@@ -401,4 +421,15 @@ fn however_much_peers_cause_the_end_of_each_request_finds_room() {
     let lines = world.lines();
     assert_eq!(lines.iter().filter(|line| line.contains("answered by")).count(), 100);
     assert_eq!(lines.len(), 256);
+}
+
+#[test]
+fn addresses_that_hold_the_transaction_id_are_written_with_the_one_of_the_request() {
+    for peer in ["[2001:db8::7]:5000", "203.0.113.7:5000"].map(addr) {
+        let mut world = asker();
+        ask(&mut world, binding(7).attribute(&Attribute::XorPeerAddress(peer)).unwrap());
+        let portolan_machine::Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a request") };
+        let message = Message::decode(&sent.payload).unwrap();
+        assert_eq!(message.attributes().next().unwrap(), Ok(Attribute::XorPeerAddress(peer)));
+    }
 }

@@ -1,10 +1,10 @@
 //! Every clause of the responder by name, on sockets of its own: what is asked, from where and with what it is answered.
 
 use crate::world::{World, addr, message};
+use core::net::SocketAddr;
 use portolan_machine::{Closure, Input, Output, Refusal, SocketId, SocketNews, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{ConfigError, Responder, ResponderCommand, ResponderConfig, ResponderError};
-use std::net::SocketAddr;
 
 pub(crate) type Server = World<Responder>;
 
@@ -55,9 +55,9 @@ fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmi
         payload: bytes,
     };
     let _verdict = world.input(Input::Datagram(datagram));
-    let transmit = |output| match output {
-        Output::Transmit(transmit) => transmit,
-        other => panic!("only replies, not {other:?}"),
+    let transmit = |output| {
+        let Output::Transmit(transmit) = output else { panic!("only replies, not {output:?}") };
+        transmit
     };
     world.outputs().into_iter().map(transmit).collect()
 }
@@ -83,9 +83,9 @@ fn kinds(transmit: &Transmit) -> Vec<AttributeType> {
 fn refusal(transmit: &Transmit) -> (u16, Vec<AttributeType>) {
     let message = Message::decode(&transmit.payload).unwrap();
     assert_eq!((message.class(), message.transaction_id()), (Class::ErrorResponse, ID.into()));
-    let unknown = message.attributes().find_map(|attribute| match attribute.unwrap() {
-        Attribute::UnknownAttributes(unknown) => Some(unknown.iter().collect()),
-        _ => None,
+    let unknown = message.attributes().find_map(|attribute| {
+        let Attribute::UnknownAttributes(unknown) = attribute.unwrap() else { return None };
+        Some(unknown.iter().collect())
     });
     (message.error_code().unwrap().code(), unknown.unwrap_or_default())
 }
@@ -405,6 +405,7 @@ fn addresses_that_make_no_sense_are_refused() {
         refused(&["192.0.2.1:1", "192.0.2.2:1"], &["192.0.2.2:2"]),
         ConfigError::Twice { local: addr("192.0.2.2:1") }
     );
+    assert!(Responder::new(&config(&["192.0.2.1:0", "192.0.2.1:0"], &[])).is_ok(), "the system chooses two ports");
     let advertised = |local: &str, public: &str| {
         let config = config(&["192.0.2.1:1"], &["192.0.2.2:2"]);
         Responder::new(&config.advertise(local.parse().unwrap(), public.parse().unwrap())).map(drop)
@@ -451,6 +452,8 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
     world.lines();
     let _verdict = world.datagram(1, CLIENT, &change);
     assert_eq!(world.lines(), ["     0 s3 > 198.51.100.7:40000 Binding success response, 68 bytes"]);
+    assert_eq!(world.news(4, SocketNews::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
+    assert_eq!(world.lines(), [""; 0], "news that comes twice is no news");
     assert_eq!(world.news(4, SocketNews::Closed(Closure::Unspecified)), Verdict::Mine);
     assert!(world.lines()[0].contains("lost udp 192.0.2.2:3479"));
     let _verdict = world.datagram(1, CLIENT, &change);

@@ -2,10 +2,10 @@
 
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message, success};
+use core::time::Duration;
 use portolan_machine::{Closure, Output, SocketId, SocketNews, Verdict};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message};
 use portolan_stun_agent::{Request, Responder, ResponderConfig, Schedule, Transactions};
-use std::time::Duration;
 
 const CLIENT: &str = "198.51.100.7:40000";
 const SERVER: &str = "192.0.2.1:3478";
@@ -175,4 +175,17 @@ fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
     let (mut world, _) = asker();
     assert_eq!(world.news(1, SocketNews::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("Closed(Reset)"));
+}
+
+#[test]
+fn a_stream_without_requests_is_anothers_unless_a_message_is_half_read() {
+    for (chunk, then) in [(20, Verdict::NotMine), (25, Verdict::Mine)] {
+        let (mut world, id) = asker();
+        let bytes = [message(Class::Indication, ID.into(), &[]), success(id)].concat();
+        assert_eq!(world.stream(1, SERVER, &bytes[..chunk]), Verdict::Mine);
+        world.with(|machine, cx| machine.cancel(cx, id)).unwrap();
+        assert_eq!(world.stream(1, SERVER, &bytes[chunk..]), then, "after {chunk} bytes");
+        assert_eq!(world.stream(1, SERVER, &bytes), Verdict::NotMine);
+        assert_eq!(world.lines(), [""; 0]);
+    }
 }

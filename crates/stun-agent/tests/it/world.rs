@@ -1,13 +1,13 @@
 //! A world for one machine: virtual time, dice that count, and what it does as lines that read like a packet trace.
 
+use core::fmt::Debug;
+use core::net::SocketAddr;
 use portolan_machine::{
     Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Scope, SocketId, SocketIds, SocketNews, Trace,
     Verdict,
 };
 use portolan_stun::{Attribute, Class, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{Event, ResponderEvent};
-use std::fmt::Debug;
-use std::net::SocketAddr;
 
 /// Dice that count: the first transaction id is 01 01 01…
 #[derive(Clone, Debug, Default)]
@@ -86,7 +86,7 @@ where
         loop {
             match self.machine.poll() {
                 Output::Wait(_) => return outputs,
-                output => outputs.push(output),
+                output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => outputs.push(output),
             }
         }
     }
@@ -149,7 +149,7 @@ impl<T: Debug> Line for Event<T> {
             Self::Exhausted { tag, sends, answers, .. } => {
                 format!("{tag:?} exhausted: {sends} sends, {answers} answers")
             }
-            other => format!("{other:?}"),
+            Self::Unusable { .. } | Self::Unreachable { .. } | Self::SocketLost { .. } | _ => format!("{self:?}"),
         }
     }
 }
@@ -160,7 +160,7 @@ impl Line for ResponderEvent {
             Self::Listening { socket, protocol, local } => format!("{socket} listening {protocol} {local}"),
             Self::Refused { protocol, local, why } => format!("refused {protocol} {local}: {why}"),
             Self::Lost { protocol, local, why } => format!("lost {protocol} {local}: {why}"),
-            other => format!("{other:?}"),
+            Self::Stopped | _ => format!("{self:?}"),
         }
     }
 }
