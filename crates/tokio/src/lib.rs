@@ -20,11 +20,10 @@
 //! ```
 //! use portolan_machine::{Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketNews, SocketOrder};
 //! use portolan_machine::{Transmit, Verdict};
-//! use std::net::{SocketAddr, UdpSocket};
+//! use std::net::SocketAddr;
 //!
 //! #[derive(Default)]
 //! struct Echo(Outbox<SocketAddr>);
-//!
 //! impl Machine for Echo {
 //!     type Command = Never;
 //!     type Error = Never;
@@ -35,7 +34,10 @@
 //!     }
 //!     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
 //!         let _room = match input {
-//!             Input::Datagram(d) => self.0.offer(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload.to_vec().into()))),
+//!             Input::Datagram(d) => {
+//!                 let back = Transmit::new(d.socket, d.remote, d.payload.to_vec().into());
+//!                 self.0.offer(Output::Transmit(back))
+//!             }
 //!             Input::Socket(_, SocketNews::Opened { local }) => self.0.offer(Output::Event(local)),
 //!             _ => return Verdict::NotMine,
 //!         };
@@ -53,12 +55,12 @@
 //!     echo.0.push(Output::Socket(SocketOrder::Open(open)));
 //! });
 //! let server = driver.next().await;
-//! let client = tokio::net::UdpSocket::from_std({ let s = UdpSocket::bind("127.0.0.1:0")?; s.set_nonblocking(true)?; s })?;
+//! let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
 //! client.send_to(b"ahoy", server).await?;
 //! let mut answer = [0; 4];
 //! tokio::select! { _ = driver.next() => {}, got = client.recv(&mut answer) => { got?; } }
 //! assert_eq!(&answer, b"ahoy");
-//! # Ok::<(), std::io::Error>(()) }).unwrap();
+//! # Ok::<(), std::io::Error>(()) })?;
 //! # Ok::<(), std::io::Error>(())
 //! ```
 

@@ -176,3 +176,45 @@ async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::task::Waker;
+    use tokio::io::{AsyncReadExt as _, duplex};
+
+    /// A stream over a transport that takes so many bytes.
+    fn narrow(takes: usize) -> (Stream, tokio::io::DuplexStream) {
+        let (own, peer) = duplex(takes);
+        (Stream::new(Box::new(own), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()), peer)
+    }
+
+    #[test]
+    fn a_quarter_of_a_mebibyte_is_held_and_not_a_byte_more() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut stream, _peer) = narrow(1_000);
+        assert_eq!(stream.send(&mut cx, &vec![0; 1_000 + Stream::UNSENT]), Ok(()));
+        assert_eq!(stream.send(&mut cx, &[]), Ok(()));
+        assert_eq!(stream.send(&mut cx, &[0]), Err(Closure::Overflow));
+    }
+
+    #[tokio::test]
+    async fn what_is_held_leaves_in_order() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut stream, mut peer) = narrow(7);
+        for part in 0..100_u8 {
+            assert_eq!(stream.send(&mut cx, &[part; 10]), Ok(()));
+        }
+        let mut read = Vec::new();
+        let (result, ()) = tokio::join!(
+            async {
+                let result = peer.read_to_end(&mut read).await;
+                drop(peer);
+                result
+            },
+            stream.finish()
+        );
+        assert_eq!(result.unwrap(), 1_000);
+        assert!(read.chunks(10).enumerate().all(|(part, bytes)| bytes == [part as u8; 10]));
+    }
+}

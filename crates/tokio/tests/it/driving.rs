@@ -126,6 +126,38 @@ async fn a_machine_that_never_waits_still_hears() {
     assert!(driver.machine().sent > 1_024, "it did flood");
 }
 
+/// Always has something to tell.
+struct Chatter(u64);
+
+impl Machine for Chatter {
+    type Command = Never;
+    type Error = Never;
+    type Event = u64;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, _: Input<'_>) -> Verdict {
+        Verdict::NotMine
+    }
+
+    fn poll(&mut self) -> Output<u64> {
+        self.0 += 1;
+        Output::Event(self.0)
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_only_takes_events_lets_other_tasks_run() {
+    let mut driver = Driver::new(Chatter(0)).unwrap();
+    let other = tokio::spawn(async {});
+    for expected in 1..=10_000 {
+        assert_eq!(driver.next().await, expected, "none is lost");
+    }
+    assert!(other.is_finished());
+}
+
 #[tokio::test]
 async fn a_flooded_socket_does_not_starve_another_one() {
     let mut driver = puppet(Habit::Tells);

@@ -9,11 +9,12 @@ use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet, puppet_with};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
+use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
 use portolan_tokio::Config;
 use std::io::Read as _;
 use std::process::Command;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
 
 const INSIDE: &str = "PORTOLAN_TOKIO_NAMESPACE";
 
@@ -138,6 +139,10 @@ async fn a_datagram_larger_than_the_path_arrives_in_fragments() {
         // And the port is as taken as before.
         driver.order(Protocol::Udp, &bound.to_string(), |open| open);
         assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
+        let sharing = socket2::Socket::new(socket2::Domain::for_address(bound), socket2::Type::DGRAM, None).unwrap();
+        sharing.set_reuse_address(true).unwrap();
+        let beside = if bound.ip().is_unspecified() { ([127, 0, 0, 9], bound.port()).into() } else { bound };
+        assert!(sharing.bind(&beside.into()).is_err(), "nobody else may share it");
     }
 }
 
@@ -243,6 +248,54 @@ async fn a_listener_that_cannot_accept_does_not_spin() {
     assert!((2..=11).contains(&tries), "{tries} tries in two seconds");
     drop(all);
     assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+}
+
+/// The kernel takes a few KiB only, so that the driver holds the rest.
+const NARROW_TCP: &str = "ip link set lo up; echo 4096 8192 8192 > /proc/sys/net/ipv4/tcp_wmem; \
+    echo 4096 8192 8192 > /proc/sys/net/ipv4/tcp_rmem";
+
+#[tokio::test]
+async fn what_a_stream_holds_outlives_its_end() {
+    if !inside("what_a_stream_holds_outlives_its_end", NARROW_TCP) {
+        return;
+    }
+    const HELD: usize = 200_000;
+    let turns = || async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Closed by the machine.
+    let mut driver = puppet(Habit::Tells);
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
+    driver.send(socket, remote, &vec![1; HELD]);
+    driver.close(socket);
+    driver.beside(turns()).await;
+    let mut read = Vec::new();
+    driver.beside(peer.read_to_end(&mut read)).await.0.unwrap();
+    assert_eq!(read.len(), HELD);
+    // Ended by a peer that only finished sending.
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
+    driver.send(socket, remote, &vec![2; HELD]);
+    peer.shutdown().await.unwrap();
+    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::ByPeer)));
+    let mut read = Vec::new();
+    driver.beside(peer.read_to_end(&mut read)).await.0.unwrap();
+    assert_eq!(read.len(), HELD);
+    // By the driver itself.
+    let mut peer = TcpStream::connect(server).await.unwrap();
+    let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
+    driver.send(socket, remote, &vec![3; HELD]);
+    let mut read = Vec::new();
+    let (_, result) = tokio::join!(in_time(driver.shutdown()), async {
+        let result = peer.read_to_end(&mut read).await;
+        drop(peer);
+        result
+    });
+    assert_eq!(result.unwrap(), HELD);
 }
 
 /// This host – 10.0.1.1, a router 10.0.1.2 – 10.0.2.2, whose far link takes 1,280 bytes and leads to 10.0.2.1.

@@ -4,7 +4,7 @@ use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet};
 use alloc::collections::BTreeSet;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use portolan_machine::{Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
+use portolan_machine::{Output, Protocol, Refusal, SocketNews, SocketOrder, Transmit, Unreachability};
 use tokio::net::UdpSocket;
 
 #[tokio::test]
@@ -241,9 +241,11 @@ async fn nothing_leaves_and_nothing_is_heard_after_a_close() {
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
     peer.send_to(b"too late", local).await.unwrap();
-    driver.send(socket, remote, b"before");
-    driver.close(socket);
-    driver.send(socket, remote, b"after");
+    driver.with(|puppet, _| {
+        puppet.out.push(Output::Transmit(Transmit::new(socket, remote, Bytes::from_static(b"before"))));
+        puppet.out.push(Output::Socket(SocketOrder::Close(socket)));
+        puppet.out.push(Output::Transmit(Transmit::new(socket, remote, Bytes::from_static(b"after"))));
+    });
     assert_eq!(driver.counters().not_open, 1);
     let mut buffer = [0; 16];
     let (got, heard) = driver.beside(peer.recv_from(&mut buffer)).await;
@@ -256,17 +258,21 @@ async fn nothing_leaves_and_nothing_is_heard_after_a_close() {
 async fn a_close_over_one_datagram_silences_those_received_with_it() {
     let mut driver = puppet(Habit::ClosesAfterOne);
     let (_, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
-    let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    for number in 0..10_u8 {
-        peer.send_to(&[number], local).await.unwrap();
-    }
+    // Sent together and, on Linux, received together.
+    let mut sender = puppet(Habit::Tells);
+    let (socket, _) = sender.opened(Protocol::Udp, "127.0.0.1:0").await;
+    sender.with(|puppet, _| {
+        for number in 0..10_u8 {
+            puppet.out.push(Output::Transmit(Transmit::new(socket, local, Bytes::from(vec![number; 20]))));
+        }
+    });
     let turns = async {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
     };
     let (_, heard) = driver.beside(turns).await;
-    assert!(matches!(heard.as_slice(), [Heard::Datagram { payload, .. }] if *payload == [0]), "{heard:?}");
+    assert!(matches!(heard.as_slice(), [Heard::Datagram { payload, .. }] if *payload == [0; 20]), "{heard:?}");
 }
 
 #[tokio::test]
