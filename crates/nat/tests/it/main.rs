@@ -1,5 +1,12 @@
 //! Discovery from the outside: in front of simulated NATs and servers, honest and lying.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail by panicking, as the tests do"
+)]
+
 mod defects;
 mod faults;
 mod kinds;

@@ -221,7 +221,7 @@ fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
     for hairpin in [Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource] {
         for filtering in [Filtering::EndpointIndependent, APDF] {
             let config = TranslatorConfig::new(EIM, filtering).hairpin(hairpin);
-            let family = World::behind(config.clone()).config(|config| config.hairpin = true).family();
+            let family = World::behind(config).config(|config| config.hairpin = true).family();
             assert_eq!(family.details.hairpin.value(), Some(&hairpin), "{filtering}: {:#?}", family.details.hairpin);
             let unasked = World::behind(config);
             assert_eq!(unasked.family().details.hairpin.reason(), Some(Unknown::NotTested));

@@ -99,7 +99,7 @@ impl World {
         let (segment, address, link): (SegmentId, IpAddr, Link) = match &self.barrier {
             Some(barrier) => {
                 let is_firewall = matches!(barrier, Barrier::Translator(config) if config.kind() != portolan_nat::behavior::NatKind::Nat);
-                let gateway = Gateway::new("home", [public], barrier.clone());
+                let gateway = Gateway::new("home", [public], *barrier);
                 let inside = net.add_gateway(net.internet(), gateway, &link);
                 (inside, if is_firewall { public } else { self.client.parse().unwrap() }, Link::PERFECT)
             }
@@ -119,10 +119,8 @@ impl World {
         let _stop = net
             .run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| matches!(event, Event::Report(_)));
         let last = net.take_events().pop().expect("a report");
-        match last.event {
-            Event::Report(report) => *report,
-            other => panic!("{other}"),
-        }
+        let Event::Report(report) = last.event else { panic!("the last event is {}", last.event) };
+        *report
     }
 
     /// The report of the only family.
