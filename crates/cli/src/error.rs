@@ -2,7 +2,7 @@
 
 use crate::servers::ListError;
 use core::net::{IpAddr, SocketAddr};
-use portolan_nat::profile::Family;
+use portolan_machine::Refusal;
 use std::io;
 
 /// The way out of every offline message.
@@ -35,27 +35,16 @@ pub(crate) enum Complaint {
     Discovery(#[from] portolan_nat::error::ConfigError),
     #[error("{0}")]
     Serve(#[from] portolan_stun_agent::ConfigError),
-    #[error("cannot listen on {local}: {why}; {}", advice(*.refusal))]
-    Listen { local: SocketAddr, why: Box<str>, refusal: portolan_machine::Refusal },
+    #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
+    Listen { local: SocketAddr, protocol: &'static str, why: Refusal },
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
     #[error("the time allowed ran out before anything was known; allow more with --timeout")]
     TimedOut,
 }
 
-impl Complaint {
-    /// The words for a family in a message.
-    pub(crate) fn family(family: Family) -> &'static str {
-        match family {
-            Family::V4 => "IPv4",
-            Family::V6 => "IPv6",
-        }
-    }
-}
-
 /// What to do about a listening address that was refused.
-fn advice(refusal: portolan_machine::Refusal) -> &'static str {
-    use portolan_machine::Refusal;
+const fn advice(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AddressInUse => "end the program that holds it, or choose another port with --listen",
         Refusal::AddressNotAvailable => "name one of this host's own addresses",

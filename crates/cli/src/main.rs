@@ -60,7 +60,7 @@ fn not_run(error: &clap::Error) -> ExitCode {
 fn run(command: Command) -> Result<Exit, Complaint> {
     match command {
         Command::Serve(args) => in_runtime(serve::run(&args)),
-        _ => unreachable!(),
+        Command::Nat(_) | Command::Lab(_) => Ok(Exit::CouldNotRun),
     }
 }
 
