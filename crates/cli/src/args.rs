@@ -147,11 +147,11 @@ pub(crate) struct LabNatArgs {
     /// The network to simulate
     #[arg(long, value_enum, default_value = "home")]
     pub(crate) preset: Preset,
-    /// What the NAT's mappings depend on: eim, adm, apdm; puts a NAT of that kind in place of the preset's
-    #[arg(long, value_name = "WORD")]
+    /// What the NAT's mappings depend on, instead of a preset: eim, adm, apdm or the long words of RFC 4787
+    #[arg(long, value_name = "WORD", conflicts_with = "preset")]
     pub(crate) mapping: Option<Mapping>,
-    /// Whom the NAT lets in: eif, adf, apdf
-    #[arg(long, value_name = "WORD")]
+    /// Whom the NAT lets in, instead of a preset: eif, adf, apdf or the long words
+    #[arg(long, value_name = "WORD", conflicts_with = "preset")]
     pub(crate) filtering: Option<Filtering>,
     /// Packets lost in each direction, in percent
     #[arg(long, value_name = "P", default_value = "0", value_parser = percent)]
@@ -177,6 +177,8 @@ pub(crate) enum Preset {
     Symmetric,
     /// One public port per socket, and anybody may answer
     FullCone,
+    /// One public port per socket, and any port of a contacted address may answer
+    Restricted,
     /// No translation, but a firewall
     Firewall,
     /// Nothing in the way

@@ -17,6 +17,8 @@ pub(crate) enum Complaint {
     List(#[from] ListError),
     #[error("{0}")]
     Unresolved(Box<str>),
+    #[error("{0}")]
+    Redacted(Box<str>),
     #[error("none of the {0} servers has an address to ask; name another with --server, by its address if need be")]
     NoneResolved(usize),
     #[error("offline: no route to the Internet and no server name resolves (tried {tried}); {TO_LAB}")]

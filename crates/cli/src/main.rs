@@ -8,8 +8,11 @@
 mod args;
 mod error;
 mod exit;
+mod lab;
 mod log;
+mod nat;
 mod output;
+mod progress;
 mod redact;
 mod report;
 mod require;
@@ -17,8 +20,9 @@ mod resolve;
 mod serve;
 mod servers;
 mod signals;
+mod story;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Lab};
 use crate::error::Complaint;
 use crate::exit::Exit;
 use clap::Parser;
@@ -60,7 +64,8 @@ fn not_run(error: &clap::Error) -> ExitCode {
 fn run(command: Command) -> Result<Exit, Complaint> {
     match command {
         Command::Serve(args) => in_runtime(serve::run(&args)),
-        Command::Nat(_) | Command::Lab(_) => Ok(Exit::CouldNotRun),
+        Command::Nat(args) => in_runtime(nat::run(&args)),
+        Command::Lab(Lab::Nat(args)) => lab::run(&args),
     }
 }
 

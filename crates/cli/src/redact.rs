@@ -7,7 +7,6 @@
 //! redacted by looking for whatever reads as an address, so no sentence can let one slip through.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use portolan_nat::profile::Report;
 
 /// Replaces addresses and names, the same ones always by the same.
 #[derive(Debug, Default)]
@@ -62,11 +61,6 @@ impl Redactor {
                 Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, place).into()
             }
         }
-    }
-
-    /// The report with every address replaced.
-    pub(crate) fn report(&mut self, report: Report) -> Report {
-        report.with_addresses(&mut |address| self.address(address))
     }
 
     /// The text with every address and every hidden name replaced.

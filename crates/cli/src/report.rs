@@ -16,8 +16,8 @@ pub(crate) struct Telling {
     pub(crate) report: Report,
     /// What people call the servers, by their place in the list.
     pub(crate) servers: Vec<Box<str>>,
-    /// Whether it was found out about a simulated network.
-    pub(crate) simulated: bool,
+    /// Where it was found out in a simulated network: which, and what is true there.
+    pub(crate) simulation: Option<Simulation>,
     /// What happened, line by line, where that was recorded.
     pub(crate) story: Vec<String>,
 }
@@ -27,4 +27,13 @@ impl Telling {
     pub(crate) fn server(&self, place: usize) -> &str {
         self.servers.get(place).map_or("", |name| name)
     }
+}
+
+/// A simulated network.
+#[derive(Clone, Debug)]
+pub(crate) struct Simulation {
+    /// What it is, in a sentence.
+    pub(crate) scene: String,
+    /// Whether what was found is the case there; `None` where something remained unknown.
+    pub(crate) is_right: Option<bool>,
 }

@@ -40,6 +40,15 @@ impl Page<'_> {
             let whose = if families.len() > 1 { format!("{}: ", family.family) } else { String::new() };
             writeln!(out, "{SAYS}{whose}{}{SAYS:#} {}", sentence.is, sentence.means)?;
         }
+        if let Some(simulation) = &self.telling.simulation {
+            writeln!(out, "\n{}", simulation.scene)?;
+            let right = match simulation.is_right {
+                Some(true) => "What was found is what was built.",
+                Some(false) => "What was found is NOT what was built: please report this seed.",
+                None => "Not everything could be found out; what was found is what was built.",
+            };
+            writeln!(out, "{right}")?;
+        }
         for family in families {
             writeln!(out, "\n{HEAD}{}{HEAD:#}", family.family)?;
             facts(out, family)?;
@@ -52,7 +61,7 @@ impl Page<'_> {
                 writeln!(out, "  {line}")?;
             }
         }
-        let simulated = if self.telling.simulated { " of simulated time" } else { "" };
+        let simulated = if self.telling.simulation.is_some() { " of simulated time" } else { "" };
         writeln!(out, "\n{FAINT}Found out in {} ms{simulated}.{FAINT:#}", self.telling.report.elapsed.as_millis())
     }
 

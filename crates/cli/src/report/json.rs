@@ -112,7 +112,7 @@ impl<'a> Document<'a> {
             schema: SCHEMA,
             families: telling.report.families.iter().map(|family| Family::of(family, telling)).collect(),
             elapsed_ms: u64::try_from(telling.report.elapsed.as_millis()).unwrap_or(u64::MAX),
-            simulated: telling.simulated,
+            simulated: telling.simulation.is_some(),
             story: &telling.story,
         }
     }
@@ -125,10 +125,10 @@ struct Family<'a> {
     unavailable: Option<String>,
     public: &'a [SocketAddr],
     local: Option<SocketAddr>,
-    #[serde(rename = "type")]
-    kind: &'static str,
     mapping: Axis<&'static str>,
     filtering: Axis<&'static str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
     hairpin: Axis<&'static str>,
     port_allocation: Axis<String>,
     port_preservation: Axis<bool>,
