@@ -25,6 +25,8 @@ pub(crate) enum Complaint {
     NoNetwork { tried: Box<str> },
     #[error("offline: {0}; {TO_LAB}")]
     Offline(Box<str>),
+    #[error("no server gave an answer that can be used ({0}); name others with --server")]
+    Useless(Box<str>),
     #[error("--local {0} is named twice for one family; name at most one IPv4 and one IPv6 address")]
     LocalTwice(IpAddr),
     #[error("--local {local} is not of the family that {flag} asks for")]

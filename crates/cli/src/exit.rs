@@ -4,11 +4,11 @@
 //! |---|---|
 //! | 0 | each family with a way out has its mapping and its filtering (or no server given is capable of telling the filtering, which is said on standard error), or its UDP is blocked |
 //! | 1 | a `--require` is not met |
-//! | 2 | the command could not run: bad arguments, no server, no network |
+//! | 2 | the command could not run: bad arguments, no server, no network, no answer that can be used |
 //! | 3 | inconclusive, or what a `--require` asks for could not be told |
 
 use crate::require::{Holding, Shortfall};
-use portolan_nat::profile::{FamilyReport, Reach, Report};
+use portolan_nat::profile::{FamilyReport, Reach, Report, Unknown};
 use std::process::ExitCode;
 
 /// How the command ended.
@@ -37,7 +37,7 @@ impl Exit {
 
     /// What a report and the requirements that fall short in it come to.
     pub(crate) fn of(report: &Report, short: &[Shortfall]) -> Self {
-        if report.is_offline() {
+        if report.is_offline() || has_no_use(report) {
             return Self::CouldNotRun;
         }
         match short.iter().map(|short| short.holding).max() {
@@ -65,9 +65,20 @@ fn is_told(family: &FamilyReport) -> bool {
     }
 }
 
+/// Whether servers did answer, but with nothing that can be used, in every family that has a way out.
+pub(crate) fn has_no_use(report: &Report) -> bool {
+    let useless = |family: &FamilyReport| family.mapping.reason() == Some(Unknown::ServerError);
+    report.families.iter().any(useless)
+        && report.families.iter().all(|family| match family.reach {
+            Reach::Unavailable(_) => true,
+            Reach::Unknown => useless(family),
+            Reach::Available | Reach::Blocked => false,
+        })
+}
+
 /// Whether filtering is unknown only because no server given can be used to tell it.
 pub(crate) fn lacks_capable_server(family: &FamilyReport) -> bool {
-    family.filtering.reason().is_some_and(|why| why.is_incapable_server())
+    family.reach == Reach::Available && family.filtering.reason().is_some_and(|why| why.is_incapable_server())
 }
 
 #[cfg(test)]
@@ -75,7 +86,7 @@ mod tests {
     use super::*;
     use crate::report::sample;
     use crate::require::Requirements;
-    use portolan_nat::profile::{Unknown, Verdict};
+    use portolan_nat::profile::Verdict;
 
     fn exit(report: &Report, require: &str) -> u8 {
         let short = if require.is_empty() { vec![] } else { require.parse::<Requirements>().unwrap().check(report) };
@@ -93,6 +104,8 @@ mod tests {
         single.families[0].mapping = Verdict::unknown(Unknown::SingleServer, vec![]);
         let mut silent = sample::home();
         silent.families[0].reach = Reach::Unknown;
+        let mut garbage = silent.clone();
+        garbage.families[0].mapping = Verdict::unknown(Unknown::ServerError, vec![]);
         let mut both = sample::home();
         both.families.extend(sample::offline().families.pop());
 
@@ -112,6 +125,7 @@ mod tests {
             (&incapable, "filtering=apdf", 3, "required, and unknown"),
             (&single, "", 3, "mapping could not be told"),
             (&silent, "", 3, "nothing could be told"),
+            (&garbage, "", 2, "no server gave an answer that can be used"),
         ] {
             assert_eq!(exit(report, require), code, "{why}");
         }

@@ -32,51 +32,53 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Builds the network, runs the discovery in it and tells what was found.
 pub(crate) fn run(args: &LabNatArgs) -> Result<Exit, Complaint> {
+    let (telling, events) = simulate(args)?;
+    let mut out = String::new();
+    match args.output.format {
+        Format::Human => out = human::report(&telling, args.output.explain),
+        Format::Json => out = json::report(&telling) + "\n",
+        Format::Jsonl => {
+            for line in events.iter().filter_map(json::event).chain([json::last(&telling)]) {
+                out.push_str(&line);
+                out.push('\n');
+            }
+        }
+    }
+    output::print(&out)?;
+    Ok(Exit::of(&telling.report, &[]))
+}
+
+/// The finding and the events before it.
+fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<Event>), Complaint> {
     let world = World::of(args);
     let mut net = Net::new(args.seed);
-    let servers = vec![
-        portolan_nat::discovery::Server { name: "stun-a".into(), addresses: vec![at(SERVER, 3478)] },
-        portolan_nat::discovery::Server { name: "stun-b".into(), addresses: vec![at(SECOND_SERVER, 3478)] },
-    ];
-    net.add_server(
-        net.internet(),
-        Server::new("stun-a", at(SERVER, 3478)).alternate(at(ALTERNATE, 3479)),
-        &Link::PERFECT,
-    );
-    net.add_server(net.internet(), Server::new("stun-b", at(SECOND_SERVER, 3478)), &Link::PERFECT);
-    let mut config = Config::new(servers);
-    config.families = vec![Family::V4];
-    let host = world.place(&mut net, Discovery::new(config)?);
+    let host = world.place(&mut net, Discovery::new(config())?);
     if args.output.explain {
         net.tell_story();
     }
     // A discovery that has just been made can be started.
     let _ = net.command(host, Command::Start);
     let _ = net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, Event::Report(_)));
-    let events = net.take_events();
-    if args.output.format == Format::Jsonl {
-        for line in events.iter().filter_map(|happening| json::event(&happening.event)) {
-            output::print(&(line + "\n"))?;
-        }
-    }
-    let report = events.into_iter().find_map(|happening| match happening.event {
-        Event::Report(report) => Some(*report),
-        _ => None,
-    });
-    let report = report.ok_or(Complaint::TimedOut)?;
+    let mut events: Vec<Event> = net.take_events().into_iter().map(|happening| happening.event).collect();
+    let Some(Event::Report(report)) = events.pop_if(|last| matches!(last, Event::Report(_))) else {
+        return Err(Complaint::TimedOut);
+    };
     let is_right = report.families.first().and_then(|family| world.agrees(family));
     let telling = Telling {
-        report,
+        report: *report,
         servers: vec!["stun-a".into(), "stun-b".into()],
         simulation: Some(Simulation { scene: world.scene(args), is_right }),
         story: net.story().lines().map(str::to_owned).collect(),
     };
-    output::print(&match args.output.format {
-        Format::Human => human::report(&telling, args.output.explain),
-        Format::Json => json::report(&telling) + "\n",
-        Format::Jsonl => json::last(&telling) + "\n",
-    })?;
-    Ok(Exit::of(&telling.report, &[]))
+    Ok((telling, events))
+}
+
+/// What the client is told: two servers, IPv4.
+fn config() -> Config {
+    let named = |name: &str, ip| portolan_nat::discovery::Server { name: name.into(), addresses: vec![at(ip, 3478)] };
+    let mut config = Config::new(vec![named("stun-a", SERVER), named("stun-b", SECOND_SERVER)]);
+    config.families = vec![Family::V4];
+    config
 }
 
 fn at(ip: [u8; 4], port: u16) -> SocketAddr {
@@ -124,6 +126,9 @@ impl World {
 
     fn place(&self, net: &mut Net<Discovery>, client: Discovery) -> portolan_sim::HostId {
         let internet = net.internet();
+        let capable = Server::new("stun-a", at(SERVER, 3478)).alternate(at(ALTERNATE, 3479));
+        net.add_server(internet, capable, &Link::PERFECT);
+        net.add_server(internet, Server::new("stun-b", at(SECOND_SERVER, 3478)), &Link::PERFECT);
         let addresses = [self.client()];
         let Some(home) = self.home else {
             return net.add_host(internet, "client", &addresses, &self.uplink, client);

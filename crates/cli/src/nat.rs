@@ -125,11 +125,11 @@ fn families(args: &NatArgs) -> Result<Vec<Family>, Complaint> {
 async fn once(plan: &Plan, teller: &mut Teller) -> Result<Exit, Complaint> {
     let found = classify(plan, teller, Arc::new(System)).await;
     teller.quiet();
-    let telling = found.inspect_err(|_| teller.quiet())?;
-    let offline = telling.report.is_offline();
-    teller.report(&telling, offline)?;
-    if offline {
-        return Err(teller.redacted(offline::complaint(&telling.report)));
+    let telling = found?;
+    let complaint = offline::complaint(&telling.report);
+    teller.report(&telling, complaint.is_some())?;
+    if let Some(complaint) = complaint {
+        return Err(teller.redacted(complaint));
     }
     let short = plan.requirements.check(&telling.report);
     teller.remarks(&telling.report, &short);

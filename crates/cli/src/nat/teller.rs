@@ -69,10 +69,10 @@ impl Teller {
         Ok(())
     }
 
-    /// The report. People hear nothing of one that found no network: the complaint says it all.
-    pub(crate) fn report(&mut self, telling: &Telling, offline: bool) -> Result<(), Complaint> {
+    /// The report. People hear nothing of one that is as good as none: the complaint says it all.
+    pub(crate) fn report(&mut self, telling: &Telling, in_vain: bool) -> Result<(), Complaint> {
         match self.format {
-            Format::Human if offline => Ok(()),
+            Format::Human if in_vain => Ok(()),
             Format::Human => self.print(human::report(telling, self.explain)),
             Format::Json => self.print(json::report(telling) + "\n"),
             Format::Jsonl => self.print(json::last(telling) + "\n"),

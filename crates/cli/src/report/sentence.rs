@@ -26,6 +26,10 @@ impl Sentence {
                 "UDP is blocked: TCP gets out, but no UDP answer comes back.".to_owned(),
                 "Direct connections over UDP will not work; peers need a relay that is reached over TCP or TLS.",
             ),
+            Reach::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
+                "Servers answer, but nothing that they say can be used.".to_owned(),
+                "Ask other servers with --server.",
+            ),
             Reach::Unknown => (
                 "No server answered over UDP, and nothing that was seen tells why.".to_owned(),
                 "Ask again, or ask other servers with --server.",
