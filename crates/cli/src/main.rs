@@ -1,2 +1,78 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
-fn main() {}
+//!
+//! One file for each subcommand ([`nat`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
+//! line on standard error that says what to do, and exit code 2; the codes stand in [`exit`].
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod error;
+mod exit;
+mod lab;
+mod log;
+mod nat;
+mod output;
+mod progress;
+mod redact;
+mod report;
+mod require;
+mod resolve;
+mod serve;
+mod servers;
+mod signals;
+mod story;
+
+use crate::args::{Cli, Command, Lab};
+use crate::error::Complaint;
+use crate::exit::Exit;
+use clap::Parser;
+use clap::error::ErrorKind;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_run(&error),
+    };
+    log::start(cli.verbose);
+    run(cli.command)
+        .unwrap_or_else(|complaint| {
+            output::complain(complaint);
+            Exit::CouldNotRun
+        })
+        .into()
+}
+
+/// Help and version are an answer; a command line that cannot be read is one line of complaint.
+fn not_run(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::CouldNotRun.into()
+        }
+        _ => {
+            output::complain(args::one_line(error));
+            Exit::CouldNotRun.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Exit, Complaint> {
+    match command {
+        Command::Serve(args) => in_runtime(serve::run(&args)),
+        Command::Nat(args) => in_runtime(nat::run(&args)),
+        Command::Lab(Lab::Nat(args)) => lab::run(&args),
+    }
+}
+
+/// Runs to the end in a runtime of its own; what hangs in the background then does not keep the process.
+fn in_runtime(run: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(run);
+    runtime.shutdown_background();
+    result
+}

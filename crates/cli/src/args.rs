@@ -1,0 +1,340 @@
+//! The command line, and the help that teaches it.
+
+use crate::require::Requirements;
+use crate::servers::ServerName;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_nat::behavior::{Filtering, Mapping};
+
+/// Which NAT is in front of you, how sure that is, and why.
+#[derive(Debug, Parser)]
+#[command(name = "portolan", version, about, max_term_width = 100, infer_subcommands = false)]
+#[command(after_help = "Start without any network: portolan lab nat --preset home --explain")]
+pub(crate) struct Cli {
+    /// Speak of what happens on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find out what stands between this host and the Internet
+    #[command(after_long_help = NAT_HELP)]
+    Nat(NatArgs),
+    /// Answer STUN Binding requests, and RFC 5780 behaviour tests with an --alternate
+    #[command(after_long_help = SERVE_HELP)]
+    Serve(ServeArgs),
+    /// Try things out in a simulated network, in virtual time: nothing is sent
+    #[command(subcommand)]
+    Lab(Lab),
+}
+
+/// What to try out.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lab {
+    /// Find out what a simulated NAT does, exactly as `portolan nat` would
+    #[command(after_long_help = LAB_HELP)]
+    Nat(LabNatArgs),
+}
+
+/// How the report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people: a plain sentence, the facts, how sure
+    Human,
+    /// One JSON object, schema portolan.nat/1 (docs/json.md)
+    Json,
+    /// One JSON object a line for each event, the report last
+    Jsonl,
+}
+
+/// Arguments of `portolan nat`.
+#[derive(Args, Debug)]
+pub(crate) struct NatArgs {
+    /// A STUN server to ask, port 3478 unless said; may be given several times, best first
+    ///
+    /// HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address. Two or more are better than one: a mapping can only be told
+    /// from two addresses, and a server that lies is outvoted. Filtering needs one that has a second address (RFC 5780).
+    /// Without --server those in PORTOLAN_SERVERS are asked (separated by commas or spaces; set but empty: nobody), else
+    /// a short list of public servers.
+    #[arg(short, long, value_name = "HOST[:PORT]")]
+    pub(crate) server: Vec<ServerName>,
+    /// IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// IPv6 only
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+    /// The address of this host to send from; measures that family only
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Vec<IpAddr>,
+    /// Seconds for one classification with its name lookups
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    /// Replace every address by one of the documentation ranges, and your servers' names; port numbers stay
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// What must be the case, else the exit code is 1: nat=…,mapping=…,filtering=…,type=…
+    ///
+    /// All parts must hold in every family that has a way out. Values that would do as well are separated by a bar:
+    /// `mapping=eim,filtering=eif|adf`. nat: none, firewall, nat. mapping: eim, adm, apdm. filtering: eif, adf, apdf (or
+    /// the long words of RFC 4787). type: open, udp-firewall, full-cone, restricted, port-restricted, symmetric, other,
+    /// blocked.
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub(crate) require: Vec<Requirements>,
+    /// Look again every S seconds (30; at least 5) for ever, and report what changes
+    #[arg(long, value_name = "S", num_args = 0..=1, require_equals = true, default_missing_value = "30",
+          value_parser = watch_seconds)]
+    pub(crate) watch: Option<Duration>,
+    /// Also send packets to the own public endpoint; some firewalls take that for an attack and cut connections
+    #[arg(long)]
+    pub(crate) hairpin: bool,
+    /// Also open 16 more sockets back to back to learn how the NAT chooses ports
+    ///
+    /// An exception to the ten new transactions a second that RFC 5780 §5 asks for, and 16 more entries in your
+    /// router's table for a few minutes. The report waits for it.
+    #[arg(long)]
+    pub(crate) ports: bool,
+}
+
+/// How to tell the result.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OutputArgs {
+    /// How to write the report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Format,
+    /// Tell the evidence for each verdict, and what happened, packet by packet, with the clause of the RFC
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// Arguments of `portolan serve`.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Where to listen, UDP and TCP; may be given several times [default: 0.0.0.0:3478 and [::]:3478]
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Another address and another port, for RFC 5780; paired with --listen in order, within a family
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) alternate: Vec<SocketAddr>,
+    /// Say PUBLIC where the socket has LOCAL, for a server behind a 1:1 NAT; both are IP addresses
+    #[arg(long, value_name = "LOCAL=PUBLIC", value_parser = advertised)]
+    pub(crate) advertise: Vec<(IpAddr, IpAddr)>,
+    /// Replies a second for one source (an IPv4 address, an IPv6 /64), with twice as many in a burst; or `off`
+    #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate)]
+    pub(crate) rate: RateLimit,
+}
+
+/// How often one source is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RateLimit {
+    /// As often as it asks.
+    Off,
+    /// So many times a second.
+    PerSecond(u32),
+}
+
+/// Arguments of `portolan lab nat`.
+#[derive(Args, Debug)]
+pub(crate) struct LabNatArgs {
+    /// The network to simulate
+    #[arg(long, value_enum, default_value = "home")]
+    pub(crate) preset: Preset,
+    /// What the NAT's mappings depend on, instead of a preset: eim, adm, apdm or the long words of RFC 4787
+    #[arg(long, value_name = "WORD", conflicts_with = "preset")]
+    pub(crate) mapping: Option<Mapping>,
+    /// Whom the NAT lets in, instead of a preset: eif, adf, apdf or the long words
+    #[arg(long, value_name = "WORD", conflicts_with = "preset")]
+    pub(crate) filtering: Option<Filtering>,
+    /// Packets lost in each direction, in percent
+    #[arg(long, value_name = "P", default_value = "0", value_parser = percent)]
+    pub(crate) loss: f64,
+    /// Round-trip time to the servers, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) rtt: u32,
+    /// The dice: the same seed gives the same run, byte for byte
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// A simulated network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Preset {
+    /// A home router: one public port per socket, only the contacted address and port may answer
+    Home,
+    /// A home router behind a carrier's NAT
+    Cgnat,
+    /// Another public port for each destination
+    Symmetric,
+    /// One public port per socket, and anybody may answer
+    FullCone,
+    /// One public port per socket, and any port of a contacted address may answer
+    Restricted,
+    /// No translation, but a firewall
+    Firewall,
+    /// Nothing in the way
+    Open,
+    /// No UDP gets through
+    Blocked,
+}
+
+const NAT_HELP: &str = "\
+Exit codes:
+  0  each family with a way out has its mapping and its filtering, or its UDP is blocked
+     (filtering may be missing where no server given can tell it; standard error says so)
+  1  a --require is not met
+  2  could not run: bad arguments, no server, no network
+  3  inconclusive, or what --require asks for could not be told
+
+Nothing is asked of your router, no mapping is opened on it, and no packet is sent to your own public
+address unless you say --hairpin.
+
+Examples:
+  portolan nat
+  portolan nat --server stun.example.org --server 203.0.113.7:3478 --explain
+  portolan nat --format json --redact > for-the-bug-report.json
+  portolan nat --require 'mapping=eim,filtering=eif|adf' && echo 'good for peer-to-peer'";
+
+const SERVE_HELP: &str = "\
+With an --alternate the server has two addresses × two ports and answers the tests of RFC 5780; both
+addresses must be this host's own, and both ports differ:
+  portolan serve --listen 203.0.113.10:3478 --alternate 203.0.113.11:3479
+
+On loopback, to try it:
+  portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 &
+  portolan nat --server 127.0.0.1
+
+It prints a line for each address once it listens, ends on SIGINT or SIGTERM, and says then what it counted.
+Exit codes: 0 ended by a signal, 2 could not run.";
+
+const LAB_HELP: &str = "\
+Examples:
+  portolan lab nat --preset home --explain
+  portolan lab nat --mapping apdm --filtering apdf --loss 10 --seed 7
+Exit codes are those of `portolan nat`.";
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 5 or 2.5")?;
+    if (0.1..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("between 0.1 and 3600 seconds")
+    }
+}
+
+fn watch_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 30")?;
+    if (5.0..=86_400.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("between 5 and 86400 seconds")
+    }
+}
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let share: f64 = text.parse().map_err(|_| "a share in percent, such as 5")?;
+    if (0.0..=100.0).contains(&share) { Ok(share) } else { Err("between 0 and 100 percent") }
+}
+
+fn advertised(text: &str) -> Result<(IpAddr, IpAddr), &'static str> {
+    const SHAPE: &str = "two IP addresses without ports: LOCAL=PUBLIC, such as 10.0.0.5=203.0.113.10";
+    let (local, public) = text.split_once('=').ok_or(SHAPE)?;
+    Ok((local.parse().map_err(|_| SHAPE)?, public.parse().map_err(|_| SHAPE)?))
+}
+
+fn rate(text: &str) -> Result<RateLimit, &'static str> {
+    if text == "off" {
+        return Ok(RateLimit::Off);
+    }
+    let per_second = text.parse().ok().filter(|rate| (1..=1_000_000).contains(rate));
+    per_second.map(RateLimit::PerSecond).ok_or("a number of replies from 1 to 1000000, or off")
+}
+
+/// A usage error of clap's as one line that says what to do.
+pub(crate) fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let said = said.join(" ");
+    format!("{} (see --help)", said.strip_prefix("error: ").unwrap_or(&said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn refused(line: &str) -> String {
+        one_line(&Cli::try_parse_from(line.split(' ')).unwrap_err())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bad_argument_is_one_line_that_names_it() {
+        for (line, told) in [
+            (
+                "portolan nat --require mapping=cone",
+                "invalid value 'mapping=cone' for '--require <KEY=VALUE,…>': \"cone\" is not a value: mapping is eim, \
+                 adm, apdm, or the long words such as endpoint-independent (see --help)",
+            ),
+            (
+                "portolan nat --server host:0",
+                "invalid value 'host:0' for '--server <HOST[:PORT]>': the port must be a number from 1 to 65535 (see \
+                 --help)",
+            ),
+            (
+                "portolan nat --timeout 0",
+                "invalid value '0' for '--timeout <S>': between 0.1 and 3600 seconds (see --help)",
+            ),
+            ("portolan serve --rate 0", "invalid value '0' for '--rate <N|off>': a number of replies from 1 to 1000000, or off (see --help)"),
+            (
+                "portolan nat --sever x",
+                "unexpected argument '--sever' found tip: a similar argument exists: '--server' (see --help)",
+            ),
+        ] {
+            assert_eq!(refused(line), told);
+        }
+        assert!(refused("portolan nat -4 -6").contains("cannot be used with"));
+    }
+
+    #[test]
+    fn watch_takes_its_seconds_only_behind_an_equals_sign() {
+        let watch = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Nat(args) => args.watch,
+            Command::Serve(_) | Command::Lab(_) => None,
+        };
+        assert_eq!(watch("portolan nat --watch"), Some(Duration::from_secs(30)));
+        assert_eq!(watch("portolan nat --watch=7"), Some(Duration::from_secs(7)));
+        assert_eq!(watch("portolan nat"), None);
+        assert!(Cli::try_parse_from(["portolan", "nat", "--watch", "7"]).is_err());
+    }
+
+    #[test]
+    fn advertised_addresses_and_rates_are_read() {
+        let pair = ("10.0.0.5".parse().unwrap(), "203.0.113.10".parse().unwrap());
+        assert_eq!(advertised("10.0.0.5=203.0.113.10"), Ok(pair));
+        assert!(advertised("10.0.0.5:1=203.0.113.10:1").is_err());
+        assert_eq!(rate("off"), Ok(RateLimit::Off));
+        assert_eq!(rate("50"), Ok(RateLimit::PerSecond(50)));
+        assert_eq!(percent("2.5"), Ok(2.5));
+        assert!(percent("NaN").is_err());
+        assert!(seconds("inf").is_err());
+    }
+}

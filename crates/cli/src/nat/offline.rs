@@ -1,0 +1,85 @@
+//! No network, or no server of use: how it shows, and what to say.
+
+use crate::error::Complaint;
+use crate::exit::has_no_use;
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use portolan_nat::profile::{Reach, Report};
+use std::net::UdpSocket;
+
+/// Whether the system knows a way to the Internet. Asks its routing table; nothing is sent.
+pub(crate) fn has_route() -> bool {
+    // Documentation addresses (RFC 5737, RFC 3849): nobody's, and routed like everybody's.
+    let four = (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), SocketAddr::from(([192, 0, 2, 1], 9)));
+    let six: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let six = (SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), SocketAddr::from((six, 9)));
+    [four, six].into_iter().any(|(local, remote)| UdpSocket::bind(local).is_ok_and(|s| s.connect(remote).is_ok()))
+}
+
+/// What to say of a report that is as good as none; `None` where it is one.
+pub(crate) fn complaint(report: &Report) -> Option<Complaint> {
+    if report.is_offline() {
+        Some(offline(report))
+    } else if has_no_use(report) {
+        Some(useless(report))
+    } else {
+        None
+    }
+}
+
+/// Each server that answered, and what is wrong with its answers.
+fn useless(report: &Report) -> Complaint {
+    let mut faults = Vec::new();
+    for server in report.families.iter().flat_map(|family| &family.servers) {
+        if let Some(flaw) = server.flaws.first() {
+            faults.push(format!("{}: {flaw}", server.address));
+        }
+    }
+    Complaint::Useless(faults.join("; ").into())
+}
+
+/// Each family's reason, and whom it asked.
+fn offline(report: &Report) -> Complaint {
+    let mut reasons = Vec::new();
+    for family in &report.families {
+        if let Reach::Unavailable(why) = family.reach {
+            let asked: Vec<String> = family.servers.iter().map(|server| server.address.to_string()).collect();
+            let tried = if asked.is_empty() { String::new() } else { format!(" (tried {})", asked.join(", ")) };
+            reasons.push(format!("{}: {why}{tried}", family.family));
+        }
+    }
+    Complaint::Offline(reasons.join("; ").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use portolan_nat::profile::{Flaw, Unknown, Verdict};
+
+    #[test]
+    fn it_says_what_was_tried_and_points_to_the_lab() {
+        let mut report = sample::offline();
+        report.families[0].servers = sample::home().families.remove(0).servers;
+        assert_eq!(
+            complaint(&report).unwrap().to_string(),
+            "offline: IPv4: every datagram was turned back: no route to the network (tried 198.51.100.10:3478, \
+             198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
+             --explain"
+        );
+    }
+
+    #[test]
+    fn servers_that_answer_rubbish_are_named() {
+        let mut report = sample::home();
+        assert!(complaint(&report).is_none());
+        let family = &mut report.families[0];
+        family.reach = Reach::Unknown;
+        family.mapping = Verdict::unknown(Unknown::ServerError, vec![]);
+        family.servers[0].flaws = vec![Flaw::Garbage];
+        assert_eq!(
+            complaint(&report).unwrap().to_string(),
+            "no server gave an answer that can be used (198.51.100.10:3478: its answers hold no mapped address; \
+             198.51.100.20:3478: names no other address); name others with --server"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! `--watch`: look again and again, and tell what changes.
+//!
+//! The first report is told whole, later ones only by what differs: what stands in the way, the public addresses
+//! (ports belong to the socket, and each run has new ones), the two axes and the old name. A run that fails is told and
+//! the next one tried.
+
+use super::teller::Teller;
+use super::{Plan, classify};
+use crate::args::Format;
+use crate::error::Complaint;
+use crate::exit::Exit;
+use crate::report::{Telling, json};
+use crate::resolve::System;
+use crate::signals::End;
+use core::net::IpAddr;
+use core::time::Duration;
+use portolan_nat::profile::{Finding, Report, Verdict};
+use std::sync::Arc;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// Looks every so often until the process is to end.
+pub(crate) async fn run(plan: &Plan, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
+    let mut end = End::listen()?;
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (began, mut last) = (Instant::now(), None);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = end.wanted() => break,
+        }
+        let found = tokio::select! {
+            found = classify(plan, teller, Arc::new(System)) => found,
+            () = end.wanted() => break,
+        };
+        teller.quiet();
+        match found {
+            Ok(telling) => tell(teller, &mut last, &telling, began.elapsed())?,
+            Err(complaint) => teller.complain(complaint),
+        }
+    }
+    teller.quiet();
+    Ok(Exit::Done)
+}
+
+/// Tells the first report whole, and of another what differs from the one before.
+fn tell(
+    teller: &mut Teller,
+    last: &mut Option<Vec<Fact>>,
+    telling: &Telling,
+    since: Duration,
+) -> Result<(), Complaint> {
+    let now = facts(&telling.report);
+    match last {
+        None => {
+            teller.report(telling, false)?;
+            teller.events = false;
+        }
+        Some(before) => {
+            let changes = changes(before, &now);
+            for change in &changes {
+                let line = match teller.format {
+                    Format::Human => change.line(since),
+                    Format::Json | Format::Jsonl => json::change(change.family, change.what, &change.was, &change.is),
+                };
+                teller.print(line + "\n")?;
+            }
+            if !changes.is_empty() && teller.format == Format::Jsonl {
+                teller.report(telling, false)?;
+            }
+        }
+    }
+    *last = Some(now);
+    Ok(())
+}
+
+/// One thing that is watched, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fact {
+    family: &'static str,
+    what: &'static str,
+    is: String,
+}
+
+/// A fact that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Change {
+    family: &'static str,
+    what: &'static str,
+    was: String,
+    is: String,
+}
+
+impl Change {
+    fn line(&self, since: Duration) -> String {
+        let seconds = since.as_secs();
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let Self { family, what, was, is } = self;
+        format!("+{hours}:{minutes:02}:{seconds:02} {family} {what}: {was} → {is}")
+    }
+}
+
+fn facts(report: &Report) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for family in &report.families {
+        let mut add = |what, is| facts.push(Fact { family: family.family.as_str(), what, is });
+        let mut public: Vec<IpAddr> = family.public.iter().map(|endpoint| endpoint.ip()).collect();
+        public.sort_unstable();
+        public.dedup();
+        let public: Vec<String> = public.iter().map(ToString::to_string).collect();
+        add("nat", json::nat(family).to_owned());
+        add("public", if public.is_empty() { "none".to_owned() } else { public.join(" ") });
+        add("mapping", word(&family.mapping));
+        add("filtering", word(&family.filtering));
+        add("type", family.classic_type().as_str().to_owned());
+    }
+    facts
+}
+
+fn word<T: ToString>(verdict: &Verdict<T>) -> String {
+    match &verdict.finding {
+        Finding::Value { value, .. } => value.to_string(),
+        Finding::Unknown(why) => format!("unknown ({})", why.as_str()),
+    }
+}
+
+/// What differs; a family that one of the two has not is as good as unavailable there.
+fn changes(before: &[Fact], now: &[Fact]) -> Vec<Change> {
+    let find = |facts: &[Fact], one: &Fact| {
+        let same = facts.iter().find(|fact| fact.family == one.family && fact.what == one.what);
+        same.map_or_else(|| "unavailable".to_owned(), |fact| fact.is.clone())
+    };
+    let gone = before.iter().filter(|old| !now.iter().any(|new| (new.family, new.what) == (old.family, old.what)));
+    now.iter()
+        .map(|fact| (fact, find(before, fact), fact.is.clone()))
+        .chain(gone.map(|fact| (fact, fact.is.clone(), "unavailable".to_owned())))
+        .filter(|(_, was, is)| was != is)
+        .map(|(fact, was, is)| Change { family: fact.family, what: fact.what, was, is })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use portolan_nat::profile::Unknown;
+
+    fn told(before: &Report, now: &Report) -> Vec<String> {
+        let changes = changes(&facts(before), &facts(now));
+        changes.iter().map(|change| change.line(Duration::from_secs(3_725))).collect()
+    }
+
+    #[test]
+    fn another_port_is_no_change_but_another_address_is() {
+        let home = sample::home();
+        let mut later = home.clone();
+        later.families[0].public[0].set_port(40_001);
+        assert!(told(&home, &later).is_empty());
+        later.families[0].public[0].set_ip([203, 0, 113, 77].into());
+        assert_eq!(told(&home, &later), ["+1:02:05 ipv4 public: 203.0.113.9 → 203.0.113.77"]);
+    }
+
+    #[test]
+    fn each_axis_and_the_loss_of_the_network_are_told() {
+        let home = sample::home();
+        let mut doubtful = home.clone();
+        doubtful.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        assert_eq!(
+            told(&home, &doubtful),
+            [
+                "+1:02:05 ipv4 filtering: address-and-port-dependent → unknown (high-loss)",
+                "+1:02:05 ipv4 type: port-restricted → unknown",
+            ]
+        );
+        let offline = told(&home, &sample::offline());
+        assert_eq!(offline[0], "+1:02:05 ipv4 nat: nat → unavailable");
+        assert!(offline.iter().any(|line| line.contains("ipv6 mapping: unavailable → unknown (offline)")), "{offline:?}");
+        assert_eq!(told(&sample::offline(), &home)[0], "+1:02:05 ipv4 nat: unavailable → nat");
+    }
+}

@@ -1,0 +1,100 @@
+//! Reports made by hand, for tests.
+
+use core::time::Duration;
+use portolan_machine::{Refusal, Unreachability};
+use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
+use portolan_nat::profile::{
+    Details, Evidence, Family, FamilyReport, Flaw, Path, Question, Reach, Report, ServerReport, Unavailable, Unknown,
+    Verdict,
+};
+
+/// A home router, seen by two servers, IPv4 only.
+pub(crate) fn home() -> Report {
+    let seen = |to: &str| Evidence::Seen { to: address(to), mapped: address("203.0.113.9:40000") };
+    let mut family = nothing(Family::V4, Unknown::NotTested);
+    family.reach = Reach::Available;
+    family.public = vec![address("203.0.113.9:40000")];
+    family.local = Some(address("192.168.1.7:40000"));
+    family.nat = Some(NatKind::Nat);
+    family.mapping = Verdict::value_with(
+        Mapping::EndpointIndependent,
+        0.0,
+        vec![seen("198.51.100.10:3478"), seen("198.51.100.20:3478")],
+    );
+    family.filtering = Verdict::value_with(
+        Filtering::AddressAndPortDependent,
+        0.000_042_1,
+        vec![
+            Evidence::Silence { question: Question::ChangeBoth, sends: 7 },
+            Evidence::Silence { question: Question::ChangePort, sends: 7 },
+            Evidence::Loss { sent: 14, answered: 13 },
+        ],
+    );
+    family.details.port_preservation =
+        Verdict::value_with(true, 0.0, vec![Evidence::Mapped { local: 40000, external: address("203.0.113.9:40000") }]);
+    family.details.port_allocation = Verdict::value_with(PortAllocation::Preserving, 0.001, vec![]);
+    family.path = Path { rtt: Some(Duration::from_micros(48_250)), sent: 14, answered: 13 };
+    family.servers = vec![
+        ServerReport {
+            server: 0,
+            address: address("198.51.100.10:3478"),
+            rtt: Some(Duration::from_micros(48_250)),
+            other_address: Some(address("198.51.100.11:3479")),
+            flaws: vec![],
+        },
+        ServerReport {
+            server: 1,
+            address: address("198.51.100.20:3478"),
+            rtt: Some(Duration::from_millis(51)),
+            other_address: None,
+            flaws: vec![Flaw::NoOtherAddress, Flaw::Error(500)],
+        },
+    ];
+    Report { families: vec![family], elapsed: Duration::from_millis(853) }
+}
+
+/// A network that lets TCP out but no UDP.
+pub(crate) fn blocked() -> Report {
+    let mut family = nothing(Family::V4, Unknown::Blocked);
+    family.reach = Reach::Blocked;
+    family.local = Some(address("192.168.1.7:40000"));
+    family.mapping.evidence = vec![Evidence::TcpConnected { to: address("198.51.100.10:443") }];
+    Report { families: vec![family], elapsed: Duration::from_millis(1_350) }
+}
+
+/// No network in either family.
+pub(crate) fn offline() -> Report {
+    let mut v4 = nothing(Family::V4, Unknown::Offline);
+    v4.reach = Reach::Unavailable(Unavailable::Unreachable(Unreachability::Network));
+    let mut v6 = nothing(Family::V6, Unknown::Offline);
+    v6.reach = Reach::Unavailable(Unavailable::Refused(Refusal::NoRoute));
+    Report { families: vec![v4, v6], elapsed: Duration::from_millis(3) }
+}
+
+/// A family of which nothing is known, for one reason.
+pub(crate) fn nothing(family: Family, why: Unknown) -> FamilyReport {
+    FamilyReport {
+        family,
+        reach: Reach::Unknown,
+        public: vec![],
+        local: None,
+        nat: None,
+        mapping: Verdict::unknown(why, vec![]),
+        filtering: Verdict::unknown(why, vec![]),
+        details: Details {
+            hairpin: Verdict::unknown(why, vec![]),
+            port_allocation: Verdict::unknown(why, vec![]),
+            port_preservation: Verdict::unknown(why, vec![]),
+            pooling: Verdict::unknown(why, vec![]),
+            alg: Verdict::unknown(why, vec![]),
+            multi_homed: Verdict::unknown(why, vec![]),
+            double_nat: Verdict::unknown(why, vec![]),
+        },
+        path: Path::default(),
+        servers: vec![],
+    }
+}
+
+fn address(text: &str) -> core::net::SocketAddr {
+    text.parse().unwrap()
+}

@@ -1,0 +1,266 @@
+//! The plain sentences: what stands in the way, and what that means for direct connections.
+//!
+//! What a pair of behaviours means follows from who can send the first packet that gets through: a peer reaches this
+//! host if it can be told the public endpoint beforehand (mapping) and if its packet is let in or crosses one of ours
+//! (filtering). Between two NATs it fails where one side's endpoint depends on the destination and the other's filter
+//! asks for the exact port.
+
+use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
+use portolan_nat::profile::{FamilyReport, Reach, Unavailable, Unknown};
+
+/// The sentences for one family: what it is, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sentence {
+    /// What stands in the way.
+    pub(crate) is: String,
+    /// What that means for direct connections.
+    pub(crate) means: &'static str,
+}
+
+impl Sentence {
+    /// The sentences for a family.
+    pub(crate) fn of(report: &FamilyReport) -> Self {
+        let (is, means) = match report.reach {
+            Reach::Unavailable(why) => (offline(why), "Nothing can be reached over it."),
+            Reach::Blocked => (
+                "UDP is blocked: TCP gets out, but no UDP answer comes back.".to_owned(),
+                "Direct connections over UDP will not work; peers need a relay that is reached over TCP or TLS.",
+            ),
+            Reach::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
+                "Servers answer, but nothing that they say can be used.".to_owned(),
+                "Ask other servers with --server.",
+            ),
+            Reach::Unknown => (
+                "No server answered over UDP, and nothing that was seen tells why.".to_owned(),
+                "Ask again, or ask other servers with --server.",
+            ),
+            Reach::Available => available(report),
+        };
+        Self { is, means }
+    }
+}
+
+fn offline(why: Unavailable) -> String {
+    match why {
+        Unavailable::Refused(why) => format!("offline: there is no way out ({why})."),
+        Unavailable::Unreachable(why) => format!("offline: every datagram was turned back ({why})."),
+        Unavailable::Silent => "offline: neither UDP nor TCP was answered.".to_owned(),
+    }
+}
+
+fn available(report: &FamilyReport) -> (String, &'static str) {
+    let (mapping, filtering) = (report.mapping.value().copied(), report.filtering.value().copied());
+    match report.nat {
+        Some(NatKind::Nat) => (behind_nat(report), means(mapping, filtering, report.mapping.reason())),
+        Some(NatKind::Firewall) => (firewall(report), means(Some(Mapping::EndpointIndependent), filtering, None)),
+        Some(NatKind::None) => open(report),
+        None => (
+            "Servers answer, but whether something translates the address could not be told.".to_owned(),
+            means(mapping, filtering, report.mapping.reason()),
+        ),
+    }
+}
+
+fn behind_nat(report: &FamilyReport) -> String {
+    let twice = report.details.double_nat.value() == Some(&true);
+    let (who, gives, keeps, translates, lets) = if twice {
+        ("Your router and your carrier's", "give", "keep", "translate", "let")
+    } else {
+        ("Your router", "gives", "keeps", "translates", "lets")
+    };
+    let maps = match (report.mapping.value(), report.mapping.reason()) {
+        (Some(Mapping::EndpointIndependent), _) => format!("{keeps} one public port per socket"),
+        (Some(Mapping::AddressDependent), _) => {
+            format!("{gives} a socket another public port for each address it contacts")
+        }
+        (Some(Mapping::AddressAndPortDependent), _) => {
+            format!("{gives} a socket another public port for each address and port it contacts")
+        }
+        (None, Some(Unknown::Dependent)) => format!("{gives} a socket different public ports for different peers"),
+        (None, why) => format!("{translates} your address by a rule that could not be told ({})", reason(why)),
+    };
+    let filters = match (report.filtering.value(), report.filtering.reason()) {
+        (Some(Filtering::EndpointIndependent), _) => format!("{lets} anybody answer"),
+        (Some(Filtering::AddressDependent), _) => format!("{lets} only the contacted address answer, from any port"),
+        (Some(Filtering::AddressAndPortDependent), _) => {
+            format!("{lets} only the contacted address and port answer")
+        }
+        (None, why) => format!("whom it {lets} answer could not be told ({})", reason(why)),
+    };
+    let (joint, end) = (if report.filtering.value().is_some() { " and " } else { "; " }, named(report.classic_type()));
+    format!("{who} {maps}{joint}{filters}{end}")
+}
+
+/// How a sentence ends: with the old name, where there is one.
+fn named(name: ClassicType) -> String {
+    match name {
+        ClassicType::Unknown | ClassicType::Other => ".".to_owned(),
+        name => format!(": {}.", plain(name)),
+    }
+}
+
+fn reason(why: Option<Unknown>) -> String {
+    why.map_or_else(|| "no reason given".to_owned(), |why| why.to_string())
+}
+
+/// The old names as people say them.
+pub(crate) const fn plain(name: ClassicType) -> &'static str {
+    match name {
+        ClassicType::Open => "open Internet",
+        ClassicType::UdpFirewall => "symmetric UDP firewall",
+        ClassicType::FullCone => "full cone",
+        ClassicType::Restricted => "restricted cone",
+        ClassicType::PortRestricted => "port-restricted cone",
+        ClassicType::Symmetric => "symmetric",
+        ClassicType::Other => "no old name",
+        ClassicType::Blocked => "UDP blocked",
+        // `Unknown`, and names that came later.
+        _ => "unknown",
+    }
+}
+
+fn firewall(report: &FamilyReport) -> String {
+    let lets = match report.filtering.value() {
+        Some(Filtering::EndpointIndependent) => "lets anybody answer".to_owned(),
+        Some(Filtering::AddressDependent) => "lets only the contacted address answer, from any port".to_owned(),
+        Some(Filtering::AddressAndPortDependent) => "lets only the contacted address and port answer".to_owned(),
+        None => format!("whom it lets answer could not be told ({})", reason(report.filtering.reason())),
+    };
+    format!("Nothing translates your address, but a firewall {lets}{}", named(report.classic_type()))
+}
+
+fn open(report: &FamilyReport) -> (String, &'static str) {
+    match (report.filtering.value(), report.filtering.reason()) {
+        (Some(_), _) => (
+            format!("Nothing translates your address and anybody may send to it{}", named(report.classic_type())),
+            ANYONE,
+        ),
+        (None, why) => (
+            format!("Nothing translates your address; whether a firewall filters could not be told ({}).", reason(why)),
+            "Direct connections to most peers will work, at worst as behind a firewall.",
+        ),
+    }
+}
+
+const ANYONE: &str = "Direct connections to all peers will work.";
+const LAX_ONLY: &str =
+    "Direct connections will work only with peers that are open, full cone or restricted; others need a relay.";
+const LAX_SURELY: &str =
+    "Direct connections will surely work with peers that are open, full cone or restricted; others may need a relay.";
+
+/// What a pair of behaviours means for direct connections; the worst case where the filter is not known.
+fn means(mapping: Option<Mapping>, filtering: Option<Filtering>, why: Option<Unknown>) -> &'static str {
+    use Filtering::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
+    match (mapping, filtering) {
+        (Some(Mapping::EndpointIndependent), Some(EndpointIndependent | AddressDependent)) => ANYONE,
+        (Some(Mapping::EndpointIndependent), Some(AddressAndPortDependent)) => {
+            "Direct connections to most peers will work."
+        }
+        (Some(Mapping::EndpointIndependent), None) => {
+            "Direct connections to most peers will work, whatever the filter is."
+        }
+        (Some(Mapping::AddressDependent), Some(EndpointIndependent)) => {
+            "Direct connections will work unless the peer's filter asks for the exact port; others need a relay."
+        }
+        (Some(Mapping::AddressAndPortDependent), Some(EndpointIndependent))
+        | (Some(Mapping::AddressDependent | Mapping::AddressAndPortDependent), Some(AddressDependent)) => {
+            "Direct connections will work with peers that are open, full cone or restricted, and few others; the rest \
+             need a relay."
+        }
+        (Some(Mapping::AddressDependent | Mapping::AddressAndPortDependent), Some(AddressAndPortDependent)) => LAX_ONLY,
+        (Some(Mapping::AddressDependent | Mapping::AddressAndPortDependent), None) => LAX_SURELY,
+        (None, Some(AddressAndPortDependent)) if why == Some(Unknown::Dependent) => LAX_ONLY,
+        (None, _) => LAX_SURELY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use portolan_nat::profile::{Verdict, Family};
+
+    fn told(nat: NatKind, mapping: Mapping, filtering: Filtering) -> (String, &'static str) {
+        let mut report = sample::home().families.remove(0);
+        report.nat = Some(nat);
+        report.mapping = Verdict::value_with(mapping, 0.0, vec![]);
+        report.filtering = Verdict::value_with(filtering, 0.0, vec![]);
+        let sentence = Sentence::of(&report);
+        (sentence.is, sentence.means)
+    }
+
+    #[test]
+    fn the_usual_home_router() {
+        let home = Sentence::of(&sample::home().families[0]);
+        assert_eq!(
+            home.is,
+            "Your router keeps one public port per socket and lets only the contacted address and port answer: \
+             port-restricted cone."
+        );
+        assert_eq!(home.means, "Direct connections to most peers will work.");
+    }
+
+    #[test]
+    fn each_combination_has_a_sentence_of_its_own() {
+        let mut all = Vec::new();
+        for mapping in Mapping::ALL {
+            for filtering in Filtering::ALL {
+                let (is, means) = told(NatKind::Nat, mapping, filtering);
+                assert!(is.starts_with("Your router ") && is.ends_with('.'), "{is}");
+                assert!(means.ends_with('.'));
+                // The table of pairs: only a strict filter, or a mapping that depends on the peer, costs peers.
+                let all_peers =
+                    mapping == Mapping::EndpointIndependent && filtering != Filtering::AddressAndPortDependent;
+                assert_eq!(means == ANYONE, all_peers, "{mapping} {filtering}");
+                assert_eq!(is.ends_with(": symmetric."), mapping.is_destination_dependent());
+                all.push(is);
+            }
+        }
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 9);
+    }
+
+    #[test]
+    fn without_translation() {
+        let independent = Mapping::EndpointIndependent;
+        let (open, means) = told(NatKind::None, independent, Filtering::EndpointIndependent);
+        assert_eq!(open, "Nothing translates your address and anybody may send to it: open Internet.");
+        assert_eq!(means, ANYONE);
+        let (wall, means) = told(NatKind::Firewall, independent, Filtering::AddressAndPortDependent);
+        assert_eq!(
+            wall,
+            "Nothing translates your address, but a firewall lets only the contacted address and port answer: \
+             symmetric UDP firewall."
+        );
+        assert_eq!(means, "Direct connections to most peers will work.");
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_with_its_reason() {
+        let mut report = sample::home().families.remove(0);
+        report.filtering = Verdict::unknown(Unknown::NoOtherAddress, vec![]);
+        assert_eq!(
+            Sentence::of(&report).is,
+            "Your router keeps one public port per socket; whom it lets answer could not be told (no server asked has \
+             the second address that the test needs)."
+        );
+        report.mapping = Verdict::unknown(Unknown::Dependent, vec![]);
+        assert!(Sentence::of(&report).is.starts_with("Your router gives a socket different public ports"));
+        assert!(Sentence::of(&report).means.starts_with("Direct connections will surely work with"));
+        report.mapping = Verdict::unknown(Unknown::SingleServer, vec![]);
+        assert!(Sentence::of(&report).is.contains("(one plain server alone cannot show it)"));
+        report.details.double_nat = Verdict::value_with(true, 0.0, vec![]);
+        assert!(Sentence::of(&report).is.starts_with("Your router and your carrier's translate "));
+    }
+
+    #[test]
+    fn no_way_out_is_said_too() {
+        assert!(Sentence::of(&sample::blocked().families[0]).is.starts_with("UDP is blocked"));
+        for family in sample::offline().families {
+            assert!(Sentence::of(&family).is.starts_with("offline: "));
+        }
+        let silent = sample::nothing(Family::V4, Unknown::ServerSilent);
+        assert!(Sentence::of(&silent).is.starts_with("No server answered"));
+    }
+}

@@ -1,0 +1,261 @@
+//! `--require`: a policy that the exit code answers.
+//!
+//! A text of `KEY=VALUE` separated by commas, all of which must hold for every family that has a way out; several
+//! values that would do are separated by `|`: `nat=none|nat,mapping=eim,filtering=eif|adf`. Keys: `nat`, `mapping`,
+//! `filtering`, `type`.
+
+use core::fmt;
+use core::str::FromStr;
+use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
+use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
+
+/// One `KEY=VALUE|VALUE…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    /// What may stand in the way.
+    Nat(Vec<NatKind>),
+    /// What a mapping may depend on.
+    Mapping(Vec<Mapping>),
+    /// Who may answer.
+    Filtering(Vec<Filtering>),
+    /// The old names that will do.
+    Type(Vec<ClassicType>),
+}
+
+/// All that is required.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Requirements(Vec<Requirement>);
+
+/// Whether what is required holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holding {
+    /// It does.
+    Met,
+    /// It could not be told.
+    Unknown,
+    /// It does not.
+    Unmet,
+}
+
+impl Requirements {
+    /// Puts the requirements of several `--require` together.
+    pub(crate) fn together(all: &[Self]) -> Self {
+        Self(all.iter().flat_map(|one| one.0.iter().cloned()).collect())
+    }
+
+    /// Whether all hold in every family with a way out, and which does not, for the user to read.
+    pub(crate) fn check(&self, report: &Report) -> Vec<Shortfall> {
+        let open = report.families.iter().filter(|family| !matches!(family.reach, Reach::Unavailable(_)));
+        let mut short = Vec::new();
+        for family in open {
+            for requirement in &self.0 {
+                let (holding, is) = requirement.holds(family);
+                if holding != Holding::Met {
+                    short.push(Shortfall { family: family.family, requirement: requirement.clone(), holding, is });
+                }
+            }
+        }
+        short
+    }
+}
+
+/// A requirement that is not met, or could not be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shortfall {
+    family: Family,
+    requirement: Requirement,
+    /// Unmet or unknown.
+    pub(crate) holding: Holding,
+    is: Box<str>,
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.holding == Holding::Unmet { "not met" } else { "not known to be met" };
+        write!(f, "{}: {} is {verb}: {}", self.family, self.requirement, self.is)
+    }
+}
+
+impl Requirement {
+    /// Whether it holds in a family, and what is the case there.
+    fn holds(&self, report: &FamilyReport) -> (Holding, Box<str>) {
+        // Where no UDP passes nothing is mapped and nothing let in: that is an answer, not a doubt.
+        let blocked = report.reach == Reach::Blocked;
+        match self {
+            Self::Type(allowed) => {
+                let is = report.classic_type();
+                let known = (is != ClassicType::Unknown).then_some(is);
+                judge(known.as_ref(), allowed, "unknown", false)
+            }
+            Self::Nat(allowed) => judge(report.nat.as_ref(), allowed, "unknown", blocked),
+            Self::Mapping(allowed) => {
+                let why = report.mapping.reason().map_or("unknown", |why| why.as_str());
+                judge(report.mapping.value(), allowed, why, blocked)
+            }
+            Self::Filtering(allowed) => {
+                let why = report.filtering.reason().map_or("unknown", |why| why.as_str());
+                judge(report.filtering.value(), allowed, why, blocked)
+            }
+        }
+    }
+}
+
+fn judge<T: PartialEq + fmt::Display>(is: Option<&T>, allowed: &[T], why: &str, blocked: bool) -> (Holding, Box<str>) {
+    match is {
+        Some(is) if allowed.contains(is) => (Holding::Met, is.to_string().into()),
+        Some(is) => (Holding::Unmet, format!("it is {is}").into()),
+        None if blocked => (Holding::Unmet, "UDP is blocked".into()),
+        None => (Holding::Unknown, format!("it could not be told ({why})").into()),
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, values: &[T]) -> fmt::Result {
+            write!(f, "{key}=")?;
+            for (place, value) in values.iter().enumerate() {
+                write!(f, "{}{value}", if place == 0 { "" } else { "|" })?;
+            }
+            Ok(())
+        }
+        match self {
+            Self::Nat(values) => list(f, "nat", values),
+            Self::Mapping(values) => list(f, "mapping", values),
+            Self::Filtering(values) => list(f, "filtering", values),
+            Self::Type(values) => list(f, "type", values),
+        }
+    }
+}
+
+impl FromStr for Requirements {
+    type Err = RequireError;
+
+    fn from_str(text: &str) -> Result<Self, RequireError> {
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl FromStr for Requirement {
+    type Err = RequireError;
+
+    fn from_str(part: &str) -> Result<Self, RequireError> {
+        let shape = || RequireError::Shape { part: part.into() };
+        let (key, values) = part.split_once('=').ok_or_else(shape)?;
+        match key.trim() {
+            "nat" => values_of(values, kind).map(Self::Nat),
+            "mapping" => values_of(values, |text| text.parse().map_err(|_| MAPPING)).map(Self::Mapping),
+            "filtering" => values_of(values, |text| text.parse().map_err(|_| FILTERING)).map(Self::Filtering),
+            "type" => values_of(values, |text| {
+                text.parse().ok().filter(|name| *name != ClassicType::Unknown).ok_or(TYPE)
+            })
+            .map(Self::Type),
+            key => Err(RequireError::Key { key: key.into() }),
+        }
+    }
+}
+
+const MAPPING: &str = "mapping is eim, adm, apdm, or the long words such as endpoint-independent";
+const FILTERING: &str = "filtering is eif, adf, apdf, or the long words such as endpoint-independent";
+const TYPE: &str =
+    "type is open, udp-firewall, full-cone, restricted, port-restricted, symmetric, other or blocked";
+
+fn kind(text: &str) -> Result<NatKind, &'static str> {
+    [NatKind::None, NatKind::Firewall, NatKind::Nat]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or("nat is none, firewall or nat")
+}
+
+fn values_of<T>(text: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> Result<Vec<T>, RequireError> {
+    text.split('|')
+        .map(str::trim)
+        .map(|value| read(value).map_err(|allowed| RequireError::Value { value: value.into(), allowed }))
+        .collect()
+}
+
+/// Why a text is no requirement.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RequireError {
+    #[error("{part:?} is not KEY=VALUE; keys are nat, mapping, filtering and type")]
+    Shape { part: Box<str> },
+    #[error("{key:?} is not a key; keys are nat, mapping, filtering and type")]
+    Key { key: Box<str> },
+    #[error("{value:?} is not a value: {allowed}")]
+    Value { value: Box<str>, allowed: &'static str },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+    use portolan_nat::profile::{Unknown, Verdict};
+
+    fn read(text: &str) -> Requirements {
+        text.parse().unwrap()
+    }
+
+    fn outcome(text: &str, report: &Report) -> Vec<String> {
+        read(text).check(report).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_holds_is_not_told_and_what_does_not_is() {
+        let home = sample::home();
+        assert!(outcome("nat=nat, mapping=eim,filtering=adf|apdf,type=port-restricted", &home).is_empty());
+        assert_eq!(
+            outcome("mapping=eim,filtering=eif|adf,type=open", &home),
+            [
+                "IPv4: filtering=endpoint-independent|address-dependent is not met: it is address-and-port-dependent",
+                "IPv4: type=open is not met: it is port-restricted",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_doubt_is_not_a_no_but_a_block_is() {
+        let mut report = sample::home();
+        report.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        let short = read("filtering=apdf").check(&report);
+        assert_eq!(short[0].holding, Holding::Unknown);
+        assert_eq!(
+            short[0].to_string(),
+            "IPv4: filtering=address-and-port-dependent is not known to be met: it could not be told (high-loss)"
+        );
+        let blocked = sample::blocked();
+        assert!(outcome("type=blocked", &blocked).is_empty());
+        for text in ["type=open", "mapping=eim", "nat=none|nat|firewall"] {
+            assert_eq!(read(text).check(&blocked)[0].holding, Holding::Unmet, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_family_without_a_way_out_is_asked_nothing() {
+        assert!(outcome("mapping=adm", &sample::offline()).is_empty());
+    }
+
+    #[test]
+    fn a_text_that_is_no_requirement_is_refused_at_its_bad_part() {
+        for (text, error) in [
+            ("", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
+            ("mapping=eim,", "\"\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
+            ("mapping", "\"mapping\" is not KEY=VALUE; keys are nat, mapping, filtering and type"),
+            ("cone=full", "\"cone\" is not a key; keys are nat, mapping, filtering and type"),
+            ("nat=yes", "\"yes\" is not a value: nat is none, firewall or nat"),
+            (
+                "filtering=eif|eim",
+                "\"eim\" is not a value: filtering is eif, adf, apdf, or the long words such as endpoint-independent",
+            ),
+            ("type=unknown", &format!("\"unknown\" is not a value: {TYPE}")),
+        ] {
+            assert_eq!(text.parse::<Requirements>().unwrap_err().to_string(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn requirements_read_back_from_their_own_text() {
+        for text in ["nat=none|firewall", "mapping=address-dependent", "type=open|full-cone"] {
+            let requirement: Requirement = text.parse().unwrap();
+            assert_eq!(requirement.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Names to addresses, by the system's resolver, within a bound.
+//!
+//! All names are looked up at once, each in a thread of its own: the system's call cannot be broken off, so a thread
+//! whose answer never comes is left behind and ends with the process. The classification need not wait for the
+//! slowest: once [`ENOUGH`] servers are known, the others have [`GRACE`] left.
+
+use crate::servers::{Host, ServerName};
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_nat::discovery::Server;
+use portolan_nat::profile::Family;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::sync::Arc;
+use std::thread;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+/// With so many servers a mapping can be told.
+const ENOUGH: usize = 2;
+
+/// How long the rest may take once there are enough.
+const GRACE: Duration = Duration::from_millis(150);
+
+/// Who knows the addresses of a name.
+pub(crate) trait Lookup: Send + Sync + 'static {
+    /// The addresses of `host` with `port`; may take as long as it likes.
+    fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// The system's resolver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System;
+
+impl Lookup for System {
+    fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        (host, port).to_socket_addrs().map(Iterator::collect)
+    }
+}
+
+/// What became of the names.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    /// Those with an address of the families asked for, in the order given.
+    pub(crate) servers: Vec<Server>,
+    /// The others.
+    pub(crate) unresolved: Vec<Unresolved>,
+}
+
+/// A server without an address.
+#[derive(Debug)]
+pub(crate) struct Unresolved {
+    /// How it was written.
+    pub(crate) name: ServerName,
+    /// Why it has none.
+    pub(crate) why: Why,
+}
+
+/// Why a server has no address.
+#[derive(Debug)]
+pub(crate) enum Why {
+    /// The resolver said no.
+    Refused(io::Error),
+    /// It has addresses, but none of the families asked for.
+    OtherFamily,
+    /// The resolver did not answer in time.
+    Silent,
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "server {} is left out: ", self.name)?;
+        match &self.why {
+            Why::Refused(why) => {
+                let why = why.to_string();
+                let said = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
+                write!(f, "its name does not resolve ({said}); check the name")
+            }
+            Why::OtherFamily => f.write_str("it has no address of the family asked for; leave out -4, -6 or --local"),
+            Why::Silent => f.write_str("the resolver did not answer in time; name the server by its address"),
+        }
+    }
+}
+
+/// Looks up all names at once, for at most `bound`.
+pub(crate) async fn resolve(
+    lookup: Arc<dyn Lookup>,
+    names: &[ServerName],
+    families: &[Family],
+    bound: Duration,
+) -> Resolved {
+    let mut deadline = Instant::now() + bound;
+    let mut found: Vec<Option<io::Result<Vec<SocketAddr>>>> = Vec::new();
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    for (place, name) in names.iter().enumerate() {
+        found.push(match &name.host {
+            Host::Address(ip) => Some(Ok(vec![SocketAddr::new(*ip, name.port)])),
+            Host::Name(host) => ask(&lookup, place, host, name.port, sender.clone()).err().map(Err),
+        });
+    }
+    drop(sender);
+    let usable = |found: &[Option<io::Result<Vec<SocketAddr>>>]| {
+        let of_family = |address: &SocketAddr| families.contains(&Family::of(address));
+        found.iter().flatten().flatten().filter(|addresses| addresses.iter().any(of_family)).count()
+    };
+    loop {
+        if usable(&found) >= ENOUGH {
+            deadline = deadline.min(Instant::now() + GRACE);
+        }
+        // The channel ends when every thread has answered.
+        let Ok(Some((place, answer))) = timeout_at(deadline, answers.recv()).await else { break };
+        if let Some(slot) = found.get_mut(place) {
+            *slot = Some(answer);
+        }
+    }
+    sort_out(names, found, families)
+}
+
+type Answer = (usize, io::Result<Vec<SocketAddr>>);
+
+fn ask(
+    lookup: &Arc<dyn Lookup>,
+    place: usize,
+    host: &str,
+    port: u16,
+    answers: mpsc::UnboundedSender<Answer>,
+) -> io::Result<()> {
+    let (lookup, host) = (Arc::clone(lookup), host.to_owned());
+    thread::Builder::new().name(format!("resolve {host}")).spawn(move || {
+        // Nobody listens any more once the bound is past: the answer is then of no use.
+        let _ = answers.send((place, lookup.lookup(&host, port)));
+    })?;
+    Ok(())
+}
+
+fn sort_out(
+    names: &[ServerName],
+    found: Vec<Option<io::Result<Vec<SocketAddr>>>>,
+    families: &[Family],
+) -> Resolved {
+    let mut resolved = Resolved::default();
+    for (name, found) in names.iter().zip(found) {
+        let why = match found {
+            None => Why::Silent,
+            Some(Err(why)) => Why::Refused(why),
+            Some(Ok(mut addresses)) => {
+                addresses.retain(|address| families.contains(&Family::of(address)));
+                let mut once = Vec::with_capacity(addresses.len());
+                addresses.into_iter().for_each(|address| {
+                    if !once.contains(&address) {
+                        once.push(address);
+                    }
+                });
+                if !once.is_empty() {
+                    resolved.servers.push(Server { name: name.to_string().into(), addresses: once });
+                    continue;
+                }
+                Why::OtherFamily
+            }
+        };
+        resolved.unresolved.push(Unresolved { name: name.clone(), why });
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Family; 2] = [Family::V4, Family::V6];
+
+    /// Answers by name; a name that begins with `never` is never answered.
+    struct Scripted;
+
+    impl Lookup for Scripted {
+        fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            match host {
+                "four.example" => Ok(vec![SocketAddr::new([192, 0, 2, 4].into(), port)]),
+                "twice.example" => Ok(vec![SocketAddr::new([192, 0, 2, 5].into(), port); 2]),
+                "none.example" => Err(io::Error::other("failed to lookup address information: Name not known")),
+                _ => loop {
+                    thread::park();
+                },
+            }
+        }
+    }
+
+    fn names(texts: &[&str]) -> Vec<ServerName> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn told(resolved: &Resolved) -> Vec<String> {
+        resolved.unresolved.iter().map(ToString::to_string).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_resolver_that_never_answers_is_given_up_at_the_bound() {
+        let start = Instant::now();
+        let resolved = resolve(Arc::new(Scripted), &names(&["never.example"]), &BOTH, Duration::from_secs(2)).await;
+        assert_eq!(start.elapsed().as_secs(), 2);
+        assert!(resolved.servers.is_empty());
+        assert_eq!(
+            told(&resolved),
+            ["server never.example:3478 is left out: the resolver did not answer in time; name the server by its \
+              address"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_known_servers_need_not_wait_for_a_third() {
+        let start = Instant::now();
+        let list = names(&["192.0.2.1", "never.example", "192.0.2.2:9"]);
+        let resolved = resolve(Arc::new(Scripted), &list, &BOTH, Duration::from_secs(5)).await;
+        assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
+        let known: Vec<&str> = resolved.servers.iter().map(|server| &*server.name).collect();
+        assert_eq!(known, ["192.0.2.1:3478", "192.0.2.2:9"]);
+    }
+
+    #[tokio::test]
+    async fn each_name_has_its_own_fate_and_keeps_its_place() {
+        let list = names(&["none.example", "four.example:5", "2001:db8::1", "twice.example"]);
+        let resolved = resolve(Arc::new(Scripted), &list, &[Family::V4], Duration::from_secs(60)).await;
+        let known: Vec<_> = resolved.servers.iter().map(|server| (&*server.name, server.addresses.len())).collect();
+        assert_eq!(known, [("four.example:5", 1), ("twice.example:3478", 1)]);
+        assert_eq!(
+            told(&resolved),
+            [
+                "server none.example:3478 is left out: its name does not resolve (Name not known); check the name",
+                "server [2001:db8::1]:3478 is left out: it has no address of the family asked for; leave out -4, -6 \
+                 or --local",
+            ]
+        );
+    }
+}
