@@ -55,7 +55,7 @@ use portolan_machine::{
 use portolan_stun::{ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
 use sites::Sites;
-use streams::{Admission, Stream, Streams};
+use streams::{Admission, Streams};
 
 /// A STUN server without credentials: Binding over UDP and TCP, and what RFC 5780 adds to it.
 #[derive(Clone, Debug)]
@@ -289,11 +289,10 @@ impl Responder {
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Verdict {
-        let Some(stream) = self.streams.take(cx.now(), chunk.socket) else {
+        let Some(mut stream) = self.streams.take(cx.now(), chunk.socket) else {
             return Verdict::NotMine;
         };
-        let Stream { arm, remote, .. } = stream;
-        let mut stream = stream;
+        let (arm, remote) = (stream.arm, stream.remote);
         let fed = stream.framer.feed(chunk.payload, |payload| {
             if is_binding_request(payload) {
                 self.answer(cx, arm, Protocol::TcpListen, Datagram { payload, remote, ..chunk });
