@@ -1,8 +1,8 @@
 //! Servers: a STUN server as RFC 5780 wants it, and what others are like.
 //!
 //! A [`Server`] is plain data: where it listens and what is wrong with it ([`Fault`]). It is one function without
-//! sockets or timers, so that a virtual internet can ask it a million times a second: [`ServerState::serve`] decides
-//! what an honest server would say (`Answer`), [`fault`] bends that, and only then it becomes bytes.
+//! sockets or timers, so that a virtual internet can ask it a million times a second: it decides
+//! what an honest server would say, a [`Fault`] bends that, and only then it becomes bytes.
 //!
 //! RFC 5780 §6.1 (what to answer, and from where), §7; RFC 8489 §6.3.
 //!
@@ -16,6 +16,7 @@
 //! ```
 
 pub mod fault;
+mod responder;
 
 pub use fault::{Bogus, Fault};
 
@@ -23,9 +24,11 @@ use crate::clock::{Nanos, nanos};
 use crate::entropy::Dice;
 use crate::packet::{Packet, Place, Pool};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use portolan_stun::{Attribute, AttributeType, Class, EncodeError, ErrorCode, Message, Method, TransactionId, Writer};
+use responder::Hosted;
 
 /// A STUN server, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,9 @@ pub struct Server {
     pub fault: Fault,
     /// What it does with TCP.
     pub tcp: Tcp,
+    /// Whether the responder of `stun-agent` answers UDP, in place of the short honest server of this crate, which says
+    /// the same for a fraction of the time. Only where nothing is wrong with it.
+    pub responder: bool,
 }
 
 /// What a server does with TCP connections, on all its ports.
@@ -57,7 +63,7 @@ impl Server {
     /// An honest server with one address and port: it answers Binding requests, and CHANGE-REQUEST with 420.
     #[must_use]
     pub fn new(name: &str, primary: SocketAddr) -> Self {
-        Self { name: name.into(), primary, alternate: None, fault: Fault::None, tcp: Tcp::Accepts }
+        Self { name: name.into(), primary, alternate: None, fault: Fault::None, tcp: Tcp::Accepts, responder: false }
     }
 
     /// The same with another address and port, so that it can do what RFC 5780 asks for.
@@ -78,6 +84,13 @@ impl Server {
     #[must_use]
     pub fn tcp(mut self, tcp: Tcp) -> Self {
         self.tcp = tcp;
+        self
+    }
+
+    /// The same with the responder of `stun-agent` behind it.
+    #[must_use]
+    pub const fn with_responder(mut self) -> Self {
+        self.responder = true;
         self
     }
 
@@ -131,7 +144,7 @@ pub(crate) enum Body {
     Error {
         code: u16,
         /// The types that were not understood.
-        unknown: Option<AttributeType>,
+        unknown: Vec<AttributeType>,
         other: Option<SocketAddr>,
     },
 }
@@ -144,16 +157,24 @@ pub(crate) struct ServerState {
     dice: Dice,
     /// Requests so far.
     heard: u32,
+    hosted: Option<Box<Hosted>>,
 }
 
 impl ServerState {
-    pub(crate) const fn new(config: Server, interface: usize, seed: u64) -> Self {
-        Self { config, interface, dice: Dice::new(seed), heard: 0 }
+    pub(crate) fn new(config: Server, interface: usize, seed: u64) -> Self {
+        let hosted = Self::host(&config, seed);
+        Self { config, interface, dice: Dice::new(seed), heard: 0, hosted }
     }
 
-    pub(crate) const fn reset(&mut self, seed: u64) {
+    pub(crate) fn reset(&mut self, seed: u64) {
         self.dice = Dice::new(seed);
         self.heard = 0;
+        self.hosted = Self::host(&self.config, seed);
+    }
+
+    /// A responder where one is wanted; addresses that it refuses leave the short server in its place.
+    fn host(config: &Server, seed: u64) -> Option<Box<Hosted>> {
+        if config.responder { Hosted::new(config, seed).ok().map(Box::new) } else { None }
     }
 
     /// Whether anything listens where the packet went; if not, the host there may say so.
@@ -169,6 +190,9 @@ impl ServerState {
         pool: &mut Pool,
         send: &mut impl FnMut(Nanos, Box<Packet>),
     ) {
+        if let (Fault::None, Some(hosted)) = (self.config.fault, &mut self.hosted) {
+            return hosted.serve(packet, now, self.interface, pool, send);
+        }
         let Ok(request) = Message::decode(packet.bytes()) else { return };
         // RFC 5780 §6.1, RFC 8489 §6.3: neither responses nor indications are answered.
         if request.class() != Class::Request || request.method() != Method::BINDING {
@@ -223,25 +247,25 @@ fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: Soc
     let other = server.opposite(local);
     let refuse =
         |code, unknown| Answer { from: local, to: remote, id, body: Body::Error { code, unknown, other: None } };
-    let (mut change, mut response_port, mut padding, mut unknown) = (None, None, None, None);
+    let (mut change, mut response_port, mut padding, mut unknown) = (None, None, None, Vec::new());
     for attribute in request.attributes() {
         match attribute {
             Ok(Attribute::ChangeRequest(flags)) => change = change.or(Some(flags)),
             Ok(Attribute::ResponsePort(port)) => response_port = response_port.or(Some(port)),
             Ok(Attribute::Padding(bytes)) => padding = padding.or(Some(bytes.len())),
-            Ok(Attribute::Unknown { kind, .. }) if kind.is_comprehension_required() => unknown = unknown.or(Some(kind)),
+            Ok(Attribute::Unknown { kind, .. }) if kind.is_comprehension_required() => unknown.push(kind),
             Ok(_) => {}
-            Err(_) => return refuse(ErrorCode::BAD_REQUEST, None),
+            Err(_) => return refuse(ErrorCode::BAD_REQUEST, Vec::new()),
         }
     }
-    if unknown.is_some() {
+    if change.is_some() && other.is_none() {
+        unknown.push(AttributeType::CHANGE_REQUEST);
+    }
+    if !unknown.is_empty() {
         return refuse(ErrorCode::UNKNOWN_ATTRIBUTE, unknown);
     }
     let mut from = local;
-    if let Some(change) = change {
-        let Some(other) = other else {
-            return refuse(ErrorCode::UNKNOWN_ATTRIBUTE, Some(AttributeType::CHANGE_REQUEST));
-        };
+    if let (Some(change), Some(other)) = (change, other) {
         if change.ip {
             from.set_ip(other.ip());
         }
@@ -251,18 +275,19 @@ fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: Soc
     }
     // RFC 5780 §6.1: PADDING and RESPONSE-PORT do not go together.
     if padding.is_some() && response_port.is_some() {
-        return refuse(ErrorCode::BAD_REQUEST, None);
+        return refuse(ErrorCode::BAD_REQUEST, Vec::new());
     }
     let mut to = remote;
     if let Some(port) = response_port {
         to.set_port(port);
     }
-    let capable = other.is_some();
+    let bare = change.is_none() && response_port.is_none() && padding.is_none();
+    let full = other.is_some() || !bare;
     let body = Body::Success {
         xor_mapped: Some(remote),
-        // A server without an alternate address says no more than it must, so that it is no good as an amplifier.
-        mapped: capable.then_some(remote),
-        origin: capable.then_some(from),
+        // To a bare request a server without an alternate address says no more than it must: no good as an amplifier.
+        mapped: full.then_some(remote),
+        origin: full.then_some(from),
         other,
         padding: padding.map(|length: usize| length.min(MTU)),
     };
@@ -296,8 +321,8 @@ fn encode(answer: &Answer, buffer: &mut [u8]) -> Result<usize, EncodeError> {
             if let Some(error) = ErrorCode::recommended(*code) {
                 writer.add(&Attribute::ErrorCode(error))?;
             }
-            if let Some(unknown) = unknown {
-                writer.add_unknown_attributes(core::iter::once(*unknown))?;
+            if !unknown.is_empty() {
+                writer.add_unknown_attributes(unknown.iter().copied())?;
             }
             if let Some(address) = other {
                 writer.add(&Attribute::OtherAddress(*address))?;

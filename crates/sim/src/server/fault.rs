@@ -1,7 +1,7 @@
 //! What is wrong with servers that one meets.
 //!
-//! Each fault is something that public servers have been seen to do, and that has misled somebody. [`bend`] changes
-//! what an honest server would say, [`spoil`] what became of it on the way to bytes.
+//! Each fault is something that public servers have been seen to do, and that has misled somebody. Most change what an
+//! honest server would say, a few what became of it on the way to bytes.
 //!
 //! ```
 //! use portolan_sim::server::Fault;
@@ -183,10 +183,10 @@ pub(super) fn bend(
         Fault::RefusesChangeRequest if request.has(AttributeType::CHANGE_REQUEST) => {
             let other = server.opposite(asked_at(&answer));
             answer.from = asked_at(&answer);
-            let unknown = Some(AttributeType::CHANGE_REQUEST);
+            let unknown = alloc::vec![AttributeType::CHANGE_REQUEST];
             answer.body = Body::Error { code: ErrorCode::UNKNOWN_ATTRIBUTE, unknown, other };
         }
-        Fault::Error(code) => answer.body = Body::Error { code, unknown: None, other: None },
+        Fault::Error(code) => answer.body = Body::Error { code, unknown: alloc::vec::Vec::new(), other: None },
         Fault::ThirdAddress(address) => answer.from = address,
         _ => {}
     }

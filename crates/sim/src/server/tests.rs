@@ -177,3 +177,50 @@ fn faults_are_what_their_names_say() {
     let late = replies(&pair().fault(Fault::LateDuplicates(Duration::from_millis(1))), P, &request(&[]));
     assert!(matches!(&late[..], [(0, ..), (1_000_000, ..)]));
 }
+
+#[test]
+fn the_responder_of_the_agent_says_the_same_as_the_short_server() {
+    let unknown = Attribute::Unknown { kind: AttributeType::new(0x7abc), value: &[1, 2, 3] };
+    let all: [&[Attribute<'_>]; 11] = [
+        &[],
+        &[Attribute::ChangeRequest(ChangeRequest::NONE)],
+        &[Attribute::ChangeRequest(ChangeRequest::IP)],
+        &[Attribute::ChangeRequest(ChangeRequest::PORT)],
+        &[Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)],
+        &[Attribute::ResponsePort(9)],
+        &[Attribute::Padding(&[0; 256])],
+        &[Attribute::Padding(&[0; 8]), Attribute::ResponsePort(9)],
+        &[unknown],
+        &[unknown, Attribute::ChangeRequest(ChangeRequest::PORT)],
+        &[Attribute::Software("client".into())],
+    ];
+    for (server, sockets) in [
+        (pair(), &[P, "192.0.2.1:3479", "192.0.2.2:3478", "192.0.2.2:3479"][..]),
+        (Server::new("plain", at(P)), &[P][..]),
+    ] {
+        for to in sockets {
+            for attributes in all {
+                let bytes = request(attributes);
+                let short = replies(&server, to, &bytes);
+                let real = replies(&server.clone().with_responder(), to, &bytes);
+                assert_eq!(parsed(&short), parsed(&real), "{to} {attributes:?}");
+            }
+        }
+    }
+    for bytes in [&b"hello"[..], &request(&[])[..19], &[0; 20]] {
+        assert_eq!(replies(&pair(), P, bytes), replies(&pair().with_responder(), P, bytes));
+    }
+}
+
+/// Replies without what is a matter of taste: the order of attributes, names and checksums.
+fn parsed(replies: &[(Nanos, SocketAddr, SocketAddr, Vec<u8>)]) -> Vec<alloc::string::String> {
+    let text = |(after, from, to, bytes): &(Nanos, SocketAddr, SocketAddr, Vec<u8>)| {
+        let message = Message::decode(bytes).unwrap();
+        let told = message.attributes().map(|attribute| alloc::format!("{:?}", attribute.unwrap()));
+        let mut told: Vec<_> =
+            told.filter(|text| !text.starts_with("Software") && !text.starts_with("Fingerprint")).collect();
+        told.sort();
+        alloc::format!("{after} {from} {to} {:?} {told:?}", message.class())
+    };
+    replies.iter().map(text).collect()
+}

@@ -1,0 +1,76 @@
+//! The responder of `stun-agent` as a server of a net: the very machine that answers on real sockets.
+//!
+//! It costs several times what the short honest server costs, and says the same: a test compares the two.
+
+use super::Server;
+use crate::clock::{Nanos, instant};
+use crate::entropy::Dice;
+use crate::packet::{Packet, Place, Pool};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use portolan_machine::{Cx, Datagram, Input, Machine, Output, SocketId, SocketIds, Verdict};
+use portolan_stun_agent::{ConfigError, Responder, ResponderConfig};
+
+/// A responder and the addresses of the sockets that were handed to it.
+#[derive(Clone, Debug)]
+pub(super) struct Hosted {
+    responder: Responder,
+    /// The n-th is the address of socket n + 1.
+    locals: Vec<SocketAddr>,
+    dice: Dice,
+    ids: SocketIds,
+}
+
+impl Hosted {
+    /// A responder for a server's addresses, without a limit to its rate: the world outside is as fast as it is.
+    pub(super) fn new(server: &Server, seed: u64) -> Result<Self, ConfigError> {
+        let mut config = ResponderConfig::new().listen(server.primary).rate(None);
+        if let Some(alternate) = server.alternate {
+            config = config.alternate(alternate);
+        }
+        let mut locals = Vec::new();
+        let responder = Responder::over(&config, |local| {
+            locals.push(local);
+            SocketId(locals.len() as u64)
+        })?;
+        Ok(Self { responder, locals, dice: Dice::new(seed), ids: SocketIds::new() })
+    }
+
+    pub(super) fn serve(
+        &mut self,
+        packet: &Packet,
+        now: Nanos,
+        interface: usize,
+        pool: &mut Pool,
+        send: &mut impl FnMut(Nanos, Box<Packet>),
+    ) {
+        let Some(at) = self.locals.iter().position(|local| *local == packet.destination) else { return };
+        let mut cx = Cx::new(instant(now), &mut self.dice, &mut self.ids);
+        let verdict = self.responder.handle(
+            &mut cx,
+            Input::Datagram(Datagram {
+                socket: SocketId(at as u64 + 1),
+                local: packet.destination,
+                remote: packet.source,
+                payload: packet.bytes(),
+            }),
+        );
+        if verdict == Verdict::NotMine {
+            return;
+        }
+        loop {
+            match self.responder.poll() {
+                Output::Transmit(transmit) => {
+                    let nth = usize::try_from(transmit.socket.0).unwrap_or(0).wrapping_sub(1);
+                    let Some(from) = self.locals.get(nth).copied() else { continue };
+                    let mut reply = pool.packet(from, transmit.remote, Place::Up(interface), now);
+                    reply.share(transmit.payload);
+                    send(0, reply);
+                }
+                Output::Socket(_) | Output::Event(_) => {}
+                Output::Wait(_) => return,
+            }
+        }
+    }
+}
