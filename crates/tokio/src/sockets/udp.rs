@@ -253,20 +253,22 @@ impl Udp {
                 own.state.try_send((&*own.socket).into(), &transmit)
             })
         };
-        let error = match attempt(self) {
-            Ok(()) => return Ok(()),
-            Err(error) if errors::is_full(&error) => return Err(Unsent::Full),
-            Err(error) if quinn_udp::is_msg_size_err(&error) => {
-                self.hear_errors(None);
-                return self.send_beside(remote, payload, hop_limit);
+        let large = payload.len() > super::batch::Batch::PIECE;
+        let mut attempt_again = true;
+        loop {
+            match attempt(self) {
+                Ok(()) => return Ok(()),
+                Err(error) if errors::is_full(&error) => return Err(Unsent::Full),
+                Err(error) if large && quinn_udp::is_msg_size_err(&error) => {
+                    self.hear_errors(None);
+                    return self.send_beside(remote, payload, hop_limit);
+                }
+                // It may belong to an earlier datagram whose ICMP error was still pending.
+                Err(error) if attempt_again => self.hear_errors(Some(&error)),
+                Err(error) => return Err(unsent(&error)),
             }
-            // It may belong to an earlier datagram whose ICMP error was still pending.
-            Err(error) => {
-                self.hear_errors(Some(&error));
-                attempt(self)
-            }
-        };
-        error.map_err(|error| unsent(&error))
+            attempt_again = false;
+        }
     }
 
     fn send_beside(

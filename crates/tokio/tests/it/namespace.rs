@@ -324,6 +324,16 @@ async fn routers_are_heard() {
     assert_eq!(driver.news().await, heard(Unreachability::HopLimit));
     driver.send(socket, remote, &[0; 1_400]);
     assert_eq!(driver.news().await, heard(Unreachability::TooLarge), "forbidden to be fragmented");
+    // A word of the router that comes between two datagrams of one go is heard all the same.
+    let other: SocketAddr = "10.0.2.1:8".parse().unwrap();
+    let (wide, _) = driver.opened_towards(Protocol::Udp, other).await;
+    driver.with(|puppet, _| {
+        puppet.out.push(Output::Transmit(Transmit::new(wide, other, Bytes::from_static(&[0; 1_401]))));
+        puppet.out.push(Output::Transmit(Transmit::new(wide, other, Bytes::from_static(b"short"))));
+    });
+    let told = [driver.news().await, driver.news().await];
+    let of = |why| SocketNews::Unreachable { remote: other, why };
+    assert_eq!(told, [of(Unreachability::TooLarge), of(Unreachability::Port)]);
     // Known by now: the next one is fragmented, and arrives at the closed port.
     driver.send(socket, remote, &[0; 1_400]);
     assert_eq!(driver.news().await, heard(Unreachability::Port));
