@@ -131,6 +131,8 @@ pub struct MappingView {
     pub internal: SocketAddr,
     /// What the outside sees; the same as `internal` in a firewall.
     pub external: SocketAddr,
+    /// The destination it is for: `None` where it serves all, with port 0 where it serves all ports of an address.
+    pub destination: Option<SocketAddr>,
     /// Whether a packet has come in through it.
     pub replied: bool,
     /// When it ends if nothing refreshes it.
@@ -179,9 +181,10 @@ impl Translator {
     pub fn mappings(&self, now: Instant) -> impl Iterator<Item = MappingView> + '_ {
         let timers = self.config.timers;
         self.state.mappings.iter().filter(move |(_, _, life)| life.expires(timers) > now).map(
-            move |(_, (internal, _), life)| MappingView {
+            move |(_, (internal, scope), life)| MappingView {
                 internal: (*internal).into(),
                 external: life.external.into(),
+                destination: Some(*scope).filter(|scope| *scope != ANYBODY).map(SocketAddr::from),
                 replied: life.replied,
                 expires: life.expires(timers),
             },
@@ -343,6 +346,8 @@ struct Life {
     created: Instant,
     refreshed: Instant,
     replied: bool,
+    /// Mappings made before it.
+    serial: u64,
     /// The newest of its contacts, which chain to the older ones.
     contact: Id,
     /// The scope that was contacted last: saves most searches.
@@ -366,18 +371,26 @@ struct State {
     contacts: Table<(Id, Endpoint), Id>,
     /// Nothing expires before this moment: no use in sweeping.
     next_sweep: Instant,
+    /// Mappings made so far.
+    made: u64,
 }
 
 impl State {
     const fn new() -> Self {
-        Self { mappings: Table::new(), external: Table::new(), contacts: Table::new(), next_sweep: Instant::ORIGIN }
+        Self {
+            mappings: Table::new(),
+            external: Table::new(),
+            contacts: Table::new(),
+            next_sweep: Instant::ORIGIN,
+            made: 0,
+        }
     }
 
     fn clear(&mut self) {
         self.mappings.clear();
         self.external.clear();
         self.contacts.clear();
-        self.next_sweep = Instant::ORIGIN;
+        (self.next_sweep, self.made) = (Instant::ORIGIN, 0);
     }
 
     /// The mapping with this key if it lives; a dead one is removed.
@@ -392,8 +405,9 @@ impl State {
     }
 
     fn create(&mut self, now: Instant, key: MappingKey, external: Endpoint) -> Id {
-        let (index, contact) = (Id::NONE, Id::NONE);
-        let life = Life { external, index, created: now, refreshed: now, replied: false, contact, last: key.0 };
+        let (index, contact, serial) = (Id::NONE, Id::NONE, self.made);
+        self.made += 1;
+        let life = Life { external, index, created: now, refreshed: now, replied: false, serial, contact, last: key.0 };
         let id = self.mappings.insert(key, life);
         let index = self.external.insert(external, id);
         if let Some(life) = self.mappings.value_mut(id) {
@@ -438,9 +452,9 @@ impl State {
             let contacted = scope.is_none_or(|scope| self.contacts.find((*id, scope)).is_some());
             if !contacted {
                 verdict = verdict.or(Err(DropReason::Filtered));
-            } else if freshest.is_none_or(|at| at < life.refreshed) {
-                // Under overloading several may fit: whoever was heard last gets it.
-                freshest = Some(life.refreshed);
+            } else if freshest.is_none_or(|best| best < (life.refreshed, life.serial)) {
+                // Under overloading several may fit: the one refreshed last gets it, of those the newest.
+                freshest = Some((life.refreshed, life.serial));
                 verdict = Ok((*id, *internal));
             }
         }

@@ -106,12 +106,11 @@ impl Map {
         }
     }
 
-    /// Everything as it was at the start, from another seed.
+    /// No packet and no mapping any more; what was built and set stays, interfaces that are down included.
     pub(crate) fn reset(&mut self, seed: u64) {
         for interface in &mut self.interfaces {
             interface.up.reset();
             interface.down.reset();
-            interface.is_up = true;
         }
         for (gateway, n) in self.gateways.iter_mut().zip(0..) {
             gateway.reset(Self::gateway_seed(seed, n));

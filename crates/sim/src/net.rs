@@ -174,7 +174,8 @@ impl<M: Machine> Net<M> {
     }
 
     /// Begins a new run on the same map: the clock at the origin, no packet on its way, no mapping, no socket, no
-    /// event, an empty story. Machines stay as they are: see [`replace`](Self::replace). Allocates nothing.
+    /// event, an empty story. What was built and set stays as it is, machines too: see [`replace`](Self::replace).
+    /// Allocates nothing, but for servers with a responder.
     pub fn reset(&mut self, seed: u64) {
         self.seed = seed;
         for wake in self.clock.reset() {

@@ -9,6 +9,15 @@
 //!
 //! The text depends on the seed alone: two runs of one seed are the same byte for byte, so a story can be a snapshot.
 //! A net that tells no story behaves no differently.
+//!
+//! ```
+//! use portolan_machine::Instant;
+//! use portolan_sim::Story;
+//!
+//! let mut story = Story::new();
+//! story.tell(Instant::from_millis(50), "home", "drops it");
+//! assert_eq!(story.as_str(), "0.050s home         drops it\n");
+//! ```
 
 use alloc::string::String;
 use core::fmt::{self, Write};

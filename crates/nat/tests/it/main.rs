@@ -10,5 +10,6 @@
 mod defects;
 mod faults;
 mod kinds;
+mod model;
 mod paths;
 mod world;

@@ -42,8 +42,9 @@ fn each_preset_shows_the_address_it_should() {
 }
 
 #[test]
-fn a_host_without_a_cable_hears_so() {
+fn a_host_without_a_cable_hears_so_in_a_second_run_too() {
     let mut lab = Topology::preset(Preset::Offline).build(1, Probe::default());
+    lab.net.reset(2);
     lab.net.with(lab.client, |probe, cx| {
         probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some("50.0.0.1:3478"));
         let bound = probe.open(cx, Protocol::Udp, "0.0.0.0:7", None);

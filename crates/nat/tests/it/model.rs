@@ -1,0 +1,348 @@
+//! The NAT device beside a model that is as slow and plain as the words of RFC 4787.
+//!
+//! The model keeps every mapping it ever saw in one list, recomputes everything from it, and shares no code with the
+//! device. Where the device may choose (random ports, blocks, addresses of a pool) the model takes over what it chose
+//! after asking whether it was allowed to.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::Instant;
+use portolan_nat::behavior::{Filtering, Hairpin, Mapping, Pooling, PortAllocation, Refresh, Timers};
+use portolan_nat::translator::{DropReason, Passage, PortRange, Translator, TranslatorConfig};
+use proptest::prelude::*;
+use std::collections::HashMap;
+
+/// One mapping, dead or alive.
+#[derive(Clone, Debug)]
+struct Entry {
+    internal: SocketAddr,
+    /// The destination that made it.
+    made_for: SocketAddr,
+    external: SocketAddr,
+    created: Instant,
+    refreshed: Instant,
+    replied: bool,
+    sent_to: Vec<SocketAddr>,
+}
+
+struct Model {
+    config: TranslatorConfig,
+    pool: Vec<IpAddr>,
+    entries: Vec<Entry>,
+    last_port: HashMap<IpAddr, u16>,
+}
+
+impl Model {
+    fn lives(&self, entry: &Entry, now: Instant) -> bool {
+        let timers = self.config.timers;
+        let idle = if entry.replied { timers.replied } else { timers.unreplied };
+        now < entry.refreshed + idle && timers.absolute.is_none_or(|cap| now < entry.created + cap)
+    }
+
+    fn living(&self, now: Instant) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| self.lives(entry, now))
+    }
+
+    fn same_mapping(&self, a: SocketAddr, b: SocketAddr) -> bool {
+        match self.config.mapping {
+            _ if !self.config.translate => true,
+            Mapping::EndpointIndependent => true,
+            Mapping::AddressDependent => a.ip() == b.ip(),
+            Mapping::AddressAndPortDependent => a == b,
+        }
+    }
+
+    fn lets_in(&self, entry: &Entry, from: SocketAddr) -> bool {
+        match self.config.filtering {
+            Filtering::EndpointIndependent => true,
+            Filtering::AddressDependent => entry.sent_to.iter().any(|to| to.ip() == from.ip()),
+            Filtering::AddressAndPortDependent => entry.sent_to.contains(&from),
+        }
+    }
+
+    fn is_taken(&self, now: Instant, external: SocketAddr) -> bool {
+        self.living(now).any(|entry| entry.external == external)
+    }
+
+    /// Whether a new mapping of `internal` may get `external`.
+    fn may_get(&self, now: Instant, internal: SocketAddr, external: SocketAddr) -> Result<(), String> {
+        let PortRange { first, last } = self.config.range;
+        let count = i32::from(last) - i32::from(first) + 1;
+        let port = external.port();
+        let around = |port: i32| first + u16::try_from((port - i32::from(first)).rem_euclid(count)).unwrap();
+        let free_from = |start: i32, step: i32| {
+            (0..count).map(|n| around(start + n * step)).find(|port| !self.is_taken(now, (external.ip(), *port).into()))
+        };
+        let check =
+            |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {internal} {external}")) };
+        check(self.pool.contains(&external.ip()), "an address of the pool")?;
+        check((first..=last).contains(&port), "a port of the range")?;
+        let of_host = || self.living(now).filter(|entry| entry.internal.ip() == internal.ip());
+        if self.config.pooling == Pooling::Paired {
+            check(of_host().all(|entry| entry.external.ip() == external.ip()), "paired")?;
+        }
+        if self.config.overloading && self.config.allocation == PortAllocation::Preserving {
+            return check(port == around(i32::from(internal.port())), "the port is overloaded");
+        }
+        check(!self.is_taken(now, external), "one mapping at a time")?;
+        match self.config.allocation {
+            PortAllocation::Preserving => {
+                check(Some(port) == free_from(i32::from(internal.port()), 1), "the same port or the next free one")
+            }
+            PortAllocation::Sequential { step } => match self.last_port.get(&external.ip()) {
+                Some(last) => {
+                    let next = i32::from(*last) + i32::from(step);
+                    check(Some(port) == free_from(next, i32::from(step.signum())), "one step on, or the next free one")
+                }
+                None => Ok(()),
+            },
+            PortAllocation::Random => Ok(()),
+            PortAllocation::Block { size } => {
+                let block = |port: u16| (port - first) / size;
+                let stranger = self.living(now).find(|entry| {
+                    entry.external.ip() == external.ip()
+                        && block(entry.external.port()) == block(port)
+                        && entry.internal.ip() != internal.ip()
+                });
+                check(stranger.is_none(), "a block of its own")
+            }
+        }
+    }
+
+    /// Whether there is nothing left that a new mapping of `internal` could get.
+    fn has_nothing_for(&self, now: Instant, internal: SocketAddr) -> bool {
+        let PortRange { first, last } = self.config.range;
+        let may = |ip: &IpAddr| (first..=last).any(|port| self.may_get_some(now, internal, (*ip, port).into()));
+        // The device looks at one address only, the paired one or the one it threw: that one must have nothing.
+        self.pool.iter().any(|ip| !may(ip))
+    }
+
+    fn may_get_some(&self, now: Instant, internal: SocketAddr, external: SocketAddr) -> bool {
+        match self.config.allocation {
+            PortAllocation::Block { .. } => self.may_get(now, internal, external).is_ok(),
+            PortAllocation::Preserving | PortAllocation::Sequential { .. } | PortAllocation::Random => {
+                !self.is_taken(now, external)
+            }
+        }
+    }
+
+    /// Learns that a packet went out and checks that it went out as it should.
+    fn sent(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, external: SocketAddr) -> Result<bool, String> {
+        let known = self.entries.iter().position(|entry| {
+            self.lives(entry, now) && entry.internal == from && self.same_mapping(entry.made_for, to)
+        });
+        let Some(known) = known else {
+            if self.config.translate {
+                self.may_get(now, from, external)?;
+                self.last_port.insert(external.ip(), external.port());
+            } else if external != from {
+                return Err(format!("a firewall changed {from} to {external}"));
+            }
+            let (created, refreshed) = (now, now);
+            let sent_to = vec![to];
+            self.entries.push(Entry {
+                internal: from,
+                made_for: to,
+                external,
+                created,
+                refreshed,
+                replied: false,
+                sent_to,
+            });
+            return Ok(true);
+        };
+        let entry = &mut self.entries[known];
+        if entry.external != external {
+            return Err(format!("{from} → {to} left from {external}, its mapping is {}", entry.external));
+        }
+        entry.sent_to.push(to);
+        if self.config.refresh.outbound {
+            entry.refreshed = now;
+        }
+        Ok(false)
+    }
+
+    /// Whom a packet from outside is for, or why it is dropped; under overloading there may be several.
+    fn receivers(&self, now: Instant, from: SocketAddr, to: SocketAddr) -> Result<Vec<usize>, DropReason> {
+        let all = self.entries.iter().enumerate();
+        let mapped: Vec<_> = all.filter(|(_, entry)| self.lives(entry, now) && entry.external == to).collect();
+        if mapped.is_empty() {
+            return Err(DropReason::NoMapping);
+        }
+        let open: Vec<_> = mapped.iter().filter(|(_, entry)| self.lets_in(entry, from)).map(|(n, _)| *n).collect();
+        if open.is_empty() { Err(DropReason::Filtered) } else { Ok(open) }
+    }
+
+    /// The destination that a mapping is for, as far as it depends on one.
+    fn scope(&self, destination: SocketAddr) -> Option<SocketAddr> {
+        match self.config.mapping {
+            _ if !self.config.translate => None,
+            Mapping::EndpointIndependent => None,
+            Mapping::AddressDependent => Some(SocketAddr::new(destination.ip(), 0)),
+            Mapping::AddressAndPortDependent => Some(destination),
+        }
+    }
+
+    /// Checks what came of a packet from outside, and learns from it.
+    fn received(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        to: SocketAddr,
+        heard: Result<SocketAddr, DropReason>,
+    ) -> Result<(), String> {
+        match (self.receivers(now, from, to), heard) {
+            (Err(expected), Err(found)) if expected == found => Ok(()),
+            (Ok(open), Ok(internal)) => {
+                // Where several are open: the one refreshed last, of those the newest.
+                let known = open.into_iter().max_by_key(|n| (self.entries[*n].refreshed, *n)).unwrap();
+                if self.entries[known].internal != internal {
+                    return Err(format!("{from} → {to} went to {internal}"));
+                }
+                self.entries[known].replied = true;
+                if self.config.refresh.inbound {
+                    self.entries[known].refreshed = now;
+                }
+                Ok(())
+            }
+            (expected, found) => Err(format!("{from} → {to}: {found:?}, expected {expected:?}")),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Out(SocketAddr, SocketAddr),
+    /// From this remote to the n-th mapping ever seen.
+    In(SocketAddr, usize),
+    /// From this host to the n-th mapping ever seen.
+    Turn(SocketAddr, usize),
+    Pass(u64),
+}
+
+fn hosts() -> impl Strategy<Value = SocketAddr> {
+    (1..4_u8, 0..4_u16).prop_map(|(host, port)| SocketAddr::from(([10, 0, 0, host], 40_000 + port)))
+}
+
+fn remotes() -> impl Strategy<Value = SocketAddr> {
+    (1..4_u8, 0..3_u16).prop_map(|(host, port)| SocketAddr::from(([192, 0, 2, host], 3478 + port)))
+}
+
+fn happenings() -> impl Strategy<Value = Vec<Happening>> {
+    let happening = prop_oneof![
+        4 => (hosts(), remotes()).prop_map(|(from, to)| Happening::Out(from, to)),
+        4 => (remotes(), 0..64_usize).prop_map(|(from, nth)| Happening::In(from, nth)),
+        1 => (hosts(), 0..64_usize).prop_map(|(from, nth)| Happening::Turn(from, nth)),
+        2 => (0..50_u64).prop_map(Happening::Pass),
+    ];
+    proptest::collection::vec(happening, 1..120)
+}
+
+fn configs() -> impl Strategy<Value = TranslatorConfig> {
+    let allocations = prop_oneof![
+        Just(PortAllocation::Preserving),
+        prop_oneof![-3_i16..=-1, 1_i16..=3].prop_map(|step| PortAllocation::Sequential { step }),
+        Just(PortAllocation::Random),
+        (1_u16..12).prop_map(|size| PortAllocation::Block { size }),
+    ];
+    let hairpins = prop_oneof![Just(Hairpin::None), Just(Hairpin::InternalSource), Just(Hairpin::ExternalSource)];
+    let caps = proptest::option::of(60_u64..200);
+    let axes = (0..3_usize, 0..3_usize, allocations, hairpins, caps);
+    let shape = (0..24_u16, 1..40_u32, any::<[bool; 5]>());
+    (axes, shape).prop_map(|((mapping, filtering, allocation, hairpin, cap), (ports, size, flags))| {
+        let [translate, overloading, paired, outbound, inbound] = flags;
+        let secs = Duration::from_secs;
+        let mut config = TranslatorConfig::new(Mapping::ALL[mapping], Filtering::ALL[filtering])
+            .ports(allocation)
+            .overloading(overloading)
+            .range(PortRange::new(39_990, 39_990 + ports))
+            .pooling(if paired { Pooling::Paired } else { Pooling::Arbitrary })
+            .hairpin(hairpin)
+            .timers(Timers { unreplied: secs(30), replied: secs(100), absolute: cap.map(secs) })
+            .refresh(Refresh { outbound, inbound })
+            .table_size(size);
+        config.translate = translate || overloading;
+        config
+    })
+}
+
+/// Lets both see the same packet from inside.
+fn out(nat: &mut Translator, model: &mut Model, now: Instant, from: SocketAddr, to: SocketAddr) -> Result<(), String> {
+    let full = model.living(now).count() >= model.config.table_size as usize;
+    let known = model.living(now).any(|entry| entry.internal == from && model.same_mapping(entry.made_for, to));
+    let own = model.config.translate && model.pool.contains(&to.ip());
+    let turns = own && model.config.hairpin != Hairpin::None;
+    let passage = nat.outbound(now, from, to);
+    // What the outside sees of the sender, or would see if the packet had not been turned round.
+    let scope = model.scope(to);
+    let external = nat.mappings(now).find(|m| m.internal == from && m.destination == scope).map(|m| m.external);
+    match passage {
+        Ok(Passage::Out { source, created }) if !own && Some(source) == external => {
+            let made = model.sent(now, from, to, source)?;
+            if made == created && (known || !full) { Ok(()) } else { Err(format!("created {created}, full {full}")) }
+        }
+        Ok(Passage::Hairpin { source, destination }) if turns => {
+            let external = external.ok_or("turned round without a mapping")?;
+            model.sent(now, from, to, external)?;
+            model.received(now, external, to, Ok(destination))?;
+            let expected = if model.config.hairpin == Hairpin::InternalSource { from } else { external };
+            if source == expected { Ok(()) } else { Err(format!("{from} → {to} came back from {source}")) }
+        }
+        // The sender has sent, whatever became of the packet.
+        Err(why @ (DropReason::NoMapping | DropReason::Filtered)) if turns => {
+            let external = external.ok_or("dropped after a turn without a mapping")?;
+            model.sent(now, from, to, external)?;
+            model.received(now, external, to, Err(why))
+        }
+        Err(DropReason::NoHairpin) if own && !turns => Ok(()),
+        Err(DropReason::TableFull) if full && !known => Ok(()),
+        Err(DropReason::NoFreePort) if !known && model.has_nothing_for(now, from) => Ok(()),
+        other => Err(format!("{from} → {to}: {other:?}, own {own}, full {full}, known {known}")),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn the_device_does_what_the_words_say(
+        config in configs(),
+        pool in 1..4_u8,
+        seed in any::<u64>(),
+        happenings in happenings(),
+    ) {
+        let pool: Vec<IpAddr> = (0..pool).map(|n| IpAddr::from([203, 0, 113, n])).collect();
+        let mut nat = Translator::new(config, &pool, seed);
+        let mut model = Model { config, pool, entries: Vec::new(), last_port: HashMap::new() };
+        let mut now = Instant::ORIGIN;
+        for happening in happenings {
+            let nth = |model: &Model, nth: usize| {
+                let count = model.entries.len().max(1);
+                model.entries.get(nth % count).map_or(SocketAddr::from(([203, 0, 113, 0], 39_990)), |entry| entry.external)
+            };
+            let verdict = match happening {
+                Happening::Pass(seconds) => {
+                    now += Duration::from_secs(seconds);
+                    Ok(())
+                }
+                Happening::Out(from, to) => out(&mut nat, &mut model, now, from, to),
+                Happening::Turn(from, n) => {
+                    let to = nth(&model, n);
+                    out(&mut nat, &mut model, now, from, to)
+                }
+                Happening::In(from, n) => {
+                    let to = nth(&model, n);
+                    let heard = nat.inbound(now, from, to);
+                    model.received(now, from, to, heard)
+                }
+            };
+            prop_assert!(verdict.is_ok(), "{verdict:?}");
+            // What one can look at is what the model knows to be alive.
+            let mut seen: Vec<_> = nat.mappings(now).map(|m| (m.internal, m.external, m.destination, m.replied)).collect();
+            let mut known: Vec<_> = model.living(now).map(|e| (e.internal, e.external, model.scope(e.made_for), e.replied)).collect();
+            seen.sort();
+            known.sort();
+            prop_assert_eq!(seen, known);
+        }
+    }
+}
