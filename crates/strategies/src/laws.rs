@@ -183,11 +183,12 @@ pub fn check_script<M: Machine>(
     Ok(())
 }
 
-/// Everything that happens in a script's run: its own steps, and what the peer and the deadlines add to them.
+/// Everything that happens in a script's run: its own steps, without what no driver would tell, and what the peer and the
+/// deadlines add to them.
 ///
 /// With [`portolan_sim::laws::record`] it tells how far into a protocol the runs get.
 pub fn conversation<M: Machine>(factory: &impl Fn() -> M, script: &Script, config: &Config<M::Event>) -> Vec<Step> {
-    let Some(seed) = script.peer else { return script.steps.clone() };
+    let Some(seed) = script.peer else { return laws::honest(factory, &script.steps, &config.context) };
     let mut choices = Choices::new(seed);
     let peer = |now, output: &_| (config.peer)(&mut choices, now, output);
     laws::rehearse(factory, &script.steps, &config.context, config.longest, peer)

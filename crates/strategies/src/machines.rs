@@ -55,6 +55,7 @@ impl fmt::Debug for Script {
 pub struct Scripts {
     payloads: BoxedStrategy<Vec<u8>>,
     commands: Option<BoxedStrategy<String>>,
+    opening: Vec<String>,
     sockets: Vec<SocketId>,
     locals: Vec<SocketAddr>,
     remotes: Vec<SocketAddr>,
@@ -73,6 +74,7 @@ impl Scripts {
         Self {
             payloads: payloads.boxed(),
             commands: None,
+            opening: Vec::new(),
             sockets: (1..=4).map(SocketId).collect(),
             locals: vec![address(77, 40_000), address6(77, 40_000)],
             remotes: vec![address(1, 3478), address6(1, 3478)],
@@ -88,6 +90,13 @@ impl Scripts {
         S::Value: fmt::Display,
     {
         self.commands = Some(commands.prop_map(|command| command.to_string()).boxed());
+        self
+    }
+
+    /// The same, each beginning with this command; for machines that do nothing until they are told to.
+    #[must_use]
+    pub fn beginning_with(mut self, command: &impl fmt::Display) -> Self {
+        self.opening.push(command.to_string());
         self
     }
 
@@ -130,7 +139,13 @@ impl Scripts {
         let step = (gap(), prop::bool::weighted(0.8), self.what());
         let steps = prop::collection::vec(step, self.length.clone());
         let script = (steps, proptest::option::weighted(0.7, any::<u64>()));
-        script.prop_map(|(steps, peer)| Script { steps: timed(steps), peer }).boxed()
+        let opening: Vec<Step> = self.opening.iter().map(|command| Step::command(Instant::ORIGIN, command)).collect();
+        script
+            .prop_map(move |(steps, peer)| {
+                let steps = opening.iter().cloned().chain(timed(steps)).collect();
+                Script { steps, peer }
+            })
+            .boxed()
     }
 
     fn what(&self) -> BoxedStrategy<What> {
@@ -237,18 +252,20 @@ pub fn nobody<E: 'static>() -> Peer<E> {
 
 /// A peer that is an ordinary host with its network.
 ///
-/// Each socket ordered is mostly opened, on `local`, sometimes refused. Each datagram is handed to `answer`, and what
-/// that returns comes back after up to 400 ms: from where the datagram went, or in one of eight cases from another port;
-/// in one of eight cases twice, in one of eight not at all. Now and then the way is reported unreachable.
+/// Each socket ordered is mostly opened, on `local` with the port that was asked for, sometimes refused. Each datagram is
+/// handed to `answer`, and what that returns, by whom it is said and the bytes, comes back after up to 400 ms: in one of
+/// eight cases from another port, in one of eight twice, in one of eight not at all. Now and then the way is reported
+/// unreachable.
 pub fn host<E: 'static>(
     local: SocketAddr,
-    answer: impl Fn(&mut Choices, &Transmit) -> Vec<Vec<u8>> + Send + Sync + 'static,
+    answer: impl Fn(&mut Choices, &Transmit) -> Vec<(SocketAddr, Vec<u8>)> + Send + Sync + 'static,
 ) -> Peer<E> {
     Arc::new(move |choices, now, output| match output {
         Output::Socket(SocketOrder::Open(open)) => {
             let news = match choices.below(8) {
                 0 => SocketNews::Refused(Refusal::AddressInUse),
-                _ => SocketNews::Opened { local },
+                _ if open.local.port() == 0 => SocketNews::Opened { local },
+                _ => SocketNews::Opened { local: SocketAddr::new(local.ip(), open.local.port()) },
             };
             vec![Step::news(later(choices, now), open.id, news)]
         }
@@ -262,19 +279,18 @@ fn answers(
     now: Instant,
     local: SocketAddr,
     sent: &Transmit,
-    answer: impl Fn(&mut Choices, &Transmit) -> Vec<Vec<u8>>,
+    answer: impl Fn(&mut Choices, &Transmit) -> Vec<(SocketAddr, Vec<u8>)>,
 ) -> Vec<Step> {
     let copies = match choices.below(8) {
         0 => 0,
         1 => 2,
         _ => 1,
     };
-    let mut remote = sent.remote;
-    if choices.below(8) == 0 {
-        remote.set_port(remote.port().wrapping_add(1));
-    }
     let mut steps = Vec::new();
-    for payload in answer(choices, sent) {
+    for (mut remote, payload) in answer(choices, sent) {
+        if choices.below(8) == 0 {
+            remote.set_port(remote.port().wrapping_add(1));
+        }
         for _ in 0..copies {
             steps.push(Step::datagram(later(choices, now), sent.socket, local, remote, &payload));
         }

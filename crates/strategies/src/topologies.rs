@@ -1,4 +1,8 @@
-//! NATs of every kind, and chains of them.
+//! NATs of every kind, and whole networks around a host.
+//!
+//! [`translator`] makes a NAT or firewall as plain data, [`topology`] a [`Topology`]: a host behind up to two gateways,
+//! and servers honest and lying, on links that lose, double and reorder. [`Topology::build`] makes it a
+//! [`Net`] with your machine on the host.
 //!
 //! ```
 //! use portolan_nat::translator::{Passage, Translator};
@@ -17,11 +21,114 @@
 //! });
 //! ```
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use portolan_machine::Machine;
 use portolan_nat::behavior::{Filtering, Hairpin, Mapping, Pooling, PortAllocation, Refresh, Timers};
 use portolan_nat::translator::{PortRange, TranslatorConfig};
+use portolan_sim::server::Tcp;
+use portolan_sim::{Barrier, Fault, Gateway, HostId, Link, Net, Server};
 use proptest::prelude::*;
 use proptest::sample::select;
+
+/// A host, what stands between it and the Internet, and servers there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topology {
+    /// What everything that chance decides in the network follows from.
+    pub seed: u64,
+    /// The gateways with their links towards the Internet, from the outside in.
+    pub gateways: Vec<(Gateway, Link)>,
+    /// The host's own link.
+    pub access: Link,
+    /// The servers with their links.
+    pub servers: Vec<(Server, Link)>,
+}
+
+impl Topology {
+    /// The host's addresses, one of each family.
+    pub const HOST: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 2))];
+
+    /// The network with `machine` on the host.
+    pub fn build<M: Machine>(&self, machine: M) -> (Net<M>, HostId) {
+        let mut net = Net::new(self.seed);
+        let mut segment = net.internet();
+        for (server, link) in &self.servers {
+            net.add_server(segment, server.clone(), link);
+        }
+        for (gateway, link) in &self.gateways {
+            segment = net.add_gateway(segment, gateway.clone(), link);
+        }
+        let host = net.add_host(segment, "host", &Self::HOST, &self.access, machine);
+        (net, host)
+    }
+}
+
+/// Any network: no gateway, a home's, or a home's behind a carrier's, and one to three servers.
+pub fn topology() -> BoxedStrategy<Topology> {
+    let gateways = prop::collection::vec((barrier(), barrier(), link()), 0..=2);
+    let servers = prop::collection::vec((any::<bool>(), fault(), tcp(), link()), 1..=3);
+    (any::<u64>(), gateways, link(), servers)
+        .prop_map(|(seed, gateways, access, servers)| Topology {
+            seed,
+            gateways: gateways.into_iter().zip(0..).map(|(parts, place)| gateway(parts, place)).collect(),
+            access,
+            servers: servers.into_iter().zip(1..).map(|(parts, number)| server(parts, number)).collect(),
+        })
+        .boxed()
+}
+
+/// The outermost gateway has public addresses, the next one those of a carrier's inside (RFC 6598).
+fn gateway((ipv4, ipv6, link): (Barrier, Barrier, Link), place: u8) -> (Gateway, Link) {
+    let outside = match place {
+        0 => Ipv4Addr::new(203, 0, 113, 7),
+        place => Ipv4Addr::new(100, 64, 0, place),
+    };
+    let outside6 = Ipv6Addr::new(0x2001, 0xdb8, 0x113, 0, 0, 0, 0, u16::from(place) + 1);
+    let name = ["carrier", "home"].get(usize::from(place)).copied().unwrap_or("inner");
+    (Gateway::new(name, [outside.into(), outside6.into()], ipv4).ipv6(ipv6), link)
+}
+
+/// Odd servers are reached over IPv4, even ones over IPv6.
+fn server((capable, fault, tcp, link): (bool, Fault, Tcp, Link), number: u8) -> (Server, Link) {
+    let address = |network: u8, port| match number % 2 {
+        1 => SocketAddr::from(([198, 51, 100, network + number], port)),
+        _ => SocketAddr::from(([0x2001, 0xdb8, 0x51, 0, 0, 0, 0, u16::from(network + number)], port)),
+    };
+    let server = Server::new(&format!("server {number}"), address(0, 3478)).fault(fault).tcp(tcp);
+    (if capable { server.alternate(address(100, 3479)) } else { server }, link)
+}
+
+/// What a gateway does to one family; mostly a NAT or firewall.
+pub fn barrier() -> BoxedStrategy<Barrier> {
+    prop_oneof![
+        6 => translator().prop_map(Barrier::Translator),
+        1 => Just(Barrier::Open),
+        1 => (any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(udp, tcp, tells)| Barrier::Blocked { udp, tcp, tells }),
+    ]
+    .boxed()
+}
+
+/// What is wrong with a server; mostly nothing.
+pub fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![2 => Just(Fault::None), 1 => select(&Fault::EACH[..])]
+}
+
+fn tcp() -> impl Strategy<Value = Tcp> {
+    select(vec![Tcp::Accepts, Tcp::Refuses, Tcp::Silent])
+}
+
+/// A link that delays up to 150 ms each way, and seldom loses, doubles or holds back.
+pub fn link() -> BoxedStrategy<Link> {
+    let millis = |range: core::ops::RangeInclusive<u64>| range.prop_map(Duration::from_millis);
+    let seldom = || select(vec![0.0, 0.0, 0.0, 0.02, 0.1, 0.3]);
+    (millis(0..=150), millis(0..=20), seldom(), seldom(), seldom(), millis(1..=80))
+        .prop_map(|(delay, jitter, loss, duplication, reordering, hold)| {
+            Link::delay(delay).jitter(jitter).loss(loss).duplication(duplication).reordering(reordering, hold)
+        })
+        .boxed()
+}
 
 /// Any NAT or firewall. The simplest is the common home router's kind.
 pub fn translator() -> BoxedStrategy<TranslatorConfig> {

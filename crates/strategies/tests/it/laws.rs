@@ -22,7 +22,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 /// What a STUN server says, mostly in order.
-fn server(choices: &mut Choices, sent: &Transmit) -> Vec<Vec<u8>> {
+fn server(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
     let Ok(request) = Message::decode(&sent.payload) else { return Vec::new() };
     let class = if choices.below(6) == 0 { Class::ErrorResponse } else { Class::SuccessResponse };
     let mut buffer = [0; 128];
@@ -35,7 +35,7 @@ fn server(choices: &mut Choices, sent: &Transmit) -> Vec<Vec<u8>> {
     if choices.below(8) == 0 {
         Damage::LengthOff(4).apply(&mut bytes);
     }
-    vec![bytes]
+    vec![(sent.remote, bytes)]
 }
 
 fn requests(server: SocketAddr) -> BoxedStrategy<Request<u8>> {

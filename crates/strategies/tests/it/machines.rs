@@ -34,6 +34,13 @@ fn runs_hold_everything_that_can_happen() {
 }
 
 #[test]
+fn runs_begin_with_what_they_are_told_to() {
+    let all = samples(&Scripts::new(Just(Vec::new())).beginning_with(&"start").length(0..=2), 50);
+    let start = Step::command(Instant::ORIGIN, &"start");
+    assert!(all.iter().all(|script| script.steps[0] == start && script.steps.len() <= 3));
+}
+
+#[test]
 fn without_commands_there_are_none() {
     let all = samples(&Scripts::new(Just(Vec::new())), 100);
     let commands = all.iter().flat_map(|script| &script.steps).filter(|step| matches!(step.what, What::Command(_)));
@@ -51,7 +58,7 @@ fn a_script_is_told_in_lines_that_can_be_read_back() {
 #[test]
 fn a_host_answers_late_twice_from_elsewhere_or_never() {
     let (local, remote): (SocketAddr, SocketAddr) = (([192, 0, 2, 7], 5).into(), ([192, 0, 2, 1], 3478).into());
-    let peer = host::<()>(local, |_, sent| vec![sent.payload.to_vec()]);
+    let peer = host::<()>(local, |_, sent| vec![(sent.remote, sent.payload.to_vec())]);
     let output = Output::Transmit(Transmit::new(SocketId(3), remote, bytes::Bytes::from_static(b"ask")));
     let now = Instant::from_millis(1000);
     let mut choices = Choices::new(5);
