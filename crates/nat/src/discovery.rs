@@ -402,7 +402,14 @@ impl Machine for Discovery {
             Input::Socket(socket, news) => self.news(cx, socket, news),
             Input::Timeout => self.timeout(cx),
         };
-        self.settle(cx);
+        // What is another's changes nothing, not even what is due already: that is the next timeout's.
+        let has_one_owner = match input {
+            Input::Datagram(_) | Input::Stream(_) | Input::Socket(_, SocketNews::Accepted { .. }) => true,
+            Input::Socket(..) | Input::Timeout => false,
+        };
+        if verdict == Verdict::Mine || !has_one_owner {
+            self.settle(cx);
+        }
         verdict
     }
 

@@ -10,6 +10,8 @@
 //!   that are about panics are checked first, so that a panic of the others is rare.
 //! * [`rehearse`] turns a script into a conversation: something answers what the machine sends, so that random steps
 //!   fall into the middle of a protocol rather than on its doorstep.
+//! * Machines trust their driver. A random script may hold news that no driver would tell, after which a sound machine
+//!   may well break law 8; [`honest`] takes them out, and [`rehearse`] does too.
 //! * A [`Recording`] is a run as text, to be replayed byte for byte.
 //!
 //! ```
@@ -43,6 +45,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+mod driver;
 mod foreign;
 mod inputs;
 mod queue;
@@ -54,6 +57,7 @@ mod sockets;
 mod stage;
 mod time;
 
+pub use driver::honest;
 pub use foreign::not_mine_changes_nothing;
 pub use inputs::no_input_panics;
 pub use queue::{a_drain_ends, draining_is_the_owners_choice, peers_are_bounded};

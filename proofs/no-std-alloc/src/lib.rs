@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod agents;
 #[path = "../../bare.rs"]
 mod bare;
 mod codec;
@@ -14,8 +15,15 @@ mod machines;
 
 /// 0, or the number of the first thing that did not come out as it must.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 4] =
-        [codec::prove, machines::prove_contract, machines::prove_words, machines::prove_laws];
+    let proofs: [fn() -> bool; 7] = [
+        codec::prove,
+        machines::prove_contract,
+        machines::prove_words,
+        machines::prove_laws,
+        agents::prove_exchange,
+        agents::prove_translator,
+        agents::prove_discovery,
+    ];
     for (number, proof) in (1..).zip(proofs) {
         if !proof() {
             return number;

@@ -7,7 +7,6 @@ use portolan_machine::{
 };
 use portolan_nat::behavior::Mapping;
 use portolan_sim::laws::{self, Context, Step};
-use portolan_stun_agent as _;
 
 /// Sends every datagram back and is woken once, ten seconds after the first.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use portolan_machine::{Machine, Outbox, Output, SocketNews};
+use portolan_machine::{Instant, Machine, Outbox, Output, SocketNews};
 
 /// Law 1: `poll` reaches a wait after finitely many outputs, at most [`Context::drain_limit`].
 ///
@@ -117,12 +117,13 @@ pub fn peers_are_bounded<M: Machine>(
             run.push(step);
         }
         if !script.get(index + 1).is_some_and(by_peer) {
-            flood(&mut stage, &run, index, context.queue_limit)?;
+            flood(&mut stage, &run, (index, step.at), context.queue_limit)?;
             run.clear();
         }
     }
     let all: Vec<&Step> = script.iter().filter(|step| by_peer(step)).collect();
-    flood(&mut stage, &all, script.len().saturating_sub(1), context.queue_limit)
+    let Some(last) = script.last() else { return Ok(()) };
+    flood(&mut stage, &all, (script.len() - 1, last.at), context.queue_limit)
 }
 
 const fn by_peer(step: &Step) -> bool {
@@ -135,9 +136,14 @@ const fn by_peer(step: &Step) -> bool {
     }
 }
 
-fn flood<M: Machine>(stage: &mut Stage<M>, run: &[&Step], index: usize, limit: usize) -> Result<(), Violation> {
+/// Repeats the steps at one time, that of the step before.
+fn flood<M: Machine>(
+    stage: &mut Stage<M>,
+    run: &[&Step],
+    (index, at): (usize, Instant),
+    limit: usize,
+) -> Result<(), Violation> {
     let rounds = if run.is_empty() { 0 } else { (2 * limit + 2).div_ceil(run.len()) };
-    let Some(at) = run.iter().map(|step| step.at).max() else { return Ok(()) };
     for step in (0..rounds).flat_map(|_| run) {
         let What::Input(input) = &step.what else { continue };
         // An accepted stream has a fresh name each time.

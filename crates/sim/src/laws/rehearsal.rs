@@ -5,6 +5,7 @@
 //! script, for the laws to play as often as they like.
 
 use super::Context;
+use super::driver::Driver;
 use super::script::{OwnedInput, Step, What};
 use super::stage::{Played, Stage};
 use alloc::vec::Vec;
@@ -14,7 +15,8 @@ use portolan_machine::{Instant, Machine, Output};
 /// the script's own steps, the peer's, and the timeouts at the deadlines between them, at most `limit` steps.
 ///
 /// The peer's steps are taken in their order of time, before a step of the script that lies later; one that would lie
-/// before its own cause happens at that time. The script's own times are kept as they are, in order or not.
+/// before its own cause happens at that time. The script's own times are kept as they are, in order or not. What no
+/// driver would tell is left out, as [`honest`](super::honest) does.
 ///
 /// ```
 /// use portolan_machine::{Instant, Output, SocketNews, SocketOrder};
@@ -65,6 +67,8 @@ pub fn rehearse<M: Machine>(
     let mut whole = Vec::new();
     let (mut now, mut stuck) = (Instant::ORIGIN, false);
     let mut last = stage.drain();
+    let mut driver = Driver::new(context.handed_in);
+    driver.learn(&last);
     ask(&mut pending, &last, now, &mut peer);
     while whole.len() < limit {
         let own = script.peek().map(|step| step.at);
@@ -79,9 +83,13 @@ pub fn rehearse<M: Machine>(
                 None => break,
             },
         };
+        if !driver.tells(&step) {
+            continue;
+        }
         let woken = step.what == What::Input(OwnedInput::Timeout);
         now = step.at;
         last = stage.play(&step);
+        driver.learn(&last);
         whole.push(step);
         // A deadline that does not move on is law 2's to report, not a reason to fill the script with it.
         stuck = woken && last.deadline().is_some_and(|wait| wait.is_due(now));

@@ -59,7 +59,8 @@ pub fn no_transmit_before_opened<M: Machine>(
 /// Law 11: after the terminal event there is only a wait for nothing.
 ///
 /// The script is played as a driver plays it. When the event has come the rest of the script follows, and after it
-/// timeouts in a far future and every piece of socket news; all of it must leave the machine silent.
+/// a timeout in a far future, the script's datagrams once more, and every piece of socket news; all of it must leave the
+/// machine silent.
 ///
 /// # Errors
 /// The first sign of life after the end.
@@ -85,7 +86,12 @@ pub fn the_end_is_the_end<M: Machine>(
     let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
     let later = Instant::from_origin(Duration::MAX / 2);
     let news = sockets.iter().flat_map(|id| all_news(address, UNKNOWN).map(|news| Step::news(later, *id, news)));
-    let after: Vec<Step> = core::iter::once(Step::timeout(later)).chain(news).collect();
+    let bytes = script.iter().filter(|step| match &step.what {
+        What::Input(OwnedInput::Datagram(_) | OwnedInput::Stream(_)) => true,
+        What::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Command(_) => false,
+    });
+    let bytes = bytes.map(|step| Step::new(later, step.what.clone()));
+    let after: Vec<Step> = core::iter::once(Step::timeout(later)).chain(bytes).chain(news).collect();
     for step in &after {
         let played = stage.play(step);
         silent(&mut ended, Place::Step(script.len(), step), &played, context.terminal)?;

@@ -1,0 +1,145 @@
+//! What a driver would tell, and what it never would.
+//!
+//! A machine trusts its driver: an order is answered once, nothing is heard of a socket before it is open or after it is
+//! closed. Random news break that, and what a machine then does shows nothing about it, short of a panic (law 5 hands in
+//! such news by itself). A [`Driver`] watches the orders and tells which steps keep the contract.
+
+use super::Context;
+use super::script::{OwnedInput, Step, What};
+use super::stage::{HIGHEST_SOCKET, Played, Stage};
+use alloc::vec::Vec;
+use portolan_machine::{Machine, Output, Protocol, SocketId, SocketNews, SocketOrder};
+
+/// The sockets as a driver sees them.
+#[derive(Debug)]
+pub(super) struct Driver(Vec<(SocketId, Kind, State)>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Datagrams,
+    Stream,
+    Listener,
+    /// Handed in: its owner knows.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ordered,
+    Open,
+    Dead,
+}
+
+impl Driver {
+    pub(super) fn new(handed_in: &[SocketId]) -> Self {
+        Self(handed_in.iter().map(|id| (*id, Kind::Unknown, State::Open)).collect())
+    }
+
+    /// Carries out what was drained.
+    pub(super) fn learn<E>(&mut self, played: &Played<E>) {
+        for output in &played.outputs {
+            match output {
+                Output::Socket(SocketOrder::Open(open)) => self.0.push((open.id, kind(open.protocol), State::Ordered)),
+                Output::Socket(SocketOrder::Close(id)) => self.set(*id, State::Dead),
+                Output::Transmit(_) | Output::Event(_) | Output::Wait(_) => {}
+            }
+        }
+    }
+
+    /// Whether a driver would tell this now; what it tells is then so.
+    pub(super) fn tells(&mut self, step: &Step) -> bool {
+        match &step.what {
+            What::Command(_) | What::Input(OwnedInput::Timeout) => true,
+            What::Input(OwnedInput::Datagram(d) | OwnedInput::Stream(d)) => {
+                // A socket that is not the machine's is another's, and its bytes are shown to all.
+                self.get(d.socket).is_none_or(|(_, state)| state == State::Open)
+            }
+            What::Input(OwnedInput::Socket(id, news)) => self.news(*id, *news),
+        }
+    }
+
+    fn news(&mut self, id: SocketId, news: SocketNews) -> bool {
+        let Some((kind, state)) = self.get(id) else {
+            // Another machine's socket; but a low number may yet become this one's, and is then nobody's before.
+            return id.0 > HIGHEST_SOCKET;
+        };
+        match (news, state) {
+            (SocketNews::Opened { .. }, State::Ordered) => self.set(id, State::Open),
+            (SocketNews::Refused(_), State::Ordered) => self.set(id, State::Dead),
+            (SocketNews::Closed(_), State::Open) if kind != Kind::Datagrams => self.set(id, State::Dead),
+            (SocketNews::Unreachable { .. }, State::Open) if matches!(kind, Kind::Datagrams | Kind::Unknown) => {}
+            (SocketNews::Accepted { socket, .. }, State::Open)
+                if matches!(kind, Kind::Listener | Kind::Unknown) && self.get(socket).is_none() =>
+            {
+                self.0.push((socket, Kind::Stream, State::Open));
+            }
+            (
+                SocketNews::Opened { .. }
+                | SocketNews::Accepted { .. }
+                | SocketNews::Refused(_)
+                | SocketNews::Unreachable { .. }
+                | SocketNews::Closed(_),
+                State::Ordered | State::Open | State::Dead,
+            ) => return false,
+        }
+        true
+    }
+
+    fn get(&self, id: SocketId) -> Option<(Kind, State)> {
+        self.0.iter().find(|(its, ..)| *its == id).map(|(_, kind, state)| (*kind, *state))
+    }
+
+    fn set(&mut self, id: SocketId, state: State) {
+        if let Some(entry) = self.0.iter_mut().find(|(its, ..)| *its == id) {
+            entry.2 = state;
+        }
+    }
+}
+
+const fn kind(protocol: Protocol) -> Kind {
+    match protocol {
+        Protocol::Udp => Kind::Datagrams,
+        Protocol::Tcp | Protocol::Tls => Kind::Stream,
+        Protocol::TcpListen | Protocol::TlsListen => Kind::Listener,
+    }
+}
+
+/// The script without what no driver would tell: news of sockets that were not ordered, second answers to one order,
+/// anything from sockets that are not open yet or closed already.
+///
+/// Handed-in sockets are open; news of very high socket numbers is another machine's and stays.
+///
+/// ```
+/// use portolan_machine::{Instant, SocketId, SocketNews, Never};
+/// use portolan_sim::laws::{self, Context, Step};
+/// # use portolan_machine::{Cx, Input, Machine, Output, Verdict};
+/// # struct Deaf;
+/// # impl Machine for Deaf {
+/// #     type Command = Never;
+/// #     type Error = Never;
+/// #     type Event = ();
+/// #     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> { match command {} }
+/// #     fn handle(&mut self, _: &mut Cx<'_>, _: Input<'_>) -> Verdict { Verdict::NotMine }
+/// #     fn poll(&mut self) -> Output<()> { Output::Wait(None) }
+/// # }
+///
+/// // `Deaf` orders nothing, so nobody tells it that a socket is open.
+/// let opened = SocketNews::Opened { local: "192.0.2.1:5000".parse()? };
+/// let script = [Step::news(Instant::ORIGIN, SocketId(1), opened), Step::timeout(Instant::ORIGIN)];
+/// assert_eq!(laws::honest(&|| Deaf, &script, &Context::default()), script[1..]);
+/// # Ok::<(), core::net::AddrParseError>(())
+/// ```
+#[must_use]
+pub fn honest<M: Machine>(factory: &impl Fn() -> M, script: &[Step], context: &Context<'_, M::Event>) -> Vec<Step> {
+    let mut stage = Stage::new(factory(), context);
+    let mut driver = Driver::new(context.handed_in);
+    driver.learn(&stage.drain());
+    let mut kept = Vec::new();
+    for step in script {
+        if driver.tells(step) {
+            driver.learn(&stage.play(step));
+            kept.push(step.clone());
+        }
+    }
+    kept
+}

@@ -1,0 +1,307 @@
+//! Random runs of any machine.
+//!
+//! A [`Script`] is what a run begins with: random inputs and commands at random times. Alone it seldom gets past a
+//! machine's doorstep, for nothing in it carries the machine's transaction ids. A [`Peer`] answers what the machine
+//! sends while the script is rehearsed, and [`host`] makes one of an ordinary host: it opens sockets and lets a function
+//! of yours answer datagrams, sometimes late, twice, or not at all.
+//!
+//! ```
+//! use portolan_machine::SocketId;
+//! use portolan_strategies::machines::Scripts;
+//! use proptest::prelude::*;
+//! use proptest::strategy::ValueTree;
+//! use proptest::test_runner::TestRunner;
+//!
+//! let scripts = Scripts::new(prop::collection::vec(any::<u8>(), 0..40)).sockets(&[SocketId(7)]).length(5..=5);
+//! let script = scripts.strategy().new_tree(&mut TestRunner::deterministic()).unwrap().current();
+//! assert_eq!(script.steps.len(), 5);
+//! assert_eq!(format!("{script:?}").lines().count(), 6, "a head, and one line a step");
+//! ```
+
+use core::fmt;
+use core::net::SocketAddr;
+use core::ops::RangeInclusive;
+use core::time::Duration;
+use portolan_machine::{
+    Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit, Unreachability,
+};
+use portolan_sim::laws::{OwnedDatagram, OwnedInput, Step, What};
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::sync::Arc;
+
+/// A random run, before a peer has had its say.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Script {
+    /// What happens, at times that mostly grow.
+    pub steps: Vec<Step>,
+    /// The seed of the peer's choices; `None`: there is no peer, and nobody wakes the machine at its deadlines.
+    pub peer: Option<u64>,
+}
+
+impl fmt::Debug for Script {
+    /// One line a step, in the text that [`Step`] reads back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.peer {
+            Some(seed) => write!(f, "with a peer (seed {seed}):")?,
+            None => f.write_str("without a peer:")?,
+        }
+        self.steps.iter().try_for_each(|step| write!(f, "\n{step}"))
+    }
+}
+
+/// How random runs are made: from which payloads and commands, on which sockets, with whom.
+#[derive(Clone, Debug)]
+pub struct Scripts {
+    payloads: BoxedStrategy<Vec<u8>>,
+    commands: Option<BoxedStrategy<String>>,
+    opening: Vec<String>,
+    sockets: Vec<SocketId>,
+    locals: Vec<SocketAddr>,
+    remotes: Vec<SocketAddr>,
+    length: RangeInclusive<usize>,
+}
+
+impl Scripts {
+    /// Runs whose datagrams and stream chunks carry these payloads.
+    ///
+    /// Unless told otherwise there are no commands, up to 24 steps, the sockets s1 to s4, and two addresses on either
+    /// side, one of each family.
+    #[must_use]
+    pub fn new(payloads: impl Strategy<Value = Vec<u8>> + 'static) -> Self {
+        let address = |host: u8, port| SocketAddr::from(([192, 0, 2, host], port));
+        let address6 = |host, port| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, host], port));
+        Self {
+            payloads: payloads.boxed(),
+            commands: None,
+            opening: Vec::new(),
+            sockets: (1..=4).map(SocketId).collect(),
+            locals: vec![address(77, 40_000), address6(77, 40_000)],
+            remotes: vec![address(1, 3478), address6(1, 3478)],
+            length: 0..=24,
+        }
+    }
+
+    /// The same with commands, each in its text.
+    #[must_use]
+    pub fn commands<S>(mut self, commands: S) -> Self
+    where
+        S: Strategy + 'static,
+        S::Value: fmt::Display,
+    {
+        self.commands = Some(commands.prop_map(|command| command.to_string()).boxed());
+        self
+    }
+
+    /// The same, each beginning with this command; for machines that do nothing until they are told to.
+    #[must_use]
+    pub fn beginning_with(mut self, command: &impl fmt::Display) -> Self {
+        self.opening.push(command.to_string());
+        self
+    }
+
+    /// The same on these sockets; none leaves the default.
+    #[must_use]
+    pub fn sockets(mut self, sockets: &[SocketId]) -> Self {
+        if !sockets.is_empty() {
+            self.sockets = sockets.to_vec();
+        }
+        self
+    }
+
+    /// The same with these own addresses; none leaves the default.
+    #[must_use]
+    pub fn locals(mut self, locals: &[SocketAddr]) -> Self {
+        if !locals.is_empty() {
+            self.locals = locals.to_vec();
+        }
+        self
+    }
+
+    /// The same with these peers; none leaves the default.
+    #[must_use]
+    pub fn remotes(mut self, remotes: &[SocketAddr]) -> Self {
+        if !remotes.is_empty() {
+            self.remotes = remotes.to_vec();
+        }
+        self
+    }
+
+    /// The same with this many steps.
+    #[must_use]
+    pub fn length(mut self, steps: RangeInclusive<usize>) -> Self {
+        self.length = steps;
+        self
+    }
+
+    /// The strategy. It shrinks to fewer steps, shorter times and simpler payloads.
+    pub fn strategy(&self) -> BoxedStrategy<Script> {
+        let step = (gap(), prop::bool::weighted(0.8), self.what());
+        let steps = prop::collection::vec(step, self.length.clone());
+        let script = (steps, proptest::option::weighted(0.7, any::<u64>()));
+        let opening: Vec<Step> = self.opening.iter().map(|command| Step::command(Instant::ORIGIN, command)).collect();
+        script
+            .prop_map(move |(steps, peer)| {
+                let steps = opening.iter().cloned().chain(timed(steps)).collect();
+                Script { steps, peer }
+            })
+            .boxed()
+    }
+
+    fn what(&self) -> BoxedStrategy<What> {
+        let bytes = (self.socket(), select(self.locals.clone()), select(self.remotes.clone()), self.payloads.clone());
+        let datagram =
+            bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
+        let input = prop_oneof![
+            8 => datagram.clone().prop_map(OwnedInput::Datagram),
+            2 => datagram.prop_map(OwnedInput::Stream),
+            3 => (self.socket(), self.news()).prop_map(|(socket, news)| OwnedInput::Socket(socket, news)),
+            3 => Just(OwnedInput::Timeout),
+        ];
+        let input = input.prop_map(What::Input);
+        match &self.commands {
+            Some(commands) => prop_oneof![1 => commands.clone().prop_map(What::Command), 3 => input].boxed(),
+            None => input.boxed(),
+        }
+    }
+
+    /// Mostly one of the known sockets, seldom one that the machine never heard of.
+    fn socket(&self) -> BoxedStrategy<SocketId> {
+        prop_oneof![12 => select(self.sockets.clone()), 1 => Just(SocketId(u64::MAX))].boxed()
+    }
+
+    fn news(&self) -> BoxedStrategy<SocketNews> {
+        let (locals, remotes) = (select(self.locals.clone()), select(self.remotes.clone()));
+        let accepted = (1_000_000..1_000_100_u64, locals.clone(), remotes.clone());
+        prop_oneof![
+            4 => locals.prop_map(|local| SocketNews::Opened { local }),
+            2 => accepted.prop_map(|(id, local, remote)| SocketNews::Accepted { socket: SocketId(id), local, remote }),
+            2 => (remotes, select(&UNREACHABLE[..]))
+                .prop_map(|(remote, why)| SocketNews::Unreachable { remote, why }),
+            1 => select(&REFUSALS[..]).prop_map(SocketNews::Refused),
+            1 => select(&CLOSURES[..]).prop_map(SocketNews::Closed),
+        ]
+        .boxed()
+    }
+}
+
+const UNREACHABLE: [Unreachability; 3] = [Unreachability::Port, Unreachability::Network, Unreachability::TooLarge];
+const REFUSALS: [Refusal; 3] = [Refusal::AddressInUse, Refusal::NoRoute, Refusal::ConnectionRefused];
+const CLOSURES: [Closure; 3] = [Closure::ByPeer, Closure::Reset, Closure::Overflow];
+
+/// The time from one step to the next.
+#[derive(Clone, Copy, Debug)]
+enum Gap {
+    Forward(Duration),
+    Back(Duration),
+}
+
+/// Mostly some milliseconds, seldom a leap or a step back.
+fn gap() -> impl Strategy<Value = Gap> {
+    let day = 24 * 60 * 60_u64;
+    prop_oneof![
+        8 => Just(Gap::Forward(Duration::ZERO)),
+        24 => (0..700_u64).prop_map(|millis| Gap::Forward(Duration::from_millis(millis))),
+        8 => (0..40_000_000_000_u64).prop_map(|nanos| Gap::Forward(Duration::from_nanos(nanos))),
+        1 => (60..400 * day).prop_map(|seconds| Gap::Forward(Duration::from_secs(seconds))),
+        1 => (1..5_000_u64).prop_map(|millis| Gap::Back(Duration::from_millis(millis))),
+    ]
+}
+
+fn timed(steps: Vec<(Gap, bool, What)>) -> Vec<Step> {
+    let mut now = Instant::ORIGIN;
+    let timed = steps.into_iter().map(|(gap, drain, what)| {
+        now = match gap {
+            Gap::Forward(time) => now + time,
+            Gap::Back(time) => now - time,
+        };
+        Step { at: now, drain, what }
+    });
+    timed.collect()
+}
+
+/// The peer's free choices: a sequence of numbers from a seed, the same each time.
+#[derive(Clone, Debug)]
+pub struct Choices(u64);
+
+impl Choices {
+    /// The sequence of this seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A number below `bound`, 0 where that is 0 (SplitMix64).
+    pub const fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let wide = ((mixed ^ (mixed >> 31)) as u128) * (bound as u128);
+        (wide >> 64) as u64
+    }
+}
+
+/// What comes of an output of the machine: steps at that time or later.
+pub type Peer<E> = Arc<dyn Fn(&mut Choices, Instant, &Output<E>) -> Vec<Step> + Send + Sync>;
+
+/// A peer that is nobody: it answers nothing and opens nothing.
+#[must_use]
+pub fn nobody<E: 'static>() -> Peer<E> {
+    Arc::new(|_, _, _| Vec::new())
+}
+
+/// A peer that is an ordinary host with its network.
+///
+/// Each socket ordered is mostly opened, on `local` with the port that was asked for, sometimes refused. Each datagram is
+/// handed to `answer`, and what that returns, by whom it is said and the bytes, comes back after up to 400 ms: in one of
+/// eight cases from another port, in one of eight twice, in one of eight not at all. Now and then the way is reported
+/// unreachable.
+pub fn host<E: 'static>(
+    local: SocketAddr,
+    answer: impl Fn(&mut Choices, &Transmit) -> Vec<(SocketAddr, Vec<u8>)> + Send + Sync + 'static,
+) -> Peer<E> {
+    Arc::new(move |choices, now, output| match output {
+        Output::Socket(SocketOrder::Open(open)) => {
+            let news = match choices.below(8) {
+                0 => SocketNews::Refused(Refusal::AddressInUse),
+                _ if open.local.port() == 0 => SocketNews::Opened { local },
+                _ => SocketNews::Opened { local: SocketAddr::new(local.ip(), open.local.port()) },
+            };
+            vec![Step::news(later(choices, now), open.id, news)]
+        }
+        Output::Transmit(sent) => answers(choices, now, local, sent, &answer),
+        Output::Socket(SocketOrder::Close(_)) | Output::Event(_) | Output::Wait(_) => Vec::new(),
+    })
+}
+
+fn answers(
+    choices: &mut Choices,
+    now: Instant,
+    local: SocketAddr,
+    sent: &Transmit,
+    answer: impl Fn(&mut Choices, &Transmit) -> Vec<(SocketAddr, Vec<u8>)>,
+) -> Vec<Step> {
+    let copies = match choices.below(8) {
+        0 => 0,
+        1 => 2,
+        _ => 1,
+    };
+    let mut steps = Vec::new();
+    for (mut remote, payload) in answer(choices, sent) {
+        if choices.below(8) == 0 {
+            remote.set_port(remote.port().wrapping_add(1));
+        }
+        for _ in 0..copies {
+            steps.push(Step::datagram(later(choices, now), sent.socket, local, remote, &payload));
+        }
+    }
+    if choices.below(32) == 0 {
+        let news = SocketNews::Unreachable { remote: sent.remote, why: Unreachability::Port };
+        steps.push(Step::news(later(choices, now), sent.socket, news));
+    }
+    steps
+}
+
+fn later(choices: &mut Choices, now: Instant) -> Instant {
+    now + Duration::from_millis(choices.below(400))
+}

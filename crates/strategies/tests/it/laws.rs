@@ -1,0 +1,162 @@
+//! Real machines under random runs, and a planted fault made small.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Never, Outbox, Output, SocketId, Transmit, Verdict};
+use portolan_sim::laws::{self, Law, OwnedInput, What};
+use portolan_strategies::laws::{Config, assert_laws, conversation, find_violation};
+use portolan_strategies::machines::{Choices, Scripts, host};
+use portolan_strategies::messages::{self, Damage};
+use portolan_stun::{Attribute, Class, Message, Writer};
+use portolan_stun_agent::{AnswerFrom, Event, Request, Schedule, Transactions};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
+
+const HANDED: [SocketId; 2] = [SocketId(1), SocketId(2)];
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// What a STUN server says, mostly in order.
+fn server(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
+    let Ok(request) = Message::decode(&sent.payload) else { return Vec::new() };
+    let class = if choices.below(6) == 0 { Class::ErrorResponse } else { Class::SuccessResponse };
+    let mut buffer = [0; 128];
+    let Ok(mut writer) = Writer::new(&mut buffer, class, request.method(), request.transaction_id()) else {
+        return Vec::new();
+    };
+    let added = writer.add(&Attribute::XorMappedAddress(sent.remote));
+    assert_eq!(added, Ok(()));
+    let mut bytes = writer.finish().to_vec();
+    if choices.below(8) == 0 {
+        Damage::LengthOff(4).apply(&mut bytes);
+    }
+    vec![(sent.remote, bytes)]
+}
+
+fn requests(server: SocketAddr) -> BoxedStrategy<Request<u8>> {
+    let schedules = vec![
+        Schedule::rfc8489(),
+        Schedule::at_millis([0, 90, 190]).jitter(Duration::from_millis(10)).tail(Duration::from_millis(250)),
+        Schedule::at_millis([0, 100]).every(Duration::from_millis(250)).until(Duration::from_secs(2)).repeat(true),
+    ];
+    let from = select(vec![AnswerFrom::SameAsDestination, AnswerFrom::AnyReported]);
+    (any::<u8>(), select(HANDED.to_vec()), select(schedules), from)
+        .prop_map(move |(tag, socket, schedule, from)| {
+            Request::binding(socket, server, tag).schedule(schedule).from(from)
+        })
+        .boxed()
+}
+
+fn asking() -> (Scripts, Config<Event<u8>>) {
+    let remote = address("192.0.2.1:3478");
+    let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
+        .sockets(&HANDED)
+        .remotes(&[remote])
+        .commands(requests(remote).prop_map(|request| format!("request {request}")));
+    let config = Config { cases: 96, peer: host(address("198.51.100.7:40000"), server), ..Config::handed(&HANDED) };
+    (scripts, config)
+}
+
+#[test]
+fn transactions_keep_the_laws() {
+    let (scripts, config) = asking();
+    assert_laws(&Transactions::<u8>::new, &scripts, &config);
+}
+
+/// The laws are worth something only where the runs get into the middle of the protocol.
+#[test]
+fn the_runs_reach_every_fate_of_a_request() {
+    let (scripts, config) = asking();
+    let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
+    let mut fates = BTreeMap::new();
+    for _ in 0..200 {
+        let script = strategy.new_tree(&mut runner).expect("a script").current();
+        let steps = conversation(&Transactions::<u8>::new, &script, &config);
+        let (_, played) = laws::record(Transactions::<u8>::new(), &steps, &config.context);
+        for output in played.into_iter().flat_map(|played| played.outputs) {
+            let Output::Event(event) = output else { continue };
+            let told = format!("{event:?}");
+            let fate = told.split([' ', '(']).next().unwrap_or_default().to_string();
+            *fates.entry(fate).or_insert(0) += 1;
+        }
+    }
+    for fate in ["Answered", "Elsewhere", "Exhausted", "Unreachable", "SocketLost"] {
+        assert!(fates.get(fate).is_some_and(|count| *count >= 5), "{fate} in {fates:?}");
+    }
+}
+
+/// Answers pings; says so after the first hundred milliseconds of quiet. With the fault it forgets to look at the time.
+#[derive(Default)]
+struct Quiet {
+    hasty: bool,
+    out: Outbox<&'static str>,
+    at: Option<Instant>,
+}
+
+impl Machine for Quiet {
+    type Command = Never;
+    type Error = Never;
+    type Event = &'static str;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        match input {
+            Input::Datagram(ping) if ping.payload == b"ping" && ping.socket == HANDED[0] => {
+                let answer = Transmit::new(ping.socket, ping.remote, bytes::Bytes::from_static(b"pong"));
+                let _room = self.out.offer(Output::Transmit(answer));
+                self.at = Some(cx.now() + Duration::from_millis(100));
+                Verdict::Mine
+            }
+            Input::Timeout => {
+                if self.at.is_some_and(|at| at <= cx.now() || self.hasty) {
+                    self.at = None;
+                    self.out.push(Output::Event("quiet"));
+                }
+                Verdict::Mine
+            }
+            Input::Datagram(_) | Input::Stream(_) | Input::Socket(..) => Verdict::NotMine,
+        }
+    }
+
+    fn poll(&mut self) -> Output<&'static str> {
+        self.out.pop().unwrap_or(Output::Wait(self.at.map(|at| Deadline::new(at, "quiet"))))
+    }
+}
+
+fn pings() -> Scripts {
+    Scripts::new(select(vec![b"noise".to_vec(), b"ping".to_vec()])).sockets(&HANDED)
+}
+
+#[test]
+fn a_sound_machine_keeps_the_laws() {
+    assert_laws(&Quiet::default, &pings(), &Config { cases: 64, ..Config::handed(&HANDED) });
+}
+
+#[test]
+fn a_planted_fault_is_found_and_made_small() {
+    let hasty = || Quiet { hasty: true, ..Quiet::default() };
+    let found = find_violation(&hasty, &pings(), &Config::handed(&HANDED)).expect("the fault is found");
+    assert_eq!(found.law, Law::EarlyTimeout);
+    // One ping, and one thing after it before which a timeout is early; a rehearsed run wakes the machine as well.
+    assert!(found.steps.len() <= 3, "{found}");
+    let is_ping = |what: &What| matches!(what, What::Input(OwnedInput::Datagram(d)) if d.payload == b"ping");
+    let pings = found.steps.iter().filter(|step| is_ping(&step.what));
+    assert_eq!(pings.count(), 1, "{found}");
+    assert!(found.to_string().contains("law 3 (an early timeout changes nothing) broken"), "{found}");
+    let again = laws::check(found.law, &hasty, &found.steps, &Config::<&'static str>::handed(&HANDED).context);
+    assert_eq!(again.map_err(|violation| violation.to_string()), Err(found.what), "the run can be played again");
+}
+
+#[test]
+#[should_panic(expected = "law 3 (an early timeout changes nothing) broken")]
+fn the_assertion_panics_with_the_law() {
+    assert_laws(&|| Quiet { hasty: true, ..Quiet::default() }, &pings(), &Config::handed(&HANDED));
+}

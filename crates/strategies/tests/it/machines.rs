@@ -1,0 +1,82 @@
+//! What random runs are made of.
+
+use core::net::SocketAddr;
+use portolan_machine::{Instant, Output, SocketId, SocketNews, Transmit};
+use portolan_sim::laws::{OwnedInput, Step, What};
+use portolan_strategies::machines::{Choices, Script, Scripts, host};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+fn samples(scripts: &Scripts, count: usize) -> Vec<Script> {
+    let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
+    (0..count).map(|_| strategy.new_tree(&mut runner).expect("a script").current()).collect()
+}
+
+#[test]
+fn runs_hold_everything_that_can_happen() {
+    let scripts = Scripts::new(Just(b"x".to_vec())).commands(Just("stop"));
+    let all = samples(&scripts, 300);
+    let steps = || all.iter().flat_map(|script| &script.steps);
+    let has = |wanted: fn(&What) -> bool| steps().any(|step| wanted(&step.what));
+    assert!(has(|what| matches!(what, What::Command(text) if text == "stop")));
+    assert!(has(|what| matches!(what, What::Input(OwnedInput::Timeout))));
+    assert!(has(|what| matches!(what, What::Input(OwnedInput::Datagram(d)) if d.socket == SocketId(u64::MAX))));
+    assert!(has(|what| matches!(what, What::Input(OwnedInput::Stream(d)) if d.remote.is_ipv6())));
+    assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Accepted { .. })))));
+    assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Unreachable { .. })))));
+    assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Closed(_))))));
+    assert!(steps().any(|step| !step.drain));
+    assert!(all.iter().any(|script| script.peer.is_none()) && all.iter().any(|script| script.peer.is_some()));
+    let backwards = |script: &Script| script.steps.is_sorted_by_key(|step| step.at);
+    assert!(all.iter().any(|script| !backwards(script)), "time runs backwards somewhere");
+    assert!(all.iter().filter(|script| backwards(script)).count() > 100, "and mostly does not");
+}
+
+#[test]
+fn runs_begin_with_what_they_are_told_to() {
+    let all = samples(&Scripts::new(Just(Vec::new())).beginning_with(&"start").length(0..=2), 50);
+    let start = Step::command(Instant::ORIGIN, &"start");
+    assert!(all.iter().all(|script| script.steps[0] == start && script.steps.len() <= 3));
+}
+
+#[test]
+fn without_commands_there_are_none() {
+    let all = samples(&Scripts::new(Just(Vec::new())), 100);
+    let commands = all.iter().flat_map(|script| &script.steps).filter(|step| matches!(step.what, What::Command(_)));
+    assert_eq!(commands.count(), 0);
+}
+
+#[test]
+fn a_script_is_told_in_lines_that_can_be_read_back() {
+    let script = &samples(&Scripts::new(prop::collection::vec(any::<u8>(), 0..9)).length(9..=9), 1)[0];
+    let told = format!("{script:?}");
+    let read: Vec<Step> = told.lines().skip(1).map(|line| line.parse().expect("a step")).collect();
+    assert_eq!(read, script.steps);
+}
+
+#[test]
+fn a_host_answers_late_twice_from_elsewhere_or_never() {
+    let (local, remote): (SocketAddr, SocketAddr) = (([192, 0, 2, 7], 5).into(), ([192, 0, 2, 1], 3478).into());
+    let peer = host::<()>(local, |_, sent| vec![(sent.remote, sent.payload.to_vec())]);
+    let output = Output::Transmit(Transmit::new(SocketId(3), remote, bytes::Bytes::from_static(b"ask")));
+    let now = Instant::from_millis(1000);
+    let mut choices = Choices::new(5);
+    let all: Vec<Vec<Step>> = (0..200).map(|_| peer(&mut choices, now, &output)).collect();
+    let mut counts = [0; 4];
+    for step in all.iter().flatten() {
+        assert!(step.at >= now);
+        match &step.what {
+            What::Input(OwnedInput::Datagram(d)) => {
+                assert_eq!((d.socket, d.local, &d.payload[..]), (SocketId(3), local, &b"ask"[..]));
+                counts[usize::from(d.remote != remote)] += 1;
+            }
+            What::Input(OwnedInput::Socket(SocketId(3), SocketNews::Unreachable { .. })) => counts[2] += 1,
+            What::Input(OwnedInput::Stream(_) | OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Command(_) => {
+                counts[3] += 1;
+            }
+        }
+    }
+    assert!(counts[0] > 100 && counts[1] > 5 && counts[2] > 0 && counts[3] == 0, "{counts:?}");
+    assert!(all.iter().any(|steps| steps.len() >= 2) && all.iter().any(Vec::is_empty));
+}

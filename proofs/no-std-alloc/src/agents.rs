@@ -1,0 +1,89 @@
+//! `stun-agent`, `nat` and `sim` at work: a request and its answer, a NAT, and a discovery in a simulated network.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
+use portolan_nat::behavior::Mapping;
+use portolan_nat::discovery::{Command, Config, Discovery, Server as Asked};
+use portolan_nat::event::Event as Found;
+use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_sim::{Gateway, Link, Net, Server};
+use portolan_stun::Message;
+use portolan_stun_agent::{Event, Request, Responder, ResponderConfig, Transactions};
+
+struct Counting(u8);
+
+impl Entropy for Counting {
+    fn fill(&mut self, out: &mut [u8]) {
+        self.0 += 1;
+        out.fill(self.0);
+    }
+}
+
+/// `stun-agent`: a request is answered by the responder, and the answer is understood.
+pub fn prove_exchange() -> bool {
+    exchange().is_some()
+}
+
+fn exchange() -> Option<()> {
+    let (server, client): (SocketAddr, SocketAddr) = ("192.0.2.1:3478".parse().ok()?, "192.0.2.7:40000".parse().ok()?);
+    let mut responder = Responder::over(&ResponderConfig::new().listen(server), |_| SocketId(2)).ok()?;
+    let mut asker = Transactions::<u8>::new();
+    let (mut dice, mut ids) = (Counting(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    asker.request(&mut cx, Request::binding(SocketId(1), server, 7)).ok()?;
+    let Output::Transmit(request) = asker.poll() else { return None };
+    let came = Datagram { socket: SocketId(2), local: server, remote: client, payload: &request.payload };
+    let _verdict = responder.handle(&mut cx, Input::Datagram(came));
+    let mut outputs = core::iter::from_fn(|| match responder.poll() {
+        Output::Wait(_) => None,
+        output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => Some(output),
+    });
+    let answer = outputs.find_map(|output| if let Output::Transmit(answer) = output { Some(answer) } else { None })?;
+    let back = Datagram { socket: SocketId(1), local: client, remote: server, payload: &answer.payload };
+    let _verdict = asker.handle(&mut cx, Input::Datagram(back));
+    let Output::Event(Event::Answered(answered)) = asker.poll() else { return None };
+    let mapped = Message::decode(&answered.message).ok()?.xor_mapped_address();
+    (answered.tag == 7 && mapped == Some(client)).then_some(())
+}
+
+/// `nat`: a packet leaves by a mapping and its answer comes back.
+pub fn prove_translator() -> bool {
+    translate().is_some()
+}
+
+fn translate() -> Option<()> {
+    let (host, server) = ("10.0.0.2:4000".parse().ok()?, "192.0.2.1:3478".parse().ok()?);
+    let mut nat = Translator::new(TranslatorConfig::home(), &["203.0.113.7".parse().ok()?], 1);
+    let Ok(Passage::Out { source, .. }) = nat.outbound(Instant::ORIGIN, host, server) else { return None };
+    (nat.inbound(Instant::ORIGIN, server, source) == Ok(host)).then_some(())
+}
+
+/// `sim` and `nat`: a discovery finds a symmetric NAT.
+pub fn prove_discovery() -> bool {
+    discover().is_some()
+}
+
+fn discover() -> Option<()> {
+    let primaries: Vec<SocketAddr> = vec!["192.0.2.1:3478".parse().ok()?, "198.51.100.1:3478".parse().ok()?];
+    let alternates: Vec<SocketAddr> = vec!["192.0.2.2:3479".parse().ok()?, "198.51.100.2:3479".parse().ok()?];
+    let asked = primaries.iter().map(|address| Asked { name: "server".into(), addresses: vec![*address] }).collect();
+    let mut net = Net::new(1);
+    let link = Link::delay(Duration::from_millis(25));
+    let home = Gateway::new("home", ["203.0.113.7".parse().ok()?], TranslatorConfig::symmetric());
+    let inside = net.add_gateway(net.internet(), home, &link);
+    for (primary, alternate) in primaries.iter().zip(alternates) {
+        net.add_server(net.internet(), Server::new("server", *primary).alternate(alternate), &Link::PERFECT);
+    }
+    let discovery = Discovery::new(Config::new(asked)).ok()?;
+    let host = net.add_host(inside, "host", &["10.0.0.2".parse().ok()?], &Link::PERFECT, discovery);
+    net.command(host, Command::Start).ok()?;
+    let _stop = net.run_for(Duration::from_secs(6));
+    let mapping = net.events().iter().find_map(|happening| match &happening.event {
+        Found::Mapping { verdict, .. } => verdict.value().copied(),
+        _ => None,
+    })?;
+    (mapping == Mapping::AddressAndPortDependent).then_some(())
+}
