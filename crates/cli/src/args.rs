@@ -303,7 +303,10 @@ mod tests {
                 "portolan nat --timeout 0",
                 "invalid value '0' for '--timeout <S>': between 0.1 and 3600 seconds (see --help)",
             ),
-            ("portolan serve --rate 0", "invalid value '0' for '--rate <N|off>': a number of replies from 1 to 1000000, or off (see --help)"),
+            (
+                "portolan serve --rate 0",
+                "invalid value '0' for '--rate <N|off>': a number of replies from 1 to 1000000, or off (see --help)",
+            ),
             (
                 "portolan nat --sever x",
                 "unexpected argument '--sever' found tip: a similar argument exists: '--server' (see --help)",

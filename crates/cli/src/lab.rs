@@ -177,9 +177,7 @@ impl World {
     fn agrees(&self, found: &FamilyReport) -> Option<bool> {
         let (kind, mapping, filtering) = match self.home {
             Some(Barrier::Blocked { .. }) => return Some(found.reach == Reach::Blocked),
-            None | Some(Barrier::Open) => {
-                (NatKind::None, Mapping::EndpointIndependent, Filtering::EndpointIndependent)
-            }
+            None | Some(Barrier::Open) => (NatKind::None, Mapping::EndpointIndependent, Filtering::EndpointIndependent),
             Some(Barrier::Translator(nat)) => {
                 let mapping = self.carrier.map_or(nat.mapping, |carrier| nat.mapping.max(carrier.mapping));
                 let filtering = self.carrier.map_or(nat.filtering, |carrier| nat.filtering.max(carrier.filtering));

@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn no_number_of_addresses_leaves_the_documentation_ranges() {
         let mut redactor = Redactor::default();
-        let all: Vec<IpAddr> = (0..1000_u32).map(|n| redactor.address(Ipv4Addr::from(0x5000_0000 + n).into())).collect();
+        let all: Vec<IpAddr> =
+            (0..1000_u32).map(|n| redactor.address(Ipv4Addr::from(0x5000_0000 + n).into())).collect();
         assert_eq!(all[0].to_string(), "192.0.2.1");
         assert_eq!(all[254].to_string(), "198.51.100.1");
         assert_eq!(all[761].to_string(), "203.0.113.254");

@@ -145,10 +145,10 @@ impl FromStr for Requirement {
             "nat" => values_of(values, kind).map(Self::Nat),
             "mapping" => values_of(values, |text| text.parse().map_err(|_| MAPPING)).map(Self::Mapping),
             "filtering" => values_of(values, |text| text.parse().map_err(|_| FILTERING)).map(Self::Filtering),
-            "type" => values_of(values, |text| {
-                text.parse().ok().filter(|name| *name != ClassicType::Unknown).ok_or(TYPE)
-            })
-            .map(Self::Type),
+            "type" => {
+                values_of(values, |text| text.parse().ok().filter(|name| *name != ClassicType::Unknown).ok_or(TYPE))
+                    .map(Self::Type)
+            }
             key => Err(RequireError::Key { key: key.into() }),
         }
     }
@@ -156,8 +156,7 @@ impl FromStr for Requirement {
 
 const MAPPING: &str = "mapping is eim, adm, apdm, or the long words such as endpoint-independent";
 const FILTERING: &str = "filtering is eif, adf, apdf, or the long words such as endpoint-independent";
-const TYPE: &str =
-    "type is open, udp-firewall, full-cone, restricted, port-restricted, symmetric, other or blocked";
+const TYPE: &str = "type is open, udp-firewall, full-cone, restricted, port-restricted, symmetric, other or blocked";
 
 fn kind(text: &str) -> Result<NatKind, &'static str> {
     [NatKind::None, NatKind::Firewall, NatKind::Nat]

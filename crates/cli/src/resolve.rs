@@ -134,11 +134,7 @@ fn ask(
     Ok(())
 }
 
-fn sort_out(
-    names: &[ServerName],
-    found: Vec<Option<io::Result<Vec<SocketAddr>>>>,
-    families: &[Family],
-) -> Resolved {
+fn sort_out(names: &[ServerName], found: Vec<Option<io::Result<Vec<SocketAddr>>>>, families: &[Family]) -> Resolved {
     let mut resolved = Resolved::default();
     for (name, found) in names.iter().zip(found) {
         let why = match found {

@@ -134,10 +134,7 @@ pub(crate) enum Origin {
 }
 
 /// The servers to ask, in order, and whose choice they are; empty where the user wants nobody asked.
-pub(crate) fn choose(
-    named: &[ServerName],
-    variable: Option<&str>,
-) -> Result<(Vec<ServerName>, Origin), ListError> {
+pub(crate) fn choose(named: &[ServerName], variable: Option<&str>) -> Result<(Vec<ServerName>, Origin), ListError> {
     if !named.is_empty() {
         return Ok((named.to_vec(), Origin::User));
     }

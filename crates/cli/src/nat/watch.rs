@@ -174,7 +174,10 @@ mod tests {
         );
         let offline = told(&home, &sample::offline());
         assert_eq!(offline[0], "+1:02:05 ipv4 nat: nat → unavailable");
-        assert!(offline.iter().any(|line| line.contains("ipv6 mapping: unavailable → unknown (offline)")), "{offline:?}");
+        assert!(
+            offline.iter().any(|line| line.contains("ipv6 mapping: unavailable → unknown (offline)")),
+            "{offline:?}"
+        );
         assert_eq!(told(&sample::offline(), &home)[0], "+1:02:05 ipv4 nat: unavailable → nat");
     }
 }

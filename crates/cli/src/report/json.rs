@@ -28,9 +28,11 @@ pub(crate) fn last(telling: &Telling) -> String {
 /// An event as one line of JSON; `None` for the report, which is told with more than the event holds.
 pub(crate) fn event(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Public { family, endpoint, local } => {
-            text(&Line { event: "public", family: family.as_str(), rest: Public { endpoint: *endpoint, local: *local } })
-        }
+        Event::Public { family, endpoint, local } => text(&Line {
+            event: "public",
+            family: family.as_str(),
+            rest: Public { endpoint: *endpoint, local: *local },
+        }),
         Event::Nat { family, nat } => {
             text(&Line { event: "nat", family: family.as_str(), rest: Nat { nat: nat.as_str() } })
         }

@@ -178,7 +178,7 @@ fn means(mapping: Option<Mapping>, filtering: Option<Filtering>, why: Option<Unk
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Verdict, Family};
+    use portolan_nat::profile::{Family, Verdict};
 
     fn told(nat: NatKind, mapping: Mapping, filtering: Filtering) -> (String, &'static str) {
         let mut report = sample::home().families.remove(0);
