@@ -24,7 +24,7 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     for kind in ["loss10", "loss10fc"] {
         list.add(format!("nat::twenty_clients_{kind}"), || verdicts::twenty_clients(kind));
     }
-    for (kind, allocation) in [("ei_apd", "preserving"), ("ei_apd_r", "random"), ("apd_seq", "sequential(1)")] {
+    for (kind, allocation) in [("ei_apd", "preserving"), ("ei_apd_r", "random"), ("apd_seq", "sequential")] {
         list.add(format!("nat::ports_{kind}"), || verdicts::ports(kind, allocation));
     }
     for (kind, hairpin) in [("ei_apd", "none"), ("ei_ei_hp", "external-source"), ("ei_apd_hp", "external-source")] {
@@ -35,8 +35,10 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     list.add("nat::black_hole".to_owned(), verdicts::black_hole);
     list.add("nat::unknown_name".to_owned(), verdicts::unknown_name);
     list.add("nat::silent_resolver".to_owned(), verdicts::silent_resolver);
-    list.add("nat::offline".to_owned(), || verdicts::offline(&["nat", "--server", "203.0.113.10"]));
-    list.add("nat::offline_without_servers".to_owned(), || verdicts::offline(&["nat"]));
+    list.add("nat::offline".to_owned(), || verdicts::offline(&["--server", "203.0.113.10"]));
+    list.add("nat::offline_v6".to_owned(), || verdicts::offline(&["--server", "2001:db8:113::10"]));
+    list.add("nat::offline_by_name".to_owned(), verdicts::offline_by_name);
+    list.add("nat::nobody_to_ask".to_owned(), verdicts::nobody_to_ask);
     list.add("serve::ends".to_owned(), verdicts::server_ends);
     list.trials
 }
