@@ -1,7 +1,7 @@
 //! `portolan nat`: the discovery on real sockets.
 //!
 //! Names are looked up, a [`Discovery`] runs in a driver, its events are told as they come, and the report at the end.
-//! `--timeout` bounds all of it: at most half goes to the resolver.
+//! `--timeout` bounds all of it.
 
 mod offline;
 mod teller;
@@ -66,7 +66,7 @@ impl Plan {
         }
         let (names, origin) = servers::choose(&args.server, variable)?;
         if names.is_empty() {
-            return Err(Complaint::NoServers);
+            return Err(if offline::has_route() { Complaint::NoServers } else { Complaint::Nothing });
         }
         Ok(Self {
             names,
@@ -140,7 +140,7 @@ async fn once(plan: &Plan, teller: &mut Teller) -> Result<Exit, Complaint> {
 async fn classify(plan: &Plan, teller: &mut Teller, lookup: Arc<dyn Lookup>) -> Result<Telling, Complaint> {
     let deadline = Instant::now() + plan.timeout;
     teller.begin(plan);
-    let resolved = resolve(lookup, &plan.names, &plan.families, plan.timeout / 2).await;
+    let resolved = resolve(lookup, &plan.names, &plan.families, plan.timeout).await;
     let servers = usable(plan, teller, resolved)?;
     let names = servers.iter().map(|server| Box::from(&*server.name)).collect();
     let left = deadline.saturating_duration_since(Instant::now());

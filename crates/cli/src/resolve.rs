@@ -2,7 +2,7 @@
 //!
 //! All names are looked up at once, each in a thread of its own: the system's call cannot be broken off, so a thread
 //! whose answer never comes is left behind and ends with the process. The classification need not wait for the
-//! slowest: once [`ENOUGH`] servers are known, the others have [`GRACE`] left.
+//! slowest: with one server known half the time is the bound, and once [`ENOUGH`] are, the others have [`GRACE`] left.
 
 use crate::servers::{Host, ServerName};
 use core::fmt;
@@ -83,14 +83,15 @@ impl fmt::Display for Unresolved {
     }
 }
 
-/// Looks up all names at once, for at most `bound`.
+/// Looks up all names at once, for at most `bound`; half of it belongs to those who ask the servers, if there is one.
 pub(crate) async fn resolve(
     lookup: Arc<dyn Lookup>,
     names: &[ServerName],
     families: &[Family],
     bound: Duration,
 ) -> Resolved {
-    let mut deadline = Instant::now() + bound;
+    let start = Instant::now();
+    let mut deadline = start + bound;
     let mut found: Vec<Option<io::Result<Vec<SocketAddr>>>> = Vec::new();
     let (sender, mut answers) = mpsc::unbounded_channel();
     for (place, name) in names.iter().enumerate() {
@@ -105,8 +106,10 @@ pub(crate) async fn resolve(
         found.iter().flatten().flatten().filter(|addresses| addresses.iter().any(of_family)).count()
     };
     loop {
-        if usable(&found) >= ENOUGH {
-            deadline = deadline.min(Instant::now() + GRACE);
+        match usable(&found) {
+            0 => {}
+            1..ENOUGH => deadline = deadline.min(start + bound / 2),
+            ENOUGH.. => deadline = deadline.min(Instant::now() + GRACE),
         }
         // The channel ends when every thread has answered.
         let Ok(Some((place, answer))) = timeout_at(deadline, answers.recv()).await else { break };
@@ -211,6 +214,15 @@ mod tests {
         assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
         let known: Vec<&str> = resolved.servers.iter().map(|server| &*server.name).collect();
         assert_eq!(known, ["192.0.2.1:3478", "192.0.2.2:9"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_one_known_server_half_the_time_is_left_to_ask_it() {
+        let start = Instant::now();
+        let list = names(&["192.0.2.1", "never.example"]);
+        let resolved = resolve(Arc::new(Scripted), &list, &BOTH, Duration::from_secs(5)).await;
+        assert_eq!(start.elapsed(), Duration::from_millis(2500));
+        assert_eq!((resolved.servers.len(), resolved.unresolved.len()), (1, 1));
     }
 
     #[tokio::test]

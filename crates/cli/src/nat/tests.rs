@@ -51,17 +51,17 @@ fn what_cannot_be_is_refused_with_a_word() {
     ] {
         assert_eq!(refused(line, Some("192.0.2.1")), told);
     }
-    assert!(refused("", Some("")).starts_with("no server to ask: PORTOLAN_SERVERS is set but empty"));
+    assert!(refused("", Some("")).contains("PORTOLAN_SERVERS is set but empty"));
     assert!(refused("", Some("a:b")).starts_with("PORTOLAN_SERVERS, entry 1 (\"a:b\")"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mute_resolver_gets_half_the_time_and_one_line() {
+async fn a_mute_resolver_gets_its_time_and_one_line() {
     let args = args("--server stun.example.org --timeout 4");
     let plan = Plan::of(&args, None).unwrap();
     let start = Instant::now();
     let error = classify(&plan, &mut Teller::new(&args, &plan), Arc::new(Mute)).await.unwrap_err();
-    assert_eq!(start.elapsed(), Duration::from_secs(2));
+    assert_eq!(start.elapsed(), Duration::from_secs(4));
     let told = error.to_string();
     // Which of the two depends on whether this host has a network at all.
     assert!(told.contains("the resolver did not answer in time") || told.starts_with("offline: "), "{told}");

@@ -124,7 +124,6 @@ impl<'a> Document<'a> {
 struct Family<'a> {
     family: &'static str,
     nat: &'static str,
-    unavailable: Option<String>,
     public: &'a [SocketAddr],
     local: Option<SocketAddr>,
     mapping: Axis<&'static str>,
@@ -138,6 +137,7 @@ struct Family<'a> {
     alg: Axis<bool>,
     multi_homed: Axis<bool>,
     double_nat: Axis<bool>,
+    unavailable: Option<String>,
     rtt_ms: Option<f64>,
     loss: Loss,
     servers: Vec<Server<'a>>,
@@ -149,10 +149,6 @@ impl<'a> Family<'a> {
         Self {
             family: report.family.as_str(),
             nat: nat(report),
-            unavailable: match report.reach {
-                Reach::Unavailable(why) => Some(why.to_string()),
-                Reach::Available | Reach::Blocked | Reach::Unknown => None,
-            },
             public: &report.public,
             local: report.local,
             kind: report.classic_type().as_str(),
@@ -165,6 +161,10 @@ impl<'a> Family<'a> {
             alg: axis(&details.alg, |rewrites| *rewrites),
             multi_homed: axis(&details.multi_homed, |several| *several),
             double_nat: axis(&details.double_nat, |two| *two),
+            unavailable: match report.reach {
+                Reach::Unavailable(why) => Some(why.to_string()),
+                Reach::Available | Reach::Blocked | Reach::Unknown => None,
+            },
             rtt_ms: report.path.rtt.map(milliseconds),
             loss: Loss::of(report.path),
             servers: report.servers.iter().map(|server| Server::of(server, telling)).collect(),

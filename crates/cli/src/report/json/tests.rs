@@ -1,1 +1,122 @@
+use super::*;
+use crate::report::{Simulation, sample};
+use portolan_nat::behavior::{Mapping, NatKind};
+use portolan_nat::profile::{Evidence, Family as Measured, Report, Unknown};
+use serde_json::Value;
 
+fn telling(report: Report) -> Telling {
+    Telling {
+        report,
+        servers: vec!["stun.example.org:3478".into(), "198.51.100.20:3478".into()],
+        simulation: None,
+        story: vec![],
+    }
+}
+
+fn parsed(text: &str) -> Value {
+    assert!(!text.contains('\n'), "one line");
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_report_is_the_one_that_the_documentation_shows() {
+    let text = report(&telling(sample::home()));
+    assert_eq!(parsed(&text), serde_json::from_str::<Value>(include_str!("home.json")).unwrap());
+    // The order of fields is for people; the first ones are those they look for.
+    let beginning = "{\"schema\":\"portolan.nat/1\",\"families\":[{\"family\":\"ipv4\",\"nat\":\"nat\",\"public\":\
+                     [\"203.0.113.9:40000\"],\"local\":\"192.168.1.7:40000\",\"mapping\":{\"value\":\
+                     \"endpoint-independent\",\"unknown\":null,\"p_wrong\":0.0,\"evidence\":[";
+    assert!(text.starts_with(beginning), "{text}");
+}
+
+#[test]
+fn the_documentation_shows_the_report_of_the_test() {
+    let documentation = include_str!("../../../../../docs/json.md");
+    assert!(documentation.contains(include_str!("home.json").trim_end()), "docs/json.md shows another report");
+}
+
+#[test]
+fn every_field_is_documented() {
+    fn names(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    found.push(name.clone());
+                    names(value, found);
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| names(value, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut told = telling(sample::home());
+    told.story = vec!["0.000s it begins".to_owned()];
+    let mut found = vec![];
+    names(&parsed(&last(&told)), &mut found);
+    let documentation = include_str!("../../../../../docs/json.md");
+    for name in found {
+        assert!(documentation.contains(&format!("`{name}`")), "docs/json.md has no word about `{name}`");
+    }
+}
+
+#[test]
+fn no_way_out_is_unavailable_and_blocked_is_a_type() {
+    let offline = parsed(&report(&telling(sample::offline())));
+    let [v4, v6] = [0, 1].map(|place| offline["families"][place].clone());
+    assert_eq!((&v4["nat"], &v4["type"]), (&Value::from("unavailable"), &Value::from("unknown")));
+    assert_eq!(v4["unavailable"], "every datagram was turned back: no route to the network");
+    assert_eq!((&v6["family"], &v6["mapping"]["unknown"]), (&Value::from("ipv6"), &Value::from("offline")));
+    assert_eq!(v6["local"], Value::Null);
+    let blocked = parsed(&report(&telling(sample::blocked())));
+    let family = &blocked["families"][0];
+    assert_eq!((&family["nat"], &family["type"]), (&Value::from("unknown"), &Value::from("blocked")));
+    assert_eq!(family["mapping"]["evidence"][0], "TCP to 198.51.100.10:443 connects");
+}
+
+#[test]
+fn each_event_is_a_line_and_the_report_is_the_last() {
+    let family = Measured::V4;
+    let (endpoint, local) = ("203.0.113.9:40000".parse().unwrap(), "192.168.1.7:40000".parse().unwrap());
+    let seen = vec![Evidence::Seen { to: endpoint, mapped: local }];
+    for (happened, line) in [
+        (
+            Event::Public { family, endpoint, local },
+            r#"{"event":"public","family":"ipv4","endpoint":"203.0.113.9:40000","local":"192.168.1.7:40000"}"#,
+        ),
+        (Event::Nat { family, nat: NatKind::Firewall }, r#"{"event":"nat","family":"ipv4","nat":"firewall"}"#),
+        (
+            Event::Mapping { family, verdict: Verdict::value_with(Mapping::AddressDependent, 0.012_345, seen) },
+            r#"{"event":"mapping","family":"ipv4","value":"address-dependent","unknown":null,"p_wrong":0.012,"evidence":["203.0.113.9:40000 saw 192.168.1.7:40000"]}"#,
+        ),
+        (
+            Event::Filtering { family: Measured::V6, verdict: Verdict::unknown(Unknown::HighLoss, vec![]) },
+            r#"{"event":"filtering","family":"ipv6","value":null,"unknown":"high-loss","p_wrong":null,"evidence":[]}"#,
+        ),
+        (
+            Event::Flaw { family, server: endpoint, flaw: Flaw::ChangeRequestRefused(420) },
+            r#"{"event":"flaw","family":"ipv4","server":"203.0.113.9:40000","flaw":"change-request-refused-420"}"#,
+        ),
+    ] {
+        assert_eq!(event(&happened).as_deref(), Some(line));
+    }
+    assert_eq!(event(&Event::Report(Box::new(sample::home()))), None);
+    assert_eq!(
+        change("ipv4", "public", "203.0.113.9", "203.0.113.77"),
+        r#"{"event":"change","family":"ipv4","what":"public","was":"203.0.113.9","is":"203.0.113.77"}"#
+    );
+    let (alone, mut at_the_end) = (report(&telling(sample::home())), parsed(&last(&telling(sample::home()))));
+    let event = at_the_end.as_object_mut().unwrap().remove("event");
+    assert_eq!(event, Some(Value::from("report")));
+    assert_eq!(at_the_end, parsed(&alone));
+}
+
+#[test]
+fn a_simulation_says_so_and_a_story_is_told_when_there_is_one() {
+    let mut told = telling(sample::home());
+    assert_eq!(parsed(&report(&told)).get("story"), None);
+    told.simulation = Some(Simulation { scene: String::new(), is_right: Some(true) });
+    told.story = vec!["0.000s it begins".to_owned()];
+    let value = parsed(&report(&told));
+    assert_eq!(value["simulated"], true);
+    assert_eq!(value["story"][0], "0.000s it begins");
+}
