@@ -1,4 +1,4 @@
-//! Discovery from the outside: in front of simulated NATs and servers, honest and lying.
+//! Discovery and lifetimes from the outside: in front of simulated NATs and servers, honest and lying.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,5 +10,6 @@
 mod defects;
 mod faults;
 mod kinds;
+mod lifetime;
 mod paths;
 mod world;

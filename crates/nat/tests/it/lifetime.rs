@@ -1,0 +1,4 @@
+//! Binding lifetimes: a measurement against NATs that forget, in virtual time.
+
+mod lab;
+mod runs;
