@@ -101,6 +101,8 @@ pub struct Lifetime {
     config: Config,
     stage: Stage,
     course: Course,
+    /// The ports ordered so far: none is used twice, for the NAT may remember it (RFC 5780 §4.1).
+    ports: Vec<u16>,
     /// The asking socket, the control, and, once a server has been found, all others.
     probes: Vec<Probe>,
     transactions: Slot<Transactions<Tag>>,
@@ -188,6 +190,7 @@ impl Lifetime {
                 unreachable: false,
                 wait: None,
             },
+            ports: Vec::new(),
             probes: Vec::new(),
             transactions: Slot::new(Transactions::new()),
             proof: Proof::default(),
@@ -249,7 +252,7 @@ impl Lifetime {
         server.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
     }
 
-    /// Orders a socket on a random port of the dynamic range that none of ours has (RFC 5780 §4.1).
+    /// Orders a socket on a random port of the dynamic range that none of ours had (RFC 5780 §4.1).
     fn open(&mut self, cx: &mut Cx<'_>, role: Role) {
         let (socket, port) = (cx.next_socket(), self.free_port(cx));
         self.probes.push(Probe::new(role, socket, port));
@@ -266,13 +269,14 @@ impl Lifetime {
         self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, Protocol::Udp, local).towards(server))));
     }
 
-    fn free_port(&self, cx: &mut Cx<'_>) -> u16 {
+    fn free_port(&mut self, cx: &mut Cx<'_>) -> u16 {
         const FIRST: u16 = 49_152;
         let offset = u16::try_from(cx.random_below(u32::from(u16::MAX - FIRST) + 1)).unwrap_or(0);
         // Upwards from there, round at the end: with the worst dice ports still differ.
         let ports = (FIRST + offset..=u16::MAX).chain(FIRST..FIRST + offset);
-        let taken = |port: &u16| self.probes.iter().any(|probe| probe.place.port == *port);
-        ports.into_iter().find(|port| !taken(port)).unwrap_or(FIRST)
+        let port = ports.into_iter().find(|port| !self.ports.contains(port)).unwrap_or(FIRST);
+        self.ports.push(port);
+        port
     }
 
     /// Orders the socket of a probe again, under a new name and on a new port.

@@ -60,7 +60,7 @@ impl Lifetime {
         let due = self.probes.iter().enumerate().filter_map(|(index, probe)| {
             let act = match (probe.state(), probe.role) {
                 (State::Stale, _) => return Some((Instant::ORIGIN, Act::Touch(index))),
-                (State::Resting, Role::Touched { side: Side::Outbound }) => Act::Touch(index),
+                (State::Resting, Role::Touched { side: Side::Outbound, .. }) => Act::Touch(index),
                 (State::Resting | State::Held, _) => Act::Check(index),
                 (
                     State::Opening

@@ -4,6 +4,7 @@
 //! that the external port has a new owner (RFC 5780 §4.6). Silence goes through two rounds, the second beside a control
 //! that got its answer.
 
+use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
 use super::series::Outcome;
 use super::tag::{Ask, Tag};
@@ -89,6 +90,7 @@ impl Lifetime {
         let again = if told.sends > 1 { now - told.sent.earliest } else { Duration::ZERO };
         let latest = if unreplied { told.sent.latest } else { now + again };
         probe.life.made = Between { earliest: told.sent.earliest, latest };
+        probe.life.refreshed = told.sent.earliest;
         probe.place.external = Some(external);
         probe.become_state(State::Resting);
         match index {
@@ -107,14 +109,15 @@ impl Lifetime {
 
     /// A mapped probe is silent until it is due.
     fn rest(&mut self, cx: &mut Cx<'_>, index: usize, external: SocketAddr) {
-        let (gap, touch_after) = (self.gap(), self.touch_after());
+        let (gap, touch_after, step) = (self.gap(), self.touch_after(), self.config.step);
         let Some(probe) = self.probes.get_mut(index) else { return };
         let latest = probe.life.made.latest;
         probe.due = match probe.role {
             Role::Asker | Role::Control => NEVER,
             Role::Replied { idle } | Role::Unreplied { idle } => latest + idle,
             Role::Watcher { lag } => latest + gap + lag,
-            Role::Touched { .. } => latest + touch_after,
+            Role::Touched { late: false, .. } => latest + touch_after,
+            Role::Touched { late: true, .. } => latest + touch_after + step,
         };
         cx.note(|| Note::Mapped { external });
     }
@@ -188,8 +191,17 @@ impl Lifetime {
             return self.reject(cx, why);
         }
         self.proof.failures = 0;
+        let (now, idle_max) = (cx.now(), self.longest(is_replied).max(self.gap() * 2));
         for index in self.in_state(State::Doubted) {
-            self.spoil(cx, index, Unknown::HighLoss);
+            let Some(probe) = self.probes.get_mut(index) else { continue };
+            let idle = now.since(probe.life.refreshed);
+            if matches!(probe.role, Role::Watcher { .. }) && idle <= idle_max {
+                // The server was silent for less time than a mapping lives: the watcher can go on.
+                probe.forget_doubt();
+                probe.become_state(State::Stale);
+            } else {
+                self.spoil(cx, index, Unknown::HighLoss);
+            }
         }
     }
 
@@ -227,7 +239,7 @@ impl Lifetime {
         match probe.role {
             Role::Asker | Role::Control => {}
             Role::Watcher { .. } if after < max || needed => probe.become_state(State::Stale),
-            Role::Touched { side: Side::Inbound } if probe.life.touched.is_none() => {
+            Role::Touched { side: Side::Inbound, .. } if probe.life.touched.is_none() => {
                 probe.life.touched = Some(between);
                 probe.due = NEVER;
                 probe.become_state(State::Held);
@@ -261,6 +273,7 @@ impl Lifetime {
             probe.due = NEVER;
             probe.become_state(State::Held);
         } else {
+            probe.life.refreshed = told.sent.earliest;
             probe.due = now + gap;
             probe.become_state(State::Resting);
         }
@@ -416,7 +429,7 @@ impl Lifetime {
     /// So late that, checked in two rounds after a whole step of doubt about the lifetime, it is less long idle since than a
     /// mapping surely lives.
     pub(super) fn touch_after(&self) -> Duration {
-        self.config.step + self.way.round() * 4 + Duration::from_millis(500)
+        self.config.step + self.way.round() * 4 + Duration::from_millis(1500)
     }
 }
 

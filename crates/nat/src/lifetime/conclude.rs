@@ -42,8 +42,9 @@ impl Lifetime {
         for idle in replied {
             self.open(cx, Role::Replied { idle });
         }
-        for side in [Side::Outbound, Side::Inbound, Side::Outbound, Side::Inbound] {
-            self.open(cx, Role::Touched { side });
+        for late in [false, true] {
+            self.open(cx, Role::Touched { side: Side::Outbound, late });
+            self.open(cx, Role::Touched { side: Side::Inbound, late });
         }
         for idle in unreplied {
             self.open(cx, Role::Unreplied { idle });
@@ -140,9 +141,13 @@ impl Lifetime {
             return Some(Verdict::unknown(Unknown::TooShort, self.evidence()));
         }
         let watchers = || self.probes.iter().filter(|probe| is_watcher(probe));
+        // A watcher that went unrefreshed for as long as a silent mapping was seen to live may have died of that.
+        let refreshed = |probe: &&Probe, after| {
+            (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived
+        };
         let deaths = watchers().filter_map(|probe| match probe.outcome {
-            Outcome::Dead { after, sends, p } => Some((after, probe.life.lived, sends, p)),
-            Outcome::Pending | Outcome::Alive { .. } | Outcome::Spoilt(_) => None,
+            Outcome::Dead { after, sends, p } if refreshed(&probe, after) => Some((after, probe.life.lived, sends, p)),
+            Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
         });
         if let Some((after, lived, sends, p)) = deaths.min_by_key(|(after, ..)| *after) {
             // A silent mapping that outlives the refreshed one is a contradiction: wait until that cannot come any more.
@@ -167,7 +172,7 @@ impl Lifetime {
         Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p, sends: 0 }.verdict(self.evidence())
     }
 
-    fn longest(&self, of: fn(&Probe) -> bool) -> Duration {
+    pub(super) fn longest(&self, of: fn(&Probe) -> bool) -> Duration {
         let all = self.probes.iter().filter(|probe| of(probe));
         all.map(|probe| probe.life.lived).max().unwrap_or_default()
     }
@@ -186,18 +191,21 @@ impl Lifetime {
         };
         let Some(most) = range.at_most else { return };
         let (rounds, now) = (self.way.round() * 2 + self.way.rtt() * 2, cx.now());
+        let touch_after = self.touch_after();
         for index in 0..self.probes.len() {
             let Some(probe) = self.probes.get_mut(index).filter(|probe| is_touched(probe)) else { continue };
             match (probe.state(), probe.life.touched) {
                 (State::Held, Some(touched)) if probe.due == NEVER => {
                     let due = now.max(probe.life.made.latest + most + MARGIN);
-                    if (due + rounds).since(touched.earliest) < range.at_least {
+                    // Touched while it surely lived, and checked while it surely lives if that refreshed it.
+                    let alive = touched.latest.since(probe.life.made.earliest) <= range.at_least;
+                    if alive && (due + rounds).since(touched.earliest) < range.at_least {
                         probe.due = due;
                     } else {
                         self.spoil(cx, index, why);
                     }
                 }
-                (State::Unmapped | State::Opening | State::Mapping | State::Resting, _) if most < self.touch_after() => {
+                (State::Unmapped | State::Opening | State::Mapping | State::Resting, _) if most < touch_after => {
                     self.spoil(cx, index, why);
                 }
                 _ => {}
@@ -215,7 +223,7 @@ impl Lifetime {
 
     /// Whether what comes from this side refreshes; `None` while something to come can tell.
     fn refresh(&self, side: Side) -> Option<Verdict<bool>> {
-        let of_side = |probe: &&Probe| probe.role == Role::Touched { side };
+        let of_side = |probe: &&Probe| matches!(probe.role, Role::Touched { side: of, .. } if of == side);
         let outcomes = || self.probes.iter().filter(of_side).map(|probe| probe.outcome);
         if outcomes().any(|outcome| outcome == Outcome::Pending) {
             return None;
@@ -314,7 +322,7 @@ impl Lifetime {
     }
 }
 
-const fn is_replied(probe: &Probe) -> bool {
+pub(super) const fn is_replied(probe: &Probe) -> bool {
     matches!(probe.role, Role::Replied { .. })
 }
 

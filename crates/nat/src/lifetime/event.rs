@@ -89,7 +89,12 @@ impl fmt::Display for Event {
             }
             Self::Replied(verdict) => say(f, "replied", verdict),
             Self::Unreplied(verdict) => say(f, "unreplied", verdict),
-            Self::Absolute(verdict) => say(f, "absolute", verdict),
+            Self::Absolute(verdict) => match verdict.value() {
+                Some(LifetimeRange { at_least, at_most: None }) => {
+                    write!(f, "absolute: no end met in {} s", at_least.as_secs())
+                }
+                Some(_) | None => say(f, "absolute", verdict),
+            },
             Self::Refresh(refresh) => write!(f, "{refresh}"),
             Self::Report(report) => write!(f, "finished after {} s", report.elapsed.as_secs()),
         }

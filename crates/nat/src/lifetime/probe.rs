@@ -38,8 +38,8 @@ pub(super) enum Role {
     Unreplied { idle: Duration },
     /// Refreshed all the time; its first check comes this much late, so that two of them have no moment unseen.
     Watcher { lag: Duration },
-    /// Refreshed once from one side, to see whether that made it live longer.
-    Touched { side: Side },
+    /// Refreshed once from one side, to see whether that made it live longer; one early, one a step later.
+    Touched { side: Side, late: bool },
 }
 
 /// From where a refresh comes (RFC 4787 §4.3).
@@ -74,6 +74,8 @@ pub(super) struct Between {
 pub(super) struct Life {
     pub(super) made: Between,
     pub(super) touched: Option<Between>,
+    /// When a watcher was last refreshed, at the earliest.
+    pub(super) refreshed: Instant,
     pub(super) lived: Duration,
 }
 
@@ -138,6 +140,8 @@ const TRANSITIONS: &[(State, State)] = &[
     (State::Checking, State::Held),
     (State::Checking, State::Over),
     (State::Doubted, State::Checking),
+    // No proof could be had, and its mapping must be kept alive.
+    (State::Doubted, State::Stale),
     (State::Doubted, State::Over),
     (State::Stale, State::Touching),
     (State::Stale, State::Over),
@@ -158,6 +162,7 @@ impl Probe {
             life: Life {
                 made: Between { earliest: Instant::ORIGIN, latest: Instant::ORIGIN },
                 touched: None,
+                refreshed: Instant::ORIGIN,
                 lived: Duration::ZERO,
             },
             flight: None,
@@ -185,6 +190,11 @@ impl Probe {
         self.doubt = Doubt { since: now, rounds: self.doubt.rounds.saturating_add(1), ..self.doubt };
     }
 
+    /// What was asked so far counts no more.
+    pub(super) const fn forget_doubt(&mut self) {
+        self.doubt = Doubt::NONE;
+    }
+
     /// How long the mapping had been idle, or for a watcher how old it was, at least, at `at`.
     pub(super) fn at_least(&self, at: Instant) -> Duration {
         at.since(self.life.made.latest)
@@ -199,7 +209,7 @@ impl Probe {
     pub(super) fn lives(&mut self, since: Instant) -> Duration {
         let after = self.at_least(since);
         self.life.lived = self.life.lived.max(after);
-        self.doubt = Doubt::NONE;
+        self.forget_doubt();
         after
     }
 }

@@ -1,4 +1,5 @@
 //! Binding lifetimes: a measurement against NATs that forget, in virtual time.
 
+mod course;
 mod lab;
 mod runs;

@@ -214,7 +214,11 @@ impl<'a> Stage<'a> {
             match machine.poll() {
                 Output::Transmit(transmit) => self.transmit(transmit),
                 Output::Socket(SocketOrder::Close(id)) => {
-                    self.sockets.remove(&id).unwrap_or_else(|| panic!("{id} is closed once, and was open"));
+                    let is_it = |happening: &Happening| matches!(happening, Happening::Order(SocketOrder::Open(open)) if open.id == id);
+                    let ordered = self.queue.iter().find(|(_, happening)| is_it(happening)).map(|(at, _)| *at);
+                    let ordered = ordered.and_then(|at| self.queue.remove(&at)).is_some();
+                    let open = self.sockets.remove(&id).is_some();
+                    assert!(open || ordered, "{id} is closed once, and was open or ordered");
                 }
                 Output::Socket(order @ SocketOrder::Open(_)) => self.after(Duration::ZERO, Happening::Order(order)),
                 Output::Event(event) => self.run.events.push((self.now, event)),
