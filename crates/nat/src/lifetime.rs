@@ -353,7 +353,7 @@ impl Lifetime {
         }
     }
 
-    /// Drains the transactions, does what is due, concludes what can be concluded; again while that made new work.
+    /// Drains the transactions, concludes what can be concluded, does what is due; again while that made new work.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         for _ in 0..SETTLE_MAX {
             if self.stage == Stage::Ended {
@@ -364,9 +364,10 @@ impl Lifetime {
                 self.finish(cx.now(), Unknown::TimedOut);
                 return;
             }
-            let acted = self.act(cx);
             self.conclude(cx);
-            if !heard && !acted {
+            let acted = self.act(cx);
+            // Once more, for what was cancelled: the transactions' wait is kept when they are drained.
+            if !heard && !acted && !self.drain(cx) {
                 break;
             }
         }

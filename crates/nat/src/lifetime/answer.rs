@@ -154,7 +154,13 @@ impl Lifetime {
     /// An answer to the control, or what should have been one.
     fn proved(&mut self, cx: &mut Cx<'_>, told: Told) {
         let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == told.socket);
-        if on_control && told.seen.is_ok() {
+        let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
+        if self.stage == Stage::Measuring && told.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip())) {
+            // The asking socket has moved to another external address: what is silent there proves nothing here.
+            for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
+                self.spoil(cx, index, Unknown::Rebinding);
+            }
+        } else if on_control && told.seen.is_ok() {
             self.proof.answered = Some(cx.now());
             self.proof.failures = 0;
             if self.stage == Stage::Proving {
@@ -262,6 +268,10 @@ impl Lifetime {
         if before != external {
             let (after, sends) = (probe.at_most(now), told.sends);
             cx.note(|| Note::Remade { before, after: external });
+            if before.ip() != external.ip() {
+                // Not the mapping's end alone: the way out is another.
+                return self.spoil(cx, index, Unknown::Rebinding);
+            }
             return self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
         }
         if matches!(probe.role, Role::Touched { .. }) {

@@ -6,7 +6,7 @@
 
 use super::probe::{NEVER, Probe, Role, Side, State};
 use super::report::recommended_keepalive;
-use super::series::{Judgement, Outcome, bounds, judge};
+use super::series::{Judgement, Outcome, bounds, judge, spoilt};
 use super::{Event, Lifetime, LifetimeRange, LifetimeReport, Note, RefreshReport, Stage};
 use crate::profile::{Evidence, Family, Question, Unknown, Verdict};
 use alloc::boxed::Box;
@@ -34,19 +34,25 @@ impl Lifetime {
         let translated = self.probes.first().and_then(|asker| Some(asker.place.local? != asker.place.external?));
         self.verdicts.translated = translated;
         let points = u32::try_from(self.config.points()).unwrap_or(0);
-        let idles = || (1..=points).rev().map(|point| self.config.step * point);
-        let (replied, unreplied): (Vec<_>, Vec<_>) = (idles().collect(), idles().collect());
+        let step = self.config.step;
+        let idles = || (1..=points).rev().map(|point| step * point);
         for lag in [Duration::ZERO, self.gap() / 2] {
             self.open(cx, Role::Watcher { lag });
         }
-        for idle in replied {
+        // The longest of both series come first, since they end the run; then those that the test of refreshes looks at.
+        let first = |idle: Duration| idle + self.config.step * 4 > self.config.max;
+        let (first, rest): (Vec<_>, Vec<_>) = idles().partition(|idle| first(*idle));
+        for idle in idles() {
             self.open(cx, Role::Replied { idle });
+            if first.contains(&idle) {
+                self.open(cx, Role::Unreplied { idle });
+            }
         }
         for late in [false, true] {
             self.open(cx, Role::Touched { side: Side::Outbound, late });
             self.open(cx, Role::Touched { side: Side::Inbound, late });
         }
-        for idle in unreplied {
+        for idle in rest {
             self.open(cx, Role::Unreplied { idle });
         }
         let sockets = self.probes.len();
@@ -163,7 +169,8 @@ impl Lifetime {
         }
         let at_least = self.longest(is_watcher);
         if at_least.is_zero() {
-            return Some(Verdict::unknown(Unknown::HighLoss, self.evidence()));
+            let why = watchers().find_map(|probe| spoilt(&probe.outcome)).unwrap_or(Unknown::HighLoss);
+            return Some(Verdict::unknown(why, self.evidence()));
         }
         // An end between a check and the refresh after it, a round trip later, goes unseen if the port is kept.
         let unseen = self.way.rtt().as_secs_f64() / self.gap().as_secs_f64();
@@ -252,10 +259,7 @@ impl Lifetime {
                 Verdict::value_with(false, p + p_range, evidence)
             }
             (None, None) => {
-                let why = outcomes().find_map(|outcome| match outcome {
-                    Outcome::Spoilt(why) => Some(why),
-                    Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } => None,
-                });
+                let why = outcomes().find_map(|outcome| spoilt(&outcome));
                 Verdict::unknown(why.unwrap_or(Unknown::NoEvidence), evidence)
             }
         })

@@ -12,7 +12,6 @@ pub(super) struct Pace {
     ring: [Option<Instant>; Self::PER_SECOND],
     next: usize,
     last: Option<Instant>,
-    begun: u32,
 }
 
 /// How long a transaction can wait for its turn.
@@ -33,7 +32,7 @@ impl Pace {
     const DISTANCE: Duration = Duration::from_millis(101);
 
     pub(super) const fn new() -> Self {
-        Self { ring: [None; Self::PER_SECOND], next: 0, last: None, begun: 0 }
+        Self { ring: [None; Self::PER_SECOND], next: 0, last: None }
     }
 
     /// When the next one may begin; in the past: at once.
@@ -53,12 +52,6 @@ impl Pace {
         }
         self.next = (self.next + 1) % Self::PER_SECOND;
         self.last = Some(now);
-        self.begun = self.begun.saturating_add(1);
-    }
-
-    /// How many have begun in all.
-    pub(super) const fn begun(&self) -> u32 {
-        self.begun
     }
 }
 
@@ -78,7 +71,6 @@ mod tests {
         }
         assert!(begun.windows(11).all(|eleven| eleven[10] - eleven[0] > Duration::from_secs(1)));
         assert!(now < Instant::from_millis(9100), "and none waits longer than it must: {now}");
-        assert_eq!(pace.begun(), 95);
     }
 
     #[test]

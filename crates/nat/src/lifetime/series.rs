@@ -57,13 +57,17 @@ pub(super) fn bounds(points: &[Outcome]) -> Judgement {
         return Judgement::Unknown(Unknown::Contradictory);
     }
     let lived = before.iter().filter_map(alive).max();
-    match (lived, after.first()) {
-        (_, Some(&Outcome::Dead { after, sends, p })) => {
+    // A probe that was looked at late is no tighter than the one after it: the clock may have leapt.
+    let died = after.iter().filter_map(died).min_by_key(|(after, ..)| *after);
+    match (lived, died) {
+        (_, Some((after, sends, p))) => {
             let at_least = lived.unwrap_or_default().min(after);
             Judgement::Settled { range: LifetimeRange { at_least, at_most: Some(after) }, p, sends }
         }
-        (Some(at_least), _) => Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p: 0.0, sends: 0 },
-        (None, _) => Judgement::Unknown(points.iter().find_map(spoilt).unwrap_or(Unknown::TooFewSamples)),
+        (Some(at_least), None) => {
+            Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p: 0.0, sends: 0 }
+        }
+        (None, None) => Judgement::Unknown(points.iter().find_map(spoilt).unwrap_or(Unknown::TooFewSamples)),
     }
 }
 
@@ -95,7 +99,14 @@ fn alive(point: &Outcome) -> Option<Duration> {
     }
 }
 
-fn spoilt(point: &Outcome) -> Option<Unknown> {
+fn died(point: &Outcome) -> Option<(Duration, u32, f64)> {
+    match *point {
+        Outcome::Dead { after, sends, p } => Some((after, sends, p)),
+        Outcome::Pending | Outcome::Alive { .. } | Outcome::Spoilt(_) => None,
+    }
+}
+
+pub(super) fn spoilt(point: &Outcome) -> Option<Unknown> {
     match point {
         Outcome::Spoilt(why) => Some(*why),
         Outcome::Pending | Outcome::Dead { .. } | Outcome::Alive { .. } => None,
@@ -126,6 +137,7 @@ mod tests {
         assert_eq!(judge(&[lived(5), died(11), LOST, died(21)]), between(5, 11));
         assert_eq!(judge(&[lived(5), LOST, died(16), died(21)]), between(5, 16), "a lost point makes it wider");
         assert_eq!(judge(&[died(6), died(11)]), between(0, 6));
+        assert_eq!(judge(&[lived(5), died(400), died(16)]), between(5, 16), "looked at late");
         for open in [
             [lived(5), Pending, died(16), died(21)],
             [lived(5), died(11), Pending, died(21)],

@@ -3,3 +3,4 @@
 mod course;
 mod lab;
 mod runs;
+mod simulated;
