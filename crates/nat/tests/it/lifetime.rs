@@ -2,5 +2,6 @@
 
 mod course;
 mod lab;
+mod laws;
 mod runs;
 mod simulated;
