@@ -381,7 +381,9 @@ impl Lifetime {
             heard = true;
             match output {
                 // What was queued for a socket that has been closed since is not sent.
-                Output::Transmit(transmit) if self.is_open(transmit.socket) => self.out.push(Output::Transmit(transmit)),
+                Output::Transmit(transmit) if self.is_open(transmit.socket) => {
+                    self.out.push(Output::Transmit(transmit))
+                }
                 Output::Event(event) => self.heard(cx, event),
                 Output::Transmit(_) | Output::Socket(_) | Output::Wait(_) => {}
             }
@@ -414,6 +416,8 @@ impl Machine for Lifetime {
             Input::Datagram(_) => self.transactions.handle(cx, input),
             Input::Stream(_) => Verdict::NotMine,
             Input::Socket(socket, news) => self.news(cx, socket, news),
+            // Early, it changes nothing, even if the clock went backwards and another wait would now be reckoned.
+            Input::Timeout if self.wait().is_none_or(|wait| !wait.is_due(cx.now())) => Verdict::NotMine,
             Input::Timeout => {
                 let _theirs = self.transactions.handle(cx, input);
                 Verdict::Mine

@@ -91,7 +91,15 @@ impl Lifetime {
             }
             State::Resting if self.proof.ready => Some(Act::Prove),
             State::Resting => Some(Act::Map(CONTROL)),
-            _ => None,
+            State::Opening
+            | State::Unmapped
+            | State::Mapping
+            | State::Checking
+            | State::Doubted
+            | State::Stale
+            | State::Touching
+            | State::Held
+            | State::Over => None,
         }
     }
 

@@ -66,7 +66,7 @@ impl Lifetime {
             Heard::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
             Heard::Unreachable { .. } => self.course.unreachable = true,
             // From elsewhere or to elsewhere: the transactions have dropped it with a note.
-            _ => {}
+            Heard::Elsewhere(_) | _ => {}
         }
     }
 
@@ -155,7 +155,9 @@ impl Lifetime {
     fn proved(&mut self, cx: &mut Cx<'_>, told: Told) {
         let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == told.socket);
         let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
-        if self.stage == Stage::Measuring && told.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip())) {
+        if self.stage == Stage::Measuring
+            && told.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
+        {
             // The asking socket has moved to another external address: what is silent there proves nothing here.
             for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
                 self.spoil(cx, index, Unknown::Rebinding);
@@ -167,11 +169,14 @@ impl Lifetime {
                 self.measure(cx);
             }
         } else if self.stage == Stage::Proving {
-            self.reject(cx, match told.seen {
-                Ok(_) => Unknown::ResponsePortIgnored,
-                Err(UNKNOWN_ATTRIBUTE) => Unknown::ResponsePortRefused,
-                Err(_) => Unknown::ServerError,
-            });
+            self.reject(
+                cx,
+                match told.seen {
+                    Ok(_) => Unknown::ResponsePortIgnored,
+                    Err(UNKNOWN_ATTRIBUTE) => Unknown::ResponsePortRefused,
+                    Err(_) => Unknown::ServerError,
+                },
+            );
         }
     }
 

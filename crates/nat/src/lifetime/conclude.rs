@@ -148,9 +148,8 @@ impl Lifetime {
         }
         let watchers = || self.probes.iter().filter(|probe| is_watcher(probe));
         // A watcher that went unrefreshed for as long as a silent mapping was seen to live may have died of that.
-        let refreshed = |probe: &&Probe, after| {
-            (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived
-        };
+        let refreshed =
+            |probe: &&Probe, after| (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived;
         let deaths = watchers().filter_map(|probe| match probe.outcome {
             Outcome::Dead { after, sends, p } if refreshed(&probe, after) => Some((after, probe.life.lived, sends, p)),
             Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
@@ -288,7 +287,10 @@ impl Lifetime {
     fn report(&mut self, now: Instant, why: Unknown) -> LifetimeReport {
         let series = |points: &[Outcome]| match bounds(points) {
             Judgement::Unknown(Unknown::TooFewSamples) | Judgement::Open => Verdict::unknown(why, self.evidence()),
-            known => known.verdict(self.evidence()).unwrap_or_else(|| Verdict::unknown(why, Vec::new())),
+            Judgement::Unknown(other) => Verdict::unknown(other, self.evidence()),
+            known @ Judgement::Settled { .. } => {
+                known.verdict(self.evidence()).unwrap_or_else(|| Verdict::unknown(why, Vec::new()))
+            }
         };
         let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Asker | Role::Control));
         let nothing = || Verdict::unknown(why, Vec::new());

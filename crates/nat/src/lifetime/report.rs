@@ -64,7 +64,10 @@ pub struct RefreshReport {
 
 impl fmt::Display for RefreshReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |f: &mut fmt::Formatter<'_>, direction, verdict: &Verdict<bool>| match (verdict.value(), verdict.reason()) {
+        let word = |f: &mut fmt::Formatter<'_>, direction, verdict: &Verdict<bool>| match (
+            verdict.value(),
+            verdict.reason(),
+        ) {
             (Some(true), _) => write!(f, "{direction} packets refresh"),
             (Some(false), _) => write!(f, "{direction} packets do not refresh"),
             (None, why) => {

@@ -23,8 +23,7 @@ pub(super) enum Ask {
     Prove,
 }
 
-const ASKS: [(Ask, &str); 4] =
-    [(Ask::Map, "map"), (Ask::Check, "check"), (Ask::Touch, "touch"), (Ask::Prove, "prove")];
+const ASKS: [(Ask, &str); 4] = [(Ask::Map, "map"), (Ask::Check, "check"), (Ask::Touch, "touch"), (Ask::Prove, "prove")];
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

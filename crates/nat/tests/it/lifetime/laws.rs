@@ -111,7 +111,8 @@ fn anything() -> impl Strategy<Value = Step> {
 }
 
 fn conversation(seed: u64, noise: &[Step], limit: usize) -> Vec<Step> {
-    let script: Vec<_> = [Step::command(Instant::from_millis(0), &Command::Start)].iter().chain(noise).cloned().collect();
+    let script: Vec<_> =
+        [Step::command(Instant::from_millis(0), &Command::Start)].iter().chain(noise).cloned().collect();
     let mut peer = Peer::new(seed);
     laws::rehearse(&machine, &script, &context(seed), limit, |at, output| peer.reply(at, output))
 }

@@ -48,7 +48,6 @@ fn in_time(run: &Run) {
     assert!(run.ended.since_origin() <= seconds(200), "{}", run.ended);
 }
 
-
 /// Home routers, carriers and firewalls that differ in all that must not matter here.
 fn kinds() -> [TranslatorConfig; 8] {
     use Filtering::{AddressAndPortDependent, EndpointIndependent};
