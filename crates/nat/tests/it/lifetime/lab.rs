@@ -1,5 +1,6 @@
 //! One host, one NAT, one server, virtual time: small enough to be read in one go.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use core::cell::RefCell;
 use core::net::{IpAddr, SocketAddr};
@@ -11,7 +12,6 @@ use portolan_machine::{
 use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
-use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const SERVER: &str = "192.0.2.1:3478";
 pub(super) const HOST: &str = "10.0.0.2";
@@ -265,7 +265,7 @@ impl<'a> Stage<'a> {
                 self.orders += 1;
                 let local = SocketAddr::new(HOST.parse().unwrap(), open.local.port());
                 let news = match self.lab.refuse_every {
-                    Some((every, why)) if self.orders % every == 0 => SocketNews::Refused(why),
+                    Some((every, why)) if self.orders.is_multiple_of(every) => SocketNews::Refused(why),
                     _ => {
                         assert!(self.run.ports.insert(local.port()), "each port once");
                         self.sockets.insert(open.id, local);
@@ -317,7 +317,12 @@ impl<'a> Stage<'a> {
             Server::DropsResponsePort if port.is_some() => return None,
             Server::Refuses if port.is_some() => Some(420),
             Server::Error(code) => Some(code),
-            _ => None,
+            Server::Honest
+            | Server::Refuses
+            | Server::Ignores
+            | Server::DropsResponsePort
+            | Server::Away(..)
+            | Server::NoAddress => None,
         };
         let to = match port.filter(|_| kind != Server::Ignores && error.is_none()) {
             Some(port) => SocketAddr::new(source.ip(), port),

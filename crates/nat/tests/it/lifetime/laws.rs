@@ -1,6 +1,7 @@
 //! The eleven laws, kept in the middle of a measurement: answers come, mappings die, and anything else happens besides.
 
 use super::lab::SERVER;
+use alloc::collections::BTreeMap;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -11,7 +12,6 @@ use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::laws::{self, Context, Step};
 use portolan_stun::{Attribute, Class, Message, Method, Writer};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 fn machine() -> Lifetime {
     let (server, other) = (SERVER.parse().unwrap(), "198.51.100.7:3478".parse().unwrap());
@@ -33,7 +33,7 @@ impl Peer {
         let timers = Timers {
             unreplied: Duration::from_secs(8),
             replied: Duration::from_secs(13),
-            absolute: (seed % 2 == 0).then_some(Duration::from_secs(17)),
+            absolute: (seed.is_multiple_of(2)).then_some(Duration::from_secs(17)),
         };
         let outside = "203.0.113.9".parse().unwrap();
         let nat = Translator::new(TranslatorConfig::home().timers(timers), &[outside], seed);
@@ -124,7 +124,7 @@ fn a_whole_measurement_keeps_them() {
         let (recording, played) = laws::record(machine(), &whole, &context(seed));
         let last = played.iter().flat_map(|played| &played.outputs).filter_map(|output| match output {
             Output::Event(Event::Report(report)) => Some(report),
-            _ => None,
+            Output::Event(_) | Output::Transmit(_) | Output::Socket(_) | Output::Wait(_) => None,
         });
         let report = last.last().expect("the script is a whole measurement");
         assert!(report.unreplied.value().unwrap().contains(Duration::from_secs(8)), "{report}");

@@ -280,6 +280,6 @@ fn several_external_addresses_make_it_coarser_or_unknown() {
         }
     }
     let mut hopeless = Lab::new(TranslatorConfig::cgnat().pooling(Pooling::Arbitrary));
-    hopeless.externals.extend((10..250).map(|last| std::net::IpAddr::from([203, 0, 113, last])));
+    hopeless.externals.extend((10..250).map(|last| core::net::IpAddr::from([203, 0, 113, last])));
     assert_eq!(hopeless.run().report.replied.reason(), Some(Unknown::MultiPath));
 }
