@@ -28,7 +28,7 @@
 //!
 //! Needs a server that honours RESPONSE-PORT (optional in RFC 5780 §7.5); each given server is asked until one does. A
 //! server that refuses it (420), ignores it or is silent, external addresses that differ between sockets, and a device
-//! that contradicts itself each have their own [`Unknown`](crate::profile::Unknown).
+//! that contradicts itself each have their own [`Unknown`].
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
@@ -41,7 +41,7 @@
 //! let mut lifetime = Lifetime::new(Config::new(vec!["192.0.2.1:3478".parse()?]))?;
 //! lifetime.command(&mut cx, Command::Start)?;
 //! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
-//! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49408 towards 192.0.2.1:3478");
+//! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
 //!
 //! lifetime.stop(&mut cx)?; // reports what is known by now
 //! let report = loop {

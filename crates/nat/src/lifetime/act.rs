@@ -155,12 +155,17 @@ impl Lifetime {
 
     fn touch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
         let (server, asker) = (self.server(), self.asker_port());
+        // Sent again, a watcher's refresh could make a mapping anew that died just before, and hide that.
+        let once = Schedule::at_millis([0]).tail(self.way.tail());
         let probe = self.probes.get_mut(index)?;
         let tag = Tag { ask: Ask::Touch, probe: u8::try_from(index).ok()? };
-        let mut request = Request::binding(probe.place.socket, server, tag).schedule(PREPARE);
-        if let Role::Touched { .. } = probe.role {
-            request = request.response_port(asker?);
-        }
+        let request = Request::binding(probe.place.socket, server, tag);
+        let request = match probe.role {
+            Role::Touched { .. } => request.schedule(PREPARE).response_port(asker?),
+            Role::Asker | Role::Control | Role::Replied { .. } | Role::Unreplied { .. } | Role::Watcher { .. } => {
+                request.schedule(once)
+            }
+        };
         probe.become_state(State::Touching);
         probe.flight = Some(self.transactions.get_mut().request(cx, request).ok()?);
         Some(())

@@ -296,7 +296,7 @@ impl Lifetime {
 
     /// A request of a probe ended without an answer of use.
     fn unanswered(&mut self, cx: &mut Cx<'_>, ask: Ask, index: usize, sends: u32, why: Unknown) {
-        let (gap, now) = (self.gap(), cx.now());
+        let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
         match (ask, probe.state()) {
             (Ask::Map, State::Mapping) => {
@@ -313,8 +313,8 @@ impl Lifetime {
             (Ask::Touch, State::Touching) => {
                 probe.flight = None;
                 if matches!(probe.role, Role::Watcher { .. }) {
-                    // The server was silent; what became of the mapping, the next check tells.
-                    probe.due = now + gap;
+                    // Perhaps it arrived, perhaps not; a check before the next one tells what became of the mapping.
+                    probe.due = now;
                     probe.become_state(State::Resting);
                 } else {
                     self.spoil(cx, index, why);

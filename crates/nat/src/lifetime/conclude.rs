@@ -250,8 +250,14 @@ impl Lifetime {
             (Some(_), Some(_)) => Verdict::unknown(Unknown::Contradictory, evidence),
             (Some(_), None) => Verdict::value_with(true, p_range, evidence),
             (None, Some((after, _, p))) => {
-                if self.longest(is_watcher) < after {
-                    // Died of age, or for want of a refresh? The watchers will tell, or have told.
+                // Died of age, or for want of a refresh? Only if all watchers outlived it, of the latter: one alone may
+                // have got its mapping anew.
+                let watchers = self.probes.iter().filter(|probe| is_watcher(probe));
+                let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Spoilt(_)));
+                if sound.clone().next().is_none() {
+                    return Some(Verdict::unknown(Unknown::NoEvidence, evidence));
+                }
+                if sound.any(|probe| probe.life.lived < after) {
                     self.verdicts.absolute.as_ref()?;
                     return Some(Verdict::unknown(Unknown::AbsoluteEnd, evidence));
                 }
