@@ -101,8 +101,6 @@ pub struct Lifetime {
     config: Config,
     stage: Stage,
     course: Course,
-    /// The ports ordered so far: none is used twice, for the NAT may remember it (RFC 5780 §4.1).
-    ports: Vec<u16>,
     /// The asking socket, the control, and, once a server has been found, all others.
     probes: Vec<Probe>,
     transactions: Slot<Transactions<Tag>>,
@@ -141,7 +139,7 @@ const TRANSITIONS: &[(Stage, Stage)] = &[
 ];
 
 /// When the run began, when it must end, and whom it asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Course {
     started: Instant,
     ends: Instant,
@@ -151,6 +149,8 @@ struct Course {
     controls: u8,
     /// Whether a datagram to this server was turned back.
     unreachable: bool,
+    /// The ports ordered so far: none is used twice, for the NAT may remember it (RFC 5780 §4.1).
+    ports: Vec<u16>,
     /// Its own next deadline, as it was when the machine last settled.
     wait: Option<Deadline>,
 }
@@ -188,9 +188,9 @@ impl Lifetime {
                 server: 0,
                 controls: 0,
                 unreachable: false,
+                ports: Vec::new(),
                 wait: None,
             },
-            ports: Vec::new(),
             probes: Vec::new(),
             transactions: Slot::new(Transactions::new()),
             proof: Proof::default(),
@@ -274,8 +274,8 @@ impl Lifetime {
         let offset = u16::try_from(cx.random_below(u32::from(u16::MAX - FIRST) + 1)).unwrap_or(0);
         // Upwards from there, round at the end: with the worst dice ports still differ.
         let ports = (FIRST + offset..=u16::MAX).chain(FIRST..FIRST + offset);
-        let port = ports.into_iter().find(|port| !self.ports.contains(port)).unwrap_or(FIRST);
-        self.ports.push(port);
+        let port = ports.into_iter().find(|port| !self.course.ports.contains(port)).unwrap_or(FIRST);
+        self.course.ports.push(port);
         port
     }
 
