@@ -41,6 +41,7 @@ pub mod behavior;
 pub mod discovery;
 pub mod error;
 pub mod event;
+pub mod lifetime;
 pub mod note;
 pub mod profile;
 pub mod translator;

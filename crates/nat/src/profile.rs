@@ -335,7 +335,7 @@ impl<T> Verdict<T> {
         }
     }
 
-    fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+    pub(crate) fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
         for evidence in &mut self.evidence {
             evidence.replace_addresses(replace);
         }
@@ -404,6 +404,20 @@ pub enum Unknown {
     NoNat,
     /// Nothing seen speaks for or against it.
     NoEvidence,
+    /// The server refused RESPONSE-PORT (error 420, RFC 5780 §5).
+    ResponsePortRefused,
+    /// The server answered a request with RESPONSE-PORT to the port that asked (RFC 5780 §7.5).
+    ResponsePortIgnored,
+    /// The server answers plain requests, but none with RESPONSE-PORT.
+    ResponsePortUnanswered,
+    /// A mapping lives longer than was measured.
+    TooLong,
+    /// A mapping lives too short a time for the test.
+    TooShort,
+    /// Mappings end at that age whatever refreshes them, so the refresh cannot be seen.
+    AbsoluteEnd,
+    /// What was seen contradicts itself: the device sheds mappings under load, or was restarted.
+    Contradictory,
 }
 
 impl Unknown {
@@ -433,6 +447,13 @@ impl Unknown {
             Self::NotTested => "not-tested",
             Self::NoNat => "no-nat",
             Self::NoEvidence => "no-evidence",
+            Self::ResponsePortRefused => "response-port-refused",
+            Self::ResponsePortIgnored => "response-port-ignored",
+            Self::ResponsePortUnanswered => "response-port-unanswered",
+            Self::TooLong => "too-long",
+            Self::TooShort => "too-short",
+            Self::AbsoluteEnd => "absolute-end",
+            Self::Contradictory => "contradictory",
         }
     }
 
@@ -448,6 +469,9 @@ impl Unknown {
                 | Self::ChangeRequestUnanswered
                 | Self::AlternateUnreachable
                 | Self::AnswersFromElsewhere
+                | Self::ResponsePortRefused
+                | Self::ResponsePortIgnored
+                | Self::ResponsePortUnanswered
         )
     }
 }
@@ -478,6 +502,13 @@ impl fmt::Display for Unknown {
             Self::NotTested => "not tested",
             Self::NoNat => "there is no translation",
             Self::NoEvidence => "nothing seen speaks for or against it",
+            Self::ResponsePortRefused => "the server refuses RESPONSE-PORT",
+            Self::ResponsePortIgnored => "the server ignores RESPONSE-PORT",
+            Self::ResponsePortUnanswered => "the server never answers RESPONSE-PORT",
+            Self::TooLong => "it lives longer than was measured",
+            Self::TooShort => "it lives too short a time for the test",
+            Self::AbsoluteEnd => "mappings end at that age whatever refreshes them",
+            Self::Contradictory => "what was seen contradicts itself",
         })
     }
 }
@@ -493,6 +524,8 @@ pub enum Question {
     ChangePort,
     /// Answer from the other address and port, to a socket that nothing filters it from.
     Proof,
+    /// Answer to another port, whose mapping is known to live (RFC 5780 §4.6).
+    ResponsePort,
 }
 
 impl fmt::Display for Question {
@@ -502,6 +535,7 @@ impl fmt::Display for Question {
             Self::ChangeBoth => "\"answer from your other address and port\"",
             Self::ChangePort => "\"answer from your other port\"",
             Self::Proof => "\"answer from your other address and port\", asked where nothing filters,",
+            Self::ResponsePort => "\"answer to another port\", whose mapping lives,",
         })
     }
 }
@@ -588,6 +622,18 @@ pub enum Evidence {
         /// Its source as the receiving socket saw it.
         from: SocketAddr,
     },
+    /// A mapping let an answer in after this long.
+    Lived {
+        /// Since what last refreshed it, or, for an absolute end, since its first packet; at least.
+        after: Duration,
+    },
+    /// A mapping let no answer in any more after this long.
+    Died {
+        /// Since what last refreshed it, or, for an absolute end, since its first packet; at most.
+        after: Duration,
+        /// How often the answer was asked for while others got theirs.
+        sends: u32,
+    },
 }
 
 impl Evidence {
@@ -609,7 +655,7 @@ impl Evidence {
             | Self::TcpConnected { to: address }
             | Self::TcpFailed { to: address, .. }
             | Self::Hairpinned { from: address } => renew(address, replace),
-            Self::Silence { .. } | Self::Loss { .. } => {}
+            Self::Silence { .. } | Self::Loss { .. } | Self::Lived { .. } | Self::Died { .. } => {}
         }
     }
 }
@@ -629,6 +675,10 @@ impl fmt::Display for Evidence {
             Self::TcpConnected { to } => write!(f, "TCP to {to} connects"),
             Self::TcpFailed { to, why } => write!(f, "TCP to {to}: {why}"),
             Self::Hairpinned { from } => write!(f, "a packet to the own public endpoint came back from {from}"),
+            Self::Lived { after } => write!(f, "a mapping still let an answer in after {:.1} s", after.as_secs_f64()),
+            Self::Died { after, sends } => {
+                write!(f, "a mapping let none of {sends} answers in after {:.1} s", after.as_secs_f64())
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Discovery from the outside: in front of simulated NATs and servers, honest and lying.
+//! Discovery and lifetimes from the outside: in front of simulated NATs and servers, honest and lying.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,9 +7,12 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
+extern crate alloc;
+
 mod defects;
 mod faults;
 mod kinds;
+mod lifetime;
 mod model;
 mod paths;
 mod world;

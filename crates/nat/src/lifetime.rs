@@ -1,0 +1,463 @@
+//! How long mappings live: one run with parallel sockets.
+//!
+//! # What this machine refuses to do
+//!
+//! It does not wait a lifetime after a lifetime (a binary search takes a quarter of an hour), sends nothing from a socket
+//! whose silence is being measured, shares no socket with live traffic, begins no more than ten transactions in a second
+//! (RFC 5780 §5), takes no silence for evidence unless a living mapping got its answer meanwhile, and guesses nothing: what
+//! was not seen is `unknown`, with its reason.
+//!
+//! # What it does
+//!
+//! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*; then another socket Y asks the server, by
+//! RESPONSE-PORT, to answer to X. An answer that comes in proves that the mapping lives. Here each *T* of a grid (5 s to
+//! 185 s in steps of 5 s) has a socket of its own, used once because the answer itself may refresh, so that one run of about
+//! 195 s does it all, with at most 88 sockets ([`Config::sockets`]):
+//!
+//! * **replied**: X was answered once;
+//! * **unreplied**: X asked for an answer to Y, so that nothing ever came in through its mapping;
+//! * **absolute**: two sockets are refreshed both ways every three seconds, and watched for their mappings to end all the
+//!   same. Each is checked by an answer from outside just before it is refreshed, because a NAT that preserves ports makes
+//!   a dead mapping anew with the old number, and nothing else would show;
+//! * **refresh**: sockets refreshed once from inside, or once from outside, are checked when a mapping without that would
+//!   be dead.
+//!
+//! Silence counts when a round of seven sends went unanswered and then another round too, beside which a control socket,
+//! its mapping just made, got an answer of the same kind; the loss met on controls gives the probability that a verdict
+//! is wrong. Behind a firewall without translation the same is measured: how long it remembers.
+//!
+//! Needs a server that honours RESPONSE-PORT (optional in RFC 5780 §7.5); each given server is asked until one does. A
+//! server that refuses it (420), ignores it or is silent, external addresses that differ between sockets, and a device
+//! that contradicts itself each have their own [`Unknown`].
+//!
+//! ```
+//! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
+//! use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
+//! # struct Ones;
+//! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
+//!
+//! let (mut dice, mut ids) = (Ones, SocketIds::new());
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let mut lifetime = Lifetime::new(Config::new(vec!["192.0.2.1:3478".parse()?]))?;
+//! lifetime.command(&mut cx, Command::Start)?;
+//! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
+//! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
+//!
+//! lifetime.stop(&mut cx)?; // reports what is known by now
+//! let report = loop {
+//!     match lifetime.poll() {
+//!         Output::Event(Event::Report(report)) => break report,
+//!         Output::Wait(_) => panic!("the report comes before the machine rests"),
+//!         _ => {}
+//!     }
+//! };
+//! assert_eq!(report.replied.reason().unwrap().as_str(), "timed-out");
+//! assert_eq!(lifetime.poll(), Output::Wait(None));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod act;
+mod answer;
+mod command;
+mod conclude;
+mod config;
+mod event;
+mod note;
+mod pace;
+mod path;
+mod probe;
+mod range;
+mod report;
+mod series;
+mod tag;
+
+pub use command::{Command, CommandError, UnknownCommand};
+pub use config::{Config, ConfigError};
+pub use event::{Event, Series};
+pub use note::Note;
+pub use range::LifetimeRange;
+pub use report::{LifetimeReport, RefreshReport};
+
+use crate::profile::Unknown;
+use alloc::vec::Vec;
+use conclude::Verdicts;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use pace::Pace;
+use path::Way;
+use portolan_machine::{
+    Cx, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Refusal, Slot, SocketId, SocketNews,
+    SocketOrder, Verdict,
+};
+use portolan_stun_agent::{TransactionId, Transactions};
+use probe::{Probe, Role, State};
+use tag::Tag;
+
+/// Finds out how long mappings live; see the [module's page](self).
+///
+/// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`Event::Report`].
+#[derive(Clone, Debug)]
+pub struct Lifetime {
+    config: Config,
+    stage: Stage,
+    course: Course,
+    /// The asking socket, the control, and, once a server has been found, all others.
+    probes: Vec<Probe>,
+    transactions: Slot<Transactions<Tag>>,
+    proof: Proof,
+    pace: Pace,
+    way: Way,
+    verdicts: Verdicts,
+    out: Outbox<Event>,
+}
+
+/// How far the run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not started.
+    Idle,
+    /// The asking socket and the control get their mappings.
+    Asking,
+    /// The server is asked to answer to the control.
+    Proving,
+    /// All sockets are measured.
+    Measuring,
+    /// The report is made.
+    Ended,
+}
+
+/// What may follow what.
+const TRANSITIONS: &[(Stage, Stage)] = &[
+    (Stage::Idle, Stage::Asking),
+    (Stage::Asking, Stage::Proving),
+    // The next server is asked, or the control is replaced.
+    (Stage::Proving, Stage::Asking),
+    (Stage::Proving, Stage::Measuring),
+    (Stage::Asking, Stage::Ended),
+    (Stage::Proving, Stage::Ended),
+    (Stage::Measuring, Stage::Ended),
+];
+
+/// When the run began, when it must end, and whom it asks.
+#[derive(Clone, Debug)]
+struct Course {
+    started: Instant,
+    ends: Instant,
+    /// The server asked, by its place in the list.
+    server: usize,
+    /// Controls given up because their external address was another.
+    controls: u8,
+    /// Whether a datagram to this server was turned back.
+    unreachable: bool,
+    /// The ports ordered so far: none is used twice, for the NAT may remember it (RFC 5780 §4.1).
+    ports: Vec<u16>,
+    /// Its own next deadline, as it was when the machine last settled.
+    wait: Option<Deadline>,
+}
+
+/// The question whether a living mapping gets its answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Proof {
+    flight: Option<TransactionId>,
+    /// When it was asked.
+    asked: Instant,
+    /// When it was last answered.
+    answered: Option<Instant>,
+    /// Whether the control's mapping is fresh and has not been used yet.
+    ready: bool,
+    /// Questions in a row that nothing answered.
+    failures: u8,
+}
+
+const ASKER: usize = 0;
+const CONTROL: usize = 1;
+
+impl Lifetime {
+    /// Prepares a measurement.
+    ///
+    /// # Errors
+    /// What [`Config::check`] refuses.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            config,
+            stage: Stage::Idle,
+            course: Course {
+                started: Instant::ORIGIN,
+                ends: probe::NEVER,
+                server: 0,
+                controls: 0,
+                unreachable: false,
+                ports: Vec::new(),
+                wait: None,
+            },
+            probes: Vec::new(),
+            transactions: Slot::new(Transactions::new()),
+            proof: Proof::default(),
+            pace: Pace::new(),
+            way: Way::default(),
+            verdicts: Verdicts::default(),
+            out: Outbox::new(),
+        })
+    }
+
+    /// Begins.
+    ///
+    /// # Errors
+    /// `AlreadyStarted`, `Ended`.
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
+        match self.stage {
+            Stage::Idle => {}
+            Stage::Asking | Stage::Proving | Stage::Measuring => return Err(CommandError::AlreadyStarted),
+            Stage::Ended => return Err(CommandError::Ended),
+        }
+        self.become_stage(Stage::Asking);
+        self.course.started = cx.now();
+        self.course.ends = cx.now() + self.config.bound();
+        self.open(cx, Role::Asker);
+        self.open(cx, Role::Control);
+        self.note_asked(cx);
+        self.settle(cx);
+        Ok(())
+    }
+
+    /// Reports what is known by now; what is open becomes `timed-out`, what was seen in part keeps its wider bounds.
+    ///
+    /// # Errors
+    /// `NotStarted`, `Ended`.
+    pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
+        match self.stage {
+            Stage::Idle => return Err(CommandError::NotStarted),
+            Stage::Asking | Stage::Proving | Stage::Measuring => {}
+            Stage::Ended => return Err(CommandError::Ended),
+        }
+        self.finish(cx.now(), Unknown::TimedOut);
+        Ok(())
+    }
+
+    /// What is measured.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn become_stage(&mut self, next: Stage) {
+        debug_assert!(TRANSITIONS.contains(&(self.stage, next)), "{:?} to {next:?}", self.stage);
+        self.stage = next;
+    }
+
+    fn server(&self) -> SocketAddr {
+        let last = self.config.servers.last().copied();
+        let server = self.config.servers.get(self.course.server).copied().or(last);
+        server.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
+    }
+
+    /// Orders a socket on a random port of the dynamic range that none of ours had (RFC 5780 §4.1).
+    fn open(&mut self, cx: &mut Cx<'_>, role: Role) {
+        let (socket, port) = (cx.next_socket(), self.free_port(cx));
+        self.probes.push(Probe::new(role, socket, port));
+        self.order(socket, port);
+    }
+
+    fn order(&mut self, socket: SocketId, port: u16) {
+        let server = self.server();
+        let any = match server {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        let local = SocketAddr::new(self.config.local.unwrap_or(any), port);
+        self.out.push(Output::Socket(SocketOrder::Open(Open::new(socket, Protocol::Udp, local).towards(server))));
+    }
+
+    fn free_port(&mut self, cx: &mut Cx<'_>) -> u16 {
+        const FIRST: u16 = 49_152;
+        let offset = u16::try_from(cx.random_below(u32::from(u16::MAX - FIRST) + 1)).unwrap_or(0);
+        // Upwards from there, round at the end: with the worst dice ports still differ.
+        let ports = (FIRST + offset..=u16::MAX).chain(FIRST..FIRST + offset);
+        let port = ports.into_iter().find(|port| !self.course.ports.contains(port)).unwrap_or(FIRST);
+        self.course.ports.push(port);
+        port
+    }
+
+    /// Orders the socket of a probe again, under a new name and on a new port.
+    fn reopen(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let (socket, port) = (cx.next_socket(), self.free_port(cx));
+        let Some(probe) = self.probes.get_mut(index) else { return };
+        probe.place.socket = socket;
+        probe.place.port = port;
+        probe.place.orders = probe.place.orders.saturating_add(1);
+        self.order(socket, port);
+    }
+
+    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
+        let ours = |probe: &Probe| probe.place.socket == socket && probe.state() != State::Over;
+        let Some(index) = self.probes.iter().position(ours) else { return Verdict::NotMine };
+        match news {
+            SocketNews::Opened { local } => {
+                if let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Opening) {
+                    probe.place.local = Some(local);
+                    probe.become_state(State::Unmapped);
+                }
+            }
+            SocketNews::Refused(why) => self.refused(cx, index, why),
+            SocketNews::Closed(_) => {
+                let _others = self.transactions.handle(cx, Input::Socket(socket, news));
+                self.lost(cx, index);
+            }
+            SocketNews::Unreachable { .. } => {
+                let _others = self.transactions.handle(cx, Input::Socket(socket, news));
+            }
+            SocketNews::Accepted { .. } => return Verdict::NotMine,
+        }
+        Verdict::Mine
+    }
+
+    fn refused(&mut self, cx: &mut Cx<'_>, index: usize, why: Refusal) {
+        let Some(place) = self.probes.get(index).map(|probe| probe.place) else { return };
+        if self.probes.get(index).is_none_or(|probe| probe.state() != State::Opening) {
+            return;
+        }
+        cx.note(|| Note::PortRefused { port: place.port, why });
+        // A port may be taken, or kept back by the system; any other reason holds for all ports.
+        let another_port = matches!(why, Refusal::AddressInUse | Refusal::PermissionDenied);
+        if another_port && place.orders < ORDERS_MAX {
+            self.reopen(cx, index);
+        } else {
+            self.lost(cx, index);
+        }
+    }
+
+    /// A probe has no socket any more.
+    fn lost(&mut self, cx: &mut Cx<'_>, index: usize) {
+        if let Some(probe) = self.probes.get_mut(index) {
+            probe.place.gone = true;
+        }
+        if index > CONTROL {
+            self.spoil(cx, index, Unknown::TooFewSamples);
+        } else {
+            self.finish(cx.now(), Unknown::Offline);
+        }
+    }
+
+    /// Lets the socket of a probe go.
+    fn close(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
+        probe.become_state(State::Over);
+        let (place, flight) = (probe.place, probe.flight.take());
+        if let Some(id) = flight {
+            // Answered meanwhile: nothing is left to cancel.
+            let _gone = self.transactions.get_mut().cancel(cx, id);
+        }
+        if !place.gone {
+            self.out.push(Output::Socket(SocketOrder::Close(place.socket)));
+        }
+    }
+
+    /// Drains the transactions, concludes what can be concluded, does what is due; again while that made new work.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        for _ in 0..SETTLE_MAX {
+            if self.stage == Stage::Ended {
+                return;
+            }
+            let heard = self.drain(cx);
+            if cx.now() >= self.course.ends {
+                self.finish(cx.now(), Unknown::TimedOut);
+                return;
+            }
+            self.conclude(cx);
+            let acted = self.act(cx);
+            // Once more, for what was cancelled: the transactions' wait is kept when they are drained.
+            if !heard && !acted && !self.drain(cx) {
+                break;
+            }
+        }
+        let bound = Some(Deadline::new(self.course.ends, "end of the time allowed"));
+        self.course.wait = Deadline::earliest(self.next_act(cx.now()), bound);
+    }
+
+    fn drain(&mut self, cx: &mut Cx<'_>) -> bool {
+        let mut heard = false;
+        while let Some(output) = self.transactions.take() {
+            heard = true;
+            match output {
+                // What was queued for a socket that has been closed since is not sent.
+                Output::Transmit(transmit) if self.is_open(transmit.socket) => {
+                    self.out.push(Output::Transmit(transmit))
+                }
+                Output::Event(event) => self.heard(cx, event),
+                Output::Transmit(_) | Output::Socket(_) | Output::Wait(_) => {}
+            }
+        }
+        heard
+    }
+
+    fn is_open(&self, socket: SocketId) -> bool {
+        self.probes.iter().any(|probe| probe.place.socket == socket && probe.is_open())
+    }
+}
+
+impl Machine for Lifetime {
+    type Command = Command;
+    type Error = CommandError;
+    type Event = Event;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), CommandError> {
+        match command {
+            Command::Start => self.start(cx),
+            Command::Stop => self.stop(cx),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        if matches!(self.stage, Stage::Idle | Stage::Ended) {
+            return Verdict::NotMine;
+        }
+        let verdict = match input {
+            Input::Datagram(_) => self.transactions.handle(cx, input),
+            Input::Stream(_) => Verdict::NotMine,
+            Input::Socket(socket, news) => self.news(cx, socket, news),
+            // Early, it changes nothing, even if the clock went backwards and another wait would now be reckoned.
+            Input::Timeout if self.wait().is_none_or(|wait| !wait.is_due(cx.now())) => Verdict::NotMine,
+            Input::Timeout => {
+                let _theirs = self.transactions.handle(cx, input);
+                Verdict::Mine
+            }
+        };
+        if verdict == Verdict::Mine {
+            self.settle(cx);
+        }
+        verdict
+    }
+
+    fn poll(&mut self) -> Output<Event> {
+        self.out.pop().unwrap_or_else(|| Output::Wait(self.wait()))
+    }
+}
+
+impl Lifetime {
+    fn wait(&self) -> Option<Deadline> {
+        match self.stage {
+            Stage::Idle | Stage::Ended => None,
+            Stage::Asking | Stage::Proving | Stage::Measuring => {
+                Deadline::earliest(self.transactions.wait(), self.course.wait)
+            }
+        }
+    }
+}
+
+/// How often a socket is ordered before its port is given up.
+const ORDERS_MAX: u8 = 8;
+/// More than any input can cause.
+const SETTLE_MAX: usize = 1000;
+/// Between the end of a watcher's refresh and its next check, or three fifths of the step where that is less.
+const GAP: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_stays_ended() {
+        assert!(TRANSITIONS.iter().all(|(from, _)| *from != Stage::Ended));
+    }
+}

@@ -1,0 +1,201 @@
+//! What to do next, and whether the pace allows it.
+//!
+//! Rules of this file: what is measured goes before what merely prepares it; a transaction begins only when fewer than
+//! ten have begun within a second (RFC 5780 §5). A probe that is asked again waits for a proof that begins with it.
+
+use super::pace::Urgency;
+use super::probe::{NEVER, Role, Side, State};
+use super::tag::{Ask, Tag};
+use super::{ASKER, CONTROL, Lifetime, Proof, Stage};
+use crate::profile::Unknown;
+use core::time::Duration;
+use portolan_machine::{Cx, Deadline, Instant};
+use portolan_stun_agent::{Request, Schedule};
+
+/// Something to begin, for the probe of this index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Map(usize),
+    Check(usize),
+    Touch(usize),
+    Prove,
+}
+
+impl Lifetime {
+    /// Begins all that is due and allowed; `true` where that was anything.
+    pub(super) fn act(&mut self, cx: &mut Cx<'_>) -> bool {
+        let mut acted = false;
+        while self.stage != Stage::Ended {
+            let Some((act, urgency)) = self.choose(cx.now()) else { break };
+            if self.pace.opens(urgency) > cx.now() {
+                break;
+            }
+            self.begin(cx, act);
+            acted = true;
+        }
+        acted
+    }
+
+    /// When something is to be begun next, after all that could be begun at `now` has been.
+    pub(super) fn next_act(&self, now: Instant) -> Option<Deadline> {
+        let rest = self.probes.iter().filter(|probe| matches!(probe.state(), State::Resting | State::Held));
+        let due = rest.map(|probe| probe.due).filter(|due| *due > now && *due < NEVER).min();
+        let paced = self.choose(now).map(|(_, urgency)| self.pace.opens(urgency));
+        Deadline::earliest(
+            due.map(|at| Deadline::new(at, "next check")),
+            paced.map(|at| Deadline::new(at, "ten transactions a second")),
+        )
+    }
+
+    /// The most urgent thing to begin at `now`.
+    fn choose(&self, now: Instant) -> Option<(Act, Urgency)> {
+        self.measurement(now)
+            .or_else(|| self.doubted(now))
+            .map(|act| (act, Urgency::Now))
+            .or_else(|| self.preparation())
+    }
+
+    /// What is due, the earliest first.
+    fn measurement(&self, now: Instant) -> Option<Act> {
+        let due = self.probes.iter().enumerate().filter_map(|(index, probe)| {
+            let act = match (probe.state(), probe.role) {
+                (State::Stale, _) => return Some((Instant::ORIGIN, Act::Touch(index))),
+                (State::Resting, Role::Touched { side: Side::Outbound, .. }) => Act::Touch(index),
+                (State::Resting | State::Held, _) => Act::Check(index),
+                (
+                    State::Opening
+                    | State::Unmapped
+                    | State::Mapping
+                    | State::Checking
+                    | State::Doubted
+                    | State::Touching
+                    | State::Over,
+                    _,
+                ) => return None,
+            };
+            (probe.due <= now && probe.due < NEVER).then_some((probe.due, act))
+        });
+        due.min_by_key(|(due, _)| *due).map(|(_, act)| act)
+    }
+
+    /// What silence asks for: a fresh control, the proof, and then the questions again beside it.
+    fn doubted(&self, now: Instant) -> Option<Act> {
+        let control = self.probes.get(CONTROL)?;
+        if self.stage == Stage::Proving {
+            return (self.proof.flight.is_none()).then_some(Act::Prove);
+        }
+        let doubted = self.probes.iter().position(|probe| probe.state() == State::Doubted)?;
+        match control.state() {
+            State::Resting if self.proof.flight.is_some() => {
+                (now < self.proof.asked + BESIDE).then_some(Act::Check(doubted))
+            }
+            State::Resting if self.proof.ready => Some(Act::Prove),
+            State::Resting => Some(Act::Map(CONTROL)),
+            State::Opening
+            | State::Unmapped
+            | State::Mapping
+            | State::Checking
+            | State::Doubted
+            | State::Stale
+            | State::Touching
+            | State::Held
+            | State::Over => None,
+        }
+    }
+
+    /// Sockets that have no mapping yet, in their order.
+    fn preparation(&self) -> Option<(Act, Urgency)> {
+        let index = self.probes.iter().position(|probe| probe.state() == State::Unmapped)?;
+        Some((Act::Map(index), if index > CONTROL { Urgency::Whenever } else { Urgency::Now }))
+    }
+
+    fn begin(&mut self, cx: &mut Cx<'_>, act: Act) {
+        self.pace.begin(cx.now());
+        let begun = match act {
+            Act::Map(index) => self.map(cx, index),
+            Act::Check(index) => self.check(cx, index),
+            Act::Touch(index) => self.touch(cx, index),
+            Act::Prove => self.prove(cx),
+        };
+        if begun.is_none() {
+            // Nothing here names a port 0 or fills the table; should it happen all the same, the probe is lost.
+            let (Act::Map(index) | Act::Check(index) | Act::Touch(index)) = act else {
+                return self.finish(cx.now(), Unknown::ServerError);
+            };
+            self.spoil_or_finish(cx, index, Unknown::ServerError);
+        }
+    }
+
+    fn map(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
+        let (server, asker) = (self.server(), self.asker_port());
+        let probe = self.probes.get_mut(index)?;
+        let schedule = if self.stage == Stage::Measuring { PREPARE } else { ASK };
+        let tag = Tag { ask: Ask::Map, probe: u8::try_from(index).ok()? };
+        let mut request = Request::binding(probe.place.socket, server, tag).schedule(schedule);
+        if let Role::Unreplied { .. } = probe.role {
+            // Answered to the asking socket, so that nothing comes in through the new mapping.
+            request = request.response_port(asker?);
+        }
+        probe.become_state(State::Mapping);
+        probe.flight = Some(self.transactions.get_mut().request(cx, request).ok()?);
+        Some(())
+    }
+
+    fn check(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
+        let (server, schedule) = (self.server(), self.way.check());
+        let asker = self.probes.get(ASKER)?.place.socket;
+        let probe = self.probes.get_mut(index)?;
+        let tag = Tag { ask: Ask::Check, probe: u8::try_from(index).ok()? };
+        let port = probe.place.external?.port();
+        probe.become_state(State::Checking);
+        probe.ask(cx.now());
+        let request = Request::binding(asker, server, tag).schedule(schedule).response_port(port);
+        self.transactions.get_mut().request(cx, request).ok().map(drop)
+    }
+
+    fn touch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
+        let (server, asker) = (self.server(), self.asker_port());
+        // Sent again, a watcher's refresh could make a mapping anew that died just before, and hide that.
+        let once = Schedule::at_millis([0]).tail(self.way.tail());
+        let probe = self.probes.get_mut(index)?;
+        let tag = Tag { ask: Ask::Touch, probe: u8::try_from(index).ok()? };
+        let request = Request::binding(probe.place.socket, server, tag);
+        let request = match probe.role {
+            Role::Touched { .. } => request.schedule(PREPARE).response_port(asker?),
+            Role::Asker | Role::Control | Role::Replied { .. } | Role::Unreplied { .. } | Role::Watcher { .. } => {
+                request.schedule(once)
+            }
+        };
+        probe.become_state(State::Touching);
+        probe.flight = Some(self.transactions.get_mut().request(cx, request).ok()?);
+        Some(())
+    }
+
+    /// Asks for answers to the control; all sends are made, for they measure the loss.
+    fn prove(&mut self, cx: &mut Cx<'_>) -> Option<()> {
+        let (server, schedule) = (self.server(), self.way.check().repeat(true));
+        let asker = self.probes.get(ASKER)?.place.socket;
+        let port = self.probes.get(CONTROL)?.place.external?.port();
+        let tag = Tag { ask: Ask::Prove, probe: u8::try_from(CONTROL).ok()? };
+        let request = Request::binding(asker, server, tag).schedule(schedule).response_port(port);
+        let flight = self.transactions.get_mut().request(cx, request).ok()?;
+        self.proof = Proof { flight: Some(flight), asked: cx.now(), ready: false, ..self.proof };
+        Some(())
+    }
+
+    fn asker_port(&self) -> Option<u16> {
+        Some(self.probes.get(ASKER)?.place.external?.port())
+    }
+}
+
+/// Until a new server has answered, or two seconds have passed.
+const ASK: Schedule = Schedule::at_millis([0, 100, 250, 450])
+    .every(Duration::from_millis(250))
+    .until(Duration::from_secs(2))
+    .jitter(Duration::from_millis(10))
+    .tail(Duration::from_millis(500));
+/// For mappings: few sends, because each may refresh, and then the moment is less sure.
+const PREPARE: Schedule =
+    Schedule::at_millis([0, 500, 1200, 2200]).jitter(Duration::from_millis(20)).tail(Duration::from_secs(1));
+/// How long after its beginning a proof still counts as beside.
+const BESIDE: Duration = Duration::from_millis(300);

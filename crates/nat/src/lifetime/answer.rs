@@ -1,0 +1,460 @@
+//! What an answer, or its absence, says of a probe.
+//!
+//! Rules of this file: an answer on the probe's own socket is proof that its mapping lives. One on another socket shows
+//! that the external port has a new owner (RFC 5780 §4.6). Silence goes through two rounds, the second beside a control
+//! that got its answer.
+
+use super::conclude::is_replied;
+use super::probe::{Between, NEVER, Role, Side, State};
+use super::series::Outcome;
+use super::tag::{Ask, Tag};
+use super::{ASKER, CONTROL, Event, GAP, Lifetime, Note, Proof, Series, Stage};
+use crate::profile::Unknown;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Cx, Instant, Output, SocketId};
+use portolan_stun::Message;
+use portolan_stun_agent::{Answer, Event as Heard};
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// The socket that it came to.
+    socket: SocketId,
+    /// When the request was first and last sent.
+    sent: Between,
+    sends: u32,
+    /// The endpoint that the server saw, or the error that it answered with.
+    seen: Result<SocketAddr, u16>,
+}
+
+impl Told {
+    fn read(now: Instant, answer: &Answer<Tag>) -> Self {
+        let message = Message::decode(&answer.message).ok();
+        let error = message.as_ref().and_then(|message| message.error_code()).map_or(NO_ADDRESS, |error| error.code());
+        let seen = message.and_then(|message| message.xor_mapped_address().or(message.mapped_address()));
+        Self {
+            socket: answer.socket,
+            sent: Between { earliest: now - answer.since_first, latest: now - answer.since_last },
+            sends: answer.sends,
+            seen: seen.ok_or(error),
+        }
+    }
+}
+
+/// Stands for an answer that holds neither an address nor an error.
+const NO_ADDRESS: u16 = 0;
+
+impl Lifetime {
+    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, event: Heard<Tag>) {
+        let Tag { ask, probe } = *event.tag();
+        let index = usize::from(probe);
+        match event {
+            Heard::Answered(answer) => {
+                let told = Told::read(cx.now(), &answer);
+                match ask {
+                    Ask::Map => self.mapped(cx, index, told),
+                    Ask::Check => self.checked(cx, index, told),
+                    Ask::Touch => self.touched(cx, index, told),
+                    Ask::Prove => self.proved(cx, told),
+                }
+            }
+            Heard::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
+            Heard::Exhausted { sends, answers, .. } if ask == Ask::Prove => self.proof_ended(cx, sends, answers),
+            Heard::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
+            Heard::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
+            Heard::Unreachable { .. } => self.course.unreachable = true,
+            // From elsewhere or to elsewhere: the transactions have dropped it with a note.
+            Heard::Elsewhere(_) | _ => {}
+        }
+    }
+
+    /// A probe has its mapping.
+    fn mapped(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+        let asker = self.probes.get(ASKER).map(|asker| asker.place);
+        let now = cx.now();
+        if told.sends == 1 {
+            self.way.met(now - told.sent.latest);
+        }
+        let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Mapping) else { return };
+        probe.flight = None;
+        let Ok(external) = told.seen else {
+            return self.spoil_or_reject(cx, index, Unknown::ServerError);
+        };
+        let unreplied = matches!(probe.role, Role::Unreplied { .. });
+        if unreplied && asker.is_some_and(|asker| asker.socket != told.socket) {
+            return self.spoil(cx, index, Unknown::ResponsePortIgnored);
+        }
+        // Sent more than once, it may be answered more than once, the last time about as late again.
+        let again = if told.sends > 1 { now - told.sent.earliest } else { Duration::ZERO };
+        let latest = if unreplied { told.sent.latest } else { now + again };
+        probe.life.made = Between { earliest: told.sent.earliest, latest };
+        probe.life.refreshed = told.sent.earliest;
+        probe.place.external = Some(external);
+        probe.become_state(State::Resting);
+        match index {
+            ASKER => self.asked(cx),
+            CONTROL => {
+                self.proof.ready = true;
+                self.asked(cx);
+            }
+            _ if asker.and_then(|asker| asker.external).is_none_or(|asker| asker.ip() != external.ip()) => {
+                // The server answers to the asking socket's address; the mapping is at another.
+                self.spoil(cx, index, Unknown::MultiPath);
+            }
+            _ => self.rest(cx, index, external),
+        }
+    }
+
+    /// A mapped probe is silent until it is due.
+    fn rest(&mut self, cx: &mut Cx<'_>, index: usize, external: SocketAddr) {
+        let (gap, touch_after, step) = (self.gap(), self.touch_after(), self.config.step);
+        let Some(probe) = self.probes.get_mut(index) else { return };
+        let latest = probe.life.made.latest;
+        probe.due = match probe.role {
+            Role::Asker | Role::Control => NEVER,
+            Role::Replied { idle } | Role::Unreplied { idle } => latest + idle,
+            Role::Watcher { lag } => latest + gap + lag,
+            Role::Touched { late: false, .. } => latest + touch_after,
+            Role::Touched { late: true, .. } => latest + touch_after + step,
+        };
+        cx.note(|| Note::Mapped { external });
+    }
+
+    /// Asker and control, both mapped, can be asked about.
+    fn asked(&mut self, cx: &mut Cx<'_>) {
+        if self.stage != Stage::Asking {
+            return;
+        }
+        let external = |index: usize| {
+            let probe = self.probes.get(index).filter(|probe| probe.state() == State::Resting)?;
+            probe.place.external
+        };
+        let (Some(asker), Some(control)) = (external(ASKER), external(CONTROL)) else { return };
+        self.become_stage(Stage::Proving);
+        if asker.ip() == control.ip() {
+            return;
+        }
+        // Arbitrary pooling (RFC 4787 §4.1): another control may meet the same external address.
+        if self.course.controls >= CONTROLS_MAX {
+            return self.reject(cx, Unknown::MultiPath);
+        }
+        self.course.controls += 1;
+        self.become_stage(Stage::Asking);
+        if let Some(control) = self.probes.get_mut(CONTROL) {
+            let socket = control.place.socket;
+            control.become_state(State::Opening);
+            control.place.external = None;
+            self.out.push(Output::Socket(portolan_machine::SocketOrder::Close(socket)));
+            self.reopen(cx, CONTROL);
+        }
+    }
+
+    /// An answer to the control, or what should have been one.
+    fn proved(&mut self, cx: &mut Cx<'_>, told: Told) {
+        let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == told.socket);
+        let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
+        if self.stage == Stage::Measuring
+            && told.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
+        {
+            // The asking socket has moved to another external address: what is silent there proves nothing here.
+            for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
+                self.spoil(cx, index, Unknown::Rebinding);
+            }
+        } else if on_control && told.seen.is_ok() {
+            self.proof.answered = Some(cx.now());
+            self.proof.failures = 0;
+            if self.stage == Stage::Proving {
+                self.measure(cx);
+            }
+        } else if self.stage == Stage::Proving {
+            self.reject(
+                cx,
+                match told.seen {
+                    Ok(_) => Unknown::ResponsePortIgnored,
+                    Err(UNKNOWN_ATTRIBUTE) => Unknown::ResponsePortRefused,
+                    Err(_) => Unknown::ServerError,
+                },
+            );
+        }
+    }
+
+    fn proof_ended(&mut self, cx: &mut Cx<'_>, sends: u32, answers: u32) {
+        // A question that was mostly answered to somebody else says nothing of loss.
+        self.proof.flight = None;
+        if answers > 0 || self.stage == Stage::Measuring {
+            self.way.counted(sends, answers);
+        }
+        if answers > 0 {
+            return;
+        }
+        self.proof_failed(cx, Unknown::ResponsePortUnanswered);
+    }
+
+    /// The control could not be made, or got no answer.
+    fn proof_failed(&mut self, cx: &mut Cx<'_>, why: Unknown) {
+        self.proof.failures = self.proof.failures.saturating_add(1);
+        if self.proof.failures < FAILURES_MAX {
+            return;
+        }
+        if self.stage != Stage::Measuring {
+            return self.reject(cx, why);
+        }
+        self.proof.failures = 0;
+        let (now, idle_max) = (cx.now(), self.longest(is_replied).max(self.gap() * 2));
+        for index in self.in_state(State::Doubted) {
+            let Some(probe) = self.probes.get_mut(index) else { continue };
+            let idle = now.since(probe.life.refreshed);
+            if matches!(probe.role, Role::Watcher { .. }) && idle <= idle_max {
+                // The server was silent for less time than a mapping lives: the watcher can go on.
+                probe.forget_doubt();
+                probe.become_state(State::Stale);
+            } else {
+                self.spoil(cx, index, Unknown::HighLoss);
+            }
+        }
+    }
+
+    /// The answer that was asked for, on the probe's socket or on another.
+    fn checked(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+        let now = cx.now();
+        let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Checking) else { return };
+        if told.seen.is_err() {
+            return self.unanswered(cx, Ask::Check, index, 0, Unknown::ServerError);
+        }
+        if told.socket == probe.place.socket {
+            return self.alive(cx, index, told);
+        }
+        let (after, sends) = (probe.at_most(now), told.sends);
+        let external = probe.place.external;
+        if let Some(external) = external {
+            cx.note(|| Note::NewOwner { external });
+        }
+        self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
+        // What came in through the new owner's mapping may have refreshed that.
+        let owner = self.probes.iter().position(|probe| probe.place.socket == told.socket && probe.is_open());
+        if let Some(owner) = owner.filter(|owner| *owner > CONTROL) {
+            self.spoil(cx, owner, Unknown::Rebinding);
+        }
+    }
+
+    fn alive(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+        let (max, needed) = (self.config.max, self.needs_watchers());
+        let Some(probe) = self.probes.get_mut(index) else { return };
+        let after = probe.lives(told.sent.earliest);
+        if let Some(external) = probe.place.external {
+            cx.note(|| Note::Alive { external, after });
+        }
+        let between = Between { earliest: told.sent.earliest, latest: cx.now() };
+        match probe.role {
+            Role::Asker | Role::Control => {}
+            Role::Watcher { .. } if after < max || needed => probe.become_state(State::Stale),
+            Role::Touched { side: Side::Inbound, .. } if probe.life.touched.is_none() => {
+                probe.life.touched = Some(between);
+                probe.due = NEVER;
+                probe.become_state(State::Held);
+            }
+            Role::Replied { .. } | Role::Unreplied { .. } | Role::Watcher { .. } | Role::Touched { .. } => {
+                self.over(cx, index, Outcome::Alive { after });
+            }
+        }
+    }
+
+    /// A refresh arrived.
+    fn touched(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+        let (gap, now) = (self.gap(), cx.now());
+        let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Touching) else { return };
+        probe.flight = None;
+        let Ok(external) = told.seen else {
+            return self.unanswered(cx, Ask::Touch, index, 0, Unknown::ServerError);
+        };
+        let before = probe.place.external.unwrap_or(external);
+        if before != external {
+            let (after, sends) = (probe.at_most(now), told.sends);
+            cx.note(|| Note::Remade { before, after: external });
+            if before.ip() != external.ip() {
+                // Not the mapping's end alone: the way out is another.
+                return self.spoil(cx, index, Unknown::Rebinding);
+            }
+            return self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
+        }
+        if matches!(probe.role, Role::Touched { .. }) {
+            if told.socket == probe.place.socket {
+                // Meant to go out only, it brought something in.
+                return self.spoil(cx, index, Unknown::ResponsePortIgnored);
+            }
+            probe.life.touched = Some(told.sent);
+            probe.due = NEVER;
+            probe.become_state(State::Held);
+        } else {
+            probe.life.refreshed = told.sent.earliest;
+            probe.due = now + gap;
+            probe.become_state(State::Resting);
+        }
+    }
+
+    /// A request of a probe ended without an answer of use.
+    fn unanswered(&mut self, cx: &mut Cx<'_>, ask: Ask, index: usize, sends: u32, why: Unknown) {
+        let now = cx.now();
+        let Some(probe) = self.probes.get_mut(index) else { return };
+        match (ask, probe.state()) {
+            (Ask::Map, State::Mapping) => {
+                probe.flight = None;
+                if self.stage == Stage::Measuring && index == CONTROL {
+                    probe.become_state(State::Resting);
+                    self.proof_failed(cx, why);
+                } else {
+                    let turned_back = self.course.unreachable && why == Unknown::ServerSilent;
+                    self.spoil_or_reject(cx, index, if turned_back { Unknown::Offline } else { why });
+                }
+            }
+            (Ask::Check, State::Checking) => self.silent(cx, index, sends),
+            (Ask::Touch, State::Touching) => {
+                probe.flight = None;
+                if matches!(probe.role, Role::Watcher { .. }) {
+                    // Perhaps it arrived, perhaps not; a check before the next one tells what became of the mapping.
+                    probe.due = now;
+                    probe.become_state(State::Resting);
+                } else {
+                    self.spoil(cx, index, why);
+                }
+            }
+            (Ask::Prove, _) => self.proof_ended(cx, sends, 0),
+            (Ask::Map | Ask::Check | Ask::Touch, _) => {}
+        }
+    }
+
+    /// A round of questions brought nothing.
+    fn silent(&mut self, cx: &mut Cx<'_>, index: usize, sends: u32) {
+        let (by_loss, overhang) = (self.way.silence(sends), self.way.tail().saturating_sub(self.way.rtt()));
+        let beside = self.proof.answered;
+        let now = cx.now();
+        let Some(probe) = self.probes.get_mut(index) else { return };
+        probe.doubt.sends = probe.doubt.sends.saturating_add(sends);
+        if probe.doubt.rounds > 1 && beside.is_some_and(|answered| answered >= probe.doubt.since) {
+            probe.doubt.p *= by_loss;
+            if probe.doubt.p <= P_MAX {
+                // Answers to the last send would have come in by then.
+                let after = probe.at_most(now - overhang);
+                let outcome = Outcome::Dead { after, sends: probe.doubt.sends, p: probe.doubt.p };
+                return self.dead(cx, index, outcome);
+            }
+        }
+        if probe.doubt.rounds >= ROUNDS_MAX {
+            return self.spoil(cx, index, Unknown::HighLoss);
+        }
+        probe.become_state(State::Doubted);
+        if let Some(external) = probe.place.external {
+            let sends = probe.doubt.sends;
+            cx.note(|| Note::Silent { external, sends });
+        }
+    }
+
+    fn dead(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        let Some(probe) = self.probes.get(index) else { return };
+        if let (Some(external), Outcome::Dead { after, p, .. }) = (probe.place.external, outcome) {
+            cx.note(|| Note::Dead { external, after, p });
+        }
+        let first_touch = matches!(probe.role, Role::Touched { .. }) && probe.life.touched.is_none();
+        // Dead before it was ever touched: the test cannot be made with it.
+        self.over(cx, index, if first_touch { Outcome::Spoilt(Unknown::TooShort) } else { outcome });
+    }
+
+    /// A probe has shown what it could.
+    pub(super) fn over(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
+        let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
+        probe.outcome = outcome;
+        let series = match probe.role {
+            Role::Replied { .. } => Some(Series::Replied),
+            Role::Unreplied { .. } => Some(Series::Unreplied),
+            Role::Asker | Role::Control | Role::Watcher { .. } | Role::Touched { .. } => None,
+        };
+        let point = match outcome {
+            Outcome::Alive { after } => Some((after, true)),
+            Outcome::Dead { after, .. } => Some((after, false)),
+            Outcome::Pending | Outcome::Spoilt(_) => None,
+        };
+        self.close(cx, index);
+        if let (Some(series), Some((idle, alive))) = (series, point) {
+            self.out.push(Output::Event(Event::Point { series, idle, alive }));
+        }
+    }
+
+    pub(super) fn spoil(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
+        if let Some(port) = self.probes.get(index).map(|probe| probe.place.port) {
+            cx.note(|| Note::Spoilt { port, why });
+        }
+        self.over(cx, index, Outcome::Spoilt(why));
+    }
+
+    fn spoil_or_reject(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
+        if index > CONTROL { self.spoil(cx, index, why) } else { self.reject(cx, why) }
+    }
+
+    pub(super) fn spoil_or_finish(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
+        if index > CONTROL { self.spoil(cx, index, why) } else { self.finish(cx.now(), why) }
+    }
+
+    /// The server is no use: asks the next one, or ends.
+    fn reject(&mut self, cx: &mut Cx<'_>, why: Unknown) {
+        let server = self.server();
+        cx.note(|| Note::Rejected { server, why });
+        self.out.push(Output::Event(Event::Rejected { server, why }));
+        if self.stage == Stage::Measuring || self.course.server + 1 >= self.config.servers.len() {
+            return self.finish(cx.now(), why);
+        }
+        self.course.server += 1;
+        self.course.unreachable = false;
+        if self.stage == Stage::Proving {
+            self.become_stage(Stage::Asking);
+        }
+        let flights = [ASKER, CONTROL].into_iter().filter_map(|index| self.probes.get_mut(index)?.flight.take());
+        let flights: Vec<_> = flights.chain(self.proof.flight.take()).collect();
+        for id in flights {
+            let _answered = self.transactions.get_mut().cancel(cx, id);
+        }
+        self.proof = Proof::default();
+        for probe in self.probes.iter_mut().take(CONTROL + 1) {
+            probe.place.external = None;
+            if matches!(probe.state(), State::Mapping | State::Resting) {
+                probe.become_state(State::Unmapped);
+            }
+        }
+        self.note_asked(cx);
+    }
+
+    pub(super) fn note_asked(&self, cx: &mut Cx<'_>) {
+        let server = self.server();
+        cx.note(|| Note::Asked { server });
+    }
+
+    pub(super) fn in_state(&self, state: State) -> Vec<usize> {
+        let all = self.probes.iter().enumerate().filter(|(_, probe)| probe.state() == state);
+        all.map(|(index, _)| index).collect()
+    }
+
+    /// Between a watcher's refresh and its next check.
+    pub(super) fn gap(&self) -> Duration {
+        GAP.min(self.config.step * 3 / 5)
+    }
+
+    /// How old a mapping is touched in the test of refreshes.
+    ///
+    /// So late that, checked in two rounds after a whole step of doubt about the lifetime, it is less long idle since than a
+    /// mapping surely lives.
+    pub(super) fn touch_after(&self) -> Duration {
+        self.config.step + self.way.round() * 4 + Duration::from_millis(1500)
+    }
+}
+
+/// Tries to find a control with the asking socket's external address.
+const CONTROLS_MAX: u8 = 4;
+/// Proofs in a row that fail before no more are tried.
+const FAILURES_MAX: u8 = 2;
+/// Rounds of questions to one probe.
+const ROUNDS_MAX: u8 = 5;
+/// Silence is taken for death when chance explains it no better than this.
+const P_MAX: f64 = 0.001;
+/// RFC 8489 §14.8.
+const UNKNOWN_ATTRIBUTE: u16 = 420;

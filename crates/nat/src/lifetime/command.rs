@@ -1,0 +1,54 @@
+//! What the owner may ask, as text too.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// What the owner may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Begin: `start`.
+    Start,
+    /// Report what is known by now: `stop`.
+    Stop,
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+impl FromStr for Command {
+    type Err = UnknownCommand;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCommand> {
+        match text {
+            "start" => Ok(Self::Start),
+            "stop" => Ok(Self::Stop),
+            _ => Err(UnknownCommand),
+        }
+    }
+}
+
+/// A text that is no command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a command is `start` or `stop`")]
+pub struct UnknownCommand;
+
+/// A command that came at the wrong time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// `start` came twice.
+    #[error("the measurement has been started already")]
+    AlreadyStarted,
+    /// `stop` came before `start`.
+    #[error("the measurement has not been started")]
+    NotStarted,
+    /// The report has been made.
+    #[error("the measurement has ended")]
+    Ended,
+}

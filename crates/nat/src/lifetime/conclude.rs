@@ -1,0 +1,354 @@
+//! From what the probes showed to verdicts, and to the end.
+//!
+//! Rules of this file: each verdict is told once, when nothing that is still to come can change it. Death in spite of
+//! refreshes is an absolute end only if mappings live long enough for the refreshes to come in time; a refresh that did
+//! not help is one only if no absolute end explains it.
+
+use super::probe::{NEVER, Probe, Role, Side, State};
+use super::report::recommended_keepalive;
+use super::series::{Judgement, Outcome, bounds, judge, spoilt};
+use super::{Event, Lifetime, LifetimeRange, LifetimeReport, Note, RefreshReport, Stage};
+use crate::profile::{Evidence, Family, Question, Unknown, Verdict};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+use portolan_machine::{Cx, Instant, Output, Slot, SocketOrder};
+use portolan_stun_agent::Transactions;
+
+/// What stands by now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts {
+    translated: Option<bool>,
+    replied: Option<Verdict<LifetimeRange>>,
+    unreplied: Option<Verdict<LifetimeRange>>,
+    absolute: Option<Verdict<LifetimeRange>>,
+    refresh: Option<RefreshReport>,
+}
+
+impl Lifetime {
+    /// The server honours RESPONSE-PORT: orders all sockets, those first that are needed longest.
+    pub(super) fn measure(&mut self, cx: &mut Cx<'_>) {
+        self.become_stage(Stage::Measuring);
+        let server = self.server();
+        cx.note(|| Note::Honoured { server });
+        let translated = self.probes.first().and_then(|asker| Some(asker.place.local? != asker.place.external?));
+        self.verdicts.translated = translated;
+        let points = u32::try_from(self.config.points()).unwrap_or(0);
+        let step = self.config.step;
+        let idles = || (1..=points).rev().map(|point| step * point);
+        for lag in [Duration::ZERO, self.gap() / 2] {
+            self.open(cx, Role::Watcher { lag });
+        }
+        // The longest of both series come first, since they end the run; then those that the test of refreshes looks at.
+        let first = |idle: Duration| idle + self.config.step * 4 > self.config.max;
+        let (first, rest): (Vec<_>, Vec<_>) = idles().partition(|idle| first(*idle));
+        for idle in idles() {
+            self.open(cx, Role::Replied { idle });
+            if first.contains(&idle) {
+                self.open(cx, Role::Unreplied { idle });
+            }
+        }
+        for late in [false, true] {
+            self.open(cx, Role::Touched { side: Side::Outbound, late });
+            self.open(cx, Role::Touched { side: Side::Inbound, late });
+        }
+        for idle in rest {
+            self.open(cx, Role::Unreplied { idle });
+        }
+        let sockets = self.probes.len();
+        let expected = self.config.max + Duration::from_secs(10);
+        let translated = translated.unwrap_or(true);
+        self.out.push(Output::Event(Event::Begun { server, translated, sockets, expected }));
+    }
+
+    /// Tells each verdict that stands, and ends when all do.
+    pub(super) fn conclude(&mut self, cx: &mut Cx<'_>) {
+        if self.stage != Stage::Measuring {
+            return;
+        }
+        if self.verdicts.replied.is_none()
+            && let Some(verdict) = judge(&self.points(is_replied)).verdict(self.evidence())
+        {
+            self.give_up(cx, is_replied);
+            self.verdicts.replied = Some(verdict.clone());
+            self.out.push(Output::Event(Event::Replied(verdict)));
+        }
+        if self.verdicts.unreplied.is_none()
+            && let Some(verdict) = judge(&self.points(is_unreplied)).verdict(self.evidence())
+        {
+            self.give_up(cx, is_unreplied);
+            self.verdicts.unreplied = Some(verdict.clone());
+            self.out.push(Output::Event(Event::Unreplied(verdict)));
+        }
+        if self.verdicts.absolute.is_none()
+            && let Some(verdict) = self.absolute()
+        {
+            self.give_up(cx, is_watcher);
+            self.verdicts.absolute = Some(verdict.clone());
+            self.out.push(Output::Event(Event::Absolute(verdict)));
+        }
+        self.release(cx);
+        if self.verdicts.refresh.is_none()
+            && let (Some(outbound), Some(inbound)) = (self.refresh(Side::Outbound), self.refresh(Side::Inbound))
+        {
+            let report = RefreshReport { outbound, inbound };
+            self.verdicts.refresh = Some(report.clone());
+            self.out.push(Output::Event(Event::Refresh(Box::new(report))));
+        }
+        let Verdicts { replied, unreplied, absolute, refresh, .. } = &self.verdicts;
+        if replied.is_some() && unreplied.is_some() && absolute.is_some() && refresh.is_some() {
+            self.finish(cx.now(), Unknown::TimedOut);
+        }
+    }
+
+    /// The outcomes of a series, shortest idle time first.
+    fn points(&self, of: fn(&Probe) -> bool) -> Vec<Outcome> {
+        self.probes.iter().rev().filter(|probe| of(probe)).map(|probe| probe.outcome).collect()
+    }
+
+    /// Whether the watchers are to go on when they have been watched as long as was asked.
+    pub(super) const fn needs_watchers(&self) -> bool {
+        self.verdicts.refresh.is_none()
+    }
+
+    /// What every verdict of the run rests on.
+    fn evidence(&self) -> Vec<Evidence> {
+        let (sent, answered) = (self.way.path.sent, self.way.path.answered);
+        let proof = Evidence::Answered { question: Question::ResponsePort, from: self.server() };
+        Vec::from([proof, Evidence::Loss { sent, answered }])
+    }
+
+    /// Lets go what a verdict has no more use for.
+    fn give_up(&mut self, cx: &mut Cx<'_>, of: fn(&Probe) -> bool) {
+        for index in 0..self.probes.len() {
+            if self.probes.get(index).is_some_and(of) {
+                self.close(cx, index);
+            }
+        }
+    }
+
+    /// What the replied sockets say so far: bounds, once none is missing below the first dead one.
+    fn so_far(&self) -> Option<(LifetimeRange, f64)> {
+        let points = self.points(is_replied);
+        let dead = points.iter().position(|point| matches!(point, Outcome::Dead { .. }));
+        let known = points.get(..=dead?)?;
+        if known.contains(&Outcome::Pending) {
+            return None;
+        }
+        match bounds(known) {
+            Judgement::Settled { range, p, .. } => Some((range, p)),
+            Judgement::Open | Judgement::Unknown(_) => None,
+        }
+    }
+
+    fn absolute(&self) -> Option<Verdict<LifetimeRange>> {
+        let silent_lived = self.longest(is_replied);
+        if self.verdicts.replied.is_some() && silent_lived.is_zero() {
+            return Some(Verdict::unknown(Unknown::TooShort, self.evidence()));
+        }
+        let watchers = || self.probes.iter().filter(|probe| is_watcher(probe));
+        // A watcher that went unrefreshed for as long as a silent mapping was seen to live may have died of that.
+        let refreshed =
+            |probe: &&Probe, after| (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived;
+        let deaths = watchers().filter_map(|probe| match probe.outcome {
+            Outcome::Dead { after, sends, p } if refreshed(&probe, after) => Some((after, probe.life.lived, sends, p)),
+            Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
+        });
+        if let Some((after, lived, sends, p)) = deaths.min_by_key(|(after, ..)| *after) {
+            // A silent mapping that outlives the refreshed one is a contradiction: wait until that cannot come any more.
+            if silent_lived > after {
+                return Some(Verdict::unknown(Unknown::Contradictory, self.evidence()));
+            }
+            self.verdicts.replied.as_ref()?;
+            let range = LifetimeRange { at_least: lived.min(after), at_most: Some(after) };
+            return Judgement::Settled { range, p, sends }.verdict(self.evidence());
+        }
+        if watchers().any(|probe| probe.outcome == Outcome::Pending) {
+            return None;
+        }
+        let at_least = self.longest(is_watcher);
+        if at_least.is_zero() {
+            let why = watchers().find_map(|probe| spoilt(&probe.outcome)).unwrap_or(Unknown::HighLoss);
+            return Some(Verdict::unknown(why, self.evidence()));
+        }
+        // An end between a check and the refresh after it, a round trip later, goes unseen if the port is kept.
+        let unseen = self.way.rtt().as_secs_f64() / self.gap().as_secs_f64();
+        let alive = watchers().filter(|probe| matches!(probe.outcome, Outcome::Alive { .. })).count();
+        let p = (0..alive).fold(1.0, |p, _| p * unseen.min(1.0));
+        Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p, sends: 0 }.verdict(self.evidence())
+    }
+
+    pub(super) fn longest(&self, of: fn(&Probe) -> bool) -> Duration {
+        let all = self.probes.iter().filter(|probe| of(probe));
+        all.map(|probe| probe.life.lived).max().unwrap_or_default()
+    }
+
+    /// Once it is known how long a mapping lives unrefreshed, checks those that were refreshed.
+    fn release(&mut self, cx: &mut Cx<'_>) {
+        if self.probes.iter().all(|probe| !is_touched(probe) || probe.outcome != Outcome::Pending) {
+            return;
+        }
+        let standing = self.verdicts.replied.as_ref().map(|verdict| verdict.value().copied());
+        let (range, why) = match (self.so_far(), standing) {
+            (Some((range, _)), _) => (range, Unknown::TooShort),
+            (None, Some(Some(_))) => return self.spoil_touched(cx, Unknown::TooLong),
+            (None, Some(None)) => return self.spoil_touched(cx, Unknown::NoEvidence),
+            (None, None) => return,
+        };
+        let Some(most) = range.at_most else { return };
+        let (rounds, now) = (self.way.round() * 2 + self.way.rtt() * 2, cx.now());
+        let touch_after = self.touch_after();
+        for index in 0..self.probes.len() {
+            let Some(probe) = self.probes.get_mut(index).filter(|probe| is_touched(probe)) else { continue };
+            match (probe.state(), probe.life.touched) {
+                (State::Held, Some(touched)) if probe.due == NEVER => {
+                    let due = now.max(probe.life.made.latest + most + MARGIN);
+                    // Touched while it surely lived, and checked while it surely lives if that refreshed it.
+                    let alive = touched.latest.since(probe.life.made.earliest) <= range.at_least;
+                    if alive && (due + rounds).since(touched.earliest) < range.at_least {
+                        probe.due = due;
+                    } else {
+                        self.spoil(cx, index, why);
+                    }
+                }
+                (State::Unmapped | State::Opening | State::Mapping | State::Resting, _) if most < touch_after => {
+                    self.spoil(cx, index, why);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn spoil_touched(&mut self, cx: &mut Cx<'_>, why: Unknown) {
+        for index in 0..self.probes.len() {
+            if self.probes.get(index).is_some_and(|probe| is_touched(probe) && probe.state() != State::Over) {
+                self.spoil(cx, index, why);
+            }
+        }
+    }
+
+    /// Whether what comes from this side refreshes; `None` while something to come can tell.
+    fn refresh(&self, side: Side) -> Option<Verdict<bool>> {
+        let of_side = |probe: &&Probe| matches!(probe.role, Role::Touched { side: of, .. } if of == side);
+        let outcomes = || self.probes.iter().filter(of_side).map(|probe| probe.outcome);
+        if outcomes().any(|outcome| outcome == Outcome::Pending) {
+            return None;
+        }
+        let mut evidence = self.evidence();
+        let p_range = self.so_far().map_or(0.0, |(_, p)| p);
+        let lived = outcomes().find_map(|outcome| match outcome {
+            Outcome::Alive { after } => Some(after),
+            Outcome::Pending | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
+        });
+        let died = outcomes().find_map(|outcome| match outcome {
+            Outcome::Dead { after, sends, p } => Some((after, sends, p)),
+            Outcome::Pending | Outcome::Alive { .. } | Outcome::Spoilt(_) => None,
+        });
+        evidence.extend(lived.map(|after| Evidence::Lived { after }));
+        evidence.extend(died.map(|(after, sends, _)| Evidence::Died { after, sends }));
+        Some(match (lived, died) {
+            (Some(_), Some(_)) => Verdict::unknown(Unknown::Contradictory, evidence),
+            (Some(_), None) => Verdict::value_with(true, p_range, evidence),
+            (None, Some((after, _, p))) => {
+                // Died of age, or for want of a refresh? Only if all watchers outlived it, of the latter: one alone may
+                // have got its mapping anew.
+                let watchers = self.probes.iter().filter(|probe| is_watcher(probe));
+                let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Spoilt(_)));
+                if sound.clone().next().is_none() {
+                    return Some(Verdict::unknown(Unknown::NoEvidence, evidence));
+                }
+                if sound.any(|probe| probe.life.lived < after) {
+                    self.verdicts.absolute.as_ref()?;
+                    return Some(Verdict::unknown(Unknown::AbsoluteEnd, evidence));
+                }
+                Verdict::value_with(false, p + p_range, evidence)
+            }
+            (None, None) => {
+                let why = outcomes().find_map(|outcome| spoilt(&outcome));
+                Verdict::unknown(why.unwrap_or(Unknown::NoEvidence), evidence)
+            }
+        })
+    }
+
+    /// Closes all sockets and makes the report; what does not stand yet is what was seen, or unknown for this reason.
+    pub(super) fn finish(&mut self, now: Instant, why: Unknown) {
+        if self.stage == Stage::Ended {
+            return;
+        }
+        let report = self.report(now, why);
+        for probe in &mut self.probes {
+            // What was ordered is closed even if it is not there yet.
+            if probe.state() != State::Over {
+                probe.become_state(State::Over);
+                if !probe.place.gone {
+                    self.out.push(Output::Socket(SocketOrder::Close(probe.place.socket)));
+                }
+            }
+        }
+        self.transactions = Slot::new(Transactions::new());
+        self.become_stage(Stage::Ended);
+        self.out.push(Output::Event(Event::Report(Box::new(report))));
+    }
+
+    fn report(&mut self, now: Instant, why: Unknown) -> LifetimeReport {
+        let series = |points: &[Outcome]| match bounds(points) {
+            Judgement::Unknown(Unknown::TooFewSamples) | Judgement::Open => Verdict::unknown(why, self.evidence()),
+            Judgement::Unknown(other) => Verdict::unknown(other, self.evidence()),
+            known @ Judgement::Settled { .. } => {
+                known.verdict(self.evidence()).unwrap_or_else(|| Verdict::unknown(why, Vec::new()))
+            }
+        };
+        let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Asker | Role::Control));
+        let nothing = || Verdict::unknown(why, Vec::new());
+        let watched = || match self.longest(is_watcher) {
+            Duration::ZERO => nothing(),
+            at_least => Verdict::value_with(LifetimeRange { at_least, at_most: None }, 0.0, self.evidence()),
+        };
+        let Verdicts { translated, replied, unreplied, absolute, refresh } = self.verdicts.clone();
+        let known = |verdict: Option<Verdict<LifetimeRange>>, of| {
+            verdict.unwrap_or_else(|| if measured { series(&self.points(of)) } else { nothing() })
+        };
+        let (replied, unreplied) = (known(replied, is_replied), known(unreplied, is_unreplied));
+        let absolute = absolute.unwrap_or_else(watched);
+        let side = |side| self.refresh(side).unwrap_or_else(|| Verdict::unknown(why, Vec::new()));
+        let refresh = refresh.unwrap_or_else(|| match measured {
+            true => RefreshReport { outbound: side(Side::Outbound), inbound: side(Side::Inbound) },
+            false => RefreshReport {
+                outbound: Verdict::unknown(why, Vec::new()),
+                inbound: Verdict::unknown(why, Vec::new()),
+            },
+        });
+        let server = self.server();
+        LifetimeReport {
+            family: Family::of(&server),
+            server,
+            translated,
+            recommended_keepalive: recommended_keepalive(&replied, &unreplied, &refresh.outbound),
+            replied,
+            unreplied,
+            absolute,
+            refresh,
+            path: self.way.path,
+            elapsed: now - self.course.started,
+        }
+    }
+}
+
+pub(super) const fn is_replied(probe: &Probe) -> bool {
+    matches!(probe.role, Role::Replied { .. })
+}
+
+const fn is_unreplied(probe: &Probe) -> bool {
+    matches!(probe.role, Role::Unreplied { .. })
+}
+
+const fn is_watcher(probe: &Probe) -> bool {
+    matches!(probe.role, Role::Watcher { .. })
+}
+
+const fn is_touched(probe: &Probe) -> bool {
+    matches!(probe.role, Role::Touched { .. })
+}
+
+/// Beyond the moment at which a mapping was seen dead.
+const MARGIN: Duration = Duration::from_millis(200);

@@ -1,0 +1,200 @@
+//! What to measure, and of whom.
+
+use crate::profile::Family;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+/// What to measure, and of whom.
+///
+/// ```
+/// use core::time::Duration;
+/// use portolan_nat::lifetime::Config;
+///
+/// let config = Config::new(vec!["192.0.2.1:3478".parse()?]);
+/// assert_eq!((config.points(), config.sockets()), (37, 82));
+/// assert_eq!(config.bound(), Duration::from_secs(200));
+/// # Ok::<(), core::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The servers, all of one family, best first; the first that honours RESPONSE-PORT is used.
+    pub servers: Vec<SocketAddr>,
+    /// The local address to bind; without one the system chooses.
+    pub local: Option<IpAddr>,
+    /// The distance of the idle times that are tried, 2 s to 10 min: the precision. 5 s.
+    pub step: Duration,
+    /// The longest idle time that is tried; what lives longer is reported as at least this. 185 s.
+    pub max: Duration,
+}
+
+impl Config {
+    /// Idle times of 5 to 185 s in steps of 5 s: 82 sockets, about 195 s.
+    #[must_use]
+    pub const fn new(servers: Vec<SocketAddr>) -> Self {
+        Self { servers, local: None, step: Duration::from_secs(5), max: Duration::from_secs(185) }
+    }
+
+    /// The same with another distance between idle times.
+    #[must_use]
+    pub const fn step(mut self, step: Duration) -> Self {
+        self.step = step;
+        self
+    }
+
+    /// The same with another longest idle time.
+    #[must_use]
+    pub const fn max(mut self, max: Duration) -> Self {
+        self.max = max;
+        self
+    }
+
+    /// How many idle times are tried.
+    #[must_use]
+    pub const fn points(&self) -> usize {
+        match self.max.as_millis().checked_div(self.step.as_millis()) {
+            Some(points) if points <= 10_000 => points as usize,
+            Some(_) => 10_000,
+            None => 0,
+        }
+    }
+
+    /// The most sockets that are open at a time: two an idle time and eight; 88 at most.
+    #[must_use]
+    pub const fn sockets(&self) -> usize {
+        2 * self.points() + Self::FIXED
+    }
+
+    /// When the run has ended at the latest, counted from its start.
+    ///
+    /// A server that is no use costs up to 8 s before the next one is asked.
+    #[must_use]
+    pub fn bound(&self) -> Duration {
+        let others = u32::try_from(self.servers.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        self.max + Self::AFTER + Self::ASKING.saturating_mul(others.min(100))
+    }
+
+    /// The family that is measured.
+    #[must_use]
+    pub fn family(&self) -> Option<Family> {
+        self.servers.first().map(Family::of)
+    }
+
+    /// Checks what can be checked before anything is sent.
+    ///
+    /// # Errors
+    /// No server, one of another family, one address twice; a step or a longest time out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let family = self.family().ok_or(ConfigError::NoServers)?;
+        for (index, server) in self.servers.iter().enumerate() {
+            let before = self.servers.iter().take(index);
+            if Family::of(server) != family {
+                return Err(ConfigError::Families { server: *server });
+            }
+            if server.ip().is_unspecified() || server.port() == 0 {
+                return Err(ConfigError::Unspecified { server: *server });
+            }
+            if before.into_iter().any(|other| other == server) {
+                return Err(ConfigError::SameAddress { server: *server });
+            }
+        }
+        if let Some(local) = self.local.filter(|local| local.is_ipv4() != (family == Family::V4)) {
+            return Err(ConfigError::Local { local });
+        }
+        if self.step < Self::STEP_MIN || self.step > Self::STEP_MAX {
+            return Err(ConfigError::Step);
+        }
+        match self.points() {
+            0 => Err(ConfigError::TooFew),
+            1..=Self::POINTS_MAX => Ok(()),
+            points => Err(ConfigError::TooMany { points }),
+        }
+    }
+
+    /// Idle times that one run can try.
+    pub const POINTS_MAX: usize = 40;
+    /// Sockets that do not stand for an idle time: the asking one, the control, two watchers, four of the refresh test.
+    const FIXED: usize = 8;
+    const STEP_MIN: Duration = Duration::from_secs(2);
+    const STEP_MAX: Duration = Duration::from_secs(600);
+    /// What a run needs besides its longest idle time.
+    const AFTER: Duration = Duration::from_secs(15);
+    /// What a server that is no use can cost.
+    const ASKING: Duration = Duration::from_secs(8);
+}
+
+/// A configuration that nothing can be measured with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no server.
+    #[error("no server: name at least one that honours RESPONSE-PORT (RFC 5780 §7.5)")]
+    NoServers,
+    /// A server is of another family than the first.
+    #[error("{server} is of another family than the first server: measure one family at a time")]
+    Families {
+        /// Which.
+        server: SocketAddr,
+    },
+    /// A server has no address or no port.
+    #[error("{server} is no address that anything can be sent to")]
+    Unspecified {
+        /// Which.
+        server: SocketAddr,
+    },
+    /// Two servers have one address.
+    #[error("{server} is named twice")]
+    SameAddress {
+        /// Which.
+        server: SocketAddr,
+    },
+    /// The local address is of another family than the servers.
+    #[error("the local address {local} is of another family than the servers")]
+    Local {
+        /// The address.
+        local: IpAddr,
+    },
+    /// The step is out of range.
+    #[error("the step must be 2 s to 10 min")]
+    Step,
+    /// The longest idle time is shorter than the step.
+    #[error("the longest idle time must be at least one step")]
+    TooFew,
+    /// There are more idle times than sockets are allowed for.
+    #[error("{points} idle times: at most 40 in one run, take a longer step or a shorter longest time")]
+    TooMany {
+        /// How many.
+        points: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn server(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        let (one, two) = (server("192.0.2.1:3478"), server("192.0.2.1:3479"));
+        let six = server("[2001:db8::1]:3478");
+        let good = Config::new(vec![one, two]);
+        assert_eq!(good.check(), Ok(()));
+        assert_eq!(Config::new(vec![]).check(), Err(ConfigError::NoServers));
+        assert_eq!(Config::new(vec![one, six]).check(), Err(ConfigError::Families { server: six }));
+        assert_eq!(Config::new(vec![one, two, one]).check(), Err(ConfigError::SameAddress { server: one }));
+        let nobody = server("0.0.0.0:3478");
+        assert_eq!(Config::new(vec![nobody]).check(), Err(ConfigError::Unspecified { server: nobody }));
+        let mut bound = good.clone();
+        bound.local = Some(six.ip());
+        assert_eq!(bound.check(), Err(ConfigError::Local { local: six.ip() }));
+        assert_eq!(good.clone().step(Duration::from_secs(1)).check(), Err(ConfigError::Step));
+        assert_eq!(good.clone().max(Duration::from_secs(4)).check(), Err(ConfigError::TooFew));
+        assert_eq!(good.clone().max(Duration::from_secs(200)).check(), Ok(()));
+        assert_eq!(good.max(Duration::MAX).check(), Err(ConfigError::TooMany { points: 10_000 }));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a student may hear.
+
+use crate::profile::Unknown;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Clause, Explain, Refusal};
+
+/// What a [`Lifetime`](super::Lifetime) tells whoever listens.
+///
+/// ```
+/// use core::time::Duration;
+/// use portolan_machine::Explain;
+/// use portolan_nat::lifetime::Note;
+///
+/// let note = Note::Alive { external: "203.0.113.9:50000".parse()?, after: Duration::from_secs(30) };
+/// assert_eq!(note.to_string(), "203.0.113.9:50000 let an answer in after 30.0 s");
+/// assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §4.6");
+/// # Ok::<(), core::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The port chosen was taken or refused; another is tried, if any is left.
+    PortRefused {
+        /// The port.
+        port: u16,
+        /// Why.
+        why: Refusal,
+    },
+    /// A server is asked whether it honours RESPONSE-PORT.
+    Asked {
+        /// The server.
+        server: SocketAddr,
+    },
+    /// An answer came to the other port: the server honours RESPONSE-PORT.
+    Honoured {
+        /// The server.
+        server: SocketAddr,
+    },
+    /// The server is no use.
+    Rejected {
+        /// The server.
+        server: SocketAddr,
+        /// Why.
+        why: Unknown,
+    },
+    /// A socket has its mapping, and is silent from now on.
+    Mapped {
+        /// Its external endpoint.
+        external: SocketAddr,
+    },
+    /// A silent socket got its answer.
+    Alive {
+        /// Its external endpoint.
+        external: SocketAddr,
+        /// How long it had been silent.
+        after: Duration,
+    },
+    /// A silent socket got no answer; it is asked again while a living one must get its own.
+    Silent {
+        /// Its external endpoint.
+        external: SocketAddr,
+        /// How often the question has gone out.
+        sends: u32,
+    },
+    /// A silent socket got no answer while a living one did: its mapping is gone.
+    Dead {
+        /// Its external endpoint.
+        external: SocketAddr,
+        /// How long it had been silent.
+        after: Duration,
+        /// The probability that chance explains the silence.
+        p: f64,
+    },
+    /// The answer came to another socket: the external port has a new owner, so the mapping asked for is gone.
+    NewOwner {
+        /// The external endpoint.
+        external: SocketAddr,
+    },
+    /// The mapping of a socket that is refreshed all the time became another one.
+    Remade {
+        /// Before.
+        before: SocketAddr,
+        /// After.
+        after: SocketAddr,
+    },
+    /// A socket cannot be used.
+    Spoilt {
+        /// Its local port.
+        port: u16,
+        /// Why.
+        why: Unknown,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PortRefused { port, why } => write!(f, "local port {port} refused: {why}"),
+            Self::Asked { server } => write!(f, "does {server} answer to another port when told to?"),
+            Self::Honoured { server } => write!(f, "{server} honours RESPONSE-PORT"),
+            Self::Rejected { server, why } => write!(f, "{server} is no use: {why}"),
+            Self::Mapped { external } => write!(f, "{external} is silent from now on"),
+            Self::Alive { external, after } => {
+                write!(f, "{external} let an answer in after {:.1} s", after.as_secs_f64())
+            }
+            Self::Silent { external, sends } => {
+                write!(f, "no answer came in through {external} in {sends} sends; asked again beside a living mapping")
+            }
+            Self::Dead { external, after, p } => {
+                write!(f, "{external} is dead after {:.1} s; by chance only with p = {p:.0e}", after.as_secs_f64())
+            }
+            Self::NewOwner { external } => write!(f, "{external} has a new owner, so the old mapping is gone"),
+            Self::Remade { before, after } => write!(f, "{before} became {after} in spite of refreshes"),
+            Self::Spoilt { port, why } => write!(f, "the socket on port {port} says nothing: {why}"),
+        }
+    }
+}
+
+impl Explain for Note {
+    fn rfc(&self) -> Option<Clause> {
+        Some(match self {
+            Self::PortRefused { .. } => Clause::new(5780, "4.1"),
+            Self::Asked { .. } | Self::Honoured { .. } => Clause::new(5780, "7.5"),
+            Self::Rejected { .. } => Clause::new(5780, "5"),
+            Self::Mapped { .. } | Self::Alive { .. } | Self::Silent { .. } => Clause::new(5780, "4.6"),
+            Self::Dead { .. } | Self::Remade { .. } => Clause::new(4787, "4.3"),
+            Self::NewOwner { .. } => Clause::new(5780, "4.6"),
+            Self::Spoilt { .. } => return None,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! When a new transaction may begin.
+//!
+//! Rules of this file: no second holds more than ten beginnings (RFC 5780 §5); retransmissions do not count. What is
+//! not urgent keeps a distance besides, so that retransmissions of neighbours do not fall together.
+
+use core::time::Duration;
+use portolan_machine::Instant;
+
+/// The beginnings of the last ten transactions.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    ring: [Option<Instant>; Self::PER_SECOND],
+    next: usize,
+    last: Option<Instant>,
+}
+
+/// How long a transaction can wait for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Its moment is part of the measurement.
+    Now,
+    /// Any moment is as good as another.
+    Whenever,
+}
+
+impl Pace {
+    /// RFC 5780 §5.
+    pub(super) const PER_SECOND: usize = 10;
+    /// A little more than a second, so that a second with both its ends holds ten.
+    const WINDOW: Duration = Duration::from_millis(1001);
+    /// Between two that are not urgent.
+    const DISTANCE: Duration = Duration::from_millis(101);
+
+    pub(super) const fn new() -> Self {
+        Self { ring: [None; Self::PER_SECOND], next: 0, last: None }
+    }
+
+    /// When the next one may begin; in the past: at once.
+    pub(super) fn opens(&self, urgency: Urgency) -> Instant {
+        let window = self.ring.get(self.next).copied().flatten().map_or(Instant::ORIGIN, |tenth| tenth + Self::WINDOW);
+        let distance = match urgency {
+            Urgency::Now => Instant::ORIGIN,
+            Urgency::Whenever => self.last.map_or(Instant::ORIGIN, |last| last + Self::DISTANCE),
+        };
+        window.max(distance)
+    }
+
+    /// One begins.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if let Some(slot) = self.ring.get_mut(self.next) {
+            *slot = Some(now);
+        }
+        self.next = (self.next + 1) % Self::PER_SECOND;
+        self.last = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn no_second_holds_more_than_ten() {
+        let (mut pace, mut begun) = (Pace::new(), Vec::new());
+        let mut now = Instant::from_millis(5);
+        for _ in 0..95 {
+            now = now.max(pace.opens(Urgency::Now));
+            pace.begin(now);
+            begun.push(now);
+        }
+        assert!(begun.windows(11).all(|eleven| eleven[10] - eleven[0] > Duration::from_secs(1)));
+        assert!(now < Instant::from_millis(9100), "and none waits longer than it must: {now}");
+    }
+
+    #[test]
+    fn what_is_not_urgent_keeps_its_distance() {
+        let mut pace = Pace::new();
+        pace.begin(Instant::from_millis(1000));
+        assert!(pace.opens(Urgency::Now) <= Instant::from_millis(1000));
+        assert_eq!(pace.opens(Urgency::Whenever), Instant::from_millis(1101));
+    }
+}

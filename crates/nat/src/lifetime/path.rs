@@ -1,0 +1,87 @@
+//! What the way to the server is like: how long a round takes, how many of them fail, and what silence is worth.
+//!
+//! Rules of this file: loss is counted on questions that must be answered and go on after their first answer, so that
+//! it is not counted too low; what was never tried counts as one failure in two.
+
+use crate::profile::Path;
+use core::time::Duration;
+use portolan_stun_agent::Schedule;
+
+/// What was met on the way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Way {
+    pub(super) path: Path,
+}
+
+impl Way {
+    /// A round trip without a retransmission.
+    pub(super) fn met(&mut self, rtt: Duration) {
+        self.path.rtt = Some(self.path.rtt.map_or(rtt, |best| best.min(rtt)));
+    }
+
+    /// Questions that must be answered, and their answers; a duplicate made by the network is none.
+    pub(super) fn counted(&mut self, sent: u32, answered: u32) {
+        self.path.sent = self.path.sent.saturating_add(sent);
+        self.path.answered = self.path.answered.saturating_add(answered.min(sent));
+    }
+
+    pub(super) fn rtt(&self) -> Duration {
+        self.path.rtt.unwrap_or(Self::UNKNOWN_RTT)
+    }
+
+    /// How long after its last send silence is taken for an answer.
+    pub(super) fn tail(&self) -> Duration {
+        (self.rtt() * 3).clamp(Self::TAIL_MIN, Self::TAIL_MAX)
+    }
+
+    /// How long a round of questions takes that nothing answers.
+    pub(super) fn round(&self) -> Duration {
+        Self::LAST_SEND + self.tail()
+    }
+
+    /// A round of questions whose silence is evidence.
+    pub(super) fn check(&self) -> Schedule {
+        Schedule::at_millis([0, 90, 190, 300, 400, 510, 600]).jitter(Duration::from_millis(10)).tail(self.tail())
+    }
+
+    /// The probability that `sends` questions all go unanswered by loss.
+    pub(super) fn silence(&self, sends: u32) -> f64 {
+        let lost = f64::from(self.path.sent - self.path.answered.min(self.path.sent));
+        let one = (lost + 1.0) / (f64::from(self.path.sent) + 2.0);
+        (0..sends.min(64)).fold(1.0, |p, _| p * one)
+    }
+
+    const UNKNOWN_RTT: Duration = Duration::from_millis(100);
+    const TAIL_MIN: Duration = Duration::from_millis(250);
+    const TAIL_MAX: Duration = Duration::from_secs(2);
+    const LAST_SEND: Duration = Duration::from_millis(610);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_worth_what_loss_leaves_of_it() {
+        let mut way = Way::default();
+        assert!((way.silence(7) - 0.5_f64.powi(7)).abs() < 1e-12, "nothing was tried");
+        way.counted(98, 98);
+        assert!(way.silence(7) < 1e-13);
+        way.counted(100, 60);
+        let one = 41.0 / 200.0;
+        assert!((way.silence(2) - one * one).abs() < 1e-12);
+        way.counted(2, 90);
+        assert_eq!(way.path.answered, 160, "duplicates do not hide loss");
+    }
+
+    #[test]
+    fn a_longer_way_is_waited_for_longer() {
+        let mut way = Way::default();
+        way.met(Duration::from_millis(50));
+        way.met(Duration::from_millis(70));
+        assert_eq!((way.rtt().as_millis(), way.tail().as_millis()), (50, 250));
+        let mut far = Way::default();
+        far.met(Duration::from_millis(600));
+        assert_eq!(far.tail().as_millis(), 1800);
+    }
+}

@@ -1,0 +1,143 @@
+//! The whole finding of one run, and what to make of it.
+
+use super::LifetimeRange;
+use super::event::say;
+use crate::profile::{Family, Path, Verdict};
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+/// The whole finding of one run.
+///
+/// Lifetimes are those of mappings that nothing else used; RFC 5780 §4.6 warns that a device under load may be shorter
+/// of breath. Where an absolute end comes before the idle lifetime, the idle sockets met that end, and `replied` says so
+/// in seconds: no silent mapping lives longer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LifetimeReport {
+    /// The family measured.
+    pub family: Family,
+    /// The server that was used, the last one asked where none was of use.
+    pub server: SocketAddr,
+    /// Whether addresses are translated on the way, where that is known; if not, these are a firewall's lifetimes.
+    pub translated: Option<bool>,
+    /// How long a silent mapping lives that was answered ("stream").
+    pub replied: Verdict<LifetimeRange>,
+    /// How long a silent mapping lives that nothing ever came in through.
+    pub unreplied: Verdict<LifetimeRange>,
+    /// How long a mapping lives that is refreshed all the time; no upper bound where none was met.
+    pub absolute: Verdict<LifetimeRange>,
+    /// What refreshes a mapping.
+    pub refresh: RefreshReport,
+    /// How often to send at least: half the shortest lifetime seen, so that one lost packet does no harm.
+    ///
+    /// `None` where no lifetime is known, or where packets from inside do not refresh.
+    pub recommended_keepalive: Option<Duration>,
+    /// Round-trip time and loss, as far as they were met.
+    pub path: Path,
+    /// From the start to the last verdict.
+    pub elapsed: Duration,
+}
+
+impl LifetimeReport {
+    /// Replaces every address by what `replace` makes of it, for reports that are shown to strangers.
+    #[must_use]
+    pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
+        self.server.set_ip(replace(self.server.ip()));
+        for verdict in [&mut self.replied, &mut self.unreplied, &mut self.absolute] {
+            verdict.replace_addresses(replace);
+        }
+        for verdict in [&mut self.refresh.outbound, &mut self.refresh.inbound] {
+            verdict.replace_addresses(replace);
+        }
+        self
+    }
+}
+
+/// What refreshes a mapping (RFC 4787 §4.3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefreshReport {
+    /// Whether packets from inside do; RFC 4787 REQ-6 demands it.
+    pub outbound: Verdict<bool>,
+    /// Whether packets from outside do; RFC 4787 REQ-6a allows it.
+    pub inbound: Verdict<bool>,
+}
+
+impl fmt::Display for RefreshReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |f: &mut fmt::Formatter<'_>, direction, verdict: &Verdict<bool>| match (
+            verdict.value(),
+            verdict.reason(),
+        ) {
+            (Some(true), _) => write!(f, "{direction} packets refresh"),
+            (Some(false), _) => write!(f, "{direction} packets do not refresh"),
+            (None, why) => {
+                write!(f, "whether {direction} packets refresh is unknown")?;
+                why.map_or(Ok(()), |why| write!(f, ", {why}"))
+            }
+        };
+        word(f, "outbound", &self.outbound)?;
+        f.write_str("; ")?;
+        word(f, "inbound", &self.inbound)
+    }
+}
+
+impl fmt::Display for LifetimeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} measured with {}", self.family, self.server)?;
+        say(f, "an answered mapping lives", &self.replied)?;
+        f.write_str("\n")?;
+        say(f, "one never answered lives", &self.unreplied)?;
+        f.write_str("\n")?;
+        match self.absolute.value().map(|range| (range.at_most, range.at_least)) {
+            Some((None, least)) => write!(f, "no absolute end met in {} s", least.as_secs())?,
+            Some((Some(_), _)) | None => say(f, "whatever refreshes it, it ends after", &self.absolute)?,
+        }
+        write!(f, "\n{}\n", self.refresh)?;
+        match self.recommended_keepalive {
+            Some(every) => write!(f, "send something every {} s", every.as_secs()),
+            None => f.write_str("no keepalive can be recommended"),
+        }
+    }
+}
+
+/// How often to send, so that one lost packet does no harm: half the time that an answered mapping was seen to live.
+///
+/// Where that is not known a mapping that was never answered serves; a moment below two seconds gives none. An absolute
+/// end does not matter: no keepalive helps against it.
+pub(super) fn recommended_keepalive(
+    replied: &Verdict<LifetimeRange>,
+    unreplied: &Verdict<LifetimeRange>,
+    outbound: &Verdict<bool>,
+) -> Option<Duration> {
+    if outbound.value() == Some(&false) {
+        return None;
+    }
+    let lived = replied.value().or(unreplied.value())?.at_least;
+    let half = Duration::from_secs(lived.as_secs() / 2);
+    (!half.is_zero()).then_some(half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Unknown;
+    use alloc::vec::Vec;
+
+    fn range(least: u64) -> Verdict<LifetimeRange> {
+        let range = LifetimeRange { at_least: Duration::from_secs(least), at_most: None };
+        Verdict::value_with(range, 0.0, Vec::new())
+    }
+
+    #[test]
+    fn a_keepalive_leaves_room_for_one_loss() {
+        let (yes, no) = (Verdict::value_with(true, 0.0, Vec::new()), Verdict::value_with(false, 0.0, Vec::new()));
+        let unknown = || Verdict::unknown(Unknown::HighLoss, Vec::new());
+        let seconds = |every: Option<Duration>| every.map(|every| every.as_secs());
+        assert_eq!(seconds(recommended_keepalive(&range(115), &range(25), &yes)), Some(57));
+        assert_eq!(seconds(recommended_keepalive(&unknown(), &range(25), &yes)), Some(12));
+        assert_eq!(seconds(recommended_keepalive(&range(115), &range(25), &no)), None, "nothing that is sent helps");
+        assert_eq!(seconds(recommended_keepalive(&range(1), &range(25), &yes)), None);
+        let nothing: Verdict<LifetimeRange> = unknown();
+        assert_eq!(recommended_keepalive(&nothing, &nothing, &yes), None);
+    }
+}

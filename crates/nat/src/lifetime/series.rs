@@ -1,0 +1,163 @@
+//! What the sockets of one series say together.
+//!
+//! Rules of this file: a pure judgement over points, no clock. A mapping that still lets answers in is proof; silence is
+//! only evidence, so the first dead point must be followed by another before the verdict stands, and a living one
+//! beyond a dead one is a contradiction (RFC 5780 §4.6: "be prepared to get inconsistent results").
+
+use super::LifetimeRange;
+use crate::profile::{Evidence, Unknown, Verdict};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// What one socket showed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// Not yet anything.
+    Pending,
+    /// It let an answer in after at least this long.
+    Alive { after: Duration },
+    /// It let none in any more after at most this long; chance explains that with probability `p`.
+    Dead { after: Duration, sends: u32, p: f64 },
+    /// It says nothing, for this reason.
+    Spoilt(Unknown),
+}
+
+/// What a series says so far, its points in the order of their idle times.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Judgement {
+    /// Points are missing that could change it.
+    Open,
+    /// It stands.
+    Settled { range: LifetimeRange, p: f64, sends: u32 },
+    /// It cannot stand.
+    Unknown(Unknown),
+}
+
+/// Judges when enough is known, and not before.
+pub(super) fn judge(points: &[Outcome]) -> Judgement {
+    let Some(dead) = points.iter().position(is_dead) else {
+        return if points.contains(&Outcome::Pending) { Judgement::Open } else { bounds(points) };
+    };
+    let (before, after) = points.split_at(dead);
+    if before.contains(&Outcome::Pending) {
+        return Judgement::Open;
+    }
+    // The next one that says anything confirms or contradicts.
+    match after.iter().skip(1).find(|point| !matches!(point, Outcome::Spoilt(_))) {
+        Some(Outcome::Pending) => Judgement::Open,
+        _ => bounds(points),
+    }
+}
+
+/// What the points that are there say, whatever is missing.
+pub(super) fn bounds(points: &[Outcome]) -> Judgement {
+    let dead = points.iter().position(is_dead).unwrap_or(points.len());
+    let (before, after) = points.split_at(dead);
+    if after.iter().any(|point| matches!(point, Outcome::Alive { .. })) {
+        return Judgement::Unknown(Unknown::Contradictory);
+    }
+    let lived = before.iter().filter_map(alive).max();
+    // A probe that was looked at late is no tighter than the one after it: the clock may have leapt.
+    let died = after.iter().filter_map(died).min_by_key(|(after, ..)| *after);
+    match (lived, died) {
+        (_, Some((after, sends, p))) => {
+            let at_least = lived.unwrap_or_default().min(after);
+            Judgement::Settled { range: LifetimeRange { at_least, at_most: Some(after) }, p, sends }
+        }
+        (Some(at_least), None) => {
+            Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p: 0.0, sends: 0 }
+        }
+        (None, None) => Judgement::Unknown(points.iter().find_map(spoilt).unwrap_or(Unknown::TooFewSamples)),
+    }
+}
+
+impl Judgement {
+    /// The verdict, with `evidence` met on the way; `None` while it is open.
+    pub(super) fn verdict(self, mut evidence: Vec<Evidence>) -> Option<Verdict<LifetimeRange>> {
+        match self {
+            Self::Open => None,
+            Self::Unknown(why) => Some(Verdict::unknown(why, evidence)),
+            Self::Settled { range, p, sends } => {
+                if !range.at_least.is_zero() {
+                    evidence.push(Evidence::Lived { after: range.at_least });
+                }
+                evidence.extend(range.at_most.map(|after| Evidence::Died { after, sends }));
+                Some(Verdict::value_with(range, p, evidence))
+            }
+        }
+    }
+}
+
+fn is_dead(point: &Outcome) -> bool {
+    matches!(point, Outcome::Dead { .. })
+}
+
+fn alive(point: &Outcome) -> Option<Duration> {
+    match point {
+        Outcome::Alive { after } => Some(*after),
+        Outcome::Pending | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
+    }
+}
+
+fn died(point: &Outcome) -> Option<(Duration, u32, f64)> {
+    match *point {
+        Outcome::Dead { after, sends, p } => Some((after, sends, p)),
+        Outcome::Pending | Outcome::Alive { .. } | Outcome::Spoilt(_) => None,
+    }
+}
+
+pub(super) fn spoilt(point: &Outcome) -> Option<Unknown> {
+    match point {
+        Outcome::Spoilt(why) => Some(*why),
+        Outcome::Pending | Outcome::Dead { .. } | Outcome::Alive { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn lived(seconds: u64) -> Outcome {
+        Outcome::Alive { after: Duration::from_secs(seconds) }
+    }
+    const fn died(seconds: u64) -> Outcome {
+        Outcome::Dead { after: Duration::from_secs(seconds), sends: 7, p: 1e-7 }
+    }
+    const fn between(least: u64, most: u64) -> Judgement {
+        let range = LifetimeRange { at_least: Duration::from_secs(least), at_most: Some(Duration::from_secs(most)) };
+        Judgement::Settled { range, p: 1e-7, sends: 7 }
+    }
+    const LOST: Outcome = Outcome::Spoilt(Unknown::HighLoss);
+
+    #[test]
+    fn a_death_stands_when_all_before_it_and_the_next_one_are_known() {
+        use Outcome::Pending;
+        assert_eq!(judge(&[lived(5), died(11), died(16), Pending]), between(5, 11));
+        assert_eq!(judge(&[lived(5), died(11)]), between(5, 11), "nothing follows the last one");
+        assert_eq!(judge(&[lived(5), died(11), LOST, died(21)]), between(5, 11));
+        assert_eq!(judge(&[lived(5), LOST, died(16), died(21)]), between(5, 16), "a lost point makes it wider");
+        assert_eq!(judge(&[died(6), died(11)]), between(0, 6));
+        assert_eq!(judge(&[lived(5), died(400), died(16)]), between(5, 16), "looked at late");
+        for open in [
+            [lived(5), Pending, died(16), died(21)],
+            [lived(5), died(11), Pending, died(21)],
+            [lived(5), died(11), LOST, Pending],
+            [lived(5), lived(10), lived(15), Pending],
+        ] {
+            assert_eq!(judge(&open), Judgement::Open, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn a_life_beyond_a_death_is_a_contradiction() {
+        assert_eq!(judge(&[lived(5), died(11), lived(15)]), Judgement::Unknown(Unknown::Contradictory));
+    }
+
+    #[test]
+    fn what_outlives_all_is_at_least_that() {
+        let range = LifetimeRange { at_least: Duration::from_secs(10), at_most: None };
+        assert_eq!(judge(&[lived(5), lived(10), LOST]), Judgement::Settled { range, p: 0.0, sends: 0 });
+        assert_eq!(judge(&[LOST, LOST]), Judgement::Unknown(Unknown::HighLoss));
+        assert_eq!(judge(&[]), Judgement::Unknown(Unknown::TooFewSamples));
+    }
+}

@@ -1,0 +1,63 @@
+//! What a request of this machine is for; as text too, for commands to the transactions are text.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// What a request is for, and which probe it concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) ask: Ask,
+    pub(super) probe: u8,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Make a mapping, and tell which.
+    Map,
+    /// Answer to this probe.
+    Check,
+    /// Refresh the mapping, and tell which it is.
+    Touch,
+    /// Answer to the control.
+    Prove,
+}
+
+const ASKS: [(Ask, &str); 4] = [(Ask::Map, "map"), (Ask::Check, "check"), (Ask::Touch, "touch"), (Ask::Prove, "prove")];
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = ASKS.iter().find(|(ask, _)| *ask == self.ask).map_or("", |(_, word)| word);
+        write!(f, "{word}-{}", self.probe)
+    }
+}
+
+impl FromStr for Tag {
+    type Err = UnknownTag;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTag> {
+        let (word, probe) = text.split_once('-').ok_or(UnknownTag)?;
+        let ask = ASKS.iter().find(|(_, known)| *known == word).map(|(ask, _)| *ask).ok_or(UnknownTag)?;
+        Ok(Self { ask, probe: probe.parse().map_err(|_| UnknownTag)? })
+    }
+}
+
+/// A text that is no tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnknownTag;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn each_tag_reads_back_from_its_text() {
+        for (ask, _) in ASKS {
+            let tag = Tag { ask, probe: 87 };
+            assert_eq!(tag.to_string().parse(), Ok(tag));
+        }
+        assert_eq!("check".parse::<Tag>(), Err(UnknownTag));
+        assert_eq!("check-256".parse::<Tag>(), Err(UnknownTag));
+    }
+}
