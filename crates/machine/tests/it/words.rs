@@ -1,0 +1,102 @@
+//! Time that saturates, dice that are even, scopes that name who speaks.
+
+use core::fmt;
+use core::time::Duration;
+use portolan_machine::{Clause, Cx, Deadline, Entropy, Explain, Instant, Never, Scope, SocketIds, Trace};
+
+/// A plain linear generator: even enough to count with.
+struct Dice(u64);
+impl Entropy for Dice {
+    fn fill(&mut self, out: &mut [u8]) {
+        for byte in out {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = self.0.to_be_bytes()[0];
+        }
+    }
+}
+
+#[test]
+fn time_never_overflows_and_never_runs_below_its_origin() {
+    let end = Instant::from_origin(Duration::MAX);
+    assert_eq!(end + Duration::from_secs(1), end);
+    assert_eq!(Instant::ORIGIN - Duration::from_secs(1), Instant::ORIGIN);
+    assert_eq!(Instant::ORIGIN - end, Duration::ZERO);
+    assert_eq!(end - Instant::ORIGIN, Duration::MAX);
+    assert_eq!(end.to_string(), "18446744073709551615.999s");
+}
+
+#[test]
+fn of_two_waits_at_one_time_the_first_speaks() {
+    let at = Instant::from_millis(5);
+    let (a, b) = (Deadline::new(at, "a"), Deadline::new(at, "b"));
+    assert_eq!(Deadline::earliest(Some(a), Some(b)), Some(a));
+    assert_eq!(Deadline::earliest(None, None), None);
+    assert_eq!(a.to_string(), "0.005s (a)");
+}
+
+#[test]
+fn numbers_below_a_bound_are_below_it_and_spread() {
+    let (mut dice, mut ids) = (Dice(1), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    assert_eq!(cx.random_below(0), 0);
+    assert_eq!(cx.random_below(1), 0);
+    let mut seen = [0_u32; 7];
+    for _ in 0..7_000 {
+        seen[cx.random_below(7) as usize] += 1;
+    }
+    assert!(seen.iter().all(|count| (800..1200).contains(count)), "{seen:?}");
+}
+
+#[test]
+fn ids_are_given_once_and_across_scopes() {
+    let (mut dice, mut ids) = (Dice(1), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let first = cx.next_socket();
+    let second = cx.within("child", 0, |cx| cx.next_socket());
+    assert_eq!([first.to_string(), second.to_string(), cx.next_socket().to_string()], ["s1", "s2", "s3"]);
+}
+
+#[derive(Debug)]
+struct Heard(&'static str);
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+impl Explain for Heard {
+    fn rfc(&self) -> Option<Clause> {
+        None
+    }
+}
+
+struct Lines(Vec<String>);
+impl Trace for Lines {
+    fn note(&mut self, _: Instant, scope: &Scope<'_>, note: &dyn Explain) {
+        self.0.push(format!("[{scope}] {note}"));
+    }
+}
+
+#[test]
+fn notes_name_the_whole_chain_and_cost_nothing_unheard() {
+    let (mut dice, mut ids, mut lines) = (Dice(1), SocketIds::new(), Lines(Vec::new()));
+    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids).with_trace(&mut lines);
+    cx.note(|| Heard("root"));
+    cx.within("turn", 2, |cx| {
+        cx.note(|| Heard("child"));
+        cx.within("transactions", 0, |cx| cx.note(|| Heard("grandchild")));
+    });
+    assert_eq!(lines.0, ["[] root", "[turn 2] child", "[turn 2 > transactions 0] grandchild"]);
+
+    let mut silent = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let mut built = false;
+    silent.note(|| {
+        built = true;
+        Heard("nobody")
+    });
+    assert!(!built, "nobody listens, so nothing is built");
+}
+
+#[test]
+fn never_cannot_be_read() {
+    assert_eq!("anything".parse::<Never>().unwrap_err().to_string(), "this machine takes no commands");
+}
