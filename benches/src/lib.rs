@@ -3,3 +3,9 @@
 //! `cargo run --release -p portolan-benches --bin campaign` runs [`campaign`].
 
 pub mod campaign;
+
+/// The examples of the project's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;
