@@ -282,11 +282,17 @@ pub(crate) fn offline_by_name() -> Outcome {
     says(&process.finish(PATIENCE)?, 2, &["offline", "lab"])
 }
 
-/// With nobody to ask nothing is asked, and the command says how to name someone.
+/// With nobody to ask nothing is asked: where there is a network the command says how to name someone, and where there
+/// is none it is offline all the same.
 pub(crate) fn nobody_to_ask() -> Outcome {
-    let finished = start(&Namespace::alone("nowhere")?, &["nat"])?.finish(PATIENCE)?;
-    says(&finished, 2, &["--server", "lab"])?;
-    one_line(&finished)
+    let nowhere = Namespace::alone("nowhere")?;
+    let somewhere = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
+    for (host, word) in [(&nowhere, "offline"), (&somewhere.client, "--server")] {
+        let finished = start(host, &["nat"])?.finish(PATIENCE)?;
+        says(&finished, 2, &[word, "lab"])?;
+        one_line(&finished)?;
+    }
+    Ok(())
 }
 
 /// A router that drops everything leaves a host offline: nothing shows that there is a way out.
