@@ -45,6 +45,7 @@ use crate::server::ServerState;
 use crate::story::Story;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use portolan_machine::{Instant, Machine, SocketIds, Unreachability};
@@ -128,6 +129,8 @@ pub struct Net<M: Machine> {
     streams: Streams,
     events: Vec<Happening<M::Event>>,
     story: Option<Story>,
+    /// How the story words an event.
+    word: fn(&M::Event) -> String,
 }
 
 /// What the clock wakes.
@@ -170,6 +173,7 @@ impl<M: Machine> Net<M> {
             streams: Streams::default(),
             events: Vec::new(),
             story: None,
+            word: |event| alloc::format!("{event:?}"),
         }
     }
 
@@ -223,6 +227,12 @@ impl<M: Machine> Net<M> {
     /// Writes a story from now on.
     pub fn tell_story(&mut self) {
         self.story.get_or_insert_default();
+    }
+
+    /// Writes a story from now on, in which `word` says what an event is; else its `Debug` form does.
+    pub fn tell_story_with(&mut self, word: fn(&M::Event) -> String) {
+        self.word = word;
+        self.tell_story();
     }
 
     /// What has been told so far; empty without [`tell_story`](Self::tell_story).

@@ -138,7 +138,7 @@ impl<M: Machine> Net<M> {
                     Output::Socket(order) => self.order(number, order),
                     Output::Event(event) => {
                         if let Some(story) = &mut self.story {
-                            story.tell(now, &host.name, format_args!("tells its owner: {event:?}"));
+                            story.tell(now, &host.name, format_args!("tells its owner: {}", (self.word)(&event)));
                         }
                         self.events.push(super::Happening { at: now, host: HostId(number), event });
                     }
