@@ -524,6 +524,8 @@ pub enum Question {
     ChangePort,
     /// Answer from the other address and port, to a socket that nothing filters it from.
     Proof,
+    /// A CHANGE-REQUEST that asks for no change, to a socket whose mapping nothing else could be let in by.
+    PlainProof,
     /// Answer to another port, whose mapping is known to live (RFC 5780 §4.6).
     ResponsePort,
 }
@@ -535,6 +537,7 @@ impl fmt::Display for Question {
             Self::ChangeBoth => "\"answer from your other address and port\"",
             Self::ChangePort => "\"answer from your other port\"",
             Self::Proof => "\"answer from your other address and port\", asked where nothing filters,",
+            Self::PlainProof => "a CHANGE-REQUEST that changes nothing",
             Self::ResponsePort => "\"answer to another port\", whose mapping lives,",
         })
     }

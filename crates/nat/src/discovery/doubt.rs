@@ -5,8 +5,8 @@
 //! product of `n` fractions, no estimate in between.
 
 /// What is believed of round-trip failure before anything was sent: as after three packets of which 10 % failed. The
-/// seven packets of a control outweigh it. With it the doubt is too large below 30 % loss per direction, about right from
-/// there to 40 %, and too small above, where most verdicts are not given any more.
+/// seven packets of a control outweigh it. With it the doubt is too large below 40 % loss per direction, about right
+/// there, and too small above, where most verdicts are not given any more.
 const PRIOR_FAILURES: f64 = 0.3;
 const PRIOR_SUCCESSES: f64 = 2.7;
 

@@ -89,15 +89,22 @@ impl Attempt {
     }
 }
 
+/// Whether the server answers CHANGE-REQUEST at all, asked where nothing filters its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Proof {
+    pub(super) met: Met,
+    /// Asked to answer from its other address and port; else to change nothing, because no mapping is open to the other
+    /// address where mappings depend on the destination.
+    pub(super) is_whole: bool,
+}
+
 /// What else bears on the meaning of silence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) other: Other,
     /// What a plain request to the other address and port met.
     pub(super) alternate: Met,
-    /// What "answer from your other address and port" met where nothing filters; `None` where there is no such place,
-    /// because the mapping depends on the destination.
-    pub(super) proof: Option<Met>,
+    pub(super) proof: Proof,
     pub(super) tally: Tally,
 }
 
@@ -174,17 +181,15 @@ fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
             return Some(Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent));
         }
     }
-    match setting.proof {
-        None => None,
-        Some(Met::Waiting) => Some(Judgement::Wait),
-        Some(Met::Answered(from)) if Other::Valid(from) == setting.other => None,
-        Some(Met::Answered(from)) => Some(misplaced(attempt.primary, from)),
-        Some(Met::Refused(code)) => {
+    let expected = if setting.proof.is_whole { setting.other } else { Other::Valid(attempt.primary) };
+    match setting.proof.met {
+        Met::Waiting => Some(Judgement::Wait),
+        Met::Answered(from) if Other::Valid(from) == expected => None,
+        Met::Answered(from) => Some(misplaced(attempt.primary, from)),
+        Met::Refused(code) => {
             Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)))
         }
-        Some(Met::Silence(_)) => {
-            Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered))
-        }
+        Met::Silence(_) => Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered)),
     }
 }
 
@@ -197,7 +202,7 @@ fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
 }
 
 /// What an attempt met, as evidence.
-pub(super) fn evidence(attempt: &Attempt, proof: Option<Met>) -> impl Iterator<Item = Evidence> {
+pub(super) fn evidence(attempt: &Attempt, proof: Option<Proof>) -> impl Iterator<Item = Evidence> {
     let of = |question, met| match met {
         Met::Waiting => None,
         Met::Answered(from) => Some(Evidence::Answered { question, from }),
@@ -210,7 +215,10 @@ pub(super) fn evidence(attempt: &Attempt, proof: Option<Met>) -> impl Iterator<I
     let control = (sent > 0).then_some(Evidence::Loss { sent, answered: answers.min(sent) });
     let both = of(Question::ChangeBoth, attempt.both);
     let port = of(Question::ChangePort, attempt.port);
-    let proof = proof.and_then(|met| of(Question::Proof, met));
+    let proof = proof.and_then(|proof| {
+        let question = if proof.is_whole { Question::Proof } else { Question::PlainProof };
+        of(question, proof.met)
+    });
     [both, port, control, proof].into_iter().flatten()
 }
 
@@ -237,8 +245,8 @@ mod tests {
         (attempt.both, attempt.port) = (both, port);
         let mut tally = Tally::default();
         tally.add(7, 7);
-        let setting =
-            Setting { other: Other::Valid(at(OTHER)), alternate: from(OTHER), proof: Some(from(OTHER)), tally };
+        let proof = Proof { met: from(OTHER), is_whole: true };
+        let setting = Setting { other: Other::Valid(at(OTHER)), alternate: from(OTHER), proof, tally };
         (attempt, setting)
     }
 
@@ -302,12 +310,17 @@ mod tests {
     #[test]
     fn silence_of_a_server_that_never_answers_change_requests_is_not_a_filter() {
         let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
-        setting.proof = Some(Met::Silence(7));
+        setting.proof.met = Met::Silence(7);
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestUnanswered);
-        setting.proof = Some(Met::Waiting);
+        setting.proof.met = Met::Waiting;
         assert_eq!(judge(&attempt, &setting), Judgement::Wait);
-        setting.proof = None;
-        assert!(matches!(judge(&attempt, &setting), Judgement::Value(..)), "nowhere to prove it: it is believed");
+        setting.proof = Proof { met: from(PRIMARY), is_whole: false };
+        assert!(
+            matches!(judge(&attempt, &setting), Judgement::Value(..)),
+            "nothing was to be changed, and it answered"
+        );
+        setting.proof.is_whole = true;
+        assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestIgnored);
     }
 
     #[test]

@@ -142,30 +142,23 @@ impl FilteringTest {
         patience.into_iter().flatten().filter(|at| *at > now).min()
     }
 
-    /// Judges the attempt under way; moves to the next capable server where it failed. `settled`: the mapping's verdict
-    /// stands, and this is whether it depends on the destination.
-    pub(super) fn judge(
-        &mut self,
-        desk: &mut Desk<'_, '_>,
-        servers: &mut Servers,
-        settled: Option<bool>,
-        may_hear_more: bool,
-    ) {
+    /// Judges the attempt under way; moves to the next capable server where it failed.
+    pub(super) fn judge(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers, may_hear_more: bool) {
         if self.verdict.is_some() {
             return;
         }
         self.count_control(desk);
         let judgement = match self.current() {
-            Some((_, attempt)) => self.judge_current(attempt, servers, settled, desk.now()),
+            Some((_, attempt)) => self.judge_current(attempt, servers, desk.now()),
             None => Judgement::Wait,
         };
         match judgement {
             Judgement::Wait => {}
             Judgement::Value(value, p_wrong) => {
-                self.verdict = Some(Verdict::value_with(value, p_wrong, self.evidence(servers, settled)));
+                self.verdict = Some(Verdict::value_with(value, p_wrong, self.evidence(servers)));
             }
             Judgement::TooLossy => {
-                self.verdict = Some(Verdict::unknown(Unknown::HighLoss, self.evidence(servers, settled)));
+                self.verdict = Some(Verdict::unknown(Unknown::HighLoss, self.evidence(servers)));
             }
             Judgement::Incapable(why, flaw) => {
                 self.give_up(desk, why);
@@ -175,7 +168,7 @@ impl FilteringTest {
             }
         }
         if self.verdict.is_none() && self.current().is_none() {
-            self.move_on(desk, servers, settled, may_hear_more);
+            self.move_on(desk, servers, may_hear_more);
         }
     }
 
@@ -189,12 +182,11 @@ impl FilteringTest {
         }
     }
 
-    fn judge_current(&self, attempt: &Attempt, servers: &Servers, settled: Option<bool>, now: Instant) -> Judgement {
+    fn judge_current(&self, attempt: &Attempt, servers: &Servers, now: Instant) -> Judgement {
         let Some(server) = servers.get(attempt.server) else { return Judgement::Wait };
-        let proof = if settled == Some(true) { None } else { Some(server.proof.met) };
         let mut tally = Tally::default();
         attempt.tally(&mut tally);
-        let setting = Setting { other: server.other, alternate: server.alternate().met, proof, tally };
+        let setting = Setting { other: server.other, alternate: server.alternate().met, proof: server.proof(), tally };
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown
@@ -209,7 +201,7 @@ impl FilteringTest {
             Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)
         } else if filtered && overdue(server.alternate()) {
             Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent)
-        } else if filtered && settled == Some(false) && overdue(&server.proof) {
+        } else if filtered && overdue(&server.proof) {
             Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered)
         } else {
             Judgement::Wait
@@ -263,7 +255,7 @@ impl FilteringTest {
     }
 
     /// A fresh socket for the next capable server; the end where there is none and none can come.
-    fn move_on(&mut self, desk: &mut Desk<'_, '_>, servers: &Servers, settled: Option<bool>, may_hear_more: bool) {
+    fn move_on(&mut self, desk: &mut Desk<'_, '_>, servers: &Servers, may_hear_more: bool) {
         let next = servers.next_capable(|number| self.was_tried(number));
         if let Some((number, server)) = next.and_then(|number| Some((number, servers.get(number)?))) {
             let to = server.address;
@@ -271,7 +263,7 @@ impl FilteringTest {
             self.attempt(desk, number, to);
         } else if !may_hear_more {
             let why = self.reason();
-            self.verdict = Some(Verdict::unknown(why, self.evidence(servers, settled)));
+            self.verdict = Some(Verdict::unknown(why, self.evidence(servers)));
         }
     }
 
@@ -283,11 +275,11 @@ impl FilteringTest {
         found.copied().unwrap_or(Unknown::ServerSilent)
     }
 
-    pub(super) fn evidence(&self, servers: &Servers, settled: Option<bool>) -> Vec<Evidence> {
+    pub(super) fn evidence(&self, servers: &Servers) -> Vec<Evidence> {
         let mut all = Vec::with_capacity(4);
         for (number, attempt) in self.attempts.iter().enumerate() {
             let server = servers.get(attempt.server);
-            let proof = server.map(|server| server.proof.met).filter(|_| settled != Some(true));
+            let proof = server.map(super::servers::Asked::proof);
             all.extend(filtering::evidence(attempt, proof));
             if number < self.failures.len()
                 && let Some(server) = server

@@ -77,20 +77,22 @@ impl MappingTest {
         desk.wish(wish);
     }
 
-    /// Wishes for "answer from your other address and port", on this socket, which has contacted that address.
-    pub(super) fn ask_proof(&self, desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8) {
+    /// Wishes for a CHANGE-REQUEST on this socket, where its answer cannot be filtered: from the other address, which the
+    /// socket has contacted, or (`whole` is false) from where it was asked.
+    pub(super) fn ask_proof(&self, desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8, whole: bool) {
         let Some(asked) = servers.get_mut(server) else { return };
         if asked.proof.wished {
             return;
         }
         asked.proof.wished = true;
+        asked.proof_is_whole = whole;
         let to = asked.address;
         desk.cx.note(|| Note::ProofAsked { server: to });
         let wish = Wish {
             tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
             socket: self.socket,
             to,
-            change: Some(ChangeRequest::IP_AND_PORT),
+            change: Some(if whole { ChangeRequest::IP_AND_PORT } else { ChangeRequest::NONE }),
             schedule: MAPPING,
             from: AnswerFrom::AnyReported,
             not_before: self.from,

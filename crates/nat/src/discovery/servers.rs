@@ -10,7 +10,7 @@ use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 
 use super::address::is_valid_other;
-use super::filtering::{Met, Other};
+use super::filtering::{Met, Other, Proof};
 use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
 use super::tag::Target;
 use super::{Server, desk::Desk};
@@ -31,8 +31,10 @@ pub(super) struct Asked {
     pub(super) other: Other,
     /// What the plain requests from the mapping socket met, at each of its addresses.
     pub(super) targets: [Asking; 3],
-    /// What "answer from your other address and port" met where nothing filters.
+    /// What CHANGE-REQUEST met where nothing filters.
     pub(super) proof: Asking,
+    /// Whether that asked for its other address and port.
+    pub(super) proof_is_whole: bool,
     pub(super) unreachable: Option<Unreachability>,
     pub(super) flaws: Vec<Flaw>,
 }
@@ -70,6 +72,7 @@ impl Asked {
             other: Other::Unknown,
             targets: [Asking::default(); 3],
             proof: Asking::default(),
+            proof_is_whole: false,
             unreachable: None,
             flaws: Vec::new(),
         }
@@ -82,6 +85,10 @@ impl Asked {
             Target::OtherAddress => other_address,
             Target::OtherBoth => other_both,
         }
+    }
+
+    pub(super) const fn proof(&self) -> Proof {
+        Proof { met: self.proof.met, is_whole: self.proof_is_whole }
     }
 
     pub(super) const fn alternate(&self) -> &Asking {

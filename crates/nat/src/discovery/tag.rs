@@ -30,7 +30,7 @@ impl Tag {
             Test::Control { .. } => "do you hear my second socket at all?",
             Test::ChangeBoth { .. } => "answer my second socket from your other address and port",
             Test::ChangePort { .. } => "answer my second socket from your other port",
-            Test::Proof { .. } => "answer my first socket from your other address and port",
+            Test::Proof { .. } => "do you answer CHANGE-REQUEST where nothing filters?",
             Test::Port { .. } => "where do you see this further socket?",
             Test::HairpinLearn => "where do you see my hairpin socket?",
             Test::HairpinOut => "is this me? (hairpin socket to my public endpoint)",

@@ -104,6 +104,15 @@ fn a_server_that_refuses_change_request() {
 }
 
 #[test]
+fn a_server_that_never_answers_change_request() {
+    everywhere(Fault::DropsChangeRequest, |kind, family| {
+        filtering_unknown(Unknown::ChangeRequestUnanswered)(kind, family);
+        assert!(has_flaw(family, Flaw::ChangeRequestUnanswered));
+        assert_eq!(family.mapping.value(), Some(&kind.0), "its second address still shows the mapping");
+    });
+}
+
+#[test]
 fn a_server_that_changes_the_port_only() {
     everywhere(Fault::ChangesPortOnly, |kind, family| match kind {
         // What it sends from its other port comes through or not, but never from where it was asked to come.

@@ -165,7 +165,7 @@ fn under_heavy_loss_a_verdict_is_right_or_not_given() {
 fn what_a_verdict_doubts_is_what_happens() {
     // How often an open NAT looks filtered is what the verdict on a filtering one must doubt.
     let measure =
-        |filtering, seed| World::behind(TranslatorConfig::new(EIM, filtering)).loss(0.35).seed(seed).family().filtering;
+        |filtering, seed| World::behind(TranslatorConfig::new(EIM, filtering)).loss(0.4).seed(seed).family().filtering;
     let seeds = 0..2_000;
     let wrong = seeds.clone().filter(|seed| {
         measure(Filtering::EndpointIndependent, *seed).value().is_some_and(|f| *f != Filtering::EndpointIndependent)

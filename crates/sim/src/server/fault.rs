@@ -28,6 +28,8 @@ pub enum Fault {
     IgnoresChangeRequest,
     /// It has an alternate address and says so, but refuses CHANGE-REQUEST with 420.
     RefusesChangeRequest,
+    /// It has an alternate address and says so, but never answers a CHANGE-REQUEST.
+    DropsChangeRequest,
     /// It changes the port when asked and never the address.
     ChangesPortOnly,
     /// It does what RFC 5780 asks for but never names its other address.
@@ -86,11 +88,12 @@ pub enum Bogus {
 
 impl Fault {
     /// One of each kind, for tests that want them all.
-    pub const EACH: [Self; 27] = [
+    pub const EACH: [Self; 28] = [
         Self::None,
         Self::Silent,
         Self::IgnoresChangeRequest,
         Self::RefusesChangeRequest,
+        Self::DropsChangeRequest,
         Self::ChangesPortOnly,
         Self::NoOtherAddress,
         Self::OtherAddress(Bogus::Itself),
@@ -127,6 +130,7 @@ impl fmt::Display for Fault {
             Self::Silent => f.write_str("never answers"),
             Self::IgnoresChangeRequest => f.write_str("ignores CHANGE-REQUEST and answers from where it was asked"),
             Self::RefusesChangeRequest => f.write_str("names another address but refuses CHANGE-REQUEST"),
+            Self::DropsChangeRequest => f.write_str("names another address but never answers CHANGE-REQUEST"),
             Self::ChangesPortOnly => f.write_str("changes the port when asked, never the address"),
             Self::NoOtherAddress => f.write_str("never names its other address"),
             Self::OtherAddress(Bogus::Itself) => f.write_str("names itself as its other address"),
@@ -171,6 +175,7 @@ pub(super) fn bend(
     };
     match fault {
         Fault::Silent => return None,
+        Fault::DropsChangeRequest if request.has(AttributeType::CHANGE_REQUEST) => return None,
         Fault::DropsEvery(n) if n == 0 || heard.is_multiple_of(n) => return None,
         Fault::DeadAlternate => {
             let alive = |address: SocketAddr| address.ip() == server.primary.ip();

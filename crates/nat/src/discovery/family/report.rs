@@ -63,7 +63,7 @@ impl FamilyRun {
 
     fn unfiltered(&self, reach: Reach) -> Verdict<Filtering> {
         let mut verdict = self.unmeasured(reach);
-        verdict.evidence.extend(self.filtering.evidence(&self.servers, self.depends()));
+        verdict.evidence.extend(self.filtering.evidence(&self.servers));
         verdict
     }
 

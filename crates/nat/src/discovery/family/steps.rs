@@ -106,10 +106,9 @@ impl FamilyRun {
         let Some(server) = self.filtering.server().filter(|_| self.filtering.needs_proof()) else { return };
         let Some(asked) = self.servers.get(server).filter(|asked| asked.is_capable()) else { return };
         let answered = asked.alternate().is_answered();
-        let dependent = self.depends() == Some(true);
         self.mapping.ask(desk, &mut self.servers, server, Target::OtherBoth);
-        if answered && !dependent {
-            self.mapping.ask_proof(desk, &mut self.servers, server);
+        if let Some(depends) = self.depends().filter(|_| answered) {
+            self.mapping.ask_proof(desk, &mut self.servers, server, !depends);
         }
     }
 
@@ -126,8 +125,7 @@ impl FamilyRun {
             return;
         }
         let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
-        let settled = self.depends();
-        self.filtering.judge(desk, &mut self.servers, settled, may_hear_more);
+        self.filtering.judge(desk, &mut self.servers, may_hear_more);
         if let Some(verdict) = &self.filtering.verdict {
             desk.tell(Event::Filtering { family: self.family, verdict: verdict.clone() });
         }
