@@ -5,7 +5,7 @@ use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping, Pooling, PortAllocation, Refresh, Timers};
 use portolan_nat::lifetime::{Event, LifetimeRange};
 use portolan_nat::profile::{Unknown, Verdict};
-use portolan_nat::translator::TranslatorConfig;
+use portolan_nat::translator::{PortRange, TranslatorConfig};
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -171,10 +171,11 @@ fn an_absolute_end_is_found_in_spite_of_refreshes_and_kept_ports() {
 #[test]
 fn no_absolute_end_falls_between_two_looks() {
     // A home router keeps the port, so that only the moment between death and the next refresh shows anything.
-    for tenths in 0..80 {
+    // One watcher alone misses a round trip of 50 ms in each of its cycles of 3 s.
+    for step in 0..160 {
         let mut nat = home(120, 120, None);
-        nat.timers.absolute = Some(Duration::from_millis(66_000 + tenths * 100));
-        let mut lab = Lab::new(nat).seed(tenths);
+        nat.timers.absolute = Some(Duration::from_millis(66_000 + step * 20));
+        let mut lab = Lab::new(nat).seed(step);
         lab.config = lab.config.max(seconds(90));
         let range = *lab.run().report.absolute.value().unwrap();
         assert!(range.contains(nat.timers.absolute.unwrap()), "{range:?}: {:?}", nat.timers.absolute);
@@ -228,6 +229,25 @@ fn lifetimes_below_the_grid_are_bounded_from_above() {
     assert_eq!(run.report.absolute.reason(), Some(Unknown::TooShort), "the watchers cannot be refreshed in time");
     assert_eq!(run.report.refresh.inbound.reason(), Some(Unknown::TooShort));
     assert_eq!(run.report.recommended_keepalive, None);
+}
+
+#[test]
+fn an_answer_to_the_port_s_new_owner_is_no_life() {
+    // So few ports that, when all mappings end, the asking socket and the control get those of the silent ones.
+    let few = PortRange::new(50_000, 50_021);
+    let nat = home(60, 120, Some(13)).ports(PortAllocation::Random).range(few);
+    let mut owners = 0;
+    for seed in 0..20 {
+        let mut lab = Lab::new(nat).seed(seed);
+        lab.config = lab.config.max(seconds(30));
+        let run = lab.run();
+        owners += run.notes.iter().filter(|note| note.contains("has a new owner")).count();
+        for verdict in [&run.report.replied, &run.report.unreplied] {
+            let range = verdict.value().unwrap();
+            assert!(range.contains(seconds(13)), "seed {seed}: {range:?}");
+        }
+    }
+    assert!(owners > 0, "the test is about something");
 }
 
 #[test]
