@@ -7,9 +7,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping};
 
-/// Which NAT is in front of you, how sure that is, and why.
+/// Which NAT is in front of you, how sure that is, and why
 #[derive(Debug, Parser)]
-#[command(name = "portolan", version, about, max_term_width = 100, infer_subcommands = false)]
+#[command(name = "portolan", version, max_term_width = 100)]
 #[command(after_help = "Start without any network: portolan lab nat --preset home --explain")]
 pub(crate) struct Cli {
     /// Speak of what happens on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
@@ -58,7 +58,7 @@ pub(crate) enum Format {
 pub(crate) struct NatArgs {
     /// A STUN server to ask, port 3478 unless said; may be given several times, best first
     ///
-    /// HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address. Two or more are better than one: a mapping can only be told
+    /// HOST, HOST:PORT, `[IPv6]:PORT` or a bare IPv6 address. Two or more are better than one: a mapping can only be told
     /// from two addresses, and a server that lies is outvoted. Filtering needs one that has a second address (RFC 5780).
     /// Without --server those in PORTOLAN_SERVERS are asked (separated by commas or spaces; set but empty: nobody), else
     /// a short list of public servers.
@@ -118,7 +118,7 @@ pub(crate) struct OutputArgs {
 /// Arguments of `portolan serve`.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Where to listen, UDP and TCP; may be given several times [default: 0.0.0.0:3478 and [::]:3478]
+    /// Where to listen, UDP and TCP; may be given several times; without it port 3478 of all addresses
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
     /// Another address and another port, for RFC 5780; paired with --listen in order, within a family
@@ -192,11 +192,10 @@ Exit codes:
   0  each family with a way out has its mapping and its filtering, or its UDP is blocked
      (filtering may be missing where no server given can tell it; standard error says so)
   1  a --require is not met
-  2  could not run: bad arguments, no server, no network
+  2  could not run: bad arguments, no server, no network, no answer that can be used
   3  inconclusive, or what --require asks for could not be told
 
-Nothing is asked of your router, no mapping is opened on it, and no packet is sent to your own public
-address unless you say --hairpin.
+Nothing is asked of your router, and no packet goes to your own public address without --hairpin.
 
 Examples:
   portolan nat
@@ -205,15 +204,15 @@ Examples:
   portolan nat --require 'mapping=eim,filtering=eif|adf' && echo 'good for peer-to-peer'";
 
 const SERVE_HELP: &str = "\
-With an --alternate the server has two addresses × two ports and answers the tests of RFC 5780; both
-addresses must be this host's own, and both ports differ:
+With an --alternate the server has two addresses × two ports and answers the tests of RFC 5780;
+both addresses must be this host's own, and the two ports differ:
   portolan serve --listen 203.0.113.10:3478 --alternate 203.0.113.11:3479
 
 On loopback, to try it:
   portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 &
   portolan nat --server 127.0.0.1
 
-It prints a line for each address once it listens, ends on SIGINT or SIGTERM, and says then what it counted.
+It prints a line for each address once it listens, and ends on SIGINT or SIGTERM with its counters.
 Exit codes: 0 ended by a signal, 2 could not run.";
 
 const LAB_HELP: &str = "\

@@ -138,7 +138,7 @@ impl World {
                 let gateway = Gateway::new("carrier", [CARRIER.into()], carrier);
                 (net.add_gateway(internet, gateway, &self.uplink), IN_CARRIER, Link::PERFECT)
             }
-            None => (internet, HOME, self.uplink.clone()),
+            None => (internet, HOME, self.uplink),
         };
         let inside = net.add_gateway(outside, Gateway::new("home", [address.into()], home), &link);
         net.add_host(inside, "client", &addresses, &Link::PERFECT, client)

@@ -15,6 +15,7 @@ use crate::require::Requirements;
 use crate::resolve::{Lookup, Resolved, System, resolve};
 use crate::servers::{self, Origin, ServerName};
 use crate::story::Recorder;
+use alloc::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_nat::discovery::{Command, Config, Discovery, Server};
@@ -22,7 +23,6 @@ use portolan_nat::event::Event;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
 use std::env;
-use std::sync::Arc;
 use teller::Teller;
 use tokio::time::{Instant, timeout_at};
 
@@ -159,9 +159,10 @@ async fn classify(plan: &Plan, teller: &mut Teller, lookup: Arc<dyn Lookup>) -> 
 
 async fn to_the_report(driver: &mut Driver<Discovery>, teller: &mut Teller) -> Result<Report, Complaint> {
     loop {
-        match driver.next().await {
-            Event::Report(report) => return Ok(*report),
-            event => teller.event(&event)?,
+        let event = driver.next().await;
+        teller.event(&event)?;
+        if let Event::Report(report) = event {
+            return Ok(*report);
         }
     }
 }

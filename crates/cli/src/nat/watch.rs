@@ -12,10 +12,10 @@ use crate::exit::Exit;
 use crate::report::{Telling, json};
 use crate::resolve::System;
 use crate::signals::End;
+use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 use portolan_nat::profile::{Finding, Report, Verdict};
-use std::sync::Arc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Looks every so often until the process is to end.

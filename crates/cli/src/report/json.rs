@@ -253,6 +253,7 @@ fn flaw_code(flaw: Flaw) -> String {
         Flaw::Contradicted => "contradicted",
         Flaw::Error(code) => return format!("error-{code}"),
         Flaw::Garbage => "garbage",
+        Flaw::SameForAll => "same-for-all",
         // The set may grow: the words of its display are then the best there is.
         other => return other.to_string().replace(' ', "-"),
     };

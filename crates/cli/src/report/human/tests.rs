@@ -40,7 +40,10 @@ fn both_families_are_told_each_with_its_sentence() {
 #[test]
 fn blocked_and_simulated_networks_say_so() {
     let text = plainly(&telling(sample::blocked()), true);
-    assert!(text.contains("    UDP         blocked\n") && text.contains("- TCP to 198.51.100.10:443 connects\n"), "{text}");
+    assert!(
+        text.contains("    UDP         blocked\n") && text.contains("- TCP to 198.51.100.10:443 connects\n"),
+        "{text}"
+    );
     let mut simulated = telling(sample::home());
     for (is_right, told) in [
         (Some(true), "What was found is what was built.\n"),
