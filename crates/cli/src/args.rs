@@ -93,6 +93,11 @@ pub(crate) struct NatArgs {
     #[arg(long, value_name = "S", num_args = 0..=1, require_equals = true, default_missing_value = "30",
           value_parser = watch_seconds)]
     pub(crate) watch: Option<Duration>,
+    /// Also measure how long mappings live, over the first family that works: about 195 seconds, 82 sockets
+    ///
+    /// Runs after the classification, whatever --timeout says. Needs a server that knows RESPONSE-PORT (RFC 5780 §7.5).
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) lifetime: bool,
     /// Also send packets to the own public endpoint; some firewalls take that for an attack and cut connections
     #[arg(long)]
     pub(crate) hairpin: bool,

@@ -40,6 +40,8 @@ pub(crate) enum Complaint {
     #[error("{0}")]
     Discovery(#[from] portolan_nat::error::ConfigError),
     #[error("{0}")]
+    Lifetime(#[from] portolan_nat::lifetime::ConfigError),
+    #[error("{0}")]
     Serve(#[from] portolan_stun_agent::ConfigError),
     #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
     Listen { local: SocketAddr, protocol: &'static str, why: Refusal },

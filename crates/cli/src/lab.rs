@@ -68,6 +68,7 @@ fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<Event>), Complaint> {
         report: *report,
         servers: vec!["stun-a".into(), "stun-b".into()],
         simulation: Some(Simulation { scene: world.scene(args), is_right }),
+        lifetime: None,
         story: net.story().lines().map(str::to_owned).collect(),
     };
     Ok((telling, events))

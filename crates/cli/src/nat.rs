@@ -3,6 +3,7 @@
 //! Names are looked up, a [`Discovery`] runs in a driver, its events are told as they come, and the report at the end.
 //! `--timeout` bounds all of it.
 
+mod lifetime;
 mod offline;
 mod teller;
 mod watch;
@@ -54,6 +55,7 @@ pub(crate) struct Plan {
     timeout: Duration,
     hairpin: bool,
     ports: bool,
+    lifetime: bool,
     explain: bool,
     /// What must be the case.
     pub(crate) requirements: Requirements,
@@ -76,6 +78,7 @@ impl Plan {
             timeout: args.timeout,
             hairpin: args.hairpin,
             ports: args.ports,
+            lifetime: args.lifetime,
             explain: args.output.explain,
             requirements: Requirements::together(&args.require),
         })
@@ -125,8 +128,13 @@ fn families(args: &NatArgs) -> Result<Vec<Family>, Complaint> {
 async fn once(plan: &Plan, teller: &mut Teller) -> Result<Exit, Complaint> {
     let found = classify(plan, teller, Arc::new(System)).await;
     teller.quiet();
-    let telling = found?;
+    let mut telling = found?;
     let complaint = offline::complaint(&telling.report);
+    if plan.lifetime && complaint.is_none() {
+        let measured = lifetime::measure(plan, teller, &mut telling).await;
+        teller.quiet();
+        measured?;
+    }
     teller.report(&telling, complaint.is_some())?;
     if let Some(complaint) = complaint {
         return Err(teller.redacted(complaint));
@@ -147,14 +155,17 @@ async fn classify(plan: &Plan, teller: &mut Teller, lookup: Arc<dyn Lookup>) -> 
     let discovery = Discovery::new(plan.config(servers, left)).map_err(|error| teller.redacted(error.into()))?;
 
     let recorder = Recorder::default();
-    let config = portolan_tokio::Config::default().with_connect_timeout(CONNECT);
-    let config = if plan.explain { config.with_trace(recorder.clone()) } else { config };
-    let mut driver = Driver::with_config(discovery, config)?;
+    let mut driver = Driver::with_config(discovery, config_of_driver(plan, &recorder))?;
     // A discovery that has just been made can be started.
     let _ = driver.command(Command::Start);
     let report = timeout_at(deadline + LENIENCE, to_the_report(&mut driver, teller)).await;
     let report = report.map_err(|_| Complaint::TimedOut)??;
-    Ok(Telling { report, servers: names, simulation: None, story: recorder.lines() })
+    Ok(Telling { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })
+}
+
+fn config_of_driver(plan: &Plan, recorder: &Recorder) -> portolan_tokio::Config {
+    let config = portolan_tokio::Config::default().with_connect_timeout(CONNECT);
+    if plan.explain { config.with_trace(recorder.clone()) } else { config }
 }
 
 async fn to_the_report(driver: &mut Driver<Discovery>, teller: &mut Teller) -> Result<Report, Complaint> {

@@ -12,6 +12,7 @@ use crate::require::Shortfall;
 use crate::servers::Origin;
 use core::fmt::Display;
 use portolan_nat::event::Event;
+use portolan_nat::lifetime;
 use portolan_nat::profile::Report;
 
 /// Tells events, the report, and what is to be said beside it.
@@ -61,6 +62,23 @@ impl Teller {
             }
             Format::Jsonl => {
                 if let Some(line) = json::event(event) {
+                    self.print(line + "\n")?;
+                }
+            }
+            Format::Json => {}
+        }
+        Ok(())
+    }
+
+    /// Something is known of how long mappings live.
+    pub(crate) fn lifetime(&mut self, event: &lifetime::Event) -> Result<(), Complaint> {
+        match self.format {
+            Format::Human => {
+                let text = self.hide(event.to_string());
+                self.progress.replace(&text);
+            }
+            Format::Jsonl => {
+                if let Some(line) = json::lifetime_event(event) {
                     self.print(line + "\n")?;
                 }
             }
