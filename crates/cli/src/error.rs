@@ -13,7 +13,10 @@ pub(crate) const TO_LAB: &str = "without a network, try: portolan lab nat --pres
 pub(crate) enum Complaint {
     #[error("no server to ask: PORTOLAN_SERVERS is set but empty; name one with --server HOST[:PORT] ({TO_LAB})")]
     NoServers,
-    #[error("offline: no route to the Internet, and no server to ask (PORTOLAN_SERVERS is set but empty); {TO_LAB}")]
+    #[error(
+        "offline: no route to the Internet, and no server to ask: PORTOLAN_SERVERS is set but empty; name one with \
+         --server HOST[:PORT] ({TO_LAB})"
+    )]
     Nothing,
     #[error(transparent)]
     List(#[from] ListError),
