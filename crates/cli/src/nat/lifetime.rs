@@ -17,14 +17,14 @@ use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
 /// Measures, and adds what was found to what is told; says on standard error where nothing can be measured.
-pub(crate) async fn measure(plan: &Plan, teller: &mut Teller, telling: &mut Telling) -> Result<(), Complaint> {
+pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut Telling) -> Result<(), Complaint> {
     let open = telling.report.families.iter().find(|family| family.reach == Reach::Available);
     let Some((family, servers)) = open.map(|family| (family.family, servers(family))) else {
         teller.complain("lifetimes are not measured: no UDP answer came");
         return Ok(());
     };
     let mut config = Config::new(servers);
-    config.local = plan.local.iter().copied().find(|local| Family::of(&SocketAddr::new(*local, 0)) == family);
+    config.local = plan.args.local.iter().copied().find(|local| Family::of(&SocketAddr::new(*local, 0)) == family);
     let bound = config.bound();
     let lifetime = Lifetime::new(config).map_err(|error| teller.redacted(error.into()))?;
     let recorder = Recorder::default();

@@ -29,7 +29,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     /// A teller as the command line wants it.
-    pub(crate) fn new(args: &NatArgs, plan: &Plan) -> Self {
+    pub(crate) fn new(args: &NatArgs, plan: &Plan<'_>) -> Self {
         let names: Vec<String> = match plan.origin {
             Origin::User => plan.names.iter().map(ToString::to_string).collect(),
             Origin::BuiltIn => Vec::new(),
@@ -44,7 +44,7 @@ impl Teller {
     }
 
     /// A run begins.
-    pub(crate) fn begin(&mut self, plan: &Plan) {
+    pub(crate) fn begin(&mut self, plan: &Plan<'_>) {
         if self.events {
             self.progress.replace(&format!("asking {} servers", plan.names.len()));
         }

@@ -19,7 +19,7 @@ use portolan_nat::profile::{Finding, Report, Verdict};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Looks every so often until the process is to end.
-pub(crate) async fn run(plan: &Plan, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
+pub(crate) async fn run(plan: &Plan<'_>, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
     let mut end = End::listen()?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
