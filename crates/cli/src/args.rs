@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping};
+use portolan_sim::topology::Preset;
 
 /// Which NAT is in front of you, how sure that is, and why
 #[derive(Debug, Parser)]
@@ -149,8 +150,14 @@ pub(crate) enum RateLimit {
 /// Arguments of `portolan lab nat`.
 #[derive(Args, Debug)]
 pub(crate) struct LabNatArgs {
-    /// The network to simulate
-    #[arg(long, value_enum, default_value = "home")]
+    /// The network to simulate: home, cgnat, symmetric, full-cone, restricted, firewall, open, blocked or offline
+    ///
+    /// home: a router that keeps one public port per socket and lets only the contacted address and port answer, with a
+    /// firewall for IPv6. cgnat: the same behind a carrier's NAT. symmetric: another public port for each destination.
+    /// full-cone: one public port, and anybody may answer. restricted: one public port, and any port of a contacted
+    /// address may answer. firewall: no translation. open: nothing in the way. blocked: no UDP gets through. offline: no
+    /// network.
+    #[arg(long, value_name = "NAME", default_value = "home")]
     pub(crate) preset: Preset,
     /// What the NAT's mappings depend on, instead of a preset: eim, adm, apdm or the long words of RFC 4787
     #[arg(long, value_name = "WORD", conflicts_with = "preset")]
@@ -158,7 +165,7 @@ pub(crate) struct LabNatArgs {
     /// Whom the NAT lets in, instead of a preset: eif, adf, apdf or the long words
     #[arg(long, value_name = "WORD", conflicts_with = "preset")]
     pub(crate) filtering: Option<Filtering>,
-    /// Packets lost in each direction, in percent
+    /// Packets lost in each direction, in percent, at most 50
     #[arg(long, value_name = "P", default_value = "0", value_parser = percent)]
     pub(crate) loss: f64,
     /// Round-trip time to the servers, in milliseconds
@@ -169,27 +176,6 @@ pub(crate) struct LabNatArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-}
-
-/// A simulated network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Preset {
-    /// A home router: one public port per socket, only the contacted address and port may answer
-    Home,
-    /// A home router behind a carrier's NAT
-    Cgnat,
-    /// Another public port for each destination
-    Symmetric,
-    /// One public port per socket, and anybody may answer
-    FullCone,
-    /// One public port per socket, and any port of a contacted address may answer
-    Restricted,
-    /// No translation, but a firewall
-    Firewall,
-    /// Nothing in the way
-    Open,
-    /// No UDP gets through
-    Blocked,
 }
 
 const NAT_HELP: &str = "\
@@ -246,7 +232,11 @@ fn watch_seconds(text: &str) -> Result<Duration, &'static str> {
 
 fn percent(text: &str) -> Result<f64, &'static str> {
     let share: f64 = text.parse().map_err(|_| "a share in percent, such as 5")?;
-    if (0.0..=100.0).contains(&share) { Ok(share) } else { Err("between 0 and 100 percent") }
+    if (0.0..=50.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("between 0 and 50 percent: beyond that nothing can be told")
+    }
 }
 
 fn advertised(text: &str) -> Result<(IpAddr, IpAddr), &'static str> {

@@ -45,7 +45,9 @@ impl Page<'_> {
             writeln!(out, "\n{}", simulation.scene)?;
             let right = match simulation.is_right {
                 Some(true) => "What was found is what was built.",
-                Some(false) => "What was found is NOT what was built: please report this seed.",
+                Some(false) => {
+                    "What was found is NOT what was built; unless the loss explains it, please report this seed."
+                }
                 None => "Not everything could be found out; what was found is what was built.",
             };
             writeln!(out, "{right}")?;

@@ -14,7 +14,7 @@ fn the_first_screen_says_something_true() {
     assert_eq!(
         lines.next(),
         Some(
-            "Your router keeps one public port per socket and lets only the contacted address and port answer: \
+            "IPv4: Your router keeps one public port per socket and lets only the contacted address and port answer: \
              port-restricted cone. Direct connections to most peers will work."
         )
     );
@@ -43,7 +43,7 @@ fn words_that_are_none_are_one_line() {
     assert_refused(&run(&["lab", "nat", "--mapping", "cone"]), &["--mapping", "endpoint-independent (ei)"]);
     assert_refused(&run(&["lab", "nat", "--preset", "office"]), &["--preset", "home"]);
     assert_refused(&run(&["lab", "nat", "--preset", "home", "--mapping", "eim"]), &["--preset", "--mapping"]);
-    assert_refused(&run(&["lab", "nat", "--loss", "101"]), &["--loss", "100"]);
+    assert_refused(&run(&["lab", "nat", "--loss", "51"]), &["--loss", "50"]);
 }
 
 #[test]

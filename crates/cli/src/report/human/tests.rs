@@ -48,7 +48,7 @@ fn blocked_and_simulated_networks_say_so() {
     let mut simulated = telling(sample::home());
     for (is_right, told) in [
         (Some(true), "What was found is what was built.\n"),
-        (Some(false), "What was found is NOT what was built: please report this seed.\n"),
+        (Some(false), "What was found is NOT what was built; unless the loss explains it, please report this seed.\n"),
         (None, "Not everything could be found out; what was found is what was built.\n"),
     ] {
         simulated.simulation = Some(Simulation { scene: "A small world.".to_owned(), is_right });
