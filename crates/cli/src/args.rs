@@ -6,10 +6,11 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping};
+use portolan_sim::topology::Preset;
 
-/// Which NAT is in front of you, how sure that is, and why.
+/// Which NAT is in front of you, how sure that is, and why
 #[derive(Debug, Parser)]
-#[command(name = "portolan", version, about, max_term_width = 100, infer_subcommands = false)]
+#[command(name = "portolan", version, max_term_width = 100)]
 #[command(after_help = "Start without any network: portolan lab nat --preset home --explain")]
 pub(crate) struct Cli {
     /// Speak of what happens on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
@@ -58,7 +59,7 @@ pub(crate) enum Format {
 pub(crate) struct NatArgs {
     /// A STUN server to ask, port 3478 unless said; may be given several times, best first
     ///
-    /// HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address. Two or more are better than one: a mapping can only be told
+    /// HOST, HOST:PORT, `[IPv6]:PORT` or a bare IPv6 address. Two or more are better than one: a mapping can only be told
     /// from two addresses, and a server that lies is outvoted. Filtering needs one that has a second address (RFC 5780).
     /// Without --server those in PORTOLAN_SERVERS are asked (separated by commas or spaces; set but empty: nobody), else
     /// a short list of public servers.
@@ -93,6 +94,11 @@ pub(crate) struct NatArgs {
     #[arg(long, value_name = "S", num_args = 0..=1, require_equals = true, default_missing_value = "30",
           value_parser = watch_seconds)]
     pub(crate) watch: Option<Duration>,
+    /// Also measure how long mappings live, over the first family that works: about 195 seconds, 82 sockets
+    ///
+    /// Runs after the classification, whatever --timeout says. Needs a server that knows RESPONSE-PORT (RFC 5780 §7.5).
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) lifetime: bool,
     /// Also send packets to the own public endpoint; some firewalls take that for an attack and cut connections
     #[arg(long)]
     pub(crate) hairpin: bool,
@@ -118,7 +124,7 @@ pub(crate) struct OutputArgs {
 /// Arguments of `portolan serve`.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Where to listen, UDP and TCP; may be given several times [default: 0.0.0.0:3478 and [::]:3478]
+    /// Where to listen, UDP and TCP; may be given several times; without it port 3478 of all addresses
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
     /// Another address and another port, for RFC 5780; paired with --listen in order, within a family
@@ -144,8 +150,14 @@ pub(crate) enum RateLimit {
 /// Arguments of `portolan lab nat`.
 #[derive(Args, Debug)]
 pub(crate) struct LabNatArgs {
-    /// The network to simulate
-    #[arg(long, value_enum, default_value = "home")]
+    /// The network to simulate: home, cgnat, symmetric, full-cone, restricted, firewall, open, blocked or offline
+    ///
+    /// home: a router that keeps one public port per socket and lets only the contacted address and port answer, with a
+    /// firewall for IPv6. cgnat: the same behind a carrier's NAT. symmetric: another public port for each destination.
+    /// full-cone: one public port, and anybody may answer. restricted: one public port, and any port of a contacted
+    /// address may answer. firewall: no translation. open: nothing in the way. blocked: no UDP gets through. offline: no
+    /// network.
+    #[arg(long, value_name = "NAME", default_value = "home")]
     pub(crate) preset: Preset,
     /// What the NAT's mappings depend on, instead of a preset: eim, adm, apdm or the long words of RFC 4787
     #[arg(long, value_name = "WORD", conflicts_with = "preset")]
@@ -153,7 +165,7 @@ pub(crate) struct LabNatArgs {
     /// Whom the NAT lets in, instead of a preset: eif, adf, apdf or the long words
     #[arg(long, value_name = "WORD", conflicts_with = "preset")]
     pub(crate) filtering: Option<Filtering>,
-    /// Packets lost in each direction, in percent
+    /// Packets lost in each direction, in percent, at most 50
     #[arg(long, value_name = "P", default_value = "0", value_parser = percent)]
     pub(crate) loss: f64,
     /// Round-trip time to the servers, in milliseconds
@@ -166,37 +178,15 @@ pub(crate) struct LabNatArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// A simulated network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Preset {
-    /// A home router: one public port per socket, only the contacted address and port may answer
-    Home,
-    /// A home router behind a carrier's NAT
-    Cgnat,
-    /// Another public port for each destination
-    Symmetric,
-    /// One public port per socket, and anybody may answer
-    FullCone,
-    /// One public port per socket, and any port of a contacted address may answer
-    Restricted,
-    /// No translation, but a firewall
-    Firewall,
-    /// Nothing in the way
-    Open,
-    /// No UDP gets through
-    Blocked,
-}
-
 const NAT_HELP: &str = "\
 Exit codes:
   0  each family with a way out has its mapping and its filtering, or its UDP is blocked
      (filtering may be missing where no server given can tell it; standard error says so)
   1  a --require is not met
-  2  could not run: bad arguments, no server, no network
+  2  could not run: bad arguments, no server, no network, no answer that can be used
   3  inconclusive, or what --require asks for could not be told
 
-Nothing is asked of your router, no mapping is opened on it, and no packet is sent to your own public
-address unless you say --hairpin.
+Nothing is asked of your router, and no packet goes to your own public address without --hairpin.
 
 Examples:
   portolan nat
@@ -205,15 +195,15 @@ Examples:
   portolan nat --require 'mapping=eim,filtering=eif|adf' && echo 'good for peer-to-peer'";
 
 const SERVE_HELP: &str = "\
-With an --alternate the server has two addresses × two ports and answers the tests of RFC 5780; both
-addresses must be this host's own, and both ports differ:
+With an --alternate the server has two addresses × two ports and answers the tests of RFC 5780;
+both addresses must be this host's own, and the two ports differ:
   portolan serve --listen 203.0.113.10:3478 --alternate 203.0.113.11:3479
 
 On loopback, to try it:
   portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 &
   portolan nat --server 127.0.0.1
 
-It prints a line for each address once it listens, ends on SIGINT or SIGTERM, and says then what it counted.
+It prints a line for each address once it listens, and ends on SIGINT or SIGTERM with its counters.
 Exit codes: 0 ended by a signal, 2 could not run.";
 
 const LAB_HELP: &str = "\
@@ -242,7 +232,11 @@ fn watch_seconds(text: &str) -> Result<Duration, &'static str> {
 
 fn percent(text: &str) -> Result<f64, &'static str> {
     let share: f64 = text.parse().map_err(|_| "a share in percent, such as 5")?;
-    if (0.0..=100.0).contains(&share) { Ok(share) } else { Err("between 0 and 100 percent") }
+    if (0.0..=50.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("between 0 and 50 percent: beyond that nothing can be told")
+    }
 }
 
 fn advertised(text: &str) -> Result<(IpAddr, IpAddr), &'static str> {

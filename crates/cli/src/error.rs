@@ -13,7 +13,10 @@ pub(crate) const TO_LAB: &str = "without a network, try: portolan lab nat --pres
 pub(crate) enum Complaint {
     #[error("no server to ask: PORTOLAN_SERVERS is set but empty; name one with --server HOST[:PORT] ({TO_LAB})")]
     NoServers,
-    #[error("offline: no route to the Internet, and no server to ask (PORTOLAN_SERVERS is set but empty); {TO_LAB}")]
+    #[error(
+        "offline: no route to the Internet, and no server to ask: PORTOLAN_SERVERS is set but empty; name one with \
+         --server HOST[:PORT] ({TO_LAB})"
+    )]
     Nothing,
     #[error(transparent)]
     List(#[from] ListError),
@@ -39,6 +42,8 @@ pub(crate) enum Complaint {
     WatchJson,
     #[error("{0}")]
     Discovery(#[from] portolan_nat::error::ConfigError),
+    #[error("{0}")]
+    Lifetime(#[from] portolan_nat::lifetime::ConfigError),
     #[error("{0}")]
     Serve(#[from] portolan_stun_agent::ConfigError),
     #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 mod args;
 mod error;
 mod exit;
@@ -45,20 +47,18 @@ fn main() -> ExitCode {
 
 /// Help and version are an answer; a command line that cannot be read is one line of complaint.
 fn not_run(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            Exit::CouldNotRun.into()
-        }
-        _ => {
-            output::complain(args::one_line(error));
-            Exit::CouldNotRun.into()
-        }
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Help that nobody reads to its end has still been given.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
+    if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+    } else {
+        output::complain(args::one_line(error));
+    }
+    Exit::CouldNotRun.into()
 }
 
 fn run(command: Command) -> Result<Exit, Complaint> {

@@ -3,6 +3,7 @@
 //! Names are looked up, a [`Discovery`] runs in a driver, its events are told as they come, and the report at the end.
 //! `--timeout` bounds all of it.
 
+mod lifetime;
 mod offline;
 mod teller;
 mod watch;
@@ -15,14 +16,14 @@ use crate::require::Requirements;
 use crate::resolve::{Lookup, Resolved, System, resolve};
 use crate::servers::{self, Origin, ServerName};
 use crate::story::Recorder;
-use core::net::{IpAddr, SocketAddr};
+use alloc::sync::Arc;
+use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_nat::discovery::{Command, Config, Discovery, Server};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
 use std::env;
-use std::sync::Arc;
 use teller::Teller;
 use tokio::time::{Instant, timeout_at};
 
@@ -44,23 +45,19 @@ pub(crate) async fn run(args: &NatArgs) -> Result<Exit, Complaint> {
 
 /// What to find out, of whom and how long, as the command line says it.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Plan<'a> {
+    args: &'a NatArgs,
     /// Whom to ask.
     pub(crate) names: Vec<ServerName>,
     /// Whose choice that is.
     pub(crate) origin: Origin,
     families: Vec<Family>,
-    local: Vec<IpAddr>,
-    timeout: Duration,
-    hairpin: bool,
-    ports: bool,
-    explain: bool,
     /// What must be the case.
     pub(crate) requirements: Requirements,
 }
 
-impl Plan {
-    fn of(args: &NatArgs, variable: Option<&str>) -> Result<Self, Complaint> {
+impl<'a> Plan<'a> {
+    fn of(args: &'a NatArgs, variable: Option<&str>) -> Result<Self, Complaint> {
         if args.watch.is_some() && args.output.format == crate::args::Format::Json {
             return Err(Complaint::WatchJson);
         }
@@ -68,26 +65,16 @@ impl Plan {
         if names.is_empty() {
             return Err(if offline::has_route() { Complaint::NoServers } else { Complaint::Nothing });
         }
-        Ok(Self {
-            names,
-            origin,
-            families: families(args)?,
-            local: args.local.clone(),
-            timeout: args.timeout,
-            hairpin: args.hairpin,
-            ports: args.ports,
-            explain: args.output.explain,
-            requirements: Requirements::together(&args.require),
-        })
+        Ok(Self { args, names, origin, families: families(args)?, requirements: Requirements::together(&args.require) })
     }
 
     fn config(&self, servers: Vec<Server>, timeout: Duration) -> Config {
         let mut config = Config::new(servers);
         config.families.clone_from(&self.families);
-        config.local.clone_from(&self.local);
+        config.local.clone_from(&self.args.local);
         config.timeout = timeout;
-        config.hairpin = self.hairpin;
-        config.ports = self.ports;
+        config.hairpin = self.args.hairpin;
+        config.ports = self.args.ports;
         config
     }
 }
@@ -122,11 +109,18 @@ fn families(args: &NatArgs) -> Result<Vec<Family>, Complaint> {
 }
 
 /// One classification, told, and what it comes to.
-async fn once(plan: &Plan, teller: &mut Teller) -> Result<Exit, Complaint> {
+async fn once(plan: &Plan<'_>, teller: &mut Teller) -> Result<Exit, Complaint> {
     let found = classify(plan, teller, Arc::new(System)).await;
     teller.quiet();
-    let telling = found?;
+    let mut telling = found?;
     let complaint = offline::complaint(&telling.report);
+    if plan.args.lifetime && complaint.is_none() {
+        // The classification is told whatever becomes of this.
+        if let Err(complaint) = lifetime::measure(plan, teller, &mut telling).await {
+            teller.complain(complaint);
+        }
+        teller.quiet();
+    }
     teller.report(&telling, complaint.is_some())?;
     if let Some(complaint) = complaint {
         return Err(teller.redacted(complaint));
@@ -137,37 +131,41 @@ async fn once(plan: &Plan, teller: &mut Teller) -> Result<Exit, Complaint> {
 }
 
 /// Looks up the names and runs the discovery, telling each event as it comes.
-async fn classify(plan: &Plan, teller: &mut Teller, lookup: Arc<dyn Lookup>) -> Result<Telling, Complaint> {
-    let deadline = Instant::now() + plan.timeout;
+async fn classify(plan: &Plan<'_>, teller: &mut Teller, lookup: Arc<dyn Lookup>) -> Result<Telling, Complaint> {
+    let deadline = Instant::now() + plan.args.timeout;
     teller.begin(plan);
-    let resolved = resolve(lookup, &plan.names, &plan.families, plan.timeout).await;
+    let resolved = resolve(lookup, &plan.names, &plan.families, plan.args.timeout).await;
     let servers = usable(plan, teller, resolved)?;
     let names = servers.iter().map(|server| Box::from(&*server.name)).collect();
     let left = deadline.saturating_duration_since(Instant::now());
     let discovery = Discovery::new(plan.config(servers, left)).map_err(|error| teller.redacted(error.into()))?;
 
     let recorder = Recorder::default();
-    let config = portolan_tokio::Config::default().with_connect_timeout(CONNECT);
-    let config = if plan.explain { config.with_trace(recorder.clone()) } else { config };
-    let mut driver = Driver::with_config(discovery, config)?;
+    let mut driver = Driver::with_config(discovery, config_of_driver(plan, &recorder))?;
     // A discovery that has just been made can be started.
     let _ = driver.command(Command::Start);
     let report = timeout_at(deadline + LENIENCE, to_the_report(&mut driver, teller)).await;
     let report = report.map_err(|_| Complaint::TimedOut)??;
-    Ok(Telling { report, servers: names, simulation: None, story: recorder.lines() })
+    Ok(Telling { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })
+}
+
+fn config_of_driver(plan: &Plan<'_>, recorder: &Recorder) -> portolan_tokio::Config {
+    let config = portolan_tokio::Config::default().with_connect_timeout(CONNECT);
+    if plan.args.output.explain { config.with_trace(recorder.clone()) } else { config }
 }
 
 async fn to_the_report(driver: &mut Driver<Discovery>, teller: &mut Teller) -> Result<Report, Complaint> {
     loop {
-        match driver.next().await {
-            Event::Report(report) => return Ok(*report),
-            event => teller.event(&event)?,
+        let event = driver.next().await;
+        teller.event(&event)?;
+        if let Event::Report(report) = event {
+            return Ok(*report);
         }
     }
 }
 
 /// The servers that can be asked; says which cannot, and why.
-fn usable(plan: &Plan, teller: &mut Teller, resolved: Resolved) -> Result<Vec<Server>, Complaint> {
+fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Vec<Server>, Complaint> {
     let Resolved { mut servers, unresolved } = resolved;
     if servers.is_empty() {
         if !offline::has_route() {

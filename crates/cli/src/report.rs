@@ -7,6 +7,7 @@ pub(crate) mod sample;
 pub(crate) mod sentence;
 pub(crate) mod sureness;
 
+use portolan_nat::lifetime::LifetimeReport;
 use portolan_nat::profile::Report;
 
 /// A report with what is needed to tell it.
@@ -16,6 +17,8 @@ pub(crate) struct Telling {
     pub(crate) report: Report,
     /// What people call the servers, by their place in the list.
     pub(crate) servers: Vec<Box<str>>,
+    /// How long mappings live, where that was asked for.
+    pub(crate) lifetime: Option<LifetimeReport>,
     /// Where it was found out in a simulated network: which, and what is true there.
     pub(crate) simulation: Option<Simulation>,
     /// What happened, line by line, where that was recorded.

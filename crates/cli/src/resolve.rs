@@ -5,6 +5,7 @@
 //! slowest: with one server known half the time is the bound, and once [`ENOUGH`] are, the others have [`GRACE`] left.
 
 use crate::servers::{Host, ServerName};
+use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -12,7 +13,6 @@ use portolan_nat::discovery::Server;
 use portolan_nat::profile::Family;
 use std::io;
 use std::net::ToSocketAddrs;
-use std::sync::Arc;
 use std::thread;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};

@@ -1,8 +1,9 @@
 //! What happened, line by line, for `--explain`.
 
+use alloc::sync::Arc;
 use portolan_machine::{Explain, Instant, Scope, Trace};
 use portolan_tokio::Tracing;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Keeps each note as a line, and hands it on to `tracing` as well. Clones share their lines.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::args::{Cli, Command as Subcommand, Lab};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use portolan_nat::profile::{Unknown, Verdict};
+use portolan_sim::topology::Preset;
 
 fn args(line: &str) -> LabNatArgs {
     match Cli::try_parse_from(["portolan", "lab", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
@@ -16,9 +18,8 @@ fn verdict(line: &str) -> Option<bool> {
 
 #[test]
 fn what_is_found_in_each_preset_is_what_was_built() {
-    for preset in Preset::value_variants() {
-        let name = preset.to_possible_value().unwrap();
-        assert_eq!(verdict(&format!("--preset {}", name.get_name())), Some(true), "{preset:?}");
+    for preset in Preset::ALL {
+        assert_eq!(verdict(&format!("--preset {preset}")), Some(true), "{preset}");
     }
 }
 
@@ -33,12 +34,14 @@ fn what_is_found_of_each_kind_is_what_was_built() {
 
 #[test]
 fn a_wrong_or_missing_finding_is_told_apart() {
-    let strict = World::of(&args("--mapping apdm"));
+    let strict = topology(&args("--mapping apdm"));
     let (telling, _) = simulate(&args("--preset home")).unwrap();
-    let home = &telling.report.families[0];
-    assert_eq!(strict.agrees(home), Some(false));
-    let (telling, _) = simulate(&args("--loss 100")).unwrap();
-    assert_eq!(World::of(&args("")).agrees(&telling.report.families[0]), None);
+    assert_eq!(agrees(&strict, &telling.report), Some(false));
+    let mut doubtful = telling.report;
+    doubtful.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+    assert_eq!(agrees(&topology(&args("--preset home")), &doubtful), None);
+    let (telling, _) = simulate(&args("--preset blocked")).unwrap();
+    assert_eq!(agrees(&strict, &telling.report), Some(false));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::require::Shortfall;
 use crate::servers::Origin;
 use core::fmt::Display;
 use portolan_nat::event::Event;
+use portolan_nat::lifetime;
 use portolan_nat::profile::Report;
 
 /// Tells events, the report, and what is to be said beside it.
@@ -28,7 +29,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     /// A teller as the command line wants it.
-    pub(crate) fn new(args: &NatArgs, plan: &Plan) -> Self {
+    pub(crate) fn new(args: &NatArgs, plan: &Plan<'_>) -> Self {
         let names: Vec<String> = match plan.origin {
             Origin::User => plan.names.iter().map(ToString::to_string).collect(),
             Origin::BuiltIn => Vec::new(),
@@ -43,7 +44,7 @@ impl Teller {
     }
 
     /// A run begins.
-    pub(crate) fn begin(&mut self, plan: &Plan) {
+    pub(crate) fn begin(&mut self, plan: &Plan<'_>) {
         if self.events {
             self.progress.replace(&format!("asking {} servers", plan.names.len()));
         }
@@ -61,6 +62,23 @@ impl Teller {
             }
             Format::Jsonl => {
                 if let Some(line) = json::event(event) {
+                    self.print(line + "\n")?;
+                }
+            }
+            Format::Json => {}
+        }
+        Ok(())
+    }
+
+    /// Something is known of how long mappings live.
+    pub(crate) fn lifetime(&mut self, event: &lifetime::Event) -> Result<(), Complaint> {
+        match self.format {
+            Format::Human => {
+                let text = self.hide(event.to_string());
+                self.progress.replace(&text);
+            }
+            Format::Jsonl => {
+                if let Some(line) = json::lifetime_event(event) {
                     self.print(line + "\n")?;
                 }
             }

@@ -29,7 +29,7 @@ fn refused(line: &str, variable: Option<&str>) -> String {
 
 #[test]
 fn flags_and_local_addresses_choose_the_families() {
-    let of = |line: &str| Plan::of(&args(line), Some("192.0.2.1")).unwrap().families;
+    let of = |line: &str| families(&args(line)).unwrap();
     assert_eq!(of(""), [Family::V4, Family::V6]);
     assert_eq!(of("-4"), [Family::V4]);
     assert_eq!(of("-6"), [Family::V6]);

@@ -12,14 +12,14 @@ use crate::exit::Exit;
 use crate::report::{Telling, json};
 use crate::resolve::System;
 use crate::signals::End;
+use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 use portolan_nat::profile::{Finding, Report, Verdict};
-use std::sync::Arc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Looks every so often until the process is to end.
-pub(crate) async fn run(plan: &Plan, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
+pub(crate) async fn run(plan: &Plan<'_>, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
     let mut end = End::listen()?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

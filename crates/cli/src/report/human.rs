@@ -8,6 +8,7 @@ use super::{Telling, json};
 use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
+use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
 use portolan_nat::profile::{FamilyReport, Finding, Reach, Unknown, Verdict};
 
 const SAYS: Style = Style::new().bold();
@@ -44,7 +45,9 @@ impl Page<'_> {
             writeln!(out, "\n{}", simulation.scene)?;
             let right = match simulation.is_right {
                 Some(true) => "What was found is what was built.",
-                Some(false) => "What was found is NOT what was built: please report this seed.",
+                Some(false) => {
+                    "What was found is NOT what was built; unless the loss explains it, please report this seed."
+                }
                 None => "Not everything could be found out; what was found is what was built.",
             };
             writeln!(out, "{right}")?;
@@ -54,6 +57,9 @@ impl Page<'_> {
             facts(out, family)?;
             self.sureness(out, family)?;
             self.servers(out, family)?;
+        }
+        if let Some(lifetime) = &self.telling.lifetime {
+            self.lifetime(out, lifetime)?;
         }
         if self.explain && !self.telling.story.is_empty() {
             writeln!(out, "\n{HEAD}What happened{HEAD:#}")?;
@@ -102,6 +108,30 @@ impl Page<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How long mappings live, and what to do about it.
+    fn lifetime(&self, out: &mut String, report: &LifetimeReport) -> fmt::Result {
+        writeln!(out, "\n{HEAD}How long mappings live{HEAD:#} ({}, measured with {})", report.family, report.server)?;
+        let range = |range: &LifetimeRange| range.to_string();
+        value(out, "answered", &report.replied, range)?;
+        value(out, "unanswered", &report.unreplied, range)?;
+        value(out, "in any case", &report.absolute, |range| match range.at_most {
+            Some(_) => format!("ends after {range}, whatever refreshes it"),
+            None => format!("no end met in {} s", range.at_least.as_secs()),
+        })?;
+        value(out, "outbound", &report.refresh.outbound, |does| yes_no(*does, "refreshes", "does not refresh"))?;
+        value(out, "inbound", &report.refresh.inbound, |does| yes_no(*does, "refreshes", "does not refresh"))?;
+        match report.recommended_keepalive {
+            Some(every) => row(out, "keepalive", format_args!("send something every {} s", every.as_secs()))?,
+            None => row(out, "keepalive", "none can be recommended")?,
+        }
+        writeln!(out, "  How sure{}", if self.explain { ", and why" } else { " (why: --explain)" })?;
+        self.sure_of(out, "answered", &report.replied)?;
+        self.sure_of(out, "unanswered", &report.unreplied)?;
+        self.sure_of(out, "in any case", &report.absolute)?;
+        self.sure_of(out, "outbound", &report.refresh.outbound)?;
+        self.sure_of(out, "inbound", &report.refresh.inbound)
     }
 
     fn servers(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {

@@ -3,6 +3,10 @@
 //! Rules: a field never changes its meaning under one schema name; fields may be added. A verdict always has its four
 //! fields. Numbers are milliseconds or probabilities, addresses are text.
 
+mod lifetime;
+
+pub(crate) use lifetime::event as lifetime_event;
+
 use super::Telling;
 use super::sureness::two_digits;
 use core::fmt;
@@ -103,6 +107,8 @@ struct Document<'a> {
     families: Vec<Family<'a>>,
     elapsed_ms: u64,
     simulated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime: Option<lifetime::Lives>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     story: &'a [String],
 }
@@ -115,6 +121,7 @@ impl<'a> Document<'a> {
             families: telling.report.families.iter().map(|family| Family::of(family, telling)).collect(),
             elapsed_ms: u64::try_from(telling.report.elapsed.as_millis()).unwrap_or(u64::MAX),
             simulated: telling.simulation.is_some(),
+            lifetime: telling.lifetime.as_ref().map(lifetime::Lives::of),
             story: &telling.story,
         }
     }
@@ -253,6 +260,7 @@ fn flaw_code(flaw: Flaw) -> String {
         Flaw::Contradicted => "contradicted",
         Flaw::Error(code) => return format!("error-{code}"),
         Flaw::Garbage => "garbage",
+        Flaw::SameForAll => "same-for-all",
         // The set may grow: the words of its display are then the best there is.
         other => return other.to_string().replace(' ', "-"),
     };

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use portolan_machine::{Refusal, Unreachability};
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
+use portolan_nat::lifetime::{LifetimeRange, LifetimeReport, RefreshReport};
 use portolan_nat::profile::{
     Details, Evidence, Family, FamilyReport, Flaw, Path, Question, Reach, Report, ServerReport, Unavailable, Unknown,
     Verdict,
@@ -51,6 +52,29 @@ pub(crate) fn home() -> Report {
         },
     ];
     Report { families: vec![family], elapsed: Duration::from_millis(853) }
+}
+
+/// Mappings of a common home router, measured.
+pub(crate) fn lifetime() -> LifetimeReport {
+    let range = |least, most: Option<u64>| LifetimeRange {
+        at_least: Duration::from_secs(least),
+        at_most: most.map(Duration::from_secs),
+    };
+    LifetimeReport {
+        family: Family::V4,
+        server: address("198.51.100.10:3478"),
+        translated: Some(true),
+        replied: Verdict::value_with(range(115, Some(121)), 0.000_1, vec![Evidence::Loss { sent: 80, answered: 79 }]),
+        unreplied: Verdict::value_with(range(25, Some(31)), 0.000_1, vec![]),
+        absolute: Verdict::value_with(range(185, None), 0.0, vec![]),
+        refresh: RefreshReport {
+            outbound: Verdict::value_with(true, 0.0, vec![]),
+            inbound: Verdict::unknown(Unknown::HighLoss, vec![]),
+        },
+        recommended_keepalive: Some(Duration::from_secs(57)),
+        path: Path { rtt: Some(Duration::from_millis(48)), sent: 80, answered: 79 },
+        elapsed: Duration::from_secs(195),
+    }
 }
 
 /// A network that lets TCP out but no UDP.

@@ -93,10 +93,10 @@ fn behind_nat(report: &FamilyReport) -> String {
 
 /// How a sentence ends: with the old name, where there is one.
 fn named(name: ClassicType) -> String {
-    match name {
-        ClassicType::Unknown | ClassicType::Other => ".".to_owned(),
-        name => format!(": {}.", plain(name)),
+    if matches!(name, ClassicType::Unknown | ClassicType::Other) {
+        return ".".to_owned();
     }
+    format!(": {}.", plain(name))
 }
 
 fn reason(why: Option<Unknown>) -> String {
@@ -114,7 +114,8 @@ pub(crate) const fn plain(name: ClassicType) -> &'static str {
         ClassicType::Symmetric => "symmetric",
         ClassicType::Other => "no old name",
         ClassicType::Blocked => "UDP blocked",
-        // `Unknown`, and names that came later.
+        ClassicType::Unknown => "unknown",
+        // A name that came later than this program.
         _ => "unknown",
     }
 }

@@ -1,6 +1,40 @@
-//! The binary as its users meet it, on loopback only.
+//! The binary as a user meets it, on loopback only.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "../support/binary.rs"]
 mod binary;
+mod help;
+mod lab;
+mod nat;
+#[path = "../support/process.rs"]
+mod process;
 #[path = "../support/refusal.rs"]
 mod refusal;
+mod rubbish;
+mod serve;
+
+use core::time::Duration;
+use process::{Finished, Process};
+
+/// Longer than anything here takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs the binary to its end.
+fn run(arguments: &[&str]) -> Finished {
+    let mut command = binary::portolan(arguments).expect("loopback only");
+    // It would change the width of the help.
+    command.env_remove("COLUMNS");
+    Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends by itself")
+}
+
+/// Asserts that the command could not run: code 2, nothing on standard output, one line that holds these words.
+#[track_caller]
+fn assert_refused(finished: &Finished, words: &[&str]) {
+    assert_eq!(finished.code, Some(2), "{finished:?}");
+    assert_eq!(finished.stdout, "", "{finished:?}");
+    assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    for word in words {
+        assert!(finished.stderr.contains(word), "no word of {word:?}: {finished:?}");
+    }
+}

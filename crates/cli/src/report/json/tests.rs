@@ -9,6 +9,7 @@ fn telling(report: Report) -> Telling {
         report,
         servers: vec!["stun.example.org:3478".into(), "198.51.100.20:3478".into()],
         simulation: None,
+        lifetime: None,
         story: vec![],
     }
 }
@@ -51,6 +52,7 @@ fn every_field_is_documented() {
     }
     let mut told = telling(sample::home());
     told.story = vec!["0.000s it begins".to_owned()];
+    told.lifetime = Some(sample::lifetime());
     let mut found = vec![];
     names(&parsed(&last(&told)), &mut found);
     let documentation = include_str!("../../../../../docs/json.md");
@@ -119,4 +121,23 @@ fn a_simulation_says_so_and_a_story_is_told_when_there_is_one() {
     let value = parsed(&report(&told));
     assert_eq!(value["simulated"], true);
     assert_eq!(value["story"][0], "0.000s it begins");
+}
+
+#[test]
+fn lifetimes_stand_in_the_report_where_they_were_asked_for() {
+    let mut told = telling(sample::home());
+    assert_eq!(parsed(&report(&told)).get("lifetime"), None);
+    told.lifetime = Some(sample::lifetime());
+    let lifetime = &parsed(&report(&told))["lifetime"];
+    assert_eq!(lifetime["replied"]["value"], serde_json::json!({"at_least_s": 115.0, "at_most_s": 121.0}));
+    assert_eq!(lifetime["absolute"]["value"], serde_json::json!({"at_least_s": 185.0, "at_most_s": null}));
+    assert_eq!((&lifetime["keepalive_s"], &lifetime["elapsed_ms"]), (&Value::from(57.0), &Value::from(195_000)));
+    assert_eq!(lifetime["refresh_inbound"]["unknown"], "high-loss");
+    let point = lifetime::event(&portolan_nat::lifetime::Event::Point {
+        series: portolan_nat::lifetime::Series::Unreplied,
+        idle: Duration::from_millis(30_250),
+        alive: false,
+    });
+    let line = r#"{"event":"lifetime-point","series":"unreplied","idle_s":30.25,"alive":false}"#;
+    assert_eq!(point.as_deref(), Some(line));
 }

@@ -1,0 +1,103 @@
+//! How long mappings live, as JSON.
+
+use super::{Axis, Loss, axis, text};
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_nat::lifetime::{Event, LifetimeRange, LifetimeReport};
+use portolan_nat::profile::Verdict;
+use serde::Serialize;
+
+/// An event of the measurement as one line of JSON; `None` for those that the report tells better.
+pub(crate) fn event(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Rejected { server, why } => {
+            text(&Rejected { event: "lifetime-rejected", server: *server, unknown: why.as_str() })
+        }
+        Event::Begun { server, sockets, expected, .. } => text(&Begun {
+            event: "lifetime-begun",
+            server: *server,
+            sockets: *sockets,
+            expected_s: expected.as_secs_f64(),
+        }),
+        Event::Point { series, idle, alive } => {
+            text(&Point { event: "lifetime-point", series: series.to_string(), idle_s: seconds(*idle), alive: *alive })
+        }
+        Event::Replied(_) | Event::Unreplied(_) | Event::Absolute(_) | Event::Refresh(_) | Event::Report(_) => {
+            return None;
+        }
+        // The set may grow; what this program does not know it does not tell.
+        _ => return None,
+    })
+}
+
+#[derive(Serialize)]
+struct Rejected {
+    event: &'static str,
+    server: SocketAddr,
+    unknown: &'static str,
+}
+
+#[derive(Serialize)]
+struct Begun {
+    event: &'static str,
+    server: SocketAddr,
+    sockets: usize,
+    expected_s: f64,
+}
+
+#[derive(Serialize)]
+struct Point {
+    event: &'static str,
+    series: String,
+    idle_s: f64,
+    alive: bool,
+}
+
+/// The whole measurement.
+#[derive(Serialize)]
+pub(super) struct Lives {
+    family: &'static str,
+    server: SocketAddr,
+    translated: Option<bool>,
+    replied: Axis<Range>,
+    unreplied: Axis<Range>,
+    absolute: Axis<Range>,
+    refresh_outbound: Axis<bool>,
+    refresh_inbound: Axis<bool>,
+    keepalive_s: Option<f64>,
+    loss: Loss,
+    elapsed_ms: u64,
+}
+
+#[derive(Serialize)]
+struct Range {
+    at_least_s: f64,
+    at_most_s: Option<f64>,
+}
+
+impl Lives {
+    pub(super) fn of(report: &LifetimeReport) -> Self {
+        Self {
+            family: report.family.as_str(),
+            server: report.server,
+            translated: report.translated,
+            replied: range(&report.replied),
+            unreplied: range(&report.unreplied),
+            absolute: range(&report.absolute),
+            refresh_outbound: axis(&report.refresh.outbound, |does| *does),
+            refresh_inbound: axis(&report.refresh.inbound, |does| *does),
+            keepalive_s: report.recommended_keepalive.map(seconds),
+            loss: Loss::of(report.path),
+            elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn range(verdict: &Verdict<LifetimeRange>) -> Axis<Range> {
+    axis(verdict, |range| Range { at_least_s: seconds(range.at_least), at_most_s: range.at_most.map(seconds) })
+}
+
+/// Seconds to the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e3).round() / 1e3
+}

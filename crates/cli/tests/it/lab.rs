@@ -1,0 +1,59 @@
+//! `portolan lab nat`: needs no network.
+
+use crate::binary::portolan;
+use crate::{assert_refused, run};
+use serde_json::Value;
+use std::io;
+use std::process::{Child, Stdio};
+
+#[test]
+fn the_first_screen_says_something_true() {
+    let finished = run(&["lab", "nat"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let mut lines = finished.stdout.lines();
+    assert_eq!(
+        lines.next(),
+        Some(
+            "IPv4: Your router keeps one public port per socket and lets only the contacted address and port answer: \
+             port-restricted cone. Direct connections to most peers will work."
+        )
+    );
+    assert!(finished.stdout.contains("A simulated network, in which nothing is sent"), "{finished:?}");
+    assert!(finished.stdout.contains("What was found is what was built."), "{finished:?}");
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story_byte_for_byte() {
+    let tell = |seed: &str| run(&["lab", "nat", "--mapping", "apdm", "--loss", "10", "--seed", seed, "--explain"]);
+    let (one, two) = (tell("7"), tell("7"));
+    assert!(one.stdout.contains("What happened\n"), "{one:?}");
+    assert_eq!(one.stdout, two.stdout);
+    assert_ne!(one.stdout, tell("8").stdout);
+}
+
+#[test]
+fn it_is_machine_readable_too() {
+    let finished = run(&["lab", "nat", "--preset", "symmetric", "--format", "json"]);
+    let report: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert_eq!((&report["simulated"], &report["families"][0]["type"]), (&Value::from(true), &"symmetric".into()));
+}
+
+#[test]
+fn words_that_are_none_are_one_line() {
+    assert_refused(&run(&["lab", "nat", "--mapping", "cone"]), &["--mapping", "endpoint-independent (ei)"]);
+    assert_refused(&run(&["lab", "nat", "--preset", "office"]), &["--preset", "home"]);
+    assert_refused(&run(&["lab", "nat", "--preset", "home", "--mapping", "eim"]), &["--preset", "--mapping"]);
+    assert_refused(&run(&["lab", "nat", "--loss", "51"]), &["--loss", "50"]);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    for arguments in [&["lab", "nat", "--explain"][..], &["lab", "nat", "--format", "jsonl"], &["nat", "--help"]] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let child = portolan(arguments).expect("no server").stdout(writer).stderr(Stdio::piped()).spawn();
+        let finished = child.and_then(Child::wait_with_output).expect("it ends");
+        assert_eq!(finished.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&finished.stderr), "", "{arguments:?}");
+    }
+}

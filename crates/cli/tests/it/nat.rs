@@ -1,0 +1,144 @@
+//! `portolan nat` against `portolan serve`.
+
+use crate::binary::{portolan, portolan_asking};
+use crate::process::{Finished, Process};
+use crate::serve::two_addresses;
+use crate::{PATIENCE, assert_refused, run};
+use core::time::Duration;
+use serde_json::Value;
+
+fn json(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|why| panic!("{why}: {finished:?}"))
+}
+
+#[test]
+fn loopback_is_the_open_internet() {
+    let (_server, address) = two_addresses();
+    let finished = run(&["nat", "--server", &address, "--format", "json"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let report = json(&finished);
+    assert_eq!(report["schema"], "portolan.nat/1");
+    let [family] = report["families"].as_array().expect("a list").as_slice() else { panic!("{report}") };
+    for (field, value) in [("family", "ipv4"), ("nat", "none"), ("type", "open")] {
+        assert_eq!(family[field], value, "{family}");
+    }
+    assert_eq!(family["mapping"]["value"], "endpoint-independent");
+    assert_eq!(family["filtering"]["value"], "endpoint-independent");
+    assert_eq!(family["public"][0], family["local"]);
+    assert_eq!(family["servers"][0]["name"], address);
+    assert!(finished.took < Duration::from_secs(3), "{finished:?}");
+}
+
+#[test]
+fn people_hear_the_sentence_first_and_no_colours_in_a_pipe() {
+    let (_server, address) = two_addresses();
+    let finished = run(&["nat", "--server", &address, "--explain"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    assert!(finished.stdout.starts_with("Nothing translates your address and anybody may send to it: open Internet."));
+    assert!(finished.stdout.contains("What happened\n") && finished.stdout.contains("[RFC 5780 §4.4]"), "{finished:?}");
+    assert!(!finished.stdout.contains('\u{1b}') && !finished.stdout.contains('\r'), "{finished:?}");
+}
+
+#[test]
+fn events_come_line_by_line_and_the_report_last() {
+    let (_server, address) = two_addresses();
+    let finished = run(&["nat", "--server", &address, "--format", "jsonl"]);
+    let lines: Vec<Value> = finished.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(events.len(), lines.len());
+    for event in ["public", "nat", "mapping", "filtering"] {
+        assert_eq!(events.iter().filter(|other| **other == event).count(), 1, "{events:?}");
+    }
+    assert_eq!(events.last(), Some(&"report"));
+}
+
+#[test]
+fn requirements_set_the_exit_code() {
+    let (_server, address) = two_addresses();
+    let with = |require: &str| run(&["nat", "--server", &address, "--format", "json", "--require", require]);
+    assert_eq!(with("nat=none,mapping=eim,filtering=eif|adf,type=open").code, Some(0));
+    let unmet = with("mapping=eim,type=full-cone");
+    assert_eq!(unmet.code, Some(1));
+    assert_eq!(unmet.stderr, "portolan: IPv4: type=full-cone is not met: it is open\n");
+    assert_eq!(json(&unmet)["families"][0]["type"], "open", "the report is told all the same");
+    assert_refused(&with("mapping=cone"), &["--require", "\"cone\"", "eim, adm, apdm"]);
+}
+
+#[test]
+fn a_redacted_report_holds_no_address_of_this_host() {
+    let (_server, address) = two_addresses();
+    for format in ["human", "json", "jsonl"] {
+        let finished = run(&["nat", "--server", &address, "--redact", "--explain", "--format", format]);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert!(!finished.stdout.contains("127.0.0."), "{finished:?}");
+        assert!(finished.stdout.contains("192.0.2.1:"), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_single_plain_server_says_what_it_cannot_tell() {
+    let arguments = ["serve", "--listen", "127.0.0.1:0"];
+    let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
+    server.wait_for("listening on", PATIENCE).expect("it listens");
+    server.terminate().expect("it runs");
+    let said = server.finish(PATIENCE).expect("it ends").stdout;
+    let address = said.split_whitespace().nth(2).expect("an address").to_owned();
+    let mut server =
+        Process::start(portolan(&["serve", "--listen", &address]).expect("loopback")).expect("the binary starts");
+    server.wait_for("listening on", PATIENCE).expect("it listens again");
+    let finished = run(&["nat", "--server", &address, "--format", "json"]);
+    let family = &json(&finished)["families"][0];
+    assert_eq!(family["filtering"]["unknown"], "no-other-address", "{family}");
+    assert!(
+        finished.stderr.contains("filtering cannot be told by the servers given (no-other-address)"),
+        "{finished:?}"
+    );
+}
+
+#[test]
+fn watching_ends_cleanly_when_asked_to() {
+    let (_server, address) = two_addresses();
+    let arguments = ["nat", "--server", &address, "--watch=5", "--format", "jsonl"];
+    let mut watch = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
+    watch.wait_for("\"event\":\"report\"", PATIENCE).expect("the first report");
+    watch.terminate().expect("it runs");
+    let finished = watch.finish(PATIENCE).expect("it ends");
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+}
+
+#[test]
+fn what_cannot_run_is_one_line_and_two() {
+    for (arguments, words) in [
+        (&["--server", "127.0.0.1", "--server", "127.0.0.1:3478"][..], &["127.0.0.1:3478", "each server once"][..]),
+        (&["--server", "127.0.0.1:0"], &["--server", "1 to 65535"]),
+        (&["--server", "127.0.0.1", "-6"], &["127.0.0.1:3478", "-6"]),
+        (&["--server", "127.0.0.1", "--local", "::1", "-4"], &["--local ::1", "-4"]),
+        (&["--server", "127.0.0.1", "--watch", "--format", "json"], &["--watch", "jsonl"]),
+        (&["--timeout", "soon"], &["--timeout", "seconds"]),
+        (&[], &["PORTOLAN_SERVERS", "lab"]),
+        (&["--server", "127.0.0.1", "--local", "192.0.2.77"], &["offline", "not of this host", "lab"]),
+    ] {
+        assert_refused(&run(&[&["nat"], arguments].concat()), words);
+    }
+}
+
+#[test]
+fn the_variable_names_servers_too() {
+    let (_server, address) = two_addresses();
+    let command = portolan_asking(&address, &["nat", "--format", "json"]).expect("loopback");
+    let finished = Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let command = portolan_asking("127.0.0.1:3478,127.0.0.1:0", &["nat"]).expect("loopback");
+    let finished = Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends");
+    assert_refused(&finished, &["PORTOLAN_SERVERS, entry 2", "1 to 65535"]);
+}
+
+#[test]
+fn a_silent_server_is_inconclusive_within_the_time_allowed() {
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = silent.local_addr().expect("its address").to_string();
+    let finished = run(&["nat", "--server", &address, "--timeout", "0.5", "--format", "json"]);
+    assert_eq!(finished.code, Some(3), "{finished:?}");
+    assert!(finished.took < Duration::from_secs(2), "{finished:?}");
+    assert_eq!(json(&finished)["families"][0]["mapping"]["value"], Value::Null);
+}
