@@ -20,7 +20,7 @@ pub(super) const LONE_WITNESS: f64 = 2.0 / 80.0;
 pub(super) const FLOOR: f64 = 1e-6;
 
 /// Silence that would be an accident more often than this proves nothing.
-pub(super) const TOO_DOUBTFUL: f64 = 0.1;
+pub(super) const TOO_DOUBTFUL: f64 = 0.2;
 
 /// Packets that had to be answered, and how many were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ mod tests {
     fn silence_weighs_more_the_fewer_packets_were_lost() {
         let clean = tally(7, 7).all_fail(7);
         let lossy = tally(7, 5).all_fail(7);
-        let awful = tally(14, 2).all_fail(7);
+        let awful = tally(14, 1).all_fail(7);
         assert!(clean < 1e-4 && clean < lossy && lossy < awful, "{clean} {lossy} {awful}");
         assert!(awful > TOO_DOUBTFUL);
     }

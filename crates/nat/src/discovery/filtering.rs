@@ -171,8 +171,8 @@ fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
 /// What forbids to read silence as a filter; `None`: it means what it seems to.
 fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if attempt.control.answers == 0 {
-        let silent = Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent);
-        return Some(if attempt.control.over { silent } else { Judgement::Wait });
+        // That its other address is known shows that it answered another socket.
+        return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
     }
     match setting.alternate {
         Met::Answered(_) => {}
@@ -325,8 +325,10 @@ mod tests {
 
     #[test]
     fn silence_with_a_silent_control_says_nothing_of_filters() {
-        let (mut attempt, setting) = case(Met::Silence(7), Met::Silence(7));
+        let (mut attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
         attempt.control.answers = 0;
+        assert_eq!(judge(&attempt, &setting), Judgement::TooLossy, "the server answered another socket");
+        setting.other = Other::Unknown;
         assert_eq!(why(&attempt, &setting), Unknown::ServerSilent);
     }
 
