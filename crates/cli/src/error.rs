@@ -38,6 +38,8 @@ pub(crate) enum Complaint {
     LocalFamily { local: IpAddr, flag: &'static str },
     #[error("--local {0} is no address to send from; name one of this host's addresses")]
     LocalUnspecified(IpAddr),
+    #[error("the address given with --local is not one of this host's; name one that is, or leave --local out")]
+    LocalElsewhere,
     #[error("--watch reports changes line by line: use --format human or jsonl")]
     WatchJson,
     #[error("{0}")]

@@ -3,7 +3,8 @@
 use crate::error::Complaint;
 use crate::exit::has_no_use;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use portolan_nat::profile::{Reach, Report};
+use portolan_machine::Refusal;
+use portolan_nat::profile::{Reach, Report, Unavailable};
 use std::net::UdpSocket;
 
 /// Whether the system knows a way to the Internet. Asks its routing table; nothing is sent.
@@ -17,7 +18,11 @@ pub(crate) fn has_route() -> bool {
 
 /// What to say of a report that is as good as none; `None` where it is one.
 pub(crate) fn complaint(report: &Report) -> Option<Complaint> {
-    if report.is_offline() {
+    let refused = |why| report.families.iter().any(|f| f.reach == Reach::Unavailable(Unavailable::Refused(why)));
+    if refused(Refusal::AddressNotAvailable) {
+        // A wildcard is always available: somebody has named an address.
+        Some(Complaint::LocalElsewhere)
+    } else if report.is_offline() {
         Some(offline(report))
     } else if has_no_use(report) {
         Some(useless(report))
@@ -66,6 +71,13 @@ mod tests {
              198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
              --explain"
         );
+    }
+
+    #[test]
+    fn a_local_address_of_another_host_is_no_lack_of_network() {
+        let mut report = sample::offline();
+        report.families[0].reach = Reach::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
+        assert!(matches!(complaint(&report), Some(Complaint::LocalElsewhere)));
     }
 
     #[test]
