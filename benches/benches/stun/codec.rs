@@ -43,10 +43,24 @@ impl<T: AsRef<[u8]>> From<T> for Glimpse {
     }
 }
 
+/// An address as numbers, so that no codec is paid for moving it about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place(u128, u16);
+
+impl From<SocketAddr> for Place {
+    #[inline(always)]
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self(address.ip().to_bits().into(), address.port()),
+            SocketAddr::V6(address) => Self(address.ip().to_bits(), address.port()),
+        }
+    }
+}
+
 /// What a Binding response says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Response {
-    pub(crate) mapped: SocketAddr,
+    pub(crate) mapped: Place,
     pub(crate) software: Glimpse,
 }
 

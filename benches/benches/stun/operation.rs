@@ -160,7 +160,7 @@ fn accepted<C: Codec>(codec: &C, packets: &[Vec<u8>]) -> usize {
 }
 
 fn expected_response() -> Response {
-    Response { mapped: mapped(), software: SOFTWARE.into() }
+    Response { mapped: mapped().into(), software: SOFTWARE.into() }
 }
 
 fn expected_check() -> Check {

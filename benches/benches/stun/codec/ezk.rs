@@ -20,7 +20,7 @@ impl Codec for Ezk {
 
     fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
         let mut message = Message::parse(bytes).ok()?;
-        let address = message.attribute::<XorMappedAddress>()?.ok()?.0;
+        let address = message.attribute::<XorMappedAddress>()?.ok()?.0.into();
         let software = message.attribute::<Software<'_>>()?.ok()?.0.into();
         Some(Response { mapped: address, software })
     }

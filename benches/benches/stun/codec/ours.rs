@@ -23,7 +23,7 @@ impl Codec for Ours {
         let (mut address, mut software) = (None, Glimpse::default());
         for attribute in Message::decode(bytes).ok()?.attributes() {
             match attribute.ok()? {
-                Attribute::XorMappedAddress(value) => address = Some(value),
+                Attribute::XorMappedAddress(value) => address = Some(value.into()),
                 Attribute::Software(text) => software = text.as_bytes().into(),
                 _ => {}
             }

@@ -35,7 +35,10 @@ impl Codec for Rtc {
         let mut address = XorMappedAddress::default();
         address.get_from(&self.message).ok()?;
         let software = TextAttribute::get_from_as(&self.message, ATTR_SOFTWARE).ok()?;
-        Some(Response { mapped: SocketAddr::new(address.ip, address.port), software: software.text.as_bytes().into() })
+        Some(Response {
+            mapped: SocketAddr::new(address.ip, address.port).into(),
+            software: software.text.as_bytes().into(),
+        })
     }
 
     fn walk_check(&mut self, bytes: &[u8]) -> Option<Check> {

@@ -42,7 +42,8 @@ impl Codec for StunTypes {
         for (_, attribute) in message.iter_attributes() {
             match attribute.get_type() {
                 XorMappedAddress::TYPE => {
-                    address = Some(XorMappedAddress::from_raw_ref(&attribute).ok()?.addr(message.transaction_id()));
+                    let value = XorMappedAddress::from_raw_ref(&attribute).ok()?;
+                    address = Some(value.addr(message.transaction_id()).into());
                 }
                 Software::TYPE => software = Software::from_raw_ref(&attribute).ok()?.software().into(),
                 _ => {}
