@@ -3,6 +3,7 @@
 //! * `cargo xtask floors` compares the crates' manifests with the table in `docs/architecture.md`.
 //! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
 //! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name.
+//! * `cargo xtask fuzz` runs the fuzz targets, and shows that seeded bugs are found.
 
 #![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 mod floors;
+mod fuzz;
 mod no_std;
 mod rfc;
 
@@ -19,7 +21,11 @@ usage: cargo xtask CHECK
 checks:
   floors   no crate imports what docs/architecture.md forbids
   no-std   the crates below the line build, link and run without the standard library
-  rfc      the tests that docs/rfc/*.md name exist";
+  rfc      the tests that docs/rfc/*.md name exist
+
+fuzz [TARGET…] [--runs N] [--prove]
+  runs the fuzz targets, 20,000 executions each unless told otherwise; with --prove, builds with a fault in each target
+  and expects the fuzzer to find it";
 
 /// What a check has to say: one line for each fault, or one line when there is none.
 type Findings = Result<String, Vec<String>>;
@@ -31,6 +37,7 @@ fn main() -> ExitCode {
         ["floors"] => floors::run(&root),
         ["no-std"] => no_std::run(&root),
         ["rfc"] => rfc::run(&root),
+        ["fuzz", wishes @ ..] => fuzz::run(&root, wishes),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,0 +1,75 @@
+//! `ezk-stun-types`: it owns a copy of the datagram, and does not compare the length in the header with it.
+
+use super::{Check, Codec, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped};
+use ezk_stun_types::attributes::{
+    Fingerprint, IceControlling, MessageIntegrity, MessageIntegrityKey, Priority, Software, UseCandidate, Username,
+    XorMappedAddress,
+};
+use ezk_stun_types::{Class, IsStunMessageInfo, Message, MessageBuilder, Method, TransactionId, is_stun_message};
+use std::hint::black_box;
+
+pub(crate) struct Ezk;
+
+impl Codec for Ezk {
+    const NAME: &'static str = "ezk-stun-types";
+    const CAREFUL: bool = false;
+
+    fn new() -> Self {
+        Self
+    }
+
+    fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
+        let mut message = Message::parse(bytes).ok()?;
+        let address = message.attribute::<XorMappedAddress>()?.ok()?.0.into();
+        let software = message.attribute::<Software<'_>>()?.ok()?.0.into();
+        Some(Response { mapped: address, software })
+    }
+
+    fn walk_check(&mut self, bytes: &[u8]) -> Option<Check> {
+        let mut message = Message::parse(bytes).ok()?;
+        Some(Check {
+            username: message.attribute::<Username<'_>>()?.ok()?.0.into(),
+            priority: message.attribute::<Priority>()?.ok()?.0,
+            tie_breaker: message.attribute::<IceControlling>()?.ok()?.0,
+            use_candidate: message.attribute::<UseCandidate>()?.is_ok(),
+        })
+    }
+
+    fn verify_fingerprint(&mut self, bytes: &[u8]) -> Option<bool> {
+        let mut message = Message::parse(bytes).ok()?;
+        Some(message.attribute::<Fingerprint>()?.is_ok())
+    }
+
+    fn verify_both(&mut self, bytes: &[u8]) -> Option<bool> {
+        let mut message = Message::parse(bytes).ok()?;
+        // Its key is used up by each verification and cannot be cloned.
+        let key = MessageIntegrityKey::new(PASSWORD);
+        Some(message.attribute::<Fingerprint>()?.is_ok() && message.attribute_with::<MessageIntegrity>(key)?.is_ok())
+    }
+
+    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+        let id = TransactionId::new(black_box(TRANSACTION));
+        let mut builder = MessageBuilder::new(Class::Success, Method::Binding, id);
+        builder.add_attr(XorMappedAddress(black_box(mapped())));
+        builder.add_attr(Software::new(black_box(SOFTWARE)));
+        show(&builder.finish());
+        Some(())
+    }
+
+    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+        let id = TransactionId::new(black_box(TRANSACTION));
+        let mut builder = MessageBuilder::new(Class::Request, Method::Binding, id);
+        builder.add_attr(Username::new(black_box(USERNAME)));
+        builder.add_attr(Priority(black_box(PRIORITY)));
+        builder.add_attr(IceControlling(black_box(TIE_BREAKER)));
+        builder.add_attr(UseCandidate);
+        builder.add_attr_with(MessageIntegrity, MessageIntegrityKey::new(PASSWORD));
+        builder.add_attr(Fingerprint);
+        show(&builder.finish());
+        Some(())
+    }
+
+    fn looks_like_stun(&self, packet: &[u8]) -> bool {
+        matches!(is_stun_message(packet), IsStunMessageInfo::Yes { .. } | IsStunMessageInfo::YesIncomplete { .. })
+    }
+}

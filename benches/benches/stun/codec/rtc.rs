@@ -1,0 +1,108 @@
+//! `rtc-stun`: its messages own their bytes and one copy of each value.
+
+use super::{
+    Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
+};
+use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, ATTR_USERNAME};
+use rtc_stun::crypto::{RTCCryptoProvider, default_provider};
+use rtc_stun::fingerprint::FINGERPRINT;
+use rtc_stun::integrity::MessageIntegrity;
+use rtc_stun::message::{
+    BINDING_REQUEST, BINDING_SUCCESS, Getter as _, Message, Setter as _, TransactionId, is_stun_message,
+};
+use rtc_stun::textattrs::TextAttribute;
+use rtc_stun::xoraddr::XorMappedAddress;
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub(crate) struct Rtc {
+    crypto: Arc<dyn RTCCryptoProvider>,
+    /// Kept, as its documentation advises, so that buffers are used again.
+    message: Message,
+}
+
+impl Codec for Rtc {
+    const NAME: &'static str = "rtc-stun";
+    const CAREFUL: bool = true;
+
+    fn new() -> Self {
+        Self { crypto: default_provider().expect("a provider is built in"), message: Message::new() }
+    }
+
+    fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
+        self.message.unmarshal_binary(bytes).ok()?;
+        let mut address = XorMappedAddress::default();
+        address.get_from(&self.message).ok()?;
+        let software = TextAttribute::get_from_as(&self.message, ATTR_SOFTWARE).ok()?;
+        Some(Response {
+            mapped: SocketAddr::new(address.ip, address.port).into(),
+            software: software.text.as_bytes().into(),
+        })
+    }
+
+    fn walk_check(&mut self, bytes: &[u8]) -> Option<Check> {
+        self.message.unmarshal_binary(bytes).ok()?;
+        let mut check = Check::default();
+        // Its getters copy every value; what `decode` has filled can be read without.
+        for attribute in &self.message.attributes.0 {
+            match attribute.typ {
+                ATTR_USERNAME => check.username = Glimpse::from(std::str::from_utf8(&attribute.value).ok()?),
+                ATTR_PRIORITY => check.priority = u32::from_be_bytes(attribute.value.as_slice().try_into().ok()?),
+                ATTR_ICE_CONTROLLING => {
+                    check.tie_breaker = u64::from_be_bytes(attribute.value.as_slice().try_into().ok()?);
+                }
+                ATTR_USE_CANDIDATE => check.use_candidate = attribute.value.is_empty(),
+                _ => {}
+            }
+        }
+        Some(check)
+    }
+
+    fn verify_fingerprint(&mut self, bytes: &[u8]) -> Option<bool> {
+        self.message.unmarshal_binary(bytes).ok()?;
+        Some(FINGERPRINT.check(&self.message).is_ok())
+    }
+
+    fn verify_both(&mut self, bytes: &[u8]) -> Option<bool> {
+        self.message.unmarshal_binary(bytes).ok()?;
+        let crypto = self.crypto.crypto();
+        Some(
+            FINGERPRINT.check(&self.message).is_ok()
+                && MessageIntegrity::check(&mut self.message, PASSWORD.as_bytes(), crypto).is_ok(),
+        )
+    }
+
+    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+        self.message.reset();
+        self.message.typ = BINDING_SUCCESS;
+        self.message.transaction_id = TransactionId(black_box(TRANSACTION));
+        self.message.write_header();
+        let address = black_box(mapped());
+        XorMappedAddress { ip: address.ip(), port: address.port() }.add_to(&mut self.message).ok()?;
+        self.message.add(ATTR_SOFTWARE, black_box(SOFTWARE).as_bytes());
+        show(&self.message.raw);
+        Some(())
+    }
+
+    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+        self.message.reset();
+        self.message.typ = BINDING_REQUEST;
+        self.message.transaction_id = TransactionId(black_box(TRANSACTION));
+        self.message.write_header();
+        self.message.add(ATTR_USERNAME, black_box(USERNAME).as_bytes());
+        self.message.add(ATTR_PRIORITY, &black_box(PRIORITY).to_be_bytes());
+        self.message.add(ATTR_ICE_CONTROLLING, &black_box(TIE_BREAKER).to_be_bytes());
+        self.message.add(ATTR_USE_CANDIDATE, &[]);
+        MessageIntegrity::new_raw_integrity_with_provider(PASSWORD, self.crypto.crypto())
+            .add_to(&mut self.message)
+            .ok()?;
+        FINGERPRINT.add_to(&mut self.message).ok()?;
+        show(&self.message.raw);
+        Some(())
+    }
+
+    fn looks_like_stun(&self, packet: &[u8]) -> bool {
+        is_stun_message(packet)
+    }
+}

@@ -1,0 +1,183 @@
+//! The operations of the table: what is timed, and the proof that it was done.
+
+use crate::codec::Ours;
+use crate::codec::{Check, Codec, PRIORITY, Response, SOFTWARE, TIE_BREAKER, USERNAME, mapped};
+use crate::messages::{Messages, OTHERS};
+use criterion::Bencher;
+use std::hint::black_box;
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    WalkResponse,
+    WalkCheck,
+    VerifyFingerprint,
+    VerifyBoth,
+    EncodeResponse,
+    EncodeCheck,
+    Refuse,
+}
+
+/// The most that our time may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// Times the best peer's.
+    pub(crate) factor: f64,
+    /// And this many nanoseconds more.
+    pub(crate) extra: f64,
+    /// Allocations.
+    pub(crate) allocations: f64,
+}
+
+impl Operation {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::WalkResponse,
+        Self::WalkCheck,
+        Self::VerifyFingerprint,
+        Self::VerifyBoth,
+        Self::EncodeResponse,
+        Self::EncodeCheck,
+        Self::Refuse,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::WalkResponse => "walk-response",
+            Self::WalkCheck => "walk-check",
+            Self::VerifyFingerprint => "verify-fingerprint",
+            Self::VerifyBoth => "verify-both",
+            Self::EncodeResponse => "encode-response",
+            Self::EncodeCheck => "encode-check",
+            Self::Refuse => "refuse",
+        }
+    }
+
+    pub(crate) const fn goal(self) -> Goal {
+        let factor = match self {
+            Self::WalkResponse => 0.35,
+            Self::WalkCheck => 0.8,
+            Self::VerifyFingerprint => 0.22,
+            Self::VerifyBoth => 0.7,
+            Self::EncodeResponse => 0.4,
+            Self::EncodeCheck => 0.5,
+            Self::Refuse => 1.1,
+        };
+        let extra = if matches!(self, Self::Refuse) { 0.5 } else { 0.0 };
+        Goal { factor, extra, allocations: 0.0 }
+    }
+
+    /// How many times the work is done in what is timed as one.
+    pub(crate) const fn repeats(self) -> f64 {
+        if matches!(self, Self::Refuse) { OTHERS as f64 } else { 1.0 }
+    }
+
+    /// Whether a peer's figure may be the one to compare with: equally careful, and the same work.
+    pub(crate) const fn counts<C: Codec>(self) -> bool {
+        C::CAREFUL && !(C::INTEGRITY_ONLY && matches!(self, Self::VerifyBoth))
+    }
+
+    /// Does the work once.
+    pub(crate) fn run<C: Codec>(self, codec: &mut C, messages: &Messages) {
+        match self {
+            Self::WalkResponse => drop(black_box(codec.walk_response(&messages.response))),
+            Self::WalkCheck => drop(black_box(codec.walk_check(&messages.check))),
+            Self::VerifyFingerprint => drop(black_box(codec.verify_fingerprint(&messages.check))),
+            Self::VerifyBoth => drop(black_box(codec.verify_both(&messages.check))),
+            Self::EncodeResponse => drop(black_box(codec.encode_response(show))),
+            Self::EncodeCheck => drop(black_box(codec.encode_check(show))),
+            Self::Refuse => drop(black_box(accepted(codec, &messages.others))),
+        }
+    }
+
+    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_>, codec: &mut C, messages: &Messages) {
+        let (response, check, others) = (&messages.response, &messages.check, &messages.others);
+        match self {
+            Self::WalkResponse => bencher.iter(|| codec.walk_response(black_box(response))),
+            Self::WalkCheck => bencher.iter(|| codec.walk_check(black_box(check))),
+            Self::VerifyFingerprint => bencher.iter(|| codec.verify_fingerprint(black_box(check))),
+            Self::VerifyBoth => bencher.iter(|| codec.verify_both(black_box(check))),
+            Self::EncodeResponse => bencher.iter(|| codec.encode_response(show)),
+            Self::EncodeCheck => bencher.iter(|| codec.encode_check(show)),
+            Self::Refuse => bencher.iter(|| accepted(codec, black_box(others))),
+        }
+    }
+
+    /// Whether the codec offers the operation; that it does it right is a must.
+    pub(crate) fn prove<C: Codec>(self, messages: &Messages) -> bool {
+        let mut codec = C::new();
+        let name = C::NAME;
+        match self {
+            Self::WalkResponse => codec.walk_response(&messages.response).is_some_and(|seen| {
+                assert_eq!(seen, expected_response(), "{name}");
+                true
+            }),
+            Self::WalkCheck => codec.walk_check(&messages.check).is_some_and(|seen| {
+                assert_eq!(seen, expected_check(), "{name}");
+                true
+            }),
+            Self::VerifyFingerprint => codec.verify_fingerprint(&messages.check).is_some_and(|right| {
+                assert!(right, "{name} takes a right FINGERPRINT");
+                let verdict = codec.verify_fingerprint(&forged(messages, messages.check.len() - 1));
+                assert_eq!(verdict, Some(false), "{name} refuses a wrong FINGERPRINT");
+                true
+            }),
+            Self::VerifyBoth => codec.verify_both(&messages.check).is_some_and(|right| {
+                assert!(right, "{name} takes a right MESSAGE-INTEGRITY");
+                // A bit of the priority, which integrity covers and FINGERPRINT too.
+                assert_ne!(codec.verify_both(&forged(messages, 40)), Some(true), "{name} refuses a forgery");
+                true
+            }),
+            Self::EncodeResponse => {
+                let mut bytes: Vec<u8> = Vec::new();
+                let able = codec.encode_response(|written| bytes.extend(written)).is_some();
+                assert!(!able || bytes == messages.response, "{name} writes another response: {bytes:02x?}");
+                able
+            }
+            Self::EncodeCheck => {
+                let mut bytes: Vec<u8> = Vec::new();
+                let able = codec.encode_check(|written| bytes.extend(written)).is_some();
+                assert!(!able || is_that_check(&bytes, messages), "{name} writes another check: {bytes:02x?}");
+                able
+            }
+            Self::Refuse => {
+                assert_eq!(accepted(&codec, &messages.others), 0, "{name} takes something else for STUN");
+                assert!(codec.looks_like_stun(&messages.check), "{name} does not know STUN");
+                true
+            }
+        }
+    }
+}
+
+/// Keeps the bytes from being optimised away.
+#[inline(always)]
+fn show(bytes: &[u8]) {
+    black_box(bytes);
+}
+
+#[inline(always)]
+fn accepted<C: Codec>(codec: &C, packets: &[Vec<u8>]) -> usize {
+    packets.iter().map(|packet| usize::from(codec.looks_like_stun(packet))).sum()
+}
+
+fn expected_response() -> Response {
+    Response { mapped: mapped().into(), software: SOFTWARE.into() }
+}
+
+fn expected_check() -> Check {
+    Check { username: USERNAME.into(), priority: PRIORITY, tie_breaker: TIE_BREAKER, use_candidate: true }
+}
+
+/// The check with one bit turned.
+fn forged(messages: &Messages, at: usize) -> Vec<u8> {
+    let mut bytes = messages.check.clone();
+    bytes[at] ^= 1;
+    bytes
+}
+
+/// The same length and values, in whatever order, signed by the same key; the transaction may be another.
+fn is_that_check(bytes: &[u8], messages: &Messages) -> bool {
+    let mut ours = Ours::new();
+    bytes.len() == messages.check.len()
+        && ours.walk_check(bytes) == Some(expected_check())
+        && ours.verify_both(bytes) == Some(true)
+}

@@ -1,0 +1,53 @@
+//! The corpora around the fuzzer: `seeds write TARGET FOLDER` makes the first one, `seeds share TARGET FOLDER…` says which
+//! part of what lies there gets past the front door.
+
+use portolan_fuzz::{seeds, targets};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{fs, io};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["write", target, folder] => write(target, Path::new(folder)),
+        ["share", target, folders @ ..] => share(target, folders),
+        _ => {
+            eprintln!("usage: seeds write TARGET FOLDER | seeds share TARGET FOLDER…");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write(target: &str, folder: &Path) -> io::Result<String> {
+    let seeds = seeds::of(target);
+    fs::create_dir_all(folder)?;
+    for (nth, seed) in seeds.iter().enumerate() {
+        fs::write(folder.join(format!("{nth:03}")), seed)?;
+    }
+    Ok(format!("{} seeds", seeds.len()))
+}
+
+fn share(target: &str, folders: &[&str]) -> io::Result<String> {
+    let known = targets::ALL.into_iter().find(|(name, _)| *name == target);
+    let (_, run) = known.ok_or_else(|| io::Error::other(format!("no target `{target}`")))?;
+    let (mut all, mut inside) = (0_u32, 0_u32);
+    for file in folders.iter().map(Path::new).map(files).collect::<io::Result<Vec<_>>>()?.concat() {
+        all += 1;
+        inside += u32::from(run(&fs::read(file)?));
+    }
+    Ok(format!("{inside} of {all}"))
+}
+
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+}

@@ -1,0 +1,152 @@
+//! The first corpus: made of the RFCs' own messages, of what the writer writes, and of runs by the dice.
+
+use crate::targets;
+use portolan_stun::{Attribute, ChangeRequest, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
+
+/// How many runs of each machine are seeded.
+const RUNS: usize = 48;
+
+/// The seeds of a target, by its name; none for a name that nobody has.
+pub fn of(target: &str) -> Vec<Vec<u8>> {
+    match target {
+        "stun_decode" | "explain" | "stun_differential" => with_broken(messages()),
+        "stun_write" => messages().into_iter().map(|message| [&[4, 0, 0, 7, 0, 1][..], &message].concat()).collect(),
+        "stun_framing" => with_broken(streams()),
+        "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
+        "transactions" | "responder" | "discovery" | "translator" => runs(target),
+        _ => Vec::new(),
+    }
+}
+
+const URIS: [&str; 12] = [
+    "stun:example.org",
+    "stuns:example.org:5348",
+    "stun:192.0.2.1:3479",
+    "turn:example.org:3478?transport=udp",
+    "turns:[2001:db8::1]:5350?transport=tcp",
+    "turn:%41.example?transport=sctp",
+    "TURN:Example.ORG?Transport=TCP",
+    "stun:a-b_c~d.e!f$g&h",
+    "stun:",
+    "http://example.org",
+    "turn:example.org:0",
+    "stun:example.org?transport=udp",
+];
+
+/// One message of each kind that peers send.
+fn messages() -> Vec<Vec<u8>> {
+    let key = IntegrityKey::short_term("VOkJxbRl1RmTxUk/WvJxBt");
+    let four = "192.0.2.1:32853".parse().expect("an address");
+    let six = "[2001:db8:1234:5678:11:2233:4455:6677]:32853".parse().expect("an address");
+    let lists: [(Class, &[Attribute<'_>]); 8] = [
+        (Class::Request, &[]),
+        (Class::Request, &[Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT), Attribute::ResponsePort(4000)]),
+        (
+            Class::Request,
+            &[
+                Attribute::Username("evtj:h6vY".into()),
+                Attribute::Priority(0x6e00_01ff),
+                Attribute::IceControlling(0x932f_f9b1_5126_3b36),
+                Attribute::UseCandidate,
+            ],
+        ),
+        (Class::SuccessResponse, &[Attribute::XorMappedAddress(four), Attribute::Software("test vector".into())]),
+        (
+            Class::SuccessResponse,
+            &[
+                Attribute::XorMappedAddress(six),
+                Attribute::ResponseOrigin(four),
+                Attribute::OtherAddress(six),
+                Attribute::XorRelayedAddress(four),
+                Attribute::Lifetime(600),
+            ],
+        ),
+        (
+            Class::ErrorResponse,
+            &[
+                Attribute::ErrorCode(ErrorCode::recommended(401).expect("401 has a phrase")),
+                Attribute::Realm("example.org".into()),
+                Attribute::Nonce("f//499k954d6OL34oL9FSTvy64sA".into()),
+            ],
+        ),
+        (Class::Indication, &[Attribute::XorPeerAddress(four), Attribute::Data(b"seven..")]),
+        (Class::Request, &[Attribute::Software("one".into()), Attribute::Software("two".into())]),
+    ];
+    let mut made = Vec::new();
+    for (nth, (class, list)) in lists.into_iter().enumerate() {
+        for ending in 0..4 {
+            let mut buffer = [0; 512];
+            let id = [u8::try_from(nth).unwrap_or_default(); 12].into();
+            let mut writer = Writer::new(&mut buffer, class, Method::BINDING, id).expect("room");
+            list.iter().for_each(|attribute| writer.add(attribute).expect("room"));
+            made.push(match ending {
+                0 => writer.finish().to_vec(),
+                1 => writer.fingerprint().expect("room").finish().to_vec(),
+                2 => {
+                    let signed = writer.message_integrity(&key).expect("room");
+                    signed.fingerprint().expect("room").finish().to_vec()
+                }
+                _ => {
+                    let signed = writer.message_integrity_sha256(&key).expect("room");
+                    signed.fingerprint().expect("room").finish().to_vec()
+                }
+            });
+        }
+    }
+    debug_assert!(made.iter().all(|bytes| Message::decode(bytes).is_ok()));
+    made
+}
+
+/// Streams of STUN and ChannelData, broken in two at some place.
+fn streams() -> Vec<Vec<u8>> {
+    let channel = [0x40, 0x01, 0x00, 0x03, b'a', b'b', b'c', 0];
+    let broken = |(nth, message): (usize, Vec<u8>)| {
+        let at = u8::try_from(nth * 7 % 200).unwrap_or_default();
+        [&[at][..], &channel, &message, &channel].concat()
+    };
+    messages().into_iter().enumerate().map(broken).collect()
+}
+
+/// The same, and a quarter as many with a byte changed.
+fn with_broken(mut whole: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut dice = Dice(7);
+    let broken = whole.iter().step_by(4).cloned().map(|mut bytes| {
+        let at = usize::from(dice.byte()) % bytes.len();
+        bytes[at] ^= 1 << (dice.byte() & 7);
+        bytes
+    });
+    let broken: Vec<_> = broken.collect();
+    whole.extend(broken);
+    whole
+}
+
+/// Runs by the dice in which something happens, and a quarter as many whatever they are.
+fn runs(target: &str) -> Vec<Vec<u8>> {
+    let Some((_, run)) = targets::ALL.into_iter().find(|(name, _)| *name == target) else { return Vec::new() };
+    let mut dice = Dice(0x5eed);
+    let (mut lively, mut others) = (Vec::new(), Vec::new());
+    while lively.len() < RUNS {
+        let length = 24 + usize::from(dice.byte());
+        let bytes: Vec<u8> = (0..length).map(|_| dice.byte()).collect();
+        if run(&bytes) {
+            lively.push(bytes);
+        } else if others.len() < RUNS / 4 {
+            others.push(bytes);
+        }
+    }
+    lively.append(&mut others);
+    lively
+}
+
+/// Xorshift64*: the same seeds every time.
+struct Dice(u64);
+
+impl Dice {
+    fn byte(&mut self) -> u8 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let [first, ..] = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes();
+        first
+    }
+}

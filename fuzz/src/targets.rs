@@ -1,0 +1,33 @@
+//! The targets: one module each, named as the fuzzer names them.
+//!
+//! Every `run` returns whether the bytes got past the front door: whether they were a message, a frame, a URI, or a run in
+//! which the machine did something. It panics on a finding.
+
+pub mod discovery;
+pub mod explain;
+mod peer;
+pub mod responder;
+pub mod stun_decode;
+pub mod stun_differential;
+pub mod stun_framing;
+pub mod stun_uri;
+pub mod stun_write;
+pub mod transactions;
+pub mod translator;
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]) -> bool);
+
+/// Every target.
+pub const ALL: [Target; 10] = [
+    ("stun_decode", stun_decode::run),
+    ("stun_write", stun_write::run),
+    ("stun_framing", stun_framing::run),
+    ("explain", explain::run),
+    ("stun_uri", stun_uri::run),
+    ("stun_differential", stun_differential::run),
+    ("transactions", transactions::run),
+    ("responder", responder::run),
+    ("discovery", discovery::run),
+    ("translator", translator::run),
+];

@@ -1,0 +1,43 @@
+//! `Discovery` under one of the eleven laws an execution, with servers that answer, and some that do not answer right.
+
+use super::peer::Peer;
+use crate::feed::{Feed, PLACES};
+use crate::flawed::{Flaw, Flawed};
+use portolan_machine::{Instant, Output};
+use portolan_nat::discovery::{Command, Config, Discovery, Server};
+use portolan_nat::event::Event;
+use portolan_sim::laws::{Context, Law, Step, check, rehearse};
+
+/// Plays what the bytes say; says whether a server was asked.
+pub fn run(bytes: &[u8]) -> bool {
+    let mut feed = Feed::new(bytes);
+    // One law an execution: the fuzzer chooses, and is eleven times as quick.
+    let law = Law::ALL[feed.below(Law::ALL.len())];
+    let shape = feed.byte();
+    let server = |name: &str, nth: usize| Server {
+        name: name.into(),
+        addresses: vec![PLACES[nth].parse().expect("an address")],
+    };
+    let servers = [server("one", 0), server("two", 1), server("six", 3)];
+    let mut config = Config::new(servers[..1 + usize::from(shape % 3)].to_vec());
+    config.hairpin = shape & 4 != 0;
+    config.ports = shape & 8 != 0;
+    let terminal = |event: &Event| matches!(event, Event::Report(_));
+    let queue_limit = 3 * Context::<Event>::default().queue_limit;
+    let context = Context { seed: u64::from(shape), terminal, queue_limit, ..Context::default() };
+    let factory = || Flawed::new(Discovery::new(config.clone()).expect("a configuration"), Flaw::Eavesdropper);
+    let mut script = vec![Step::command(Instant::ORIGIN, &Command::Start)];
+    script.extend(feed.script(6, 20, |feed| {
+        if feed.byte() & 7 == 0 { Command::Stop.to_string() } else { Command::Start.to_string() }
+    }));
+    let mut peer = Peer::new(bytes);
+    let mut asked = false;
+    let whole = rehearse(&factory, &script, &context, 30, |at, output| {
+        asked |= matches!(output, Output::Transmit(_));
+        peer.answer(at, output)
+    });
+    if let Err(violation) = check(law, &factory, &whole, &context) {
+        panic!("{violation}");
+    }
+    asked
+}

@@ -1,0 +1,32 @@
+//! `explain`: any bytes are explained to their end, every byte once and in order; the verdict is the decoder's; both forms
+//! print.
+
+use crate::SEEDED;
+use portolan_stun::Message;
+use portolan_stun::explain::{Line, Remark, explain};
+
+/// Explains; says whether it was a message.
+pub fn run(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    let mut wrong = false;
+    for line in explain(bytes).filter(|line| !is_lost(line)) {
+        assert_eq!(line.at, at, "bytes are left out or said twice");
+        assert_eq!(line.bytes, &bytes[at..at + line.bytes.len()]);
+        assert!(!line.bytes.is_empty(), "a line about nothing");
+        at += line.bytes.len();
+        wrong |= matches!(line.remark, Some(Remark::Wrong(_)));
+        let text = line.to_string();
+        assert!(!text.is_empty() && text.trim_end().lines().all(|line| !line.contains(char::is_control)), "{text:?}");
+        let json = line.json().to_string();
+        assert!(json.starts_with('{') && json.ends_with('}') && !json.contains(char::is_control), "{json}");
+    }
+    assert_eq!(at, bytes.len(), "not explained to the end");
+    let decoded = Message::decode(bytes);
+    assert!(decoded.is_ok() || wrong || bytes.is_empty(), "nothing is wrong, says the explanation: {decoded:?}");
+    decoded.is_ok()
+}
+
+/// The seeded bug: a repeated attribute has no line.
+fn is_lost(line: &Line<'_>) -> bool {
+    SEEDED && line.remark == Some(Remark::Repeated)
+}

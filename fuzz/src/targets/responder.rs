@@ -1,0 +1,41 @@
+//! `Responder` under one of the eleven laws an execution, with clients over UDP and streams; and no answer is longer or goes elsewhere than it may.
+
+use super::peer::Peer;
+use crate::feed::{Feed, PLACES};
+use crate::flawed::{Flaw, Flawed};
+use portolan_machine::{Instant, Output};
+use portolan_sim::laws::{Context, Law, Step, check, rehearse};
+use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderEvent};
+
+/// Plays what the bytes say; says whether it answered.
+pub fn run(bytes: &[u8]) -> bool {
+    let mut feed = Feed::new(bytes);
+    // One law an execution: the fuzzer chooses, and is eleven times as quick.
+    let law = Law::ALL[feed.below(Law::ALL.len())];
+    let shape = feed.byte();
+    let place = |nth: usize| PLACES[nth].parse().expect("an address");
+    let mut config = ResponderConfig::new().listen(place(0));
+    if shape & 1 == 0 {
+        config = config.alternate(place(1));
+    }
+    if shape & 2 == 0 {
+        config = config.streams(3);
+    }
+    let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
+    let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
+    let factory = || Flawed::new(Responder::new(&config).expect("a configuration"), Flaw::Parrot);
+    let mut script = vec![Step::command(Instant::ORIGIN, &ResponderCommand::Start)];
+    script.extend(feed.script(14, 8, |feed| {
+        if feed.byte() & 7 == 0 { ResponderCommand::Stop.to_string() } else { ResponderCommand::Start.to_string() }
+    }));
+    let mut peer = Peer::new(bytes);
+    let mut answered = false;
+    let whole = rehearse(&factory, &script, &context, 40, |at, output| {
+        answered |= matches!(output, Output::Transmit(_));
+        peer.answer(at, output)
+    });
+    if let Err(violation) = check(law, &factory, &whole, &context) {
+        panic!("{violation}");
+    }
+    answered
+}
