@@ -49,17 +49,16 @@ mod reach;
 mod servers;
 mod tag;
 
+pub use crate::command::{Command, CommandError, UnknownCommand};
 pub use tag::{Tag, TagParseError, Target, Test};
 
-use crate::error::{ConfigError, DiscoveryError};
+use crate::error::ConfigError;
 use crate::event::Event;
 use crate::profile::{Family, Report};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::{IpAddr, SocketAddr};
-use core::str::FromStr;
 use core::time::Duration;
 use desk::Desk;
 use family::FamilyRun;
@@ -129,41 +128,6 @@ impl Config {
     }
 }
 
-/// What the owner of a discovery may ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Command {
-    /// Begin.
-    Start,
-    /// Report what is known and end.
-    Stop,
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-        })
-    }
-}
-
-/// A text that is no command of a discovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a command: expected start or stop")]
-pub struct CommandParseError;
-
-impl FromStr for Command {
-    type Err = CommandParseError;
-
-    fn from_str(text: &str) -> Result<Self, CommandParseError> {
-        match text {
-            "start" => Ok(Self::Start),
-            "stop" => Ok(Self::Stop),
-            _ => Err(CommandParseError),
-        }
-    }
-}
-
 /// The machine that finds out which NAT is in front of a host.
 #[derive(Debug)]
 pub struct Discovery {
@@ -214,11 +178,11 @@ impl Discovery {
     ///
     /// # Errors
     /// Where it has begun already.
-    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), DiscoveryError> {
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Waiting => {}
-            Stage::Running { .. } => return Err(DiscoveryError::AlreadyStarted),
-            Stage::Ended => return Err(DiscoveryError::Ended),
+            Stage::Running { .. } => return Err(CommandError::AlreadyStarted),
+            Stage::Ended => return Err(CommandError::Ended),
         }
         self.stage = Stage::Running { since: cx.now() };
         let mut desk = self.works.desk(&self.config, cx);
@@ -236,11 +200,11 @@ impl Discovery {
     ///
     /// # Errors
     /// Where it has not begun, or has ended.
-    pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), DiscoveryError> {
+    pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
-            Stage::Waiting => return Err(DiscoveryError::NotStarted),
+            Stage::Waiting => return Err(CommandError::NotStarted),
             Stage::Running { .. } => {}
-            Stage::Ended => return Err(DiscoveryError::Ended),
+            Stage::Ended => return Err(CommandError::Ended),
         }
         self.families.iter_mut().for_each(FamilyRun::time_out);
         self.settle(cx);
@@ -381,10 +345,10 @@ impl Discovery {
 
 impl Machine for Discovery {
     type Command = Command;
-    type Error = DiscoveryError;
+    type Error = CommandError;
     type Event = Event;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), DiscoveryError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), CommandError> {
         match command {
             Command::Start => self.start(cx),
             Command::Stop => self.stop(cx),

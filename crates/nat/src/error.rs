@@ -31,18 +31,3 @@ pub enum ConfigError {
         address: SocketAddr,
     },
 }
-
-/// A command that came at the wrong time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DiscoveryError {
-    /// `start` came twice.
-    #[error("the discovery has been started already")]
-    AlreadyStarted,
-    /// `stop` came before `start`.
-    #[error("the discovery has not been started")]
-    NotStarted,
-    /// The report has been made.
-    #[error("the discovery has ended")]
-    Ended,
-}

@@ -38,6 +38,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod behavior;
+pub mod command;
 pub mod discovery;
 pub mod error;
 pub mod event;

@@ -58,7 +58,6 @@
 
 mod act;
 mod answer;
-mod command;
 mod conclude;
 mod config;
 mod event;
@@ -71,7 +70,7 @@ mod report;
 mod series;
 mod tag;
 
-pub use command::{Command, CommandError, UnknownCommand};
+pub use crate::command::{Command, CommandError, UnknownCommand};
 pub use config::{Config, ConfigError};
 pub use event::{Event, Series};
 pub use note::Note;

@@ -1,14 +1,22 @@
-//! What the owner may ask, as text too.
+//! What the owner of a measurement may ask, as text too.
+//!
+//! ```
+//! use portolan_nat::command::Command;
+//!
+//! assert_eq!("start".parse(), Ok(Command::Start));
+//! assert_eq!(Command::Stop.to_string(), "stop");
+//! assert_eq!("pause".parse::<Command>().unwrap_err().to_string(), "a command is `start` or `stop`");
+//! ```
 
 use core::fmt;
 use core::str::FromStr;
 
-/// What the owner may ask.
+/// What the owner of a [`Discovery`](crate::discovery::Discovery) or a [`Lifetime`](crate::lifetime::Lifetime) may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Begin: `start`.
     Start,
-    /// Report what is known by now: `stop`.
+    /// Report what is known by now, and end: `stop`.
     Stop,
 }
 
