@@ -15,7 +15,7 @@ pub(crate) use ours::Ours;
 pub(crate) use rtc::Rtc;
 pub(crate) use stun_types::StunTypes;
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 /// The password of the ICE check, the key of its integrity.
 pub(crate) const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";

@@ -7,6 +7,14 @@
 //! Before anything is timed each codec is asked to understand what is put before it: one that reads something else, accepts a
 //! forgery or writes another message ends the run.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::std_instead_of_alloc,
+    clippy::wildcard_enum_match_arm,
+    reason = "a bench that cannot go on ends at once, and a program with std has no second name for its collections; a walk looks at what the message holds"
+)]
+
 mod allocations;
 mod codec;
 mod messages;
@@ -14,11 +22,11 @@ mod operation;
 mod table;
 
 use codec::{Codec, Ezk, Is, Ours, Rtc, StunTypes};
+use core::time::Duration;
 use criterion::Criterion;
 use messages::Messages;
 use operation::Operation;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use table::Table;
 
 /// Each operation is timed with each codec once a round; what disturbs the machine hardly disturbs all of them.

@@ -3,8 +3,8 @@
 use crate::codec::Ours;
 use crate::codec::{Check, Codec, PRIORITY, Response, SOFTWARE, TIE_BREAKER, USERNAME, mapped};
 use crate::messages::{Messages, OTHERS};
+use core::hint::black_box;
 use criterion::Bencher;
-use std::hint::black_box;
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

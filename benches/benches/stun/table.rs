@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, Ours};
 use crate::operation::Operation;
-use std::fmt;
+use core::fmt;
 use std::path::Path;
 
 /// What is known of each codec at each operation.

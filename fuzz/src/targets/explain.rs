@@ -12,7 +12,7 @@ pub fn run(bytes: &[u8]) -> bool {
     for line in explain(bytes).filter(|line| !is_lost(line)) {
         assert_eq!(line.at, at, "bytes are left out or said twice");
         assert_eq!(line.bytes, &bytes[at..at + line.bytes.len()]);
-        assert!(!line.bytes.is_empty(), "a line about nothing");
+        assert_eq!(line.bytes.is_empty(), bytes.is_empty(), "a line about nothing");
         at += line.bytes.len();
         wrong |= matches!(line.remark, Some(Remark::Wrong(_)));
         let text = line.to_string();

@@ -3,9 +3,21 @@
 use super::peer::Peer;
 use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
-use portolan_machine::{Instant, Output};
+use portolan_machine::{Instant, Output, SocketOrder};
 use portolan_sim::laws::{Context, Law, Step, check, rehearse};
+use portolan_stun::{Class, Method, Writer};
 use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderEvent};
+use std::time::Duration;
+
+/// A client that asks as soon as there is whom to ask.
+fn client(at: Instant, output: &Output<ResponderEvent>) -> Option<Step> {
+    let Output::Socket(SocketOrder::Open(open)) = output else { return None };
+    let mut buffer = [0; 32];
+    let request = Writer::new(&mut buffer, Class::Request, Method::BINDING, [9; 12].into()).ok()?;
+    let later = at + Duration::from_millis(200);
+    let remote = PLACES[4].parse().ok()?;
+    Some(Step::datagram(later, open.id, open.local, remote, request.finish()))
+}
 
 /// Plays what the bytes say; says whether it answered.
 pub fn run(bytes: &[u8]) -> bool {
@@ -32,7 +44,9 @@ pub fn run(bytes: &[u8]) -> bool {
     let mut answered = false;
     let whole = rehearse(&factory, &script, &context, 40, |at, output| {
         answered |= matches!(output, Output::Transmit(_));
-        peer.answer(at, output)
+        let mut steps = peer.answer(at, output);
+        steps.extend(client(at, output));
+        steps
     });
     if let Err(violation) = check(law, &factory, &whole, &context) {
         panic!("{violation}");

@@ -1,12 +1,12 @@
 //! `ezk-stun-types`: it owns a copy of the datagram, and does not compare the length in the header with it.
 
 use super::{Check, Codec, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped};
+use core::hint::black_box;
 use ezk_stun_types::attributes::{
     Fingerprint, IceControlling, MessageIntegrity, MessageIntegrityKey, Priority, Software, UseCandidate, Username,
     XorMappedAddress,
 };
 use ezk_stun_types::{Class, IsStunMessageInfo, Message, MessageBuilder, Method, TransactionId, is_stun_message};
-use std::hint::black_box;
 
 pub(crate) struct Ezk;
 

@@ -1,10 +1,10 @@
 //! `is`: a fixed set of ICE's attributes, no FINGERPRINT check, no response without integrity.
 
 use super::{Check, Codec, PASSWORD, PRIORITY, Response, TIE_BREAKER, USERNAME};
+use core::hint::black_box;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use is::stun::{StunMessage, TransId};
 use sha1::Sha1;
-use std::hint::black_box;
 
 pub(crate) struct Is {
     /// It leaves the HMAC to its caller, who may keep the key's schedule: the quickest that it can be.

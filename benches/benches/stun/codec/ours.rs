@@ -3,8 +3,8 @@
 use super::{
     Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
 };
+use core::hint::black_box;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer, is_stun};
-use std::hint::black_box;
 
 pub(crate) struct Ours {
     key: IntegrityKey,

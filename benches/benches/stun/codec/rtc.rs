@@ -3,6 +3,8 @@
 use super::{
     Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
 };
+use core::hint::black_box;
+use core::net::SocketAddr;
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, ATTR_USERNAME};
 use rtc_stun::crypto::{RTCCryptoProvider, default_provider};
 use rtc_stun::fingerprint::FINGERPRINT;
@@ -12,8 +14,6 @@ use rtc_stun::message::{
 };
 use rtc_stun::textattrs::TextAttribute;
 use rtc_stun::xoraddr::XorMappedAddress;
-use std::hint::black_box;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub(crate) struct Rtc {
@@ -47,7 +47,7 @@ impl Codec for Rtc {
         // Its getters copy every value; what `decode` has filled can be read without.
         for attribute in &self.message.attributes.0 {
             match attribute.typ {
-                ATTR_USERNAME => check.username = Glimpse::from(std::str::from_utf8(&attribute.value).ok()?),
+                ATTR_USERNAME => check.username = Glimpse::from(core::str::from_utf8(&attribute.value).ok()?),
                 ATTR_PRIORITY => check.priority = u32::from_be_bytes(attribute.value.as_slice().try_into().ok()?),
                 ATTR_ICE_CONTROLLING => {
                     check.tie_breaker = u64::from_be_bytes(attribute.value.as_slice().try_into().ok()?);

@@ -3,7 +3,7 @@
 use super::{
     Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
 };
-use std::hint::black_box;
+use core::hint::black_box;
 use stun_types::attribute::{
     Attribute as _, AttributeFromRaw as _, AttributeStaticType as _, AttributeType, Fingerprint, MessageIntegrity,
     RawAttribute, Software, Username, XorMappedAddress,
