@@ -3,7 +3,7 @@
 
 use crate::SEEDED;
 use portolan_stun::Message;
-use portolan_stun::explain::{Line, Remark, explain};
+use portolan_stun::explain::{Item, Line, Remark, explain};
 
 /// Explains; says whether it was a message.
 pub fn run(bytes: &[u8]) -> bool {
@@ -12,7 +12,9 @@ pub fn run(bytes: &[u8]) -> bool {
     for line in explain(bytes).filter(|line| !is_lost(line)) {
         assert_eq!(line.at, at, "bytes are left out or said twice");
         assert_eq!(line.bytes, &bytes[at..at + line.bytes.len()]);
-        assert_eq!(line.bytes.is_empty(), bytes.is_empty(), "a line about nothing");
+        // Where a header ends at a field's edge, the line that says so has no bytes of its own.
+        let missing = at == bytes.len() && line.item == Item::Truncated;
+        assert!(missing || !line.bytes.is_empty(), "a line about nothing");
         at += line.bytes.len();
         wrong |= matches!(line.remark, Some(Remark::Wrong(_)));
         let text = line.to_string();
