@@ -135,6 +135,8 @@ pub struct Discovery {
     works: Works,
     families: Vec<FamilyRun>,
     stage: Stage,
+    /// When it was started.
+    since: Instant,
     wait: Option<Deadline>,
 }
 
@@ -155,10 +157,16 @@ impl Works {
 /// Where the whole run stands; it only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
+    /// `start` has not come.
     Waiting,
-    Running { since: Instant },
+    /// Questions are asked.
+    Running,
+    /// The report is made.
     Ended,
 }
+
+/// What may follow what.
+const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stage::Running, Stage::Ended)];
 
 /// How often the parts may make each other go on within one call; each round ends a question or starts one.
 const ROUNDS: usize = 64;
@@ -171,7 +179,7 @@ impl Discovery {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
         let works = Works { agent: Slot::new(Transactions::new()), plan: Plan::new(), out: Outbox::new() };
-        Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, wait: None })
+        Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })
     }
 
     /// Begins; the sugar of [`Command::Start`].
@@ -181,10 +189,11 @@ impl Discovery {
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Waiting => {}
-            Stage::Running { .. } => return Err(CommandError::AlreadyStarted),
+            Stage::Running => return Err(CommandError::AlreadyStarted),
             Stage::Ended => return Err(CommandError::Ended),
         }
-        self.stage = Stage::Running { since: cx.now() };
+        self.become_stage(Stage::Running);
+        self.since = cx.now();
         let mut desk = self.works.desk(&self.config, cx);
         for family in [Family::V4, Family::V6] {
             if self.config.families.contains(&family) {
@@ -203,7 +212,7 @@ impl Discovery {
     pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Waiting => return Err(CommandError::NotStarted),
-            Stage::Running { .. } => {}
+            Stage::Running => {}
             Stage::Ended => return Err(CommandError::Ended),
         }
         self.families.iter_mut().for_each(FamilyRun::time_out);
@@ -211,9 +220,16 @@ impl Discovery {
         Ok(())
     }
 
+    fn become_stage(&mut self, next: Stage) {
+        debug_assert!(TRANSITIONS.contains(&(self.stage, next)), "{:?} to {next:?}", self.stage);
+        self.stage = next;
+    }
+
     /// Drains the agent, lets the families go on and starts what the budget allows, until nothing is new.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        let Stage::Running { since } = self.stage else { return };
+        if self.stage != Stage::Running {
+            return;
+        }
         for _ in 0..ROUNDS {
             let heard = self.drain_agent(cx);
             let mut advanced = false;
@@ -227,9 +243,9 @@ impl Discovery {
             }
         }
         if self.families.iter().all(FamilyRun::is_over) {
-            self.end(cx, since);
+            self.end(cx);
         } else {
-            self.keep_wait(cx.now(), since);
+            self.keep_wait(cx.now());
         }
     }
 
@@ -287,17 +303,17 @@ impl Discovery {
         any
     }
 
-    fn keep_wait(&mut self, now: Instant, since: Instant) {
+    fn keep_wait(&mut self, now: Instant) {
         let plan = self.works.plan.wake(now).map(|at| Deadline::new(at, "ten new transactions a second"));
-        let whole = Some(Deadline::new(since + self.config.timeout, "the time allowed"));
+        let whole = Some(Deadline::new(self.since + self.config.timeout, "the time allowed"));
         let families = self.families.iter().map(FamilyRun::wake).fold(None, Deadline::earliest);
         let parts = Deadline::earliest(self.works.agent.wait(), families);
         self.wait = Deadline::earliest(parts, Deadline::earliest(plan, whole));
     }
 
     /// Lets everything go and tells the report.
-    fn end(&mut self, cx: &mut Cx<'_>, since: Instant) {
-        let elapsed = cx.now() - since;
+    fn end(&mut self, cx: &mut Cx<'_>) {
+        let elapsed = cx.now() - self.since;
         let mut desk = self.works.desk(&self.config, cx);
         let families = self.families.iter().map(|run| run.report(&desk)).collect();
         for run in &mut self.families {
@@ -306,7 +322,7 @@ impl Discovery {
         desk.tell(Event::Report(Box::new(Report { families, elapsed })));
         self.works.plan.clear();
         self.works.agent = Slot::new(Transactions::new());
-        self.stage = Stage::Ended;
+        self.become_stage(Stage::Ended);
         self.wait = None;
     }
 
@@ -334,8 +350,7 @@ impl Discovery {
     }
 
     fn timeout(&mut self, cx: &mut Cx<'_>) -> Verdict {
-        let Stage::Running { since } = self.stage else { return Verdict::NotMine };
-        if since + self.config.timeout <= cx.now() {
+        if self.since + self.config.timeout <= cx.now() {
             self.families.iter_mut().for_each(FamilyRun::time_out);
         }
         let agent = &mut self.works.agent;
@@ -356,7 +371,7 @@ impl Machine for Discovery {
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        if !matches!(self.stage, Stage::Running { .. }) {
+        if self.stage != Stage::Running {
             return Verdict::NotMine;
         }
         let verdict = match input {
