@@ -9,3 +9,9 @@ pub mod campaign;
 #[doc = include_str!("../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The page of the book that reads one packet by hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/book/one-packet-by-hand.md")]
+#[derive(Debug)]
+pub struct OnePacketByHand;
