@@ -2,11 +2,13 @@
 
 use crate::require::Requirements;
 use crate::servers::ServerName;
+use crate::stun::Target;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping};
 use portolan_sim::topology::Preset;
+use std::path::PathBuf;
 
 /// Which NAT is in front of you, how sure that is, and why
 #[derive(Debug, Parser)]
@@ -30,6 +32,12 @@ pub(crate) enum Command {
     /// Answer STUN Binding requests, and RFC 5780 behaviour tests with an --alternate
     #[command(after_long_help = SERVE_HELP)]
     Serve(ServeArgs),
+    /// Ask one server for a Binding: what came back, and how long it took
+    #[command(after_long_help = STUN_HELP)]
+    Stun(StunArgs),
+    /// Say what each byte of a STUN message or of a capture is, who says so, and what is wrong
+    #[command(after_long_help = EXPLAIN_HELP)]
+    Explain(ExplainArgs),
     /// Try things out in a simulated network, in virtual time: nothing is sent
     #[command(subcommand)]
     Lab(Lab),
@@ -48,7 +56,7 @@ pub(crate) enum Lab {
 pub(crate) enum Format {
     /// For people: a plain sentence, the facts, how sure
     Human,
-    /// One JSON object, schema portolan.nat/1 (docs/json.md)
+    /// One JSON object (docs/json.md)
     Json,
     /// One JSON object a line for each event, the report last
     Jsonl,
@@ -147,6 +155,54 @@ pub(crate) enum RateLimit {
     PerSecond(u32),
 }
 
+/// Arguments of `portolan stun`.
+#[derive(Args, Debug)]
+pub(crate) struct StunArgs {
+    /// The server, port 3478 unless said, with TLS 5349; also a `stun:` or `stuns:` URI (RFC 7064)
+    ///
+    /// HOST, HOST:PORT, `[IPv6]:PORT`, a bare IPv6 address, or a URI such as `stuns:stun.example.org`.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) server: Target,
+    /// Ask over TCP
+    #[arg(long, conflicts_with = "tls")]
+    pub(crate) tcp: bool,
+    /// Ask over TLS; the server's certificate must be one that the public web trusts
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Seconds until the answer is given up, the name lookup included
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
+    pub(crate) timeout: Duration,
+    /// How to write what came back
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Format,
+    /// Tell both messages byte by byte, with the section of the RFC
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// Arguments of `portolan explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// The file to read; `-` or nothing: standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The bytes themselves, in hexadecimal; what follows belongs together
+    #[arg(long, value_name = "HEX", num_args = 1.., conflicts_with = "file")]
+    pub(crate) hex: Vec<String>,
+    /// How to write the explanation
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Whole,
+}
+
+/// How something that is told at once is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Whole {
+    /// For people
+    Human,
+    /// One JSON object (docs/json.md)
+    Json,
+}
+
 /// Arguments of `portolan lab nat`.
 #[derive(Args, Debug)]
 pub(crate) struct LabNatArgs {
@@ -205,6 +261,32 @@ On loopback, to try it:
 
 It prints a line for each address once it listens, and ends on SIGINT or SIGTERM with its counters.
 Exit codes: 0 ended by a signal, 2 could not run.";
+
+const STUN_HELP: &str = "\
+One Binding request (RFC 8489), sent again over UDP until it is answered.
+With --explain both messages are told byte by byte, as `portolan explain` would.
+
+Exit codes: 0 a mapped address came back, 1 the server refused or told no address,
+2 could not run, or no answer came that can be used.
+
+Examples:
+  portolan stun stun.example.org --explain
+  portolan stun '[2001:db8::1]:3478' --tcp --format json
+  portolan stun stuns:stun.example.org";
+
+const EXPLAIN_HELP: &str = "\
+What is read, by itself: hexadecimal (with spaces, colons, commas, 0x; dumps of xxd, hexdump -C,
+tcpdump -x and Wireshark with their offsets; an empty line begins another message), base64, the
+bytes themselves, and captures in pcap or pcapng format. In a capture each STUN message over UDP
+or TCP is told with its packet, time and addresses, and the ChannelData of TURN where STUN was
+seen between the same two or the port is that of STUN.
+
+Exit codes: 0 nothing is wrong, 1 a message has something wrong, 2 nothing could be read.
+
+Examples:
+  portolan explain --hex 000100002112a442000102030405060708090a0b
+  tcpdump -w - -c 20 udp port 3478 | portolan explain
+  portolan explain call.pcapng --format json";
 
 const LAB_HELP: &str = "\
 Examples:
@@ -315,7 +397,7 @@ mod tests {
     fn watch_takes_its_seconds_only_behind_an_equals_sign() {
         let watch = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
             Command::Nat(args) => args.watch,
-            Command::Serve(_) | Command::Lab(_) => None,
+            Command::Serve(_) | Command::Stun(_) | Command::Explain(_) | Command::Lab(_) => None,
         };
         assert_eq!(watch("portolan nat --watch"), Some(Duration::from_secs(30)));
         assert_eq!(watch("portolan nat --watch=7"), Some(Duration::from_secs(7)));

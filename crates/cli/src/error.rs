@@ -52,6 +52,10 @@ pub(crate) enum Complaint {
     Listen { local: SocketAddr, protocol: &'static str, why: Refusal },
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+    #[error(transparent)]
+    Source(#[from] crate::explain::SourceError),
+    #[error(transparent)]
+    Stun(#[from] crate::stun::StunError),
     #[error("the time allowed ran out before anything was known; allow more with --timeout")]
     TimedOut,
 }

@@ -3,7 +3,7 @@
 //! | Code | Meaning |
 //! |---|---|
 //! | 0 | each family with a way out has its mapping and its filtering (or no server given is capable of telling the filtering, which is said on standard error), or its UDP is blocked |
-//! | 1 | a `--require` is not met |
+//! | 1 | a `--require` is not met; a message has something wrong; a server refused |
 //! | 2 | the command could not run: bad arguments, no server, no network, no answer that can be used |
 //! | 3 | inconclusive, or what a `--require` asks for could not be told |
 
@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Done,
     /// What is required is not the case.
     Unmet,
+    /// What was looked at has something wrong.
+    Wrong,
     /// It could not run.
     CouldNotRun,
     /// It ran, and could not tell.
@@ -29,7 +31,7 @@ impl Exit {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::Unmet => 1,
+            Self::Unmet | Self::Wrong => 1,
             Self::CouldNotRun => 2,
             Self::Inconclusive => 3,
         }

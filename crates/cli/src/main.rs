@@ -1,6 +1,6 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
 //!
-//! One file for each subcommand ([`nat`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
+//! One file for each subcommand ([`nat`], [`stun`], [`explain`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
 //! line on standard error that says what to do, and exit code 2; the codes stand in [`exit`].
 
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ extern crate alloc;
 mod args;
 mod error;
 mod exit;
+mod explain;
 mod lab;
 mod log;
 mod nat;
@@ -23,6 +24,7 @@ mod serve;
 mod servers;
 mod signals;
 mod story;
+mod stun;
 
 use crate::args::{Cli, Command, Lab};
 use crate::error::Complaint;
@@ -65,6 +67,8 @@ fn run(command: Command) -> Result<Exit, Complaint> {
     match command {
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
+        Command::Stun(args) => in_runtime(stun::run(&args)),
+        Command::Explain(args) => explain::run(&args),
         Command::Lab(Lab::Nat(args)) => lab::run(&args),
     }
 }

@@ -9,7 +9,7 @@ use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 
 /// The port of STUN over UDP and TCP (RFC 8489 §8.1).
-const STUN_PORT: u16 = 3478;
+pub(crate) const STUN_PORT: u16 = 3478;
 
 /// The variable that replaces the built-in list.
 pub(crate) const VARIABLE: &str = "PORTOLAN_SERVERS";
@@ -47,16 +47,22 @@ impl FromStr for ServerName {
     type Err = ServerNameError;
 
     fn from_str(text: &str) -> Result<Self, ServerNameError> {
-        let text = text.strip_prefix("stun:").unwrap_or(text);
+        Self::read(text.strip_prefix("stun:").unwrap_or(text), STUN_PORT)
+    }
+}
+
+impl ServerName {
+    /// Reads a server; where it names no port it has this one.
+    pub(crate) fn read(text: &str, default: u16) -> Result<Self, ServerNameError> {
         if let Ok(ip) = text.parse::<IpAddr>() {
-            return Ok(Self { host: Host::Address(ip), port: STUN_PORT });
+            return Ok(Self { host: Host::Address(ip), port: default });
         }
         if let Some(rest) = text.strip_prefix('[') {
             let (ip, port) = rest.split_once(']').ok_or(ServerNameError::Bracket)?;
             let ip = ip.parse::<Ipv6Addr>().map_err(|_| ServerNameError::Bracket)?;
             let port = match port.strip_prefix(':') {
                 Some(port) => read_port(port)?,
-                None if port.is_empty() => STUN_PORT,
+                None if port.is_empty() => default,
                 None => return Err(ServerNameError::Bracket),
             };
             return Ok(Self { host: Host::Address(ip.into()), port });
@@ -64,7 +70,7 @@ impl FromStr for ServerName {
         let (host, port) = match text.split_once(':') {
             Some((_, port)) if port.contains(':') => return Err(ServerNameError::Colons),
             Some((host, port)) => (host, read_port(port)?),
-            None => (text, STUN_PORT),
+            None => (text, default),
         };
         Ok(Self { host: read_host(host)?, port })
     }

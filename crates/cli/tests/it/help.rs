@@ -14,6 +14,8 @@ fn help_is_what_it_was() {
     assert_help(&["--help"], include_str!("help/portolan.txt"));
     assert_help(&["nat", "--help"], include_str!("help/nat.txt"));
     assert_help(&["serve", "--help"], include_str!("help/serve.txt"));
+    assert_help(&["stun", "--help"], include_str!("help/stun.txt"));
+    assert_help(&["explain", "--help"], include_str!("help/explain.txt"));
     assert_help(&["lab", "nat", "--help"], include_str!("help/lab-nat.txt"));
 }
 

@@ -4,6 +4,7 @@
 
 #[path = "../support/binary.rs"]
 mod binary;
+mod explain;
 mod help;
 mod lab;
 mod nat;
@@ -13,6 +14,7 @@ mod process;
 mod refusal;
 mod rubbish;
 mod serve;
+mod stun;
 
 use core::time::Duration;
 use process::{Finished, Process};

@@ -86,9 +86,20 @@ impl fmt::Display for NetworkNamespace {
     }
 }
 
-/// Every server the arguments name: `--server HOST`, `--server=HOST`, and every prefix of that name clap might take.
+/// Every server the arguments name: `--server HOST`, `--server=HOST`, and every prefix of that name clap might take;
+/// for `stun` every word that is neither an option nor behind one that takes a value.
 fn named(arguments: &[&OsStr]) -> Vec<String> {
     let mut found = vec![];
+    if arguments.contains(&OsStr::new("stun")) {
+        let words = arguments.iter().skip_while(|word| **word != "stun").skip(1);
+        let mut is_value = false;
+        for word in words.map(|word| word.to_string_lossy()) {
+            if !word.starts_with('-') && !is_value {
+                found.push(word.clone().into_owned());
+            }
+            is_value = matches!(&*word, "--timeout" | "--format");
+        }
+    }
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let argument = argument.to_string_lossy();
@@ -106,7 +117,8 @@ fn named(arguments: &[&OsStr]) -> Vec<String> {
 
 /// Whether a server is on this machine for certain: a loopback address, or `localhost`, with or without a port.
 fn is_loopback(server: &str) -> bool {
-    let server = server.strip_prefix("stun:").unwrap_or(server);
+    let schemes = ["stun:", "stuns:", "turn:"];
+    let server = schemes.iter().find_map(|scheme| server.strip_prefix(scheme)).unwrap_or(server);
     if let Ok(address) = server.parse::<SocketAddr>() {
         return address.ip().is_loopback();
     }

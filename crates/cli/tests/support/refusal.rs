@@ -20,6 +20,15 @@ fn the_second_server_is_looked_at_too() {
 }
 
 #[test]
+fn a_server_that_is_an_argument_of_its_own_is_looked_at_too() {
+    for server in ["203.0.113.10", "stuns:stun.example.org", "[2001:db8::1]:3478"] {
+        let far = Refused { server: server.to_owned() };
+        assert_eq!(portolan(&["stun", "--timeout", "1", server]).map(drop), Err(far.clone()), "{server}");
+        assert_eq!(portolan(&["-v", "stun", server, "--tcp"]).map(drop), Err(far), "{server}");
+    }
+}
+
+#[test]
 fn a_list_in_the_environment_is_looked_at_too() {
     let far = Refused { server: "203.0.113.10:3478".to_owned() };
     assert_eq!(portolan_asking("127.0.0.1, 203.0.113.10:3478", &["nat"]).map(drop), Err(far));

@@ -1,0 +1,183 @@
+//! `portolan explain`: what each byte of a message is, who says so, and what is wrong with it.
+//!
+//! Whatever is given is looked at: hexadecimal, base64, the bytes themselves, or a capture. Which of them it is is told
+//! by the bytes alone: a capture has its magic number, hexadecimal and base64 are text, and no STUN message is. The
+//! explanations are those of `portolan-stun`; this file only finds the messages.
+
+mod capture;
+mod finder;
+pub(crate) mod tell;
+mod text;
+
+use crate::args::{ExplainArgs, Whole};
+use crate::error::Complaint;
+use crate::exit::Exit;
+use crate::output;
+use capture::CaptureError;
+use core::net::SocketAddr;
+use portolan_stun::framing;
+use std::io::{self, Read};
+use std::path::Path;
+use text::TextError;
+
+/// What is more than this is not read: no capture that a person asks about is larger, and all of it is kept in memory.
+const LIMIT: u64 = 1 << 30;
+
+/// One message, and where it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Piece {
+    /// Its bytes.
+    bytes: Vec<u8>,
+    /// The packet of the capture that it ends in.
+    place: Option<Place>,
+}
+
+/// Where in a capture a message was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// The packet's number, from 1.
+    packet: u64,
+    /// When it was captured, in nanoseconds since 1970; not every format says so.
+    time: Option<u64>,
+    /// Who sent it to whom.
+    flow: Flow,
+    /// The capture holds only the front of it.
+    is_cut: bool,
+}
+
+/// Who sends to whom, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Flow {
+    transport: Transport,
+    from: SocketAddr,
+    to: SocketAddr,
+}
+
+/// What carries a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// What was found in the input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Found {
+    /// What the input is.
+    source: &'static str,
+    /// The messages, in their order.
+    pieces: Vec<Piece>,
+    /// How many packets a capture has.
+    packets: u64,
+    /// How many of them could not be looked into: fragments, other link types, other protocols than UDP and TCP.
+    skipped: u64,
+    /// Where the capture ends before it should.
+    torn: Option<CaptureError>,
+}
+
+/// Why nothing could be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    #[error("cannot read {file}: {why}; name a file, or - for standard input")]
+    Read { file: Box<str>, why: io::Error },
+    #[error("there is nothing to explain: the input is empty; give --hex HEX, a file, or bytes on standard input")]
+    Empty,
+    #[error("the input is longer than 1 GiB; cut the capture, for example with a filter on port 3478")]
+    Long,
+    #[error("{hex}; nor is it base64: {base64}; give hexadecimal, base64, the bytes themselves or a capture")]
+    Text { hex: TextError, base64: TextError },
+    #[error("{0}; for other text give a file")]
+    Hex(TextError),
+    #[error("not a capture that can be read: {0}; save it as pcap or pcapng again")]
+    Capture(CaptureError),
+    #[error(
+        "no STUN message in {packets} packets ({skipped} could not be looked into: fragments, link types other than \
+         Ethernet, cooked, loopback and IP, or neither UDP nor TCP); capture both ends of a call from its beginning"
+    )]
+    NoMessage { packets: u64, skipped: u64 },
+}
+
+/// Reads, finds, tells.
+pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Complaint> {
+    let found = if args.hex.is_empty() {
+        find(&read(args.file.as_deref())?)?
+    } else {
+        let messages = text::hex(&args.hex.join(" ")).map_err(SourceError::Hex)?;
+        direct("hex", messages)?
+    };
+    let (told, wrong) = match args.format {
+        Whole::Human => tell::human(&found),
+        Whole::Json => tell::json(&found),
+    };
+    output::print(&told)?;
+    if let Some(why) = &found.torn {
+        output::complain(format_args!("the capture ends early: {why}; what came before is told"));
+    }
+    Ok(if wrong { Exit::Wrong } else { Exit::Done })
+}
+
+fn read(file: Option<&Path>) -> Result<Vec<u8>, SourceError> {
+    let file = file.filter(|file| *file != Path::new("-"));
+    let mut bytes = vec![];
+    let read = match file {
+        Some(file) => std::fs::File::open(file).and_then(|opened| opened.take(LIMIT + 1).read_to_end(&mut bytes)),
+        None => io::stdin().lock().take(LIMIT + 1).read_to_end(&mut bytes),
+    };
+    match read {
+        Ok(length) if u64::try_from(length).is_ok_and(|length| length <= LIMIT) => Ok(bytes),
+        Ok(_) => Err(SourceError::Long),
+        Err(why) => {
+            let file = file.map_or("standard input".into(), |file| file.display().to_string().into());
+            Err(SourceError::Read { file, why })
+        }
+    }
+}
+
+/// Finds the messages in whatever this is.
+fn find(bytes: &[u8]) -> Result<Found, SourceError> {
+    if capture::is_capture(bytes) {
+        return captured(bytes);
+    }
+    let Some(text) = text::as_text(bytes) else {
+        return direct("binary", vec![bytes.to_vec()]);
+    };
+    match (text::hex(text), text::base64(text)) {
+        (Ok(messages), _) => direct("hex", messages),
+        (Err(_), Ok(message)) => direct("base64", vec![message]),
+        (Err(hex), Err(base64)) => Err(SourceError::Text { hex, base64 }),
+    }
+}
+
+/// Bytes that are messages already, or streams of them.
+fn direct(source: &'static str, messages: Vec<Vec<u8>>) -> Result<Found, SourceError> {
+    let pieces: Vec<Piece> = messages.iter().filter(|bytes| !bytes.is_empty()).flat_map(|bytes| cut(bytes)).collect();
+    if pieces.is_empty() {
+        return Err(SourceError::Empty);
+    }
+    Ok(Found { source, pieces, ..Found::default() })
+}
+
+/// One message, unless whole frames fill the bytes to their end: then it is a stream.
+fn cut(bytes: &[u8]) -> Vec<Piece> {
+    let (mut frames, mut rest) = (vec![], bytes);
+    while let Ok(Some(frame)) = framing::next(rest) {
+        frames.push(Piece { bytes: frame.bytes.to_vec(), place: None });
+        rest = rest.get(frame.taken..).unwrap_or_default();
+    }
+    if rest.is_empty() && frames.len() > 1 { frames } else { vec![Piece { bytes: bytes.to_vec(), place: None }] }
+}
+
+fn captured(bytes: &[u8]) -> Result<Found, SourceError> {
+    let mut finder = finder::Finder::default();
+    let read = capture::packets(bytes, |packet| finder.look(&packet));
+    let (packets, skipped) = finder.counts();
+    let pieces = finder.into_pieces();
+    match read {
+        Err(why) if packets == 0 => Err(SourceError::Capture(why)),
+        _ if pieces.is_empty() => Err(SourceError::NoMessage { packets, skipped }),
+        read => Ok(Found { source: "capture", pieces, packets, skipped, torn: read.err() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! The explanation as text and as JSON, schema `portolan.explain/1` (docs/json.md).
+//!
+//! Rules of this file: what a line says is `portolan-stun`'s; here stands only what is around it. A message inside of
+//! ChannelData, an ICE check through a relay, is told under it.
+
+use super::{Found, Piece, Place, Transport};
+use core::fmt::Write;
+use portolan_stun::demux::ChannelData;
+use portolan_stun::explain::{Line, Remark, explain};
+use portolan_stun::is_stun;
+use serde::{Deserialize, Serialize};
+
+const SCHEMA: &str = "portolan.explain/1";
+
+/// Whether a rule is broken, rather than something of note.
+fn is_wrong(line: &Line<'_>) -> bool {
+    matches!(line.remark, Some(Remark::Wrong(_) | Remark::AfterFingerprint))
+}
+
+/// The lines of a message as text, each with this in front, and whether one of them is wrong.
+pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
+    let (mut text, mut wrong) = (String::new(), false);
+    for line in explain(bytes) {
+        wrong |= is_wrong(&line);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{indent}{line}");
+    }
+    (text, wrong)
+}
+
+/// What a piece is.
+enum Kind<'a> {
+    Stun,
+    /// What a channel carries, and its number.
+    Channel(ChannelData<'a>),
+    Other,
+}
+
+impl<'a> Kind<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        match ChannelData::decode(bytes) {
+            Ok(channel) => Self::Channel(channel),
+            Err(_) if bytes.first().is_some_and(|first| first & 0xc0 == 0) => Self::Stun,
+            Err(_) => Self::Other,
+        }
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Stun => "stun",
+            Self::Channel(_) => "channel-data",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// All of it for people, and whether something is wrong.
+pub(super) fn human(found: &Found) -> (String, bool) {
+    let (mut text, mut bad) = (String::new(), vec![]);
+    for (piece, number) in found.pieces.iter().zip(1_u64..) {
+        if number > 1 {
+            text.push('\n');
+        }
+        if piece.place.is_some() || found.pieces.len() > 1 {
+            let _ = writeln!(text, "{}", heading(piece, number));
+        }
+        if tell(piece, &mut text) {
+            bad.push(piece.place.map_or(number, |place| place.packet));
+        }
+    }
+    let _ = writeln!(text, "\n{}", summary(found, &bad));
+    (text, !bad.is_empty())
+}
+
+/// Tells one message; says whether it is wrong.
+fn tell(piece: &Piece, text: &mut String) -> bool {
+    let Kind::Channel(channel) = Kind::of(&piece.bytes) else {
+        let (lines, wrong) = lines(&piece.bytes, "");
+        text.push_str(&lines);
+        return wrong && !is_cut(piece);
+    };
+    let _ = writeln!(
+        text,
+        "   0  ChannelData: channel {:#06x}, {} bytes of data (RFC 8656 §12.4)",
+        channel.number,
+        channel.data.len()
+    );
+    if !is_stun(channel.data) {
+        return false;
+    }
+    let (lines, wrong) = lines(channel.data, "      ");
+    text.push_str(&lines);
+    wrong && !is_cut(piece)
+}
+
+fn is_cut(piece: &Piece) -> bool {
+    piece.place.is_some_and(|place| place.is_cut)
+}
+
+fn heading(piece: &Piece, number: u64) -> String {
+    let length = piece.bytes.len();
+    let Some(place) = piece.place else { return format!("Message {number}, {length} bytes") };
+    let time = place.time.map(|time| format!(", {}", utc(time))).unwrap_or_default();
+    let Place { packet, flow, is_cut, .. } = place;
+    let cut = if is_cut { ", cut off by the capture" } else { "" };
+    format!("Packet {packet}{time}, {} {} > {}, {length} bytes{cut}", word(flow.transport), flow.from, flow.to)
+}
+
+fn summary(found: &Found, bad: &[u64]) -> String {
+    let count = found.pieces.len();
+    let messages = format!("{count} message{}", if count == 1 { "" } else { "s" });
+    let among = match (found.packets, found.skipped) {
+        (0, _) => String::new(),
+        (packets, 0) => format!(" in {packets} packets"),
+        (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be looked into"),
+    };
+    match bad {
+        [] => format!("{messages}{among}: nothing is wrong."),
+        bad => {
+            let what = if found.packets == 0 { "message" } else { "packet" };
+            let each: Vec<String> = bad.iter().map(ToString::to_string).collect();
+            let which = if count == 1 { String::new() } else { format!(" in {what} {}", each.join(", ")) };
+            format!("{messages}{among}: something is wrong{which}, see the marks \"!\".")
+        }
+    }
+}
+
+const fn word(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
+/// A time in nanoseconds since 1970 as UTC, to the microsecond (RFC 3339).
+fn utc(time: u64) -> String {
+    let (seconds, micros) = (time / 1_000_000_000, time / 1_000 % 1_000_000);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    // Days are counted in years that begin in March, so that the leap day is the last.
+    let days = seconds / 86_400 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    source: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<u64>,
+    messages: Vec<Told>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packet: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    cut: bool,
+    kind: &'static str,
+    length: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<u16>,
+    wrong: bool,
+    lines: Vec<JsonLine>,
+}
+
+/// A line as `portolan-stun` tells it, with whether it is wrong.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct JsonLine {
+    at: usize,
+    bytes: String,
+    name: String,
+    meaning: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rfc: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<String>,
+    #[serde(default)]
+    wrong: bool,
+}
+
+/// The lines of a message for JSON.
+pub(crate) fn json_lines(bytes: &[u8]) -> Vec<JsonLine> {
+    // What that crate writes is JSON, which its own tests see to.
+    let read = |line: Line<'_>| {
+        let told: Option<JsonLine> = serde_json::from_str(&line.json().to_string()).ok();
+        told.map(|told| JsonLine { wrong: is_wrong(&line), ..told })
+    };
+    explain(bytes).filter_map(read).collect()
+}
+
+/// All of it as one JSON object, and whether something is wrong.
+pub(super) fn json(found: &Found) -> (String, bool) {
+    let messages: Vec<Told> = found.pieces.iter().map(told).collect();
+    let wrong = messages.iter().any(|told| told.wrong);
+    let is_capture = found.packets > 0;
+    let document = Document {
+        schema: SCHEMA,
+        source: found.source,
+        packets: is_capture.then_some(found.packets),
+        skipped: is_capture.then_some(found.skipped),
+        messages,
+    };
+    // Nothing in it can fail: no map has other keys than text.
+    (serde_json::to_string(&document).unwrap_or_default() + "\n", wrong)
+}
+
+fn told(piece: &Piece) -> Told {
+    let kind = Kind::of(&piece.bytes);
+    let (channel, lines) = match &kind {
+        Kind::Channel(channel) if is_stun(channel.data) => (Some(channel.number), json_lines(channel.data)),
+        Kind::Channel(channel) => (Some(channel.number), vec![]),
+        Kind::Stun | Kind::Other => (None, json_lines(&piece.bytes)),
+    };
+    let place = piece.place;
+    Told {
+        packet: place.map(|place| place.packet),
+        time: place.and_then(|place| place.time).map(utc),
+        transport: place.map(|place| word(place.flow.transport)),
+        from: place.map(|place| place.flow.from.to_string()),
+        to: place.map(|place| place.flow.to.to_string()),
+        cut: is_cut(piece),
+        kind: kind.word(),
+        length: piece.bytes.len(),
+        channel,
+        wrong: !is_cut(piece) && lines.iter().any(|line| line.wrong),
+        lines,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_date_that_it_is() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(utc(seconds * 1_000_000_000), date);
+        }
+        assert_eq!(utc(1_234_567_890_123_456_789), "2009-02-13T23:31:30.123456Z");
+        assert!(utc(u64::MAX).starts_with("2554-07-21T23:34:33."));
+    }
+}

@@ -1,0 +1,174 @@
+use super::*;
+use portolan_stun::{Attribute, Class, Method, Writer};
+
+fn message() -> Vec<u8> {
+    let mut buffer = [0; 128];
+    let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, [7; 12].into()).unwrap();
+    writer.add(&Attribute::XorMappedAddress("192.0.2.1:32853".parse().unwrap())).unwrap();
+    writer.fingerprint().unwrap().finish().to_vec()
+}
+
+/// An IPv4 packet, without checksums: nobody here looks at them.
+fn ip(protocol: u8, inside: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(20 + inside.len()).unwrap().to_be_bytes();
+    let mut packet = vec![0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, protocol, 0, 0];
+    packet.extend([192, 0, 2, 1, 198, 51, 100, 1]);
+    packet.extend_from_slice(inside);
+    packet
+}
+
+fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(8 + payload.len()).unwrap();
+    let head: Vec<u8> = [from, to, length, 0].iter().flat_map(|word| word.to_be_bytes()).collect();
+    ip(17, &[&head, payload].concat())
+}
+
+fn tcp(number: u32, payload: &[u8]) -> Vec<u8> {
+    let mut head = [5000_u16.to_be_bytes(), 3478_u16.to_be_bytes()].concat();
+    head.extend(number.to_be_bytes());
+    head.extend([0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+    ip(6, &[&head, payload].concat())
+}
+
+fn ethernet(packet: &[u8]) -> Vec<u8> {
+    [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0], packet].concat()
+}
+
+/// A pcap with microseconds, the first packet at 1,000,000,000.5 s and one each second.
+fn pcap(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, link].map(u32::to_le_bytes).concat();
+    for (packet, seconds) in packets.iter().zip(1_000_000_000_u32..) {
+        let length = u32::try_from(packet.len()).unwrap();
+        file.extend([seconds, 500_000, length, length].map(u32::to_le_bytes).concat());
+        file.extend_from_slice(packet);
+    }
+    file
+}
+
+/// A pcapng section with one interface whose clock ticks 2^20 times a second.
+fn pcapng(packets: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = vec![];
+    let mut block = |kind: u32, body: &[u8]| {
+        let length = u32::try_from(12 + body.len()).unwrap().to_le_bytes();
+        file.extend([&kind.to_le_bytes(), &length, body, &length].concat());
+    };
+    block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+    block(1, &[1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 1, 0, 0x80 | 20, 0, 0, 0, 0, 0, 0, 0]);
+    for packet in packets {
+        let length = u32::try_from(packet.len()).unwrap();
+        let ticks = (1_000_000_000_u64 << 20) + (1 << 19);
+        let (high, low) = (u32::try_from(ticks >> 32).unwrap(), u32::try_from(ticks & 0xffff_ffff).unwrap());
+        let mut body = [0, high, low, length, length].map(u32::to_le_bytes).concat();
+        body.extend_from_slice(packet);
+        body.resize(body.len().next_multiple_of(4), 0);
+        block(6, &body);
+    }
+    file
+}
+
+fn found(bytes: &[u8]) -> Found {
+    find(bytes).unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn bytes_of(found: &Found) -> Vec<Vec<u8>> {
+    found.pieces.iter().map(|piece| piece.bytes.clone()).collect()
+}
+
+#[test]
+fn the_kind_of_input_is_told_from_its_bytes() {
+    let message = message();
+    let hex: String = message.iter().map(|byte| format!("{byte:02x} ")).collect();
+    for (input, source) in [
+        (message.clone(), "binary"),
+        (hex.into_bytes(), "hex"),
+        (b"AQEAFCESpEIHBwcHBwcHBwcHBwcAIAAIAAGhR+ESpkM=".to_vec(), "base64"),
+        (pcap(1, &[ethernet(&udp(5000, 3478, &message))]), "capture"),
+        (pcapng(&[ethernet(&udp(5000, 3478, &message))]), "capture"),
+    ] {
+        assert_eq!(found(&input).source, source);
+    }
+    assert!(matches!(find(b""), Err(SourceError::Empty)));
+    assert!(matches!(find(b"\n \n"), Err(SourceError::Empty)));
+    assert!(matches!(find(b"hello there!"), Err(SourceError::Text { .. })));
+}
+
+#[test]
+fn both_formats_have_the_same_time_and_addresses() {
+    let packet = ethernet(&udp(5000, 3478, &message()));
+    for file in [pcap(1, core::slice::from_ref(&packet)), pcapng(core::slice::from_ref(&packet))] {
+        let found = found(&file);
+        assert_eq!(bytes_of(&found), [message()]);
+        let place = found.pieces[0].place.unwrap();
+        assert_eq!((place.packet, place.time), (1, Some(1_000_000_000_500_000_000)));
+        assert_eq!(place.flow.from.to_string(), "192.0.2.1:5000");
+        assert_eq!(place.flow.to.to_string(), "198.51.100.1:3478");
+    }
+}
+
+#[test]
+fn every_link_type_leads_to_the_same_message() {
+    let ip = udp(5000, 4000, &message());
+    let cooked = [&[0; 14], &[8, 0][..], &ip].concat();
+    let cooked_two = [&[8, 0], &[0; 18][..], &ip].concat();
+    let loopback = [&[2, 0, 0, 0], &ip[..]].concat();
+    let tagged = [&ethernet(&[])[..12], &[0x81, 0, 0, 5, 8, 0], &ip].concat();
+    for (link, packet) in [
+        (1, ethernet(&ip)),
+        (1, tagged),
+        (101, ip.clone()),
+        (228, ip.clone()),
+        (113, cooked),
+        (276, cooked_two),
+        (0, loopback),
+    ] {
+        assert_eq!(bytes_of(&found(&pcap(link, &[packet]))), [message()], "link type {link}");
+    }
+    assert!(matches!(find(&pcap(147, &[ip])), Err(SourceError::NoMessage { packets: 1, skipped: 1 })));
+}
+
+#[test]
+fn a_stream_is_put_together_once_and_found_again_after_a_gap() {
+    let message = message();
+    let two = [&message[..], &message].concat();
+    let segments = [tcp(100, &two[..10]), tcp(110, &two[10..50]), tcp(110, &two[10..50]), tcp(150, &two[50..])];
+    let whole = pcap(101, &segments);
+    assert_eq!(bytes_of(&found(&whole)), [message.clone(), message.clone()]);
+    let gap = pcap(101, &[tcp(100, &two[..10]), tcp(900, &message)]);
+    assert_eq!(bytes_of(&found(&gap)), core::slice::from_ref(&message));
+    let counted = [&[0, 40], &message[..]].concat();
+    assert_eq!(bytes_of(&found(&pcap(101, &[tcp(7, &counted)]))), [message]);
+}
+
+#[test]
+fn channel_data_counts_only_where_stun_was_spoken() {
+    let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
+    let known = pcap(101, &[udp(5000, 4000, &message()), udp(5000, 4000, &channel)]);
+    assert_eq!(bytes_of(&found(&known)), [message(), channel.clone()]);
+    let unknown = pcap(101, &[udp(5000, 4000, &channel)]);
+    assert!(matches!(find(&unknown), Err(SourceError::NoMessage { packets: 1, skipped: 0 })));
+    assert_eq!(found(&pcap(101, &[udp(5000, 3478, &channel)])).pieces.len(), 1);
+}
+
+#[test]
+fn a_capture_that_ends_early_tells_what_came_before() {
+    let file = pcap(101, &[udp(5000, 3478, &message()), udp(5000, 3478, &message())]);
+    let torn = found(&file[..file.len() - 1]);
+    assert_eq!((torn.pieces.len(), torn.torn.is_some()), (1, true));
+    assert!(matches!(find(&file[..23]), Err(SourceError::Capture(CaptureError::Header { at: 0 }))));
+}
+
+/// Every prefix, and every byte turned over, of both formats: nothing panics, nothing loops.
+#[test]
+fn no_bytes_panic() {
+    let packets = [ethernet(&udp(5000, 3478, &message())), ethernet(&tcp(1, &message()))];
+    for file in [pcap(1, &packets), pcapng(&packets), message(), b"0000: 00 01\n".to_vec()] {
+        for at in 0..file.len() {
+            let _ = find(&file[..at]).map(|found| (tell::human(&found), tell::json(&found)));
+            for bits in [0xff, 0x80, 1] {
+                let mut bent = file.clone();
+                bent[at] ^= bits;
+                let _ = find(&bent).map(|found| (tell::human(&found), tell::json(&found)));
+            }
+        }
+    }
+}

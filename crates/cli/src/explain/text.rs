@@ -1,0 +1,226 @@
+//! Bytes that somebody wrote down: hexadecimal as people and programs print it, and base64.
+//!
+//! Rules of this file: nothing is guessed away; what is not understood is an error that names its line and column.
+
+/// Text that is neither, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TextError {
+    #[error("not hexadecimal: line {line}, column {column}: {found:?} is no hexadecimal digit")]
+    Digit { line: usize, column: usize, found: char },
+    #[error("not hexadecimal: line {line}, column {column}: an odd number of digits, a byte has two")]
+    Odd { line: usize, column: usize },
+    #[error("line {line}, column {column}: {found:?} is not of its alphabet")]
+    Alphabet { line: usize, column: usize, found: char },
+    #[error("{digits} characters end inside of a byte")]
+    Torn { digits: usize },
+}
+
+/// The bytes as text, if every one of them is printable.
+pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
+    let text = core::str::from_utf8(bytes).ok()?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.chars().all(|c| !c.is_control() || c.is_whitespace()).then_some(text)
+}
+
+/// What stands between bytes and means nothing: separators, and the brackets and quotes of program text.
+const BETWEEN: &[char] = &[':', ',', ';', '-', '[', ']', '{', '}', '(', ')', '"', '\'', '\\'];
+
+/// Reads hexadecimal; an empty line, or an offset that begins again at 0, begins another message.
+pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
+    let mut messages = vec![vec![]];
+    for (line, number) in text.lines().zip(1..) {
+        let so_far = messages.last().map_or(0, Vec::len);
+        if line.trim().is_empty() {
+            if so_far > 0 {
+                messages.push(vec![]);
+            }
+            continue;
+        }
+        let (indent, bytes) = match offset(line, so_far) {
+            Some(Offset { number, indent, bytes }) => {
+                if number == 0 && so_far > 0 {
+                    messages.push(vec![]);
+                }
+                (indent, bytes)
+            }
+            None => (0, line),
+        };
+        if let Some(message) = messages.last_mut() {
+            hex_line(bytes, number, indent, message)?;
+        }
+    }
+    messages.retain(|message| !message.is_empty());
+    Ok(messages)
+}
+
+/// A line of a dump.
+struct Offset<'a> {
+    /// The offset that it names.
+    number: usize,
+    /// How much stands in front of the bytes.
+    indent: usize,
+    /// The bytes.
+    bytes: &'a str,
+}
+
+/// The offset that a dump has in front of a line, and the bytes without the text column behind them.
+///
+/// xxd and tcpdump write a colon and two spaces before the text; hexdump -C writes bars around it; Wireshark three
+/// spaces before it. Without a colon a number is an offset only where it is that of this line, or begins again at 0.
+fn offset(line: &str, so_far: usize) -> Option<Offset<'_>> {
+    let trimmed = line.trim();
+    let (first, rest) = trimmed.split_once(char::is_whitespace).unwrap_or((trimmed, ""));
+    let digits = first.strip_suffix(':').unwrap_or(first);
+    let has_colon = digits.len() < first.len();
+    let bare = digits.strip_prefix("0x").unwrap_or(digits);
+    if !(4..=8).contains(&bare.len()) {
+        return None;
+    }
+    let number = usize::from_str_radix(bare, 16).ok()?;
+    // The last line of hexdump is the length alone.
+    let is_dump = has_colon || rest.starts_with(char::is_whitespace) || rest.is_empty() && so_far > 0;
+    if !is_dump || !(has_colon || number == so_far || number == 0 && so_far > 0) {
+        return None;
+    }
+    let bytes = rest.trim_start();
+    let indent = line.trim_end().len() - bytes.len();
+    let bytes = bytes.split('|').next().unwrap_or(bytes);
+    let end = bytes.find(if has_colon { "  " } else { "   " }).unwrap_or(bytes.len());
+    Some(Offset { number, indent, bytes: bytes.get(..end).unwrap_or(bytes) })
+}
+
+fn hex_line(bytes: &str, line: usize, indent: usize, message: &mut Vec<u8>) -> Result<(), TextError> {
+    let is_between = |c: char| c.is_whitespace() || BETWEEN.contains(&c);
+    let mut next = indent;
+    for word in bytes.split_inclusive(is_between) {
+        let at = next;
+        next += word.len();
+        let word = word.trim_end_matches(is_between);
+        let digits = ["0x", "0X", "x"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(word);
+        let at = at + (word.len() - digits.len());
+        let mut high = None;
+        // One digit behind 0x is a byte, as programs print it.
+        if digits.len() == 1 && digits.len() < word.len() {
+            high = Some(0);
+        }
+        for (offset, found) in digits.char_indices() {
+            let column = at + offset + 1;
+            let Some(digit) = found.to_digit(16).and_then(|digit| u8::try_from(digit).ok()) else {
+                return Err(TextError::Digit { line, column, found });
+            };
+            high = match high {
+                None => Some(digit),
+                Some(high) => {
+                    message.push(high << 4 | digit);
+                    None
+                }
+            };
+        }
+        if high.is_some() {
+            return Err(TextError::Odd { line, column: at + digits.len() });
+        }
+    }
+    Ok(())
+}
+
+/// Reads base64 (RFC 4648 §4) and its form for URLs (§5); white space and missing padding are fine.
+pub(crate) fn base64(text: &str) -> Result<Vec<u8>, TextError> {
+    let (mut bytes, mut bits, mut held, mut digits) = (vec![], 0_u32, 0_u32, 0_usize);
+    let mut has_ended = false;
+    for (words, line) in text.lines().zip(1..) {
+        for (found, column) in words.chars().zip(1..) {
+            let value = match found {
+                'A'..='Z' => u32::from(found) - u32::from('A'),
+                'a'..='z' => u32::from(found) - u32::from('a') + 26,
+                '0'..='9' => u32::from(found) - u32::from('0') + 52,
+                '+' | '-' => 62,
+                '/' | '_' => 63,
+                '=' => {
+                    has_ended = true;
+                    continue;
+                }
+                space if space.is_whitespace() => continue,
+                found => return Err(TextError::Alphabet { line, column, found }),
+            };
+            if has_ended {
+                return Err(TextError::Alphabet { line, column, found });
+            }
+            digits += 1;
+            bits = bits << 6 | value;
+            held += 6;
+            if held >= 8 {
+                held -= 8;
+                bytes.push(u8::try_from(bits >> held & 0xff).unwrap_or_default());
+            }
+            bits &= (1 << held) - 1;
+        }
+    }
+    // One character alone holds six bits: not a byte.
+    if held >= 6 { Err(TextError::Torn { digits }) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Vec<u8> {
+        let messages = hex(text).unwrap_or_else(|why| panic!("{text:?}: {why}"));
+        assert_eq!(messages.len(), 1, "{text:?}");
+        messages.concat()
+    }
+
+    #[test]
+    fn every_way_to_write_the_same_bytes_reads_the_same() {
+        let expected: Vec<u8> = (0..20).collect();
+        for text in [
+            "000102030405060708090a0b0c0d0e0f10111213",
+            "00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f 10 11 12 13\n",
+            "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13",
+            "{0x0, 0x1, 0x2, 0x3, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a,\n 0x0b,0x0c,0xd,0xe,0xf,0x10,0x11,0x12,0x13}",
+            "\"\\x00\\x01\\x02\\x03\\x04\\x05\\x06\\x07\\x08\\x09\\x0a\\x0b\\x0c\\x0d\\x0e\\x0f\\x10\\x11\\x12\\x13\"",
+            "0x000102030405060708090a0b0c0d0e0f10111213",
+            "00000000: 0001 0203 0405 0607 0809 0a0b 0c0d 0e0f  ......: dead ..\n00000010: 1011 1213                                beef",
+            "00000000  00 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f  |.....dead.......|\n00000010  10 11 12 13                                       |beef|\n00000014\n",
+            "0000   00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f   ......dead ..\n0010   10 11 12 13                                       ....",
+            "\t0x0000:  0001 0203 0405 0607 0809 0a0b 0c0d 0e0f  ......dead......\n\t0x0010:  1011 1213                                ....\n",
+        ] {
+            assert_eq!(one(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_or_an_offset_of_zero_begins_another_message() {
+        let two = vec![vec![1, 2], vec![3]];
+        assert_eq!(hex("01 02\n\n\n03\n"), Ok(two.clone()));
+        assert_eq!(hex("0000: 01 02\n0000: 03\n"), Ok(two));
+        assert_eq!(hex(" \n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_hexadecimal_is_named_with_its_place() {
+        assert_eq!(hex("00\n01 0g 02"), Err(TextError::Digit { line: 2, column: 5, found: 'g' }));
+        assert_eq!(hex("00 012"), Err(TextError::Odd { line: 1, column: 6 }));
+        assert_eq!(hex("0000:  00 0g"), Err(TextError::Digit { line: 1, column: 12, found: 'g' }));
+        assert_eq!(hex("ä"), Err(TextError::Digit { line: 1, column: 1, found: 'ä' }));
+    }
+
+    #[test]
+    fn base64_has_the_vectors_of_rfc_4648() {
+        for (text, bytes) in
+            [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg", "foob"), ("Zm9v\nYmFy\n", "foobar")]
+        {
+            assert_eq!(base64(text).as_deref(), Ok(bytes.as_bytes()), "{text}");
+        }
+        assert_eq!(base64("-_-_"), base64("+/+/"));
+        assert_eq!(base64("Zm9vY"), Err(TextError::Torn { digits: 5 }));
+        assert_eq!(base64("Zg==Zg=="), Err(TextError::Alphabet { line: 1, column: 5, found: 'Z' }));
+        assert_eq!(base64("Zm9v\n?"), Err(TextError::Alphabet { line: 2, column: 1, found: '?' }));
+    }
+
+    #[test]
+    fn text_is_what_is_printable() {
+        assert_eq!(as_text(b"00 01\r\n\tz"), Some("00 01\r\n\tz"));
+        assert_eq!(as_text(&[0, 1]), None);
+        assert_eq!(as_text(&[0xff]), None);
+    }
+}

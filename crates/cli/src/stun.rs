@@ -1,0 +1,271 @@
+//! `portolan stun`: one Binding request to one server, and what came back.
+//!
+//! What is sent, and how often, is decided by the machine that it drives ([`ask`]); this file looks the name up, waits
+//! and tells.
+
+mod ask;
+mod tell;
+
+use crate::args::{Format, StunArgs};
+use crate::error::Complaint;
+use crate::exit::Exit;
+use crate::output;
+use crate::resolve::{System, resolve};
+use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError};
+use alloc::sync::Arc;
+use ask::{Ask, Told};
+use bytes::Bytes;
+use core::net::SocketAddr;
+use core::str::FromStr;
+use core::time::Duration;
+use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
+use portolan_nat::profile::Family;
+use portolan_stun::uri::{Scheme, Uri};
+use portolan_stun_agent::{Answer, Event};
+use portolan_tokio::{Config, Driver};
+
+/// The port of STUN over TLS (RFC 8489 §18.5).
+const TLS_PORT: u16 = 5349;
+
+/// A server as a person writes it, or as a URI names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The server where nothing is encrypted.
+    plain: ServerName,
+    /// The server where TLS is spoken: the default port differs.
+    secure: ServerName,
+    /// It was a `stuns:` URI.
+    is_secure: bool,
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let scheme = Uri::parse(text).ok().map(|uri| uri.scheme);
+        let is_secure = match scheme {
+            Some(Scheme::Turn | Scheme::Turns) => return Err(TargetError::Relay),
+            Some(Scheme::Stuns) => true,
+            Some(Scheme::Stun) | None => false,
+        };
+        let server = match (scheme, text.split_once(':')) {
+            (Some(_), Some((_, server))) => server,
+            _ => text,
+        };
+        Ok(Self { plain: ServerName::read(server, STUN_PORT)?, secure: ServerName::read(server, TLS_PORT)?, is_secure })
+    }
+}
+
+/// Why a text names no server to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TargetError {
+    #[error(transparent)]
+    Name(#[from] ServerNameError),
+    #[error("a relay's URI: ask a STUN server, as stun:HOST or HOST")]
+    Relay,
+}
+
+/// Why there is no answer to tell of.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StunError {
+    #[error("{0}")]
+    Unresolved(Box<str>),
+    #[error("{server} cannot be reached over {transport}: {why}; check the port, or ask over another transport")]
+    Refused { server: SocketAddr, transport: &'static str, why: Refusal },
+    #[error("{server} ended the connection before it answered; it may not speak STUN over {transport}")]
+    Ended { server: SocketAddr, transport: &'static str },
+    #[error("{server} did not answer over {transport} within {seconds} s, asked {sends} times{hint}")]
+    Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: Hint },
+    #[error("{server} answered what cannot be used: {why}")]
+    Unusable { server: SocketAddr, why: portolan_stun_agent::Unusable },
+    #[error("the request was refused by this program itself: {0}")]
+    Request(portolan_stun_agent::RequestError),
+}
+
+/// What else is known of a server that is silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hint(Option<Unreachability>);
+
+impl core::fmt::Display for Hint {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            Some(why) => write!(f, " (the network said: {why}); check address and port"),
+            None => f.write_str("; check address and port, or try --tcp: a firewall may drop UDP"),
+        }
+    }
+}
+
+/// What came back, and what it took.
+#[derive(Debug)]
+struct Reply {
+    name: Box<str>,
+    server: SocketAddr,
+    protocol: Protocol,
+    local: SocketAddr,
+    request: Bytes,
+    answer: Answer<u8>,
+    explain: bool,
+}
+
+/// Asks, and tells what came back.
+pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
+    let tls = args.tls || args.target_is_secure();
+    if args.tcp && tls {
+        // A stuns: URI is TLS; --tcp beside it would ask in the clear for what was to be encrypted.
+        return Err(StunError::Unresolved("a stuns: URI is asked over TLS; leave --tcp out".into()).into());
+    }
+    let protocol = if tls {
+        Protocol::Tls
+    } else if args.tcp {
+        Protocol::Tcp
+    } else {
+        Protocol::Udp
+    };
+    let name = if tls { &args.server.secure } else { &args.server.plain };
+    let started = tokio::time::Instant::now();
+    let families = [Family::V4, Family::V6];
+    let resolved = resolve(Arc::new(System), core::slice::from_ref(name), &families, args.timeout).await;
+    let found = resolved.servers.first().and_then(|server| server.addresses.first());
+    let Some(&server) = found else {
+        let why = resolved.unresolved.first().map(ToString::to_string).unwrap_or_default();
+        return Err(StunError::Unresolved(why.into()).into());
+    };
+    let left = args.timeout.saturating_sub(started.elapsed());
+    let proven = match &name.host {
+        Host::Name(name) => Some(Arc::from(&**name)),
+        Host::Address(_) => None,
+    };
+    let ask = Ask::new(server, protocol, proven, left);
+    let mut driver = Driver::with_config(ask, Config::default().with_connect_timeout(left))?;
+    let mut listener = Listener { args, server, protocol, request: Bytes::new(), local: None, sends: 0, hint: None };
+    driver.with(Ask::start);
+    let heard = tokio::time::timeout(left, async {
+        loop {
+            let event = driver.next().await;
+            let now = driver.now();
+            if let Some(reply) = listener.hear(event, now)? {
+                return Ok::<_, Complaint>(reply);
+            }
+        }
+    });
+    let answer = match heard.await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(listener.silent().into()),
+    };
+    let reply = Reply {
+        name: name.to_string().into(),
+        server,
+        protocol,
+        local: listener.local.unwrap_or(answer.local),
+        request: listener.request,
+        answer,
+        explain: args.explain,
+    };
+    let report = tell::Report::of(&reply);
+    output::print(&match args.format {
+        Format::Human => tell::human(&reply, &report),
+        Format::Json | Format::Jsonl => report.json((args.format == Format::Jsonl).then_some("report")),
+    })?;
+    Ok(if report.is_good() { Exit::Done } else { Exit::Wrong })
+}
+
+impl StunArgs {
+    const fn target_is_secure(&self) -> bool {
+        self.server.is_secure
+    }
+}
+
+/// Hears what happens until there is an answer.
+struct Listener<'a> {
+    args: &'a StunArgs,
+    server: SocketAddr,
+    protocol: Protocol,
+    request: Bytes,
+    local: Option<SocketAddr>,
+    sends: u32,
+    hint: Option<Unreachability>,
+}
+
+impl Listener<'_> {
+    fn hear(&mut self, told: Told, now: Instant) -> Result<Option<Answer<u8>>, Complaint> {
+        match told {
+            Told::Opened(local) => self.local = Some(local),
+            Told::Sent(request) => {
+                self.sends += 1;
+                self.request = request;
+                self.event("sent", now, self.sends)?;
+            }
+            Told::Refused(why) => {
+                return Err(StunError::Refused { server: self.server, transport: self.word(), why }.into());
+            }
+            Told::NotAsked(why) => return Err(StunError::Request(why).into()),
+            Told::Outcome(Event::Answered(answer)) => return Ok(Some(answer)),
+            // Nobody but the server may answer; who else does is shown where there is someone to look.
+            Told::Outcome(Event::Elsewhere(answer)) => self.event("elsewhere", now, answer.from)?,
+            Told::Outcome(Event::Unreachable { why, .. }) => {
+                self.hint = Some(why);
+                self.event("unreachable", now, why)?;
+            }
+            Told::Outcome(Event::Unusable { why, .. }) => {
+                return Err(StunError::Unusable { server: self.server, why }.into());
+            }
+            Told::Outcome(Event::SocketLost { .. }) => {
+                return Err(StunError::Ended { server: self.server, transport: self.word() }.into());
+            }
+            Told::Outcome(_) => return Err(self.silent().into()),
+        }
+        Ok(None)
+    }
+
+    /// One line for those who follow along.
+    fn event(&self, event: &'static str, now: Instant, what: impl ToString) -> Result<(), Complaint> {
+        if self.args.format == Format::Jsonl {
+            let millis = milliseconds(now.since_origin());
+            output::print(&tell::event(event, millis, &what.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn silent(&self) -> StunError {
+        StunError::Silent {
+            server: self.server,
+            transport: self.word(),
+            seconds: self.args.timeout.as_secs_f64(),
+            sends: self.sends,
+            hint: Hint(self.hint),
+        }
+    }
+
+    const fn word(&self) -> &'static str {
+        tell::word(self.protocol)
+    }
+}
+
+/// Milliseconds to the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<(String, String, bool), TargetError> {
+        text.parse::<Target>().map(|target| (target.plain.to_string(), target.secure.to_string(), target.is_secure))
+    }
+
+    #[test]
+    fn hosts_and_uris_have_the_port_of_their_transport() {
+        for (text, plain, secure, is_secure) in [
+            ("stun.example.org", "stun.example.org:3478", "stun.example.org:5349", false),
+            ("stun:192.0.2.1", "192.0.2.1:3478", "192.0.2.1:5349", false),
+            ("STUNS:stun.example.org", "stun.example.org:3478", "stun.example.org:5349", true),
+            ("stuns:[2001:db8::1]:9", "[2001:db8::1]:9", "[2001:db8::1]:9", true),
+            ("2001:db8::1", "[2001:db8::1]:3478", "[2001:db8::1]:5349", false),
+        ] {
+            assert_eq!(read(text), Ok((plain.to_owned(), secure.to_owned(), is_secure)), "{text}");
+        }
+        assert_eq!(read("turn:192.0.2.1"), Err(TargetError::Relay));
+        assert_eq!(read("host:0"), Err(TargetError::Name(ServerNameError::Port)));
+    }
+}

@@ -1,0 +1,166 @@
+//! What came back, as text and as JSON, schema `portolan.stun/1` (docs/json.md).
+
+use super::{Reply, milliseconds};
+use crate::explain::tell::{JsonLine, json_lines, lines};
+use core::fmt::Write;
+use core::net::SocketAddr;
+use portolan_machine::Protocol;
+use portolan_stun::{Class, Message, Text};
+use serde::Serialize;
+
+const SCHEMA: &str = "portolan.stun/1";
+
+/// What an answer says.
+#[derive(Serialize)]
+pub(super) struct Report {
+    schema: &'static str,
+    server: Server,
+    transport: &'static str,
+    local: SocketAddr,
+    outcome: &'static str,
+    mapped: Option<SocketAddr>,
+    rtt_ms: Option<f64>,
+    sends: u32,
+    error: Option<Refusal>,
+    software: Option<String>,
+    other_address: Option<SocketAddr>,
+    response_origin: Option<SocketAddr>,
+    alternate_server: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained: Option<Explained>,
+}
+
+#[derive(Serialize)]
+struct Server {
+    name: Box<str>,
+    address: SocketAddr,
+}
+
+/// An error response's code and reason.
+#[derive(Serialize)]
+struct Refusal {
+    code: u16,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct Explained {
+    request: Vec<JsonLine>,
+    response: Vec<JsonLine>,
+}
+
+/// A line of events.
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    at_ms: f64,
+    what: &'a str,
+}
+
+impl Report {
+    /// Reads the answer.
+    pub(super) fn of(reply: &Reply) -> Self {
+        let answer = &reply.answer;
+        let message = Message::decode(&answer.message).ok();
+        let message = message.as_ref();
+        let is_success = message.is_some_and(|message| message.class() == Class::SuccessResponse);
+        let mapped = message.and_then(|message| message.xor_mapped_address().or_else(|| message.mapped_address()));
+        let outcome = match (is_success, mapped) {
+            (true, Some(_)) => "answered",
+            (true, None) => "no-mapped-address",
+            (false, _) => "refused",
+        };
+        Self {
+            schema: SCHEMA,
+            server: Server { name: reply.name.clone(), address: reply.server },
+            transport: word(reply.protocol),
+            local: reply.local,
+            outcome,
+            mapped: mapped.filter(|_| is_success),
+            // Of a request sent twice nobody knows which one was answered (RFC 8489 §6.2.1).
+            rtt_ms: (answer.sends == 1).then(|| milliseconds(answer.since_first)),
+            sends: answer.sends,
+            error: message
+                .and_then(Message::error_code)
+                .map(|error| Refusal { code: error.code(), reason: shown(error.reason()) }),
+            software: message.and_then(Message::software).map(shown),
+            other_address: message.and_then(Message::other_address),
+            response_origin: message.and_then(Message::response_origin),
+            alternate_server: message.and_then(Message::alternate_server),
+            explained: reply
+                .explain
+                .then(|| Explained { request: json_lines(&reply.request), response: json_lines(&answer.message) }),
+        }
+    }
+
+    /// Whether a mapped address came back.
+    pub(super) const fn is_good(&self) -> bool {
+        self.mapped.is_some()
+    }
+
+    /// As one line of JSON, the last of several where it is an event.
+    pub(super) fn json(&self, event: Option<&'static str>) -> String {
+        let with_event = WithEvent { event, report: self };
+        // Nothing in it can fail: no map has other keys than text.
+        serde_json::to_string(&with_event).unwrap_or_default() + "\n"
+    }
+}
+
+#[derive(Serialize)]
+struct WithEvent<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+/// The report for people.
+pub(super) fn human(reply: &Reply, report: &Report) -> String {
+    let mut text = String::new();
+    let from = format_args!("{} ({}, {})", report.server.name, report.server.address, report.transport);
+    // Writing to a string cannot fail.
+    let _ = match (&report.mapped, &report.error) {
+        (Some(mapped), _) => writeln!(text, "{from} sees you at {mapped}."),
+        (None, Some(error)) => writeln!(text, "{from} refuses: {} {}.", error.code, error.reason),
+        (None, None) => writeln!(text, "{from} answers without an address."),
+    };
+    let rtt = match report.rtt_ms {
+        Some(rtt) => format!("{rtt:.1} ms"),
+        None => format!("unknown, the request was sent {} times", report.sends),
+    };
+    let mut fact = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(text, "  {name:<17}{value}");
+        }
+    };
+    fact("sent from", Some(report.local.to_string()));
+    fact("round trip", Some(rtt));
+    fact("software", report.software.clone());
+    fact("other address", report.other_address.map(|address| address.to_string()));
+    fact("answered from", report.response_origin.map(|address| address.to_string()));
+    fact("ask instead", report.alternate_server.map(|address| address.to_string()));
+    if reply.explain {
+        for (what, bytes) in [("Request", &reply.request), ("Response", &reply.answer.message)] {
+            let _ = write!(text, "\n{what}, {} bytes\n{}", bytes.len(), lines(bytes, "").0);
+        }
+    }
+    text
+}
+
+/// Something that happened, as a line of JSON.
+pub(super) fn event(event: &'static str, at_ms: f64, what: &str) -> String {
+    serde_json::to_string(&Line { event, at_ms, what }).unwrap_or_default() + "\n"
+}
+
+pub(super) const fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Udp => "udp",
+        Protocol::Tcp | Protocol::TcpListen => "tcp",
+        Protocol::Tls | Protocol::TlsListen => "tls",
+    }
+}
+
+/// What a peer wrote, with nothing in it that a terminal would obey.
+fn shown(text: Text<'_>) -> String {
+    String::from_utf8_lossy(text.as_bytes()).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,90 @@
+//! `portolan stun` against `portolan serve`, and against servers that misbehave.
+
+use crate::serve::two_addresses;
+use crate::{assert_refused, run};
+use serde_json::Value;
+use std::net::UdpSocket;
+use std::thread;
+
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))
+}
+
+#[test]
+fn one_binding_over_udp_and_tcp() {
+    let (_server, address) = two_addresses();
+    for (arguments, transport) in [(&["--timeout", "5"][..], "udp"), (&["--tcp"], "tcp")] {
+        let finished = run(&[&["stun", &address, "--format", "json"], arguments].concat());
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        let report = json(&finished.stdout);
+        assert_eq!(report["schema"], "portolan.stun/1");
+        assert_eq!((&report["outcome"], &report["transport"]), (&"answered".into(), &transport.into()), "{report}");
+        assert_eq!((&report["mapped"], &report["server"]["address"]), (&report["local"], &address.as_str().into()));
+        assert!(report["rtt_ms"].as_f64().is_some_and(|rtt| rtt < 5000.0), "{report}");
+        assert!(report["explained"].is_null(), "{report}");
+    }
+}
+
+#[test]
+fn both_messages_are_explained_and_events_come_first() {
+    let (_server, address) = two_addresses();
+    let uri = format!("stun:{address}");
+    let finished = run(&["stun", &uri, "--explain"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    for words in [" sees you at 127.0.0.1:", "  round trip ", "\nRequest, ", "Binding request", "\nResponse, "] {
+        assert!(finished.stdout.contains(words), "no word of {words:?}: {finished:?}");
+    }
+    let finished = run(&["stun", &address, "--format", "jsonl", "--explain"]);
+    let events: Vec<Value> = finished.stdout.lines().map(json).collect();
+    let words: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
+    assert_eq!(words, ["sent", "report"], "{finished:?}");
+    let report = events.last().expect("two");
+    assert_eq!(report["explained"]["request"][0]["meaning"], "Binding request");
+    assert!(report["explained"]["response"].as_array().is_some_and(|lines| lines.len() > 4), "{report}");
+}
+
+/// Asks a server that makes its answer of each request by `answer`.
+fn ask(answer: fn(&[u8]) -> Vec<u8>) -> crate::Finished {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = socket.local_addr().expect("its address");
+    let server = thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        // A lone byte is the wish to end.
+        while let Ok((length @ 2.., from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&answer(&buffer[..length]), from);
+        }
+    });
+    let finished = run(&["stun", &address.to_string(), "--timeout", "1"]);
+    UdpSocket::bind("127.0.0.1:0").and_then(|end| end.send_to(&[0], address)).expect("loopback");
+    server.join().expect("the server ends");
+    finished
+}
+
+#[test]
+fn an_error_is_told_with_its_code_and_no_control_characters() {
+    let finished =
+        ask(|request| [&[1, 0x11, 0, 12], &request[4..20], &[0, 9, 0, 7, 0, 0, 5, 0, b'n', 0x1b, b'o', 0]].concat());
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stdout.contains(" refuses: 500 n\u{fffd}o."), "{finished:?}");
+    let finished = ask(|request| [&[1, 1, 0, 0], &request[4..20]].concat());
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.stdout.contains(" answers without an address."), "{finished:?}");
+}
+
+#[test]
+fn no_answer_is_one_line_that_says_what_to_do() {
+    assert_refused(&ask(|_| vec![0xff; 40]), &["did not answer over udp within 1 s, asked 2 times", "--tcp"]);
+    let unknown = |request: &[u8]| [&[1, 1, 0, 4], &request[4..20], &[0x7f, 0, 0, 0]].concat();
+    assert_refused(&ask(unknown), &["unknown comprehension-required attribute 0x7f00"]);
+    // Nobody listens there: a port that was free a moment ago.
+    let closed = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").to_string();
+    assert_refused(&run(&["stun", &closed, "--timeout", "1"]), &[&closed, "the network said"]);
+    assert_refused(&run(&["stun", &closed, "--tcp"]), &[&closed, "over tcp", "refused"]);
+}
+
+#[test]
+fn what_names_no_server_is_one_line() {
+    assert_refused(&run(&["stun", "turn:127.0.0.1"]), &["relay"]);
+    assert_refused(&run(&["stun", "stuns:127.0.0.1", "--tcp"]), &["TLS"]);
+    assert_refused(&run(&["stun", "127.0.0.1:0"]), &["port"]);
+}
