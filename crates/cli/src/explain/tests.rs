@@ -157,6 +157,35 @@ fn a_capture_that_ends_early_tells_what_came_before() {
     assert!(matches!(find(&file[..23]), Err(SourceError::Capture(CaptureError::Header { at: 0 }))));
 }
 
+#[test]
+fn what_the_capture_cut_off_is_not_called_wrong() {
+    let mut file = pcap(101, &[udp(5000, 3478, &message())[..60].to_vec()]);
+    // The record's fourth word: how long the packet was.
+    file[24 + 12] = 68;
+    let found = found(&file);
+    assert_eq!(bytes_of(&found), [message()[..32].to_vec()]);
+    let (text, wrong) = tell::human(&found);
+    assert!(!wrong && text.contains("32 bytes, cut off by the capture\n"), "{text}");
+    // The same bytes as all that was sent are wrong.
+    file[24 + 12] = 60;
+    assert!(tell::human(&self::found(&file)).1);
+}
+
+#[test]
+fn a_check_through_a_relay_is_told_inside_of_its_channel() {
+    let channel = [&[0x40, 1, 0, 40], &message()[..]].concat();
+    let (text, wrong) = tell::human(&found(&pcap(101, &[udp(5000, 3478, &channel)])));
+    assert!(!wrong, "{text}");
+    assert!(
+        text.starts_with(
+            "Packet 1, 2001-09-09T01:46:40.500000Z, udp 192.0.2.1:5000 > 198.51.100.1:3478, 44 bytes\n   0  ChannelData: \
+             channel 0x4001, 40 bytes of data (RFC 8656 §12.4)\n         0  0101"
+        ),
+        "{text}"
+    );
+    assert!(text.ends_with("\n1 message in 1 packets: nothing is wrong.\n"), "{text}");
+}
+
 /// Every prefix, and every byte turned over, of both formats: nothing panics, nothing loops.
 #[test]
 fn no_bytes_panic() {
