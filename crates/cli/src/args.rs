@@ -276,7 +276,7 @@ Examples:
 
 const EXPLAIN_HELP: &str = "\
 What is read, by itself: hexadecimal (with spaces, colons, commas, 0x; dumps of xxd, hexdump -C,
-tcpdump -x and Wireshark with their offsets; an empty line begins another message), base64, the
+od -A x -t x1, tcpdump -x and Wireshark with their offsets; an empty line begins another message), base64, the
 bytes themselves, and captures in pcap or pcapng format. In a capture each STUN message over UDP
 or TCP is told with its packet, time and addresses, and the ChannelData of TURN where STUN was
 seen between the same two or the port is that of STUN.

@@ -91,7 +91,7 @@ pub(crate) enum SourceError {
     #[error("not a capture that can be read: {0}; save it as pcap or pcapng again")]
     Capture(CaptureError),
     #[error(
-        "no STUN message in {packets} packets ({skipped} could not be looked into: fragments, link types other than \
+        "no STUN message in the capture's {packets} packet(s) ({skipped} could not be looked into: fragments, link types other than \
          Ethernet, cooked, loopback and IP, or neither UDP nor TCP); capture both ends of a call from its beginning"
     )]
     NoMessage { packets: u64, skipped: u64 },

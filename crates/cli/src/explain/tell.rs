@@ -111,6 +111,7 @@ fn summary(found: &Found, bad: &[u64]) -> String {
     let messages = format!("{count} message{}", if count == 1 { "" } else { "s" });
     let among = match (found.packets, found.skipped) {
         (0, _) => String::new(),
+        (1, 0) => " in 1 packet".to_owned(),
         (packets, 0) => format!(" in {packets} packets"),
         (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be looked into"),
     };

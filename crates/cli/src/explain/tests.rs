@@ -183,7 +183,7 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
         ),
         "{text}"
     );
-    assert!(text.ends_with("\n1 message in 1 packets: nothing is wrong.\n"), "{text}");
+    assert!(text.ends_with("\n1 message in 1 packet: nothing is wrong.\n"), "{text}");
 }
 
 /// Every prefix, and every byte turned over, of both formats: nothing panics, nothing loops.

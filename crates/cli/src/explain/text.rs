@@ -77,8 +77,9 @@ fn offset(line: &str, so_far: usize) -> Option<Offset<'_>> {
         return None;
     }
     let number = usize::from_str_radix(bare, 16).ok()?;
-    // The last line of hexdump is the length alone.
-    let is_dump = has_colon || rest.starts_with(char::is_whitespace) || rest.is_empty() && so_far > 0;
+    // The last line of hexdump is the length alone; od has one space behind the offset, and bytes of two digits.
+    let is_od = !rest.is_empty() && rest.split_whitespace().all(|word| word.len() == 2);
+    let is_dump = has_colon || is_od || rest.starts_with(char::is_whitespace) || rest.is_empty() && so_far > 0;
     if !is_dump || !(has_colon || number == so_far || number == 0 && so_far > 0) {
         return None;
     }
@@ -181,6 +182,7 @@ mod tests {
             "0x000102030405060708090a0b0c0d0e0f10111213",
             "00000000: 0001 0203 0405 0607 0809 0a0b 0c0d 0e0f  ......: dead ..\n00000010: 1011 1213                                beef",
             "00000000  00 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f  |.....dead.......|\n00000010  10 11 12 13                                       |beef|\n00000014\n",
+            "000000 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f\n000010 10 11 12 13\n000014\n",
             "0000   00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f   ......dead ..\n0010   10 11 12 13                                       ....",
             "\t0x0000:  0001 0203 0405 0607 0809 0a0b 0c0d 0e0f  ......dead......\n\t0x0010:  1011 1213                                ....\n",
         ] {
