@@ -125,7 +125,7 @@ pub struct Answer<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unusable {
     /// It holds a comprehension-required attribute that this stack has no name for.
-    #[error("not understood, but required: {0}")]
+    #[error("unknown comprehension-required {0}")]
     UnknownAttribute(AttributeType),
     /// An error response without ERROR-CODE.
     #[error("error response without ERROR-CODE")]
