@@ -53,9 +53,11 @@
 
 extern crate alloc;
 
+pub mod alternate;
 pub mod error;
 pub mod event;
 mod framing;
+pub mod nonce;
 pub mod note;
 pub mod rate;
 pub mod responder;

@@ -1,0 +1,138 @@
+//! 300 (Try Alternate): where a server sends its client, and how often that is followed.
+//!
+//! Rules of this file: takes the time and an answer, returns where to go or why not; whoever is sent in a circle, to the
+//! client's own host, or where no single host is, does not go. An answer that nobody vouches for moves nobody who has
+//! credentials, unless the owner says so.
+//!
+//! RFC 8489 §10, §14.15, §14.16.
+//!
+//! ```
+//! use portolan_machine::Instant;
+//! use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
+//! use portolan_stun_agent::alternate::{Alternates, Stay, Vouched};
+//!
+//! let mut buffer = [0; 128];
+//! let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::ALLOCATE, [7; 12].into())?;
+//! writer.add(&Attribute::ErrorCode(ErrorCode::recommended(300).unwrap()))?;
+//! writer.add(&Attribute::AlternateServer("192.0.2.2:3478".parse()?))?;
+//! let answer = Message::decode(writer.finish())?;
+//!
+//! let mut alternates = Alternates::new(Instant::ORIGIN, "192.0.2.1:3478".parse()?);
+//! assert_eq!(alternates.follow(Instant::ORIGIN, &answer, Vouched::Nobody), Err(Stay::Unauthenticated));
+//! assert_eq!(alternates.follow(Instant::ORIGIN, &answer, Vouched::ByIntegrity), Ok("192.0.2.2:3478".parse()?));
+//! assert_eq!(alternates.follow(Instant::ORIGIN, &answer, Vouched::ByIntegrity), Err(Stay::Circle));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::Instant;
+use portolan_stun::{Attribute, ErrorCode, Message};
+
+/// The servers that one request was sent to, the present one last.
+#[derive(Clone, Debug)]
+pub struct Alternates {
+    tried: Vec<(SocketAddr, Instant)>,
+    server: SocketAddr,
+    hops: u32,
+}
+
+/// Who vouches for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vouched {
+    /// Its integrity was verified.
+    ByIntegrity,
+    /// No credentials are in use, or the transport authenticates the server (TLS).
+    ByUsage,
+    /// Nobody, though credentials are in use.
+    Nobody,
+}
+
+/// Why a redirection is not followed; the transaction has failed (RFC 8489 §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Stay {
+    /// The answer is no 300.
+    #[error("no redirection")]
+    NoRedirection,
+    /// Credentials are in use and nobody vouches for the answer.
+    #[error("nobody vouches for the redirection")]
+    Unauthenticated,
+    /// It names no server of the family of the present one.
+    #[error("the redirection names no server of this address family")]
+    NoServer,
+    /// It names an address that is no single host's, port 0, or this host itself.
+    #[error("the redirection leads to an address that is no other host's")]
+    Unaddressable,
+    /// It names a server that had this request in the last five minutes.
+    #[error("the redirection leads back to a server that was asked already")]
+    Circle,
+    /// There were as many redirections as are followed.
+    #[error("too many redirections")]
+    TooMany,
+}
+
+impl Alternates {
+    /// How many redirections of one request are followed.
+    pub const HOPS: u32 = 5;
+    /// How long a server counts as asked already (RFC 8489 §10).
+    pub const MEMORY: Duration = Duration::from_secs(300);
+
+    /// A request goes to `server` now.
+    #[must_use]
+    pub fn new(now: Instant, server: SocketAddr) -> Self {
+        Self { tried: [(server, now)].into(), server, hops: 0 }
+    }
+
+    /// The server that the request is with.
+    #[must_use]
+    pub const fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// Goes where a 300 leads: the request is to be sent there, over the same transport, with the same credentials.
+    ///
+    /// Over TLS its certificate is that of [`Message::alternate_domain`], else that of the domain asked before.
+    ///
+    /// # Errors
+    /// Why not; nothing changes then.
+    pub fn follow<T>(&mut self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
+        let server = self.judge(now, answer, vouched)?;
+        self.hops = self.hops.saturating_add(1);
+        self.tried.retain(|&(_, at)| now.since(at) < Self::MEMORY);
+        self.tried.push((server, now));
+        self.server = server;
+        Ok(server)
+    }
+
+    fn judge<T>(&self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
+        if answer.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
+            return Err(Stay::NoRedirection);
+        }
+        if vouched == Vouched::Nobody {
+            return Err(Stay::Unauthenticated);
+        }
+        // RFC 8489 §10: the first is of the client's family, one of the other family may follow.
+        let server = answer.attributes().filter_map(|attribute| match attribute {
+            Ok(Attribute::AlternateServer(server)) if server.is_ipv4() == self.server.is_ipv4() => Some(server),
+            _ => None,
+        });
+        let server = server.into_iter().next().ok_or(Stay::NoServer)?;
+        if !is_addressable(server, self.server.ip().to_canonical().is_loopback()) {
+            return Err(Stay::Unaddressable);
+        }
+        if self.tried.iter().any(|&(tried, at)| tried == server && now.since(at) < Self::MEMORY) {
+            return Err(Stay::Circle);
+        }
+        if self.hops >= Self::HOPS { Err(Stay::TooMany) } else { Ok(server) }
+    }
+}
+
+/// Whether one host can be there; this one only for a client that speaks with itself anyway.
+fn is_addressable(server: SocketAddr, from_loopback: bool) -> bool {
+    let ip = server.ip().to_canonical();
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast() || ip.octets().starts_with(&[0]));
+    let is_single = !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast;
+    server.port() != 0 && is_single && (from_loopback || !ip.is_loopback())
+}
