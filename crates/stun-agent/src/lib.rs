@@ -13,8 +13,11 @@
 //!   answered, given up (RFC 8489 §6.2, §6.3).
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
+//! * [`nonce`] and [`alternate`]: two parts that the mechanism for long-term credentials stands on, each usable alone: a
+//!   server's nonces that need no memory, and a client's guard against redirections in circles. They are pure; requests
+//!   are not signed by this crate yet.
 //!
-//! Both are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
+//! The first two are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
 //! `poll`.
 //!
 //! ```

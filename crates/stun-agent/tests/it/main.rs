@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
 
+mod alternates;
 mod laws;
+mod nonces;
 mod properties;
 mod requests;
 mod responses;

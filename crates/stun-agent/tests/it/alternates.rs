@@ -1,0 +1,100 @@
+//! 300 (Try Alternate): followed where somebody vouches for it, and never in circles.
+
+use crate::world::addr;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::Instant;
+use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
+use portolan_stun_agent::alternate::{Alternates, Stay, Vouched};
+
+const SERVER: &str = "192.0.2.1:3478";
+
+/// An error response with this code that names these servers.
+fn answer(code: u16, servers: &[&str]) -> Vec<u8> {
+    let mut buffer = [0; 256];
+    let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, [7; 12].into()).unwrap();
+    writer.add(&Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())).unwrap();
+    for server in servers {
+        writer.add(&Attribute::AlternateServer(addr(server))).unwrap();
+    }
+    writer.finish().to_vec()
+}
+
+fn follow(alternates: &mut Alternates, now: Instant, code: u16, servers: &[&str]) -> Result<SocketAddr, Stay> {
+    let bytes = answer(code, servers);
+    alternates.follow(now, &Message::decode(&bytes).unwrap(), Vouched::ByUsage)
+}
+
+/// One redirection from [`SERVER`].
+fn first(servers: &[&str]) -> Result<SocketAddr, Stay> {
+    follow(&mut Alternates::new(Instant::ORIGIN, addr(SERVER)), Instant::ORIGIN, 300, servers)
+}
+
+#[test]
+fn rfc8489_10_a_redirection_is_followed_to_the_first_server_of_the_same_family() {
+    assert_eq!(first(&["192.0.2.9:3479"]), Ok(addr("192.0.2.9:3479")));
+    assert_eq!(first(&["[2001:db8::9]:3478", "192.0.2.9:3478"]), Ok(addr("192.0.2.9:3478")));
+    assert_eq!(first(&["[2001:db8::9]:3478"]), Err(Stay::NoServer));
+    assert_eq!(first(&[]), Err(Stay::NoServer));
+}
+
+#[test]
+fn only_a_300_redirects() {
+    let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
+    for code in [400, 401, 438, 500] {
+        assert_eq!(follow(&mut alternates, Instant::ORIGIN, code, &["192.0.2.9:3478"]), Err(Stay::NoRedirection));
+    }
+    assert_eq!(alternates.server(), addr(SERVER));
+}
+
+#[test]
+fn nobody_with_credentials_is_moved_by_an_answer_that_anybody_may_have_sent() {
+    let bytes = answer(300, &["192.0.2.9:3478"]);
+    let message = Message::decode(&bytes).unwrap();
+    let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
+    assert_eq!(alternates.follow(Instant::ORIGIN, &message, Vouched::Nobody), Err(Stay::Unauthenticated));
+    assert_eq!(alternates.server(), addr(SERVER), "nothing has changed");
+    assert_eq!(alternates.follow(Instant::ORIGIN, &message, Vouched::ByIntegrity), Ok(addr("192.0.2.9:3478")));
+}
+
+#[test]
+fn nobody_is_sent_to_themselves_or_to_no_single_host() {
+    for bad in
+        ["127.0.0.1:3478", "0.0.0.0:3478", "0.1.2.3:3478", "224.0.0.1:3478", "255.255.255.255:3478", "192.0.2.9:0"]
+    {
+        assert_eq!(first(&[bad]), Err(Stay::Unaddressable), "{bad}");
+    }
+    let six = |server: &str| {
+        let mut alternates = Alternates::new(Instant::ORIGIN, addr("[2001:db8::1]:3478"));
+        follow(&mut alternates, Instant::ORIGIN, 300, &[server])
+    };
+    for bad in ["[::1]:3478", "[::]:3478", "[ff02::1]:3478", "[::ffff:127.0.0.1]:3478", "[::ffff:0.0.0.0]:3478"] {
+        assert_eq!(six(bad), Err(Stay::Unaddressable), "{bad}");
+    }
+    let mut at_home = Alternates::new(Instant::ORIGIN, addr("127.0.0.1:3478"));
+    let there = follow(&mut at_home, Instant::ORIGIN, 300, &["127.0.0.2:3478"]);
+    assert_eq!(there, Ok(addr("127.0.0.2:3478")), "who speaks with this host anyway may go on");
+}
+
+#[test]
+fn rfc8489_10_a_server_asked_within_five_minutes_is_not_asked_again() {
+    let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
+    let there = "192.0.2.9:3478";
+    assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[there]), Ok(addr(there)));
+    for millis in [20, 299_999] {
+        assert_eq!(follow(&mut alternates, Instant::from_millis(millis), 300, &[SERVER]), Err(Stay::Circle));
+    }
+    assert_eq!(follow(&mut alternates, Instant::ORIGIN + Duration::from_secs(300), 300, &[SERVER]), Ok(addr(SERVER)));
+    assert_eq!(first(&[SERVER]), Err(Stay::Circle), "and the first one counts");
+}
+
+#[test]
+fn five_redirections_are_followed_and_no_sixth() {
+    let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
+    for n in 0..Alternates::HOPS {
+        let next = format!("192.0.2.{}:3478", 10 + n);
+        assert_eq!(follow(&mut alternates, Instant::ORIGIN, 300, &[&next]), Ok(addr(&next)));
+    }
+    assert_eq!(follow(&mut alternates, Instant::ORIGIN, 300, &["192.0.2.99:3478"]), Err(Stay::TooMany));
+    assert_eq!(alternates.server(), addr("192.0.2.14:3478"));
+}
