@@ -36,7 +36,7 @@
 //! let scripts = Scripts::new(prop::sample::select(vec![b"!".to_vec(), b"?".to_vec()]));
 //! let found = laws::find_violation(&Frail::default, &scripts, &laws::Config::default()).unwrap();
 //! assert_eq!(found.law, Law::NoInputPanics);
-//! assert_eq!(found.steps.len(), 1, "one datagram; the check repeats it");
+//! assert!(found.steps.len() <= 3, "no step too many; often one is left, which the check repeats");
 //! assert!(found.to_string().contains("one too many"));
 //! ```
 
