@@ -166,9 +166,12 @@ pub(crate) struct StunArgs {
     /// Ask over TCP
     #[arg(long, conflicts_with = "tls")]
     pub(crate) tcp: bool,
-    /// Ask over TLS; the server's certificate must be one that the public web trusts
+    /// Ask over TLS; the server's certificate must be one that the public web trusts, or --ca-file vouches for
     #[arg(long)]
     pub(crate) tls: bool,
+    /// Trust the certificates of this PEM file in place of the public web's authorities, for a server of your own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Seconds until the answer is given up, the name lookup included
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
     pub(crate) timeout: Duration,

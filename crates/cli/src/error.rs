@@ -56,6 +56,8 @@ pub(crate) enum Complaint {
     Source(#[from] crate::explain::SourceError),
     #[error(transparent)]
     Stun(#[from] crate::stun::StunError),
+    #[error(transparent)]
+    Trust(#[from] crate::stun::TrustError),
     #[error("the time allowed ran out before anything was known; allow more with --timeout")]
     TimedOut,
 }

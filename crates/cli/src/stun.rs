@@ -5,6 +5,7 @@
 
 mod ask;
 mod tell;
+mod trust;
 
 use crate::args::{Format, StunArgs};
 use crate::error::Complaint;
@@ -23,6 +24,7 @@ use portolan_nat::profile::Family;
 use portolan_stun::uri::{Scheme, Uri};
 use portolan_stun_agent::{Answer, Event};
 use portolan_tokio::{Config, Driver};
+pub(crate) use trust::TrustError;
 
 /// The port of STUN over TLS (RFC 8489 §18.5).
 const TLS_PORT: u16 = 5349;
@@ -114,6 +116,11 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         // A stuns: URI is TLS; --tcp beside it would ask in the clear for what was to be encrypted.
         return Err(StunError::Unresolved("a stuns: URI is asked over TLS; leave --tcp out".into()).into());
     }
+    let config = match (&args.ca_file, tls) {
+        (None, _) => Config::default(),
+        (Some(file), true) => Config::default().with_tls_roots(trust::roots(file)?).map_err(TrustError::from)?,
+        (Some(_), false) => return Err(TrustError::Plain.into()),
+    };
     let protocol = if tls {
         Protocol::Tls
     } else if args.tcp {
@@ -136,7 +143,7 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         Host::Address(_) => None,
     };
     let ask = Ask::new(server, protocol, proven, left);
-    let mut driver = Driver::with_config(ask, Config::default().with_connect_timeout(left))?;
+    let mut driver = Driver::with_config(ask, config.with_connect_timeout(left))?;
     let mut listener = Listener { args, server, protocol, request: Bytes::new(), local: None, sends: 0, hint: None };
     driver.with(Ask::start);
     let heard = tokio::time::timeout(left, async {

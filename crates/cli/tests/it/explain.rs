@@ -58,6 +58,38 @@ fn json_has_every_byte_once_and_says_what_is_wrong() {
     assert!(lines.iter().any(|line| line["wrong"] == true));
 }
 
+/// Two Bindings on loopback, over UDP and TCP, as `tcpdump -i lo -w` wrote them, and as `editcap -F pcapng` told them again.
+const CAPTURES: [(&str, &[u8]); 2] =
+    [("pcap", include_bytes!("explain/tcpdump.pcap")), ("pcapng", include_bytes!("explain/editcap.pcapng"))];
+
+#[test]
+fn captures_of_other_programs_are_told_from_a_file_and_from_a_pipe() {
+    let folder = std::env::temp_dir().join(format!("portolan-captures-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder of its own");
+    let mut told = Vec::new();
+    for (kind, capture) in CAPTURES {
+        let file = folder.join(kind);
+        std::fs::write(&file, capture).expect("a file of its own");
+        let finished = run(&["explain", &file.display().to_string()]);
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{kind}: {finished:?}");
+        for words in [
+            "Packet 1, 2026-11-21T06:11:51.831907Z, udp 127.0.0.1:51752 > 127.0.0.1:39478, 20 bytes\n",
+            "XOR-MAPPED-ADDRESS: 127.0.0.1:51752",
+            "Packet 8, 2026-11-21T06:11:51.834001Z, tcp 127.0.0.1:39478 > 127.0.0.1:44526, 32 bytes\n",
+            "\n4 messages in 12 packets: nothing is wrong.\n",
+        ] {
+            assert!(finished.stdout.contains(words), "{kind}: no word of {words:?}: {finished:?}");
+        }
+        assert_eq!(piped(&["explain"], capture).stdout, finished.stdout, "{kind}");
+        told.push(finished.stdout);
+        let json = piped(&["explain", "--format", "json"], capture);
+        let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!(json["messages"].as_array().map(Vec::len), Some(4), "{kind}: {json}");
+    }
+    std::fs::remove_dir_all(&folder).expect("its own folder");
+    assert_eq!(told[0], told[1], "the same packets, the same words");
+}
+
 #[test]
 fn what_cannot_be_read_is_one_line_that_says_where() {
     assert_refused(&run(&["explain", "/nowhere/at/all"]), &["/nowhere/at/all", "name a file"]);

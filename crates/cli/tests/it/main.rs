@@ -15,6 +15,7 @@ mod refusal;
 mod rubbish;
 mod serve;
 mod stun;
+mod tls;
 
 use core::time::Duration;
 use process::{Finished, Process};

@@ -86,18 +86,21 @@ impl fmt::Display for NetworkNamespace {
     }
 }
 
+/// The options of `stun` and `audit` whose next word is a value.
+const WITH_VALUE: [&str; 6] = ["--timeout", "--format", "--ca-file", "--user", "--password", "--password-file"];
+
 /// Every server the arguments name: `--server HOST`, `--server=HOST`, and every prefix of that name clap might take;
-/// for `stun` every word that is neither an option nor behind one that takes a value.
+/// for `stun` and `audit` every word that is neither an option nor behind one that takes a value.
 fn named(arguments: &[&OsStr]) -> Vec<String> {
     let mut found = vec![];
-    if arguments.contains(&OsStr::new("stun")) {
-        let words = arguments.iter().skip_while(|word| **word != "stun").skip(1);
+    if let Some(at) = arguments.iter().position(|word| *word == "stun" || *word == "audit") {
+        let words = arguments.iter().skip(at + 1);
         let mut is_value = false;
         for word in words.map(|word| word.to_string_lossy()) {
             if !word.starts_with('-') && !is_value {
                 found.push(word.clone().into_owned());
             }
-            is_value = matches!(&*word, "--timeout" | "--format");
+            is_value = WITH_VALUE.contains(&&*word);
         }
     }
     let mut rest = arguments.iter();

@@ -1,0 +1,34 @@
+//! Whom to trust over TLS: the certificates of a PEM file, where a person names one.
+
+use portolan_tokio::rustls;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
+use std::path::Path;
+
+/// Why a file vouches for nobody.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrustError {
+    #[error("{file}: {why}; --ca-file wants certificates in PEM, as between BEGIN CERTIFICATE and END CERTIFICATE")]
+    Unreadable { file: Box<str>, why: pem::Error },
+    #[error("{file}: certificate {number} cannot be trusted as an authority: {why}")]
+    NotAnAuthority { file: Box<str>, number: usize, why: rustls::Error },
+    #[error("{0}: no certificate in it; --ca-file wants PEM, as between BEGIN CERTIFICATE and END CERTIFICATE")]
+    Empty(Box<str>),
+    #[error("--ca-file says whom to trust over TLS, and nothing is asked over TLS; add --tls, or leave it out")]
+    Plain,
+    #[error("TLS cannot be set up: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+/// The certificates of a file, each an authority.
+pub(super) fn roots(file: &Path) -> Result<RootCertStore, TrustError> {
+    let name = || file.display().to_string().into_boxed_str();
+    let unreadable = |why| TrustError::Unreadable { file: name(), why };
+    let mut roots = RootCertStore::empty();
+    for (number, certificate) in (1..).zip(CertificateDer::pem_file_iter(file).map_err(unreadable)?) {
+        let certificate = certificate.map_err(unreadable)?;
+        roots.add(certificate).map_err(|why| TrustError::NotAnAuthority { file: name(), number, why })?;
+    }
+    if roots.is_empty() { Err(TrustError::Empty(name())) } else { Ok(roots) }
+}
