@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+extern crate alloc;
+
 #[path = "../support/binary.rs"]
 mod binary;
 mod explain;

@@ -1,13 +1,14 @@
 //! `portolan stun` over TLS, against a server on loopback whose certificate is made for each test.
 
 use crate::{Finished, assert_refused, run};
+use alloc::sync::Arc;
 use portolan_tokio::rustls::crypto::ring;
 use portolan_tokio::rustls::pki_types::PrivatePkcs8KeyDer;
 use portolan_tokio::rustls::{ServerConfig, ServerConnection, Stream};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+
 use std::thread;
 
 /// A certificate for 127.0.0.1 in a file of its own, gone with it.
