@@ -1,5 +1,6 @@
 //! The operations of the table: what is timed, and the proof that it was done.
 
+use crate::clock::ThreadTime;
 use crate::codec::Ours;
 use crate::codec::{Check, Codec, PRIORITY, Response, SOFTWARE, TIE_BREAKER, USERNAME, mapped};
 use crate::messages::{Messages, OTHERS};
@@ -89,7 +90,7 @@ impl Operation {
         }
     }
 
-    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_>, codec: &mut C, messages: &Messages) {
+    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_, ThreadTime>, codec: &mut C, messages: &Messages) {
         let Messages { values, response, check, others } = messages;
         match self {
             Self::WalkResponse => bencher.iter(|| codec.walk_response(black_box(response))),
