@@ -125,8 +125,7 @@ impl<'a> Message<'a> {
         let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
         while let Some((head, after)) = rest.split_first_chunk::<4>() {
             let head = u32::from_be_bytes(*head);
-            let length = usize::try_from(head & 0xffff).unwrap_or(usize::MAX);
-            let Some(next) = after.get((length + 3) & !3..) else {
+            let Some(next) = after.get(padded(head as u16)..) else {
                 return Err(attribute_truncated(bytes.len() - rest.len(), head, after.len()));
             };
             let left = rest.len();
