@@ -8,7 +8,7 @@ use portolan_stun::{
 
 use crate::hex;
 
-/// RFC 8489 §18.3, 8445 §20.1, 8656 §18, 6062 §6.2, 5780 §9.1, 8016 §4, 7635 §10, 7982 §7.1, 3489 §11.2, and the field.
+/// RFC 8489 §18.3, 8445 §20.1, 8656 §18, 6062 §6.2, 5780 §9.1, 8016 §4, 7635 §12, 7982 §7.1, 3489 §11.2, and the field.
 const NUMBERS: [(u16, &str); 49] = [
     (0x0001, "MAPPED-ADDRESS"),
     (0x0002, "RESPONSE-ADDRESS"),
