@@ -2,8 +2,8 @@
 //! survive every test that reads back what was written.
 
 use portolan_stun::{
-    AddressErrorCode, AddressFamily, Attribute, AttributeType, Class, ErrorCode, Icmp, Message, Method, NetworkCost,
-    PasswordAlgorithm, Writer,
+    AddressErrorCode, AddressFamily, Attribute, AttributeType, Class, EncodeError, ErrorCode, Icmp, Message, Method,
+    NetworkCost, PasswordAlgorithm, Writer,
 };
 
 use crate::hex;
@@ -194,4 +194,23 @@ fn the_addresses_of_rfc_3489_are_read_in_the_clear() {
         let bytes = hex(&format!("0101000c 2112a442 010101010101010101010101 {kind}0008 00018055 c0000201"));
         assert_eq!(Message::decode(&bytes).unwrap().attributes().next(), Some(Ok(attribute)));
     }
+}
+
+#[test]
+fn what_a_field_cannot_hold_is_refused_and_not_cut() {
+    let mut buffer = [0; 32];
+    let mut writer = Writer::new(&mut buffer, Class::Indication, Method::DATA, [1; 12].into()).unwrap();
+    for (kind, code) in [(0x80, 0), (0xff, 0), (0, 0x200), (3, u16::MAX)] {
+        let refused = writer.add(&Attribute::Icmp(Icmp { kind, code, data: 0 }));
+        assert_eq!(refused, Err(EncodeError::OutOfRange { attribute: AttributeType::ICMP }));
+    }
+    assert_eq!(writer.finish().len(), 20);
+}
+
+#[test]
+fn empty_values_are_printed_without_a_blank_at_the_end() {
+    let message = hex("01110010 2112a442 010101010101010101010101 000a0000 80020000 00090004 00000414");
+    let printed: Vec<String> =
+        Message::decode(&message).unwrap().attributes().map(|attribute| attribute.unwrap().to_string()).collect();
+    assert_eq!(printed, ["none", "none", "420"]);
 }
