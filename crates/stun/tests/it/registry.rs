@@ -2,8 +2,8 @@
 //! survive every test that reads back what was written.
 
 use portolan_stun::{
-    AddressErrorCode, AddressFamily, Attribute, AttributeType, Class, EncodeError, ErrorCode, Icmp, Message, Method,
-    NetworkCost, PasswordAlgorithm, Writer,
+    AddressErrorCode, AddressFamily, Attribute, AttributeType, Class, DecodeError, DecodeErrorKind as Kind,
+    EncodeError, ErrorCode, Icmp, Lengths, Message, Method, NetworkCost, PasswordAlgorithm, Writer,
 };
 
 use crate::hex;
@@ -213,4 +213,40 @@ fn empty_values_are_printed_without_a_blank_at_the_end() {
     let printed: Vec<String> =
         Message::decode(&message).unwrap().attributes().map(|attribute| attribute.unwrap().to_string()).collect();
     assert_eq!(printed, ["none", "none", "420"]);
+}
+
+/// A message with one attribute of these bytes, and what reading it says.
+fn read(kind: AttributeType, value: &[u8]) -> Result<(), DecodeError> {
+    let mut buffer = [0; 64];
+    let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, [1; 12].into()).unwrap();
+    writer.add(&Attribute::Unknown { kind, value }).unwrap();
+    Message::decode(writer.finish()).unwrap().attribute(kind).unwrap().map(|_| ())
+}
+
+#[test]
+fn an_address_has_the_length_of_its_family() {
+    use AttributeType as T;
+    let all = [T::MAPPED_ADDRESS, T::XOR_MAPPED_ADDRESS, T::XOR_PEER_ADDRESS, T::ALTERNATE_SERVER, T::CHANGED_ADDRESS];
+    for kind in all {
+        for (family, right) in [(1, 8), (2, 20)] {
+            for length in 4..=24_u16 {
+                let mut value = vec![0; usize::from(length)];
+                value[1] = family;
+                let found = usize::from(length);
+                let wrong = Kind::ValueLength { attribute: kind, expected: Lengths::Exactly(right), found };
+                let expected = if length == right { Ok(()) } else { Err(DecodeError { at: 22, kind: wrong }) };
+                assert_eq!(read(kind, &value), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_error_code_has_a_class_of_3_to_6_and_a_number_below_100() {
+    for (class, number) in (0..8).flat_map(|class| [0, 1, 99, 100, 255].map(|number| (class, number))) {
+        let verdict = read(AttributeType::ERROR_CODE, &[0, 0, class, number]);
+        let wrong = Kind::ErrorCodeRange { attribute: AttributeType::ERROR_CODE, class, number };
+        let is_right = (3..=6).contains(&class) && number < 100;
+        assert_eq!(verdict, if is_right { Ok(()) } else { Err(DecodeError { at: 26, kind: wrong }) });
+    }
 }
