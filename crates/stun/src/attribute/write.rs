@@ -241,7 +241,10 @@ impl<'b> Cursor<'b> {
 
     /// Type in 7 bits, code in 9 (RFC 8656 §18.13).
     fn icmp(&mut self, kind: AttributeType, icmp: Icmp) -> Result<(), EncodeError> {
-        let [t, c] = (u16::from(icmp.kind) << 9 | icmp.code & 0x1ff).to_be_bytes();
+        if icmp.kind > 0x7f || icmp.code > 0x1ff {
+            return Err(EncodeError::OutOfRange { attribute: kind });
+        }
+        let [t, c] = (u16::from(icmp.kind) << 9 | icmp.code).to_be_bytes();
         let [d0, d1, d2, d3] = icmp.data.to_be_bytes();
         self.fixed(kind, [0, 0, t, c, d0, d1, d2, d3])
     }
