@@ -57,6 +57,7 @@
 extern crate alloc;
 
 pub mod alternate;
+pub mod credential;
 pub mod error;
 pub mod event;
 mod framing;
@@ -67,6 +68,7 @@ pub mod responder;
 pub mod schedule;
 pub mod transaction;
 
+pub use credential::{Credential, Declined, Mechanism};
 pub use error::{ConfigError, RequestError, ResponderError};
 pub use event::{Answer, Event, Loss, ResponderEvent, Unusable};
 pub use note::{Dropped, Ending, Note, ResponderDropped, ResponderNote};
