@@ -130,7 +130,7 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
     )
 }
 
-fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
     let command = prop_oneof![
         6 => any_request().prop_map(Command::Request),
         1 => any_id().prop_map(Command::Cancel),
