@@ -179,3 +179,6 @@ impl fmt::Display for Mechanism {
 fn short_term_key(password: &str) -> Box<IntegrityKey> {
     Box::new(IntegrityKey::short_term(password))
 }
+
+#[cfg(test)]
+mod tests;

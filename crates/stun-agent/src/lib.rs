@@ -1,23 +1,27 @@
-//! What STUN agents do, sans-IO: transactions, and the Binding and NAT behaviour responder.
+//! What STUN agents do, sans-IO: transactions, with credentials where they are asked for, and the Binding and NAT
+//! behaviour responder.
 //!
 //! # What this crate refuses to do
 //!
 //! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion:
 //! which NAT stands in front of you, which path works, is for those who ask with it. It never takes an answer from
-//! elsewhere than expected in silence, never answers a response or an indication, and never sends a reply to another
+//! elsewhere than expected in silence, with a credential none that is not verified, never sends a password or puts one into
+//! what is recorded or printed, never answers a response or an indication, and never sends a reply to another
 //! host than the one that asked. Its responder knows no credentials and no RFC 3489.
 //!
 //! # What it does
 //!
 //! * [`Transactions`]: requests sent and sent again by their [`Schedule`], matched with their answers, judged by who
 //!   answered, given up (RFC 8489 §6.2, §6.3).
+//! * [`credential`]: the client's half of the short-term and long-term mechanisms (RFC 8489 §9): requests are signed,
+//!   answers verified, challenges answered within bounds and never for less than before, verified redirections followed
+//!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`].
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
 //! * [`nonce`] and [`alternate`]: two parts that the mechanism for long-term credentials stands on, each usable alone: a
-//!   server's nonces that need no memory, and a client's guard against redirections in circles. They are pure; requests
-//!   are not signed by this crate yet.
+//!   server's nonces that need no memory, and a client's guard against redirections in circles. They are pure.
 //!
-//! The first two are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
+//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
 //! `poll`.
 //!
 //! ```

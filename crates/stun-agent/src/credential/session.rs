@@ -95,8 +95,13 @@ impl Session {
 
     /// Whether a challenge with these would lead to less than this one did.
     pub(super) fn is_stronger_than(&self, anonymous: bool, offer: Option<&Offer>) -> bool {
-        let chosen = |offer: Option<&Offer>| offer.map(|offer| offer.chosen);
-        self.userhash.is_some() && !anonymous || chosen(self.offer.as_ref()) > chosen(offer)
+        let (chosen, hashed) = self.strength();
+        hashed && !anonymous || chosen > offer.map(|offer| offer.chosen)
+    }
+
+    /// The algorithm chosen, if there was a choice, and whether the name is hashed.
+    pub(super) fn strength(&self) -> (Option<Algorithm>, bool) {
+        (self.offer.as_ref().map(|offer| offer.chosen), self.userhash.is_some())
     }
 
     pub(crate) const fn signed(&self) -> Signed {

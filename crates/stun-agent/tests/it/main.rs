@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
 
+extern crate alloc;
+
 mod alternates;
-mod credentials;
+mod credentials_client;
 mod laws;
 mod nonces;
 mod properties;

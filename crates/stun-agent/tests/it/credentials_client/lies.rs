@@ -5,6 +5,7 @@ use super::{
     challenge, long_term, md5, response, sha256, success,
 };
 use crate::world::{World, addr};
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use portolan_machine::{Output, SocketId};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message, PasswordAlgorithm, Verified};
@@ -132,7 +133,7 @@ proptest! {
         for tag in 0..asks {
             let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), tag);
             world.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
-            let (mut sent, mut seen) = (vec![], std::collections::BTreeSet::new());
+            let (mut sent, mut seen) = (vec![], BTreeSet::new());
             'request: loop {
                 for output in world.outputs() {
                     match output {
