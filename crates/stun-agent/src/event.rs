@@ -121,7 +121,8 @@ pub struct Answer<T> {
     pub since_first: Duration,
     /// Time since the last send.
     pub since_last: Duration,
-    /// The integrity attribute that was verified; `None` where the request proved nothing, so that none was asked for.
+    /// The integrity attribute that was verified; `None` where the request proved nothing, so that none was asked for,
+    /// and of what came from elsewhere, which nobody verified.
     pub integrity: Option<Integrity>,
 }
 

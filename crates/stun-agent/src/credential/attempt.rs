@@ -164,6 +164,8 @@ impl Attempt {
     pub(crate) fn learn(&mut self, integrity: Integrity, message: &Message<'_>, sessions: &mut Sessions) {
         let server = self.server();
         match &mut self.proof {
+            // There was nothing to learn, and what others have learnt need not give way.
+            Proof::ShortTerm(Some(_)) | Proof::None => return,
             // RFC 8489 §9.1.5: from now on only what was answered with.
             Proof::ShortTerm(only) => *only = Some(integrity),
             // RFC 8489 §9.2.5: from now on SHA-256 only, which a new challenge brings about.
@@ -171,7 +173,7 @@ impl Attempt {
                 sessions.forget(server, &self.credential);
                 return;
             }
-            Proof::None | Proof::LongTerm(_) => {}
+            Proof::LongTerm(_) => {}
         }
         sessions.learn(server, &self.credential, &self.proof);
     }

@@ -40,6 +40,8 @@ impl<T: Clone> Transactions<T> {
     /// Redirections are not followed over streams, which lead to one server, nor where one address alone may answer: there
     /// the verified 300 is an answer, and [`alternate`](crate::alternate) tells its owner where to go.
     ///
+    /// There is no [`Command`](super::Command) for it: a command has a text form, and a password has none.
+    ///
     /// # Errors
     /// As [`request`](Self::request), at 255 pending requests `Full`; `Reserved` for attributes that the credential writes.
     pub fn request_with(
