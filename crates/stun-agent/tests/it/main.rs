@@ -4,6 +4,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
 
 mod alternates;
+mod credentials_server;
 mod laws;
 mod nonces;
 mod properties;
