@@ -11,6 +11,7 @@
 //! ```
 
 use crate::alternate::Stay;
+use crate::authenticator::Rejection;
 use crate::credential::{Declined, Mechanism};
 use core::fmt;
 use core::net::SocketAddr;
@@ -303,6 +304,13 @@ pub enum ResponderNote {
         /// The error code, `None` for success.
         code: Option<u16>,
     },
+    /// A request was answered with an error because of its credentials.
+    Rejected {
+        /// Who asked.
+        asked_by: SocketAddr,
+        /// Why.
+        why: Rejection,
+    },
     /// A request got no reply.
     Dropped {
         /// Who sent it.
@@ -351,6 +359,9 @@ impl fmt::Display for ResponderNote {
                 }
                 if to == asked_by { Ok(()) } else { write!(f, " to port {}", to.port()) }
             }
+            Self::Rejected { asked_by, why } => {
+                write!(f, "request from {asked_by} rejected with error {}: {why}", why.code())
+            }
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
             Self::StreamsFull { closed, newcomer } => {
                 write!(f, "too many streams: {newcomer} came, {closed} is closed")
@@ -379,6 +390,7 @@ impl Explain for ResponderNote {
             Self::Replied { asked_by, to, .. } if asked_by != to => Clause::new(5780, "7.5"),
             Self::Replied { code: None, .. } => Clause::new(8489, "6.3.1.1"),
             Self::Replied { code: Some(_), .. } => Clause::new(8489, "6.3.1"),
+            Self::Rejected { why, .. } => why.clause(),
             Self::Dropped { why, .. } => match why {
                 ResponderDropped::Undecodable(_) | ResponderDropped::NotARequest => Clause::new(8489, "6.3"),
                 ResponderDropped::Fingerprint(_) => Clause::new(8489, "7"),

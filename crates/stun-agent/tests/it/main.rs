@@ -7,6 +7,8 @@ extern crate alloc;
 
 mod alternates;
 mod credentials_client;
+mod credentials_server;
+mod credentials_together;
 mod laws;
 mod nonces;
 mod properties;
