@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
 
+extern crate alloc;
+
 mod alternates;
 mod credentials_server;
 mod laws;
