@@ -6,11 +6,11 @@ mod serving;
 mod short_term;
 
 use crate::world::addr;
+use alloc::sync::Arc;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, Method, PasswordAlgorithm, Writer};
 use portolan_stun_agent::authenticator::{Authenticator, Judgement, RejectionKind, Users};
-use std::sync::Arc;
 
 pub(crate) const CLIENT: &str = "198.51.100.7:40000";
 pub(crate) const REALM: &str = "example.org";
@@ -115,12 +115,11 @@ pub(crate) fn at(seconds: u64) -> Instant {
     Instant::from_origin(Duration::from_secs(seconds))
 }
 
+/// Who wrote a message, or the error code, where there is a reply, and why it is not taken.
+pub(crate) type Fate = Result<Arc<str>, (Option<u16>, RejectionKind)>;
+
 /// Who wrote a message from `CLIENT`, or with which code and why it is rejected; no code: discarded.
-pub(crate) fn judge(
-    authenticator: &Authenticator,
-    seconds: u64,
-    bytes: &[u8],
-) -> Result<Arc<str>, (Option<u16>, RejectionKind)> {
+pub(crate) fn judge(authenticator: &Authenticator, seconds: u64, bytes: &[u8]) -> Fate {
     match authenticator.judge(at(seconds), addr(CLIENT), &Message::decode(bytes).unwrap()) {
         Judgement::Admitted(admitted) => Ok(admitted.username),
         Judgement::Rejected(why) => Err((Some(why.code()), why.kind)),

@@ -12,7 +12,7 @@ fn fresh() -> String {
     nonce(&long_term(), 0, CLIENT)
 }
 
-fn judged(draft: &Draft<'_>) -> Result<Arc<str>, (Option<u16>, RejectionKind)> {
+fn judged(draft: &Draft<'_>) -> Fate {
     judge(&long_term(), 1, &draft.bytes())
 }
 

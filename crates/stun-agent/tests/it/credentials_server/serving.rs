@@ -24,7 +24,7 @@ fn replies(world: &mut Server) -> Vec<Vec<u8>> {
             assert_eq!((transmit.socket, transmit.remote), (SocketId(1), addr(CLIENT)));
             transmit.payload.to_vec()
         }
-        output => panic!("only replies, not {output:?}"),
+        output @ (Output::Socket(_) | Output::Event(_) | Output::Wait(_)) => panic!("only replies, not {output:?}"),
     };
     world.outputs().into_iter().map(reply).collect()
 }
@@ -218,7 +218,7 @@ fn over_a_stream_it_is_the_same() {
         }
         let said = world.outputs().into_iter().find_map(|output| match output {
             Output::Transmit(transmit) => Some(transmit),
-            _ => None,
+            Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
         });
         let said = said.unwrap();
         assert_eq!((said.socket, said.remote), (SocketId(100), addr(CLIENT)));
