@@ -5,9 +5,9 @@
 //!
 //! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion:
 //! which NAT stands in front of you, which path works, is for those who ask with it. It never takes an answer from
-//! elsewhere than expected in silence, with a credential none that is not verified, never sends a password or puts one into
-//! what is recorded or printed, never answers a response or an indication, and never sends a reply to another
-//! host than the one that asked. Its responder knows no credentials and no RFC 3489.
+//! elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never sends a
+//! password or puts one into what is recorded or printed, never answers a response or an indication, and never sends a reply
+//! to another host than the one that asked. Its responder knows no credentials and no RFC 3489.
 //!
 //! # What it does
 //!
@@ -21,8 +21,8 @@
 //! * [`nonce`] and [`alternate`]: two parts that the mechanism for long-term credentials stands on, each usable alone: a
 //!   server's nonces that need no memory, and a client's guard against redirections in circles. They are pure.
 //!
-//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
-//! `poll`.
+//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle` or `command`, everything that
+//! they do comes out of `poll`.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
