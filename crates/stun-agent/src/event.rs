@@ -38,7 +38,8 @@ pub enum Event<T> {
         /// Why it cannot be used.
         why: Unusable,
     },
-    /// The schedule ran out, of the last transaction where a credential made it several. With `answers` 0, which only a repeating schedule exceeds, the request timed out.
+    /// The schedule ran out, of the last transaction where a credential made it several. With `answers` 0, which only a
+    /// repeating schedule exceeds, the request timed out.
     Exhausted {
         /// The owner's name for the request.
         tag: T,

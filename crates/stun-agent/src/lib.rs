@@ -5,10 +5,10 @@
 //!
 //! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion:
 //! which NAT stands in front of you, which path works, is for those who ask with it. It never takes an answer from
-//! elsewhere than expected in silence, with a credential none that is not verified, never sends a password or puts one into
-//! what is recorded or printed, never answers a response or an indication, and never sends a reply to another host than the
-//! one that asked. Its responder knows no RFC 3489, keeps of passwords only keys, and where it asks for credentials it does
-//! nothing for those that prove none.
+//! elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never sends a
+//! password or puts one into what is recorded or printed, never answers a response or an indication, and never sends a reply
+//! to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys, and where it asks
+//! for credentials it does nothing for those that prove none.
 //!
 //! # What it does
 //!

@@ -3,8 +3,8 @@
 //! Rules of this file: a response belongs to a request by its transaction id alone (RFC 8489 §6.3); whether it counts is
 //! decided by its sender, its socket and its method, and what does not count is never accepted in silence. Ids of
 //! finished requests are kept for a while, so that a late duplicate is recognised. An answer that comes with a deadline
-//! is dealt with before the deadline. A request with a [`Credential`](crate::Credential) takes verified answers only, and
-//! may become several transactions under one tag (RFC 8489 §9, §10).
+//! is dealt with before the deadline. A request that proves who asks takes verified answers only; with a
+//! [`Credential`](crate::Credential) it may become several transactions under one tag (RFC 8489 §9, §10).
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};

@@ -29,7 +29,11 @@ impl Retry {
 }
 
 impl<T: Clone> Transactions<T> {
-    /// Makes a request that proves who asks, and takes only answers that prove who answers (RFC 8489 §9).
+    /// Makes a request that proves who asks, and then takes only answers that prove who answers (RFC 8489 §9).
+    ///
+    /// The first request of a long-term credential to a server proves nothing (§9.2.3.1): a server that does not challenge
+    /// it is believed as if there were no credential, and [`integrity`](crate::Answer::integrity) of its answer is `None`. An
+    /// owner who must not be answered by just anybody looks at that.
     ///
     /// Challenges (401, 438) are answered and redirections (300) followed here, as long as that leads forward: each time
     /// the request becomes a new transaction with a new id, whose schedule begins anew; its tag stays, and the id returned
