@@ -15,7 +15,7 @@ use crate::signals::End;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
 use portolan_machine::{Protocol, Refusal};
-use portolan_stun_agent::authenticator::Mechanism;
+use portolan_stun_agent::Mechanism;
 use portolan_stun_agent::{Rate, Responder, ResponderCommand, ResponderConfig, ResponderEvent};
 use portolan_tokio::Driver;
 
