@@ -251,6 +251,7 @@ impl Responder {
     }
 
     /// Does what a request asks for, and says so where it came from, or where it wants.
+    #[inline(always)]
     fn reply<T: Checked>(
         &mut self,
         cx: &mut Cx<'_>,
