@@ -233,18 +233,25 @@ impl Responder {
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip())) {
             return self.drop_request(cx, remote, ResponderDropped::RateLimited);
         }
-        match self.config.credentials.as_ref().map(|credentials| credentials.judge(cx.now(), remote, &request)) {
-            None => self.reply(cx, At { arm, protocol, datagram }, &request.exempt(), None),
-            Some(Judgement::Admitted(admitted)) => {
-                self.reply(cx, At { arm, protocol, datagram }, &admitted.message, Some(&admitted.signature));
-            }
-            Some(Judgement::Rejected(why) | Judgement::Discarded(why)) => {
-                self.reject(cx, At { arm, protocol, datagram }, &request, why);
-            }
+        let at = At { arm, protocol, datagram };
+        match &self.config.credentials {
+            None => self.reply(cx, at, &request.exempt(), None),
+            Some(_) => self.answer_users(cx, at, &request),
+        }
+    }
+
+    /// Answers a request whose credentials are asked for. Apart: a server that asks for none does not pay for it.
+    #[inline(never)]
+    fn answer_users(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>) {
+        let Some(credentials) = &self.config.credentials else { return };
+        match credentials.judge(cx.now(), at.datagram.remote, request) {
+            Judgement::Admitted(admitted) => self.reply(cx, at, &admitted.message, Some(&admitted.signature)),
+            Judgement::Rejected(why) | Judgement::Discarded(why) => self.reject(cx, at, request, why),
         }
     }
 
     /// Does what a request asks for, and says so where it came from, or where it wants.
+    #[inline(always)]
     fn reply<T: Checked>(
         &mut self,
         cx: &mut Cx<'_>,
