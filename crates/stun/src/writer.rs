@@ -162,8 +162,8 @@ impl<'b> Writer<'b> {
     /// Appends an attribute, its padding zero.
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `Computed` for the integrity
-    /// attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
+    /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `OutOfRange` for numbers that
+    /// their field cannot hold; `Computed` for the integrity attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
     #[inline(always)]
     pub fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
         self.cursor.attribute(attribute, self.veil)
