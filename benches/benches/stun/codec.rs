@@ -1,7 +1,8 @@
 //! What every codec is asked to do, and what it must have understood.
 //!
 //! Rules of this file: a codec gets a datagram and gives plain values, so that no codec is paid for borrowing and none for
-//! being lazy; where it cannot do the work it says `None`, and is not timed.
+//! being lazy; what it writes it is given as [`Values`] that lie in memory since long ago, so that no codec waits for the
+//! harness; where it cannot do the work it says `None`, and is not timed.
 
 mod ezk;
 mod is;
@@ -29,6 +30,29 @@ pub(crate) const TIE_BREAKER: u64 = 0x932f_f9b1_5126_3b36;
 /// The reflexive address of the Binding response.
 pub(crate) fn mapped() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 32853))
+}
+
+/// What both messages say.
+#[derive(Debug)]
+pub(crate) struct Values {
+    pub(crate) transaction: [u8; 12],
+    pub(crate) mapped: SocketAddr,
+    pub(crate) software: &'static str,
+    pub(crate) username: &'static str,
+    pub(crate) priority: u32,
+    pub(crate) tie_breaker: u64,
+}
+
+/// The values of every run.
+pub(crate) fn values() -> Values {
+    Values {
+        transaction: TRANSACTION,
+        mapped: mapped(),
+        software: SOFTWARE,
+        username: USERNAME,
+        priority: PRIORITY,
+        tie_breaker: TIE_BREAKER,
+    }
 }
 
 /// A text without its owner: its length and its last byte, so that both were looked at.
@@ -91,10 +115,10 @@ pub(crate) trait Codec {
     fn verify_both(&mut self, bytes: &[u8]) -> Option<bool>;
     /// Whether it has no FINGERPRINT to verify, and did less work.
     const INTEGRITY_ONLY: bool = false;
-    /// Writes the response and shows it.
-    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()>;
-    /// Writes the check and shows it.
-    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()>;
+    /// Writes the response and shows it. A transaction ID of a type of its own may be kept from [`Codec::new`].
+    fn encode_response(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()>;
+    /// Writes the check and shows it, the key kept from [`Codec::new`] in whatever form the codec has for it.
+    fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()>;
     /// Whether a packet on a shared socket looks like STUN, in the cheapest way that the codec offers.
     fn looks_like_stun(&self, packet: &[u8]) -> bool;
 }

@@ -1,8 +1,8 @@
 //! The STUN codec beside its peers: the same messages, the same work, in one run.
 //!
-//! `cargo bench -p portolan-benches --bench stun [FILTER]` runs every operation with every codec in three rounds and prints
-//! the best of the three medians, what was allocated, and the ratio to the best peer; what the columns mean stands in
-//! `docs/benchmarks.md`.
+//! `cargo bench -p portolan-benches --bench stun [FILTER]` runs every operation with every codec in many short rounds and
+//! prints the median of the rounds' medians, what was allocated, and the median of the rounds' ratios to the best peer; what
+//! the columns mean stands in `docs/benchmarks.md`.
 //!
 //! Before anything is timed each codec is asked to understand what is put before it: one that reads something else, accepts a
 //! forgery or writes another message ends the run.
@@ -10,17 +10,18 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::std_instead_of_alloc,
     clippy::wildcard_enum_match_arm,
     reason = "a bench that cannot go on ends at once, and a program with std has no second name for its collections; a walk looks at what the message holds"
 )]
 
 mod allocations;
+mod clock;
 mod codec;
 mod messages;
 mod operation;
 mod table;
 
+use clock::ThreadTime;
 use codec::{Codec, Ezk, Is, Ours, Rtc, StunTypes};
 use core::time::Duration;
 use criterion::Criterion;
@@ -29,8 +30,9 @@ use operation::Operation;
 use std::path::{Path, PathBuf};
 use table::Table;
 
-/// Each operation is timed with each codec once a round; what disturbs the machine hardly disturbs all of them.
-const ROUNDS: usize = 3;
+/// Each operation is timed with each codec once a round, one straight after the other, and the ratio is that round's: what
+/// disturbs the machine for longer disturbs both sides of it. An odd number has a middle.
+const ROUNDS: usize = 31;
 
 fn main() {
     let messages = Messages::new();
@@ -45,10 +47,12 @@ fn main() {
         // What an earlier run left must not be taken for this one's.
         let _absent = std::fs::remove_dir_all(&folder);
         let mut criterion = Criterion::default()
+            .with_measurement(ThreadTime)
             .without_plots()
-            .warm_up_time(Duration::from_millis(200))
-            .measurement_time(Duration::from_millis(600))
-            .sample_size(60)
+            .warm_up_time(Duration::from_millis(10))
+            .measurement_time(Duration::from_millis(40))
+            .sample_size(20)
+            .nresamples(1_000)
             .output_directory(&folder)
             .configure_from_args();
         for operation in Operation::ALL {
@@ -81,7 +85,7 @@ fn survey<C: Codec>(messages: &Messages, table: &mut Table) {
     }
 }
 
-fn time<C: Codec>(criterion: &mut Criterion, operation: Operation, messages: &Messages) {
+fn time<C: Codec>(criterion: &mut Criterion<ThreadTime>, operation: Operation, messages: &Messages) {
     if operation.prove::<C>(messages) {
         let mut codec = C::new();
         let mut group = criterion.benchmark_group(operation.name());

@@ -1,9 +1,11 @@
 //! What every codec gets to see: two messages and a thousand packets that are none.
 
-use crate::codec::{Codec as _, Ours};
+use crate::codec::{Codec as _, Ours, Values, values};
 
 /// The messages and packets of a run, the same in every run.
 pub(crate) struct Messages {
+    /// What both messages say.
+    pub(crate) values: Values,
     /// A Binding success response: XOR-MAPPED-ADDRESS, SOFTWARE.
     pub(crate) response: Vec<u8>,
     /// A Binding request: USERNAME, PRIORITY, ICE-CONTROLLING, USE-CANDIDATE, MESSAGE-INTEGRITY, FINGERPRINT.
@@ -18,12 +20,12 @@ pub(crate) const OTHERS: usize = 1024;
 impl Messages {
     pub(crate) fn new() -> Self {
         let (mut response, mut check) = (Vec::new(), Vec::new());
-        let mut ours = Ours::new();
-        ours.encode_response(|bytes| response.extend(bytes)).expect("room for a response");
-        ours.encode_check(|bytes| check.extend(bytes)).expect("room for a check");
+        let (mut ours, values) = (Ours::new(), values());
+        ours.encode_response(&values, |bytes| response.extend(bytes)).expect("room for a response");
+        ours.encode_check(&values, |bytes| check.extend(bytes)).expect("room for a check");
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
         let others = (0..OTHERS).map(|_| dice.packet(&check)).collect();
-        Self { response, check, others }
+        Self { values, response, check, others }
     }
 }
 

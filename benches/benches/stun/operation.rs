@@ -1,5 +1,6 @@
 //! The operations of the table: what is timed, and the proof that it was done.
 
+use crate::clock::ThreadTime;
 use crate::codec::Ours;
 use crate::codec::{Check, Codec, PRIORITY, Response, SOFTWARE, TIE_BREAKER, USERNAME, mapped};
 use crate::messages::{Messages, OTHERS};
@@ -83,21 +84,21 @@ impl Operation {
             Self::WalkCheck => drop(black_box(codec.walk_check(&messages.check))),
             Self::VerifyFingerprint => drop(black_box(codec.verify_fingerprint(&messages.check))),
             Self::VerifyBoth => drop(black_box(codec.verify_both(&messages.check))),
-            Self::EncodeResponse => drop(black_box(codec.encode_response(show))),
-            Self::EncodeCheck => drop(black_box(codec.encode_check(show))),
+            Self::EncodeResponse => drop(black_box(codec.encode_response(&messages.values, show))),
+            Self::EncodeCheck => drop(black_box(codec.encode_check(&messages.values, show))),
             Self::Refuse => drop(black_box(accepted(codec, &messages.others))),
         }
     }
 
-    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_>, codec: &mut C, messages: &Messages) {
-        let (response, check, others) = (&messages.response, &messages.check, &messages.others);
+    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_, ThreadTime>, codec: &mut C, messages: &Messages) {
+        let Messages { values, response, check, others } = messages;
         match self {
             Self::WalkResponse => bencher.iter(|| codec.walk_response(black_box(response))),
             Self::WalkCheck => bencher.iter(|| codec.walk_check(black_box(check))),
             Self::VerifyFingerprint => bencher.iter(|| codec.verify_fingerprint(black_box(check))),
             Self::VerifyBoth => bencher.iter(|| codec.verify_both(black_box(check))),
-            Self::EncodeResponse => bencher.iter(|| codec.encode_response(show)),
-            Self::EncodeCheck => bencher.iter(|| codec.encode_check(show)),
+            Self::EncodeResponse => bencher.iter(|| codec.encode_response(black_box(values), show)),
+            Self::EncodeCheck => bencher.iter(|| codec.encode_check(black_box(values), show)),
             Self::Refuse => bencher.iter(|| accepted(codec, black_box(others))),
         }
     }
@@ -129,13 +130,13 @@ impl Operation {
             }),
             Self::EncodeResponse => {
                 let mut bytes: Vec<u8> = Vec::new();
-                let able = codec.encode_response(|written| bytes.extend(written)).is_some();
+                let able = codec.encode_response(&messages.values, |written| bytes.extend(written)).is_some();
                 assert!(!able || bytes == messages.response, "{name} writes another response: {bytes:02x?}");
                 able
             }
             Self::EncodeCheck => {
                 let mut bytes: Vec<u8> = Vec::new();
-                let able = codec.encode_check(|written| bytes.extend(written)).is_some();
+                let able = codec.encode_check(&messages.values, |written| bytes.extend(written)).is_some();
                 assert!(!able || is_that_check(&bytes, messages), "{name} writes another check: {bytes:02x?}");
                 able
             }

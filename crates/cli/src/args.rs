@@ -1,6 +1,7 @@
 //! The command line, and the help that teaches it.
 
 use crate::require::Requirements;
+use crate::serve::Secret;
 use crate::servers::ServerName;
 use crate::stun::Target;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -144,6 +145,18 @@ pub(crate) struct ServeArgs {
     /// Replies a second for one source (an IPv4 address, an IPv6 /64), with twice as many in a burst; or `off`
     #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate)]
     pub(crate) rate: RateLimit,
+    /// Answer only those who prove to be this user; may be given several times (other programs can see it: see --users)
+    ///
+    /// The name ends at the first colon. Name and password beyond ASCII are used as they are given. With --realm the
+    /// credentials are long-term ones (RFC 8489 §9.2), without it short-term ones (§9.1).
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = Secret::parse)]
+    pub(crate) user: Vec<Secret>,
+    /// The users in a file, one NAME:PASSWORD a line; # begins a comment; nobody else may read it (chmod 600)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// The realm of the users, best a domain name of yours: long-term credentials
+    #[arg(long, value_name = "REALM")]
+    pub(crate) realm: Option<String>,
 }
 
 /// How often one source is answered.
@@ -261,6 +274,11 @@ both addresses must be this host's own, and the two ports differ:
 On loopback, to try it:
   portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 &
   portolan nat --server 127.0.0.1
+
+For users only, who are challenged and get signed answers (RFC 8489 §9.2):
+  (umask 077 && echo 'alice:correct horse battery staple' > users)
+  portolan serve --listen 203.0.113.10:3478 --realm example.org --users users
+Whoever has not signed a request of 20 bytes gets a challenge of 104 and the realm, under --rate.
 
 It prints a line for each address once it listens, and ends on SIGINT or SIGTERM with its counters.
 Exit codes: 0 ended by a signal, 2 could not run.";

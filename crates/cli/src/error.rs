@@ -48,6 +48,8 @@ pub(crate) enum Complaint {
     Lifetime(#[from] portolan_nat::lifetime::ConfigError),
     #[error("{0}")]
     Serve(#[from] portolan_stun_agent::ConfigError),
+    #[error(transparent)]
+    Users(#[from] crate::serve::UsersFault),
     #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
     Listen { local: SocketAddr, protocol: &'static str, why: Refusal },
     #[error("cannot start: {0}")]

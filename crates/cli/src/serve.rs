@@ -3,6 +3,10 @@
 //! One line on standard output for each address once UDP and TCP listen there, so that a script can wait for it. It
 //! runs until SIGINT or SIGTERM, closes its sockets and says on standard error what it counted.
 
+mod users;
+
+pub(crate) use users::{Secret, UsersFault};
+
 use crate::args::{RateLimit, ServeArgs};
 use crate::error::Complaint;
 use crate::exit::Exit;
@@ -11,6 +15,7 @@ use crate::signals::End;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
 use portolan_machine::{Protocol, Refusal};
+use portolan_stun_agent::Mechanism;
 use portolan_stun_agent::{Rate, Responder, ResponderCommand, ResponderConfig, ResponderEvent};
 use portolan_tokio::Driver;
 
@@ -23,7 +28,18 @@ const EVERYWHERE: [SocketAddr; 2] = [
 /// Serves until the process is to end.
 pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Complaint> {
     let mut end = End::listen()?;
-    let mut driver = Driver::new(Responder::new(&config(args))?)?;
+    let mut config = config(args);
+    if let Some((authenticator, users)) =
+        users::authenticator(args.realm.as_deref(), &args.user, args.users.as_deref())?
+    {
+        let (s, realm) = (if users == 1 { "" } else { "s" }, args.realm.as_deref().unwrap_or_default());
+        match authenticator.mechanism() {
+            Mechanism::ShortTerm => output::complain(format_args!("answering {users} user{s} (short-term)")),
+            Mechanism::LongTerm => output::complain(format_args!("answering {users} user{s} of the realm {realm}")),
+        }
+        config = config.credentials(authenticator);
+    }
+    let mut driver = Driver::new(Responder::new(&config)?)?;
     // A responder that has just been made can be started.
     let _ = driver.command(ResponderCommand::Start);
     let mut serving = Serving { by_default: args.listen.is_empty(), refused: 0 };

@@ -51,10 +51,15 @@ impl FromStr for Target {
             Some(Scheme::Stun) | None => false,
         };
         let server = match (scheme, text.split_once(':')) {
-            (Some(_), Some((_, server))) => server,
+            // A URI may leave out the digits of its port, and keep the colon.
+            (Some(_), Some((_, server))) => server.strip_suffix(':').unwrap_or(server),
             _ => text,
         };
-        Ok(Self { plain: ServerName::read(server, STUN_PORT)?, secure: ServerName::read(server, TLS_PORT)?, is_secure })
+        let secure = ServerName::read(server, TLS_PORT)?;
+        if is_secure && matches!(secure.host, Host::Address(_)) {
+            return Err(TargetError::SecureAddress);
+        }
+        Ok(Self { plain: ServerName::read(server, STUN_PORT)?, secure, is_secure })
     }
 }
 
@@ -63,6 +68,9 @@ impl FromStr for Target {
 pub(crate) enum TargetError {
     #[error(transparent)]
     Name(#[from] ServerNameError),
+    /// RFC 8489 §8.1: such a URI is rejected, since nobody vouches for the address.
+    #[error("a stuns: URI names its server, not an address (RFC 8489 §8.1); to ask an address: HOST --tls")]
+    SecureAddress,
     #[error("a relay's URI: ask a STUN server, as stun:HOST or HOST")]
     Relay,
 }
@@ -262,16 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn a_secure_uri_names_its_server() {
+        for text in ["stuns:192.0.2.1", "stuns:[2001:db8::1]:9"] {
+            assert_eq!(read(text), Err(TargetError::SecureAddress), "{text}");
+        }
+    }
+
+    #[test]
     fn hosts_and_uris_have_the_port_of_their_transport() {
         for (text, plain, secure, is_secure) in [
             ("stun.example.org", "stun.example.org:3478", "stun.example.org:5349", false),
             ("stun:192.0.2.1", "192.0.2.1:3478", "192.0.2.1:5349", false),
             ("STUNS:stun.example.org", "stun.example.org:3478", "stun.example.org:5349", true),
-            ("stuns:[2001:db8::1]:9", "[2001:db8::1]:9", "[2001:db8::1]:9", true),
             ("2001:db8::1", "[2001:db8::1]:3478", "[2001:db8::1]:5349", false),
         ] {
             assert_eq!(read(text), Ok((plain.to_owned(), secure.to_owned(), is_secure)), "{text}");
         }
+        assert_eq!(read("stun:host:"), read("host"), "RFC 3986 §3.2.3: a port may be left out");
         assert_eq!(read("turn:192.0.2.1"), Err(TargetError::Relay));
         assert_eq!(read("host:0"), Err(TargetError::Name(ServerNameError::Port)));
     }

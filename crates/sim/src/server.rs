@@ -15,9 +15,11 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+pub mod credentials;
 pub mod fault;
 mod responder;
 
+pub use credentials::Credentials;
 pub use fault::{Bogus, Fault};
 
 use crate::clock::{Nanos, nanos};
@@ -46,6 +48,9 @@ pub struct Server {
     /// Whether the responder of `stun-agent` answers UDP, in place of the short honest server of this crate, which says
     /// the same for a fraction of the time. Only where nothing is wrong with it.
     pub responder: bool,
+    /// Whom it answers; `None`: everybody. Only the responder asks for credentials, so there is one wherever these are. A
+    /// server with a fault answers whoever asks.
+    pub credentials: Option<Credentials>,
 }
 
 /// What a server does with TCP connections, on all its ports.
@@ -63,7 +68,15 @@ impl Server {
     /// An honest server with one address and port: it answers Binding requests, and CHANGE-REQUEST with 420.
     #[must_use]
     pub fn new(name: &str, primary: SocketAddr) -> Self {
-        Self { name: name.into(), primary, alternate: None, fault: Fault::None, tcp: Tcp::Accepts, responder: false }
+        Self {
+            name: name.into(),
+            primary,
+            alternate: None,
+            fault: Fault::None,
+            tcp: Tcp::Accepts,
+            responder: false,
+            credentials: None,
+        }
     }
 
     /// The same with another address and port, so that it can do what RFC 5780 asks for.
@@ -92,6 +105,13 @@ impl Server {
     pub const fn with_responder(mut self) -> Self {
         self.responder = true;
         self
+    }
+
+    /// The same with the responder of `stun-agent` behind it, which answers only those with these credentials.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self.with_responder()
     }
 
     /// The addresses it has.
@@ -172,14 +192,21 @@ impl ServerState {
         self.hosted = Self::host(&self.config, seed);
     }
 
-    /// A responder where one is wanted; addresses that it refuses leave the short server in its place.
+    /// A responder where one is wanted; addresses that it refuses leave the short server in its place, or nobody where
+    /// credentials are asked for.
     fn host(config: &Server, seed: u64) -> Option<Box<Hosted>> {
-        if config.responder { Hosted::new(config, seed).ok().map(Box::new) } else { None }
+        let wanted = config.responder || config.credentials.is_some();
+        if wanted { Hosted::new(config, seed).map(Box::new) } else { None }
     }
 
     /// Whether anything listens where the packet went; if not, the host there may say so.
     pub(crate) fn listens_on(&self, local: SocketAddr) -> bool {
         self.config.listens_on(local)
+    }
+
+    /// Whether it speaks to users only.
+    fn is_guarded(&self) -> bool {
+        self.config.credentials.is_some() && self.config.fault == Fault::None
     }
 
     /// What comes back for a packet, and how long after it.
@@ -192,6 +219,9 @@ impl ServerState {
     ) {
         if let (Fault::None, Some(hosted)) = (self.config.fault, &mut self.hosted) {
             return hosted.serve(packet, now, self.interface, pool, send);
+        }
+        if self.is_guarded() {
+            return;
         }
         let Ok(request) = Message::decode(packet.bytes()) else { return };
         // RFC 5780 §6.1, RFC 8489 §6.3: neither responses nor indications are answered.
@@ -223,7 +253,16 @@ impl ServerState {
     }
 
     /// What comes back for a message on a stream from `remote`; nothing unless it is one whole Binding request.
-    pub(crate) fn serve_stream(&self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) -> Option<Bytes> {
+    pub(crate) fn serve_stream(
+        &mut self,
+        now: Nanos,
+        local: SocketAddr,
+        remote: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Bytes> {
+        if self.is_guarded() {
+            return self.hosted.as_mut()?.reply(now, local, remote, bytes);
+        }
         let request = Message::decode(bytes).ok()?;
         if request.class() != Class::Request || request.method() != Method::BINDING {
             return None;

@@ -71,6 +71,12 @@ pub enum Stay {
     /// There were as many redirections as are followed.
     #[error("too many redirections")]
     TooMany,
+    /// The request is on a stream, which leads to one server; its owner opens another.
+    #[error("the redirection leads to where this stream does not")]
+    Stream,
+    /// The request takes its answer from one address only, whoever it is sent to.
+    #[error("the request takes no answer from where the redirection leads")]
+    Pinned,
 }
 
 impl Alternates {
@@ -99,14 +105,20 @@ impl Alternates {
     /// Why not; nothing changes then.
     pub fn follow<T>(&mut self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
         let server = self.judge(now, answer, vouched)?;
+        self.go(now, server);
+        Ok(server)
+    }
+
+    /// Goes where [`judge`](Self::judge) said.
+    pub(crate) fn go(&mut self, now: Instant, server: SocketAddr) {
         self.hops = self.hops.saturating_add(1);
         self.tried.retain(|&(_, at)| now.since(at) < Self::MEMORY);
         self.tried.push((server, now));
         self.server = server;
-        Ok(server)
     }
 
-    fn judge<T>(&self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
+    /// Where a 300 leads, without going there.
+    pub(crate) fn judge<T>(&self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
         if answer.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
             return Err(Stay::NoRedirection);
         }

@@ -8,7 +8,7 @@
 //! ```
 
 use core::net::{IpAddr, SocketAddr};
-use portolan_stun::{EncodeError, TransactionId};
+use portolan_stun::{AttributeType, EncodeError, TransactionId};
 
 /// Why a request, or a command about one, was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum RequestError {
     /// The message cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// A request with a credential has an attribute that the credential writes.
+    #[error("{0} is written by the credential")]
+    Reserved(AttributeType),
     /// No pending request has this id.
     #[error("no request {0} is pending")]
     NotPending(TransactionId),

@@ -7,11 +7,13 @@
 //! assert_eq!(event.tag(), &7);
 //! ```
 
+use crate::alternate::Stay;
+use crate::credential::Declined;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Protocol, Refusal, SocketId, Unreachability};
-use portolan_stun::{AttributeType, TransactionId};
+use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 
 /// What became of a request; `T` is the tag that its owner gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Event<T> {
     ///
     /// It counts for nothing and the request goes on; a server that lies about where it answers from shows here.
     Elsewhere(Answer<T>),
-    /// The answer cannot be used, and the request is over (RFC 8489 §6.3.3, §6.3.4).
+    /// The answer cannot be used, and the request is over (RFC 8489 §6.3.3, §6.3.4, §9.1.4, §9.2.5, §10).
     Unusable {
         /// The owner's name for the request.
         tag: T,
@@ -36,7 +38,8 @@ pub enum Event<T> {
         /// Why it cannot be used.
         why: Unusable,
     },
-    /// The schedule ran out. With `answers` 0, which only a repeating schedule exceeds, the request timed out.
+    /// The schedule ran out, of the last transaction where a credential made it several. With `answers` 0, which only a
+    /// repeating schedule exceeds, the request timed out.
     Exhausted {
         /// The owner's name for the request.
         tag: T,
@@ -83,7 +86,7 @@ impl<T> Event<T> {
         }
     }
 
-    /// The transaction.
+    /// The transaction; with a credential the last one that the request became.
     pub const fn id(&self) -> TransactionId {
         match self {
             Self::Answered(answer) | Self::Elsewhere(answer) => answer.id,
@@ -119,6 +122,9 @@ pub struct Answer<T> {
     pub since_first: Duration,
     /// Time since the last send.
     pub since_last: Duration,
+    /// The integrity attribute that was verified; `None` where the request proved nothing, so that none was asked for,
+    /// and of what came from elsewhere, which nobody verified.
+    pub integrity: Option<Integrity>,
 }
 
 /// Why an answer cannot be used.
@@ -130,6 +136,15 @@ pub enum Unusable {
     /// An error response without ERROR-CODE.
     #[error("error response without ERROR-CODE")]
     NoErrorCode,
+    /// No answer could be verified (RFC 8489 §9.1.4, §9.2.5): over UDP at the end of the schedule, over a stream at once.
+    #[error("the answer is not verified: {0}")]
+    Integrity(IntegrityError),
+    /// The server's challenge is not answered (RFC 8489 §9.2.5).
+    #[error(transparent)]
+    Challenge(Declined),
+    /// The server's redirection is not followed (RFC 8489 §10).
+    #[error(transparent)]
+    Alternate(Stay),
 }
 
 /// Why a socket is gone.

@@ -1,24 +1,31 @@
-//! What STUN agents do, sans-IO: transactions, and the Binding and NAT behaviour responder.
+//! What STUN agents do, sans-IO: transactions, with credentials where they are asked for, and the Binding and NAT
+//! behaviour responder.
 //!
 //! # What this crate refuses to do
 //!
 //! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion:
 //! which NAT stands in front of you, which path works, is for those who ask with it. It never takes an answer from
-//! elsewhere than expected in silence, never answers a response or an indication, and never sends a reply to another
-//! host than the one that asked. Its responder knows no credentials and no RFC 3489.
+//! elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never sends a
+//! password or puts one into what is recorded or printed, never answers a response or an indication, and never sends a reply
+//! to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys, and where it asks
+//! for credentials it does nothing for those that prove none.
 //!
 //! # What it does
 //!
 //! * [`Transactions`]: requests sent and sent again by their [`Schedule`], matched with their answers, judged by who
 //!   answered, given up (RFC 8489 §6.2, §6.3).
+//! * [`credential`]: the client's half of the short-term and long-term mechanisms (RFC 8489 §9): requests are signed,
+//!   answers verified, challenges answered within bounds and never for less than before, verified redirections followed
+//!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`].
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
-//! * [`nonce`] and [`alternate`]: two parts that the mechanism for long-term credentials stands on, each usable alone: a
-//!   server's nonces that need no memory, and a client's guard against redirections in circles. They are pure; requests
-//!   are not signed by this crate yet.
+//! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: who
+//!   wrote a request, or with what it is rejected. A responder takes one in [`ResponderConfig::credentials`].
+//! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
+//!   a client's guard against redirections in circles.
 //!
-//! The first two are machines: everything that happens goes in by `handle` or `command`, everything that they do comes out of
-//! `poll`.
+//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle` or `command`, everything that
+//! they do comes out of `poll`.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -57,6 +64,8 @@
 extern crate alloc;
 
 pub mod alternate;
+pub mod authenticator;
+pub mod credential;
 pub mod error;
 pub mod event;
 mod framing;
@@ -67,11 +76,13 @@ pub mod responder;
 pub mod schedule;
 pub mod transaction;
 
+pub use authenticator::{Authenticator, Users};
+pub use credential::{Credential, Declined, Mechanism};
 pub use error::{ConfigError, RequestError, ResponderError};
 pub use event::{Answer, Event, Loss, ResponderEvent, Unusable};
 pub use note::{Dropped, Ending, Note, ResponderDropped, ResponderNote};
 pub use portolan_stun::TransactionId;
 pub use rate::Rate;
-pub use responder::{DroppedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};
+pub use responder::{DroppedStats, RejectedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};
 pub use schedule::{Schedule, ScheduleParseError};
 pub use transaction::{AnswerFrom, AnswerOn, Command, Request, Seal, TextError, Transactions};

@@ -103,6 +103,16 @@ impl Nonces {
         Self { key: IntegrityKey::from_bytes(secret), lifetime }
     }
 
+    /// How long each is valid.
+    #[must_use]
+    pub const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    pub(crate) const fn set_lifetime(&mut self, lifetime: Duration) {
+        self.lifetime = lifetime;
+    }
+
     /// The nonce for a client at `source` (RFC 8489 §9.2.4: no two clients have the same).
     #[must_use]
     pub fn issue(&self, now: Instant, source: SocketAddr, features: Features) -> Nonce {

@@ -10,10 +10,13 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+use crate::alternate::Stay;
+use crate::authenticator::Rejection;
+use crate::credential::{Declined, Mechanism};
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain, SocketId};
-use portolan_stun::{DecodeError, Method, TransactionId};
+use portolan_stun::{DecodeError, Integrity, IntegrityError, Method, TransactionId};
 
 /// What [`Transactions`](crate::Transactions) tells whoever listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,57 @@ pub enum Note {
         id: TransactionId,
         /// How often it was sent.
         sends: u32,
+    },
+    /// A challenge was answered: the request goes on as a new transaction.
+    Challenged {
+        /// The transaction that ended with the challenge.
+        was: TransactionId,
+        /// The one that takes its place.
+        id: TransactionId,
+        /// Who challenged.
+        from: SocketAddr,
+        /// 401, or 438 where a nonce had become stale.
+        code: u16,
+    },
+    /// How a challenge was answered.
+    Chosen {
+        /// The transaction that answers.
+        id: TransactionId,
+        /// The number in PASSWORD-ALGORITHM; `None` where the server offered no choice, the key is then MD5.
+        algorithm: Option<u16>,
+        /// Whether the name goes as USERHASH.
+        anonymous: bool,
+        /// Which integrity attribute it has.
+        integrity: Integrity,
+    },
+    /// A challenge is not answered, the request is over.
+    Declined {
+        /// The transaction.
+        id: TransactionId,
+        /// Who challenged.
+        from: SocketAddr,
+        /// Why it is not answered.
+        why: Declined,
+    },
+    /// A redirection was followed: the request goes on as a new transaction.
+    Redirected {
+        /// The transaction that ended with the redirection.
+        was: TransactionId,
+        /// The one that takes its place.
+        id: TransactionId,
+        /// Who redirected.
+        from: SocketAddr,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// A redirection is not followed.
+    Stayed {
+        /// The transaction.
+        id: TransactionId,
+        /// Who redirected.
+        from: SocketAddr,
+        /// Why it is not followed.
+        why: Stay,
     },
     /// The owner no longer wants the answer.
     Cancelled {
@@ -83,6 +137,17 @@ pub enum Dropped {
     },
     /// Its answer cannot be used.
     Unusable(crate::Unusable),
+    /// Its integrity is missing or wrong: it counts as not received.
+    Unverified {
+        /// By which mechanism the request was proved.
+        mechanism: Mechanism,
+        /// What is wrong with it.
+        why: IntegrityError,
+    },
+    /// A 400 that nobody vouches for.
+    BadRequest,
+    /// Its nonce announces PASSWORD-ALGORITHMS and there is none: somebody may have taken it out.
+    Stripped,
     /// Came on a stream of ours and has no id of ours.
     NotAsked,
     /// Peers caused more than may wait.
@@ -98,6 +163,10 @@ pub enum Ending {
     Answered,
     /// Its answer could not be used.
     Unusable,
+    /// It was challenged, and another transaction took its place.
+    Challenged,
+    /// It was redirected, and another transaction took its place.
+    Redirected,
     /// Its schedule ran out.
     Exhausted,
     /// Its owner cancelled it.
@@ -112,6 +181,29 @@ impl fmt::Display for Note {
             Self::Sent { id, remote, send } => write!(f, "request {id} to {remote}, send {send}"),
             Self::Accepted { id, from } => write!(f, "request {id} answered by {from}"),
             Self::GivenUp { id, sends } => write!(f, "request {id} given up after {sends} sends"),
+            Self::Challenged { was, id, from, code: 438 } => {
+                write!(f, "{from} calls the nonce of request {was} stale, {id} takes its place")
+            }
+            Self::Challenged { was, id, from, code } => {
+                write!(f, "request {was} challenged by {from} with {code}, {id} takes its place")
+            }
+            Self::Chosen { id, algorithm, anonymous, integrity } => {
+                write!(f, "request {id} is proved with ")?;
+                match algorithm {
+                    Some(number) => write!(f, "password algorithm {number}")?,
+                    None => f.write_str("MD5, the server offers no choice")?,
+                }
+                f.write_str(if *anonymous { ", USERHASH" } else { ", USERNAME" })?;
+                f.write_str(match integrity {
+                    Integrity::Sha1 => " and MESSAGE-INTEGRITY",
+                    Integrity::Sha256 { .. } => " and MESSAGE-INTEGRITY-SHA256",
+                })
+            }
+            Self::Declined { id, from, why } => write!(f, "request {id} challenged by {from} and given up: {why}"),
+            Self::Redirected { was, id, from, to } => {
+                write!(f, "request {was} redirected by {from} to {to}, {id} takes its place")
+            }
+            Self::Stayed { id, from, why } => write!(f, "request {id} not redirected by {from}: {why}"),
             Self::Cancelled { id } => write!(f, "request {id} cancelled"),
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
         }
@@ -129,6 +221,9 @@ impl fmt::Display for Dropped {
                 write!(f, "it answers the request on {asked}, which accepts no other socket")
             }
             Self::Unusable(why) => write!(f, "{why}"),
+            Self::Unverified { mechanism, why } => write!(f, "{mechanism} credentials are in use and {why}"),
+            Self::BadRequest => f.write_str("nobody vouches for its 400"),
+            Self::Stripped => f.write_str("its nonce announces PASSWORD-ALGORITHMS and there is none"),
             Self::NotAsked => f.write_str("it answers no request of ours"),
             Self::QueueFull => f.write_str("too much waits to be polled"),
             Self::NotStun => f.write_str("the stream's bytes are not STUN"),
@@ -141,6 +236,8 @@ impl fmt::Display for Ending {
         f.write_str(match self {
             Self::Answered => "was answered",
             Self::Unusable => "got an unusable answer",
+            Self::Challenged => "was challenged",
+            Self::Redirected => "was redirected",
             Self::Exhausted => "was given up",
             Self::Cancelled => "was cancelled",
             Self::SocketLost => "lost its socket",
@@ -153,17 +250,44 @@ impl Explain for Note {
         let section = match self {
             Self::Sent { .. } | Self::GivenUp { .. } => "6.2.1",
             Self::Accepted { .. } => "6.3.3",
+            Self::Challenged { .. } | Self::Chosen { .. } => "9.2.5",
+            Self::Declined { why, .. } => of_declined(*why),
+            Self::Redirected { .. } | Self::Stayed { .. } => "10",
             Self::Cancelled { .. } => return None,
             Self::Dropped { why, .. } => match why {
                 Dropped::Late { .. } | Dropped::NotAsked | Dropped::Undecodable(_) | Dropped::Method(_) => "6.3",
                 Dropped::Elsewhere { .. } | Dropped::OtherSocket { .. } => "6.3.1.2",
                 Dropped::Unusable(crate::Unusable::UnknownAttribute(_)) => "6.3.3",
                 Dropped::Unusable(crate::Unusable::NoErrorCode) => "6.3.4",
+                Dropped::Unusable(crate::Unusable::Challenge(why)) => of_declined(*why),
+                Dropped::Unusable(crate::Unusable::Alternate(_)) => "10",
+                Dropped::Unverified { mechanism: Mechanism::ShortTerm, .. } => "9.1.4",
+                Dropped::Unverified { mechanism: Mechanism::LongTerm, .. }
+                | Dropped::Unusable(crate::Unusable::Integrity(_))
+                | Dropped::BadRequest
+                | Dropped::Stripped => "9.2.5",
                 Dropped::NotStun => "6.2.2",
                 Dropped::QueueFull => return None,
             },
         };
         Some(Clause::new(8489, section))
+    }
+}
+
+/// The section by which a challenge is not answered.
+const fn of_declined(why: Declined) -> &'static str {
+    match why {
+        Declined::BidDown | Declined::Weaker => "9.2.1",
+        Declined::OtherRealm => "10",
+        Declined::WrongCredentials
+        | Declined::Lacks(_)
+        | Declined::TooLong(_)
+        | Declined::NoAlgorithm
+        | Declined::NoAnonymity
+        | Declined::NothingStale
+        | Declined::SameNonce
+        | Declined::TooMany
+        | Declined::Unwritable => "9.2.5",
     }
 }
 
@@ -179,6 +303,13 @@ pub enum ResponderNote {
         to: SocketAddr,
         /// The error code, `None` for success.
         code: Option<u16>,
+    },
+    /// A request was answered with an error because of its credentials.
+    Rejected {
+        /// Who asked.
+        asked_by: SocketAddr,
+        /// Why.
+        why: Rejection,
     },
     /// A request got no reply.
     Dropped {
@@ -228,6 +359,9 @@ impl fmt::Display for ResponderNote {
                 }
                 if to == asked_by { Ok(()) } else { write!(f, " to port {}", to.port()) }
             }
+            Self::Rejected { asked_by, why } => {
+                write!(f, "request from {asked_by} rejected with error {}: {why}", why.code())
+            }
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
             Self::StreamsFull { closed, newcomer } => {
                 write!(f, "too many streams: {newcomer} came, {closed} is closed")
@@ -256,6 +390,7 @@ impl Explain for ResponderNote {
             Self::Replied { asked_by, to, .. } if asked_by != to => Clause::new(5780, "7.5"),
             Self::Replied { code: None, .. } => Clause::new(8489, "6.3.1.1"),
             Self::Replied { code: Some(_), .. } => Clause::new(8489, "6.3.1"),
+            Self::Rejected { why, .. } => why.clause(),
             Self::Dropped { why, .. } => match why {
                 ResponderDropped::Undecodable(_) | ResponderDropped::NotARequest => Clause::new(8489, "6.3"),
                 ResponderDropped::Fingerprint(_) => Clause::new(8489, "7"),

@@ -39,11 +39,13 @@ mod stats;
 mod streams;
 
 pub use config::ResponderConfig;
-pub use stats::{DroppedStats, Stats, StreamStats};
+pub use stats::{DroppedStats, RejectedStats, Stats, StreamStats};
 
+use crate::authenticator::{Authenticator, Judgement, Rejection, Signature};
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::rate::Limiter;
 use crate::{ConfigError, ResponderError, ResponderEvent};
+use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
@@ -52,12 +54,12 @@ use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews,
     SocketOrder, Transmit, Verdict,
 };
-use portolan_stun::{ErrorCode, Message, is_stun};
+use portolan_stun::{Checked, ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
 use sites::Sites;
 use streams::{Admission, Streams};
 
-/// A STUN server without credentials: Binding over UDP and TCP, and what RFC 5780 adds to it.
+/// A STUN server: Binding over UDP and TCP, what RFC 5780 adds to it, and credentials where the owner asks for them.
 #[derive(Clone, Debug)]
 pub struct Responder {
     config: ResponderConfig,
@@ -231,9 +233,36 @@ impl Responder {
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip())) {
             return self.drop_request(cx, remote, ResponderDropped::RateLimited);
         }
+        let at = At { arm, protocol, datagram };
+        match &self.config.credentials {
+            None => self.reply(cx, at, &request.exempt(), None),
+            Some(_) => self.answer_users(cx, at, &request),
+        }
+    }
+
+    /// Answers a request whose credentials are asked for. Apart: a server that asks for none does not pay for it.
+    #[inline(never)]
+    fn answer_users(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>) {
+        let Some(credentials) = &self.config.credentials else { return };
+        match credentials.judge(cx.now(), at.datagram.remote, request) {
+            Judgement::Admitted(admitted) => self.reply(cx, at, &admitted.message, Some(&admitted.signature)),
+            Judgement::Rejected(why) | Judgement::Discarded(why) => self.reject(cx, at, request, why),
+        }
+    }
+
+    /// Does what a request asks for, and says so where it came from, or where it wants.
+    #[inline(always)]
+    fn reply<T: Checked>(
+        &mut self,
+        cx: &mut Cx<'_>,
+        At { arm, protocol, datagram }: At<'_>,
+        request: &Message<'_, T>,
+        signature: Option<&Signature>,
+    ) {
+        let remote = datagram.remote;
         let other = self.sites.other(arm, protocol);
         let means = Means { alternate: other.is_some(), datagram: protocol == Protocol::Udp };
-        let plan = reply::plan(&request, means);
+        let plan = reply::plan(request, means);
         let (from, to) = match &plan {
             Plan::Success { change, response_port, .. } => (self.sites.changed(arm, *change), *response_port),
             Plan::Unknown(_) | Plan::BadRequest => (arm, None),
@@ -244,7 +273,8 @@ impl Responder {
         // A wildcard socket has no address of its own, only the one that the request came to.
         let wild = from.local.ip().is_unspecified();
         let origin = if wild { self.config.public(datagram.local) } else { from.public };
-        let Ok(payload) = reply::write_reply(&request, &plan, Told { mapped: remote, origin, other }) else {
+        let told = Told { mapped: remote, origin, other };
+        let Ok(payload) = reply::write_reply(request, &plan, told, signature) else {
             return self.drop_request(cx, remote, ResponderDropped::Unwritable);
         };
         // RFC 5780 §7.5: another port, but never another address than the request's own.
@@ -260,6 +290,21 @@ impl Responder {
         };
         self.stats.count_reply(code);
         cx.note(|| ResponderNote::Replied { asked_by: remote, to: destination, code });
+    }
+
+    /// Answers a request whose credentials are not taken, where it came from (RFC 8489 §9.1.3, §9.2.4).
+    fn reject(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>, why: Rejection) {
+        let remote = at.datagram.remote;
+        let mut room = [0; Authenticator::REJECTION_LEN];
+        let written = self.config.credentials.as_ref().and_then(|credentials| {
+            credentials.write_rejection(&mut room, cx.now(), remote, request, why).ok().map(Bytes::copy_from_slice)
+        });
+        let Some(payload) = written else { return self.drop_request(cx, remote, ResponderDropped::Unwritable) };
+        if !self.out.offer(Output::Transmit(Transmit::new(at.datagram.socket, remote, payload))) {
+            return self.drop_request(cx, remote, ResponderDropped::QueueFull);
+        }
+        self.stats.count_rejection(why);
+        cx.note(|| ResponderNote::Rejected { asked_by: remote, why });
     }
 
     fn drop_request(&mut self, cx: &mut Cx<'_>, from: SocketAddr, why: ResponderDropped) {
@@ -354,6 +399,14 @@ impl Responder {
         }
         self.gone(socket, |protocol, local| ResponderEvent::Lost { protocol, local, why })
     }
+}
+
+/// A request, and where it came in.
+#[derive(Clone, Copy, Debug)]
+struct At<'a> {
+    arm: usize,
+    protocol: Protocol,
+    datagram: Datagram<'a>,
 }
 
 /// Whether the header is that of a Binding request: type 0x0001 (RFC 8489 §5, §18.2).

@@ -3,7 +3,8 @@
 //! Rules of this file: a response belongs to a request by its transaction id alone (RFC 8489 §6.3); whether it counts is
 //! decided by its sender, its socket and its method, and what does not count is never accepted in silence. Ids of
 //! finished requests are kept for a while, so that a late duplicate is recognised. An answer that comes with a deadline
-//! is dealt with before the deadline.
+//! is dealt with before the deadline. A request that proves who asks takes verified answers only; with a
+//! [`Credential`](crate::Credential) it may become several transactions under one tag (RFC 8489 §9, §10).
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -34,6 +35,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod authentication;
 mod recent;
 mod request;
 mod text;
@@ -42,19 +44,23 @@ mod timeline;
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
 pub use text::{Command, TextError};
 
+use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
 use crate::note::{Dropped, Ending, Note};
 use crate::{Answer, Event, Loss, RequestError, Unusable};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use authentication::Retry;
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Machine, Outbox, Output, SocketId, SocketNews, Transmit, Unreachability, Verdict,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, SocketId, SocketNews, Transmit, Unreachability,
+    Verdict,
 };
-use portolan_stun::{Class, Message, Method, TransactionId, is_stun};
+use portolan_stun::{Class, Integrity, Message, Method, TransactionId, is_stun};
 use recent::Recent;
 use timeline::{Step, Timeline};
 
@@ -68,6 +74,8 @@ pub struct Transactions<T> {
     pending: Vec<Pending<T>>,
     limit: usize,
     recent: Recent,
+    /// What servers asked of credentials.
+    sessions: Sessions,
     framers: Framers,
     out: Outbox<Event<T>>,
     /// The earliest of all deadlines; kept because `poll` is asked far more often than they change.
@@ -77,11 +85,15 @@ pub struct Transactions<T> {
 #[derive(Clone, Debug)]
 struct Pending<T> {
     id: TransactionId,
+    /// The id that its owner knows; another one once it was challenged or redirected.
+    first: TransactionId,
     tag: T,
     aim: Aim,
     accept: Accept,
     timeline: Timeline,
     answers: u32,
+    /// Boxed, as most requests have no credential.
+    retry: Option<Box<Retry>>,
 }
 
 /// The send, as often as it is made.
@@ -125,6 +137,7 @@ impl<T> Transactions<T> {
             pending: Vec::new(),
             limit,
             recent: Recent::new(limit),
+            sessions: Sessions::new(),
             framers: Framers::new(),
             out: Outbox::new(),
             wait: None,
@@ -143,13 +156,18 @@ impl<T> Transactions<T> {
         self.pending.is_empty()
     }
 
-    /// The pending requests, oldest first: id, tag, and how often each was sent.
+    /// The pending requests, oldest first: the id of the present transaction, tag, and how often that was sent.
     pub fn pending(&self) -> impl Iterator<Item = (TransactionId, &T, u32)> {
         self.pending.iter().map(|pending| (pending.id, &pending.tag, pending.timeline.sends()))
     }
 
     fn position(&self, id: TransactionId) -> Option<usize> {
         self.pending.iter().position(|pending| pending.id == id)
+    }
+
+    /// The request that its owner knows by this id, the first it had or its present one.
+    fn named(&self, id: TransactionId) -> Option<usize> {
+        self.pending.iter().position(|pending| pending.id == id || pending.first == id)
     }
 }
 
@@ -159,6 +177,15 @@ impl<T: Clone> Transactions<T> {
     /// # Errors
     /// `Full`, `Destination`, `Attributes`, `Encode`; nothing is then sent.
     pub fn request(&mut self, cx: &mut Cx<'_>, request: Request<T>) -> Result<TransactionId, RequestError> {
+        self.enqueue(cx, request, None)
+    }
+
+    fn enqueue(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: Request<T>,
+        retry: Option<Retry>,
+    ) -> Result<TransactionId, RequestError> {
         if self.pending.len() >= self.limit {
             return Err(RequestError::Full { limit: self.limit });
         }
@@ -166,15 +193,20 @@ impl<T: Clone> Transactions<T> {
             return Err(RequestError::Destination);
         }
         let id = self.fresh_id(cx);
-        let message = request.encode(id)?;
+        let message = match &retry {
+            Some(retry) => retry.encode(id)?,
+            None => request.blank().encode(id, None)?,
+        };
         let Request { socket, remote, tag, method, schedule, from, on, hop_limit, seal, attributes: _ } = request;
         self.pending.push(Pending {
             id,
+            first: id,
             tag,
             aim: Aim { socket, remote, hop_limit, message },
             accept: Accept { method, from, on, seal },
             timeline: Timeline::new(schedule, cx.now()),
             answers: 0,
+            retry: retry.map(Box::new),
         });
         self.settle(cx);
         Ok(id)
@@ -185,8 +217,8 @@ impl<T: Clone> Transactions<T> {
     /// # Errors
     /// `NotPending`.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
-        let index = self.position(id).ok_or(RequestError::NotPending(id))?;
-        self.remove(index, Ending::Cancelled);
+        let index = self.named(id).ok_or(RequestError::NotPending(id))?;
+        let id = self.remove(index, Ending::Cancelled).id;
         cx.note(|| Note::Cancelled { id });
         self.settle(cx);
         Ok(())
@@ -199,7 +231,7 @@ impl<T: Clone> Transactions<T> {
     /// # Errors
     /// `NotPending`.
     pub fn set_tail(&mut self, cx: &mut Cx<'_>, id: TransactionId, tail: Duration) -> Result<(), RequestError> {
-        let pending = self.pending.iter_mut().find(|pending| pending.id == id);
+        let pending = self.named(id).and_then(|index| self.pending.get_mut(index));
         pending.ok_or(RequestError::NotPending(id))?.timeline.set_tail(tail);
         self.settle(cx);
         Ok(())
@@ -208,7 +240,7 @@ impl<T: Clone> Transactions<T> {
     /// A random id that no request of ours has or lately had: with broken dice ids still differ.
     fn fresh_id(&mut self, cx: &mut Cx<'_>) -> TransactionId {
         let mut bytes: [u8; 12] = cx.random();
-        while self.position(bytes.into()).is_some() || self.recent.find(bytes.into()).is_some() {
+        while self.named(bytes.into()).is_some() || self.recent.find(bytes.into()).is_some() {
             for byte in bytes.iter_mut().rev() {
                 *byte = byte.wrapping_add(1);
                 if *byte != 0 {
@@ -247,9 +279,9 @@ impl<T: Clone> Transactions<T> {
                     cx.note(|| Note::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
-                    let Pending { id, tag, timeline, answers, .. } = self.remove(index, Ending::Exhausted);
-                    let sends = timeline.sends();
-                    self.out.push(Output::Event(Event::Exhausted { tag, id, sends, answers }));
+                    let pending = self.remove(index, Ending::Exhausted);
+                    let (id, sends) = (pending.id, pending.timeline.sends());
+                    self.out.push(Output::Event(pending.given_up()));
                     cx.note(|| Note::GivenUp { id, sends });
                 }
             }
@@ -259,7 +291,7 @@ impl<T: Clone> Transactions<T> {
     }
 
     /// A whole message: ours if it is a response with an id of ours.
-    fn message(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
+    fn message(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>, reliable: bool) -> Verdict {
         let Some(id) = response_id(datagram.payload) else {
             return Verdict::NotMine;
         };
@@ -270,51 +302,63 @@ impl<T: Clone> Transactions<T> {
             cx.note(|| Note::Dropped { from: datagram.remote, why: Dropped::Late { id, ending } });
             return Verdict::Mine;
         };
-        let judgement = self.pending.get(index).map(|pending| judge(&pending.aim, pending.accept, datagram));
+        let judgement = self.pending.get(index).map(|pending| judge(cx.now(), pending, datagram));
         if let Some(judgement) = judgement {
-            self.apply(cx, index, judgement, datagram);
+            self.apply(cx, index, judgement, datagram, reliable);
         }
         Verdict::Mine
     }
 
-    fn apply(&mut self, cx: &mut Cx<'_>, index: usize, judgement: Judgement, datagram: Datagram<'_>) {
+    fn apply(&mut self, cx: &mut Cx<'_>, index: usize, judgement: Judgement, datagram: Datagram<'_>, reliable: bool) {
         let from = datagram.remote;
-        let Some(pending) = self.pending.get_mut(index) else { return };
-        let id = pending.id;
         match judgement {
             Judgement::Drop(why) => cx.note(|| Note::Dropped { from, why }),
             Judgement::Elsewhere(why) => {
                 cx.note(|| Note::Dropped { from, why });
-                let answer = pending.answer(cx, datagram);
-                self.offer(cx, from, Event::Elsewhere(answer));
-            }
-            Judgement::Unusable(why) => {
-                let tag = self.remove(index, Ending::Unusable).tag;
-                cx.note(|| Note::Dropped { from, why: Dropped::Unusable(why) });
-                // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
-                self.out.push(Output::Event(Event::Unusable { tag, id, from, why }));
-            }
-            Judgement::Accept => {
-                pending.answers = pending.answers.saturating_add(1);
-                let answer = pending.answer(cx, datagram);
-                cx.note(|| Note::Accepted { id, from });
-                if pending.timeline.repeats() {
-                    self.offer(cx, from, Event::Answered(answer));
-                } else {
-                    self.remove(index, Ending::Answered);
-                    self.out.push(Output::Event(Event::Answered(answer)));
+                if let Some(answer) = self.pending.get(index).map(|pending| pending.answer(cx, datagram, None)) {
+                    self.offer(cx, from, Event::Elsewhere(answer));
                 }
             }
+            Judgement::Unusable(why) => {
+                cx.note(|| Note::Dropped { from, why: Dropped::Unusable(why) });
+                self.end(index, from, why);
+            }
+            Judgement::Judged(ruling) => self.rule(cx, index, ruling, datagram, reliable),
+        }
+    }
+
+    /// Takes an answer; with the attribute by which it was verified, if it had to be.
+    fn accept(&mut self, cx: &mut Cx<'_>, index: usize, integrity: Option<Integrity>, datagram: Datagram<'_>) {
+        let from = datagram.remote;
+        let Some(pending) = self.pending.get_mut(index) else { return };
+        let id = pending.id;
+        pending.answers = pending.answers.saturating_add(1);
+        if let (Some(retry), Some(integrity)) = (pending.retry.as_deref_mut(), integrity)
+            && let Ok(message) = Message::decode(datagram.payload)
+        {
+            retry.attempt.learn(integrity, &message, &mut self.sessions);
+        }
+        let answer = pending.answer(cx, datagram, integrity);
+        cx.note(|| Note::Accepted { id, from });
+        if pending.timeline.repeats() {
+            self.offer(cx, from, Event::Answered(answer));
+        } else {
+            self.remove(index, Ending::Answered);
+            self.out.push(Output::Event(Event::Answered(answer)));
         }
     }
 
     /// Queues what a peer may cause more than once, and leaves room for the end of each pending request, so that what
     /// peers cause in all is bounded and no request ends unheard.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: Event<T>) {
-        let room = self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT;
-        if !(room && self.out.offer(Output::Event(event))) {
+        if !(self.has_room() && self.out.offer(Output::Event(event))) {
             cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
         }
+    }
+
+    /// Whether peers may cause one more output.
+    fn has_room(&self) -> bool {
+        self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Verdict {
@@ -324,7 +368,7 @@ impl<T: Clone> Transactions<T> {
         }
         let mut framer = self.framers.take(socket);
         let fed = framer.feed(chunk.payload, |payload| {
-            if self.message(cx, Datagram { payload, ..chunk }) == Verdict::NotMine {
+            if self.message(cx, Datagram { payload, ..chunk }, true) == Verdict::NotMine {
                 cx.note(|| Note::Dropped { from: chunk.remote, why: Dropped::NotAsked });
             }
         });
@@ -366,7 +410,7 @@ impl<T: Clone> Transactions<T> {
 }
 
 impl<T: Clone> Pending<T> {
-    fn answer(&self, cx: &Cx<'_>, datagram: Datagram<'_>) -> Answer<T> {
+    fn answer(&self, cx: &Cx<'_>, datagram: Datagram<'_>, integrity: Option<Integrity>) -> Answer<T> {
         Answer {
             tag: self.tag.clone(),
             id: self.id,
@@ -378,22 +422,36 @@ impl<T: Clone> Pending<T> {
             sends: self.timeline.sends(),
             since_first: self.timeline.since_first(cx.now()),
             since_last: self.timeline.since_last(cx.now()),
+            integrity,
+        }
+    }
+
+    /// The end of its schedule.
+    fn given_up(self) -> Event<T> {
+        let Self { id, tag, answers, retry, .. } = self;
+        let violated = retry.and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
+        match violated {
+            // RFC 8489 §9.1.4, §9.2.5: what was not verified is told instead of a time-out.
+            Some((from, why)) => Event::Unusable { tag, id, from, why: Unusable::Integrity(why) },
+            None => Event::Exhausted { tag, id, sends: self.timeline.sends(), answers },
         }
     }
 }
 
 /// What an answer with the right id is worth.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Judgement {
-    Accept,
+    /// Judged by its credential, if it has one.
+    Judged(Ruling),
     Elsewhere(Dropped),
     Unusable(Unusable),
     Drop(Dropped),
 }
 
-/// RFC 8489 §6.3, §6.3.3, §6.3.4, in that order; who answered comes before what is in it, so that nobody else can end
-/// the request.
-fn judge(aim: &Aim, accept: Accept, datagram: Datagram<'_>) -> Judgement {
+/// RFC 8489 §6.3, §9, §6.3.3, §6.3.4, in that order; who answered comes before what is in it, so that nobody else can
+/// end the request, and so does whether it is verified.
+fn judge<T>(now: Instant, pending: &Pending<T>, datagram: Datagram<'_>) -> Judgement {
+    let Pending { aim, accept, .. } = pending;
     let message = match Message::decode(datagram.payload) {
         Ok(message) => message,
         Err(error) => return Judgement::Drop(Dropped::Undecodable(error)),
@@ -417,13 +475,20 @@ fn judge(aim: &Aim, accept: Accept, datagram: Datagram<'_>) -> Judgement {
     if accept.on == AnswerOn::SameSocket && datagram.socket != aim.socket {
         return Judgement::Elsewhere(Dropped::OtherSocket { asked: aim.socket });
     }
+    let ruling = match &pending.retry {
+        Some(retry) => retry.attempt.judge(now, &message),
+        None => Ruling::Believe(None),
+    };
+    if matches!(ruling, Ruling::Doubt(_) | Ruling::Ignore(_)) {
+        return Judgement::Judged(ruling);
+    }
     if let Some(kind) = message.unknown_comprehension_required().next() {
         return Judgement::Unusable(Unusable::UnknownAttribute(kind));
     }
     if message.class() == Class::ErrorResponse && message.error_code().is_none() {
         return Judgement::Unusable(Unusable::NoErrorCode);
     }
-    Judgement::Accept
+    Judgement::Judged(ruling)
 }
 
 /// The transaction id, if the header is that of a STUN response: enough to know whose it is.
@@ -456,7 +521,7 @@ where
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = match input {
-            Input::Datagram(datagram) => self.message(cx, datagram),
+            Input::Datagram(datagram) => self.message(cx, datagram, false),
             Input::Stream(chunk) => self.stream(cx, chunk),
             Input::Socket(socket, SocketNews::Unreachable { remote, why }) => self.unreachable(cx, socket, remote, why),
             Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, Loss::Refused(why)),

@@ -111,7 +111,7 @@ pub enum Attribute<'a> {
     Padding(&'a [u8]),
     /// The port that the response shall go to (RFC 5780 §7.5).
     ResponsePort(u16),
-    /// Seconds for which a server keeps responses (RFC 5780 §9.3).
+    /// Seconds for which a server keeps responses (RFC 5780 §9.1).
     CacheTimeout(u32),
     /// Where the response was sent from (RFC 5780 §7.3).
     ResponseOrigin(SocketAddr),
@@ -287,7 +287,7 @@ registry! {
     SOFTWARE 0x8022 Self::Software(_), "SOFTWARE", 8489 "14.14";
     ALTERNATE_SERVER 0x8023 Self::AlternateServer(_), "ALTERNATE-SERVER", 8489 "14.15";
     TRANSACTION_TRANSMIT_COUNTER 0x8025 Self::TransactionTransmitCounter { .. }, "TRANSACTION_TRANSMIT_COUNTER", 7982 "3.1";
-    CACHE_TIMEOUT 0x8027 Self::CacheTimeout(_), "CACHE-TIMEOUT", 5780 "9.3";
+    CACHE_TIMEOUT 0x8027 Self::CacheTimeout(_), "CACHE-TIMEOUT", 5780 "9.1";
     FINGERPRINT 0x8028 Self::Fingerprint(_), "FINGERPRINT", 8489 "14.7";
     ICE_CONTROLLED 0x8029 Self::IceControlled(_), "ICE-CONTROLLED", 8445 "16.1";
     ICE_CONTROLLING 0x802a Self::IceControlling(_), "ICE-CONTROLLING", 8445 "16.1";

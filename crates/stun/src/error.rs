@@ -252,6 +252,12 @@ pub enum EncodeError {
         /// The attribute's type.
         attribute: AttributeType,
     },
+    /// A number is larger than its field: of ICMP a type above 127 or a code above 511 (RFC 8656 §18.13).
+    #[error("{attribute} has a number that is larger than its field")]
+    OutOfRange {
+        /// The attribute's type.
+        attribute: AttributeType,
+    },
     /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT are computed, never copied: use the writer's methods.
     #[error("{attribute} is computed by the writer, not added")]
     Computed {

@@ -202,7 +202,10 @@ impl<'a> Explanation<'a> {
         let length = u16::from_be_bytes(*rest.first_chunk()?);
         self.next = Next::Cookie;
         let found = self.bytes.len().saturating_sub(HEADER_LEN);
-        let wrong = if length & 3 != 0 {
+        let wrong = if self.bytes.len() < HEADER_LEN {
+            // The header's end is missing: that is what is wrong, and it is said there.
+            None
+        } else if length & 3 != 0 {
             self.wrong(0, Some(Kind::LengthUnaligned { found: length }))
         } else {
             (usize::from(length) != found).then(|| Remark::Wrong(length_mismatch(length, found)))

@@ -119,28 +119,31 @@ impl<'a> Message<'a> {
     /// Walks the attributes once, proving that each lies inside and remembering the three that the checks need.
     #[inline]
     fn survey(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        // In the loop: how many bytes are left where it stands, 0 for not there. The loop's next load waits for what it does
+        // with this one, so it does no more than it must: one load, and offsets when it is over.
         let (mut integrity, mut integrity_sha256, mut fingerprint) = (0, 0, 0);
         let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
-        while let Some((&[k0, k1, l0, l1], after)) = rest.split_first_chunk::<4>() {
-            let kind = AttributeType::new(u16::from_be_bytes([k0, k1]));
-            let length = u16::from_be_bytes([l0, l1]);
-            let at = bytes.len() - rest.len();
-            let Some(next) = after.get(padded(length)..) else {
-                let (announced, found) = (length, after.len());
-                return Err(DecodeError::new(at, Kind::AttributeTruncated { attribute: kind, announced, found }));
+        while let Some((head, after)) = rest.split_first_chunk::<4>() {
+            let head = u32::from_be_bytes(*head);
+            let Some(next) = after.get(padded(head as u16)..) else {
+                return Err(attribute_truncated(bytes.len() - rest.len(), head, after.len()));
             };
+            let left = rest.len();
             // An integrity attribute after the SHA-256 one, or after the FINGERPRINT, is one to be ignored.
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
-            match kind {
-                AttributeType::MESSAGE_INTEGRITY if integrity | integrity_sha256 | fingerprint == 0 => integrity = at,
-                AttributeType::MESSAGE_INTEGRITY_SHA256 if integrity_sha256 | fingerprint == 0 => integrity_sha256 = at,
-                AttributeType::FINGERPRINT if fingerprint == 0 => fingerprint = at,
+            match AttributeType::new((head >> 16) as u16) {
+                AttributeType::MESSAGE_INTEGRITY if integrity | integrity_sha256 | fingerprint == 0 => integrity = left,
+                AttributeType::MESSAGE_INTEGRITY_SHA256 if integrity_sha256 | fingerprint == 0 => {
+                    integrity_sha256 = left;
+                }
+                AttributeType::FINGERPRINT if fingerprint == 0 => fingerprint = left,
                 _ => {}
             }
             rest = next;
         }
         // A length that is a multiple of 4 leaves no crumbs: every attribute takes a multiple of 4.
         let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let at = |left| if left == 0 { 0 } else { u32::try_from(bytes.len() - left).unwrap_or(u32::MAX) };
+        let (integrity, integrity_sha256, fingerprint) = (at(integrity), at(integrity_sha256), at(fingerprint));
         Ok(Self { bytes, end, integrity, integrity_sha256, fingerprint, trust: PhantomData })
     }
 
@@ -457,6 +460,14 @@ impl<'a> Iterator for Attributes<'a> {
 #[inline]
 pub(crate) const fn padded(length: u16) -> usize {
     (length as usize + 3) & !3
+}
+
+/// `head` is the attribute's type and length as they stand on the wire.
+#[cold]
+const fn attribute_truncated(at: usize, head: u32, found: usize) -> DecodeError {
+    let [k0, k1, l0, l1] = head.to_be_bytes();
+    let (attribute, announced) = (AttributeType::new(u16::from_be_bytes([k0, k1])), u16::from_be_bytes([l0, l1]));
+    DecodeError::new(at, Kind::AttributeTruncated { attribute, announced, found })
 }
 
 /// A datagram that ends early is named by where it ends; one that goes on too long by its length field.

@@ -89,6 +89,8 @@ impl<'a> Uri<'a> {
         let place = |part: &str, kind| UriError { at: text.len() - tail - part.len(), kind };
         let (host, after) = split_host(authority).ok_or_else(|| place(authority, Kind::Host))?;
         let port = match after.strip_prefix(':') {
+            // RFC 3986 §3.2.3: the digits may be left out.
+            Some("") => None,
             Some(digits) => Some(parse_port(digits).ok_or_else(|| place(digits, Kind::Port))?),
             None if after.is_empty() => None,
             None => return Err(place(after, Kind::Host)),

@@ -162,9 +162,9 @@ impl<'b> Writer<'b> {
     /// Appends an attribute, its padding zero.
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `Computed` for the integrity
-    /// attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
-    #[inline]
+    /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `OutOfRange` for numbers that
+    /// their field cannot hold; `Computed` for the integrity attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
+    #[inline(always)]
     pub fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
         self.cursor.attribute(attribute, self.veil)
     }
@@ -271,12 +271,14 @@ impl<'b, S> Writer<'b, S> {
 
     /// Ends the message and returns its bytes, the front of the buffer.
     #[must_use]
+    #[inline]
     pub fn finish(mut self) -> &'b [u8] {
         self.settle_length();
         self.cursor.into_written()
     }
 
     /// Writes the length field as the message stands (RFC 8489 §5, §14.5).
+    #[inline]
     fn settle_length(&mut self) {
         let length = u16::try_from(self.cursor.len() - HEADER_LEN).unwrap_or(u16::MAX).to_be_bytes();
         if let Some([_, _, l0, l1, ..]) = self.cursor.written_mut().first_chunk_mut::<HEADER_LEN>() {
@@ -284,6 +286,7 @@ impl<'b, S> Writer<'b, S> {
         }
     }
 
+    #[inline]
     fn staged<N>(self) -> Writer<'b, N> {
         Writer { cursor: self.cursor, veil: self.veil, stage: PhantomData }
     }

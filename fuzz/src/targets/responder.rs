@@ -6,7 +6,7 @@ use crate::flawed::{Flaw, Flawed};
 use portolan_machine::{Instant, Output, SocketOrder};
 use portolan_sim::laws::{Context, Law, Step, check, rehearse};
 use portolan_stun::{Class, Method, Writer};
-use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderEvent};
+use portolan_stun_agent::{Authenticator, Responder, ResponderCommand, ResponderConfig, ResponderEvent, Users};
 use std::time::Duration;
 
 /// A client that asks as soon as there is whom to ask.
@@ -17,6 +17,13 @@ fn client(at: Instant, output: &Output<ResponderEvent>) -> Option<Step> {
     let later = at + Duration::from_millis(200);
     let remote = PLACES[4].parse().ok()?;
     Some(Step::datagram(later, open.id, open.local, remote, request.finish()))
+}
+
+/// A server's users, under either mechanism.
+fn authenticator(short_term: bool) -> Authenticator {
+    let mut users = if short_term { Users::short_term() } else { Users::long_term("example.org") };
+    users.add("evtj:h6vY", "VOkJxbRl1RmTxUk/WvJxBt").expect("a user");
+    if short_term { Authenticator::short_term(users) } else { Authenticator::long_term("example.org", &[7; 32], users).expect("a realm") }
 }
 
 /// Plays what the bytes say; says whether it answered.
@@ -32,6 +39,9 @@ pub fn run(bytes: &[u8]) -> bool {
     }
     if shape & 2 == 0 {
         config = config.streams(3);
+    }
+    if shape & 4 != 0 {
+        config = config.credentials(authenticator(shape & 8 == 0));
     }
     let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
     let context = Context { seed: u64::from(shape), terminal, ..Context::default() };

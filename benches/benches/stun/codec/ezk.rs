@@ -1,7 +1,6 @@
 //! `ezk-stun-types`: it owns a copy of the datagram, and does not compare the length in the header with it.
 
-use super::{Check, Codec, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped};
-use core::hint::black_box;
+use super::{Check, Codec, PASSWORD, Response, Values};
 use ezk_stun_types::attributes::{
     Fingerprint, IceControlling, MessageIntegrity, MessageIntegrityKey, Priority, Software, UseCandidate, Username,
     XorMappedAddress,
@@ -47,21 +46,21 @@ impl Codec for Ezk {
         Some(message.attribute::<Fingerprint>()?.is_ok() && message.attribute_with::<MessageIntegrity>(key)?.is_ok())
     }
 
-    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
-        let id = TransactionId::new(black_box(TRANSACTION));
+    fn encode_response(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
+        let id = TransactionId::new(values.transaction);
         let mut builder = MessageBuilder::new(Class::Success, Method::Binding, id);
-        builder.add_attr(XorMappedAddress(black_box(mapped())));
-        builder.add_attr(Software::new(black_box(SOFTWARE)));
+        builder.add_attr(XorMappedAddress(values.mapped));
+        builder.add_attr(Software::new(values.software));
         show(&builder.finish());
         Some(())
     }
 
-    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
-        let id = TransactionId::new(black_box(TRANSACTION));
+    fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
+        let id = TransactionId::new(values.transaction);
         let mut builder = MessageBuilder::new(Class::Request, Method::Binding, id);
-        builder.add_attr(Username::new(black_box(USERNAME)));
-        builder.add_attr(Priority(black_box(PRIORITY)));
-        builder.add_attr(IceControlling(black_box(TIE_BREAKER)));
+        builder.add_attr(Username::new(values.username));
+        builder.add_attr(Priority(values.priority));
+        builder.add_attr(IceControlling(values.tie_breaker));
         builder.add_attr(UseCandidate);
         builder.add_attr_with(MessageIntegrity, MessageIntegrityKey::new(PASSWORD));
         builder.add_attr(Fingerprint);

@@ -1,7 +1,6 @@
 //! `is`: a fixed set of ICE's attributes, no FINGERPRINT check, no response without integrity.
 
-use super::{Check, Codec, PASSWORD, PRIORITY, Response, TIE_BREAKER, USERNAME};
-use core::hint::black_box;
+use super::{Check, Codec, PASSWORD, Response, Values};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use is::stun::{StunMessage, TransId};
 use sha1::Sha1;
@@ -57,14 +56,14 @@ impl Codec for Is {
         Some(message.verify(PASSWORD.as_bytes(), |_, parts| Self::hmac(&self.keyed, parts)))
     }
 
-    fn encode_response(&mut self, _: impl FnOnce(&[u8])) -> Option<()> {
+    fn encode_response(&mut self, _: &Values, _: impl FnOnce(&[u8])) -> Option<()> {
         None
     }
 
-    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
-        let (username, priority) = (black_box(USERNAME), black_box(PRIORITY));
+    fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
+        let (username, priority) = (values.username, values.priority);
         let message =
-            StunMessage::binding_request(username, self.transaction, true, black_box(TIE_BREAKER), priority, true);
+            StunMessage::binding_request(username, self.transaction, true, values.tie_breaker, priority, true);
         let keyed = &self.keyed;
         let password = Some(PASSWORD.as_bytes());
         let length = message.to_bytes(password, &mut self.buffer, |_, parts| Self::hmac(keyed, parts)).ok()?;

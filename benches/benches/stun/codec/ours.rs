@@ -1,8 +1,6 @@
 //! `portolan-stun`.
 
-use super::{
-    Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
-};
+use super::{Check, Codec, Glimpse, PASSWORD, Response, Values};
 use core::hint::black_box;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer, is_stun};
 
@@ -56,21 +54,21 @@ impl Codec for Ours {
         Some(message.check_fingerprint().is_ok() && message.verify(&self.key).is_ok())
     }
 
-    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
-        let id = black_box(TRANSACTION).into();
+    fn encode_response(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
+        let id = values.transaction.into();
         let mut writer = Writer::new(&mut self.buffer, Class::SuccessResponse, Method::BINDING, id).ok()?;
-        writer.add(&Attribute::XorMappedAddress(black_box(mapped()))).ok()?;
-        writer.add(&Attribute::Software(black_box(SOFTWARE).into())).ok()?;
+        writer.add(&Attribute::XorMappedAddress(values.mapped)).ok()?;
+        writer.add(&Attribute::Software(values.software.into())).ok()?;
         show(writer.finish());
         Some(())
     }
 
-    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
-        let id = black_box(TRANSACTION).into();
+    fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
+        let id = values.transaction.into();
         let mut writer = Writer::new(&mut self.buffer, Class::Request, Method::BINDING, id).ok()?;
-        writer.add(&Attribute::Username(black_box(USERNAME).into())).ok()?;
-        writer.add(&Attribute::Priority(black_box(PRIORITY))).ok()?;
-        writer.add(&Attribute::IceControlling(black_box(TIE_BREAKER))).ok()?;
+        writer.add(&Attribute::Username(values.username.into())).ok()?;
+        writer.add(&Attribute::Priority(values.priority)).ok()?;
+        writer.add(&Attribute::IceControlling(values.tie_breaker)).ok()?;
         writer.add(&Attribute::UseCandidate).ok()?;
         show(writer.message_integrity(&self.key).ok()?.fingerprint().ok()?.finish());
         Some(())

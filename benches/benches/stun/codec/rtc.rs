@@ -1,12 +1,9 @@
 //! `rtc-stun`: its messages own their bytes and one copy of each value.
 
-use super::{
-    Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
-};
-use core::hint::black_box;
+use super::{Check, Codec, Glimpse, PASSWORD, Response, Values};
 use core::net::SocketAddr;
 use rtc_stun::attributes::{ATTR_ICE_CONTROLLING, ATTR_PRIORITY, ATTR_SOFTWARE, ATTR_USE_CANDIDATE, ATTR_USERNAME};
-use rtc_stun::crypto::{RTCCryptoProvider, default_provider};
+use rtc_stun::crypto::{RTCCrypto, default_provider};
 use rtc_stun::fingerprint::FINGERPRINT;
 use rtc_stun::integrity::MessageIntegrity;
 use rtc_stun::message::{
@@ -14,10 +11,11 @@ use rtc_stun::message::{
 };
 use rtc_stun::textattrs::TextAttribute;
 use rtc_stun::xoraddr::XorMappedAddress;
-use std::sync::Arc;
 
 pub(crate) struct Rtc {
-    crypto: Arc<dyn RTCCryptoProvider>,
+    crypto: &'static dyn RTCCrypto,
+    /// Its key, copied once; the HMAC's schedule it makes anew for each message.
+    integrity: MessageIntegrity<'static>,
     /// Kept, as its documentation advises, so that buffers are used again.
     message: Message,
 }
@@ -27,7 +25,10 @@ impl Codec for Rtc {
     const CAREFUL: bool = true;
 
     fn new() -> Self {
-        Self { crypto: default_provider().expect("a provider is built in"), message: Message::new() }
+        // Kept for ever, so that what borrows it can be kept too.
+        let crypto = Box::leak(Box::new(default_provider().expect("a provider is built in"))).crypto();
+        let integrity = MessageIntegrity::new_raw_integrity_with_provider(PASSWORD, crypto);
+        Self { crypto, integrity, message: Message::new() }
     }
 
     fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
@@ -66,37 +67,33 @@ impl Codec for Rtc {
 
     fn verify_both(&mut self, bytes: &[u8]) -> Option<bool> {
         self.message.unmarshal_binary(bytes).ok()?;
-        let crypto = self.crypto.crypto();
         Some(
             FINGERPRINT.check(&self.message).is_ok()
-                && MessageIntegrity::check(&mut self.message, PASSWORD.as_bytes(), crypto).is_ok(),
+                && MessageIntegrity::check(&mut self.message, PASSWORD.as_bytes(), self.crypto).is_ok(),
         )
     }
 
-    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+    fn encode_response(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
         self.message.reset();
         self.message.typ = BINDING_SUCCESS;
-        self.message.transaction_id = TransactionId(black_box(TRANSACTION));
+        self.message.transaction_id = TransactionId(values.transaction);
         self.message.write_header();
-        let address = black_box(mapped());
-        XorMappedAddress { ip: address.ip(), port: address.port() }.add_to(&mut self.message).ok()?;
-        self.message.add(ATTR_SOFTWARE, black_box(SOFTWARE).as_bytes());
+        XorMappedAddress { ip: values.mapped.ip(), port: values.mapped.port() }.add_to(&mut self.message).ok()?;
+        self.message.add(ATTR_SOFTWARE, values.software.as_bytes());
         show(&self.message.raw);
         Some(())
     }
 
-    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+    fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
         self.message.reset();
         self.message.typ = BINDING_REQUEST;
-        self.message.transaction_id = TransactionId(black_box(TRANSACTION));
+        self.message.transaction_id = TransactionId(values.transaction);
         self.message.write_header();
-        self.message.add(ATTR_USERNAME, black_box(USERNAME).as_bytes());
-        self.message.add(ATTR_PRIORITY, &black_box(PRIORITY).to_be_bytes());
-        self.message.add(ATTR_ICE_CONTROLLING, &black_box(TIE_BREAKER).to_be_bytes());
+        self.message.add(ATTR_USERNAME, values.username.as_bytes());
+        self.message.add(ATTR_PRIORITY, &values.priority.to_be_bytes());
+        self.message.add(ATTR_ICE_CONTROLLING, &values.tie_breaker.to_be_bytes());
         self.message.add(ATTR_USE_CANDIDATE, &[]);
-        MessageIntegrity::new_raw_integrity_with_provider(PASSWORD, self.crypto.crypto())
-            .add_to(&mut self.message)
-            .ok()?;
+        self.integrity.add_to(&mut self.message).ok()?;
         FINGERPRINT.add_to(&mut self.message).ok()?;
         show(&self.message.raw);
         Some(())

@@ -1,8 +1,6 @@
 //! `stun-types`: it verifies a FINGERPRINT whenever it decodes, and has no typed ICE attributes of its own.
 
-use super::{
-    Check, Codec, Glimpse, PASSWORD, PRIORITY, Response, SOFTWARE, TIE_BREAKER, TRANSACTION, USERNAME, mapped,
-};
+use super::{Check, Codec, Glimpse, PASSWORD, Response, TRANSACTION, Values};
 use core::hint::black_box;
 use stun_types::attribute::{
     Attribute as _, AttributeFromRaw as _, AttributeStaticType as _, AttributeType, Fingerprint, MessageIntegrity,
@@ -19,13 +17,9 @@ const CONTROLLING_TYPE: AttributeType = AttributeType::new(0x802a);
 
 pub(crate) struct StunTypes {
     key: IntegrityKey,
+    /// Made once: how to come from twelve bytes to its number is not what is timed.
+    transaction: TransactionId,
     buffer: [u8; 256],
-}
-
-fn transaction() -> TransactionId {
-    let mut bytes = [0; 16];
-    bytes[4..].copy_from_slice(&black_box(TRANSACTION));
-    u128::from_be_bytes(bytes).into()
 }
 
 impl Codec for StunTypes {
@@ -33,7 +27,13 @@ impl Codec for StunTypes {
     const CAREFUL: bool = true;
 
     fn new() -> Self {
-        Self { key: ShortTermCredentials::new(PASSWORD.to_owned()).make_key(), buffer: [0; 256] }
+        let mut transaction = [0; 16];
+        transaction[4..].copy_from_slice(&TRANSACTION);
+        Self {
+            key: ShortTermCredentials::new(PASSWORD.to_owned()).make_key(),
+            transaction: u128::from_be_bytes(transaction).into(),
+            buffer: [0; 256],
+        }
     }
 
     fn walk_response(&mut self, bytes: &[u8]) -> Option<Response> {
@@ -79,23 +79,23 @@ impl Codec for StunTypes {
         Some(message.validate_integrity_with_key(&self.key).is_ok())
     }
 
-    fn encode_response(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+    fn encode_response(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
         let kind = MessageType::from_class_method(MessageClass::Success, BINDING);
-        let id = transaction();
+        let id = self.transaction;
         let mut writer = Message::builder(kind, id, MessageWriteMutSlice::new(&mut self.buffer));
-        writer.add_attribute(&XorMappedAddress::new(black_box(mapped()), id)).ok()?;
-        writer.add_attribute(&Software::new(black_box(SOFTWARE)).ok()?).ok()?;
+        writer.add_attribute(&XorMappedAddress::new(values.mapped, id)).ok()?;
+        writer.add_attribute(&Software::new(values.software).ok()?).ok()?;
         let length = writer.finish();
         show(&self.buffer[..length]);
         Some(())
     }
 
-    fn encode_check(&mut self, show: impl FnOnce(&[u8])) -> Option<()> {
+    fn encode_check(&mut self, values: &Values, show: impl FnOnce(&[u8])) -> Option<()> {
         let kind = MessageType::from_class_method(MessageClass::Request, BINDING);
-        let mut writer = Message::builder(kind, transaction(), MessageWriteMutSlice::new(&mut self.buffer));
-        writer.add_attribute(&Username::new(black_box(USERNAME)).ok()?).ok()?;
-        writer.add_attribute(&RawAttribute::new(PRIORITY_TYPE, &black_box(PRIORITY).to_be_bytes())).ok()?;
-        writer.add_attribute(&RawAttribute::new(CONTROLLING_TYPE, &black_box(TIE_BREAKER).to_be_bytes())).ok()?;
+        let mut writer = Message::builder(kind, self.transaction, MessageWriteMutSlice::new(&mut self.buffer));
+        writer.add_attribute(&Username::new(values.username).ok()?).ok()?;
+        writer.add_attribute(&RawAttribute::new(PRIORITY_TYPE, &values.priority.to_be_bytes())).ok()?;
+        writer.add_attribute(&RawAttribute::new(CONTROLLING_TYPE, &values.tie_breaker.to_be_bytes())).ok()?;
         writer.add_attribute(&RawAttribute::new(USE_CANDIDATE_TYPE, &[])).ok()?;
         writer.add_message_integrity_with_key(&self.key, IntegrityAlgorithm::Sha1).ok()?;
         writer.add_fingerprint().ok()?;

@@ -79,18 +79,27 @@ fn tell(piece: &Piece, text: &mut String) -> bool {
         text.push_str(&lines);
         return wrong && !is_cut(piece);
     };
+    let behind = behind(&piece.bytes, &channel);
+    let remark = if behind > 0 { format!("  ! {behind} bytes follow it") } else { String::new() };
     let _ = writeln!(
         text,
-        "   0  ChannelData: channel {:#06x}, {} bytes of data (RFC 8656 §12.4)",
+        "   0  ChannelData: channel {:#06x}, {} bytes of data (RFC 8656 §12.4){remark}",
         channel.number,
         channel.data.len()
     );
-    if !is_stun(channel.data) {
-        return false;
+    let mut wrong = behind > 0;
+    if is_stun(channel.data) {
+        let (lines, inner) = lines(channel.data, "      ");
+        text.push_str(&lines);
+        wrong |= inner;
     }
-    let (lines, wrong) = lines(channel.data, "      ");
-    text.push_str(&lines);
     wrong && !is_cut(piece)
+}
+
+/// How many bytes stand behind the data that are not its padding (RFC 8656 §12.5).
+fn behind(bytes: &[u8], channel: &ChannelData<'_>) -> usize {
+    let length = ChannelData::HEAD_LEN + channel.data.len();
+    if bytes.len() <= length.next_multiple_of(4) { 0 } else { bytes.len() - length }
 }
 
 fn is_cut(piece: &Piece) -> bool {
@@ -229,6 +238,7 @@ fn told(piece: &Piece) -> Told {
         Kind::Channel(channel) => (Some(channel.number), vec![]),
         Kind::Stun | Kind::Other => (None, json_lines(&piece.bytes)),
     };
+    let is_long = matches!(&kind, Kind::Channel(channel) if behind(&piece.bytes, channel) > 0);
     let place = piece.place;
     Told {
         packet: place.map(|place| place.packet),
@@ -240,7 +250,7 @@ fn told(piece: &Piece) -> Told {
         kind: kind.word(),
         length: piece.bytes.len(),
         channel,
-        wrong: !is_cut(piece) && lines.iter().any(|line| line.wrong),
+        wrong: !is_cut(piece) && (is_long || lines.iter().any(|line| line.wrong)),
         lines,
     }
 }

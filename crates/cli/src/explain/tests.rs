@@ -201,3 +201,18 @@ fn no_bytes_panic() {
         }
     }
 }
+
+#[test]
+fn what_follows_channel_data_is_not_passed_over() {
+    let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
+    // Up to three bytes are padding.
+    for (follow, wrong) in [(0, false), (2, false), (3, true), (600, true)] {
+        let bytes = [&channel[..], &vec![0xee; follow]].concat();
+        let pieces = vec![Piece { bytes, place: None }];
+        let found = Found { source: "binary", pieces, ..Found::default() };
+        let (text, human) = tell::human(&found);
+        let (_, json) = tell::json(&found);
+        assert_eq!((human, json), (wrong, wrong), "{text}");
+        assert_eq!(text.contains(&format!("! {follow} bytes follow it")), wrong, "{text}");
+    }
+}

@@ -26,34 +26,83 @@ pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
 const BETWEEN: &[char] = &[':', ',', ';', '-', '[', ']', '{', '}', '(', ')', '"', '\'', '\\'];
 
 /// Reads hexadecimal; an empty line, or an offset that begins again at 0, begins another message.
+///
+/// A line with a star alone stands for more lines like the one before it, as hexdump, od and xxd -a print.
 pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
     let mut messages = vec![vec![]];
+    let mut dump = Dump::default();
     for (line, number) in text.lines().zip(1..) {
         let so_far = messages.last().map_or(0, Vec::len);
         if line.trim().is_empty() {
+            dump.starless()?;
             if so_far > 0 {
                 messages.push(vec![]);
+                dump = Dump::default();
             }
             continue;
         }
-        let (indent, bytes) = match offset(line, so_far) {
+        if line.trim() == "*" && dump.star.is_none() && !dump.row.is_empty() {
+            dump.star = Some(number);
+            continue;
+        }
+        let found = offset(line, so_far, &dump);
+        let (indent, bytes) = match found {
             Some(Offset { number, indent, bytes }) => {
                 if number == 0 && so_far > 0 {
                     messages.push(vec![]);
+                } else if let Some(message) = messages.last_mut() {
+                    message.extend(dump.row.iter().cycle().take(number.saturating_sub(so_far)));
                 }
                 (indent, bytes)
             }
-            None => (0, line),
+            None => {
+                dump.starless()?;
+                (0, line)
+            }
         };
         if let Some(message) = messages.last_mut() {
+            let start = message.len();
             hex_line(bytes, number, indent, message)?;
+            let row = if found.is_some() { message.get(start..).unwrap_or_default().to_vec() } else { vec![] };
+            dump = Dump { row, star: None };
         }
     }
+    dump.starless()?;
     messages.retain(|message| !message.is_empty());
     Ok(messages)
 }
 
+/// What the line before tells about the next one.
+#[derive(Default)]
+struct Dump {
+    /// The bytes of the line before, if it had an offset.
+    row: Vec<u8>,
+    /// The line of the star that stands between that line and the next.
+    star: Option<usize>,
+}
+
+impl Dump {
+    /// Whether a line of this offset may follow `so_far` bytes: at their end, or as far behind it as a star fills.
+    fn reaches(&self, number: usize, so_far: usize) -> bool {
+        let Some(gap) = number.checked_sub(so_far) else { return false };
+        let fills = self.star.is_some() && gap <= STARRED_LIMIT && gap.checked_rem(self.row.len()) == Some(0);
+        gap == 0 || fills
+    }
+
+    /// A star that no offset follows stands for nobody knows what.
+    const fn starless(&self) -> Result<(), TextError> {
+        match self.star {
+            Some(line) => Err(TextError::Digit { line, column: 1, found: '*' }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A star stands for no more bytes than this: messages are shorter.
+const STARRED_LIMIT: usize = 1 << 20;
+
 /// A line of a dump.
+#[derive(Clone, Copy)]
 struct Offset<'a> {
     /// The offset that it names.
     number: usize,
@@ -67,7 +116,7 @@ struct Offset<'a> {
 ///
 /// xxd and tcpdump write a colon and two spaces before the text; hexdump -C writes bars around it; Wireshark three
 /// spaces before it. Without a colon a number is an offset only where it is that of this line, or begins again at 0.
-fn offset(line: &str, so_far: usize) -> Option<Offset<'_>> {
+fn offset<'a>(line: &'a str, so_far: usize, dump: &Dump) -> Option<Offset<'a>> {
     let trimmed = line.trim();
     let (first, rest) = trimmed.split_once(char::is_whitespace).unwrap_or((trimmed, ""));
     let digits = first.strip_suffix(':').unwrap_or(first);
@@ -77,10 +126,13 @@ fn offset(line: &str, so_far: usize) -> Option<Offset<'_>> {
         return None;
     }
     let number = usize::from_str_radix(bare, 16).ok()?;
-    // The last line of hexdump is the length alone; od has one space behind the offset, and bytes of two digits.
+    let reaches = dump.reaches(number, so_far);
+    // The last line of hexdump is the length alone, behind lines that have offsets: two zero bytes on a line of their own
+    // are none. od has one space behind the offset, and bytes of two digits.
+    let is_end = rest.is_empty() && !dump.row.is_empty() && number > 0;
     let is_od = !rest.is_empty() && rest.split_whitespace().all(|word| word.len() == 2);
-    let is_dump = has_colon || is_od || rest.starts_with(char::is_whitespace) || rest.is_empty() && so_far > 0;
-    if !is_dump || !(has_colon || number == so_far || number == 0 && so_far > 0) {
+    let is_dump = has_colon || is_od || rest.starts_with(char::is_whitespace) || is_end;
+    if !is_dump || !(has_colon && dump.star.is_none() || reaches || number == 0 && so_far > 0) {
         return None;
     }
     let bytes = rest.trim_start();
@@ -196,6 +248,40 @@ mod tests {
         assert_eq!(hex("01 02\n\n\n03\n"), Ok(two.clone()));
         assert_eq!(hex("0000: 01 02\n0000: 03\n"), Ok(two));
         assert_eq!(hex(" \n"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_star_stands_for_lines_like_the_one_before() {
+        let mut expected: Vec<u8> = (0..16).collect();
+        expected.extend([0; 64]);
+        expected.extend([1, 2]);
+        for text in [
+            "00000000  00 01 02 03 04 05 06 07  08 09 0a 0b 0c 0d 0e 0f  |................|\n00000010  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n*\n00000050  01 02                                             |..|\n00000052\n",
+            "000000 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f\n000010 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00\n*\n000050 01 02\n000052\n",
+            "00000000: 0001 0203 0405 0607 0809 0a0b 0c0d 0e0f  ................\n00000010: 0000 0000 0000 0000 0000 0000 0000 0000  ................\n*\n00000050: 0102                                     ..\n",
+        ] {
+            assert_eq!(one(text), expected, "{text}");
+        }
+        // The end may follow at once.
+        assert_eq!(one("00000000  07 07\n*\n00000006\n"), [7; 6]);
+        // What it stands for is known only between offsets that agree with the line's length, and are not far.
+        for (text, line) in [
+            ("*\n0000  00 01", 1),
+            ("00 01\n*\n02 03", 2),
+            ("0000: 07 07\n*\n0007: 01", 2),
+            ("0000: 07 07\n*\n", 2),
+            ("0000: 07 07\n*\n*\n0006: 01", 2),
+            ("0000: 07 07\n*\n\n0000: 01", 2),
+            ("00000000: 07 07\n*\nfffffff0: 01", 2),
+        ] {
+            assert_eq!(hex(text), Err(TextError::Digit { line, column: 1, found: '*' }), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_on_a_line_of_their_own_are_no_offset() {
+        assert_eq!(one("01020304\n0000\n"), [1, 2, 3, 4, 0, 0]);
+        assert_eq!(one("00010000\n0004\n00000006\n"), [0, 1, 0, 0, 0, 4, 0, 0, 0, 6]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::binary::portolan;
 use crate::process::Process;
 use crate::{PATIENCE, assert_refused, run};
+use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
 use std::net::{TcpListener, UdpSocket};
 
 /// A server on two loopback addresses, with its first address.
@@ -61,5 +62,93 @@ fn addresses_that_cannot_be_are_one_line() {
         (&["--rate", "never"], &["--rate", "or off"]),
     ] {
         assert_refused(&run(&[&["serve"], arguments].concat()), words);
+    }
+}
+
+/// A request of alice's to a server that gave this nonce.
+fn signed(nonce: &str, key: &IntegrityKey) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).expect("room");
+    for attribute in
+        [Attribute::Username("alice".into()), Attribute::Realm("example.org".into()), Attribute::Nonce(nonce.into())]
+    {
+        writer.add(&attribute).expect("room");
+    }
+    writer.message_integrity(key).expect("room").finish().to_vec()
+}
+
+/// What comes back for one message from a socket that is connected to the server.
+fn exchange(socket: &UdpSocket, bytes: &[u8]) -> Vec<u8> {
+    socket.send(bytes).expect("loopback");
+    let mut buffer = vec![0; 2048];
+    let length = socket.recv(&mut buffer).expect("an answer in time");
+    buffer.truncate(length);
+    buffer
+}
+
+#[cfg(unix)]
+#[test]
+fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
+    use std::os::unix::fs::PermissionsExt as _;
+    const PASSWORD: &str = "correct horse:battery";
+    let file = std::env::temp_dir().join(format!("portolan-users-{}", std::process::id()));
+    std::fs::write(&file, format!("# who may ask\n\nalice:{PASSWORD}\r\nbob:x\n")).expect("a file");
+    let local = free("127.0.0.1");
+    let path = file.to_str().expect("a path of text");
+    let arguments =
+        ["serve", "-vv", "--listen", &local, "--realm", "example.org", "--users", path, "--user", "carol:seven"];
+
+    let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our own file");
+    for mode in [0o644, 0o660, 0o604] {
+        set(mode);
+        assert_refused(&run(&arguments), &[path, "others", &format!("mode {mode:o}"), "chmod 600"]);
+    }
+    set(0o600);
+    let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
+    server.wait_for("listening on", PATIENCE).expect("it listens");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket.connect(&local).expect("loopback");
+
+    let mut bare = [0; 20];
+    let bare = Writer::new(&mut bare, Class::Request, Method::BINDING, [7; 12].into()).expect("room").finish();
+    let challenge = exchange(&socket, bare);
+    let challenge = Message::decode(&challenge).expect("STUN");
+    assert_eq!((challenge.error_code().expect("an error").code(), challenge.as_bytes().len()), (401, 116));
+    let nonce = challenge.nonce().expect("a nonce").to_string();
+    let key = |password| IntegrityKey::long_term_md5("alice", "example.org", password);
+    let refused = exchange(&socket, &signed(&nonce, &key("guess")));
+    assert_eq!(Message::decode(&refused).expect("STUN").error_code().expect("an error").code(), 401);
+    let answer = exchange(&socket, &signed(&nonce, &key(PASSWORD)));
+    let answer = Message::decode(&answer).expect("STUN").verify(&key(PASSWORD)).expect("signed");
+    assert_eq!(answer.xor_mapped_address(), socket.local_addr().ok());
+
+    server.terminate().expect("it runs");
+    let finished = server.finish(PATIENCE).expect("it ends");
+    std::fs::remove_file(&file).expect("our own file");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for said in
+        ["answering 3 users of the realm example.org", "rejected: 1 unsigned, 0 of unknown users, 1 with a wrong"]
+    {
+        assert!(finished.stderr.contains(said), "{finished:?}");
+    }
+    for secret in [PASSWORD, "battery", "seven"] {
+        assert!(!format!("{finished:?}").contains(secret), "{finished:?}");
+    }
+}
+
+#[test]
+fn users_that_cannot_be_are_one_line_without_what_was_typed() {
+    for (arguments, words) in [
+        (&["--realm", "example.org"][..], &["--realm", "--users"][..]),
+        (&["--user", "hunter2"], &["--user number 1", "NAME:PASSWORD"]),
+        (&["--user", "alice:x", "--user", "alice:hunter2"], &["--user number 2", "before"]),
+        (&["--users", "/nonexistent/users"], &["/nonexistent/users", "cannot be read"]),
+        (&["--user", "a:hunter2", "--realm", ""], &["--realm", "1 to 127 bytes"]),
+    ] {
+        let arguments: Vec<&str> = ["serve", "--listen", "127.0.0.1:0"].iter().chain(arguments).copied().collect();
+        let finished = run(&arguments);
+        assert_refused(&finished, words);
+        assert!(!finished.stderr.contains("hunter2"), "{finished:?}");
     }
 }

@@ -85,6 +85,6 @@ fn no_answer_is_one_line_that_says_what_to_do() {
 #[test]
 fn what_names_no_server_is_one_line() {
     assert_refused(&run(&["stun", "turn:127.0.0.1"]), &["relay"]);
-    assert_refused(&run(&["stun", "stuns:127.0.0.1", "--tcp"]), &["TLS"]);
+    assert_refused(&run(&["stun", "stuns:localhost", "--tcp"]), &["TLS"]);
     assert_refused(&run(&["stun", "127.0.0.1:0"]), &["port"]);
 }

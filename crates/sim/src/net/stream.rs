@@ -252,8 +252,8 @@ impl<M: Machine> Net<M> {
         match owner {
             EndOwner::Gone => {}
             EndOwner::Server(server) => {
-                let Some(server) = self.servers.get(server) else { return };
-                let reply = server.serve_stream(local, remote, payload);
+                let Some(server) = self.servers.get_mut(server) else { return };
+                let reply = server.serve_stream(self.clock.now(), local, remote, payload);
                 let delay = self.streams.streams.get(stream).map_or(0, |stream| stream.delay);
                 if let Some(reply) = reply {
                     self.later(delay, StreamNews::Bytes(stream, 1 - end, reply));

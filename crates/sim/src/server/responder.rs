@@ -8,9 +8,10 @@ use crate::entropy::Dice;
 use crate::packet::{Packet, Place, Pool};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{Cx, Datagram, Input, Machine, Output, SocketId, SocketIds, Verdict};
-use portolan_stun_agent::{ConfigError, Responder, ResponderConfig};
+use portolan_stun_agent::{Responder, ResponderConfig};
 
 /// A responder and the addresses of the sockets that were handed to it.
 #[derive(Clone, Debug)]
@@ -24,17 +25,41 @@ pub(super) struct Hosted {
 
 impl Hosted {
     /// A responder for a server's addresses, without a limit to its rate: the world outside is as fast as it is.
-    pub(super) fn new(server: &Server, seed: u64) -> Result<Self, ConfigError> {
+    ///
+    /// `None` where it refuses the addresses or the credentials.
+    pub(super) fn new(server: &Server, seed: u64) -> Option<Self> {
         let mut config = ResponderConfig::new().listen(server.primary).rate(None);
         if let Some(alternate) = server.alternate {
             config = config.alternate(alternate);
+        }
+        let mut dice = Dice::new(seed);
+        if let Some(credentials) = &server.credentials {
+            config = config.credentials(credentials.authenticator(&mut dice).ok()?);
         }
         let mut locals = Vec::new();
         let responder = Responder::over(&config, |local| {
             locals.push(local);
             SocketId(locals.len() as u64)
-        })?;
-        Ok(Self { responder, locals, dice: Dice::new(seed), ids: SocketIds::new() })
+        });
+        Some(Self { responder: responder.ok()?, locals, dice, ids: SocketIds::new() })
+    }
+
+    /// What it says to one message, wherever that came over: a stream's peer hears on the stream what is said.
+    pub(super) fn reply(&mut self, now: Nanos, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Option<Bytes> {
+        let at = self.locals.iter().position(|own| *own == local)?;
+        let datagram = Datagram { socket: SocketId(at as u64 + 1), local, remote, payload };
+        let mut cx = Cx::new(instant(now), &mut self.dice, &mut self.ids);
+        if self.responder.handle(&mut cx, Input::Datagram(datagram)) == Verdict::NotMine {
+            return None;
+        }
+        let mut said = None;
+        loop {
+            match self.responder.poll() {
+                Output::Transmit(transmit) => said = said.or(Some(transmit.payload)),
+                Output::Socket(_) | Output::Event(_) => {}
+                Output::Wait(_) => return said,
+            }
+        }
     }
 
     pub(super) fn serve(

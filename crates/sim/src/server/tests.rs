@@ -1,7 +1,7 @@
 use super::*;
 use alloc::vec::Vec;
 use core::time::Duration;
-use portolan_stun::ChangeRequest;
+use portolan_stun::{ChangeRequest, IntegrityKey};
 
 const CLIENT: &str = "203.0.113.7:5000";
 const P: &str = "192.0.2.1:3478";
@@ -223,4 +223,51 @@ fn parsed(replies: &[(Nanos, SocketAddr, SocketAddr, Vec<u8>)]) -> Vec<alloc::st
         alloc::format!("{after} {from} {to} {:?} {told:?}", message.class())
     };
     replies.iter().map(text).collect()
+}
+
+/// The request of a user who was given this nonce.
+fn signed(nonce: &str, password: &str) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
+    for attribute in [Attribute::Username("alice".into()), Attribute::Realm("r".into()), Attribute::Nonce(nonce.into())]
+    {
+        writer.add(&attribute).unwrap();
+    }
+    writer.message_integrity(&IntegrityKey::long_term_md5("alice", "r", password)).unwrap().finish().to_vec()
+}
+
+#[test]
+fn with_credentials_users_are_answered_over_udp_and_tcp_and_others_challenged() {
+    let server = pair().credentials(Credentials::long_term("r").user("alice", "secret"));
+    let over_udp = |bytes: &[u8]| replies(&server, P, bytes).pop().unwrap().3;
+    let over_tcp = |bytes: &[u8]| {
+        let mut state = ServerState::new(server.clone(), 0, 1);
+        state.serve_stream(0, at(P), at(CLIENT), bytes).unwrap().to_vec()
+    };
+    for tcp in [false, true] {
+        let say = |bytes: &[u8]| if tcp { over_tcp(bytes) } else { over_udp(bytes) };
+        let challenge = say(&request(&[]));
+        let challenge = Message::decode(&challenge).unwrap();
+        assert_eq!(challenge.error_code().unwrap().code(), ErrorCode::UNAUTHENTICATED);
+        let nonce = alloc::format!("{}", challenge.nonce().unwrap());
+        let answer = say(&signed(&nonce, "secret"));
+        let key = IntegrityKey::long_term_md5("alice", "r", "secret");
+        assert_eq!(Message::decode(&answer).unwrap().verify(&key).unwrap().xor_mapped_address(), Some(at(CLIENT)));
+        let refused = say(&signed(&nonce, "guess"));
+        assert_eq!(Message::decode(&refused).unwrap().error_code().unwrap().code(), ErrorCode::UNAUTHENTICATED);
+    }
+}
+
+#[test]
+fn credentials_that_cannot_be_let_nobody_in_and_a_fault_asks_nobody() {
+    let unusable = pair().credentials(Credentials::long_term("").user("alice", "secret"));
+    let nameless = pair().credentials(Credentials::short_term().user("", "secret"));
+    for server in [unusable, nameless] {
+        assert!(replies(&server, P, &request(&[])).is_empty());
+        let mut state = ServerState::new(server, 0, 1);
+        assert_eq!(state.serve_stream(0, at(P), at(CLIENT), &request(&[])), None);
+    }
+    let careless = pair().credentials(Credentials::short_term().user("alice", "secret")).fault(Fault::OnlyXorMapped);
+    let (.., answer) = reply(&careless, P, &[]);
+    assert!(Message::decode(&answer).unwrap().xor_mapped_address().is_some());
 }

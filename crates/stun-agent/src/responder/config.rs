@@ -14,18 +14,19 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use crate::{ConfigError, Rate};
+use crate::{Authenticator, ConfigError, Rate};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 /// Where a responder listens, what it says about that, and how much it gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ResponderConfig {
     listen: Vec<SocketAddr>,
     alternate: Vec<SocketAddr>,
     advertise: Vec<(IpAddr, IpAddr)>,
     pub(super) rate: Option<Rate>,
     pub(super) streams: usize,
+    pub(super) credentials: Option<Authenticator>,
 }
 
 impl Default for ResponderConfig {
@@ -47,6 +48,7 @@ impl ResponderConfig {
             advertise: Vec::new(),
             rate: Some(Rate::DEFAULT),
             streams: Self::STREAMS,
+            credentials: None,
         }
     }
 
@@ -83,6 +85,15 @@ impl ResponderConfig {
     #[must_use]
     pub const fn streams(mut self, streams: usize) -> Self {
         self.streams = streams;
+        self
+    }
+
+    /// Answers only those whose credentials this authenticator admits, and signs what it answers them.
+    ///
+    /// Without it nobody is asked for credentials, and those that are sent are ignored.
+    #[must_use]
+    pub fn credentials(mut self, authenticator: Authenticator) -> Self {
+        self.credentials = Some(authenticator);
         self
     }
 

@@ -5,11 +5,12 @@
 //! nothing that was not asked for: no SOFTWARE, and to a bare request of a server without alternate address
 //! XOR-MAPPED-ADDRESS alone, because whoever forges a sender's address turns each byte against its owner.
 
+use crate::authenticator::Signature;
 use alloc::vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_stun::{
-    Attribute, AttributeType, ChangeRequest, EncodeError, ErrorCode, HEADER_LEN, Message, Outcome, Writer,
+    Attribute, AttributeType, ChangeRequest, Checked, EncodeError, ErrorCode, HEADER_LEN, Message, Outcome, Writer,
 };
 
 /// What the place where the request came in can do.
@@ -55,7 +56,8 @@ impl Unknown {
     }
 }
 
-/// Understood, and without meaning in a Binding request that asks for no credentials (RFC 8489 §6.3).
+/// Understood, and without meaning in a Binding request whose credentials are not asked for, or judged already (RFC 8489
+/// §6.3).
 ///
 /// Not among them: the attributes of ICE and TURN, which this is no server for, and RESPONSE-ADDRESS of RFC 3489, which
 /// would send replies to anybody's address.
@@ -74,7 +76,7 @@ const IGNORED: [AttributeType; 11] = [
 ];
 
 /// Decides what a Binding request gets.
-pub(super) fn plan(request: &Message<'_>, means: Means) -> Plan {
+pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
     let (mut change, mut response_port, mut padding) = (None, None, None);
     let (mut unknown, mut malformed) = (Unknown::new(), false);
     for field in request.fields() {
@@ -131,8 +133,13 @@ const SMALL: usize = 256;
 /// what else the reply holds.
 const PADDING_LIMIT: usize = 65_535 - 48 - SMALL;
 
-/// Writes the reply. It ends with FINGERPRINT where the request did (RFC 8489 §7).
-pub(super) fn write_reply(request: &Message<'_>, plan: &Plan, told: Told) -> Result<Bytes, EncodeError> {
+/// Writes the reply, signed where the request was verified. It ends with FINGERPRINT where the request did (RFC 8489 §7).
+pub(super) fn write_reply<T: Checked>(
+    request: &Message<'_, T>,
+    plan: &Plan,
+    told: Told,
+    signature: Option<&Signature>,
+) -> Result<Bytes, EncodeError> {
     // A departure from RFC 5780 §6.1, which would have it as long as the MTU: not longer than what came.
     let padding = match plan {
         Plan::Success { padding, .. } => padding.map(|length| length.min(PADDING_LIMIT)),
@@ -147,18 +154,17 @@ pub(super) fn write_reply(request: &Message<'_>, plan: &Plan, told: Told) -> Res
             large.as_mut_slice()
         }
     };
-    let request = request.exempt();
     let mut writer = match plan {
-        Plan::Unknown(unknown) => Writer::unknown_attribute_response(buffer, &request, unknown.types())?,
+        Plan::Unknown(unknown) => Writer::unknown_attribute_response(buffer, request, unknown.types())?,
         Plan::BadRequest => {
-            let mut writer = Writer::response(buffer, &request, Outcome::Error)?;
+            let mut writer = Writer::response(buffer, request, Outcome::Error)?;
             if let Some(error) = ErrorCode::recommended(ErrorCode::BAD_REQUEST) {
                 writer.add(&Attribute::ErrorCode(error))?;
             }
             writer
         }
         Plan::Success { bare, .. } => {
-            let mut writer = Writer::response(buffer, &request, Outcome::Success)?;
+            let mut writer = Writer::response(buffer, request, Outcome::Success)?;
             writer.add(&Attribute::XorMappedAddress(told.mapped))?;
             if !bare || told.other.is_some() {
                 writer.add(&Attribute::MappedAddress(told.mapped))?;
@@ -173,5 +179,10 @@ pub(super) fn write_reply(request: &Message<'_>, plan: &Plan, told: Told) -> Res
     if let Some(length) = padding {
         writer.add_padding(length)?;
     }
-    Ok(Bytes::copy_from_slice(if request.has_fingerprint() { writer.fingerprint()?.finish() } else { writer.finish() }))
+    let fingerprint = request.has_fingerprint();
+    Ok(Bytes::copy_from_slice(match signature {
+        Some(signature) => signature.finish(writer, fingerprint)?,
+        None if fingerprint => writer.fingerprint()?.finish(),
+        None => writer.finish(),
+    }))
 }

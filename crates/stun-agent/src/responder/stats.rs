@@ -1,5 +1,6 @@
 //! What a responder counts.
 
+use crate::authenticator::{Rejection, RejectionKind};
 use crate::note::ResponderDropped;
 use core::fmt;
 use portolan_stun::ErrorCode;
@@ -16,6 +17,8 @@ pub struct Stats {
     pub bad_requests: u64,
     /// Error responses 420 (Unknown Attribute).
     pub unknown_attributes: u64,
+    /// Error responses because of credentials, where they are asked for.
+    pub rejected: RejectedStats,
     /// Requests without reply.
     pub dropped: DroppedStats,
     /// TCP streams accepted and refused.
@@ -38,6 +41,33 @@ pub struct DroppedStats {
     pub overload: u64,
 }
 
+/// Error responses because of credentials, by why (RFC 8489 §9.1.3, §9.2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RejectedStats {
+    /// 401: without integrity, as each client's first request under the long-term mechanism.
+    pub unsigned: u64,
+    /// 400: credentials that are not complete.
+    pub incomplete: u64,
+    /// 400: other password algorithms than were offered.
+    pub algorithms: u64,
+    /// 401: users that nobody knows.
+    pub unknown_users: u64,
+    /// 401: the integrity of another password.
+    pub wrong_integrity: u64,
+    /// 438: nonces that are not valid, or no longer.
+    pub stale_nonces: u64,
+}
+
+impl RejectedStats {
+    /// All of them.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        let unauthenticated = self.unsigned + self.unknown_users + self.wrong_integrity;
+        unauthenticated + self.incomplete + self.algorithms + self.stale_nonces
+    }
+}
+
 /// TCP streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -56,7 +86,7 @@ impl Stats {
     /// Replies of every kind.
     #[must_use]
     pub const fn replies(&self) -> u64 {
-        self.successes + self.bad_requests + self.unknown_attributes
+        self.successes + self.bad_requests + self.unknown_attributes + self.rejected.total()
     }
 
     pub(super) fn count_reply(&mut self, code: Option<u16>) {
@@ -65,6 +95,17 @@ impl Stats {
             Some(ErrorCode::UNKNOWN_ATTRIBUTE) => self.unknown_attributes += 1,
             Some(_) => self.bad_requests += 1,
         }
+    }
+
+    pub(super) const fn count_rejection(&mut self, why: Rejection) {
+        *match why.kind {
+            RejectionKind::Unsigned => &mut self.rejected.unsigned,
+            RejectionKind::Incomplete | RejectionKind::NotARequest => &mut self.rejected.incomplete,
+            RejectionKind::Algorithms => &mut self.rejected.algorithms,
+            RejectionKind::UnknownUser => &mut self.rejected.unknown_users,
+            RejectionKind::Integrity(_) => &mut self.rejected.wrong_integrity,
+            RejectionKind::Nonce(_) => &mut self.rejected.stale_nonces,
+        } += 1;
     }
 
     pub(super) const fn count_drop(&mut self, why: ResponderDropped) {
@@ -104,6 +145,21 @@ impl fmt::Display for Stats {
             streams.accepted,
             streams.refused,
             streams.broken,
+        )?;
+        let rejected = self.rejected;
+        if rejected.total() == 0 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "; rejected: {} unsigned, {} of unknown users, {} with a wrong integrity (401), {} with stale nonces (438), {} \
+             incomplete, {} with other algorithms (400)",
+            rejected.unsigned,
+            rejected.unknown_users,
+            rejected.wrong_integrity,
+            rejected.stale_nonces,
+            rejected.incomplete,
+            rejected.algorithms,
         )
     }
 }

@@ -4,6 +4,7 @@
 //! kept encoded, without the header, so that a run can be recorded as text and the message is written once.
 
 use super::text::{self, TextError};
+use crate::credential::{self, Attempt};
 use crate::{RequestError, Schedule};
 use bytes::Bytes;
 use core::fmt;
@@ -190,10 +191,35 @@ impl<T> Request<T> {
         Ok(())
     }
 
+    /// What its message is written from.
+    pub(super) fn blank(&self) -> Blank {
+        Blank { method: self.method, attributes: self.attributes.clone(), seal: self.seal }
+    }
+}
+
+/// All of a message but its id and what proves it.
+#[derive(Clone, Debug)]
+pub(super) struct Blank {
+    method: Method,
+    attributes: Bytes,
+    seal: Seal,
+}
+
+impl Blank {
+    /// The types of its attributes, up to the first that is cut short.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = AttributeType> + '_ {
+        let mut rest = self.attributes.as_ref();
+        core::iter::from_fn(move || {
+            let (kind, _, after) = split_attribute(rest)?;
+            rest = after;
+            Some(kind)
+        })
+    }
+
     /// Writes the message, once for all its sends.
-    pub(super) fn encode(&self, id: TransactionId) -> Result<Bytes, RequestError> {
+    pub(super) fn encode(&self, id: TransactionId, attempt: Option<&Attempt>) -> Result<Bytes, RequestError> {
         const SEAL: usize = 8;
-        let needed = HEADER_LEN + self.attributes.len() + SEAL;
+        let needed = HEADER_LEN + self.attributes.len() + attempt.map_or(0, Attempt::room) + SEAL;
         let mut small = [0; 128];
         let mut large;
         let buffer = if needed <= small.len() {
@@ -211,9 +237,10 @@ impl<T> Request<T> {
             writer.add(&Attribute::Unknown { kind, value: veiled.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
             rest = after;
         }
-        let message = match self.seal {
-            Seal::None => writer.finish(),
-            Seal::Fingerprint => writer.fingerprint()?.finish(),
+        let fingerprint = self.seal == Seal::Fingerprint;
+        let message = match attempt {
+            Some(attempt) => attempt.close(writer, fingerprint)?,
+            None => credential::end(writer, fingerprint)?,
         };
         Ok(Bytes::copy_from_slice(message))
     }

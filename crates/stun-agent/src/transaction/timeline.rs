@@ -51,6 +51,11 @@ impl Timeline {
         Self { schedule, phase: Phase::Sending, base: now, due, first: due, last: due, sends: 0 }
     }
 
+    /// Begins anew, as for another request.
+    pub(super) fn restart(&mut self, now: Instant) {
+        *self = Self::new(self.schedule, now);
+    }
+
     /// When the next step is due; past the end it means nothing.
     pub(super) const fn due(&self) -> Instant {
         self.due

@@ -1,5 +1,6 @@
 //! The eleven laws of every machine, under random steps in the middle of a conversation.
 
+use crate::credentials_server::{Draft, long_term};
 use crate::responses::config;
 use crate::world::{addr, message};
 use core::net::SocketAddr;
@@ -8,7 +9,7 @@ use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, 
 use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
 use portolan_stun_agent::{
-    AnswerFrom, Command, Request, Responder, ResponderCommand, ResponderEvent, Schedule, Transactions,
+    AnswerFrom, Authenticator, Command, Request, Responder, ResponderCommand, ResponderEvent, Schedule, Transactions,
 };
 use proptest::prelude::*;
 
@@ -130,7 +131,7 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
     )
 }
 
-fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
     let command = prop_oneof![
         6 => any_request().prop_map(Command::Request),
         1 => any_id().prop_map(Command::Cancel),
@@ -214,6 +215,31 @@ fn responder() -> Responder {
     Responder::new(&config(&[SERVER], &[OTHER]).streams(3)).unwrap()
 }
 
+fn guarded(authenticator: &Authenticator) -> Responder {
+    Responder::new(&config(&[SERVER], &[OTHER]).streams(3).credentials(authenticator.clone())).unwrap()
+}
+
+/// The same host, which takes up each challenge: it signs with the nonce that it was given.
+fn users(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
+    let Output::Transmit(sent) = output else { return clients(at, output) };
+    let reply = Message::decode(&sent.payload).unwrap();
+    let Some(nonce) = reply.nonce().map(|nonce| nonce.to_string()) else { return vec![] };
+    let bytes = Draft::complete(&nonce).with(Attribute::ChangeRequest(ChangeRequest::PORT)).bytes();
+    let later = at + Duration::from_millis(20);
+    if sent.socket.0 > 100 {
+        let chunk = |payload: &[u8]| {
+            OwnedInput::Stream(OwnedDatagram {
+                socket: sent.socket,
+                local: addr(SERVER),
+                remote: sent.remote,
+                payload: payload.into(),
+            })
+        };
+        return bytes.chunks(60).map(|piece| Step::new(later, What::Input(chunk(piece)))).collect();
+    }
+    vec![Step::datagram(later, sent.socket, addr(SERVER), sent.remote, &bytes)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -232,6 +258,16 @@ proptest! {
         let context = Context { seed, terminal, ..Context::default() };
         let whole = laws::rehearse(&responder, &script, &context, 120, clients);
         let kept = laws::check_all(&responder, &whole, &context);
+        prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
+    }
+
+    #[test]
+    fn a_responder_that_asks_for_credentials_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
+        let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
+        let context = Context { seed, terminal, ..Context::default() };
+        let (authenticator, factory) = (long_term(), || guarded(&long_term()));
+        let whole = laws::rehearse(&|| guarded(&authenticator), &script, &context, 120, users);
+        let kept = laws::check_all(&factory, &whole, &context);
         prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
     }
 
@@ -260,6 +296,14 @@ fn the_conversations_of_the_laws_are_not_empty() {
         played.outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).count()
     };
     assert_eq!(played.iter().map(sent).sum::<usize>(), 4 * 2 + 3, "two over UDP at each address, and three streams");
+
+    let whole = laws::rehearse(&|| guarded(&long_term()), &script, &context, 120, users);
+    let played = laws::record(guarded(&long_term()), &whole, &context).1;
+    let succeeded = played.iter().flat_map(|played| &played.outputs).filter(|output| match output {
+        Output::Transmit(sent) => Message::decode(&sent.payload).unwrap().class() == Class::SuccessResponse,
+        Output::Socket(_) | Output::Event(_) | Output::Wait(_) => false,
+    });
+    assert!(succeeded.count() >= 8, "each challenge over UDP is met");
 
     let request = |tag| Request::binding(SocketId(1), addr(SERVER), tag);
     let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &Command::Request(request(tag))));

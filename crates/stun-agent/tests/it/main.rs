@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 #![expect(clippy::indexing_slicing, reason = "a test says what went wrong by failing")]
 
+extern crate alloc;
+
 mod alternates;
+mod credentials_client;
+mod credentials_server;
+mod credentials_together;
 mod laws;
 mod nonces;
 mod properties;

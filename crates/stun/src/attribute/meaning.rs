@@ -93,10 +93,12 @@ impl fmt::Display for PasswordAlgorithm<'_> {
 }
 
 fn separated(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = impl fmt::Display>) -> fmt::Result {
-    for (index, item) in items.enumerate() {
-        write!(f, "{}{item}", if index == 0 { "" } else { ", " })?;
+    let mut count = 0;
+    for item in items {
+        write!(f, "{}{item}", if count == 0 { "" } else { ", " })?;
+        count += 1;
     }
-    Ok(())
+    if count == 0 { f.write_str("none") } else { Ok(()) }
 }
 
 fn bytes_in_words(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {

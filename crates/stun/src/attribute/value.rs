@@ -180,7 +180,8 @@ impl<'a> ErrorCode<'a> {
 
 impl fmt::Display for ErrorCode<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.reason)
+        write!(f, "{}", self.code)?;
+        if self.reason.is_empty() { Ok(()) } else { write!(f, " {}", self.reason) }
     }
 }
 
@@ -276,9 +277,9 @@ impl ChangeRequest {
 /// An ICMP error that a relay reports (RFC 8656 §18.13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Icmp {
-    /// The ICMP type, of which the attribute carries 7 bits.
+    /// The ICMP type, 0 to 127: the attribute has 7 bits for it, and more is refused when it is written.
     pub kind: u8,
-    /// The ICMP code, for which the attribute has 9 bits.
+    /// The ICMP code, 0 to 511: the attribute has 9 bits for it.
     pub code: u16,
     /// The MTU of the next hop in bytes, where type and code tell of one; else 0.
     pub data: u32,

@@ -38,8 +38,11 @@ pub(crate) struct Cursor<'b> {
 }
 
 impl<'b> Cursor<'b> {
-    pub(crate) const fn new(buffer: &'b mut [u8], len: usize) -> Self {
-        Self { buffer, len }
+    /// `len` bytes stand already. More than a message can hold is not looked at, so that one comparison judges both limits.
+    #[inline]
+    pub(crate) fn new(buffer: &'b mut [u8], len: usize) -> Self {
+        let most = buffer.len().min(MESSAGE_LIMIT);
+        Self { buffer: buffer.get_mut(..most).unwrap_or_default(), len }
     }
 
     #[inline]
@@ -57,6 +60,7 @@ impl<'b> Cursor<'b> {
         self.buffer.get_mut(..self.len).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn into_written(self) -> &'b mut [u8] {
         self.buffer.get_mut(..self.len).unwrap_or_default()
     }
@@ -68,10 +72,10 @@ impl<'b> Cursor<'b> {
             return Err(EncodeError::MessageTooLong { needed: length.saturating_add(self.len + 4) });
         };
         let needed = self.len + 4 + padded(short);
-        if needed > self.buffer.len() || needed > MESSAGE_LIMIT {
-            return Err(no_room(needed, self.buffer.len()));
-        }
-        let room = self.buffer.get_mut(self.len..needed).unwrap_or_default();
+        let available = self.buffer.len();
+        let Some(room) = self.buffer.get_mut(self.len..needed) else {
+            return Err(no_room(needed, available));
+        };
         // The padding lies in the last four bytes; the head is written after them, for an empty value they are the head.
         if let Some(last) = room.last_chunk_mut() {
             *last = [0; 4];
@@ -86,7 +90,7 @@ impl<'b> Cursor<'b> {
 
     #[inline]
     pub(crate) fn bytes(&mut self, kind: AttributeType, value: &[u8]) -> Result<(), EncodeError> {
-        self.claim(kind, value.len())?.copy_from_slice(value);
+        copy(self.claim(kind, value.len())?, value);
         Ok(())
     }
 
@@ -98,6 +102,7 @@ impl<'b> Cursor<'b> {
         Ok(())
     }
 
+    #[inline]
     fn text(&mut self, kind: AttributeType, text: Text<'_>, limit: Limit) -> Result<(), EncodeError> {
         check_text(kind, text, limit)?;
         self.bytes(kind, text.as_bytes())
@@ -159,8 +164,8 @@ impl<'b> Cursor<'b> {
         Ok(())
     }
 
-    /// Writes one attribute.
-    #[inline]
+    /// Writes one attribute. Always inlined: a caller mostly names the variant, and then nothing is left of the match.
+    #[inline(always)]
     #[expect(clippy::wildcard_enum_match_arm, reason = "`rare` names every other variant")]
     pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
         use Attribute as A;
@@ -236,7 +241,10 @@ impl<'b> Cursor<'b> {
 
     /// Type in 7 bits, code in 9 (RFC 8656 §18.13).
     fn icmp(&mut self, kind: AttributeType, icmp: Icmp) -> Result<(), EncodeError> {
-        let [t, c] = (u16::from(icmp.kind) << 9 | icmp.code & 0x1ff).to_be_bytes();
+        if icmp.kind > 0x7f || icmp.code > 0x1ff {
+            return Err(EncodeError::OutOfRange { attribute: kind });
+        }
+        let [t, c] = (u16::from(icmp.kind) << 9 | icmp.code).to_be_bytes();
         let [d0, d1, d2, d3] = icmp.data.to_be_bytes();
         self.fixed(kind, [0, 0, t, c, d0, d1, d2, d3])
     }
@@ -249,6 +257,29 @@ impl<'b> Cursor<'b> {
             }
             _ => self.bytes(kind, value),
         }
+    }
+}
+
+/// Copies a value into its room, which is as long. A call of `memcpy` costs more than the few moves of a short text.
+#[inline]
+fn copy(room: &mut [u8], value: &[u8]) {
+    match value.len() {
+        0..4 => room.iter_mut().zip(value).for_each(|(to, from)| *to = *from),
+        4..8 => copy_ends::<4>(room, value),
+        8..=16 => copy_ends::<8>(room, value),
+        17..=32 => copy_ends::<16>(room, value),
+        _ => room.copy_from_slice(value),
+    }
+}
+
+/// Copies `N` to `2 * N` bytes: the first `N` and the last, which may overlap.
+#[inline(always)]
+fn copy_ends<const N: usize>(room: &mut [u8], value: &[u8]) {
+    if let (Some(to), Some(from)) = (room.first_chunk_mut::<N>(), value.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (room.last_chunk_mut::<N>(), value.last_chunk()) {
+        *to = *from;
     }
 }
 

@@ -252,3 +252,22 @@ fn exercise(bytes: &[u8]) {
     assert!(unknown <= message.not_understood(&[]).count());
     let _ = (message.check_fingerprint(), message.verify(&IntegrityKey::short_term("secret")));
 }
+
+/// Short values are copied in pieces that depend on their length, long ones whole: none may spill, miss or shift a byte.
+#[test]
+fn values_of_every_length_stand_as_they_were_given_with_zero_padding() {
+    let value: Vec<u8> = (1..=100).collect();
+    for length in 0..=value.len() {
+        let mut buffer = [0xff; 128];
+        let given = value.get(..length).unwrap();
+        let mut writer = Writer::new(&mut buffer, Class::Indication, Method::DATA, [7; 12].into()).unwrap();
+        writer.add(&Attribute::Data(given)).unwrap();
+        let bytes = writer.finish();
+        assert_eq!(bytes.len(), 24 + length.next_multiple_of(4));
+        let (stands, padding) = bytes.get(24..).unwrap().split_at(length);
+        assert_eq!(stands, given, "{length}");
+        assert!(padding.iter().all(|byte| *byte == 0), "{length}: {padding:?}");
+        let end = bytes.len();
+        assert!(buffer.get(end..).unwrap().iter().all(|byte| *byte == 0xff), "{length}: written past its end");
+    }
+}

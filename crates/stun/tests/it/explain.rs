@@ -10,7 +10,7 @@ use crate::{codec::nearly_valid, hex};
 
 proptest! {
     #[test]
-    fn every_byte_once_and_the_decoders_verdict(bytes in prop_oneof![vec(any::<u8>(), 0..120), nearly_valid()]) {
+    fn every_byte_once_and_the_decoders_verdict(bytes in prop_oneof![vec(any::<u8>(), 0..120), nearly_valid(), stump()]) {
         let lines: Vec<Line<'_>> = explain(&bytes).collect();
         let mut at = 0;
         for line in &lines {
@@ -24,6 +24,9 @@ proptest! {
             .iter()
             .filter_map(|line| if let Some(Remark::Wrong(error)) = line.remark { Some(error) } else { None })
             .collect();
+        for error in &wrong {
+            prop_assert!(error.at <= bytes.len(), "{} of {} bytes", error, bytes.len());
+        }
         match Message::decode(&bytes) {
             // What begins like another protocol is told so, however short it is.
             Err(_) if bytes.first().is_some_and(|first| first & 0xc0 != 0) => {
@@ -56,6 +59,14 @@ proptest! {
             prop_assert!(is_flat_object(&json), "{}", json);
         }
     }
+}
+
+/// A good header that ends early.
+fn stump() -> impl Strategy<Value = Vec<u8>> {
+    (nearly_valid(), 0..20_usize).prop_map(|(mut bytes, length)| {
+        bytes.truncate(length);
+        bytes
+    })
 }
 
 /// Whether this is one JSON object of numbers and strings, by a reader of its own.

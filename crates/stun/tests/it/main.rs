@@ -9,6 +9,7 @@ mod framing;
 mod integrity;
 mod messages;
 mod model;
+mod registry;
 mod sample;
 mod uri;
 mod vectors;

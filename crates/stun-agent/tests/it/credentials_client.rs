@@ -1,0 +1,183 @@
+//! The client's half of RFC 8489 §9 and §10, clause by clause: what it sends, what it believes, where it stops.
+
+mod alternates;
+mod laws;
+mod lies;
+mod long_term;
+mod short_term;
+
+use crate::world::{World, addr};
+use portolan_machine::{Output, SocketId, Verdict};
+use portolan_stun::{
+    Attribute, AttributeType, Class, ErrorCode, Integrity, IntegrityKey, Message, Method, PasswordAlgorithm,
+    TransactionId, Writer,
+};
+use portolan_stun_agent::{Credential, Event, Request, Transactions};
+
+pub(crate) type Asker = World<Transactions<u32>>;
+
+const SERVER: &str = "192.0.2.1:3478";
+const MAPPED: &str = "203.0.113.5:50000";
+const USER: &str = "user";
+const PASSWORD: &str = "correct-horse-battery";
+const REALM: &str = "example.org";
+/// No feature, password algorithms, anonymity, both: the cookie of RFC 8489 §9.2 and something behind it.
+const PLAIN: &str = "obMatJos2AAAAn1";
+const ALGORITHMS: &str = "obMatJos2gAAAn1";
+const ANONYMITY: &str = "obMatJos2QAAAn1";
+const BOTH: &str = "obMatJos2wAAAn1";
+const BEST_FIRST: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
+const MD5_ONLY: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::MD5];
+
+fn asker() -> Asker {
+    World::new(Transactions::new())
+}
+
+fn long_term() -> Credential {
+    Credential::long_term(USER, PASSWORD)
+}
+
+/// The MD5 key of [`long_term`] in [`REALM`].
+fn md5() -> IntegrityKey {
+    IntegrityKey::long_term_md5(USER, REALM, PASSWORD)
+}
+
+fn sha256() -> IntegrityKey {
+    IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)
+}
+
+fn ask(world: &mut Asker, request: Request<u32>, credential: &Credential) -> TransactionId {
+    world.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap()
+}
+
+fn binding(tag: u32) -> Request<u32> {
+    Request::binding(SocketId(1), addr(SERVER), tag)
+}
+
+/// Asks [`SERVER`] and returns the request that went out.
+fn asked(world: &mut Asker, credential: &Credential) -> Vec<u8> {
+    ask(world, binding(7), credential);
+    sent(world)
+}
+
+/// The one request that went out, and nothing else did.
+fn sent(world: &mut Asker) -> Vec<u8> {
+    match &world.outputs()[..] {
+        [Output::Transmit(sent)] => sent.payload.to_vec(),
+        other => panic!("one request, not {other:?}"),
+    }
+}
+
+/// The one event there is, and nothing else is.
+fn event(world: &mut Asker) -> Event<u32> {
+    match &world.outputs()[..] {
+        [Output::Event(event)] => event.clone(),
+        other => panic!("one event, not {other:?}"),
+    }
+}
+
+fn id(request: &[u8]) -> TransactionId {
+    Message::decode(request).unwrap().transaction_id()
+}
+
+fn kinds(request: &[u8]) -> Vec<AttributeType> {
+    Message::decode(request).unwrap().fields().map(|field| field.kind).collect()
+}
+
+/// What a server says; `None` for parts that are left out.
+#[derive(Clone, Copy, Debug)]
+struct Challenge<'a> {
+    code: u16,
+    realm: Option<&'a str>,
+    nonce: Option<&'a str>,
+    algorithms: Option<&'a [PasswordAlgorithm<'a>]>,
+}
+
+const fn challenge<'a>(nonce: &'a str, algorithms: Option<&'a [PasswordAlgorithm<'a>]>) -> Challenge<'a> {
+    Challenge { code: 401, realm: Some(REALM), nonce: Some(nonce), algorithms }
+}
+
+const fn stale<'a>(nonce: &'a str, algorithms: Option<&'a [PasswordAlgorithm<'a>]>) -> Challenge<'a> {
+    Challenge { code: 438, ..challenge(nonce, algorithms) }
+}
+
+impl<'a> Challenge<'a> {
+    const fn realm(mut self, realm: Option<&'a str>) -> Self {
+        self.realm = realm;
+        self
+    }
+
+    fn to(&self, request: &[u8]) -> Vec<u8> {
+        let mut buffer = [0; 2048];
+        let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, id(request)).unwrap();
+        writer.add(&Attribute::ErrorCode(ErrorCode::recommended(self.code).unwrap())).unwrap();
+        self.realm.iter().for_each(|realm| writer.add(&Attribute::Realm((*realm).into())).unwrap());
+        self.nonce.iter().for_each(|nonce| writer.add(&Attribute::Nonce((*nonce).into())).unwrap());
+        self.algorithms.iter().for_each(|algorithms| writer.add_password_algorithms(algorithms).unwrap());
+        writer.finish().to_vec()
+    }
+}
+
+/// A response to a request with these attributes, with one integrity attribute or none.
+fn response(
+    request: &[u8],
+    class: Class,
+    attributes: &[Attribute<'_>],
+    signed: Option<(&IntegrityKey, Integrity)>,
+) -> Vec<u8> {
+    let mut buffer = [0; 2048];
+    let mut writer = Writer::new(&mut buffer, class, Method::BINDING, id(request)).unwrap();
+    attributes.iter().for_each(|attribute| writer.add(attribute).unwrap());
+    match signed {
+        None => writer.finish().to_vec(),
+        Some((key, Integrity::Sha1)) => writer.message_integrity(key).unwrap().finish().to_vec(),
+        Some((key, Integrity::Sha256 { .. })) => writer.message_integrity_sha256(key).unwrap().finish().to_vec(),
+    }
+}
+
+fn success(request: &[u8], signed: Option<(&IntegrityKey, Integrity)>) -> Vec<u8> {
+    response(request, Class::SuccessResponse, &[Attribute::XorMappedAddress(addr(MAPPED))], signed)
+}
+
+fn error(request: &[u8], code: u16, signed: Option<(&IntegrityKey, Integrity)>) -> Vec<u8> {
+    let error = Attribute::ErrorCode(ErrorCode::recommended(code).unwrap());
+    response(request, Class::ErrorResponse, &[error], signed)
+}
+
+/// Gives [`SERVER`]'s message to the asker.
+fn hears(world: &mut Asker, bytes: &[u8]) {
+    assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
+}
+
+/// Answers a challenge: the request that comes back.
+fn retried(world: &mut Asker, request: &[u8], challenge: Challenge<'_>) -> Vec<u8> {
+    hears(world, &challenge.to(request));
+    sent(world)
+}
+
+/// A world where the long-term credential was proved to [`SERVER`] with this challenge.
+fn proved(challenge: Challenge<'_>) -> Asker {
+    let mut world = asker();
+    let first = asked(&mut world, &long_term());
+    let second = retried(&mut world, &first, challenge);
+    let (key, integrity) =
+        if challenge.algorithms.is_some() { (sha256(), Integrity::SHA256) } else { (md5(), Integrity::Sha1) };
+    hears(&mut world, &success(&second, Some((&key, integrity))));
+    assert_eq!(integrity_of(&event(&mut world)), Some(integrity));
+    world
+}
+
+fn integrity_of(event: &Event<u32>) -> Option<Integrity> {
+    let Event::Answered(answer) = event else { panic!("an answer, not {event:?}") };
+    answer.integrity
+}
+
+/// Why a request ended.
+fn unusable(world: &mut Asker) -> portolan_stun_agent::Unusable {
+    let Event::Unusable { tag: 7, why, .. } = event(world) else { panic!("an end") };
+    why
+}
+
+fn last_note(world: &Asker) -> &str {
+    world.notes.0.last().unwrap()
+}

@@ -1,0 +1,218 @@
+//! RFC 8489 §10 for a client with credentials.
+
+use super::{
+    ALGORITHMS, Asker, BEST_FIRST, Challenge, PLAIN, REALM, SERVER, ask, asked, asker, binding, challenge, error,
+    event, hears, id, integrity_of, kinds, last_note, long_term, md5, proved, response, retried, sent, sha256, success,
+    unusable,
+};
+use crate::world::addr;
+use core::time::Duration;
+use portolan_machine::{Output, SocketId, Verdict};
+use portolan_stun::{Attribute, AttributeType, Class, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message};
+use portolan_stun_agent::alternate::Stay;
+use portolan_stun_agent::{AnswerFrom, Declined, Event, Request, Schedule, Transactions, Unusable};
+
+const OTHER: &str = "192.0.2.2:3478";
+
+fn redirection(request: &[u8], to: &str, signed: Option<(&IntegrityKey, Integrity)>) -> Vec<u8> {
+    let error = Attribute::ErrorCode(ErrorCode::recommended(300).unwrap());
+    response(request, Class::ErrorResponse, &[error, Attribute::AlternateServer(addr(to))], signed)
+}
+
+/// The request that went out, and where to.
+fn sent_to(world: &mut Asker) -> (String, Vec<u8>) {
+    match &world.outputs()[..] {
+        [Output::Transmit(sent)] => (sent.remote.to_string(), sent.payload.to_vec()),
+        other => panic!("one request, not {other:?}"),
+    }
+}
+
+/// A request that was redirected to [`OTHER`], as it arrives there.
+fn redirected() -> (Asker, Vec<u8>) {
+    let mut world = proved(challenge(PLAIN, None));
+    let request = asked(&mut world, &long_term());
+    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+    let (to, there) = sent_to(&mut world);
+    assert_eq!(to, OTHER);
+    assert_ne!(id(&there), id(&request));
+    (world, there)
+}
+
+#[test]
+fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
+    let (mut world, there) = redirected();
+    assert!(last_note(&world).contains("to 192.0.2.2:3478, send 1"));
+    let note = &world.notes.0[world.notes.0.len() - 2];
+    assert!(note.contains("redirected by 192.0.2.1:3478 to 192.0.2.2:3478"), "{note}");
+    assert!(note.ends_with("[RFC 8489 §10]"));
+    assert_eq!(kinds(&there), [], "the first request to that server (§9.2.3.1)");
+
+    let refusal = challenge("another nonce", None).to(&there);
+    assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
+    let (to, proof) = sent_to(&mut world);
+    assert_eq!(to, OTHER);
+    assert!(Message::decode(&proof).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
+    assert_eq!(world.datagram(1, OTHER, &success(&proof, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
+    let Event::Answered(answer) = event(&mut world) else { panic!("answered") };
+    assert_eq!((answer.tag, answer.from, answer.integrity), (7, addr(OTHER), Some(Integrity::Sha1)));
+
+    // Both servers are known now.
+    for server in [SERVER, OTHER] {
+        ask(&mut world, Request::binding(SocketId(1), addr(server), 8), &long_term());
+        assert!(Message::decode(&sent(&mut world)).unwrap().verify(&md5()).is_ok());
+    }
+}
+
+#[test]
+fn rfc8489_10_the_server_left_behind_answers_no_more() {
+    let (mut world, there) = redirected();
+    hears(&mut world, &success(&there, Some((&md5(), Integrity::Sha1))));
+    assert!(matches!(event(&mut world), Event::Elsewhere(_)));
+}
+
+#[test]
+fn rfc8489_10_in_another_realm_the_credential_is_another() {
+    let (mut world, there) = redirected();
+    let refusal = challenge("another nonce", None).realm(Some("evil.example")).to(&there);
+    assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
+    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::OtherRealm));
+    assert!(last_note(&world).ends_with("[RFC 8489 §10]"));
+}
+
+#[test]
+fn rfc8489_14_8_a_redirection_that_is_not_verified_is_not_followed() {
+    let wrong = IntegrityKey::short_term("guess");
+    let cases =
+        [(None, IntegrityError::Missing), (Some((&wrong, Integrity::Sha1)), IntegrityError::Mismatch { at: 56 })];
+    for (signed, why) in cases {
+        let mut world = proved(challenge(PLAIN, None));
+        let request = asked(&mut world, &long_term());
+        hears(&mut world, &redirection(&request, OTHER, signed));
+        let lines = world.run(60_000);
+        assert!(lines.iter().all(|line| !line.contains(OTHER)), "{lines:?}");
+        assert!(lines[6].contains(&format!("{:?}", Unusable::Integrity(why))), "{}", lines[6]);
+    }
+}
+
+#[test]
+fn rfc8489_14_8_a_redirection_of_a_request_that_proved_nothing_is_not_followed() {
+    let mut world = asker();
+    let request = asked(&mut world, &long_term());
+    hears(&mut world, &redirection(&request, OTHER, None));
+    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+    assert_eq!(world.lines(), [""; 0]);
+    let proof = retried(&mut world, &request, challenge(PLAIN, None));
+    hears(&mut world, &success(&proof, Some((&md5(), Integrity::Sha1))));
+    assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1), "the right server still counts");
+}
+
+#[test]
+fn rfc8489_10_no_server_is_asked_again_within_five_minutes() {
+    let (mut world, there) = redirected();
+    let refusal = challenge("another nonce", None).to(&there);
+    assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
+    let proof = sent(&mut world);
+    let back = redirection(&proof, SERVER, Some((&md5(), Integrity::Sha1)));
+    assert_eq!(world.datagram(1, OTHER, &back), Verdict::Mine);
+    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::Circle));
+    assert!(world.machine.is_empty());
+}
+
+#[test]
+fn a_redirection_to_nowhere_ends_the_request() {
+    for (to, why) in [("224.0.0.1:3478", Stay::Unaddressable), ("[2001:db8::9]:3478", Stay::NoServer)] {
+        let mut world = proved(challenge(PLAIN, None));
+        let request = asked(&mut world, &long_term());
+        hears(&mut world, &redirection(&request, to, Some((&md5(), Integrity::Sha1))));
+        assert_eq!(unusable(&mut world), Unusable::Alternate(why));
+    }
+    let mut world = proved(challenge(PLAIN, None));
+    let request = asked(&mut world, &long_term());
+    hears(&mut world, &error(&request, 300, Some((&md5(), Integrity::Sha1))));
+    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::NoServer));
+}
+
+#[test]
+fn the_longest_way_that_one_request_can_be_led_is_bounded() {
+    // Each server says 401 in three realms and 438 once, and then sends on to the next; the realm of the first binds.
+    let mut world = asker();
+    let (mut requests, mut at) = (0, addr(SERVER));
+    ask(&mut world, binding(7), &long_term());
+    for hop in 0..6_u8 {
+        let next = format!("192.0.2.{}:3478", 10 + hop);
+        let realms: &[&str] = if hop == 0 { &["one", "two", "three"] } else { &["three"] };
+        let mut request = sent(&mut world);
+        requests += 1;
+        for (n, realm) in realms.iter().enumerate() {
+            let refusal = challenge(&format!("nonce {n}"), None).realm(Some(realm)).to(&request);
+            assert_eq!(world.datagram(1, &at.to_string(), &refusal), Verdict::Mine);
+            request = sent(&mut world);
+            requests += 1;
+        }
+        let stale = Challenge { code: 438, ..challenge("fresh", None) }.to(&request);
+        assert_eq!(world.datagram(1, &at.to_string(), &stale), Verdict::Mine);
+        request = sent(&mut world);
+        requests += 1;
+        let key = IntegrityKey::long_term_md5(super::USER, "three", super::PASSWORD);
+        let on = redirection(&request, &next, Some((&key, Integrity::Sha1)));
+        assert_eq!(world.datagram(1, &at.to_string(), &on), Verdict::Mine);
+        at = addr(&next);
+    }
+    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::TooMany));
+    assert!(requests <= Transactions::<u32>::TRANSACTIONS, "{requests}");
+    assert_eq!(Transactions::<u32>::TRANSACTIONS, 30);
+}
+
+#[test]
+fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
+    let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
+    ask(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
+    let request = sent(&mut world);
+    let bytes = redirection(&request, OTHER, Some((&sha256(), Integrity::SHA256)));
+    assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
+    let Event::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
+    assert_eq!(answer.integrity, Some(Integrity::SHA256));
+    assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
+    let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";
+    assert!(world.notes.0.iter().any(|note| note.contains(why)), "{:?}", world.notes.0);
+}
+
+#[test]
+fn a_stream_does_not_lead_back() {
+    let mut world = proved(challenge(PLAIN, None));
+    ask(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
+    let request = sent(&mut world);
+    let bytes = redirection(&request, SERVER, Some((&md5(), Integrity::Sha1)));
+    assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
+    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::Circle));
+}
+
+#[test]
+fn a_request_that_one_address_alone_may_answer_is_not_sent_elsewhere() {
+    let mut world = proved(challenge(PLAIN, None));
+    ask(&mut world, binding(7).from(AnswerFrom::Exactly(addr(SERVER))), &long_term());
+    let request = sent(&mut world);
+    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+    assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
+    assert!(world.notes.0.iter().any(|note| note.contains("takes no answer from where the redirection leads")));
+}
+
+#[test]
+fn what_is_known_of_a_server_in_another_realm_is_not_used_after_a_redirection() {
+    let mut world = proved(challenge(PLAIN, None));
+    // The other server is known, in its own realm.
+    let key = IntegrityKey::long_term_md5(super::USER, "other.example", super::PASSWORD);
+    ask(&mut world, Request::binding(SocketId(1), addr(OTHER), 8), &long_term());
+    let first = sent(&mut world);
+    let refusal = challenge("there", None).realm(Some("other.example")).to(&first);
+    assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
+    let second = sent(&mut world);
+    assert_eq!(world.datagram(1, OTHER, &success(&second, Some((&key, Integrity::Sha1)))), Verdict::Mine);
+    event(&mut world);
+
+    let request = asked(&mut world, &long_term());
+    assert_eq!(Message::decode(&request).unwrap().realm().unwrap(), REALM);
+    hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
+    let there = sent(&mut world);
+    assert!(!kinds(&there).contains(&AttributeType::REALM), "bare, until it names the realm");
+}

@@ -1,0 +1,131 @@
+//! The eleven laws of every machine, with credentials and a server that challenges.
+
+use super::{ALGORITHMS, BEST_FIRST, BOTH, PASSWORD, PLAIN, USER, challenge, md5, response, sha256, stale};
+use crate::laws::asker_steps;
+use crate::world::addr;
+use core::time::Duration;
+use portolan_machine::{Cx, Input, Instant, Machine, Output, SocketId, Verdict};
+use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
+use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message};
+use portolan_stun_agent::{Command, Credential, Event, Request, RequestError, Transactions};
+use proptest::prelude::*;
+
+/// Requests whose tag says by which credential they are proved: no text of a command holds one.
+#[derive(Clone, Debug)]
+struct Proving {
+    inner: Transactions<u8>,
+    credentials: [Credential; 3],
+}
+
+impl Proving {
+    fn new() -> Self {
+        let credentials = [
+            Credential::long_term(USER, PASSWORD),
+            Credential::short_term(USER, PASSWORD),
+            Credential::short_term_with(USER, PASSWORD, Integrity::Sha1),
+        ];
+        Self { inner: Transactions::new(), credentials }
+    }
+}
+
+impl Machine for Proving {
+    type Command = Command<u8>;
+    type Error = RequestError;
+    type Event = Event<u8>;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: Command<u8>) -> Result<(), RequestError> {
+        match command {
+            Command::Request(request) => {
+                let credential = match request.tag % 5 {
+                    4 => return self.inner.request(cx, request).map(drop),
+                    1 => &self.credentials[1],
+                    2 => &self.credentials[2],
+                    _ => &self.credentials[0],
+                };
+                self.inner.request_with(cx, request, credential.clone()).map(drop)
+            }
+            other @ (Command::Cancel(_) | Command::SetTail(..)) => self.inner.command(cx, other),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        self.inner.handle(cx, input)
+    }
+
+    fn poll(&mut self) -> Output<Event<u8>> {
+        self.inner.poll()
+    }
+}
+
+/// A server that knows the user: challenges who proves nothing, calls every third nonce stale, redirects now and then.
+fn server(at: Instant, output: &Output<Event<u8>>) -> Vec<Step> {
+    let Output::Transmit(sent) = output else { return vec![] };
+    let request = Message::decode(&sent.payload).unwrap();
+    let turn = request.transaction_id().as_bytes()[0];
+    let mapped = [Attribute::XorMappedAddress(addr("203.0.113.5:50000"))];
+    let redirection = [
+        Attribute::ErrorCode(ErrorCode::recommended(300).unwrap()),
+        Attribute::AlternateServer(addr("192.0.2.2:3479")),
+    ];
+    let short = IntegrityKey::short_term(PASSWORD);
+    let keys = [(&short, Integrity::SHA256), (&short, Integrity::Sha1)];
+    let keys = keys.into_iter().map(|(key, integrity)| (key.clone(), integrity));
+    let signed = keys
+        .chain([(sha256(), Integrity::SHA256), (md5(), Integrity::Sha1)])
+        .find(|(key, integrity)| request.verify_with(key, *integrity).is_ok());
+    let signed = signed.as_ref().map(|(key, integrity)| (key, *integrity));
+    let payload = match (request.nonce(), signed, turn % 6) {
+        (None, None, 0 | 1) => challenge(PLAIN, None).to(&sent.payload),
+        (None, None, 2 | 3) => challenge(BOTH, Some(BEST_FIRST)).to(&sent.payload),
+        (None, None, 4) => challenge(ALGORITHMS, None).to(&sent.payload),
+        (Some(nonce), _, 0) if nonce == PLAIN => stale("obMatJos2AAAAn2", None).to(&sent.payload),
+        (Some(_), _, 3) => stale("obMatJos2wAAAn2", Some(BEST_FIRST)).to(&sent.payload),
+        (_, signed, 2 | 5) => response(&sent.payload, Class::ErrorResponse, &redirection, signed),
+        (_, signed, _) => response(&sent.payload, Class::SuccessResponse, &mapped, signed),
+    };
+    let datagram =
+        OwnedDatagram { socket: sent.socket, local: addr("198.51.100.7:40000"), remote: sent.remote, payload };
+    let later = at + Duration::from_millis(20);
+    let input = if turn % 7 == 6 { OwnedInput::Stream(datagram) } else { OwnedInput::Datagram(datagram) };
+    vec![Step::new(later, What::Input(input))]
+}
+
+const SOCKETS: [SocketId; 3] = [SocketId(1), SocketId(2), SocketId(3)];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn requests_with_credentials_keep_the_laws(script in asker_steps(), seed in any::<u64>()) {
+        let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
+        let whole = laws::rehearse(&Proving::new, &script, &context, 120, server);
+        let kept = laws::check_all(&Proving::new, &whole, &context);
+        prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
+    }
+}
+
+#[test]
+fn the_conversations_of_the_laws_get_far() {
+    let mut verified = 0;
+    let mut transactions = 0;
+    for seed in 0..20 {
+        let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
+        let request = |n: u8| {
+            let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), n);
+            Step::command(Instant::from_millis(u64::from(n) * 1000), &Command::Request(request))
+        };
+        let script: Vec<_> = (0..4).map(request).collect();
+        let whole = laws::rehearse(&Proving::new, &script, &context, 120, server);
+        for played in laws::record(Proving::new(), &whole, &context).1 {
+            for output in &played.outputs {
+                match output {
+                    Output::Event(Event::Answered(answer)) if answer.integrity.is_some() => verified += 1,
+                    Output::Transmit(_) => transactions += 1,
+                    Output::Event(_) | Output::Socket(_) | Output::Wait(_) => {}
+                }
+            }
+        }
+    }
+    assert!(verified > 20, "{verified} verified answers");
+    assert!(transactions > 100, "{transactions} sends");
+}

@@ -1,0 +1,181 @@
+//! What attackers send: a bit turned in what a user signed, other people's nonces, and anything at all.
+
+use super::*;
+use crate::responses::{Server, config};
+use crate::world::World;
+use portolan_machine::{Output, SocketId};
+use portolan_stun_agent::{Rate, Responder, nonce::Stale};
+use proptest::prelude::*;
+
+/// Offset of the first integrity attribute, and the end of the last.
+fn integrity(bytes: &[u8]) -> (usize, usize) {
+    let of = |kind| matches!(kind, AttributeType::MESSAGE_INTEGRITY | AttributeType::MESSAGE_INTEGRITY_SHA256);
+    let fields = || Message::decode(bytes).unwrap().fields().filter(move |field| of(field.kind));
+    let last = fields().last().unwrap();
+    (fields().next().unwrap().at, last.at + 4 + last.value.len())
+}
+
+fn short_term() -> Authenticator {
+    let mut users = Users::short_term();
+    users.add(USER, PASSWORD).unwrap();
+    Authenticator::short_term(users)
+}
+
+#[test]
+fn no_bit_of_a_signed_request_can_be_turned() {
+    let nonce = nonce(&long_term(), 0, CLIENT);
+    let named = [Attribute::Username(USER.into()), Attribute::Software("portolan".into())];
+    let key = IntegrityKey::short_term(PASSWORD);
+    for sign in [Sign::Sha1, Sign::Sha256, Sign::Both] {
+        for (authenticator, draft) in [
+            (long_term(), Draft { sign, ..Draft::complete(&nonce) }),
+            (long_term(), Draft { sign, ..Draft::classic(&nonce) }),
+            (short_term(), Draft::new(&named, key.clone(), sign)),
+        ] {
+            let original = Draft { fingerprint: true, ..draft }.bytes();
+            let (first, end) = integrity(&original);
+            let (mut turned, mut refused) = (0, 0);
+            for bit in 0..original.len() * 8 {
+                let mut bytes = original.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                let Ok(request) = Message::decode(&bytes) else { continue };
+                turned += 1;
+                let Judgement::Admitted(admitted) = authenticator.judge(at(1), addr(CLIENT), &request) else {
+                    refused += 1;
+                    continue;
+                };
+                // What is taken reads as it was signed; only what no integrity covers may differ.
+                let read: Vec<_> = admitted.message.fields().take_while(|field| field.at < first).collect();
+                let written = Message::decode(&original).unwrap();
+                assert_eq!(read, written.fields().take_while(|field| field.at < first).collect::<Vec<_>>());
+                assert_eq!(bytes[..first], original[..first], "bit {bit}");
+                // MESSAGE-INTEGRITY does not cover its sister: whoever hides that leaves the weaker one to be judged.
+                let hides_sister = sign == Sign::Both && (first + 24..first + 28).contains(&(bit / 8));
+                assert!(bit / 8 >= end || hides_sister, "bit {bit} of {sign:?}");
+            }
+            assert!(refused >= (end - 20) * 8 - 64 && turned > refused, "{refused} of {turned}");
+        }
+    }
+}
+
+#[test]
+fn a_responder_does_not_take_a_turned_fingerprint_either() {
+    let mut world = serving(long_term());
+    let nonce = nonce(&long_term(), 0, CLIENT);
+    let original = Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes();
+    for bit in 0..original.len() * 8 {
+        let mut bytes = original.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let _verdict = world.datagram(1, CLIENT, &bytes);
+        for output in world.outputs() {
+            let Output::Transmit(reply) = output else { panic!("only replies") };
+            // A turned type makes of FINGERPRINT something behind the integrity that nobody reads.
+            let hidden = (original.len() - 8..original.len() - 6).contains(&(bit / 8));
+            assert!(code(&reply.payload).is_some() || hidden, "bit {bit}");
+        }
+    }
+}
+
+fn serving(authenticator: Authenticator) -> Server {
+    let rate: Option<Rate> = None;
+    let config = config(&["192.0.2.1:3478"], &[]).credentials(authenticator).rate(rate);
+    World::new(Responder::over(&config, |_| SocketId(1)).unwrap())
+}
+
+/// Attributes of credentials with values near the right ones, and others.
+fn any_attribute() -> impl Strategy<Value = (u16, Vec<u8>)> {
+    let credentials = prop_oneof![
+        Just((0x0006, USER.as_bytes().to_vec())),
+        Just((0x0014, REALM.as_bytes().to_vec())),
+        Just((0x0015, nonce(&long_term(), 0, CLIENT).into_bytes())),
+        Just((0x001d, vec![0, 2, 0, 0])),
+        Just((0x8002, vec![0, 2, 0, 0, 0, 1, 0, 0])),
+        Just((0x0008, vec![1; 20])),
+        Just((0x001c, vec![1; 32])),
+        Just((0x001e, portolan_stun::userhash(USER, REALM).to_vec())),
+    ];
+    let kinds = prop_oneof![
+        Just(0x0006_u16),
+        Just(0x0014),
+        Just(0x0015),
+        Just(0x001d),
+        Just(0x8002),
+        Just(0x0008),
+        Just(0x001c),
+        Just(0x001e),
+        Just(0x0003),
+        Just(0x0027),
+        Just(0x8028),
+        any::<u16>(),
+    ];
+    prop_oneof![3 => credentials, 2 => (kinds, proptest::collection::vec(any::<u8>(), 0..50))]
+}
+
+fn any_request() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any_attribute(), 0..9).prop_map(|attributes| {
+        let mut bytes = Draft::new(&[], IntegrityKey::short_term(""), Sign::Nothing).bytes();
+        for (kind, value) in attributes {
+            bytes.extend(u16::to_be_bytes(kind).into_iter().chain(u16::to_be_bytes(value.len() as u16)).chain(value));
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        let length = (bytes.len() - 20) as u16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Nobody without the key gets more than a rejection, of its bounded length, and nothing of it stays.
+    #[test]
+    fn whoever_has_no_key_gets_a_bounded_rejection(requests in proptest::collection::vec(any_request(), 1..6), short in any::<bool>()) {
+        let authenticator = if short { short_term() } else { long_term() };
+        let mut world = serving(authenticator.clone());
+        for bytes in &requests {
+            let _verdict = world.datagram(1, CLIENT, bytes);
+            for output in world.outputs() {
+                let Output::Transmit(reply) = output else { panic!("only replies") };
+                prop_assert!(matches!(code(&reply.payload), Some(400 | 401)), "{:?}", code(&reply.payload));
+                let longest = match (code(&reply.payload), short) { (Some(401), false) => 116, (Some(401), true) => 44, _ => 40 };
+                prop_assert!(reply.payload.len() <= longest + 8, "{} bytes", reply.payload.len());
+                let integrities = [AttributeType::MESSAGE_INTEGRITY, AttributeType::MESSAGE_INTEGRITY_SHA256];
+                prop_assert!(!kinds(&reply.payload).iter().any(|kind| integrities.contains(kind)));
+            }
+        }
+        // A request that comes after all of them is judged as by one that never heard them.
+        let last = requests.last().unwrap();
+        let _verdict = world.datagram(1, CLIENT, last);
+        let mut fresh = serving(authenticator);
+        let _verdict = fresh.datagram(1, CLIENT, last);
+        prop_assert_eq!(world.outputs(), fresh.outputs());
+    }
+
+    /// No bytes at all make it panic, or answer what is no request.
+    #[test]
+    fn any_bytes_are_judged(bytes in prop_oneof![any_request(), proptest::collection::vec(any::<u8>(), 0..100)], seconds: u64) {
+        if let Ok(message) = Message::decode(&bytes) {
+            for authenticator in [short_term(), long_term()] {
+                let judged = authenticator.judge(at(seconds), addr(CLIENT), &message);
+                prop_assert!(!matches!(judged, Judgement::Admitted(_)));
+                prop_assert_eq!(matches!(judged, Judgement::Rejected(_)), message.class() == Class::Request);
+            }
+        }
+    }
+
+    /// A user's own signature over a nonce that was given to another address is 438, whatever the addresses and times.
+    #[test]
+    fn the_nonce_of_another_address_is_438(own: ([u8; 4], u16), other: ([u8; 4], u16), given in 0..100_000_u64, later in 0..100_000_u64) {
+        prop_assume!(own != other);
+        let (own, other) = (core::net::SocketAddr::from(own), core::net::SocketAddr::from(other));
+        let nonce = nonce(&long_term(), given, &other.to_string());
+        for draft in [Draft::complete(&nonce), Draft::classic(&nonce)] {
+            let bytes = draft.bytes();
+            let judged = long_term().judge(at(given + later), own, &Message::decode(&bytes).unwrap());
+            let Judgement::Rejected(why) = judged else { panic!("{judged:?}") };
+            prop_assert_eq!((why.code(), why.kind), (438, RejectionKind::Nonce(Stale::NotOurs)));
+            let taken = long_term().judge(at(given + later), other, &Message::decode(&bytes).unwrap());
+            prop_assert_eq!(matches!(taken, Judgement::Admitted(_)), later < 600);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The client's half and the server's half of the credential mechanisms, and a network that only carries.
+
+use crate::responses::{Server, config};
+use crate::world::{World, addr};
+use core::time::Duration;
+use portolan_machine::{Output, SocketId, SocketNews, Verdict};
+use portolan_stun::{AttributeType, Integrity, Message};
+use portolan_stun_agent::{
+    Authenticator, Credential, Declined, Event, Request, Responder, Schedule, Transactions, Unusable, Users,
+};
+use proptest::prelude::*;
+
+const SERVER: &str = "192.0.2.1:3478";
+const CLIENT: &str = "198.51.100.7:40000";
+const REALM: &str = "example.org";
+
+fn users(mut users: Users) -> Users {
+    users.add("user", "TheMatrIX").unwrap();
+    users
+}
+
+fn long_term() -> Authenticator {
+    Authenticator::long_term(REALM, &[7; 32], users(Users::long_term(REALM))).unwrap()
+}
+
+fn server(authenticator: Authenticator) -> Server {
+    World::new(Responder::over(&config(&[SERVER], &[]).credentials(authenticator), |_| SocketId(1)).unwrap())
+}
+
+struct Both {
+    client: World<Transactions<u32>>,
+    server: Server,
+}
+
+impl Both {
+    fn new(authenticator: Authenticator) -> Self {
+        Self { client: World::new(Transactions::new()), server: server(authenticator) }
+    }
+
+    /// One request at this time: the event that ends it, and what was sent for it.
+    fn ask(&mut self, now: u64, credential: &Credential) -> (Event<u32>, Vec<Vec<u8>>) {
+        (self.client.now, self.server.now) = (now, now);
+        let request = Request::binding(SocketId(1), addr(SERVER), 7);
+        self.client.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
+        let mut sent = vec![];
+        loop {
+            for output in self.client.outputs() {
+                match output {
+                    Output::Transmit(request) => {
+                        assert_eq!(self.server.datagram(1, CLIENT, &request.payload), Verdict::Mine);
+                        sent.push(request.payload.to_vec());
+                    }
+                    Output::Event(event) => return (event, sent),
+                    Output::Socket(_) | Output::Wait(_) => unreachable!("it has neither"),
+                }
+            }
+            let replies = self.server.outputs();
+            assert!(!replies.is_empty(), "a server that answers: {:?}", self.server.notes);
+            for output in replies {
+                let Output::Transmit(reply) = output else { panic!("a reply, not {output:?}") };
+                assert_eq!(self.client.datagram(1, SERVER, &reply.payload), Verdict::Mine);
+            }
+        }
+    }
+}
+
+/// What an answer was verified by, and that it tells the client's address.
+fn verified(event: &Event<u32>) -> Option<Integrity> {
+    let Event::Answered(answer) = event else { panic!("an answer, not {event:?}") };
+    assert_eq!(Message::decode(&answer.message).unwrap().xor_mapped_address(), Some(addr(CLIENT)));
+    answer.integrity
+}
+
+#[test]
+fn a_user_is_challenged_once_and_stays_known_until_the_nonce_is_stale() {
+    let mut both = Both::new(long_term());
+    let user = Credential::long_term("user", "TheMatrIX");
+    let (event, sent) = both.ask(0, &user);
+    assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2));
+    assert!(Message::decode(&sent[1]).unwrap().has(AttributeType::USERHASH), "the server announces anonymity");
+    let (event, sent) = both.ask(599_000, &user);
+    assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
+    let (event, sent) = both.ask(600_000, &user);
+    assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2), "438, and on with the new nonce");
+    let (event, sent) = both.ask(601_000, &user);
+    assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
+}
+
+#[test]
+fn every_kind_of_server_is_understood() {
+    for (authenticator, hashed) in
+        [(long_term(), true), (long_term().without_md5(), true), (long_term().without_anonymity(), false)]
+    {
+        let mut both = Both::new(authenticator);
+        let (event, sent) = both.ask(0, &Credential::long_term("user", "TheMatrIX"));
+        assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2));
+        assert_eq!(Message::decode(&sent[1]).unwrap().has(AttributeType::USERHASH), hashed);
+    }
+    let mut both = Both::new(Authenticator::short_term(users(Users::short_term())));
+    let user = Credential::short_term("user", "TheMatrIX");
+    for kinds in [3, 2] {
+        let (event, sent) = both.ask(0, &user);
+        assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
+        assert_eq!(
+            Message::decode(&sent[0]).unwrap().fields().count(),
+            kinds,
+            "both integrities, then the one answered"
+        );
+    }
+    let old = Credential::short_term_with("user", "TheMatrIX", Integrity::Sha1);
+    assert_eq!(verified(&both.ask(0, &old).0), Some(Integrity::Sha1));
+}
+
+#[test]
+fn over_a_stream_a_user_is_challenged_and_answered() {
+    let responder = Responder::new(&config(&[SERVER], &[]).streams(3).credentials(long_term())).unwrap();
+    let mut server = World::new(responder);
+    server.with(|machine, cx| machine.start(cx)).unwrap();
+    for socket in [1, 2] {
+        let _verdict = server.news(socket, SocketNews::Opened { local: addr(SERVER) });
+    }
+    let accepted = SocketNews::Accepted { socket: SocketId(100), local: addr(SERVER), remote: addr(CLIENT) };
+    assert_eq!(server.news(2, accepted), Verdict::Mine);
+    server.outputs();
+    let mut client = World::new(Transactions::<u32>::new());
+    let request = Request::binding(SocketId(1), addr(SERVER), 7);
+    let request = request.schedule(Schedule::reliable(Duration::from_secs(39)));
+    client.with(|machine, cx| machine.request_with(cx, request, Credential::long_term("user", "TheMatrIX"))).unwrap();
+    for _ in 0..2 {
+        let Output::Transmit(sent) = client.outputs().remove(0) else { panic!("a request") };
+        for part in sent.payload.chunks(13) {
+            assert_eq!(server.stream(100, CLIENT, part), Verdict::Mine);
+        }
+        let Output::Transmit(reply) = server.outputs().remove(0) else { panic!("a reply") };
+        for part in reply.payload.chunks(17) {
+            assert_eq!(client.stream(1, SERVER, part), Verdict::Mine);
+        }
+    }
+    let Output::Event(event) = client.outputs().remove(0) else { panic!("answered") };
+    assert_eq!(verified(&event), Some(Integrity::SHA256));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn who_knows_the_password_is_answered_in_two_transactions_and_nobody_else_at_all(
+        asks in proptest::collection::vec((0..700_u64, any::<bool>(), any::<bool>()), 1..12),
+    ) {
+        let mut both = Both::new(long_term());
+        let mut now = 0;
+        for (after, is_user, knows) in asks {
+            now += after * 1000;
+            let (name, password) = (if is_user { "user" } else { "mallory" }, if knows { "TheMatrIX" } else { "guess" });
+            let (event, sent) = both.ask(now, &Credential::long_term(name, password));
+            if is_user && knows {
+                prop_assert_eq!(verified(&event), Some(Integrity::SHA256));
+            } else {
+                let refused =
+                    matches!(event, Event::Unusable { why: Unusable::Challenge(Declined::WrongCredentials), .. });
+                prop_assert!(refused, "{event:?}");
+            }
+            prop_assert!(sent.len() <= 2, "{}", sent.len());
+        }
+    }
+}
