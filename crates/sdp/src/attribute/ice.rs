@@ -42,9 +42,12 @@ impl<'a> Value<'a> for IcePwd<'a> {
     }
 }
 
-/// From `least` to 256 of them.
+/// From `least` to 256 of them. Four characters that the grammar does not have are taken all the same: endpoints that write
+/// them are still around, and browsers take them.
 fn ice_chars<'a>(input: &'a [u8], least: usize, expected: &'static str) -> Parsed<'a, &'a str> {
-    match ascii(input, is_ice, expected)? {
+    let accepts = |byte: u8| is_ice(byte) || matches!(byte, b'-' | b'=' | b'#' | b'_');
+    match ascii(input, accepts, expected)? {
+        (rest @ [_, ..], _) => fail(rest, expected),
         (rest, text) if text.len() < least => fail(rest, expected),
         (_, text) if text.len() > 256 => fail(input.get(256..).unwrap_or_default(), expected),
         found => Ok(found),
