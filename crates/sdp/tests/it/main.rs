@@ -4,4 +4,5 @@
 
 mod candidates;
 mod field;
+mod laws;
 mod webrtc;
