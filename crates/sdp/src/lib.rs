@@ -37,6 +37,7 @@ pub mod error;
 mod grammar;
 pub mod line;
 pub mod media;
+pub mod offer_answer;
 pub mod reader;
 pub mod session;
 pub mod value;

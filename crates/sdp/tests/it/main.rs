@@ -5,4 +5,5 @@
 mod candidates;
 mod field;
 mod laws;
+mod offer_answer;
 mod webrtc;
