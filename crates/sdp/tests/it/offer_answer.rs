@@ -1,3 +1,6 @@
 //! Offer and answer.
 
 mod corpus;
+mod endpoints;
+mod examples;
+mod states;
