@@ -1,8 +1,6 @@
 //! Endpoints that the tests answer for.
 
-use portolan_sdp::offer_answer::{
-    Capabilities, Codec, DataChannel, Extension, Features, Media, Order, Transport,
-};
+use portolan_sdp::offer_answer::{Capabilities, Codec, DataChannel, Extension, Features, Media, Order, Transport};
 use portolan_sdp::value::{Connection, Origin};
 use portolan_sdp::{Session, Value};
 
@@ -73,7 +71,8 @@ pub(super) fn ports() -> [Transport<'static>; 3] {
 
 /// Reads lines that are written without their endings.
 pub(super) fn session(lines: &str) -> Session<'static> {
-    let text: String = lines.lines().map(str::trim).filter(|line| !line.is_empty()).flat_map(|line| [line, "\r\n"]).collect();
+    let text: String =
+        lines.lines().map(str::trim).filter(|line| !line.is_empty()).flat_map(|line| [line, "\r\n"]).collect();
     Session::read(text.as_bytes()).unwrap().into_owned()
 }
 

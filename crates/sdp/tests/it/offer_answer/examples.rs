@@ -49,11 +49,14 @@ fn rfc3264_10_1_the_basic_exchange() {
     let ports = ports();
     let made = answer(&offer, &Capabilities::plain(origin(), &media, &ports)).unwrap();
     assert_eq!(validate(&offer, &made.session), []);
-    assert_eq!(told(&made), [
-        "m-line 0 accepted: 1 of 1 formats, sendrecv",
-        "m-line 1 refused: it is not wanted",
-        "m-line 2 accepted: 1 of 1 formats, sendrecv",
-    ]);
+    assert_eq!(
+        told(&made),
+        [
+            "m-line 0 accepted: 1 of 1 formats, sendrecv",
+            "m-line 1 refused: it is not wanted",
+            "m-line 2 accepted: 1 of 1 formats, sendrecv",
+        ]
+    );
     for index in 0..3 {
         // What the RFC shows of a section stands in the answer; the lines that say more are `c=` and the direction.
         let (shown, made) = (section(&shown, index), section(&made.session, index));
@@ -107,11 +110,10 @@ fn rfc3264_10_1_a_stream_is_added() {
             // The name that was registered is another one.
             _ => "m-line 3 refused: no common codec",
         };
-        assert_eq!(told(&made)[1..], [
-            "m-line 1 refused: it was removed, its port is 0",
-            "m-line 2 accepted: 1 of 1 formats, sendrecv",
-            last,
-        ]);
+        assert_eq!(
+            told(&made)[1..],
+            ["m-line 1 refused: it was removed, its port is 0", "m-line 2 accepted: 1 of 1 formats, sendrecv", last,]
+        );
     }
 }
 
@@ -153,12 +155,10 @@ fn rfc3264_10_2_one_of_n_codecs_is_selected() {
         a=sendrecv",
     );
     let made = answer(&locked, &capabilities).unwrap();
-    assert_eq!(section(&made.session, 0), [
-        "m=audio 49920 RTP/AVP 4",
-        "c=IN IP4 host.example.com",
-        "a=sendrecv",
-        "a=rtpmap:4 G723/8000",
-    ]);
+    assert_eq!(
+        section(&made.session, 0),
+        ["m=audio 49920 RTP/AVP 4", "c=IN IP4 host.example.com", "a=sendrecv", "a=rtpmap:4 G723/8000",]
+    );
 }
 
 const OFFER_A1: &str = "v=0
@@ -297,7 +297,13 @@ fn rfc8829_7_1_the_simple_example() {
     let features = Features { reduced_size: true, ..Features::NONE };
     let streams = ["61317484-2ed4-49d7-9eb7-1414322a7aae"];
     let media = [
-        Media { extensions: &heard, features, streams: &streams, attributes: &["maxptime:120"], ..Media::new("audio", &audio) },
+        Media {
+            extensions: &heard,
+            features,
+            streams: &streams,
+            attributes: &["maxptime:120"],
+            ..Media::new("audio", &audio)
+        },
         Media { extensions: &seen, features, streams: &streams, ..Media::new("video", &video) },
     ];
     let fingerprints = [super::endpoints::FINGERPRINT];
@@ -330,7 +336,7 @@ fn rfc8829_7_1_the_simple_example() {
 
 /// RFC 8829 §7.2 and §7.3 show `a=rtcp-mux-only` in answers, which RFC 8858 §4 forbids; nothing else is amiss.
 #[test]
-fn rfc8829_7_2_bundled_only_and_a_removed_tag() {
+fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
     let audio = |setup: &str, key: &str| {
         format!(
             "m=audio 9 UDP/TLS/RTP/SAVPF 96 0 8 97 98
@@ -385,13 +391,16 @@ fn rfc8829_7_2_bundled_only_and_a_removed_tag() {
     };
     let made = answer(&offer, &capabilities).unwrap();
     assert_eq!(validate(&offer, &made.session), []);
-    assert_eq!(section(&made.session, 1), [
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-        "c=IN IP4 0.0.0.0",
-        "a=mid:d1",
-        "a=sctp-port:5000",
-        "a=max-message-size:65536",
-    ]);
+    assert_eq!(
+        section(&made.session, 1),
+        [
+            "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+            "c=IN IP4 0.0.0.0",
+            "a=mid:d1",
+            "a=sctp-port:5000",
+            "a=max-message-size:65536",
+        ]
+    );
 }
 
 /// RFC 8829 §7.3: the answerer sends at once, and receives later.
@@ -405,8 +414,8 @@ fn rfc8829_7_3_the_transport_is_warmed_up() {
     let transports = super::endpoints::transports();
     let made = answer(&offer, &Capabilities::webrtc(origin(), &media, &transports[..1])).unwrap();
     assert_eq!(validate(&offer, &made.session), []);
-    assert_eq!(told(&made), [
-        "m-line 0 accepted: 1 of 5 formats, sendonly",
-        "m-line 1 accepted: 1 of 4 formats, sendonly",
-    ]);
+    assert_eq!(
+        told(&made),
+        ["m-line 0 accepted: 1 of 5 formats, sendonly", "m-line 1 accepted: 1 of 4 formats, sendonly",]
+    );
 }
