@@ -178,16 +178,18 @@ impl<'s> Exchange<'_, 's> {
         told.tell_if(is_owner && answered.is_dtls() && !ours.has_fingerprint, Flaw::NoFingerprint);
     }
 
-    /// What a section offers for its transport; where it says nothing, the first section of its bundle says it.
+    /// What is offered for the transport of a section: in a bundle that counts what its first section says.
     fn offered_keys(&self, offered: &Described<'s>) -> Keys<'s> {
-        let owner = self.offered.get(self.offered_bundles.owner(offered.index)).unwrap_or(offered);
-        let (keys, first) = (offered.own.keys, owner.own.keys);
+        let own = offered.own.keys;
+        let is_bundled = self.answered_bundles.of(offered.index).is_some();
+        let first = self.offered.get(self.offered_bundles.owner(offered.index)).filter(|_| is_bundled);
+        let first = first.unwrap_or(offered).own.keys;
         Keys {
-            fragment: keys.fragment.or(first.fragment),
-            password: keys.password.or(first.password),
-            has_fingerprint: keys.has_fingerprint || first.has_fingerprint,
-            setup: keys.setup.or(first.setup),
-            has_tls_id: keys.has_tls_id || first.has_tls_id,
+            fragment: first.fragment.or(own.fragment),
+            password: first.password.or(own.password),
+            has_fingerprint: first.has_fingerprint || own.has_fingerprint,
+            setup: first.setup.or(own.setup),
+            has_tls_id: first.has_tls_id || own.has_tls_id,
         }
     }
 
