@@ -180,17 +180,9 @@ impl<'s> Exchange<'_, 's> {
 
     /// What is offered for the transport of a section: in a bundle that counts what its first section says.
     fn offered_keys(&self, offered: &Described<'s>) -> Keys<'s> {
-        let own = offered.own.keys;
         let is_bundled = self.answered_bundles.of(offered.index).is_some();
         let first = self.offered.get(self.offered_bundles.owner(offered.index)).filter(|_| is_bundled);
-        let first = first.unwrap_or(offered).own.keys;
-        Keys {
-            fragment: first.fragment.or(own.fragment),
-            password: first.password.or(own.password),
-            has_fingerprint: first.has_fingerprint || own.has_fingerprint,
-            setup: first.setup.or(own.setup),
-            has_tls_id: first.has_tls_id || own.has_tls_id,
-        }
+        first.unwrap_or(offered).own.keys
     }
 
     /// Where RTCP goes. In a bundle one section speaks for all.

@@ -5,16 +5,18 @@ use super::endpoints::{
 };
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
-    Answer, BundlePolicy, Capabilities, Codec, DataChannel, Demands, Features, Media, MuxPolicy, Order, Outcome,
+    Answer, BundlePolicy, Capabilities, Codec, DataChannel, Demands, Features, Media, MuxPolicy, Note, Order, Outcome,
     answer, validate,
 };
 use portolan_sdp::value::MediaLine;
 use portolan_sdp::{Session, line::Kind};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 /// Formats of an offer: the payload type, and what is said of it.
-const FORMATS: [(&str, &[&str]); 22] = [
+const FORMATS: [(&str, &[&str]); 21] = [
     ("0", &[]),
     ("8", &["rtpmap:8 PCMA/8000"]),
     ("13", &[]),
@@ -36,72 +38,103 @@ const FORMATS: [(&str, &[&str]); 22] = [
     ("121", &["rtpmap:121 rtx/90000", "fmtp:121 apt=121"]),
     ("122", &["fmtp:122 apt=3"]),
     ("127", &["rtpmap:127 x-unheard-of/1"]),
-    ("300", &["rtpmap:300 VP8/90000"]),
 ];
 
-/// What a section may say besides its formats, each as likely as not.
-const LINES: [&str; 27] = [
-    "rtcp-mux",
-    "rtcp-mux",
-    "rtcp-mux-only",
-    "rtcp-rsize",
-    "bundle-only",
-    "extmap-allow-mixed",
-    "setup:active",
-    "setup:passive",
-    "setup:actpass",
-    "setup:holdconn",
-    "setup:what",
-    "sendonly",
-    "recvonly",
-    "inactive",
-    "extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid",
-    "extmap:2/recvonly urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    "extmap:2/sendonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-    "extmap:4096 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    "extmap:5 urn:ietf:params:rtp-hdrext:ssrc-audio-level",
-    "rid:1 send pt=96;max-width=640",
-    "rid:2 send",
-    "rid:3 recv pt=97",
-    "simulcast:send 1,~2;4 recv 3",
-    "simulcast:recv 3",
-    "sctp-port:5000",
-    "sctpmap:5000 webrtc-datachannel 16",
-    "remote-candidates:1 192.0.2.1 9",
+/// What a section may say besides its formats, and in how many of a hundred it does.
+const LINES: [(&str, u32); 27] = [
+    ("rtcp-mux", 85),
+    ("rtcp-mux-only", 10),
+    ("rtcp-rsize", 50),
+    ("bundle-only", 5),
+    ("extmap-allow-mixed", 50),
+    ("setup:active", 5),
+    ("setup:passive", 5),
+    ("setup:actpass", 85),
+    ("setup:holdconn", 1),
+    ("setup:what", 1),
+    ("sendonly", 10),
+    ("recvonly", 10),
+    ("inactive", 5),
+    ("extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid", 50),
+    ("extmap:2/recvonly urn:ietf:params:rtp-hdrext:ssrc-audio-level", 20),
+    ("extmap:2/sendonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id", 20),
+    ("extmap:4096 urn:ietf:params:rtp-hdrext:ssrc-audio-level", 10),
+    ("extmap:5 urn:ietf:params:rtp-hdrext:ssrc-audio-level", 20),
+    ("rid:1 send pt=96;max-width=640", 40),
+    ("rid:2 send", 40),
+    ("rid:3 recv pt=97", 40),
+    ("simulcast:send 1,~2;4 recv 3", 20),
+    ("simulcast:recv 3", 5),
+    ("sctp-port:5000", 90),
+    ("sctpmap:5000 webrtc-datachannel 16", 10),
+    ("remote-candidates:1 192.0.2.1 9", 5),
+    ("rtpmap:300 VP8/90000", 1),
 ];
 
-const HEADS: [(&str, &str); 9] = [
+const HEADS: [(&str, &str); 16] = [
     ("audio", "UDP/TLS/RTP/SAVPF"),
     ("video", "UDP/TLS/RTP/SAVPF"),
+    ("audio", "UDP/TLS/RTP/SAVPF"),
+    ("video", "UDP/TLS/RTP/SAVPF"),
+    ("video", "UDP/TLS/RTP/SAVPF"),
+    ("video", "UDP/TLS/RTP/SAVPF"),
+    ("video", "UDP/TLS/RTP/SAVPF"),
+    ("application", "UDP/DTLS/SCTP"),
     ("audio", "RTP/AVP"),
     ("video", "RTP/SAVPF"),
-    ("application", "UDP/DTLS/SCTP"),
+    ("video", "RTP/AVPF"),
     ("application", "DTLS/SCTP"),
     ("application", "TCP/BFCP"),
+    ("application", "UDP/DTLS/SCTP"),
     ("text", "RTP/AVP"),
     ("audio", "RTP/AVP-made-up"),
 ];
 
+/// True in so many of a hundred.
+fn percent(percent: u32) -> prop::bool::Weighted {
+    prop::bool::weighted(f64::from(percent) / 100.0)
+}
+
+fn lines() -> impl Strategy<Value = Vec<&'static str>> {
+    let said: Vec<_> = LINES.iter().map(|(_, often)| percent(*often)).collect();
+    let said = said.prop_map(|said| LINES.iter().zip(said).filter(|(_, is_said)| *is_said).map(|((line, _), _)| *line));
+    said.prop_map(Iterator::collect::<Vec<_>>).prop_shuffle()
+}
+
 fn section() -> impl Strategy<Value = String> {
-    let head = (select(&HEADS[..]), select(&[9_u16, 9, 9, 49_170, 0][..]));
-    let formats = subsequence(&FORMATS[..], 0..12).prop_shuffle();
-    let keys = (any::<[bool; 3]>(), select(&["IN IP4 192.0.2.1", "IN IP6 2001:db8::1", "IN IP4 233.252.0.1/3"][..]));
-    let lines = subsequence(&LINES[..], 0..14).prop_shuffle();
-    (head, formats, keys, lines).prop_map(
-        |(((kind, protocol), port), formats, ([ice, dtls, plain], address), lines)| {
+    let head = (select(&HEADS[..]), select(&[9_u16, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 49_170, 0][..]));
+    // The audio formats stand before the video formats.
+    let formats = prop_oneof![
+        4 => subsequence(&FORMATS[..7], 2..=7),
+        4 => subsequence(&FORMATS[7..], 5..=14),
+        1 => subsequence(&FORMATS[..], 0..12),
+    ];
+    let addresses = prop_oneof![
+        9 => Just("IN IP4 192.0.2.1"),
+        9 => Just("IN IP6 2001:db8::1"),
+        1 => Just("IN IP4 233.252.0.1/3"),
+    ];
+    let keys = ((percent(90), percent(90), percent(40)), addresses);
+    (head, formats.prop_shuffle(), keys, lines()).prop_map(
+        |(((kind, protocol), port), formats, ((ice, dtls, is_placed), address), lines)| {
             let list: Vec<&str> = match (kind, protocol) {
                 ("application", "DTLS/SCTP") => vec!["5000"],
                 ("application", _) => vec!["webrtc-datachannel"],
                 _ if formats.is_empty() => vec!["0"],
                 _ => formats.iter().map(|(payload, _)| *payload).collect(),
             };
+            // Half of what is drawn would be audio in video: let the formats say what it is.
+            let kind = match (kind, formats.first()) {
+                ("audio" | "video", Some(first)) if FORMATS[..7].contains(first) => "audio",
+                ("audio" | "video", Some(_)) => "video",
+                (kind, _) => kind,
+            };
             let mut text = format!("m={kind} {port} {protocol} {}\r\n", list.join(" "));
-            if plain {
+            if is_placed {
                 text += &format!("c={address}\r\n");
             }
             if ice {
-                text +=
-                    "a=ice-ufrag:ETEn\r\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\r\na=ice-options:trickle renomination\r\n";
+                text += "a=ice-ufrag:ETEn\r\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\r\na=ice-options:trickle other\r\n";
             }
             if dtls {
                 text += &format!("a=fingerprint:{FINGERPRINT}\r\n");
@@ -113,18 +146,27 @@ fn section() -> impl Strategy<Value = String> {
     )
 }
 
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "a1"];
+
 fn offers() -> impl Strategy<Value = String> {
-    let names = prop::collection::vec(prop::option::weighted(0.9, select(&["a", "b", "c", "d", "a1"][..])), 6);
-    let groups = prop::collection::vec(
-        (select(&["BUNDLE", "BUNDLE", "LS", "FID"][..]), subsequence(&["a", "b", "c", "d", "a1", "zz"][..], 0..6)),
-        0..3,
+    // Mostly each section has a name of its own.
+    let names = prop::collection::vec(prop_oneof![18 => Just(None), 1 => Just(Some("")), 1 => Just(Some("a"))], 6);
+    let groups = prop_oneof![
+        6 => Just(vec![("BUNDLE", NAMES.to_vec())]),
+        3 => prop::collection::vec(
+            (select(&["BUNDLE", "BUNDLE", "LS", "FID"][..]), subsequence(&["a", "b", "c", "d", "e", "zz"][..], 0..6)),
+            0..4,
+        ),
+    ];
+    let top = (
+        (percent(60), percent(10), percent(10), percent(5)),
+        select(&["t=0 0\r\n", "", "t=3034423619 3042462419\r\nt=0 0\r\n"][..]),
     );
-    let top = (any::<[bool; 4]>(), select(&["t=0 0\r\n", "", "t=3034423619 3042462419\r\nt=0 0\r\n"][..]));
     (prop::collection::vec(section(), 0..6), names, groups, top).prop_map(
-        |(sections, names, groups, ([c, ice, dtls, extmap], t))| {
+        |(sections, names, groups, ((is_placed, ice, dtls, extmap), t))| {
             let mut text = "v=0\r\no=jdoe 20518 0 IN IP4 203.0.113.1\r\ns=-\r\n".to_owned();
             let mut say = |is_said: bool, lines: &str| text += if is_said { lines } else { "" };
-            say(c, "c=IN IP4 203.0.113.1\r\n");
+            say(is_placed, "c=IN IP4 203.0.113.1\r\n");
             say(true, t);
             for (semantics, mids) in groups {
                 say(true, &format!("a=group:{semantics} {}\r\n", mids.join(" ")).replace(" \r", "\r"));
@@ -132,9 +174,10 @@ fn offers() -> impl Strategy<Value = String> {
             say(ice, "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\na=ice-lite\r\n");
             say(dtls, &format!("a=fingerprint:{FINGERPRINT}\r\na=setup:actpass\r\n"));
             say(extmap, "a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=sendonly\r\n");
-            for (section, name) in sections.iter().zip(names) {
+            for ((section, name), usual) in sections.iter().zip(names).zip(NAMES) {
                 text += section;
-                if let Some(name) = name {
+                let name = name.unwrap_or(usual);
+                if !name.is_empty() {
                     text += &format!("a=mid:{name}\r\n");
                 }
             }
@@ -160,33 +203,37 @@ struct Answerer {
 
 fn directions() -> impl Strategy<Value = Direction> {
     use Direction::{Inactive, RecvOnly, SendOnly, SendRecv};
-    prop::sample::select(&[SendRecv, SendRecv, SendOnly, RecvOnly, Inactive][..])
+    prop::sample::select(&[SendRecv, SendRecv, SendRecv, SendRecv, SendOnly, RecvOnly, Inactive][..])
 }
 
 fn answerers() -> impl Strategy<Value = Answerer> {
     use BundlePolicy::{Balanced, MaxBundle, MaxCompat, Never};
-    let order = select(&[Order::Offered, Order::Own][..]);
-    let media = prop::collection::vec((any::<bool>(), directions(), order, prop::bool::weighted(0.1)), 0..5);
+    let order = || select(&[Order::Offered, Order::Own][..]);
+    let entry = |is_audio: bool| (Just(is_audio), directions(), order(), percent(5));
+    let media =
+        (entry(true), entry(false), prop::collection::vec((any::<bool>(), directions(), order(), percent(5)), 0..3));
+    let media = media.prop_map(|(audio, video, more)| [audio, video].into_iter().chain(more).collect());
     let policies = (
         select(&[Balanced, MaxCompat, MaxBundle, Never][..]),
         select(&[MuxPolicy::Require, MuxPolicy::Negotiate][..]),
         select(&[Demands::Webrtc, Demands::Nothing][..]),
     );
-    let codecs = (subsequence(AUDIO_CODECS, 0..=7).prop_shuffle(), subsequence(VIDEO_CODECS, 0..=7).prop_shuffle());
-    (codecs, media, any::<[bool; 5]>(), 0..=3_usize, policies, prop::bool::weighted(0.3)).prop_map(
-        |((audio, video), media, [all, has_data, repeats, ice_lite, _], carriers, policies, is_plain)| Answerer {
-            audio,
-            video,
-            media,
-            features: if all { ALL } else { Features::NONE },
-            carriers,
-            policies,
-            is_plain,
-            has_data,
-            repeats,
-            ice_lite,
-        },
-    )
+    let codecs = (subsequence(AUDIO_CODECS, 4..=7).prop_shuffle(), subsequence(VIDEO_CODECS, 4..=7).prop_shuffle());
+    (codecs, media, (any::<[bool; 3]>(), percent(80)), select(&[0_usize, 1, 2, 3, 3, 3, 3][..]), policies, percent(10))
+        .prop_map(|((audio, video), media, ([all, repeats, ice_lite], has_data), carriers, policies, is_plain)| {
+            Answerer {
+                audio,
+                video,
+                media,
+                features: if all { ALL } else { Features::NONE },
+                carriers,
+                policies,
+                is_plain,
+                has_data,
+                repeats,
+                ice_lite,
+            }
+        })
 }
 
 impl Answerer {
@@ -276,4 +323,29 @@ proptest! {
             drop(validate(&offer, &offer));
         }
     }
+}
+
+/// The laws would hold of nothing, if nothing were ever taken.
+#[test]
+fn what_is_drawn_is_worth_looking_at() {
+    let mut runner = TestRunner::deterministic();
+    let [mut sections, mut taken, mut bundled, mut several, mut versions, mut data] = [0; 6];
+    for _ in 0..1000 {
+        let (text, answerer) = (offers(), answerers()).new_tree(&mut runner).unwrap().current();
+        for explanation in answerer.answer(&read(&text)).explanations.iter() {
+            sections += 1;
+            let Outcome::Accepted { formats, direction, .. } = explanation.outcome else { continue };
+            taken += 1;
+            several += i32::from(formats > 1);
+            data += i32::from(direction.is_none());
+            bundled += i32::from(explanation.notes.iter().any(|note| matches!(note, Note::BundledWith { .. })));
+        }
+        let made = answerer.answer(&read(&text)).session;
+        versions += i32::from(made.lines().any(|line| line.value().starts_with(b"simulcast:")));
+    }
+    let seen = format!(
+        "{sections} sections, {taken} taken, {bundled} bundled, {several} of several formats, {versions} with versions, {data} of data"
+    );
+    assert!(sections > 2000 && taken > 200 && bundled > 20 && several > 50 && versions > 5 && data > 20, "{seen}");
+    eprintln!("{seen}");
 }
