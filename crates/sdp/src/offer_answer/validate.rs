@@ -274,11 +274,12 @@ fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>
             (None, None) => by_id.contains_key(&id),
         };
         told.tell_if(is_renumbered, Flaw::ExtensionRenumbered { id });
-        // What says nothing goes the way of its stream; both ways, where that goes none.
-        let ours = match (extension.direction, answered.direction) {
-            (None, Direction::Inactive) => continue,
-            (direction, stream) => direction.unwrap_or(stream),
-        };
+        // What says nothing goes the way of its stream; of a stream that goes none, or goes wrong, nothing follows.
+        let stream = answered.direction;
+        if extension.direction.is_none() && (stream == Direction::Inactive || !fits(offered.direction, stream)) {
+            continue;
+        }
+        let ours = extension.direction.unwrap_or(stream);
         let theirs = same.or_else(|| alike.and_then(|alike| alike.first())).map(|theirs| theirs.direction);
         if let Some(theirs) = theirs {
             let theirs = theirs.unwrap_or(unless_inactive(offered.direction));

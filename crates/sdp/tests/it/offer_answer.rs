@@ -6,4 +6,6 @@ mod corpus;
 mod endpoints;
 mod examples;
 mod laws;
+mod mutations;
+mod negotiation;
 mod states;
