@@ -45,7 +45,7 @@ pub(super) const FINGERPRINT: &str =
     "sha-256 6B:8B:F0:65:5F:78:E2:51:3B:AC:6F:F3:3F:46:1B:35:DC:B8:5F:64:1A:24:C2:43:F0:A1:58:D0:A1:2C:19:08";
 
 pub(super) fn origin() -> Origin<'static> {
-    Origin::parse(b"- 6729291447651054566 1 IN IP4 0.0.0.0").unwrap()
+    Origin::parse(b"- 3141592653589793238 1 IN IP4 0.0.0.0").unwrap()
 }
 
 /// Several transports of an endpoint with ICE and DTLS.

@@ -254,90 +254,69 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
     assert_eq!(role("a=setup:actpass\r\na=tls-id:91bbf309c0990a6bec11e38ba2933cee\r\n", Role::Active).2, 1);
 }
 
-/// Each section refused, and the words.
+/// The words for a section that is refused.
+fn refused(head: &str, keys: &str, capabilities: &Capabilities<'_>) -> String {
+    let made = checked(&session(&format!("{TOP}\n{head}\n{keys}")), capabilities);
+    let line = section(&made.session, 0)[0].clone();
+    let [_, _, rest] = head.lines().next().unwrap().splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{head}") };
+    assert!(line.contains(" 0 ") && line.ends_with(rest), "{line}");
+    let Outcome::Refused(refusal) = made.explanations[0].outcome else { panic!("{head} is accepted") };
+    format!("{refusal} ({})", refusal.clause())
+}
+
+const AUDIO_HEAD: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 0";
+
 #[test]
 fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
-    let refused = |head: &str, keys: &str, capabilities: &Capabilities<'_>| {
-        let made = checked(&session(&format!("{TOP}\n{head}\n{keys}")), capabilities);
-        let line = section(&made.session, 0)[0].clone();
-        let offered = head.lines().next().unwrap();
-        let [_, _, rest] = offered.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{offered}") };
-        assert!(line.contains(" 0 ") && line.ends_with(rest), "{line}");
-        let Outcome::Refused(refusal) = made.explanations[0].outcome else { panic!("{head} is accepted") };
-        format!("{refusal} ({})", refusal.clause())
-    };
-    let (carriers, plain) = (transports(), ports());
-    let media = [AUDIO, CAMERA];
+    let (media, carriers) = ([AUDIO, CAMERA], transports());
     let browser = browser(&media, &carriers);
-    let old = Capabilities { data: None, transports: &plain, ..browser };
-    let declined = [Media::declined("audio")];
-    let muxed = KEYS.replace("\na=rtcp-mux", "");
-    let no_print = "a=ice-ufrag:ETEn\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\na=rtcp-mux";
-    let no_ice = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\na=rtcp-mux";
-    const AUDIO_HEAD: &str = "m=audio 9 UDP/TLS/RTP/SAVPF 0";
-    let unmapped = "m=audio 9 UDP/TLS/RTP/SAVPF 96 300 x";
-    let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel";
-    let table: [(&str, &str, &Capabilities<'_>, &str); 21] = [
-        ("m=audio 0 UDP/TLS/RTP/SAVPF 0", KEYS, &browser, "it was removed, its port is 0 (RFC 3264 §8.2)"),
-        ("m=text 9 UDP/TLS/RTP/SAVPF 98", KEYS, &browser, "this kind of media is not supported (RFC 3264 §6)"),
-        ("m=application 9 UDP/BFCP *", KEYS, &browser, "this kind of media is not supported (RFC 3264 §6)"),
-        ("m=audio 9 TCP/RTP/AVP 0", KEYS, &browser, "the protocol is not supported (RFC 8829 §5.1.2)"),
-        (unmapped, KEYS, &browser, "no common codec (RFC 3264 §6.1)"),
-        ("m=audio 9 UDP/TLS/RTP/SAVPF 9", KEYS, &browser, "no common codec (RFC 3264 §6.1)"),
-        (AUDIO_HEAD, KEYS, &Capabilities { media: &declined, ..browser }, "it is not wanted (RFC 3264 §6)"),
+    let table = [
+        ("m=audio 0 UDP/TLS/RTP/SAVPF 0", "it was removed, its port is 0 (RFC 3264 §8.2)"),
+        ("m=text 9 UDP/TLS/RTP/SAVPF 98", "this kind of media is not supported (RFC 3264 §6)"),
+        ("m=application 9 UDP/BFCP *", "this kind of media is not supported (RFC 3264 §6)"),
+        ("m=audio 9 TCP/RTP/AVP 0", "the protocol is not supported (RFC 8829 §5.1.2)"),
+        ("m=audio 9 UDP/TLS/RTP/SAVPF 96 300 x", "no common codec (RFC 3264 §6.1)"),
+        ("m=audio 9 UDP/TLS/RTP/SAVPF 9", "no common codec (RFC 3264 §6.1)"),
+        ("m=audio 9 RTP/AVP 0\nc=IN IP4 233.252.0.1/3", "multicast is not supported (RFC 3264 §6.2)"),
+        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is offered in a bundle only, and is in none (RFC 9143 §6)"),
+        ("m=application 9 UDP/DTLS/SCTP other\na=sctp-port:1", "no common codec (RFC 3264 §6.1)"),
+        ("m=application 9 DTLS/SCTP 5\na=sctpmap:6 webrtc-datachannel", "no common codec (RFC 3264 §6.1)"),
+        ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 8829 §5.8.2)"),
         (
-            "m=audio 9 UDP/TLS/RTP/SAVPF 0\nc=IN IP4 233.252.0.1/3",
-            KEYS,
-            &browser,
-            "multicast is not supported (RFC 3264 §6.2)",
-        ),
-        (
-            "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=bundle-only",
-            KEYS,
-            &browser,
-            "it is offered in a bundle only, and is in none (RFC 9143 §6)",
-        ),
-        (AUDIO_HEAD, &muxed, &browser, "rtcp-mux is not offered (RFC 8829 §5.8.3)"),
-        (AUDIO_HEAD, no_ice, &browser, "ICE is not offered (RFC 8829 §5.1.1)"),
-        (AUDIO_HEAD, no_print, &browser, "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)"),
-        (
-            "m=audio 9 RTP/SAVP 0",
-            "",
-            &Capabilities::plain(origin(), &media, &plain),
-            "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)",
-        ),
-        (
-            AUDIO_HEAD,
-            KEYS,
-            &Capabilities { transports: &[], ..browser },
-            "there is no transport left for it (RFC 3264 §6)",
-        ),
-        (AUDIO_HEAD, KEYS, &old, "its transport has no ICE credentials (RFC 8829 §5.1.1)"),
-        (
-            AUDIO_HEAD,
-            KEYS,
-            &Capabilities { demands: Demands::Nothing, ..old },
-            "its transport has no certificate (RFC 8829 §5.1.1)",
-        ),
-        (data, KEYS, &old, "this kind of media is not supported (RFC 3264 §6)"),
-        (data, KEYS, &browser, "data channels without an SCTP port (RFC 8829 §5.8.2)"),
-        ("m=application 9 UDP/DTLS/SCTP other\na=sctp-port:1", KEYS, &browser, "no common codec (RFC 3264 §6.1)"),
-        (
-            "m=application 9 DTLS/SCTP 5000\na=sctpmap:5001 webrtc-datachannel 16",
-            KEYS,
-            &browser,
-            "no common codec (RFC 3264 §6.1)",
-        ),
-        (
-            "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=setup:whatever",
-            KEYS,
-            &browser,
+            "m=audio 9 RTP/AVP 0\na=setup:whatever",
             "line 6, column 9: expected active, passive, actpass or holdconn, found 'w' (RFC 4145 §4) (RFC 4145 §4)",
         ),
     ];
-    for (head, keys, capabilities, words) in table {
-        assert_eq!(refused(head, keys, capabilities), words, "{head}");
+    for (head, words) in table {
+        assert_eq!(refused(head, KEYS, &browser), words, "{head}");
     }
+    let declined = [Media::declined("audio")];
+    let words = refused(AUDIO_HEAD, KEYS, &Capabilities { media: &declined, ..browser });
+    assert_eq!(words, "it is not wanted (RFC 3264 §6)");
+    let words = refused("m=application 9 UDP/DTLS/SCTP x", KEYS, &Capabilities { data: None, ..browser });
+    assert_eq!(words, "this kind of media is not supported (RFC 3264 §6)");
+}
+
+#[test]
+fn rfc8829_5_1_1_what_a_transport_needs_is_demanded() {
+    let (media, carriers, ports) = ([AUDIO, CAMERA], transports(), ports());
+    let browser = browser(&media, &carriers);
+    let old = Capabilities { transports: &ports, ..browser };
+    let unmuxed = KEYS.replace("\na=rtcp-mux", "");
+    let no_print = "a=ice-ufrag:ETEn\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\na=rtcp-mux";
+    let no_ice = "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB\na=rtcp-mux";
+    let words = |keys, capabilities| refused(AUDIO_HEAD, keys, capabilities);
+    assert_eq!(words(&unmuxed, &browser), "rtcp-mux is not offered (RFC 8829 §5.8.3)");
+    assert_eq!(words(no_ice, &browser), "ICE is not offered (RFC 8829 §5.1.1)");
+    assert_eq!(words(no_print, &browser), "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
+    let none = Capabilities { transports: &[], ..browser };
+    assert_eq!(words(KEYS, &none), "there is no transport left for it (RFC 3264 §6)");
+    assert_eq!(words(KEYS, &old), "its transport has no ICE credentials (RFC 8829 §5.1.1)");
+    let old = Capabilities { demands: Demands::Nothing, ..old };
+    assert_eq!(words(KEYS, &old), "its transport has no certificate (RFC 8829 §5.1.1)");
+    // Without keys there is nothing to encrypt with.
+    let words = refused("m=audio 9 RTP/SAVP 0", "", &Capabilities::plain(origin(), &media, &ports));
+    assert_eq!(words, "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn words(state: State, step: Step) -> Option<State> {
         Step::Set(_, Description::Offer) if [Stable, begun].contains(&state) => Some(begun),
         Step::Set(_, Description::Pranswer) if [offered, answering].contains(&state) => Some(answering),
         Step::Set(_, Description::Answer) if [offered, answering].contains(&state) => Some(Stable),
-        _ => None,
+        Step::Set(..) | Step::Close => None,
     }
 }
 
