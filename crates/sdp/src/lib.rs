@@ -2,7 +2,7 @@
 //!
 //! # What this crate refuses to do
 //!
-//! It opens no socket, reads no clock and negotiates with nobody: it knows what is written, and what should be. It never
+//! It opens no socket, reads no clock and talks to nobody: it knows what is written, and what should be. It never
 //! throws a byte away, never mends a value in silence, and never takes a value that would break its line. It has no opinion
 //! on codecs, and follows no address.
 //!
@@ -12,6 +12,7 @@
 //!   RFC 8866 named with line, column and rule ([`diagnostic`]).
 //! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
+//! * [`offer_answer`] answers an offer by what you can do, checks an answer, and has the signalling states of JSEP.
 //!
 //! ```
 //! use portolan_sdp::{Reader, value::MediaLine, line::Kind};

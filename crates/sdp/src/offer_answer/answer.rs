@@ -218,7 +218,7 @@ fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Re
 /// The header extensions that both know, with the numbers of the offer (RFC 8285 §7).
 fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
     let mut answered: Vec<Extmap<'s>> = Vec::new();
-    for offered in &section.own.rtp.extensions {
+    for offered in section.extensions.iter() {
         let known = media.extensions.iter().find(|known| {
             known.uri == offered.uri && known.attributes.as_bytes() == offered.attributes.unwrap_or_default()
         });
@@ -349,7 +349,9 @@ impl Planned<'_, '_> {
         }
         notes.extend(choice.left_out.iter().map(|(payload, why)| Note::FormatLeftOut { payload: *payload, why: *why }));
         let is_answered = |offered: &&Extmap<'_>| extensions.iter().any(|known| known.uri == offered.uri);
-        let left_out = self.offered.own.rtp.extensions.iter().filter(|offered| !is_answered(offered));
+        // What the session offers to all is not told of each.
+        let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
+        let left_out = own.iter().filter(|offered| !is_answered(offered));
         notes.extend(left_out.map(|offered| Note::ExtensionLeftOut { id: offered.id }));
         if self.offered.own.rtp.simulcast.is_some() && versions.is_empty() {
             notes.push(Note::SimulcastLeftOut);

@@ -57,8 +57,18 @@ impl Groups {
     /// Refuses what the policy does not take, groups whose first section is refused, and what is offered in a bundle only
     /// but is in none.
     pub(super) fn judge(&self, policy: BundlePolicy, sections: &[Described<'_>], refusals: &mut [Option<Refusal>]) {
-        for section in sections {
-            if !self.is_taken(policy, section, sections) {
+        // RFC 8829 §5.3.1 counts the first section; here it is the first that was not removed, or a session could never go
+        // on once that one ended.
+        let mut firsts: BTreeMap<&str, &Described<'_>> = BTreeMap::new();
+        for section in sections.iter().filter(|section| !section.is_removed()) {
+            let kind = match policy {
+                BundlePolicy::MaxCompat | BundlePolicy::Never => break,
+                BundlePolicy::MaxBundle => "",
+                BundlePolicy::Balanced => section.head.media,
+            };
+            let first = firsts.entry(kind).or_insert(section).index;
+            let is_with_it = self.of(first).is_some() && self.of(first) == self.of(section.index);
+            if first != section.index && !is_with_it {
                 refuse(refusals, section.index, Refusal::NotBundled);
             }
         }
@@ -78,20 +88,6 @@ impl Groups {
                 members.iter().for_each(|member| refuse(refusals, *member, Refusal::BundleRefused { with: *first }));
             }
         }
-    }
-
-    /// RFC 8829 §5.3.1 counts the first section; here it is the first that was not removed, or a session could never go on
-    /// once that one ended.
-    fn is_taken(&self, policy: BundlePolicy, section: &Described<'_>, sections: &[Described<'_>]) -> bool {
-        let mut used = sections.iter().filter(|section| !section.is_removed());
-        let first = match policy {
-            BundlePolicy::MaxCompat | BundlePolicy::Never => return true,
-            BundlePolicy::MaxBundle => used.next(),
-            BundlePolicy::Balanced => used.find(|other| other.head.media == section.head.media),
-        };
-        let Some(first) = first else { return true };
-        first.index == section.index
-            || (self.of(first.index).is_some() && self.of(first.index) == self.of(section.index))
     }
 }
 

@@ -192,10 +192,10 @@ flaws! {
     #[error("a=rtcp-rsize is answered, and was not offered")]
     ReducedSizeNotOffered => "RFC 5506" "5";
     /// A feedback was not offered.
-    #[error("feedback of payload type {payload} was not offered")]
+    #[error("feedback of {} was not offered", Formats(*.payload))]
     FeedbackNotOffered {
-        /// The payload type;.
-        payload: u8,
+        /// The payload type; none: it is for all.
+        payload: Option<u8>,
     } => "RFC 8829" "5.11";
     /// A header extension has another number than in the offer, or the number of another one.
     #[error("header extension {id} has another number in the offer, or is another there")]
@@ -230,4 +230,15 @@ flaws! {
     /// Data channels without a port.
     #[error("data channels without a=sctp-port")]
     NoSctpPort => "RFC 8829" "5.8.2";
+}
+
+struct Formats(Option<u8>);
+
+impl fmt::Display for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(payload) => write!(f, "payload type {payload}"),
+            None => f.write_str("all formats"),
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::line::Kind;
 use crate::media::Section;
 use crate::session::Session;
 use crate::value::{Address, Connection, MediaLine, Value};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 /// One media section, with what it has from the session.
@@ -26,6 +27,8 @@ pub(super) struct Described<'s> {
     pub(super) direction: Direction,
     /// The formats of RTP, each once, in order.
     pub(super) formats: Vec<Format<'s>>,
+    /// The header extensions; those of the session are shared by all.
+    pub(super) extensions: Rc<[Extmap<'s>]>,
     /// What its own lines say, and where they say nothing the session's.
     pub(super) own: Gathered<'s>,
 }
@@ -40,7 +43,7 @@ pub(super) struct Format<'s> {
     pub(super) channels: u32,
     /// May be without text.
     pub(super) parameters: Fmtp<'s>,
-    /// For this format or for all.
+    /// For this format alone.
     pub(super) feedback: Vec<RtcpFb<'s>>,
     /// An `a=rtpmap` says what it is.
     pub(super) is_mapped: bool,
@@ -87,8 +90,8 @@ pub(super) struct Flags {
 pub(super) struct Rtp<'s> {
     maps: Vec<Rtpmap<'s>>,
     parameters: Vec<Fmtp<'s>>,
-    feedback: Vec<RtcpFb<'s>>,
-    pub(super) extensions: Vec<Extmap<'s>>,
+    pub(super) feedback: Vec<RtcpFb<'s>>,
+    extensions: Vec<Extmap<'s>>,
     pub(super) rids: Vec<Rid<'s>>,
     pub(super) simulcast: Option<Simulcast<'s>>,
 }
@@ -120,11 +123,17 @@ pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
 /// # Errors
 /// An `m=` line cannot be read.
 pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Gathered<'s>) -> Result<Vec<Described<'s>>, TypedError> {
-    session.all_media().enumerate().map(|(index, section)| Described::read(index, &section, top)).collect()
+    let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
+    session.all_media().enumerate().map(|(index, section)| Described::read(index, &section, top, &shared)).collect()
 }
 
 impl<'s> Described<'s> {
-    fn read(index: usize, section: &Section<'s>, top: &Gathered<'s>) -> Result<Self, TypedError> {
+    fn read(
+        index: usize,
+        section: &Section<'s>,
+        top: &Gathered<'s>,
+        shared: &Rc<[Extmap<'s>]>,
+    ) -> Result<Self, TypedError> {
         // A media section begins with its `m=`, or it would be none.
         let line = section.range().start + 1;
         let head: MediaLine<'s> = match section.line(Kind::Media) {
@@ -139,7 +148,10 @@ impl<'s> Described<'s> {
         // RFC 3264 §6.1: what neither says is both ways.
         let direction = own.direction.or(top.direction).unwrap_or_default();
         own.inherit(top);
-        Ok(Self { index, head, line, connection, direction, formats, own })
+        // RFC 8285 §7: extensions stand at one of both levels, never at both.
+        let extensions =
+            if own.rtp.extensions.is_empty() { shared.clone() } else { own.rtp.extensions.as_slice().into() };
+        Ok(Self { index, head, line, connection, direction, formats, extensions, own })
     }
 
     pub(super) fn is_rtp(&self) -> bool {
@@ -215,7 +227,9 @@ impl<'s> Gathered<'s> {
             Attribute::Rtpmap(map) => self.rtp.maps.push(map),
             Attribute::Fmtp(parameters) => self.rtp.parameters.push(parameters),
             Attribute::RtcpFb(feedback) => self.rtp.feedback.push(feedback),
-            Attribute::Extmap(extension) => self.rtp.extensions.push(extension),
+            Attribute::Extmap(extension) if self.rtp.extensions.len() < MOST_EXTENSIONS => {
+                self.rtp.extensions.push(extension);
+            }
             Attribute::Rid(rid) => self.rtp.rids.push(rid),
             Attribute::Simulcast(simulcast) => keep(&mut self.rtp.simulcast, simulcast),
             Attribute::SctpPort(port) => keep(&mut self.data.port, port.0),
@@ -228,6 +242,11 @@ impl<'s> Gathered<'s> {
         }
     }
 
+    /// Whether it says something of header extensions.
+    pub(super) const fn has_extensions(&self) -> bool {
+        !self.rtp.extensions.is_empty()
+    }
+
     /// Takes from the session what the section does not say itself.
     fn inherit(&mut self, top: &Self) {
         let Keys { fragment, password, has_fingerprint, setup, has_tls_id } = &mut self.keys;
@@ -237,10 +256,6 @@ impl<'s> Gathered<'s> {
         *setup = setup.or(top.keys.setup);
         *has_tls_id |= top.keys.has_tls_id;
         self.flags.mixed_extensions |= top.flags.mixed_extensions;
-        // RFC 8285 §7: extensions stand at one of both levels, never at both.
-        if self.rtp.extensions.is_empty() {
-            self.rtp.extensions.clone_from(&top.rtp.extensions);
-        }
         self.wide.ice_options = self.wide.ice_options.or(top.wide.ice_options);
     }
 
@@ -272,18 +287,17 @@ impl<'s> Gathered<'s> {
             }
         }
         for feedback in &self.rtp.feedback {
-            match feedback.payload_type {
-                None => formats.iter_mut().for_each(|format| format.feedback.push(*feedback)),
-                Some(payload) => {
-                    if let Some(format) = place(payload).and_then(|place| formats.get_mut(place)) {
-                        format.feedback.push(*feedback);
-                    }
-                }
+            let place = feedback.payload_type.and_then(place);
+            if let Some(format) = place.and_then(|place| formats.get_mut(place)) {
+                format.feedback.push(*feedback);
             }
         }
         formats
     }
 }
+
+/// How many numbers of header extensions there are (RFC 8285 §7): 1 to 255, and 4096 to 4351; what is beyond is not read.
+const MOST_EXTENSIONS: usize = 511;
 
 fn keep<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);

@@ -7,7 +7,7 @@ use super::bundle::Groups;
 use super::codecs::{is_configured_alike, of_static};
 use super::flaw::{Finding, Flaw};
 use super::section::{self, Described, Format, Gathered, Keys, unless_inactive};
-use crate::attribute::{Direction, Extmap, Rid, RidDirection, Setup, Streams};
+use crate::attribute::{Direction, Extmap, Rid, RidDirection, RtcpFb, Setup, Streams};
 use crate::line::Kind;
 use crate::session::Session;
 use crate::value::{Origin, Timing};
@@ -38,8 +38,10 @@ pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
         Ok((offered, answered)) => {
             session(&mut told, offer, answer);
             wide(&mut told, &ours, &answered);
+            let offered_bundles = Groups::read("BUNDLE", &theirs, &offered);
             let exchange = Exchange {
-                offered_bundles: Groups::read("BUNDLE", &theirs, &offered),
+                said: said(&offered_bundles, &offered),
+                offered_bundles,
                 answered_bundles: Groups::read("BUNDLE", &ours, &answered),
                 offered: &offered,
             };
@@ -108,6 +110,8 @@ struct Exchange<'x, 's> {
     offered: &'x [Described<'s>],
     offered_bundles: Groups,
     answered_bundles: Groups,
+    /// For each offered bundle whether a section of it has `a=rtcp-mux`, and `a=rtcp-rsize`.
+    said: Vec<(bool, bool)>,
 }
 
 impl<'s> Exchange<'_, 's> {
@@ -188,18 +192,23 @@ impl<'s> Exchange<'_, 's> {
     /// Where RTCP goes. In a bundle one section speaks for all.
     fn multiplexing(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
         let (theirs, ours) = (offered.own.flags, answered.own.flags);
-        let group = self.offered_bundles.of(offered.index).and_then(|group| self.offered_bundles.members.get(group));
-        let in_group = |is_set: fn(&Described<'_>) -> bool| {
-            group.is_some_and(|group| group.iter().filter_map(|member| self.offered.get(*member)).any(is_set))
-        };
-        let may_mux = theirs.rtcp_mux || (ours.rtcp_mux && in_group(|section| section.own.flags.rtcp_mux));
-        told.tell_if(ours.rtcp_mux && !may_mux, Flaw::MuxNotOffered);
-        let may_reduce = theirs.rtcp_rsize || (ours.rtcp_rsize && in_group(|section| section.own.flags.rtcp_rsize));
-        told.tell_if(ours.rtcp_rsize && !may_reduce, Flaw::ReducedSizeNotOffered);
+        let said = self.offered_bundles.of(offered.index).and_then(|group| self.said.get(group));
+        let (may_mux, may_reduce) = said.copied().unwrap_or_default();
+        told.tell_if(ours.rtcp_mux && !theirs.rtcp_mux && !may_mux, Flaw::MuxNotOffered);
+        told.tell_if(ours.rtcp_rsize && !theirs.rtcp_rsize && !may_reduce, Flaw::ReducedSizeNotOffered);
         told.tell_if(ours.rtcp_mux_only, Flaw::MuxOnlyAnswered);
         let is_owner = self.answered_bundles.owner(answered.index) == answered.index;
         told.tell_if(theirs.rtcp_mux_only && !ours.rtcp_mux && is_owner, Flaw::MuxMissing);
     }
+}
+
+/// What the sections of each bundle say of RTCP, taken together.
+fn said(bundles: &Groups, sections: &[Described<'_>]) -> Vec<(bool, bool)> {
+    let flags = |members: &Vec<usize>| {
+        let flags = members.iter().filter_map(|member| sections.get(*member)).map(|section| section.own.flags);
+        flags.fold((false, false), |(mux, rsize), flags| (mux || flags.rtcp_mux, rsize || flags.rtcp_rsize))
+    };
+    bundles.members.iter().map(flags).collect()
 }
 
 /// Where media goes, and which way.
@@ -241,20 +250,25 @@ fn formats(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
             let repeats = format.primary().is_some_and(|primary| payloads.contains(&primary));
             told.tell_if(!repeats, Flaw::RetransmitsNothing { payload });
         }
-        // RFC 8829 §5.11: what the section offers counts, formats that are new in the answer may have it too.
-        let is_offered = |feedback| {
-            offered.formats.iter().flat_map(|format| &format.feedback).any(|known| is_same_feedback(known, feedback))
-        };
-        told.tell_if(!format.feedback.iter().all(is_offered), Flaw::FeedbackNotOffered { payload });
+    }
+    feedback(told, offered, answered);
+}
+
+/// RFC 8829 §5.11: what the section offers counts, formats that are new in the answer may have it too.
+fn feedback(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+    let known: BTreeSet<_> = offered.own.rtp.feedback.iter().map(what).collect();
+    for feedback in &answered.own.rtp.feedback {
+        told.tell_if(!known.contains(&what(feedback)), Flaw::FeedbackNotOffered { payload: feedback.payload_type });
     }
 }
 
-fn is_same_feedback(one: &crate::attribute::RtcpFb<'_>, other: &crate::attribute::RtcpFb<'_>) -> bool {
-    (one.kind, one.parameter, one.value) == (other.kind, other.parameter, other.value)
+/// A feedback without the formats that it is for.
+const fn what<'s>(feedback: &RtcpFb<'s>) -> (&'s str, Option<&'s str>, Option<&'s [u8]>) {
+    (feedback.kind, feedback.parameter, feedback.value)
 }
 
 fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
-    let (theirs, ours) = (&offered.own.rtp.extensions, &answered.own.rtp.extensions);
+    let (theirs, ours) = (&*offered.extensions, &*answered.extensions);
     let mut by_name: BTreeMap<(&str, &[u8]), Vec<&Extmap<'_>>> = BTreeMap::new();
     let mut by_id: BTreeMap<u16, Vec<&Extmap<'_>>> = BTreeMap::new();
     for extension in theirs {

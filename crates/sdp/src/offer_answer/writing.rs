@@ -186,7 +186,7 @@ fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepte
 fn formats(text: &mut Text, section: &Planned<'_, '_>, plan: &MediaPlan<'_, '_>) {
     let MediaPlan { media, choice, extensions, versions, .. } = plan;
     for chosen in &choice.chosen {
-        format(text, chosen);
+        format(text, section, chosen);
     }
     for extension in extensions {
         text.line('a', format_args!("extmap:{extension}"));
@@ -210,7 +210,7 @@ fn formats(text: &mut Text, section: &Planned<'_, '_>, plan: &MediaPlan<'_, '_>)
     }
 }
 
-fn format(text: &mut Text, chosen: &Chosen<'_, '_>) {
+fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
     let (format, codec) = (chosen.format, chosen.codec);
     let payload = format.payload;
     match (format.channels, format.name) {
@@ -219,7 +219,9 @@ fn format(text: &mut Text, chosen: &Chosen<'_, '_>) {
     }
     let mut written = BTreeSet::new();
     for feedback in codec.feedback {
-        let is_offered = format.feedback.iter().any(|offered| is_feedback(offered, feedback));
+        // What is offered for all formats is offered for each.
+        let for_all = section.offered.own.rtp.feedback.iter().filter(|offered| offered.payload_type.is_none());
+        let is_offered = for_all.chain(&format.feedback).any(|offered| is_feedback(offered, feedback));
         if is_offered && written.insert(feedback) {
             text.line('a', format_args!("rtcp-fb:{payload} {feedback}"));
         }

@@ -5,6 +5,7 @@
 mod corpus;
 mod endpoints;
 mod examples;
+mod hostile;
 mod laws;
 mod mutations;
 mod negotiation;
