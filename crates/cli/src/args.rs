@@ -1,7 +1,7 @@
 //! The command line, and the help that teaches it.
 
 use crate::require::Requirements;
-use crate::serve::Secret;
+use crate::secret::Secret;
 use crate::servers::ServerName;
 use crate::stun::Target;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -185,6 +185,18 @@ pub(crate) struct StunArgs {
     /// Trust the certificates of this PEM file in place of the public web's authorities, for a server of your own
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Prove to be this user: answers a server's challenge (RFC 8489 §9.2)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The user's password; other programs can see it, see --password-file
+    #[arg(long, value_name = "PASSWORD", value_parser = Secret::parse, requires = "user")]
+    pub(crate) password: Option<Secret>,
+    /// The file whose first line is the user's password; nobody else may read it (chmod 600)
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The server knows the user beforehand and challenges nobody: short-term credentials (RFC 8489 §9.1)
+    #[arg(long, requires = "user")]
+    pub(crate) short_term: bool,
     /// Seconds until the answer is given up, the name lookup included
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
     pub(crate) timeout: Duration,
@@ -288,10 +300,11 @@ One Binding request (RFC 8489), sent again over UDP until it is answered.
 With --explain both messages are told byte by byte, as `portolan explain` would.
 
 Exit codes: 0 a mapped address came back, 1 the server refused or told no address,
-2 could not run, or no answer came that can be used.
+2 could not run, or no answer came that can be used; a refused password is one too.
 
 Examples:
   portolan stun stun.example.org --explain
+  portolan stun stun.example.org --user alice --password-file ~/.stun-password
   portolan stun '[2001:db8::1]:3478' --tcp --format json
   portolan stun stuns:stun.example.org";
 

@@ -20,6 +20,7 @@ mod redact;
 mod report;
 mod require;
 mod resolve;
+mod secret;
 mod serve;
 mod servers;
 mod signals;

@@ -6,6 +6,7 @@ extern crate alloc;
 
 #[path = "../support/binary.rs"]
 mod binary;
+mod credentials;
 mod explain;
 mod help;
 mod lab;
