@@ -27,6 +27,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a question is like the others unless a match names it")]
+
 mod check;
 mod evidence;
 mod judge;
