@@ -38,7 +38,7 @@ mod report;
 
 pub use check::{Check, Doubt, Implausible, Outcome, Violation};
 pub use probe::{Probe, UnknownProbe};
-pub use report::{Amplification, Finding, Report, Traffic};
+pub use report::{Amplification, Control, Credentials, Finding, Report, Traffic};
 
 use crate::{AnswerFrom, Event, Request, Schedule, Transactions};
 use alloc::boxed::Box;

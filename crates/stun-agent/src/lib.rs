@@ -5,10 +5,10 @@
 //!
 //! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion
 //! about the network: which NAT stands in front of you, which path works, is for those who ask with it. It never takes an
-//! answer from elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never sends a
-//! password or puts one into what is recorded or printed, never answers a response or an indication, and never sends a reply
-//! to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys, and where it asks
-//! for credentials it does nothing for those that prove none.
+//! answer from elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never
+//! sends a password or puts one into what is recorded or printed, never answers a response or an indication, and never
+//! sends a reply to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys,
+//! and where it asks for credentials it does nothing for those that prove none.
 //!
 //! # What it does
 //!
@@ -25,8 +25,8 @@
 //! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
 //!   a client's guard against redirections in circles.
 //!
-//! [`Transactions`], [`Responder`] and [`Audit`] are machines: everything that happens goes in by `handle` or `command`, everything that
-//! they do comes out of `poll`.
+//! [`Transactions`], [`Responder`] and [`Audit`] are machines: everything that happens goes in by `handle` or `command`,
+//! everything that they do comes out of `poll`.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};

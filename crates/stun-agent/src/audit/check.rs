@@ -125,7 +125,7 @@ const TABLE: [(Check, &str, Clause, &str); 32] = {
         (Check::Software, "software", stun("14.14"), "the server says what it is (SOFTWARE)"),
         (Check::Tcp, "tcp", stun("6.2.2"), "a Binding request over TCP is answered"),
         (Check::Classic, "classic", stun("11"), "an RFC 3489 request is answered in its form"),
-        (Check::Credentials, "credentials", stun("9.2.4"), "a 401 holds REALM and NONCE"),
+        (Check::Credentials, "credentials", stun("9.2.4"), "a 401 holds what the next request needs"),
         (Check::Amplification, "amplification", stun("16.1.2"), "no request brings back many times its bytes"),
         (Check::MappedAddress, "mapped-address", behaviour("6.1"), "MAPPED-ADDRESS beside XOR-MAPPED-ADDRESS"),
         (Check::ResponseOrigin, "response-origin", behaviour("7.3"), "RESPONSE-ORIGIN is where the response came from"),
@@ -277,6 +277,12 @@ pub enum Violation {
         /// Responses heard.
         replies: u32,
     },
+    /// Clients at two ports are given one nonce (RFC 8489 §9.2.4).
+    #[error("two clients are given one NONCE")]
+    SameNonce,
+    /// PASSWORD-ALGORITHMS without its bit in the nonce, or the bit without them (RFC 8489 §9.2.4).
+    #[error("PASSWORD-ALGORITHMS and the feature bit of the NONCE contradict each other")]
+    FeatureBit,
     /// This many times the bytes of the request came back, rounded down.
     #[error("{0} times the bytes come back")]
     Amplifies(u32),

@@ -5,8 +5,9 @@
 
 use super::evidence::{Evidence, Place, Stream, Trail};
 use super::probe::{self, Probe, UNKNOWN_REQUIRED};
-use super::report::{Amplification, Finding, Report};
+use super::report::{Amplification, Control, Credentials, Finding, Report};
 use super::{Check, Doubt, Implausible, Outcome, Violation};
+use crate::nonce::Features;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -20,14 +21,15 @@ pub(super) fn report(evidence: &Evidence, elapsed: Duration) -> Report {
     let amplification = amplification(evidence);
     let findings = Check::all().map(|check| Finding { check, outcome: outcome(evidence, check, &amplification) });
     let software = evidence.success(Probe::Control).and_then(|(_, message)| message.software());
+    let (lost, sent) = lost(evidence);
     Report {
         server: evidence.server,
         local: evidence.locals.first().copied().flatten().unwrap_or(evidence.server),
         mapped: evidence.mapped(Probe::Control),
-        rtt: evidence.rtt,
-        lost: lost(evidence),
+        control: Control { sent, lost, rtt: evidence.rtt },
         traffic: evidence.traffic,
         software: software.map(|text| text.to_string().into()),
+        credentials: unauthenticated(evidence, Probe::Control).map(|message| asked_for(&message)),
         findings: findings.collect(),
         amplification,
         elapsed,
@@ -397,19 +399,36 @@ fn classic(evidence: &Evidence) -> Outcome {
     }
 }
 
-/// Whether the 401 holds what the next request needs (RFC 8489 §9.2.4).
+/// Whether the 401 holds what the next request needs, and says it without contradiction (RFC 8489 §9.2.4).
 fn credentials(evidence: &Evidence) -> Outcome {
-    let trail = match asked(evidence, Probe::Control) {
-        Ok(trail) => trail,
-        Err(outcome) => return outcome,
+    let Some(message) = unauthenticated(evidence, Probe::Control) else {
+        return doubt(evidence).map_or(Outcome::NotSupported, Outcome::Unknown);
     };
-    let mut errors = trail.messages().filter(|(_, message)| message.class() == Class::ErrorResponse);
+    let (Some(_), Some(nonce)) = (message.realm(), message.nonce()) else {
+        return Outcome::Violated(Violation::Missing);
+    };
+    // Without a cookie it is a server of RFC 5389, which has no feature bits; PASSWORD-ALGORITHMS it has not either.
+    let announced = Features::of(nonce.as_bytes()).is_some_and(|bits| bits.contains(Features::PASSWORD_ALGORITHMS));
+    if announced != message.password_algorithms().is_some() {
+        return Outcome::Violated(Violation::FeatureBit);
+    }
+    let second = unauthenticated(evidence, Probe::Second).and_then(|message| message.nonce());
+    if second == Some(nonce) { Outcome::Violated(Violation::SameNonce) } else { Outcome::Honoured }
+}
+
+/// The first 401 to a probe.
+fn unauthenticated(evidence: &Evidence, probe: Probe) -> Option<Message<'_>> {
     let is_401 = |message: &Message<'_>| message.error_code().is_some_and(|e| e.code() == ErrorCode::UNAUTHENTICATED);
-    match (errors.find(|(_, message)| is_401(message)), doubt(evidence)) {
-        (Some((_, message)), _) if message.realm().is_some() && message.nonce().is_some() => Outcome::Honoured,
-        (Some(_), _) => Outcome::Violated(Violation::Missing),
-        (None, None) => Outcome::NotSupported,
-        (None, Some(why)) => Outcome::Unknown(why),
+    let mut messages = evidence.trail(probe)?.messages().map(|(_, message)| message);
+    messages.find(|message| message.class() == Class::ErrorResponse && is_401(message))
+}
+
+fn asked_for(message: &Message<'_>) -> Credentials {
+    let algorithms = message.password_algorithms();
+    Credentials {
+        realm: message.realm().map(|realm| realm.to_string().into()),
+        features: message.nonce().and_then(|nonce| Features::of(nonce.as_bytes())),
+        algorithms: algorithms.into_iter().flat_map(|list| list.iter()).map(|algorithm| algorithm.number).collect(),
     }
 }
 

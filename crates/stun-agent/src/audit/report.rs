@@ -9,6 +9,7 @@
 
 use super::probe::Probe;
 use super::{Check, Outcome};
+use crate::nonce::Features;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -64,6 +65,28 @@ pub struct Traffic {
     pub received_bytes: u64,
 }
 
+/// What became of the bare request that is repeated all the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// How often it was sent.
+    pub sent: u32,
+    /// How many of these stayed unanswered.
+    pub lost: u32,
+    /// The shortest round trip of any request that was answered after its first send.
+    pub rtt: Option<Duration>,
+}
+
+/// What a server that asks for long-term credentials says of them (RFC 8489 §9.2.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// REALM.
+    pub realm: Option<Box<str>>,
+    /// What the front of NONCE announces; `None`: it has no nonce cookie, or there is no NONCE.
+    pub features: Option<Features>,
+    /// PASSWORD-ALGORITHMS by their numbers in the registry, the server's favourite first; empty: not offered.
+    pub algorithms: Vec<u16>,
+}
+
 /// What an audit found.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -74,14 +97,14 @@ pub struct Report {
     pub local: SocketAddr,
     /// Where the server says that is.
     pub mapped: Option<SocketAddr>,
-    /// The shortest round trip to a request that was sent once.
-    pub rtt: Option<Duration>,
-    /// Requests of the control that stayed unanswered, and how many were made.
-    pub lost: (u32, u32),
+    /// What became of the bare request that is repeated all the time.
+    pub control: Control,
     /// What was sent and what came back.
     pub traffic: Traffic,
     /// What the server calls itself.
     pub software: Option<Box<str>>,
+    /// What it asks clients for, if it does (401).
+    pub credentials: Option<Credentials>,
     /// One finding for each [`Check`], in its order.
     pub findings: Vec<Finding>,
     /// What each kind of request brought back, the worst first.

@@ -240,7 +240,7 @@ fn audited(at: Instant, output: &Output<AuditEvent>) -> Vec<Step> {
             let answer = Step::datagram(later(20), sent.socket, addr(CLIENT), sent.remote, &bytes);
             if bytes.is_empty() { vec![] } else { vec![answer] }
         }
-        _ => vec![],
+        Output::Socket(SocketOrder::Close(_)) | Output::Event(_) | Output::Wait(_) => vec![],
     }
 }
 
