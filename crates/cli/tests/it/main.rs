@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+mod audit;
 #[path = "../support/binary.rs"]
 mod binary;
 mod credentials;
