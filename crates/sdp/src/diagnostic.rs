@@ -1,0 +1,245 @@
+//! What is unusual about a description, each with its place, its rule and what to do about it.
+//!
+//! ```
+//! use portolan_sdp::Reader;
+//! use portolan_sdp::diagnostic::Severity;
+//!
+//! // A camera's description: no name, and lines that end with LF alone.
+//! let reading = Reader::lenient().read(b"v=0\no=- 1 1 IN IP4 192.0.2.1\ns=\nt=0 0\n")?;
+//! let told: Vec<String> = reading.diagnostics.iter().map(ToString::to_string).collect();
+//! assert_eq!(told, [
+//!     "line 1, column 4: the line ends with LF alone, not with CR and LF (RFC 8866 §5)",
+//!     "line 3, column 3: s= is empty (RFC 8866 §5.3)",
+//! ]);
+//! let severities: Vec<Severity> = reading.diagnostics.iter().map(|told| told.rule.severity()).collect();
+//! assert_eq!(severities, [Severity::Remark, Severity::Deviation], "RFC 8866 asks readers to take LF");
+//! # Ok::<(), portolan_sdp::diagnostic::Diagnostic>(())
+//! ```
+
+use crate::error::{Clause, Found, Span, ValueError};
+use crate::line::Kind;
+use core::fmt;
+
+/// One thing that is unusual, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("line {line}, column {column}: {rule} ({})", .rule.clause())]
+pub struct Diagnostic {
+    /// The line, counted from 1. What is missing altogether is told of the line where it should have stood.
+    pub line: usize,
+    /// The byte in the line, counted from 1.
+    pub column: usize,
+    /// The bytes of the text that are meant; empty where something is missing.
+    pub span: Span,
+    /// What is unusual.
+    pub rule: Rule,
+}
+
+/// How much a rule matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Allowed, but worth knowing.
+    Remark,
+    /// Not as RFC 8866 has it; a strict reader refuses it, a lenient one goes on.
+    Deviation,
+    /// Every reader refuses it.
+    Fatal,
+}
+
+/// What a reader counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Counted {
+    /// Bytes of the description.
+    Bytes,
+    /// Lines.
+    Lines,
+    /// `a=` lines in one section.
+    Attributes,
+    /// Media descriptions.
+    Media,
+}
+
+/// What is unusual, or wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A line ends with LF alone. Told once for a description.
+    LineFeed,
+    /// A line ends with CR alone. Told once for a description.
+    CarriageReturn,
+    /// The last line does not end.
+    NoFinalEnding,
+    /// A line holds a NUL byte.
+    Nul,
+    /// A line has nothing in it.
+    Blank,
+    /// A line is not a letter and `=`.
+    NoLetter,
+    /// A letter that RFC 8866 does not know.
+    UnknownKind(Kind),
+    /// The first line is not `v=`.
+    VersionNotFirst,
+    /// There is no such line, and there must be.
+    Missing(Kind),
+    /// There is a second one, and there may be one only.
+    Repeated(Kind),
+    /// A line stands after one that it belongs before.
+    OutOfOrder {
+        /// The line.
+        kind: Kind,
+        /// What it stands after.
+        after: Kind,
+    },
+    /// A line that belongs before the first `m=` stands in a media description.
+    NotInMedia(Kind),
+    /// Neither the session nor this media description says where the media goes. RFC 8866 §5.7 asks for it; so many leave
+    /// it out where ICE finds the addresses that no reader refuses it.
+    NoConnection,
+    /// A line that must say something is empty.
+    Empty(Kind),
+    /// The value of a line is not what its grammar has.
+    Value {
+        /// The line.
+        kind: Kind,
+        /// What is wrong with its value.
+        error: ValueError,
+    },
+    /// No line of it is a letter and `=`: this is something else.
+    NotADescription,
+    /// A limit of the reader is passed.
+    Limit {
+        /// Of what there is too much.
+        counted: Counted,
+        /// How much the reader takes.
+        most: usize,
+    },
+}
+
+impl Rule {
+    /// How much it matters.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::LineFeed | Self::NoConnection => Severity::Remark,
+            Self::NotADescription | Self::Limit { .. } => Severity::Fatal,
+            Self::CarriageReturn
+            | Self::NoFinalEnding
+            | Self::Nul
+            | Self::Blank
+            | Self::NoLetter
+            | Self::UnknownKind(_)
+            | Self::VersionNotFirst
+            | Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::OutOfOrder { .. }
+            | Self::NotInMedia(_)
+            | Self::Empty(_)
+            | Self::Value { .. } => Severity::Deviation,
+        }
+    }
+
+    /// A short name that stays the same, for programs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::LineFeed => "line-feed",
+            Self::CarriageReturn => "carriage-return",
+            Self::NoFinalEnding => "no-final-ending",
+            Self::Nul => "nul",
+            Self::Blank => "blank-line",
+            Self::NoLetter => "no-letter",
+            Self::UnknownKind(_) => "unknown-kind",
+            Self::VersionNotFirst => "version-not-first",
+            Self::Missing(_) => "missing",
+            Self::Repeated(_) => "repeated",
+            Self::OutOfOrder { .. } => "out-of-order",
+            Self::NotInMedia(_) => "not-in-media",
+            Self::NoConnection => "no-connection",
+            Self::Empty(_) => "empty",
+            Self::Value { .. } => "value",
+            Self::NotADescription => "not-a-description",
+            Self::Limit { .. } => "limit",
+        }
+    }
+
+    /// The section that it breaks.
+    #[must_use]
+    pub const fn clause(&self) -> Clause {
+        match self {
+            Self::Missing(kind) | Self::Repeated(kind) | Self::Empty(kind) => kind.clause(),
+            Self::VersionNotFirst => Clause::new("RFC 8866", "5.1"),
+            Self::NoConnection => Clause::new("RFC 8866", "5.7"),
+            Self::Value { error, .. } => error.clause,
+            Self::LineFeed
+            | Self::CarriageReturn
+            | Self::Blank
+            | Self::NoLetter
+            | Self::UnknownKind(_)
+            | Self::NotADescription
+            | Self::Limit { .. } => Clause::new("RFC 8866", "5"),
+            Self::NoFinalEnding | Self::Nul | Self::OutOfOrder { .. } | Self::NotInMedia(_) => {
+                Clause::new("RFC 8866", "9")
+            }
+        }
+    }
+
+    /// What to do about it, in words.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::LineFeed | Self::CarriageReturn => "end each line with CR and LF",
+            Self::NoFinalEnding => "end the last line with CR and LF too",
+            Self::Nul => "take the byte out; no value may hold it",
+            Self::Blank => "take the empty line out",
+            Self::NoLetter => "write a letter and \"=\" without space between them",
+            Self::UnknownKind(_) => "extensions are attributes: write a=NAME or a=NAME:VALUE",
+            Self::VersionNotFirst => "begin with v=0",
+            Self::Missing(Kind::Time) => "add t=0 0 for a session without limits",
+            Self::Missing(Kind::Name) | Self::Empty(Kind::Name) => "a session without a name is s=-",
+            Self::Missing(_) => "add it",
+            Self::Repeated(_) => "keep one of them",
+            Self::OutOfOrder { .. } => {
+                "the order is v o s i u e p c b t r z k a, and in a media description m i c b k a"
+            }
+            Self::NotInMedia(_) => "move it before the first m=",
+            Self::NoConnection => "add c= to the session or to this media description",
+            Self::Empty(_) => "write a value, or leave the line out",
+            Self::Value { .. } => "write the value as the section has it",
+            Self::NotADescription => "a description begins with the line v=0",
+            Self::Limit { .. } => "read it with higher limits if it comes from where you trust",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LineFeed => f.write_str("the line ends with LF alone, not with CR and LF"),
+            Self::CarriageReturn => f.write_str("the line ends with CR alone, not with CR and LF"),
+            Self::NoFinalEnding => f.write_str("the last line does not end with CR and LF"),
+            Self::Nul => f.write_str("the line holds a NUL byte"),
+            Self::Blank => f.write_str("the line is empty"),
+            Self::NoLetter => f.write_str("the line does not begin with a letter and \"=\""),
+            Self::UnknownKind(kind) => write!(f, "{kind} is no line of a session description"),
+            Self::VersionNotFirst => f.write_str("the first line is not v="),
+            Self::Missing(kind) => write!(f, "{kind} is missing"),
+            Self::Repeated(kind) => write!(f, "{kind} stands here a second time"),
+            Self::OutOfOrder { kind, after } => write!(f, "{kind} stands after {after}"),
+            Self::NotInMedia(kind) => write!(f, "{kind} stands in a media description"),
+            Self::NoConnection => f.write_str("there is no c= for this media description"),
+            Self::Empty(kind) => write!(f, "{kind} is empty"),
+            Self::Value { kind, error } => {
+                write!(f, "{kind} expected {}, found {}", error.expected, Found(error.found))
+            }
+            Self::NotADescription => f.write_str("this is no session description: no line is a letter and \"=\""),
+            Self::Limit { counted, most } => {
+                let word = match counted {
+                    Counted::Bytes => "bytes",
+                    Counted::Lines => "lines",
+                    Counted::Attributes => "attributes in a section",
+                    Counted::Media => "media descriptions",
+                };
+                write!(f, "more than {most} {word}")
+            }
+        }
+    }
+}

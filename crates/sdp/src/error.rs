@@ -1,0 +1,116 @@
+//! Where a value is wrong, and what should have stood there.
+//!
+//! Every error here is `Copy` and holds no text of its own. A [`ValueError`] counts from the start of the value that was
+//! read; a [`TypedError`] knows the line as well, so that a person finds the place in the description.
+//!
+//! ```
+//! use portolan_sdp::{Value, value::Bandwidth};
+//!
+//! let error = Bandwidth::parse(b"AS:5x0").unwrap_err();
+//! assert_eq!((error.at, error.expected), (4, "the end of the value"));
+//! assert_eq!(error.to_string(), "byte 4: expected the end of the value, found 'x' (RFC 8866 §5.8)");
+//! ```
+
+use core::fmt;
+
+/// A section of an RFC or of another document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Clause {
+    /// Such as `RFC 8866`.
+    pub document: &'static str,
+    /// Such as `5.2`; empty: the whole document.
+    pub section: &'static str,
+}
+
+impl Clause {
+    /// A section of a document.
+    #[must_use]
+    pub const fn new(document: &'static str, section: &'static str) -> Self {
+        Self { document, section }
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.document)?;
+        if self.section.is_empty() { Ok(()) } else { write!(f, " §{}", self.section) }
+    }
+}
+
+/// A range of bytes, the end excluded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+impl Span {
+    /// From `start` to before `end`.
+    #[must_use]
+    pub const fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+
+    /// How many bytes.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// Whether it has no byte.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why a text is no value of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("byte {at}: expected {expected}, found {} ({clause})", Found(*.found))]
+pub struct ValueError {
+    /// The offset in bytes from the start of the value.
+    pub at: usize,
+    /// What should have stood there, in words.
+    pub expected: &'static str,
+    /// The byte that stands there; none: the value ends.
+    pub found: Option<u8>,
+    /// The section that says so.
+    pub clause: Clause,
+}
+
+impl ValueError {
+    /// What is wrong at `at` of `value`.
+    #[cold]
+    #[must_use]
+    pub fn new(value: &[u8], at: usize, expected: &'static str, clause: Clause) -> Self {
+        Self { at, expected, found: value.get(at).copied(), clause }
+    }
+}
+
+/// A [`ValueError`] with its place in the description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("line {line}, column {column}: expected {}, found {} ({})", .error.expected, Found(.error.found), .error.clause)]
+pub struct TypedError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The byte in the line, counted from 1.
+    pub column: usize,
+    /// What is wrong there; its offset counts from the start of the value, not of the line.
+    pub error: ValueError,
+}
+
+/// What stands somewhere, for people.
+pub(crate) struct Found(pub(crate) Option<u8>);
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("the end"),
+            Some(b' ') => f.write_str("a space"),
+            Some(byte @ 0x21..=0x7e) => write!(f, "'{}'", char::from(byte)),
+            Some(byte) => write!(f, "byte {byte:#04x}"),
+        }
+    }
+}

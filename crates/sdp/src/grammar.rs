@@ -1,0 +1,169 @@
+//! The small pieces that the grammars of values are made of, over bytes.
+//!
+//! Rules of this file: a parser says what it expected and where it stood ([`Fault`]); the first failure is final, so that
+//! an optional part which has begun cannot be taken for something else (`cut` after its keyword). Nothing is copied.
+
+use crate::error::{Clause, ValueError};
+use core::net::{Ipv4Addr, Ipv6Addr};
+use core::str;
+use nom::error::{ErrorKind, ParseError};
+use nom::{Err, IResult};
+
+pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Fault<'a>>;
+
+/// Where a parser stood, and what it wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fault<'a> {
+    pub(crate) rest: &'a [u8],
+    pub(crate) expected: &'static str,
+}
+
+impl<'a> ParseError<&'a [u8]> for Fault<'a> {
+    fn from_error_kind(rest: &'a [u8], _: ErrorKind) -> Self {
+        Self { rest, expected: "something else" }
+    }
+
+    fn append(_: &'a [u8], _: ErrorKind, other: Self) -> Self {
+        other
+    }
+}
+
+/// Fails at `rest`; an alternative may still be tried.
+#[cold]
+pub(crate) fn fail<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a, T> {
+    Err(Err::Error(Fault { rest, expected }))
+}
+
+/// Fails at `rest` for good.
+#[cold]
+pub(crate) fn refuse<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a, T> {
+    Err(Err::Failure(Fault { rest, expected }))
+}
+
+/// Parses a whole value.
+#[inline]
+pub(crate) fn whole<'a, T>(
+    value: &'a [u8],
+    clause: Clause,
+    parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
+) -> Result<T, ValueError> {
+    match parser(value) {
+        Ok(([], found)) => Ok(found),
+        Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
+        Err(Err::Error(fault) | Err::Failure(fault)) => Err(error(value, fault, clause)),
+        Err(Err::Incomplete(_)) => Err(ValueError::new(value, value.len(), "more", clause)),
+    }
+}
+
+#[cold]
+fn error(value: &[u8], fault: Fault<'_>, clause: Clause) -> ValueError {
+    ValueError::new(value, value.len().saturating_sub(fault.rest.len()), fault.expected, clause)
+}
+
+/// Whether a byte may stand in a token (RFC 8866 §9, `token-char`).
+pub(crate) const fn is_token(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~')
+}
+
+/// At least one byte that `accepts`; every such byte must be ASCII.
+#[inline]
+pub(crate) fn ascii<'a>(input: &'a [u8], accepts: impl Fn(u8) -> bool, expected: &'static str) -> Parsed<'a, &'a str> {
+    let length = input.iter().position(|byte| !accepts(*byte)).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((taken @ [_, ..], rest)) => match str::from_utf8(taken) {
+            Ok(taken) => Ok((rest, taken)),
+            Err(_) => fail(input, expected),
+        },
+        _ => fail(input, expected),
+    }
+}
+
+/// A token (RFC 8866 §9).
+#[inline]
+pub(crate) fn token<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a str> {
+    ascii(input, is_token, expected)
+}
+
+/// At least one byte that is neither a space nor a control character (RFC 8866 §9, `non-ws-string`).
+#[inline]
+pub(crate) fn visible<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
+    let length = input.iter().position(|byte| *byte <= b' ' || *byte == 0x7f).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
+        _ => fail(input, expected),
+    }
+}
+
+/// Exactly these bytes.
+#[inline]
+pub(crate) fn tag<'a>(input: &'a [u8], tag: &[u8], expected: &'static str) -> Parsed<'a, ()> {
+    input.strip_prefix(tag).map_or_else(|| fail(input, expected), |rest| Ok((rest, ())))
+}
+
+/// One space.
+#[inline]
+pub(crate) fn space(input: &[u8]) -> Parsed<'_, ()> {
+    tag(input, b" ", "a space")
+}
+
+/// A decimal number up to `most`; leading zeros are digits like others.
+#[inline]
+pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> Parsed<'a, u64> {
+    let mut value = 0_u64;
+    let mut rest = input;
+    while let [digit @ b'0'..=b'9', after @ ..] = rest {
+        match value.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(digit - b'0'))) {
+            Some(next) if next <= most => value = next,
+            _ => return fail(input, expected),
+        }
+        rest = after;
+    }
+    if rest.len() == input.len() { fail(input, expected) } else { Ok((rest, value)) }
+}
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
+        $(#[$doc])*
+        #[inline]
+        pub(crate) fn $name<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, $type> {
+            let (rest, value) = number(input, u64::from(<$type>::MAX), expected)?;
+            <$type>::try_from(value).map_or_else(|_| fail(input, expected), |value| Ok((rest, value)))
+        }
+    )*};
+}
+
+numbers! {
+    /// A decimal number up to 255.
+    number_u8: u8;
+    /// A decimal number up to 65,535.
+    number_u16: u16;
+    /// A decimal number up to 4,294,967,295.
+    number_u32: u32;
+    /// A decimal number up to 2⁶⁴ − 1.
+    number_u64: u64;
+}
+
+/// An IPv4 address in dotted decimals, each without leading zeros (RFC 8866 §9).
+#[inline]
+pub(crate) fn ipv4<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut rest = input;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        if index > 0 {
+            (rest, ()) = tag(rest, b".", expected).map_err(|_| Err::Error(Fault { rest: input, expected }))?;
+        }
+        let before = rest;
+        (rest, *octet) = number_u8(rest, expected).map_err(|_| Err::Error(Fault { rest: input, expected }))?;
+        if before.len() - rest.len() > 1 && before.first() == Some(&b'0') {
+            return fail(input, expected);
+        }
+    }
+    Ok((rest, octets.into()))
+}
+
+/// An IPv6 address without zone (RFC 8866 §9).
+#[inline]
+pub(crate) fn ipv6<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv6Addr> {
+    let (rest, text) = ascii(input, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'), expected)?;
+    text.parse().map_or_else(|_| fail(input, expected), |address| Ok((rest, address)))
+}

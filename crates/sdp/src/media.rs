@@ -1,0 +1,115 @@
+//! A part of a session: its own lines, or those of one media description (RFC 8866 §5.14).
+//!
+//! Typed values are read on demand and borrow from the session; one that cannot be read says where, and the rest stays
+//! readable.
+//!
+//! ```
+//! use portolan_sdp::{Session, value::Bandwidth};
+//!
+//! let session = Session::read(b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\nb=AS:64\r\na=rtcp-mux\r\n")?;
+//! let audio = session.media(0).ok_or("it has one")?;
+//! assert!(audio.has(b"rtcp-mux"));
+//! let bandwidth: Bandwidth = audio.line(portolan_sdp::line::Kind::Bandwidth).ok_or("it has one")?.read()?;
+//! assert_eq!((bandwidth.kind, bandwidth.amount), ("AS", 64));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+use crate::error::TypedError;
+use crate::line::{Kind, Line};
+use crate::session::{Lines, Session};
+use crate::value::AttributeValue;
+use core::fmt;
+use core::ops::Range;
+
+/// The lines of a session before its first media description, or one media description.
+#[derive(Clone)]
+pub struct Section<'s> {
+    session: &'s Session<'s>,
+    range: Range<usize>,
+    media: Option<usize>,
+}
+
+impl<'s> Section<'s> {
+    pub(crate) const fn new(session: &'s Session<'s>, range: Range<usize>, media: Option<usize>) -> Self {
+        Self { session, range, media }
+    }
+
+    /// Which media section it is, counted from 0; none for the session's own lines.
+    #[must_use]
+    pub const fn media_index(&self) -> Option<usize> {
+        self.media
+    }
+
+    /// Which lines of the session they are, counted from 0.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The session that it is a part of.
+    #[must_use]
+    pub const fn session(&self) -> &'s Session<'s> {
+        self.session
+    }
+
+    /// Its lines in order; that of a media section begins with its `m=`.
+    #[inline]
+    pub fn lines(&self) -> Lines<'s> {
+        self.session.lines_in(self.range.clone())
+    }
+
+    /// The first line of a kind.
+    #[must_use]
+    pub fn line(&self, kind: Kind) -> Option<Line<'s>> {
+        self.lines().find(|line| line.kind() == kind)
+    }
+
+    /// All lines of a kind.
+    pub fn lines_of(&self, kind: Kind) -> impl Iterator<Item = Line<'s>> + use<'s> {
+        self.lines().filter(move |line| line.kind() == kind)
+    }
+
+    /// The first attribute of a name; names are case-sensitive (RFC 8866 §5.13).
+    #[must_use]
+    pub fn attribute(&self, name: &[u8]) -> Option<Line<'s>> {
+        self.lines().find(|line| named(line, name).is_some())
+    }
+
+    /// Whether there is an attribute of a name, with or without a value.
+    #[must_use]
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.attribute(name).is_some()
+    }
+
+    /// Reads the first attribute of a type; none where there is none of its name.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where it stands.
+    pub fn first<T: AttributeValue<'s>>(&self) -> Option<Result<T, TypedError>> {
+        self.all().next()
+    }
+
+    /// Reads all attributes of a type.
+    pub fn all<T: AttributeValue<'s>>(&self) -> impl Iterator<Item = Result<T, TypedError>> + use<'s, T> {
+        self.lines().filter_map(|line| named(&line, T::NAME.as_bytes()).map(|value| line.read_from(value)))
+    }
+}
+
+impl fmt::Debug for Section<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.lines()).finish()
+    }
+}
+
+/// The value of an attribute of this name; empty for one without.
+#[inline]
+fn named<'s>(line: &Line<'s>, name: &[u8]) -> Option<&'s [u8]> {
+    if line.kind() != Kind::Attribute {
+        return None;
+    }
+    match line.value().strip_prefix(name)? {
+        [] => Some(&[]),
+        [b':', value @ ..] => Some(value),
+        _ => None,
+    }
+}

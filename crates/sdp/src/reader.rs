@@ -1,0 +1,347 @@
+//! The one reader, and its two readings: strict refuses at the first deviation, lenient names each and goes on.
+//!
+//! Rules of this file: every byte of the text lands in exactly one line; one step of a vectorised search per line; what a
+//! text can make the reader keep or tell is bounded by [`Limits`] before it is kept or told.
+//!
+//! ```
+//! use portolan_sdp::{Limits, Reader, diagnostic::Rule, line::Kind};
+//!
+//! let text = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n";
+//! let refused = Reader::strict().read(text).unwrap_err();
+//! assert_eq!((refused.line, refused.rule), (4, Rule::Missing(Kind::Time)));
+//! assert_eq!(Reader::lenient().read(text)?.diagnostics, [refused]);
+//!
+//! let limits = Limits { lines: 4, ..Limits::default() };
+//! assert!(Reader::lenient().with_limits(limits).read(text).is_err());
+//! # Ok::<(), portolan_sdp::diagnostic::Diagnostic>(())
+//! ```
+
+mod order;
+
+use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
+use crate::error::{Clause, Span, ValueError};
+use crate::grammar::is_token;
+use crate::line::{Ending, Kind};
+use crate::session::{Record, Session};
+use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Value, Version};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use order::{Order, Place};
+
+/// Reads descriptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    is_strict: bool,
+    limits: Limits,
+}
+
+/// How much a reader takes; what passes a limit is refused, by a lenient reader too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the description, at most 2³² − 1; 1 MiB by default.
+    pub bytes: usize,
+    /// Lines; 20,000 by default.
+    pub lines: usize,
+    /// `a=` lines in one section; 5,000 by default.
+    pub attributes: usize,
+    /// Media descriptions; 1,000 by default.
+    pub media: usize,
+    /// How many diagnostics are told; the rest is counted. 100 by default.
+    pub diagnostics: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 1 << 20, lines: 20_000, attributes: 5_000, media: 1_000, diagnostics: 100 }
+    }
+}
+
+/// What a reader made of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// The description.
+    pub session: Session<'a>,
+    /// What is unusual about it, in the order of its lines; never more than the limit. A strict reader tells remarks alone.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many more there were.
+    pub untold: usize,
+}
+
+impl Reader {
+    /// Refuses at the first deviation from RFC 8866.
+    #[must_use]
+    pub fn strict() -> Self {
+        Self { is_strict: true, limits: Limits::default() }
+    }
+
+    /// Takes what deployed endpoints send, and names each deviation.
+    #[must_use]
+    pub fn lenient() -> Self {
+        Self { is_strict: false, limits: Limits::default() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Reads a description; it borrows from the text.
+    ///
+    /// # Errors
+    /// A limit passed, a text without any line of a description, and for a strict reader the first deviation.
+    pub fn read<'a>(&self, text: &'a [u8]) -> Result<Reading<'a>, Diagnostic> {
+        let most = self.limits.bytes.min(u32::MAX as usize);
+        if text.len() > most {
+            let rule = Rule::Limit { counted: Counted::Bytes, most };
+            return Err(Diagnostic { line: 1, column: 1, span: Span::new(most, text.len()), rule });
+        }
+        // A usual line has about 40 bytes; a text of short lines grows the list.
+        let expected = (text.len() / 28 + 8).min(self.limits.lines);
+        let mut reading = Progress {
+            reader: *self,
+            text,
+            lines: Vec::with_capacity(expected),
+            heads: Vec::new(),
+            diagnostics: Vec::new(),
+            untold: 0,
+            order: Order::new(),
+            attributes: 0,
+            is_known: false,
+            told: Told::default(),
+        };
+        reading.run()?;
+        let Progress { lines, heads, diagnostics, untold, .. } = reading;
+        let session = Session { read: Cow::Borrowed(text), added: Vec::new(), lines, heads, is_edited: false };
+        Ok(Reading { session, diagnostics, untold })
+    }
+}
+
+/// What is told once only.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    line_feed: bool,
+    carriage_return: bool,
+}
+
+struct Progress<'a> {
+    reader: Reader,
+    text: &'a [u8],
+    lines: Vec<Record>,
+    heads: Vec<u32>,
+    diagnostics: Vec<Diagnostic>,
+    untold: usize,
+    order: Order,
+    /// How many `a=` lines the section has so far.
+    attributes: usize,
+    /// A line of a description was seen.
+    is_known: bool,
+    told: Told,
+}
+
+impl Progress<'_> {
+    fn run(&mut self) -> Result<(), Diagnostic> {
+        let mut start = 0;
+        while let Some(rest) = self.text.get(start..).filter(|rest| !rest.is_empty()) {
+            let (length, ending, nul) = end_of_line(rest);
+            self.line(start, rest.get(..length).unwrap_or(rest), ending, nul)?;
+            start += length + ending.len();
+        }
+        if !self.is_known {
+            return Err(self.diagnostic(1, Span::new(0, self.text.len()), Rule::NotADescription));
+        }
+        self.lines_end()
+    }
+
+    #[inline]
+    fn line(&mut self, start: usize, text: &[u8], ending: Ending, nul: Option<usize>) -> Result<(), Diagnostic> {
+        if self.lines.len() >= self.reader.limits.lines {
+            return self.limit(start, text, Counted::Lines, self.reader.limits.lines);
+        }
+        let kind = Kind::of(text);
+        self.is_known |= !matches!(kind, Kind::Stray | Kind::Unknown(_));
+        if kind == Kind::Attribute {
+            self.attributes += 1;
+            if self.attributes > self.reader.limits.attributes {
+                return self.limit(start, text, Counted::Attributes, self.reader.limits.attributes);
+            }
+        }
+        if kind == Kind::Media {
+            self.media(start, text)?;
+        }
+        // The reader has checked that the text has fewer than 2³² bytes.
+        #[allow(clippy::cast_possible_truncation, reason = "bounded by the limit on bytes")]
+        let (first, length) = (start as u32, text.len() as u32);
+        self.lines.push(Record { start: first, length, kind, ending, is_added: false });
+        if let Some(at) = nul {
+            self.tell_at(start, at, 1, Rule::Nul)?;
+        }
+        self.kind(start, text, kind)?;
+        if ending == Ending::CrLf { Ok(()) } else { self.ending(start + text.len(), text.len(), ending) }
+    }
+
+    /// A media description begins.
+    fn media(&mut self, start: usize, text: &[u8]) -> Result<(), Diagnostic> {
+        if self.heads.len() >= self.reader.limits.media {
+            return self.limit(start, text, Counted::Media, self.reader.limits.media);
+        }
+        self.section_ends(start)?;
+        self.attributes = 0;
+        // No more than there are bytes.
+        self.heads.push(u32::try_from(self.lines.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// Checks a line's kind and place, and its value.
+    #[inline]
+    fn kind(&mut self, start: usize, text: &[u8], kind: Kind) -> Result<(), Diagnostic> {
+        let place = self.order.step(kind);
+        if place != Place::Right {
+            self.misplaced(start, text, kind, place)?;
+        }
+        let value = text.get(2..).unwrap_or_default();
+        if value.is_empty() && is_text(kind) {
+            return self.tell_at(start, 2, 0, Rule::Empty(kind));
+        }
+        match check(kind, value) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let length = value.len().saturating_sub(error.at).min(1);
+                self.tell_at(start, 2 + error.at, length, Rule::Value { kind, error })
+            }
+        }
+    }
+
+    #[cold]
+    fn misplaced(&mut self, start: usize, text: &[u8], kind: Kind, place: Place) -> Result<(), Diagnostic> {
+        let rule = match (kind, place) {
+            (Kind::Stray, _) if text.is_empty() => Rule::Blank,
+            (Kind::Stray, _) => Rule::NoLetter,
+            (Kind::Unknown(_), _) => Rule::UnknownKind(kind),
+            (_, Place::Right) => return Ok(()),
+            (_, Place::NotFirst) => Rule::VersionNotFirst,
+            (_, Place::Again) => Rule::Repeated(kind),
+            (_, Place::After(after)) => Rule::OutOfOrder { kind, after },
+            (_, Place::Foreign) => Rule::NotInMedia(kind),
+        };
+        self.tell_at(start, 0, text.len().min(2), rule)
+    }
+
+    #[cold]
+    fn ending(&mut self, at: usize, column: usize, ending: Ending) -> Result<(), Diagnostic> {
+        let rule = match ending {
+            Ending::Lf if !self.told.line_feed => Rule::LineFeed,
+            Ending::Cr if !self.told.carriage_return => Rule::CarriageReturn,
+            Ending::End => Rule::NoFinalEnding,
+            Ending::CrLf | Ending::Lf | Ending::Cr => return Ok(()),
+        };
+        self.told.line_feed |= ending == Ending::Lf;
+        self.told.carriage_return |= ending == Ending::Cr;
+        self.tell(Diagnostic {
+            line: self.lines.len(),
+            column: column + 1,
+            span: Span::new(at, at + ending.len()),
+            rule,
+        })
+    }
+
+    /// The lines before the first media description, or of one, are complete.
+    fn section_ends(&mut self, at: usize) -> Result<(), Diagnostic> {
+        let line = self.lines.len() + 1;
+        for kind in self.order.missing() {
+            self.tell(Diagnostic { line, column: 1, span: Span::new(at, at), rule: Rule::Missing(kind) })?;
+        }
+        if let (true, Some(head)) = (self.order.is_unconnected(), self.heads.last()) {
+            let (line, start) = (*head as usize, self.lines.get(*head as usize).map_or(at, |head| head.start as usize));
+            let rule = Rule::NoConnection;
+            self.tell(Diagnostic { line: line + 1, column: 1, span: Span::new(start, start + 2), rule })?;
+        }
+        Ok(())
+    }
+
+    fn lines_end(&mut self) -> Result<(), Diagnostic> {
+        self.section_ends(self.text.len())
+    }
+
+    #[cold]
+    fn limit(&self, start: usize, text: &[u8], counted: Counted, most: usize) -> Result<(), Diagnostic> {
+        let span = Span::new(start, start + text.len());
+        Err(self.diagnostic(self.lines.len() + 1, span, Rule::Limit { counted, most }))
+    }
+
+    fn diagnostic(&self, line: usize, span: Span, rule: Rule) -> Diagnostic {
+        Diagnostic { line, column: 1, span, rule }
+    }
+
+    /// Tells of `length` bytes at `at` of the line that was read last.
+    #[cold]
+    fn tell_at(&mut self, start: usize, at: usize, length: usize, rule: Rule) -> Result<(), Diagnostic> {
+        let span = Span::new(start + at, start + at + length);
+        self.tell(Diagnostic { line: self.lines.len(), column: at + 1, span, rule })
+    }
+
+    #[cold]
+    fn tell(&mut self, diagnostic: Diagnostic) -> Result<(), Diagnostic> {
+        if self.reader.is_strict && diagnostic.rule.severity() >= Severity::Deviation {
+            return Err(diagnostic);
+        }
+        if self.diagnostics.len() < self.reader.limits.diagnostics {
+            self.diagnostics.push(diagnostic);
+        } else {
+            self.untold += 1;
+        }
+        Ok(())
+    }
+}
+
+/// How long the first line is, how it ends, and where the first NUL byte in it stands.
+#[inline]
+fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
+    let (mut at, mut nul) = (0, None);
+    while let Some(found) = rest.get(at..).and_then(|rest| memchr::memchr3(b'\n', b'\r', 0, rest)) {
+        at += found;
+        match rest.get(at..) {
+            Some([b'\r', b'\n', ..]) => return (at, Ending::CrLf, nul),
+            Some([b'\r', ..]) => return (at, Ending::Cr, nul),
+            Some([b'\n', ..]) => return (at, Ending::Lf, nul),
+            _ => nul = nul.or(Some(at)),
+        }
+        at += 1;
+    }
+    (rest.len(), Ending::End, nul)
+}
+
+/// A name that is a token, and where there is a colon a value (RFC 8866 §5.13).
+#[inline]
+fn attribute(value: &[u8]) -> Result<(), ValueError> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.13");
+    let length = value.iter().position(|byte| !is_token(*byte)).unwrap_or(value.len());
+    match value.get(length..) {
+        _ if length == 0 => Err(ValueError::new(value, 0, "the name of an attribute", CLAUSE)),
+        Some([] | [b':', _, ..]) | None => Ok(()),
+        Some([b':']) => Err(ValueError::new(value, length + 1, "the value of the attribute", CLAUSE)),
+        Some(_) => Err(ValueError::new(value, length, "a colon or the end of the name", CLAUSE)),
+    }
+}
+
+/// Lines that may hold any bytes, but at least one.
+const fn is_text(kind: Kind) -> bool {
+    matches!(kind, Kind::Name | Kind::Information | Kind::Uri | Kind::Email | Kind::Phone)
+}
+
+/// Checks the value of a line.
+#[inline]
+fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
+    match kind {
+        Kind::Attribute => attribute(value),
+        Kind::Version => Version::parse(value).map(drop),
+        Kind::Origin => Origin::parse(value).map(drop),
+        Kind::Connection => Connection::parse(value).map(drop),
+        Kind::Bandwidth => Bandwidth::parse(value).map(drop),
+        Kind::Time => Timing::parse(value).map(drop),
+        Kind::Media => MediaLine::parse(value).map(drop),
+        Kind::Name | Kind::Information | Kind::Uri | Kind::Email | Kind::Phone => Ok(()),
+        Kind::Repeat | Kind::Zone | Kind::Key | Kind::Unknown(_) | Kind::Stray => Ok(()),
+    }
+}
