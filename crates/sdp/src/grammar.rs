@@ -61,9 +61,26 @@ fn error(value: &[u8], fault: Fault<'_>, clause: Clause) -> ValueError {
 }
 
 /// Whether a byte may stand in a token (RFC 8866 §9, `token-char`).
-pub(crate) const fn is_token(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~')
+#[inline]
+pub(crate) fn is_token(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).is_some_and(|is_token| *is_token)
 }
+
+/// Of each byte whether it may stand in a token: the one question that is asked of almost every byte.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &mut [bool] = &mut table;
+    let mut byte = 0_u8;
+    while let [first, after @ ..] = rest {
+        *first = matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~'
+        );
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+};
 
 /// At least one byte that `accepts`; every such byte must be ASCII.
 #[inline]
