@@ -209,9 +209,8 @@ impl<'a> PtpDomain<'a> {
         let domain = prefixes.iter().find_map(|prefix| input.strip_prefix(*prefix)).unwrap_or(input);
         let (rest, name) = ascii(domain, |byte| byte.is_ascii_graphic(), EXPECTED)?;
         if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return match number(domain, 127, EXPECTED)? {
-                (rest, number) => Ok((rest, Self::Number(u8::try_from(number).unwrap_or(u8::MAX)))),
-            };
+            let (rest, number) = number(domain, 127, EXPECTED)?;
+            return Ok((rest, Self::Number(u8::try_from(number).unwrap_or(u8::MAX))));
         }
         // A name that would read as a prefix and its name is none.
         let is_plain = !prefixes.iter().any(|prefix| name.as_bytes().starts_with(prefix));
