@@ -1,0 +1,11 @@
+//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
+
+mod allocations;
+mod builder;
+mod corpus;
+mod edits;
+mod hostile;
+mod prefix;
+mod vectors;
