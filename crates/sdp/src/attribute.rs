@@ -103,6 +103,12 @@ macro_rules! attributes {
             }
         }
 
+        $(impl<'a> From<$type> for Attribute<'a> {
+            fn from(value: $type) -> Self {
+                Self::$variant(value)
+            }
+        })*
+
         /// What follows `a=`.
         impl fmt::Display for Attribute<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,6 +187,12 @@ attributes! {
         b"bundle-only" => BundleOnly, "RFC 9143" "6";
         /// `a=cryptex`: header extensions are encrypted.
         b"cryptex" => Cryptex, "RFC 9335" "4";
+    }
+}
+
+impl From<Direction> for Attribute<'_> {
+    fn from(direction: Direction) -> Self {
+        Self::Direction(direction)
     }
 }
 

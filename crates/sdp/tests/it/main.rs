@@ -1,5 +1,12 @@
-//! The crate from outside: laws of values, and what the field writes.
+//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders, laws of values.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 
+mod allocations;
+mod builder;
+mod corpus;
+mod edits;
+mod hostile;
+mod prefix;
 mod values;
+mod vectors;
