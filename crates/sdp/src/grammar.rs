@@ -113,16 +113,6 @@ pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, ()> {
     if length == 0 { fail(input, "a space") } else { Ok((input.get(length..).unwrap_or_default(), ())) }
 }
 
-/// At least one byte other than NUL, CR and LF (RFC 8866 §9, `byte-string`).
-#[inline]
-pub(crate) fn text<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
-    let length = memchr::memchr3(0, b'\n', b'\r', input).unwrap_or(input.len());
-    match input.split_at_checked(length) {
-        Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
-        _ => fail(input, expected),
-    }
-}
-
 /// Base 64 with its padding (RFC 8866 §9); no bytes are none of it.
 pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a str> {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
@@ -132,9 +122,9 @@ pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, 
     if is_whole { Ok((rest, text)) } else { fail(input, expected) }
 }
 
-/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items`].
+/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items_of`].
 #[inline]
-pub(crate) fn list<'a, T>(
+pub(crate) fn separated<'a, T>(
     input: &'a [u8],
     separator: u8,
     item: impl Fn(&'a [u8]) -> Parsed<'a, T>,
@@ -157,7 +147,7 @@ pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> 
 
 /// The items of a list that was checked before.
 #[inline]
-pub(crate) fn items<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
+pub(crate) fn items_of<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
 where
     F: Fn(&'a [u8]) -> Parsed<'a, T>,
 {
@@ -229,4 +219,41 @@ pub(crate) fn ipv4<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ip
 pub(crate) fn ipv6<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv6Addr> {
     let (rest, text) = ascii(input, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'), expected)?;
     text.parse().map_or_else(|_| fail(input, expected), |address| Ok((rest, address)))
+}
+
+/// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
+pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
+    let length = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    value.get(..length).unwrap_or_default()
+}
+
+/// One or more items, separated by single spaces; returns their text.
+#[inline]
+pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
+    separated(input, b' ', item)
+}
+
+/// The items of a list that was checked; none in an empty one.
+pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(' ').filter(|item| !item.is_empty())
+}
+
+/// A payload type of RTP, 0 to 127 (RFC 3550 §5.1).
+#[inline]
+pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
+    const EXPECTED: &str = "a payload type, 0 to 127";
+    match number_u8(input, EXPECTED)? {
+        (rest, payload_type @ 0..=127) => Ok((rest, payload_type)),
+        _ => fail(input, EXPECTED),
+    }
+}
+
+/// All that is left, at least one byte, none of which ends a line (RFC 8866 §9, `byte-string`).
+#[inline]
+pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
+    let length = memchr::memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
+        _ => fail(input, expected),
+    }
 }

@@ -4,9 +4,13 @@
 
 mod allocations;
 mod builder;
+mod candidates;
 mod corpus;
 mod edits;
+mod field;
 mod hostile;
+mod laws;
 mod prefix;
 mod values;
 mod vectors;
+mod webrtc;
