@@ -8,4 +8,6 @@ mod corpus;
 mod edits;
 mod hostile;
 mod prefix;
+#[cfg(feature = "sdp-types")]
+mod sdp_types;
 mod vectors;
