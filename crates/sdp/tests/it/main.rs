@@ -1,4 +1,4 @@
-//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders.
+//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders, laws of values.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 
@@ -10,4 +10,5 @@ mod hostile;
 mod prefix;
 #[cfg(feature = "sdp-types")]
 mod sdp_types;
+mod values;
 mod vectors;
