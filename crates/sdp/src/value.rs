@@ -64,6 +64,15 @@ pub trait AttributeValue<'a>: Value<'a> {
     const NAME: &'static str;
 }
 
+/// Where a value is refused, and what should have stood there.
+#[cfg(test)]
+pub(crate) fn refusal<'a, T: Value<'a> + core::fmt::Debug>(value: &'a str) -> (usize, &'static str) {
+    match T::parse(value.as_bytes()) {
+        Err(error) => (error.at, error.expected),
+        Ok(found) => panic!("{value:?} was read as {found:?}"),
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::Value;

@@ -4,11 +4,15 @@
 
 mod allocations;
 mod builder;
+mod candidates;
 mod corpus;
 mod edits;
+mod field;
 mod hostile;
+mod laws;
 mod prefix;
 #[cfg(feature = "sdp-types")]
 mod sdp_types;
 mod values;
 mod vectors;
+mod webrtc;
