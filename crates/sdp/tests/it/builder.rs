@@ -3,7 +3,7 @@
 use portolan_sdp::attribute::{Attribute, Direction, Mid};
 use portolan_sdp::diagnostic::Rule;
 use portolan_sdp::line::Kind;
-use portolan_sdp::value::{Address, Bandwidth, BandwidthKind, Connection, MediaLine, Origin, Timing};
+use portolan_sdp::value::{Address, Bandwidth, Connection, MediaLine, Origin, Repeat, Timing, Zone};
 use portolan_sdp::{BuildError, EditError, MediaBuilder, Reader, Session, SessionBuilder, Value};
 use proptest::prelude::*;
 
@@ -29,7 +29,8 @@ fn the_calls_may_come_in_any_order() {
     let session = SessionBuilder::new(&ORIGIN)
         .attribute(other("x-first", "1"))
         .time(&Timing { start: 0, stop: 0 })
-        .line(Kind::Repeat, "7d 1h 0 25h")
+        .repeat(&Repeat::parse(b"7d 1h 0 25h").unwrap())
+        .zone(&Zone::parse(b"3730928400 -1h").unwrap())
         .time(&Timing { start: 3_724_394_400, stop: 3_724_398_000 })
         .bandwidth(&Bandwidth::parse(b"AS:128").unwrap())
         .phone("+1 617 555-6011")
@@ -44,11 +45,11 @@ fn the_calls_may_come_in_any_order() {
         .unwrap();
     let expected = "v=0|o=- 20518 0 IN IP4 203.0.113.1|s=A seminar \u{2014} in UTF-8|i=about nothing|\
                     u=https://example.com/seminar|e=j.doe@example.com|p=+1 617 555-6011|c=IN IP4 203.0.113.1|b=AS:128|\
-                    t=0 0|r=7d 1h 0 25h|t=3724394400 3724398000|a=x-first:1|a=x-second:2|\
+                    t=0 0|r=7d 1h 0 25h|z=3730928400 -1h|t=3724394400 3724398000|a=x-first:1|a=x-second:2|\
                     m=audio 54400 RTP/SAVPF 0 96|i=of the stage|a=sendonly|a=mid:a|";
     assert_eq!(session.to_string(), expected.replace('|', "\r\n"));
     assert!(!session.is_edited());
-    assert_eq!(session.media(0).unwrap().range(), 14..18);
+    assert_eq!(session.media(0).unwrap().range(), 15..19);
 }
 
 #[test]
@@ -88,9 +89,10 @@ fn a_value_is_written_as_it_is_or_not_at_all() {
 
 #[test]
 fn what_no_strict_reader_takes_is_refused() {
-    let refused = |builder: SessionBuilder| match builder.build().unwrap_err() {
-        BuildError::Refused(diagnostic) => (diagnostic.line, diagnostic.rule),
-        other => panic!("{other}"),
+    let refused = |builder: SessionBuilder| {
+        let error = builder.build().unwrap_err();
+        let BuildError::Refused(diagnostic) = error else { panic!("{error}") };
+        (diagnostic.line, diagnostic.rule)
     };
     let builder = || SessionBuilder::new(&ORIGIN);
     assert_eq!(refused(builder().name("")), (3, Rule::Empty(Kind::Name)));
@@ -126,8 +128,9 @@ fn media_sections_and_attributes_are_put_into_a_session() {
     assert_eq!(session.set_attribute(0, Direction::Inactive), Err(BuildError::Kind { line: 1, kind: Kind::Version }));
     let broken = BuildError::Breaks { line: 6, column: 5, byte: b'\n' };
     assert_eq!(session.insert_attribute(5, other("x", "\n")), Err(broken));
-    let media = audio().bandwidth(&Bandwidth { kind: BandwidthKind::Other("A S"), amount: 1 });
-    assert!(matches!(session.insert_media(0, media), Err(BuildError::Value(error)) if error.line == 2));
+    let connection = Connection { address_type: "IP 4", ..Connection::parse(b"IN IP4 203.0.113.1").unwrap() };
+    let inserted = session.insert_media(0, audio().connection(&connection));
+    assert!(matches!(inserted, Err(BuildError::Value(error)) if error.line == 2), "{inserted:?}");
     assert_eq!(session.to_bytes(), before, "a refused edit changes nothing");
 }
 

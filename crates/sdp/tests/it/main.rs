@@ -11,6 +11,8 @@ mod field;
 mod hostile;
 mod laws;
 mod prefix;
+#[cfg(feature = "sdp-types")]
+mod sdp_types;
 mod values;
 mod vectors;
 mod webrtc;
