@@ -11,6 +11,7 @@
 //! * [`Reader`] makes a [`Session`] of a text: every line, in order, with its bytes; strict or lenient, each deviation from
 //!   RFC 8866 named with line, column and rule ([`diagnostic`]).
 //! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
+//! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
 //!
 //! ```
@@ -31,19 +32,25 @@
 extern crate alloc;
 
 pub mod attribute;
+pub mod candidate;
 pub mod diagnostic;
 pub mod error;
 mod grammar;
 pub mod line;
 pub mod media;
 pub mod reader;
+#[cfg(feature = "sdp-types")]
+pub mod sdp_types;
 pub mod session;
 pub mod value;
+pub mod writer;
 
 pub use attribute::Attribute;
+pub use candidate::Candidate;
 pub use diagnostic::Diagnostic;
 pub use error::{Clause, Span, TypedError, ValueError};
 pub use media::Section;
 pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
+pub use writer::{BuildError, MediaBuilder, SessionBuilder};

@@ -1,0 +1,95 @@
+//! Candidates that other implementations take or refuse, and why this one differs where it does.
+
+use crate::field::{folder, rows, unquoted};
+use portolan_sdp::candidate::{CandidateAttribute, Deviation, Prefix};
+use portolan_sdp::{Candidate, Value};
+
+/// What an independent checker calls a deviation, and its name here. Several may be in one candidate.
+const NAMES: [(&str, Deviation); 10] = [
+    ("foundation", Deviation::NoFoundation),
+    ("component-range(1..256)", Deviation::ComponentZero),
+    ("priority-range(1..2^31-1)", Deviation::PriorityRange),
+    ("addr:zone-id", Deviation::Zone),
+    ("cand-type-unknown-token", Deviation::UnknownType),
+    ("missing-raddr", Deviation::NoRelated),
+    ("raddr:bad-ipv4-looks-like-fqdn", Deviation::RelatedAddress),
+    ("tcp-without-tcptype", Deviation::NoTcpType),
+    ("odd-extension", Deviation::LoneExtension),
+    // An empty value between two spaces, which `*VCHAR` has room for.
+    ("double/trailing-space", Deviation::LoneExtension),
+];
+
+/// Rows that are judged otherwise here, and why.
+const ARGUED: [(&str, &str); 6] = [
+    ("pion-ice-046", "the zone of the address is a deviation too, which the checker overlooks when there is one only"),
+    ("pion-ice-054", "*VCHAR may be empty: the candidate is as the grammar has it"),
+    (
+        "mozilla-112",
+        "transport-extension is a token: FOO is a transport that nobody knows yet, for the agent to pass over",
+    ),
+    ("mozilla-120", "extension-att-value is any VCHAR: the grammar does not know that a generation is a number"),
+    ("ezk-131", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
+    ("from-sdp:sdp-types-226", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
+];
+
+#[test]
+fn every_verdict_is_met_or_argued() {
+    let Some(folder) = folder() else { return };
+    let rows = rows(&folder.join("ice/candidates.tsv"));
+    assert!(rows.len() >= 240, "{} rows", rows.len());
+    let mut argued = Vec::new();
+    for row in &rows {
+        let [id, input, expect, named, ..] = row.as_slice() else { panic!("four columns and more: {row:?}") };
+        let text = unquoted(input);
+        let lenient = Candidate::trickled(text.as_bytes()).map(|(_, candidate)| candidate);
+        let strict = Candidate::strict(Prefix::of(text.as_bytes()).1);
+        let is_alike = match (expect.as_str(), named.as_str()) {
+            ("accept", "ok") => {
+                assert!(lenient.is_ok(), "{id}: {lenient:?}");
+                strict.is_ok()
+            }
+            ("accept", named) => {
+                let candidate = lenient.unwrap_or_else(|error| panic!("{id}: {error}"));
+                strict.is_err() && candidate.deviations().eq(expected(named))
+            }
+            ("reject", _) => strict.is_err(),
+            ("any", _) => true,
+            other => panic!("{id}: {other:?}"),
+        };
+        if !is_alike {
+            argued.push(id.as_str());
+        }
+        if let Ok(candidate) = lenient {
+            let written = candidate.to_string();
+            assert_eq!(Candidate::parse(written.as_bytes()), Ok(candidate), "{id}: {written}");
+            assert_eq!(text.parse::<CandidateAttribute>().map(|owned| owned.to_string()), Ok(written), "{id}");
+        }
+    }
+    assert_eq!(argued, ARGUED.map(|(id, _)| id));
+}
+
+/// The deviations that the checker named, by their names here, in the order of the fields.
+fn expected(named: &str) -> impl Iterator<Item = Deviation> {
+    // An empty foundation makes the text begin with a space, which the checker tells a second time.
+    let named =
+        named.strip_suffix("foundation,double/trailing-space").map_or(named.to_owned(), |_| "foundation".into());
+    Deviation::ALL.into_iter().filter(move |deviation| {
+        NAMES.iter().any(|(name, known)| known == deviation && named.split(',').any(|part| part == *name))
+    })
+}
+
+/// What is refused in lenient reading is refused at the place where it is wrong.
+#[test]
+fn refusals_have_a_place() {
+    let Some(folder) = folder() else { return };
+    let mut refused = 0;
+    for row in rows(&folder.join("ice/candidates.tsv")) {
+        let text = unquoted(row.get(1).unwrap());
+        if let Err(error) = Candidate::trickled(text.as_bytes()) {
+            refused += 1;
+            assert!(error.at <= text.len(), "{}: {error}", text.escape_debug());
+            assert_eq!(error.found, text.as_bytes().get(error.at).copied(), "{}: {error}", text.escape_debug());
+        }
+    }
+    assert!(refused >= 40, "{refused} refused");
+}
