@@ -257,6 +257,8 @@ attributes! {
         b"rtcp-rsize" => RtcpRsize, "RFC 5506" "5";
         /// `a=extmap-allow-mixed`: header extensions of one and of two bytes in one stream.
         b"extmap-allow-mixed" => ExtmapAllowMixed, "RFC 8285" "6";
+        /// `a=bundle-only`: the media section is good for nothing outside of its bundle.
+        b"bundle-only" => BundleOnly, "RFC 9143" "6";
         /// `a=ice-lite`: the writer is a lite implementation of ICE.
         b"ice-lite" => IceLite, "RFC 8839" "5.3";
         /// `a=ice-mismatch`: the offer's default destination was none of its candidates.
@@ -264,8 +266,6 @@ attributes! {
         /// `a=end-of-candidates`: no more candidates will follow.
         b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.2";
         // WebRTC ends
-        /// `a=bundle-only`: the media is taken in a bundle or not at all.
-        b"bundle-only" => BundleOnly, "RFC 9143" "6";
         /// `a=cryptex`: header extensions are encrypted.
         b"cryptex" => Cryptex, "RFC 9335" "4";
     }

@@ -72,7 +72,7 @@ fn placed<'a>(mut session: Session<'a>, theirs: &sdp_types::Session) -> Result<S
             | Kind::Time
             | Kind::Repeat
             | Kind::Zone => in_media,
-            _ => false,
+            Kind::Information | Kind::Connection | Kind::Bandwidth | Kind::Key | Kind::Attribute | Kind::Media => false,
         };
         if is_passed {
             session.remove(index).map_err(|error| error.to_string())?;
@@ -93,6 +93,7 @@ fn there_and_back(theirs: &sdp_types::Session) -> Result<(), String> {
 }
 
 /// Whether we tell of a deviation where they refuse: in the same line, or of the line that they miss.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is left is deprecated, and never told")]
 fn is_named(error: &ParserError, told: &[Diagnostic], session: &Session<'_>) -> bool {
     let deviates =
         |line: usize| told.iter().any(|told| told.line == line && told.rule.severity() >= Severity::Deviation);
