@@ -54,3 +54,8 @@ pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
 pub use writer::{BuildError, MediaBuilder, SessionBuilder};
+
+/// The page for those who come from another crate: its code runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/moving-to-portolan-sdp.md")]
+mod moving {}
