@@ -139,7 +139,7 @@ struct Report<'t> {
     last: String,
     executions: u64,
     edges: String,
-    seconds: u64,
+    milliseconds: u64,
     found: Option<String>,
 }
 
@@ -151,8 +151,8 @@ impl Report<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, first, last, executions, edges, seconds, found } = self;
-        let speed = executions / seconds.max(&1);
+        let Self { target, first, last, executions, edges, milliseconds, found } = self;
+        let speed = executions.saturating_mul(1000) / milliseconds.max(&1);
         let found = found.as_deref().unwrap_or("nothing");
         write!(f, "| `{target}` | {first} | {last} | {executions} | {edges} | {speed} | {found} |")
     }
@@ -189,8 +189,8 @@ fn one<'t>(root: &Path, target: &'t str, wish: &Wish) -> Result<Report<'t>, Stri
         last: grown.trim().to_owned(),
         executions: statistic(&text, "stat::number_of_executed_units:").unwrap_or_default(),
         edges: edges(&text),
-        seconds: started.elapsed().as_secs(),
-        found: found.filter(|_| is_proof).map(|line| line.chars().take(90).collect()),
+        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        found: found.filter(|_| is_proof).map(|line| line.chars().take(60).collect()),
     })
 }
 
