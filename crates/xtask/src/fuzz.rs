@@ -207,7 +207,9 @@ fn at_least_half(share: &str) -> Result<String, String> {
 
 /// The target's program with all but its corpora.
 fn fuzzer(root: &Path, target: &str, wish: &Wish) -> Result<Command, String> {
-    let artifacts = root.join("fuzz/artifacts").join(target);
+    // What a seeded bug left behind is no finding.
+    let proof = wish.build == Build::Seeded;
+    let artifacts = root.join(if proof { "fuzz/target/proved" } else { "fuzz/artifacts" }).join(target);
     std::fs::create_dir_all(&artifacts).map_err(|why| format!("{}: {why}", artifacts.display()))?;
     let mut fuzzer = Command::new(wish.build.folder(root).join(host()?).join("release").join(target));
     fuzzer.arg(format!("-runs={}", wish.runs)).args([
