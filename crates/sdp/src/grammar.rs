@@ -61,9 +61,26 @@ fn error(value: &[u8], fault: Fault<'_>, clause: Clause) -> ValueError {
 }
 
 /// Whether a byte may stand in a token (RFC 8866 §9, `token-char`).
-pub(crate) const fn is_token(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~')
+#[inline]
+pub(crate) fn is_token(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).is_some_and(|is_token| *is_token)
 }
+
+/// Of each byte whether it may stand in a token: the one question that is asked of almost every byte.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &mut [bool] = &mut table;
+    let mut byte = 0_u8;
+    while let [first, after @ ..] = rest {
+        *first = matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~'
+        );
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+};
 
 /// At least one byte that `accepts`; every such byte must be ASCII.
 #[inline]
@@ -104,6 +121,59 @@ pub(crate) fn tag<'a>(input: &'a [u8], tag: &[u8], expected: &'static str) -> Pa
 #[inline]
 pub(crate) fn space(input: &[u8]) -> Parsed<'_, ()> {
     tag(input, b" ", "a space")
+}
+
+/// At least one space or tab (`1*WSP`).
+#[inline]
+pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, ()> {
+    let length = input.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(input.len());
+    if length == 0 { fail(input, "a space") } else { Ok((input.get(length..).unwrap_or_default(), ())) }
+}
+
+/// Base 64 with its padding (RFC 8866 §9); no bytes are none of it.
+pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a str> {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let (rest, text) = ascii(input, |byte| is_digit(byte) || byte == b'=', expected)?;
+    let digits = text.trim_end_matches('=');
+    let is_whole = text.len() % 4 == 0 && text.len() - digits.len() <= 2 && !digits.contains('=');
+    if is_whole { Ok((rest, text)) } else { fail(input, expected) }
+}
+
+/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items_of`].
+#[inline]
+pub(crate) fn separated<'a, T>(
+    input: &'a [u8],
+    separator: u8,
+    item: impl Fn(&'a [u8]) -> Parsed<'a, T>,
+) -> Parsed<'a, &'a str> {
+    let (mut rest, _) = item(input)?;
+    while let Some(after) = rest.strip_prefix(&[separator]) {
+        (rest, _) = item(after)?;
+    }
+    taken(input, rest)
+}
+
+/// What stands before `rest`, which must be ASCII.
+#[inline]
+pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> {
+    match input.get(..input.len().saturating_sub(rest.len())).map(str::from_utf8) {
+        Some(Ok(text)) => Ok((rest, text)),
+        _ => fail(input, "ASCII"),
+    }
+}
+
+/// The items of a list that was checked before.
+#[inline]
+pub(crate) fn items_of<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
+where
+    F: Fn(&'a [u8]) -> Parsed<'a, T>,
+{
+    let mut rest = list.as_bytes();
+    core::iter::from_fn(move || {
+        let (after, found) = item(rest).ok()?;
+        rest = after.strip_prefix(&[separator]).unwrap_or_default();
+        Some(found)
+    })
 }
 
 /// A decimal number up to `most`; leading zeros are digits like others.
@@ -165,7 +235,69 @@ pub(crate) fn ipv4<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ip
 #[inline]
 pub(crate) fn ipv6<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv6Addr> {
     let (rest, text) = ascii(input, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'), expected)?;
-    text.parse().map_or_else(|_| fail(input, expected), |address| Ok((rest, address)))
+    to_ipv6(text).map_or_else(|| fail(input, expected), |address| Ok((rest, address)))
+}
+
+/// An IPv6 address without zone.
+#[inline]
+pub(crate) fn to_ipv6(text: &str) -> Option<Ipv6Addr> {
+    // The library's reader tries every form at every place; almost all addresses are plain groups.
+    ipv6_groups(text.as_bytes()).or_else(|| text.parse().ok())
+}
+
+/// An IPv6 address in groups of hexadecimal digits; none for another form.
+#[inline]
+fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
+    // Groups so far and how many; where `::` stood, those before it.
+    let (mut groups, mut count) = (0_u128, 0_u32);
+    let mut gap = None;
+    let mut rest = text;
+    if let [b':', b':', after @ ..] = rest {
+        gap = Some((0, 0));
+        rest = after;
+    }
+    while !rest.is_empty() {
+        let (after, group) = ipv6_group(rest)?;
+        groups = groups << 16 | u128::from(group);
+        count += 1;
+        rest = match after {
+            _ if count > 8 => return None,
+            [] => after,
+            [b':', b':', after @ ..] if gap.is_none() => {
+                gap = Some((groups, count));
+                (groups, count) = (0, 0);
+                after
+            }
+            // Another group must follow.
+            [b':', after @ ..] if !after.is_empty() => after,
+            _ => return None,
+        };
+    }
+    match gap {
+        None if count == 8 => Some(Ipv6Addr::from_bits(groups)),
+        Some((before, many)) if many + count < 8 => {
+            Some(Ipv6Addr::from_bits(before.checked_shl(16 * (8 - many)).unwrap_or_default() | groups))
+        }
+        _ => None,
+    }
+}
+
+/// One to four hexadecimal digits.
+#[inline]
+fn ipv6_group(input: &[u8]) -> Option<(&[u8], u16)> {
+    let mut group = 0_u16;
+    let mut rest = input;
+    for _ in 0..4 {
+        let (digit, after) = match rest {
+            [digit @ b'0'..=b'9', after @ ..] => (digit - b'0', after),
+            [digit @ b'a'..=b'f', after @ ..] => (digit - b'a' + 10, after),
+            [digit @ b'A'..=b'F', after @ ..] => (digit - b'A' + 10, after),
+            _ => break,
+        };
+        group = group << 4 | u16::from(digit);
+        rest = after;
+    }
+    if rest.len() == input.len() { None } else { Some((rest, group)) }
 }
 
 /// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
@@ -177,12 +309,7 @@ pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
 /// One or more items, separated by single spaces; returns their text.
 #[inline]
 pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
-    let (mut rest, _) = item(input)?;
-    while let [b' ', after @ ..] = rest {
-        (rest, _) = item(after)?;
-    }
-    let text = input.get(..input.len().saturating_sub(rest.len())).unwrap_or_default();
-    str::from_utf8(text).map_or_else(|_| fail(input, "ASCII"), |text| Ok((rest, text)))
+    separated(input, b' ', item)
 }
 
 /// The items of a list that was checked; none in an empty one.
@@ -207,5 +334,29 @@ pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &
     match input.split_at_checked(length) {
         Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
         _ => fail(input, expected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The library's reader is the judge: what is read in groups is what it reads, and nothing else.
+        #[test]
+        fn groups_are_read_as_the_library_reads_them(
+            address in any::<Ipv6Addr>(),
+            mask in any::<u128>(),
+            text in "[0-9aF]{0,5}(:{1,2}[0-9aF]{0,5}){0,9}",
+        ) {
+            prop_assert_eq!(ipv6_groups(text.as_bytes()), text.parse().ok(), "{}", text);
+            // Some groups of zeros, which are written as `::`.
+            let bits = (0..8).filter(|group| mask >> group & 1 == 1).fold(0_u128, |bits, group| bits | 0xffff << (16 * group));
+            for address in [address, Ipv6Addr::from_bits(address.to_bits() & bits)] {
+                let text = alloc::format!("{address}");
+                prop_assert_eq!(to_ipv6(&text), Some(address), "{}", text);
+            }
+        }
     }
 }

@@ -11,8 +11,11 @@
 //! * [`Reader`] makes a [`Session`] of a text: every line, in order, with its bytes; strict or lenient, each deviation from
 //!   RFC 8866 named with line, column and rule ([`diagnostic`]).
 //! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
+//! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
 //! * [`offer_answer`] answers an offer by what you can do, checks an answer, and has the signalling states of JSEP.
+//!
+//! The feature `sdp-types`, the only one, converts to and from the `Session` of the crate of that name.
 //!
 //! ```
 //! use portolan_sdp::{Reader, value::MediaLine, line::Kind};
@@ -40,8 +43,11 @@ pub mod line;
 pub mod media;
 pub mod offer_answer;
 pub mod reader;
+#[cfg(feature = "sdp-types")]
+pub mod sdp_types;
 pub mod session;
 pub mod value;
+pub mod writer;
 
 pub use attribute::Attribute;
 pub use candidate::Candidate;
@@ -51,3 +57,9 @@ pub use media::Section;
 pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
+pub use writer::{BuildError, MediaBuilder, SessionBuilder};
+
+/// The page for those who come from another crate: its code runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/moving-to-portolan-sdp.md")]
+mod moving {}

@@ -22,11 +22,15 @@ use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
 use crate::error::{Clause, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
-use crate::session::{Record, Session};
-use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Value, Version};
+use crate::session::{Place as Stored, Record, Session};
+use crate::value::{
+    Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Value, Version, Zone,
+};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use order::{Order, Place};
+
+pub(crate) use order::rank;
 
 /// Reads descriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +96,23 @@ impl Reader {
     /// # Errors
     /// A limit passed, a text without any line of a description, and for a strict reader the first deviation.
     pub fn read<'a>(&self, text: &'a [u8]) -> Result<Reading<'a>, Diagnostic> {
+        self.read_in(text, Order::new())
+    }
+
+    /// Reads a part of a description: media descriptions, or some lines of one. Nothing is told of what must stand before
+    /// them. Trickled candidates come so (RFC 8840 §9, `application/trickle-ice-sdpfrag`).
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_fragment<'a>(&self, text: &'a [u8]) -> Result<Reading<'a>, Diagnostic> {
+        self.read_in(text, Order::fragment())
+    }
+
+    fn read_in<'a>(&self, text: &'a [u8], order: Order) -> Result<Reading<'a>, Diagnostic> {
         let most = self.limits.bytes.min(u32::MAX as usize);
         if text.len() > most {
             let rule = Rule::Limit { counted: Counted::Bytes, most };
-            return Err(Diagnostic { line: 1, column: 1, span: Span::new(most, text.len()), rule });
+            return Err(Diagnostic { line: 1, column: 1, span: Span::new(0, text.len()), rule });
         }
         // A usual line has about 40 bytes; a text of short lines grows the list.
         let expected = (text.len() / 28 + 8).min(self.limits.lines);
@@ -106,14 +123,14 @@ impl Reader {
             heads: Vec::new(),
             diagnostics: Vec::new(),
             untold: 0,
-            order: Order::new(),
+            order,
             attributes: 0,
             is_known: false,
             told: Told::default(),
         };
         reading.run()?;
         let Progress { lines, heads, diagnostics, untold, .. } = reading;
-        let session = Session { read: Cow::Borrowed(text), added: Vec::new(), lines, heads, is_edited: false };
+        let session = Session::of(Cow::Borrowed(text), lines, heads);
         Ok(Reading { session, diagnostics, untold })
     }
 }
@@ -151,7 +168,7 @@ impl Progress<'_> {
         if !self.is_known {
             return Err(self.diagnostic(1, Span::new(0, self.text.len()), Rule::NotADescription));
         }
-        self.lines_end()
+        self.section_ends(self.text.len())
     }
 
     #[inline]
@@ -173,7 +190,7 @@ impl Progress<'_> {
         // The reader has checked that the text has fewer than 2³² bytes.
         #[allow(clippy::cast_possible_truncation, reason = "bounded by the limit on bytes")]
         let (first, length) = (start as u32, text.len() as u32);
-        self.lines.push(Record { start: first, length, kind, ending, is_added: false });
+        self.lines.push(Record { start: first, length, kind, ending, place: Stored::Read });
         if let Some(at) = nul {
             self.tell_at(start, at, 1, Rule::Nul)?;
         }
@@ -204,6 +221,7 @@ impl Progress<'_> {
         if value.is_empty() && is_text(kind) {
             return self.tell_at(start, 2, 0, Rule::Empty(kind));
         }
+        look(value.len());
         match check(kind, value) {
             Ok(()) => Ok(()),
             Err(error) => {
@@ -254,14 +272,21 @@ impl Progress<'_> {
         }
         if let (true, Some(head)) = (self.order.is_unconnected(), self.heads.last()) {
             let (line, start) = (*head as usize, self.lines.get(*head as usize).map_or(at, |head| head.start as usize));
-            let rule = Rule::NoConnection;
-            self.tell(Diagnostic { line: line + 1, column: 1, span: Span::new(start, start + 2), rule })?;
+            self.unconnected(line + 1, start);
         }
         Ok(())
     }
 
-    fn lines_end(&mut self) -> Result<(), Diagnostic> {
-        self.section_ends(self.text.len())
+    /// Tells of a head at the end of its section: before what was told of the lines that follow it.
+    fn unconnected(&mut self, line: usize, start: usize) {
+        let rule = Rule::NoConnection;
+        let told = Diagnostic { line, column: 1, span: Span::new(start, start + 2), rule };
+        let at = self.diagnostics.partition_point(|other| other.line <= line);
+        if self.diagnostics.len() < self.reader.limits.diagnostics {
+            self.diagnostics.insert(at, told);
+        } else {
+            self.untold += 1;
+        }
     }
 
     #[cold]
@@ -295,12 +320,23 @@ impl Progress<'_> {
     }
 }
 
+/// Counts bytes that are looked at, where the tests ask for it.
+#[cfg(test)]
+fn look(bytes: usize) {
+    tests::LOOKED.with(|looked| looked.set(looked.get() + bytes));
+}
+
+#[cfg(not(test))]
+#[inline(always)]
+const fn look(_: usize) {}
+
 /// How long the first line is, how it ends, and where the first NUL byte in it stands.
 #[inline]
 fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
     let (mut at, mut nul) = (0, None);
     while let Some(found) = rest.get(at..).and_then(|rest| memchr::memchr3(b'\n', b'\r', 0, rest)) {
         at += found;
+        look(found + 1);
         match rest.get(at..) {
             Some([b'\r', b'\n', ..]) => return (at, Ending::CrLf, nul),
             Some([b'\r', ..]) => return (at, Ending::Cr, nul),
@@ -309,6 +345,7 @@ fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
         }
         at += 1;
     }
+    look(rest.len() - at);
     (rest.len(), Ending::End, nul)
 }
 
@@ -341,7 +378,55 @@ fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
         Kind::Bandwidth => Bandwidth::parse(value).map(drop),
         Kind::Time => Timing::parse(value).map(drop),
         Kind::Media => MediaLine::parse(value).map(drop),
-        Kind::Name | Kind::Information | Kind::Uri | Kind::Email | Kind::Phone => Ok(()),
-        Kind::Repeat | Kind::Zone | Kind::Key | Kind::Unknown(_) | Kind::Stray => Ok(()),
+        Kind::Uri => Uri::parse(value).map(drop),
+        Kind::Email => Email::parse(value).map(drop),
+        Kind::Phone => Phone::parse(value).map(drop),
+        Kind::Repeat => Repeat::parse(value).map(drop),
+        Kind::Zone => Zone::parse(value).map(drop),
+        Kind::Key => Key::parse(value).map(drop),
+        // Their bytes are any but those that end a line.
+        Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::{Limits, Reader};
+    use alloc::vec::Vec;
+    use core::cell::Cell;
+
+    std::thread_local! {
+        /// How many bytes this thread's readers have looked at: to find the ends of lines, and to check a value once.
+        pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn looked_at(text: &[u8]) -> usize {
+        let limits =
+            Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 9 };
+        LOOKED.set(0);
+        assert!(Reader::lenient().with_limits(limits).read(text).is_ok());
+        LOOKED.get()
+    }
+
+    /// Each byte is looked at twice at most, in texts of every shape and length.
+    #[test]
+    fn work_grows_with_the_text_and_no_faster() {
+        let shapes: [fn(usize) -> Vec<u8>; 7] = [
+            |size| b"a=\r\n".repeat(size / 4),
+            |size| b"m=audio 9 RTP/AVP 0\r\n".repeat(size / 21),
+            |size| [b"a=x:", b"x".repeat(size).as_slice()].concat(),
+            |size| [b"a=x:", b"\0".repeat(size).as_slice()].concat(),
+            |size| [b"v=0\r\n", b"\n".repeat(size).as_slice()].concat(),
+            |size| [b"v=0\r\n", b"\r".repeat(size).as_slice()].concat(),
+            |size| [b"m=audio 9 RTP/AVP", b" 0".repeat(size / 2).as_slice()].concat(),
+        ];
+        for shape in shapes {
+            for size in [1 << 10, 1 << 14, 1 << 20] {
+                let text = shape(size);
+                assert!(looked_at(&text) <= 2 * text.len(), "{:?}: {}", text.get(..9), looked_at(&text));
+            }
+        }
     }
 }

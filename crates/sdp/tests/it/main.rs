@@ -1,9 +1,19 @@
-//! Session descriptions from outside: what the field writes, and laws.
+//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders, laws of values.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 
+mod allocations;
+mod builder;
 mod candidates;
+mod corpus;
+mod edits;
 mod field;
+mod hostile;
 mod laws;
 mod offer_answer;
+mod prefix;
+#[cfg(feature = "sdp-types")]
+mod sdp_types;
+mod values;
+mod vectors;
 mod webrtc;

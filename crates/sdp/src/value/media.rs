@@ -1,0 +1,129 @@
+//! What kind of media, on which port, over what, in which formats (RFC 8866 §5.14).
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, ascii, fail, is_token, number_u16, number_u32, refuse, space, token, whole};
+use crate::value::Value;
+use core::fmt;
+
+/// `m=`: what kind of media, on which port, over what, in which formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MediaLine<'a> {
+    /// `audio`, `video`, `text`, `application`, `message`, `image`, or another.
+    pub media: &'a str,
+    /// The port; 0 refuses the media in an answer (RFC 3264 §6), 9 stands for none yet with ICE.
+    pub port: u16,
+    /// How many ports, where that is said; at least 1.
+    pub ports: Option<u32>,
+    /// Such as `UDP/TLS/RTP/SAVPF`.
+    pub protocol: &'a str,
+    /// The formats as they stand, separated by single spaces; see [`MediaLine::formats`].
+    pub format_list: &'a str,
+}
+
+impl<'a> MediaLine<'a> {
+    /// The formats in order of preference: payload types for RTP.
+    pub fn formats(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.format_list.split(' ')
+    }
+}
+
+impl<'a> Value<'a> for MediaLine<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.14");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| {
+            let (rest, media) = token(input, "a kind of media such as audio")?;
+            let (rest, ()) = space(rest)?;
+            let (rest, port) = number_u16(rest, "a port, 0 to 65535")?;
+            let (rest, ports) = match rest.strip_prefix(b"/") {
+                Some(rest) => match number_u32(rest, "a number of ports, 1 or more")? {
+                    (_, 0) => return refuse(rest, "a number of ports, 1 or more"),
+                    (rest, ports) => (rest, Some(ports)),
+                },
+                None => (rest, None),
+            };
+            let (rest, ()) = space(rest)?;
+            let (rest, protocol) = protocol(rest)?;
+            let (rest, ()) = space(rest)?;
+            let (rest, format_list) = formats(rest)?;
+            Ok((rest, Self { media, port, ports, protocol, format_list }))
+        })
+    }
+}
+
+/// Tokens separated by single slashes.
+fn protocol(input: &[u8]) -> Parsed<'_, &str> {
+    const EXPECTED: &str = "a protocol such as RTP/AVP";
+    let (rest, text) = ascii(input, |byte| is_token(byte) || byte == b'/', EXPECTED)?;
+    let mut before = b'/';
+    let is_broken = text.bytes().any(|byte| core::mem::replace(&mut before, byte) == b'/' && byte == b'/');
+    if is_broken || before == b'/' { fail(input, EXPECTED) } else { Ok((rest, text)) }
+}
+
+/// Tokens separated by single spaces.
+fn formats(input: &[u8]) -> Parsed<'_, &str> {
+    let (mut is_start, mut length) = (true, 0);
+    for byte in input {
+        is_start = match *byte {
+            // Nine in ten are payload types.
+            b'0'..=b'9' => false,
+            b' ' if !is_start => true,
+            byte if is_token(byte) => false,
+            _ => break,
+        };
+        length += 1;
+    }
+    match input.split_at_checked(length) {
+        Some((list @ [_, ..], rest)) if !is_start => match core::str::from_utf8(list) {
+            Ok(list) => Ok((rest, list)),
+            Err(_) => fail(input, "formats"),
+        },
+        Some((_, rest)) => fail(rest, "a format, such as a payload type"),
+        None => fail(input, "a format, such as a payload type"),
+    }
+}
+
+impl fmt::Display for MediaLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { media, port, ports, protocol, format_list } = self;
+        write!(f, "{media} {port}")?;
+        ports.iter().try_for_each(|ports| write!(f, "/{ports}"))?;
+        write!(f, " {protocol} {format_list}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_media_line_is_its_port_its_protocol_and_its_formats() {
+        let media = MediaLine::parse(b"video 49170/2 UDP/TLS/RTP/SAVPF 96 t140").unwrap();
+        assert_eq!(
+            (media.media, media.port, media.ports, media.protocol),
+            ("video", 49_170, Some(2), "UDP/TLS/RTP/SAVPF")
+        );
+        assert_eq!(media.formats().collect::<Vec<_>>(), ["96", "t140"]);
+    }
+
+    #[test]
+    fn a_media_line_gone_wrong_says_where() {
+        for (bad, at, expected) in [
+            (&b""[..], 0, "a kind of media such as audio"),
+            (b"audio 65536 RTP/AVP 0", 6, "a port, 0 to 65535"),
+            (b"audio 9/0 RTP/AVP 0", 8, "a number of ports, 1 or more"),
+            (b"audio 9 /AVP 0", 8, "a protocol such as RTP/AVP"),
+            (b"audio 9 RTP//AVP 0", 8, "a protocol such as RTP/AVP"),
+            (b"audio 9 RTP/ 0", 8, "a protocol such as RTP/AVP"),
+            (b"audio 9 RTP/AVP", 15, "a space"),
+            (b"audio 9 RTP/AVP ", 16, "a format, such as a payload type"),
+            (b"audio 9 RTP/AVP 0 ", 18, "a format, such as a payload type"),
+            (b"audio 9 RTP/AVP 0  8", 18, "a format, such as a payload type"),
+            (b"audio 9 RTP/AVP 0 8/1", 19, "the end of the value"),
+        ] {
+            refused::<MediaLine<'_>>(bad, at, expected);
+        }
+    }
+}
