@@ -37,6 +37,7 @@ mod grammar;
 pub mod line;
 pub mod media;
 pub mod reader;
+pub mod scrub;
 pub mod session;
 pub mod value;
 
