@@ -1,6 +1,6 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
 //!
-//! One file for each subcommand ([`nat`], [`stun`], [`explain`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
+//! One file for each subcommand ([`nat`], [`stun`], [`explain`], [`sdp`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
 //! line on standard error that says what to do, and exit code 2; the codes stand in [`exit`].
 
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ mod redact;
 mod report;
 mod require;
 mod resolve;
+mod sdp;
 mod serve;
 mod servers;
 mod signals;
@@ -69,6 +70,7 @@ fn run(command: Command) -> Result<Exit, Complaint> {
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),
         Command::Explain(args) => explain::run(&args),
+        Command::Sdp(command) => sdp::run(&command),
         Command::Lab(Lab::Nat(args)) => lab::run(&args),
     }
 }
