@@ -31,6 +31,7 @@
 extern crate alloc;
 
 pub mod attribute;
+pub mod candidate;
 pub mod diagnostic;
 pub mod error;
 mod grammar;
@@ -42,6 +43,7 @@ pub mod session;
 pub mod value;
 
 pub use attribute::Attribute;
+pub use candidate::Candidate;
 pub use diagnostic::Diagnostic;
 pub use error::{Clause, Span, TypedError, ValueError};
 pub use media::Section;

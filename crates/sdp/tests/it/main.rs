@@ -1,5 +1,8 @@
-//! The crate as another one uses it.
+//! Session descriptions from outside: what the field writes, and laws.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
 
+mod candidates;
+mod field;
+mod webrtc;
 mod scrub;
