@@ -96,6 +96,12 @@ macro_rules! attributes {
             }
         }
 
+        $(impl<'a> From<$type> for Attribute<'a> {
+            fn from(value: $type) -> Self {
+                Self::$variant(value)
+            }
+        })*
+
         /// What follows `a=`.
         impl fmt::Display for Attribute<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,6 +192,12 @@ attributes! {
         /// `a=end-of-candidates`: no more candidates will follow.
         b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.2";
         // WebRTC ends
+    }
+}
+
+impl From<Direction> for Attribute<'_> {
+    fn from(direction: Direction) -> Self {
+        Self::Direction(direction)
     }
 }
 

@@ -34,6 +34,11 @@ impl Order {
         Self { last: Kind::Stray, seen: 0, in_media: false, is_first: true, session_is_connected: false }
     }
 
+    /// In a media description whose head may stand before the text.
+    pub(super) const fn fragment() -> Self {
+        Self { in_media: true, is_first: false, session_is_connected: true, ..Self::new() }
+    }
+
     /// Takes the next line.
     #[inline]
     pub(super) fn step(&mut self, kind: Kind) -> Place {
@@ -45,10 +50,11 @@ impl Order {
     }
 
     fn step_slowly(&mut self, kind: Kind) -> Place {
-        let is_first = core::mem::take(&mut self.is_first);
         if matches!(kind, Kind::Stray | Kind::Unknown(_)) {
             return Place::Foreign;
         }
+        // What is no line of a description takes nobody's place.
+        let is_first = core::mem::take(&mut self.is_first);
         if kind == Kind::Media {
             if !self.in_media {
                 self.session_is_connected = self.has(Kind::Connection);
@@ -113,7 +119,7 @@ const fn belongs_in_media(kind: Kind) -> bool {
 }
 
 /// The order of the lines of a session, and among them those of a media description.
-const fn rank(kind: Kind) -> u8 {
+pub(crate) const fn rank(kind: Kind) -> u8 {
     match kind {
         Kind::Stray | Kind::Unknown(_) | Kind::Media => 0,
         Kind::Version => 1,

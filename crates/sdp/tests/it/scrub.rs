@@ -21,12 +21,12 @@ fn corpus() -> Vec<(PathBuf, Vec<u8>)> {
     let mut folders = vec![Path::new(&folder).join("sdp"), Path::new(&folder).join("browser")];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of the corpus") {
-            let path = entry.expect("an entry").path();
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "sdp") {
-                let bytes = fs::read(&path).expect("a file of the corpus");
+                let bytes = fs::read(&path).unwrap();
                 found.push((path, bytes));
             }
         }
