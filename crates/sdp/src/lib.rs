@@ -35,6 +35,7 @@ pub mod attribute;
 pub mod candidate;
 pub mod diagnostic;
 pub mod error;
+pub mod explain;
 mod grammar;
 pub mod line;
 pub mod media;
