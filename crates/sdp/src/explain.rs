@@ -22,6 +22,9 @@ mod attribute;
 mod line;
 mod print;
 
+pub(crate) use line::static_format;
+pub(crate) use print::{Plain, Text};
+
 use crate::attribute::{Attribute, Rtpmap};
 use crate::error::{Clause, TypedError};
 use crate::line::{Kind, Line};

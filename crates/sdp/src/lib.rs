@@ -34,6 +34,7 @@ extern crate alloc;
 pub mod attribute;
 pub mod candidate;
 pub mod diagnostic;
+pub mod diff;
 pub mod error;
 pub mod explain;
 mod grammar;

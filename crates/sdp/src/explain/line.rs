@@ -181,7 +181,7 @@ impl fmt::Display for Format<'_, '_> {
 }
 
 /// The payload types that RFC 3551 §6 gave away for good.
-pub(super) fn static_format(format: &str) -> Option<&'static str> {
+pub(crate) fn static_format(format: &str) -> Option<&'static str> {
     Some(match format {
         "0" => "PCMU",
         "3" => "GSM",

@@ -27,6 +27,15 @@ impl fmt::Display for Item<'_> {
 
 impl fmt::Display for Meaning<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Plain(f), "{}", Words(self.0))
+    }
+}
+
+/// The words before they pass [`Plain`].
+struct Words<'i, 's>(&'i Item<'s>);
+
+impl fmt::Display for Words<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let item = self.0;
         match item.says {
             Err(error) => {
@@ -39,8 +48,24 @@ impl fmt::Display for Meaning<'_, '_> {
     }
 }
 
+/// Passes text on with a dot for each character that would do something to a terminal.
+pub(crate) struct Plain<'f, 'b>(pub(crate) &'f mut fmt::Formatter<'b>);
+
+impl fmt::Write for Plain<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.split_inclusive(|c| !is_plain(c)).try_for_each(|part| match part.strip_suffix(|c| !is_plain(c)) {
+            Some(before) => {
+                self.0.write_str(before)?;
+                self.0.write_char('\u{b7}')
+            }
+            None => self.0.write_str(part),
+        })
+    }
+}
+
 /// Text of a peer: control characters and what is no UTF-8 become one character each; past [`SHOWN`] bytes an ellipsis.
-pub(super) struct Text<'s>(pub(super) &'s [u8]);
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'s>(pub(crate) &'s [u8]);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
