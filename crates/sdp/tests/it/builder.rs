@@ -3,7 +3,7 @@
 use portolan_sdp::attribute::{Attribute, Direction, Mid};
 use portolan_sdp::diagnostic::Rule;
 use portolan_sdp::line::Kind;
-use portolan_sdp::value::{Address, Bandwidth, Connection, MediaLine, Origin, Timing};
+use portolan_sdp::value::{Address, Bandwidth, BandwidthKind, Connection, MediaLine, Origin, Timing};
 use portolan_sdp::{BuildError, EditError, MediaBuilder, Reader, Session, SessionBuilder, Value};
 use proptest::prelude::*;
 
@@ -126,7 +126,7 @@ fn media_sections_and_attributes_are_put_into_a_session() {
     assert_eq!(session.set_attribute(0, Direction::Inactive), Err(BuildError::Kind { line: 1, kind: Kind::Version }));
     let broken = BuildError::Breaks { line: 6, column: 5, byte: b'\n' };
     assert_eq!(session.insert_attribute(5, other("x", "\n")), Err(broken));
-    let media = audio().bandwidth(&Bandwidth { kind: "A S", amount: 1 });
+    let media = audio().bandwidth(&Bandwidth { kind: BandwidthKind::Other("A S"), amount: 1 });
     assert!(matches!(session.insert_media(0, media), Err(BuildError::Value(error)) if error.line == 2));
     assert_eq!(session.to_bytes(), before, "a refused edit changes nothing");
 }
