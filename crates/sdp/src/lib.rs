@@ -42,6 +42,8 @@ pub mod line;
 pub mod media;
 pub mod reader;
 pub mod scrub;
+#[cfg(feature = "sdp-types")]
+pub mod sdp_types;
 pub mod session;
 pub mod value;
 pub mod writer;

@@ -12,6 +12,8 @@ mod hostile;
 mod laws;
 mod prefix;
 mod scrub;
+#[cfg(feature = "sdp-types")]
+mod sdp_types;
 mod values;
 mod vectors;
 mod webrtc;
