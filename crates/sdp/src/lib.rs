@@ -40,6 +40,7 @@ pub mod explain;
 mod grammar;
 pub mod line;
 pub mod media;
+pub mod offer_answer;
 pub mod reader;
 pub mod scrub;
 #[cfg(feature = "sdp-types")]

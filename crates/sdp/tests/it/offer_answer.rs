@@ -1,0 +1,3 @@
+//! Offer and answer.
+
+mod corpus;
