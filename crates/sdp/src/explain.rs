@@ -20,6 +20,7 @@
 
 mod attribute;
 mod line;
+mod media;
 mod print;
 
 pub(crate) use line::static_format;
@@ -29,7 +30,7 @@ use crate::attribute::{Attribute, Rtpmap};
 use crate::error::{Clause, TypedError};
 use crate::line::{Kind, Line};
 use crate::session::{Lines, Session};
-use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Version};
+use crate::value::{Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Version, Zone};
 use core::fmt;
 
 /// Explains a session line by line.
@@ -88,6 +89,18 @@ pub enum Says<'s> {
     Bandwidth(Bandwidth<'s>),
     /// `t=`.
     Time(Timing),
+    /// `u=`.
+    Uri(Uri<'s>),
+    /// `e=`.
+    Email(Email<'s>),
+    /// `p=`.
+    Phone(Phone<'s>),
+    /// `r=`.
+    Repeat(Repeat<'s>),
+    /// `z=`.
+    Zone(Zone<'s>),
+    /// `k=`.
+    Key(Key<'s>),
     /// `m=`.
     Media(MediaLine<'s>),
     /// `a=`.
@@ -165,16 +178,13 @@ fn says(line: Line<'_>) -> Result<Says<'_>, TypedError> {
             Some(typed) => Says::Attribute(typed?),
             None => Says::Text(line.value()),
         },
-        Kind::Name
-        | Kind::Information
-        | Kind::Uri
-        | Kind::Email
-        | Kind::Phone
-        | Kind::Repeat
-        | Kind::Zone
-        | Kind::Key
-        | Kind::Unknown(_)
-        | Kind::Stray => Says::Text(line.value()),
+        Kind::Uri => Says::Uri(line.read()?),
+        Kind::Email => Says::Email(line.read()?),
+        Kind::Phone => Says::Phone(line.read()?),
+        Kind::Repeat => Says::Repeat(line.read()?),
+        Kind::Zone => Says::Zone(line.read()?),
+        Kind::Key => Says::Key(line.read()?),
+        Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Says::Text(line.value()),
     })
 }
 

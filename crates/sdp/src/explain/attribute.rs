@@ -1,6 +1,7 @@
 //! The words of attributes. The match is over all of them: one that is added needs its words.
 
 use super::line::static_format;
+use super::media;
 use super::print::{Count, Hertz, Text, list};
 use crate::attribute::{
     Attribute, Direction, Extmap, Fingerprint, Fmtp, Group, IceOptions, MaxMessageSize, Msid, MsidSemantic, Rid,
@@ -64,6 +65,30 @@ pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mu
             write!(f, "SCTP port {} is for {}, as drafts wrote it", map.port, map.application)?;
             map.streams.iter().try_for_each(|streams| write!(f, ", {}", Count(usize::from(*streams), "stream")))
         }
+        A::Cat(category) => write!(f, "the session is of the category {}", Text(category.0)),
+        A::Keywds(words) => write!(f, "words to find the session by: {}", Text(words.as_bytes())),
+        A::Tool(tool) => write!(f, "made by the program {}", Text(tool.as_bytes())),
+        A::Type(kind) => f.write_str(media::conference(*kind)),
+        A::Charset(charset) => write!(f, "texts are written in {}", charset.0),
+        A::SdpLang(language) => write!(f, "texts are in the language {}", language.0),
+        A::Lang(language) => write!(f, "the media is in the language {}", language.0),
+        A::Orient(orientation) => f.write_str(media::orientation(*orientation)),
+        A::PTime(time) => write!(f, "each packet should hold {} ms of media", time.0),
+        A::MaxPTime(time) => write!(f, "no packet may hold more than {} ms of media", time.0),
+        A::FrameRate(rate) => write!(f, "{} pictures a second at most", rate.0),
+        A::Quality(quality) => write!(f, "the picture's quality is {} of 10", quality.0),
+        A::Label(label) => write!(f, "other documents call this stream {}", label.0),
+        A::Content(content) => media::content(content, f),
+        A::ImageAttr(images) => media::images(images, f),
+        A::Connection(connection) => f.write_str(media::connection(*connection)),
+        A::Crypto(crypto) => media::crypto(crypto, f),
+        A::RtcpXr(reports) => media::reports(reports, f),
+        A::SourceFilter(filter) => media::sources(filter, f),
+        A::Control(control) => media::control(control, f),
+        A::Range(range) => media::range(range, f),
+        A::TsRefClk(clock) => media::reference_clock(clock, f),
+        A::MediaClk(clock) => media::media_clock(clock, f),
+        A::Cryptex => f.write_str("SRTP encrypts header extensions too"),
         A::RtcpMux => f.write_str("RTP and RTCP share one port"),
         A::RtcpMuxOnly => f.write_str("RTP and RTCP share one port, or there is no session"),
         A::RtcpRsize => f.write_str("RTCP packets may be shorter than compound ones"),

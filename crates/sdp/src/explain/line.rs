@@ -4,7 +4,9 @@ use super::print::{Count, Text, list};
 use super::{Item, Says};
 use crate::attribute::Attribute;
 use crate::line::Kind;
-use crate::value::{Address, Bandwidth, Connection, MediaLine, Origin, Timing};
+use crate::value::{
+    Address, Adjustment, Bandwidth, BandwidthKind, Connection, Key, MediaLine, Named, Origin, Repeat, Timing, TypedTime,
+};
 use core::fmt;
 
 /// What a line says.
@@ -15,6 +17,25 @@ pub(super) fn words(item: &Item<'_>, says: &Says<'_>, f: &mut fmt::Formatter<'_>
         Says::Connection(connection) => self::connection(connection, f),
         Says::Bandwidth(bandwidth) => self::bandwidth(bandwidth, f),
         Says::Time(timing) => self::timing(*timing, f),
+        Says::Uri(uri) => write!(f, "more about the session is at {}", Text(uri.0.as_bytes())),
+        Says::Email(email) => {
+            write!(f, "mail about the session goes to {}", Text(email.address.as_bytes()))?;
+            email.name.iter().try_for_each(|name| person(name, f))
+        }
+        Says::Phone(phone) => {
+            write!(f, "calls about the session go to {}", Text(phone.number.as_bytes()))?;
+            phone.name.iter().try_for_each(|name| person(name, f))
+        }
+        Says::Repeat(repeat) => self::repeat(repeat, f),
+        Says::Zone(zone) => {
+            f.write_str("the clock that repeats follow is changed: ")?;
+            list(f, zone.adjustments().map(Shift))
+        }
+        Says::Key(key) => f.write_str(match key {
+            Key::Prompt => "whoever joins is asked for the key",
+            Key::Clear(_) | Key::Base64(_) => "a key in the clear, which must not be used any more",
+            Key::Uri(_) => "the key is at a URL, which must not be used any more",
+        }),
         Says::Media(media) => self::media(item, media, f),
         Says::Attribute(_) => Ok(()),
         Says::Text(text) => self::text(item, text, f),
@@ -68,12 +89,56 @@ fn connection(connection: &Connection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::R
 fn bandwidth(bandwidth: &Bandwidth<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let amount = bandwidth.amount;
     match bandwidth.kind {
-        "AS" => write!(f, "the application takes {amount} kbit/s at most, with headers"),
-        "CT" => write!(f, "all of the conference takes {amount} kbit/s at most"),
-        "TIAS" => write!(f, "the media takes {amount} bit/s at most, without the headers of the transport"),
-        "RS" => write!(f, "those who send may take {amount} bit/s for RTCP"),
-        "RR" => write!(f, "those who only receive may take {amount} bit/s for RTCP"),
-        _ => write!(f, "a bandwidth {bandwidth} of a kind that is known to those who use it"),
+        BandwidthKind::As => write!(f, "the application takes {amount} kbit/s at most, with headers"),
+        BandwidthKind::Ct => write!(f, "all of the conference takes {amount} kbit/s at most"),
+        BandwidthKind::Tias => {
+            write!(f, "the media takes {amount} bit/s at most, without the headers of the transport")
+        }
+        BandwidthKind::Rs => write!(f, "those who send may take {amount} bit/s for RTCP"),
+        BandwidthKind::Rr => write!(f, "those who only receive may take {amount} bit/s for RTCP"),
+        BandwidthKind::Other(kind) => write!(f, "a bandwidth of {amount} of the kind {kind}"),
+    }
+}
+
+fn person(name: &Named<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (Named::Before(name) | Named::After(name)) = name;
+    write!(f, ", {}", Text(name.trim_ascii()))
+}
+
+fn repeat(repeat: &Repeat<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "the session repeats every {} for {}", Length(repeat.interval), Length(repeat.duration))?;
+    if repeat.offsets().any(|offset| offset.seconds() != 0) {
+        f.write_str(", each time after ")?;
+        list(f, repeat.offsets().map(Length))?;
+    }
+    Ok(())
+}
+
+/// `7 days`, `1 hour`, `90 seconds`.
+struct Length(TypedTime);
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.seconds();
+        let (unit, name) = match seconds {
+            0 => (1, "second"),
+            _ if seconds.is_multiple_of(86_400) => (86_400, "day"),
+            _ if seconds.is_multiple_of(3_600) => (3_600, "hour"),
+            _ if seconds.is_multiple_of(60) => (60, "minute"),
+            _ => (1, "second"),
+        };
+        let amount = seconds / unit;
+        write!(f, "{amount} {name}{}", if amount == 1 { "" } else { "s" })
+    }
+}
+
+/// `back by 1 hour at 2018-10-28 01:00:00 UTC`.
+struct Shift(Adjustment);
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.0.is_back { "back" } else { "forward" };
+        write!(f, "{way} by {} at {}", Length(self.0.offset), Moment(self.0.at))
     }
 }
 
@@ -217,18 +282,18 @@ fn text(item: &Item<'_>, text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result
         (kind, []) => write!(f, "{kind} says nothing"),
         (Kind::Name, name) => write!(f, "the session is named \"{}\"", Text(name)),
         (Kind::Information, about) => write!(f, "about the {of}: \"{}\"", Text(about)),
-        (Kind::Uri, uri) => write!(f, "more about the session is at {}", Text(uri)),
-        (Kind::Email, email) => write!(f, "mail about the session goes to {}", Text(email)),
-        (Kind::Phone, phone) => write!(f, "calls about the session go to {}", Text(phone)),
-        (Kind::Repeat, repeat) => write!(f, "the session repeats: {}", Text(repeat)),
-        (Kind::Zone, zone) => write!(f, "the clock is changed while the session repeats: {}", Text(zone)),
-        (Kind::Key, _) => f.write_str("a key in the clear, which nobody must use any more"),
         (
             Kind::Version
             | Kind::Origin
             | Kind::Connection
             | Kind::Bandwidth
             | Kind::Time
+            | Kind::Uri
+            | Kind::Email
+            | Kind::Phone
+            | Kind::Repeat
+            | Kind::Zone
+            | Kind::Key
             | Kind::Attribute
             | Kind::Media,
             value,

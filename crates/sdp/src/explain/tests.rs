@@ -44,6 +44,20 @@ fn lines_are_told_in_plain_words() {
             "data channels in SCTP over DTLS over UDP, its port is told elsewhere; format webrtc-datachannel",
         ),
         ("m=audio 9 RTP/AVP 0\ni=Loud", "about the media: \"Loud\""),
+        ("u=https://example.org/a", "more about the session is at https://example.org/a"),
+        ("e=j.doe@example.com (Jane Doe)", "mail about the session goes to j.doe@example.com, Jane Doe"),
+        ("p=+1 617 555-6011", "calls about the session go to +1 617 555-6011"),
+        (
+            "t=3724394400 3724398000\nr=7d 1h 0 25h",
+            "the session repeats every 7 days for 1 hour, each time after 0 seconds, 25 hours",
+        ),
+        ("t=3724394400 3724398000\nr=604800 3600 0", "the session repeats every 7 days for 1 hour"),
+        (
+            "t=3724394400 3724398000\nr=604800 3600 0\nz=3730928400 -1h",
+            "the clock that repeats follow is changed: back by 1 hour at 2018-03-25 01:00:00 UTC",
+        ),
+        ("k=prompt", "whoever joins is asked for the key"),
+        ("k=clear:hunter2", "a key in the clear, which must not be used any more"),
         ("x=1", "a kind of line that RFC 8866 does not know; readers pass it over"),
         ("", "an empty line, which has no place here"),
         ("hello", "no line of a description: it does not begin with a letter and \"=\""),
@@ -89,6 +103,28 @@ fn attributes_are_told_in_plain_words() {
         ("a=max-message-size:0", "the writer takes messages of any length"),
         ("a=rtcp:9 IN IP4 0.0.0.0", "RTCP goes where ICE finds a way"),
         ("a=ssrc:7 cname:me", "the source 7 calls itself me in RTCP"),
+        ("a=ptime:20", "each packet should hold 20 ms of media"),
+        (
+            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2^20|1:32",
+            "choice 1 of SRTP keys: AES_CM_128_HMAC_SHA1_80, 1 key in the clear, so the description must be kept secret, told apart in packets by MKI",
+        ),
+        ("a=source-filter: incl IN IP4 232.3.4.5 192.0.2.1", "only these may send to 232.3.4.5: 192.0.2.1"),
+        ("a=range:npt=0-12.5", "it plays from second 0 to 12.5"),
+        (
+            "a=ts-refclk:ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37",
+            "times are told by PTP (IEEE1588-2008) from the grandmaster 39-A7-94-FF-FE-07-CB-D0 in domain 37",
+        ),
+        ("a=mediaclk:direct=0", "timestamps follow the reference clock, 0 at its zero"),
+        (
+            "a=imageattr:97 send [x=800,y=640] recv *",
+            "pictures in payload type 97, sent as 800×640, received in any size",
+        ),
+        ("a=control:*", "RTSP controls it at the URL that the description came from"),
+        ("a=content:slides,x", "the stream shows slides, x"),
+        (
+            "a=rtcp-xr:rcvr-rtt=all:10 voip-metrics",
+            "extended RTCP reports: round trips, of all receivers, how good a call is",
+        ),
         ("a=x-mine:1", "the attribute x-mine, which has no words here, with the value \"1\""),
     ] {
         assert_eq!(said(line), words, "{line}");

@@ -7,6 +7,7 @@ mod builder;
 mod candidates;
 mod corpus;
 mod edits;
+mod explain;
 mod field;
 mod hostile;
 mod laws;

@@ -2,38 +2,12 @@
 //!
 //! What is a secret is told here by simple means that know nothing of how scrubbing works.
 
+use crate::field;
 use core::mem::discriminant;
 use core::net::IpAddr;
 use portolan_sdp::Session;
 use portolan_sdp::scrub::scrub;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::{Write as _, stderr};
-use std::path::{Path, PathBuf};
-
-/// Every description of the field, by its path; none where the corpus is not there.
-fn corpus() -> Vec<(PathBuf, Vec<u8>)> {
-    let Some(folder) = std::env::var_os("PORTOLAN_CORPUS") else {
-        // Past the harness, which swallows what a test that passes prints.
-        drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: descriptions of the field are not scrubbed"));
-        return Vec::new();
-    };
-    let mut folders = vec![Path::new(&folder).join("sdp"), Path::new(&folder).join("browser")];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "sdp") {
-                let bytes = fs::read(&path).unwrap();
-                found.push((path, bytes));
-            }
-        }
-    }
-    assert!(found.len() > 500, "only {} descriptions", found.len());
-    found
-}
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\r', '\n']).filter(|line| !line.is_empty())
@@ -100,7 +74,7 @@ fn secrets(text: &str) -> BTreeSet<&str> {
 #[test]
 fn no_address_and_no_secret_of_the_corpus_survives() {
     let (mut all_addresses, mut all_secrets, mut leaked) = (0, 0, Vec::new());
-    for (path, bytes) in corpus() {
+    for (path, bytes) in field::descriptions() {
         let (Ok(session), Ok(text)) = (Session::read(&bytes), core::str::from_utf8(&bytes)) else { continue };
         let scrubbed = scrub(&session).to_string();
         let path = path.display();
@@ -115,14 +89,14 @@ fn no_address_and_no_secret_of_the_corpus_survives() {
         all_addresses += before.len();
     }
     assert_eq!(leaked, Vec::<String>::new());
-    if std::env::var_os("PORTOLAN_CORPUS").is_some() {
+    if field::folder().is_some() {
         assert!(all_addresses > 500 && all_secrets > 2000, "{all_addresses} {all_secrets}");
     }
 }
 
 #[test]
 fn lines_keep_their_kinds_and_what_could_be_read_still_can() {
-    for (path, bytes) in corpus() {
+    for (path, bytes) in field::descriptions() {
         let Ok(session) = Session::read(&bytes) else { continue };
         let scrubbed = scrub(&session);
         assert_eq!(session.line_count(), scrubbed.line_count(), "{}", path.display());
@@ -139,7 +113,7 @@ fn lines_keep_their_kinds_and_what_could_be_read_still_can() {
 
 #[test]
 fn the_same_is_replaced_by_the_same_and_different_things_stay_different() {
-    for (path, bytes) in corpus() {
+    for (path, bytes) in field::descriptions() {
         let Ok(session) = Session::read(&bytes) else { continue };
         let scrubbed = scrub(&session);
         let (mut forth, mut back) = (BTreeMap::new(), BTreeMap::new());
