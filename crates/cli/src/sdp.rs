@@ -3,8 +3,11 @@
 //! One file for each subcommand. What a description means is `portolan-sdp`'s; here stands how it gets in and out. Everything
 //! is read leniently, with limits fit for a file of one's own, and costs time in proportion to its length.
 
+mod answer;
 pub(crate) mod args;
 mod check;
+mod diff;
+mod explain;
 mod json;
 mod scrub;
 
@@ -12,6 +15,7 @@ use crate::error::Complaint;
 use crate::exit::Exit;
 use args::Sdp;
 use core::fmt;
+use portolan_sdp::offer_answer::AnswerError;
 use portolan_sdp::{Diagnostic, Limits, Reader, Session};
 use std::io::{self, Read};
 use std::path::Path;
@@ -31,6 +35,10 @@ pub(crate) enum SdpError {
     Long { file: Source },
     #[error("{file}:{}:{}: {} ({}); {}", .why.line, .why.column, .why.rule, .why.rule.clause(), .why.rule.hint())]
     Unreadable { file: Source, why: Diagnostic },
+    #[error("standard input can be read only once: give one of the two as a file")]
+    Twice,
+    #[error("{file}: no answer: {why}")]
+    Answer { file: Source, why: AnswerError },
     #[error("{file} is no JSON of portolan.sdp/1: {why}; write one with: portolan sdp json FILE")]
     Json { file: Source, why: serde_json::Error },
     #[error("{file}: {place} {why}")]
@@ -59,9 +67,12 @@ impl fmt::Display for Source {
 /// Runs one of the subcommands.
 pub(crate) fn run(command: &Sdp) -> Result<Exit, Complaint> {
     match command {
+        Sdp::Explain(args) => explain::run(args),
         Sdp::Check(args) => check::run(args),
         Sdp::Json(args) => json::run(args),
+        Sdp::Diff(args) => diff::run(args),
         Sdp::Scrub(args) => scrub::run(args),
+        Sdp::Answer(args) => answer::run(args),
     }
 }
 

@@ -165,6 +165,36 @@ pub enum What<'s> {
     },
 }
 
+impl What<'_> {
+    /// A short name that stays the same, for programs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NewSession => "new-session",
+            Self::Version { .. } => "version",
+            Self::MediaAdded => "media-added",
+            Self::MediaRemoved => "media-removed",
+            Self::MediaMoved => "media-moved",
+            Self::Refused => "refused",
+            Self::Revived => "revived",
+            Self::Port { .. } => "port",
+            Self::MediaLine { .. } => "media-line",
+            Self::CodecAdded(_) => "codec-added",
+            Self::CodecRemoved(_) => "codec-removed",
+            Self::CodecRenumbered { .. } => "codec-renumbered",
+            Self::CodecParameters { .. } => "codec-parameters",
+            Self::CodecsReordered { .. } => "codecs-reordered",
+            Self::Direction { .. } => "direction",
+            Self::IceRestart { .. } => "ice-restart",
+            Self::CandidateAdded(_) => "candidate-added",
+            Self::CandidateRemoved(_) => "candidate-removed",
+            Self::Added(_) => "added",
+            Self::Removed(_) => "removed",
+            Self::Changed { .. } => "changed",
+        }
+    }
+}
+
 /// Tells what changed from one description to another: of the session first, then section by section.
 #[must_use]
 pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
