@@ -133,7 +133,7 @@ pub(crate) struct ScrubArgs {
 }
 
 const EXPLAIN_HELP: &str = "\
-Exit codes: 0 every line can be read, 1 some cannot (see the carets), 2 it is no session description.
+Exit codes: 0 every line can be read, 1 some cannot (see the carets), 2 this is no description.
 
 Examples:
   portolan sdp explain offer.sdp
@@ -173,8 +173,8 @@ Examples:
   portolan sdp check --strict offer.sdp && echo 'as RFC 8866 has it'";
 
 const JSON_HELP: &str = "\
-Nothing is lost on the way: line endings, bytes that are no UTF-8 and lines that nobody knows come back
-as they were. The format is docs/json.md, portolan.sdp/1.
+Nothing is lost on the way: line endings, bytes that are no UTF-8 and lines that nobody knows come
+back as they were. The format is docs/json.md, portolan.sdp/1.
 
 Exit codes: 0 done, 2 it could not be read.
 
@@ -185,8 +185,8 @@ Examples:
 
 const SCRUB_HELP: &str = "\
 What goes: addresses and names of hosts, users and sessions, links, mail addresses, phone numbers,
-ICE and DTLS credentials, fingerprints, keys, names of streams, and the values of attributes that are
-not known to be harmless. Equal things stay equal, lengths stay where a grammar counts them.
+ICE and DTLS credentials, fingerprints, keys, names of streams, and the values of attributes that
+are not known to be harmless. Equal things stay equal; lengths stay where a grammar counts them.
 What stays: ports, priorities, payload types, SSRCs, codecs, and the order of everything.
 
 Exit codes: 0 done, 2 it could not be read.

@@ -6,7 +6,7 @@ use crate::args::Whole;
 use crate::error::Complaint;
 use crate::exit::Exit;
 use crate::output;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use portolan_sdp::diff::{Change, Place, diff};
 use serde::Serialize;
 
@@ -33,16 +33,17 @@ fn human(changes: &[Change<'_>]) -> String {
     for together in changes.chunk_by(|one, other| one.place == other.place) {
         let Some(Change { place, .. }) = together.first() else { continue };
         // Writing to a string cannot fail.
-        let _ = write!(out, "{place}:");
-        match together {
-            [Change { what, .. }] => drop(writeln!(out, " {what}")),
-            several => {
-                out.push('\n');
-                several.iter().for_each(|Change { what, .. }| drop(writeln!(out, "  {what}")));
-            }
-        }
+        let _ = tell(place, together, &mut out);
     }
     out
+}
+
+fn tell(place: &Place<'_>, together: &[Change<'_>], out: &mut String) -> fmt::Result {
+    if let [Change { what, .. }] = together {
+        return writeln!(out, "{place}: {what}");
+    }
+    writeln!(out, "{place}:")?;
+    together.iter().try_for_each(|Change { what, .. }| writeln!(out, "  {what}"))
 }
 
 #[derive(Serialize)]

@@ -1,4 +1,5 @@
 use super::*;
+use std::path::Path;
 
 fn there_and_back(text: &[u8]) -> Vec<u8> {
     let session = crate::sdp::session(None, text).unwrap();
@@ -15,6 +16,28 @@ fn every_line_comes_back_with_its_bytes_and_its_ending() {
     ] {
         assert_eq!(there_and_back(text), text, "{}", text.escape_ascii());
     }
+}
+
+/// Where `PORTOLAN_CORPUS` names a folder of descriptions; without it there is nothing to look at.
+#[test]
+fn every_description_of_the_field_comes_back() {
+    let Some(folder) = std::env::var_os("PORTOLAN_CORPUS") else { return };
+    let (mut folders, mut count) = (vec![Path::new(&folder).join("sdp"), Path::new(&folder).join("browser")], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "sdp") {
+                let text = std::fs::read(&path).unwrap();
+                if crate::sdp::session(None, &text).is_ok() {
+                    assert_eq!(there_and_back(&text), text, "{}", path.display());
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 500, "only {count}");
 }
 
 #[test]
