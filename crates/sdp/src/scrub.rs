@@ -85,7 +85,10 @@ impl Scrubber {
         let value = line.value();
         let Some(letter) = line.kind().letter() else {
             // It must not become a line with a letter.
-            return if value.is_empty() { () } else { self.aliases.write(Class::Value, value, out) };
+            if !value.is_empty() {
+                self.aliases.write(Class::Value, value, out);
+            }
+            return;
         };
         out.extend_from_slice(&[letter, b'=']);
         if value.is_empty() {

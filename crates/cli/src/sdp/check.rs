@@ -199,7 +199,7 @@ struct Window {
 impl Window {
     fn of(text: &[u8], at: usize, length: usize) -> Self {
         let at = at.min(text.len());
-        let first = if at > AROUND { at - AROUND } else { 0 };
+        let first = at.saturating_sub(AROUND);
         let last = text.len().min(at + AROUND);
         let meant = (at + length).clamp(at, last);
         let part = |from: usize, to: usize| visible(text.get(from..to).unwrap_or_default());

@@ -74,10 +74,10 @@ fn groups<'s>(section: &Section<'s>) -> Groups<'s> {
     let mut groups = Groups::new();
     for line in section.lines() {
         let name = line.attribute().map_or(&b""[..], |(name, _)| name);
-        match line.kind() {
-            Kind::Version | Kind::Media => continue,
-            Kind::Attribute if codecs::is_theirs(&line) || of_line(&line).is_some() => continue,
-            _ => {}
+        let is_compared_elsewhere =
+            matches!(line.kind(), Kind::Version | Kind::Media) || codecs::is_theirs(&line) || of_line(&line).is_some();
+        if is_compared_elsewhere {
+            continue;
         }
         groups.entry((line.kind().letter().unwrap_or_default(), name)).or_default().push(line);
     }

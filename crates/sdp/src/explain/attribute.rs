@@ -12,14 +12,17 @@ use core::fmt;
 
 /// The payload type that an attribute is about.
 pub(super) fn payload_type(attribute: &Attribute<'_>) -> Option<u8> {
-    match attribute {
-        Attribute::Fmtp(fmtp) => fmtp.payload_type(),
-        Attribute::RtcpFb(feedback) => feedback.payload_type,
-        _ => None,
+    if let Attribute::Fmtp(fmtp) = attribute {
+        fmtp.payload_type()
+    } else if let Attribute::RtcpFb(feedback) = attribute {
+        feedback.payload_type
+    } else {
+        None
     }
 }
 
 /// What an attribute says.
+#[allow(clippy::too_many_lines, reason = "a table: one arm for each attribute")]
 pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Attribute as A;
     match attribute {

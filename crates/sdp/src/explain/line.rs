@@ -233,10 +233,8 @@ impl fmt::Display for Format<'_, '_> {
             if line.kind() != Kind::Attribute || value.get(..format.len())? != format.as_bytes() {
                 return None;
             }
-            match line.typed()?.ok()? {
-                Attribute::Rtpmap(map) if format.parse() == Ok(map.payload_type) => Some(map.encoding),
-                _ => None,
-            }
+            let Attribute::Rtpmap(map) = line.typed()?.ok()? else { return None };
+            (format.parse() == Ok(map.payload_type)).then_some(map.encoding)
         });
         match mapped.or_else(|| static_format(format)) {
             Some(name) => write!(f, " ({name})"),

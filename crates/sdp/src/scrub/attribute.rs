@@ -212,7 +212,7 @@ impl Scrubber {
                     out.extend_from_slice(b"id=");
                     self.aliases.write(Class::Key, id, out);
                 }
-                Some((name, hardware @ _)) if matches!(name, b"localmac" | b"IEEE1722") => {
+                Some((name, hardware)) if matches!(name, b"localmac" | b"IEEE1722") => {
                     out.extend_from_slice(name);
                     out.push(b'=');
                     self.hardware(hardware, out);

@@ -3,7 +3,7 @@
 use portolan_sdp::attribute::{Attribute, Direction, Mid};
 use portolan_sdp::diagnostic::Rule;
 use portolan_sdp::line::Kind;
-use portolan_sdp::value::{Address, Bandwidth, BandwidthKind, Connection, MediaLine, Origin, Timing};
+use portolan_sdp::value::{Address, Bandwidth, Connection, MediaLine, Origin, Timing};
 use portolan_sdp::{BuildError, EditError, MediaBuilder, Reader, Session, SessionBuilder, Value};
 use proptest::prelude::*;
 
