@@ -86,7 +86,7 @@ fn json_comes_back_as_the_very_bytes() {
         assert_eq!(filtered(&["sdp", "json", "--to-sdp"], &json), text, "{}", text.escape_ascii());
     }
     let json: Value = serde_json::from_slice(&filtered(&["sdp", "json"], OFFER.as_bytes())).expect("JSON");
-    assert_eq!(json["media"][0]["lines"][1]["name"], "mid");
+    assert_eq!(json["media"][0]["lines"][2]["name"], "mid");
     let finished = piped(&["sdp", "json", "--to-sdp"], OFFER.as_bytes());
     assert_refused(&finished, &["no JSON of portolan.sdp/1", "line 1"]);
     let finished = piped(&["sdp", "json"], b"nothing of the kind");

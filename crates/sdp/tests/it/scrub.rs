@@ -7,7 +7,7 @@ use core::mem::discriminant;
 use core::net::IpAddr;
 use portolan_sdp::Session;
 use portolan_sdp::scrub::scrub;
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\r', '\n']).filter(|line| !line.is_empty())
