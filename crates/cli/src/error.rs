@@ -59,6 +59,8 @@ pub(crate) enum Complaint {
     #[error(transparent)]
     Sdp(#[from] crate::sdp::SdpError),
     #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
+    #[error(transparent)]
     Stun(#[from] crate::stun::StunError),
     #[error(transparent)]
     Trust(#[from] crate::stun::TrustError),

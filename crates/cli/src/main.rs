@@ -1,13 +1,15 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
 //!
-//! One file for each subcommand ([`nat`], [`stun`], [`explain`], [`sdp`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
-//! line on standard error that says what to do, and exit code 2; the codes stand in [`exit`].
+//! One file for each subcommand ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]); none of them knows a
+//! protocol. What goes wrong is one line on standard error that says what to do, and exit code 2; the codes stand in
+//! [`exit`].
 
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod args;
+mod audit;
 mod error;
 mod exit;
 mod explain;
@@ -21,6 +23,7 @@ mod report;
 mod require;
 mod resolve;
 mod sdp;
+mod secret;
 mod serve;
 mod servers;
 mod signals;
@@ -69,6 +72,7 @@ fn run(command: Command) -> Result<Exit, Complaint> {
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),
+        Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Sdp(command) => sdp::run(&command),
         Command::Lab(Lab::Nat(args)) => lab::run(&args),

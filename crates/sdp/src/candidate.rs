@@ -36,7 +36,7 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, token, whole};
+use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, whole};
 use crate::value::{AttributeValue, Value};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -345,31 +345,44 @@ fn priority(input: &[u8]) -> Parsed<'_, u32> {
 
 #[inline]
 fn transport(input: &[u8]) -> Parsed<'_, Transport<&str>> {
-    let (rest, taken) = token(input, "a transport protocol such as UDP")?;
-    Ok((
-        rest,
-        match taken {
-            "udp" | "UDP" => Transport::Udp,
-            "tcp" | "TCP" => Transport::Tcp,
+    const EXPECTED: &str = "a transport protocol such as UDP";
+    match input {
+        [b'u', b'd', b'p', rest @ ..] | [b'U', b'D', b'P', rest @ ..] if is_end(rest) => Ok((rest, Transport::Udp)),
+        [b't', b'c', b'p', rest @ ..] | [b'T', b'C', b'P', rest @ ..] if is_end(rest) => Ok((rest, Transport::Tcp)),
+        _ => token(input, EXPECTED).map(|(rest, name)| {
             // RFC 5234 §2.3: the names are case-insensitive.
-            _ if taken.eq_ignore_ascii_case("udp") => Transport::Udp,
-            _ if taken.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            _ => Transport::Other(taken),
-        },
-    ))
+            let known = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
+            let found = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            (rest, found.map_or(Transport::Other(name), |(_, known)| known))
+        }),
+    }
 }
 
 #[inline]
 fn candidate_type(input: &[u8]) -> Parsed<'_, CandidateType<&str>> {
-    let (rest, taken) = token(input, "a candidate type such as host")?;
-    let known = [
-        ("host", CandidateType::Host),
-        ("srflx", CandidateType::ServerReflexive),
-        ("prflx", CandidateType::PeerReflexive),
-        ("relay", CandidateType::Relayed),
-    ];
-    let found = known.into_iter().find(|(name, _)| taken.eq_ignore_ascii_case(name));
-    Ok((rest, found.map_or(CandidateType::Other(taken), |(_, known)| known)))
+    const EXPECTED: &str = "a candidate type such as host";
+    match input {
+        [b'h', b'o', b's', b't', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::Host)),
+        [b's', b'r', b'f', b'l', b'x', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::ServerReflexive)),
+        [b'p', b'r', b'f', b'l', b'x', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::PeerReflexive)),
+        [b'r', b'e', b'l', b'a', b'y', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::Relayed)),
+        _ => token(input, EXPECTED).map(|(rest, name)| {
+            let known = [
+                ("host", CandidateType::Host),
+                ("srflx", CandidateType::ServerReflexive),
+                ("prflx", CandidateType::PeerReflexive),
+                ("relay", CandidateType::Relayed),
+            ];
+            let found = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            (rest, found.map_or(CandidateType::Other(name), |(_, known)| known))
+        }),
+    }
+}
+
+/// Whether a word ends here.
+#[inline]
+const fn is_end(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b' ', ..])
 }
 
 /// A literal of the grammar, which may come in any case (RFC 5234 §2.3).
@@ -416,7 +429,7 @@ pub(crate) fn address(input: &[u8], is_related: bool) -> Parsed<'_, ConnectionAd
     let Ok(text) = str::from_utf8(taken) else { return fail(input, ADDRESS) };
     // RFC 8839 §5.1: a colon tells IPv6.
     if text.contains(':') {
-        if let Ok(address) = text.parse() {
+        if let Some(address) = to_ipv6(text) {
             return Ok((rest, ConnectionAddress::Ip6(address)));
         }
         return match zone(text) {

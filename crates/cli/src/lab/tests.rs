@@ -10,6 +10,7 @@ fn args(line: &str) -> LabNatArgs {
         Subcommand::Nat(_)
         | Subcommand::Serve(_)
         | Subcommand::Stun(_)
+        | Subcommand::Audit(_)
         | Subcommand::Explain(_)
         | Subcommand::Sdp(_) => {
             unreachable!("the subcommand is lab")

@@ -21,6 +21,7 @@ fn args(line: &str) -> NatArgs {
         Subcommand::Nat(args) => args,
         Subcommand::Serve(_)
         | Subcommand::Stun(_)
+        | Subcommand::Audit(_)
         | Subcommand::Explain(_)
         | Subcommand::Sdp(_)
         | Subcommand::Lab(_) => {

@@ -25,6 +25,7 @@ use crate::grammar::{
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
+use core::str;
 
 /// `a=rtpmap`: what a payload type stands for (RFC 8866 §6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,7 +177,7 @@ impl<'a> Value<'a> for Extmap<'a> {
                 _ => (rest, None),
             };
             let (rest, ()) = space(rest)?;
-            let (rest, uri) = ascii(rest, |byte| byte.is_ascii_graphic(), "the URI of an extension")?;
+            let (rest, uri) = uri(rest)?;
             if rest.is_empty() {
                 return Ok((rest, Self { id, direction, uri, attributes: None }));
             }
@@ -184,6 +185,19 @@ impl<'a> Value<'a> for Extmap<'a> {
             let (rest, attributes) = bytes(rest, "attributes of the extension")?;
             Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
         })
+    }
+}
+
+/// Up to the next space. URIs are long: all of it is looked at at once, and letter by letter only where one is wrong.
+fn uri(input: &[u8]) -> Parsed<'_, &str> {
+    let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    match input.split_at_checked(length).map(|(taken, rest)| (rest, taken, str::from_utf8(taken))) {
+        Some((rest, taken @ [_, ..], Ok(uri)))
+            if taken.iter().fold(true, |good, byte| good & byte.is_ascii_graphic()) =>
+        {
+            Ok((rest, uri))
+        }
+        _ => ascii(input, |byte| byte.is_ascii_graphic(), "the URI of an extension"),
     }
 }
 

@@ -43,7 +43,7 @@ impl<S: AsRef<str>> Extensions<S> {
             let words = words.as_mut()?;
             words.next().map(|name| (name, words.next()))
         })
-        .filter(|(name, _)| !is_tcp_type(name))
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("tcptype"))
     }
 
     /// The last name, where it has no value.
@@ -127,7 +127,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
         if name.is_empty() {
             return fail(name_at, "the name of an extension");
         }
-        let is_tcp_type = name.len() == 7 && str::from_utf8(name).is_ok_and(is_tcp_type);
+        let is_tcp_type = name.eq_ignore_ascii_case(b"tcptype");
         let value_at = match after {
             [] if is_tcp_type => return refuse(after, TCP_TYPE),
             [] => {
@@ -163,10 +163,6 @@ impl TcpType {
             _ => return None,
         })
     }
-}
-
-fn is_tcp_type(name: &str) -> bool {
-    name.eq_ignore_ascii_case("tcptype")
 }
 
 const TCP_TYPE: &str = "active, passive or so";

@@ -3,11 +3,11 @@
 //! What is a secret is told here by simple means that know nothing of how scrubbing works.
 
 use crate::field;
+use alloc::collections::{BTreeMap, BTreeSet};
 use core::mem::discriminant;
 use core::net::IpAddr;
 use portolan_sdp::Session;
 use portolan_sdp::scrub::scrub;
-use alloc::collections::{BTreeMap, BTreeSet};
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\r', '\n']).filter(|line| !line.is_empty())
