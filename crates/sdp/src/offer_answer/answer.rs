@@ -3,7 +3,7 @@
 //! Rules of this file: deciding is pure and never writes; each section ends as accepted or refused with one reason. The
 //! order is that of what depends on what: what a section says, its codecs, the bundles, the transports.
 
-use super::bundle::{Groups, refuse};
+use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
 use super::explanation::{Explanation, Note, Outcome, Refusal};
@@ -74,6 +74,8 @@ pub(super) struct Plan<'s, 'a> {
 #[derive(Debug)]
 pub(super) struct Planned<'s, 'a> {
     pub(super) offered: &'s Described<'s>,
+    /// Its name, unless that is another section's.
+    pub(super) mid: Option<&'s str>,
     pub(super) decision: Result<Accepted<'s, 'a>, Refusal>,
 }
 
@@ -112,10 +114,14 @@ type Considered<'s, 'a> = Result<Option<MediaPlan<'s, 'a>>, Refusal>;
 impl<'s, 'a> Plan<'s, 'a> {
     fn new(top: &Gathered<'s>, sections: &'s [Described<'s>], capabilities: &'a Capabilities<'a>) -> Self {
         let mut considered: Vec<Considered<'s, 'a>> = Vec::new();
-        let mut entries = BTreeMap::new();
+        let (named, mut entries) = (bundle::names(sections), BTreeMap::new());
+        let is_named =
+            |section: &Described<'s>| section.own.mid.is_none_or(|mid| named.get(mid) == Some(&section.index));
         for section in sections {
             let nth = entries.entry(section.head.media).and_modify(|nth| *nth += 1).or_insert(0_usize);
-            considered.push(consider(section, capabilities, *nth));
+            let considered_alone = consider(section, capabilities, *nth);
+            let is_twice = considered_alone.is_ok() && !is_named(section);
+            considered.push(if is_twice { Err(Refusal::MidTwice) } else { considered_alone });
         }
         let bundles = match capabilities.bundle {
             BundlePolicy::Never => Groups::none(sections.len()),
@@ -135,7 +141,7 @@ impl<'s, 'a> Plan<'s, 'a> {
                 (None, Ok(media), Some(carriage)) => Ok(Accepted { media, carriage }),
                 (None, Ok(_), None) => Err(Refusal::NoTransport),
             };
-            Planned { offered, decision }
+            Planned { offered, mid: offered.own.mid.filter(|_| is_named(offered)), decision }
         });
         let sections = sections.collect();
         Self { capabilities, sections, bundles, synchronised }
@@ -150,6 +156,9 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     if let Some(fault) = section.own.fault {
         return Err(Refusal::Unreadable(fault));
     }
+    if section.is_multicast() {
+        return Err(Refusal::Multicast);
+    }
     if section.is_data() {
         return consider_data(section, capabilities).map(|()| None);
     }
@@ -161,9 +170,6 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     }
     if !is_known(section.head.protocol) {
         return Err(Refusal::Protocol);
-    }
-    if section.is_multicast() {
-        return Err(Refusal::Multicast);
     }
     let choice = codecs::choose(&section.formats, media);
     if choice.chosen.is_empty() {
@@ -269,9 +275,10 @@ fn carry<'a>(
         if let (true, Some(slot)) = (owner != section.index, carriages.get_mut(section.index)) {
             *slot = carriage;
         }
-        // RFC 9143 §9.3: RTCP is multiplexed in a bundle; sections that are offered in one only need not say so.
+        // RFC 9143 §9.3: RTCP is multiplexed in a bundle, and its first section says so for all (§7.1.3).
         let flags = section.own.flags;
-        let is_muxed = flags.rtcp_mux || flags.bundle_only;
+        let says_owner = sections.get(owner).is_some_and(|owner| owner.own.flags.rtcp_mux);
+        let is_muxed = flags.rtcp_mux || says_owner || (flags.bundle_only && owner != section.index);
         if section.is_rtp() && !is_muxed && (capabilities.rtcp_mux == MuxPolicy::Require || flags.rtcp_mux_only) {
             refuse(refusals, section.index, Refusal::NoRtcpMux);
         }

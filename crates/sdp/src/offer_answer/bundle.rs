@@ -21,18 +21,14 @@ pub(super) struct Groups {
 impl Groups {
     /// The groups with these semantics; sections that were removed are in none.
     pub(super) fn read(semantics: &str, top: &Gathered<'_>, sections: &[Described<'_>]) -> Self {
-        let mut named = BTreeMap::new();
-        for section in sections.iter().filter(|section| !section.is_removed()) {
-            if let Some(mid) = section.own.mid {
-                named.entry(mid).or_insert(section.index);
-            }
-        }
+        let named = names(sections);
         let mut groups = Self { members: Vec::new(), of: alloc::vec![None; sections.len()] };
         for group in top.wide.groups.iter().filter(|group| group.semantics == semantics) {
             let number = groups.members.len();
             let mut members = Vec::new();
             for index in group.mids().filter_map(|mid| named.get(mid)) {
-                if let Some(of) = groups.of.get_mut(*index).filter(|of| of.is_none()) {
+                let is_used = sections.get(*index).is_some_and(|section| !section.is_removed());
+                if let Some(of) = groups.of.get_mut(*index).filter(|of| of.is_none() && is_used) {
                     *of = Some(number);
                     members.push(*index);
                 }
@@ -97,6 +93,19 @@ impl Groups {
         first.index == section.index
             || (self.of(first.index).is_some() && self.of(first.index) == self.of(section.index))
     }
+}
+
+/// Which section has a name: the first of those that were not removed, or of all.
+pub(super) fn names<'s>(sections: &[Described<'s>]) -> BTreeMap<&'s str, usize> {
+    let mut named = BTreeMap::new();
+    for is_removed in [false, true] {
+        for section in sections.iter().filter(|section| section.is_removed() == is_removed) {
+            if let Some(mid) = section.own.mid {
+                named.entry(mid).or_insert(section.index);
+            }
+        }
+    }
+    named
 }
 
 /// Refuses a section, unless it is refused already.

@@ -99,6 +99,9 @@ pub enum Refusal {
     /// Data channels need `a=sctp-port`, or in old offers `a=sctpmap`.
     #[error("data channels without an SCTP port")]
     NoSctpPort,
+    /// Its `a=mid` is that of a section before it, which must not be.
+    #[error("its a=mid is that of another section")]
+    MidTwice,
     /// The bundle policy takes it in a bundle only.
     #[error("it is not bundled with the first section, as the bundle policy asks for")]
     NotBundled,
@@ -147,6 +150,7 @@ impl Refusal {
             Self::NoCommonFormat => ("RFC 3264", "6.1"),
             Self::NoSctpPort => ("RFC 8829", "5.8.2"),
             Self::NotBundled | Self::BundleRefused { .. } => ("RFC 8829", "5.3.1"),
+            Self::MidTwice => ("RFC 5888", "4"),
             Self::BundleOnly => ("RFC 9143", "6"),
             Self::NoRtcpMux => ("RFC 8829", "5.8.3"),
             Self::NoIce | Self::NoFingerprint | Self::TransportWithoutIce | Self::TransportWithoutDtls => {

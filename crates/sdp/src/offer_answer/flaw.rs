@@ -22,9 +22,11 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.media {
-            Some(media) => write!(f, "m-line {media}: {} ({})", self.flaw, self.flaw.clause()),
-            None => write!(f, "session: {} ({})", self.flaw, self.flaw.clause()),
+            Some(media) => write!(f, "m-line {media}: {}", self.flaw)?,
+            None => write!(f, "session: {}", self.flaw)?,
         }
+        // What cannot be read has its section with it.
+        if self.flaw.is_unreadable() { Ok(()) } else { write!(f, " ({})", self.flaw.clause()) }
     }
 }
 
@@ -45,6 +47,10 @@ macro_rules! flaws {
         }
 
         impl Flaw {
+            const fn is_unreadable(&self) -> bool {
+                matches!(self, Self::Unreadable(_) | Self::Offer(_))
+            }
+
             /// The section that says so.
             #[must_use]
             pub const fn clause(&self) -> Clause {

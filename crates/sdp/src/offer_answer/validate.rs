@@ -178,17 +178,11 @@ impl<'s> Exchange<'_, 's> {
         told.tell_if(is_owner && answered.is_dtls() && !ours.has_fingerprint, Flaw::NoFingerprint);
     }
 
-    /// What a section offers for its transport; where it says nothing, the first section of its bundle says it.
+    /// What is offered for the transport of a section: in a bundle that counts what its first section says.
     fn offered_keys(&self, offered: &Described<'s>) -> Keys<'s> {
-        let owner = self.offered.get(self.offered_bundles.owner(offered.index)).unwrap_or(offered);
-        let (keys, first) = (offered.own.keys, owner.own.keys);
-        Keys {
-            fragment: keys.fragment.or(first.fragment),
-            password: keys.password.or(first.password),
-            has_fingerprint: keys.has_fingerprint || first.has_fingerprint,
-            setup: keys.setup.or(first.setup),
-            has_tls_id: keys.has_tls_id || first.has_tls_id,
-        }
+        let is_bundled = self.answered_bundles.of(offered.index).is_some();
+        let first = self.offered.get(self.offered_bundles.owner(offered.index)).filter(|_| is_bundled);
+        first.unwrap_or(offered).own.keys
     }
 
     /// Where RTCP goes. In a bundle one section speaks for all.
@@ -280,11 +274,12 @@ fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>
             (None, None) => by_id.contains_key(&id),
         };
         told.tell_if(is_renumbered, Flaw::ExtensionRenumbered { id });
-        // What says nothing goes the way of its stream; both ways, where that goes none.
-        let ours = match (extension.direction, answered.direction) {
-            (None, Direction::Inactive) => continue,
-            (direction, stream) => direction.unwrap_or(stream),
-        };
+        // What says nothing goes the way of its stream; of a stream that goes none, or goes wrong, nothing follows.
+        let stream = answered.direction;
+        if extension.direction.is_none() && (stream == Direction::Inactive || !fits(offered.direction, stream)) {
+            continue;
+        }
+        let ours = extension.direction.unwrap_or(stream);
         let theirs = same.or_else(|| alike.and_then(|alike| alike.first())).map(|theirs| theirs.direction);
         if let Some(theirs) = theirs {
             let theirs = theirs.unwrap_or(unless_inactive(offered.direction));

@@ -74,7 +74,7 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
 /// What is left of the offered groups (RFC 9143 §7.3, RFC 8829 §5.3.1).
 fn groups(text: &mut Text, plan: &Plan<'_, '_>) {
     for members in &plan.bundles.members {
-        let mids: Vec<&str> = members.iter().filter_map(|member| plan.accepted(*member)?.offered.own.mid).collect();
+        let mids: Vec<&str> = members.iter().filter_map(|member| plan.accepted(*member)?.mid).collect();
         if !mids.is_empty() {
             text.line('a', format_args!("group:BUNDLE {}", List(&mids)));
         }
@@ -89,7 +89,7 @@ fn groups(text: &mut Text, plan: &Plan<'_, '_>) {
         let belongs =
             |member: usize| streams(member).is_empty() || common.is_some_and(|id| streams(member).contains(id));
         let members = members.iter().copied().filter(|member| belongs(*member));
-        let mids: Vec<&str> = members.filter_map(|member| plan.accepted(member)?.offered.own.mid).collect();
+        let mids: Vec<&str> = members.filter_map(|member| plan.accepted(member)?.mid).collect();
         if mids.len() > 1 {
             text.line('a', format_args!("group:LS {}", List(&mids)));
         }
@@ -265,7 +265,7 @@ impl Text {
 
     /// RFC 5888 §9.1: the name is the offer's, and there only where the offer has one.
     fn mid(&mut self, section: &Planned<'_, '_>) {
-        if let Some(mid) = section.offered.own.mid {
+        if let Some(mid) = section.mid {
             self.line('a', format_args!("mid:{mid}"));
         }
     }
