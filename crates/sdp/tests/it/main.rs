@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 
+extern crate alloc;
+
 mod allocations;
 mod builder;
 mod candidates;
