@@ -1,6 +1,7 @@
 //! The command line, and the help that teaches it.
 
 use crate::require::Requirements;
+use crate::sdp::args::Sdp;
 use crate::secret::Secret;
 use crate::servers::ServerName;
 use crate::stun::Target;
@@ -42,6 +43,9 @@ pub(crate) enum Command {
     /// Say what each byte of a STUN message or of a capture is, who says so, and what is wrong
     #[command(after_long_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
+    /// Session descriptions: check, explain, compare, scrub, answer, and to JSON and back
+    #[command(subcommand)]
+    Sdp(Sdp),
     /// Try things out in a simulated network, in virtual time: nothing is sent
     #[command(subcommand)]
     Lab(Lab),
@@ -466,7 +470,12 @@ mod tests {
     fn watch_takes_its_seconds_only_behind_an_equals_sign() {
         let watch = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
             Command::Nat(args) => args.watch,
-            Command::Serve(_) | Command::Stun(_) | Command::Audit(_) | Command::Explain(_) | Command::Lab(_) => None,
+            Command::Serve(_)
+            | Command::Stun(_)
+            | Command::Audit(_)
+            | Command::Explain(_)
+            | Command::Sdp(_)
+            | Command::Lab(_) => None,
         };
         assert_eq!(watch("portolan nat --watch"), Some(Duration::from_secs(30)));
         assert_eq!(watch("portolan nat --watch=7"), Some(Duration::from_secs(7)));

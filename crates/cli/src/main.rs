@@ -1,6 +1,6 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
 //!
-//! One file for each subcommand ([`nat`], [`stun`], [`audit`], [`explain`], [`serve`], [`lab`]); none of them knows a
+//! One file for each subcommand ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]); none of them knows a
 //! protocol. What goes wrong is one line on standard error that says what to do, and exit code 2; the codes stand in
 //! [`exit`].
 
@@ -22,6 +22,7 @@ mod redact;
 mod report;
 mod require;
 mod resolve;
+mod sdp;
 mod secret;
 mod serve;
 mod servers;
@@ -73,6 +74,7 @@ fn run(command: Command) -> Result<Exit, Complaint> {
         Command::Stun(args) => in_runtime(stun::run(&args)),
         Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => explain::run(&args),
+        Command::Sdp(command) => sdp::run(&command),
         Command::Lab(Lab::Nat(args)) => lab::run(&args),
     }
 }

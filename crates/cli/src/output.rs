@@ -10,6 +10,12 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     arrived(write_to(anstream::stdout().lock(), text))
 }
 
+/// Writes bytes to standard output as they are, and has them arrive now.
+pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    arrived(out.write_all(bytes).and_then(|()| out.flush()))
+}
+
 /// One line on standard error.
 pub(crate) fn complain(line: impl core::fmt::Display) {
     // Where standard error is gone there is nobody left to tell.

@@ -37,12 +37,15 @@ extern crate alloc;
 pub mod attribute;
 pub mod candidate;
 pub mod diagnostic;
+pub mod diff;
 pub mod error;
+pub mod explain;
 mod grammar;
 pub mod line;
 pub mod media;
 pub mod offer_answer;
 pub mod reader;
+pub mod scrub;
 #[cfg(feature = "sdp-types")]
 pub mod sdp_types;
 pub mod session;

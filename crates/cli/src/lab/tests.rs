@@ -11,7 +11,8 @@ fn args(line: &str) -> LabNatArgs {
         | Subcommand::Serve(_)
         | Subcommand::Stun(_)
         | Subcommand::Audit(_)
-        | Subcommand::Explain(_) => {
+        | Subcommand::Explain(_)
+        | Subcommand::Sdp(_) => {
             unreachable!("the subcommand is lab")
         }
     }

@@ -23,6 +23,7 @@ fn args(line: &str) -> NatArgs {
         | Subcommand::Stun(_)
         | Subcommand::Audit(_)
         | Subcommand::Explain(_)
+        | Subcommand::Sdp(_)
         | Subcommand::Lab(_) => {
             unreachable!("the subcommand is nat")
         }

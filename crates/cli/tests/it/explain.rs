@@ -12,7 +12,7 @@ const RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c000200080001a147
 /// The same with its mapped address XORed, as RFC 8489 has it.
 const XORED: &str = "0101000c2112a4420102030405060708090a0b0c002000080001a147e112a643";
 
-fn piped(arguments: &[&str], input: &[u8]) -> Finished {
+pub(crate) fn piped(arguments: &[&str], input: &[u8]) -> Finished {
     let mut command = portolan(arguments).expect("no server");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = child.expect("the binary starts");

@@ -17,6 +17,13 @@ fn help_is_what_it_was() {
     assert_help(&["stun", "--help"], include_str!("help/stun.txt"));
     assert_help(&["audit", "--help"], include_str!("help/audit.txt"));
     assert_help(&["explain", "--help"], include_str!("help/explain.txt"));
+    assert_help(&["sdp", "--help"], include_str!("help/sdp.txt"));
+    assert_help(&["sdp", "explain", "--help"], include_str!("help/sdp-explain.txt"));
+    assert_help(&["sdp", "check", "--help"], include_str!("help/sdp-check.txt"));
+    assert_help(&["sdp", "json", "--help"], include_str!("help/sdp-json.txt"));
+    assert_help(&["sdp", "diff", "--help"], include_str!("help/sdp-diff.txt"));
+    assert_help(&["sdp", "scrub", "--help"], include_str!("help/sdp-scrub.txt"));
+    assert_help(&["sdp", "answer", "--help"], include_str!("help/sdp-answer.txt"));
     assert_help(&["lab", "nat", "--help"], include_str!("help/lab-nat.txt"));
 }
 

@@ -17,6 +17,7 @@ mod process;
 #[path = "../support/refusal.rs"]
 mod refusal;
 mod rubbish;
+mod sdp;
 mod serve;
 mod stun;
 mod tls;

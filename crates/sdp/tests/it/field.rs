@@ -20,6 +20,26 @@ pub(crate) fn folder() -> Option<PathBuf> {
     folder
 }
 
+/// Every description of the collection, with its path.
+pub(crate) fn descriptions() -> Vec<(PathBuf, Vec<u8>)> {
+    let Some(folder) = folder() else { return Vec::new() };
+    let mut folders = vec![folder.join("sdp"), folder.join("browser")];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "sdp") {
+                let bytes = fs::read(&path).unwrap();
+                found.push((path, bytes));
+            }
+        }
+    }
+    assert!(found.len() > 500, "only {} descriptions", found.len());
+    found
+}
+
 /// The rows of a table without its head line.
 pub(crate) fn rows(path: &Path) -> Vec<Vec<String>> {
     let table = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

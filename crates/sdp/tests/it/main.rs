@@ -2,16 +2,20 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 
+extern crate alloc;
+
 mod allocations;
 mod builder;
 mod candidates;
 mod corpus;
 mod edits;
+mod explain;
 mod field;
 mod hostile;
 mod laws;
 mod offer_answer;
 mod prefix;
+mod scrub;
 #[cfg(feature = "sdp-types")]
 mod sdp_types;
 mod values;

@@ -1,0 +1,145 @@
+//! `portolan sdp answer`: what an endpoint with these codecs would answer, and why.
+//!
+//! The answer goes to standard output, the reasons to standard error. What only an endpoint can know is a placeholder, unless
+//! it is given: no socket is opened and no certificate made.
+
+use super::SdpError;
+use super::args::AnswerArgs;
+use crate::error::Complaint;
+use crate::exit::Exit;
+use crate::output;
+use core::net::SocketAddr;
+use portolan_sdp::attribute::Direction;
+use portolan_sdp::line::Kind;
+use portolan_sdp::offer_answer::{
+    Capabilities, Codec, DataChannel, Extension, Features, Media, Outcome, Transport, answer,
+};
+use portolan_sdp::value::{Address, Connection, MediaLine, Origin};
+
+const FEEDBACK: &[&str] = &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
+
+/// What is known of audio, the best first.
+const AUDIO: &[Codec<'static>] = &[
+    Codec::new("opus", 48_000)
+        .with_channels(2)
+        .with_parameters("minptime=10;useinbandfec=1")
+        .with_feedback(&["transport-cc"]),
+    Codec::new("G722", 8_000),
+    Codec::new("PCMU", 8_000),
+    Codec::new("PCMA", 8_000),
+    Codec::new("red", 48_000).with_channels(2),
+    Codec::new("telephone-event", 48_000),
+    Codec::new("telephone-event", 8_000),
+];
+
+/// What is known of video.
+const VIDEO: &[Codec<'static>] = &[
+    Codec::new("VP8", 90_000).with_feedback(FEEDBACK),
+    Codec::new("VP9", 90_000).with_parameters("profile-id=0").with_feedback(FEEDBACK),
+    Codec::new("H264", 90_000)
+        .with_parameters("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
+        .with_feedback(FEEDBACK),
+    Codec::new("AV1", 90_000).with_feedback(FEEDBACK),
+    Codec::new("H265", 90_000).with_feedback(FEEDBACK),
+    Codec::rtx(90_000),
+];
+
+/// Header extensions that need nothing but to be known.
+const EXTENSIONS: &[Extension<'static>] = &[
+    Extension::new("urn:ietf:params:rtp-hdrext:sdes:mid"),
+    Extension::new("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
+    Extension::new("urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"),
+    Extension::new("urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+    Extension::new("http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+    Extension::new("http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
+];
+
+const FEATURES: Features =
+    Features { reduced_size: true, mixed_extensions: true, receives_simulcast: true, sends_simulcast: false };
+
+/// The name of a codec that this command knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CodecName(&'static str);
+
+impl core::str::FromStr for CodecName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || AUDIO.iter().chain(VIDEO).map(|codec| codec.name);
+        known().find(|name| name.eq_ignore_ascii_case(text)).map(Self).ok_or_else(|| {
+            let mut names: Vec<&str> = known().collect();
+            names.dedup();
+            format!("known are {}", names.join(", "))
+        })
+    }
+}
+
+pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
+    let file = args.input.file();
+    let bytes = super::bytes(file)?;
+    let offer = super::session(file, &bytes)?;
+    let chosen = |table: &[Codec<'static>]| -> Vec<Codec<'static>> {
+        let is_chosen = |codec: &&Codec<'static>| {
+            args.codec.is_empty() || codec.name == "rtx" || args.codec.iter().any(|name| name.0 == codec.name)
+        };
+        table.iter().filter(is_chosen).copied().collect()
+    };
+    let (audio, video) = (chosen(AUDIO), chosen(VIDEO));
+    let direction = if args.receive_only { Direction::RecvOnly } else { Direction::SendRecv };
+    let of = |kind, codecs| Media {
+        extensions: EXTENSIONS,
+        features: FEATURES,
+        ..Media::new(kind, codecs).with_direction(direction)
+    };
+    let media = [of("audio", &audio), of("video", &video)];
+    let fingerprints = [args.fingerprint.as_str()];
+    let transports = transports(args, offer.media_count(), &fingerprints);
+    let origin = Origin {
+        username: b"-",
+        id: "1",
+        version: "1",
+        network: "IN",
+        address_type: "IP4",
+        address: Address::Ip4(core::net::Ipv4Addr::UNSPECIFIED),
+    };
+    let capabilities = match args.plain {
+        Some(_) => Capabilities::plain(origin, &media, &transports),
+        None => Capabilities::webrtc(origin, &media, &transports),
+    };
+    let capabilities = if args.no_data { capabilities } else { capabilities.with_data(DataChannel::default()) };
+    let answer =
+        answer(&offer, &capabilities).map_err(|why| SdpError::Answer { file: super::Source::of(file), why })?;
+    output::write(&answer.session.to_bytes())?;
+    let mut taken = 0;
+    for explanation in &answer.explanations {
+        taken += usize::from(matches!(explanation.outcome, Outcome::Accepted { .. }));
+        let head = offer.media(explanation.media).and_then(|section| section.line(Kind::Media));
+        let kind = head.and_then(|line| line.read::<MediaLine<'_>>().ok()).map_or("?", |head| head.media);
+        output::complain(format_args!("{explanation} ({kind}; {})", explanation.outcome.clause()));
+        for note in &explanation.notes {
+            output::complain(format_args!("  {note} ({})", note.clause()));
+        }
+    }
+    Ok(if taken == 0 && offer.media_count() > 0 { Exit::Wrong } else { Exit::Done })
+}
+
+/// One for each section, if it comes to that.
+fn transports<'a>(args: &'a AnswerArgs, count: usize, fingerprints: &'a [&'a str]) -> Vec<Transport<'a>> {
+    let each = |index: usize| match args.plain {
+        Some(address) => {
+            // RTCP takes the port after that of RTP.
+            let port = index.checked_mul(2).and_then(|more| u16::try_from(more).ok());
+            Some(Transport::plain(connection(address), port.and_then(|more| address.port().checked_add(more))?))
+        }
+        None => Some(Transport::trickled(&args.ufrag, &args.pwd, fingerprints)),
+    };
+    (0..count).map_while(each).collect()
+}
+
+const fn connection(address: SocketAddr) -> Connection<'static> {
+    let (address_type, address) = match address {
+        SocketAddr::V4(v4) => ("IP4", Address::Ip4(*v4.ip())),
+        SocketAddr::V6(v6) => ("IP6", Address::Ip6(*v6.ip())),
+    };
+    Connection { network: "IN", address_type, address, ttl: None, count: None }
+}

@@ -1,0 +1,62 @@
+use super::*;
+
+fn told(text: &[u8], strict: bool) -> (String, Exit) {
+    let found = Findings::of(text, strict);
+    (human(&Source("x.sdp".into()), text, &found), found.exit())
+}
+
+const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
+
+#[test]
+fn a_finding_has_its_place_line_caret_rule_and_hint() {
+    let text = format!("{HEAD}m=audio 9 RTP/AVP 0\r\nb=AS:5x0\r\na=rtcp-mux:yes\r\na=mid:\r\n");
+    let (out, exit) = told(text.as_bytes(), false);
+    assert_eq!(exit, Exit::Wrong);
+    for part in [
+        "x.sdp:6:7: deviation: b= expected the end of the value, found 'x' (RFC 8866 §5.8)\n  |\n6 | b=AS:5x0\n  |       ^\n",
+        "x.sdp:7:12: deviation: a= expected no value, found 'y' (RFC 5761 §5.1.3)\n  |\n7 | a=rtcp-mux:yes\n  |            ^\n  = hint: ",
+        "x.sdp: 3 deviations, 1 remark\n",
+    ] {
+        assert!(out.contains(part), "{out}");
+    }
+    let (out, _) = told(text.as_bytes(), true);
+    assert!(out.ends_with("x.sdp: 1 deviation, 1 remark\n"), "{out}");
+}
+
+#[test]
+fn clean_remarked_and_unreadable_are_told_apart() {
+    assert_eq!(told(HEAD.as_bytes(), true), ("x.sdp: clean\n".to_owned(), Exit::Done));
+    let (out, exit) = told(HEAD.replace("\r\n", "\n").as_bytes(), true);
+    assert!(out.ends_with("x.sdp: clean, 1 remark\n"), "{out}");
+    assert_eq!(exit, Exit::Done);
+    let (out, exit) = told(b"hello\nworld\n", false);
+    assert!(out.starts_with("x.sdp:1:1: error: this is no session description"), "{out}");
+    assert_eq!(exit, Exit::CouldNotRun);
+    assert_eq!(told(b"", false).1, Exit::CouldNotRun);
+}
+
+#[test]
+fn a_long_line_is_shown_around_the_place_and_does_nothing_to_a_terminal() {
+    let text = format!("{HEAD}c=IN IP4 192.0.2.1 {}\u{1b}[2Jé{}\r\n", "x".repeat(40), "y".repeat(1 << 20));
+    let (out, _) = told(text.as_bytes(), false);
+    assert!(out.len() < 1000 && !out.contains('\u{1b}'), "{out}");
+    let window = Window::of("ab\tcdé\u{1b}!".as_bytes(), 7, 1);
+    assert_eq!((window.shown.as_str(), window.before, window.length), ("ab·cdé·!", 6, 1));
+    let window = Window::of(&[b'x'; 500], 400, 3);
+    assert_eq!((window.before, window.length, window.shown.chars().count()), (61, 3, 122));
+}
+
+#[test]
+fn what_there_is_no_room_for_is_counted_and_counts() {
+    let text = format!("{HEAD}{}", "a=rtcp-mux:1\r\n".repeat(3_000));
+    let found = Findings::of(text.as_bytes(), false);
+    assert_eq!((found.told.len(), found.untold), (1_000, 2_000));
+    // Remarks alone take all the room, and something is wrong behind them.
+    let text = format!("{HEAD}{}a=rtcp-mux:1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
+    let found = Findings::of(text.as_bytes(), false);
+    assert_eq!((found.deviations(), found.untold, found.exit()), (0, 501, Exit::Wrong));
+    let text = format!("{HEAD}{}x=1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
+    assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Wrong);
+    let text = format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
+    assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Done);
+}

@@ -1,0 +1,85 @@
+//! `portolan sdp explain`: what each line says, who says so, and what is wrong with it.
+
+use super::args::ExplainArgs;
+use crate::args::Whole;
+use crate::error::Complaint;
+use crate::exit::Exit;
+use crate::output;
+use core::fmt::Write;
+use portolan_sdp::Session;
+use portolan_sdp::explain::{Item, explain};
+use serde::Serialize;
+
+const SCHEMA: &str = "portolan.sdp.explain/1";
+
+pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Complaint> {
+    let file = args.input.file();
+    let bytes = super::bytes(file)?;
+    let session = super::session(file, &bytes)?;
+    let wrong = explain(&session).filter(|item| item.says.is_err()).count();
+    output::print(&match args.format {
+        Whole::Human => human(&session, wrong),
+        Whole::Json => json(&session),
+    })?;
+    Ok(if wrong == 0 { Exit::Done } else { Exit::Wrong })
+}
+
+fn human(session: &Session<'_>, wrong: usize) -> String {
+    let mut out = String::new();
+    let mut media = None;
+    for item in explain(session) {
+        if item.media != media {
+            out.push('\n');
+            media = item.media;
+        }
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{item}");
+    }
+    let count = session.line_count();
+    let lines = format!("{count} line{}", if count == 1 { "" } else { "s" });
+    let _ = match wrong {
+        0 => writeln!(out, "\n{lines}: all can be read."),
+        1 => writeln!(out, "\n{lines}: one cannot be read, see the caret."),
+        wrong => writeln!(out, "\n{lines}: {wrong} cannot be read, see the carets."),
+    };
+    out
+}
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    lines: Vec<JsonLine>,
+}
+
+#[derive(Serialize)]
+struct JsonLine {
+    line: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<usize>,
+    text: String,
+    meaning: String,
+    rfc: String,
+    wrong: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+}
+
+impl From<Item<'_>> for JsonLine {
+    fn from(item: Item<'_>) -> Self {
+        Self {
+            line: item.line.index() + 1,
+            media: item.media,
+            text: item.line.to_string(),
+            meaning: item.meaning().to_string(),
+            rfc: item.clause().to_string(),
+            wrong: item.says.is_err(),
+            column: item.says.err().map(|error| error.column),
+        }
+    }
+}
+
+fn json(session: &Session<'_>) -> String {
+    let document = Document { schema: SCHEMA, lines: explain(session).map(JsonLine::from).collect() };
+    // Nothing in it can fail: no map has other keys than text.
+    serde_json::to_string(&document).unwrap_or_default() + "\n"
+}

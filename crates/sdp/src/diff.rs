@@ -1,0 +1,370 @@
+//! What changed between two descriptions, by meaning rather than by text.
+//!
+//! Rules of this file: media sections are matched by `mid`, those without one by their place; values are compared as what they
+//! say, so that letter case, spaces and the order of attributes make no difference where they have none; the order of formats,
+//! which is a preference, does. Neither description is judged, and what cannot be read is compared as its bytes. It costs
+//! n · log n of the number of lines.
+//!
+//! ```
+//! use portolan_sdp::{Session, diff::diff};
+//!
+//! let was = Session::read(b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/AVP 96\r\na=mid:v\r\na=rtpmap:96 VP8/90000\r\n")?;
+//! let is = Session::read(
+//!     b"v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/AVP 96 98\r\na=inactive\r\na=rtpmap:98 VP9/90000\r\na=rtpmap:96 vp8/90000\r\na=mid:v\r\n",
+//! )?;
+//! let told: Vec<String> = diff(&was, &is).iter().map(ToString::to_string).collect();
+//! assert_eq!(told, [
+//!     "session: version 1 → 2",
+//!     "video (mid v): codec VP9 (98) added",
+//!     "video (mid v): direction sendrecv → inactive",
+//! ]);
+//! assert_eq!(diff(&was, &was), []);
+//! # Ok::<(), portolan_sdp::Diagnostic>(())
+//! ```
+
+mod codecs;
+mod section;
+
+use crate::attribute::{Direction, Mid, Rtpmap};
+use crate::candidate::Candidate;
+use crate::explain::{Plain, Text};
+use crate::line::{Kind, Line};
+use crate::media::Section;
+use crate::session::Session;
+use crate::value::MediaLine;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+
+/// One thing that changed, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change<'s> {
+    /// Where.
+    pub place: Place<'s>,
+    /// What.
+    pub what: What<'s>,
+}
+
+/// Where something changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'s> {
+    /// Before the first media section.
+    Session,
+    /// In a media section.
+    Media {
+        /// Its place in the first description, counted from 0; none: it was not there.
+        was: Option<usize>,
+        /// Its place in the second one; none: it is gone.
+        is: Option<usize>,
+        /// The kind of media, as its `m=` has it now, such as `video`; as bytes where that cannot be read.
+        media: &'s [u8],
+        /// Its name.
+        mid: Option<&'s str>,
+    },
+}
+
+/// A format of a media section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codec<'s> {
+    /// The format as it stands in `m=`: for RTP a payload type.
+    pub format: &'s str,
+    /// What it stands for, where that is told.
+    pub map: Option<Rtpmap<'s>>,
+}
+
+/// What changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What<'s> {
+    /// `o=` tells of another session, or another who made it.
+    NewSession,
+    /// The version of the description in `o=`.
+    Version {
+        /// Before.
+        was: &'s str,
+        /// Now.
+        is: &'s str,
+    },
+    /// The media section is new.
+    MediaAdded,
+    /// The media section is gone.
+    MediaRemoved,
+    /// The media section stands elsewhere.
+    MediaMoved,
+    /// The media section has port 0 now.
+    Refused,
+    /// The media section had port 0.
+    Revived,
+    /// The port changed.
+    Port {
+        /// Before.
+        was: u16,
+        /// Now.
+        is: u16,
+    },
+    /// The kind of media or the protocol of `m=` changed.
+    MediaLine {
+        /// Before.
+        was: MediaLine<'s>,
+        /// Now.
+        is: MediaLine<'s>,
+    },
+    /// A format is new.
+    CodecAdded(Codec<'s>),
+    /// A format is gone.
+    CodecRemoved(Codec<'s>),
+    /// A codec has another payload type.
+    CodecRenumbered {
+        /// Before.
+        was: Codec<'s>,
+        /// Now.
+        is: Codec<'s>,
+    },
+    /// The parameters of a format (`fmtp`) changed.
+    CodecParameters {
+        /// The format, as it is now.
+        codec: Codec<'s>,
+        /// Before; none: there were none.
+        was: Option<&'s [u8]>,
+        /// Now; none: there are none.
+        is: Option<&'s [u8]>,
+    },
+    /// Formats that are in both are preferred in another order.
+    CodecsReordered {
+        /// The first that both have, as it is now.
+        first: Codec<'s>,
+    },
+    /// Which way the media goes.
+    Direction {
+        /// Before.
+        was: Direction,
+        /// Now.
+        is: Direction,
+    },
+    /// User name and password of ICE changed: its checks begin anew (RFC 8839 §4.4.1.1.1).
+    IceRestart {
+        /// The user name before.
+        was: &'s [u8],
+        /// The user name now.
+        is: &'s [u8],
+    },
+    /// A candidate is new.
+    CandidateAdded(Candidate<&'s str>),
+    /// A candidate is gone.
+    CandidateRemoved(Candidate<&'s str>),
+    /// A line is new.
+    Added(Line<'s>),
+    /// A line is gone.
+    Removed(Line<'s>),
+    /// A line of a kind or name of which there is one has another value.
+    Changed {
+        /// Before.
+        was: Line<'s>,
+        /// Now.
+        is: Line<'s>,
+    },
+}
+
+impl What<'_> {
+    /// A short name that stays the same, for programs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NewSession => "new-session",
+            Self::Version { .. } => "version",
+            Self::MediaAdded => "media-added",
+            Self::MediaRemoved => "media-removed",
+            Self::MediaMoved => "media-moved",
+            Self::Refused => "refused",
+            Self::Revived => "revived",
+            Self::Port { .. } => "port",
+            Self::MediaLine { .. } => "media-line",
+            Self::CodecAdded(_) => "codec-added",
+            Self::CodecRemoved(_) => "codec-removed",
+            Self::CodecRenumbered { .. } => "codec-renumbered",
+            Self::CodecParameters { .. } => "codec-parameters",
+            Self::CodecsReordered { .. } => "codecs-reordered",
+            Self::Direction { .. } => "direction",
+            Self::IceRestart { .. } => "ice-restart",
+            Self::CandidateAdded(_) => "candidate-added",
+            Self::CandidateRemoved(_) => "candidate-removed",
+            Self::Added(_) => "added",
+            Self::Removed(_) => "removed",
+            Self::Changed { .. } => "changed",
+        }
+    }
+}
+
+/// Tells what changed from one description to another: of the session first, then section by section.
+#[must_use]
+pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
+    let usual = |session: &Session<'_>| section::said(&session.top()).unwrap_or_default();
+    let mut changes = Changes { place: Place::Session, usual: (usual(was), usual(is)), list: Vec::new() };
+    section::compare(&was.top(), &is.top(), &mut changes);
+    let partners = partners(was, is);
+    for section in is.all_media() {
+        let index = section.media_index().unwrap_or_default();
+        let before = partners.get(&index).and_then(|index| was.media(*index));
+        changes.place = place(&section, before.as_ref().and_then(Section::media_index), Some(index));
+        let Some(before) = before else {
+            changes.push(What::MediaAdded);
+            continue;
+        };
+        if before.media_index() != Some(index) {
+            changes.push(What::MediaMoved);
+        }
+        section::compare(&before, &section, &mut changes);
+    }
+    let matched: BTreeMap<usize, ()> = partners.values().map(|index| (*index, ())).collect();
+    for section in was.all_media() {
+        let index = section.media_index().unwrap_or_default();
+        if !matched.contains_key(&index) {
+            changes.place = place(&section, Some(index), None);
+            changes.push(What::MediaRemoved);
+        }
+    }
+    changes.list
+}
+
+/// Which media section of the first description one of the second was.
+fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
+    let mut named = BTreeMap::new();
+    for (index, section) in was.all_media().enumerate() {
+        if let Some(mid) = mid(&section) {
+            named.entry(mid).or_insert(index);
+        }
+    }
+    let mut partners = BTreeMap::new();
+    for (index, section) in is.all_media().enumerate() {
+        let found = match mid(&section) {
+            // A name that is new may stand where there was none.
+            Some(mid) => {
+                named.remove(mid).or_else(|| was.media(index).filter(|other| self::mid(other).is_none()).map(|_| index))
+            }
+            None => was.media(index).map(|_| index),
+        };
+        if let Some(found) = found {
+            partners.insert(index, found);
+        }
+    }
+    // One that was taken by its place may have been found by its name as well: the name counts.
+    let mut taken = BTreeMap::new();
+    for (index, found) in &partners {
+        let by_name = is.media(*index).is_some_and(|section| mid(&section).is_some());
+        match taken.get(found) {
+            Some((_, true)) => {}
+            _ => {
+                taken.insert(*found, (*index, by_name));
+            }
+        }
+    }
+    partners.retain(|index, found| taken.get(found).is_some_and(|(taken, _)| taken == index));
+    partners
+}
+
+fn mid<'s>(section: &Section<'s>) -> Option<&'s str> {
+    section.first::<Mid<'s>>()?.ok().map(|mid| mid.0)
+}
+
+fn place<'s>(section: &Section<'s>, was: Option<usize>, is: Option<usize>) -> Place<'s> {
+    let value = section.line(Kind::Media).map(|line| line.value()).unwrap_or_default();
+    let media = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    Place::Media { was, is, media, mid: mid(section) }
+}
+
+/// The changes so far, and where those that follow are.
+struct Changes<'s> {
+    place: Place<'s>,
+    /// Which way media goes where its section does not say it.
+    usual: (Direction, Direction),
+    list: Vec<Change<'s>>,
+}
+
+impl<'s> Changes<'s> {
+    fn push(&mut self, what: What<'s>) {
+        self.list.push(Change { place: self.place, what });
+    }
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Plain(f), "{}: {}", Shown(&self.place), Shown(&self.what))
+    }
+}
+
+/// `session`, `video (mid 1)`, or where it has no name `video (section 2)`, counted from 1.
+impl fmt::Display for Shown<'_, Place<'_>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Place::Session => f.write_str("session"),
+            Place::Media { media, mid: Some(mid), .. } => write!(f, "{} (mid {})", Text(media), Text(mid.as_bytes())),
+            Place::Media { media, was, is, .. } => {
+                write!(f, "{} (section {})", Text(media), is.or(*was).unwrap_or_default() + 1)
+            }
+        }
+    }
+}
+
+/// `VP9 (98)`, or where it is not told what it stands for `format 98`.
+impl fmt::Display for Codec<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.map.map(|map| map.encoding).or_else(|| crate::explain::static_format(self.format));
+        match name {
+            Some(name) => write!(f, "{name} ({})", self.format),
+            None => write!(f, "format {}", self.format),
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Plain(f), "{}", Shown(self))
+    }
+}
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Plain(f), "{}", Shown(self))
+    }
+}
+
+/// What is written through [`Plain`], so that nothing of a peer reaches a terminal.
+struct Shown<'c, T>(&'c T);
+
+impl fmt::Display for Shown<'_, What<'_>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            What::NewSession => f.write_str("another session (o=)"),
+            What::Version { was, is } => write!(f, "version {} → {}", Text(was.as_bytes()), Text(is.as_bytes())),
+            What::MediaAdded => f.write_str("added"),
+            What::MediaRemoved => f.write_str("removed"),
+            What::MediaMoved => f.write_str("moved to another place"),
+            What::Refused => f.write_str("refused or ended (port 0)"),
+            What::Revived => f.write_str("taken up again (no longer port 0)"),
+            What::Port { was, is } => write!(f, "port {was} → {is}"),
+            What::MediaLine { was, is } => {
+                write!(f, "{} {} → {} {}", was.media, was.protocol, is.media, is.protocol)
+            }
+            What::CodecAdded(codec) => write!(f, "codec {codec} added"),
+            What::CodecRemoved(codec) => write!(f, "codec {codec} removed"),
+            What::CodecRenumbered { was, is } => write!(f, "codec {was} is {is} now"),
+            What::CodecParameters { codec, was, is } => {
+                let none: &[u8] = b"none";
+                write!(f, "parameters of {codec}: {} → {}", Text(was.unwrap_or(none)), Text(is.unwrap_or(none)))
+            }
+            What::CodecsReordered { first } => write!(f, "codecs are preferred in another order, {first} first"),
+            What::Direction { was, is } => write!(f, "direction {was} → {is}"),
+            What::IceRestart { was, is } => {
+                write!(f, "ICE restart: new user name {} → {} and a new password", Text(was), Text(is))
+            }
+            What::CandidateAdded(candidate) => write!(f, "candidate added: {candidate}"),
+            What::CandidateRemoved(candidate) => write!(f, "candidate removed: {candidate}"),
+            What::Added(line) => write!(f, "{} added", Text(line.text())),
+            What::Removed(line) => write!(f, "{} removed", Text(line.text())),
+            What::Changed { was, is } => write!(f, "{} → {}", Text(was.text()), Text(is.text())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

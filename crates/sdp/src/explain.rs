@@ -1,0 +1,214 @@
+//! A description line by line: what each says in plain words, which section of which RFC has it, and what is wrong with it.
+//!
+//! Rules of this file: every line of any session whatever has one item; the verdicts are those of reading its value, not second
+//! opinions; an item is told in bounded space and time, whatever the session holds. The words stand in `explain/`: those of
+//! lines in `line.rs`, those of attributes in `attribute.rs`, how an item is printed in `print.rs`.
+//!
+//! ```
+//! use portolan_sdp::{Session, explain::explain};
+//!
+//! let session = Session::read(
+//!     b"v=0\r\no=- 7 2 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=ptime:20x\r\n",
+//! )?;
+//! let items: Vec<_> = explain(&session).collect();
+//! assert_eq!(items[5].meaning().to_string(), "payload type 111 is opus at 48 kHz, 2 channels");
+//! assert_eq!(items[5].clause().to_string(), "RFC 8866 §6.6");
+//! assert_eq!(items[4].to_string(), "   5  m=audio 9 UDP/TLS/RTP/SAVPF 111
+//!       audio in RTP with feedback, encrypted by SRTP with keys from DTLS, its port is told elsewhere; format 111 (opus) (RFC 8866 §5.14)");
+//! # Ok::<(), portolan_sdp::Diagnostic>(())
+//! ```
+
+mod attribute;
+mod line;
+mod media;
+mod print;
+
+pub(crate) use line::static_format;
+pub(crate) use print::{Plain, Text};
+
+use crate::attribute::{Attribute, Rtpmap};
+use crate::error::{Clause, TypedError};
+use crate::line::{Kind, Line};
+use crate::session::{Lines, Session};
+use crate::value::{Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Version, Zone};
+use core::fmt;
+
+/// Explains a session line by line.
+#[must_use]
+pub fn explain<'s>(session: &'s Session<'s>) -> Explanation<'s> {
+    Explanation { session, lines: session.lines(), sections: 0, next_head: 0, codecs: [NONE; 128] }
+}
+
+/// The items of a session, one for each line in order; made by [`explain`].
+#[derive(Clone)]
+pub struct Explanation<'s> {
+    session: &'s Session<'s>,
+    lines: Lines<'s>,
+    /// How many media sections have begun.
+    sections: usize,
+    /// The line by which the next one begins.
+    next_head: usize,
+    /// Where the section says what a payload type stands for: the line, or [`NONE`].
+    codecs: [u32; 128],
+}
+
+/// No line.
+const NONE: u32 = u32::MAX;
+
+impl fmt::Debug for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Explanation").field("lines", &self.lines).finish_non_exhaustive()
+    }
+}
+
+/// One line, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'s> {
+    /// The line.
+    pub line: Line<'s>,
+    /// The media section that it stands in, counted from 0; none before the first.
+    pub media: Option<usize>,
+    /// What it says, or why that cannot be told.
+    pub says: Result<Says<'s>, TypedError>,
+    session: &'s Session<'s>,
+    /// What the payload type that the line is about stands for.
+    codec: Option<Rtpmap<'s>>,
+}
+
+/// What a line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Says<'s> {
+    /// `v=`.
+    Version(Version),
+    /// `o=`.
+    Origin(Origin<'s>),
+    /// `c=`.
+    Connection(Connection<'s>),
+    /// `b=`.
+    Bandwidth(Bandwidth<'s>),
+    /// `t=`.
+    Time(Timing),
+    /// `u=`.
+    Uri(Uri<'s>),
+    /// `e=`.
+    Email(Email<'s>),
+    /// `p=`.
+    Phone(Phone<'s>),
+    /// `r=`.
+    Repeat(Repeat<'s>),
+    /// `z=`.
+    Zone(Zone<'s>),
+    /// `k=`.
+    Key(Key<'s>),
+    /// `m=`.
+    Media(MediaLine<'s>),
+    /// `a=`.
+    Attribute(Attribute<'s>),
+    /// What follows the `=` of another kind of line, or the whole of a line without one.
+    Text(&'s [u8]),
+}
+
+impl<'s> Iterator for Explanation<'s> {
+    type Item = Item<'s>;
+
+    fn next(&mut self) -> Option<Item<'s>> {
+        let line = self.lines.next()?;
+        if line.index() == self.next_head || line.kind() == Kind::Media {
+            self.enter(&line);
+        }
+        let says = says(line);
+        let codec = says.ok().and_then(|says| self.codec(&says));
+        Some(Item { line, media: self.sections.checked_sub(1), says, session: self.session, codec })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.lines.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Explanation<'_> {}
+
+impl<'s> Explanation<'s> {
+    /// A section begins: its codecs are looked up once.
+    fn enter(&mut self, line: &Line<'s>) {
+        let section = if line.kind() == Kind::Media {
+            self.sections += 1;
+            self.session.media(self.sections - 1)
+        } else {
+            Some(self.session.top())
+        };
+        self.next_head = NONE as usize;
+        self.codecs = [NONE; 128];
+        let lines = section.into_iter().flat_map(|section| section.lines());
+        for line in lines {
+            if let Some(Ok(Attribute::Rtpmap(map))) = is_rtpmap(&line).then(|| line.typed()).flatten()
+                && let Some(slot) = self.codecs.get_mut(usize::from(map.payload_type))
+                && *slot == NONE
+            {
+                *slot = u32::try_from(line.index()).unwrap_or(NONE);
+            }
+        }
+    }
+
+    /// What the payload type that a line is about stands for.
+    fn codec(&self, says: &Says<'s>) -> Option<Rtpmap<'s>> {
+        let Says::Attribute(attribute) = says else { return None };
+        let index = *self.codecs.get(usize::from(attribute::payload_type(attribute)?))?;
+        match self.session.line(index as usize)?.typed()? {
+            Ok(Attribute::Rtpmap(map)) => Some(map),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+fn is_rtpmap(line: &Line<'_>) -> bool {
+    line.kind() == Kind::Attribute && line.value().starts_with(b"rtpmap:")
+}
+
+fn says(line: Line<'_>) -> Result<Says<'_>, TypedError> {
+    Ok(match line.kind() {
+        Kind::Version => Says::Version(line.read()?),
+        Kind::Origin => Says::Origin(line.read()?),
+        Kind::Connection => Says::Connection(line.read()?),
+        Kind::Bandwidth => Says::Bandwidth(line.read()?),
+        Kind::Time => Says::Time(line.read()?),
+        Kind::Media => Says::Media(line.read()?),
+        Kind::Attribute => match line.typed() {
+            Some(typed) => Says::Attribute(typed?),
+            None => Says::Text(line.value()),
+        },
+        Kind::Uri => Says::Uri(line.read()?),
+        Kind::Email => Says::Email(line.read()?),
+        Kind::Phone => Says::Phone(line.read()?),
+        Kind::Repeat => Says::Repeat(line.read()?),
+        Kind::Zone => Says::Zone(line.read()?),
+        Kind::Key => Says::Key(line.read()?),
+        Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Says::Text(line.value()),
+    })
+}
+
+impl<'s> Item<'s> {
+    /// What the line says, in plain words, without a full stop; one line, whatever the peer wrote.
+    #[must_use]
+    pub const fn meaning(&self) -> Meaning<'_, 's> {
+        Meaning(self)
+    }
+
+    /// The section that has such lines.
+    #[must_use]
+    pub fn clause(&self) -> Clause {
+        match self.says {
+            Ok(Says::Attribute(attribute)) => attribute.clause().unwrap_or(Kind::Attribute.clause()),
+            Ok(_) => self.line.kind().clause(),
+            Err(error) => error.error.clause,
+        }
+    }
+}
+
+/// What a line says, in plain words; made by [`Item::meaning`].
+#[derive(Clone, Copy, Debug)]
+pub struct Meaning<'i, 's>(&'i Item<'s>);
+
+#[cfg(test)]
+mod tests;

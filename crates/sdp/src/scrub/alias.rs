@@ -1,0 +1,256 @@
+//! What stands for what: a number for each thing in the order of appearance, written in the form that its place wants.
+
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::str;
+
+/// What a thing is; each class counts by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    User,
+    Name,
+    Information,
+    Uri,
+    Email,
+    Phone,
+    Tool,
+    PrivateIp4,
+    PublicIp4,
+    MulticastIp4,
+    Ip6,
+    Host,
+    MulticastHost,
+    Foundation,
+    Ufrag,
+    Password,
+    TlsId,
+    Fingerprint,
+    /// Base64.
+    Key,
+    /// A MAC address or an EUI-64 with dashes.
+    Hardware,
+    /// A media stream or a track.
+    Id,
+    Cname,
+    Control,
+    /// Whatever else.
+    Value,
+}
+
+/// The numbers given out so far.
+#[derive(Clone, Default)]
+pub(super) struct Aliases {
+    known: BTreeMap<(Class, Vec<u8>), usize>,
+    counts: BTreeMap<Class, usize>,
+}
+
+impl Aliases {
+    /// How many things were replaced.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// The number of a thing, from 1.
+    fn number(&mut self, class: Class, thing: &[u8]) -> usize {
+        let key = (class, thing.to_owned());
+        if let Some(number) = self.known.get(&key) {
+            return *number;
+        }
+        let count = self.counts.entry(class).or_default();
+        *count += 1;
+        self.known.insert(key, *count);
+        *count
+    }
+
+    /// Writes what stands for a thing.
+    pub(super) fn write(&mut self, class: Class, thing: &[u8], out: &mut Vec<u8>) {
+        if class == Class::Fingerprint || class == Class::Hardware {
+            return self.pairs(class, thing, out);
+        }
+        let number = self.number(class, thing);
+        let text = match class {
+            Class::User => format!("user-{number}"),
+            Class::Name => format!("session {number}"),
+            Class::Information => format!("information {number}"),
+            Class::Uri => format!("https://host.example/{number}"),
+            Class::Email => format!("user-{number}@host.example"),
+            // The numbers that are given to films.
+            Class::Phone => format!("+1 555 {number:07}"),
+            Class::Tool => format!("tool {number}"),
+            Class::Foundation => format!("{number}"),
+            Class::Ufrag => padded("u", number, thing.len()),
+            Class::Password => padded("pwd", number, thing.len()),
+            Class::TlsId => padded("id", number, thing.len()),
+            Class::Key => key(number, thing),
+            Class::Id => format!("id-{number}"),
+            Class::Cname => format!("cname-{number}"),
+            Class::Control => format!("control-{number}"),
+            Class::Host => format!("host-{number}.example"),
+            Class::MulticastHost => format!("host-{number}.local"),
+            Class::PrivateIp4
+            | Class::PublicIp4
+            | Class::MulticastIp4
+            | Class::Ip6
+            | Class::Fingerprint
+            | Class::Hardware
+            | Class::Value => format!("value-{number}"),
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    /// As many pairs of hexadecimal digits as there were, with what separated them.
+    fn pairs(&mut self, class: Class, thing: &[u8], out: &mut Vec<u8>) {
+        let separator = if class == Class::Fingerprint { b':' } else { b'-' };
+        let count = thing.split(|byte| *byte == separator).count();
+        let number = self.number(class, &thing.to_ascii_uppercase());
+        for place in (0..count).rev() {
+            let byte = if place < size_of::<usize>() { (number >> (8 * place)) & 0xff } else { 0 };
+            out.extend_from_slice(format!("{byte:02X}").as_bytes());
+            if place > 0 {
+                out.push(separator);
+            }
+        }
+    }
+
+    /// Writes what stands for an address or a name, and for anything else where one is due. What follows a `/` in a
+    /// connection line are numbers, and stays.
+    pub(super) fn address(&mut self, word: &[u8], out: &mut Vec<u8>) {
+        let at = word.iter().position(|byte| *byte == b'/').unwrap_or(word.len());
+        let (place, rest) = word.split_at_checked(at).unwrap_or((word, &[]));
+        let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'/';
+        match str::from_utf8(place) {
+            Ok(text) if rest.iter().all(is_number) => {
+                // A zone says which interface of the host it is (RFC 4007 §11).
+                let text = text.split('%').next().unwrap_or(text);
+                if let Ok(ip) = text.parse::<IpAddr>() {
+                    out.extend_from_slice(format!("{}", self.ip(ip)).as_bytes());
+                } else {
+                    self.name(text, out);
+                }
+                out.extend_from_slice(rest);
+            }
+            _ => self.write(Class::Value, word, out),
+        }
+    }
+
+    fn name(&mut self, text: &str, out: &mut Vec<u8>) {
+        let name = text.to_ascii_lowercase();
+        let is_name = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+        if name == "localhost" {
+            out.extend_from_slice(text.as_bytes());
+        } else if !is_name {
+            self.write(Class::Value, text.as_bytes(), out);
+        } else if name.ends_with(".local") {
+            self.write(Class::MulticastHost, name.as_bytes(), out);
+        } else {
+            self.write(Class::Host, name.as_bytes(), out);
+        }
+    }
+
+    /// What stands for an IP address: private ones lie in 192.0.2.0/24, public ones in 198.51.100.0/24 and 203.0.113.0/24,
+    /// and past those in 198.18.0.0/15 (RFC 5737, RFC 2544); multicast in 233.252.0.0/24 (RFC 5771) and ff0x::db8:0:0/96
+    /// (RFC 6676); all others in 2001:db8::/32 (RFC 3849), unique local and link-local ones apart.
+    fn ip(&mut self, ip: IpAddr) -> IpAddr {
+        if ip.is_unspecified() || ip.is_loopback() {
+            return ip;
+        }
+        match ip {
+            IpAddr::V4(v4) => self.ip4(v4).into(),
+            IpAddr::V6(v6) => self.ip6(v6).into(),
+        }
+    }
+
+    fn ip4(&mut self, v4: Ipv4Addr) -> Ipv4Addr {
+        let is_shared = matches!(v4.octets(), [100, 64..=127, ..]);
+        let (class, blocks): (_, &[[u8; 3]]) = if v4.is_multicast() {
+            (Class::MulticastIp4, &[[233, 252, 0]])
+        } else if v4.is_private() || v4.is_link_local() || is_shared {
+            (Class::PrivateIp4, &[[192, 0, 2]])
+        } else {
+            (Class::PublicIp4, &[[198, 51, 100], [203, 0, 113]])
+        };
+        let place = self.number(class, &v4.octets()) - 1;
+        let host = u8::try_from(place % A_BLOCK + 1).unwrap_or(u8::MAX);
+        if let Some([a, b, c]) = blocks.get(place / A_BLOCK) {
+            return Ipv4Addr::new(*a, *b, *c, host);
+        }
+        // No description of this world has so many. Private and public ones have a half each; the last is shared.
+        let half = if class == Class::PrivateIp4 { 18 } else { 19 };
+        let rest = u16::try_from(place - blocks.len() * A_BLOCK).unwrap_or(u16::MAX);
+        let [c, d] = rest.to_be_bytes();
+        if class == Class::MulticastIp4 { Ipv4Addr::new(233, 252, 0, 255) } else { Ipv4Addr::new(198, half, c, d) }
+    }
+
+    fn ip6(&mut self, v6: Ipv6Addr) -> Ipv6Addr {
+        if let Some(v4) = v6.to_ipv4_mapped() {
+            return self.ip4(v4).to_ipv6_mapped();
+        }
+        let number = u32::try_from(self.number(Class::Ip6, &v6.octets())).unwrap_or(u32::MAX);
+        let [high, low] = [number >> 16, number & 0xffff].map(|half| u16::try_from(half).unwrap_or_default());
+        let [first, ..] = v6.segments();
+        let [f, net] = match first {
+            _ if v6.is_multicast() => return Ipv6Addr::new(first & 0xff0f, 0, 0, 0, 0, 0xdb8, high, low),
+            _ if v6.is_unique_local() => [0xdb8, 0xfd00],
+            _ if v6.is_unicast_link_local() => [0xdb8, 0xfe80],
+            _ => [0xdb8, 0],
+        };
+        Ipv6Addr::new(0x2001, f, net, 0, 0, 0, high, low)
+    }
+
+    /// Copies text with every IP address in it replaced.
+    pub(super) fn sweep(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let length = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            match str::from_utf8(word).ok().and_then(|word| word.parse::<IpAddr>().ok()) {
+                Some(ip) => out.extend_from_slice(format!("{}", self.ip(ip)).as_bytes()),
+                None => self.endpoint(word, out),
+            }
+            match after.split_first() {
+                Some((between, after)) => {
+                    out.push(*between);
+                    rest = after;
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// A word that may be an IPv4 address and a port.
+    fn endpoint(&mut self, word: &[u8], out: &mut Vec<u8>) {
+        match str::from_utf8(word).ok().and_then(|word| word.parse::<core::net::SocketAddrV4>().ok()) {
+            Some(endpoint) => {
+                let ip = self.ip((*endpoint.ip()).into());
+                out.extend_from_slice(format!("{ip}:{}", endpoint.port()).as_bytes());
+            }
+            None => out.extend_from_slice(word),
+        }
+    }
+}
+
+/// Addresses of a block that are given out: .1 to .254.
+const A_BLOCK: usize = 254;
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_')
+}
+
+/// `prefix` and a number, filled up with zeros to a length.
+fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {
+    format!("{prefix}{number:0width$}", width = length.saturating_sub(prefix.len()))
+}
+
+/// Base64 of the length of what was there: `AAA…0001`, and where that was padded padding after a last `A`, whose bits are 0.
+fn key(number: usize, thing: &[u8]) -> alloc::string::String {
+    let padding = thing.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+    let end = if padding > 0 { "A" } else { "" };
+    let length = thing.len().saturating_sub(padding + end.len());
+    let digits = format!("{number:04}");
+    let fill = length.saturating_sub(digits.len());
+    format!("{:A<fill$}{digits}{end}{:=<padding$}", "", "")
+}

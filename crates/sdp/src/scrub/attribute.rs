@@ -1,0 +1,295 @@
+//! Which attributes stay, and what of the others goes.
+//!
+//! A name that is not in this table loses its value. Also where a value stays, addresses in it are replaced.
+
+use super::Scrubber;
+use super::alias::Class;
+use crate::grammar::is_token;
+use crate::line::Line;
+use alloc::vec::Vec;
+
+/// What becomes of an attribute's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Treatment {
+    /// It stays, if it is what its grammar says.
+    Keep,
+    /// It is one thing, and replaced.
+    Replace(Class),
+    /// Numbers and words of the grammar stay.
+    Words,
+    Candidate,
+    Fingerprint,
+    Crypto,
+    Msid,
+    MsidSemantic,
+    Ssrc,
+    Clock,
+    Control,
+}
+
+impl Treatment {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            // Media and codecs.
+            b"rtpmap" | b"fmtp" | b"rtcp-fb" | b"extmap" | b"ptime" | b"maxptime" | b"framerate" | b"imageattr"
+            | b"quality" | b"orient" | b"maxprate" | b"packetization" | b"content" | b"label" | b"silenceSupp"
+            | b"framesize" | b"x-google-flag" | b"rtcp-xr" | b"type" | b"charset" | b"sdplang" | b"lang" | b"range"
+            // Sections, transports and layers.
+            | b"mid" | b"group" | b"setup" | b"connection" | b"ssrc-group" | b"rid" | b"simulcast" | b"sctp-port"
+            | b"sctpmap" | b"max-message-size" | b"ice-options" | b"ice-pacing" => Self::Keep,
+            b"candidate" | b"remote-candidates" => Self::Candidate,
+            b"rtcp" | b"source-filter" => Self::Words,
+            b"ice-ufrag" => Self::Replace(Class::Ufrag),
+            b"ice-pwd" => Self::Replace(Class::Password),
+            b"tls-id" => Self::Replace(Class::TlsId),
+            b"tool" => Self::Replace(Class::Tool),
+            b"cname" => Self::Replace(Class::Cname),
+            b"fingerprint" => Self::Fingerprint,
+            b"crypto" => Self::Crypto,
+            b"msid" => Self::Msid,
+            b"msid-semantic" => Self::MsidSemantic,
+            b"ssrc" => Self::Ssrc,
+            b"ts-refclk" | b"mediaclk" => Self::Clock,
+            b"control" => Self::Control,
+            _ => Self::Replace(Class::Value),
+        }
+    }
+}
+
+impl Scrubber {
+    /// Writes what follows `a=`.
+    pub(super) fn attribute(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
+        let Some((name, value)) = line.attribute() else { return };
+        if !name.iter().all(|byte| is_token(*byte)) {
+            return self.aliases.write(Class::Value, line.value(), out);
+        }
+        out.extend_from_slice(name);
+        let Some(value) = value else { return };
+        out.push(b':');
+        let is_read = line.typed().is_some_and(|read| read.is_ok());
+        let is_printable = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        match (Treatment::of(name), value) {
+            (_, []) => {}
+            // What can only be replaced whole is.
+            (Treatment::Replace(class), _) => self.aliases.write(class, value, out),
+            (Treatment::Candidate, _) => self.candidate(name == b"candidate", value, out),
+            (Treatment::Words, _) => self.words(value, out),
+            (_, _) if !is_read || !is_printable => self.aliases.write(Class::Value, value, out),
+            (Treatment::Keep, _) => self.aliases.sweep(value, out),
+            (Treatment::Fingerprint, _) => self.second(value, Class::Fingerprint, out),
+            (Treatment::Crypto, _) => self.crypto(value, out),
+            (Treatment::Msid, _) => self.ids(value, 0, out),
+            (Treatment::MsidSemantic, _) => self.semantic(value, out),
+            (Treatment::Ssrc, _) => self.ssrc(value, out),
+            (Treatment::Clock, _) => self.clock(value, out),
+            (Treatment::Control, _) => self.control(value, out),
+        }
+    }
+
+    /// Keeps the first word and replaces what follows as one thing.
+    fn second(&mut self, value: &[u8], class: Class, out: &mut Vec<u8>) {
+        match cut(value, b' ') {
+            Some((first, second)) => {
+                out.extend_from_slice(first);
+                out.push(b' ');
+                self.aliases.write(class, second, out);
+            }
+            None => self.aliases.write(Class::Value, value, out),
+        }
+    }
+
+    /// RFC 8839 §5.1, also where it is broken: that is why it is looked at.
+    fn candidate(&mut self, has_foundation: bool, value: &[u8], out: &mut Vec<u8>) {
+        let mut before: &[u8] = b"";
+        for (index, word) in words(value).enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            match (index, before) {
+                (0, _) if has_foundation => self.aliases.write(Class::Foundation, word, out),
+                (_, b"ufrag") => self.aliases.write(Class::Ufrag, word, out),
+                _ => self.words(word, out),
+            }
+            before = word;
+        }
+    }
+
+    /// RFC 4568 §9.1: the keys go, wherever they stand.
+    fn crypto(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        const PARAMETERS: [&[u8]; 5] =
+            [b"KDR", b"UNENCRYPTED_SRTP", b"UNENCRYPTED_SRTCP", b"UNAUTHENTICATED_SRTP", b"FEC_ORDER"];
+        for (index, word) in words(value).enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            let name = cut(word, b'=').map_or(word, |(name, _)| name);
+            match (index, word.strip_prefix(b"FEC_KEY=")) {
+                (0 | 1, _) => self.aliases.sweep(word, out),
+                (2, _) => self.keys(word, out),
+                (_, Some(keys)) => {
+                    out.extend_from_slice(b"FEC_KEY=");
+                    self.keys(keys, out);
+                }
+                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => out.extend_from_slice(word),
+                (_, None) => self.aliases.write(Class::Value, word, out),
+            }
+        }
+    }
+
+    /// `inline:KEY|LIFETIME|MKI:LENGTH;inline:…` (RFC 4568 §6.1).
+    fn keys(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        for (index, parameter) in value.split(|byte| *byte == b';').enumerate() {
+            if index > 0 {
+                out.push(b';');
+            }
+            let Some(inline) = parameter.strip_prefix(b"inline:") else {
+                self.aliases.write(Class::Value, parameter, out);
+                continue;
+            };
+            out.extend_from_slice(b"inline:");
+            for (index, part) in inline.split(|byte| *byte == b'|').enumerate() {
+                if index > 0 {
+                    out.push(b'|');
+                    // A lifetime or the length of an MKI.
+                    let is_number = part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'^' | b':'));
+                    if is_number { out.extend_from_slice(part) } else { self.aliases.write(Class::Value, part, out) }
+                } else {
+                    self.aliases.write(Class::Key, part, out);
+                }
+            }
+        }
+    }
+
+    /// The names of streams and tracks, after so many words that stay.
+    fn ids(&mut self, value: &[u8], kept: usize, out: &mut Vec<u8>) {
+        for (index, word) in words(value).enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            if index < kept || matches!(word, b"" | b"-" | b"*") {
+                out.extend_from_slice(word);
+            } else {
+                self.aliases.write(Class::Id, word, out);
+            }
+        }
+    }
+
+    /// `WMS *`, which many write with a space in front.
+    fn semantic(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        let leading = value.iter().take_while(|byte| **byte == b' ').count();
+        self.ids(value, leading + 1, out);
+    }
+
+    /// RFC 5576 §4.1.
+    fn ssrc(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        let Some((ssrc, attribute)) = cut(value, b' ') else {
+            return self.words(value, out);
+        };
+        self.words(ssrc, out);
+        out.push(b' ');
+        let Some((name, value)) = cut(attribute, b':') else {
+            return out.extend_from_slice(attribute);
+        };
+        out.extend_from_slice(name);
+        out.push(b':');
+        match name {
+            b"msid" => self.ids(value, 0, out),
+            b"mslabel" | b"label" => self.aliases.write(Class::Id, value, out),
+            b"cname" => self.aliases.write(Class::Cname, value, out),
+            b"fmtp" | b"previous-ssrc" => self.aliases.sweep(value, out),
+            _ => self.aliases.write(Class::Value, value, out),
+        }
+    }
+
+    /// RFC 7273: hardware addresses, servers and names of clocks go.
+    fn clock(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        for (index, word) in words(value).enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            match cut(word, b'=') {
+                Some((b"id", id)) => {
+                    out.extend_from_slice(b"id=");
+                    self.aliases.write(Class::Key, id, out);
+                }
+                Some((name, hardware)) if matches!(name, b"localmac" | b"IEEE1722") => {
+                    out.extend_from_slice(name);
+                    out.push(b'=');
+                    self.hardware(hardware, out);
+                }
+                Some((b"ntp", server)) if server != b"/traceable/" => {
+                    out.extend_from_slice(b"ntp=");
+                    self.server(server, out);
+                }
+                Some((b"ptp", clock)) => {
+                    out.extend_from_slice(b"ptp=");
+                    for (index, part) in clock.split(|byte| *byte == b':').enumerate() {
+                        if index > 0 {
+                            out.push(b':');
+                        }
+                        if index == 1 { self.hardware(part, out) } else { self.aliases.sweep(part, out) }
+                    }
+                }
+                // A time, a rate, and the kinds of clocks that have no name: local, gps, traceable.
+                _ => self.aliases.sweep(word, out),
+            }
+        }
+    }
+
+    fn hardware(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        let is_hardware = value.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+        match value {
+            b"traceable" => out.extend_from_slice(value),
+            _ if is_hardware => self.aliases.write(Class::Hardware, value, out),
+            _ => self.aliases.write(Class::Value, value, out),
+        }
+    }
+
+    /// A name or an address, perhaps in brackets, and perhaps a port.
+    fn server(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        let bracketed = value.strip_prefix(b"[").and_then(|rest| cut(rest, b']'));
+        match (bracketed, cut(value, b':')) {
+            (Some((address, port)), _) => {
+                out.push(b'[');
+                self.aliases.address(address, out);
+                out.push(b']');
+                self.aliases.sweep(port, out);
+            }
+            (None, Some((host, port))) if port.iter().all(u8::is_ascii_digit) => {
+                self.aliases.address(host, out);
+                out.push(b':');
+                out.extend_from_slice(port);
+            }
+            (None, _) => self.aliases.address(value, out),
+        }
+    }
+
+    /// RFC 8866 leaves it to RTSP (RFC 7826 §C.1.1): `*` and the usual names of tracks stay, URLs go.
+    fn control(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        const TRACKS: [&[u8]; 6] = [b"trackID", b"trackid", b"track", b"streamid", b"stream", b"audio"];
+        let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let (name, _) = value.split_at_checked(value.len() - digits).unwrap_or((value, &[]));
+        let name = name.strip_suffix(b"=").or_else(|| name.strip_suffix(b"/")).unwrap_or(name);
+        if value == b"*" || TRACKS.contains(&name) || name == b"video" {
+            out.extend_from_slice(value);
+        } else if value.windows(3).any(|window| window == b"://") {
+            let scheme = value.split(|byte| *byte == b':').next().unwrap_or_default();
+            let is_rtsp = matches!(scheme, b"rtsp" | b"rtsps" | b"rtspu");
+            out.extend_from_slice(if is_rtsp { scheme } else { b"rtsp" });
+            out.extend_from_slice(b"://host.example/");
+            self.aliases.write(Class::Control, value, out);
+        } else {
+            self.aliases.write(Class::Control, value, out);
+        }
+    }
+}
+
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b' ')
+}
+
+/// What stands before and after the first such byte.
+fn cut(value: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let at = value.iter().position(|byte| *byte == at)?;
+    Some((value.get(..at)?, value.get(at + 1..)?))
+}

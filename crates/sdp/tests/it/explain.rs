@@ -1,0 +1,32 @@
+//! Descriptions of the field are explained to their last line, and a comparison with themselves finds nothing.
+
+use crate::field;
+use portolan_sdp::explain::{Says, explain};
+use portolan_sdp::{Attribute, Session, diff::diff};
+
+#[test]
+fn every_line_of_the_corpus_has_words_and_what_is_typed_has_words_of_its_own() {
+    let mut told = 0;
+    for (path, bytes) in field::descriptions() {
+        let Ok(session) = Session::read(&bytes) else { continue };
+        let items: Vec<_> = explain(&session).collect();
+        assert_eq!(items.len(), session.line_count());
+        for (item, line) in items.iter().zip(session.lines()) {
+            assert_eq!(item.line, line);
+            let (words, whole) = (item.meaning().to_string(), item.to_string());
+            let context = format!("{}: {line}: {words}", path.display());
+            assert!(!words.is_empty() && !words.contains(char::is_control), "{context}");
+            assert!(
+                whole.lines().count() <= 3 && whole.ends_with(&format!("{words} ({})", item.clause())),
+                "{context}"
+            );
+            let has_none = matches!(item.says, Ok(Says::Attribute(Attribute::Other { .. })));
+            assert_eq!(words.contains("has no words here"), has_none, "{context}");
+            told += 1;
+        }
+        let media = items.iter().filter_map(|item| item.media).max().map_or(0, |last| last + 1);
+        assert_eq!(media, session.media_count(), "{}", path.display());
+        assert_eq!(diff(&session, &session), [], "{}", path.display());
+    }
+    assert!(told > 10_000 || field::folder().is_none(), "only {told} lines");
+}
