@@ -79,6 +79,12 @@ macro_rules! attributes {
             }
         }
 
+        $(impl<'a> From<$type> for Attribute<'a> {
+            fn from(value: $type) -> Self {
+                Self::$variant(value)
+            }
+        })*
+
         /// What follows `a=`.
         impl fmt::Display for Attribute<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,6 +109,12 @@ attributes! {
     flags {
         /// `a=rtcp-mux`: RTP and RTCP on one port.
         b"rtcp-mux" => RtcpMux, "RFC 5761" "5.1.3";
+    }
+}
+
+impl From<Direction> for Attribute<'_> {
+    fn from(direction: Direction) -> Self {
+        Self::Direction(direction)
     }
 }
 

@@ -11,6 +11,7 @@
 //! * [`Reader`] makes a [`Session`] of a text: every line, in order, with its bytes; strict or lenient, each deviation from
 //!   RFC 8866 named with line, column and rule ([`diagnostic`]).
 //! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
+//! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
 //!
 //! ```
@@ -39,6 +40,7 @@ pub mod media;
 pub mod reader;
 pub mod session;
 pub mod value;
+pub mod writer;
 
 pub use attribute::Attribute;
 pub use diagnostic::Diagnostic;
@@ -47,3 +49,4 @@ pub use media::Section;
 pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
+pub use writer::{BuildError, MediaBuilder, SessionBuilder};

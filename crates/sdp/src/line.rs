@@ -243,11 +243,7 @@ impl<'s> Line<'s> {
         if self.kind != Kind::Attribute {
             return None;
         }
-        let value = self.value();
-        Some(match memchr::memchr(b':', value).and_then(|at| value.split_at_checked(at)) {
-            Some((name, rest)) => (name, rest.get(1..)),
-            None => (value, None),
-        })
+        Some(name_and_value(self.value()))
     }
 
     /// Reads what follows the `=` as a value.
@@ -270,6 +266,15 @@ impl<'s> Line<'s> {
     pub(crate) fn locate(&self, part: &[u8], error: crate::ValueError) -> TypedError {
         let before = self.text.len().saturating_sub(part.len());
         TypedError { line: self.index + 1, column: before + error.at + 1, error }
+    }
+}
+
+/// What stands before the first colon of an attribute, and what after it.
+#[inline]
+pub(crate) fn name_and_value(attribute: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b':', attribute).and_then(|at| attribute.split_at_checked(at)) {
+        Some((name, rest)) => (name, rest.get(1..)),
+        None => (attribute, None),
     }
 }
 

@@ -22,11 +22,13 @@ use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
 use crate::error::{Clause, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
-use crate::session::{Record, Session};
+use crate::session::{Place as Stored, Record, Session};
 use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Value, Version};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use order::{Order, Place};
+
+pub(crate) use order::rank;
 
 /// Reads descriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,10 +94,23 @@ impl Reader {
     /// # Errors
     /// A limit passed, a text without any line of a description, and for a strict reader the first deviation.
     pub fn read<'a>(&self, text: &'a [u8]) -> Result<Reading<'a>, Diagnostic> {
+        self.read_in(text, Order::new())
+    }
+
+    /// Reads a part of a description: media descriptions, or some lines of one. Nothing is told of what must stand before
+    /// them. Trickled candidates come so (RFC 8840 §9, `application/trickle-ice-sdpfrag`).
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_fragment<'a>(&self, text: &'a [u8]) -> Result<Reading<'a>, Diagnostic> {
+        self.read_in(text, Order::fragment())
+    }
+
+    fn read_in<'a>(&self, text: &'a [u8], order: Order) -> Result<Reading<'a>, Diagnostic> {
         let most = self.limits.bytes.min(u32::MAX as usize);
         if text.len() > most {
             let rule = Rule::Limit { counted: Counted::Bytes, most };
-            return Err(Diagnostic { line: 1, column: 1, span: Span::new(most, text.len()), rule });
+            return Err(Diagnostic { line: 1, column: 1, span: Span::new(0, text.len()), rule });
         }
         // A usual line has about 40 bytes; a text of short lines grows the list.
         let expected = (text.len() / 28 + 8).min(self.limits.lines);
@@ -106,14 +121,14 @@ impl Reader {
             heads: Vec::new(),
             diagnostics: Vec::new(),
             untold: 0,
-            order: Order::new(),
+            order,
             attributes: 0,
             is_known: false,
             told: Told::default(),
         };
         reading.run()?;
         let Progress { lines, heads, diagnostics, untold, .. } = reading;
-        let session = Session { read: Cow::Borrowed(text), added: Vec::new(), lines, heads, is_edited: false };
+        let session = Session::of(Cow::Borrowed(text), lines, heads);
         Ok(Reading { session, diagnostics, untold })
     }
 }
@@ -173,7 +188,7 @@ impl Progress<'_> {
         // The reader has checked that the text has fewer than 2³² bytes.
         #[allow(clippy::cast_possible_truncation, reason = "bounded by the limit on bytes")]
         let (first, length) = (start as u32, text.len() as u32);
-        self.lines.push(Record { start: first, length, kind, ending, is_added: false });
+        self.lines.push(Record { start: first, length, kind, ending, place: Stored::Read });
         if let Some(at) = nul {
             self.tell_at(start, at, 1, Rule::Nul)?;
         }

@@ -2,6 +2,7 @@
 //!
 //! Rules of this file: a line is 12 bytes that say where its text lies, in what was read or in what was added since;
 //! nothing is copied until a line is edited, and then that line alone. Writing copies whole runs of untouched lines.
+//! Reading what a session writes gives the very lines that it has.
 //!
 //! ```
 //! use portolan_sdp::Session;
@@ -15,6 +16,11 @@
 //! assert!(session.to_bytes().ends_with(b"RTP/AVP 0\r\na=mid:audio\r\n"));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+
+mod edit;
+
+pub use edit::EditError;
+pub(crate) use edit::breaking;
 
 use crate::diagnostic::Diagnostic;
 use crate::line::{Ending, Kind, Line, Lossy};
@@ -36,7 +42,9 @@ pub struct Session<'a> {
     pub(crate) lines: Vec<Record>,
     /// Which lines are the heads of media descriptions.
     pub(crate) heads: Vec<u32>,
-    pub(crate) is_edited: bool,
+    /// How many bytes of `added` belong to no line any more.
+    dead: usize,
+    is_edited: bool,
 }
 
 /// Where the text of a line lies.
@@ -47,38 +55,18 @@ pub(crate) struct Record {
     pub(crate) length: u32,
     pub(crate) kind: Kind,
     pub(crate) ending: Ending,
-    /// In [`Session::added`], where the ending is not stored.
-    pub(crate) is_added: bool,
+    pub(crate) place: Place,
 }
 
-/// Why an edit was refused. Nothing has changed then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum EditError {
-    /// A value holds CR, LF or NUL, which would end or break the line (RFC 8866 §9, `byte-string`).
-    #[error(
-        "byte {at} of the value is {byte:#04x}, which would break the line (RFC 8866 §9); leave it out or encode it"
-    )]
-    Breaks {
-        /// The offset in the value.
-        at: usize,
-        /// 0x00, 0x0A or 0x0D.
-        byte: u8,
-    },
-    /// There is no such line.
-    #[error("there is no line {index}, the session has {lines}")]
-    NoLine {
-        /// The line asked for, counted from 0.
-        index: usize,
-        /// How many there are.
-        lines: usize,
-    },
-    /// The line's kind has no letter to be written with.
-    #[error("a line of this kind cannot be written: it needs a letter that is not CR, LF or NUL")]
-    NoLetter,
-    /// The session would have more than 2³² − 1 bytes or lines.
-    #[error("a session has at most 4,294,967,295 bytes")]
-    TooLong,
+/// Where a line's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In what was read, its ending after it.
+    Read,
+    /// In what was read, but it ends in another way now.
+    EndsAnew,
+    /// In what was added since, without its ending.
+    Added,
 }
 
 impl<'a> Session<'a> {
@@ -153,8 +141,13 @@ impl<'a> Session<'a> {
     /// A session that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Session<'static> {
-        let Self { read, added, lines, heads, is_edited } = self;
-        Session { read: Cow::Owned(read.into_owned()), added, lines, heads, is_edited }
+        let Self { read, added, lines, heads, dead, is_edited } = self;
+        Session { read: Cow::Owned(read.into_owned()), added, lines, heads, dead, is_edited }
+    }
+
+    /// What was read, and the lines that it consists of.
+    pub(crate) const fn of(read: Cow<'a, [u8]>, lines: Vec<Record>, heads: Vec<u32>) -> Self {
+        Self { read, added: Vec::new(), lines, heads, dead: 0, is_edited: false }
     }
 
     /// The description; where nothing was edited, the very bytes that were read. One allocation.
@@ -175,7 +168,7 @@ impl<'a> Session<'a> {
         // A run of lines that follow one another in what was read is copied at once.
         let mut run: Range<usize> = 0..0;
         for record in &self.lines {
-            if record.is_added {
+            if record.place != Place::Read {
                 out.extend_from_slice(self.read.get(run).unwrap_or_default());
                 run = 0..0;
                 out.extend_from_slice(self.text_of(record));
@@ -190,110 +183,6 @@ impl<'a> Session<'a> {
             run.end = start + record.full_length();
         }
         out.extend_from_slice(self.read.get(run).unwrap_or_default());
-    }
-
-    /// Replaces what follows the `=` of a line; of a stray line the whole. Its letter and its ending stay.
-    ///
-    /// # Errors
-    /// A value that would break the line, no such line, or too much text. Nothing has changed then.
-    pub fn set_value(&mut self, index: usize, value: &[u8]) -> Result<(), EditError> {
-        let lines = self.lines.len();
-        let record = *self.lines.get(index).ok_or(EditError::NoLine { index, lines })?;
-        let (start, length, kind) = match record.kind.letter() {
-            Some(letter) => self.add(&[&[letter, b'='], value], value)?,
-            // It may have become a line with a letter, or even a media section.
-            None => self.add(&[value], value)?,
-        };
-        let record = Record { start, length, kind, is_added: true, ..record };
-        if let Some(slot) = self.lines.get_mut(index) {
-            *slot = record;
-        }
-        self.is_edited = true;
-        self.find_heads();
-        Ok(())
-    }
-
-    /// Puts a new line before line `index`, or at the end where `index` is the number of lines. It ends as the line before
-    /// it does, or with CR and LF; a line before it that had no ending gets one.
-    ///
-    /// # Errors
-    /// A value that would break the line, a kind without a letter, no such place, or too much text. Nothing has changed
-    /// then.
-    pub fn insert(&mut self, index: usize, kind: Kind, value: &[u8]) -> Result<(), EditError> {
-        let lines = self.lines.len();
-        if index > lines {
-            return Err(EditError::NoLine { index, lines });
-        }
-        let letter = kind.letter().filter(|letter| !breaks(*letter)).ok_or(EditError::NoLetter)?;
-        let (start, length, kind) = self.add(&[&[letter, b'='], value], value)?;
-        let ending = self.usual_ending();
-        if let Some(before) = index.checked_sub(1) {
-            self.end_line(before, ending)?;
-        }
-        self.lines.insert(index, Record { start, length, kind, ending, is_added: true });
-        self.is_edited = true;
-        self.find_heads();
-        Ok(())
-    }
-
-    /// Takes a line out. A media section whose head is taken becomes a part of the one before it.
-    ///
-    /// # Errors
-    /// No such line.
-    pub fn remove(&mut self, index: usize) -> Result<(), EditError> {
-        let lines = self.lines.len();
-        if index >= lines {
-            return Err(EditError::NoLine { index, lines });
-        }
-        self.lines.remove(index);
-        self.is_edited = true;
-        self.find_heads();
-        Ok(())
-    }
-
-    /// Appends to the texts that were added.
-    fn add(&mut self, parts: &[&[u8]], value: &[u8]) -> Result<(u32, u32, Kind), EditError> {
-        if let Some(at) = value.iter().position(|byte| breaks(*byte)) {
-            return Err(EditError::Breaks { at, byte: value.get(at).copied().unwrap_or_default() });
-        }
-        let start = u32::try_from(self.added.len()).map_err(|_| EditError::TooLong)?;
-        let length: usize = parts.iter().map(|part| part.len()).sum();
-        let length = u32::try_from(length).map_err(|_| EditError::TooLong)?;
-        if start.checked_add(length).is_none() || u32::try_from(self.lines.len() + 1).is_err() {
-            return Err(EditError::TooLong);
-        }
-        for part in parts {
-            self.added.extend_from_slice(part);
-        }
-        let kind = Kind::of(self.added.get(start as usize..).unwrap_or_default());
-        Ok((start, length, kind))
-    }
-
-    /// Gives a line that has no ending this one.
-    fn end_line(&mut self, index: usize, ending: Ending) -> Result<(), EditError> {
-        let Some(record) = self.lines.get(index).copied().filter(|record| record.ending.is_empty()) else {
-            return Ok(());
-        };
-        let text = self.text_of(&record).to_vec();
-        let (start, length, kind) = self.add(&[&text], &[])?;
-        if let Some(slot) = self.lines.get_mut(index) {
-            *slot = Record { start, length, kind, ending, is_added: true };
-        }
-        Ok(())
-    }
-
-    /// How the session's lines end: as its first does.
-    fn usual_ending(&self) -> Ending {
-        self.lines.first().map(|record| record.ending).filter(|ending| !ending.is_empty()).unwrap_or_default()
-    }
-
-    fn find_heads(&mut self) {
-        self.heads.clear();
-        for (index, record) in (0_u32..).zip(&self.lines) {
-            if record.kind == Kind::Media {
-                self.heads.push(index);
-            }
-        }
     }
 
     /// Where a media section begins; past the last one, where the lines end.
@@ -313,14 +202,14 @@ impl<'a> Session<'a> {
             kind: record.kind,
             ending: record.ending,
             index,
-            offset: if record.is_added { None } else { Some(record.start as usize) },
+            offset: if record.place == Place::Added { None } else { Some(record.start as usize) },
         }
     }
 
     #[inline]
     fn text_of(&self, record: &Record) -> &[u8] {
         let start = record.start as usize;
-        let source = if record.is_added { &*self.added } else { &*self.read };
+        let source = if record.place == Place::Added { &*self.added } else { &*self.read };
         source.get(start..start + record.length as usize).unwrap_or_default()
     }
 }
@@ -329,10 +218,6 @@ impl Record {
     const fn full_length(&self) -> usize {
         self.length as usize + self.ending.len()
     }
-}
-
-const fn breaks(byte: u8) -> bool {
-    matches!(byte, 0 | b'\r' | b'\n')
 }
 
 /// The text, lossy where it is not UTF-8.

@@ -34,6 +34,11 @@ impl Order {
         Self { last: Kind::Stray, seen: 0, in_media: false, is_first: true, session_is_connected: false }
     }
 
+    /// In a media description whose head may stand before the text.
+    pub(super) const fn fragment() -> Self {
+        Self { in_media: true, is_first: false, session_is_connected: true, ..Self::new() }
+    }
+
     /// Takes the next line.
     #[inline]
     pub(super) fn step(&mut self, kind: Kind) -> Place {
@@ -113,7 +118,7 @@ const fn belongs_in_media(kind: Kind) -> bool {
 }
 
 /// The order of the lines of a session, and among them those of a media description.
-const fn rank(kind: Kind) -> u8 {
+pub(crate) const fn rank(kind: Kind) -> u8 {
     match kind {
         Kind::Stray | Kind::Unknown(_) | Kind::Media => 0,
         Kind::Version => 1,

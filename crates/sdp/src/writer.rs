@@ -1,0 +1,413 @@
+//! Making descriptions: builders that read like what they make.
+//!
+//! Rules of this file: what a builder makes, a strict reader takes, and each typed value in it reads back as the value that
+//! was given; nothing is dropped or mended in silence. Lines are put into the order of RFC 8866 §9 whatever the order of
+//! the calls; among lines of one kind, and among all of `t=`, `r=` and `z=`, the calls' order stays. An error knows the line
+//! that it would have been.
+//!
+//! ```
+//! use portolan_sdp::attribute::{Attribute, Direction, Mid};
+//! use portolan_sdp::value::{Address, Connection, MediaLine, Origin};
+//! use portolan_sdp::{MediaBuilder, SessionBuilder, Value};
+//!
+//! let session = SessionBuilder::new(&Origin::parse(b"- 4962303333179871722 1 IN IP4 0.0.0.0")?)
+//!     .attribute(Attribute::Other { name: b"x-made-by", value: Some(b"hand") })
+//!     .media(
+//!         MediaBuilder::new(&MediaLine::parse(b"audio 9 UDP/TLS/RTP/SAVPF 111")?)
+//!             .attribute(Mid::parse(b"0")?)
+//!             .attribute(Direction::SendRecv)
+//!             .attribute(Attribute::RtcpMux)
+//!             .connection(&Connection::parse(b"IN IP4 0.0.0.0")?),
+//!     )
+//!     .build()?;
+//! assert_eq!(
+//!     session.to_string(),
+//!     "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=x-made-by:hand\r\n\
+//!      m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n"
+//! );
+//!
+//! let origin = Origin::parse(b"- 1 1 IN IP4 192.0.2.1")?;
+//! let refused = SessionBuilder::new(&origin).name("two\r\nlines").build().unwrap_err();
+//! assert_eq!(refused.to_string(), "line 3, column 6: byte 0x0d would break the line (RFC 8866 §9)");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+use crate::attribute::Attribute;
+use crate::diagnostic::Diagnostic;
+use crate::error::{TypedError, ValueError};
+use crate::line::{Ending, Kind, name_and_value};
+use crate::reader::{Limits, Reader, rank};
+use crate::session::{EditError, Session, breaking};
+use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Value, Version};
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+use core::ops::Range;
+
+/// Makes a session of its lines and of its media sections.
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build`"]
+pub struct SessionBuilder {
+    top: Part,
+    media: Vec<MediaBuilder>,
+}
+
+/// Makes one media section.
+#[derive(Clone, Debug)]
+#[must_use = "a media section is for a session: `SessionBuilder::media`, `Session::insert_media`"]
+pub struct MediaBuilder {
+    part: Part,
+}
+
+/// Why nothing was made. Lines and columns count from 1 in what would have been written; for a media section that is
+/// inserted its `m=` is line 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A value holds CR, LF or NUL (RFC 8866 §9, `byte-string`).
+    #[error("line {line}, column {column}: byte {byte:#04x} would break the line (RFC 8866 §9)")]
+    Breaks {
+        /// The line.
+        line: usize,
+        /// The byte in the line.
+        column: usize,
+        /// 0x00, 0x0A or 0x0D.
+        byte: u8,
+    },
+    /// What a typed value wrote is no value of its grammar.
+    #[error(transparent)]
+    Value(#[from] TypedError),
+    /// What a typed value wrote reads back as another value. Bytes that are not UTF-8 do that; they can be written as a
+    /// line of their own.
+    #[error("line {line}: {kind} would be read as another value than the one given")]
+    Differs {
+        /// The line.
+        line: usize,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// A line of such a kind cannot be added as a line: it has no letter, or it is an `m=`, which is the head of a
+    /// [`MediaBuilder`].
+    #[error("line {line}: {kind} cannot be added as a line")]
+    Kind {
+        /// The line.
+        line: usize,
+        /// Its kind.
+        kind: Kind,
+    },
+    /// A strict reader would refuse the description.
+    #[error(transparent)]
+    Refused(#[from] Diagnostic),
+    /// The session that it was for refuses it.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+/// The calls that a session and a media section share.
+macro_rules! shared {
+    ($($field:ident).+) => {
+        /// Adds `i=`: a text for people about it (RFC 8866 §5.4).
+        pub fn information(self, text: impl AsRef<[u8]>) -> Self {
+            self.line(Kind::Information, text)
+        }
+
+        /// Adds `c=`: where the media goes (RFC 8866 §5.7).
+        pub fn connection(mut self, connection: &Connection<'_>) -> Self {
+            self.$($field).+.value(Kind::Connection, connection, |text| Ok(Connection::parse(text)? == *connection));
+            self
+        }
+
+        /// Adds `b=`: how much bandwidth it takes (RFC 8866 §5.8).
+        pub fn bandwidth(mut self, bandwidth: &Bandwidth<'_>) -> Self {
+            self.$($field).+.value(Kind::Bandwidth, bandwidth, |text| Ok(Bandwidth::parse(text)? == *bandwidth));
+            self
+        }
+
+        /// Adds `a=`: a typed attribute, or any with [`Attribute::Other`], whose bytes are taken as they are.
+        pub fn attribute<'v>(mut self, attribute: impl Into<Attribute<'v>>) -> Self {
+            self.$($field).+.attribute(&attribute.into());
+            self
+        }
+
+        /// Adds attributes in order.
+        pub fn attributes<'v, A: Into<Attribute<'v>>>(self, attributes: impl IntoIterator<Item = A>) -> Self {
+            attributes.into_iter().fold(self, Self::attribute)
+        }
+
+        /// Adds a line of any kind but `m=` from its bytes. A strict reader must take it.
+        pub fn line(mut self, kind: Kind, value: impl AsRef<[u8]>) -> Self {
+            // An unknown letter may be one that is known.
+            let kind = kind.letter().map_or(kind, |letter| Kind::of(&[letter, b'=']));
+            let fault = if kind == Kind::Media { Some(Fault::Kind) } else { None };
+            self.$($field).+.push(kind, value.as_ref(), fault);
+            self
+        }
+    };
+}
+
+impl SessionBuilder {
+    /// Begins with `v=0` and `o=`. Without other calls the session is named `-` and lasts for ever (`t=0 0`).
+    pub fn new(origin: &Origin<'_>) -> Self {
+        let mut top = Part::default();
+        top.value(Kind::Version, &Version, |_| Ok(true));
+        top.value(Kind::Origin, origin, |text| Ok(Origin::parse(text)? == *origin));
+        Self { top, media: Vec::new() }
+    }
+
+    /// Adds `s=`: the session's name (RFC 8866 §5.3).
+    pub fn name(self, name: impl AsRef<[u8]>) -> Self {
+        self.line(Kind::Name, name)
+    }
+
+    /// Adds `u=`: where to read more (RFC 8866 §5.5).
+    pub fn uri(self, uri: impl AsRef<[u8]>) -> Self {
+        self.line(Kind::Uri, uri)
+    }
+
+    /// Adds `e=`: an email address (RFC 8866 §5.6).
+    pub fn email(self, email: impl AsRef<[u8]>) -> Self {
+        self.line(Kind::Email, email)
+    }
+
+    /// Adds `p=`: a phone number (RFC 8866 §5.6).
+    pub fn phone(self, phone: impl AsRef<[u8]>) -> Self {
+        self.line(Kind::Phone, phone)
+    }
+
+    /// Adds `t=`: from when to when (RFC 8866 §5.9). Its `r=` and `z=` are added after it, by [`SessionBuilder::line`].
+    pub fn time(mut self, timing: &Timing) -> Self {
+        self.top.value(Kind::Time, timing, |text| Ok(Timing::parse(text)? == *timing));
+        self
+    }
+
+    shared!(top);
+
+    /// Adds a media section after those that there are.
+    pub fn media(mut self, media: MediaBuilder) -> Self {
+        self.media.push(media);
+        self
+    }
+
+    /// Makes the session.
+    ///
+    /// # Errors
+    /// The first line, in the order of the description, that cannot be written.
+    pub fn build(mut self) -> Result<Session<'static>, BuildError> {
+        for (kind, usual) in [(Kind::Name, "-"), (Kind::Time, "0 0")] {
+            if !self.top.has(kind) {
+                self.top.push(kind, usual.as_bytes(), None);
+            }
+        }
+        let (mut text, mut line) = (Vec::with_capacity(self.length()), 0);
+        self.top.write(&mut text, &mut line)?;
+        for media in &mut self.media {
+            media.part.write(&mut text, &mut line)?;
+        }
+        let session = Reader::strict().with_limits(WRITTEN).read(&text)?.session;
+        let (lines, heads) = (session.lines, session.heads);
+        Ok(Session::of(Cow::Owned(text), lines, heads))
+    }
+
+    fn length(&self) -> usize {
+        self.media.iter().map(|media| media.part.length()).sum::<usize>() + self.top.length()
+    }
+}
+
+impl MediaBuilder {
+    /// Begins with `m=` (RFC 8866 §5.14).
+    pub fn new(head: &MediaLine<'_>) -> Self {
+        let mut part = Part::default();
+        part.value(Kind::Media, head, |text| Ok(MediaLine::parse(text)? == *head));
+        Self { part }
+    }
+
+    shared!(part);
+}
+
+impl Session<'_> {
+    /// Puts a media section before section `index`, or at the end where `index` is the number of sections.
+    ///
+    /// # Errors
+    /// A line of it that cannot be written, or no such place. Nothing has changed then.
+    pub fn insert_media(&mut self, index: usize, mut media: MediaBuilder) -> Result<(), BuildError> {
+        let mut text = Vec::with_capacity(media.part.length());
+        media.part.write(&mut text, &mut 0)?;
+        let read = Reader::strict().with_limits(WRITTEN).read_fragment(&text)?.session;
+        let lines = read.lines().filter_map(|line| line.kind().letter().map(|letter| (letter, line.value())));
+        Ok(self.splice(index, lines)?)
+    }
+
+    /// Puts a new attribute before line `index`, as [`Session::insert`] does.
+    ///
+    /// # Errors
+    /// An attribute that cannot be written, or no such place. Nothing has changed then.
+    pub fn insert_attribute<'v>(&mut self, index: usize, new: impl Into<Attribute<'v>>) -> Result<(), BuildError> {
+        let value = attribute_text(&new.into(), index)?;
+        Ok(self.insert(index, Kind::Attribute, &value)?)
+    }
+
+    /// Replaces an attribute by another; the line's ending stays.
+    ///
+    /// # Errors
+    /// An attribute that cannot be written, no such line, or one that is no attribute. Nothing has changed then.
+    pub fn set_attribute<'v>(&mut self, index: usize, new: impl Into<Attribute<'v>>) -> Result<(), BuildError> {
+        if let Some(line) = self.line(index).filter(|line| line.kind() != Kind::Attribute) {
+            return Err(BuildError::Kind { line: index + 1, kind: line.kind() });
+        }
+        let value = attribute_text(&new.into(), index)?;
+        Ok(self.set_value(index, &value)?)
+    }
+}
+
+/// What an attribute writes, checked as a builder checks it.
+fn attribute_text(attribute: &Attribute<'_>, index: usize) -> Result<Vec<u8>, BuildError> {
+    let mut part = Part::default();
+    part.attribute(attribute);
+    let mut text = Vec::with_capacity(part.length());
+    part.write(&mut text, &mut index.clone())?;
+    let read = Reader::strict().with_limits(WRITTEN).read_fragment(&text);
+    read.map_err(|refused| Diagnostic { line: index + refused.line, ..refused })?;
+    Ok(part.text)
+}
+
+/// Lines in the order of the calls.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    /// The values, one after another.
+    text: Vec<u8>,
+    drafts: Vec<Draft>,
+}
+
+#[derive(Clone, Debug)]
+struct Draft {
+    kind: Kind,
+    /// In [`Part::text`].
+    value: Range<usize>,
+    fault: Option<Fault>,
+}
+
+/// What is known to be wrong before the line has its number.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// It cannot be added as a line.
+    Kind,
+    /// The grammar is not met, at so many bytes from the start of the line's value.
+    Value {
+        error: ValueError,
+        from: usize,
+    },
+    Differs,
+}
+
+impl Part {
+    fn push(&mut self, kind: Kind, value: &[u8], fault: Option<Fault>) {
+        let start = self.text.len();
+        self.text.extend_from_slice(value);
+        self.drafts.push(Draft { kind, value: start..self.text.len(), fault });
+    }
+
+    /// Writes a typed value and has it read back.
+    fn value(&mut self, kind: Kind, value: &dyn fmt::Display, is_same: impl FnOnce(&[u8]) -> Result<bool, ValueError>) {
+        let start = self.text.len();
+        let written = write!(Text(&mut self.text), "{value}");
+        let fault = match is_same(self.text.get(start..).unwrap_or_default()) {
+            Ok(true) if written.is_ok() => None,
+            Ok(_) => Some(Fault::Differs),
+            Err(error) => Some(Fault::Value { error, from: 0 }),
+        };
+        self.drafts.push(Draft { kind, value: start..self.text.len(), fault });
+    }
+
+    fn attribute(&mut self, attribute: &Attribute<'_>) {
+        let start = self.text.len();
+        let fault = if let Attribute::Other { name, value } = attribute {
+            self.text.extend_from_slice(name);
+            if let Some(value) = value {
+                self.text.push(b':');
+                self.text.extend_from_slice(value);
+            }
+            // The name of what is read ends at the first colon.
+            name.contains(&b':').then_some(Fault::Differs)
+        } else {
+            let written = write!(Text(&mut self.text), "{attribute}");
+            let text = self.text.get(start..).unwrap_or_default();
+            let (name, value) = name_and_value(text);
+            match Attribute::parse(name, value) {
+                Ok(read) if read == *attribute && written.is_ok() => None,
+                Ok(_) => Some(Fault::Differs),
+                Err(error) => Some(Fault::Value { error, from: text.len() - value.map_or(0, <[u8]>::len) }),
+            }
+        };
+        self.drafts.push(Draft { kind: Kind::Attribute, value: start..self.text.len(), fault });
+    }
+
+    fn has(&self, kind: Kind) -> bool {
+        self.drafts.iter().any(|draft| draft.kind == kind)
+    }
+
+    /// With the letters and endings.
+    const fn length(&self) -> usize {
+        self.text.len() + 4 * self.drafts.len()
+    }
+
+    /// Appends the lines in their order; `line` is the number of the last line before them.
+    fn write(&mut self, out: &mut Vec<u8>, line: &mut usize) -> Result<(), BuildError> {
+        self.drafts.sort_by_key(|draft| place(draft.kind));
+        for draft in &self.drafts {
+            *line += 1;
+            let value = self.text.get(draft.value.clone()).unwrap_or_default();
+            if let Some(error) = draft.error(*line, value) {
+                return Err(error);
+            }
+            out.extend(draft.kind.letter());
+            out.push(b'=');
+            out.extend_from_slice(value);
+            out.extend_from_slice(Ending::CrLf.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+impl Draft {
+    /// A byte that breaks the line is told first: it is why a value differs, or is not read.
+    fn error(&self, line: usize, value: &[u8]) -> Option<BuildError> {
+        let kind = self.kind;
+        if let Some((at, byte)) = breaking(value) {
+            return Some(BuildError::Breaks { line, column: at + 3, byte });
+        }
+        if let None | Some(b'\r' | b'\n' | 0) = kind.letter() {
+            return Some(BuildError::Kind { line, kind });
+        }
+        Some(match self.fault? {
+            Fault::Kind => BuildError::Kind { line, kind },
+            Fault::Value { error, from } => TypedError { line, column: from + error.at + 3, error }.into(),
+            Fault::Differs => BuildError::Differs { line, kind },
+        })
+    }
+}
+
+/// The order of lines in a part. Each `t=` may have lines of its own after it, and those without a place come last, to be
+/// refused there.
+const fn place(kind: Kind) -> u8 {
+    if matches!(kind, Kind::Repeat | Kind::Zone) {
+        rank(Kind::Time)
+    } else if matches!(kind, Kind::Unknown(_) | Kind::Stray) {
+        u8::MAX
+    } else {
+        rank(kind)
+    }
+}
+
+/// Nothing that was made here is too large, but for what no session can be.
+const WRITTEN: Limits =
+    Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 0 };
+
+/// `Display` into bytes.
+struct Text<'v>(&'v mut Vec<u8>);
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
