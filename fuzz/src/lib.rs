@@ -6,12 +6,13 @@
 //!
 //! Each target is a module of [`targets`] with a `run`, which panics on a finding and says whether the bytes got past the
 //! front door: a corpus of which most are turned away at the first byte tests little. [`feed`] makes numbers and runs out of
-//! bytes, [`seeds`] makes the first corpus.
+//! bytes, [`seeds`] makes the first corpus, [`mutate`] keeps messages and URIs whole while they are changed.
 
 #![forbid(unsafe_code)]
 
 pub mod feed;
 pub mod flawed;
+pub mod mutate;
 pub mod seeds;
 pub mod targets;
 
