@@ -5,6 +5,7 @@
 
 pub mod discovery;
 pub mod explain;
+pub mod lifetime;
 mod peer;
 pub mod responder;
 pub mod stun_decode;
@@ -19,7 +20,7 @@ pub mod translator;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -29,5 +30,6 @@ pub const ALL: [Target; 10] = [
     ("transactions", transactions::run),
     ("responder", responder::run),
     ("discovery", discovery::run),
+    ("lifetime", lifetime::run),
     ("translator", translator::run),
 ];

@@ -1,10 +1,11 @@
-//! `Transactions` under one of the eleven laws an execution, in the middle of conversations.
+//! `Transactions` in the middle of conversations, under the watch and by lot under a law.
 
 use super::peer::Peer;
 use crate::feed::Feed;
 use crate::flawed::{Flaw, Flawed};
+use crate::watched::play;
 use portolan_machine::SocketId;
-use portolan_sim::laws::{Context, Law, check, rehearse};
+use portolan_sim::laws::Context;
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Command, Request, Schedule, Transactions};
 use std::time::Duration;
@@ -12,17 +13,12 @@ use std::time::Duration;
 /// Plays what the bytes say; says whether anything came of it.
 pub fn run(bytes: &[u8]) -> bool {
     let mut feed = Feed::new(bytes);
-    // One law an execution: the fuzzer chooses, and is eleven times as quick.
-    let law = Law::ALL[feed.below(Law::ALL.len())];
     let sockets = [SocketId(1), SocketId(2), SocketId(3)];
     let context = Context { seed: u64::from(feed.word()), handed_in: &sockets, ..Context::default() };
     let script = feed.script(12, sockets.len(), |feed| command(feed).to_string());
     let factory = || Flawed::new(Transactions::<u8>::new(), Flaw::OldDeadline);
     let mut peer = Peer::new(bytes);
-    let whole = rehearse(&factory, &script, &context, 40, |at, output| peer.answer(at, output));
-    if let Err(violation) = check(law, &factory, &whole, &context) {
-        panic!("{violation}");
-    }
+    let whole = play(bytes, &factory, &script, &context, 40, |at, output| peer.answer(at, output));
     whole.len() > script.len()
 }
 
