@@ -2,7 +2,7 @@
 //!
 //! Each is a fault that machines have had: an answer repeated at every awakening, a deadline that is not moved on, an output
 //! for something that was not the machine's, an output lost when two things happen at once. All are sound until a
-//! destination was unreachable and then three packets of their own came in: a conversation of a certain course is needed.
+//! destination was unreachable and then some packets of their own came in: a conversation of a certain course is needed.
 
 use crate::SEEDED;
 use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Output, SocketNews, Transmit, Verdict};
@@ -35,8 +35,16 @@ pub struct Flawed<M> {
     undrained: u32,
 }
 
-/// Its own packets after which a machine shows its flaw.
-const SOUND: u32 = 3;
+impl Flaw {
+    /// How many of its own packets it takes until it shows, after a destination was unreachable.
+    const fn shows_after(self) -> u32 {
+        match self {
+            // It is seen at the next timeout, and shall not be met by the first run that comes.
+            Self::OldDeadline => 8,
+            Self::Parrot | Self::Eavesdropper | Self::Forgetful => 3,
+        }
+    }
+}
 
 impl<M> Flawed<M> {
     /// The machine, and what is wrong with it in a seeded build.
@@ -74,7 +82,7 @@ impl<M: Machine> Machine for Flawed<M> {
 
     fn poll(&mut self) -> Output<M::Event> {
         let output = self.machine.poll();
-        if !SEEDED || self.own.is_none_or(|own| own < SOUND) {
+        if !SEEDED || self.own.is_none_or(|own| own < self.flaw.shows_after()) {
             return output;
         }
         match output {
