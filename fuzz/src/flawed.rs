@@ -2,7 +2,7 @@
 //!
 //! Each is a fault that machines have had: an answer repeated at every awakening, a deadline that is not moved on, an output
 //! for something that was not the machine's, an output lost when two things happen at once. All are sound until a
-//! destination was unreachable and then some packets of their own came in: a conversation of a certain course is needed.
+//! destination was unreachable and then three packets of their own came in: a conversation of a certain course is needed.
 
 use crate::SEEDED;
 use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Output, SocketNews, Transmit, Verdict};
@@ -11,7 +11,7 @@ use std::time::Duration;
 /// What is wrong with a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// It asks to be woken in the past.
+    /// It asks to be woken in the past, once the clock has run backwards.
     OldDeadline,
     /// What it sent last it sends again when it is woken, whether it was time or not.
     Parrot,
@@ -30,21 +30,14 @@ pub struct Flawed<M> {
     own: Option<u32>,
     now: Instant,
     last: Option<Transmit>,
+    /// What its flaw waits for has happened.
     again: bool,
     /// Inputs since the last wait.
     undrained: u32,
 }
 
-impl Flaw {
-    /// How many of its own packets it takes until it shows, after a destination was unreachable.
-    const fn shows_after(self) -> u32 {
-        match self {
-            // It is seen at the next timeout, and shall not be met by the first run that comes.
-            Self::OldDeadline => 8,
-            Self::Parrot | Self::Eavesdropper | Self::Forgetful => 3,
-        }
-    }
-}
+/// Its own packets after which a machine shows its flaw.
+const SOUND: u32 = 3;
 
 impl<M> Flawed<M> {
     /// The machine, and what is wrong with it in a seeded build.
@@ -64,6 +57,7 @@ impl<M: Machine> Machine for Flawed<M> {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = self.machine.handle(cx, input);
+        self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
         self.now = cx.now();
         let packet = matches!(input, Input::Datagram(_) | Input::Stream(_));
         match (&mut self.own, input) {
@@ -82,7 +76,7 @@ impl<M: Machine> Machine for Flawed<M> {
 
     fn poll(&mut self) -> Output<M::Event> {
         let output = self.machine.poll();
-        if !SEEDED || self.own.is_none_or(|own| own < self.flaw.shows_after()) {
+        if !SEEDED || self.own.is_none_or(|own| own < SOUND) {
             return output;
         }
         match output {
@@ -105,12 +99,14 @@ impl<M: Machine> Machine for Flawed<M> {
 
 impl<M: Machine> Flawed<M> {
     fn wait(&mut self, wait: Option<Deadline>) -> Output<M::Event> {
-        let again = std::mem::take(&mut self.again);
         match (self.last.clone(), wait) {
-            (Some(last), _) if again => Output::Transmit(last),
-            (_, Some(_)) if self.flaw == Flaw::OldDeadline => {
+            (_, Some(_)) if self.again && self.flaw == Flaw::OldDeadline => {
                 let past = self.now.since_origin().saturating_sub(Duration::from_millis(1));
                 Output::Wait(Some(Deadline::new(Instant::from_origin(past), "a deadline that was not moved on")))
+            }
+            (Some(last), _) if self.again && self.flaw != Flaw::OldDeadline => {
+                self.again = false;
+                Output::Transmit(last)
             }
             (_, wait) => Output::Wait(wait),
         }

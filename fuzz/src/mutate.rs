@@ -4,6 +4,7 @@
 //! is mended, or mended and sealed anew, or left as it is: what is broken must be tried too. The same dice give the same
 //! result.
 
+use portolan_stun::uri::Uri;
 use portolan_stun::{AttributeType, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message, Writer};
 
 /// The fuzzer's own mutation: the bytes, how many of them count, how many may.
@@ -46,7 +47,7 @@ pub fn message_after(head: usize, bytes: &mut [u8], size: usize, most: usize, se
 
 /// Mutates a URI; returns how many bytes count.
 pub fn uri(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) -> usize {
-    const SCHEMES: [&str; 5] = ["stun", "stuns", "turn", "turns", "TuRnS"];
+    const SCHEMES: [&str; 5] = ["stun:", "stuns:", "turn:", "turns:", "TuRnS:"];
     const HOSTS: [&str; 8] = [
         "example.org",
         "192.0.2.1",
@@ -61,18 +62,18 @@ pub fn uri(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) 
     const QUERIES: [&str; 6] =
         ["", "?transport=udp", "?transport=tcp", "?transport=sctp", "?TRANSPORT=Udp", "?transport=a-b.c_d~"];
     let mut dice = Dice::new(seed);
-    if dice.below(3) == 0 {
+    if dice.below(5) == 0 {
         return plain(bytes, size, most);
     }
     let text = String::from_utf8_lossy(&bytes[..size]).into_owned();
-    let (scheme, rest) = text.split_once(':').unwrap_or(("", &text));
+    let (scheme, rest) = text.find(':').map_or(("", &text[..]), |at| text.split_at(at + 1));
     let (rest, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
     let end = rest.rfind(']').unwrap_or(0);
     let (host, port) = rest[end..].find(':').map_or((rest, ""), |at| rest.split_at(end + at));
     let mut parts = [scheme.to_owned(), host.to_owned(), port.to_owned(), query.to_owned()];
     let nth = dice.below(parts.len());
     let known: &[&str] = [&SCHEMES[..], &HOSTS, &PORTS, &QUERIES][nth];
-    if dice.below(2) == 0 {
+    if dice.below(3) != 0 {
         parts[nth] = known[dice.below(known.len())].to_owned();
     } else {
         let mut part = parts[nth].clone().into_bytes();
@@ -83,8 +84,15 @@ pub fn uri(bytes: &mut [u8], size: usize, most: usize, seed: u32, plain: Plain) 
         let tame = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { char::from(b'a' + byte % 26) };
         parts[nth] = part[..size].iter().map(tame).collect();
     }
-    let [scheme, host, port, query] = parts;
-    let whole = format!("{scheme}:{host}{port}{query}");
+    if Uri::parse(&parts.concat()).is_err() && dice.below(4) != 0 {
+        // The part that was changed among others that are as they should be.
+        for (other, known) in [&SCHEMES[2..], &HOSTS, &PORTS, &QUERIES].into_iter().enumerate() {
+            if other != nth {
+                parts[other] = known[dice.below(known.len())].to_owned();
+            }
+        }
+    }
+    let whole = parts.concat();
     put(&whole.as_bytes()[..whole.len().min(most)], bytes)
 }
 
@@ -195,5 +203,61 @@ impl Dice {
     /// A number below `bound`, at most 256.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{seeds, targets};
+
+    /// In place of the fuzzer's own mutation: a byte is another, and there are two more.
+    fn plain(bytes: &mut [u8], size: usize, most: usize) -> usize {
+        let size = (size + 2).min(most);
+        bytes[size / 2] = bytes[size / 2].wrapping_mul(31).wrapping_add(7);
+        size
+    }
+
+    fn share(target: &str, mutate: impl Fn(&mut [u8], usize, u32) -> usize) -> usize {
+        let (_, run) = targets::ALL.into_iter().find(|(name, _)| *name == target).expect("a target");
+        let seeds = seeds::of(target);
+        let mutated = |seed: u32| {
+            let bytes = &seeds[seed as usize % seeds.len()];
+            let mut buffer = [0; 512];
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            let size = mutate(&mut buffer, bytes.len(), seed);
+            run(&buffer[..size])
+        };
+        (0..1000).filter(|seed| mutated(*seed)).count()
+    }
+
+    #[test]
+    fn most_of_what_is_made_of_messages_are_messages_and_not_all() {
+        let mutated = share("stun_decode", |bytes, size, seed| message(bytes, size, 512, seed, plain));
+        assert!((800..1000).contains(&mutated), "{mutated} of 1000");
+        let sound = share("explain", |bytes, size, seed| message(bytes, size, 512, seed, plain));
+        assert!((500..900).contains(&sound), "{sound} of 1000");
+    }
+
+    #[test]
+    fn most_of_what_is_made_of_uris_are_uris_and_not_all() {
+        let mutated = share("stun_uri", |bytes, size, seed| uri(bytes, size, 512, seed, plain));
+        assert!((500..900).contains(&mutated), "{mutated} of 1000");
+    }
+
+    #[test]
+    fn nothing_is_longer_than_it_may_be_and_the_same_dice_make_the_same() {
+        for (seed, bytes) in seeds::of("stun_write").iter().cycle().take(500).enumerate() {
+            let seed = u32::try_from(seed).expect("few");
+            let most = bytes.len() + 5;
+            let once = || {
+                let mut buffer = bytes.clone();
+                buffer.resize(most, 0);
+                let size = message_after(6, &mut buffer, bytes.len(), most, seed, plain);
+                assert!(size <= most);
+                buffer[..size].to_vec()
+            };
+            assert_eq!(once(), once());
+        }
     }
 }

@@ -171,3 +171,17 @@ fn runs(target: &str) -> Vec<Vec<u8>> {
     lively.append(&mut others);
     lively
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_least_half_of_the_seeds_of_each_target_get_past_the_front_door() {
+        for (target, run) in targets::ALL {
+            let seeds = of(target);
+            let inside = seeds.iter().filter(|seed| run(seed)).count();
+            assert!(inside >= 12 && inside * 2 >= seeds.len(), "{target}: {inside} of {}", seeds.len());
+        }
+    }
+}

@@ -167,3 +167,120 @@ fn copy<E>(output: &Output<E>) -> Output<E> {
         _ => Output::Wait(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use portolan_machine::{Deadline, Never, Transmit};
+    use portolan_sim::laws::Step;
+
+    /// A machine of one answer a packet, with one thing wrong.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Fault {
+        None,
+        SendsOnNoSocket,
+        AnswersForeign,
+        WakesEarly,
+        StaysBehind,
+        GoesOn,
+    }
+
+    #[derive(Debug)]
+    struct Puppet {
+        fault: Fault,
+        out: Vec<Output<&'static str>>,
+        now: Instant,
+    }
+
+    impl Machine for Puppet {
+        type Command = Never;
+        type Error = Never;
+        type Event = &'static str;
+
+        fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+            match command {}
+        }
+
+        fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+            self.now = cx.now();
+            match (self.fault, input) {
+                (Fault::SendsOnNoSocket, Input::Datagram(_)) => {
+                    let remote = "192.0.2.1:1".parse().expect("an address");
+                    let sent = Transmit { socket: SocketId(7), remote, hop_limit: None, payload: Bytes::new() };
+                    self.out.push(Output::Transmit(sent));
+                    return Verdict::Mine;
+                }
+                (Fault::AnswersForeign, Input::Datagram(_)) | (Fault::WakesEarly, Input::Timeout) => {
+                    self.out.push(Output::Event("noise"));
+                }
+                (Fault::GoesOn, Input::Datagram(_)) => {
+                    self.out.extend([Output::Event("noise"), Output::Event("end")]);
+                    return Verdict::Mine;
+                }
+                _ => {}
+            }
+            Verdict::NotMine
+        }
+
+        fn poll(&mut self) -> Output<&'static str> {
+            let late = Some(Deadline::new(Instant::ORIGIN, "behind")).filter(|_| self.fault == Fault::StaysBehind);
+            self.out.pop().unwrap_or(Output::Wait(late))
+        }
+    }
+
+    fn watch(fault: Fault) {
+        let here = "192.0.2.1:1".parse().expect("an address");
+        let script = [
+            Step::timeout(Instant::from_millis(5)),
+            Step::datagram(Instant::from_millis(10), SocketId(1), here, here, b"a packet"),
+        ];
+        let context = Context { handed_in: &[SocketId(1)], terminal: |event| *event == "end", ..Context::default() };
+        let factory = || Watched::new(Puppet { fault, out: Vec::new(), now: Instant::ORIGIN }, &context);
+        assert_eq!(rehearse(&factory, &script, &context, 9, |_, _| Vec::new()).len(), 2);
+    }
+
+    #[test]
+    fn a_sound_machine_passes() {
+        watch(Fault::None);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 8")]
+    fn a_transmit_on_no_socket_is_seen() {
+        watch(Fault::SendsOnNoSocket);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 10")]
+    fn an_answer_to_what_was_not_its_own_is_seen() {
+        watch(Fault::AnswersForeign);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 3")]
+    fn an_early_awakening_is_seen() {
+        watch(Fault::WakesEarly);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 2")]
+    fn a_wait_that_stays_behind_is_seen() {
+        watch(Fault::StaysBehind);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 11")]
+    fn life_after_the_end_is_seen() {
+        watch(Fault::GoesOn);
+    }
+
+    #[test]
+    fn lots_fall_on_every_law_and_seldom() {
+        let mut dice = crate::mutate::Dice::new(1);
+        let inputs = (0..20_000).map(|_| std::array::from_fn::<u8, 40, _>(|_| dice.byte()));
+        let laws: Vec<Law> = inputs.filter_map(|bytes| lot(&bytes)).collect();
+        assert!((2000..4000).contains(&laws.len()), "{} of 20000 instead of 38 of 256", laws.len());
+        assert!(Law::ALL.iter().all(|law| laws.contains(law)));
+    }
+}
