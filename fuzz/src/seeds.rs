@@ -14,7 +14,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "stun_write" => messages().into_iter().map(|message| [&[4, 0, 0, 7, 0, 1][..], &message].concat()).collect(),
         "stun_framing" => with_broken(streams()),
         "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
-        "transactions" | "responder" | "discovery" | "lifetime" | "translator" => runs(target),
+        "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" => runs(target),
         _ => Vec::new(),
     }
 }
