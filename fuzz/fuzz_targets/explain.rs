@@ -5,3 +5,7 @@
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     portolan_fuzz::targets::explain::run(bytes);
 });
+
+libfuzzer_sys::fuzz_mutator!(|bytes: &mut [u8], size: usize, most: usize, seed: u32| {
+    portolan_fuzz::mutate::message(bytes, size, most, seed, libfuzzer_sys::fuzzer_mutate)
+});

@@ -1,21 +1,24 @@
 //! Machines with a fault, for the proof that the fuzzer finds faults.
 //!
 //! Each is a fault that machines have had: an answer repeated at every awakening, a deadline that is not moved on, an output
-//! for something that was not the machine's.
+//! for something that was not the machine's, an output lost when two things happen at once. All are sound until a
+//! destination was unreachable and then three packets of their own came in: a conversation of a certain course is needed.
 
 use crate::SEEDED;
-use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Output, Transmit, Verdict};
+use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Output, SocketNews, Transmit, Verdict};
 use std::time::Duration;
 
 /// What is wrong with a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// After the third packet that is its own it asks to be woken in the past.
+    /// It asks to be woken in the past, once the clock has run backwards.
     OldDeadline,
     /// What it sent last it sends again when it is woken, whether it was time or not.
     Parrot,
-    /// It takes note of a packet that is not its own.
+    /// It answers a packet that is not its own.
     Eavesdropper,
+    /// Of what two inputs without a drain between them gave, it loses one output.
+    Forgetful,
 }
 
 /// A machine as it is, or with its flaw where bugs are seeded.
@@ -23,16 +26,23 @@ pub enum Flaw {
 pub struct Flawed<M> {
     machine: M,
     flaw: Flaw,
-    own: u32,
+    /// Its own packets since a destination was unreachable.
+    own: Option<u32>,
     now: Instant,
     last: Option<Transmit>,
+    /// What its flaw waits for has happened.
     again: bool,
+    /// Inputs since the last wait.
+    undrained: u32,
 }
+
+/// Its own packets after which a machine shows its flaw.
+const SOUND: u32 = 3;
 
 impl<M> Flawed<M> {
     /// The machine, and what is wrong with it in a seeded build.
     pub const fn new(machine: M, flaw: Flaw) -> Self {
-        Self { machine, flaw, own: 0, now: Instant::ORIGIN, last: None, again: false }
+        Self { machine, flaw, own: None, now: Instant::ORIGIN, last: None, again: false, undrained: 0 }
     }
 }
 
@@ -47,36 +57,58 @@ impl<M: Machine> Machine for Flawed<M> {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = self.machine.handle(cx, input);
+        self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
         self.now = cx.now();
         let packet = matches!(input, Input::Datagram(_) | Input::Stream(_));
-        self.own += u32::from(packet && verdict == Verdict::Mine);
+        match (&mut self.own, input) {
+            (None, Input::Socket(_, SocketNews::Unreachable { .. })) => self.own = Some(0),
+            (Some(own), _) => *own += u32::from(packet && verdict == Verdict::Mine),
+            (None, _) => {}
+        }
+        self.undrained += 1;
         self.again |= match self.flaw {
             Flaw::Parrot => input == Input::Timeout,
             Flaw::Eavesdropper => packet && verdict == Verdict::NotMine,
-            Flaw::OldDeadline => false,
+            Flaw::OldDeadline | Flaw::Forgetful => false,
         };
         verdict
     }
 
     fn poll(&mut self) -> Output<M::Event> {
         let output = self.machine.poll();
-        if !SEEDED {
+        if !SEEDED || self.own.is_none_or(|own| own < SOUND) {
             return output;
         }
         match output {
+            Output::Wait(wait) => {
+                self.undrained = 0;
+                self.wait(wait)
+            }
+            _ if self.flaw == Flaw::Forgetful && self.undrained > 1 => {
+                self.undrained = 0;
+                self.poll()
+            }
             Output::Transmit(sent) => {
                 self.last = Some(sent.clone());
                 Output::Transmit(sent)
             }
-            Output::Wait(_) if std::mem::take(&mut self.again) && self.last.is_some() => {
-                self.last.clone().map_or(Output::Wait(None), Output::Transmit)
-            }
-            Output::Wait(Some(_)) if self.flaw == Flaw::OldDeadline && self.own >= 3 => {
-                let past = self.now.since_origin().saturating_sub(Duration::from_millis(1));
-                let past = Instant::from_origin(past);
-                Output::Wait(Some(Deadline::new(past, "a deadline that was not moved on")))
-            }
             output => output,
+        }
+    }
+}
+
+impl<M: Machine> Flawed<M> {
+    fn wait(&mut self, wait: Option<Deadline>) -> Output<M::Event> {
+        match (self.last.clone(), wait) {
+            (_, Some(_)) if self.again && self.flaw == Flaw::OldDeadline => {
+                let past = self.now.since_origin().saturating_sub(Duration::from_millis(1));
+                Output::Wait(Some(Deadline::new(Instant::from_origin(past), "a deadline that was not moved on")))
+            }
+            (Some(last), _) if self.again && self.flaw != Flaw::OldDeadline => {
+                self.again = false;
+                Output::Transmit(last)
+            }
+            (_, wait) => Output::Wait(wait),
         }
     }
 }

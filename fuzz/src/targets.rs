@@ -3,8 +3,11 @@
 //! Every `run` returns whether the bytes got past the front door: whether they were a message, a frame, a URI, or a run in
 //! which the machine did something. It panics on a finding.
 
+pub mod audit;
+mod credentials;
 pub mod discovery;
 pub mod explain;
+pub mod lifetime;
 mod peer;
 pub mod responder;
 pub mod stun_decode;
@@ -19,7 +22,7 @@ pub mod translator;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 12] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -28,6 +31,8 @@ pub const ALL: [Target; 10] = [
     ("stun_differential", stun_differential::run),
     ("transactions", transactions::run),
     ("responder", responder::run),
+    ("audit", audit::run),
     ("discovery", discovery::run),
+    ("lifetime", lifetime::run),
     ("translator", translator::run),
 ];

@@ -1,7 +1,7 @@
 //! The command line, and the help that teaches it.
 
 use crate::require::Requirements;
-use crate::serve::Secret;
+use crate::secret::Secret;
 use crate::servers::ServerName;
 use crate::stun::Target;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Ask one server for a Binding: what came back, and how long it took
     #[command(after_long_help = STUN_HELP)]
     Stun(StunArgs),
+    /// Find out which clauses of RFC 8489 and RFC 5780 a server honours, and how much it amplifies
+    #[command(after_long_help = AUDIT_HELP)]
+    Audit(AuditArgs),
     /// Say what each byte of a STUN message or of a capture is, who says so, and what is wrong
     #[command(after_long_help = EXPLAIN_HELP)]
     Explain(ExplainArgs),
@@ -185,6 +188,18 @@ pub(crate) struct StunArgs {
     /// Trust the certificates of this PEM file in place of the public web's authorities, for a server of your own
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Prove to be this user: answers a server's challenge (RFC 8489 §9.2)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The user's password; other programs can see it, see --password-file
+    #[arg(long, value_name = "PASSWORD", value_parser = Secret::parse, requires = "user")]
+    pub(crate) password: Option<Secret>,
+    /// The file whose first line is the user's password; nobody else may read it (chmod 600)
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The server knows the user beforehand and challenges nobody: short-term credentials (RFC 8489 §9.1)
+    #[arg(long, requires = "user")]
+    pub(crate) short_term: bool,
     /// Seconds until the answer is given up, the name lookup included
     #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
     pub(crate) timeout: Duration,
@@ -194,6 +209,22 @@ pub(crate) struct StunArgs {
     /// Tell both messages byte by byte, with the section of the RFC
     #[arg(long)]
     pub(crate) explain: bool,
+}
+
+/// Arguments of `portolan audit`.
+#[derive(Args, Debug)]
+pub(crate) struct AuditArgs {
+    /// The server, port 3478 unless said
+    ///
+    /// HOST, HOST:PORT, `[IPv6]:PORT` or a bare IPv6 address; of a name with several addresses the first is asked.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) server: ServerName,
+    /// Ask nothing over TCP
+    #[arg(long)]
+    pub(crate) no_tcp: bool,
+    /// How to write what was found
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Whole,
 }
 
 /// Arguments of `portolan explain`.
@@ -288,12 +319,29 @@ One Binding request (RFC 8489), sent again over UDP until it is answered.
 With --explain both messages are told byte by byte, as `portolan explain` would.
 
 Exit codes: 0 a mapped address came back, 1 the server refused or told no address,
-2 could not run, or no answer came that can be used.
+2 could not run, or no answer came that can be used; a refused password is one too.
 
 Examples:
   portolan stun stun.example.org --explain
+  portolan stun stun.example.org --user alice --password-file ~/.stun-password
   portolan stun '[2001:db8::1]:3478' --tcp --format json
   portolan stun stuns:stun.example.org";
+
+const AUDIT_HELP: &str = "\
+Some seventy datagrams in less than three seconds, never more than 160, and at most ten new
+requests in any second (RFC 5780 §5); among them broken ones and ones that must not be answered.
+Silence counts only beside a bare request that is repeated all the time: where loss, a filter or
+a NAT may be the reason the finding is unknown, and no violation. Audit servers that are yours,
+or whose owners agree.
+
+Each finding has its clause: ✓ honoured, ✗ violated, – not supported, ? unknown.
+
+Exit codes: 0 nothing is violated, 1 something is, 2 could not run, 3 nothing answered.
+
+Examples:
+  portolan audit stun.example.org
+  portolan audit 203.0.113.7:3478 --format json
+  portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 & portolan audit 127.0.0.1";
 
 const EXPLAIN_HELP: &str = "\
 What is read, by itself: hexadecimal (with spaces, colons, commas, 0x; dumps of xxd, hexdump -C,
@@ -418,7 +466,7 @@ mod tests {
     fn watch_takes_its_seconds_only_behind_an_equals_sign() {
         let watch = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
             Command::Nat(args) => args.watch,
-            Command::Serve(_) | Command::Stun(_) | Command::Explain(_) | Command::Lab(_) => None,
+            Command::Serve(_) | Command::Stun(_) | Command::Audit(_) | Command::Explain(_) | Command::Lab(_) => None,
         };
         assert_eq!(watch("portolan nat --watch"), Some(Duration::from_secs(30)));
         assert_eq!(watch("portolan nat --watch=7"), Some(Duration::from_secs(7)));

@@ -57,6 +57,8 @@ pub(crate) enum Complaint {
     #[error(transparent)]
     Source(#[from] crate::explain::SourceError),
     #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
+    #[error(transparent)]
     Stun(#[from] crate::stun::StunError),
     #[error(transparent)]
     Trust(#[from] crate::stun::TrustError),

@@ -3,9 +3,9 @@
 //! | Code | Meaning |
 //! |---|---|
 //! | 0 | each family with a way out has its mapping and its filtering (or no server given is capable of telling the filtering, which is said on standard error), or its UDP is blocked |
-//! | 1 | a `--require` is not met; a message has something wrong; a server refused |
+//! | 1 | a `--require` is not met; a message has something wrong; a server refused, or was found to break a clause |
 //! | 2 | the command could not run: bad arguments, no server, no network, no answer that can be used |
-//! | 3 | inconclusive, or what a `--require` asks for could not be told |
+//! | 3 | inconclusive, a server to audit did not answer, or what a `--require` asks for could not be told |
 
 use crate::require::{Holding, Shortfall};
 use portolan_nat::profile::{FamilyReport, Reach, Report, Unknown};

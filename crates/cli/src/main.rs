@@ -1,13 +1,15 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
 //!
-//! One file for each subcommand ([`nat`], [`stun`], [`explain`], [`serve`], [`lab`]); none of them knows a protocol. What goes wrong is one
-//! line on standard error that says what to do, and exit code 2; the codes stand in [`exit`].
+//! One file for each subcommand ([`nat`], [`stun`], [`audit`], [`explain`], [`serve`], [`lab`]); none of them knows a
+//! protocol. What goes wrong is one line on standard error that says what to do, and exit code 2; the codes stand in
+//! [`exit`].
 
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 mod args;
+mod audit;
 mod error;
 mod exit;
 mod explain;
@@ -20,6 +22,7 @@ mod redact;
 mod report;
 mod require;
 mod resolve;
+mod secret;
 mod serve;
 mod servers;
 mod signals;
@@ -68,6 +71,7 @@ fn run(command: Command) -> Result<Exit, Complaint> {
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
         Command::Stun(args) => in_runtime(stun::run(&args)),
+        Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Lab(Lab::Nat(args)) => lab::run(&args),
     }

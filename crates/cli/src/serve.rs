@@ -5,7 +5,7 @@
 
 mod users;
 
-pub(crate) use users::{Secret, UsersFault};
+pub(crate) use users::UsersFault;
 
 use crate::args::{RateLimit, ServeArgs};
 use crate::error::Complaint;

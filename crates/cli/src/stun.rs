@@ -12,6 +12,7 @@ use crate::error::Complaint;
 use crate::exit::Exit;
 use crate::output;
 use crate::resolve::{System, resolve};
+use crate::secret::{self, Secret};
 use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError};
 use alloc::sync::Arc;
 use ask::{Ask, Told};
@@ -22,7 +23,7 @@ use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
 use portolan_nat::profile::Family;
 use portolan_stun::uri::{Scheme, Uri};
-use portolan_stun_agent::{Answer, Event};
+use portolan_stun_agent::{Answer, Credential, Event, Unusable};
 use portolan_tokio::{Config, Driver};
 pub(crate) use trust::TrustError;
 
@@ -88,6 +89,12 @@ pub(crate) enum StunError {
     Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: Hint },
     #[error("{server} answered what cannot be used: {why}")]
     Unusable { server: SocketAddr, why: portolan_stun_agent::Unusable },
+    #[error("{server} challenged the credentials, and that is the end of it: {why}")]
+    Challenge { server: SocketAddr, why: portolan_stun_agent::Declined },
+    #[error("--user wants a password: add --password-file FILE, or --password")]
+    NoPassword,
+    #[error(transparent)]
+    PasswordFile(#[from] secret::SecretError),
     #[error("the request was refused by this program itself: {0}")]
     Request(portolan_stun_agent::RequestError),
 }
@@ -115,6 +122,8 @@ struct Reply {
     request: Bytes,
     answer: Answer<u8>,
     explain: bool,
+    /// Somebody was named who asks.
+    is_named: bool,
 }
 
 /// Asks, and tells what came back.
@@ -150,7 +159,7 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         Host::Name(name) => Some(Arc::from(&**name)),
         Host::Address(_) => None,
     };
-    let ask = Ask::new(server, protocol, proven, left);
+    let ask = Ask::new(server, protocol, proven, left, credential(args)?);
     let mut driver = Driver::with_config(ask, config.with_connect_timeout(left))?;
     let mut listener = Listener { args, server, protocol, request: Bytes::new(), local: None, sends: 0, hint: None };
     driver.with(Ask::start);
@@ -175,6 +184,7 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         request: listener.request,
         answer,
         explain: args.explain,
+        is_named: args.user.is_some(),
     };
     let report = tell::Report::of(&reply);
     output::print(&match args.format {
@@ -182,6 +192,19 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         Format::Json | Format::Jsonl => report.json((args.format == Format::Jsonl).then_some("report")),
     })?;
     Ok(if report.is_good() { Exit::Done } else { Exit::Wrong })
+}
+
+/// Who asks, where that is said.
+fn credential(args: &StunArgs) -> Result<Option<Credential>, StunError> {
+    let Some(user) = &args.user else { return Ok(None) };
+    let file = args.password_file.as_deref().map(secret::read).transpose()?;
+    let password = match (&file, &args.password) {
+        (Some(file), _) => file.reveal().lines().next(),
+        (None, password) => password.as_ref().map(Secret::reveal),
+    };
+    let password = password.filter(|password| !password.is_empty()).ok_or(StunError::NoPassword)?;
+    let kind = if args.short_term { Credential::short_term } else { Credential::long_term };
+    Ok(Some(kind(user, password)))
 }
 
 impl StunArgs {
@@ -221,6 +244,9 @@ impl Listener<'_> {
                 self.hint = Some(why);
                 self.event("unreachable", now, why)?;
             }
+            Told::Outcome(Event::Unusable { why: Unusable::Challenge(why), .. }) => {
+                return Err(StunError::Challenge { server: self.server, why }.into());
+            }
             Told::Outcome(Event::Unusable { why, .. }) => {
                 return Err(StunError::Unusable { server: self.server, why }.into());
             }
@@ -257,7 +283,7 @@ impl Listener<'_> {
 }
 
 /// Milliseconds to the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

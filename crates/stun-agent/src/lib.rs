@@ -3,12 +3,12 @@
 //!
 //! # What this crate refuses to do
 //!
-//! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion:
-//! which NAT stands in front of you, which path works, is for those who ask with it. It never takes an answer from
-//! elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never sends a
-//! password or puts one into what is recorded or printed, never answers a response or an indication, and never sends a reply
-//! to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys, and where it asks
-//! for credentials it does nothing for those that prove none.
+//! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion
+//! about the network: which NAT stands in front of you, which path works, is for those who ask with it. It never takes an
+//! answer from elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never
+//! sends a password or puts one into what is recorded or printed, never answers a response or an indication, and never
+//! sends a reply to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys,
+//! and where it asks for credentials it does nothing for those that prove none.
 //!
 //! # What it does
 //!
@@ -19,13 +19,14 @@
 //!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`].
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
+//! * [`Audit`]: asks one server a fixed set of questions, regular and not, and says which clauses it honours.
 //! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: who
 //!   wrote a request, or with what it is rejected. A responder takes one in [`ResponderConfig::credentials`].
 //! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
 //!   a client's guard against redirections in circles.
 //!
-//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle` or `command`, everything that
-//! they do comes out of `poll`.
+//! [`Transactions`], [`Responder`] and [`Audit`] are machines: everything that happens goes in by `handle` or `command`,
+//! everything that they do comes out of `poll`.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -64,6 +65,7 @@
 extern crate alloc;
 
 pub mod alternate;
+pub mod audit;
 pub mod authenticator;
 pub mod credential;
 pub mod error;
@@ -76,6 +78,7 @@ pub mod responder;
 pub mod schedule;
 pub mod transaction;
 
+pub use audit::{Audit, AuditConfig, AuditEvent};
 pub use authenticator::{Authenticator, Users};
 pub use credential::{Credential, Declined, Mechanism};
 pub use error::{ConfigError, RequestError, ResponderError};

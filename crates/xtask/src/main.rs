@@ -23,9 +23,9 @@ checks:
   no-std   the crates below the line build, link and run without the standard library
   rfc      the tests that docs/rfc/*.md name exist
 
-fuzz [TARGET…] [--runs N] [--prove]
-  runs the fuzz targets, 20,000 executions each unless told otherwise; with --prove, builds with a fault in each target
-  and expects the fuzzer to find it";
+fuzz [TARGET…] [--runs N] [--bulk | --prove]
+  runs the fuzz targets, 20,000 executions each unless told otherwise; with --bulk, without AddressSanitizer and several
+  times as quick; with --prove, builds with a fault in each target and expects the fuzzer to find it within 1,000,000";
 
 /// What a check has to say: one line for each fault, or one line when there is none.
 type Findings = Result<String, Vec<String>>;

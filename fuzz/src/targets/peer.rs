@@ -1,9 +1,12 @@
 //! The other side of a machine's run: it opens sockets and answers requests, mostly as it should.
 
+use super::credentials::guard;
 use crate::feed::PLACES;
 use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketNews, SocketOrder, Transmit};
 use portolan_sim::laws::Step;
-use portolan_stun::{Attribute, Class, Message, Writer};
+use portolan_stun::{Attribute, Class, ErrorCode, Message, Outcome, Writer};
+use portolan_stun_agent::Authenticator;
+use portolan_stun_agent::authenticator::Judgement;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,14 +14,22 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Peer<'a> {
     choices: std::iter::Cycle<std::slice::Iter<'a, u8>>,
+    /// Some of its addresses ask for credentials.
+    guarded: bool,
 }
 
 impl<'a> Peer<'a> {
     pub(super) fn new(choices: &'a [u8]) -> Self {
-        Self { choices: choices.iter().cycle() }
+        Self { choices: choices.iter().cycle(), guarded: false }
     }
 
-    fn choice(&mut self) -> u8 {
+    /// A peer of which some addresses ask for credentials.
+    pub(super) fn guarded(choices: &'a [u8]) -> Self {
+        Self { guarded: true, ..Self::new(choices) }
+    }
+
+    /// The next of the bytes that it decides by.
+    pub(super) fn choice(&mut self) -> u8 {
         self.choices.next().copied().unwrap_or_default()
     }
 
@@ -49,7 +60,18 @@ impl<'a> Peer<'a> {
         let from = if changed || shape & 0x0f == 0x0f { other } else { sent.remote };
         let class = if shape & 0x70 == 0x70 { Class::ErrorResponse } else { Class::SuccessResponse };
         let local = here(sent.remote);
-        let Some(payload) = response(&request, class, local, from, other) else { return Vec::new() };
+        let guard = Some(sent.remote).filter(|_| self.guarded).and_then(guard);
+        let payload = match guard {
+            Some(guard) => judged(&guard, at, &request, class, local, other),
+            None => response(&request, class, local, from, other),
+        };
+        let Some(mut payload) = payload else { return Vec::new() };
+        let place = self.choice();
+        if place & 0x1f == 0x1f {
+            // On the way a bit was changed.
+            let at = usize::from(self.choice()) % payload.len();
+            payload[at] ^= 1 << (place >> 5);
+        }
         let datagram = Datagram { socket: sent.socket, local, remote: from, payload: &payload };
         let step = if shape & 0x80 == 0 { Input::Datagram(datagram) } else { Input::Stream(datagram) };
         vec![Step::input(at, step); usize::from(shape & 3)]
@@ -61,6 +83,35 @@ fn here(like: SocketAddr) -> SocketAddr {
     let ip: std::net::IpAddr =
         if like.is_ipv4() { [198, 51, 100, 7].into() } else { [0x2001, 0xdb8, 7, 0, 0, 0, 0, 1].into() };
     SocketAddr::new(ip, 40_000)
+}
+
+/// What a server says that asks for credentials: a challenge, or what it says to those whom it knows, signed; in place of an
+/// error it sends them elsewhere.
+fn judged(
+    guard: &Authenticator,
+    at: Instant,
+    request: &Message<'_>,
+    class: Class,
+    mapped: SocketAddr,
+    other: SocketAddr,
+) -> Option<Vec<u8>> {
+    let mut buffer = [0; Authenticator::REJECTION_LEN];
+    let admitted = match guard.judge(at, mapped, request) {
+        Judgement::Admitted(admitted) => admitted,
+        Judgement::Rejected(why) => {
+            return Some(guard.write_rejection(&mut buffer, at, mapped, request, why).ok()?.to_vec());
+        }
+        Judgement::Discarded(_) => return None,
+    };
+    let outcome = if class == Class::ErrorResponse { Outcome::Error } else { Outcome::Success };
+    let mut writer = Writer::response(&mut buffer, &admitted.message, outcome).ok()?;
+    if outcome == Outcome::Error {
+        writer.add(&Attribute::ErrorCode(ErrorCode::recommended(300)?)).ok()?;
+        writer.add(&Attribute::AlternateServer(other)).ok()?;
+    } else {
+        writer.add(&Attribute::XorMappedAddress(mapped)).ok()?;
+    }
+    Some(admitted.signature.finish(writer, request.has_fingerprint()).ok()?.to_vec())
 }
 
 fn response(

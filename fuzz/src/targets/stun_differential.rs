@@ -1,20 +1,37 @@
-//! The decoder beside `stun-types`: both take a message and see the same attributes, or a rule is named that explains it.
+//! The decoder beside `stun-types`: both take a message, list the same attributes, read the same values and verify the same
+//! integrity, or one of the rules below stands behind the difference.
 //!
-//! The rules, all of which were looked up; a difference without one of them is a finding in one of the two:
+//! Each rule is a function that is asked for one kind of difference only and looks at the bytes itself; whatever it does not
+//! explain is a finding in one of the two. The rules, all of which were looked up in the other's source:
 //!
-//! * It takes lengths that are no multiple of 4 and datagrams that go on after the announced length (RFC 8489 §5, §6.3).
-//! * It refuses a wrong FINGERPRINT while decoding, wherever it stands; here that is a question of its own (§14.7).
-//! * It stops looking at the first attribute out of place after an integrity attribute; here it is ignored and what may
-//!   stand there is still seen, and all that lies behind must lie inside (§14.5).
-//! * MESSAGE-INTEGRITY-SHA256 before MESSAGE-INTEGRITY, or two of a kind, it reads otherwise.
+//! * [`unaligned_length`]: it takes message lengths that are no multiple of 4 (RFC 8489 §5).
+//! * [`bytes_after_the_end`]: it takes datagrams that go on after the announced length (RFC 8489 §6.3).
+//! * [`unread_tail`]: behind an attribute out of place after a closing one it reads no further, so that it does not see that
+//!   a later one is cut off (RFC 8489 §14: all of a message must be attributes).
+//! * [`wrong_fingerprint`]: it refuses a wrong FINGERPRINT while decoding; here that is a question of its own
+//!   (RFC 8489 §14.7).
+//! * [`in_place`]: it lists nothing behind an attribute out of place; here that one alone is left out (RFC 8489 §14.5, §14.6).
+//! * [`is_text`], [`LONGEST_NAME`]: it takes no text that is not UTF-8 and no USERNAME of more than 513 bytes; here texts are
+//!   bytes until somebody asks, and 763 of them are taken (RFC 8489 §14.3).
 
 use crate::SEEDED;
-use portolan_stun::{AttributeType, Message};
-use stun_types::attribute::Attribute as _;
-use stun_types::message::Message as Other;
+use crate::mutate::PASSWORD;
+use portolan_stun::{
+    Attribute, AttributeType, Class, DecodeError, DecodeErrorKind as Kind, Field, FingerprintPolicy, HEADER_LEN,
+    Integrity, IntegrityKey, Message,
+};
+use std::sync::LazyLock;
+use stun_types::attribute::{self as other, Attribute as _, RawAttribute};
+use stun_types::message::{
+    IntegrityAlgorithm, IntegrityKey as OtherKey, Message as Other, MessageClass, ShortTermCredentials,
+};
 
-const CLOSING: [AttributeType; 3] =
-    [AttributeType::MESSAGE_INTEGRITY, AttributeType::MESSAGE_INTEGRITY_SHA256, AttributeType::FINGERPRINT];
+const INTEGRITY: u16 = AttributeType::MESSAGE_INTEGRITY.number();
+const INTEGRITY_SHA256: u16 = AttributeType::MESSAGE_INTEGRITY_SHA256.number();
+const FINGERPRINT: u16 = AttributeType::FINGERPRINT.number();
+
+/// The longest USERNAME that the other takes, in bytes.
+const LONGEST_NAME: usize = 513;
 
 /// Decodes with both; says whether this one took it.
 pub fn run(bytes: &[u8]) -> bool {
@@ -23,15 +40,101 @@ pub fn run(bytes: &[u8]) -> bool {
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => compare(&ours, &theirs),
         (Ok(ours), Err(why)) => {
-            let known = has_wrong_fingerprint(&ours);
-            assert!(known, "only the peer refuses, {why:?}: {ours:?}");
+            assert!(wrong_fingerprint(bytes), "only the other refuses, {why:?}: {ours:?}");
         }
-        (Err(why), Ok(theirs)) => {
-            assert!(is_laxer(bytes), "only the peer takes it, {why}: {theirs:?}");
-        }
+        (Err(why), Ok(theirs)) => assert!(is_laxer(why, bytes), "only the other takes it, {why}: {theirs:?}"),
         (Err(_), Err(_)) => {}
     }
     ours.is_ok()
+}
+
+/// Which rule lets the other take what is refused here: one for each reason, none for all other reasons.
+fn is_laxer(why: DecodeError, bytes: &[u8]) -> bool {
+    match why.kind {
+        Kind::LengthUnaligned { found } => unaligned_length(found),
+        Kind::LengthMismatch { announced, found } => bytes_after_the_end(announced, found),
+        Kind::AttributeTruncated { .. } => unread_tail(bytes, why.at),
+        _ => false,
+    }
+}
+
+const fn unaligned_length(found: u16) -> bool {
+    !found.is_multiple_of(4)
+}
+
+fn bytes_after_the_end(announced: u16, found: usize) -> bool {
+    found > usize::from(announced)
+}
+
+/// Whether an attribute out of place stands before the cut one at `cut`.
+fn unread_tail(bytes: &[u8], cut: usize) -> bool {
+    raw(bytes).take_while(|field| field.at < cut).count() > read_by_the_other(bytes)
+}
+
+/// Whether a FINGERPRINT that the other looks at has another length than 4 or is not that of what stands before it.
+fn wrong_fingerprint(bytes: &[u8]) -> bool {
+    looked_at(bytes).is_some_and(|field| !is_right(bytes, &field))
+}
+
+/// The FINGERPRINT among the attributes that the other reads while decoding.
+fn looked_at(bytes: &[u8]) -> Option<Field<'_>> {
+    raw(bytes).take(read_by_the_other(bytes)).find(|field| field.kind.number() == FINGERPRINT)
+}
+
+/// Whether this decoder finds the FINGERPRINT right in a message that ends with it.
+fn is_right(bytes: &[u8], field: &Field<'_>) -> bool {
+    let mut front = bytes[..field.at + 4 + field.value.len().next_multiple_of(4)].to_vec();
+    let length = u16::try_from(front.len() - HEADER_LEN).expect("as long as the message at most");
+    front[2..4].copy_from_slice(&length.to_be_bytes());
+    Message::decode_with(&front, FingerprintPolicy::Required).is_ok()
+}
+
+/// Every attribute that lies inside, whatever stands before it.
+fn raw(bytes: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let mut at = HEADER_LEN;
+    std::iter::from_fn(move || {
+        let &[k0, k1, l0, l1] = bytes.get(at..)?.first_chunk()?;
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        bytes.get(at..at + 4 + length.next_multiple_of(4))?;
+        let value = &bytes[at + 4..at + 4 + length];
+        let field = Field { at, kind: AttributeType::new(u16::from_be_bytes([k0, k1])), value };
+        at += 4 + length.next_multiple_of(4);
+        Some(field)
+    })
+}
+
+/// How many attributes the other reads while decoding: up to the first that closes nothing after one that does, or closes
+/// what was closed.
+fn read_by_the_other(bytes: &[u8]) -> usize {
+    let mut seen = Vec::new();
+    let goes_on = |field: &Field<'_>| {
+        let kind = field.kind.number();
+        let fine = if is_closing(kind) { !seen.contains(&kind) } else { seen.is_empty() };
+        seen.extend(Some(kind).filter(|kind| is_closing(*kind)));
+        fine
+    };
+    raw(bytes).take_while(goes_on).count()
+}
+
+const fn is_closing(kind: u16) -> bool {
+    matches!(kind, INTEGRITY | INTEGRITY_SHA256 | FINGERPRINT)
+}
+
+/// How many attributes stand in the order of RFC 8489 §14.5 to §14.7: any, then each closing one at most once and in turn.
+fn in_place(bytes: &[u8]) -> usize {
+    let mut last = 0;
+    let goes_on = |field: &Field<'_>| {
+        let rank = match field.kind.number() {
+            INTEGRITY => 1,
+            INTEGRITY_SHA256 => 2,
+            FINGERPRINT => 3,
+            _ => 0,
+        };
+        let fine = last == 0 || rank > last;
+        last = rank;
+        fine
+    };
+    raw(bytes).take_while(goes_on).count()
 }
 
 fn compare(ours: &Message<'_>, theirs: &Other<'_>) {
@@ -39,32 +142,115 @@ fn compare(ours: &Message<'_>, theirs: &Other<'_>) {
     id[4..].copy_from_slice(ours.transaction_id().as_bytes());
     assert_eq!(u128::from_be_bytes(id), u128::from(theirs.transaction_id()));
     assert_eq!(ours.method().number(), theirs.method().value());
-    let open = |kind: &AttributeType| !CLOSING.contains(kind);
-    // Up to the first closing attribute there is nothing to read in two ways.
-    let own = ours.fields().take_while(|field| open(&field.kind));
-    let own: Vec<_> = own.map(|field| (field.kind.number(), field.value.to_vec())).collect();
-    let other = theirs.iter_attributes().map(|(_, raw)| (raw.get_type().value(), raw.value.to_vec()));
-    let other: Vec<_> = other.take_while(|(kind, _)| open(&AttributeType::new(*kind))).collect();
-    assert_eq!(own, other);
-}
+    let class = match theirs.class() {
+        MessageClass::Request => Class::Request,
+        MessageClass::Indication => Class::Indication,
+        MessageClass::Success => Class::SuccessResponse,
+        MessageClass::Error => Class::ErrorResponse,
+    };
+    assert_eq!(ours.class(), class);
+    let bytes = ours.as_bytes();
+    assert!(looked_at(bytes).is_none_or(|field| is_right(bytes, &field)), "a wrong FINGERPRINT that the other took");
 
-/// A FINGERPRINT anywhere, also where it is to be ignored, that is not last, not right, or not four bytes long.
-fn has_wrong_fingerprint(message: &Message<'_>) -> bool {
-    let mut rest = &message.as_bytes()[20..];
-    let mut found = false;
-    while let [k0, k1, l0, l1, after @ ..] = rest {
-        found |= [*k0, *k1] == [0x80, 0x28];
-        let length = usize::from(u16::from_be_bytes([*l0, *l1])).next_multiple_of(4);
-        rest = after.get(length..).unwrap_or_default();
+    let own: Vec<_> = ours.fields().filter(|field| !is_lost(bytes, field)).collect();
+    let list: Vec<_> = theirs.iter_attributes().collect();
+    let (known, all) = (in_place(bytes), raw(bytes).count());
+    assert_eq!(list.len(), known, "the other does not list what stands in its place");
+    for (own, (at, raw)) in own.iter().zip(&list) {
+        let other = (*at, raw.get_type().value(), &raw.value[..]);
+        assert_eq!((own.at, own.kind.number(), own.value), other);
+        value(ours, own, raw, theirs);
     }
-    found && (message.check_fingerprint().is_err() || message.fields().count() > 1)
+    let more = own.get(list.len()..).unwrap_or_default();
+    assert!(own.len() >= list.len() && (more.is_empty() || known < all), "listed here only: {more:?}");
+    assert!(more.iter().all(|field| is_closing(field.kind.number())), "not ignored: {more:?}");
+    if known == all {
+        integrity(ours, theirs);
+    }
 }
 
-/// What the peer does not ask for; in a seeded build the length of the datagram is left out of the list.
-fn is_laxer(bytes: &[u8]) -> bool {
-    let length = usize::from(u16::from_be_bytes([bytes[2], bytes[3]]));
-    let closing = |word: &[u8]| matches!(word, [0, 8] | [0, 0x1c] | [0x80, 0x28]);
-    let unaligned = length % 4 != 0;
-    let longer = bytes.len() != 20 + length && !SEEDED;
-    unaligned || longer || bytes[20..].as_chunks::<2>().0.iter().any(|word| closing(word))
+/// The seeded bug: MESSAGE-INTEGRITY-SHA256 is passed over right behind MESSAGE-INTEGRITY.
+fn is_lost(bytes: &[u8], field: &Field<'_>) -> bool {
+    let before = raw(bytes).take_while(|before| before.at < field.at).last();
+    SEEDED && field.kind.number() == INTEGRITY_SHA256 && before.is_some_and(|before| before.kind.number() == INTEGRITY)
+}
+
+/// Values that both read.
+fn value(message: &Message<'_>, field: &Field<'_>, raw: &RawAttribute<'_>, theirs: &Other<'_>) {
+    let Some(ours) = message.attributes().zip(message.fields()).find(|(_, its)| its.at == field.at) else { return };
+    let ours = ours.0.ok();
+    let number = |value: Option<u16>| value.map(|value| value.to_string());
+    let address = |value: Option<std::net::SocketAddr>| value.map(|value| value.to_string());
+    let (own, other) = match (field.kind, ours) {
+        (AttributeType::XOR_MAPPED_ADDRESS, ours) => {
+            let other = other::XorMappedAddress::try_from(raw).ok().map(|value| value.addr(theirs.transaction_id()));
+            (ours.map(|ours| said(&ours)), address(other))
+        }
+        (AttributeType::ALTERNATE_SERVER, ours) => {
+            let other = other::AlternateServer::try_from(raw).ok().map(|value| value.server());
+            (ours.map(|ours| said(&ours)), address(other))
+        }
+        (AttributeType::ERROR_CODE, ours) => {
+            let other = other::ErrorCode::try_from(raw).ok().map(|value| value.code());
+            let ours = ours.filter(|_| is_text(field.value.get(4..).unwrap_or_default()));
+            (ours.map(|ours| said(&ours)), number(other))
+        }
+        (AttributeType::USERHASH, ours) => {
+            let other = other::Userhash::try_from(raw).ok().map(|value| format!("{:?}", value.hash()));
+            (ours.map(|ours| said(&ours)), other)
+        }
+        (AttributeType::USERNAME, ours) => {
+            let other = other::Username::try_from(raw).ok().map(|value| value.username().to_owned());
+            let ours = ours.filter(|_| is_text(field.value) && field.value.len() <= LONGEST_NAME);
+            (ours.map(|ours| said(&ours)), other)
+        }
+        (AttributeType::REALM, ours) => {
+            let other = other::Realm::try_from(raw).ok().map(|value| value.realm().to_owned());
+            (ours.filter(|_| is_text(field.value)).map(|ours| said(&ours)), other)
+        }
+        (AttributeType::NONCE, ours) => {
+            let other = other::Nonce::try_from(raw).ok().map(|value| value.nonce().to_owned());
+            (ours.filter(|_| is_text(field.value)).map(|ours| said(&ours)), other)
+        }
+        (AttributeType::SOFTWARE, ours) => {
+            let other = other::Software::try_from(raw).ok().map(|value| value.software().to_owned());
+            (ours.filter(|_| is_text(field.value)).map(|ours| said(&ours)), other)
+        }
+        _ => return,
+    };
+    assert_eq!(own, other, "{}: {:02x?}", field.kind, field.value);
+}
+
+/// A value of those compared, as text.
+fn said(value: &Attribute<'_>) -> String {
+    match value {
+        Attribute::XorMappedAddress(address) | Attribute::AlternateServer(address) => address.to_string(),
+        Attribute::ErrorCode(error) => error.code().to_string(),
+        Attribute::Userhash(hash) => format!("{hash:?}"),
+        Attribute::Username(text) | Attribute::Realm(text) | Attribute::Nonce(text) | Attribute::Software(text) => {
+            String::from_utf8_lossy(text.as_bytes()).into_owned()
+        }
+        value => panic!("not read as what its type says: {value:?}"),
+    }
+}
+
+fn is_text(value: &[u8]) -> bool {
+    std::str::from_utf8(value).is_ok()
+}
+
+/// Both verify the stronger one of a message whose attributes all stand in their place.
+fn integrity(ours: &Message<'_>, theirs: &Other<'_>) {
+    static KEYS: LazyLock<(IntegrityKey, OtherKey)> = LazyLock::new(|| {
+        (IntegrityKey::short_term(PASSWORD), ShortTermCredentials::new(PASSWORD.to_owned()).make_key())
+    });
+    let strong = ours.has(AttributeType::MESSAGE_INTEGRITY_SHA256);
+    let kind = if strong { Integrity::Sha256 { least: 16 } } else { Integrity::Sha1 };
+    let own = ours.verify_with(&KEYS.0, kind);
+    let other = theirs.validate_integrity_with_key(&KEYS.1);
+    let algorithm = if strong { IntegrityAlgorithm::Sha256 } else { IntegrityAlgorithm::Sha1 };
+    match (own, other) {
+        (Ok(_), Ok(verified)) => assert_eq!(verified, algorithm),
+        (Err(_), Err(_)) => {}
+        (own, other) => panic!("verified by one alone: {own:?}, {other:?}"),
+    }
 }

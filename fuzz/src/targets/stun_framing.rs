@@ -49,13 +49,15 @@ fn cut(mut stream: &[u8]) -> (Vec<Cut<'_>>, Option<FrameError>) {
     }
 }
 
-/// The seeded bug: the padding of ChannelData is left in the stream.
+/// The seeded bug: a ChannelData is taken when all but the last of its three bytes of padding are there.
 fn subject(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
-    let frame = next(stream);
-    match frame {
-        Ok(Some(frame)) if SEEDED => Ok(Some(Frame { taken: frame.bytes.len(), ..frame })),
-        frame => frame,
+    if let (true, Ok(None), [0x40..=0x4f, _, l0, l1, ..]) = (SEEDED, next(stream), stream) {
+        let length = 4 + usize::from(u16::from_be_bytes([*l0, *l1]));
+        if length % 4 == 1 && stream.len() == length + 2 {
+            return Ok(Some(Frame { bytes: &stream[..length], taken: stream.len() }));
+        }
     }
+    next(stream)
 }
 
 /// A frame is what its first byte says.

@@ -68,12 +68,12 @@ fn close(writer: Writer<'_>, plan: u8, key: &IntegrityKey) -> (Option<Vec<u8>>, 
     }
 }
 
-/// The seeded bug: padding as it lay in the buffer, after values of one length.
+/// The seeded bug: of three bytes of padding that end with the third block of 64 bytes, the last is as it lay in the buffer.
 fn spoil(bytes: &mut [u8]) {
     let Ok(message) = Message::decode(bytes) else { return };
-    let odd = message.fields().find(|field| field.value.len() % 4 == 1 && field.value.len() > 4);
-    let at = odd.map(|field| field.at + 4 + field.value.len());
-    if let Some(byte) = at.filter(|_| SEEDED).and_then(|at| bytes.get_mut(at)) {
+    let padded = message.fields().filter(|field| field.value.len() % 4 == 1);
+    let end = padded.map(|field| field.at + 4 + field.value.len() + 3).find(|end| *end == 3 * 64);
+    if let Some(byte) = end.filter(|_| SEEDED).and_then(|end| bytes.get_mut(end - 1)) {
         *byte = 0xaa;
     }
 }

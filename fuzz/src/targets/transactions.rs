@@ -1,29 +1,90 @@
-//! `Transactions` under one of the eleven laws an execution, in the middle of conversations.
+//! `Transactions` in the middle of conversations, with credentials and without, under the watch and by lot under a law.
 
+use super::credentials::credential;
 use super::peer::Peer;
 use crate::feed::Feed;
 use crate::flawed::{Flaw, Flawed};
-use portolan_machine::SocketId;
-use portolan_sim::laws::{Context, Law, check, rehearse};
+use crate::watched::play;
+use portolan_machine::{Cx, Input, Machine, Output, SocketId, Verdict};
+use portolan_sim::laws::Context;
 use portolan_stun::{ChangeRequest, TransactionId};
-use portolan_stun_agent::{AnswerFrom, Command, Request, Schedule, Transactions};
+use portolan_stun_agent::{AnswerFrom, Command, Event, Request, RequestError, Schedule, TextError, Transactions};
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Plays what the bytes say; says whether anything came of it.
 pub fn run(bytes: &[u8]) -> bool {
     let mut feed = Feed::new(bytes);
-    // One law an execution: the fuzzer chooses, and is eleven times as quick.
-    let law = Law::ALL[feed.below(Law::ALL.len())];
     let sockets = [SocketId(1), SocketId(2), SocketId(3)];
     let context = Context { seed: u64::from(feed.word()), handed_in: &sockets, ..Context::default() };
-    let script = feed.script(12, sockets.len(), |feed| command(feed).to_string());
-    let factory = || Flawed::new(Transactions::<u8>::new(), Flaw::OldDeadline);
-    let mut peer = Peer::new(bytes);
-    let whole = rehearse(&factory, &script, &context, 40, |at, output| peer.answer(at, output));
-    if let Err(violation) = check(law, &factory, &whole, &context) {
-        panic!("{violation}");
-    }
+    let script = feed.script(12, sockets.len(), |feed| ask(feed).to_string());
+    let factory = || Flawed::new(Asker(Transactions::new()), Flaw::OldDeadline);
+    let mut peer = Peer::guarded(bytes);
+    let whole = play(bytes, &factory, &script, &context, 40, |at, output| peer.answer(at, output));
     whole.len() > script.len()
+}
+
+/// Requests that prove who asks are no commands, for a password has no text: here they are, by the number of a credential.
+#[derive(Debug)]
+struct Asker(Transactions<u8>);
+
+/// A command, or a request with a credential: `prove 2 request …`.
+enum Ask {
+    Plain(Command<u8>),
+    Proving(u8, Request<u8>),
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(command) => command.fmt(f),
+            Self::Proving(kind, request) => write!(f, "prove {kind} {}", Command::Request(request.clone())),
+        }
+    }
+}
+
+impl FromStr for Ask {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let Some((kind, text)) = text.strip_prefix("prove ").and_then(|text| text.split_once(' ')) else {
+            return text.parse().map(Self::Plain);
+        };
+        Ok(match (kind.parse(), text.parse()?) {
+            (Ok(kind), Command::Request(request)) => Self::Proving(kind, request),
+            (_, command) => Self::Plain(command),
+        })
+    }
+}
+
+impl Machine for Asker {
+    type Command = Ask;
+    type Error = RequestError;
+    type Event = Event<u8>;
+
+    fn command(&mut self, cx: &mut Cx<'_>, ask: Ask) -> Result<(), RequestError> {
+        match ask {
+            Ask::Plain(command) => self.0.command(cx, command),
+            Ask::Proving(kind, request) => self.0.request_with(cx, request, credential(kind)).map(drop),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        self.0.handle(cx, input)
+    }
+
+    fn poll(&mut self) -> Output<Event<u8>> {
+        self.0.poll()
+    }
+}
+
+fn ask(feed: &mut Feed<'_>) -> Ask {
+    let kind = feed.byte();
+    match command(feed) {
+        Command::Request(request) if kind & 3 != 0 => Ask::Proving(kind >> 2 & 7, request),
+        command => Ask::Plain(command),
+    }
 }
 
 fn command(feed: &mut Feed<'_>) -> Command<u8> {

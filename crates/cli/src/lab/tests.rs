@@ -7,7 +7,11 @@ use portolan_sim::topology::Preset;
 fn args(line: &str) -> LabNatArgs {
     match Cli::try_parse_from(["portolan", "lab", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
         Subcommand::Lab(Lab::Nat(args)) => args,
-        Subcommand::Nat(_) | Subcommand::Serve(_) | Subcommand::Stun(_) | Subcommand::Explain(_) => {
+        Subcommand::Nat(_)
+        | Subcommand::Serve(_)
+        | Subcommand::Stun(_)
+        | Subcommand::Audit(_)
+        | Subcommand::Explain(_) => {
             unreachable!("the subcommand is lab")
         }
     }

@@ -19,7 +19,11 @@ impl Lookup for Mute {
 fn args(line: &str) -> NatArgs {
     match Cli::try_parse_from(["portolan", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
         Subcommand::Nat(args) => args,
-        Subcommand::Serve(_) | Subcommand::Stun(_) | Subcommand::Explain(_) | Subcommand::Lab(_) => {
+        Subcommand::Serve(_)
+        | Subcommand::Stun(_)
+        | Subcommand::Audit(_)
+        | Subcommand::Explain(_)
+        | Subcommand::Lab(_) => {
             unreachable!("the subcommand is nat")
         }
     }

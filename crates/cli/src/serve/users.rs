@@ -3,31 +3,12 @@
 //! Rules of this file: no password is ever printed, not in a complaint and not by `Debug`; a complaint names a place, never
 //! what stands there. A file that others can read or change is refused.
 
+use crate::secret::{self, Secret, SecretError};
 use core::fmt;
 use portolan_machine::Entropy;
 use portolan_stun_agent::authenticator::{Authenticator, AuthenticatorError, Users, UsersError};
 use portolan_tokio::OsEntropy;
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-
-/// `NAME:PASSWORD` as it was given; it prints as nothing.
-#[derive(Clone)]
-pub(crate) struct Secret(Box<str>);
-
-impl Secret {
-    /// Takes whatever there is: what is wrong with it is told later, without showing it.
-    #[expect(clippy::unnecessary_wraps, reason = "the parser of an argument can fail")]
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        Ok(Self(text.into()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// What is wrong with the users.
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +21,8 @@ pub(crate) enum UsersFault {
     User(Place, UsersError),
     #[error("{0}: this user was named before; name each one once")]
     Twice(Place),
-    #[error("the users in {} cannot be read: {why}", .file.display())]
-    Unreadable { file: PathBuf, why: io::Error },
-    #[error("{} holds passwords, and others can read or change it (mode {mode:o}); run: chmod 600 {}", .file.display(), .file.display())]
-    Exposed { file: PathBuf, mode: u32 },
-    #[error("{} is longer than {} bytes; is it a file of users?", .0.display(), LONGEST)]
-    TooLong(PathBuf),
+    #[error(transparent)]
+    File(#[from] SecretError),
     #[error("{} names nobody; it has one NAME:PASSWORD a line", .0.display())]
     Nobody(PathBuf),
     #[error("--realm: {0}")]
@@ -70,9 +47,6 @@ impl fmt::Display for Place {
     }
 }
 
-/// The longest file of users, in bytes: far more than the table holds.
-const LONGEST: u64 = 64 << 20;
-
 /// What judges requests, and how many users it knows; `None` where nobody asks for credentials.
 pub(super) fn authenticator(
     realm: Option<&str>,
@@ -83,13 +57,13 @@ pub(super) fn authenticator(
         return if realm.is_some() { Err(UsersFault::NoUsers) } else { Ok(None) };
     }
     let mut users = realm.map_or_else(Users::short_term, Users::long_term);
-    for (nth, Secret(text)) in (1..).zip(arguments) {
-        add(&mut users, text, Place::Argument(nth))?;
+    for (nth, secret) in (1..).zip(arguments) {
+        add(&mut users, secret.reveal(), Place::Argument(nth))?;
     }
     if let Some(file) = file {
         let before = users.len();
-        let text = read(file)?;
-        for (line, text) in (1..).zip(text.lines()) {
+        let text = secret::read(file)?;
+        for (line, text) in (1..).zip(text.reveal().lines()) {
             if !text.is_empty() && !text.starts_with('#') {
                 add(&mut users, text, Place::Line(file.into(), line))?;
             }
@@ -118,37 +92,6 @@ fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UsersFault> {
         Ok(()) => Ok(()),
         Err(why) => Err(UsersFault::User(place, why)),
     }
-}
-
-fn read(path: &Path) -> Result<String, UsersFault> {
-    let unreadable = |why| UsersFault::Unreadable { file: path.into(), why };
-    let file = File::open(path).map_err(unreadable)?;
-    // Asked of the file that was opened, not of the name: that may be another one by now.
-    let metadata = file.metadata().map_err(unreadable)?;
-    if let Some(mode) = exposed(&metadata) {
-        return Err(UsersFault::Exposed { file: path.into(), mode });
-    }
-    let mut text = String::new();
-    let read = file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if u64::try_from(read).is_ok_and(|read| read > LONGEST) {
-        return Err(UsersFault::TooLong(path.into()));
-    }
-    Ok(text)
-}
-
-/// The permissions of a file that others than its owner and group can read, or others than its owner can change.
-///
-/// A pipe has no others: it is there for this process.
-#[cfg(unix)]
-fn exposed(metadata: &Metadata) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = metadata.permissions().mode() & 0o777;
-    (metadata.is_file() && mode & 0o027 != 0).then_some(mode)
-}
-
-#[cfg(not(unix))]
-fn exposed(_: &Metadata) -> Option<u32> {
-    None
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Verdict,
 };
-use portolan_stun_agent::{Event, Request, RequestError, Schedule, Transactions};
+use portolan_stun_agent::{Credential, Event, Request, RequestError, Schedule, Transactions};
 
 /// One request to one server.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(super) struct Ask {
     protocol: Protocol,
     proven: Option<Arc<str>>,
     timeout: Duration,
+    credential: Option<Credential>,
     transactions: Transactions<u8>,
     out: Outbox<Told>,
     socket: Option<SocketId>,
@@ -39,10 +40,16 @@ pub(super) enum Told {
 }
 
 impl Ask {
-    /// Asks `server`, which over TLS proves that it is `proven`; given up after `timeout`.
-    pub(super) fn new(server: SocketAddr, protocol: Protocol, proven: Option<Arc<str>>, timeout: Duration) -> Self {
+    /// Asks `server`, which over TLS proves that it is `proven`; given up after `timeout`. A credential proves who asks.
+    pub(super) fn new(
+        server: SocketAddr,
+        protocol: Protocol,
+        proven: Option<Arc<str>>,
+        timeout: Duration,
+        credential: Option<Credential>,
+    ) -> Self {
         let transactions = Transactions::new();
-        Self { server, protocol, proven, timeout, transactions, out: Outbox::new(), socket: None }
+        Self { server, protocol, proven, timeout, credential, transactions, out: Outbox::new(), socket: None }
     }
 
     /// Opens the socket; the request follows.
@@ -63,7 +70,11 @@ impl Ask {
         let schedule = if self.protocol.is_stream() { Schedule::reliable(self.timeout) } else { Schedule::rfc8489() };
         // An answer need not have FINGERPRINT (RFC 8489 §7), so the request has none: it would ask for it.
         let request = Request::binding(socket, self.server, 0).schedule(schedule);
-        if let Err(why) = self.transactions.request(cx, request) {
+        let asked = match self.credential.take() {
+            Some(credential) => self.transactions.request_with(cx, request, credential),
+            None => self.transactions.request(cx, request),
+        };
+        if let Err(why) = asked {
             self.out.push(Output::Event(Told::NotAsked(why)));
         }
     }

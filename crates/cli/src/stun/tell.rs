@@ -5,7 +5,7 @@ use crate::explain::tell::{JsonLine, json_lines, lines};
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_machine::Protocol;
-use portolan_stun::{Class, Message, Text};
+use portolan_stun::{Class, Integrity, Message, Text};
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.stun/1";
@@ -26,6 +26,7 @@ pub(super) struct Report {
     other_address: Option<SocketAddr>,
     response_origin: Option<SocketAddr>,
     alternate_server: Option<SocketAddr>,
+    verified: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explained: Option<Explained>,
 }
@@ -87,6 +88,10 @@ impl Report {
             other_address: message.and_then(Message::other_address),
             response_origin: message.and_then(Message::response_origin),
             alternate_server: message.and_then(Message::alternate_server),
+            verified: answer.integrity.map(|integrity| match integrity {
+                Integrity::Sha1 => "sha1",
+                Integrity::Sha256 { .. } => "sha256",
+            }),
             explained: reply
                 .explain
                 .then(|| Explained { request: json_lines(&reply.request), response: json_lines(&answer.message) }),
@@ -114,6 +119,18 @@ struct WithEvent<'a> {
     report: &'a Report,
 }
 
+/// Whether the server has proved that it knows the user; nothing where nobody was named and nobody was asked for.
+fn verified(reply: &Reply, report: &Report) -> Option<String> {
+    let code = report.error.as_ref().map(|error| error.code);
+    Some(match (report.verified, reply.is_named, code) {
+        (Some("sha1"), ..) => "the server knows the user's password (HMAC-SHA1)".into(),
+        (Some(_), ..) => "the server knows the user's password (HMAC-SHA-256)".into(),
+        (None, true, _) => "no: the server did not ask who you are".into(),
+        (None, false, Some(401)) => "no: it asks who you are, see --user".into(),
+        (None, false, _) => return None,
+    })
+}
+
 /// The report for people.
 pub(super) fn human(reply: &Reply, report: &Report) -> String {
     let mut text = String::new();
@@ -138,6 +155,7 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     fact("software", report.software.clone());
     fact("other address", report.other_address.map(|address| address.to_string()));
     fact("answered from", report.response_origin.map(|address| address.to_string()));
+    fact("verified", verified(reply, report));
     fact("ask instead", report.alternate_server.map(|address| address.to_string()));
     if reply.explain {
         for (what, bytes) in [("Request", &reply.request), ("Response", &reply.answer.message)] {

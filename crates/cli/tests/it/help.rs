@@ -15,6 +15,7 @@ fn help_is_what_it_was() {
     assert_help(&["nat", "--help"], include_str!("help/nat.txt"));
     assert_help(&["serve", "--help"], include_str!("help/serve.txt"));
     assert_help(&["stun", "--help"], include_str!("help/stun.txt"));
+    assert_help(&["audit", "--help"], include_str!("help/audit.txt"));
     assert_help(&["explain", "--help"], include_str!("help/explain.txt"));
     assert_help(&["lab", "nat", "--help"], include_str!("help/lab-nat.txt"));
 }

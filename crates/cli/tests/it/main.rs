@@ -4,8 +4,10 @@
 
 extern crate alloc;
 
+mod audit;
 #[path = "../support/binary.rs"]
 mod binary;
+mod credentials;
 mod explain;
 mod help;
 mod lab;

@@ -21,7 +21,7 @@ pub(crate) fn two_addresses() -> (Process, String) {
     panic!("no free ports");
 }
 
-fn free(ip: &str) -> String {
+pub(crate) fn free(ip: &str) -> String {
     let socket = UdpSocket::bind((ip, 0)).expect("a free port");
     socket.local_addr().expect("its address").to_string()
 }

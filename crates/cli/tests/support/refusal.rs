@@ -24,6 +24,7 @@ fn a_server_that_is_an_argument_of_its_own_is_looked_at_too() {
     for server in ["203.0.113.10", "stuns:stun.example.org", "[2001:db8::1]:3478"] {
         let far = Refused { server: server.to_owned() };
         assert_eq!(portolan(&["stun", "--timeout", "1", server]).map(drop), Err(far.clone()), "{server}");
+        assert_eq!(portolan(&["audit", "--format", "json", server]).map(drop), Err(far.clone()), "{server}");
         assert_eq!(portolan(&["-v", "stun", server, "--tcp"]).map(drop), Err(far), "{server}");
     }
 }

@@ -112,7 +112,8 @@ impl FilteringTest {
 
     /// A round trip is known: silence must last three of them, and 250 ms at least.
     pub(super) fn set_rtt(&mut self, desk: &mut Desk<'_, '_>, family: Family, rtt: Duration) {
-        let tail = (rtt * 3).max(SHORTEST_TAIL);
+        // Time may have leapt between a question and its answer.
+        let tail = rtt.saturating_mul(3).max(SHORTEST_TAIL);
         if self.verdict.is_some() || tail == self.tail {
             return;
         }

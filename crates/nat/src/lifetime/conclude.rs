@@ -196,7 +196,7 @@ impl Lifetime {
             (None, None) => return,
         };
         let Some(most) = range.at_most else { return };
-        let (rounds, now) = (self.way.round() * 2 + self.way.rtt() * 2, cx.now());
+        let (rounds, now) = (self.way.round().saturating_add(self.way.rtt()).saturating_mul(2), cx.now());
         let touch_after = self.touch_after();
         for index in 0..self.probes.len() {
             let Some(probe) = self.probes.get_mut(index).filter(|probe| is_touched(probe)) else { continue };

@@ -31,7 +31,7 @@ impl Way {
 
     /// How long after its last send silence is taken for an answer.
     pub(super) fn tail(&self) -> Duration {
-        (self.rtt() * 3).clamp(Self::TAIL_MIN, Self::TAIL_MAX)
+        self.rtt().saturating_mul(3).clamp(Self::TAIL_MIN, Self::TAIL_MAX)
     }
 
     /// How long a round of questions takes that nothing answers.

@@ -15,4 +15,5 @@ mod kinds;
 mod lifetime;
 mod model;
 mod paths;
+mod regressions;
 mod world;

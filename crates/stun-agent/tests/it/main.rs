@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod alternates;
+mod audit;
 mod credentials_client;
 mod credentials_server;
 mod credentials_together;

@@ -1,0 +1,290 @@
+//! What an audit found, as text and as JSON, schema `portolan.audit/1` (docs/json.md).
+
+use core::fmt::Write;
+use core::net::SocketAddr;
+use portolan_stun_agent::audit::{Credentials, Finding, Outcome, Report};
+use portolan_stun_agent::nonce::Features;
+use serde::Serialize;
+
+const SCHEMA: &str = "portolan.audit/1";
+
+#[derive(Serialize)]
+struct Json<'a> {
+    schema: &'static str,
+    server: Server<'a>,
+    answered: bool,
+    local: SocketAddr,
+    mapped: Option<SocketAddr>,
+    rtt_ms: Option<f64>,
+    software: Option<&'a str>,
+    credentials: Option<Asked<'a>>,
+    control: Control,
+    summary: Summary,
+    findings: Vec<JsonFinding>,
+    amplification: Vec<JsonAmplification>,
+    traffic: Traffic,
+    elapsed_ms: f64,
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    name: &'a str,
+    address: SocketAddr,
+}
+
+/// What a server that asks for credentials says of them.
+#[derive(Serialize)]
+struct Asked<'a> {
+    realm: Option<&'a str>,
+    nonce_cookie: bool,
+    password_algorithms: &'a [u16],
+    username_anonymity: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn of(credentials: &'a Credentials) -> Self {
+        let features = credentials.features;
+        Self {
+            realm: credentials.realm.as_deref(),
+            nonce_cookie: features.is_some(),
+            password_algorithms: &credentials.algorithms,
+            username_anonymity: features.is_some_and(|bits| bits.contains(Features::USERNAME_ANONYMITY)),
+        }
+    }
+}
+
+/// What the repeated bare request met.
+#[derive(Serialize)]
+struct Control {
+    sent: u32,
+    lost: u32,
+}
+
+/// How many checks came out how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Summary {
+    honoured: usize,
+    violated: usize,
+    not_supported: usize,
+    unknown: usize,
+}
+
+#[derive(Serialize)]
+struct JsonFinding {
+    check: &'static str,
+    rfc: u16,
+    section: &'static str,
+    outcome: &'static str,
+    /// What was violated, or why it is unknown.
+    why: Option<String>,
+    meaning: &'static str,
+}
+
+#[derive(Serialize)]
+struct JsonAmplification {
+    probe: String,
+    request_bytes: u32,
+    reply_bytes: u32,
+    replies: f64,
+    factor: f64,
+}
+
+#[derive(Serialize)]
+struct Traffic {
+    sent: u32,
+    sent_bytes: u64,
+    received: u32,
+    received_bytes: u64,
+}
+
+impl Summary {
+    fn of(report: &Report) -> Self {
+        let mut summary = Self::default();
+        for finding in &report.findings {
+            *match finding.outcome {
+                Outcome::Honoured => &mut summary.honoured,
+                Outcome::Violated(_) => &mut summary.violated,
+                Outcome::NotSupported => &mut summary.not_supported,
+                Outcome::Unknown(_) => &mut summary.unknown,
+            } += 1;
+        }
+        summary
+    }
+}
+
+impl JsonFinding {
+    fn of(finding: &Finding) -> Self {
+        let clause = finding.check.clause();
+        Self {
+            check: finding.check.name(),
+            rfc: clause.rfc,
+            section: clause.section,
+            outcome: finding.outcome.word(),
+            why: why(finding.outcome),
+            meaning: finding.check.meaning(),
+        }
+    }
+}
+
+/// What was violated, or why it is unknown.
+fn why(outcome: Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Violated(what) => Some(what.to_string()),
+        Outcome::Unknown(why) => Some(why.to_string()),
+        Outcome::Honoured | Outcome::NotSupported => None,
+    }
+}
+
+/// The report for programs: one line.
+pub(super) fn json(name: &str, report: &Report) -> String {
+    let traffic = report.traffic;
+    let control = report.control;
+    let amplification = report.amplification.iter().map(|kind| JsonAmplification {
+        probe: kind.probe.to_string(),
+        request_bytes: kind.request_bytes,
+        reply_bytes: kind.reply_bytes,
+        replies: f64::from(kind.replies_per_ten) / 10.0,
+        factor: (kind.factor() * 100.0).round() / 100.0,
+    });
+    let json = Json {
+        schema: SCHEMA,
+        server: Server { name, address: report.server },
+        answered: report.is_answered(),
+        local: report.local,
+        mapped: report.mapped,
+        rtt_ms: control.rtt.map(crate::stun::milliseconds),
+        software: report.software.as_deref(),
+        credentials: report.credentials.as_ref().map(Asked::of),
+        control: Control { sent: control.sent, lost: control.lost },
+        summary: Summary::of(report),
+        findings: report.findings.iter().map(JsonFinding::of).collect(),
+        amplification: amplification.collect(),
+        traffic: Traffic {
+            sent: traffic.sent,
+            sent_bytes: traffic.sent_bytes,
+            received: traffic.received,
+            received_bytes: traffic.received_bytes,
+        },
+        elapsed_ms: crate::stun::milliseconds(report.elapsed),
+    };
+    // Nothing in it can fail: no map has other keys than text.
+    serde_json::to_string(&json).unwrap_or_default() + "\n"
+}
+
+/// The groups of a report for people.
+const DOCUMENTS: [(u16, &str); 2] =
+    [(8489, "Session Traversal Utilities for NAT (STUN)"), (5780, "NAT Behavior Discovery Using STUN")];
+
+/// The report for people.
+pub(super) fn human(name: &str, report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = head(&mut text, name, report);
+    for (rfc, title) in DOCUMENTS {
+        let _ = writeln!(text, "\nRFC {rfc}, {title}");
+        for finding in report.findings.iter().filter(|finding| finding.check.clause().rfc == rfc) {
+            let _ = writeln!(text, "  {} {}", mark(finding.outcome), line(finding));
+        }
+    }
+    if !report.amplification.is_empty() {
+        let _ = writeln!(text, "\nBytes back for each byte sent");
+        for kind in &report.amplification {
+            let (bytes, back, probe) = (kind.request_bytes, kind.reply_bytes, kind.probe.to_string());
+            let replies = f64::from(kind.replies_per_ten) / 10.0;
+            let factor = kind.factor();
+            let _ = writeln!(
+                text,
+                "  {factor:>5.1}  {probe:<26}{bytes} bytes bring back {back} in {replies} datagram{}",
+                if replies > 1.0 { "s" } else { "" }
+            );
+        }
+    }
+    let _ = foot(&mut text, report);
+    text
+}
+
+fn head(text: &mut String, name: &str, report: &Report) -> core::fmt::Result {
+    write!(text, "{name} ({})", report.server)?;
+    if let Some(software) = &report.software {
+        write!(text, ", {software}")?;
+    }
+    match (report.mapped, report.control.rtt) {
+        _ if !report.is_answered() => {
+            writeln!(text, " did not answer over udp; check address and port, or whether a firewall drops UDP.")
+        }
+        (None, _) if report.credentials.is_some() => {
+            let asked = report.credentials.as_ref();
+            let realm = asked.and_then(|asked| asked.realm.as_deref()).unwrap_or("none");
+            writeln!(text, " asks for credentials, realm {realm}.")
+        }
+        (None, _) => writeln!(text, " gave no Binding response that can be used."),
+        (Some(mapped), None) => writeln!(text, " sees you at {mapped}."),
+        (Some(mapped), Some(rtt)) => {
+            writeln!(text, " sees you at {mapped}, {:.1} ms away.", crate::stun::milliseconds(rtt))
+        }
+    }
+}
+
+fn foot(text: &mut String, report: &Report) -> core::fmt::Result {
+    let Summary { honoured, violated, not_supported, unknown } = Summary::of(report);
+    let traffic = report.traffic;
+    let control = report.control;
+    writeln!(
+        text,
+        "\n{honoured} honoured, {violated} violated, {not_supported} not supported, {unknown} unknown. \
+         {} datagrams sent, {} back, {} of {} controls lost, {:.1} s.",
+        traffic.sent,
+        traffic.received,
+        control.lost,
+        control.sent,
+        report.elapsed.as_secs_f64(),
+    )
+}
+
+const fn mark(outcome: Outcome) -> char {
+    match outcome {
+        Outcome::Honoured => '✓',
+        Outcome::Violated(_) => '✗',
+        Outcome::NotSupported => '–',
+        Outcome::Unknown(_) => '?',
+    }
+}
+
+/// The clause, what it wants, and what stands against that.
+fn line(finding: &Finding) -> String {
+    let section = format!("§{}", finding.check.clause().section);
+    let meaning = finding.check.meaning();
+    match finding.outcome {
+        Outcome::Honoured => format!("{section:<9}{meaning}"),
+        Outcome::Violated(_) | Outcome::NotSupported | Outcome::Unknown(_) => {
+            format!("{section:<9}{meaning}: {}", finding.outcome)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portolan_stun_agent::audit::{Check, Doubt, Violation};
+
+    #[test]
+    fn a_line_says_clause_meaning_and_what_stands_against_it() {
+        let told = |check, outcome| {
+            let finding = Finding { check, outcome };
+            format!("{} {}", mark(outcome), line(&finding))
+        };
+        assert_eq!(told(Check::Tcp, Outcome::Honoured), "✓ §6.2.2   a Binding request over TCP is answered");
+        assert_eq!(
+            told(Check::UnknownRequired, Outcome::Violated(Violation::Error(500))),
+            "✗ §6.3.1   an unknown attribute that matters is refused (420): answered with error 500"
+        );
+        assert_eq!(
+            told(Check::Software, Outcome::NotSupported),
+            "– §14.14   the server says what it is (SOFTWARE): not supported"
+        );
+        assert_eq!(
+            told(Check::ChangePort, Outcome::Unknown(Doubt::Filter)),
+            "? §7.2     CHANGE-REQUEST for the port is obeyed: a filter on the way may have dropped the answer"
+        );
+    }
+}

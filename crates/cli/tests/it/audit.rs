@@ -1,0 +1,97 @@
+//! `portolan audit` against `portolan serve`, and against servers that misbehave.
+
+use crate::serve::two_addresses;
+use crate::{Finished, assert_refused, run};
+use serde_json::Value;
+use std::net::UdpSocket;
+use std::thread;
+
+fn outcome<'a>(report: &'a Value, check: &str) -> &'a Value {
+    let findings = report["findings"].as_array().expect("findings");
+    findings.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("no {check}: {report}"))
+}
+
+#[test]
+fn the_own_server_honours_everything_over_udp_and_tcp() {
+    let (_server, address) = two_addresses();
+    let finished = run(&["audit", &address, "--format", "json"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
+    assert_eq!((&report["schema"], &report["answered"]), (&"portolan.audit/1".into(), &true.into()));
+    assert_eq!((&report["server"]["address"], &report["mapped"]), (&address.as_str().into(), &report["local"]));
+    assert_eq!(report["summary"]["violated"], 0, "{report}");
+    for check in ["binding", "tcp", "fingerprint", "unknown-required", "change-port", "response-port", "padding"] {
+        assert_eq!(outcome(&report, check)["outcome"], "honoured", "{report}");
+    }
+    assert!(report["elapsed_ms"].as_f64().is_some_and(|elapsed| elapsed < 10_000.0), "{report}");
+    assert!(report["traffic"]["sent"].as_u64().is_some_and(|sent| sent <= 160), "{report}");
+    assert!(report["amplification"][0]["factor"].as_f64().is_some_and(|factor| (1.0..10.0).contains(&factor)));
+}
+
+#[test]
+fn the_text_is_grouped_by_document_with_one_line_a_clause() {
+    let (_server, address) = two_addresses();
+    let finished = run(&["audit", &address, "--no-tcp"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    for words in [
+        " sees you at 127.0.0.1:",
+        "\nRFC 8489, Session",
+        "  ✓ §6.3.1   a Binding request is answered with success\n",
+        "  ? §6.2.2   a Binding request over TCP is answered: not asked\n",
+        "\nRFC 5780, NAT",
+        "  ✓ §7.2     CHANGE-REQUEST for both is obeyed\n",
+        " 0 violated, ",
+    ] {
+        assert!(finished.stdout.contains(words), "no word of {words:?}: {finished:?}");
+    }
+}
+
+/// Audits a server that makes its answer of each datagram by `answer`.
+fn audit(answer: fn(&[u8]) -> Vec<u8>) -> Finished {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = socket.local_addr().expect("its address");
+    let server = thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        // A lone byte is the wish to end.
+        while let Ok((length @ 2.., from)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&answer(&buffer[..length]), from);
+        }
+    });
+    let finished = run(&["audit", &address.to_string(), "--format", "json"]);
+    UdpSocket::bind("127.0.0.1:0").and_then(|end| end.send_to(&[0], address)).expect("loopback");
+    server.join().expect("the server ends");
+    finished
+}
+
+#[test]
+fn a_server_that_breaks_clauses_is_exit_code_1_and_named() {
+    let finished = audit(|request| [&[1, 1, 0, 0], &[0x21, 0x12, 0xa4, 0x42], &request[8..20]].concat());
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "{finished:?}");
+    let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
+    for (check, why) in [
+        ("xor-mapped-address", "the attribute is missing"),
+        ("indication", "answered, where silence is due"),
+        ("unknown-required", "answered as if it had not been asked for"),
+    ] {
+        let finding = outcome(&report, check);
+        assert_eq!((&finding["outcome"], &finding["why"]), (&"violated".into(), &why.into()), "{finding}");
+        assert_eq!(finding["rfc"], 8489);
+    }
+    // Nobody listens for TCP there.
+    assert_eq!(outcome(&report, "tcp")["outcome"], "not-supported", "{report}");
+    let rubbish = audit(|_| vec![0xff; 40]);
+    let report: Value = serde_json::from_str(&rubbish.stdout).expect("one line of JSON");
+    assert_eq!((rubbish.code, &outcome(&report, "binding")["why"]), (Some(1), &"the answer cannot be read".into()));
+}
+
+#[test]
+fn nothing_that_answers_is_exit_code_3_and_no_server_is_one_line() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = silent.local_addr().expect("its address").to_string();
+    let finished = run(&["audit", &address]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(3), ""), "{finished:?}");
+    assert!(finished.stdout.contains(" did not answer over udp"), "{finished:?}");
+    assert!(finished.stdout.contains(" 0 violated, "), "{finished:?}");
+    assert_refused(&run(&["audit", "127.0.0.1:0"]), &["port"]);
+    assert_refused(&run(&["audit"]), &["HOST[:PORT]"]);
+}

@@ -1,0 +1,65 @@
+//! `portolan stun --user` against `portolan serve` with users.
+
+use crate::binary::portolan;
+use crate::process::{Finished, Process};
+use crate::serve::free;
+use crate::{PATIENCE, assert_refused, run};
+use serde_json::Value;
+
+/// A server that knows alice, long-term where it has a realm, and what the command says of it.
+fn ask(realm: Option<&str>, arguments: &[&str]) -> Finished {
+    let local = free("127.0.0.1");
+    let realm = realm.map_or_else(Vec::new, |realm| vec!["--realm", realm]);
+    let served = [&["serve", "--listen", &local, "--user", "alice:correct horse"][..], &realm].concat();
+    let mut server = Process::start(portolan(&served).expect("loopback")).expect("the binary starts");
+    server.wait_for("listening on", PATIENCE).expect("it listens");
+    let finished = run(&[&["stun", &local], arguments].concat());
+    server.terminate().expect("it runs");
+    server.finish(PATIENCE).expect("it ends");
+    assert!(!format!("{finished:?}").contains("correct horse"), "{finished:?}");
+    finished
+}
+
+fn json(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|why| panic!("{why}: {finished:?}"))
+}
+
+#[test]
+fn a_challenge_is_answered_over_udp_and_tcp() {
+    for transport in [&[][..], &["--tcp"]] {
+        let user = ["--user", "alice", "--password", "correct horse", "--format", "json"];
+        let finished = ask(Some("example.org"), &[&user[..], transport].concat());
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        let report = json(&finished);
+        assert_eq!((&report["outcome"], &report["verified"]), (&"answered".into(), &"sha256".into()), "{report}");
+    }
+}
+
+#[test]
+fn a_password_comes_from_a_file_and_the_report_says_what_is_proved() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = std::env::temp_dir().join(format!("portolan-password-{}", std::process::id()));
+    std::fs::write(&file, "correct horse\r\nand more\n").expect("a file");
+    let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our own file");
+    let path = file.display().to_string();
+    let arguments = ["--user", "alice", "--password-file", &path, "--short-term"];
+    set(0o644);
+    let exposed = run(&[&["stun", "127.0.0.1:9"][..], &arguments].concat());
+    set(0o600);
+    let finished = ask(None, &arguments);
+    std::fs::remove_file(&file).expect("our own file");
+    assert_refused(&exposed, &[&path, "chmod 600"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    assert!(finished.stdout.contains("  verified         the server knows the user's password"), "{finished:?}");
+}
+
+#[test]
+fn a_wrong_password_is_one_line_and_a_server_that_asks_is_told() {
+    let wrong = ask(Some("example.org"), &["--user", "alice", "--password", "wrong horse"]);
+    assert_refused(&wrong, &["refuses this user name and password"]);
+    let nobody = ask(Some("example.org"), &[]);
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.stdout.contains("refuses: 401") && nobody.stdout.contains("see --user"), "{nobody:?}");
+    assert_refused(&run(&["stun", "127.0.0.1:9", "--user", "alice"]), &["--user wants a password", "--password-file"]);
+    assert_refused(&run(&["stun", "127.0.0.1:9", "--password", "x"]), &["--user"]);
+}

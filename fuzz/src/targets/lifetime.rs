@@ -1,0 +1,135 @@
+//! `Lifetime` behind a NAT with short timers and before servers of several kinds, under the watch and by lot under a law.
+//!
+//! The grid is of one or two idle times, so that a run of some dozen steps gets through the asking and the proof and into the
+//! measurement.
+
+use crate::feed::{Feed, PLACES};
+use crate::flawed::{Flaw, Flawed};
+use crate::watched::play;
+use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
+use portolan_nat::behavior::Timers;
+use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
+use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_sim::laws::{Context, Step};
+use portolan_stun::{Attribute, Class, ErrorCode, Message, Writer};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Plays what the bytes say; says whether a server was found that lets the measurement begin.
+pub fn run(bytes: &[u8]) -> bool {
+    let mut feed = Feed::new(bytes);
+    let shape = feed.byte();
+    let mut network = Network::new(&mut feed);
+    let server = |nth: usize| PLACES[nth].parse().expect("an address");
+    let servers = if shape & 1 == 0 { vec![server(0)] } else { vec![server(0), server(1)] };
+    let step = Duration::from_secs(2 + u64::from(shape >> 1 & 7));
+    let config = Config::new(servers).step(step).max(step * (1 + u32::from(shape >> 4 & 1)));
+    let terminal = |event: &Event| matches!(event, Event::Report(_));
+    let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
+    let factory = || Flawed::new(Lifetime::new(config.clone()).expect("a configuration"), Flaw::Forgetful);
+    let mut script = vec![Step::command(Instant::ORIGIN, &Command::Start)];
+    script.extend(feed.script(8, 12, |feed| {
+        if feed.byte() & 7 == 0 { Command::Stop.to_string() } else { Command::Start.to_string() }
+    }));
+    let mut begun = false;
+    play(bytes, &factory, &script, &context, 60, |at, output| {
+        begun |= matches!(output, Output::Event(Event::Begun { .. }));
+        network.answer(at, output)
+    });
+    begun
+}
+
+/// The client's NAT and the servers behind it.
+struct Network {
+    nat: Translator,
+    sockets: BTreeMap<SocketId, SocketAddr>,
+    /// What the first server and the others do.
+    servers: [Server; 2],
+    /// One packet of so many is lost; 0: none.
+    loss: u8,
+    packets: u8,
+}
+
+/// What a server makes of RESPONSE-PORT.
+#[derive(Clone, Copy)]
+enum Server {
+    Honours,
+    Ignores,
+    Refuses,
+    Silent,
+}
+
+impl Network {
+    fn new(feed: &mut Feed<'_>) -> Self {
+        let secs = |byte: u8| Duration::from_secs(u64::from(byte & 15));
+        let timers = Timers {
+            unreplied: secs(feed.byte()),
+            replied: secs(feed.byte()),
+            absolute: Some(secs(feed.byte())).filter(|time| time.as_secs() > 3),
+        };
+        let outside = "203.0.113.9".parse().expect("an address");
+        let nat = Translator::new(TranslatorConfig::home().timers(timers), &[outside], 1);
+        let kind = |byte: u8| match byte & 7 {
+            0 => Server::Silent,
+            1 => Server::Refuses,
+            2 => Server::Ignores,
+            _ => Server::Honours,
+        };
+        let servers = [kind(feed.byte()), kind(feed.byte())];
+        Self { nat, sockets: BTreeMap::new(), servers, loss: feed.byte() & 31, packets: 0 }
+    }
+
+    fn answer(&mut self, at: Instant, output: &Output<Event>) -> Vec<Step> {
+        match output {
+            Output::Socket(SocketOrder::Open(open)) => {
+                if open.local.port().is_multiple_of(61) {
+                    return vec![Step::news(at, open.id, SocketNews::Refused(Refusal::AddressInUse))];
+                }
+                let local = SocketAddr::from(([10, 0, 0, 2], open.local.port()));
+                self.sockets.insert(open.id, local);
+                vec![Step::news(at, open.id, SocketNews::Opened { local })]
+            }
+            Output::Socket(SocketOrder::Close(id)) => {
+                self.sockets.remove(id);
+                Vec::new()
+            }
+            Output::Transmit(sent) => self.reply(at, sent).into_iter().collect(),
+            Output::Event(_) | Output::Wait(_) => Vec::new(),
+        }
+    }
+
+    fn reply(&mut self, at: Instant, sent: &Transmit) -> Option<Step> {
+        self.packets = self.packets.wrapping_add(1);
+        if self.loss > 0 && self.packets.is_multiple_of(self.loss) {
+            return None;
+        }
+        let local = *self.sockets.get(&sent.socket)?;
+        let Ok(Passage::Out { source, .. }) = self.nat.outbound(at, local, sent.remote) else { return None };
+        let request = Message::decode(&sent.payload).ok()?;
+        let first = PLACES[0].parse() == Ok(sent.remote);
+        let kind = self.servers[usize::from(!first)];
+        let mut buffer = [0; 96];
+        let (method, id) = (request.method(), request.transaction_id());
+        let port = match (kind, request.response_port()) {
+            (Server::Silent, _) => return None,
+            (Server::Honours, Some(port)) => port,
+            (Server::Honours | Server::Ignores, _) | (Server::Refuses, None) => source.port(),
+            (Server::Refuses, Some(_)) => {
+                let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, method, id).ok()?;
+                writer.add(&Attribute::ErrorCode(ErrorCode::recommended(420)?)).ok()?;
+                return self.deliver(at, sent.remote, source, writer.finish());
+            }
+        };
+        let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, method, id).ok()?;
+        writer.add(&Attribute::XorMappedAddress(source)).ok()?;
+        self.deliver(at, sent.remote, SocketAddr::new(source.ip(), port), writer.finish())
+    }
+
+    /// What comes in from outside, where the NAT lets it.
+    fn deliver(&mut self, at: Instant, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Option<Step> {
+        let to = self.nat.inbound(at, from, to).ok()?;
+        let (socket, _) = self.sockets.iter().find(|(_, local)| **local == to)?;
+        Some(Step::datagram(at + Duration::from_millis(20), *socket, to, from, payload))
+    }
+}

@@ -1,0 +1,286 @@
+//! One run of a machine, watched while it is played, and now and then one of the eleven laws in full.
+//!
+//! Rules of this file: the watch needs no second run, so that most executions cost one: it sees what a single run can show of
+//! the laws (1, 2, 3, 7, 8, 10 and 11 of `portolan_machine`, and every panic). Which execution also checks a law in full is
+//! the lot of its bytes, not a byte among them: the fuzzer would come to prefer those that cost a hundred times as much.
+
+use crate::flawed::Flawed;
+use portolan_machine::{Cx, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder, Verdict};
+use portolan_sim::laws::{Context, Law, Step, check, rehearse};
+use std::time::Duration;
+
+/// Plays `script` with a peer that answers, at most `most` steps, under the watch; then checks the law that the lot of
+/// `bytes` falls on, if it does. Returns all that happened.
+///
+/// # Panics
+/// On a finding.
+pub fn play<M: Machine>(
+    bytes: &[u8],
+    factory: &impl Fn() -> Flawed<M>,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+    most: usize,
+    peer: impl FnMut(Instant, &Output<M::Event>) -> Vec<Step>,
+) -> Vec<Step> {
+    let whole = rehearse(&|| Watched::new(factory(), context), script, context, most, peer);
+    if let Some(Err(violation)) = lot(bytes).map(|law| check(law, factory, &whole, context)) {
+        panic!("{violation}");
+    }
+    whole
+}
+
+/// The law of some bytes: of 256 runs one for each of the two that take a hundred runs to check, four for each other.
+fn lot(bytes: &[u8]) -> Option<Law> {
+    let mixed = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
+    });
+    let lot = usize::try_from(mixed >> 32 & 0xff).ok()?;
+    match lot {
+        0 => Some(Law::NoInputPanics),
+        1 => Some(Law::PeersAreBounded),
+        lot => {
+            let others = Law::ALL.into_iter().filter(|law| !matches!(law, Law::NoInputPanics | Law::PeersAreBounded));
+            others.into_iter().nth((lot - 2) / 4)
+        }
+    }
+}
+
+/// A machine under watch.
+#[derive(Debug)]
+struct Watched<M: Machine> {
+    machine: M,
+    terminal: fn(&M::Event) -> bool,
+    /// Outputs that one drain may give.
+    most: usize,
+    given: usize,
+    now: Instant,
+    /// What the last poll gave; the machine has rested since then.
+    rest: Option<Output<M::Event>>,
+    /// What the next poll must give, and why.
+    due: Option<(Output<M::Event>, &'static str)>,
+    /// The last input was a timeout.
+    woken: bool,
+    ended: bool,
+    open: Vec<SocketId>,
+}
+
+impl<M: Machine> Watched<M> {
+    fn new(machine: M, context: &Context<'_, M::Event>) -> Self {
+        Self {
+            machine,
+            terminal: context.terminal,
+            most: context.queue_limit,
+            given: 0,
+            now: Instant::ORIGIN,
+            rest: None,
+            due: None,
+            woken: false,
+            ended: false,
+            open: context.handed_in.to_vec(),
+        }
+    }
+
+    /// What an input may not change, if it is one of those.
+    fn unchanged(&mut self, cx: &Cx<'_>, input: Input<'_>, verdict: Verdict) {
+        let Some(rest) = self.rest.take() else { return };
+        let early = match &rest {
+            Output::Wait(wait) => wait.is_none_or(|wait| !wait.is_due(cx.now())),
+            _ => false,
+        };
+        let foreign = match input {
+            Input::Datagram(_) | Input::Stream(_) | Input::Socket(_, SocketNews::Accepted { .. }) => {
+                verdict == Verdict::NotMine
+            }
+            Input::Socket(..) | Input::Timeout => false,
+        };
+        if input == Input::Timeout && early && cx.now() >= self.now {
+            self.due = Some((rest, "a timeout before its time changed something (law 3)"));
+        } else if foreign {
+            self.due = Some((rest, "what was NotMine changed something (law 10)"));
+        }
+    }
+
+    fn look(&mut self, output: &Output<M::Event>) {
+        assert!(!self.ended || *output == Output::Wait(None), "after the end there was {output:?} (law 11)");
+        match output {
+            Output::Wait(wait) => {
+                let stuck = wait.filter(|wait| self.woken && wait.is_due(self.now) && self.now != LAST);
+                assert!(stuck.is_none(), "woken at {}, it waits until {stuck:?} (law 2)", self.now);
+                self.given = 0;
+                return;
+            }
+            Output::Transmit(sent) => {
+                assert!(self.open.contains(&sent.socket), "sent on {}, which is not open (law 8)", sent.socket);
+            }
+            Output::Socket(SocketOrder::Close(id)) => self.open.retain(|open| open != id),
+            Output::Socket(SocketOrder::Open(_)) => {}
+            Output::Event(event) => self.ended = (self.terminal)(event),
+        }
+        self.given += 1;
+        assert!(self.given <= self.most, "more than {} outputs in one drain (laws 1 and 7)", self.most);
+    }
+}
+
+/// Nothing lies after it.
+const LAST: Instant = Instant::from_origin(Duration::MAX);
+
+impl<M: Machine> Machine for Watched<M> {
+    type Command = M::Command;
+    type Error = M::Error;
+    type Event = M::Event;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: M::Command) -> Result<(), M::Error> {
+        (self.woken, self.rest, self.due, self.now) = (false, None, None, cx.now());
+        self.machine.command(cx, command)
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        let verdict = self.machine.handle(cx, input);
+        self.due = None;
+        self.unchanged(cx, input, verdict);
+        (self.woken, self.now) = (input == Input::Timeout, cx.now());
+        if let Input::Socket(id, news) = input {
+            match news {
+                SocketNews::Opened { .. } => self.open.push(id),
+                SocketNews::Accepted { socket, .. } => self.open.push(socket),
+                SocketNews::Refused(_) | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
+            }
+        }
+        verdict
+    }
+
+    fn poll(&mut self) -> Output<M::Event> {
+        let output = self.machine.poll();
+        if let Some((due, why)) = self.due.take() {
+            assert!(output == due, "{why}: {output:?} instead of {due:?}");
+        }
+        self.look(&output);
+        self.rest = matches!(output, Output::Wait(_)).then(|| copy(&output));
+        output
+    }
+}
+
+/// A wait again; events cannot be copied.
+fn copy<E>(output: &Output<E>) -> Output<E> {
+    match output {
+        Output::Wait(wait) => Output::Wait(*wait),
+        _ => Output::Wait(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use portolan_machine::{Deadline, Never, Transmit};
+    use portolan_sim::laws::Step;
+
+    /// A machine of one answer a packet, with one thing wrong.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Fault {
+        None,
+        SendsOnNoSocket,
+        AnswersForeign,
+        WakesEarly,
+        StaysBehind,
+        GoesOn,
+    }
+
+    #[derive(Debug)]
+    struct Puppet {
+        fault: Fault,
+        out: Vec<Output<&'static str>>,
+        now: Instant,
+    }
+
+    impl Machine for Puppet {
+        type Command = Never;
+        type Error = Never;
+        type Event = &'static str;
+
+        fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+            match command {}
+        }
+
+        fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+            self.now = cx.now();
+            match (self.fault, input) {
+                (Fault::SendsOnNoSocket, Input::Datagram(_)) => {
+                    let remote = "192.0.2.1:1".parse().expect("an address");
+                    let sent = Transmit { socket: SocketId(7), remote, hop_limit: None, payload: Bytes::new() };
+                    self.out.push(Output::Transmit(sent));
+                    return Verdict::Mine;
+                }
+                (Fault::AnswersForeign, Input::Datagram(_)) | (Fault::WakesEarly, Input::Timeout) => {
+                    self.out.push(Output::Event("noise"));
+                }
+                (Fault::GoesOn, Input::Datagram(_)) => {
+                    self.out.extend([Output::Event("noise"), Output::Event("end")]);
+                    return Verdict::Mine;
+                }
+                _ => {}
+            }
+            Verdict::NotMine
+        }
+
+        fn poll(&mut self) -> Output<&'static str> {
+            let late = Some(Deadline::new(Instant::ORIGIN, "behind")).filter(|_| self.fault == Fault::StaysBehind);
+            self.out.pop().unwrap_or(Output::Wait(late))
+        }
+    }
+
+    fn watch(fault: Fault) {
+        let here = "192.0.2.1:1".parse().expect("an address");
+        let script = [
+            Step::timeout(Instant::from_millis(5)),
+            Step::datagram(Instant::from_millis(10), SocketId(1), here, here, b"a packet"),
+        ];
+        let context = Context { handed_in: &[SocketId(1)], terminal: |event| *event == "end", ..Context::default() };
+        let factory = || Watched::new(Puppet { fault, out: Vec::new(), now: Instant::ORIGIN }, &context);
+        assert_eq!(rehearse(&factory, &script, &context, 9, |_, _| Vec::new()).len(), 2);
+    }
+
+    #[test]
+    fn a_sound_machine_passes() {
+        watch(Fault::None);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 8")]
+    fn a_transmit_on_no_socket_is_seen() {
+        watch(Fault::SendsOnNoSocket);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 10")]
+    fn an_answer_to_what_was_not_its_own_is_seen() {
+        watch(Fault::AnswersForeign);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 3")]
+    fn an_early_awakening_is_seen() {
+        watch(Fault::WakesEarly);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 2")]
+    fn a_wait_that_stays_behind_is_seen() {
+        watch(Fault::StaysBehind);
+    }
+
+    #[test]
+    #[should_panic(expected = "law 11")]
+    fn life_after_the_end_is_seen() {
+        watch(Fault::GoesOn);
+    }
+
+    #[test]
+    fn lots_fall_on_every_law_and_seldom() {
+        let mut dice = crate::mutate::Dice::new(1);
+        let inputs = (0..20_000).map(|_| std::array::from_fn::<u8, 40, _>(|_| dice.byte()));
+        let laws: Vec<Law> = inputs.filter_map(|bytes| lot(&bytes)).collect();
+        assert!((2000..4000).contains(&laws.len()), "{} of 20000 instead of 38 of 256", laws.len());
+        assert!(Law::ALL.iter().all(|law| laws.contains(law)));
+    }
+}
