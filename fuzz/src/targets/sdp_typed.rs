@@ -1,0 +1,92 @@
+//! Every typed value of a description: what is read is written so that it reads the same, and what is refused says where.
+
+use crate::SEEDED;
+use portolan_sdp::line::{Kind, Line};
+use portolan_sdp::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Version};
+use portolan_sdp::{Attribute, Session, Value, ValueError};
+
+/// Reads every line as what it should be; says whether one with a grammar of its own was right.
+pub fn run(bytes: &[u8]) -> bool {
+    let Ok(session) = Session::read(bytes) else { return false };
+    session.lines().fold(false, |known, line| known | typed(&line))
+}
+
+/// How a value is shown to programmers, and how it is written.
+type Shown = (String, String);
+
+/// Reads a text as a value and shows it.
+macro_rules! shown {
+    ($value:ident) => {
+        |text: &[u8]| $value::parse(text).map(|value| (format!("{value:?}"), value.to_string()))
+    };
+}
+
+fn typed(line: &Line<'_>) -> bool {
+    match line.kind() {
+        Kind::Version => value(line, shown!(Version)),
+        Kind::Origin => value(line, shown!(Origin)),
+        Kind::Connection => value(line, shown!(Connection)),
+        Kind::Bandwidth => value(line, shown!(Bandwidth)),
+        Kind::Time => value(line, shown!(Timing)),
+        Kind::Media => value(line, shown!(MediaLine)),
+        Kind::Attribute => attribute(line),
+        _ => false,
+    }
+}
+
+fn value(line: &Line<'_>, read: impl Fn(&[u8]) -> Result<Shown, ValueError>) -> bool {
+    match read(line.value()) {
+        Ok(shown) => {
+            reads_again(line.value(), &shown, &shown.1, read);
+            true
+        }
+        Err(error) => {
+            place(line.value(), error);
+            false
+        }
+    }
+}
+
+fn attribute(line: &Line<'_>) -> bool {
+    let (name, bytes) = line.attribute().expect("it is one");
+    let direct = Attribute::parse(name, bytes);
+    assert_eq!(line.typed().map(|read| read.map_err(|told| told.error)), Some(direct));
+    match direct {
+        Ok(value) => {
+            let shown = (format!("{value:?}"), value.to_string());
+            reads_again(line.value(), &shown, &written(&shown.1), |text| {
+                let colon = text.iter().position(|byte| *byte == b':');
+                let (name, value) = colon.map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])));
+                Attribute::parse(name, value).map(|value| (format!("{value:?}"), value.to_string()))
+            });
+            value.clause().is_some()
+        }
+        Err(error) => {
+            place(bytes.unwrap_or_default(), error);
+            let told = line.typed().and_then(Result::err).expect("it is refused");
+            let found = line.text().get(told.column - 1).copied();
+            assert_eq!((told.line, found), (line.index() + 1, error.found), "{told}");
+            false
+        }
+    }
+}
+
+/// What was written reads back as the same value, and is written the same. Bytes that are not UTF-8 are written for people.
+fn reads_again(bytes: &[u8], shown: &Shown, text: &str, read: impl Fn(&[u8]) -> Result<Shown, ValueError>) {
+    if std::str::from_utf8(bytes).is_ok() {
+        assert_eq!(read(text.as_bytes()).as_ref(), Ok(shown), "{text:?} was written for it");
+    }
+}
+
+/// An attribute as it is written; in a seeded build a channel is left out where there is one of it.
+fn written(text: &str) -> String {
+    let shorter = text.strip_suffix("/1").filter(|_| SEEDED && text.starts_with("rtpmap:"));
+    shorter.unwrap_or(text).to_owned()
+}
+
+/// An error lies inside of the value, or right behind it, and names the byte that stands there.
+fn place(value: &[u8], error: ValueError) {
+    assert!(error.at <= value.len(), "{error} lies outside of {:?}", value.escape_ascii().to_string());
+    assert_eq!(error.found, value.get(error.at).copied(), "{error}");
+    assert!(!error.expected.is_empty() && !error.to_string().is_empty());
+}
