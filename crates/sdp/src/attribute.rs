@@ -14,12 +14,29 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod data;
 mod direction;
+mod dtls;
+mod group;
+mod ice;
 mod mid;
+mod rtcp;
+mod rtp;
+mod simulcast;
+mod ssrc;
 
+pub use data::{MaxMessageSize, SctpPort, Sctpmap};
 pub use direction::Direction;
+pub use dtls::{Digest, Fingerprint, Setup, TlsId};
+pub use group::{Group, Msid, MsidSemantic};
+pub use ice::{IceOptions, IcePacing, IcePwd, IceUfrag, RemoteCandidate, RemoteCandidates};
 pub use mid::Mid;
+pub use rtcp::{Rtcp, RtcpAddress, RtcpFb};
+pub use rtp::{Extmap, Fmtp, Parameter, Rtpmap};
+pub use simulcast::{Alternatives, Rid, RidDirection, Simulcast, SimulcastId, Streams};
+pub use ssrc::{Ssrc, SsrcGroup};
 
+use crate::candidate::Candidate;
 use crate::error::{Clause, ValueError};
 use crate::line::{Line, Lossy};
 use crate::value::Value;
@@ -102,13 +119,79 @@ macro_rules! attributes {
 
 attributes! {
     values {
+        // WebRTC begins
+        /// `a=candidate`: a transport address that a peer may try.
+        b"candidate" => Candidate(Candidate<&'a str>),
+        /// `a=ice-ufrag`: the name of a side in its checks.
+        b"ice-ufrag" => IceUfrag(IceUfrag<'a>),
+        /// `a=ice-pwd`: the password of the checks.
+        b"ice-pwd" => IcePwd(IcePwd<'a>),
+        /// `a=ice-options`: the extensions of ICE that a side knows.
+        b"ice-options" => IceOptions(IceOptions<'a>),
+        /// `a=ice-pacing`: how long a side wants between two checks.
+        b"ice-pacing" => IcePacing(IcePacing),
+        /// `a=remote-candidates`: the peer's candidates that a side has chosen.
+        b"remote-candidates" => RemoteCandidates(RemoteCandidates<'a>),
+        /// `a=fingerprint`: the hash of a certificate.
+        b"fingerprint" => Fingerprint(Fingerprint<'a>),
+        /// `a=setup`: which side begins.
+        b"setup" => Setup(Setup),
+        /// `a=tls-id`: which DTLS association is meant.
+        b"tls-id" => TlsId(TlsId<'a>),
+        /// `a=group`: media sections that belong together.
+        b"group" => Group(Group<'a>),
+        /// `a=msid`: the stream and the track of a media section.
+        b"msid" => Msid(Msid<'a>),
+        /// `a=msid-semantic`: what `msid` means.
+        b"msid-semantic" => MsidSemantic(MsidSemantic<'a>),
+        /// `a=rtpmap`: what a payload type stands for.
+        b"rtpmap" => Rtpmap(Rtpmap<'a>),
+        /// `a=fmtp`: parameters of a format.
+        b"fmtp" => Fmtp(Fmtp<'a>),
+        /// `a=rtcp-fb`: feedback that the writer understands.
+        b"rtcp-fb" => RtcpFb(RtcpFb<'a>),
+        /// `a=extmap`: what an extension of the RTP header stands for.
+        b"extmap" => Extmap(Extmap<'a>),
+        /// `a=rtcp`: where RTCP goes.
+        b"rtcp" => Rtcp(Rtcp<'a>),
+        /// `a=ssrc`: an attribute of one source.
+        b"ssrc" => Ssrc(Ssrc<'a>),
+        /// `a=ssrc-group`: sources that belong together.
+        b"ssrc-group" => SsrcGroup(SsrcGroup<'a>),
+        /// `a=rid`: the name of an encoding, and what it keeps to.
+        b"rid" => Rid(Rid<'a>),
+        /// `a=simulcast`: which encodings are sent, and which would be received.
+        b"simulcast" => Simulcast(Simulcast<'a>),
+        /// `a=sctp-port`: the port of the SCTP association.
+        b"sctp-port" => SctpPort(SctpPort),
+        /// `a=max-message-size`: how long a message may be.
+        b"max-message-size" => MaxMessageSize(MaxMessageSize),
+        /// `a=sctpmap`: what `sctp-port` says, as drafts had it.
+        b"sctpmap" => Sctpmap(Sctpmap<'a>),
+        // WebRTC ends
         // Sections and bundles.
         /// `a=mid`: the name of a media section.
         b"mid" => Mid(Mid<'a>),
     }
     flags {
+        // WebRTC begins
         /// `a=rtcp-mux`: RTP and RTCP on one port.
         b"rtcp-mux" => RtcpMux, "RFC 5761" "5.1.3";
+        /// `a=rtcp-mux-only`: RTP and RTCP on one port, or not at all.
+        b"rtcp-mux-only" => RtcpMuxOnly, "RFC 8858" "3";
+        /// `a=rtcp-rsize`: RTCP packets may be shorter than compound ones.
+        b"rtcp-rsize" => RtcpRsize, "RFC 5506" "5";
+        /// `a=extmap-allow-mixed`: header extensions of one and of two bytes in one stream.
+        b"extmap-allow-mixed" => ExtmapAllowMixed, "RFC 8285" "6";
+        /// `a=bundle-only`: the media section is good for nothing outside of its bundle.
+        b"bundle-only" => BundleOnly, "RFC 9143" "6";
+        /// `a=ice-lite`: the writer is a lite implementation of ICE.
+        b"ice-lite" => IceLite, "RFC 8839" "5.3";
+        /// `a=ice-mismatch`: the offer's default destination was none of its candidates.
+        b"ice-mismatch" => IceMismatch, "RFC 8839" "5.3";
+        /// `a=end-of-candidates`: no more candidates will follow.
+        b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.2";
+        // WebRTC ends
     }
 }
 

@@ -167,3 +167,45 @@ pub(crate) fn ipv6<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ip
     let (rest, text) = ascii(input, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'), expected)?;
     text.parse().map_or_else(|_| fail(input, expected), |address| Ok((rest, address)))
 }
+
+/// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
+pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
+    let length = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    value.get(..length).unwrap_or_default()
+}
+
+/// One or more items, separated by single spaces; returns their text.
+#[inline]
+pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
+    let (mut rest, _) = item(input)?;
+    while let [b' ', after @ ..] = rest {
+        (rest, _) = item(after)?;
+    }
+    let text = input.get(..input.len().saturating_sub(rest.len())).unwrap_or_default();
+    str::from_utf8(text).map_or_else(|_| fail(input, "ASCII"), |text| Ok((rest, text)))
+}
+
+/// The items of a list that was checked; none in an empty one.
+pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(' ').filter(|item| !item.is_empty())
+}
+
+/// A payload type of RTP, 0 to 127 (RFC 3550 §5.1).
+#[inline]
+pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
+    const EXPECTED: &str = "a payload type, 0 to 127";
+    match number_u8(input, EXPECTED)? {
+        (rest, payload_type @ 0..=127) => Ok((rest, payload_type)),
+        _ => fail(input, EXPECTED),
+    }
+}
+
+/// All that is left, at least one byte, none of which ends a line (RFC 8866 §9, `byte-string`).
+#[inline]
+pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
+    let length = memchr::memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
+        _ => fail(input, expected),
+    }
+}

@@ -32,6 +32,7 @@
 extern crate alloc;
 
 pub mod attribute;
+pub mod candidate;
 pub mod diagnostic;
 pub mod error;
 mod grammar;
@@ -43,6 +44,7 @@ pub mod value;
 pub mod writer;
 
 pub use attribute::Attribute;
+pub use candidate::Candidate;
 pub use diagnostic::Diagnostic;
 pub use error::{Clause, Span, TypedError, ValueError};
 pub use media::Section;

@@ -60,7 +60,7 @@ pub enum Address<'a> {
 impl<'a> Address<'a> {
     /// Reads `IN IP4 192.0.2.1`: the network, the type of the address, and the address. The Internet knows two types
     /// (RFC 8866 §8.2.7), other networks have their own.
-    fn with_types(input: &'a [u8]) -> Parsed<'a, (&'a str, &'a str, Self)> {
+    pub(crate) fn with_types(input: &'a [u8]) -> Parsed<'a, (&'a str, &'a str, Self)> {
         let (rest, network) = token(input, "a network type such as IN")?;
         let (kind_at, ()) = space(rest)?;
         let (rest, kind) = token(kind_at, "an address type, IP4 or IP6")?;

@@ -1,0 +1,125 @@
+//! Data channels: SCTP over DTLS (RFC 8841).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{MaxMessageSize, SctpPort, Sctpmap};
+//!
+//! assert_eq!(SctpPort::parse(b"5000")?.0, 5000);
+//! assert_eq!(MaxMessageSize::parse(b"262144")?.limit(), Some(262144));
+//! assert_eq!(MaxMessageSize::parse(b"0")?.limit(), None);
+//! assert_eq!(Sctpmap::parse(b"5000 webrtc-datachannel 256")?.streams, Some(256));
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, fail, number_u16, number_u64, space, token, trimmed, whole};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// `a=sctp-port`: the port of the SCTP association inside of DTLS, 0 to 65535 (RFC 8841 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SctpPort(pub u16);
+
+impl<'a> Value<'a> for SctpPort {
+    const CLAUSE: Clause = Clause::new("RFC 8841", "5");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        const EXPECTED: &str = "a port, 0 to 65535";
+        whole(trimmed(value), Self::CLAUSE, |input| no_leading_zero(input, EXPECTED, number_u16(input, EXPECTED)))
+            .map(Self)
+    }
+}
+
+/// `a=max-message-size`: how long a message to the writer may be, in bytes (RFC 8841 §6); 65,536 where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MaxMessageSize(pub u64);
+
+impl MaxMessageSize {
+    /// What holds where nothing is said.
+    pub const DEFAULT: Self = Self(65_536);
+
+    /// The limit; none for 0, by which the writer takes messages of any length.
+    #[must_use]
+    pub const fn limit(self) -> Option<u64> {
+        if self.0 == 0 { None } else { Some(self.0) }
+    }
+}
+
+impl<'a> Value<'a> for MaxMessageSize {
+    const CLAUSE: Clause = Clause::new("RFC 8841", "6");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        const EXPECTED: &str = "a number of bytes";
+        whole(trimmed(value), Self::CLAUSE, |input| no_leading_zero(input, EXPECTED, number_u64(input, EXPECTED)))
+            .map(Self)
+    }
+}
+
+/// RFC 8841 §5, §6: leading zeros must not be used.
+fn no_leading_zero<'a, T>(input: &'a [u8], expected: &'static str, parsed: Parsed<'a, T>) -> Parsed<'a, T> {
+    match input {
+        [b'0', b'0'..=b'9', ..] => fail(input, expected),
+        _ => parsed,
+    }
+}
+
+/// `a=sctpmap`: port, use and streams of an SCTP association, as drafts of RFC 8841 had it; older endpoints write it still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sctpmap<'a> {
+    /// The port.
+    pub port: u16,
+    /// For what: `webrtc-datachannel`.
+    pub application: &'a str,
+    /// How many streams at most, where it is told.
+    pub streams: Option<u16>,
+}
+
+impl<'a> Value<'a> for Sctpmap<'a> {
+    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-sctp-sdp-05", "4");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, port) = number_u16(input, "a port, 0 to 65535")?;
+            let (rest, ()) = space(rest)?;
+            let (rest, application) = token(rest, "a use such as webrtc-datachannel")?;
+            let (rest, streams) = match rest {
+                [b' ', rest @ ..] => {
+                    number_u16(rest, "a number of streams").map(|(rest, count)| (rest, Some(count)))?
+                }
+                _ => (rest, None),
+            };
+            Ok((rest, Self { port, application, streams }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for SctpPort {
+    const NAME: &'static str = "sctp-port";
+}
+
+impl<'a> AttributeValue<'a> for MaxMessageSize {
+    const NAME: &'static str = "max-message-size";
+}
+
+impl<'a> AttributeValue<'a> for Sctpmap<'a> {
+    const NAME: &'static str = "sctpmap";
+}
+
+impl fmt::Display for SctpPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for MaxMessageSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Sctpmap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.port, self.application)?;
+        self.streams.iter().try_for_each(|streams| write!(f, " {streams}"))
+    }
+}

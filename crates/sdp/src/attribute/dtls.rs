@@ -1,0 +1,242 @@
+//! How two sides come to a DTLS or TLS association, and know each other by their certificates (RFC 8122, RFC 8842).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{Fingerprint, Setup};
+//!
+//! let fingerprint = Fingerprint::parse(b"sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB")?;
+//! let digest: Vec<u8> = fingerprint.digest.bytes().collect();
+//! assert!(fingerprint.is("SHA-1", &digest));
+//! assert!(!fingerprint.is("sha-256", &digest));
+//! assert_eq!(Setup::parse(b"actpass")?.to_string(), "actpass");
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, ascii, fail, space, token, trimmed, whole};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::str;
+
+/// `a=fingerprint`: the hash of a certificate (RFC 8122 §5).
+#[derive(Clone, Copy, Debug)]
+pub struct Fingerprint<'a> {
+    /// The hash function, such as `sha-256`, in any case.
+    pub hash: &'a str,
+    /// The hash. Of a hash function of RFC 8122 it has the right length.
+    pub digest: Digest<'a>,
+}
+
+/// The bytes of a fingerprint. Two are equal when their bytes are, whatever the case of their letters.
+#[derive(Clone, Copy, Debug)]
+pub struct Digest<'a> {
+    /// Pairs of hexadecimal digits with colons between.
+    text: &'a str,
+}
+
+impl<'a> Digest<'a> {
+    /// The bytes in order.
+    pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
+        self.text.as_bytes().chunks(3).map(|pair| match pair {
+            [high, low, ..] => nibble(*high).unwrap_or_default() << 4 | nibble(*low).unwrap_or_default(),
+            _ => 0,
+        })
+    }
+
+    /// How many bytes, at least 1.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is at least one byte")]
+    pub const fn len(&self) -> usize {
+        self.text.len().div_ceil(3)
+    }
+}
+
+impl Fingerprint<'_> {
+    /// Whether it is this hash by this function. Fingerprints are public: the time that it takes may tell where they
+    /// differ.
+    #[must_use]
+    pub fn is(&self, hash: &str, digest: &[u8]) -> bool {
+        self.hash.eq_ignore_ascii_case(hash) && self.digest.bytes().eq(digest.iter().copied())
+    }
+}
+
+impl<'a> Value<'a> for Fingerprint<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8122", "5");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, hash) = token(input, "a hash function such as sha-256")?;
+            let (digest_at, ()) = space(rest)?;
+            let (rest, digest) = digest(digest_at)?;
+            match length(hash) {
+                Some(expected) if digest.len() < expected => fail(rest, "a fingerprint as long as its hash"),
+                Some(expected) if digest.len() > expected => {
+                    fail(digest_at.get(expected * 3 - 1..).unwrap_or_default(), "the end of the fingerprint")
+                }
+                _ => Ok((rest, Self { hash, digest })),
+            }
+        })
+    }
+}
+
+/// Pairs of hexadecimal digits; the RFC has capitals, and small letters are around as well.
+#[inline]
+fn digest(input: &[u8]) -> Parsed<'_, Digest<'_>> {
+    const EXPECTED: &str = "two hexadecimal digits";
+    let mut rest = input;
+    loop {
+        match rest {
+            [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
+            _ => return fail(rest, EXPECTED),
+        }
+        match rest {
+            [b':', after @ ..] => rest = after,
+            [] => break,
+            _ => return fail(rest, "a colon"),
+        }
+    }
+    str::from_utf8(input).map_or_else(|_| fail(input, EXPECTED), |text| Ok((rest, Digest { text })))
+}
+
+const fn nibble(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// How many bytes a hash of RFC 8122 has.
+fn length(hash: &str) -> Option<usize> {
+    let known =
+        [("sha-256", 32), ("sha-1", 20), ("sha-224", 28), ("sha-384", 48), ("sha-512", 64), ("md5", 16), ("md2", 16)];
+    known.into_iter().find(|(name, _)| hash.eq_ignore_ascii_case(name)).map(|(_, length)| length)
+}
+
+impl PartialEq for Digest<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text.eq_ignore_ascii_case(other.text)
+    }
+}
+
+impl Eq for Digest<'_> {}
+
+impl Hash for Digest<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().for_each(|byte| state.write_u8(byte));
+    }
+}
+
+impl PartialEq for Fingerprint<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash.eq_ignore_ascii_case(other.hash) && self.digest == other.digest
+    }
+}
+
+impl Eq for Fingerprint<'_> {}
+
+impl Hash for Fingerprint<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.bytes().for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
+        self.digest.hash(state);
+    }
+}
+
+/// In capitals, as RFC 8122 has it.
+impl fmt::Display for Digest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.bytes().enumerate() {
+            if index > 0 {
+                f.write_str(":")?;
+            }
+            write!(f, "{byte:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Fingerprint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.hash, self.digest)
+    }
+}
+
+impl<'a> AttributeValue<'a> for Fingerprint<'a> {
+    const NAME: &'static str = "fingerprint";
+}
+
+/// `a=setup`: which side begins (RFC 4145 §4, and for DTLS RFC 8842 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Setup {
+    /// The writer begins; with DTLS it is the client.
+    Active,
+    /// The other side begins.
+    Passive,
+    /// Either; the answer says which.
+    ActPass,
+    /// Nobody for now.
+    HoldConn,
+}
+
+impl<'a> Value<'a> for Setup {
+    const CLAUSE: Clause = Clause::new("RFC 4145", "4");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        Ok(match trimmed(value) {
+            b"active" => Self::Active,
+            b"passive" => Self::Passive,
+            b"actpass" => Self::ActPass,
+            b"holdconn" => Self::HoldConn,
+            _ => return Err(ValueError::new(value, 0, "active, passive, actpass or holdconn", Self::CLAUSE)),
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for Setup {
+    const NAME: &'static str = "setup";
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Passive => "passive",
+            Self::ActPass => "actpass",
+            Self::HoldConn => "holdconn",
+        })
+    }
+}
+
+/// `a=tls-id`: which DTLS association is meant; a new one is a new association (RFC 8842 §4). 20 to 255 letters, digits,
+/// `+`, `/`, `-` or `_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TlsId<'a>(pub &'a str);
+
+impl<'a> Value<'a> for TlsId<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8842", "4");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        const EXPECTED: &str = "20 to 255 letters, digits, +, /, - or _";
+        whole(value, Self::CLAUSE, |input| {
+            let accepts = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
+            match ascii(input, accepts, EXPECTED)? {
+                (rest, text) if text.len() < 20 => fail(rest, EXPECTED),
+                (_, text) if text.len() > 255 => fail(input.get(255..).unwrap_or_default(), EXPECTED),
+                found => Ok(found),
+            }
+        })
+        .map(Self)
+    }
+}
+
+impl<'a> AttributeValue<'a> for TlsId<'a> {
+    const NAME: &'static str = "tls-id";
+}
+
+impl fmt::Display for TlsId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}

@@ -1,0 +1,164 @@
+//! Which media sections belong together (RFC 5888, RFC 9143), and to which streams they belong (RFC 8830).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{Group, Msid, MsidSemantic};
+//!
+//! let group = Group::parse(b"BUNDLE audio video")?;
+//! assert!(group.is_bundle());
+//! assert_eq!(group.mids().collect::<Vec<_>>(), ["audio", "video"]);
+//! assert_eq!(Msid::parse(b"stream track")?.track, Some("track"));
+//! assert_eq!(MsidSemantic::parse(b" WMS *")?.ids().next(), Some("*"));
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, fail, items, list, space, token, trimmed, whole};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// `a=group`: media sections that belong together (RFC 5888 §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Group<'a> {
+    /// In what way: `BUNDLE` (RFC 9143), `LS` and `FID` (RFC 5888), or another.
+    pub semantics: &'a str,
+    /// The names of the sections as they stand, separated by single spaces; empty: none. See [`Group::mids`].
+    pub mid_list: &'a str,
+}
+
+impl<'a> Group<'a> {
+    /// The names of the sections, in order.
+    pub fn mids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        items(self.mid_list)
+    }
+
+    /// Whether its sections share one transport (RFC 9143 §5).
+    #[must_use]
+    pub fn is_bundle(&self) -> bool {
+        self.semantics == "BUNDLE"
+    }
+}
+
+impl<'a> Value<'a> for Group<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 5888", "5");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, semantics) = token(input, "the kind of a group such as BUNDLE")?;
+            let (rest, mid_list) =
+                optional(rest, |rest| list(rest, |item| token(item, "the name of a media section")))?;
+            Ok((rest, Self { semantics, mid_list: mid_list.unwrap_or_default() }))
+        })
+    }
+}
+
+/// What follows a space, if there is one.
+fn optional<'a, T>(input: &'a [u8], parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, Option<T>> {
+    match input {
+        [b' ', rest @ ..] => parser(rest).map(|(rest, found)| (rest, Some(found))),
+        _ => Ok((input, None)),
+    }
+}
+
+impl<'a> AttributeValue<'a> for Group<'a> {
+    const NAME: &'static str = "group";
+}
+
+impl fmt::Display for Group<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.semantics)?;
+        self.mids().try_for_each(|mid| write!(f, " {mid}"))
+    }
+}
+
+/// `a=msid`: the media stream and the track of a section (RFC 8830 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Msid<'a> {
+    /// The stream, 1 to 64 token characters; `-` for none.
+    pub id: &'a str,
+    /// The track (`appdata`), 1 to 64 token characters, where it is told.
+    pub track: Option<&'a str>,
+}
+
+impl<'a> Msid<'a> {
+    /// The stream; none where the track belongs to none.
+    #[must_use]
+    pub fn stream(&self) -> Option<&'a str> {
+        if self.id == "-" { None } else { Some(self.id) }
+    }
+}
+
+impl<'a> Value<'a> for Msid<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8830", "2");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, id) = msid_token(input)?;
+            let (rest, track) = optional(rest, msid_token)?;
+            Ok((rest, Self { id, track }))
+        })
+    }
+}
+
+fn msid_token(input: &[u8]) -> Parsed<'_, &str> {
+    const EXPECTED: &str = "an identifier of 1 to 64 token characters";
+    match token(input, EXPECTED)? {
+        (_, text) if text.len() > 64 => fail(input.get(64..).unwrap_or_default(), EXPECTED),
+        found => Ok(found),
+    }
+}
+
+impl<'a> AttributeValue<'a> for Msid<'a> {
+    const NAME: &'static str = "msid";
+}
+
+impl fmt::Display for Msid<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)?;
+        self.track.iter().try_for_each(|track| write!(f, " {track}"))
+    }
+}
+
+/// `a=msid-semantic`: what `msid` means in a session. Drafts of RFC 8830 had it; every browser still writes it, most with a
+/// space in front.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MsidSemantic<'a> {
+    /// `WMS`, the streams of WebRTC.
+    pub semantic: &'a str,
+    /// The streams as they stand, separated by single spaces; `*` for all, empty for none. See [`MsidSemantic::ids`].
+    pub id_list: &'a str,
+}
+
+impl<'a> MsidSemantic<'a> {
+    /// The streams in order.
+    pub fn ids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        items(self.id_list)
+    }
+}
+
+impl<'a> Value<'a> for MsidSemantic<'a> {
+    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-msid-11", "3");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let mut rest = input;
+            while let Ok((after, ())) = space(rest) {
+                rest = after;
+            }
+            let (rest, semantic) = token(rest, "WMS")?;
+            let (rest, id_list) = optional(rest, |rest| list(rest, |item| token(item, "the name of a stream")))?;
+            Ok((rest, Self { semantic, id_list: id_list.unwrap_or_default() }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for MsidSemantic<'a> {
+    const NAME: &'static str = "msid-semantic";
+}
+
+impl fmt::Display for MsidSemantic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.semantic)?;
+        self.ids().try_for_each(|id| write!(f, " {id}"))
+    }
+}

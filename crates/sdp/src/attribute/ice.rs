@@ -1,0 +1,207 @@
+//! What ICE adds to a description beside its candidates (RFC 8839 §5.2–5.6).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{IceOptions, RemoteCandidates};
+//!
+//! assert!(IceOptions::parse(b"trickle ice2")?.has("ice2"));
+//! let remote = RemoteCandidates::parse(b"1 192.0.2.3 45664 2 192.0.2.3 45665")?;
+//! assert_eq!(remote.iter().map(|candidate| candidate.port).collect::<Vec<_>>(), [45664, 45665]);
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use crate::candidate::{ConnectionAddress, address, component, is_ice};
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, ascii, fail, items, list, number, number_u16, space, token, trimmed, whole};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// `a=ice-ufrag`: the name of a side in its checks, 4 to 256 letters, digits, `+` or `/`. Whoever writes one takes 32 at
+/// most (RFC 8839 §5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IceUfrag<'a>(pub &'a str);
+
+/// `a=ice-pwd`: the password of the checks, 22 to 256 letters, digits, `+` or `/`. Shorter ones are refused: they hold less
+/// than the 128 bits that RFC 8839 §5.4 asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IcePwd<'a>(pub &'a str);
+
+impl<'a> Value<'a> for IceUfrag<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8839", "5.4");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| ice_chars(input, 4, "4 to 256 letters, digits, + or /")).map(Self)
+    }
+}
+
+impl<'a> Value<'a> for IcePwd<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8839", "5.4");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| ice_chars(input, 22, "22 to 256 letters, digits, + or /")).map(Self)
+    }
+}
+
+/// From `least` to 256 of them. Four characters that the grammar does not have are taken all the same: endpoints that write
+/// them are still around, and browsers take them.
+fn ice_chars<'a>(input: &'a [u8], least: usize, expected: &'static str) -> Parsed<'a, &'a str> {
+    let accepts = |byte: u8| is_ice(byte) || matches!(byte, b'-' | b'=' | b'#' | b'_');
+    match ascii(input, accepts, expected)? {
+        (rest @ [_, ..], _) => fail(rest, expected),
+        (rest, text) if text.len() < least => fail(rest, expected),
+        (_, text) if text.len() > 256 => fail(input.get(256..).unwrap_or_default(), expected),
+        found => Ok(found),
+    }
+}
+
+/// `a=ice-options`: the extensions that a side knows (RFC 8839 §5.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IceOptions<'a> {
+    /// The options as they stand, separated by single spaces; see [`IceOptions::iter`].
+    pub list: &'a str,
+}
+
+impl<'a> IceOptions<'a> {
+    /// The options in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        items(self.list)
+    }
+
+    /// Whether it names an option, such as `trickle`, `ice2` or `renomination`.
+    #[must_use]
+    pub fn has(&self, option: &str) -> bool {
+        self.iter().any(|known| known == option)
+    }
+}
+
+impl<'a> Value<'a> for IceOptions<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8839", "5.6");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        // A token, where the RFC has `ice-char` only: `google-ice` is old and still around.
+        whole(trimmed(value), Self::CLAUSE, |input| list(input, |item| token(item, "an option such as trickle")))
+            .map(|list| Self { list })
+    }
+}
+
+/// `a=ice-pacing`: how long a side wants between two checks, in milliseconds; 50 where nothing is said (RFC 8839 §5.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IcePacing(pub u64);
+
+impl<'a> Value<'a> for IcePacing {
+    const CLAUSE: Clause = Clause::new("RFC 8839", "5.5");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        const EXPECTED: &str = "milliseconds, at most ten digits";
+        whole(value, Self::CLAUSE, |input| match number(input, 9_999_999_999, EXPECTED)? {
+            (rest, _) if input.len() - rest.len() > 10 => fail(input, EXPECTED),
+            found => Ok(found),
+        })
+        .map(Self)
+    }
+}
+
+/// `a=remote-candidates`: the peer's candidates that a side has chosen, one for each component (RFC 8839 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteCandidates<'a> {
+    text: &'a str,
+}
+
+/// One of [`RemoteCandidates`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteCandidate<'a> {
+    /// The component, 1 to 256.
+    pub component: u16,
+    /// Where.
+    pub address: ConnectionAddress<&'a str>,
+    /// At which port.
+    pub port: u16,
+}
+
+impl<'a> RemoteCandidates<'a> {
+    /// One after another.
+    pub fn iter(&self) -> impl Iterator<Item = RemoteCandidate<'a>> + use<'a> {
+        let mut rest = self.text.as_bytes();
+        core::iter::from_fn(move || {
+            let (after, found) = remote_candidate(rest).ok()?;
+            rest = after.get(1..).unwrap_or_default();
+            Some(found)
+        })
+    }
+}
+
+impl<'a> Value<'a> for RemoteCandidates<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8839", "5.2");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| list(input, remote_candidate)).map(|text| Self { text })
+    }
+}
+
+fn remote_candidate(input: &[u8]) -> Parsed<'_, RemoteCandidate<'_>> {
+    let (rest, component) = match component(input)? {
+        (_, 0) => return fail(input, "a component, 1 to 256"),
+        found => found,
+    };
+    let (rest, ()) = space(rest)?;
+    let (rest, address) = address(rest, false)?;
+    let (rest, ()) = space(rest)?;
+    let (rest, port) = number_u16(rest, "a port, 0 to 65535")?;
+    Ok((rest, RemoteCandidate { component, address, port }))
+}
+
+impl<'a> AttributeValue<'a> for IceUfrag<'a> {
+    const NAME: &'static str = "ice-ufrag";
+}
+
+impl<'a> AttributeValue<'a> for IcePwd<'a> {
+    const NAME: &'static str = "ice-pwd";
+}
+
+impl<'a> AttributeValue<'a> for IceOptions<'a> {
+    const NAME: &'static str = "ice-options";
+}
+
+impl<'a> AttributeValue<'a> for IcePacing {
+    const NAME: &'static str = "ice-pacing";
+}
+
+impl<'a> AttributeValue<'a> for RemoteCandidates<'a> {
+    const NAME: &'static str = "remote-candidates";
+}
+
+impl fmt::Display for IceUfrag<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Display for IcePwd<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl fmt::Display for IceOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.list)
+    }
+}
+
+impl fmt::Display for IcePacing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for RemoteCandidates<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text)
+    }
+}
+
+impl fmt::Display for RemoteCandidate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.component, self.address, self.port)
+    }
+}

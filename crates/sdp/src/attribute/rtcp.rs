@@ -1,0 +1,136 @@
+//! Where RTCP goes and what it reports (RFC 3605, RFC 4585).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{Rtcp, RtcpFb};
+//!
+//! let rtcp = Rtcp::parse(b"53020 IN IP4 192.0.2.4")?;
+//! assert_eq!(rtcp.port, 53020);
+//! let feedback = RtcpFb::parse(b"* nack pli")?;
+//! assert_eq!((feedback.payload_type, feedback.kind, feedback.parameter), (None, "nack", Some("pli")));
+//! assert!(feedback.applies_to(96));
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, ascii, bytes, number_u16, payload_type, space, token, trimmed, whole};
+use crate::line::Lossy;
+use crate::value::{Address, AttributeValue, Value};
+use core::fmt;
+
+/// `a=rtcp`: where RTCP goes, if not to the port after that of RTP (RFC 3605 §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rtcp<'a> {
+    /// The port.
+    pub port: u16,
+    /// The address, if not that of `c=`.
+    pub address: Option<RtcpAddress<'a>>,
+}
+
+/// An address with its types, as `c=` has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RtcpAddress<'a> {
+    /// The network type, `IN` for the Internet.
+    pub network: &'a str,
+    /// The type of the address, `IP4` or `IP6`.
+    pub address_type: &'a str,
+    /// The address.
+    pub address: Address<'a>,
+}
+
+impl<'a> Value<'a> for Rtcp<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 3605", "2.1");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, port) = number_u16(input, "a port, 0 to 65535")?;
+            let [b' ', rest @ ..] = rest else { return Ok((rest, Self { port, address: None })) };
+            let (rest, (network, address_type, address)) = Address::with_types(rest)?;
+            Ok((rest, Self { port, address: Some(RtcpAddress { network, address_type, address }) }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for Rtcp<'a> {
+    const NAME: &'static str = "rtcp";
+}
+
+impl fmt::Display for Rtcp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.port)?;
+        self.address.iter().try_for_each(|RtcpAddress { network, address_type, address }| {
+            write!(f, " {network} {address_type} {address}")
+        })
+    }
+}
+
+/// `a=rtcp-fb`: feedback that the writer understands (RFC 4585 §4.2, RFC 5104 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RtcpFb<'a> {
+    /// For which payload type, 0 to 127; none: for all (`*`).
+    pub payload_type: Option<u8>,
+    /// Such as `nack`, `ccm`, `ack`, `trr-int`, `transport-cc`.
+    pub kind: &'a str,
+    /// What of it, such as `pli` of `nack` and `fir` of `ccm`; the milliseconds of `trr-int`.
+    pub parameter: Option<&'a str>,
+    /// What stands after the parameter.
+    pub value: Option<&'a [u8]>,
+}
+
+impl RtcpFb<'_> {
+    /// Whether it is about a payload type.
+    #[must_use]
+    pub fn applies_to(&self, payload_type: u8) -> bool {
+        self.payload_type.is_none_or(|known| known == payload_type)
+    }
+}
+
+impl<'a> Value<'a> for RtcpFb<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 4585", "4.2");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, payload_type) = match input {
+                [b'*', rest @ ..] => (rest, None),
+                _ => payload_type(input).map(|(rest, found)| (rest, Some(found)))?,
+            };
+            let (rest, ()) = space(rest)?;
+            let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            let (rest, kind) = ascii(rest, is_id, "a kind of feedback such as nack")?;
+            let (rest, parameter) = parameter(kind, rest)?;
+            let (rest, value) = match rest {
+                [b' ', rest @ ..] => bytes(rest, "a value").map(|(rest, value)| (rest, Some(value)))?,
+                _ => (rest, None),
+            };
+            Ok((rest, Self { payload_type, kind, parameter, value }))
+        })
+    }
+}
+
+/// What follows the kind: two of them cannot do without.
+fn parameter<'a>(kind: &str, input: &'a [u8]) -> Parsed<'a, Option<&'a str>> {
+    let (rest, found) = match (kind, input) {
+        ("trr-int", _) => ascii(space(input)?.0, |byte| byte.is_ascii_digit(), "milliseconds")?,
+        // RFC 4585 §4.2: acknowledgements say which.
+        ("ack", _) => token(space(input)?.0, "rpsi, app or another acknowledgement")?,
+        (_, [b' ', rest @ ..]) => token(rest, "a parameter such as pli")?,
+        _ => return Ok((input, None)),
+    };
+    Ok((rest, Some(found)))
+}
+
+impl<'a> AttributeValue<'a> for RtcpFb<'a> {
+    const NAME: &'static str = "rtcp-fb";
+}
+
+/// Lossy where the value is not UTF-8.
+impl fmt::Display for RtcpFb<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.payload_type {
+            Some(payload_type) => write!(f, "{payload_type} {}", self.kind)?,
+            None => write!(f, "* {}", self.kind)?,
+        }
+        self.parameter.iter().try_for_each(|parameter| write!(f, " {parameter}"))?;
+        self.value.iter().try_for_each(|value| write!(f, " {}", Lossy(value)))
+    }
+}

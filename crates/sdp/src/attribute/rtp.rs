@@ -1,0 +1,212 @@
+//! What the payload types and the header extensions of RTP mean (RFC 8866 §6.6, §6.15; RFC 8285).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{Direction, Extmap, Fmtp, Rtpmap};
+//!
+//! let opus = Rtpmap::parse(b"111 opus/48000/2")?;
+//! assert_eq!((opus.payload_type, opus.encoding, opus.clock_rate, opus.channels), (111, "opus", 48000, Some(2)));
+//!
+//! let retransmission = Fmtp::parse(b"97 apt=96; rtx-time=3000")?;
+//! assert_eq!(retransmission.parameter("apt"), Some(&b"96"[..]));
+//! let events = Fmtp::parse(b"101 0-15,66")?;
+//! assert_eq!(events.parameters().next().map(|parameter| (parameter.name, parameter.value)), Some((&b"0-15,66"[..], None)));
+//!
+//! let mid = Extmap::parse(b"3/recvonly urn:ietf:params:rtp-hdrext:sdes:mid")?;
+//! assert_eq!((mid.id, mid.direction), (3, Some(Direction::RecvOnly)));
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use super::Direction;
+use crate::error::{Clause, ValueError};
+use crate::grammar::{
+    Parsed, ascii, bytes, fail, number_u16, number_u32, payload_type, refuse, space, tag, token, trimmed, whole,
+};
+use crate::line::Lossy;
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// `a=rtpmap`: what a payload type stands for (RFC 8866 §6.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rtpmap<'a> {
+    /// The payload type, 0 to 127.
+    pub payload_type: u8,
+    /// The encoding, such as `opus` or `VP8`; names of media types are the same in any case.
+    pub encoding: &'a str,
+    /// In hertz.
+    pub clock_rate: u32,
+    /// Of audio, where it is told; 1 else.
+    pub channels: Option<u32>,
+}
+
+impl<'a> Value<'a> for Rtpmap<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "6.6");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        // Cameras are known that write a space at the end.
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, payload_type) = payload_type(input)?;
+            let (rest, ()) = space(rest)?;
+            let (rest, encoding) = token(rest, "an encoding such as opus")?;
+            let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
+            let (rest, clock_rate) = number_u32(rest, "a clock rate in hertz")?;
+            let (rest, channels) = match rest {
+                [b'/', rest @ ..] => {
+                    number_u32(rest, "a number of channels").map(|(rest, count)| (rest, Some(count)))?
+                }
+                _ => (rest, None),
+            };
+            Ok((rest, Self { payload_type, encoding, clock_rate, channels }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for Rtpmap<'a> {
+    const NAME: &'static str = "rtpmap";
+}
+
+impl fmt::Display for Rtpmap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { payload_type, encoding, clock_rate, channels } = self;
+        write!(f, "{payload_type} {encoding}/{clock_rate}")?;
+        channels.iter().try_for_each(|channels| write!(f, "/{channels}"))
+    }
+}
+
+/// `a=fmtp`: parameters of a format (RFC 8866 §6.15). What they mean, and which values are good, is the format's affair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fmtp<'a> {
+    /// The format: for RTP a payload type.
+    pub format: &'a str,
+    /// All parameters as they stand; empty: none, as some cameras write.
+    pub text: &'a [u8],
+}
+
+/// A parameter of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parameter<'a> {
+    /// What stands before the first `=`, or all of it.
+    pub name: &'a [u8],
+    /// What stands after it.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Fmtp<'a> {
+    /// The payload type, 0 to 127; none where the format is none.
+    #[must_use]
+    pub fn payload_type(&self) -> Option<u8> {
+        payload_type(self.format.as_bytes()).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, found)| found)
+    }
+
+    /// What stands between the semicolons, without spaces around it; empty parts are passed over. Where a format does not
+    /// have names and values (`0-15,66` for telephone events) that is one parameter without a value.
+    pub fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
+        self.text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()).map(|part| {
+            match memchr::memchr(b'=', part).and_then(|at| part.split_at_checked(at)) {
+                Some((name, value)) => {
+                    Parameter { name: name.trim_ascii_end(), value: value.get(1..).map(<[u8]>::trim_ascii_start) }
+                }
+                None => Parameter { name: part, value: None },
+            }
+        })
+    }
+
+    /// The value of the first parameter of a name, in any case (RFC 6838 §4.3); empty for one without a value.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
+        let mut parameters = self.parameters();
+        let found = parameters.find(|parameter| parameter.name.eq_ignore_ascii_case(name.as_bytes()))?;
+        Some(found.value.unwrap_or_default())
+    }
+}
+
+impl<'a> Value<'a> for Fmtp<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "6.15");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, format) = token(input, "a format, such as a payload type")?;
+            if rest.is_empty() {
+                return Ok((rest, Self { format, text: rest }));
+            }
+            let (rest, ()) = space(rest)?;
+            let (rest, text) = bytes(rest, "parameters")?;
+            Ok((rest, Self { format, text }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for Fmtp<'a> {
+    const NAME: &'static str = "fmtp";
+}
+
+/// Lossy where the parameters are not UTF-8.
+impl fmt::Display for Fmtp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.format)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, " {}", Lossy(self.text)) }
+    }
+}
+
+/// `a=extmap`: what an extension of the RTP header stands for (RFC 8285 §8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Extmap<'a> {
+    /// Its number: 1 to 14 in headers of one byte, to 255 in those of two, 256 for the bits of the latter, 4096 to 4351 where
+    /// an answer shall choose.
+    pub id: u16,
+    /// Which way it goes; none: both ways.
+    pub direction: Option<Direction>,
+    /// Its name, a URI; not checked further.
+    pub uri: &'a str,
+    /// What the extension wants to say besides, such as the URI that `urn:ietf:params:rtp-hdrext:encrypt` encrypts.
+    pub attributes: Option<&'a [u8]>,
+}
+
+impl<'a> Value<'a> for Extmap<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8285", "8");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, id) = match number_u16(input, EXTMAP_ID)? {
+                (_, 0) => return fail(input, EXTMAP_ID),
+                found => found,
+            };
+            let (rest, direction) = match rest {
+                [b'/', rest @ ..] => direction(rest)?,
+                _ => (rest, None),
+            };
+            let (rest, ()) = space(rest)?;
+            let (rest, uri) = ascii(rest, |byte| byte.is_ascii_graphic(), "the URI of an extension")?;
+            if rest.is_empty() {
+                return Ok((rest, Self { id, direction, uri, attributes: None }));
+            }
+            let (rest, ()) = space(rest)?;
+            let (rest, attributes) = bytes(rest, "attributes of the extension")?;
+            Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
+        })
+    }
+}
+
+const EXTMAP_ID: &str = "the number of an extension, 1 to 65535";
+
+fn direction(input: &[u8]) -> Parsed<'_, Option<Direction>> {
+    let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    match input.split_at_checked(length).map(|(name, rest)| (rest, Direction::named(name))) {
+        Some((rest, Some(direction))) => Ok((rest, Some(direction))),
+        _ => refuse(input, "sendrecv, sendonly, recvonly or inactive"),
+    }
+}
+
+impl<'a> AttributeValue<'a> for Extmap<'a> {
+    const NAME: &'static str = "extmap";
+}
+
+/// Lossy where the attributes are not UTF-8.
+impl fmt::Display for Extmap<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        self.direction.iter().try_for_each(|direction| write!(f, "/{direction}"))?;
+        write!(f, " {}", self.uri)?;
+        self.attributes.iter().try_for_each(|attributes| write!(f, " {}", Lossy(attributes)))
+    }
+}

@@ -1,0 +1,286 @@
+//! Several encodings of one source: their names and restrictions (RFC 8851), and which are sent (RFC 8853).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{Rid, Simulcast};
+//!
+//! let high = Rid::parse(b"hi send pt=97,98;max-width=1280;max-fps=30")?;
+//! assert_eq!(high.payload_types().collect::<Vec<_>>(), [97, 98]);
+//! assert_eq!(high.restriction("max-fps"), Some("30"));
+//!
+//! let simulcast = Simulcast::parse(b"send hi,~mid;lo")?;
+//! let streams = simulcast.send.ok_or("it sends")?;
+//! let first: Vec<_> = streams.iter().flat_map(|alternatives| alternatives.iter()).collect();
+//! assert_eq!((first[1].rid, first[1].is_paused), ("mid", true));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, trimmed, whole};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+use core::str;
+
+/// `a=rid`: the name of an encoding, which way it goes, and what it keeps to (RFC 8851 §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rid<'a> {
+    /// The name: letters, digits, `-` and `_`.
+    pub id: &'a str,
+    /// Which way it goes.
+    pub direction: RidDirection,
+    /// The formats and restrictions as they stand; empty: none.
+    text: &'a str,
+}
+
+/// Which way an encoding goes, seen from the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RidDirection {
+    /// It is sent.
+    Send,
+    /// It is received.
+    Recv,
+}
+
+impl<'a> Rid<'a> {
+    /// The payload types that it may use, in order; none: all.
+    pub fn payload_types(&self) -> impl Iterator<Item = u8> + use<'a> {
+        let formats = parts(self.text).next().and_then(|part| part.strip_prefix("pt=")).unwrap_or_default();
+        formats.split(',').filter_map(|format| format.trim_matches(' ').parse().ok())
+    }
+
+    /// The restrictions in order, each with its value, if it has one.
+    pub fn restrictions(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
+        let skipped = usize::from(self.text.starts_with("pt="));
+        parts(self.text).skip(skipped).map(|part| match part.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (part, None),
+        })
+    }
+
+    /// The value of the first restriction of a name, such as `max-width`; empty for one without a value.
+    #[must_use]
+    pub fn restriction(&self, name: &str) -> Option<&'a str> {
+        self.restrictions().find(|(known, _)| *known == name).map(|(_, value)| value.unwrap_or_default())
+    }
+}
+
+/// What stands between the semicolons, without the spaces before it that some write.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(';').map(|part| part.trim_start_matches(' ')).filter(|part| !part.is_empty())
+}
+
+impl<'a> Value<'a> for Rid<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8851", "10");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, id) = rid(input)?;
+            let (direction_at, ()) = space(rest)?;
+            let (rest, direction) = match ascii(direction_at, |byte| byte.is_ascii_alphabetic(), SEND_OR_RECV)? {
+                (rest, "send") => (rest, RidDirection::Send),
+                (rest, "recv") => (rest, RidDirection::Recv),
+                _ => return fail(direction_at, SEND_OR_RECV),
+            };
+            if rest.is_empty() {
+                return Ok((rest, Self { id, direction, text: "" }));
+            }
+            let (text_at, ()) = space(rest)?;
+            let (rest, text) = restrictions(text_at)?;
+            Ok((rest, Self { id, direction, text }))
+        })
+    }
+}
+
+const SEND_OR_RECV: &str = "send or recv";
+
+/// The name of an encoding.
+fn rid(input: &[u8]) -> Parsed<'_, &str> {
+    let accepts = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    ascii(input, accepts, "the name of an encoding: letters, digits, - and _")
+}
+
+/// Formats first, if any, and restrictions; returns all of them.
+fn restrictions(input: &[u8]) -> Parsed<'_, &str> {
+    let (mut rest, ()) = match input.strip_prefix(b"pt=") {
+        Some(formats_at) => formats(formats_at)?,
+        None => restriction(input)?,
+    };
+    while let [b';', after @ ..] = rest {
+        (rest, ()) = restriction(skip_spaces(after))?;
+    }
+    text_before(input, rest)
+}
+
+/// Payload types, separated by commas.
+fn formats(input: &[u8]) -> Parsed<'_, ()> {
+    let (mut rest, _) = payload_type(input)?;
+    while let [b',', after @ ..] = rest {
+        (rest, _) = payload_type(skip_spaces(after))?;
+    }
+    Ok((rest, ()))
+}
+
+/// A name and, mostly, a value.
+fn restriction(input: &[u8]) -> Parsed<'_, ()> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let (rest, name) = ascii(input, is_name, "a restriction such as max-width")?;
+    let [b'=', value_at @ ..] = rest else { return Ok((rest, ())) };
+    let is_value = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b';';
+    let length = value_at.iter().position(|byte| !is_value(byte)).unwrap_or(value_at.len());
+    let (value, rest) = value_at.split_at_checked(length).unwrap_or_default();
+    let bad = match name {
+        "max-width" | "max-height" | "max-fps" | "max-fs" | "max-br" | "max-pps" => {
+            first_not(value, |byte| byte.is_ascii_digit())
+        }
+        "max-bpp" => first_not(value, |byte| byte.is_ascii_digit() || byte == b'.'),
+        _ => None,
+    };
+    match bad {
+        Some(at) => refuse(value_at.get(at..).unwrap_or_default(), "a number"),
+        None => Ok((rest, ())),
+    }
+}
+
+/// Where a number goes wrong; at its start, when it is empty.
+fn first_not(value: &[u8], accepts: impl Fn(u8) -> bool) -> Option<usize> {
+    if value.is_empty() { Some(0) } else { value.iter().position(|byte| !accepts(*byte)) }
+}
+
+/// The grammars of this file have no space there; some write one.
+fn skip_spaces(mut input: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = input {
+        input = rest;
+    }
+    input
+}
+
+/// What was read, as text.
+fn text_before<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> {
+    let text = input.get(..input.len().saturating_sub(rest.len())).unwrap_or_default();
+    str::from_utf8(text).map_or_else(|_| fail(input, "ASCII"), |text| Ok((rest, text)))
+}
+
+impl<'a> AttributeValue<'a> for Rid<'a> {
+    const NAME: &'static str = "rid";
+}
+
+impl fmt::Display for RidDirection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Send => "send",
+            Self::Recv => "recv",
+        })
+    }
+}
+
+impl fmt::Display for Rid<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id, self.direction)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, " {}", self.text) }
+    }
+}
+
+/// `a=simulcast`: which encodings are sent, and which the writer would receive (RFC 8853 §5.1); at least one of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Simulcast<'a> {
+    /// What the writer sends.
+    pub send: Option<Streams<'a>>,
+    /// What it would receive.
+    pub recv: Option<Streams<'a>>,
+}
+
+/// The streams of one way, one or more, the preferred first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Streams<'a> {
+    text: &'a str,
+}
+
+/// Encodings of which a stream uses one at a time, the preferred first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Alternatives<'a> {
+    text: &'a str,
+}
+
+/// One encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SimulcastId<'a> {
+    /// The name that a [`Rid`] has.
+    pub rid: &'a str,
+    /// Whether it is not sent for now (`~`).
+    pub is_paused: bool,
+}
+
+impl<'a> Streams<'a> {
+    /// The streams in order.
+    pub fn iter(&self) -> impl Iterator<Item = Alternatives<'a>> + use<'a> {
+        self.text.split(';').map(|text| Alternatives { text })
+    }
+}
+
+impl<'a> Alternatives<'a> {
+    /// The encodings in order.
+    pub fn iter(&self) -> impl Iterator<Item = SimulcastId<'a>> + use<'a> {
+        self.text.split(',').map(|text| match text.strip_prefix('~') {
+            Some(rid) => SimulcastId { rid, is_paused: true },
+            None => SimulcastId { rid: text, is_paused: false },
+        })
+    }
+}
+
+impl<'a> Value<'a> for Simulcast<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8853", "5.1");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (mut send, mut recv) = (None, None);
+            let mut rest = skip_spaces(input);
+            loop {
+                let (slot, streams_at) = match rest {
+                    [b's', b'e', b'n', b'd', b' ', after @ ..] if send.is_none() => (&mut send, after),
+                    [b'r', b'e', b'c', b'v', b' ', after @ ..] if recv.is_none() => (&mut recv, after),
+                    _ => return fail(rest, "send or recv, each once, and a stream"),
+                };
+                let (after, streams) = streams(streams_at)?;
+                *slot = Some(streams);
+                match after {
+                    [b' ', more @ ..] => rest = more,
+                    _ => return Ok((after, Self { send, recv })),
+                }
+            }
+        })
+    }
+}
+
+/// Streams, separated by semicolons; their alternatives by commas.
+fn streams(input: &[u8]) -> Parsed<'_, Streams<'_>> {
+    // A draft of the RFC, which browsers have implemented, had `rid=` in front.
+    let input = input.strip_prefix(b"rid=").unwrap_or(input);
+    let mut rest = input;
+    loop {
+        (rest, _) = rid(rest.strip_prefix(b"~").unwrap_or(rest))?;
+        match rest {
+            [b';' | b',', after @ ..] => rest = after,
+            _ => return text_before(input, rest).map(|(rest, text)| (rest, Streams { text })),
+        }
+    }
+}
+
+impl<'a> AttributeValue<'a> for Simulcast<'a> {
+    const NAME: &'static str = "simulcast";
+}
+
+impl fmt::Display for Streams<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text)
+    }
+}
+
+impl fmt::Display for Simulcast<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.send.iter().try_for_each(|streams| write!(f, "send {streams}"))?;
+        if let (Some(_), Some(_)) = (self.send, self.recv) {
+            f.write_str(" ")?;
+        }
+        self.recv.iter().try_for_each(|streams| write!(f, "recv {streams}"))
+    }
+}

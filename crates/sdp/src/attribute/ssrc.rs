@@ -1,0 +1,106 @@
+//! What is said of single sources of RTP (RFC 5576).
+//!
+//! ```
+//! use portolan_sdp::Value;
+//! use portolan_sdp::attribute::{Ssrc, SsrcGroup};
+//!
+//! let ssrc = Ssrc::parse(b"2655508255 cname:{735484ea}")?;
+//! assert_eq!((ssrc.id, ssrc.name, ssrc.value), (2655508255, Some("cname"), Some(&b"{735484ea}"[..])));
+//! let group = SsrcGroup::parse(b"FID 3156517279 2673335628")?;
+//! assert_eq!(group.ids().collect::<Vec<_>>(), [3156517279, 2673335628]);
+//! # Ok::<(), portolan_sdp::ValueError>(())
+//! ```
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{bytes, items, list, number_u32, space, token, trimmed, whole};
+use crate::line::Lossy;
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// `a=ssrc`: an attribute of one source (RFC 5576 §4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ssrc<'a> {
+    /// The source.
+    pub id: u32,
+    /// The name of the attribute, such as `cname`. Some tell of a source without saying anything of it.
+    pub name: Option<&'a str>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> Value<'a> for Ssrc<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 5576", "4.1");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, id) = number_u32(input, "a source, 0 to 4294967295")?;
+            if rest.is_empty() {
+                return Ok((rest, Self { id, name: None, value: None }));
+            }
+            let (rest, ()) = space(rest)?;
+            let (rest, name) = token(rest, "an attribute such as cname")?;
+            let (rest, value) = match rest {
+                [b':', rest @ ..] => {
+                    bytes(rest, "the value of the attribute").map(|(rest, value)| (rest, Some(value)))?
+                }
+                _ => (rest, None),
+            };
+            Ok((rest, Self { id, name: Some(name), value }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for Ssrc<'a> {
+    const NAME: &'static str = "ssrc";
+}
+
+/// Lossy where the value is not UTF-8.
+impl fmt::Display for Ssrc<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        self.name.iter().try_for_each(|name| write!(f, " {name}"))?;
+        self.value.iter().try_for_each(|value| write!(f, ":{}", Lossy(value)))
+    }
+}
+
+/// `a=ssrc-group`: sources that belong together (RFC 5576 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SsrcGroup<'a> {
+    /// In what way: `FID` (a source and its retransmission), `FEC-FR`, `SIM`, or another.
+    pub semantics: &'a str,
+    /// The sources as they stand, separated by single spaces; empty: none. See [`SsrcGroup::ids`].
+    pub id_list: &'a str,
+}
+
+impl<'a> SsrcGroup<'a> {
+    /// The sources in order.
+    pub fn ids(&self) -> impl Iterator<Item = u32> + use<'a> {
+        items(self.id_list).filter_map(|id| id.parse().ok())
+    }
+}
+
+impl<'a> Value<'a> for SsrcGroup<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 5576", "4.2");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, semantics) = token(input, "the kind of a group such as FID")?;
+            let (rest, id_list) = match rest {
+                [b' ', rest @ ..] => list(rest, |item| number_u32(item, "a source, 0 to 4294967295"))?,
+                _ => (rest, ""),
+            };
+            Ok((rest, Self { semantics, id_list }))
+        })
+    }
+}
+
+impl<'a> AttributeValue<'a> for SsrcGroup<'a> {
+    const NAME: &'static str = "ssrc-group";
+}
+
+impl fmt::Display for SsrcGroup<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.semantics)?;
+        items(self.id_list).try_for_each(|id| write!(f, " {id}"))
+    }
+}

@@ -1,0 +1,149 @@
+//! What deployed endpoints write against RFC 8839 §5.1 and RFC 6544 §4.5, each by its name.
+//!
+//! Rules of this file: a deviation is seen from the candidate alone, so that reading pays nothing for it; its place is
+//! found in the text afterwards, by counting fields.
+
+use super::{Candidate, CandidateType, ConnectionAddress, Transport, looks_ipv4};
+use crate::error::Clause;
+use core::fmt;
+
+/// In what a candidate is not as the RFCs have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Deviation {
+    /// The foundation is empty.
+    NoFoundation,
+    /// The component is 0.
+    ComponentZero,
+    /// The priority is 0 or above 2³¹ − 1.
+    PriorityRange,
+    /// The address has a zone.
+    Zone,
+    /// The type is none that an RFC describes. The grammar has room for it, but RFC 8839 §5.1 asks for a document that says
+    /// what an agent does with it.
+    UnknownType,
+    /// A candidate that is no host candidate has no `raddr` and `rport`.
+    NoRelated,
+    /// A host candidate has `raddr` and `rport`.
+    RelatedOfHost,
+    /// `raddr` has a zone, or is an IPv4 address gone wrong.
+    RelatedAddress,
+    /// A TCP candidate has no `tcptype`.
+    NoTcpType,
+    /// The last extension has a name and no value.
+    LoneExtension,
+}
+
+impl Deviation {
+    /// Every one of them, in the order of the fields.
+    pub const ALL: [Self; 10] = [
+        Self::NoFoundation,
+        Self::ComponentZero,
+        Self::PriorityRange,
+        Self::Zone,
+        Self::UnknownType,
+        Self::NoRelated,
+        Self::RelatedOfHost,
+        Self::RelatedAddress,
+        Self::NoTcpType,
+        Self::LoneExtension,
+    ];
+
+    /// The section that it is against.
+    #[must_use]
+    pub const fn clause(self) -> Clause {
+        match self {
+            Self::NoTcpType => Clause::new("RFC 6544", "4.5"),
+            Self::NoFoundation
+            | Self::ComponentZero
+            | Self::PriorityRange
+            | Self::Zone
+            | Self::UnknownType
+            | Self::NoRelated
+            | Self::RelatedOfHost
+            | Self::RelatedAddress
+            | Self::LoneExtension => Clause::new("RFC 8839", "5.1"),
+        }
+    }
+
+    /// What should have stood there.
+    pub(super) const fn expected(self) -> &'static str {
+        match self {
+            Self::NoFoundation => "a foundation of 1 to 32 characters",
+            Self::ComponentZero => "a component, 1 to 256",
+            Self::PriorityRange => "a priority, 1 to 2147483647",
+            Self::Zone => "an address without a zone",
+            Self::UnknownType => "host, srflx, prflx or relay",
+            Self::NoRelated => "raddr and rport",
+            Self::RelatedOfHost => "no raddr for a host candidate",
+            Self::RelatedAddress => "an IP address or a domain name",
+            Self::NoTcpType => "tcptype",
+            Self::LoneExtension => "an extension with a value",
+        }
+    }
+
+    /// Where it stands in a value that could be read, of which it is known that it has it.
+    pub(super) fn place(self, value: &[u8]) -> usize {
+        let field = match self {
+            Self::NoFoundation => 0,
+            Self::ComponentZero => 1,
+            Self::PriorityRange => 3,
+            Self::Zone => 4,
+            Self::UnknownType => 7,
+            Self::NoRelated | Self::RelatedOfHost => 8,
+            Self::RelatedAddress => 9,
+            Self::NoTcpType => return value.len(),
+            Self::LoneExtension => return value.iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1),
+        };
+        // Up to the extensions single spaces separate the fields. What is missing at the end is missed at the end.
+        value.split(|byte| *byte == b' ').take(field).map(|text| text.len() + 1).sum::<usize>().min(value.len())
+    }
+}
+
+impl<S: AsRef<str>> Candidate<S> {
+    /// What is not as RFC 8839 and RFC 6544 have it, in the order of the fields.
+    pub fn deviations(&self) -> impl Iterator<Item = Deviation> {
+        Deviation::ALL.into_iter().filter(|deviation| self.deviates(*deviation))
+    }
+
+    fn deviates(&self, deviation: Deviation) -> bool {
+        let is_host = matches!(self.candidate_type, CandidateType::Host);
+        let related = self.related.as_ref().map(|(address, _)| address);
+        match deviation {
+            Deviation::NoFoundation => self.foundation.as_ref().is_empty(),
+            Deviation::ComponentZero => self.component == 0,
+            Deviation::PriorityRange => self.priority == 0 || self.priority > 0x7fff_ffff,
+            Deviation::Zone => matches!(self.address, ConnectionAddress::Zoned(_)),
+            Deviation::UnknownType => matches!(self.candidate_type, CandidateType::Other(_)),
+            Deviation::NoRelated => {
+                related.is_none() && !is_host && !matches!(self.candidate_type, CandidateType::Other(_))
+            }
+            Deviation::RelatedOfHost => related.is_some() && is_host,
+            Deviation::RelatedAddress => related.is_some_and(|address| match address {
+                ConnectionAddress::Ip4(_) | ConnectionAddress::Ip6(_) => false,
+                ConnectionAddress::Name(name) => looks_ipv4(name.as_ref()),
+                ConnectionAddress::Zoned(_) => true,
+            }),
+            Deviation::NoTcpType => matches!(self.transport, Transport::Tcp) && self.tcp_type.is_none(),
+            Deviation::LoneExtension => self.extensions.lone().is_some(),
+        }
+    }
+}
+
+/// What is unusual, in words.
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoFoundation => "the foundation is empty",
+            Self::ComponentZero => "the component is 0, and components count from 1",
+            Self::PriorityRange => "the priority is not in 1 to 2147483647",
+            Self::Zone => "the address has a zone, which means nothing elsewhere",
+            Self::UnknownType => "no RFC describes the type of the candidate",
+            Self::NoRelated => "raddr and rport are missing",
+            Self::RelatedOfHost => "a host candidate has no related address",
+            Self::RelatedAddress => "raddr is no address",
+            Self::NoTcpType => "a TCP candidate says with tcptype who opens the connection",
+            Self::LoneExtension => "the last extension has a name and no value",
+        })
+    }
+}

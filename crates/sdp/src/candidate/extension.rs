@@ -1,0 +1,172 @@
+//! The names and values at the end of a candidate (RFC 8839 §5.1, `cand-extension`).
+//!
+//! Rules of this file: the text is checked once and then walked; `tcptype` stands among the extensions on the wire, but is
+//! a field of the candidate (RFC 6544 §4.5) and never listed here.
+
+use super::TcpType;
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, fail, is_token, refuse, space};
+use alloc::string::String;
+use core::hash::{Hash, Hasher};
+use core::str;
+
+/// Names and values in order, as they stand; a name may come more than once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extensions<S> {
+    /// Names and values by turns, separated by single spaces; an odd count where the last name has no value.
+    text: S,
+}
+
+impl<S: AsRef<str>> Extensions<S> {
+    /// Names and values in order; a last name that has no value has an empty one.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs().map(|(name, value)| (name, value.unwrap_or_default()))
+    }
+
+    /// The value of the first extension of a name; names are case-sensitive.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs().next().is_none()
+    }
+
+    /// Names with the values that they have.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let text = self.text.as_ref();
+        let mut words = if text.is_empty() { None } else { Some(text.split(' ')) };
+        core::iter::from_fn(move || {
+            let words = words.as_mut()?;
+            words.next().map(|name| (name, words.next()))
+        })
+        .filter(|(name, _)| !is_tcp_type(name))
+    }
+
+    /// The last name, where it has no value.
+    pub(super) fn lone(&self) -> Option<&str> {
+        self.pairs().last().filter(|(_, value)| value.is_none()).map(|(name, _)| name)
+    }
+}
+
+impl Extensions<&str> {
+    pub(super) fn to_owned(self) -> Extensions<String> {
+        Extensions { text: self.text.into() }
+    }
+}
+
+impl Extensions<String> {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { text: String::new() }
+    }
+
+    /// Adds a name and its value.
+    ///
+    /// # Errors
+    /// A name that is no token, or `raddr`, `rport` or `tcptype`, which are fields of the candidate; a value with a space, a control
+    /// character or a letter beyond ASCII. The place counts from the start of the name or of the value.
+    pub fn push(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
+        const CLAUSE: Clause = Clause::new("RFC 8839", "5.1");
+        let bad_name = name.bytes().position(|byte| !is_token(byte));
+        if let Some(at) = bad_name.or(if name.is_empty() { Some(0) } else { None }) {
+            return Err(ValueError::new(name.as_bytes(), at, "the name of an extension, a token", CLAUSE));
+        }
+        if ["raddr", "rport", "tcptype"].iter().any(|field| name.eq_ignore_ascii_case(field)) {
+            return Err(ValueError::new(name.as_bytes(), 0, "a name that is no field of a candidate", CLAUSE));
+        }
+        if let Some(at) = value.bytes().position(|byte| !byte.is_ascii_graphic()) {
+            return Err(ValueError::new(value.as_bytes(), at, "visible characters", CLAUSE));
+        }
+        if self.text.split(' ').count() % 2 == 1 && !self.text.is_empty() {
+            // The last name has no value yet: an empty one, so that it does not get this name for one.
+            self.text.push(' ');
+        }
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(name);
+        self.text.push(' ');
+        self.text.push_str(value);
+        Ok(())
+    }
+
+    pub(super) fn borrowed(&self) -> Extensions<&str> {
+        Extensions { text: &self.text }
+    }
+}
+
+/// By what they say: where `tcptype` stood among them makes no difference.
+impl<S: AsRef<str>> PartialEq for Extensions<S> {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs().eq(other.pairs())
+    }
+}
+
+impl<S: AsRef<str>> Eq for Extensions<S> {}
+
+impl<S: AsRef<str>> Hash for Extensions<S> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pairs().for_each(|pair| pair.hash(state));
+    }
+}
+
+/// Reads all extensions, each after its space; the last name may lack its value, which is a deviation.
+#[inline]
+pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&str>)> {
+    let mut tcp_type = None;
+    let mut rest = input;
+    while !rest.is_empty() {
+        let name_at = space(rest)?.0;
+        let length = name_at.iter().position(|byte| !is_token(*byte)).unwrap_or(name_at.len());
+        let (name, after) = name_at.split_at_checked(length).unwrap_or_default();
+        if name.is_empty() {
+            return fail(name_at, "the name of an extension");
+        }
+        let is_tcp_type = name.len() == 7 && str::from_utf8(name).is_ok_and(is_tcp_type);
+        let value_at = match after {
+            [] if is_tcp_type => return refuse(after, TCP_TYPE),
+            [] => {
+                rest = after;
+                break;
+            }
+            [b' ', value @ ..] => value,
+            _ => return fail(after, "a space"),
+        };
+        let length = value_at.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(value_at.len());
+        let (value, after) = value_at.split_at_checked(length).unwrap_or_default();
+        if is_tcp_type {
+            tcp_type = match (TcpType::named(value), tcp_type) {
+                (Some(found), None) => Some(found),
+                (Some(_), Some(_)) => return refuse(name_at, "one tcptype only"),
+                (None, _) => return refuse(value_at, TCP_TYPE),
+            };
+        }
+        rest = after;
+    }
+    let text = input.get(1..).unwrap_or_default();
+    str::from_utf8(text).map_or_else(|_| fail(input, "ASCII"), |text| Ok((rest, (tcp_type, Extensions { text }))))
+}
+
+impl TcpType {
+    /// The type of a name.
+    #[must_use]
+    pub const fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            _ if name.eq_ignore_ascii_case(b"active") => Self::Active,
+            _ if name.eq_ignore_ascii_case(b"passive") => Self::Passive,
+            _ if name.eq_ignore_ascii_case(b"so") => Self::SimultaneousOpen,
+            _ => return None,
+        })
+    }
+}
+
+fn is_tcp_type(name: &str) -> bool {
+    name.eq_ignore_ascii_case("tcptype")
+}
+
+const TCP_TYPE: &str = "active, passive or so";

@@ -1,0 +1,178 @@
+//! The attributes of WebRTC as others wrote them, and why some are refused here.
+
+use crate::field::{folder, rows, unquoted};
+use portolan_sdp::{Attribute, Session};
+use std::fs;
+
+/// The names that this file is about.
+const NAMES: [&str; 33] = [
+    "bundle-only",
+    "candidate",
+    "end-of-candidates",
+    "extmap",
+    "extmap-allow-mixed",
+    "fingerprint",
+    "fmtp",
+    "group",
+    "ice-lite",
+    "ice-mismatch",
+    "ice-options",
+    "ice-pacing",
+    "ice-pwd",
+    "ice-ufrag",
+    "max-message-size",
+    "mid",
+    "msid",
+    "msid-semantic",
+    "remote-candidates",
+    "rid",
+    "rtcp",
+    "rtcp-fb",
+    "rtcp-mux",
+    "rtcp-mux-only",
+    "rtcp-rsize",
+    "rtpmap",
+    "sctp-port",
+    "sctpmap",
+    "setup",
+    "simulcast",
+    "ssrc",
+    "ssrc-group",
+    "tls-id",
+];
+
+const TOKEN: &str = "the RFC has a token there, so that what is unknown today can be read tomorrow";
+const CODEC: &str = "what a parameter may be is the codec's affair";
+
+/// Lines that are judged otherwise than the collection's source does, and why.
+const ARGUED_LINES: [(&str, &str); 23] = [
+    ("moz-027", TOKEN),
+    ("moz-032", TOKEN),
+    ("moz-033", "read, and named: Deviation::LoneExtension"),
+    ("moz-034", "read, and named: Deviation::LoneExtension"),
+    ("moz-035", "extension-att-value is any VCHAR"),
+    ("moz-036", "extension-att-value is any VCHAR"),
+    ("moz-064", TOKEN),
+    ("moz-086", "cameras are known that write fmtp without parameters"),
+    ("moz-087", CODEC),
+    ("moz-088", CODEC),
+    ("moz-089", CODEC),
+    ("moz-090", CODEC),
+    ("moz-169", "RFC 5888 §4: a name is a token; one with a space could not stand in a group"),
+    ("moz-179", "RFC 8839 §5.1: components count from 1"),
+    ("moz-207", "RFC 8839 §5.1: there are at most 256 components"),
+    ("moz-246", TOKEN),
+    ("moz-248", TOKEN),
+    ("moz-249", TOKEN),
+    ("moz-252", TOKEN),
+    ("moz-253", TOKEN),
+    ("moz-269", TOKEN),
+    ("moz-304", "RFC 5576 §10: there may be no source at all"),
+    ("moz-305", "RFC 5576 §10: there may be no source at all"),
+];
+
+const SHORT: &str = "RFC 8839 §5.4: a password has at least 22 characters; these were made up for tests";
+const JOINED: &str = "folded lines of an RFC's text, joined without the space that the fold stood for";
+
+/// Lines in accepted descriptions that are refused when they are read as attributes, and why.
+const ARGUED_IN_FILES: [(&str, &str); 23] = [
+    ("fingerprint:sha-256 AA:BB", "RFC 8122 §5: a fingerprint is as long as its hash"),
+    ("fingerprint:sha-256 E7:70:CE:58:6A:CC:77:B0:B4:4B:F2:BC:7E:89:0D:69:E3:90:FR3:", "no hexadecimal digit"),
+    ("fingerprint:sha-25619:", JOINED),
+    ("fingerprint:sha-25629:", JOINED),
+    ("fingerprint:sha-2566B:", JOINED),
+    ("fingerprint:sha-2567B:", JOINED),
+    ("fingerprint:sha-256A2:", JOINED),
+    ("fingerprint:sha-256C4:", JOINED),
+    ("ice-pwd:greatNewPwd", SHORT),
+    ("ice-pwd:pwd_video", SHORT),
+    ("ice-pwd:pwd_voice", SHORT),
+    ("ice-pwd:somepwd", SHORT),
+    ("ice-pwd:testpwd", SHORT),
+    ("mid:secondary;", "RFC 5888 §4: a name is a token"),
+    ("remote-candidates:0 10.0.0.1 5555", "RFC 8839 §5.1: components count from 1"),
+    ("rtcp:1 IN IP7 X", "RFC 8866 §8.2.7: the Internet has IP4 and IP6"),
+    ("rtcp:5000 IN IP4 127.0.0.0/24", "RFC 3605 §2.1: one address, which is not multicast"),
+    ("rtcp:5000 IN NONIP non-IP", "RFC 8866 §8.2.7: the Internet has IP4 and IP6"),
+    ("rtpmap:96 AppleLossless", "RFC 8866 §6.6: an encoding has a clock rate"),
+    ("sctp-port", "RFC 8841 §5: a port; it was made up for a test"),
+    ("sctpmap:5000", "no draft has it without its use; it was made up for a test"),
+    ("simulcast: send rid=1,4;2;3 paused=4 recv rid=c", "a draft of before 2017, which no endpoint writes any more"),
+    ("ssrc:1.* cname:evil", "RFC 5576 §4.1: a source is a number; it was made up for a test"),
+];
+
+/// Whether an attribute is read as what its name says.
+fn is_read(name: &str, value: Option<&[u8]>) -> bool {
+    matches!(Attribute::parse(name.as_bytes(), value), Ok(attribute) if !matches!(attribute, Attribute::Other { .. }))
+}
+
+#[test]
+fn every_single_line_is_judged_alike_or_argued() {
+    let Some(folder) = folder() else { return };
+    let (mut alike, mut argued) = (0, Vec::new());
+    for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
+        let [id, text, expect, ..] = row.as_slice() else { panic!("three columns and more: {row:?}") };
+        let text = unquoted(text);
+        let (name, value) = text.split_once(':').map_or((&*text, None), |(name, value)| (name, Some(value.as_bytes())));
+        // A name that runs on, such as `rtcp-mux foobar`, is another name: nobody takes it for this one.
+        if name.split(' ').next().is_none_or(|name| !NAMES.contains(&name)) {
+            continue;
+        }
+        if is_read(name, value) == (expect == "accept") {
+            alike += 1;
+        } else {
+            argued.push(id.clone());
+        }
+    }
+    assert_eq!(argued, ARGUED_LINES.map(|(id, _)| id));
+    assert!(alike >= 180, "{alike} alike");
+}
+
+#[test]
+fn every_line_of_accepted_descriptions_is_read_or_argued() {
+    let Some(folder) = folder() else { return };
+    let (mut read, mut refused) = (0, Vec::new());
+    for row in rows(&folder.join("sdp/manifest.tsv")) {
+        let [file, _, expect, ..] = row.as_slice() else { panic!("three columns and more: {row:?}") };
+        if expect == "accept" {
+            let bytes = fs::read(folder.join("sdp").join(file)).unwrap();
+            lines(&bytes, |text, is_read| if is_read { read += 1 } else { refused.push(text) });
+        }
+    }
+    // What browsers gave is read without exception.
+    for entry in fs::read_dir(folder.join("browser")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "sdp") {
+            lines(&fs::read(&path).unwrap(), |text, is_read| {
+                assert!(is_read, "{}: {text}", path.display());
+                read += 1;
+            });
+        }
+    }
+    for text in &refused {
+        assert!(ARGUED_IN_FILES.iter().any(|(argued, _)| text.starts_with(argued)), "{text}");
+    }
+    for (argued, why) in ARGUED_IN_FILES {
+        assert!(refused.iter().any(|text| text.starts_with(argued)), "{argued} is read now: {why}");
+    }
+    assert!(read >= 10_000, "{read} read, {} refused", refused.len());
+    println!("{read} read, {} refused", refused.len());
+}
+
+/// Tells each attribute of [`NAMES`] in a description, and whether it is read.
+fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
+    let session = Session::read(bytes).unwrap();
+    for line in session.lines() {
+        let Some((name, value)) = line.attribute() else { continue };
+        let Some(name) = NAMES.into_iter().find(|known| known.as_bytes() == name) else { continue };
+        let read = line.typed().unwrap();
+        assert_eq!(read.is_ok(), is_read(name, value), "{line}");
+        if let Ok(attribute) = read {
+            let written = attribute.to_string();
+            let (name, value) = written.split_once(':').map_or((&*written, None), |(name, value)| (name, Some(value)));
+            let again = Attribute::parse(name.as_bytes(), value.map(str::as_bytes));
+            assert_eq!(again, Ok(attribute), "{line}");
+        }
+        tell(String::from_utf8_lossy(line.value()).into_owned(), read.is_ok());
+    }
+}
