@@ -166,7 +166,7 @@ impl Progress<'_> {
         if !self.is_known {
             return Err(self.diagnostic(1, Span::new(0, self.text.len()), Rule::NotADescription));
         }
-        self.lines_end()
+        self.section_ends(self.text.len())
     }
 
     #[inline]
@@ -269,14 +269,21 @@ impl Progress<'_> {
         }
         if let (true, Some(head)) = (self.order.is_unconnected(), self.heads.last()) {
             let (line, start) = (*head as usize, self.lines.get(*head as usize).map_or(at, |head| head.start as usize));
-            let rule = Rule::NoConnection;
-            self.tell(Diagnostic { line: line + 1, column: 1, span: Span::new(start, start + 2), rule })?;
+            self.unconnected(line + 1, start);
         }
         Ok(())
     }
 
-    fn lines_end(&mut self) -> Result<(), Diagnostic> {
-        self.section_ends(self.text.len())
+    /// Tells of a head at the end of its section: before what was told of the lines that follow it.
+    fn unconnected(&mut self, line: usize, start: usize) {
+        let rule = Rule::NoConnection;
+        let told = Diagnostic { line, column: 1, span: Span::new(start, start + 2), rule };
+        let at = self.diagnostics.partition_point(|other| other.line <= line);
+        if self.diagnostics.len() < self.reader.limits.diagnostics {
+            self.diagnostics.insert(at, told);
+        } else {
+            self.untold += 1;
+        }
     }
 
     #[cold]

@@ -50,10 +50,11 @@ impl Order {
     }
 
     fn step_slowly(&mut self, kind: Kind) -> Place {
-        let is_first = core::mem::take(&mut self.is_first);
         if matches!(kind, Kind::Stray | Kind::Unknown(_)) {
             return Place::Foreign;
         }
+        // What is no line of a description takes nobody's place.
+        let is_first = core::mem::take(&mut self.is_first);
         if kind == Kind::Media {
             if !self.in_media {
                 self.session_is_connected = self.has(Kind::Connection);

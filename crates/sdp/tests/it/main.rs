@@ -1,7 +1,14 @@
-//! Session descriptions from outside: what the field writes, and laws.
+//! The crate from outside: descriptions of the field, laws, edits against a dumb model, hostile texts, builders.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 
+mod allocations;
+mod builder;
 mod candidates;
+mod corpus;
+mod edits;
 mod field;
+mod hostile;
+mod prefix;
+mod vectors;
 mod webrtc;

@@ -1,0 +1,187 @@
+//! Descriptions that others made: browsers, cameras, gateways, unit tests and fuzz seeds of the field.
+//!
+//! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it the tests say so and pass.
+
+use crate::vectors::assert_place;
+use portolan_sdp::diagnostic::{Diagnostic, Rule, Severity};
+use portolan_sdp::line::Kind;
+use portolan_sdp::{Limits, Reader, Session};
+use std::fs;
+use std::io::{Write as _, stderr};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+fn folder(name: &str) -> Option<PathBuf> {
+    static ONCE: Once = Once::new();
+    let folder = std::env::var_os("PORTOLAN_CORPUS").map(|corpus| Path::new(&corpus).join(name));
+    if folder.is_none() {
+        // Past the harness, which swallows what a test that passes prints.
+        ONCE.call_once(|| {
+            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: descriptions of the field are not looked at"))
+        });
+    }
+    folder
+}
+
+/// One row of the manifest and its text.
+struct Case {
+    file: String,
+    expect: String,
+    /// What an independent checker of RFC 8866 found, in its own words; none: nothing.
+    deviations: Vec<String>,
+    text: Vec<u8>,
+}
+
+fn cases() -> Option<Vec<Case>> {
+    let folder = folder("sdp")?;
+    let table = fs::read_to_string(folder.join("manifest.tsv")).unwrap();
+    let case = |row: &str| {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let deviations = columns[4].split(',').filter(|word| *word != "ok").map(str::to_owned).collect();
+        let text = fs::read(folder.join(columns[0])).unwrap();
+        Case { file: columns[0].to_owned(), expect: columns[2].to_owned(), deviations, text }
+    };
+    let cases: Vec<Case> = table.lines().skip(1).map(case).collect();
+    assert!(cases.len() >= 531, "only {} descriptions were there", cases.len());
+    Some(cases)
+}
+
+/// Descriptions that their authors take and the checker found right, but RFC 8866 does not allow. Each is argued in
+/// `docs/decisions/sdp-corpus.md`.
+const AGAINST_THE_RFC: &[(&str, &str)] = &[
+    (
+        "pion-sdp/unmarshal_test-L387-TestUnmarshalNonNilAddress.sdp",
+        "line 2, column 16: o= expected an IPv4 address or a domain name, found '0' (RFC 8866 §5.2)",
+    ),
+    (
+        "pion-sdp/unmarshal_test-L398-TestUnmarshalZeroValues.sdp",
+        "line 2, column 16: o= expected an IPv4 address or a domain name, found '0' (RFC 8866 §5.2)",
+    ),
+    (
+        "pion-sdp/unmarshal_test-L610-TestUnmarshal_DelegatesToUnmarshalString.sdp",
+        "line 2, column 16: o= expected an IPv4 address or a domain name, found '0' (RFC 8866 §5.2)",
+    ),
+    ("pion-sdp/unmarshal_test-L95-TimeZonesSDP2.sdp", "line 5, column 1: z= stands after t= (RFC 8866 §9)"),
+    ("sdp-transform/alac.sdp", "line 2, column 34: o= expected the end of the value, found ':' (RFC 8866 §5.2)"),
+    (
+        "sdp-types/attributes-L2182-sdp.sdp",
+        "line 6, column 21: c= expected / and a time to live: the address is multicast, found the end (RFC 8866 §5.7)",
+    ),
+    ("sdp-types/crypto.sdp", "line 7, column 22: c= expected the end of the value, found '/' (RFC 8866 §5.7)"),
+];
+
+/// Whether a rule is what the checker means by a word.
+fn is_named(word: &str, told: &Diagnostic, text: &[u8]) -> bool {
+    let (head, rest) = word.split_once(':').unwrap_or((word, ""));
+    let kind = |letter: &str| Kind::of(&[letter.as_bytes()[0], b'=']);
+    match (head, told.rule) {
+        ("empty-s", rule) => rule == Rule::Empty(Kind::Name),
+        ("no-final-eol", rule) => rule == Rule::NoFinalEnding,
+        ("blank-line", rule) => rule == Rule::Blank,
+        ("nul", rule) => rule == Rule::Nul,
+        ("no-v" | "no-v0-first", rule) => rule == Rule::VersionNotFirst,
+        ("order", Rule::OutOfOrder { kind: found, .. } | Rule::Repeated(found)) => found == kind(rest),
+        ("order", _) => false,
+        // A line that is no line; the word has its beginning, or as much of it as is no space.
+        ("bad-line", Rule::NoLetter | Rule::UnknownKind(_)) => {
+            let line = &text[told.span.start..];
+            line.starts_with(rest.as_bytes()) || rest.trim().is_empty()
+        }
+        ("bad-line", _) => false,
+        ("port>65535", rule) => matches!(rule, Rule::Value { kind: Kind::Media, .. }),
+        (word, rule) => {
+            if let Some(letter) = word.strip_prefix("no-") {
+                return rule == Rule::Missing(kind(letter));
+            }
+            if let Some(letter) = word.strip_prefix("bad-type-") {
+                let kind = kind(letter);
+                return rule == Rule::UnknownKind(kind) || rule == Rule::NotInMedia(kind);
+            }
+            let letter = word.strip_prefix("bad-").unwrap_or_else(|| panic!("what is {word}?"));
+            matches!(rule, Rule::Value { kind: found, .. } if found == kind(letter))
+        }
+    }
+}
+
+/// Reads both ways, and checks what holds for every text.
+fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec<Diagnostic>) {
+    let all = Limits { diagnostics: 10_000, ..Limits::default() };
+    let lenient = Reader::lenient().with_limits(all).read(text);
+    let strict = Reader::strict().read(text).map(|reading| reading.session);
+    if let Err(refused) = &strict {
+        assert_place(text, refused);
+    }
+    let reading = match lenient {
+        Ok(reading) => reading,
+        Err(refused) => {
+            assert_place(text, &refused);
+            return (strict, vec![refused]);
+        }
+    };
+    // Byte for byte, however often, owned or not, and the lines with it.
+    let mut session = reading.session.clone().into_owned();
+    for _ in 0..3 {
+        let bytes = session.to_bytes();
+        assert_eq!(bytes, text, "{file}");
+        let again = Session::read(&bytes).unwrap().into_owned();
+        assert!(again.lines().eq(session.lines()), "{file}");
+        session = again;
+    }
+    // The same by way of every line: what is written anew is what was read.
+    for index in 0..session.line_count() {
+        let value = session.line(index).unwrap().value().to_vec();
+        // A value with NUL cannot be written.
+        if !value.contains(&0) {
+            session.set_value(index, &value).unwrap();
+        }
+    }
+    assert_eq!(session.to_bytes(), text, "{file}, written line by line");
+    reading.diagnostics.iter().for_each(|told| assert_place(text, told));
+    let first = reading.diagnostics.iter().find(|told| told.rule.severity() >= Severity::Deviation);
+    assert_eq!(strict.as_ref().err(), first, "{file}: strict refuses at the first deviation, and at nothing else");
+    (strict, reading.diagnostics)
+}
+
+#[test]
+fn every_verdict_is_met() {
+    let Some(cases) = cases() else { return };
+    let mut against = Vec::new();
+    for Case { file, expect, deviations, text } in &cases {
+        let (strict, told) = read(file, text);
+        if expect == "any" {
+            continue;
+        }
+        let is_read = !told.iter().any(|told| told.rule.severity() == Severity::Fatal);
+        assert!(is_read || expect == "reject", "{file}: {told:?}");
+        // Lenient names each of them.
+        for word in deviations {
+            assert!(told.iter().any(|told| is_named(word, told, text)), "{file}: no {word} in {told:#?}");
+        }
+        match &strict {
+            Ok(_) => assert!(deviations.is_empty(), "{file}: strict takes what {deviations:?} is wrong with"),
+            // Strict refuses at one of what is named.
+            Err(refused) if deviations.iter().any(|word| is_named(word, refused, text)) => {}
+            Err(refused) => against.push((file.as_str(), refused.to_string())),
+        }
+    }
+    let against: Vec<(&str, &str)> = against.iter().map(|(file, refused)| (*file, refused.as_str())).collect();
+    assert_eq!(against, AGAINST_THE_RFC);
+}
+
+#[test]
+fn what_browsers_made_is_read_strictly() {
+    let Some(folder) = folder("browser") else { return };
+    let mut met = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "sdp") {
+            let text = fs::read(&path).unwrap();
+            let file = path.display().to_string();
+            let (strict, told) = read(&file, &text);
+            let session = strict.unwrap_or_else(|refused| panic!("{file}: {refused}"));
+            assert!(session.media_count() > 0 && told.is_empty(), "{file}: {told:?}");
+            met += 1;
+        }
+    }
+    assert!(met >= 48, "only {met} descriptions were there");
+}

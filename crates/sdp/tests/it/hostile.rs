@@ -1,0 +1,98 @@
+//! Texts made to cost: the work that is done for them is counted, not timed.
+
+use crate::allocations::{Asked, count};
+use portolan_sdp::diagnostic::{Counted, Rule};
+use portolan_sdp::line::Kind;
+use portolan_sdp::{Limits, Reader, Session};
+
+const NO_LIMITS: Limits =
+    Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 100 };
+
+/// The texts of the worst shapes, about `size` bytes each.
+fn shapes(size: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let one_line = |byte: u8| [b"a=x:", vec![byte; size].as_slice(), b"\r\n"].concat();
+    vec![
+        ("a=", b"a=\r\n".repeat(size / 4)),
+        ("a= with LF alone", b"a=\n".repeat(size / 3)),
+        ("media sections", b"m=audio 9 RTP/AVP 0\r\n".repeat(size / 21)),
+        ("media sections that say nothing", b"m=\n".repeat(size / 3)),
+        ("one line", one_line(b'x')),
+        ("one line of NUL", one_line(0)),
+        ("one line of no UTF-8", one_line(0xff)),
+        ("one line of colons", one_line(b':')),
+        ("blank lines", [b"v=0\r\n", b"\n".repeat(size).as_slice()].concat()),
+        ("blank lines of CR", [b"v=0\r\n", b"\r".repeat(size).as_slice()].concat()),
+        ("unknown lines", [b"v=0\r\n", b"y=\n".repeat(size / 3).as_slice()].concat()),
+        ("formats", [b"m=audio 9 RTP/AVP", b" 0".repeat(size / 2).as_slice(), b"\r\n"].concat()),
+        ("digits", [b"o=- ", b"9".repeat(size).as_slice(), b" 1 IN IP4 192.0.2.1\r\n"].concat()),
+        ("times", b"t=0 0\r\n".repeat(size / 7)),
+    ]
+}
+
+/// Memory is a multiple of the text, the number of allocations grows as a doubling vector does, and what is told is
+/// bounded. (That each byte is looked at a bounded number of times is counted inside of the reader.)
+#[test]
+fn memory_is_linear_and_what_is_told_is_bounded() {
+    const SIZE: usize = 1 << 20;
+    for ((name, small), (_, large)) in shapes(SIZE / 16).iter().zip(&shapes(SIZE)) {
+        let (small, few) = count(|| Reader::lenient().with_limits(NO_LIMITS).read(small).map(drop));
+        let (read, many) = count(|| Reader::lenient().with_limits(NO_LIMITS).read(large));
+        assert!(small.is_ok());
+        let reading = read.unwrap();
+        assert_eq!(reading.session.to_bytes(), *large, "{name}");
+        assert!(reading.diagnostics.len() <= 100, "{name}");
+        // 12 bytes a line and 4 a section, each grown by doubling, and no line has fewer than one byte.
+        assert!(many.bytes <= 40 * large.len() + 20_000, "{name}: {many:?}");
+        assert!(many.bytes <= 17 * few.bytes.max(20_000), "{name}: {few:?}, sixteen times the text {many:?}");
+        assert!(many.times <= few.times + 16, "{name}: {few:?}, {many:?}");
+    }
+}
+
+/// The default limits refuse them before anything grows.
+#[test]
+fn the_default_limits_bound_memory() {
+    const SIZE: usize = (1 << 20) - 64;
+    for (name, text) in shapes(SIZE) {
+        let (read, asked) = count(|| Reader::lenient().read(&text));
+        match (name, read) {
+            (
+                "one line" | "one line of NUL" | "one line of no UTF-8" | "one line of colons" | "formats" | "digits",
+                read,
+            ) => {
+                assert_eq!(read.unwrap().session.line_count(), 1, "{name}");
+            }
+            (_, Ok(reading)) => panic!("{name}: {} lines were taken", reading.session.line_count()),
+            (_, Err(refused)) => assert!(matches!(refused.rule, Rule::Limit { .. }), "{name}: {refused}"),
+        }
+        // Lines, heads, diagnostics.
+        assert!(asked.bytes <= 12 * 20_000 + 4 * 2 * 1_024 + 2 * 100 * 200, "{name}: {asked:?}");
+    }
+    let (refused, asked) = count(|| Reader::lenient().read(&vec![b'x'; (1 << 20) + 1]).unwrap_err().rule);
+    assert_eq!(refused, Rule::Limit { counted: Counted::Bytes, most: 1 << 20 });
+    assert_eq!(asked.times, 1, "the text itself");
+}
+
+/// Walking a session asks for no memory at all, and writing it once for what it takes.
+#[test]
+fn walking_is_free_and_writing_takes_one_allocation() {
+    let text = [b"v=0\r\n", b"m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n".repeat(10_000).as_slice()].concat();
+    let mut session = Reader::lenient().with_limits(NO_LIMITS).read(&text).unwrap().session;
+    assert_eq!(session.media_count(), 10_000);
+    let (found, asked) = count(|| {
+        let sections = session.all_media().filter(|media| media.has(b"rtcp-mux")).count();
+        (sections, session.lines().filter(|line| line.kind() == Kind::Attribute).count())
+    });
+    assert_eq!((found, asked), ((10_000, 20_000), Asked::default()));
+    session.set_value(2, b"mid:audio").unwrap();
+    let (written, asked) = count(|| session.to_bytes());
+    assert_eq!(asked, Asked { times: 1, bytes: written.len() });
+    assert_eq!(written.len(), text.len() + 4);
+}
+
+/// A session of usual size is read with a handful of allocations.
+#[test]
+fn a_usual_description_takes_few_allocations() {
+    let text = crate::vectors::VALID[1].as_bytes();
+    let (session, asked) = count(|| Session::read(text).unwrap());
+    assert!(session.media_count() == 3 && asked.times <= 3, "{asked:?}");
+}
