@@ -80,6 +80,12 @@ impl Table {
         }
     }
 
+    /// Whether a codec was found to do an operation.
+    #[allow(dead_code, reason = "one of the benches asks for it")]
+    pub(crate) fn is_able<C: Codec>(&self, operation: Operation) -> bool {
+        self.row(operation).any(|cell| cell.codec == C::NAME && cell.allocations.is_some())
+    }
+
     /// The median of a codec's medians at an operation.
     #[allow(dead_code, reason = "one of the benches asks for it")]
     pub(crate) fn median<C: Codec>(&self, operation: Operation) -> Option<f64> {

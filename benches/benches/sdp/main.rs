@@ -60,11 +60,11 @@ fn main() {
             .output_directory(&folder)
             .configure_from_args();
         for operation in Operation::ALL {
-            time::<Ours>(&mut criterion, operation, &texts);
-            time::<SdpTypes>(&mut criterion, operation, &texts);
-            time::<Rtc>(&mut criterion, operation, &texts);
-            time::<Ezk>(&mut criterion, operation, &texts);
-            time::<WebRtc>(&mut criterion, operation, &texts);
+            time::<Ours>(&mut criterion, &table, operation, &texts);
+            time::<SdpTypes>(&mut criterion, &table, operation, &texts);
+            time::<Rtc>(&mut criterion, &table, operation, &texts);
+            time::<Ezk>(&mut criterion, &table, operation, &texts);
+            time::<WebRtc>(&mut criterion, &table, operation, &texts);
         }
         criterion.final_summary();
         table.read(&folder);
@@ -94,8 +94,8 @@ fn survey<C: Codec>(texts: &Texts, table: &mut Table) {
     }
 }
 
-fn time<C: Codec>(criterion: &mut Criterion<ThreadTime>, operation: Operation, texts: &Texts) {
-    if operation.prove::<C>(texts) {
+fn time<C: Codec>(criterion: &mut Criterion<ThreadTime>, table: &Table, operation: Operation, texts: &Texts) {
+    if table.is_able::<C>(operation) {
         let mut group = criterion.benchmark_group(operation.name());
         group.bench_function(C::NAME, |bencher| operation.time::<C>(bencher, texts));
         group.finish();

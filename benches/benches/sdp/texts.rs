@@ -77,7 +77,7 @@ fn large() -> String {
     let mut out = head(SECTIONS);
     for index in 0..SECTIONS {
         if index % 3 == 0 {
-            section(&mut out, index, "audio", &SOUND[..4]);
+            section(&mut out, index, "audio", &SOUND[..5]);
         } else {
             section(&mut out, index, "video", &CAMERA[..4]);
         }
@@ -118,7 +118,7 @@ const SOUND: [Format; 8] = [
     (126, "telephone-event/8000", &[], "0-15"),
 ];
 
-const CAMERA: [Format; 15] = [
+const CAMERA: [Format; 25] = [
     (96, "VP8/90000", FEEDBACK, ""),
     (97, "rtx/90000", &[], "apt=96"),
     (98, "VP9/90000", FEEDBACK, "profile-id=0"),
@@ -131,6 +131,16 @@ const CAMERA: [Format; 15] = [
     (40, "rtx/90000", &[], "apt=39"),
     (45, "AV1/90000", FEEDBACK, "level-idx=5;profile=0;tier=0"),
     (46, "rtx/90000", &[], "apt=45"),
+    (100, "VP9/90000", FEEDBACK, "profile-id=2"),
+    (101, "rtx/90000", &[], "apt=100"),
+    (35, "H264/90000", FEEDBACK, "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42001f"),
+    (36, "rtx/90000", &[], "apt=35"),
+    (37, "H264/90000", FEEDBACK, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f"),
+    (38, "rtx/90000", &[], "apt=37"),
+    (41, "H264/90000", FEEDBACK, "level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f"),
+    (42, "rtx/90000", &[], "apt=41"),
+    (43, "AV1/90000", FEEDBACK, "level-idx=5;profile=1;tier=0"),
+    (44, "rtx/90000", &[], "apt=43"),
     (123, "red/90000", &[], ""),
     (124, "rtx/90000", &[], "apt=123"),
     (125, "ulpfec/90000", &[], ""),
@@ -195,6 +205,10 @@ fn candidates(out: &mut String, index: usize) {
     line!(
         out,
         "a=candidate:3102112340 1 udp 41819902 203.0.113.9 {port} typ relay raddr 198.51.100.27 rport {port} {added}"
+    );
+    line!(
+        out,
+        "a=candidate:3988957083 1 udp 1685921535 2001:db8:77::5e7 {port} typ srflx raddr 2001:db8::5e7:34 rport {port} {added}"
     );
     line!(out, "a=candidate:4233069003 1 tcp 1518280447 192.0.2.34 9 typ host tcptype active {added}");
     line!(out, "a=candidate:1704553097 1 tcp 1518149375 192.0.2.34 {port} typ host tcptype passive {added}");

@@ -29,7 +29,8 @@ impl Codec for Ezk {
             digest.mids += group.mids.iter().map(|mid| mid.len() as u64).sum::<u64>();
         }
         for media in &session.media_descriptions {
-            digest.media += 1 + u64::from(media.media.port) + media.rtcp.as_ref().map_or(0, |rtcp| u64::from(rtcp.port));
+            digest.media +=
+                1 + u64::from(media.media.port) + media.rtcp.as_ref().map_or(0, |rtcp| u64::from(rtcp.port));
             digest.candidates += media.ice_candidates.iter().map(|candidate| read(candidate).sum()).sum::<u64>();
             for map in &media.rtpmap {
                 digest.formats += u64::from(map.payload) + u64::from(map.clock_rate);

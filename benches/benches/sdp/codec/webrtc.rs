@@ -67,7 +67,8 @@ fn read(candidate: &SdpAttributeCandidate) -> Candidate {
         priority: candidate.priority,
         port: candidate.port.into(),
         related_port: candidate.rport.unwrap_or_default().into(),
-        extensions: (named.into_iter().filter(|is_there| *is_there).count() + candidate.unknown_extensions.len()) as u64,
+        extensions: (named.into_iter().filter(|is_there| *is_there).count() + candidate.unknown_extensions.len())
+            as u64,
     }
 }
 
