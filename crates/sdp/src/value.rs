@@ -44,6 +44,15 @@ pub trait AttributeValue<'a>: Value<'a> {
     const NAME: &'static str;
 }
 
+/// Where a value is refused, and what should have stood there.
+#[cfg(test)]
+pub(crate) fn refusal<'a, T: Value<'a> + fmt::Debug>(value: &'a str) -> (usize, &'static str) {
+    match T::parse(value.as_bytes()) {
+        Err(error) => (error.at, error.expected),
+        Ok(found) => panic!("{value:?} was read as {found:?}"),
+    }
+}
+
 /// An address as `o=` and `c=` have it (RFC 8866 §9): an IP address or a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address<'a> {

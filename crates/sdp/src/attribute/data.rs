@@ -123,3 +123,29 @@ impl fmt::Display for Sctpmap<'_> {
         self.streams.iter().try_for_each(|streams| write!(f, " {streams}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn numbers_have_no_zeros_in_front() {
+        assert_eq!(SctpPort::parse(b"0"), Ok(SctpPort(0)));
+        assert_eq!(refusal::<SctpPort>("05000"), (0, "a port, 0 to 65535"));
+        assert_eq!(refusal::<SctpPort>("70000"), (0, "a port, 0 to 65535"));
+        assert_eq!(refusal::<SctpPort>(""), (0, "a port, 0 to 65535"));
+        assert_eq!(MaxMessageSize::parse(b"4294967297 "), Ok(MaxMessageSize(4_294_967_297)));
+        assert_eq!(refusal::<MaxMessageSize>("00"), (0, "a number of bytes"));
+        assert_eq!(refusal::<MaxMessageSize>("1k"), (1, "the end of the value"));
+    }
+
+    #[test]
+    fn maps() {
+        let map = Sctpmap::parse(b"5000 webrtc-datachannel").unwrap();
+        assert_eq!((map.port, map.application, map.streams), (5000, "webrtc-datachannel", None));
+        assert_eq!(refusal::<Sctpmap<'_>>("5000"), (4, "a space"));
+        assert_eq!(refusal::<Sctpmap<'_>>("5000 a 2a"), (8, "the end of the value"));
+        assert_eq!(refusal::<Sctpmap<'_>>("5000 a x"), (7, "a number of streams"));
+    }
+}

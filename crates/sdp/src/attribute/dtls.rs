@@ -240,3 +240,60 @@ impl fmt::Display for TlsId<'_> {
         f.write_str(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    const SHA1: &str = "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
+
+    #[test]
+    fn fingerprints_are_what_they_say_in_any_case() {
+        let fingerprint = Fingerprint::parse(SHA1.as_bytes()).unwrap();
+        let small = SHA1.to_ascii_lowercase().replace("sha", "SHA");
+        assert_eq!(Fingerprint::parse(small.as_bytes()), Ok(fingerprint));
+        assert_eq!((fingerprint.digest.len(), fingerprint.digest.bytes().next()), (20, Some(0x4a)));
+        let mut digest: alloc::vec::Vec<u8> = fingerprint.digest.bytes().collect();
+        assert!(fingerprint.is("Sha-1", &digest));
+        digest[19] ^= 1;
+        assert!(!fingerprint.is("sha-1", &digest));
+        assert!(!fingerprint.is("sha-1", &digest[..19]));
+    }
+
+    #[test]
+    fn bad_fingerprints() {
+        const PAIR: &str = "two hexadecimal digits";
+        for (value, at, expected) in [
+            ("", 0, "a hash function such as sha-256"),
+            ("sha-1", 5, "a space"),
+            ("sha-1 ", 5, "a space"),
+            ("sha-1 4A:AD", 11, "a fingerprint as long as its hash"),
+            ("md5 0:1", 4, PAIR),
+            ("new 01:", 7, PAIR),
+            ("new 01::02", 7, PAIR),
+            ("new 0x01", 4, PAIR),
+            ("new 0102", 6, "a colon"),
+            ("new 01 02", 6, "a colon"),
+        ] {
+            assert_eq!(refusal::<Fingerprint<'_>>(value), (at, expected), "{value}");
+        }
+        let long = alloc::format!("{SHA1}:01");
+        assert_eq!(refusal::<Fingerprint<'_>>(&long), (SHA1.len(), "the end of the fingerprint"));
+    }
+
+    #[test]
+    fn setups_and_ids() {
+        const SETUP: &str = "active, passive, actpass or holdconn";
+        for value in ["active", "passive", "actpass", "holdconn"] {
+            assert_eq!(alloc::format!("{}", Setup::parse(value.as_bytes()).unwrap()), value);
+        }
+        assert_eq!(refusal::<Setup>(""), (0, SETUP));
+        assert_eq!(refusal::<Setup>("Active"), (0, SETUP));
+        const ID: &str = "20 to 255 letters, digits, +, /, - or _";
+        assert_eq!(TlsId::parse(b"abc3de65cddef001be82"), Ok(TlsId("abc3de65cddef001be82")));
+        assert_eq!(refusal::<TlsId<'_>>("abc3de65cddef001be8"), (19, ID));
+        assert_eq!(refusal::<TlsId<'_>>("abc3de65cddef001be82="), (20, "the end of the value"));
+        assert_eq!(refusal::<TlsId<'_>>(&"x".repeat(256)), (255, ID));
+    }
+}

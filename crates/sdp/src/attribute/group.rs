@@ -162,3 +162,43 @@ impl fmt::Display for MsidSemantic<'_> {
         self.ids().try_for_each(|id| write!(f, " {id}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn groups() {
+        assert_eq!(Group::parse(b"LS"), Ok(Group { semantics: "LS", mid_list: "" }));
+        assert_eq!(Group::parse(b"LS").map(|group| group.mids().count()), Ok(0));
+        assert!(!Group::parse(b"bundle 0").unwrap().is_bundle());
+        assert_eq!(refusal::<Group<'_>>(""), (0, "the kind of a group such as BUNDLE"));
+        assert_eq!(refusal::<Group<'_>>("BUNDLE 0  1"), (9, "the name of a media section"));
+        assert_eq!(refusal::<Group<'_>>("BUNDLE 0,1"), (8, "the end of the value"));
+    }
+
+    #[test]
+    fn streams_and_tracks() {
+        const EXPECTED: &str = "an identifier of 1 to 64 token characters";
+        assert_eq!(Msid::parse(b"- track").map(|msid| (msid.stream(), msid.track)), Ok((None, Some("track"))));
+        assert_eq!(Msid::parse(b"{5a99} "), Ok(Msid { id: "{5a99}", track: None }));
+        assert_eq!(refusal::<Msid<'_>>(""), (0, EXPECTED));
+        assert_eq!(refusal::<Msid<'_>>(" track"), (0, EXPECTED));
+        assert_eq!(refusal::<Msid<'_>>("stream track more"), (12, "the end of the value"));
+        assert_eq!(refusal::<Msid<'_>>(&"x".repeat(65)), (64, EXPECTED));
+    }
+
+    #[test]
+    fn semantics() {
+        for (value, ids) in [("WMS", 0), (" WMS ", 0), ("  WMS a b", 2), ("WMS *", 1)] {
+            assert_eq!(
+                MsidSemantic::parse(value.as_bytes()).map(|semantic| semantic.ids().count()),
+                Ok(ids),
+                "{value}"
+            );
+        }
+        assert_eq!(refusal::<MsidSemantic<'_>>("  "), (0, "WMS"));
+        assert_eq!(refusal::<MsidSemantic<'_>>("WMS a  b"), (6, "the name of a stream"));
+    }
+}

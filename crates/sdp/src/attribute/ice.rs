@@ -205,3 +205,66 @@ impl fmt::Display for RemoteCandidate<'_> {
         write!(f, "{} {} {}", self.component, self.address, self.port)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn credentials_are_long_enough_and_not_too_long() {
+        const UFRAG: &str = "4 to 256 letters, digits, + or /";
+        const PWD: &str = "22 to 256 letters, digits, + or /";
+        assert_eq!(IceUfrag::parse(b"8hhY"), Ok(IceUfrag("8hhY")));
+        assert_eq!(IcePwd::parse(b"asd88fgpdd777uzjYhagZg"), Ok(IcePwd("asd88fgpdd777uzjYhagZg")));
+        let long = "x".repeat(257);
+        assert!(IceUfrag::parse(&long.as_bytes()[..256]).is_ok());
+        assert_eq!(refusal::<IceUfrag<'_>>(&long), (256, UFRAG));
+        assert_eq!(refusal::<IceUfrag<'_>>("8hh"), (3, UFRAG));
+        assert_eq!(refusal::<IceUfrag<'_>>("8h:hY"), (2, UFRAG));
+        assert_eq!(refusal::<IcePwd<'_>>("asd88fgpdd777uzjYhagZ"), (21, PWD));
+        assert_eq!(refusal::<IcePwd<'_>>("asd88fgpdd777 uzjYhagZg"), (13, PWD));
+        assert_eq!(refusal::<IcePwd<'_>>(""), (0, PWD));
+    }
+
+    #[test]
+    fn what_old_endpoints_write_into_credentials_is_read() {
+        assert_eq!(IceUfrag::parse(b"a_b-c=d#"), Ok(IceUfrag("a_b-c=d#")));
+    }
+
+    #[test]
+    fn options() {
+        let options = IceOptions::parse(b"trickle ice2 google-ice ").unwrap();
+        assert_eq!(options.iter().collect::<alloc::vec::Vec<_>>(), ["trickle", "ice2", "google-ice"]);
+        assert!(options.has("ice2") && !options.has("ice"));
+        assert_eq!(refusal::<IceOptions<'_>>(""), (0, "an option such as trickle"));
+        assert_eq!(refusal::<IceOptions<'_>>("trickle  ice2"), (8, "an option such as trickle"));
+    }
+
+    #[test]
+    fn pacing_has_at_most_ten_digits() {
+        assert_eq!(IcePacing::parse(b"9999999999"), Ok(IcePacing(9_999_999_999)));
+        for (value, at) in [("10000000000", 0), ("00000000050", 0), ("", 0), ("x", 0)] {
+            assert_eq!(refusal::<IcePacing>(value), (at, "milliseconds, at most ten digits"), "{value}");
+        }
+        assert_eq!(refusal::<IcePacing>("50 100"), (2, "the end of the value"));
+    }
+
+    #[test]
+    fn remote_candidates() {
+        let remote = RemoteCandidates::parse(b"1 192.0.2.3 45664 256 peer.local 9").unwrap();
+        let last = remote.iter().last().unwrap();
+        assert_eq!(last, RemoteCandidate { component: 256, address: ConnectionAddress::Name("peer.local"), port: 9 });
+        for (value, at, expected) in [
+            ("", 0, "a component, 1 to 256"),
+            ("0 192.0.2.3 1", 0, "a component, 1 to 256"),
+            ("257 192.0.2.3 1", 0, "a component, 1 to 256"),
+            ("1 192.0.2.3", 11, "a space"),
+            ("1 192.0.2.300 1", 2, "an IP address or a domain name"),
+            ("1 192.0.2.3 65536", 12, "a port, 0 to 65535"),
+            ("1 192.0.2.3 1 2", 15, "a space"),
+        ] {
+            assert_eq!(refusal::<RemoteCandidates<'_>>(value), (at, expected), "{value}");
+        }
+    }
+}

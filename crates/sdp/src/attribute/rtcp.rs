@@ -134,3 +134,49 @@ impl fmt::Display for RtcpFb<'_> {
         self.value.iter().try_for_each(|value| write!(f, " {}", Lossy(value)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn addresses() {
+        assert_eq!(Rtcp::parse(b"9"), Ok(Rtcp { port: 9, address: None }));
+        let address = Rtcp::parse(b"9 IN IP6 2001:db8::1").unwrap().address.unwrap();
+        assert_eq!((address.network, address.address_type), ("IN", "IP6"));
+        for (value, at, expected) in [
+            ("", 0, "a port, 0 to 65535"),
+            ("70000", 0, "a port, 0 to 65535"),
+            ("9 IN", 4, "a space"),
+            ("9 IN IP4", 8, "a space"),
+            ("9 IN IP4 ::1", 9, "an IPv4 address or a domain name"),
+            ("9 IN IP4 192.0.2.1/24", 18, "the end of the value"),
+        ] {
+            assert_eq!(refusal::<Rtcp<'_>>(value), (at, expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn feedback() {
+        let feedback = RtcpFb::parse(b"96 ccm tmmbr smaxpr=120").unwrap();
+        assert_eq!((feedback.payload_type, feedback.kind), (Some(96), "ccm"));
+        assert_eq!((feedback.parameter, feedback.value), (Some("tmmbr"), Some(&b"smaxpr=120"[..])));
+        assert!(feedback.applies_to(96) && !feedback.applies_to(97));
+        assert_eq!(RtcpFb::parse(b"96 nack ").map(|feedback| feedback.parameter), Ok(None));
+        for (value, at, expected) in [
+            ("", 0, "a payload type, 0 to 127"),
+            ("128 nack", 0, "a payload type, 0 to 127"),
+            ("*nack", 1, "a space"),
+            ("96 ", 2, "a space"),
+            ("96 (nack", 3, "a kind of feedback such as nack"),
+            ("96 ack", 6, "a space"),
+            ("96 trr-int", 10, "a space"),
+            ("96 trr-int a", 11, "milliseconds"),
+            ("96 nack (pli", 8, "a parameter such as pli"),
+            ("96 nack pli(", 11, "the end of the value"),
+        ] {
+            assert_eq!(refusal::<RtcpFb<'_>>(value), (at, expected), "{value}");
+        }
+    }
+}

@@ -210,3 +210,64 @@ impl fmt::Display for Extmap<'_> {
         self.attributes.iter().try_for_each(|attributes| write!(f, " {}", Lossy(attributes)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn encodings() {
+        let camera = Rtpmap::parse(b"96 H264/90000 ").unwrap();
+        assert_eq!((camera.encoding, camera.clock_rate, camera.channels), ("H264", 90_000, None));
+        for (value, at, expected) in [
+            ("", 0, "a payload type, 0 to 127"),
+            ("128 opus/48000", 0, "a payload type, 0 to 127"),
+            ("109", 3, "a space"),
+            ("109  opus/48000", 4, "an encoding such as opus"),
+            ("109 opus", 8, "/ and a clock rate"),
+            ("109 opus/", 9, "a clock rate in hertz"),
+            ("109 opus/48000/", 15, "a number of channels"),
+            ("109 opus/48000/2/3", 16, "the end of the value"),
+            ("109 opus/4294967296", 9, "a clock rate in hertz"),
+        ] {
+            assert_eq!(refusal::<Rtpmap<'_>>(value), (at, expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_found_however_they_are_spaced() {
+        let fmtp = Fmtp::parse(b"96 ;a=1; b = 2 ;;flag; SPROP=x=,y==;").unwrap();
+        let told: alloc::vec::Vec<_> = fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
+        assert_eq!(
+            told,
+            [(&b"a"[..], Some(&b"1"[..])), (b"b", Some(b"2")), (b"flag", None), (b"SPROP", Some(b"x=,y==")),]
+        );
+        assert_eq!(fmtp.payload_type(), Some(96));
+        assert_eq!(fmtp.parameter("sprop"), Some(&b"x=,y=="[..]));
+        assert_eq!((fmtp.parameter("flag"), fmtp.parameter("c")), (Some(&b""[..]), None));
+        assert_eq!(Fmtp::parse(b"96").map(|fmtp| fmtp.parameters().count()), Ok(0));
+        assert_eq!(Fmtp::parse(b"red 0/5").map(|fmtp| fmtp.payload_type()), Ok(None));
+        assert_eq!(refusal::<Fmtp<'_>>(""), (0, "a format, such as a payload type"));
+        assert_eq!(refusal::<Fmtp<'_>>("96;a=1"), (2, "a space"));
+        assert_eq!(refusal::<Fmtp<'_>>("96 a=1\0"), (6, "the end of the value"));
+    }
+
+    #[test]
+    fn header_extensions() {
+        let extmap = Extmap::parse(b"4096/sendonly urn:ietf:params:rtp-hdrext:encrypt urn:x:y 25").unwrap();
+        assert_eq!((extmap.id, extmap.direction), (4096, Some(Direction::SendOnly)));
+        assert_eq!(extmap.attributes, Some(&b"urn:x:y 25"[..]));
+        for (value, at, expected) in [
+            ("", 0, EXTMAP_ID),
+            ("0 urn:x", 0, EXTMAP_ID),
+            ("65536 urn:x", 0, EXTMAP_ID),
+            ("1", 1, "a space"),
+            ("1/both urn:x", 2, "sendrecv, sendonly, recvonly or inactive"),
+            ("1/sendrecv", 10, "a space"),
+            ("1  urn:x", 2, "the URI of an extension"),
+        ] {
+            assert_eq!(refusal::<Extmap<'_>>(value), (at, expected), "{value}");
+        }
+    }
+}

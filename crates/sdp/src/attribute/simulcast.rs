@@ -284,3 +284,62 @@ impl fmt::Display for Simulcast<'_> {
         self.recv.iter().try_for_each(|streams| write!(f, "recv {streams}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn encodings_and_their_restrictions() {
+        let rid = Rid::parse(b"110 send pt=9, 10;max-fs=10;UNKNOWN=100; depend=1, 2;flag").unwrap();
+        assert_eq!(rid.payload_types().collect::<alloc::vec::Vec<_>>(), [9, 10]);
+        let names: alloc::vec::Vec<_> = rid.restrictions().map(|(name, _)| name).collect();
+        assert_eq!(names, ["max-fs", "UNKNOWN", "depend", "flag"]);
+        assert_eq!((rid.restriction("depend"), rid.restriction("flag")), (Some("1, 2"), Some("")));
+        let plain = Rid::parse(b"lo recv").unwrap();
+        assert_eq!((plain.direction, plain.payload_types().count()), (RidDirection::Recv, 0));
+        assert_eq!(Rid::parse(b"a send ssrc=5").map(|rid| rid.restriction("ssrc")), Ok(Some("5")));
+        for (value, at, expected) in [
+            ("", 0, "the name of an encoding: letters, digits, - and _"),
+            ("a", 1, "a space"),
+            ("a both", 2, SEND_OR_RECV),
+            ("a sendrecv", 2, SEND_OR_RECV),
+            ("a send pt=", 10, "a payload type, 0 to 127"),
+            ("a send pt=9,", 12, "a payload type, 0 to 127"),
+            ("a send max-width=", 17, "a number"),
+            ("a send max-width=1;max-fps=3x", 28, "a number"),
+            ("a send max-width=1;", 19, "a restriction such as max-width"),
+        ] {
+            assert_eq!(refusal::<Rid<'_>>(value), (at, expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn streams_and_alternatives() {
+        let simulcast = Simulcast::parse(b"recv c send 1,~4;2").unwrap();
+        assert_eq!(alloc::format!("{simulcast}"), "send 1,~4;2 recv c");
+        let send: alloc::vec::Vec<alloc::vec::Vec<_>> = simulcast
+            .send
+            .unwrap()
+            .iter()
+            .map(|alternatives| alternatives.iter().map(|id| (id.rid, id.is_paused)).collect())
+            .collect();
+        assert_eq!(send, [alloc::vec![("1", false), ("4", true)], alloc::vec![("2", false)]]);
+        assert_eq!(Simulcast::parse(b" send rid=foo;bar"), Simulcast::parse(b"send foo;bar"));
+        const WAY: &str = "send or recv, each once, and a stream";
+        const RID: &str = "the name of an encoding: letters, digits, - and _";
+        for (value, at, expected) in [
+            ("", 0, WAY),
+            ("send", 0, WAY),
+            ("send 1 send 2", 7, WAY),
+            ("send 1 recv 2 send 3", 14, WAY),
+            ("send 1;", 7, RID),
+            ("send ~", 6, RID),
+            ("send 1,,2", 7, RID),
+            ("send foo=8;10", 8, "the end of the value"),
+        ] {
+            assert_eq!(refusal::<Simulcast<'_>>(value), (at, expected), "{value}");
+        }
+    }
+}

@@ -104,3 +104,34 @@ impl fmt::Display for SsrcGroup<'_> {
         items(self.id_list).try_for_each(|id| write!(f, " {id}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::refusal;
+
+    #[test]
+    fn sources() {
+        assert_eq!(Ssrc::parse(b"4294967295"), Ok(Ssrc { id: u32::MAX, name: None, value: None }));
+        assert_eq!(Ssrc::parse(b"1 foo"), Ok(Ssrc { id: 1, name: Some("foo"), value: None }));
+        assert_eq!(Ssrc::parse(b"1 msid:a b").map(|ssrc| ssrc.value), Ok(Some(&b"a b"[..])));
+        for (value, at, expected) in [
+            ("", 0, "a source, 0 to 4294967295"),
+            ("4294967296 cname:x", 0, "a source, 0 to 4294967295"),
+            ("1.5 cname:x", 1, "a space"),
+            ("1 :x", 2, "an attribute such as cname"),
+            ("1 cname:", 8, "the value of the attribute"),
+            ("1 a b", 3, "the end of the value"),
+        ] {
+            assert_eq!(refusal::<Ssrc<'_>>(value), (at, expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn groups_of_sources() {
+        assert_eq!(SsrcGroup::parse(b"FID").map(|group| group.ids().count()), Ok(0));
+        assert_eq!(refusal::<SsrcGroup<'_>>(""), (0, "the kind of a group such as FID"));
+        assert_eq!(refusal::<SsrcGroup<'_>>("FID 1  2"), (6, "a source, 0 to 4294967295"));
+        assert_eq!(refusal::<SsrcGroup<'_>>("FID 1 x"), (6, "a source, 0 to 4294967295"));
+    }
+}

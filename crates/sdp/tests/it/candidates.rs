@@ -1,8 +1,8 @@
 //! Candidates that other implementations take or refuse, and why this one differs where it does.
 
 use crate::field::{folder, rows, unquoted};
-use portolan_sdp::Candidate;
-use portolan_sdp::candidate::{CandidateAttribute, Deviation};
+use portolan_sdp::candidate::{CandidateAttribute, Deviation, Prefix};
+use portolan_sdp::{Candidate, Value};
 
 /// What an independent checker calls a deviation, and its name here. Several may be in one candidate.
 const NAMES: [(&str, Deviation); 10] = [
@@ -19,8 +19,8 @@ const NAMES: [(&str, Deviation); 10] = [
     ("double/trailing-space", Deviation::LoneExtension),
 ];
 
-/// Rows that strict reading judges otherwise than the collection, and why.
-const ARGUED: [(&str, &str); 7] = [
+/// Rows that are judged otherwise here, and why.
+const ARGUED: [(&str, &str); 6] = [
     ("pion-ice-046", "the zone of the address is a deviation too, which the checker overlooks when there is one only"),
     ("pion-ice-054", "*VCHAR may be empty: the candidate is as the grammar has it"),
     (
@@ -30,64 +30,52 @@ const ARGUED: [(&str, &str); 7] = [
     ("mozilla-120", "extension-att-value is any VCHAR: the grammar does not know that a generation is a number"),
     ("ezk-131", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
     ("from-sdp:sdp-types-226", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
-    ("mozilla-121", "strict refuses, but for the missing tcptype: the value of network-cost is the agent's affair"),
 ];
 
 #[test]
-fn every_verdict_is_met() {
+fn every_verdict_is_met_or_argued() {
     let Some(folder) = folder() else { return };
     let rows = rows(&folder.join("ice/candidates.tsv"));
     assert!(rows.len() >= 240, "{} rows", rows.len());
+    let mut argued = Vec::new();
     for row in &rows {
-        let [id, input, expect, deviations, ..] = row.as_slice() else { panic!("four columns and more: {row:?}") };
+        let [id, input, expect, named, ..] = row.as_slice() else { panic!("four columns and more: {row:?}") };
         let text = unquoted(input);
-        let lenient = Candidate::trickled(text.as_bytes());
-        let value = text.strip_prefix("a=").unwrap_or(&text);
-        let value = value.strip_prefix("candidate:").unwrap_or(value);
-        let strict = Candidate::strict(value.as_bytes());
-        let is_argued = ARGUED.iter().any(|(argued, _)| argued == id);
-        match (expect.as_str(), deviations.as_str()) {
+        let lenient = Candidate::trickled(text.as_bytes()).map(|(_, candidate)| candidate);
+        let strict = Candidate::strict(Prefix::of(text.as_bytes()).1);
+        let is_alike = match (expect.as_str(), named.as_str()) {
             ("accept", "ok") => {
                 assert!(lenient.is_ok(), "{id}: {lenient:?}");
-                assert_eq!(strict.is_ok(), !is_argued, "{id}: {strict:?}");
+                strict.is_ok()
             }
             ("accept", named) => {
-                let (_, candidate) = lenient.unwrap_or_else(|error| panic!("{id}: {error}"));
-                let told: Vec<Deviation> = candidate.deviations().collect();
-                if is_argued {
-                    continue;
-                }
-                let expected: Vec<Deviation> = NAMES
-                    .into_iter()
-                    .filter(|(name, _)| named.split(',').any(|part| part == *name))
-                    .map(|(_, deviation)| deviation)
-                    .filter(|deviation| !named.contains("foundation") || *deviation != Deviation::LoneExtension)
-                    .collect();
-                let mut expected = expected;
-                expected.dedup();
-                assert_eq!(told, expected, "{id} {named}");
-                assert!(strict.is_err(), "{id}");
+                let candidate = lenient.unwrap_or_else(|error| panic!("{id}: {error}"));
+                strict.is_err() && candidate.deviations().eq(expected(named))
             }
-            ("reject", named) => {
-                assert_eq!(strict.is_ok(), is_argued && named == "ok", "{id} {named}: {strict:?}");
-            }
-            ("any", _) => {}
+            ("reject", _) => strict.is_err(),
+            ("any", _) => true,
             other => panic!("{id}: {other:?}"),
+        };
+        if !is_alike {
+            argued.push(id.as_str());
         }
-        if let Ok((_, candidate)) = lenient {
+        if let Ok(candidate) = lenient {
             let written = candidate.to_string();
-            assert_eq!(
-                Candidate::trickled(written.as_bytes()).map(|(_, again)| again),
-                Ok(candidate),
-                "{id}: {written}"
-            );
-            assert_eq!(
-                text.trim_end().parse::<CandidateAttribute>().map(|owned| owned.to_string()),
-                Ok(written),
-                "{id}"
-            );
+            assert_eq!(Candidate::parse(written.as_bytes()), Ok(candidate), "{id}: {written}");
+            assert_eq!(text.parse::<CandidateAttribute>().map(|owned| owned.to_string()), Ok(written), "{id}");
         }
     }
+    assert_eq!(argued, ARGUED.map(|(id, _)| id));
+}
+
+/// The deviations that the checker named, by their names here, in the order of the fields.
+fn expected(named: &str) -> impl Iterator<Item = Deviation> {
+    // An empty foundation makes the text begin with a space, which the checker tells a second time.
+    let named =
+        named.strip_suffix("foundation,double/trailing-space").map_or(named.to_owned(), |_| "foundation".into());
+    Deviation::ALL.into_iter().filter(move |deviation| {
+        NAMES.iter().any(|(name, known)| known == deviation && named.split(',').any(|part| part == *name))
+    })
 }
 
 /// What is refused in lenient reading is refused at the place where it is wrong.

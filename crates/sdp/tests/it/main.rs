@@ -11,4 +11,5 @@ mod field;
 mod hostile;
 mod prefix;
 mod vectors;
+mod laws;
 mod webrtc;
