@@ -14,27 +14,51 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod clock;
+mod control;
+mod crypto;
 mod data;
 mod direction;
 mod dtls;
 mod group;
 mod ice;
+mod imageattr;
+mod keyword;
+mod label;
+mod language;
 mod mid;
+mod packet_time;
+mod range;
 mod rtcp;
+mod rtcp_xr;
 mod rtp;
 mod simulcast;
+mod source_filter;
 mod ssrc;
+mod tool;
 
+pub use clock::{ClockRate, Eui, Grandmaster, MediaClk, MediaClock, MediaClockId, NtpServer, PtpDomain, TsRefClk};
+pub use control::Control;
+pub use crypto::{Crypto, CryptoKey, CryptoKeys, Lifetime, Mki, SessionParameter};
 pub use data::{MaxMessageSize, SctpPort, Sctpmap};
 pub use direction::Direction;
 pub use dtls::{Digest, Fingerprint, Setup, TlsId};
 pub use group::{Group, Msid, MsidSemantic};
 pub use ice::{IceOptions, IcePacing, IcePwd, IceUfrag, RemoteCandidate, RemoteCandidates};
+pub use imageattr::{ImageAttr, ImageList, ImageSet, ImageSets, Ratio, RatioList, Ratios, SizeList, Sizes};
+pub use keyword::{ConferenceType, ConnectionUse, Orientation};
+pub use label::{Content, ContentKind, Label};
+pub use language::{Charset, Lang, SdpLang};
 pub use mid::Mid;
+pub use packet_time::{FrameRate, MaxPTime, PTime, Quality};
+pub use range::{NptTime, Range, SmpteKind, SmpteTime, UtcTime};
 pub use rtcp::{Rtcp, RtcpAddress, RtcpFb};
+pub use rtcp_xr::{RtcpXr, StatisticsFlags, XrFormat};
 pub use rtp::{Extmap, Fmtp, Parameter, Rtpmap};
 pub use simulcast::{Alternatives, Rid, RidDirection, Simulcast, SimulcastId, Streams};
+pub use source_filter::{FilterMode, SourceFilter};
 pub use ssrc::{Ssrc, SsrcGroup};
+pub use tool::{Cat, Keywds, Tool};
 
 use crate::candidate::Candidate;
 use crate::error::{Clause, ValueError};
@@ -172,6 +196,56 @@ attributes! {
         // Sections and bundles.
         /// `a=mid`: the name of a media section.
         b"mid" => Mid(Mid<'a>),
+        // The session and its media (RFC 8866 §6).
+        /// `a=cat`: the category of the session.
+        b"cat" => Cat(Cat<'a>),
+        /// `a=keywds`: words to find the session by.
+        b"keywds" => Keywds(Keywds<'a>),
+        /// `a=tool`: what made the description.
+        b"tool" => Tool(Tool<'a>),
+        /// `a=type`: what kind of conference the session is.
+        b"type" => Type(ConferenceType),
+        /// `a=charset`: the character set of the session's texts.
+        b"charset" => Charset(Charset<'a>),
+        /// `a=sdplang`: the language of the description.
+        b"sdplang" => SdpLang(SdpLang<'a>),
+        /// `a=lang`: a language of the media.
+        b"lang" => Lang(Lang<'a>),
+        /// `a=orient`: how a workspace stands on the screen.
+        b"orient" => Orient(Orientation),
+        /// `a=ptime`: how long the media in a packet should play.
+        b"ptime" => PTime(PTime<'a>),
+        /// `a=maxptime`: how long the media in a packet may play at most.
+        b"maxptime" => MaxPTime(MaxPTime<'a>),
+        /// `a=framerate`: the highest rate of a video.
+        b"framerate" => FrameRate(FrameRate<'a>),
+        /// `a=quality`: how good the encoding should be.
+        b"quality" => Quality(Quality),
+        // What streams are.
+        /// `a=label`: a name that other documents point at.
+        b"label" => Label(Label<'a>),
+        /// `a=content`: what a stream shows.
+        b"content" => Content(Content<'a>),
+        /// `a=imageattr`: which sizes of pictures are sent and received.
+        b"imageattr" => ImageAttr(ImageAttr<'a>),
+        // How they are carried.
+        /// `a=connection`: whether a TCP connection is made anew.
+        b"connection" => Connection(ConnectionUse),
+        /// `a=crypto`: keys for SRTP.
+        b"crypto" => Crypto(Crypto<'a>),
+        /// `a=rtcp-xr`: which extended reports are sent.
+        b"rtcp-xr" => RtcpXr(RtcpXr<'a>),
+        /// `a=source-filter`: which sources may send.
+        b"source-filter" => SourceFilter(SourceFilter<'a>),
+        // Players and studios.
+        /// `a=control`: where an RTSP server is told to play.
+        b"control" => Control(Control<'a>),
+        /// `a=range`: which part of a presentation there is.
+        b"range" => Range(Range<'a>),
+        /// `a=ts-refclk`: the clock that the times in reports are of.
+        b"ts-refclk" => TsRefClk(TsRefClk<'a>),
+        /// `a=mediaclk`: the clock that timestamps follow.
+        b"mediaclk" => MediaClk(MediaClk<'a>),
     }
     flags {
         // WebRTC begins
@@ -192,6 +266,8 @@ attributes! {
         /// `a=end-of-candidates`: no more candidates will follow.
         b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.2";
         // WebRTC ends
+        /// `a=cryptex`: header extensions are encrypted.
+        b"cryptex" => Cryptex, "RFC 9335" "4";
     }
 }
 

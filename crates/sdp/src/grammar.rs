@@ -106,6 +106,69 @@ pub(crate) fn space(input: &[u8]) -> Parsed<'_, ()> {
     tag(input, b" ", "a space")
 }
 
+/// At least one space or tab (`1*WSP`).
+#[inline]
+pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, ()> {
+    let length = input.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(input.len());
+    if length == 0 { fail(input, "a space") } else { Ok((input.get(length..).unwrap_or_default(), ())) }
+}
+
+/// At least one byte other than NUL, CR and LF (RFC 8866 §9, `byte-string`).
+#[inline]
+pub(crate) fn text<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
+    let length = memchr::memchr3(0, b'\n', b'\r', input).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
+        _ => fail(input, expected),
+    }
+}
+
+/// Base 64 with its padding (RFC 8866 §9); no bytes are none of it.
+pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a str> {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let (rest, text) = ascii(input, |byte| is_digit(byte) || byte == b'=', expected)?;
+    let digits = text.trim_end_matches('=');
+    let is_whole = text.len() % 4 == 0 && text.len() - digits.len() <= 2 && !digits.contains('=');
+    if is_whole { Ok((rest, text)) } else { fail(input, expected) }
+}
+
+/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items`].
+#[inline]
+pub(crate) fn list<'a, T>(
+    input: &'a [u8],
+    separator: u8,
+    item: impl Fn(&'a [u8]) -> Parsed<'a, T>,
+) -> Parsed<'a, &'a str> {
+    let (mut rest, _) = item(input)?;
+    while let Some(after) = rest.strip_prefix(&[separator]) {
+        (rest, _) = item(after)?;
+    }
+    taken(input, rest)
+}
+
+/// What stands before `rest`, which must be ASCII.
+#[inline]
+pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> {
+    match input.get(..input.len().saturating_sub(rest.len())).map(str::from_utf8) {
+        Some(Ok(text)) => Ok((rest, text)),
+        _ => fail(input, "ASCII"),
+    }
+}
+
+/// The items of a list that was checked before.
+#[inline]
+pub(crate) fn items<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
+where
+    F: Fn(&'a [u8]) -> Parsed<'a, T>,
+{
+    let mut rest = list.as_bytes();
+    core::iter::from_fn(move || {
+        let (after, found) = item(rest).ok()?;
+        rest = after.strip_prefix(&[separator]).unwrap_or_default();
+        Some(found)
+    })
+}
+
 /// A decimal number up to `most`; leading zeros are digits like others.
 #[inline]
 pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> Parsed<'a, u64> {

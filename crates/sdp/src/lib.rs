@@ -39,6 +39,8 @@ mod grammar;
 pub mod line;
 pub mod media;
 pub mod reader;
+#[cfg(feature = "sdp-types")]
+pub mod sdp_types;
 pub mod session;
 pub mod value;
 pub mod writer;

@@ -4,13 +4,13 @@
 //! readable.
 //!
 //! ```
-//! use portolan_sdp::{Session, value::Bandwidth};
+//! use portolan_sdp::{Session, value::{Bandwidth, BandwidthKind}};
 //!
 //! let session = Session::read(b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\nb=AS:64\r\na=rtcp-mux\r\n")?;
 //! let audio = session.media(0).ok_or("it has one")?;
 //! assert!(audio.has(b"rtcp-mux"));
 //! let bandwidth: Bandwidth = audio.line(portolan_sdp::line::Kind::Bandwidth).ok_or("it has one")?.read()?;
-//! assert_eq!((bandwidth.kind, bandwidth.amount), ("AS", 64));
+//! assert_eq!((bandwidth.kind, bandwidth.amount), (BandwidthKind::As, 64));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 

@@ -23,7 +23,9 @@ use crate::error::{Clause, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
 use crate::session::{Place as Stored, Record, Session};
-use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Value, Version};
+use crate::value::{
+    Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Value, Version, Zone,
+};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use order::{Order, Place};
@@ -363,7 +365,13 @@ fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
         Kind::Bandwidth => Bandwidth::parse(value).map(drop),
         Kind::Time => Timing::parse(value).map(drop),
         Kind::Media => MediaLine::parse(value).map(drop),
-        Kind::Name | Kind::Information | Kind::Uri | Kind::Email | Kind::Phone => Ok(()),
-        Kind::Repeat | Kind::Zone | Kind::Key | Kind::Unknown(_) | Kind::Stray => Ok(()),
+        Kind::Uri => Uri::parse(value).map(drop),
+        Kind::Email => Email::parse(value).map(drop),
+        Kind::Phone => Phone::parse(value).map(drop),
+        Kind::Repeat => Repeat::parse(value).map(drop),
+        Kind::Zone => Zone::parse(value).map(drop),
+        Kind::Key => Key::parse(value).map(drop),
+        // Their bytes are any but those that end a line.
+        Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Ok(()),
     }
 }

@@ -12,11 +12,13 @@ mod bare;
 mod codec;
 mod heap;
 mod machines;
+mod text;
 
 /// 0, or the number of the first thing that did not come out as it must.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 7] = [
+    let proofs: [fn() -> bool; 8] = [
         codec::prove,
+        text::prove,
         machines::prove_contract,
         machines::prove_words,
         machines::prove_laws,

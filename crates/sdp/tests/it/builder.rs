@@ -88,9 +88,10 @@ fn a_value_is_written_as_it_is_or_not_at_all() {
 
 #[test]
 fn what_no_strict_reader_takes_is_refused() {
-    let refused = |builder: SessionBuilder| match builder.build().unwrap_err() {
-        BuildError::Refused(diagnostic) => (diagnostic.line, diagnostic.rule),
-        other => panic!("{other}"),
+    let refused = |builder: SessionBuilder| {
+        let error = builder.build().unwrap_err();
+        let BuildError::Refused(diagnostic) = error else { panic!("{error}") };
+        (diagnostic.line, diagnostic.rule)
     };
     let builder = || SessionBuilder::new(&ORIGIN);
     assert_eq!(refused(builder().name("")), (3, Rule::Empty(Kind::Name)));
@@ -126,8 +127,9 @@ fn media_sections_and_attributes_are_put_into_a_session() {
     assert_eq!(session.set_attribute(0, Direction::Inactive), Err(BuildError::Kind { line: 1, kind: Kind::Version }));
     let broken = BuildError::Breaks { line: 6, column: 5, byte: b'\n' };
     assert_eq!(session.insert_attribute(5, other("x", "\n")), Err(broken));
-    let media = audio().bandwidth(&Bandwidth { kind: "A S", amount: 1 });
-    assert!(matches!(session.insert_media(0, media), Err(BuildError::Value(error)) if error.line == 2));
+    let connection = Connection { address_type: "IP 4", ..Connection::parse(b"IN IP4 203.0.113.1").unwrap() };
+    let inserted = session.insert_media(0, audio().connection(&connection));
+    assert!(matches!(inserted, Err(BuildError::Value(error)) if error.line == 2), "{inserted:?}");
     assert_eq!(session.to_bytes(), before, "a refused edit changes nothing");
 }
 

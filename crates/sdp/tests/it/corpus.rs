@@ -24,15 +24,15 @@ fn folder(name: &str) -> Option<PathBuf> {
 }
 
 /// One row of the manifest and its text.
-struct Case {
-    file: String,
+pub(crate) struct Case {
+    pub(crate) file: String,
     expect: String,
     /// What an independent checker of RFC 8866 found, in its own words; none: nothing.
     deviations: Vec<String>,
-    text: Vec<u8>,
+    pub(crate) text: Vec<u8>,
 }
 
-fn cases() -> Option<Vec<Case>> {
+pub(crate) fn cases() -> Option<Vec<Case>> {
     let folder = folder("sdp")?;
     let table = fs::read_to_string(folder.join("manifest.tsv")).unwrap();
     let case = |row: &str| {

@@ -31,7 +31,7 @@ fn lines(text: &[u8]) -> Vec<Plain> {
                 continue;
             }
         };
-        found.push((std::mem::take(&mut line), ending));
+        found.push((core::mem::take(&mut line), ending));
         at += ending.len();
     }
     if !line.is_empty() {

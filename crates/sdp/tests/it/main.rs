@@ -9,7 +9,10 @@ mod corpus;
 mod edits;
 mod field;
 mod hostile;
-mod prefix;
-mod vectors;
 mod laws;
+mod prefix;
+#[cfg(feature = "sdp-types")]
+mod sdp_types;
+mod values;
+mod vectors;
 mod webrtc;

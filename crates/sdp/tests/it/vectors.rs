@@ -30,8 +30,11 @@ fn what_keeps_the_rules_is_read_strictly() {
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n";
 
-/// A text, and what is told of it: line, column and the beginning of the sentence.
-const DEVIATIONS: &[(&str, &[(usize, usize, &str)])] = &[
+/// Line, column, and words of the sentence.
+type Told = (usize, usize, &'static str);
+
+/// A text, and what is told of it.
+const DEVIATIONS: &[(&str, &[Told])] = &[
     ("v=0\r\ns=-\r\nt=0 0\r\n", &[(4, 1, "o= is missing (RFC 8866 §5.2)")]),
     (
         "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n",

@@ -1,0 +1,103 @@
+//! Attributes whose value is one of a few words: the type of a conference and the orientation of a workspace
+//! (RFC 8866 §6.8, §6.9), and whether a connection is new (RFC 4145 §5).
+
+use crate::error::{Clause, ValueError};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// Makes an enum of words. They are case-sensitive.
+macro_rules! words {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident, $attribute:literal, $document:literal $section:literal, $expected:literal {
+            $($(#[$word_doc:meta])* $word:literal => $variant:ident,)*
+        }
+    )*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$word_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// The word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl<'a> Value<'a> for $name {
+            const CLAUSE: Clause = Clause::new($document, $section);
+
+            fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+                $(if value == $word.as_bytes() {
+                    return Ok(Self::$variant);
+                })*
+                Err(ValueError::new(value, 0, $expected, Self::CLAUSE))
+            }
+        }
+
+        impl<'a> AttributeValue<'a> for $name {
+            const NAME: &'static str = $attribute;
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+
+words! {
+    /// `a=type`: what kind of conference the session is.
+    ConferenceType, "type", "RFC 8866" "6.9", "broadcast, meeting, moderated, test or H332" {
+        /// Who connects receives only.
+        "broadcast" => Broadcast,
+        /// All send and receive.
+        "meeting" => Meeting,
+        /// Who joins is silent until let speak.
+        "moderated" => Moderated,
+        /// Not to be shown to users who did not ask for it.
+        "test" => Test,
+        /// A loosely coupled part of an H.332 session.
+        "H332" => H332,
+    }
+
+    /// `a=orient`: how the workspace stands on the screen.
+    Orientation, "orient", "RFC 8866" "6.8", "portrait, landscape or seascape" {
+        /// Higher than wide.
+        "portrait" => Portrait,
+        /// Wider than high.
+        "landscape" => Landscape,
+        /// Landscape, upside down.
+        "seascape" => Seascape,
+    }
+
+    /// `a=connection`: whether a TCP connection is made anew.
+    ConnectionUse, "connection", "RFC 4145" "5", "new or existing" {
+        /// A new one.
+        "new" => New,
+        /// The one that there is, if there is one.
+        "existing" => Existing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+
+    #[test]
+    fn words_are_case_sensitive_and_whole() {
+        assert_eq!(ConferenceType::parse(b"H332"), Ok(ConferenceType::H332));
+        assert_eq!(Orientation::parse(b"seascape"), Ok(Orientation::Seascape));
+        assert_eq!(ConnectionUse::parse(b"existing"), Ok(ConnectionUse::Existing));
+        refused::<ConferenceType>(b"Meeting", 0, "broadcast, meeting, moderated, test or H332");
+        refused::<Orientation>(b"portrait ", 0, "portrait, landscape or seascape");
+        refused::<ConnectionUse>(b"", 0, "new or existing");
+    }
+}

@@ -1,0 +1,117 @@
+//! What a stream is: a name for other documents to point at (RFC 4574), and what its pictures or sounds show (RFC 4796).
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, items, list, token, whole};
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+/// `a=label`: a name of the stream that other documents point at, a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Label<'a>(pub &'a str);
+
+impl<'a> Value<'a> for Label<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 4574", "4");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| token(input, "a label, a token")).map(Self)
+    }
+}
+
+impl<'a> AttributeValue<'a> for Label<'a> {
+    const NAME: &'static str = "label";
+}
+
+impl fmt::Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// `a=content`: what a stream shows; several words tell more of the same stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Content<'a>(&'a str);
+
+/// What a stream shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ContentKind<'a> {
+    /// `slides`: a presentation.
+    Slides,
+    /// `speaker`: who speaks.
+    Speaker,
+    /// `sl`: sign language.
+    SignLanguage,
+    /// `main`: the main source.
+    Main,
+    /// `alt`: another source than the main one.
+    Alternative,
+    /// Another, by its name.
+    Other(&'a str),
+}
+
+impl<'a> ContentKind<'a> {
+    /// The kind of a name.
+    #[must_use]
+    pub fn named(name: &'a str) -> Self {
+        match name {
+            "slides" => Self::Slides,
+            "speaker" => Self::Speaker,
+            "sl" => Self::SignLanguage,
+            "main" => Self::Main,
+            "alt" => Self::Alternative,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    /// What it shows, as it is written; at least one.
+    pub fn kinds(&self) -> impl Iterator<Item = ContentKind<'a>> + use<'a> {
+        items(self.0, b',', kind).map(ContentKind::named)
+    }
+}
+
+fn kind(input: &[u8]) -> Parsed<'_, &str> {
+    token(input, "what the stream shows, such as slides")
+}
+
+impl<'a> Value<'a> for Content<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 4796", "5");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| list(input, b',', kind)).map(Self)
+    }
+}
+
+impl<'a> AttributeValue<'a> for Content<'a> {
+    const NAME: &'static str = "content";
+}
+
+impl fmt::Display for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_stream_may_show_several_things() {
+        let content = Content::parse(b"slides,x-notes").unwrap();
+        assert_eq!(content.kinds().collect::<Vec<_>>(), [ContentKind::Slides, ContentKind::Other("x-notes")]);
+        refused::<Content<'_>>(b"", 0, "what the stream shows, such as slides");
+        refused::<Content<'_>>(b"slides,", 7, "what the stream shows, such as slides");
+        refused::<Content<'_>>(b"slides, main", 7, "what the stream shows, such as slides");
+    }
+
+    #[test]
+    fn a_label_is_a_token() {
+        assert_eq!(Label::parse(b"foobar"), Ok(Label("foobar")));
+        refused::<Label<'_>>(b"", 0, "a label, a token");
+        refused::<Label<'_>>(b"foobar barfoo", 6, "the end of the value");
+    }
+}

@@ -1,0 +1,62 @@
+//! What the session is about, and what described it (RFC 8866 §6.1 to §6.3).
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{visible, whole};
+use crate::line::Lossy;
+use crate::value::text::texts;
+use crate::value::{AttributeValue, Value};
+use core::fmt;
+
+texts! {
+    /// `a=keywds`: words to find the session by (obsolete).
+    Keywds, "6.2";
+    /// `a=tool`: the name and the version of what made the description.
+    Tool, "6.3";
+}
+
+impl<'a> AttributeValue<'a> for Keywds<'a> {
+    const NAME: &'static str = "keywds";
+}
+
+impl<'a> AttributeValue<'a> for Tool<'a> {
+    const NAME: &'static str = "tool";
+}
+
+/// `a=cat`: the category of the session, from the widest to the narrowest, with dots between them (obsolete).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cat<'a>(pub &'a [u8]);
+
+impl<'a> Value<'a> for Cat<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "6.1");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| visible(input, "a category such as news.local")).map(Self)
+    }
+}
+
+impl<'a> AttributeValue<'a> for Cat<'a> {
+    const NAME: &'static str = "cat";
+}
+
+impl fmt::Display for Cat<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Lossy(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+
+    #[test]
+    fn a_category_is_one_word_and_a_tool_is_any_text() {
+        assert_eq!(Cat::parse(b"foo.bar"), Ok(Cat(b"foo.bar")));
+        assert_eq!(Tool::parse(b"foobar V3.2").unwrap().to_str(), Ok("foobar V3.2"));
+        assert_eq!(Keywds::parse(b"SDP session").unwrap().as_bytes(), b"SDP session");
+        refused::<Cat<'_>>(b"foo bar", 3, "the end of the value");
+        refused::<Cat<'_>>(b"", 0, "a category such as news.local");
+        refused::<Tool<'_>>(b"", 0, "a text without NUL, CR and LF");
+        refused::<Keywds<'_>>(b"a\rb", 1, "the end of the value");
+    }
+}

@@ -1,0 +1,83 @@
+//! Addresses, as lines and attributes have them (RFC 8866 §9, `unicast-address`).
+
+use crate::grammar::{Parsed, ascii, ipv4, ipv6, refuse, space, token, visible};
+use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+/// An address as `o=` and `c=` have it (RFC 8866 §9): an IP address or a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address<'a> {
+    /// An IPv4 address.
+    Ip4(Ipv4Addr),
+    /// An IPv6 address.
+    Ip6(Ipv6Addr),
+    /// A domain name, not checked further than its letters.
+    Name(&'a str),
+    /// An address of another type (`extn-addr`), as its bytes.
+    Other(&'a [u8]),
+}
+
+impl<'a> Address<'a> {
+    /// Reads `IN IP4 192.0.2.1`: the network, the type of the address, and the address. The Internet knows two types
+    /// (RFC 8866 §8.2.7), other networks have their own.
+    pub(crate) fn with_types(input: &'a [u8]) -> Parsed<'a, (&'a str, &'a str, Self)> {
+        let (rest, network) = token(input, "a network type such as IN")?;
+        let (kind_at, ()) = space(rest)?;
+        let (rest, kind) = token(kind_at, "an address type, IP4 or IP6")?;
+        if network == "IN" && !matches!(kind, "IP4" | "IP6") {
+            return refuse(kind_at, "an address type, IP4 or IP6");
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, address) = Self::of_type(kind, rest)?;
+        Ok((rest, (network, kind, address)))
+    }
+
+    pub(crate) fn of_type(kind: &str, input: &'a [u8]) -> Parsed<'a, Self> {
+        match kind {
+            "IP4" => match ipv4(input, "an IPv4 address") {
+                Ok((rest, address)) if !rest.first().is_some_and(|byte| is_name(*byte)) => {
+                    Ok((rest, Self::Ip4(address)))
+                }
+                // 192.0.2.1.example.org is a name.
+                _ => Self::name(input, "an IPv4 address or a domain name"),
+            },
+            "IP6" => match ipv6(input, "an IPv6 address") {
+                Ok((rest, address)) => Ok((rest, Self::Ip6(address))),
+                Err(_) => Self::name(input, "an IPv6 address or a domain name"),
+            },
+            _ => visible(input, "an address").map(|(rest, address)| (rest, Self::Other(address))),
+        }
+    }
+
+    /// An address of either type, or a name.
+    pub(crate) fn of_any_type(input: &'a [u8]) -> Parsed<'a, Self> {
+        match ipv6(input, "an IPv6 address") {
+            Ok((rest, address)) if !rest.first().is_some_and(|byte| is_name(*byte)) => Ok((rest, Self::Ip6(address))),
+            _ => Self::of_type("IP4", input),
+        }
+    }
+
+    /// A name that is not an IPv4 address gone wrong.
+    pub(crate) fn name(input: &'a [u8], expected: &'static str) -> Parsed<'a, Self> {
+        let (rest, name) = ascii(input, is_name, expected)?;
+        if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+            return refuse(input, expected);
+        }
+        Ok((rest, Self::Name(name)))
+    }
+}
+
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip4(address) => write!(f, "{address}"),
+            Self::Ip6(address) => write!(f, "{address}"),
+            Self::Name(name) => f.write_str(name),
+            Self::Other(bytes) => write!(f, "{}", crate::line::Lossy(bytes)),
+        }
+    }
+}
+
+const fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
+}

@@ -1,0 +1,245 @@
+//! Whom to ask: an email address or a telephone number, with or without a name (RFC 8866 §5.6).
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, fail, tag, whole};
+use crate::line::Lossy;
+use crate::value::Value;
+use core::fmt;
+use core::str;
+
+/// `e=`: an email address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Email<'a> {
+    /// The address (RFC 5322 §3.4.1); `NONE` where cameras say that there is none.
+    pub address: &'a str,
+    /// Whose it is.
+    pub name: Option<Named<'a>>,
+}
+
+/// `p=`: a telephone number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Phone<'a> {
+    /// The number: digits, spaces and hyphens, after a `+` where it is international.
+    pub number: &'a str,
+    /// Whose it is.
+    pub name: Option<Named<'a>>,
+}
+
+/// A name, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Named<'a> {
+    /// Before what it names: `Jane Doe <…>`.
+    Before(&'a [u8]),
+    /// After it, in parentheses.
+    After(&'a [u8]),
+}
+
+impl<'a> Value<'a> for Email<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.6");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| {
+            // No address of the RFC, but what a good part of the cameras of the world send.
+            if input == b"NONE" {
+                return Ok((&[], Self { address: "NONE", name: None }));
+            }
+            let (rest, (address, name)) = named(input, 1, address)?;
+            Ok((rest, Self { address, name }))
+        })
+    }
+}
+
+impl fmt::Display for Email<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, self.address, self.name)
+    }
+}
+
+impl<'a> Value<'a> for Phone<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.6");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| {
+            let (rest, (number, name)) = named(input, 0, number)?;
+            Ok((rest, Self { number, name }))
+        })
+    }
+}
+
+impl fmt::Display for Phone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(f, self.number, self.name)
+    }
+}
+
+fn write(f: &mut fmt::Formatter<'_>, contact: &str, name: Option<Named<'_>>) -> fmt::Result {
+    match name {
+        None => f.write_str(contact),
+        Some(Named::Before(name)) => write!(f, "{} <{contact}>", Lossy(name)),
+        Some(Named::After(name)) => write!(f, "{contact} ({})", Lossy(name)),
+    }
+}
+
+/// A contact alone, before a name in parentheses, or after a name in angle brackets of its own.
+fn named<'a>(
+    input: &'a [u8],
+    spaces: usize,
+    contact: fn(&'a [u8]) -> Parsed<'a, &'a str>,
+) -> Parsed<'a, (&'a str, Option<Named<'a>>)> {
+    const CLOSE: &str = "a closing angle bracket";
+    match contact(input) {
+        Ok(([], found)) => Ok((&[], (found, None))),
+        Ok((rest, found)) if follows(rest).is_some_and(|before| before >= spaces) => {
+            let open = rest.trim_ascii_start();
+            let (rest, name) = safe(open.get(1..).unwrap_or_default())?;
+            let (rest, ()) = tag(rest, b")", "a closing parenthesis")?;
+            Ok((rest, (found, Some(Named::After(name)))))
+        }
+        alone => match safe(input) {
+            Ok((rest @ [b'<', ..], name)) if !name.trim_ascii().is_empty() => {
+                let name = name.trim_ascii_end();
+                let (rest, found) = contact(rest.get(1..).unwrap_or_default())?;
+                let (rest, ()) = tag(rest, b">", CLOSE)?;
+                Ok((rest, (found, Some(Named::Before(name)))))
+            }
+            _ => alone.map(|(rest, found)| (rest, (found, None))),
+        },
+    }
+}
+
+/// How many spaces stand before an opening parenthesis; none where there is none.
+fn follows(rest: &[u8]) -> Option<usize> {
+    let spaces = rest.iter().position(|byte| *byte != b' ')?;
+    (rest.get(spaces) == Some(&b'(')).then_some(spaces)
+}
+
+/// What may stand in a name (`email-safe`).
+fn safe(input: &[u8]) -> Parsed<'_, &[u8]> {
+    let is_safe = |byte: u8| !matches!(byte, 0 | b'\n' | b'\r' | b'(' | b')' | b'<' | b'>');
+    let length = input.iter().position(|byte| !is_safe(*byte)).unwrap_or(input.len());
+    match input.split_at_checked(length) {
+        Some((name @ [_, ..], rest)) => Ok((rest, name)),
+        _ => fail(input, "a name without brackets"),
+    }
+}
+
+/// An address without comments and folds (RFC 5322 §3.4.1, with RFC 6532 §3.2 letters of all scripts).
+fn address(input: &[u8]) -> Parsed<'_, &str> {
+    const EXPECTED: &str = "an email address";
+    let rest = match input {
+        [b'"', rest @ ..] => quoted(rest, b'"'),
+        _ => atoms(input),
+    };
+    let Some(rest) = rest else { return fail(input, EXPECTED) };
+    let (domain, ()) = tag(rest, b"@", "@")?;
+    let rest = match domain {
+        [b'[', rest @ ..] => quoted(rest, b']'),
+        _ => atoms(domain),
+    };
+    let Some(rest) = rest else { return fail(domain, "a domain") };
+    match input.get(..input.len() - rest.len()).map(str::from_utf8) {
+        Some(Ok(address)) => Ok((rest, address)),
+        _ => fail(input, EXPECTED),
+    }
+}
+
+/// What follows atoms with single points between them; none where there are none.
+fn atoms(input: &[u8]) -> Option<&[u8]> {
+    let is_atom = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
+    let mut before = b'.';
+    for (at, byte) in input.iter().enumerate() {
+        if !(is_atom(*byte) || *byte == b'.' && before != b'.') {
+            return if before == b'.' { None } else { input.get(at..) };
+        }
+        before = *byte;
+    }
+    (before != b'.').then_some(&[])
+}
+
+/// What follows the end of a quoted part, where a backslash keeps the next byte.
+fn quoted(input: &[u8], end: u8) -> Option<&[u8]> {
+    let mut rest = input;
+    loop {
+        match rest {
+            [byte, after @ ..] if *byte == end => return Some(after),
+            [b'\\', kept, after @ ..] if !kept.is_ascii_control() => rest = after,
+            [byte, after @ ..] if !byte.is_ascii_control() && *byte != b'\\' => rest = after,
+            _ => return None,
+        }
+    }
+}
+
+/// A telephone number, without the spaces after it.
+fn number(input: &[u8]) -> Parsed<'_, &str> {
+    const EXPECTED: &str = "a telephone number, such as +1 617 555-6011";
+    let digits = input.strip_prefix(b"+").unwrap_or(input);
+    let is_number = |byte: u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    let length = digits.iter().position(|byte| !is_number(*byte)).unwrap_or(digits.len());
+    let digits = digits.get(..length).unwrap_or_default().trim_ascii_end();
+    if !digits.first().is_some_and(u8::is_ascii_digit) || digits.len() < 2 {
+        return fail(input, EXPECTED);
+    }
+    let plus = usize::from(input.starts_with(b"+"));
+    match input.split_at_checked(plus + digits.len()) {
+        Some((number, rest)) => match str::from_utf8(number) {
+            Ok(number) => Ok((rest, number)),
+            Err(_) => fail(input, EXPECTED),
+        },
+        None => fail(input, EXPECTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+
+    fn email(text: &str) -> Email<'_> {
+        Email::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_email_address_may_have_a_name_on_either_side() {
+        let doe = "j.doe@example.com";
+        assert_eq!(email(doe), Email { address: doe, name: None });
+        assert_eq!(
+            email("j.doe@example.com (Jane Doe)"),
+            Email { address: doe, name: Some(Named::After(b"Jane Doe")) }
+        );
+        assert_eq!(
+            email("Jane Doe <j.doe@example.com>"),
+            Email { address: doe, name: Some(Named::Before(b"Jane Doe")) }
+        );
+        assert_eq!(email("\"a<b\\\" c\"@[192.0.2.1]").address, "\"a<b\\\" c\"@[192.0.2.1]");
+        assert_eq!(email("dörte@example.org").address, "dörte@example.org");
+        assert_eq!(email("NONE").address, "NONE");
+    }
+
+    #[test]
+    fn an_email_address_gone_wrong_says_where() {
+        refused::<Email<'_>>(b"", 0, "an email address");
+        refused::<Email<'_>>(b"NONE ", 4, "@");
+        refused::<Email<'_>>(b"jane", 4, "@");
+        refused::<Email<'_>>(b"j..doe@example.com", 0, "an email address");
+        refused::<Email<'_>>(b"jane@", 5, "a domain");
+        refused::<Email<'_>>(b"jane@example.com(Jane)", 16, "the end of the value");
+        refused::<Email<'_>>(b"jane@example.com (Jane", 22, "a closing parenthesis");
+        refused::<Email<'_>>(b"jane@example.com ()", 18, "a name without brackets");
+        refused::<Email<'_>>(b"Jane <jane@example.com", 22, "a closing angle bracket");
+        refused::<Email<'_>>(b"Jane <jane>", 10, "@");
+        refused::<Email<'_>>(b" <jane@example.com>", 0, "an email address");
+    }
+
+    #[test]
+    fn a_telephone_number_may_have_a_name_on_either_side() {
+        let number = "+1 617 555-6011";
+        let phone = |text: &'static str| Phone::parse(text.as_bytes());
+        assert_eq!(phone(number), Ok(Phone { number, name: None }));
+        assert_eq!(phone("+1 617 555-6011 (Jane Doe)"), Ok(Phone { number, name: Some(Named::After(b"Jane Doe")) }));
+        assert_eq!(phone("Jane Doe <+1 617 555-6011>"), Ok(Phone { number, name: Some(Named::Before(b"Jane Doe")) }));
+        refused::<Phone<'_>>(b"+", 0, "a telephone number, such as +1 617 555-6011");
+        refused::<Phone<'_>>(b"5", 0, "a telephone number, such as +1 617 555-6011");
+        refused::<Phone<'_>>(b"555 12a", 6, "the end of the value");
+        refused::<Phone<'_>>(b"555 12 (Jane", 12, "a closing parenthesis");
+    }
+}

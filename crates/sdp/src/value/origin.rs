@@ -1,0 +1,65 @@
+//! The version of the protocol, and who made the description (RFC 8866 §5.1, §5.2).
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{ascii, space, tag, visible, whole};
+use crate::value::{Address, Value};
+use core::fmt;
+
+/// `v=`: the version of the protocol, which is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Version;
+
+impl<'a> Value<'a> for Version {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.1");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| tag(input, b"0", "version 0")).map(|()| Self)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0")
+    }
+}
+
+/// `o=`: who made the description, and which version of it this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin<'a> {
+    /// The user's login, or `-`.
+    pub username: &'a [u8],
+    /// The session's number: digits, as many as there are.
+    pub id: &'a str,
+    /// The version of this description: digits, as many as there are.
+    pub version: &'a str,
+    /// The network type, `IN` for the Internet.
+    pub network: &'a str,
+    /// The type of the address, `IP4` or `IP6`.
+    pub address_type: &'a str,
+    /// The machine.
+    pub address: Address<'a>,
+}
+
+impl<'a> Value<'a> for Origin<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.2");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, |input| {
+            let (rest, username) = visible(input, "a user name, or -")?;
+            let (rest, ()) = space(rest)?;
+            let (rest, id) = ascii(rest, |byte| byte.is_ascii_digit(), "a session id in digits")?;
+            let (rest, ()) = space(rest)?;
+            let (rest, version) = ascii(rest, |byte| byte.is_ascii_digit(), "a session version in digits")?;
+            let (rest, ()) = space(rest)?;
+            let (rest, (network, address_type, address)) = Address::with_types(rest)?;
+            Ok((rest, Self { username, id, version, network, address_type, address }))
+        })
+    }
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { username, id, version, network, address_type, address } = self;
+        write!(f, "{} {id} {version} {network} {address_type} {address}", crate::line::Lossy(username))
+    }
+}

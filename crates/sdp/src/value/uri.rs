@@ -1,0 +1,61 @@
+//! Where to read more (RFC 8866 §5.5).
+
+use crate::error::{Clause, ValueError};
+use crate::grammar::{Parsed, ascii, fail, whole};
+use crate::value::Value;
+use core::fmt;
+
+/// `u=`: where to read more: a URI reference (RFC 3986 §4.1), absolute or not, checked no further than its characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Uri<'a>(pub &'a str);
+
+impl<'a> Value<'a> for Uri<'a> {
+    const CLAUSE: Clause = Clause::new("RFC 8866", "5.5");
+
+    fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        whole(value, Self::CLAUSE, uri).map(Self)
+    }
+}
+
+impl fmt::Display for Uri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What may stand in a URI (RFC 3986 §2), at least one character; of a percent its two digits too.
+pub(super) fn uri(input: &[u8]) -> Parsed<'_, &str> {
+    let (rest, text) = ascii(input, is_uri, "a URI")?;
+    let digits = |at: usize| text.as_bytes().get(at + 1..at + 3);
+    let is_escape = |at: usize| digits(at).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    match text.match_indices('%').find(|(at, _)| !is_escape(*at)) {
+        Some((at, _)) => fail(input.get(at + 1..).unwrap_or_default(), "two hexadecimal digits"),
+        None => Ok((rest, text)),
+    }
+}
+
+const fn is_uri(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'/' | b':' | b';' | b'=' | b'?' | b'@' | b'[' | b']' | b'_' | b'~')
+        || byte.is_ascii_alphanumeric()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+
+    #[test]
+    fn a_uri_is_its_characters() {
+        for good in ["http://www.example.com/seminars/sdp.pdf", "www.example.com", "urn:x:%E2%82%AC#a", "/a?b=c&d=[e]"]
+        {
+            assert_eq!(Uri::parse(good.as_bytes()), Ok(Uri(good)));
+        }
+        refused::<Uri<'_>>(b"", 0, "a URI");
+        refused::<Uri<'_>>(b"http://a b", 8, "the end of the value");
+        refused::<Uri<'_>>("http://ä".as_bytes(), 7, "the end of the value");
+        refused::<Uri<'_>>(b"a%2", 2, "two hexadecimal digits");
+        refused::<Uri<'_>>(b"a%20%g0", 5, "two hexadecimal digits");
+        refused::<Uri<'_>>(b"a%20 %g0", 4, "the end of the value");
+        refused::<Uri<'_>>(b"a%", 2, "two hexadecimal digits");
+    }
+}

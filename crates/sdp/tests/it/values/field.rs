@@ -1,0 +1,167 @@
+//! Lines of descriptions that others made.
+//!
+//! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it these tests say so and pass.
+
+use core::fmt::{Debug, Display};
+use portolan_sdp::line::{Kind, Line};
+use portolan_sdp::value::{
+    Bandwidth, Connection, Email, Information, Key, MediaLine, Origin, Phone, Repeat, SessionName, Timing, Uri, Zone,
+};
+use portolan_sdp::{Attribute, Reader, Value};
+use std::fs;
+use std::io::{Write as _, stderr};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+/// The attributes that are looked at here.
+const NAMES: [&str; 25] = [
+    "cat",
+    "keywds",
+    "tool",
+    "type",
+    "charset",
+    "sdplang",
+    "lang",
+    "orient",
+    "ptime",
+    "maxptime",
+    "framerate",
+    "quality",
+    "label",
+    "content",
+    "imageattr",
+    "connection",
+    "crypto",
+    "rtcp-xr",
+    "source-filter",
+    "control",
+    "range",
+    "ts-refclk",
+    "mediaclk",
+    "bundle-only",
+    "cryptex",
+];
+
+/// What is refused though its description is taken, and why.
+const EXCEPTIONS: [(&str, &str); 6] = [
+    // Wrong on purpose.
+    ("a=imageattr:flob", "a payload type, 0 to 127, or *"),
+    // A camera that does not know its rate.
+    ("a=framerate:0S", "frames a second, more than 0"),
+    // A line of z= that was written as r=.
+    ("r=2882844526 -1h 2898848070 0", "a duration such as 1h"),
+    ("r=2882844526 -3600 2898848070 0", "a duration such as 1h"),
+    // Not filled in.
+    ("a=maxptime:{{ max_packet_time }}", "milliseconds, more than 0"),
+    ("a=ptime:{{ packet_time }}", "milliseconds, more than 0"),
+];
+
+fn folder() -> Option<PathBuf> {
+    static ONCE: Once = Once::new();
+    let folder = std::env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
+    if folder.is_none() {
+        // Past the harness, which swallows what a test that passes prints.
+        ONCE.call_once(|| {
+            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: values of the field are not looked at"))
+        });
+    }
+    folder
+}
+
+fn rows(path: &Path) -> Vec<Vec<String>> {
+    let table = fs::read_to_string(path).unwrap();
+    table.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+/// Every description that is to be taken.
+fn descriptions(folder: &Path) -> Vec<PathBuf> {
+    let accepted = rows(&folder.join("sdp/manifest.tsv")).into_iter().filter(|row| row[2] == "accept");
+    let mut files: Vec<_> = accepted.map(|row| folder.join("sdp").join(&row[0])).collect();
+    let browser = fs::read_dir(folder.join("browser")).unwrap().map(|entry| entry.unwrap().path());
+    files.extend(browser.filter(|path| path.extension().is_some_and(|extension| extension == "sdp")));
+    files
+}
+
+/// Reads a value, and what it writes. What was expected where it is refused.
+fn typed<'a, T: Value<'a> + Debug + Display>(line: &Line<'a>) -> Result<String, &'static str> {
+    line.read::<T>().map(|value| value.to_string()).map_err(|error| error.error.expected)
+}
+
+/// Reads the value of a line, if it is looked at here.
+fn read(line: &Line<'_>) -> Option<Result<String, &'static str>> {
+    Some(match line.kind() {
+        Kind::Origin => typed::<Origin<'_>>(line),
+        Kind::Name => typed::<SessionName<'_>>(line),
+        Kind::Information => typed::<Information<'_>>(line),
+        Kind::Uri => typed::<Uri<'_>>(line),
+        Kind::Email => typed::<Email<'_>>(line),
+        Kind::Phone => typed::<Phone<'_>>(line),
+        Kind::Connection => typed::<Connection<'_>>(line),
+        Kind::Bandwidth => typed::<Bandwidth<'_>>(line),
+        Kind::Time => typed::<Timing>(line),
+        Kind::Repeat => typed::<Repeat<'_>>(line),
+        Kind::Zone => typed::<Zone<'_>>(line),
+        Kind::Key => typed::<Key<'_>>(line),
+        Kind::Media => typed::<MediaLine<'_>>(line),
+        Kind::Attribute => {
+            let (name, _) = line.attribute()?;
+            NAMES.iter().find(|known| known.as_bytes() == name)?;
+            match line.typed()? {
+                Ok(Attribute::Other { .. }) => Err("a type of its own"),
+                Ok(attribute) => Ok(attribute.to_string()),
+                Err(error) => Err(error.error.expected),
+            }
+        }
+        Kind::Version | Kind::Unknown(_) | Kind::Stray => return None,
+    })
+}
+
+#[test]
+fn every_value_of_the_field_reads_typed() {
+    let Some(folder) = folder() else { return };
+    let (mut lines, mut attributes, mut failed) = (0, 0, Vec::new());
+    for file in descriptions(&folder) {
+        let text = fs::read(&file).unwrap();
+        let reading = Reader::lenient().read(&text).unwrap();
+        // What the reader names as a deviation is one; only its own lines are looked at.
+        let named: Vec<_> = reading.diagnostics.iter().map(|diagnostic| diagnostic.line).collect();
+        for line in reading.session.lines() {
+            let found = read(&line);
+            match found {
+                None => continue,
+                Some(Ok(_)) if line.kind() == Kind::Attribute => attributes += 1,
+                Some(Ok(_)) => lines += 1,
+                Some(Err(expected)) => {
+                    let text = line.to_string();
+                    let is_argued = EXCEPTIONS.contains(&(text.as_str(), expected));
+                    let is_named = line.kind() != Kind::Attribute && named.contains(&(line.index() + 1));
+                    if !is_argued && !is_named {
+                        failed.push(format!("{}: {text}: {expected}", file.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    drop(writeln!(stderr(), "{lines} lines and {attributes} attributes of the field read typed"));
+    assert!(lines >= 2_000 && attributes >= 330, "{lines} lines, {attributes} attributes");
+}
+
+#[test]
+fn the_rows_of_a_browser_are_met() {
+    let Some(folder) = folder() else { return };
+    let mut met = 0;
+    for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
+        let text = row[1].trim_matches('"').replace("\\\"", "\"");
+        let (name, value) = text.split_once(':').map_or((text.as_str(), None), |(name, value)| (name, Some(value)));
+        if !NAMES.contains(&name) {
+            continue;
+        }
+        let read = Attribute::parse(name.as_bytes(), value.map(str::as_bytes));
+        // RFC 4574 §4: a label is a token, which has no space.
+        let expect = if text == "label:foobar barfoo" { "reject" } else { &row[2] };
+        assert_eq!(read.is_ok(), expect == "accept", "{text}: {read:?}");
+        met += 1;
+    }
+    assert!(met >= 30, "{met} rows");
+}
