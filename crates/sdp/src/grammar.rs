@@ -237,19 +237,9 @@ pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
     value.get(..length).unwrap_or_default()
 }
 
-/// One or more items, separated by single spaces; returns their text.
+/// The words of a list that was checked; none in an empty one.
 #[inline]
-pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
-    let (mut rest, _) = item(input)?;
-    while let [b' ', after @ ..] = rest {
-        (rest, _) = item(after)?;
-    }
-    let text = input.get(..input.len().saturating_sub(rest.len())).unwrap_or_default();
-    str::from_utf8(text).map_or_else(|_| fail(input, "ASCII"), |text| Ok((rest, text)))
-}
-
-/// The items of a list that was checked; none in an empty one.
-pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn words(list: &str) -> impl Iterator<Item = &str> {
     list.split(' ').filter(|item| !item.is_empty())
 }
 
