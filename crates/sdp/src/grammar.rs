@@ -50,8 +50,16 @@ pub(crate) fn whole<'a, T>(
     match parser(value) {
         Ok(([], found)) => Ok(found),
         Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
-        Err(Err::Error(fault) | Err::Failure(fault)) => Err(error(value, fault, clause)),
-        Err(Err::Incomplete(_)) => Err(ValueError::new(value, value.len(), "more", clause)),
+        Err(refused) => Err(told(value, clause, refused)),
+    }
+}
+
+/// What a part of a value was refused for.
+#[cold]
+pub(crate) fn told(value: &[u8], clause: Clause, refused: Err<Fault<'_>>) -> ValueError {
+    match refused {
+        Err::Error(fault) | Err::Failure(fault) => error(value, fault, clause),
+        Err::Incomplete(_) => ValueError::new(value, value.len(), "more", clause),
     }
 }
 
@@ -61,9 +69,25 @@ fn error(value: &[u8], fault: Fault<'_>, clause: Clause) -> ValueError {
 }
 
 /// Whether a byte may stand in a token (RFC 8866 §9, `token-char`).
+#[inline]
 pub(crate) const fn is_token(byte: u8) -> bool {
-    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~')
+    #[allow(clippy::indexing_slicing, reason = "a byte is less than 256")]
+    TOKENS[byte as usize]
 }
+
+/// Which bytes may stand in a token: one load for each, as most of what is read are tokens.
+static TOKENS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x7f {
+        #[allow(clippy::indexing_slicing, reason = "a byte is less than 256")]
+        {
+            table[byte as usize] = matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~');
+        }
+        byte += 1;
+    }
+    table
+};
 
 /// At least one byte that `accepts`; every such byte must be ASCII.
 #[inline]

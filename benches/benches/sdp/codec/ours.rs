@@ -30,7 +30,10 @@ impl Codec for Ours {
         for line in session.lines() {
             match line.kind() {
                 Kind::Media => digest.media += 1 + u64::from(line.read::<MediaLine<'_>>().ok()?.port),
-                Kind::Attribute => add(&mut digest, &line.typed()?.ok()?),
+                Kind::Attribute => match &line.typed()? {
+                    Ok(attribute) => add(&mut digest, attribute),
+                    Err(_) => return None,
+                },
                 _ => {}
             }
         }
