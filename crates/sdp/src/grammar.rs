@@ -40,8 +40,9 @@ pub(crate) fn refuse<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a
     Err(Err::Failure(Fault { rest, expected }))
 }
 
-/// Parses a whole value.
-#[inline]
+/// Parses a whole value. Inlined with what it parses, so that a value is made where it is wanted: what is written in words
+/// and then copied in larger ones waits for the words.
+#[inline(always)]
 pub(crate) fn whole<'a, T>(
     value: &'a [u8],
     clause: Clause,
@@ -122,6 +123,25 @@ pub(crate) fn visible<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a,
 #[inline]
 pub(crate) fn tag<'a>(input: &'a [u8], tag: &[u8], expected: &'static str) -> Parsed<'a, ()> {
     input.strip_prefix(tag).map_or_else(|| fail(input, expected), |rest| Ok((rest, ())))
+}
+
+/// Where the first colon stands: in eight bytes at a time, for names are short.
+#[inline]
+pub(crate) fn colon(value: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut rest = value;
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
+        // A byte is zero where the colon stands; of the bits that tell so the lowest is right.
+        let word = u64::from_le_bytes(*chunk) ^ (ONES * b':' as u64);
+        let zeros = word.wrapping_sub(ONES) & !word & HIGH;
+        if zeros != 0 {
+            return Some(value.len() - rest.len() + zeros.trailing_zeros() as usize / 8);
+        }
+        rest = after;
+    }
+    let at = rest.iter().position(|byte| *byte == b':')?;
+    Some(value.len() - rest.len() + at)
 }
 
 /// One space.

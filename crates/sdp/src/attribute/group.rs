@@ -91,6 +91,7 @@ impl<'a> Msid<'a> {
 impl<'a> Value<'a> for Msid<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8830", "2");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, id) = msid_token(input)?;

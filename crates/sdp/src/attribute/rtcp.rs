@@ -88,6 +88,7 @@ impl RtcpFb<'_> {
 impl<'a> Value<'a> for RtcpFb<'a> {
     const CLAUSE: Clause = Clause::new("RFC 4585", "4.2");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, payload_type) = match input {

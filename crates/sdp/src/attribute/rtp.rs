@@ -42,6 +42,7 @@ pub struct Rtpmap<'a> {
 impl<'a> Value<'a> for Rtpmap<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8866", "6.6");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // Cameras are known that write a space at the end.
         whole(trimmed(value), Self::CLAUSE, |input| {
@@ -123,6 +124,7 @@ impl<'a> Fmtp<'a> {
 impl<'a> Value<'a> for Fmtp<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8866", "6.15");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, format) = token(input, "a format, such as a payload type")?;
@@ -165,6 +167,7 @@ pub struct Extmap<'a> {
 impl<'a> Value<'a> for Extmap<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8285", "8");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, id) = match number_u16(input, EXTMAP_ID)? {

@@ -31,6 +31,7 @@ pub struct Ssrc<'a> {
 impl<'a> Value<'a> for Ssrc<'a> {
     const CLAUSE: Clause = Clause::new("RFC 5576", "4.1");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, id) = number_u32(input, "a source, 0 to 4294967295")?;
