@@ -93,11 +93,16 @@ impl<'a> Value<'a> for Msid<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, id) = msid_token(input)?;
-            let (rest, track) = optional(rest, msid_token)?;
-            Ok((rest, Self { id, track }))
-        })
+        whole(trimmed(value), Self::CLAUSE, Self::read)
+    }
+}
+
+impl<'a> Msid<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, id) = msid_token(input)?;
+        let (rest, track) = optional(rest, msid_token)?;
+        Ok((rest, Self { id, track }))
     }
 }
 

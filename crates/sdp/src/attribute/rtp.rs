@@ -45,20 +45,23 @@ impl<'a> Value<'a> for Rtpmap<'a> {
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // Cameras are known that write a space at the end.
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, payload_type) = payload_type(input)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, encoding) = token(rest, "an encoding such as opus")?;
-            let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
-            let (rest, clock_rate) = number_u32(rest, "a clock rate in hertz")?;
-            let (rest, channels) = match rest {
-                [b'/', rest @ ..] => {
-                    number_u32(rest, "a number of channels").map(|(rest, count)| (rest, Some(count)))?
-                }
-                _ => (rest, None),
-            };
-            Ok((rest, Self { payload_type, encoding, clock_rate, channels }))
-        })
+        whole(trimmed(value), Self::CLAUSE, Self::read)
+    }
+}
+
+impl<'a> Rtpmap<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, payload_type) = payload_type(input)?;
+        let (rest, ()) = space(rest)?;
+        let (rest, encoding) = token(rest, "an encoding such as opus")?;
+        let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
+        let (rest, clock_rate) = number_u32(rest, "a clock rate in hertz")?;
+        let (rest, channels) = match rest {
+            [b'/', rest @ ..] => number_u32(rest, "a number of channels").map(|(rest, count)| (rest, Some(count)))?,
+            _ => (rest, None),
+        };
+        Ok((rest, Self { payload_type, encoding, clock_rate, channels }))
     }
 }
 
@@ -126,15 +129,20 @@ impl<'a> Value<'a> for Fmtp<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, format) = token(input, "a format, such as a payload type")?;
-            if rest.is_empty() {
-                return Ok((rest, Self { format, text: rest }));
-            }
-            let (rest, ()) = space(rest)?;
-            let (rest, text) = bytes(rest, "parameters")?;
-            Ok((rest, Self { format, text }))
-        })
+        whole(trimmed(value), Self::CLAUSE, Self::read)
+    }
+}
+
+impl<'a> Fmtp<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, format) = token(input, "a format, such as a payload type")?;
+        if rest.is_empty() {
+            return Ok((rest, Self { format, text: rest }));
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, text) = bytes(rest, "parameters")?;
+        Ok((rest, Self { format, text }))
     }
 }
 
@@ -169,24 +177,29 @@ impl<'a> Value<'a> for Extmap<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, id) = match number_u16(input, EXTMAP_ID)? {
-                (_, 0) => return fail(input, EXTMAP_ID),
-                found => found,
-            };
-            let (rest, direction) = match rest {
-                [b'/', rest @ ..] => direction(rest)?,
-                _ => (rest, None),
-            };
-            let (rest, ()) = space(rest)?;
-            let (rest, uri) = ascii(rest, |byte| byte.is_ascii_graphic(), "the URI of an extension")?;
-            if rest.is_empty() {
-                return Ok((rest, Self { id, direction, uri, attributes: None }));
-            }
-            let (rest, ()) = space(rest)?;
-            let (rest, attributes) = bytes(rest, "attributes of the extension")?;
-            Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
-        })
+        whole(trimmed(value), Self::CLAUSE, Self::read)
+    }
+}
+
+impl<'a> Extmap<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, id) = match number_u16(input, EXTMAP_ID)? {
+            (_, 0) => return fail(input, EXTMAP_ID),
+            found => found,
+        };
+        let (rest, direction) = match rest {
+            [b'/', rest @ ..] => direction(rest)?,
+            _ => (rest, None),
+        };
+        let (rest, ()) = space(rest)?;
+        let (rest, uri) = ascii(rest, |byte| byte.is_ascii_graphic(), "the URI of an extension")?;
+        if rest.is_empty() {
+            return Ok((rest, Self { id, direction, uri, attributes: None }));
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, attributes) = bytes(rest, "attributes of the extension")?;
+        Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
     }
 }
 

@@ -13,6 +13,7 @@ mod laws;
 mod prefix;
 #[cfg(feature = "sdp-types")]
 mod sdp_types;
+mod sessions;
 mod values;
 mod vectors;
 mod webrtc;
