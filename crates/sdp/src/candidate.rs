@@ -342,36 +342,44 @@ fn priority(input: &[u8]) -> Parsed<'_, u32> {
 
 #[inline]
 fn transport(input: &[u8]) -> Parsed<'_, Transport<&str>> {
-    let (rest, taken) = token(input, "a transport protocol such as UDP")?;
-    Ok((
-        rest,
-        match taken {
-            "udp" | "UDP" => Transport::Udp,
-            "tcp" | "TCP" => Transport::Tcp,
+    const EXPECTED: &str = "a transport protocol such as UDP";
+    match input {
+        [b'u', b'd', b'p', rest @ ..] | [b'U', b'D', b'P', rest @ ..] if is_end(rest) => Ok((rest, Transport::Udp)),
+        [b't', b'c', b'p', rest @ ..] | [b'T', b'C', b'P', rest @ ..] if is_end(rest) => Ok((rest, Transport::Tcp)),
+        _ => token(input, EXPECTED).map(|(rest, name)| {
             // RFC 5234 §2.3: the names are case-insensitive.
-            _ if taken.eq_ignore_ascii_case("udp") => Transport::Udp,
-            _ if taken.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            _ => Transport::Other(taken),
-        },
-    ))
+            let known = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
+            let found = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            (rest, found.map_or(Transport::Other(name), |(_, known)| known))
+        }),
+    }
 }
 
 #[inline]
 fn candidate_type(input: &[u8]) -> Parsed<'_, CandidateType<&str>> {
-    let (rest, taken) = token(input, "a candidate type such as host")?;
-    let known = match taken.as_bytes() {
-        b"host" => CandidateType::Host,
-        b"srflx" => CandidateType::ServerReflexive,
-        b"prflx" => CandidateType::PeerReflexive,
-        b"relay" => CandidateType::Relayed,
-        // RFC 5234 §2.3: the names are case-insensitive.
-        _ if taken.eq_ignore_ascii_case("host") => CandidateType::Host,
-        _ if taken.eq_ignore_ascii_case("srflx") => CandidateType::ServerReflexive,
-        _ if taken.eq_ignore_ascii_case("prflx") => CandidateType::PeerReflexive,
-        _ if taken.eq_ignore_ascii_case("relay") => CandidateType::Relayed,
-        _ => CandidateType::Other(taken),
-    };
-    Ok((rest, known))
+    const EXPECTED: &str = "a candidate type such as host";
+    match input {
+        [b'h', b'o', b's', b't', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::Host)),
+        [b's', b'r', b'f', b'l', b'x', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::ServerReflexive)),
+        [b'p', b'r', b'f', b'l', b'x', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::PeerReflexive)),
+        [b'r', b'e', b'l', b'a', b'y', rest @ ..] if is_end(rest) => Ok((rest, CandidateType::Relayed)),
+        _ => token(input, EXPECTED).map(|(rest, name)| {
+            let known = [
+                ("host", CandidateType::Host),
+                ("srflx", CandidateType::ServerReflexive),
+                ("prflx", CandidateType::PeerReflexive),
+                ("relay", CandidateType::Relayed),
+            ];
+            let found = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            (rest, found.map_or(CandidateType::Other(name), |(_, known)| known))
+        }),
+    }
+}
+
+/// Whether a word ends here.
+#[inline]
+const fn is_end(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b' ', ..])
 }
 
 /// A literal of the grammar, which may come in any case (RFC 5234 §2.3).

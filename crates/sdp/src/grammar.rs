@@ -71,21 +71,22 @@ fn error(value: &[u8], fault: Fault<'_>, clause: Clause) -> ValueError {
 
 /// Whether a byte may stand in a token (RFC 8866 §9, `token-char`).
 #[inline]
-pub(crate) const fn is_token(byte: u8) -> bool {
-    #[allow(clippy::indexing_slicing, reason = "a byte is less than 256")]
-    TOKENS[byte as usize]
+pub(crate) fn is_token(byte: u8) -> bool {
+    TOKEN.get(usize::from(byte)).is_some_and(|is_token| *is_token)
 }
 
-/// Which bytes may stand in a token: one load for each, as most of what is read are tokens.
-static TOKENS: [bool; 256] = {
+/// Of each byte whether it may stand in a token: the one question that is asked of almost every byte.
+const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
+    let mut rest: &mut [bool] = &mut table;
     let mut byte = 0_u8;
-    while byte < 0x7f {
-        #[allow(clippy::indexing_slicing, reason = "a byte is less than 256")]
-        {
-            table[byte as usize] = matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~');
-        }
-        byte += 1;
+    while let [first, after @ ..] = rest {
+        *first = matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~'
+        );
+        byte = byte.wrapping_add(1);
+        rest = after;
     }
     table
 };
@@ -157,16 +158,6 @@ pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, ()> {
     if length == 0 { fail(input, "a space") } else { Ok((input.get(length..).unwrap_or_default(), ())) }
 }
 
-/// At least one byte other than NUL, CR and LF (RFC 8866 §9, `byte-string`).
-#[inline]
-pub(crate) fn text<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
-    let length = memchr::memchr3(0, b'\n', b'\r', input).unwrap_or(input.len());
-    match input.split_at_checked(length) {
-        Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
-        _ => fail(input, expected),
-    }
-}
-
 /// Base 64 with its padding (RFC 8866 §9); no bytes are none of it.
 pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a str> {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
@@ -176,9 +167,9 @@ pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, 
     if is_whole { Ok((rest, text)) } else { fail(input, expected) }
 }
 
-/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items`].
+/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items_of`].
 #[inline]
-pub(crate) fn list<'a, T>(
+pub(crate) fn separated<'a, T>(
     input: &'a [u8],
     separator: u8,
     item: impl Fn(&'a [u8]) -> Parsed<'a, T>,
@@ -201,7 +192,7 @@ pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> 
 
 /// The items of a list that was checked before.
 #[inline]
-pub(crate) fn items<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
+pub(crate) fn items_of<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
 where
     F: Fn(&'a [u8]) -> Parsed<'a, T>,
 {
@@ -283,7 +274,12 @@ pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
 
 /// The words of a list that was checked; none in an empty one.
 #[inline]
-pub(crate) fn words(list: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
+    separated(input, b' ', item)
+}
+
+/// The items of a list that was checked; none in an empty one.
+pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(' ').filter(|item| !item.is_empty())
 }
 

@@ -14,6 +14,8 @@
 //! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
 //!
+//! The feature `sdp-types`, the only one, converts to and from the `Session` of the crate of that name.
+//!
 //! ```
 //! use portolan_sdp::{Reader, value::MediaLine, line::Kind};
 //!
@@ -54,3 +56,8 @@ pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
 pub use writer::{BuildError, MediaBuilder, SessionBuilder};
+
+/// The page for those who come from another crate: its code runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/moving-to-portolan-sdp.md")]
+mod moving {}

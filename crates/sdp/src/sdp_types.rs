@@ -22,7 +22,7 @@ use crate::error::TypedError;
 use crate::line::{Kind, Line, name_and_value};
 use crate::media::Section;
 use crate::session::{EditError, Session};
-use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Version};
+use crate::value::{Bandwidth, Connection, MediaLine, Origin, Repeat, Timing, TypedTime, Version, Zone};
 use ::sdp_types as model;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -230,11 +230,15 @@ fn time(line: &Line<'_>) -> Result<model::Time, ConvertError> {
 }
 
 fn repeat(line: &Line<'_>) -> Result<model::Repeat, ConvertError> {
-    Err(no_place(line))
+    let repeat: Repeat<'_> = line.read()?;
+    let mut made = model::Repeat::new(repeat.interval.seconds(), repeat.duration.seconds());
+    made.offsets = repeat.offsets().map(TypedTime::seconds).collect();
+    Ok(made)
 }
 
 fn zones(line: &Line<'_>) -> Result<Vec<model::TimeZone>, ConvertError> {
-    Err(no_place(line))
+    let zone: Zone<'_> = line.read()?;
+    Ok(zone.adjustments().map(|change| model::TimeZone::new(change.at, change.seconds())).collect())
 }
 
 fn key(line: &Line<'_>) -> Result<model::Key, ConvertError> {
@@ -340,7 +344,7 @@ impl Lines {
     }
 
     fn rest(&mut self, key: Option<&model::Key>, attributes: &[model::Attribute]) {
-        for key in key {
+        if let Some(key) = key {
             match &key.encryption_key {
                 Some(value) => self.add(b'k', &format!("{}:{value}", key.method)),
                 None => self.add(b'k', &key.method),

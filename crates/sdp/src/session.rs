@@ -58,6 +58,8 @@ pub(crate) struct Record {
     pub(crate) place: Place,
 }
 
+const _: () = assert!(size_of::<Record>() == 12, "a line costs 12 bytes");
+
 /// Where a line's bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {

@@ -64,21 +64,23 @@ pub trait AttributeValue<'a>: Value<'a> {
     const NAME: &'static str;
 }
 
-/// Where a value is refused, and what should have stood there.
 #[cfg(test)]
-pub(crate) fn refusal<'a, T: Value<'a> + core::fmt::Debug>(value: &'a str) -> (usize, &'static str) {
-    match T::parse(value.as_bytes()) {
-        Err(error) => (error.at, error.expected),
-        Ok(found) => panic!("{value:?} was read as {found:?}"),
-    }
-}
+pub(crate) use tests::refusal;
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::Value;
     use core::fmt::Debug;
 
-    /// Asserts that a value is refused, at which byte, and what was expected there.
+    /// Where a value is refused, and what should have stood there.
+    pub(crate) fn refusal<'a, T: Value<'a> + Debug>(value: &'a str) -> (usize, &'static str) {
+        match T::parse(value.as_bytes()) {
+            Err(error) => (error.at, error.expected),
+            Ok(found) => panic!("{value:?} was read as {found:?}"),
+        }
+    }
+
+    /// Asserts that a value is refused, at which byte, what was expected there, and what the error says of the rest.
     #[track_caller]
     pub(crate) fn refused<'a, T: Value<'a> + Debug>(value: &'a [u8], at: usize, expected: &str) {
         let error = T::parse(value).expect_err("it must be refused");

@@ -38,7 +38,7 @@ use crate::error::{TypedError, ValueError};
 use crate::line::{Ending, Kind, name_and_value};
 use crate::reader::{Limits, Reader, rank};
 use crate::session::{EditError, Session, breaking};
-use crate::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Value, Version};
+use crate::value::{Bandwidth, Connection, MediaLine, Origin, Repeat, Timing, Value, Version, Zone};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
@@ -174,9 +174,21 @@ impl SessionBuilder {
         self.line(Kind::Phone, phone)
     }
 
-    /// Adds `t=`: from when to when (RFC 8866 §5.9). Its `r=` and `z=` are added after it, by [`SessionBuilder::line`].
+    /// Adds `t=`: from when to when (RFC 8866 §5.9). Its `r=` and `z=` are added after it.
     pub fn time(mut self, timing: &Timing) -> Self {
         self.top.value(Kind::Time, timing, |text| Ok(Timing::parse(text)? == *timing));
+        self
+    }
+
+    /// Adds `r=`: how often the time that was added last repeats (RFC 8866 §5.10).
+    pub fn repeat(mut self, repeat: &Repeat<'_>) -> Self {
+        self.top.value(Kind::Repeat, repeat, |text| Ok(Repeat::parse(text)? == *repeat));
+        self
+    }
+
+    /// Adds `z=`: when the clocks change for the repetitions that were added last (RFC 8866 §5.11).
+    pub fn zone(mut self, zone: &Zone<'_>) -> Self {
+        self.top.value(Kind::Zone, zone, |text| Ok(Zone::parse(text)? == *zone));
         self
     }
 

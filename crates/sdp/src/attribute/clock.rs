@@ -2,7 +2,7 @@
 
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, base64, fail, ipv6, number, number_u16, number_u64, refuse, tag, text, token, whole,
+    Parsed, ascii, base64, bytes, fail, ipv6, number, number_u16, number_u64, refuse, tag, token, whole,
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -150,7 +150,7 @@ impl<'a> Value<'a> for TsRefClk<'a> {
                 }),
                 ("gps" | "gal" | "glonass" | "local" | "private", Some(_)) => refuse(rest, "no value"),
                 (name, Some(value)) => {
-                    text(value, "a value").map(|(rest, value)| (rest, Self::Other { name, value: Some(value) }))
+                    bytes(value, "a value").map(|(rest, value)| (rest, Self::Other { name, value: Some(value) }))
                 }
                 (name, None) => Ok((rest, Self::Other { name, value: None })),
             }
@@ -282,7 +282,7 @@ impl<'a> MediaClock<'a> {
             ("IEEE1722", Some(stream)) => Eui::read(stream).map(|(rest, stream)| (rest, Self::Ieee1722(stream))),
             ("IEEE1722", None) => fail(rest, "an equals sign"),
             (name, Some(value)) => {
-                text(value, "a value").map(|(rest, value)| (rest, Self::Other { name, value: Some(value) }))
+                bytes(value, "a value").map(|(rest, value)| (rest, Self::Other { name, value: Some(value) }))
             }
             (name, None) => Ok((rest, Self::Other { name, value: None })),
         }

@@ -4,7 +4,7 @@
 
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, blanks, fail, items, list, number, number_u8, number_u32, refuse, tag, taken, whole,
+    Parsed, ascii, blanks, fail, items_of, number, number_u8, number_u32, refuse, separated, tag, taken, whole,
 };
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -101,7 +101,7 @@ impl<'a> Crypto<'a> {
 impl<'a> CryptoKeys<'a> {
     /// The keys, as they are written.
     pub fn iter(&self) -> impl Iterator<Item = CryptoKey<'a>> + use<'a> {
-        items(self.0, b';', CryptoKey::read)
+        items_of(self.0, b';', CryptoKey::read)
     }
 }
 
@@ -114,7 +114,7 @@ impl<'a> Value<'a> for Crypto<'a> {
             let (rest, ()) = blanks(rest)?;
             let (rest, suite) = ascii(rest, is_word, "a suite such as AES_CM_128_HMAC_SHA1_80")?;
             let (rest, ()) = blanks(rest)?;
-            let (rest, keys) = list(rest, b';', CryptoKey::read)?;
+            let (rest, keys) = separated(rest, b';', CryptoKey::read)?;
             let (parameters_at, mut rest) = (rest, rest);
             while !rest.is_empty() {
                 let (word, ()) = blanks(rest)?;
@@ -194,7 +194,7 @@ impl<'a> Mki<'a> {
 impl<'a> SessionParameter<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         if let Some(keys) = input.strip_prefix(b"FEC_KEY=") {
-            return list(keys, b';', CryptoKey::read).map(|(rest, keys)| (rest, Self::FecKey(CryptoKeys(keys))));
+            return separated(keys, b';', CryptoKey::read).map(|(rest, keys)| (rest, Self::FecKey(CryptoKeys(keys))));
         }
         let (rest, word) = ascii(input, |byte| byte.is_ascii_graphic(), "a session parameter")?;
         let value = |name: &[u8]| input.strip_prefix(name);

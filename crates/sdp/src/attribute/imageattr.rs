@@ -4,7 +4,8 @@
 //! kept as they stand.
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, blanks, fail, items, list, number_u32, refuse, tag, taken, whole};
+use crate::grammar;
+use crate::grammar::{Parsed, blanks, fail, items_of, number_u32, refuse, separated, tag, taken, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -126,14 +127,14 @@ impl Sizes<'_> {
 impl<'a> SizeList<'a> {
     /// The sizes, as they are written; at least two.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
-        items(self.0, b',', size)
+        items_of(self.0, b',', size)
     }
 }
 
 impl<'a> RatioList<'a> {
     /// The ratios, as they are written; at least two.
     pub fn iter(&self) -> impl Iterator<Item = Ratio> + use<'a> {
-        items(self.0, b',', Ratio::read)
+        items_of(self.0, b',', Ratio::read)
     }
 }
 
@@ -175,9 +176,9 @@ fn payload_type(input: &[u8]) -> Parsed<'_, Option<u8>> {
     if let Some(rest) = input.strip_prefix(b"*") {
         return Ok((rest, None));
     }
-    match number_u32(input, EXPECTED)? {
-        (rest, number @ 0..=127) => Ok((rest, u8::try_from(number).ok())),
-        _ => fail(input, EXPECTED),
+    match grammar::payload_type(input) {
+        Ok((rest, payload_type)) => Ok((rest, Some(payload_type))),
+        Err(_) => fail(input, EXPECTED),
     }
 }
 
@@ -271,7 +272,7 @@ impl<'a> Sizes<'a> {
         let (after, first) = size(inner)?;
         let (rest, found) = match after {
             [b':', second @ ..] => Self::between(first, second)?,
-            [b',', ..] => list(inner, b',', size).map(|(rest, text)| (rest, Self::Among(SizeList(text))))?,
+            [b',', ..] => separated(inner, b',', size).map(|(rest, text)| (rest, Self::Among(SizeList(text))))?,
             _ => return fail(after, "a colon or a comma"),
         };
         tag(rest, b"]", "a closing bracket").map(|(rest, ())| (rest, found))

@@ -1,7 +1,7 @@
 //! What a stream is: a name for other documents to point at (RFC 4574), and what its pictures or sounds show (RFC 4796).
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, items, list, token, whole};
+use crate::grammar::{Parsed, items_of, separated, token, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -67,7 +67,7 @@ impl<'a> ContentKind<'a> {
 impl<'a> Content<'a> {
     /// What it shows, as it is written; at least one.
     pub fn kinds(&self) -> impl Iterator<Item = ContentKind<'a>> + use<'a> {
-        items(self.0, b',', kind).map(ContentKind::named)
+        items_of(self.0, b',', kind).map(ContentKind::named)
     }
 }
 
@@ -79,7 +79,7 @@ impl<'a> Value<'a> for Content<'a> {
     const CLAUSE: Clause = Clause::new("RFC 4796", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| list(input, b',', kind)).map(Self)
+        whole(value, Self::CLAUSE, |input| separated(input, b',', kind)).map(Self)
     }
 }
 

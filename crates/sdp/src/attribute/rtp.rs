@@ -25,6 +25,7 @@ use crate::grammar::{
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
+use core::str;
 
 /// `a=rtpmap`: what a payload type stands for (RFC 8866 §6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -177,29 +178,37 @@ impl<'a> Value<'a> for Extmap<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        whole(trimmed(value), Self::CLAUSE, |input| {
+            let (rest, id) = match number_u16(input, EXTMAP_ID)? {
+                (_, 0) => return fail(input, EXTMAP_ID),
+                found => found,
+            };
+            let (rest, direction) = match rest {
+                [b'/', rest @ ..] => direction(rest)?,
+                _ => (rest, None),
+            };
+            let (rest, ()) = space(rest)?;
+            let (rest, uri) = uri(rest)?;
+            if rest.is_empty() {
+                return Ok((rest, Self { id, direction, uri, attributes: None }));
+            }
+            let (rest, ()) = space(rest)?;
+            let (rest, attributes) = bytes(rest, "attributes of the extension")?;
+            Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
+        })
     }
 }
 
-impl<'a> Extmap<'a> {
-    #[inline(always)]
-    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
-        let (rest, id) = match number_u16(input, EXTMAP_ID)? {
-            (_, 0) => return fail(input, EXTMAP_ID),
-            found => found,
-        };
-        let (rest, direction) = match rest {
-            [b'/', rest @ ..] => direction(rest)?,
-            _ => (rest, None),
-        };
-        let (rest, ()) = space(rest)?;
-        let (rest, uri) = ascii(rest, |byte| byte.is_ascii_graphic(), "the URI of an extension")?;
-        if rest.is_empty() {
-            return Ok((rest, Self { id, direction, uri, attributes: None }));
+/// Up to the next space. URIs are long: all of it is looked at at once, and letter by letter only where one is wrong.
+fn uri(input: &[u8]) -> Parsed<'_, &str> {
+    let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    match input.split_at_checked(length).map(|(taken, rest)| (rest, taken, str::from_utf8(taken))) {
+        Some((rest, taken @ [_, ..], Ok(uri)))
+            if taken.iter().fold(true, |good, byte| good & byte.is_ascii_graphic()) =>
+        {
+            Ok((rest, uri))
         }
-        let (rest, ()) = space(rest)?;
-        let (rest, attributes) = bytes(rest, "attributes of the extension")?;
-        Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
+        _ => ascii(input, |byte| byte.is_ascii_graphic(), "the URI of an extension"),
     }
 }
 

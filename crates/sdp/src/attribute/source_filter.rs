@@ -1,7 +1,7 @@
 //! Which sources may send, or may not (RFC 4570 §3).
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, items, list, refuse, space, token, whole};
+use crate::grammar::{Parsed, fail, items_of, refuse, separated, space, token, whole};
 use crate::value::{Address, AttributeValue, Value};
 use core::fmt;
 
@@ -32,7 +32,7 @@ impl<'a> SourceFilter<'a> {
     /// The sources; at least one.
     pub fn sources(&self) -> impl Iterator<Item = Address<'a>> + use<'a> {
         let address_type = self.address_type;
-        items(self.sources, b' ', move |input| address(address_type, input))
+        items_of(self.sources, b' ', move |input| address(address_type, input))
     }
 }
 
@@ -77,7 +77,7 @@ impl<'a> Value<'a> for SourceFilter<'a> {
             let (rest, ()) = space(rest)?;
             let (rest, destination) = destination(address_type, rest)?;
             let (rest, ()) = space(rest)?;
-            let (rest, sources) = list(rest, b' ', |input| address(address_type, input))?;
+            let (rest, sources) = separated(rest, b' ', |input| address(address_type, input))?;
             Ok((rest, Self { mode, network, address_type, destination, sources }))
         })
     }

@@ -43,7 +43,7 @@ impl<S: AsRef<str>> Extensions<S> {
             let name = word(&mut rest)?;
             Some((name, word(&mut rest)))
         })
-        .filter(|(name, _)| !is_tcp_type(name))
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("tcptype"))
     }
 
     /// The last name, where it has no value.
@@ -138,7 +138,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
         if name.is_empty() {
             return fail(name_at, "the name of an extension");
         }
-        let is_tcp_type = name.len() == 7 && str::from_utf8(name).is_ok_and(is_tcp_type);
+        let is_tcp_type = name.eq_ignore_ascii_case(b"tcptype");
         let value_at = match after {
             [] if is_tcp_type => return refuse(after, TCP_TYPE),
             [] => {
@@ -174,10 +174,6 @@ impl TcpType {
             _ => return None,
         })
     }
-}
-
-fn is_tcp_type(name: &str) -> bool {
-    name.eq_ignore_ascii_case("tcptype")
 }
 
 const TCP_TYPE: &str = "active, passive or so";

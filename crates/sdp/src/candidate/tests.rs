@@ -19,10 +19,10 @@ fn prefixes_are_told_and_places_count_from_the_start() {
         let error = Candidate::trickled(bad.as_bytes()).unwrap_err();
         assert_eq!((error.at, error.expected, error.found), (text.len() + 2, "a component, 1 to 256", Some(b'x')));
     }
-    for other in ["Candidate:", "x=candidate:", "a=", "a= candidate:", "candidate: "] {
+    // What looks like another prefix belongs to the foundation, which it spoils; a space after the prefix makes it empty.
+    for (other, at) in [("Candidate:", 9), ("x=candidate:", 1), ("a=", 1), ("a= candidate:", 1), ("candidate: ", 15)] {
         let text = alloc::format!("{other}{HOST}");
-        let error = Candidate::trickled(text.as_bytes()).map(|(prefix, candidate)| (prefix, candidate.foundation));
-        assert!(matches!(error, Err(_) | Ok((Prefix::Name, ""))), "{text}: {error:?}");
+        assert_eq!(Candidate::trickled(text.as_bytes()).map_err(|error| error.at), Err(at), "{text}");
     }
 }
 

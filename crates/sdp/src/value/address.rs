@@ -81,3 +81,34 @@ impl fmt::Display for Address<'_> {
 const fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Value;
+    use crate::value::tests::refused;
+    use crate::value::{Connection, Origin};
+
+    #[test]
+    fn a_name_may_begin_like_an_address() {
+        let address = |text: &'static str| Connection::parse(text.as_bytes()).unwrap().address;
+        assert_eq!(address("IN IP4 192.0.2.1"), Address::Ip4([192, 0, 2, 1].into()));
+        assert_eq!(address("IN IP4 192.0.2.1.example.org"), Address::Name("192.0.2.1.example.org"));
+        assert_eq!(address("IN IP6 beef.example.org"), Address::Name("beef.example.org"));
+        assert_eq!(address("IN IP6 2001:db8::1"), Address::Ip6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()));
+        assert_eq!(address("ATM NSAP 47.0091"), Address::Other(b"47.0091"));
+    }
+
+    #[test]
+    fn an_address_gone_wrong_is_no_name() {
+        for bad in [&b"IN IP4 192.0.2.256"[..], b"IN IP4 192.0.2", b"IN IP4 1.2.3.4.5", b"IN IP4 01.2.3.4", b"IN IP4 "]
+        {
+            refused::<Connection<'_>>(bad, 7, "an IPv4 address or a domain name");
+        }
+        refused::<Connection<'_>>(b"IN IP6 2001:db8", 7, "an IPv6 address or a domain name");
+        refused::<Connection<'_>>(b"IN IP5 192.0.2.1", 3, "an address type, IP4 or IP6");
+        refused::<Connection<'_>>(b"IN IP4 224.2.1.1", 16, "/ and a time to live: the address is multicast");
+        refused::<Connection<'_>>(b"IN IP4 224.2.1.1/127/0", 21, "a number of addresses, 1 or more");
+        refused::<Origin<'_>>(b"- 1 -1 IN IP4 192.0.2.1", 4, "a session version in digits");
+    }
+}

@@ -4,7 +4,7 @@
 
 use super::uri::uri;
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, base64, fail, text, whole};
+use crate::grammar::{Parsed, base64, bytes, fail, whole};
 use crate::line::Lossy;
 use crate::value::Value;
 use core::fmt;
@@ -35,7 +35,7 @@ impl<'a> Key<'a> {
         if let Some(rest) = input.strip_prefix(b"prompt") {
             Ok((rest, Self::Prompt))
         } else if let Some(rest) = input.strip_prefix(b"clear:") {
-            text(rest, "a key").map(|(rest, key)| (rest, Self::Clear(key)))
+            bytes(rest, "a key").map(|(rest, key)| (rest, Self::Clear(key)))
         } else if let Some(rest) = input.strip_prefix(b"base64:") {
             base64(rest, "a key in base 64").map(|(rest, key)| (rest, Self::Base64(key)))
         } else if let Some(rest) = input.strip_prefix(b"uri:") {

@@ -55,25 +55,26 @@ impl<'a> Value<'a> for MediaLine<'a> {
 fn protocol(input: &[u8]) -> Parsed<'_, &str> {
     const EXPECTED: &str = "a protocol such as RTP/AVP";
     let (rest, text) = ascii(input, |byte| is_token(byte) || byte == b'/', EXPECTED)?;
-    if text.split('/').any(str::is_empty) { fail(input, EXPECTED) } else { Ok((rest, text)) }
+    let mut before = b'/';
+    let is_broken = text.bytes().any(|byte| core::mem::replace(&mut before, byte) == b'/' && byte == b'/');
+    if is_broken || before == b'/' { fail(input, EXPECTED) } else { Ok((rest, text)) }
 }
 
 /// Tokens separated by single spaces.
 fn formats(input: &[u8]) -> Parsed<'_, &str> {
-    let mut before = b' ';
-    let mut length = 0;
+    let (mut is_start, mut length) = (true, 0);
     for byte in input {
-        match (*byte, before) {
-            (b' ', b' ') => break,
-            (b' ', _) => {}
-            (byte, _) if is_token(byte) => {}
+        is_start = match *byte {
+            // Nine in ten are payload types.
+            b'0'..=b'9' => false,
+            b' ' if !is_start => true,
+            byte if is_token(byte) => false,
             _ => break,
-        }
-        before = *byte;
+        };
         length += 1;
     }
     match input.split_at_checked(length) {
-        Some((list @ [_, ..], rest)) if before != b' ' => match core::str::from_utf8(list) {
+        Some((list @ [_, ..], rest)) if !is_start => match core::str::from_utf8(list) {
             Ok(list) => Ok((rest, list)),
             Err(_) => fail(input, "formats"),
         },
@@ -88,5 +89,41 @@ impl fmt::Display for MediaLine<'_> {
         write!(f, "{media} {port}")?;
         ports.iter().try_for_each(|ports| write!(f, "/{ports}"))?;
         write!(f, " {protocol} {format_list}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::tests::refused;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_media_line_is_its_port_its_protocol_and_its_formats() {
+        let media = MediaLine::parse(b"video 49170/2 UDP/TLS/RTP/SAVPF 96 t140").unwrap();
+        assert_eq!(
+            (media.media, media.port, media.ports, media.protocol),
+            ("video", 49_170, Some(2), "UDP/TLS/RTP/SAVPF")
+        );
+        assert_eq!(media.formats().collect::<Vec<_>>(), ["96", "t140"]);
+    }
+
+    #[test]
+    fn a_media_line_gone_wrong_says_where() {
+        for (bad, at, expected) in [
+            (&b""[..], 0, "a kind of media such as audio"),
+            (b"audio 65536 RTP/AVP 0", 6, "a port, 0 to 65535"),
+            (b"audio 9/0 RTP/AVP 0", 8, "a number of ports, 1 or more"),
+            (b"audio 9 /AVP 0", 8, "a protocol such as RTP/AVP"),
+            (b"audio 9 RTP//AVP 0", 8, "a protocol such as RTP/AVP"),
+            (b"audio 9 RTP/ 0", 8, "a protocol such as RTP/AVP"),
+            (b"audio 9 RTP/AVP", 15, "a space"),
+            (b"audio 9 RTP/AVP ", 16, "a format, such as a payload type"),
+            (b"audio 9 RTP/AVP 0 ", 18, "a format, such as a payload type"),
+            (b"audio 9 RTP/AVP 0  8", 18, "a format, such as a payload type"),
+            (b"audio 9 RTP/AVP 0 8/1", 19, "the end of the value"),
+        ] {
+            refused::<MediaLine<'_>>(bad, at, expected);
+        }
     }
 }

@@ -40,7 +40,7 @@ macro_rules! texts {
 
             fn parse(value: &'a [u8]) -> Result<Self, crate::error::ValueError> {
                 crate::grammar::whole(value, Self::CLAUSE, |input| {
-                    crate::grammar::text(input, "a text without NUL, CR and LF")
+                    crate::grammar::bytes(input, "a text without NUL, CR and LF")
                 })
                 .map(Self)
             }

@@ -3,7 +3,7 @@
 //! Rules of this file: a duration fits into 63 bits when counted in seconds, so that it can be added and taken away.
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, items, list, number_u64, space, whole};
+use crate::grammar::{Parsed, fail, items_of, number_u64, separated, space, whole};
 use crate::value::Value;
 use core::fmt;
 
@@ -139,7 +139,7 @@ pub struct Repeat<'a> {
 impl<'a> Repeat<'a> {
     /// When it is active, counted from the start time of its `t=`; at least one.
     pub fn offsets(&self) -> impl Iterator<Item = TypedTime> + use<'a> {
-        items(self.offsets, b' ', offset)
+        items_of(self.offsets, b' ', offset)
     }
 }
 
@@ -159,7 +159,7 @@ impl<'a> Value<'a> for Repeat<'a> {
             let (rest, ()) = space(rest)?;
             let (rest, duration) = TypedTime::read(rest, "a duration such as 1h")?;
             let (rest, ()) = space(rest)?;
-            let (rest, offsets) = list(rest, b' ', offset)?;
+            let (rest, offsets) = separated(rest, b' ', offset)?;
             Ok((rest, Self { interval, duration, offsets }))
         })
     }
@@ -215,7 +215,7 @@ impl Adjustment {
 impl<'a> Zone<'a> {
     /// The changes, as they are written; at least one.
     pub fn adjustments(&self) -> impl Iterator<Item = Adjustment> + use<'a> {
-        items(self.adjustments, b' ', Adjustment::read)
+        items_of(self.adjustments, b' ', Adjustment::read)
     }
 }
 
@@ -223,7 +223,8 @@ impl<'a> Value<'a> for Zone<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8866", "5.11");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| list(input, b' ', Adjustment::read)).map(|adjustments| Self { adjustments })
+        whole(value, Self::CLAUSE, |input| separated(input, b' ', Adjustment::read))
+            .map(|adjustments| Self { adjustments })
     }
 }
 

@@ -26,12 +26,14 @@ impl fmt::Display for Uri<'_> {
 /// What may stand in a URI (RFC 3986 §2), at least one character; of a percent its two digits too.
 pub(super) fn uri(input: &[u8]) -> Parsed<'_, &str> {
     let (rest, text) = ascii(input, is_uri, "a URI")?;
-    let digits = |at: usize| text.as_bytes().get(at + 1..at + 3);
-    let is_escape = |at: usize| digits(at).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-    match text.match_indices('%').find(|(at, _)| !is_escape(*at)) {
-        Some((at, _)) => fail(input.get(at + 1..).unwrap_or_default(), "two hexadecimal digits"),
-        None => Ok((rest, text)),
+    let bytes = text.as_bytes();
+    for at in memchr::memchr_iter(b'%', bytes) {
+        match bytes.get(at + 1..at + 3) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {}
+            _ => return fail(input.get(at + 1..).unwrap_or_default(), "two hexadecimal digits"),
+        }
     }
+    Ok((rest, text))
 }
 
 const fn is_uri(byte: u8) -> bool {

@@ -3,7 +3,7 @@
 use portolan_sdp::attribute::{Attribute, Direction, Mid};
 use portolan_sdp::diagnostic::Rule;
 use portolan_sdp::line::Kind;
-use portolan_sdp::value::{Address, Bandwidth, Connection, MediaLine, Origin, Timing};
+use portolan_sdp::value::{Address, Bandwidth, Connection, MediaLine, Origin, Repeat, Timing, Zone};
 use portolan_sdp::{BuildError, EditError, MediaBuilder, Reader, Session, SessionBuilder, Value};
 use proptest::prelude::*;
 
@@ -29,7 +29,8 @@ fn the_calls_may_come_in_any_order() {
     let session = SessionBuilder::new(&ORIGIN)
         .attribute(other("x-first", "1"))
         .time(&Timing { start: 0, stop: 0 })
-        .line(Kind::Repeat, "7d 1h 0 25h")
+        .repeat(&Repeat::parse(b"7d 1h 0 25h").unwrap())
+        .zone(&Zone::parse(b"3730928400 -1h").unwrap())
         .time(&Timing { start: 3_724_394_400, stop: 3_724_398_000 })
         .bandwidth(&Bandwidth::parse(b"AS:128").unwrap())
         .phone("+1 617 555-6011")
@@ -44,11 +45,11 @@ fn the_calls_may_come_in_any_order() {
         .unwrap();
     let expected = "v=0|o=- 20518 0 IN IP4 203.0.113.1|s=A seminar \u{2014} in UTF-8|i=about nothing|\
                     u=https://example.com/seminar|e=j.doe@example.com|p=+1 617 555-6011|c=IN IP4 203.0.113.1|b=AS:128|\
-                    t=0 0|r=7d 1h 0 25h|t=3724394400 3724398000|a=x-first:1|a=x-second:2|\
+                    t=0 0|r=7d 1h 0 25h|z=3730928400 -1h|t=3724394400 3724398000|a=x-first:1|a=x-second:2|\
                     m=audio 54400 RTP/SAVPF 0 96|i=of the stage|a=sendonly|a=mid:a|";
     assert_eq!(session.to_string(), expected.replace('|', "\r\n"));
     assert!(!session.is_edited());
-    assert_eq!(session.media(0).unwrap().range(), 14..18);
+    assert_eq!(session.media(0).unwrap().range(), 15..19);
 }
 
 #[test]

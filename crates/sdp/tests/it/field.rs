@@ -28,7 +28,10 @@ pub(crate) fn rows(path: &Path) -> Vec<Vec<String>> {
 
 /// The text that a JSON string of the tables stands for; they know these escapes only.
 pub(crate) fn unquoted(json: &str) -> String {
-    let text = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).expect("a JSON string");
+    let text = json
+        .strip_prefix('"')
+        .and_then(|json| json.strip_suffix('"'))
+        .unwrap_or_else(|| panic!("{json}: no JSON string"));
     let text = text.replace("\\u0000", "\0").replace("\\r", "\r").replace("\\n", "\n").replace("\\\"", "\"");
     assert!(!text.contains('\\'), "an escape that this function does not know: {json}");
     text

@@ -1,5 +1,7 @@
 //! Laws of typed values: what was read and written reads the same, and a refusal has its place in the value.
 
+use core::fmt::Display;
+use core::net::IpAddr;
 use portolan_sdp::attribute::{
     Extmap, Fingerprint, Fmtp, Group, IceOptions, IcePacing, IcePwd, IceUfrag, MaxMessageSize, Mid, Msid, MsidSemantic,
     RemoteCandidates, Rid, Rtcp, RtcpFb, Rtpmap, SctpPort, Sctpmap, Setup, Simulcast, Ssrc, SsrcGroup, TlsId,
@@ -12,8 +14,6 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::string::string_regex;
-use std::fmt::Display;
-use std::net::IpAddr;
 
 /// Reads what may be anything.
 fn is_safe<'a, T: Value<'a> + Display>(value: &'a [u8]) {

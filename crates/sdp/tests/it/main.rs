@@ -1,4 +1,4 @@
-//! The crate from outside: descriptions of the field, laws, edits against a dumb model, hostile texts, builders.
+//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders, laws of values.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
 

@@ -56,14 +56,14 @@ fn fate(is_excused: bool, fate: Fate, why: &dyn core::fmt::Debug) -> Result<Fate
 /// Takes out what the model has no place for and they pass over: unknown kinds, lines of the session in a media section,
 /// and a second `v=`. Puts in the origin that they make up.
 fn placed<'a>(mut session: Session<'a>, theirs: &sdp_types::Session) -> Result<Session<'a>, String> {
-    let mut has_version = false;
+    let version = session.lines().position(|line| line.kind() == Kind::Version).ok_or("no version")?;
     for index in (0..session.line_count()).rev() {
         let line = session.line(index).ok_or("a line")?;
         let in_media = session.media(0).is_some_and(|first| index >= first.range().start);
         let is_passed = match line.kind() {
             Kind::Unknown(_) => true,
             Kind::Stray => line.text().is_empty(),
-            Kind::Version => index > 0,
+            Kind::Version => index > version,
             Kind::Origin
             | Kind::Name
             | Kind::Uri
@@ -72,16 +72,11 @@ fn placed<'a>(mut session: Session<'a>, theirs: &sdp_types::Session) -> Result<S
             | Kind::Time
             | Kind::Repeat
             | Kind::Zone => in_media,
-            _ => false,
+            Kind::Information | Kind::Connection | Kind::Bandwidth | Kind::Key | Kind::Attribute | Kind::Media => false,
         };
         if is_passed {
             session.remove(index).map_err(|error| error.to_string())?;
-        } else {
-            has_version |= line.kind() == Kind::Version;
         }
-    }
-    if !has_version {
-        return Err("no version".to_owned());
     }
     if session.top().line(Kind::Origin).is_none() {
         assert_eq!(theirs.origin, sdp_types::Origin::with_ip_addr("0", 0, core::net::Ipv4Addr::UNSPECIFIED));
@@ -98,6 +93,7 @@ fn there_and_back(theirs: &sdp_types::Session) -> Result<(), String> {
 }
 
 /// Whether we tell of a deviation where they refuse: in the same line, or of the line that they miss.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is left is deprecated, and never told")]
 fn is_named(error: &ParserError, told: &[Diagnostic], session: &Session<'_>) -> bool {
     let deviates =
         |line: usize| told.iter().any(|told| told.line == line && told.rule.severity() >= Severity::Deviation);
@@ -141,7 +137,7 @@ fn descriptions_of_the_field_mean_the_same() {
         }
     }
     assert!(
-        same >= 480 && refused <= 20,
+        same >= 472 && refused <= 10,
         "{same} of {} are the same, {refused} hold values that are none",
         cases.len()
     );

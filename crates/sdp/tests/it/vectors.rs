@@ -68,7 +68,7 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
         ],
     ),
     (
-        "H|c=IN IP4 192.0.2.1\r\nt=0 0\r\nb=AS:1\r\nz=0 0\r\n",
+        "H|c=IN IP4 192.0.2.1\r\nt=0 0\r\nb=AS:1\r\nz=3730928400 -1h\r\n",
         &[(6, 1, "b= stands after t= (RFC 8866 §9)"), (7, 1, "z= stands after t=")],
     ),
     ("H|t=0 0\r\ny=1\r\n =2\r\n", &[(5, 1, "y= is no line of a session description"), (6, 1, "0x20= is no line")]),
@@ -89,7 +89,7 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
             (4, 4, "t= expected a space, found the end"),
             (5, 9, "m= expected a port, 0 to 65535, found '6'"),
             (6, 10, "c= expected an IPv4 address or a domain name, found '1'"),
-            (7, 6, "b= expected a bandwidth in digits, found '-'"),
+            (7, 6, "b= expected a bandwidth in digits, at most 2^64 - 1, found '-'"),
         ],
     ),
 ];

@@ -1,5 +1,6 @@
 //! The attributes of WebRTC as others wrote them, and why some are refused here.
 
+use crate::allocations::count;
 use crate::field::{folder, rows, unquoted};
 use portolan_sdp::{Attribute, Session};
 use std::fs;
@@ -174,5 +175,49 @@ fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
             assert_eq!(again, Ok(attribute), "{line}");
         }
         tell(String::from_utf8_lossy(line.value()).into_owned(), read.is_ok());
+    }
+}
+
+/// One line of each kind, and one that is refused late.
+const LINES: [(&str, &str); 27] = [
+    (
+        "candidate",
+        "1 1 UDP 1694498815 192.0.2.3 45664 typ srflx raddr 203.0.113.141 rport 8998 generation 0 ufrag abcd",
+    ),
+    ("candidate", "1 1 TCP 2105458943 2001:db8::3 9 typ host tcptype active"),
+    ("candidate", "1 1 UDP 2122260223 e2494022-4d9a-4c1e-a750-cc48d4f8d6ee.local 60542 typ host"),
+    ("candidate", "1 1 UDP 1694498815 192.0.2.3 45664 typ srflx raddr 203.0.113.141 rport 89980"),
+    ("ice-ufrag", "8hhY"),
+    ("ice-pwd", "asd88fgpdd777uzjYhagZg"),
+    ("ice-options", "trickle ice2"),
+    ("ice-pacing", "50"),
+    ("remote-candidates", "1 192.0.2.3 45664 2 192.0.2.3 45665"),
+    ("fingerprint", "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB"),
+    ("setup", "actpass"),
+    ("tls-id", "abc3de65cddef001be82"),
+    ("group", "BUNDLE 0 1 2"),
+    ("msid", "stream track"),
+    ("msid-semantic", " WMS *"),
+    ("rtpmap", "111 opus/48000/2"),
+    ("fmtp", "111 minptime=10; useinbandfec=1"),
+    ("rtcp-fb", "96 nack pli"),
+    ("extmap", "1/recvonly urn:ietf:params:rtp-hdrext:ssrc-audio-level vad=on"),
+    ("rtcp", "9 IN IP4 0.0.0.0"),
+    ("ssrc", "314159 cname:user@example.com"),
+    ("ssrc-group", "FID 1 2"),
+    ("rid", "hi send pt=97;max-width=1280"),
+    ("simulcast", "send hi,~mid;lo recv x"),
+    ("sctp-port", "5000"),
+    ("max-message-size", "262144"),
+    ("sctpmap", "5000 webrtc-datachannel 1024"),
+];
+
+#[test]
+fn reading_allocates_nothing() {
+    for (name, value) in LINES {
+        let (read, asked) = count(|| Attribute::parse(name.as_bytes(), Some(value.as_bytes())));
+        assert_eq!(asked.times, 0, "{name}:{value}");
+        assert_eq!(read.is_ok(), !value.ends_with("89980"), "{name}:{value}: {read:?}");
+        assert!(!matches!(read, Ok(Attribute::Other { .. })), "{name} has a type");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it these tests say so and pass.
 
+use crate::field::{folder, rows, unquoted};
 use core::fmt::{Debug, Display};
 use portolan_sdp::line::{Kind, Line};
 use portolan_sdp::value::{
@@ -11,7 +12,6 @@ use portolan_sdp::{Attribute, Reader, Value};
 use std::fs;
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 /// The attributes that are looked at here.
 const NAMES: [&str; 25] = [
@@ -55,23 +55,6 @@ const EXCEPTIONS: [(&str, &str); 6] = [
     ("a=maxptime:{{ max_packet_time }}", "milliseconds, more than 0"),
     ("a=ptime:{{ packet_time }}", "milliseconds, more than 0"),
 ];
-
-fn folder() -> Option<PathBuf> {
-    static ONCE: Once = Once::new();
-    let folder = std::env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
-    if folder.is_none() {
-        // Past the harness, which swallows what a test that passes prints.
-        ONCE.call_once(|| {
-            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: values of the field are not looked at"))
-        });
-    }
-    folder
-}
-
-fn rows(path: &Path) -> Vec<Vec<String>> {
-    let table = fs::read_to_string(path).unwrap();
-    table.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
 
 /// Every description that is to be taken.
 fn descriptions(folder: &Path) -> Vec<PathBuf> {
@@ -152,7 +135,7 @@ fn the_rows_of_a_browser_are_met() {
     let Some(folder) = folder() else { return };
     let mut met = 0;
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
-        let text = row[1].trim_matches('"').replace("\\\"", "\"");
+        let text = unquoted(&row[1]);
         let (name, value) = text.split_once(':').map_or((text.as_str(), None), |(name, value)| (name, Some(value)));
         if !NAMES.contains(&name) {
             continue;
