@@ -36,7 +36,7 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, token, told};
+use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, whole};
 use crate::value::{AttributeValue, Value};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -426,7 +426,7 @@ pub(crate) fn address(input: &[u8], is_related: bool) -> Parsed<'_, ConnectionAd
     let Ok(text) = str::from_utf8(taken) else { return fail(input, ADDRESS) };
     // RFC 8839 §5.1: a colon tells IPv6.
     if text.contains(':') {
-        if let Ok(address) = text.parse() {
+        if let Some(address) = to_ipv6(text) {
             return Ok((rest, ConnectionAddress::Ip6(address)));
         }
         return match zone(text) {

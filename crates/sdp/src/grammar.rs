@@ -263,7 +263,69 @@ pub(crate) fn ipv4<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ip
 #[inline]
 pub(crate) fn ipv6<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv6Addr> {
     let (rest, text) = ascii(input, |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'), expected)?;
-    text.parse().map_or_else(|_| fail(input, expected), |address| Ok((rest, address)))
+    to_ipv6(text).map_or_else(|| fail(input, expected), |address| Ok((rest, address)))
+}
+
+/// An IPv6 address without zone.
+#[inline]
+pub(crate) fn to_ipv6(text: &str) -> Option<Ipv6Addr> {
+    // The library's reader tries every form at every place; almost all addresses are plain groups.
+    ipv6_groups(text.as_bytes()).or_else(|| text.parse().ok())
+}
+
+/// An IPv6 address in groups of hexadecimal digits; none for another form.
+#[inline]
+fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
+    // Groups so far and how many; where `::` stood, those before it.
+    let (mut groups, mut count) = (0_u128, 0_u32);
+    let mut gap = None;
+    let mut rest = text;
+    if let [b':', b':', after @ ..] = rest {
+        gap = Some((0, 0));
+        rest = after;
+    }
+    while !rest.is_empty() {
+        let (after, group) = ipv6_group(rest)?;
+        groups = groups << 16 | u128::from(group);
+        count += 1;
+        rest = match after {
+            _ if count > 8 => return None,
+            [] => after,
+            [b':', b':', after @ ..] if gap.is_none() => {
+                gap = Some((groups, count));
+                (groups, count) = (0, 0);
+                after
+            }
+            // Another group must follow.
+            [b':', after @ ..] if !after.is_empty() => after,
+            _ => return None,
+        };
+    }
+    match gap {
+        None if count == 8 => Some(Ipv6Addr::from_bits(groups)),
+        Some((before, many)) if many + count < 8 => {
+            Some(Ipv6Addr::from_bits(before.checked_shl(16 * (8 - many)).unwrap_or_default() | groups))
+        }
+        _ => None,
+    }
+}
+
+/// One to four hexadecimal digits.
+#[inline]
+fn ipv6_group(input: &[u8]) -> Option<(&[u8], u16)> {
+    let mut group = 0_u16;
+    let mut rest = input;
+    for _ in 0..4 {
+        let (digit, after) = match rest {
+            [digit @ b'0'..=b'9', after @ ..] => (digit - b'0', after),
+            [digit @ b'a'..=b'f', after @ ..] => (digit - b'a' + 10, after),
+            [digit @ b'A'..=b'F', after @ ..] => (digit - b'A' + 10, after),
+            _ => break,
+        };
+        group = group << 4 | u16::from(digit);
+        rest = after;
+    }
+    if rest.len() == input.len() { None } else { Some((rest, group)) }
 }
 
 /// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
@@ -300,5 +362,29 @@ pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &
     match input.split_at_checked(length) {
         Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
         _ => fail(input, expected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The library's reader is the judge: what is read in groups is what it reads, and nothing else.
+        #[test]
+        fn groups_are_read_as_the_library_reads_them(
+            address in any::<Ipv6Addr>(),
+            mask in any::<u128>(),
+            text in "[0-9aF]{0,5}(:{1,2}[0-9aF]{0,5}){0,9}",
+        ) {
+            prop_assert_eq!(ipv6_groups(text.as_bytes()), text.parse().ok(), "{}", text);
+            // Some groups of zeros, which are written as `::`.
+            let bits = (0..8).filter(|group| mask >> group & 1 == 1).fold(0_u128, |bits, group| bits | 0xffff << (16 * group));
+            for address in [address, Ipv6Addr::from_bits(address.to_bits() & bits)] {
+                let text = alloc::format!("{address}");
+                prop_assert_eq!(to_ipv6(&text), Some(address), "{}", text);
+            }
+        }
     }
 }

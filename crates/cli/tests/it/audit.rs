@@ -1,7 +1,9 @@
 //! `portolan audit` against `portolan serve`, and against servers that misbehave.
 
-use crate::serve::two_addresses;
-use crate::{Finished, assert_refused, run};
+use crate::binary::portolan;
+use crate::process::Process;
+use crate::serve::{free, two_addresses};
+use crate::{Finished, PATIENCE, assert_refused, run};
 use serde_json::Value;
 use std::net::UdpSocket;
 use std::thread;
@@ -44,6 +46,23 @@ fn the_text_is_grouped_by_document_with_one_line_a_clause() {
     ] {
         assert!(finished.stdout.contains(words), "no word of {words:?}: {finished:?}");
     }
+}
+
+#[test]
+fn a_server_that_asks_for_credentials_is_told_as_such_and_its_401_is_judged() {
+    let local = free("127.0.0.1");
+    let arguments = ["serve", "--listen", &local, "--realm", "example.org", "--user", "alice:x"];
+    let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
+    server.wait_for("listening on", PATIENCE).expect("it listens");
+    let finished = run(&["audit", &local, "--format", "json"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+    let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");
+    let credentials = &report["credentials"];
+    assert_eq!(credentials["realm"], "example.org", "{report}");
+    assert_eq!(credentials["password_algorithms"], serde_json::json!([2, 1]), "{report}");
+    assert_eq!(outcome(&report, "credentials")["outcome"], "honoured", "{report}");
+    assert_eq!(outcome(&report, "binding")["outcome"], "unknown", "{report}");
+    assert_eq!(report["summary"]["violated"], 0, "{report}");
 }
 
 /// Audits a server that makes its answer of each datagram by `answer`.

@@ -16,10 +16,9 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, trimmed, whole};
+use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, taken, trimmed, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
-use core::str;
 
 /// `a=rid`: the name of an encoding, which way it goes, and what it keeps to (RFC 8851 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,7 +107,7 @@ fn restrictions(input: &[u8]) -> Parsed<'_, &str> {
     while let [b';', after @ ..] = rest {
         (rest, ()) = restriction(skip_spaces(after))?;
     }
-    text_before(input, rest)
+    taken(input, rest)
 }
 
 /// Payload types, separated by commas.
@@ -152,12 +151,6 @@ fn skip_spaces(mut input: &[u8]) -> &[u8] {
         input = rest;
     }
     input
-}
-
-/// What was read, as text.
-fn text_before<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> {
-    let text = input.get(..input.len().saturating_sub(rest.len())).unwrap_or_default();
-    str::from_utf8(text).map_or_else(|_| fail(input, "ASCII"), |text| Ok((rest, text)))
 }
 
 impl<'a> AttributeValue<'a> for Rid<'a> {
@@ -260,7 +253,7 @@ fn streams(input: &[u8]) -> Parsed<'_, Streams<'_>> {
         (rest, _) = rid(rest.strip_prefix(b"~").unwrap_or(rest))?;
         match rest {
             [b';' | b',', after @ ..] => rest = after,
-            _ => return text_before(input, rest).map(|(rest, text)| (rest, Streams { text })),
+            _ => return taken(input, rest).map(|(rest, text)| (rest, Streams { text })),
         }
     }
 }
