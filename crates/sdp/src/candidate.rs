@@ -36,7 +36,7 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, whole};
+use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, told};
 use crate::value::{AttributeValue, Value};
 use alloc::borrow::ToOwned;
 use alloc::string::String;

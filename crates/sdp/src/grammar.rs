@@ -334,7 +334,7 @@ pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
     value.get(..length).unwrap_or_default()
 }
 
-/// The words of a list that was checked; none in an empty one.
+/// One or more items, separated by single spaces; returns their text.
 #[inline]
 pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
     separated(input, b' ', item)

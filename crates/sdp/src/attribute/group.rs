@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, list, space, token, trimmed, whole, words};
+use crate::grammar::{Parsed, fail, items, list, space, token, trimmed, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -29,7 +29,7 @@ pub struct Group<'a> {
 impl<'a> Group<'a> {
     /// The names of the sections, in order.
     pub fn mids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        words(self.mid_list)
+        items(self.mid_list)
     }
 
     /// Whether its sections share one transport (RFC 9143 §5).
@@ -46,7 +46,7 @@ impl<'a> Value<'a> for Group<'a> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, semantics) = token(input, "the kind of a group such as BUNDLE")?;
             let (rest, mid_list) =
-                optional(rest, |rest| list(rest, b' ', |item| token(item, "the name of a media section")))?;
+                optional(rest, |rest| list(rest, |item| token(item, "the name of a media section")))?;
             Ok((rest, Self { semantics, mid_list: mid_list.unwrap_or_default() }))
         })
     }
@@ -138,7 +138,7 @@ pub struct MsidSemantic<'a> {
 impl<'a> MsidSemantic<'a> {
     /// The streams in order.
     pub fn ids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        words(self.id_list)
+        items(self.id_list)
     }
 }
 
@@ -152,7 +152,7 @@ impl<'a> Value<'a> for MsidSemantic<'a> {
                 rest = after;
             }
             let (rest, semantic) = token(rest, "WMS")?;
-            let (rest, id_list) = optional(rest, |rest| list(rest, b' ', |item| token(item, "the name of a stream")))?;
+            let (rest, id_list) = optional(rest, |rest| list(rest, |item| token(item, "the name of a stream")))?;
             Ok((rest, Self { semantic, id_list: id_list.unwrap_or_default() }))
         })
     }

@@ -12,7 +12,7 @@
 
 use crate::candidate::{ConnectionAddress, address, component, is_ice};
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, list, number, number_u16, space, token, trimmed, whole, words};
+use crate::grammar::{Parsed, ascii, fail, items, list, number, number_u16, space, token, trimmed, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -64,7 +64,7 @@ pub struct IceOptions<'a> {
 impl<'a> IceOptions<'a> {
     /// The options in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        words(self.list)
+        items(self.list)
     }
 
     /// Whether it names an option, such as `trickle`, `ice2` or `renomination`.
@@ -79,7 +79,7 @@ impl<'a> Value<'a> for IceOptions<'a> {
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // A token, where the RFC has `ice-char` only: `google-ice` is old and still around.
-        whole(trimmed(value), Self::CLAUSE, |input| list(input, b' ', |item| token(item, "an option such as trickle")))
+        whole(trimmed(value), Self::CLAUSE, |input| list(input, |item| token(item, "an option such as trickle")))
             .map(|list| Self { list })
     }
 }
@@ -134,7 +134,7 @@ impl<'a> Value<'a> for RemoteCandidates<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8839", "5.2");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| list(input, b' ', remote_candidate)).map(|text| Self { text })
+        whole(value, Self::CLAUSE, |input| list(input, remote_candidate)).map(|text| Self { text })
     }
 }
 

@@ -178,24 +178,29 @@ impl<'a> Value<'a> for Extmap<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, id) = match number_u16(input, EXTMAP_ID)? {
-                (_, 0) => return fail(input, EXTMAP_ID),
-                found => found,
-            };
-            let (rest, direction) = match rest {
-                [b'/', rest @ ..] => direction(rest)?,
-                _ => (rest, None),
-            };
-            let (rest, ()) = space(rest)?;
-            let (rest, uri) = uri(rest)?;
-            if rest.is_empty() {
-                return Ok((rest, Self { id, direction, uri, attributes: None }));
-            }
-            let (rest, ()) = space(rest)?;
-            let (rest, attributes) = bytes(rest, "attributes of the extension")?;
-            Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
-        })
+        whole(trimmed(value), Self::CLAUSE, Self::read)
+    }
+}
+
+impl<'a> Extmap<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, id) = match number_u16(input, EXTMAP_ID)? {
+            (_, 0) => return fail(input, EXTMAP_ID),
+            found => found,
+        };
+        let (rest, direction) = match rest {
+            [b'/', rest @ ..] => direction(rest)?,
+            _ => (rest, None),
+        };
+        let (rest, ()) = space(rest)?;
+        let (rest, uri) = uri(rest)?;
+        if rest.is_empty() {
+            return Ok((rest, Self { id, direction, uri, attributes: None }));
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, attributes) = bytes(rest, "attributes of the extension")?;
+        Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
     }
 }
 

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, bytes, list, number_u32, space, token, trimmed, whole, words};
+use crate::grammar::{Parsed, bytes, items, list, number_u32, space, token, trimmed, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -79,7 +79,7 @@ pub struct SsrcGroup<'a> {
 impl<'a> SsrcGroup<'a> {
     /// The sources in order.
     pub fn ids(&self) -> impl Iterator<Item = u32> + use<'a> {
-        words(self.id_list).filter_map(|id| id.parse().ok())
+        items(self.id_list).filter_map(|id| id.parse().ok())
     }
 }
 
@@ -90,7 +90,7 @@ impl<'a> Value<'a> for SsrcGroup<'a> {
         whole(trimmed(value), Self::CLAUSE, |input| {
             let (rest, semantics) = token(input, "the kind of a group such as FID")?;
             let (rest, id_list) = match rest {
-                [b' ', rest @ ..] => list(rest, b' ', |item| number_u32(item, "a source, 0 to 4294967295"))?,
+                [b' ', rest @ ..] => list(rest, |item| number_u32(item, "a source, 0 to 4294967295"))?,
                 _ => (rest, ""),
             };
             Ok((rest, Self { semantics, id_list }))
@@ -105,7 +105,7 @@ impl<'a> AttributeValue<'a> for SsrcGroup<'a> {
 impl fmt::Display for SsrcGroup<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.semantics)?;
-        words(self.id_list).try_for_each(|id| write!(f, " {id}"))
+        items(self.id_list).try_for_each(|id| write!(f, " {id}"))
     }
 }
 

@@ -14,7 +14,9 @@ fn read_all(session: &Session<'_>) -> usize {
 /// One attribute as text, read again.
 fn again(text: &str) -> Option<String> {
     let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
-    Attribute::parse(name.as_bytes(), value.map(str::as_bytes)).ok().map(|attribute| format!("{attribute:?} {attribute}"))
+    Attribute::parse(name.as_bytes(), value.map(str::as_bytes))
+        .ok()
+        .map(|attribute| format!("{attribute:?} {attribute}"))
 }
 
 proptest! {
