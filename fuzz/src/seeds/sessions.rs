@@ -107,6 +107,8 @@ pub const LINES: &[&str] = &[
     "a=tool:portolan",
     "a=x-unknown:any bytes",
     "a=x-flag",
+    "candidate:1467250027 1 udp 2122260223 192.0.2.34 46243 typ host generation 0",
+    "2841136656 1 TCP 1685987071 2001:db8::1 9 typ srflx raddr :: rport 9 tcptype so",
     "x=unknown",
     "stray",
     "",

@@ -14,7 +14,7 @@ pub fn run(bytes: &[u8]) -> bool {
         Ok(reading) => reading,
         Err(refused) => {
             assert_eq!(refused.rule, Rule::NotADescription, "{refused}");
-            assert_eq!(strict, Err(refused), "a strict reader says something else");
+            assert!(strict.is_err(), "a strict reader takes it");
             return false;
         }
     };

@@ -1,8 +1,12 @@
 //! Every typed value of a description: what is read is written so that it reads the same, and what is refused says where.
 
 use crate::SEEDED;
+use portolan_sdp::candidate::Candidate;
 use portolan_sdp::line::{Kind, Line};
-use portolan_sdp::value::{Bandwidth, Connection, MediaLine, Origin, Timing, Version};
+use portolan_sdp::value::{
+    Bandwidth, Connection, Email, Information, Key, MediaLine, Origin, Phone, Repeat, SessionName, Timing, Uri,
+    Version, Zone,
+};
 use portolan_sdp::{Attribute, Session, Value, ValueError};
 
 /// Reads every line as what it should be; says whether one with a grammar of its own was right.
@@ -29,9 +33,36 @@ fn typed(line: &Line<'_>) -> bool {
         Kind::Bandwidth => value(line, shown!(Bandwidth)),
         Kind::Time => value(line, shown!(Timing)),
         Kind::Media => value(line, shown!(MediaLine)),
+        Kind::Name => value(line, shown!(SessionName)),
+        Kind::Information => value(line, shown!(Information)),
+        Kind::Uri => value(line, shown!(Uri)),
+        Kind::Email => value(line, shown!(Email)),
+        Kind::Phone => value(line, shown!(Phone)),
+        Kind::Repeat => value(line, shown!(Repeat)),
+        Kind::Zone => value(line, shown!(Zone)),
+        Kind::Key => value(line, shown!(Key)),
         Kind::Attribute => attribute(line),
-        _ => false,
+        Kind::Unknown(_) | Kind::Stray => alone(line),
     }
+}
+
+/// A candidate that came alone: what is read is written so that it reads the same, owned too, and strictly if it was so.
+fn alone(line: &Line<'_>) -> bool {
+    let text = line.text();
+    let (prefix, candidate) = match Candidate::trickled(text) {
+        Ok(read) => read,
+        Err(error) => {
+            place(text, error);
+            return false;
+        }
+    };
+    let written = candidate.to_string();
+    assert_eq!(Candidate::trickled(written.as_bytes()).map(|(_, again)| again), Ok(candidate), "{prefix:?}");
+    assert_eq!(candidate.to_owned().borrowed(), candidate);
+    assert_eq!(written.parse(), Ok(candidate.to_owned()));
+    let is_strict = candidate.deviations().next().is_none();
+    assert_eq!(Candidate::strict(written.as_bytes()).is_ok(), is_strict, "{candidate:?}");
+    true
 }
 
 fn value(line: &Line<'_>, read: impl Fn(&[u8]) -> Result<Shown, ValueError>) -> bool {
@@ -64,8 +95,8 @@ fn attribute(line: &Line<'_>) -> bool {
         Err(error) => {
             place(bytes.unwrap_or_default(), error);
             let told = line.typed().and_then(Result::err).expect("it is refused");
-            let found = line.text().get(told.column - 1).copied();
-            assert_eq!((told.line, found), (line.index() + 1, error.found), "{told}");
+            assert_eq!((told.line, told.error), (line.index() + 1, error), "{told}");
+            stands(line.text(), told.column - 1, error.found);
             false
         }
     }
@@ -87,6 +118,14 @@ fn written(text: &str) -> String {
 /// An error lies inside of the value, or right behind it, and names the byte that stands there.
 fn place(value: &[u8], error: ValueError) {
     assert!(error.at <= value.len(), "{error} lies outside of {:?}", value.escape_ascii().to_string());
-    assert_eq!(error.found, value.get(error.at).copied(), "{error}");
+    stands(value, error.at, error.found);
     assert!(!error.expected.is_empty() && !error.to_string().is_empty());
+}
+
+/// The byte is what was found; where the end was found, spaces may follow, which some values have at their end.
+fn stands(text: &[u8], at: usize, found: Option<u8>) {
+    let rest = text.get(at..).unwrap_or_default();
+    let is_end = rest.iter().all(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
+    let shown = text.escape_ascii().to_string();
+    assert!(found == rest.first().copied() || (found.is_none() && is_end), "not {found:?} stands at {at} of {shown}");
 }
