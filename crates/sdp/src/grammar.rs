@@ -48,7 +48,14 @@ pub(crate) fn whole<'a, T>(
     clause: Clause,
     parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
 ) -> Result<T, ValueError> {
-    match parser(value) {
+    finish(value, clause, parser(value))
+}
+
+/// What was parsed of a whole value, if nothing is left of it. For values that are read by the hundred: a parser that is
+/// handed over as a function is called through a door of its own, one that was called already is not.
+#[inline(always)]
+pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Clause, parsed: Parsed<'a, T>) -> Result<T, ValueError> {
+    match parsed {
         Ok(([], found)) => Ok(found),
         Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
         Err(refused) => Err(told(value, clause, refused)),

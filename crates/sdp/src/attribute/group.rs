@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, items, list, space, token, trimmed, whole};
+use crate::grammar::{Parsed, fail, finish, items, list, space, token, trimmed, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -93,7 +93,8 @@ impl<'a> Value<'a> for Msid<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
     }
 }
 

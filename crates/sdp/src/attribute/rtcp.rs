@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, bytes, number_u16, payload_type, space, token, trimmed, whole};
+use crate::grammar::{Parsed, ascii, bytes, finish, number_u16, payload_type, space, token, trimmed, whole};
 use crate::line::Lossy;
 use crate::value::{Address, AttributeValue, Value};
 use core::fmt;
@@ -90,7 +90,8 @@ impl<'a> Value<'a> for RtcpFb<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
     }
 }
 

@@ -20,7 +20,7 @@
 use super::Direction;
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, bytes, fail, number_u16, number_u32, payload_type, refuse, space, tag, token, trimmed, whole,
+    Parsed, ascii, bytes, fail, finish, number_u16, number_u32, payload_type, refuse, space, tag, token, trimmed,
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -46,7 +46,8 @@ impl<'a> Value<'a> for Rtpmap<'a> {
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // Cameras are known that write a space at the end.
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
     }
 }
 
@@ -130,7 +131,8 @@ impl<'a> Value<'a> for Fmtp<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
     }
 }
 
@@ -178,7 +180,8 @@ impl<'a> Value<'a> for Extmap<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
     }
 }
 

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, bytes, items, list, number_u32, space, token, trimmed, whole};
+use crate::grammar::{Parsed, bytes, finish, items, list, number_u32, space, token, trimmed, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -33,7 +33,8 @@ impl<'a> Value<'a> for Ssrc<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, Self::read)
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use portolan_sdp::candidate::Candidate;
 use portolan_sdp::diagnostic::{Rule, Severity};
-use portolan_sdp::{Attribute, Reader, Session};
+use portolan_sdp::{Attribute, Reader, Session, ValueError};
 use portolan_strategies::{candidates, sessions};
 use proptest::prelude::*;
 
@@ -70,7 +70,9 @@ proptest! {
         prop_assert!(read_all(&session) <= session.line_count());
         for line in session.lines().filter(|line| line.text().is_ascii()) {
             if let Some(Ok(attribute)) = line.typed() {
-                prop_assert_eq!(again(&attribute.to_string()), Some(format!("{attribute:?} {attribute}")));
+                let text = attribute.to_string();
+                prop_assert_eq!(again(&text), Ok(attribute));
+                prop_assert_eq!(again(&text).map(|again| again.to_string()).as_ref(), Ok(&text));
             }
         }
     }
