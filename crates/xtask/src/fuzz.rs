@@ -52,6 +52,9 @@ impl Build {
 /// The targets that take messages as they are on the wire.
 const DECODERS: [&str; 3] = ["stun_decode", "explain", "stun_differential"];
 
+/// The targets that take session descriptions.
+const DESCRIPTIONS: [&str; 3] = ["sdp_read", "sdp_typed", "sdp_differential"];
+
 /// Executions of each target unless told otherwise.
 const RUNS: u64 = 20_000;
 
@@ -139,7 +142,7 @@ struct Report<'t> {
     last: String,
     executions: u64,
     edges: String,
-    seconds: u64,
+    milliseconds: u64,
     found: Option<String>,
 }
 
@@ -151,8 +154,8 @@ impl Report<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, first, last, executions, edges, seconds, found } = self;
-        let speed = executions / seconds.max(&1);
+        let Self { target, first, last, executions, edges, milliseconds, found } = self;
+        let speed = executions.saturating_mul(1000) / milliseconds.max(&1);
         let found = found.as_deref().unwrap_or("nothing");
         write!(f, "| `{target}` | {first} | {last} | {executions} | {edges} | {speed} | {found} |")
     }
@@ -167,8 +170,14 @@ fn one<'t>(root: &Path, target: &'t str, wish: &Wish) -> Result<Report<'t>, Stri
     }
     let seeds = || Command::new(root.join("fuzz/target/release/seeds"));
     said(seeds().args(["write", target]).arg(&corpus), "")?;
-    let messages = std::env::var_os("PORTOLAN_CORPUS").filter(|_| DECODERS.contains(&target) && !is_proof);
-    let collected = messages.map(|messages| folders(&Path::new(&messages).join("stun"))).unwrap_or_default();
+    let kind = match target {
+        _ if is_proof => None,
+        _ if DECODERS.contains(&target) => Some("stun"),
+        _ if DESCRIPTIONS.contains(&target) => Some("sdp"),
+        _ => None,
+    };
+    let collection = kind.zip(std::env::var_os("PORTOLAN_CORPUS"));
+    let collected = collection.map(|(kind, all)| folders(&Path::new(&all).join(kind))).unwrap_or_default();
     let share = || said(seeds().args(["share", target]).arg(&corpus).args(&collected), "");
     let started_from = at_least_half(&share()?).map_err(|fault| format!("{target}: {fault}"))?;
     let started = std::time::Instant::now();
@@ -189,8 +198,8 @@ fn one<'t>(root: &Path, target: &'t str, wish: &Wish) -> Result<Report<'t>, Stri
         last: grown.trim().to_owned(),
         executions: statistic(&text, "stat::number_of_executed_units:").unwrap_or_default(),
         edges: edges(&text),
-        seconds: started.elapsed().as_secs(),
-        found: found.filter(|_| is_proof).map(|line| line.chars().take(90).collect()),
+        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        found: found.filter(|_| is_proof).map(|line| line.chars().take(60).collect()),
     })
 }
 
@@ -207,7 +216,9 @@ fn at_least_half(share: &str) -> Result<String, String> {
 
 /// The target's program with all but its corpora.
 fn fuzzer(root: &Path, target: &str, wish: &Wish) -> Result<Command, String> {
-    let artifacts = root.join("fuzz/artifacts").join(target);
+    // What a seeded bug left behind is no finding.
+    let proof = wish.build == Build::Seeded;
+    let artifacts = root.join(if proof { "fuzz/target/proved" } else { "fuzz/artifacts" }).join(target);
     std::fs::create_dir_all(&artifacts).map_err(|why| format!("{}: {why}", artifacts.display()))?;
     let mut fuzzer = Command::new(wish.build.folder(root).join(host()?).join("release").join(target));
     fuzzer.arg(format!("-runs={}", wish.runs)).args([

@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) -> bool {
     let place = PLACES[usize::from(shape >> 1 & 3)].parse().expect("an address");
     let config = AuditConfig::new(place).tcp(shape & 1 == 0);
     let context = Context { seed: u64::from(shape), terminal: |_| true, ..Context::default() };
-    let factory = || Flawed::new(Audit::new(config), Flaw::Eavesdropper);
+    let factory = || Flawed::new(Audit::new(config), Flaw::OldDeadline);
     let mut script = vec![Step::command(Instant::ORIGIN, &AuditCommand::Start)];
     script.extend(feed.script(8, 4, |_| AuditCommand::Start.to_string()));
     let mut peer = Peer::guarded(bytes);

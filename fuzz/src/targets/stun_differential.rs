@@ -4,14 +4,14 @@
 //! Each rule is a function that is asked for one kind of difference only and looks at the bytes itself; whatever it does not
 //! explain is a finding in one of the two. The rules, all of which were looked up in the other's source:
 //!
-//! * [`unaligned_length`]: it takes message lengths that are no multiple of 4 (RFC 8489 §5).
-//! * [`bytes_after_the_end`]: it takes datagrams that go on after the announced length (RFC 8489 §6.3).
-//! * [`unread_tail`]: behind an attribute out of place after a closing one it reads no further, so that it does not see that
+//! * `unaligned_length`: it takes message lengths that are no multiple of 4 (RFC 8489 §5).
+//! * `bytes_after_the_end`: it takes datagrams that go on after the announced length (RFC 8489 §6.3).
+//! * `unread_tail`: behind an attribute out of place after a closing one it reads no further, so that it does not see that
 //!   a later one is cut off (RFC 8489 §14: all of a message must be attributes).
-//! * [`wrong_fingerprint`]: it refuses a wrong FINGERPRINT while decoding; here that is a question of its own
+//! * `wrong_fingerprint`: it refuses a wrong FINGERPRINT while decoding; here that is a question of its own
 //!   (RFC 8489 §14.7).
-//! * [`in_place`]: it lists nothing behind an attribute out of place; here that one alone is left out (RFC 8489 §14.5, §14.6).
-//! * [`is_text`], [`LONGEST_NAME`]: it takes no text that is not UTF-8 and no USERNAME of more than 513 bytes; here texts are
+//! * `in_place`: it lists nothing behind an attribute out of place; here that one alone is left out (RFC 8489 §14.5, §14.6).
+//! * `is_text`, `LONGEST_NAME`: it takes no text that is not UTF-8 and no USERNAME of more than 513 bytes; here texts are
 //!   bytes until somebody asks, and 763 of them are taken (RFC 8489 §14.3).
 
 use crate::SEEDED;

@@ -1,7 +1,7 @@
 //! URIs: parsing and printing agree, errors lie inside the text.
 
 use crate::SEEDED;
-use portolan_stun::uri::{Host, Scheme, Uri};
+use portolan_stun::uri::{Host, Scheme, Transport, Uri};
 
 /// Parses; says whether it was a URI.
 pub fn run(bytes: &[u8]) -> bool {
@@ -21,10 +21,11 @@ pub fn run(bytes: &[u8]) -> bool {
     }
 }
 
-/// The seeded bug: behind an IPv6 address the port that is TLS's default is left out when a transport follows it.
+/// The seeded bug: behind an IPv6 address the port that is TLS's default is left out when an extension's transport follows.
 fn subject(uri: &Uri<'_>) -> String {
     let bare = Uri { port: None, ..*uri };
     let seeded = SEEDED && uri.scheme == Scheme::Turns && matches!(uri.host, Host::Ipv6(_));
-    let lost = seeded && uri.transport.is_some() && uri.port == Some(bare.port_or_default());
+    let lost =
+        seeded && matches!(uri.transport, Some(Transport::Extension(_))) && uri.port == Some(bare.port_or_default());
     if lost { bare.to_string() } else { uri.to_string() }
 }
