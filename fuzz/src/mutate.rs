@@ -1,8 +1,12 @@
-//! Mutations that know what a message and a URI are made of, so that most of what the fuzzer tries gets past the front door.
+//! Mutations that know what a message, a URI and a description are made of, so that most of what the fuzzer tries gets past the front door.
 //!
 //! Rules of this file: the fuzzer's own mutation comes first or is replaced by a step on whole attributes; then the result
 //! is mended, or mended and sealed anew, or left as it is: what is broken must be tried too. The same dice give the same
 //! result.
+
+mod session;
+
+pub use session::session;
 
 use portolan_stun::uri::Uri;
 use portolan_stun::{AttributeType, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message, Writer};
@@ -198,6 +202,11 @@ impl Dice {
         self.0 ^= self.0 >> 27;
         let [first, ..] = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes();
         first
+    }
+
+    /// Two bytes as a number.
+    pub fn word(&mut self) -> usize {
+        usize::from(u16::from_be_bytes([self.byte(), self.byte()]))
     }
 
     /// A number below `bound`, at most 256.

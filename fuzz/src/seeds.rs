@@ -1,5 +1,9 @@
 //! The first corpus: made of the RFCs' own messages, of what the writer writes, and of runs by the dice.
 
+mod sessions;
+
+pub use sessions::LINES;
+
 use crate::mutate::{Dice, PASSWORD};
 use crate::targets;
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
@@ -14,6 +18,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "stun_write" => messages().into_iter().map(|message| [&[4, 0, 0, 7, 0, 1][..], &message].concat()).collect(),
         "stun_framing" => with_broken(streams()),
         "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
+        "sdp_read" | "sdp_typed" | "sdp_differential" => with_broken(sessions::all()),
         "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" => runs(target),
         _ => Vec::new(),
     }

@@ -10,6 +10,9 @@ pub mod explain;
 pub mod lifetime;
 mod peer;
 pub mod responder;
+pub mod sdp_differential;
+pub mod sdp_read;
+pub mod sdp_typed;
 pub mod stun_decode;
 pub mod stun_differential;
 pub mod stun_framing;
@@ -22,13 +25,16 @@ pub mod translator;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 12] = [
+pub const ALL: [Target; 15] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
     ("explain", explain::run),
     ("stun_uri", stun_uri::run),
     ("stun_differential", stun_differential::run),
+    ("sdp_read", sdp_read::run),
+    ("sdp_typed", sdp_typed::run),
+    ("sdp_differential", sdp_differential::run),
     ("transactions", transactions::run),
     ("responder", responder::run),
     ("audit", audit::run),

@@ -14,11 +14,14 @@
     reason = "a bench that cannot go on ends at once, and a program with std has no second name for its collections; a walk looks at what the message holds"
 )]
 
+#[path = "../harness/allocations.rs"]
 mod allocations;
+#[path = "../harness/clock.rs"]
 mod clock;
 mod codec;
 mod messages;
 mod operation;
+#[path = "../harness/table.rs"]
 mod table;
 
 use clock::ThreadTime;

@@ -4,6 +4,7 @@ use crate::clock::ThreadTime;
 use crate::codec::Ours;
 use crate::codec::{Check, Codec, PRIORITY, Response, SOFTWARE, TIE_BREAKER, USERNAME, mapped};
 use crate::messages::{Messages, OTHERS};
+use crate::table::Goal;
 use core::hint::black_box;
 use criterion::Bencher;
 
@@ -17,17 +18,6 @@ pub(crate) enum Operation {
     EncodeResponse,
     EncodeCheck,
     Refuse,
-}
-
-/// The most that our time may be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Goal {
-    /// Times the best peer's.
-    pub(crate) factor: f64,
-    /// And this many nanoseconds more.
-    pub(crate) extra: f64,
-    /// Allocations.
-    pub(crate) allocations: f64,
 }
 
 impl Operation {

@@ -97,13 +97,34 @@ macro_rules! attributes {
             /// A value that is none of its name's, or one where there must be none; its place counts from the start of the
             /// value.
             pub fn parse(name: &'a [u8], value: Option<&'a [u8]>) -> Result<Self, ValueError> {
+                Self::dispatch(name, value, Ok, Err)
+            }
+
+            /// Reads an attribute and hands it on arm by arm: the largest of them is many times as large as most, and to move
+            /// it about as a whole would cost more than to read it.
+            #[inline(always)]
+            fn dispatch<R>(
+                name: &'a [u8],
+                value: Option<&'a [u8]>,
+                read: impl Fn(Self) -> R,
+                refused: impl Fn(ValueError) -> R,
+            ) -> R {
                 let bytes = value.unwrap_or_default();
                 match name {
-                    $($name => <$type>::parse(bytes).map(Self::$variant),)*
-                    $($flag_name => no_value(bytes, Clause::new($document, $section)).map(|()| Self::$flag),)*
+                    $($name => match <$type>::parse(bytes) {
+                        Ok(value) => read(Self::$variant(value)),
+                        Err(error) => refused(error),
+                    },)*
+                    $($flag_name => match no_value(bytes, Clause::new($document, $section)) {
+                        Ok(()) => read(Self::$flag),
+                        Err(error) => refused(error),
+                    },)*
                     _ => match Direction::named(name) {
-                        Some(direction) => no_value(bytes, Direction::CLAUSE).map(|()| Self::Direction(direction)),
-                        None => Ok(Self::Other { name, value }),
+                        Some(direction) => match no_value(bytes, Direction::CLAUSE) {
+                            Ok(()) => read(Self::Direction(direction)),
+                            Err(error) => refused(error),
+                        },
+                        None => read(Self::Other { name, value }),
                     },
                 }
             }
@@ -289,7 +310,8 @@ impl<'s> Line<'s> {
     /// What is wrong with its value, and where it stands.
     pub fn typed(&self) -> Option<Result<Attribute<'s>, crate::TypedError>> {
         let (name, value) = self.attribute()?;
-        Some(Attribute::parse(name, value).map_err(|error| self.locate(value.unwrap_or_default(), error)))
+        let place = |error| Some(Err(self.locate(value.unwrap_or_default(), error)));
+        Attribute::dispatch(name, value, |attribute| Some(Ok(attribute)), place)
     }
 }
 

@@ -36,7 +36,7 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, whole};
+use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, told};
 use crate::value::{AttributeValue, Value};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -264,37 +264,34 @@ impl<'a> Value<'a> for Candidate<&'a str> {
 
     /// Takes what deployed endpoints write; see [`Candidate::deviations`].
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| {
-            let (rest, foundation) = foundation(input)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, component) = component(rest)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, transport) = transport(rest)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, priority) = priority(rest)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, address) = address(rest, false)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, port) = number_u16(rest, PORT)?;
-            let (rest, ()) = keyword(rest, b" typ ", "typ")?;
-            let (rest, candidate_type) = candidate_type(rest)?;
-            let (rest, related) = related(rest)?;
-            let (rest, (tcp_type, extensions)) = extension::parse(rest)?;
-            Ok((
-                rest,
-                Self {
-                    foundation,
-                    component,
-                    transport,
-                    priority,
-                    address,
-                    port,
-                    candidate_type,
-                    related,
-                    tcp_type,
-                    extensions,
-                },
-            ))
+        let told = |error| told(value, Self::CLAUSE, error);
+        let (rest, foundation) = foundation(value).map_err(told)?;
+        let (rest, ()) = space(rest).map_err(told)?;
+        let (rest, component) = component(rest).map_err(told)?;
+        let (rest, ()) = space(rest).map_err(told)?;
+        let (rest, transport) = transport(rest).map_err(told)?;
+        let (rest, ()) = space(rest).map_err(told)?;
+        let (rest, priority) = priority(rest).map_err(told)?;
+        let (rest, ()) = space(rest).map_err(told)?;
+        let (rest, address) = address(rest, false).map_err(told)?;
+        let (rest, ()) = space(rest).map_err(told)?;
+        let (rest, port) = number_u16(rest, PORT).map_err(told)?;
+        let (rest, ()) = keyword(rest, b" typ ", "typ").map_err(told)?;
+        let (rest, candidate_type) = candidate_type(rest).map_err(told)?;
+        let (rest, related) = related(rest).map_err(told)?;
+        // They run to the end of the value.
+        let (_, (tcp_type, extensions)) = extension::parse(rest).map_err(told)?;
+        Ok(Self {
+            foundation,
+            component,
+            transport,
+            priority,
+            address,
+            port,
+            candidate_type,
+            related,
+            tcp_type,
+            extensions,
         })
     }
 }
@@ -387,8 +384,8 @@ const fn is_end(rest: &[u8]) -> bool {
 
 /// A literal of the grammar, which may come in any case (RFC 5234 §2.3).
 #[inline]
-fn keyword<'a>(input: &'a [u8], word: &[u8], expected: &'static str) -> Parsed<'a, ()> {
-    match input.split_at_checked(word.len()) {
+fn keyword<'a, const N: usize>(input: &'a [u8], word: &[u8; N], expected: &'static str) -> Parsed<'a, ()> {
+    match input.split_first_chunk::<N>() {
         Some((taken, rest)) if taken == word || taken.eq_ignore_ascii_case(word) => Ok((rest, ())),
         _ if input.first() == Some(&b' ') => fail(input.get(1..).unwrap_or_default(), expected),
         _ => fail(input, "a space"),
@@ -399,8 +396,8 @@ fn keyword<'a>(input: &'a [u8], word: &[u8], expected: &'static str) -> Parsed<'
 #[inline]
 fn related(input: &[u8]) -> Parsed<'_, Option<(ConnectionAddress<&str>, u16)>> {
     const RPORT: &str = "rport: a related address has a port";
-    let Some((taken, rest)) = input.split_at_checked(6) else { return Ok((input, None)) };
-    if !taken.eq_ignore_ascii_case(b" raddr") || !matches!(rest, [] | [b' ', ..]) {
+    let Some((taken, rest)) = input.split_first_chunk::<6>() else { return Ok((input, None)) };
+    if !(*taken == *b" raddr" || taken.eq_ignore_ascii_case(b" raddr")) || !matches!(rest, [] | [b' ', ..]) {
         return Ok((input, None));
     }
     // From here on it cannot be an extension: a broken one must not be taken for a pair of names.

@@ -40,18 +40,34 @@ pub(crate) fn refuse<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a
     Err(Err::Failure(Fault { rest, expected }))
 }
 
-/// Parses a whole value.
-#[inline]
+/// Parses a whole value. Inlined with what it parses, so that a value is made where it is wanted: what is written in words
+/// and then copied in larger ones waits for the words.
+#[inline(always)]
 pub(crate) fn whole<'a, T>(
     value: &'a [u8],
     clause: Clause,
     parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
 ) -> Result<T, ValueError> {
-    match parser(value) {
+    finish(value, clause, parser(value))
+}
+
+/// What was parsed of a whole value, if nothing is left of it. For values that are read by the hundred: a parser that is
+/// handed over as a function is called through a door of its own, one that was called already is not.
+#[inline(always)]
+pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Clause, parsed: Parsed<'a, T>) -> Result<T, ValueError> {
+    match parsed {
         Ok(([], found)) => Ok(found),
         Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
-        Err(Err::Error(fault) | Err::Failure(fault)) => Err(error(value, fault, clause)),
-        Err(Err::Incomplete(_)) => Err(ValueError::new(value, value.len(), "more", clause)),
+        Err(refused) => Err(told(value, clause, refused)),
+    }
+}
+
+/// What a part of a value was refused for.
+#[cold]
+pub(crate) fn told(value: &[u8], clause: Clause, refused: Err<Fault<'_>>) -> ValueError {
+    match refused {
+        Err::Error(fault) | Err::Failure(fault) => error(value, fault, clause),
+        Err::Incomplete(_) => ValueError::new(value, value.len(), "more", clause),
     }
 }
 
@@ -115,6 +131,25 @@ pub(crate) fn visible<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a,
 #[inline]
 pub(crate) fn tag<'a>(input: &'a [u8], tag: &[u8], expected: &'static str) -> Parsed<'a, ()> {
     input.strip_prefix(tag).map_or_else(|| fail(input, expected), |rest| Ok((rest, ())))
+}
+
+/// Where the first colon stands: in eight bytes at a time, for names are short.
+#[inline]
+pub(crate) fn colon(value: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut rest = value;
+    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
+        // A byte is zero where the colon stands; of the bits that tell so the lowest is right.
+        let word = u64::from_le_bytes(*chunk) ^ (ONES * b':' as u64);
+        let zeros = word.wrapping_sub(ONES) & !word & HIGH;
+        if zeros != 0 {
+            return Some(value.len() - rest.len() + zeros.trailing_zeros() as usize / 8);
+        }
+        rest = after;
+    }
+    let at = rest.iter().position(|byte| *byte == b':')?;
+    Some(value.len() - rest.len() + at)
 }
 
 /// One space.

@@ -272,7 +272,7 @@ impl<'s> Line<'s> {
 /// What stands before the first colon of an attribute, and what after it.
 #[inline]
 pub(crate) fn name_and_value(attribute: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(b':', attribute).and_then(|at| attribute.split_at_checked(at)) {
+    match crate::grammar::colon(attribute).and_then(|at| attribute.split_at_checked(at)) {
         Some((name, rest)) => (name, rest.get(1..)),
         None => (attribute, None),
     }

@@ -1,8 +1,9 @@
-//! proptest strategies for portolan: runs of machines, STUN messages right and almost right, NATs of every kind.
+//! proptest strategies for portolan: runs of machines, STUN messages and session descriptions right and almost right, NATs of
+//! every kind.
 //!
 //! # What this crate refuses to do
 //!
-//! It holds no protocol knowledge of its own: messages are written by `portolan-stun`, NATs are the plain data of
+//! It holds no protocol knowledge of its own: messages are written by `portolan-stun`, descriptions by `portolan-sdp`, NATs are the plain data of
 //! `portolan-nat`, the laws are `portolan-sim`'s. It finds cases and makes them small; it decides nothing. It is no part
 //! of a program, only of its tests.
 //!
@@ -12,6 +13,8 @@
 //!   shrinks what breaks one to a script of a few lines.
 //! * [`machines`] makes those runs: random inputs at random times, and a peer that answers what the machine sends.
 //! * [`messages`] makes STUN messages: valid ones, and valid ones with something broken in them.
+//! * [`sessions`] makes session descriptions: valid ones, and valid ones with something broken in them; [`candidates`] makes
+//!   ICE candidates.
 //! * [`topologies`] makes NATs, and chains of them.
 //!
 //! ```
@@ -34,7 +37,9 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::std_instead_of_alloc, reason = "a crate with std has no second name for its collections")]
 
+pub mod candidates;
 pub mod laws;
 pub mod machines;
 pub mod messages;
+pub mod sessions;
 pub mod topologies;

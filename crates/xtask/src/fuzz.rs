@@ -52,6 +52,9 @@ impl Build {
 /// The targets that take messages as they are on the wire.
 const DECODERS: [&str; 3] = ["stun_decode", "explain", "stun_differential"];
 
+/// The targets that take session descriptions.
+const DESCRIPTIONS: [&str; 3] = ["sdp_read", "sdp_typed", "sdp_differential"];
+
 /// Executions of each target unless told otherwise.
 const RUNS: u64 = 20_000;
 
@@ -167,8 +170,14 @@ fn one<'t>(root: &Path, target: &'t str, wish: &Wish) -> Result<Report<'t>, Stri
     }
     let seeds = || Command::new(root.join("fuzz/target/release/seeds"));
     said(seeds().args(["write", target]).arg(&corpus), "")?;
-    let messages = std::env::var_os("PORTOLAN_CORPUS").filter(|_| DECODERS.contains(&target) && !is_proof);
-    let collected = messages.map(|messages| folders(&Path::new(&messages).join("stun"))).unwrap_or_default();
+    let kind = match target {
+        _ if is_proof => None,
+        _ if DECODERS.contains(&target) => Some("stun"),
+        _ if DESCRIPTIONS.contains(&target) => Some("sdp"),
+        _ => None,
+    };
+    let collection = kind.zip(std::env::var_os("PORTOLAN_CORPUS"));
+    let collected = collection.map(|(kind, all)| folders(&Path::new(&all).join(kind))).unwrap_or_default();
     let share = || said(seeds().args(["share", target]).arg(&corpus).args(&collected), "");
     let started_from = at_least_half(&share()?).map_err(|fault| format!("{target}: {fault}"))?;
     let started = std::time::Instant::now();

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, items, list, space, token, trimmed, whole};
+use crate::grammar::{Parsed, fail, finish, items, list, space, token, trimmed, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -91,12 +91,19 @@ impl<'a> Msid<'a> {
 impl<'a> Value<'a> for Msid<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8830", "2");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, id) = msid_token(input)?;
-            let (rest, track) = optional(rest, msid_token)?;
-            Ok((rest, Self { id, track }))
-        })
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
+    }
+}
+
+impl<'a> Msid<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, id) = msid_token(input)?;
+        let (rest, track) = optional(rest, msid_token)?;
+        Ok((rest, Self { id, track }))
     }
 }
 

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, bytes, number_u16, payload_type, space, token, trimmed, whole};
+use crate::grammar::{Parsed, ascii, bytes, finish, number_u16, payload_type, space, token, trimmed, whole};
 use crate::line::Lossy;
 use crate::value::{Address, AttributeValue, Value};
 use core::fmt;
@@ -88,22 +88,29 @@ impl RtcpFb<'_> {
 impl<'a> Value<'a> for RtcpFb<'a> {
     const CLAUSE: Clause = Clause::new("RFC 4585", "4.2");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, payload_type) = match input {
-                [b'*', rest @ ..] => (rest, None),
-                _ => payload_type(input).map(|(rest, found)| (rest, Some(found)))?,
-            };
-            let (rest, ()) = space(rest)?;
-            let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            let (rest, kind) = known(rest).map_or_else(|| ascii(rest, is_id, "a kind of feedback such as nack"), Ok)?;
-            let (rest, parameter) = parameter(kind, rest)?;
-            let (rest, value) = match rest {
-                [b' ', rest @ ..] => bytes(rest, "a value").map(|(rest, value)| (rest, Some(value)))?,
-                _ => (rest, None),
-            };
-            Ok((rest, Self { payload_type, kind, parameter, value }))
-        })
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
+    }
+}
+
+impl<'a> RtcpFb<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, payload_type) = match input {
+            [b'*', rest @ ..] => (rest, None),
+            _ => payload_type(input).map(|(rest, found)| (rest, Some(found)))?,
+        };
+        let (rest, ()) = space(rest)?;
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let (rest, kind) = known(rest).map_or_else(|| ascii(rest, is_id, "a kind of feedback such as nack"), Ok)?;
+        let (rest, parameter) = parameter(kind, rest)?;
+        let (rest, value) = match rest {
+            [b' ', rest @ ..] => bytes(rest, "a value").map(|(rest, value)| (rest, Some(value)))?,
+            _ => (rest, None),
+        };
+        Ok((rest, Self { payload_type, kind, parameter, value }))
     }
 }
 

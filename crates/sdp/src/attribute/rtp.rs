@@ -20,7 +20,7 @@
 use super::Direction;
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, bytes, fail, number_u16, number_u32, payload_type, refuse, space, tag, token, trimmed, whole,
+    Parsed, ascii, bytes, fail, finish, number_u16, number_u32, payload_type, refuse, space, tag, token, trimmed,
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -43,22 +43,27 @@ pub struct Rtpmap<'a> {
 impl<'a> Value<'a> for Rtpmap<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8866", "6.6");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // Cameras are known that write a space at the end.
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, payload_type) = payload_type(input)?;
-            let (rest, ()) = space(rest)?;
-            let (rest, encoding) = token(rest, "an encoding such as opus")?;
-            let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
-            let (rest, clock_rate) = number_u32(rest, "a clock rate in hertz")?;
-            let (rest, channels) = match rest {
-                [b'/', rest @ ..] => {
-                    number_u32(rest, "a number of channels").map(|(rest, count)| (rest, Some(count)))?
-                }
-                _ => (rest, None),
-            };
-            Ok((rest, Self { payload_type, encoding, clock_rate, channels }))
-        })
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
+    }
+}
+
+impl<'a> Rtpmap<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, payload_type) = payload_type(input)?;
+        let (rest, ()) = space(rest)?;
+        let (rest, encoding) = token(rest, "an encoding such as opus")?;
+        let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
+        let (rest, clock_rate) = number_u32(rest, "a clock rate in hertz")?;
+        let (rest, channels) = match rest {
+            [b'/', rest @ ..] => number_u32(rest, "a number of channels").map(|(rest, count)| (rest, Some(count)))?,
+            _ => (rest, None),
+        };
+        Ok((rest, Self { payload_type, encoding, clock_rate, channels }))
     }
 }
 
@@ -124,16 +129,23 @@ impl<'a> Fmtp<'a> {
 impl<'a> Value<'a> for Fmtp<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8866", "6.15");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, format) = token(input, "a format, such as a payload type")?;
-            if rest.is_empty() {
-                return Ok((rest, Self { format, text: rest }));
-            }
-            let (rest, ()) = space(rest)?;
-            let (rest, text) = bytes(rest, "parameters")?;
-            Ok((rest, Self { format, text }))
-        })
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
+    }
+}
+
+impl<'a> Fmtp<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, format) = token(input, "a format, such as a payload type")?;
+        if rest.is_empty() {
+            return Ok((rest, Self { format, text: rest }));
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, text) = bytes(rest, "parameters")?;
+        Ok((rest, Self { format, text }))
     }
 }
 
@@ -166,25 +178,32 @@ pub struct Extmap<'a> {
 impl<'a> Value<'a> for Extmap<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8285", "8");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, id) = match number_u16(input, EXTMAP_ID)? {
-                (_, 0) => return fail(input, EXTMAP_ID),
-                found => found,
-            };
-            let (rest, direction) = match rest {
-                [b'/', rest @ ..] => direction(rest)?,
-                _ => (rest, None),
-            };
-            let (rest, ()) = space(rest)?;
-            let (rest, uri) = uri(rest)?;
-            if rest.is_empty() {
-                return Ok((rest, Self { id, direction, uri, attributes: None }));
-            }
-            let (rest, ()) = space(rest)?;
-            let (rest, attributes) = bytes(rest, "attributes of the extension")?;
-            Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
-        })
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
+    }
+}
+
+impl<'a> Extmap<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, id) = match number_u16(input, EXTMAP_ID)? {
+            (_, 0) => return fail(input, EXTMAP_ID),
+            found => found,
+        };
+        let (rest, direction) = match rest {
+            [b'/', rest @ ..] => direction(rest)?,
+            _ => (rest, None),
+        };
+        let (rest, ()) = space(rest)?;
+        let (rest, uri) = uri(rest)?;
+        if rest.is_empty() {
+            return Ok((rest, Self { id, direction, uri, attributes: None }));
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, attributes) = bytes(rest, "attributes of the extension")?;
+        Ok((rest, Self { id, direction, uri, attributes: Some(attributes) }))
     }
 }
 

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{bytes, items, list, number_u32, space, token, trimmed, whole};
+use crate::grammar::{Parsed, bytes, finish, items, list, number_u32, space, token, trimmed, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -31,22 +31,27 @@ pub struct Ssrc<'a> {
 impl<'a> Value<'a> for Ssrc<'a> {
     const CLAUSE: Clause = Clause::new("RFC 5576", "4.1");
 
+    #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
-            let (rest, id) = number_u32(input, "a source, 0 to 4294967295")?;
-            if rest.is_empty() {
-                return Ok((rest, Self { id, name: None, value: None }));
-            }
-            let (rest, ()) = space(rest)?;
-            let (rest, name) = token(rest, "an attribute such as cname")?;
-            let (rest, value) = match rest {
-                [b':', rest @ ..] => {
-                    bytes(rest, "the value of the attribute").map(|(rest, value)| (rest, Some(value)))?
-                }
-                _ => (rest, None),
-            };
-            Ok((rest, Self { id, name: Some(name), value }))
-        })
+        let value = trimmed(value);
+        finish(value, Self::CLAUSE, Self::read(value))
+    }
+}
+
+impl<'a> Ssrc<'a> {
+    #[inline(always)]
+    fn read(input: &'a [u8]) -> Parsed<'a, Self> {
+        let (rest, id) = number_u32(input, "a source, 0 to 4294967295")?;
+        if rest.is_empty() {
+            return Ok((rest, Self { id, name: None, value: None }));
+        }
+        let (rest, ()) = space(rest)?;
+        let (rest, name) = token(rest, "an attribute such as cname")?;
+        let (rest, value) = match rest {
+            [b':', rest @ ..] => bytes(rest, "the value of the attribute").map(|(rest, value)| (rest, Some(value)))?,
+            _ => (rest, None),
+        };
+        Ok((rest, Self { id, name: Some(name), value }))
     }
 }
 

@@ -38,10 +38,10 @@ impl<S: AsRef<str>> Extensions<S> {
     /// Names with the values that they have.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let text = self.text.as_ref();
-        let mut words = if text.is_empty() { None } else { Some(text.split(' ')) };
+        let mut rest = Some(text).filter(|text| !text.is_empty());
         core::iter::from_fn(move || {
-            let words = words.as_mut()?;
-            words.next().map(|name| (name, words.next()))
+            let name = word(&mut rest)?;
+            Some((name, word(&mut rest)))
         })
         .filter(|(name, _)| !name.eq_ignore_ascii_case("tcptype"))
     }
@@ -113,6 +113,17 @@ impl<S: AsRef<str>> Hash for Extensions<S> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.pairs().for_each(|pair| pair.hash(state));
     }
+}
+
+/// Takes what stands before the next space.
+#[inline]
+fn word<'a>(rest: &mut Option<&'a str>) -> Option<&'a str> {
+    let text = (*rest)?;
+    // Words are short: to look at each byte is quicker than a search that is made for long texts.
+    let length = text.bytes().position(|byte| byte == b' ');
+    let (word, after) = length.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
+    *rest = after.get(1..);
+    Some(word)
 }
 
 /// Reads all extensions, each after its space; the last name may lack its value, which is a deviation.

@@ -18,6 +18,7 @@ mod prefix;
 mod scrub;
 #[cfg(feature = "sdp-types")]
 mod sdp_types;
+mod sessions;
 mod values;
 mod vectors;
 mod webrtc;

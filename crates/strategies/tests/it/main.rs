@@ -8,4 +8,5 @@ mod laws;
 mod machines;
 mod messages;
 mod responder;
+mod sessions;
 mod topologies;

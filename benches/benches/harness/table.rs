@@ -1,9 +1,22 @@
 //! The table at the end: medians, allocations, ratios.
+//!
+//! A part of each bench by its path: `Codec`, `Ours` and `Operation` are those of the bench.
 
 use crate::codec::{Codec, Ours};
 use crate::operation::Operation;
 use core::fmt;
 use std::path::Path;
+
+/// The most that our time may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// Times the best peer's.
+    pub(crate) factor: f64,
+    /// And this many nanoseconds more.
+    pub(crate) extra: f64,
+    /// Allocations.
+    pub(crate) allocations: f64,
+}
 
 /// What is known of each codec at each operation.
 #[derive(Default)]
@@ -67,6 +80,18 @@ impl Table {
         }
     }
 
+    /// Whether a codec was found to do an operation.
+    #[allow(dead_code, reason = "one of the benches asks for it")]
+    pub(crate) fn is_able<C: Codec>(&self, operation: Operation) -> bool {
+        self.row(operation).any(|cell| cell.codec == C::NAME && cell.allocations.is_some())
+    }
+
+    /// The median of a codec's medians at an operation.
+    #[allow(dead_code, reason = "one of the benches asks for it")]
+    pub(crate) fn median<C: Codec>(&self, operation: Operation) -> Option<f64> {
+        self.row(operation).find(|cell| cell.codec == C::NAME)?.spread().map(|spread| spread.median)
+    }
+
     fn row(&self, operation: Operation) -> impl Iterator<Item = &Cell> {
         self.cells.iter().filter(move |cell| cell.operation == operation)
     }
@@ -75,7 +100,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "ns: median of the rounds' medians (least to most) [allocations], our time as a share of it")?;
-        writeln!(f, "* is what the ratio counts against: careful peers that do the same work\n")?;
+        writeln!(f, "* is what the ratio counts against: peers that are as careful and do the same work\n")?;
         Operation::ALL.into_iter().try_for_each(|operation| self.fmt_operation(f, operation))
     }
 }
