@@ -2,7 +2,7 @@
 //!
 //! # What this crate refuses to do
 //!
-//! It opens no socket, reads no clock and negotiates with nobody: it knows what is written, and what should be. It never
+//! It opens no socket, reads no clock and talks to nobody: it knows what is written, and what should be. It never
 //! throws a byte away, never mends a value in silence, and never takes a value that would break its line. It has no opinion
 //! on codecs, and follows no address.
 //!
@@ -13,6 +13,7 @@
 //! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
 //! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
+//! * [`offer_answer`] answers an offer by what you can do, checks an answer, and has the signalling states of JSEP.
 //!
 //! The feature `sdp-types`, the only one, converts to and from the `Session` of the crate of that name.
 //!
@@ -40,6 +41,7 @@ pub mod error;
 mod grammar;
 pub mod line;
 pub mod media;
+pub mod offer_answer;
 pub mod reader;
 #[cfg(feature = "sdp-types")]
 pub mod sdp_types;

@@ -2,11 +2,11 @@
 
 use crate::binary::portolan;
 use crate::process::Process;
+use crate::rubbish::ask_rude;
 use crate::serve::{free, two_addresses};
 use crate::{Finished, PATIENCE, assert_refused, run};
 use serde_json::Value;
 use std::net::UdpSocket;
-use std::thread;
 
 fn outcome<'a>(report: &'a Value, check: &str) -> &'a Value {
     let findings = report["findings"].as_array().expect("findings");
@@ -67,19 +67,7 @@ fn a_server_that_asks_for_credentials_is_told_as_such_and_its_401_is_judged() {
 
 /// Audits a server that makes its answer of each datagram by `answer`.
 fn audit(answer: fn(&[u8]) -> Vec<u8>) -> Finished {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let address = socket.local_addr().expect("its address");
-    let server = thread::spawn(move || {
-        let mut buffer = [0; 2048];
-        // A lone byte is the wish to end.
-        while let Ok((length @ 2.., from)) = socket.recv_from(&mut buffer) {
-            let _ = socket.send_to(&answer(&buffer[..length]), from);
-        }
-    });
-    let finished = run(&["audit", &address.to_string(), "--format", "json"]);
-    UdpSocket::bind("127.0.0.1:0").and_then(|end| end.send_to(&[0], address)).expect("loopback");
-    server.join().expect("the server ends");
-    finished
+    ask_rude(answer, |address| run(&["audit", address, "--format", "json"]))
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Servers that answer rubbish: the command never panics, says what is wrong, and ends with 2.
 
-use crate::{assert_refused, run};
+use crate::{Finished, assert_refused, run};
 use core::time::Duration;
 use std::net::UdpSocket;
 use std::thread;
 
-/// Asks a server that makes its answer of each request by `answer`, and ends with the command.
-fn ask(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> crate::Finished {
+/// Runs a command against a server that makes its answer of each datagram by `answer`, and ends with the command.
+pub(crate) fn ask_rude(
+    answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
+    command: impl Fn(&str) -> Finished,
+) -> Finished {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let address = socket.local_addr().expect("its address");
     let server = thread::spawn(move || {
@@ -16,10 +19,14 @@ fn ask(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> crate::Finished {
             let _ = socket.send_to(&answer(&buffer[..length]), from);
         }
     });
-    let finished = run(&["nat", "--server", &address.to_string()]);
+    let finished = command(&address.to_string());
     UdpSocket::bind("127.0.0.1:0").and_then(|end| end.send_to(&[0], address)).expect("loopback");
     server.join().expect("the server ends");
     finished
+}
+
+fn ask(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> Finished {
+    ask_rude(answer, |address| run(&["nat", "--server", address]))
 }
 
 #[test]

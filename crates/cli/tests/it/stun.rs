@@ -1,10 +1,10 @@
 //! `portolan stun` against `portolan serve`, and against servers that misbehave.
 
+use crate::rubbish::ask_rude;
 use crate::serve::two_addresses;
 use crate::{assert_refused, run};
 use serde_json::Value;
 use std::net::UdpSocket;
-use std::thread;
 
 fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))
@@ -45,19 +45,7 @@ fn both_messages_are_explained_and_events_come_first() {
 
 /// Asks a server that makes its answer of each request by `answer`.
 fn ask(answer: fn(&[u8]) -> Vec<u8>) -> crate::Finished {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let address = socket.local_addr().expect("its address");
-    let server = thread::spawn(move || {
-        let mut buffer = [0; 2048];
-        // A lone byte is the wish to end.
-        while let Ok((length @ 2.., from)) = socket.recv_from(&mut buffer) {
-            let _ = socket.send_to(&answer(&buffer[..length]), from);
-        }
-    });
-    let finished = run(&["stun", &address.to_string(), "--timeout", "1"]);
-    UdpSocket::bind("127.0.0.1:0").and_then(|end| end.send_to(&[0], address)).expect("loopback");
-    server.join().expect("the server ends");
-    finished
+    ask_rude(answer, |address| run(&["stun", address, "--timeout", "1"]))
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod edits;
 mod field;
 mod hostile;
 mod laws;
+mod offer_answer;
 mod prefix;
 #[cfg(feature = "sdp-types")]
 mod sdp_types;

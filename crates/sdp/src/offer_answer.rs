@@ -1,0 +1,57 @@
+//! Offer and answer (RFC 3264; for WebRTC RFC 8829): an answer is made, a pair is checked, and the states between are told.
+//!
+//! # What this module refuses to do
+//!
+//! It remembers nothing and sends nothing: whether an offer follows another, and whose turn it is, is the caller's to know
+//! ([`state`] tells what is allowed). It knows no codec by itself; what is not in the [`Capabilities`] is not answered. It
+//! gathers no candidates, and chooses no password.
+//!
+//! # What it does
+//!
+//! * [`answer`] makes the answer to an offer and [explains](Explanation) each media section of it.
+//! * [`validate`] tells what of an answer is not as the RFCs have it, given its offer.
+//! * [`state`] has the signalling states as a table.
+//!
+//! ```
+//! use portolan_sdp::offer_answer::{Capabilities, Codec, Media, Transport, answer, validate};
+//! use portolan_sdp::value::{Connection, Origin};
+//! use portolan_sdp::{Session, Value};
+//!
+//! let offer = Session::read(
+//!     b"v=0\r\no=alice 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+//!       m=audio 49170 RTP/AVP 0 8\r\nm=video 51372 RTP/AVP 31\r\n",
+//! )?;
+//! const PCMA: Codec<'_> = Codec::new("PCMA", 8000);
+//! const MPV: Codec<'_> = Codec::new("MPV", 90_000);
+//! let media = [Media::new("audio", &[PCMA]), Media::new("video", &[MPV])];
+//! let transports = [Transport::plain(Connection::parse(b"IN IP4 198.51.100.7")?, 49_920)];
+//! let capabilities = Capabilities::plain(Origin::parse(b"bob 2 1 IN IP4 198.51.100.7")?, &media, &transports);
+//!
+//! let made = answer(&offer, &capabilities)?;
+//! let told: Vec<String> = made.explanations.iter().map(ToString::to_string).collect();
+//! assert_eq!(told, ["m-line 0 accepted: 1 of 2 formats, sendrecv", "m-line 1 refused: no common codec"]);
+//! assert!(validate(&offer, &made.session).is_empty());
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+mod answer;
+mod bundle;
+mod capabilities;
+mod codecs;
+mod explanation;
+mod flaw;
+mod section;
+mod simulcast;
+pub mod state;
+mod validate;
+mod writing;
+
+pub use answer::{Answer, AnswerError, answer};
+pub use capabilities::{
+    BundlePolicy, Capabilities, Codec, Credentials, DataChannel, Demands, Dtls, Extension, Features, Ice, Media,
+    MuxPolicy, Order, Role, Transport,
+};
+pub use codecs::LeftOut;
+pub use explanation::{Explanation, Note, Outcome, Refusal};
+pub use flaw::{Finding, Flaw};
+pub use validate::validate;

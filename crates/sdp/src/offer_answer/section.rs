@@ -1,0 +1,334 @@
+//! What negotiation reads of a description: each section's attributes, and those of the session that hold for it.
+//!
+//! Rules of this file: one pass over each section's lines; what an exchange cannot do without is a fault where it cannot be
+//! read, the rest is then not there (RFC 8866 §5.13 has unknown attributes ignored). Of an attribute that may stand once the
+//! first counts.
+
+use super::codecs::{number, of_static};
+use crate::attribute::{
+    Attribute, Direction, Extmap, Fmtp, Group, IceOptions, Rid, RtcpFb, Rtpmap, Sctpmap, Setup, Simulcast,
+};
+use crate::error::{TypedError, ValueError};
+use crate::line::Kind;
+use crate::media::Section;
+use crate::session::Session;
+use crate::value::{Address, Connection, MediaLine, Value};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+/// One media section, with what it has from the session.
+#[derive(Debug)]
+pub(super) struct Described<'s> {
+    pub(super) index: usize,
+    pub(super) head: MediaLine<'s>,
+    /// The line of the `m=`, counted from 1.
+    pub(super) line: usize,
+    pub(super) connection: Option<Connection<'s>>,
+    pub(super) direction: Direction,
+    /// The formats of RTP, each once, in order.
+    pub(super) formats: Vec<Format<'s>>,
+    /// The header extensions; those of the session are shared by all.
+    pub(super) extensions: Rc<[Extmap<'s>]>,
+    /// What its own lines say, and where they say nothing the session's.
+    pub(super) own: Gathered<'s>,
+}
+
+/// A format of RTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Format<'s> {
+    pub(super) payload: u8,
+    /// Empty where nothing says it.
+    pub(super) name: &'s str,
+    pub(super) clock: u32,
+    pub(super) channels: u32,
+    /// May be without text.
+    pub(super) parameters: Fmtp<'s>,
+    /// For this format alone.
+    pub(super) feedback: Vec<RtcpFb<'s>>,
+    /// An `a=rtpmap` says what it is.
+    pub(super) is_mapped: bool,
+}
+
+/// What negotiation reads of the lines of one section.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gathered<'s> {
+    pub(super) connection: Option<Connection<'s>>,
+    pub(super) direction: Option<Direction>,
+    pub(super) mid: Option<&'s str>,
+    pub(super) keys: Keys<'s>,
+    pub(super) flags: Flags,
+    pub(super) rtp: Rtp<'s>,
+    pub(super) data: Data<'s>,
+    pub(super) wide: Wide<'s>,
+    /// The first line that cannot be read and cannot be done without.
+    pub(super) fault: Option<TypedError>,
+}
+
+/// How the transport is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Keys<'s> {
+    pub(super) fragment: Option<&'s str>,
+    pub(super) password: Option<&'s str>,
+    pub(super) has_fingerprint: bool,
+    pub(super) setup: Option<Setup>,
+    pub(super) has_tls_id: bool,
+}
+
+/// Attributes that are there or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags {
+    pub(super) rtcp_mux: bool,
+    pub(super) rtcp_mux_only: bool,
+    pub(super) rtcp_rsize: bool,
+    pub(super) bundle_only: bool,
+    pub(super) mixed_extensions: bool,
+    pub(super) remote_candidates: bool,
+}
+
+/// What RTP has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rtp<'s> {
+    maps: Vec<Rtpmap<'s>>,
+    parameters: Vec<Fmtp<'s>>,
+    pub(super) feedback: Vec<RtcpFb<'s>>,
+    extensions: Vec<Extmap<'s>>,
+    pub(super) rids: Vec<Rid<'s>>,
+    pub(super) simulcast: Option<Simulcast<'s>>,
+}
+
+/// What data channels have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Data<'s> {
+    pub(super) port: Option<u16>,
+    /// What was there before `a=sctp-port`.
+    pub(super) sctpmap: Option<Sctpmap<'s>>,
+}
+
+/// What holds for the whole session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wide<'s> {
+    pub(super) groups: Vec<Group<'s>>,
+    pub(super) ice_options: Option<IceOptions<'s>>,
+    pub(super) ice_lite: bool,
+    pub(super) ice_pacing: bool,
+}
+
+/// What a session says before its first media section.
+pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
+    Gathered::of(&session.top())
+}
+
+/// All media sections of a session.
+///
+/// # Errors
+/// An `m=` line cannot be read.
+pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Gathered<'s>) -> Result<Vec<Described<'s>>, TypedError> {
+    let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
+    session.all_media().enumerate().map(|(index, section)| Described::read(index, &section, top, &shared)).collect()
+}
+
+impl<'s> Described<'s> {
+    fn read(
+        index: usize,
+        section: &Section<'s>,
+        top: &Gathered<'s>,
+        shared: &Rc<[Extmap<'s>]>,
+    ) -> Result<Self, TypedError> {
+        // A media section begins with its `m=`, or it would be none.
+        let line = section.range().start + 1;
+        let head: MediaLine<'s> = match section.line(Kind::Media) {
+            Some(line) => line.read()?,
+            None => {
+                return Err(TypedError { line, column: 1, error: ValueError::new(&[], 0, "m=", MediaLine::CLAUSE) });
+            }
+        };
+        let mut own = Gathered::of(section);
+        let formats = if is_rtp(&head) { own.formats(&head) } else { Vec::new() };
+        let connection = own.connection.or(top.connection);
+        // RFC 3264 §6.1: what neither says is both ways.
+        let direction = own.direction.or(top.direction).unwrap_or_default();
+        own.inherit(top);
+        // RFC 8285 §7: extensions stand at one of both levels, never at both.
+        let extensions =
+            if own.rtp.extensions.is_empty() { shared.clone() } else { own.rtp.extensions.as_slice().into() };
+        Ok(Self { index, head, line, connection, direction, formats, extensions, own })
+    }
+
+    pub(super) fn is_rtp(&self) -> bool {
+        is_rtp(&self.head)
+    }
+
+    /// Data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
+    pub(super) fn is_data(&self) -> bool {
+        let is_sctp = matches!(self.head.protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP" | "DTLS/SCTP");
+        is_sctp && self.head.media == "application"
+    }
+
+    /// The protocol asks for DTLS.
+    pub(super) fn is_dtls(&self) -> bool {
+        self.head.protocol.split('/').any(|part| matches!(part, "TLS" | "DTLS"))
+    }
+
+    /// RFC 3264 §8.2: the port is 0. RFC 9143 §6: it is 0 too where the section is offered in a bundle only.
+    pub(super) fn is_removed(&self) -> bool {
+        self.head.port == 0 && !self.own.flags.bundle_only
+    }
+
+    pub(super) fn is_multicast(&self) -> bool {
+        match self.connection.map(|connection| connection.address) {
+            Some(Address::Ip4(address)) => address.is_multicast(),
+            Some(Address::Ip6(address)) => address.is_multicast(),
+            Some(Address::Name(_) | Address::Other(_)) | None => false,
+        }
+    }
+}
+
+fn is_rtp(head: &MediaLine<'_>) -> bool {
+    head.protocol.split('/').any(|part| part == "RTP")
+}
+
+impl<'s> Gathered<'s> {
+    fn of(section: &Section<'s>) -> Self {
+        let mut gathered = Self::default();
+        for line in section.lines() {
+            if line.kind() == Kind::Connection && gathered.connection.is_none() {
+                match line.read() {
+                    Ok(connection) => gathered.connection = Some(connection),
+                    Err(error) => drop(gathered.fault.get_or_insert(error)),
+                }
+            }
+            match line.typed() {
+                Some(Ok(attribute)) => gathered.learn(attribute),
+                Some(Err(error)) if line.attribute().is_some_and(|(name, _)| is_essential(name)) => {
+                    gathered.fault.get_or_insert(error);
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+        gathered
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the attributes that negotiation does not read")]
+    fn learn(&mut self, attribute: Attribute<'s>) {
+        match attribute {
+            Attribute::Direction(direction) => keep(&mut self.direction, direction),
+            Attribute::Mid(mid) => keep(&mut self.mid, mid.0),
+            Attribute::IceUfrag(fragment) => keep(&mut self.keys.fragment, fragment.0),
+            Attribute::IcePwd(password) => keep(&mut self.keys.password, password.0),
+            Attribute::Fingerprint(_) => self.keys.has_fingerprint = true,
+            Attribute::Setup(setup) => keep(&mut self.keys.setup, setup),
+            Attribute::TlsId(_) => self.keys.has_tls_id = true,
+            Attribute::RtcpMux => self.flags.rtcp_mux = true,
+            Attribute::RtcpMuxOnly => self.flags.rtcp_mux_only = true,
+            Attribute::RtcpRsize => self.flags.rtcp_rsize = true,
+            Attribute::BundleOnly => self.flags.bundle_only = true,
+            Attribute::ExtmapAllowMixed => self.flags.mixed_extensions = true,
+            Attribute::RemoteCandidates(_) => self.flags.remote_candidates = true,
+            Attribute::Rtpmap(map) => self.rtp.maps.push(map),
+            Attribute::Fmtp(parameters) => self.rtp.parameters.push(parameters),
+            Attribute::RtcpFb(feedback) => self.rtp.feedback.push(feedback),
+            Attribute::Extmap(extension) if self.rtp.extensions.len() < MOST_EXTENSIONS => {
+                self.rtp.extensions.push(extension);
+            }
+            Attribute::Rid(rid) => self.rtp.rids.push(rid),
+            Attribute::Simulcast(simulcast) => keep(&mut self.rtp.simulcast, simulcast),
+            Attribute::SctpPort(port) => keep(&mut self.data.port, port.0),
+            Attribute::Sctpmap(map) => keep(&mut self.data.sctpmap, map),
+            Attribute::Group(group) => self.wide.groups.push(group),
+            Attribute::IceOptions(options) => keep(&mut self.wide.ice_options, options),
+            Attribute::IceLite => self.wide.ice_lite = true,
+            Attribute::IcePacing(_) => self.wide.ice_pacing = true,
+            _ => {}
+        }
+    }
+
+    /// Whether it says something of header extensions.
+    pub(super) const fn has_extensions(&self) -> bool {
+        !self.rtp.extensions.is_empty()
+    }
+
+    /// Takes from the session what the section does not say itself.
+    fn inherit(&mut self, top: &Self) {
+        let Keys { fragment, password, has_fingerprint, setup, has_tls_id } = &mut self.keys;
+        *fragment = fragment.or(top.keys.fragment);
+        *password = password.or(top.keys.password);
+        *has_fingerprint |= top.keys.has_fingerprint;
+        *setup = setup.or(top.keys.setup);
+        *has_tls_id |= top.keys.has_tls_id;
+        self.flags.mixed_extensions |= top.flags.mixed_extensions;
+        self.wide.ice_options = self.wide.ice_options.or(top.wide.ice_options);
+    }
+
+    /// The formats of an `m=` line, each payload type once.
+    fn formats(&self, head: &MediaLine<'s>) -> Vec<Format<'s>> {
+        let mut formats: Vec<Format<'s>> = Vec::new();
+        // Where the format of a payload type stands; there are 128 of them.
+        let mut places = [None; 128];
+        for (payload, text) in head.formats().filter_map(|format| Some((number(format.as_bytes())?, format))) {
+            let Some(place) = places.get_mut(usize::from(payload)).filter(|place| place.is_none()) else { continue };
+            *place = Some(formats.len());
+            let (name, clock, channels) = of_static(payload).unwrap_or(("", 0, 1));
+            let parameters = Fmtp { format: text, text: &[] };
+            formats.push(Format { payload, name, clock, channels, parameters, feedback: Vec::new(), is_mapped: false });
+        }
+        let place = |payload: u8| places.get(usize::from(payload)).copied().flatten();
+        for map in &self.rtp.maps {
+            let Some(format) = place(map.payload_type).and_then(|place| formats.get_mut(place)) else { continue };
+            if !format.is_mapped {
+                (format.name, format.clock) = (map.encoding, map.clock_rate);
+                (format.channels, format.is_mapped) = (map.channels.unwrap_or(1), true);
+            }
+        }
+        for parameters in &self.rtp.parameters {
+            let place = parameters.payload_type().and_then(place);
+            let Some(format) = place.and_then(|place| formats.get_mut(place)) else { continue };
+            if format.parameters.text.is_empty() {
+                format.parameters = *parameters;
+            }
+        }
+        for feedback in &self.rtp.feedback {
+            let place = feedback.payload_type.and_then(place);
+            if let Some(format) = place.and_then(|place| formats.get_mut(place)) {
+                format.feedback.push(*feedback);
+            }
+        }
+        formats
+    }
+}
+
+/// How many numbers of header extensions there are (RFC 8285 §7): 1 to 255, and 4096 to 4351; what is beyond is not read.
+const MOST_EXTENSIONS: usize = 511;
+
+fn keep<T>(slot: &mut Option<T>, value: T) {
+    slot.get_or_insert(value);
+}
+
+/// Whether an exchange goes wrong where an attribute is not understood.
+fn is_essential(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 10] = [
+        b"mid",
+        b"group",
+        b"rtpmap",
+        b"setup",
+        b"fingerprint",
+        b"ice-ufrag",
+        b"ice-pwd",
+        b"rtcp-mux",
+        b"bundle-only",
+        b"sctp-port",
+    ];
+    NAMES.contains(&name)
+}
+
+/// Whether a feedback is the one that `text` names: `nack pli`.
+pub(super) fn is_feedback(feedback: &RtcpFb<'_>, text: &str) -> bool {
+    let mut words = text.splitn(3, ' ');
+    words.next() == Some(feedback.kind)
+        && words.next() == feedback.parameter
+        && words.next().map(str::as_bytes) == feedback.value
+}
+
+/// Which way header extensions go that say nothing: that of their stream, and both ways where it goes none (RFC 8285 §7).
+pub(super) fn unless_inactive(direction: Direction) -> Direction {
+    if direction == Direction::Inactive { Direction::SendRecv } else { direction }
+}

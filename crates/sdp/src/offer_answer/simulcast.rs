@@ -1,0 +1,123 @@
+//! Several versions of one source (RFC 8853 §5.3.2) and their names (RFC 8851 §6.2.2), as the answer has them.
+//!
+//! Rules of this file: what is offered to be sent is answered to be received, and the other way round; a version whose
+//! formats are not answered goes, and a stream without a version goes with it.
+
+use super::capabilities::Features;
+use super::codecs::Choice;
+use super::section::Rtp;
+use crate::attribute::{Direction, Rid, RidDirection, SimulcastId, Streams};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What the answer says of versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Versions<'s> {
+    /// What the answerer sends: streams, each with its alternatives.
+    pub(super) send: Vec<Vec<SimulcastId<'s>>>,
+    /// What it receives.
+    pub(super) recv: Vec<Vec<SimulcastId<'s>>>,
+    pub(super) rids: Vec<Answered<'s>>,
+}
+
+/// One `a=rid`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answered<'s> {
+    offered: Rid<'s>,
+    /// Those of the offered formats that are answered; empty: all of the section.
+    payloads: Vec<u8>,
+}
+
+/// What of an offer's versions is answered.
+pub(super) fn answer<'s>(
+    rtp: &Rtp<'s>,
+    features: Features,
+    direction: Direction,
+    choice: &Choice<'_, '_>,
+) -> Versions<'s> {
+    let mut versions = Versions::default();
+    let Some(simulcast) = rtp.simulcast else { return versions };
+    let mut known = BTreeMap::new();
+    for rid in &rtp.rids {
+        let payloads: Vec<u8> = rid.payload_types().filter(|payload| choice.has_payload(*payload)).collect();
+        // Restricted to formats of which none is left.
+        if payloads.is_empty() && rid.payload_types().next().is_some() {
+            continue;
+        }
+        known.entry(rid.id).or_insert(Answered { offered: *rid, payloads });
+    }
+    if features.receives_simulcast && direction.receives() {
+        versions.recv = kept(simulcast.send, RidDirection::Send, &known);
+    }
+    if features.sends_simulcast && direction.sends() {
+        versions.send = kept(simulcast.recv, RidDirection::Recv, &known);
+    }
+    let used: BTreeSet<&str> =
+        versions.send.iter().chain(&versions.recv).flatten().map(|version| version.rid).collect();
+    versions.rids = known.into_values().filter(|rid| used.contains(rid.offered.id)).collect();
+    versions
+}
+
+/// The streams with what is left of their alternatives.
+fn kept<'s>(
+    streams: Option<Streams<'s>>,
+    direction: RidDirection,
+    known: &BTreeMap<&str, Answered<'s>>,
+) -> Vec<Vec<SimulcastId<'s>>> {
+    let is_known =
+        |version: &SimulcastId<'_>| known.get(version.rid).is_some_and(|rid| rid.offered.direction == direction);
+    let streams = streams.iter().flat_map(Streams::iter);
+    let streams = streams.map(|alternatives| alternatives.iter().filter(is_known).collect::<Vec<_>>());
+    streams.filter(|alternatives| !alternatives.is_empty()).collect()
+}
+
+impl Versions<'_> {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.send.is_empty() && self.recv.is_empty()
+    }
+}
+
+/// What follows `a=simulcast:`.
+impl fmt::Display for Versions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (way, streams) in [("send", &self.send), ("recv", &self.recv)] {
+            if streams.is_empty() {
+                continue;
+            }
+            write!(f, "{separator}{way} ")?;
+            for (index, alternatives) in streams.iter().enumerate() {
+                f.write_str(if index > 0 { ";" } else { "" })?;
+                for (index, version) in alternatives.iter().enumerate() {
+                    f.write_str(if index > 0 { "," } else { "" })?;
+                    write!(f, "{}{}", if version.is_paused { "~" } else { "" }, version.rid)?;
+                }
+            }
+            separator = " ";
+        }
+        Ok(())
+    }
+}
+
+/// What follows `a=rid:`; the restrictions stay as they were offered (RFC 8851 §6.2.2).
+impl fmt::Display for Answered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self.offered.direction {
+            RidDirection::Send => RidDirection::Recv,
+            RidDirection::Recv => RidDirection::Send,
+        };
+        write!(f, "{} {direction}", self.offered.id)?;
+        let mut separator = " ";
+        for (index, payload) in self.payloads.iter().enumerate() {
+            write!(f, "{}{payload}", if index == 0 { " pt=" } else { "," })?;
+            separator = ";";
+        }
+        for (name, value) in self.offered.restrictions() {
+            write!(f, "{separator}{name}")?;
+            value.iter().try_for_each(|value| write!(f, "={value}"))?;
+            separator = ";";
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! What of an answer is not as the RFCs have it, given its offer (RFC 3264 §6, RFC 8829 §5.8.3 and §5.11).
+//!
+//! Rules of this file: sections are compared in pairs, by position; of a refused section only what holds for it is asked. A
+//! transport is that of the first section of a bundle.
+
+use super::bundle::Groups;
+use super::codecs::{is_configured_alike, of_static};
+use super::flaw::{Finding, Flaw};
+use super::section::{self, Described, Format, Gathered, Keys, unless_inactive};
+use crate::attribute::{Direction, Extmap, Rid, RidDirection, RtcpFb, Setup, Streams};
+use crate::line::Kind;
+use crate::session::Session;
+use crate::value::{Origin, Timing};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// Compares an answer with its offer; nothing where all is well.
+///
+/// Both may be incomplete (candidates that follow later) and unusual (attributes that nobody knows); a finding is a MUST
+/// that two such descriptions can show.
+#[must_use]
+pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
+    let mut told = Told { findings: Vec::new(), media: None, line: None };
+    let (theirs, ours) = (section::top(offer), section::top(answer));
+    let read = |session, top: &Gathered<'_>| match top.fault {
+        Some(fault) => Err(fault),
+        None => Ok(session),
+    };
+    let pair = match (read(offer, &theirs), read(answer, &ours)) {
+        (Err(fault), _) => Err(Flaw::Offer(fault)),
+        (_, Err(fault)) => Err(Flaw::Unreadable(fault)),
+        (Ok(offer), Ok(answer)) => section::read_all(offer, &theirs)
+            .map_err(Flaw::Offer)
+            .and_then(|offered| Ok((offered, section::read_all(answer, &ours).map_err(Flaw::Unreadable)?))),
+    };
+    match pair {
+        Err(flaw) => told.tell(flaw),
+        Ok((offered, answered)) => {
+            session(&mut told, offer, answer);
+            wide(&mut told, &ours, &answered);
+            let offered_bundles = Groups::read("BUNDLE", &theirs, &offered);
+            let exchange = Exchange {
+                said: said(&offered_bundles, &offered),
+                offered_bundles,
+                answered_bundles: Groups::read("BUNDLE", &ours, &answered),
+                offered: &offered,
+            };
+            exchange.bundles(&mut told);
+            for (offered, answered) in offered.iter().zip(&answered) {
+                (told.media, told.line) = (Some(answered.index), Some(answered.line));
+                exchange.section(&mut told, offered, answered);
+            }
+        }
+    }
+    told.findings
+}
+
+/// What was found so far, and where one is looking.
+struct Told {
+    findings: Vec<Finding>,
+    media: Option<usize>,
+    line: Option<usize>,
+}
+
+impl Told {
+    fn tell(&mut self, flaw: Flaw) {
+        self.findings.push(Finding { media: self.media, line: self.line, flaw });
+    }
+
+    fn tell_if(&mut self, is_flawed: bool, flaw: Flaw) {
+        if is_flawed {
+            self.tell(flaw);
+        }
+    }
+}
+
+/// The lines before the first section.
+fn session(told: &mut Told, offer: &Session<'_>, answer: &Session<'_>) {
+    let (offered, answered) = (offer.media_count(), answer.media_count());
+    told.tell_if(offered != answered, Flaw::MediaCount { offered, answered });
+    let times = |session: &Session<'_>| -> Vec<Timing> {
+        session.top().lines_of(Kind::Time).filter_map(|line| line.read().ok()).collect()
+    };
+    let asked = times(offer);
+    // An offer without a time is none that could be equalled.
+    told.tell_if(!asked.is_empty() && asked != times(answer), Flaw::Time);
+    let Some(origin) = answer.top().line(Kind::Origin) else { return };
+    let is_same = offer.top().line(Kind::Origin).is_some_and(|offered| offered.value() == origin.value());
+    told.tell_if(is_same && offer != answer, Flaw::Origin);
+    if let Ok(origin) = origin.read::<Origin<'_>>() {
+        let fits = |digits: &str| digits.parse::<i64>().is_ok();
+        told.tell_if(!fits(origin.id) || !fits(origin.version), Flaw::OriginNumber);
+    }
+}
+
+/// What an answer says for all of its sections, whatever was offered.
+fn wide(told: &mut Told, top: &Gathered<'_>, answered: &[Described<'_>]) {
+    told.tell_if(top.wide.ice_lite && top.wide.ice_pacing, Flaw::PacingOfLite);
+    let known: BTreeSet<&str> = answered.iter().filter_map(|section| section.own.mid).collect();
+    let mut mids = top.wide.groups.iter().flat_map(|group| group.mids());
+    told.tell_if(mids.any(|mid| !known.contains(mid)), Flaw::GroupUnknown);
+    let refused: BTreeSet<&str> =
+        answered.iter().filter(|section| section.head.port == 0).filter_map(|section| section.own.mid).collect();
+    let mut bundled = top.wide.groups.iter().filter(|group| group.is_bundle()).flat_map(|group| group.mids());
+    told.tell_if(bundled.any(|mid| refused.contains(mid)), Flaw::BundleOfRefused);
+}
+
+/// An offer and its answer.
+struct Exchange<'x, 's> {
+    offered: &'x [Described<'s>],
+    offered_bundles: Groups,
+    answered_bundles: Groups,
+    /// For each offered bundle whether a section of it has `a=rtcp-mux`, and `a=rtcp-rsize`.
+    said: Vec<(bool, bool)>,
+}
+
+impl<'s> Exchange<'_, 's> {
+    /// RFC 9143 §7.3: a bundle of the answer is a part of one that was offered.
+    fn bundles(&self, told: &mut Told) {
+        for members in &self.answered_bundles.members {
+            let mut offered = members.iter().map(|member| self.offered_bundles.of(*member));
+            let first = offered.next().flatten();
+            let is_part = first.is_some() && offered.all(|group| group == first);
+            told.tell_if(!members.is_empty() && !is_part, Flaw::BundleNotOffered);
+        }
+    }
+
+    fn section(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
+        told.tell_if(offered.head.media != answered.head.media, Flaw::Kind);
+        told.tell_if(offered.head.protocol != answered.head.protocol, Flaw::Protocol);
+        let (theirs, ours) = (offered.own.mid, answered.own.mid);
+        let is_refused = answered.head.port == 0;
+        // A refused section need not have a name, but it has no other.
+        told.tell_if(theirs != ours && !(is_refused && ours.is_none()), Flaw::Mid);
+        told.tell_if(answered.own.flags.bundle_only, Flaw::BundleOnlyAnswered);
+        if is_refused {
+            return;
+        }
+        if let Some(fault) = answered.own.fault {
+            return told.tell(Flaw::Unreadable(fault));
+        }
+        told.tell_if(offered.is_removed(), Flaw::RemovedTaken);
+        told.tell_if(answered.own.flags.remote_candidates, Flaw::RemoteCandidates);
+        addresses(told, offered, answered);
+        self.transport(told, offered, answered);
+        if answered.is_rtp() {
+            formats(told, offered, answered);
+            self.multiplexing(told, offered, answered);
+            extensions(told, offered, answered);
+            simulcast(told, offered, answered);
+        } else if answered.is_data() {
+            told.tell_if(offered.head.format_list != answered.head.format_list, Flaw::DataFormats);
+            told.tell_if(offered.own.data.port.is_some() && answered.own.data.port.is_none(), Flaw::NoSctpPort);
+        } else {
+            let known: BTreeSet<&str> = offered.head.formats().collect();
+            told.tell_if(!answered.head.formats().any(|format| known.contains(format)), Flaw::NoOfferedFormat);
+        }
+    }
+
+    /// ICE and DTLS; of a bundle those of its first section.
+    fn transport(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
+        let is_owner = self.answered_bundles.owner(answered.index) == answered.index;
+        let is_bundled = self.answered_bundles.of(answered.index).is_some();
+        told.tell_if(offered.own.flags.bundle_only && !is_bundled, Flaw::BundleOnlyAlone);
+        let (theirs, ours) = (self.offered_keys(offered), answered.own.keys);
+        let is_dtls = answered.is_dtls() || (theirs.has_fingerprint && ours.has_fingerprint);
+        match (theirs.setup, ours.setup) {
+            (_, Some(Setup::ActPass)) => told.tell(Flaw::SetupOpen),
+            (Some(Setup::Active), Some(Setup::Active)) | (Some(Setup::Passive), Some(Setup::Passive)) => {
+                told.tell(Flaw::SetupConflict);
+            }
+            (_, None) => told.tell_if(is_dtls && is_owner, Flaw::NoSetup),
+            (_, Some(_)) => {}
+        }
+        let has_half = ours.fragment.is_some() != ours.password.is_some();
+        told.tell_if(has_half, Flaw::HalfIce);
+        let is_offered = theirs.fragment.is_some() && theirs.password.is_some();
+        told.tell_if(ours.fragment.is_some() && !is_offered, Flaw::IceNotOffered);
+        // Where DTLS is, WebRTC's rules hold; elsewhere an answerer may go without ICE (RFC 8839 §4.3.3).
+        let is_missing = is_offered && ours.fragment.is_none() && !has_half;
+        told.tell_if(is_owner && answered.is_dtls() && is_missing, Flaw::NoIce);
+        told.tell_if(is_owner && answered.is_dtls() && !ours.has_fingerprint, Flaw::NoFingerprint);
+    }
+
+    /// What is offered for the transport of a section: in a bundle that counts what its first section says.
+    fn offered_keys(&self, offered: &Described<'s>) -> Keys<'s> {
+        let is_bundled = self.answered_bundles.of(offered.index).is_some();
+        let first = self.offered.get(self.offered_bundles.owner(offered.index)).filter(|_| is_bundled);
+        first.unwrap_or(offered).own.keys
+    }
+
+    /// Where RTCP goes. In a bundle one section speaks for all.
+    fn multiplexing(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
+        let (theirs, ours) = (offered.own.flags, answered.own.flags);
+        let said = self.offered_bundles.of(offered.index).and_then(|group| self.said.get(group));
+        let (may_mux, may_reduce) = said.copied().unwrap_or_default();
+        told.tell_if(ours.rtcp_mux && !theirs.rtcp_mux && !may_mux, Flaw::MuxNotOffered);
+        told.tell_if(ours.rtcp_rsize && !theirs.rtcp_rsize && !may_reduce, Flaw::ReducedSizeNotOffered);
+        told.tell_if(ours.rtcp_mux_only, Flaw::MuxOnlyAnswered);
+        let is_owner = self.answered_bundles.owner(answered.index) == answered.index;
+        told.tell_if(theirs.rtcp_mux_only && !ours.rtcp_mux && is_owner, Flaw::MuxMissing);
+    }
+}
+
+/// What the sections of each bundle say of RTCP, taken together.
+fn said(bundles: &Groups, sections: &[Described<'_>]) -> Vec<(bool, bool)> {
+    let flags = |members: &Vec<usize>| {
+        let flags = members.iter().filter_map(|member| sections.get(*member)).map(|section| section.own.flags);
+        flags.fold((false, false), |(mux, rsize), flags| (mux || flags.rtcp_mux, rsize || flags.rtcp_rsize))
+    };
+    bundles.members.iter().map(flags).collect()
+}
+
+/// Where media goes, and which way.
+fn addresses(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+    if offered.is_multicast() {
+        // RFC 3264 §6.2: all who take part see one description.
+        let known: BTreeSet<&str> = offered.head.formats().collect();
+        let is_same = offered.connection == answered.connection
+            && offered.head.port == answered.head.port
+            && offered.direction == answered.direction
+            && answered.head.formats().all(|format| known.contains(format));
+        return told.tell_if(!is_same, Flaw::MulticastChanged);
+    }
+    told.tell_if(answered.is_multicast(), Flaw::MulticastAnswered);
+    let (theirs, ours) = (offered.direction, answered.direction);
+    told.tell_if(!answered.is_data() && !fits(theirs, ours), Flaw::Direction { offered: theirs, answered: ours });
+}
+
+/// Whether what one side does the other side does too.
+const fn fits(offered: Direction, answered: Direction) -> bool {
+    (offered.receives() || !answered.sends()) && (offered.sends() || !answered.receives())
+}
+
+fn formats(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+    let known: BTreeMap<u8, &Format<'_>> = offered.formats.iter().map(|format| (format.payload, format)).collect();
+    told.tell_if(!answered.formats.iter().any(|format| known.contains_key(&format.payload)), Flaw::NoOfferedFormat);
+    let payloads: BTreeSet<u8> = answered.formats.iter().map(|format| format.payload).collect();
+    for format in &answered.formats {
+        let payload = format.payload;
+        told.tell_if(!format.is_mapped && of_static(payload).is_none(), Flaw::NoRtpmap { payload });
+        if let Some(theirs) = known.get(&payload).filter(|theirs| !theirs.name.is_empty() && !format.name.is_empty()) {
+            let is_same = theirs.name.eq_ignore_ascii_case(format.name)
+                && (theirs.clock, theirs.channels) == (format.clock, format.channels);
+            told.tell_if(!is_same, Flaw::Remapped { payload });
+            let is_alike = is_configured_alike(format.name, &theirs.parameters, &format.parameters);
+            told.tell_if(is_same && !is_alike, Flaw::Configuration { payload });
+        }
+        if format.name.eq_ignore_ascii_case("rtx") {
+            let repeats = format.primary().is_some_and(|primary| payloads.contains(&primary));
+            told.tell_if(!repeats, Flaw::RetransmitsNothing { payload });
+        }
+    }
+    feedback(told, offered, answered);
+}
+
+/// RFC 8829 §5.11: what the section offers counts, formats that are new in the answer may have it too.
+fn feedback(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+    let known: BTreeSet<_> = offered.own.rtp.feedback.iter().map(what).collect();
+    for feedback in &answered.own.rtp.feedback {
+        told.tell_if(!known.contains(&what(feedback)), Flaw::FeedbackNotOffered { payload: feedback.payload_type });
+    }
+}
+
+/// A feedback without the formats that it is for.
+const fn what<'s>(feedback: &RtcpFb<'s>) -> (&'s str, Option<&'s str>, Option<&'s [u8]>) {
+    (feedback.kind, feedback.parameter, feedback.value)
+}
+
+fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+    let (theirs, ours) = (&*offered.extensions, &*answered.extensions);
+    let mut by_name: BTreeMap<(&str, &[u8]), Vec<&Extmap<'_>>> = BTreeMap::new();
+    let mut by_id: BTreeMap<u16, Vec<&Extmap<'_>>> = BTreeMap::new();
+    for extension in theirs {
+        by_name.entry((extension.uri, extension.attributes.unwrap_or_default())).or_default().push(extension);
+        by_id.entry(extension.id).or_default().push(extension);
+    }
+    let mut seen = BTreeSet::new();
+    for extension in ours {
+        let id = extension.id;
+        told.tell_if(!seen.insert(id), Flaw::ExtensionTwice { id });
+        let alike = by_name.get(&(extension.uri, extension.attributes.unwrap_or_default()));
+        let same = alike.and_then(|alike| alike.iter().find(|theirs| theirs.id == id));
+        let is_renumbered = match (alike, same) {
+            (_, Some(_)) => false,
+            // Numbers beyond 255 are there to be replaced.
+            (Some(alike), None) => alike.iter().any(|theirs| theirs.id < 256),
+            (None, None) => by_id.contains_key(&id),
+        };
+        told.tell_if(is_renumbered, Flaw::ExtensionRenumbered { id });
+        // What says nothing goes the way of its stream; of a stream that goes none, or goes wrong, nothing follows.
+        let stream = answered.direction;
+        if extension.direction.is_none() && (stream == Direction::Inactive || !fits(offered.direction, stream)) {
+            continue;
+        }
+        let ours = extension.direction.unwrap_or(stream);
+        let theirs = same.or_else(|| alike.and_then(|alike| alike.first())).map(|theirs| theirs.direction);
+        if let Some(theirs) = theirs {
+            let theirs = theirs.unwrap_or(unless_inactive(offered.direction));
+            told.tell_if(!fits(theirs, ours), Flaw::ExtensionDirection { id });
+        }
+    }
+    let mixes = answered.own.flags.mixed_extensions && !offered.own.flags.mixed_extensions;
+    told.tell_if(mixes, Flaw::MixedNotOffered);
+}
+
+fn simulcast(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+    let (theirs, ours) = (&offered.own.rtp, &answered.own.rtp);
+    let known: BTreeMap<&str, &Rid<'_>> = theirs.rids.iter().map(|rid| (rid.id, rid)).collect();
+    let is_reversed = |rid: &Rid<'_>| known.get(rid.id).is_some_and(|known| known.direction != rid.direction);
+    told.tell_if(!ours.rids.iter().all(is_reversed), Flaw::RidNotReversed);
+    let Some(simulcast) = ours.simulcast else { return };
+    let (send, recv) = theirs.simulcast.map_or((None, None), |theirs| (theirs.send, theirs.recv));
+    let is_offered = is_part(simulcast.send, recv) && is_part(simulcast.recv, send);
+    told.tell_if(!is_offered, Flaw::SimulcastNotOffered);
+    let described: BTreeSet<(&str, bool)> =
+        ours.rids.iter().map(|rid| (rid.id, rid.direction == RidDirection::Send)).collect();
+    let is_described = |streams, sends| names(streams).all(|name| described.contains(&(name, sends)));
+    told.tell_if(
+        !is_described(simulcast.send, true) || !is_described(simulcast.recv, false),
+        Flaw::SimulcastWithoutRid,
+    );
+}
+
+/// Whether all versions of an answer are among those of the offer.
+fn is_part(answered: Option<Streams<'_>>, offered: Option<Streams<'_>>) -> bool {
+    let offered: BTreeSet<&str> = names(offered).collect();
+    names(answered).all(|name| offered.contains(name))
+}
+
+fn names(streams: Option<Streams<'_>>) -> impl Iterator<Item = &str> {
+    streams.into_iter().flat_map(|streams| streams.iter()).flat_map(|alternatives| alternatives.iter()).map(|id| id.rid)
+}

@@ -1,0 +1,326 @@
+//! The text of an answer, in the order of RFC 8829 §5.3.1.
+//!
+//! Rules of this file: nothing is decided here. What breaks a line is refused while it is written, and what was written is
+//! read again before it is handed out.
+
+use super::answer::{Accepted, AnswerError, Carriage, MediaPlan, Plan, Planned};
+use super::capabilities::DataChannel;
+use super::codecs::{Chosen, Parameters};
+use super::section::is_feedback;
+use crate::line::Kind;
+use crate::reader::{Limits, Reader};
+use crate::session::{EditError, Session};
+use crate::value::{Connection, Origin, Timing};
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
+
+/// Writes what was decided.
+pub(super) fn write(offer: &Session<'_>, plan: &Plan<'_, '_>) -> Result<Session<'static>, AnswerError> {
+    let mut text = Text::default();
+    head(&mut text, offer, plan);
+    for section in &plan.sections {
+        match &section.decision {
+            Ok(accepted) => accept(&mut text, plan, section, accepted),
+            Err(_) => reject(&mut text, section),
+        }
+    }
+    text.read()
+}
+
+/// The lines before the first media section.
+fn head(text: &mut Text, offer: &Session<'_>, plan: &Plan<'_, '_>) {
+    text.line('v', format_args!("0"));
+    text.line('o', format_args!("{}", plan.capabilities.origin));
+    text.line('s', format_args!("-"));
+    // RFC 3264 §6: the time cannot be negotiated.
+    let mut is_timed = false;
+    for timing in offer.top().lines_of(Kind::Time).filter_map(|line| line.read::<Timing>().ok()) {
+        text.line('t', format_args!("{timing}"));
+        is_timed = true;
+    }
+    if !is_timed {
+        text.line('t', format_args!("0 0"));
+    }
+    ice(text, plan);
+    groups(text, plan);
+}
+
+/// What ICE says for all, where a section uses it.
+fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
+    let uses_ice = |section: &Planned<'_, '_>| section.decision.as_ref().is_ok_and(|made| made.carriage.uses_ice);
+    if !plan.sections.iter().any(uses_ice) {
+        return;
+    }
+    let ice = plan.capabilities.ice;
+    if ice.is_lite {
+        text.line('a', format_args!("ice-lite"));
+    }
+    // RFC 8829 §5.3.1: only what is in the offer.
+    let is_offered = |option: &str| {
+        let mut options = plan.sections.iter().filter_map(|section| section.offered.own.wide.ice_options);
+        options.any(|options| options.has(option))
+    };
+    let options: Vec<&str> = ice.options.iter().copied().filter(|option| is_offered(option)).collect();
+    if !options.is_empty() {
+        text.line('a', format_args!("ice-options:{}", List(&options)));
+    }
+    // RFC 8839 §4.3.2: a lite implementation does not check, and has no pace.
+    if let Some(pacing) = ice.pacing.filter(|_| !ice.is_lite) {
+        text.line('a', format_args!("ice-pacing:{pacing}"));
+    }
+}
+
+/// What is left of the offered groups (RFC 9143 §7.3, RFC 8829 §5.3.1).
+fn groups(text: &mut Text, plan: &Plan<'_, '_>) {
+    for members in &plan.bundles.members {
+        let mids: Vec<&str> = members.iter().filter_map(|member| plan.accepted(*member)?.mid).collect();
+        if !mids.is_empty() {
+            text.line('a', format_args!("group:BUNDLE {}", List(&mids)));
+        }
+    }
+    for members in &plan.synchronised.members {
+        // Sections without a stream follow the offerer's wish, the others must have a stream in common.
+        let streams = |member: usize| match plan.accepted(member).map(|section| &section.decision) {
+            Some(Ok(Accepted { media: Some(media), .. })) => media.media.streams,
+            _ => &[],
+        };
+        let common = members.iter().find_map(|member| streams(*member).first());
+        let belongs =
+            |member: usize| streams(member).is_empty() || common.is_some_and(|id| streams(member).contains(id));
+        let members = members.iter().copied().filter(|member| belongs(*member));
+        let mids: Vec<&str> = members.filter_map(|member| plan.accepted(member)?.mid).collect();
+        if mids.len() > 1 {
+            text.line('a', format_args!("group:LS {}", List(&mids)));
+        }
+    }
+}
+
+impl<'s, 'a> Plan<'s, 'a> {
+    fn accepted(&self, section: usize) -> Option<&Planned<'s, 'a>> {
+        self.sections.get(section).filter(|section| section.decision.is_ok())
+    }
+}
+
+/// RFC 3264 §6: port 0, and at least one format.
+fn reject(text: &mut Text, section: &Planned<'_, '_>) {
+    let head = section.offered.head;
+    text.line('m', format_args!("{} 0 {} {}", head.media, head.protocol, head.format_list));
+    text.line('c', format_args!("IN IP4 0.0.0.0"));
+    text.mid(section);
+    if section.offered.is_rtp() {
+        text.line('a', format_args!("inactive"));
+    }
+}
+
+fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepted: &Accepted<'_, '_>) {
+    let (head, transport) = (section.offered.head, accepted.carriage.transport);
+    match &accepted.media {
+        None => {
+            text.line('m', format_args!("{} {} {} {}", head.media, transport.port, head.protocol, head.format_list));
+        }
+        Some(media) => {
+            let payloads: Vec<u8> = media.choice.chosen.iter().map(|chosen| chosen.format.payload).collect();
+            text.line('m', format_args!("{} {} {} {}", head.media, transport.port, head.protocol, List(&payloads)));
+        }
+    }
+    text.line('c', format_args!("{}", transport.address));
+    text.mid(section);
+    if let Some(media) = &accepted.media {
+        text.line('a', format_args!("{}", media.direction));
+    }
+    let is_owner = accepted.carriage.owner == section.offered.index;
+    if is_owner || plan.capabilities.repeats_transport {
+        keys(text, plan, section, accepted);
+    }
+    match &accepted.media {
+        None => data(text, plan.capabilities.data, section),
+        Some(media) => formats(text, section, media),
+    }
+    if is_owner && accepted.carriage.uses_ice {
+        for candidate in transport.candidates {
+            text.line('a', format_args!("candidate:{candidate}"));
+        }
+        if transport.is_complete {
+            text.line('a', format_args!("end-of-candidates"));
+        }
+    }
+}
+
+/// What stands once for a transport (RFC 8859, categories IDENTICAL and TRANSPORT).
+fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepted: &Accepted<'_, '_>) {
+    let carriage = accepted.carriage;
+    let Carriage { transport, uses_ice, setup, .. } = carriage;
+    if let Some(credentials) = transport.credentials.filter(|_| uses_ice) {
+        text.line('a', format_args!("ice-ufrag:{}", credentials.fragment));
+        text.line('a', format_args!("ice-pwd:{}", credentials.password));
+    }
+    if let (Some(dtls), Some(setup)) = (transport.dtls, setup) {
+        for fingerprint in dtls.fingerprints {
+            text.line('a', format_args!("fingerprint:{fingerprint}"));
+        }
+        text.line('a', format_args!("setup:{setup}"));
+        if let Some(id) = dtls.tls_id.filter(|_| section.offered.own.keys.has_tls_id) {
+            text.line('a', format_args!("tls-id:{id}"));
+        }
+    }
+    let index = section.offered.index;
+    let is_owner = carriage.owner == index;
+    // RFC 8829 §5.3.1: in a bundle the first section speaks for all, be it one of data.
+    let members = plan.bundles.of(index).filter(|_| is_owner).and_then(|group| plan.bundles.members.get(group));
+    let others = members.into_iter().flatten().filter_map(|member| plan.accepted(*member));
+    let mut all = others.map(|section| section.offered.own.flags).chain([section.offered.own.flags]);
+    if all.any(|flags| flags.rtcp_mux) {
+        text.line('a', format_args!("rtcp-mux"));
+    } else if section.offered.is_rtp() && uses_ice && is_owner {
+        // RTCP has a place of its own, which is not known yet.
+        text.line('a', format_args!("rtcp:9 IN IP4 0.0.0.0"));
+    }
+    let reduces = accepted.media.as_ref().is_some_and(|media| media.media.features.reduced_size);
+    if section.offered.own.flags.rtcp_rsize && reduces {
+        text.line('a', format_args!("rtcp-rsize"));
+    }
+}
+
+/// Formats, their feedback, and what else RTP has.
+fn formats(text: &mut Text, section: &Planned<'_, '_>, plan: &MediaPlan<'_, '_>) {
+    let MediaPlan { media, choice, extensions, versions, .. } = plan;
+    for chosen in &choice.chosen {
+        format(text, section, chosen);
+    }
+    for extension in extensions {
+        text.line('a', format_args!("extmap:{extension}"));
+    }
+    if section.offered.own.flags.mixed_extensions && media.features.mixed_extensions {
+        text.line('a', format_args!("extmap-allow-mixed"));
+    }
+    if media.direction.sends() {
+        for stream in media.streams {
+            text.line('a', format_args!("msid:{stream}"));
+        }
+    }
+    for rid in &versions.rids {
+        text.line('a', format_args!("rid:{rid}"));
+    }
+    if !versions.is_empty() {
+        text.line('a', format_args!("simulcast:{versions}"));
+    }
+    for attribute in media.attributes {
+        text.line('a', format_args!("{attribute}"));
+    }
+}
+
+fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
+    let (format, codec) = (chosen.format, chosen.codec);
+    let payload = format.payload;
+    match (format.channels, format.name) {
+        (1, name) => text.line('a', format_args!("rtpmap:{payload} {name}/{}", format.clock)),
+        (channels, name) => text.line('a', format_args!("rtpmap:{payload} {name}/{}/{channels}", format.clock)),
+    }
+    let mut written = BTreeSet::new();
+    for feedback in codec.feedback {
+        // What is offered for all formats is offered for each.
+        let for_all = section.offered.own.rtp.feedback.iter().filter(|offered| offered.payload_type.is_none());
+        let is_offered = for_all.chain(&format.feedback).any(|offered| is_feedback(offered, feedback));
+        if is_offered && written.insert(feedback) {
+            text.line('a', format_args!("rtcp-fb:{payload} {feedback}"));
+        }
+    }
+    let before = text.out.len();
+    text.line('a', format_args!("fmtp:{payload} {}", Parameters(*chosen)));
+    if text.out.ends_with(b" \r\n") {
+        // There was nothing to say.
+        text.out.truncate(before);
+    }
+}
+
+fn data(text: &mut Text, data: Option<DataChannel>, section: &Planned<'_, '_>) {
+    let Some(data) = data else { return };
+    match section.offered.own.data.sctpmap.filter(|_| section.offered.own.data.port.is_none()) {
+        // The port stands in the `m=` line then, and is the offer's (RFC 8829 §5.3.1 has the formats equal).
+        Some(map) => text.line('a', format_args!("sctpmap:{map}")),
+        None => text.line('a', format_args!("sctp-port:{}", data.port)),
+    }
+    if let Some(size) = data.max_message_size {
+        text.line('a', format_args!("max-message-size:{size}"));
+    }
+}
+
+/// A description that is being written.
+#[derive(Default)]
+struct Text {
+    out: Vec<u8>,
+    fault: Option<EditError>,
+    /// Where the value of the line begins.
+    value: usize,
+}
+
+impl Text {
+    fn line(&mut self, letter: char, value: fmt::Arguments<'_>) {
+        self.out.extend(u8::try_from(letter).ok());
+        self.out.push(b'=');
+        self.value = self.out.len();
+        // Writing to memory does not fail; what is refused is kept.
+        let _ = self.write_fmt(value);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// RFC 5888 §9.1: the name is the offer's, and there only where the offer has one.
+    fn mid(&mut self, section: &Planned<'_, '_>) {
+        if let Some(mid) = section.mid {
+            self.line('a', format_args!("mid:{mid}"));
+        }
+    }
+
+    /// Reads what was written; what does not read back came from the capabilities.
+    fn read(self) -> Result<Session<'static>, AnswerError> {
+        if let Some(fault) = self.fault {
+            return Err(AnswerError::Breaks(fault));
+        }
+        let limits = Limits {
+            bytes: usize::MAX,
+            lines: usize::MAX,
+            attributes: usize::MAX,
+            media: usize::MAX,
+            ..Limits::default()
+        };
+        let reading = Reader::lenient().with_limits(limits).read(&self.out);
+        // Too long for any session.
+        let session = reading.map_err(|_| AnswerError::Breaks(EditError::TooLong))?.session;
+        for line in session.lines() {
+            let kind = line.kind();
+            if kind == Kind::Origin {
+                line.read::<Origin<'_>>().map_err(AnswerError::Capabilities)?;
+            } else if kind == Kind::Connection {
+                line.read::<Connection<'_>>().map_err(AnswerError::Capabilities)?;
+            } else if let Some(read) = line.typed() {
+                read.map_err(AnswerError::Capabilities)?;
+            }
+        }
+        Ok(session.into_owned())
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if let Some(at) = text.bytes().position(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+            let byte = text.as_bytes().get(at).copied().unwrap_or_default();
+            let at = self.out.len().saturating_sub(self.value) + at;
+            self.fault.get_or_insert(EditError::Breaks { at, byte });
+        }
+        self.out.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Items between spaces.
+struct List<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, item) in self.0.iter().enumerate() {
+            write!(f, "{}{item}", if index > 0 { " " } else { "" })?;
+        }
+        Ok(())
+    }
+}

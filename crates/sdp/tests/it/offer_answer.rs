@@ -1,0 +1,10 @@
+//! Offer and answer.
+
+mod corpus;
+mod endpoints;
+mod examples;
+mod hostile;
+mod laws;
+mod mutations;
+mod negotiation;
+mod states;

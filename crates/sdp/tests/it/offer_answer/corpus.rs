@@ -1,0 +1,107 @@
+//! Offers and answers that browsers made, where `PORTOLAN_CORPUS` tells the folder of the shared corpus.
+
+use super::endpoints::{AUDIO, CAMERA, browser, origin, ports, transports};
+use portolan_sdp::Session;
+use portolan_sdp::offer_answer::{Capabilities, Explanation, Outcome, Refusal, answer, validate};
+use std::io::{Write as _, stderr};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// The folder, where there is one.
+fn corpus() -> Option<PathBuf> {
+    let folder = env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
+    if folder.is_none() {
+        drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: descriptions of the field are not looked at"));
+    }
+    folder
+}
+
+/// All descriptions of the field.
+fn descriptions() -> Vec<PathBuf> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "sdp") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    if let Some(folder) = corpus() {
+        walk(&folder.join("sdp"), &mut found);
+        walk(&folder.join("browser"), &mut found);
+    }
+    found.sort();
+    found
+}
+
+/// The offers and the answers of browsers, by name.
+fn pairs() -> Vec<(String, Vec<u8>, Vec<u8>)> {
+    let Some(folder) = corpus() else { return Vec::new() };
+    let mut pairs = Vec::new();
+    for entry in fs::read_dir(folder.join("browser")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(exchange) = name.strip_suffix("-offer.sdp") else { continue };
+        let answer = path.with_file_name(format!("{exchange}-answer.sdp"));
+        if answer.exists() {
+            pairs.push((exchange.to_owned(), fs::read(&path).unwrap(), fs::read(answer).unwrap()));
+        }
+    }
+    assert!(pairs.len() >= 20, "{} pairs", pairs.len());
+    pairs
+}
+
+#[test]
+fn what_browsers_answer_is_an_answer() {
+    for (name, offer, answer) in pairs() {
+        let (offer, answer) = (Session::read(&offer).unwrap(), Session::read(&answer).unwrap());
+        let told: Vec<String> = validate(&offer, &answer).iter().map(ToString::to_string).collect();
+        assert!(told.is_empty(), "{name}: {told:#?}");
+    }
+}
+
+/// Every description of the field is an offer to somebody.
+#[test]
+fn what_the_field_sends_is_answered() {
+    let media = [AUDIO, CAMERA];
+    let (carriers, ports) = (transports(), ports());
+    let browser = browser(&media, &carriers);
+    let phone = Capabilities { data: None, ..Capabilities::plain(origin(), &media, &ports) };
+    let [mut offers, mut sections, mut taken] = [0; 3];
+    for path in descriptions() {
+        let text = fs::read(&path).unwrap();
+        let Ok(offer) = Session::read(&text) else { continue };
+        offers += 1;
+        for capabilities in [&browser, &phone] {
+            let Ok(made) = answer(&offer, capabilities) else { continue };
+            let told: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
+            assert!(told.is_empty(), "{}: {told:#?}\n{}", path.display(), made.session);
+            sections += made.explanations.len();
+            let is_taken = |explanation: &&Explanation| matches!(explanation.outcome, Outcome::Accepted { .. });
+            taken += made.explanations.iter().filter(is_taken).count();
+        }
+    }
+    if offers > 0 {
+        let seen = format!("{offers} offers, {sections} sections, {taken} taken");
+        assert!(offers > 400 && taken > 300, "{seen}");
+        drop(writeln!(stderr(), "{seen}"));
+    }
+}
+
+/// A browser's offer is taken whole by an endpoint that knows what browsers know; only what it removed stays so.
+#[test]
+fn what_browsers_offer_is_taken() {
+    let media = [AUDIO, CAMERA];
+    let carriers = transports();
+    for (name, offer, _) in pairs() {
+        let offer = Session::read(&offer).unwrap();
+        let made = answer(&offer, &browser(&media, &carriers)).unwrap();
+        for explanation in &made.explanations {
+            let is_taken = matches!(explanation.outcome, Outcome::Accepted { .. } | Outcome::Refused(Refusal::Removed));
+            assert!(is_taken, "{name}: {explanation}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Offers that are made to cost: what comes of them is no longer than what went in, times a small number.
+
+use super::endpoints::{AUDIO, CAMERA, FINGERPRINT, browser, transports};
+use portolan_sdp::offer_answer::{BundlePolicy, Capabilities, answer, validate};
+use portolan_sdp::{Limits, Reader, Session};
+
+const TOP: &str = "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
+
+fn keys() -> String {
+    format!(
+        "a=ice-ufrag:ETEn\r\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\r\na=fingerprint:{FINGERPRINT}\r\na=setup:actpass\r\na=rtcp-mux\r\n"
+    )
+}
+
+fn read(text: &str) -> Session<'_> {
+    let limits = Limits { bytes: 1 << 24, lines: 1 << 20, attributes: 1 << 20, media: 1 << 20, ..Limits::default() };
+    Reader::lenient().with_limits(limits).read(text.as_bytes()).unwrap().session
+}
+
+/// Answers, and weighs what was made: bytes of the answer, and words about it.
+fn weigh(text: &str) {
+    let offer = read(text);
+    let (media, carriers) = ([AUDIO, CAMERA], transports());
+    for bundle in [BundlePolicy::Balanced, BundlePolicy::MaxCompat, BundlePolicy::Never] {
+        let capabilities = Capabilities { bundle, repeats_transport: true, ..browser(&media, &carriers) };
+        let made = answer(&offer, &capabilities).unwrap();
+        let length = made.session.to_bytes().len();
+        assert!(length <= 10 * text.len() + 10_000, "{length} bytes answer {}", text.len());
+        let notes: usize = made.explanations.iter().map(|explanation| explanation.notes.len()).sum();
+        assert!(notes <= offer.line_count() + text.len() / 2, "{notes} notes for {} lines", offer.line_count());
+        assert_eq!(validate(&offer, &made.session), []);
+        // Compared with itself there is much to find, but no more than there is.
+        let findings = validate(&offer, &offer).len();
+        assert!(findings <= 10 * offer.media_count() + 2 * offer.line_count() + 10, "{findings} findings");
+    }
+}
+
+#[test]
+fn many_sections_of_as_many_kinds() {
+    let sections: String = (0..20_000).map(|kind| format!("m=k{kind} 9 RTP/AVP 0\r\na=mid:{kind}\r\n")).collect();
+    weigh(&format!("{TOP}{sections}"));
+}
+
+#[test]
+fn many_sections_in_many_groups() {
+    let names: Vec<String> = (0..10_000).map(|name| name.to_string()).collect();
+    let groups = format!("a=group:BUNDLE {}\r\n", names.join(" ")).repeat(20);
+    let sections: String =
+        names.iter().map(|name| format!("m=audio 0 RTP/AVP 0\r\na=bundle-only\r\na=mid:{name}\r\n")).collect();
+    weigh(&format!("{TOP}{groups}{}{sections}", keys()));
+    let alike: String =
+        names.iter().map(|name| format!("a=group:BUNDLE {name} x\r\na=group:LS {name} 1 2\r\n")).collect();
+    weigh(&format!("{TOP}{alike}{sections}"));
+}
+
+#[test]
+fn many_lines_of_one_kind() {
+    let audio = format!(
+        "m=audio 9 UDP/TLS/RTP/SAVPF {}\r\n{}",
+        (0..128).map(|payload| payload.to_string()).collect::<Vec<_>>().join(" "),
+        keys()
+    );
+    for line in [
+        "a=rtcp-fb:* nack pli\r\n",
+        "a=rtcp-fb:0 x y z\r\n",
+        "a=rtpmap:96 opus/48000/2\r\n",
+        "a=fmtp:0 a=b;c=d\r\n",
+        "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
+        "a=rid:1 send pt=1,2,3\r\n",
+        "a=group:BUNDLE\r\n",
+    ] {
+        weigh(&format!("{TOP}{audio}{}", line.repeat(20_000)));
+        weigh(&format!("{TOP}{}{audio}", line.repeat(20_000)));
+    }
+    let unlike: String = (0..20_000)
+        .map(|word| format!("a=rtcp-fb:* w{word}\r\na=extmap:{} urn:{word}\r\na=rid:{word} send\r\n", word % 5000 + 1))
+        .collect();
+    weigh(&format!("{TOP}{audio}{unlike}"));
+    let sections = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=rtcp-mux\r\n".repeat(1000);
+    weigh(&format!("{TOP}{unlike}{}{sections}", keys()));
+}
+
+#[test]
+fn long_lists_in_one_line() {
+    let list = |item: &str, separator: &str| vec![item; 100_000].join(separator);
+    let video = format!("m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\n{}", keys());
+    weigh(&format!("{TOP}{video}a=rid:1 send\r\na=simulcast:send {}\r\n", list("1", ";")));
+    weigh(&format!("{TOP}{video}a=rid:1 send pt={}\r\na=simulcast:send 1,{}\r\n", list("96", ","), list("1", ",")));
+    weigh(&format!("{TOP}m=video 9 UDP/TLS/RTP/SAVPF {}\r\n{}", list("96", " "), keys()));
+    weigh(&format!("{TOP}{video}a=fmtp:96 {}\r\n", list("apt=96", ";")));
+    weigh(&format!("{TOP}a=ice-options:{}\r\n{video}", list("trickle", " ")));
+}
