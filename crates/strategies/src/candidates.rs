@@ -1,6 +1,6 @@
 //! ICE candidates: every kind that an agent makes, and what a careless one writes.
 //!
-//! [`candidate`] makes values that write as a strict reader of `a=candidate` takes them; [`line`] makes their text with
+//! [`candidate`] makes values that write as a strict reader of `a=candidate` takes them; [`line()`] makes their text with
 //! whatever trickled candidates have before it and behind.
 //!
 //! ```
