@@ -18,7 +18,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "stun_write" => messages().into_iter().map(|message| [&[4, 0, 0, 7, 0, 1][..], &message].concat()).collect(),
         "stun_framing" => with_broken(streams()),
         "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
-        "sdp_read" | "sdp_typed" | "sdp_differential" => with_broken(sessions::all()),
+        "sdp_read" | "sdp_typed" | "sdp_answer" | "sdp_differential" => with_broken(sessions::all()),
         "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" => runs(target),
         _ => Vec::new(),
     }

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod lifetime;
 mod peer;
 pub mod responder;
+pub mod sdp_answer;
 pub mod sdp_differential;
 pub mod sdp_read;
 pub mod sdp_typed;
@@ -25,7 +26,7 @@ pub mod translator;
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 15] = [
+pub const ALL: [Target; 16] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -34,6 +35,7 @@ pub const ALL: [Target; 15] = [
     ("stun_differential", stun_differential::run),
     ("sdp_read", sdp_read::run),
     ("sdp_typed", sdp_typed::run),
+    ("sdp_answer", sdp_answer::run),
     ("sdp_differential", sdp_differential::run),
     ("transactions", transactions::run),
     ("responder", responder::run),

@@ -53,7 +53,7 @@ impl Build {
 const DECODERS: [&str; 3] = ["stun_decode", "explain", "stun_differential"];
 
 /// The targets that take session descriptions.
-const DESCRIPTIONS: [&str; 3] = ["sdp_read", "sdp_typed", "sdp_differential"];
+const DESCRIPTIONS: [&str; 4] = ["sdp_read", "sdp_typed", "sdp_answer", "sdp_differential"];
 
 /// Executions of each target unless told otherwise.
 const RUNS: u64 = 20_000;
