@@ -1,10 +1,8 @@
 //! `portolan audit` against `portolan serve`, and against servers that misbehave.
 
-use crate::binary::portolan;
-use crate::process::Process;
 use crate::rubbish::ask_rude;
-use crate::serve::{free, two_addresses};
-use crate::{Finished, PATIENCE, assert_refused, run};
+use crate::serve::{served, two_addresses};
+use crate::{Finished, assert_refused, run};
 use serde_json::Value;
 use std::net::UdpSocket;
 
@@ -50,10 +48,7 @@ fn the_text_is_grouped_by_document_with_one_line_a_clause() {
 
 #[test]
 fn a_server_that_asks_for_credentials_is_told_as_such_and_its_401_is_judged() {
-    let local = free("127.0.0.1");
-    let arguments = ["serve", "--listen", &local, "--realm", "example.org", "--user", "alice:x"];
-    let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-    server.wait_for("listening on", PATIENCE).expect("it listens");
+    let (_server, local) = served(&["--realm", "example.org", "--user", "alice:x"]);
     let finished = run(&["audit", &local, "--format", "json"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
     let report: Value = serde_json::from_str(&finished.stdout).expect("one line of JSON");

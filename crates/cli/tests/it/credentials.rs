@@ -1,18 +1,14 @@
 //! `portolan stun --user` against `portolan serve` with users.
 
-use crate::binary::portolan;
-use crate::process::{Finished, Process};
-use crate::serve::free;
+use crate::process::Finished;
+use crate::serve::served;
 use crate::{PATIENCE, assert_refused, run};
 use serde_json::Value;
 
 /// A server that knows alice, long-term where it has a realm, and what the command says of it.
 fn ask(realm: Option<&str>, arguments: &[&str]) -> Finished {
-    let local = free("127.0.0.1");
     let realm = realm.map_or_else(Vec::new, |realm| vec!["--realm", realm]);
-    let served = [&["serve", "--listen", &local, "--user", "alice:correct horse"][..], &realm].concat();
-    let mut server = Process::start(portolan(&served).expect("loopback")).expect("the binary starts");
-    server.wait_for("listening on", PATIENCE).expect("it listens");
+    let (server, local) = served(&[&["--user", "alice:correct horse"][..], &realm].concat());
     let finished = run(&[&["stun", &local], arguments].concat());
     server.terminate().expect("it runs");
     server.finish(PATIENCE).expect("it ends");

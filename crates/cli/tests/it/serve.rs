@@ -21,7 +21,20 @@ pub(crate) fn two_addresses() -> (Process, String) {
     panic!("no free ports");
 }
 
-pub(crate) fn free(ip: &str) -> String {
+/// A server on a port that the system chose, with these arguments; where another program took the port first, on another.
+pub(crate) fn served(arguments: &[&str]) -> (Process, String) {
+    for _ in 0..10 {
+        let local = free("127.0.0.1");
+        let all = [&["serve", "--listen", &local][..], arguments].concat();
+        let mut server = Process::start(portolan(&all).expect("loopback")).expect("the binary starts");
+        if server.wait_for("listening on", PATIENCE).is_ok() {
+            return (server, local);
+        }
+    }
+    panic!("no free port");
+}
+
+fn free(ip: &str) -> String {
     let socket = UdpSocket::bind((ip, 0)).expect("a free port");
     socket.local_addr().expect("its address").to_string()
 }
@@ -93,19 +106,17 @@ fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
     const PASSWORD: &str = "correct horse:battery";
     let file = std::env::temp_dir().join(format!("portolan-users-{}", std::process::id()));
     std::fs::write(&file, format!("# who may ask\n\nalice:{PASSWORD}\r\nbob:x\n")).expect("a file");
-    let local = free("127.0.0.1");
     let path = file.to_str().expect("a path of text");
-    let arguments =
-        ["serve", "-vv", "--listen", &local, "--realm", "example.org", "--users", path, "--user", "carol:seven"];
+    let arguments = ["-vv", "--realm", "example.org", "--users", path, "--user", "carol:seven"];
 
     let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our own file");
     for mode in [0o644, 0o660, 0o604] {
         set(mode);
-        assert_refused(&run(&arguments), &[path, "others", &format!("mode {mode:o}"), "chmod 600"]);
+        let refused = run(&[&["serve", "--listen", "127.0.0.1:0"][..], &arguments].concat());
+        assert_refused(&refused, &[path, "others", &format!("mode {mode:o}"), "chmod 600"]);
     }
     set(0o600);
-    let mut server = Process::start(portolan(&arguments).expect("loopback")).expect("the binary starts");
-    server.wait_for("listening on", PATIENCE).expect("it listens");
+    let (server, local) = served(&arguments);
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     socket.connect(&local).expect("loopback");
