@@ -39,7 +39,7 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
-/// The Binding request that this session proves.
+/// The Binding request, proved by what a challenge taught.
 fn written(session: Session) -> Vec<u8> {
     let mut buffer = [0xff; 512];
     let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
