@@ -287,7 +287,7 @@ impl Authenticator {
     ) -> Result<Admitted<'a>, RejectionKind> {
         let known = self.keys.find(sought);
         let key = known.as_ref().map_or(&self.dummy, |known| &known.key);
-        let verified = message.verify(key);
+        let verified = check(message, key);
         let Known { username, key } = known.ok_or(RejectionKind::UnknownUser)?;
         Ok(Admitted { message: verified?, username, signature: Signature { key, integrity } })
     }
@@ -361,7 +361,17 @@ impl From<IntegrityError> for RejectionKind {
     }
 }
 
+/// The one HMAC that a message costs, whoever wrote it.
+fn check<'a>(message: &Message<'a>, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
+    #[cfg(test)]
+    tests::count_hmac(message);
+    message.verify(key)
+}
+
 /// Whether either integrity attribute is there.
 fn is_signed(message: &Message<'_>) -> bool {
     message.has(AttributeType::MESSAGE_INTEGRITY) || message.has(AttributeType::MESSAGE_INTEGRITY_SHA256)
 }
+
+#[cfg(test)]
+mod tests;

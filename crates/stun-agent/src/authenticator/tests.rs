@@ -1,0 +1,143 @@
+//! What a judgement costs, counted: nobody learns from the time that it takes whether a user is known.
+
+extern crate std;
+
+use super::{Authenticator, Judgement, Keys, Known, Name, RejectionKind, Sought, Users};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use portolan_machine::Instant;
+use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, PasswordAlgorithm, Writer, userhash};
+
+const REALM: &str = "example.org";
+const SOURCE: &str = "198.51.100.7:40000";
+
+std::thread_local! {
+    /// The length of each message that an HMAC was computed of, in this test.
+    static HMACS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Called for each HMAC.
+pub(super) fn count_hmac(message: &Message<'_>) {
+    HMACS.with_borrow_mut(|hmacs| hmacs.push(message.as_bytes().len()));
+}
+
+/// Users that count the questions.
+#[derive(Clone, Debug)]
+struct Counting {
+    users: Users,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    fn of(users: Users) -> Self {
+        Self { users, asked: Arc::default() }
+    }
+}
+
+impl Keys for Counting {
+    fn find(&self, sought: Sought<'_>) -> Option<Known> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.users.find(sought)
+    }
+}
+
+/// What a judgement comes to, and what it costs: questions for a user, and the bytes under each HMAC.
+fn judged(
+    authenticator: &Authenticator,
+    keys: &Counting,
+    bytes: &[u8],
+) -> (Result<(), RejectionKind>, usize, Vec<usize>) {
+    HMACS.take();
+    let before = keys.asked.load(Ordering::Relaxed);
+    let message = Message::decode(bytes).unwrap();
+    let fate = match authenticator.judge(Instant::ORIGIN, SOURCE.parse().unwrap(), &message) {
+        Judgement::Admitted(_) => Ok(()),
+        Judgement::Rejected(why) | Judgement::Discarded(why) => Err(why.kind),
+    };
+    (fate, keys.asked.load(Ordering::Relaxed) - before, HMACS.take())
+}
+
+/// A request in the name of somebody, signed with one of the two attributes.
+fn request(name: Name<'_>, nonce: Option<&str>, key: &IntegrityKey, sha256: bool) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
+    match name {
+        Name::Username(name) => writer.add(&Attribute::Username(name.into())).unwrap(),
+        Name::Userhash(hash) => writer.add(&Attribute::Userhash(hash)).unwrap(),
+    };
+    if let Some(nonce) = nonce {
+        writer.add(&Attribute::Realm(REALM.into())).unwrap();
+        writer.add(&Attribute::Nonce(nonce.into())).unwrap();
+        if sha256 {
+            writer.add(&Attribute::PasswordAlgorithm(PasswordAlgorithm::SHA256)).unwrap();
+            writer.add_password_algorithms(&[PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5]).unwrap();
+        }
+    }
+    let bytes = if sha256 {
+        writer.message_integrity_sha256(key).unwrap().finish()
+    } else {
+        writer.message_integrity(key).unwrap().finish()
+    };
+    bytes.to_vec()
+}
+
+/// RFC 8489 §9.2.4, §16.1.1: a name that is known costs what a name costs that is not, and no key is made of a password.
+#[test]
+fn an_unknown_user_costs_as_much_as_a_wrong_password() {
+    let mut users = Users::long_term(REALM);
+    users.add("alice", "TheMatrIX").unwrap();
+    // Known, but of another key than the one that is asked for.
+    users.add_keys("carol", Some(&[1; 16]), None).unwrap();
+    let keys = Counting::of(users);
+    let authenticator = Authenticator::long_term(REALM, &[7; 32], keys.clone()).unwrap();
+    let challenge = authenticator.challenge.as_ref().unwrap();
+    let nonce = challenge.nonces.issue(Instant::ORIGIN, SOURCE.parse().unwrap(), challenge.features);
+    let (alice, nobody) = (userhash("alice", REALM), userhash("bobby", REALM));
+    let guess = IntegrityKey::from_bytes(&[9; 32]);
+    for sha256 in [true, false] {
+        let judge = |name| {
+            let bytes = request(name, Some(nonce.as_str()), &guess, sha256);
+            let length = bytes.len();
+            let (fate, asked, hmacs) = judged(&authenticator, &keys, &bytes);
+            (fate, asked, hmacs == [length])
+        };
+        for (known, unknown) in [
+            (Name::Username("alice"), Name::Username("bobby")),
+            (Name::Username("alice"), Name::Username("alicf")),
+            (Name::Userhash(&alice), Name::Userhash(&nobody)),
+        ] {
+            let (wrong, asked, is_one) = judge(known);
+            assert!(matches!(wrong, Err(RejectionKind::Integrity(_))), "{wrong:?}");
+            assert_eq!((asked, is_one), (1, true), "one question, one HMAC of the whole message");
+            assert_eq!(judge(unknown), (Err(RejectionKind::UnknownUser), asked, is_one));
+        }
+        if sha256 {
+            assert_eq!(judge(Name::Username("carol")), (Err(RejectionKind::UnknownUser), 1, true));
+        }
+        assert_eq!(judge(Name::Username("")), (Err(RejectionKind::UnknownUser), 1, true));
+    }
+    // Who is right pays the same.
+    let right = IntegrityKey::long_term_sha256("alice", REALM, "TheMatrIX");
+    let bytes = request(Name::Username("alice"), Some(nonce.as_str()), &right, true);
+    assert_eq!(judged(&authenticator, &keys, &bytes), (Ok(()), 1, vec![bytes.len()]));
+}
+
+#[test]
+fn with_short_term_credentials_it_is_the_same() {
+    let mut users = Users::short_term();
+    users.add("alice", "secret").unwrap();
+    let keys = Counting::of(users);
+    let authenticator = Authenticator::short_term(keys.clone());
+    let guess = IntegrityKey::short_term("guess");
+    for sha256 in [true, false] {
+        let of = |name| request(Name::Username(name), None, &guess, sha256);
+        let (wrong, asked, hmacs) = judged(&authenticator, &keys, &of("alice"));
+        assert!(matches!(wrong, Err(RejectionKind::Integrity(_))), "{wrong:?}");
+        assert_eq!((asked, &hmacs), (1, &vec![of("alice").len()]));
+        let unknown = judged(&authenticator, &keys, &of("bobby"));
+        assert_eq!(unknown, (Err(RejectionKind::UnknownUser), asked, hmacs));
+    }
+}
