@@ -28,7 +28,7 @@ use crate::packet::{Packet, Place, Pool};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_stun::{Attribute, AttributeType, Class, EncodeError, ErrorCode, Message, Method, TransactionId, Writer};
 use responder::Hosted;
 
@@ -333,6 +333,12 @@ fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: Soc
     Answer { from, to, id, body }
 }
 
+/// Where a server that answers with 300 sends its clients: nobody is there.
+const ELSEWHERE: (SocketAddr, SocketAddr) = (
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 99)), 3478),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x99)), 3478),
+);
+
 /// Writes an answer to the front of `buffer`; gives its length.
 fn encode(answer: &Answer, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let written = match &answer.body {
@@ -359,6 +365,10 @@ fn encode(answer: &Answer, buffer: &mut [u8]) -> Result<usize, EncodeError> {
             let mut writer = Writer::new(buffer, Class::ErrorResponse, Method::BINDING, answer.id)?;
             if let Some(error) = ErrorCode::recommended(*code) {
                 writer.add(&Attribute::ErrorCode(error))?;
+            }
+            if *code == ErrorCode::TRY_ALTERNATE {
+                let elsewhere = if answer.to.is_ipv4() { ELSEWHERE.0 } else { ELSEWHERE.1 };
+                writer.add(&Attribute::AlternateServer(elsewhere))?;
             }
             if !unknown.is_empty() {
                 writer.add_unknown_attributes(unknown.iter().copied())?;

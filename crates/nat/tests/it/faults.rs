@@ -223,12 +223,23 @@ fn a_server_that_does_not_say_where_the_client_is() {
 
 #[test]
 fn a_server_that_answers_with_errors() {
-    // 300 comes with the address of another server, which a discovery does not follow (RFC 5780 §5).
     for code in [300, 401, 500] {
         everywhere(Fault::Error(code), |_, family| {
             assert_eq!(family.mapping.reason(), Some(Unknown::ServerError));
             assert!(has_flaw(family, Flaw::Error(code)));
         });
+    }
+}
+
+/// With 300 comes the address of another server; nothing is sent there.
+#[test]
+fn rfc5780_5_an_alternate_server_is_ignored() {
+    for kind in KINDS {
+        for place in [Place::Alone, Place::FirstOfTwo, Place::SecondOfThree] {
+            let story = world(Fault::Error(300), place, kind).story();
+            assert!(story.contains("ALTERNATE-SERVER 203.0.113.99:3478"), "{story}");
+            assert!(!story.contains("→ 203.0.113.99"), "{story}");
+        }
     }
 }
 

@@ -62,7 +62,8 @@ pub enum Fault {
     OnlyMapped,
     /// It succeeds without saying where the client is.
     NoMapped,
-    /// It answers each request with this error code, 300 to 699.
+    /// It answers each request with this error code, 300 to 699; with 300 (RFC 8489 §10) and ALTERNATE-SERVER,
+    /// 203.0.113.99:3478 or `[2001:db8::99]:3478`.
     Error(u16),
     /// It overhears every n-th request.
     DropsEvery(u32),
