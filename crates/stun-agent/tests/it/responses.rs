@@ -448,6 +448,11 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
     let change = request(&[Attribute::ChangeRequest(ChangeRequest::PORT)]);
     let _verdict = world.datagram(1, CLIENT, &change);
     assert!(world.lines()[0].contains("error response"), "RFC 5780 §6: not all four are there");
+    for bytes in [request(&[]), request(&[Attribute::ResponsePort(9)])] {
+        let _verdict = world.datagram(1, CLIENT, &bytes);
+        let Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a reply") };
+        assert_eq!(Message::decode(&sent.payload).unwrap().other_address(), None, "RFC 5780 §6: in no response");
+    }
     assert_eq!(world.news(4, SocketNews::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
     world.lines();
     let _verdict = world.datagram(1, CLIENT, &change);

@@ -101,6 +101,24 @@ fn bad_framing_and_too_long_a_message_close_the_stream() {
     }
 }
 
+/// A request that came whole is answered before its stream is closed, for rubbish behind it or for want of room.
+#[test]
+fn rfc8489_6_2_2_no_stream_is_closed_over_an_unanswered_request() {
+    let mut world = server(lone().streams(1));
+    accept(&mut world, 10);
+    let _verdict = world.stream(10, CLIENT, &[&request(&[])[..], b"GET / HTTP/1.1\r\n\r\n"].concat());
+    let lines = world.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("success response") && lines[1].ends_with("close s10"), "{lines:?}");
+    accept(&mut world, 11);
+    let _verdict = world.stream(11, CLIENT, &request(&[]));
+    world.now = 39_500;
+    // Two inputs without a drain between them: the answer still comes first.
+    accept(&mut world, 12);
+    let lines = world.lines();
+    assert!(lines[0].contains("success response") && lines[1].ends_with("close s11"), "{lines:?}");
+}
+
 #[test]
 fn other_messages_on_a_stream_are_skipped() {
     let mut world = server(lone());
