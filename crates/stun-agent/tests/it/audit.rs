@@ -5,7 +5,7 @@ use core::cell::{Cell, RefCell};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Refusal, SocketId, SocketIds, SocketNews, SocketOrder,
+    Cx, Datagram, Input, Instant, Machine, Output, Protocol, Refusal, SocketId, SocketIds, SocketNews, SocketOrder,
 };
 use portolan_sim::server::{Bogus, Tcp};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Preset, Server, Topology};
@@ -257,18 +257,35 @@ fn audit_of(server: &str, answer: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> Report {
 
 /// The same, and `clock` tells the milliseconds of each request.
 fn audit_timed(server: &str, clock: &Cell<u64>, answer: impl Fn(&[u8]) -> Vec<Vec<u8>>) -> Report {
+    audit_over(server, clock, None, answer)
+}
+
+/// A server over TCP: what it sends back for what it gets.
+type OverTcp<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
+/// The same, and over TCP where there is an answer to that.
+fn audit_over(
+    server: &str,
+    clock: &Cell<u64>,
+    over_tcp: Option<OverTcp<'_>>,
+    answer: impl Fn(&[u8]) -> Vec<Vec<u8>>,
+) -> Report {
     let server = at(server);
     let mut world = Audited {
-        audit: Audit::new(AuditConfig::new(server).tcp(false)),
+        audit: Audit::new(AuditConfig::new(server).tcp(over_tcp.is_some())),
         dice: Counting::default(),
         ids: SocketIds::new(),
         now: 0,
     };
     world.with(|audit, cx| audit.start(cx)).unwrap();
+    let mut stream = None;
     let mut coming: Vec<(u64, SocketId, SocketAddr, Vec<u8>)> = vec![];
     loop {
         match world.audit.poll() {
             Output::Socket(SocketOrder::Open(open)) => {
+                if open.protocol == Protocol::Tcp {
+                    stream = Some(open.id);
+                }
                 let local = SocketAddr::new(server.ip(), 40_000 + open.id.0 as u16);
                 let _mine =
                     world.with(|audit, cx| audit.handle(cx, Input::Socket(open.id, SocketNews::Opened { local })));
@@ -276,7 +293,10 @@ fn audit_timed(server: &str, clock: &Cell<u64>, answer: impl Fn(&[u8]) -> Vec<Ve
             Output::Socket(SocketOrder::Close(_)) => {}
             Output::Transmit(sent) => {
                 clock.set(world.now);
-                let replies = answer(&sent.payload);
+                let replies = match over_tcp.filter(|_| stream == Some(sent.socket)) {
+                    Some(over_tcp) => vec![over_tcp(&sent.payload)],
+                    None => answer(&sent.payload),
+                };
                 coming.extend(replies.into_iter().map(|reply| (world.now + 40, sent.socket, sent.remote, reply)));
             }
             Output::Event(AuditEvent::Report(report)) => return *report,
@@ -290,12 +310,15 @@ fn audit_timed(server: &str, clock: &Cell<u64>, answer: impl Fn(&[u8]) -> Vec<Ve
                 assert!(at < 10_000, "it ends");
                 world.now = world.now.max(at);
                 let input = match &datagram {
-                    Some((_, socket, remote, payload)) => Input::Datagram(Datagram {
-                        socket: *socket,
-                        local: SocketAddr::new(server.ip(), 40_000 + socket.0 as u16),
-                        remote: *remote,
-                        payload,
-                    }),
+                    Some((_, socket, remote, payload)) => {
+                        let datagram = Datagram {
+                            socket: *socket,
+                            local: SocketAddr::new(server.ip(), 40_000 + socket.0 as u16),
+                            remote: *remote,
+                            payload,
+                        };
+                        if stream == Some(*socket) { Input::Stream(datagram) } else { Input::Datagram(datagram) }
+                    }
                     None => Input::Timeout,
                 };
                 let _verdict = world.with(|audit, cx| audit.handle(cx, input));
@@ -427,6 +450,104 @@ fn a_wrong_fingerprint_is_told_from_none() {
     assert_found(&right, &[(Check::Fingerprint, Outcome::Honoured)]);
     assert_found(&right, &[(Check::WrongFingerprint, Outcome::Violated(Violation::Answered))]);
     assert_found(&with(1), &[(Check::Fingerprint, Outcome::Violated(Violation::Wrong))]);
+}
+
+/// Whether an attribute of this type stands somewhere in a request.
+fn has(request: &[u8], kind: u16) -> bool {
+    request[20..].chunks(4).any(|word| word.starts_with(&kind.to_be_bytes()))
+}
+
+fn refusal(code: u16, to: &[u8]) -> Vec<Vec<u8>> {
+    response(Class::ErrorResponse, to, &[Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())])
+}
+
+fn seen(to: &[u8]) -> Vec<Vec<u8>> {
+    response(Class::SuccessResponse, to, &[Attribute::XorMappedAddress(at(SEEN))])
+}
+
+#[test]
+fn unknown_attributes_are_told_apart_by_a_server_or_it_is_found_out() {
+    // 0x7ead must be understood, 0xfead need not.
+    let refuses_both = audit_of("192.0.2.1:3478", |bytes| {
+        if has(bytes, 0x7ead) || has(bytes, 0xfead) { refusal(420, bytes) } else { seen(bytes) }
+    });
+    assert_found(&refuses_both, &[(Check::UnknownOptional, Outcome::Violated(Violation::Error(420)))]);
+    // Refused as it should be, but without UNKNOWN-ATTRIBUTES.
+    assert_found(&refuses_both, &[(Check::UnknownRequired, Outcome::Violated(Violation::Missing))]);
+    let drops = audit_of("192.0.2.1:3478", |bytes| if has(bytes, 0xfead) { vec![] } else { seen(bytes) });
+    assert_found(&drops, &[(Check::UnknownOptional, Outcome::Violated(Violation::NotAnswered))]);
+}
+
+#[test]
+fn a_server_that_acts_upon_what_follows_a_fingerprint_is_found_out() {
+    let fingerprinted = |bytes: &[u8]| {
+        let mut buffer = [0; 64];
+        let id: [u8; 12] = bytes[8..20].try_into().unwrap();
+        let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id.into()).unwrap();
+        writer.add(&Attribute::XorMappedAddress(at(SEEN))).unwrap();
+        vec![writer.fingerprint().unwrap().finish().to_vec()]
+    };
+    let acts =
+        audit_of("192.0.2.1:3478", |bytes| if has(bytes, 0x7ead) { refusal(420, bytes) } else { fingerprinted(bytes) });
+    assert_found(&acts, &[(Check::AfterFingerprint, Outcome::Violated(Violation::Error(420)))]);
+    // Ignoring it, refusing the whole and dropping it are all right.
+    let refuses = |bytes: &[u8]| if has(bytes, 0x7ead) { refusal(400, bytes) } else { fingerprinted(bytes) };
+    let drops = |bytes: &[u8]| if has(bytes, 0x7ead) { vec![] } else { fingerprinted(bytes) };
+    for report in [
+        audit_of("192.0.2.1:3478", fingerprinted),
+        audit_of("192.0.2.1:3478", refuses),
+        audit_of("192.0.2.1:3478", drops),
+    ] {
+        assert_found(&report, &[(Check::AfterFingerprint, Outcome::Honoured)]);
+    }
+}
+
+#[test]
+fn a_response_origin_that_is_not_the_origin_is_found_out() {
+    let tells = |origin: Option<&'static str>| {
+        audit_of("192.0.2.1:3478", move |bytes| {
+            let mut told =
+                vec![Attribute::XorMappedAddress(at(SEEN)), Attribute::OtherAddress(at("198.51.100.2:3479"))];
+            told.extend(origin.map(|origin| Attribute::ResponseOrigin(at(origin))));
+            response(Class::SuccessResponse, bytes, &told)
+        })
+    };
+    let elsewhere = Violation::Told(at("192.0.2.1:3479"));
+    assert_found(&tells(Some("192.0.2.1:3479")), &[(Check::ResponseOrigin, Outcome::Violated(elsewhere))]);
+    assert_found(&tells(None), &[(Check::ResponseOrigin, Outcome::Violated(Violation::Missing))]);
+    assert_found(&tells(Some("192.0.2.1:3478")), &[(Check::ResponseOrigin, Outcome::Honoured)]);
+}
+
+#[test]
+fn over_tcp_a_server_is_held_to_the_same() {
+    let silent = |_: &[u8]| vec![];
+    let garbage = |_: &[u8]| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec();
+    let bare = |bytes: &[u8]| response(Class::SuccessResponse, bytes, &[]).concat();
+    let error = |bytes: &[u8]| refusal(500, bytes).concat();
+    let right = |bytes: &[u8]| seen(bytes).concat();
+    let cases: [(OverTcp<'_>, Outcome); 5] = [
+        (&silent, Outcome::Violated(Violation::NotAnswered)),
+        (&garbage, Outcome::Violated(Violation::Unreadable)),
+        (&bare, Outcome::Violated(Violation::Missing)),
+        (&error, Outcome::Violated(Violation::Error(500))),
+        (&right, Outcome::Honoured),
+    ];
+    for (over_tcp, outcome) in cases {
+        let report = audit_over("192.0.2.1:3478", &Cell::new(0), Some(over_tcp), seen);
+        assert_found(&report, &[(Check::Tcp, outcome)]);
+    }
+}
+
+/// Each check has its row, in its order, with its clause and its name.
+#[test]
+fn the_ledger_has_a_row_for_each_check() {
+    let rows: Vec<(String, String)> = include_str!("../../../../docs/rfc/audit.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, rest)| (name.to_owned(), rest.split(" | ").next().unwrap().to_owned()))
+        .collect();
+    let checks = Check::all().map(|check| (check.name().to_owned(), check.clause().to_string()));
+    assert_eq!(rows, checks.collect::<Vec<_>>());
 }
 
 #[test]
