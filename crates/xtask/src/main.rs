@@ -2,7 +2,8 @@
 //!
 //! * `cargo xtask floors` compares the crates' manifests with the table in `docs/architecture.md`.
 //! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
-//! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name.
+//! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name, and for a row for each sentence of a swept RFC.
+//! * `cargo xtask sweep` lists the sentences of an RFC's text, and holds them against its ledger.
 //! * `cargo xtask fuzz` runs the fuzz targets, and shows that seeded bugs are found.
 
 #![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
@@ -14,6 +15,7 @@ mod floors;
 mod fuzz;
 mod no_std;
 mod rfc;
+mod sweep;
 
 const USAGE: &str = "\
 usage: cargo xtask CHECK
@@ -21,7 +23,10 @@ usage: cargo xtask CHECK
 checks:
   floors   no crate imports what docs/architecture.md forbids
   no-std   the crates below the line build, link and run without the standard library
-  rfc      the tests that docs/rfc/*.md name exist
+  rfc      the tests that docs/rfc/*.md name exist, and each sentence of a swept RFC has a row
+
+sweep RFC.txt…
+  lists each sentence that demands something (MUST, SHOULD, …), and holds them against docs/rfc/*.md
 
 fuzz [TARGET…] [--runs N] [--bulk | --prove]
   runs the fuzz targets, 20,000 executions each unless told otherwise; with --bulk, without AddressSanitizer and several
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         ["floors"] => floors::run(&root),
         ["no-std"] => no_std::run(&root),
         ["rfc"] => rfc::run(&root),
+        ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
         ["fuzz", wishes @ ..] => fuzz::run(&root, wishes),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

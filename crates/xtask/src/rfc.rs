@@ -3,10 +3,11 @@
 //! A ledger is a Markdown table with a column whose head holds the word "test". Names in code type in that column are
 //! tests: `a_test`, or `folder::module::a_test` of the crate in that folder; `folder::module` alone means the examples
 //! in that module's documentation. A cell without any name says in words why no test can show it; an empty cell is a
-//! fault. A test is a function marked as one, or a trial by its name.
+//! fault. A test is a function marked as one, or a trial by its name. A ledger of an RFC that was swept has a row for each
+//! sentence ([`sweep`]).
 
 use crate::floors::{cells, code};
-use crate::{Findings, files, read};
+use crate::{Findings, files, read, sweep};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(root: &Path) -> Findings {
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         ledgers += 1;
         rows += check(&name, &page, &known, &mut faults);
+        sweep::check(&name, &page, &mut faults);
     }
     if faults.is_empty() {
         Ok(format!("rfc: {rows} rows in {ledgers} ledgers name tests that exist, or say why there is none"))
