@@ -349,16 +349,18 @@ Examples:
 
 const EXPLAIN_HELP: &str = "\
 What is read, by itself: hexadecimal (with spaces, colons, commas, 0x; dumps of xxd, hexdump -C,
-od -A x -t x1, tcpdump -x and Wireshark with their offsets; an empty line begins another message), base64, the
-bytes themselves, and captures in pcap or pcapng format. In a capture each STUN message over UDP
-or TCP is told with its packet, time and addresses, and the ChannelData of TURN where STUN was
-seen between the same two or the port is that of STUN.
+od -A x -t x1 and Wireshark with their offsets; an empty line begins another message), base64, the
+bytes themselves, what tcpdump -x, -xx, -X and -XX print, and captures in pcap or pcapng format.
+Of packets each STUN message over UDP or TCP is told with its packet, time and addresses, and the
+ChannelData of TURN where STUN was seen between the same two or the port is that of STUN. Bytes
+that are a whole Ethernet frame or IP packet, every length in it exact, are read as a packet too.
 
 Exit codes: 0 nothing is wrong, 1 a message has something wrong, 2 nothing could be read.
 
 Examples:
   portolan explain --hex 000100002112a442000102030405060708090a0b
   tcpdump -w - -c 20 udp port 3478 | portolan explain
+  tcpdump -n -X -c 20 udp port 3478 | portolan explain
   portolan explain call.pcapng --format json";
 
 const LAB_HELP: &str = "\

@@ -1,11 +1,14 @@
 //! `portolan explain`: what each byte of a message is, who says so, and what is wrong with it.
 //!
-//! Whatever is given is looked at: hexadecimal, base64, the bytes themselves, or a capture. Which of them it is is told
-//! by the bytes alone: a capture has its magic number, hexadecimal and base64 are text, and no STUN message is. The
-//! explanations are those of `portolan-stun`; this file only finds the messages.
+//! Whatever is given is looked at: hexadecimal, base64, the bytes themselves, what tcpdump prints, or a capture. Which of
+//! them it is is told by the bytes alone: a capture has its magic number, hexadecimal and base64 are text, and no STUN
+//! message is. Bytes that are a whole packet are read as a capture of it would be. The explanations are those of
+//! `portolan-stun`; this file only finds the messages.
 
 mod capture;
 mod finder;
+mod frame;
+mod tcpdump;
 pub(crate) mod tell;
 mod text;
 
@@ -13,8 +16,11 @@ use crate::args::{ExplainArgs, Whole};
 use crate::error::Complaint;
 use crate::exit::Exit;
 use crate::output;
-use capture::CaptureError;
+use alloc::sync::Arc;
+use capture::{CaptureError, Packet};
 use core::net::SocketAddr;
+use finder::{Finder, claims_stun};
+use frame::Frame;
 use portolan_stun::framing;
 use std::io::{self, Read};
 use std::path::Path;
@@ -28,11 +34,22 @@ const LIMIT: u64 = 1 << 30;
 struct Piece {
     /// Its bytes.
     bytes: Vec<u8>,
-    /// The packet of the capture that it ends in.
+    /// The packet that it ends in.
     place: Option<Place>,
+    /// What is said of that packet.
+    said: Option<Said>,
 }
 
-/// Where in a capture a message was found.
+/// What is said of a packet that stands in no capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    /// The heading that tcpdump printed over it.
+    Heading(Arc<str>),
+    /// The bytes were a whole packet.
+    Frame(Frame),
+}
+
+/// Where among packets a message was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     /// The packet's number, from 1.
@@ -67,7 +84,7 @@ struct Found {
     source: &'static str,
     /// The messages, in their order.
     pieces: Vec<Piece>,
-    /// How many packets a capture has.
+    /// How many packets there are; 0 where the messages stand in none.
     packets: u64,
     /// How many of them could not be looked into: fragments, other link types, other protocols than UDP and TCP.
     skipped: u64,
@@ -88,10 +105,12 @@ pub(crate) enum SourceError {
     Text { hex: TextError, base64: TextError },
     #[error("{0}; for other text give a file")]
     Hex(TextError),
+    #[error("{0}, nor the heading of a packet as tcpdump prints it")]
+    Printed(TextError),
     #[error("not a capture that can be read: {0}; save it as pcap or pcapng again")]
     Capture(CaptureError),
     #[error(
-        "no STUN message in the capture's {packets} packet(s) ({skipped} could not be looked into: fragments, link types other than \
+        "no STUN message in the input's {packets} packet(s) ({skipped} could not be looked into: fragments, link types other than \
          Ethernet, cooked, loopback and IP, or neither UDP nor TCP); capture both ends of a call from its beginning"
     )]
     NoMessage { packets: u64, skipped: u64 },
@@ -141,6 +160,9 @@ fn find(bytes: &[u8]) -> Result<Found, SourceError> {
     let Some(text) = text::as_text(bytes) else {
         return direct("binary", vec![bytes.to_vec()]);
     };
+    if let Some(packets) = tcpdump::packets(text) {
+        return printed(&packets.map_err(SourceError::Printed)?);
+    }
     match (text::hex(text), text::base64(text)) {
         (Ok(messages), _) => direct("hex", messages),
         (Err(_), Ok(message)) => direct("base64", vec![message]),
@@ -148,8 +170,17 @@ fn find(bytes: &[u8]) -> Result<Found, SourceError> {
     }
 }
 
-/// Bytes that are messages already, or streams of them.
+/// Bytes that are messages already, or streams of them; or whole packets, if all of them are.
 fn direct(source: &'static str, messages: Vec<Vec<u8>>) -> Result<Found, SourceError> {
+    let frames: Option<Vec<_>> = messages.iter().map(|bytes| Frame::of(bytes)).collect();
+    if let Some(frames) = frames.filter(|frames| !frames.is_empty()) {
+        let mut finder = Finder::default();
+        for ((frame, packet), number) in frames.into_iter().zip(1..) {
+            let packet = Packet { number, time: None, inside: Some(packet), is_cut: false };
+            finder.look_with(&packet, &Said::Frame(frame));
+        }
+        return among(source, finder, None);
+    }
     let pieces: Vec<Piece> = messages.iter().filter(|bytes| !bytes.is_empty()).flat_map(|bytes| cut(bytes)).collect();
     if pieces.is_empty() {
         return Err(SourceError::Empty);
@@ -161,21 +192,46 @@ fn direct(source: &'static str, messages: Vec<Vec<u8>>) -> Result<Found, SourceE
 fn cut(bytes: &[u8]) -> Vec<Piece> {
     let (mut frames, mut rest) = (vec![], bytes);
     while let Ok(Some(frame)) = framing::next(rest) {
-        frames.push(Piece { bytes: frame.bytes.to_vec(), place: None });
+        frames.push(Piece::alone(frame.bytes));
         rest = rest.get(frame.taken..).unwrap_or_default();
     }
-    if rest.is_empty() && frames.len() > 1 { frames } else { vec![Piece { bytes: bytes.to_vec(), place: None }] }
+    if rest.is_empty() && frames.len() > 1 { frames } else { vec![Piece::alone(bytes)] }
 }
 
 fn captured(bytes: &[u8]) -> Result<Found, SourceError> {
-    let mut finder = finder::Finder::default();
+    let mut finder = Finder::default();
     let read = capture::packets(bytes, |packet| finder.look(&packet));
+    match read {
+        Err(why) if finder.counts().0 == 0 => Err(SourceError::Capture(why)),
+        read => among("capture", finder, read.err()),
+    }
+}
+
+/// What tcpdump printed.
+fn printed(packets: &[tcpdump::Printed]) -> Result<Found, SourceError> {
+    let mut finder = Finder::default();
+    for (tcpdump::Printed { heading, bytes }, number) in packets.iter().zip(1..) {
+        let (inside, is_cut) = frame::printed(bytes).map_or((None, false), |(inside, is_cut)| (Some(inside), is_cut));
+        let packet = Packet { number, time: None, inside, is_cut };
+        finder.look_with(&packet, &Said::Heading(heading.as_str().into()));
+    }
+    among("tcpdump", finder, None)
+}
+
+/// What was found among packets.
+fn among(source: &'static str, finder: Finder, torn: Option<CaptureError>) -> Result<Found, SourceError> {
     let (packets, skipped) = finder.counts();
     let pieces = finder.into_pieces();
-    match read {
-        Err(why) if packets == 0 => Err(SourceError::Capture(why)),
-        _ if pieces.is_empty() => Err(SourceError::NoMessage { packets, skipped }),
-        read => Ok(Found { source: "capture", pieces, packets, skipped, torn: read.err() }),
+    if pieces.is_empty() {
+        return Err(SourceError::NoMessage { packets, skipped });
+    }
+    Ok(Found { source, pieces, packets, skipped, torn })
+}
+
+impl Piece {
+    /// Bytes that stand in no packet.
+    fn alone(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), place: None, said: None }
     }
 }
 

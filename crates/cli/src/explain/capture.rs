@@ -161,7 +161,7 @@ fn front(data: &[u8], length: u32) -> &[u8] {
 }
 
 /// The IP packet inside of a frame.
-fn inside(link: Linktype, data: &[u8]) -> Option<LaxSlicedPacket<'_>> {
+pub(crate) fn inside(link: Linktype, data: &[u8]) -> Option<LaxSlicedPacket<'_>> {
     match link {
         Linktype::ETHERNET => LaxSlicedPacket::from_ethernet(data).ok(),
         Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 | RAW_OF_BSD | RAW_OF_OPENBSD => {

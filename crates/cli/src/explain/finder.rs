@@ -6,7 +6,7 @@
 //! begins with a message.
 
 use super::capture::Packet;
-use super::{Flow, Piece, Place, Transport};
+use super::{Flow, Piece, Place, Said, Transport};
 use core::net::{IpAddr, SocketAddr};
 use etherparse::{LaxNetSlice, TransportSlice};
 use portolan_stun::demux::ChannelData;
@@ -52,6 +52,15 @@ impl Finder {
         self.packets += 1;
         if self.find(packet).is_none() {
             self.skipped += 1;
+        }
+    }
+
+    /// Looks at the next packet, of which somebody said this.
+    pub(crate) fn look_with(&mut self, packet: &Packet<'_>, said: &Said) {
+        let before = self.pieces.len();
+        self.look(packet);
+        for piece in self.pieces.iter_mut().skip(before) {
+            piece.said = Some(said.clone());
         }
     }
 
@@ -108,7 +117,7 @@ impl Finder {
         let Flow { transport, from, to } = place.flow;
         self.speakers.insert(place.flow);
         self.speakers.insert(Flow { transport, from: to, to: from });
-        self.pieces.push(Piece { bytes: bytes.to_vec(), place: Some(place) });
+        self.pieces.push(Piece { bytes: bytes.to_vec(), place: Some(place), said: None });
     }
 
     fn segment(&mut self, place: Place, first: u32, payload: &[u8]) {
@@ -194,7 +203,7 @@ impl Framing {
 }
 
 /// Whether bytes claim to be STUN: the first two bits, and the cookie (RFC 8489 §5).
-fn claims_stun(bytes: &[u8]) -> bool {
+pub(crate) fn claims_stun(bytes: &[u8]) -> bool {
     matches!(bytes, [0..=0x3f, _, _, _, c0, c1, c2, c3, ..]
         if u32::from_be_bytes([*c0, *c1, *c2, *c3]) == MAGIC_COOKIE)
 }

@@ -3,7 +3,7 @@
 //! Rules of this file: what a line says is `portolan-stun`'s; here stands only what is around it. A message inside of
 //! ChannelData, an ICE check through a relay, is told under it.
 
-use super::{Found, Piece, Place, Transport};
+use super::{Found, Piece, Place, Said, Transport};
 use core::fmt::Write;
 use portolan_stun::demux::ChannelData;
 use portolan_stun::explain::{Line, Remark, explain};
@@ -64,6 +64,11 @@ pub(super) fn human(found: &Found) -> (String, bool) {
         if piece.place.is_some() || found.pieces.len() > 1 {
             let _ = writeln!(text, "{}", heading(piece, number));
         }
+        let _ = match &piece.said {
+            Some(Said::Heading(heading)) => writeln!(text, "  tcpdump: {heading}"),
+            Some(Said::Frame(frame)) => writeln!(text, "  {}", frame.sentence()),
+            None => Ok(()),
+        };
         if tell(piece, &mut text) {
             bad.push(piece.place.map_or(number, |place| place.packet));
         }
@@ -80,7 +85,7 @@ fn tell(piece: &Piece, text: &mut String) -> bool {
         return wrong && !is_cut(piece);
     };
     let behind = behind(&piece.bytes, &channel);
-    let remark = if behind > 0 { format!("  ! {behind} bytes follow it") } else { String::new() };
+    let remark = if behind > 0 { format!("  ! {}", trailing(behind)) } else { String::new() };
     let _ = writeln!(
         text,
         "   0  ChannelData: channel {:#06x}, {} bytes of data (RFC 8656 §12.4){remark}",
@@ -180,6 +185,10 @@ struct Told {
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heading: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame: Option<&'static str>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     cut: bool,
     kind: &'static str,
@@ -234,25 +243,55 @@ pub(super) fn json(found: &Found) -> (String, bool) {
 fn told(piece: &Piece) -> Told {
     let kind = Kind::of(&piece.bytes);
     let (channel, lines) = match &kind {
-        Kind::Channel(channel) if is_stun(channel.data) => (Some(channel.number), json_lines(channel.data)),
-        Kind::Channel(channel) => (Some(channel.number), vec![]),
+        Kind::Channel(channel) => (Some(channel.number), channel_lines(&piece.bytes, channel)),
         Kind::Stun | Kind::Other => (None, json_lines(&piece.bytes)),
     };
-    let is_long = matches!(&kind, Kind::Channel(channel) if behind(&piece.bytes, channel) > 0);
     let place = piece.place;
+    let (heading, frame) = match &piece.said {
+        Some(Said::Heading(heading)) => (Some(heading.to_string()), None),
+        Some(Said::Frame(frame)) => (None, Some(frame.word())),
+        None => (None, None),
+    };
     Told {
         packet: place.map(|place| place.packet),
         time: place.and_then(|place| place.time).map(utc),
         transport: place.map(|place| word(place.flow.transport)),
         from: place.map(|place| place.flow.from.to_string()),
         to: place.map(|place| place.flow.to.to_string()),
+        heading,
+        frame,
         cut: is_cut(piece),
         kind: kind.word(),
         length: piece.bytes.len(),
         channel,
-        wrong: !is_cut(piece) && (is_long || lines.iter().any(|line| line.wrong)),
+        wrong: !is_cut(piece) && lines.iter().any(|line| line.wrong),
         lines,
     }
+}
+
+/// The lines of the STUN message inside of ChannelData, if there is one, and of what follows its padding.
+fn channel_lines(bytes: &[u8], channel: &ChannelData<'_>) -> Vec<JsonLine> {
+    let mut lines = if is_stun(channel.data) { json_lines(channel.data) } else { vec![] };
+    let behind = behind(bytes, channel);
+    if behind > 0 {
+        let at = bytes.len() - behind;
+        let shown = bytes.iter().skip(at).map(|byte| format!("{byte:02x}")).collect();
+        lines.push(JsonLine {
+            at,
+            bytes: shown,
+            name: "behind ChannelData".to_owned(),
+            meaning: format!("{behind} bytes"),
+            rfc: Some("RFC 8656 §12.5".to_owned()),
+            remark: Some(trailing(behind)),
+            wrong: true,
+        });
+    }
+    lines
+}
+
+/// What is wrong with bytes that follow ChannelData.
+fn trailing(behind: usize) -> String {
+    format!("{behind} bytes follow it")
 }
 
 #[cfg(test)]

@@ -190,7 +190,14 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
 #[test]
 fn no_bytes_panic() {
     let packets = [ethernet(&udp(5000, 3478, &message())), ethernet(&tcp(1, &message()))];
-    for file in [pcap(1, &packets), pcapng(&packets), message(), b"0000: 00 01\n".to_vec()] {
+    for file in [
+        pcap(1, &packets),
+        pcapng(&packets),
+        message(),
+        ethernet(&udp(5000, 3478, &message())),
+        b"0000: 00 01\n".to_vec(),
+        b"IP a > b\n\t0x0000:  45\n".to_vec(),
+    ] {
         for at in 0..file.len() {
             let _ = find(&file[..at]).map(|found| (tell::human(&found), tell::json(&found)));
             for bits in [0xff, 0x80, 1] {
@@ -202,17 +209,102 @@ fn no_bytes_panic() {
     }
 }
 
+/// All that makes bytes a packet is in their lengths: one byte more or less, and they are told as they stand.
+#[test]
+fn bytes_are_a_packet_where_every_length_fits() {
+    let packet = udp(5000, 3478, &message());
+    for (whole, word) in
+        [(packet.clone(), "ip"), (ethernet(&packet), "ethernet"), (ethernet(&tcp(1, &message())), "ethernet")]
+    {
+        let told = found(&whole);
+        assert_eq!((bytes_of(&told), told.packets, told.skipped), (vec![message()], 1, 0));
+        assert!(matches!(&told.pieces[0].said, Some(Said::Frame(frame)) if frame.word() == word));
+        let longer = [&whole[..], &[0]].concat();
+        for other in [&longer, &whole[..whole.len() - 1]] {
+            assert_eq!(bytes_of(&found(other)), [other.to_vec()], "{word}");
+        }
+        // Cut in two, with lengths that fit no more.
+        assert_eq!(Frame::of(&whole[..40]).map(|(frame, _)| frame), None);
+    }
+    let mut short = packet.clone();
+    // UDP says that it has one byte less than IP.
+    short[25] -= 1;
+    assert_eq!(bytes_of(&found(&short)), [short]);
+    let two = [ethernet(&packet), ethernet(&udp(4000, 3478, &message()))]
+        .map(|frame| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let told = found(two.join("\n\n").as_bytes());
+    assert_eq!((told.source, told.packets, told.pieces.len()), ("hex", 2, 2));
+    let dns = udp(5000, 53, &[0; 12]);
+    assert!(matches!(find(&dns), Err(SourceError::NoMessage { packets: 1, skipped: 0 })));
+}
+
+/// A well-formed message whose transaction id, and an attribute that nobody knows, spell an Ethernet type and an IPv4
+/// packet of which every length fits.
+#[test]
+fn a_message_that_looks_like_a_frame_is_a_message() {
+    let mut packet = udp(5000, 3478, &[7; 2]);
+    // Flags, time to live and protocol: the attribute's type 0x8000 and its length 17.
+    (packet[6], packet[8]) = (0x80, 0);
+    let mut disguised = vec![0, 1, 0, 24, 0x21, 0x12, 0xa4, 0x42, 9, 9, 9, 9, 8, 0];
+    disguised.extend_from_slice(&packet);
+    assert!(portolan_stun::Message::decode(&disguised).is_ok());
+    let told = found(&disguised);
+    assert_eq!((bytes_of(&told), told.packets), (vec![disguised.clone()], 0));
+    // With another cookie the same bytes are a frame.
+    disguised[4] = 0x20;
+    assert!(matches!(find(&disguised), Err(SourceError::NoMessage { packets: 1, .. })));
+    // ChannelData that fills the bytes is ChannelData.
+    let data = ethernet(&packet);
+    let length = u16::try_from(data.len() - 4).unwrap().to_be_bytes();
+    let channel = [&[0x40, 1, length[0], length[1]], &data[4..]].concat();
+    assert_eq!(bytes_of(&found(&channel)), [channel]);
+}
+
+#[test]
+fn what_tcpdump_cut_off_is_not_called_wrong() {
+    let heading = "12:00:00.000000 IP 192.0.2.1.5000 > 198.51.100.1.3478: UDP, length 40";
+    let row = |bytes: &[u8]| -> String {
+        let rows = bytes.chunks(16).enumerate().map(|(row, bytes)| {
+            let words: Vec<String> =
+                bytes.chunks(2).map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+            format!("\t0x{:04x}:  {}\n", row * 16, words.join(" "))
+        });
+        rows.collect()
+    };
+    let packet = udp(5000, 3478, &message());
+    for (bytes, is_cut) in [(&packet[..], false), (&packet[..60], true)] {
+        let told = found(format!("{heading}\n{}", row(bytes)).as_bytes());
+        assert_eq!((told.source, bytes_of(&told)), ("tcpdump", vec![bytes[28..].to_vec()]));
+        let (text, wrong) = tell::human(&told);
+        assert!(!wrong && text.contains("cut off by the capture") == is_cut, "{text}");
+        assert!(text.contains(&format!("\n  tcpdump: {heading}\n")), "{text}");
+    }
+    // Packets without their bytes could not be looked into.
+    let text =
+        format!("12:00:00.000001 ARP, Request who-has 10.0.0.1 tell 10.0.0.2, length 28\n{heading}\n{}", row(&packet));
+    assert_eq!((found(text.as_bytes()).packets, found(text.as_bytes()).skipped), (2, 1));
+}
+
 #[test]
 fn what_follows_channel_data_is_not_passed_over() {
     let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
     // Up to three bytes are padding.
     for (follow, wrong) in [(0, false), (2, false), (3, true), (600, true)] {
         let bytes = [&channel[..], &vec![0xee; follow]].concat();
-        let pieces = vec![Piece { bytes, place: None }];
+        let pieces = vec![Piece::alone(&bytes)];
         let found = Found { source: "binary", pieces, ..Found::default() };
         let (text, human) = tell::human(&found);
-        let (_, json) = tell::json(&found);
+        let (json_text, json) = tell::json(&found);
         assert_eq!((human, json), (wrong, wrong), "{text}");
         assert_eq!(text.contains(&format!("! {follow} bytes follow it")), wrong, "{text}");
+        // Whoever reads JSON finds the line that is wrong too.
+        let json: serde_json::Value = serde_json::from_str(&json_text).unwrap();
+        let lines = json["messages"][0]["lines"].as_array().unwrap();
+        let told: Vec<_> = lines.iter().filter(|line| line["wrong"] == true).map(|line| &line["remark"]).collect();
+        let expected = serde_json::Value::from(format!("{follow} bytes follow it"));
+        assert_eq!(told, if wrong { vec![&expected] } else { vec![] }, "{json}");
+        if wrong {
+            assert_eq!((&lines[0]["at"], &lines[0]["bytes"]), (&6.into(), &"ee".repeat(follow).into()));
+        }
     }
 }

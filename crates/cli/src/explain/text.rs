@@ -15,6 +15,18 @@ pub(crate) enum TextError {
     Torn { digits: usize },
 }
 
+impl TextError {
+    /// The same of a line that has another number in the whole text.
+    pub(crate) fn with_line(self, number: impl FnOnce(usize) -> usize) -> Self {
+        match self {
+            Self::Digit { line, column, found } => Self::Digit { line: number(line), column, found },
+            Self::Odd { line, column } => Self::Odd { line: number(line), column },
+            Self::Alphabet { line, column, found } => Self::Alphabet { line: number(line), column, found },
+            Self::Torn { digits } => Self::Torn { digits },
+        }
+    }
+}
+
 /// The bytes as text, if every one of them is printable.
 pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
     let text = core::str::from_utf8(bytes).ok()?;

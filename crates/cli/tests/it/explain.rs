@@ -12,6 +12,9 @@ const RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c000200080001a147
 /// The same with its mapped address XORed, as RFC 8489 has it.
 const XORED: &str = "0101000c2112a4420102030405060708090a0b0c002000080001a147e112a643";
 
+/// A Binding request.
+const BARE: &str = "000100002112a442a5fba2ff1f800afdfde0ac6c";
+
 pub(crate) fn piped(arguments: &[&str], input: &[u8]) -> Finished {
     let mut command = portolan(arguments).expect("no server");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -90,11 +93,67 @@ fn captures_of_other_programs_are_told_from_a_file_and_from_a_pipe() {
     assert_eq!(told[0], told[1], "the same packets, the same words");
 }
 
+/// The first of these captures, as `tcpdump -n -X` printed it, and with its link headers and more words.
+const PRINTED: [&str; 2] = [include_str!("explain/tcpdump-X.txt"), include_str!("explain/tcpdump-XX-e-v.txt")];
+
+#[test]
+fn what_tcpdump_prints_is_told_as_the_capture_is_and_with_its_headings() {
+    let capture = piped(&["explain"], CAPTURES[0].1).stdout;
+    for (text, heading) in PRINTED.into_iter().zip([
+        "  tcpdump: 06:11:51.831907 IP 127.0.0.1.51752 > 127.0.0.1.39478: UDP, length 20\n",
+        "length 48) 127.0.0.1.51752 > 127.0.0.1.39478: UDP, length 20\n",
+    ]) {
+        let finished = piped(&["explain"], text.as_bytes());
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        assert!(finished.stdout.contains(heading), "{finished:?}");
+        // But for the time, which has no date here, and the headings, all is the same.
+        let rest: String = finished
+            .stdout
+            .lines()
+            .filter(|line| !line.starts_with("  tcpdump: "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let timeless: String = capture
+            .lines()
+            .map(|line| match (line.starts_with("Packet"), line.split_once(", 2026-"), line.split_once("Z, ")) {
+                (true, Some((front, _)), Some((_, back))) => format!("{front}, {back}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        assert_eq!(rest, timeless);
+        let json = piped(&["explain", "--format", "json"], text.as_bytes());
+        let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!((&json["source"], &json["packets"], &json["skipped"]), (&"tcpdump".into(), &12.into(), &0.into()));
+        let told = json["messages"][0]["heading"].as_str().expect("a heading");
+        assert!(heading.trim_end().ends_with(told) || told.ends_with(heading.trim_end()), "{told}");
+    }
+}
+
+#[test]
+fn a_whole_frame_in_hexadecimal_is_read_as_a_packet_and_says_so() {
+    let ip = format!("450000300000400040113cbb7f0000017f000001ca289a36001cfe2f{BARE}");
+    let ethernet = format!("0000000000000000000000000800{ip}");
+    for (hex, word, sentence) in [
+        (&ip, "ip", "\n  the bytes are a whole IP packet, and this is what it carries\n"),
+        (&ethernet, "ethernet", "\n  the bytes are a whole Ethernet frame, and this is what it carries\n"),
+    ] {
+        let finished = run(&["explain", "--hex", hex]);
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        let heading = "Packet 1, udp 127.0.0.1:51752 > 127.0.0.1:39478, 20 bytes";
+        assert!(finished.stdout.starts_with(&format!("{heading}{sentence}   0  0001")), "{finished:?}");
+        let json = run(&["explain", "--format", "json", "--hex", hex]);
+        let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!((&json["source"], &json["messages"][0]["frame"]), (&"hex".into(), &word.into()));
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_one_line_that_says_where() {
     assert_refused(&run(&["explain", "/nowhere/at/all"]), &["/nowhere/at/all", "name a file"]);
     assert_refused(&run(&["explain", "--hex", "00 0g"]), &["line 1, column 5", "'g'"]);
     assert_refused(&run(&["explain"]), &["the input is empty"]);
+    let torn = PRINTED[0].replace("0x0010:  7f00", "0x0010:  7g00");
+    assert_refused(&piped(&["explain"], torn.as_bytes()), &["line 3, column 12", "'g'"]);
     assert_refused(&piped(&["explain"], b"what is this?\n"), &["line 1, column 1", "base64"]);
     assert_refused(&piped(&["explain"], &[0xd4, 0xc3, 0xb2, 0xa1, 0]), &["byte 0", "header of a capture"]);
 }
