@@ -292,6 +292,7 @@ Exit codes:
   1  a --require is not met
   2  could not run: bad arguments, no server, no network, no answer that can be used
   3  inconclusive, or what --require asks for could not be told
+  With --watch: 0 ended by a signal, 2 could not run.
 
 Nothing is asked of your router, and no packet goes to your own public address without --hairpin.
 
@@ -322,8 +323,8 @@ const STUN_HELP: &str = "\
 One Binding request (RFC 8489), sent again over UDP until it is answered.
 With --explain both messages are told byte by byte, as `portolan explain` would.
 
-Exit codes: 0 a mapped address came back, 1 the server refused or told no address,
-2 could not run, or no answer came that can be used; a refused password is one too.
+Exit codes: 0 a mapped address came back, 1 the server refused (the password too) or told no
+address, 2 could not run, or no answer came that can be used.
 
 Examples:
   portolan stun stun.example.org --explain

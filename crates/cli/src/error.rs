@@ -1,14 +1,17 @@
-//! Why the command could not run: one clear line that says what to do.
+//! Why the command has nothing to report: one clear line that says what to do.
 
+use crate::exit::Exit;
 use crate::servers::ListError;
+use crate::stun::StunError;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::Refusal;
+use portolan_stun_agent::Declined;
 use std::io;
 
 /// The way out of every offline message.
 pub(crate) const TO_LAB: &str = "without a network, try: portolan lab nat --preset home --explain";
 
-/// Why the command could not run.
+/// Why the command has nothing to report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Complaint {
     #[error("no server to ask: PORTOLAN_SERVERS is set but empty; name one with --server HOST[:PORT] ({TO_LAB})")]
@@ -61,11 +64,19 @@ pub(crate) enum Complaint {
     #[error(transparent)]
     Audit(#[from] crate::audit::AuditError),
     #[error(transparent)]
-    Stun(#[from] crate::stun::StunError),
+    Stun(#[from] StunError),
     #[error(transparent)]
     Trust(#[from] crate::stun::TrustError),
     #[error("the time allowed ran out before anything was known; allow more with --timeout")]
     TimedOut,
+}
+
+impl Complaint {
+    /// How the command ends: it could not run, unless it ran and a server said no.
+    pub(crate) const fn exit(&self) -> Exit {
+        let is_refused = matches!(self, Self::Stun(StunError::Challenge { why: Declined::WrongCredentials, .. }));
+        if is_refused { Exit::Wrong } else { Exit::CouldNotRun }
+    }
 }
 
 /// What to do about a listening address that was refused.

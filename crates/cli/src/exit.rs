@@ -1,11 +1,13 @@
 //! Exit codes: a script's way to read the report.
 //!
+//! Each command has its own row in docs/exit-codes.md, which its help repeats; what they have in common:
+//!
 //! | Code | Meaning |
 //! |---|---|
-//! | 0 | each family with a way out has its mapping and its filtering (or no server given is capable of telling the filtering, which is said on standard error), or its UDP is blocked |
-//! | 1 | a `--require` is not met; a message has something wrong; a server refused, or was found to break a clause |
-//! | 2 | the command could not run: bad arguments, no server, no network, no answer that can be used |
-//! | 3 | inconclusive, a server to audit did not answer, or what a `--require` asks for could not be told |
+//! | 0 | it did what it was asked |
+//! | 1 | it did, and the answer is no: a `--require` is not met, something is wrong, a server refused |
+//! | 2 | it could not run: bad arguments, no server, no network, nothing that can be read or used |
+//! | 3 | it ran, and what was asked could not be told |
 
 use crate::require::{Holding, Shortfall};
 use portolan_nat::profile::{FamilyReport, Reach, Report, Unknown};

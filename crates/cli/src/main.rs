@@ -1,8 +1,8 @@
 //! The portolan command: which NAT is in front of you, how sure that is, and why.
 //!
 //! One file for each subcommand ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]); none of them knows a
-//! protocol. What goes wrong is one line on standard error that says what to do, and exit code 2; the codes stand in
-//! [`exit`].
+//! protocol. What keeps a command from running is one line on standard error that says what to do, and exit code 2; the
+//! codes of all commands stand in docs/exit-codes.md, and what they mean in [`exit`].
 
 #![forbid(unsafe_code)]
 
@@ -45,8 +45,9 @@ fn main() -> ExitCode {
     log::start(cli.verbose);
     run(cli.command)
         .unwrap_or_else(|complaint| {
+            let exit = complaint.exit();
             output::complain(complaint);
-            Exit::CouldNotRun
+            exit
         })
         .into()
 }

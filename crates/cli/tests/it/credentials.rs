@@ -52,7 +52,11 @@ fn a_password_comes_from_a_file_and_the_report_says_what_is_proved() {
 #[test]
 fn a_wrong_password_is_one_line_and_a_server_that_asks_is_told() {
     let wrong = ask(Some("example.org"), &["--user", "alice", "--password", "wrong horse"]);
-    assert_refused(&wrong, &["refuses this user name and password"]);
+    // The server answered: it is a refusal (1), not a command that could not run (2), and still one line.
+    assert_eq!((wrong.code, wrong.stdout.as_str(), wrong.stderr.lines().count()), (Some(1), "", 1), "{wrong:?}");
+    assert!(wrong.stderr.contains("refuses this user name and password"), "{wrong:?}");
+    let tcp = ask(Some("example.org"), &["--tcp", "--user", "alice", "--password", "wrong horse"]);
+    assert_eq!((tcp.code, &tcp.stdout), (Some(1), &wrong.stdout), "{tcp:?}");
     let nobody = ask(Some("example.org"), &[]);
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
     assert!(nobody.stdout.contains("refuses: 401") && nobody.stdout.contains("see --user"), "{nobody:?}");

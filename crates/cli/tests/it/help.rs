@@ -35,6 +35,31 @@ fn help_teaches_units_exit_codes_and_exceptions() {
     }
 }
 
+/// docs/exit-codes.md and the help of each command say the same, word by word.
+#[test]
+fn the_table_of_exit_codes_is_the_helps() {
+    let rows: Vec<Vec<&str>> = include_str!("../../../../docs/exit-codes.md")
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 13, "one for each command, and for --watch");
+    for row in rows {
+        let [command, codes @ ..] = row.as_slice() else { panic!("a row has cells") };
+        let command: Vec<&str> = command.trim_matches('`').split(' ').filter(|word| *word != "--watch").collect();
+        let help = run(&[&command[..], &["--help"]].concat()).stdout;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (code, cell) in codes.iter().enumerate().filter(|(_, cell)| **cell != "–") {
+            let told = if *cell == "as `nat`" {
+                "Exit codes are those of `portolan nat`.".to_owned()
+            } else {
+                format!("{code} {cell}")
+            };
+            assert!(help.contains(&told), "{command:?}: the help has no words of {told:?}");
+        }
+    }
+}
+
 #[test]
 fn a_command_line_that_cannot_be_read_is_one_line() {
     assert_refused(&run(&["nat", "--sever", "127.0.0.1"]), &["--sever", "--help"]);
