@@ -49,7 +49,8 @@ impl Frame {
 ///
 /// With `-X` it begins with the IP header, with `-XX` with whatever the interface has in front of it.
 pub(crate) fn printed(bytes: &[u8]) -> Option<(LaxSlicedPacket<'_>, bool)> {
-    let links = [Linktype::RAW, Linktype::ETHERNET, Linktype::LINUX_SLL2, Linktype::LINUX_SLL, Linktype::NULL];
+    // Some hardware addresses begin as IP does; that IP has an Ethernet type in its place is rarer.
+    let links = [Linktype::ETHERNET, Linktype::RAW, Linktype::LINUX_SLL2, Linktype::LINUX_SLL, Linktype::NULL];
     let packets = || links.iter().filter_map(|link| inside(*link, bytes));
     let whole = packets().find(|packet| fits(packet, bytes)).map(|packet| (packet, false));
     whole.or_else(|| {

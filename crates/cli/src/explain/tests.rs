@@ -260,28 +260,40 @@ fn a_message_that_looks_like_a_frame_is_a_message() {
     assert_eq!(bytes_of(&found(&channel)), [channel]);
 }
 
+const HEADING: &str = "12:00:00.000000 IP 192.0.2.1.5000 > 198.51.100.1.3478: UDP, length 40";
+
+/// Bytes as tcpdump prints them.
+fn rows(bytes: &[u8]) -> String {
+    let rows = bytes.chunks(16).enumerate().map(|(row, bytes)| {
+        let words = bytes.chunks(2).map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        format!("\t0x{:04x}:  {}\n", row * 16, words.collect::<Vec<_>>().join(" "))
+    });
+    rows.collect()
+}
+
+/// Short frames are filled up to 60 bytes, and hardware addresses may begin as an IP header does.
+#[test]
+fn a_frame_that_tcpdump_prints_is_no_ip_packet() {
+    let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
+    let mut frame = [&[0x48, 0, 0, 0x30, 0, 0, 0, 0, 64, 17, 0, 0, 8, 0], &udp(5000, 3478, &channel)[..]].concat();
+    frame.resize(60, 0);
+    assert!(capture::inside(pcap_parser::Linktype::RAW, &frame).is_some_and(|packet| packet.transport.is_some()));
+    assert_eq!(bytes_of(&found(format!("{HEADING}\n{}", rows(&frame)).as_bytes())), [channel]);
+}
+
 #[test]
 fn what_tcpdump_cut_off_is_not_called_wrong() {
-    let heading = "12:00:00.000000 IP 192.0.2.1.5000 > 198.51.100.1.3478: UDP, length 40";
-    let row = |bytes: &[u8]| -> String {
-        let rows = bytes.chunks(16).enumerate().map(|(row, bytes)| {
-            let words: Vec<String> =
-                bytes.chunks(2).map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
-            format!("\t0x{:04x}:  {}\n", row * 16, words.join(" "))
-        });
-        rows.collect()
-    };
     let packet = udp(5000, 3478, &message());
     for (bytes, is_cut) in [(&packet[..], false), (&packet[..60], true)] {
-        let told = found(format!("{heading}\n{}", row(bytes)).as_bytes());
+        let told = found(format!("{HEADING}\n{}", rows(bytes)).as_bytes());
         assert_eq!((told.source, bytes_of(&told)), ("tcpdump", vec![bytes[28..].to_vec()]));
         let (text, wrong) = tell::human(&told);
         assert!(!wrong && text.contains("cut off by the capture") == is_cut, "{text}");
-        assert!(text.contains(&format!("\n  tcpdump: {heading}\n")), "{text}");
+        assert!(text.contains(&format!("\n  tcpdump: {HEADING}\n")), "{text}");
     }
     // Packets without their bytes could not be looked into.
     let text =
-        format!("12:00:00.000001 ARP, Request who-has 10.0.0.1 tell 10.0.0.2, length 28\n{heading}\n{}", row(&packet));
+        format!("12:00:00.000001 ARP, Request who-has 10.0.0.1 tell 10.0.0.2, length 28\n{HEADING}\n{}", rows(&packet));
     assert_eq!((found(text.as_bytes()).packets, found(text.as_bytes()).skipped), (2, 1));
 }
 
