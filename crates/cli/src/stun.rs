@@ -87,6 +87,11 @@ pub(crate) enum StunError {
     Ended { server: SocketAddr, transport: &'static str },
     #[error("{server} did not answer over {transport} within {seconds} s, asked {sends} times{hint}")]
     Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: Hint },
+    #[error(
+        "{server} answers, and no answer is signed with this password (RFC 8489 §9.1.4): it does not know the user, or \
+         knows another password"
+    )]
+    Unproved { server: SocketAddr },
     #[error("{server} answered what cannot be used: {why}")]
     Unusable { server: SocketAddr, why: portolan_stun_agent::Unusable },
     #[error("{server} challenged the credentials, and that is the end of it: {why}")]
@@ -161,7 +166,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
     };
     let ask = Ask::new(server, protocol, proven, left, credential(args)?);
     let mut driver = Driver::with_config(ask, config.with_connect_timeout(left))?;
-    let mut listener = Listener { args, server, protocol, request: Bytes::new(), local: None, sends: 0, hint: None };
+    let mut listener =
+        Listener { args, server, protocol, request: Bytes::new(), local: None, sends: 0, hint: None, is_heard: false };
     driver.with(Ask::start);
     let heard = tokio::time::timeout(left, async {
         loop {
@@ -222,6 +228,7 @@ struct Listener<'a> {
     local: Option<SocketAddr>,
     sends: u32,
     hint: Option<Unreachability>,
+    is_heard: bool,
 }
 
 impl Listener<'_> {
@@ -233,6 +240,7 @@ impl Listener<'_> {
                 self.request = request;
                 self.event("sent", now, self.sends)?;
             }
+            Told::Heard => self.is_heard = true,
             Told::Refused(why) => {
                 return Err(StunError::Refused { server: self.server, transport: self.word(), why }.into());
             }
@@ -267,7 +275,11 @@ impl Listener<'_> {
         Ok(())
     }
 
+    /// Time has run out: with short-term credentials, which no challenge precedes, whatever came was not proved.
     fn silent(&self) -> StunError {
+        if self.is_heard && self.args.short_term {
+            return StunError::Unproved { server: self.server };
+        }
         StunError::Silent {
             server: self.server,
             transport: self.word(),

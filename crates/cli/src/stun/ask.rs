@@ -35,6 +35,8 @@ pub(super) enum Told {
     NotAsked(RequestError),
     /// This was sent.
     Sent(Bytes),
+    /// Something came from the server, be it what it may.
+    Heard,
     /// What became of the request.
     Outcome(Event<u8>),
 }
@@ -98,6 +100,9 @@ impl Machine for Ask {
                 SocketNews::Refused(why) => self.out.push(Output::Event(Told::Refused(why))),
                 SocketNews::Accepted { .. } | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
             }
+        }
+        if matches!(input, Input::Datagram(datagram) if datagram.remote == self.server) {
+            self.out.push(Output::Event(Told::Heard));
         }
         self.transactions.handle(cx, input)
     }

@@ -57,6 +57,10 @@ fn a_wrong_password_is_one_line_and_a_server_that_asks_is_told() {
     assert!(wrong.stderr.contains("refuses this user name and password"), "{wrong:?}");
     let tcp = ask(Some("example.org"), &["--tcp", "--user", "alice", "--password", "wrong horse"]);
     assert_eq!((tcp.code, &tcp.stdout), (Some(1), &wrong.stdout), "{tcp:?}");
+    // Nobody signs that a short-term password is wrong, so it is no refusal; but the server was not silent either.
+    let user = ["--user", "alice", "--password", "wrong horse", "--short-term", "--timeout", "0.5"];
+    assert_refused(&ask(None, &user), &["no answer is signed with this password", "§9.1.4"]);
+    assert_refused(&ask(None, &[&user[..], &["--tcp"]].concat()), &["not verified"]);
     let nobody = ask(Some("example.org"), &[]);
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
     assert!(nobody.stdout.contains("refuses: 401") && nobody.stdout.contains("see --user"), "{nobody:?}");
