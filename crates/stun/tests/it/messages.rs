@@ -235,10 +235,13 @@ fn what_the_writer_does_not_write() {
         let attribute_type = attribute.kind();
         assert_eq!(writer.add(&attribute), Err(EncodeError::ValueTooLong { attribute: attribute_type, limit, found }));
     }
-    assert_eq!(
-        writer.add(&Attribute::Software(Text::new(&long[..128]))),
-        Err(EncodeError::TooManyCharacters { attribute: AttributeType::SOFTWARE })
-    );
+    for attribute in [
+        Attribute::Software(Text::new(&long[..128])),
+        Attribute::ErrorCode(ErrorCode::new(400, Text::new(&long[..128])).unwrap()),
+    ] {
+        let attribute_type = attribute.kind();
+        assert_eq!(writer.add(&attribute), Err(EncodeError::TooManyCharacters { attribute: attribute_type }));
+    }
     // 127 characters of four bytes are fine.
     let wide = "\u{1f9ed}".repeat(127);
     assert_eq!(writer.add(&Attribute::Software(Text::new(&wide))), Ok(()));
