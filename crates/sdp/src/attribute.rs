@@ -91,6 +91,11 @@ macro_rules! attributes {
         }
 
         impl<'a> Attribute<'a> {
+            /// The names of all attributes that have a type.
+            pub const NAMES: &'static [&'static str] = &[
+                "sendrecv", "sendonly", "recvonly", "inactive", $(text($name),)* $(text($flag_name),)*
+            ];
+
             /// Reads an attribute by its name.
             ///
             /// # Errors
@@ -295,6 +300,14 @@ attributes! {
 impl From<Direction> for Attribute<'_> {
     fn from(direction: Direction) -> Self {
         Self::Direction(direction)
+    }
+}
+
+/// A name of the list above as a text.
+const fn text(name: &'static [u8]) -> &'static str {
+    match core::str::from_utf8(name) {
+        Ok(name) => name,
+        Err(_) => panic!("the names of attributes are ASCII"),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod candidate;
 pub mod diagnostic;
 pub mod diff;
 pub mod error;
+pub mod example;
 pub mod explain;
 mod grammar;
 pub mod line;
