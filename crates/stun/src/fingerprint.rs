@@ -1,6 +1,6 @@
 //! FINGERPRINT: a CRC-32 that tells STUN from what merely looks like it (RFC 8489 §7, §14.7).
 
-use crate::{AttributeType, DecodeError, DecodeErrorKind as Kind, Lengths};
+use crate::{AttributeType, DecodeError, DecodeErrorKind as Kind, Lengths, crc32};
 
 /// XORed onto the CRC, so that a CRC of another protocol does not pass by chance (RFC 8489 §14.7).
 const MASK: u32 = 0x5354_554e;
@@ -8,7 +8,7 @@ const MASK: u32 = 0x5354_554e;
 /// The value for a message whose bytes before the attribute are `covered`, its length field already right.
 #[inline]
 pub(crate) fn value(covered: &[u8]) -> u32 {
-    crc32fast::hash(covered) ^ MASK
+    crc32::of(covered) ^ MASK
 }
 
 /// Checks the FINGERPRINT that stands at `at`; 0: there is none.

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attribute;
+mod crc32;
 pub mod demux;
 pub mod error;
 pub mod explain;
