@@ -51,6 +51,17 @@ pub(crate) fn whole<'a, T>(
     finish(value, clause, parser(value))
 }
 
+/// The same for a value that may have spaces at its end which its grammar has no room for. What is wrong with it is told as if
+/// they were not forgiven, so that the place is one of the value as it stands.
+#[inline]
+pub(crate) fn whole_but_spaces<'a, T>(
+    value: &'a [u8],
+    clause: Clause,
+    parser: impl Fn(&'a [u8]) -> Parsed<'a, T>,
+) -> Result<T, ValueError> {
+    whole(trimmed(value), clause, &parser).map_err(|error| whole(value, clause, &parser).err().unwrap_or(error))
+}
+
 /// What was parsed of a whole value, if nothing is left of it. For values that are read by the hundred: a parser that is
 /// handed over as a function is called through a door of its own, one that was called already is not.
 #[inline(always)]
@@ -248,6 +259,21 @@ numbers! {
     number_u64: u64;
 }
 
+/// A number from 1 up to 4,294,967,295 that does not begin with 0 (RFC 8866 §9, `integer`).
+#[inline]
+pub(crate) fn positive<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, u32> {
+    if input.first() == Some(&b'0') { fail(input, expected) } else { number_u32(input, expected) }
+}
+
+/// A number up to 4,294,967,295 without a zero before other digits (RFC 8866 §9, `zero-based-integer`).
+#[inline]
+pub(crate) fn zero_or_positive<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, u32> {
+    match input {
+        [b'0', b'0'..=b'9', ..] => fail(input, expected),
+        _ => number_u32(input, expected),
+    }
+}
+
 /// An IPv4 address in dotted decimals, each without leading zeros (RFC 8866 §9).
 #[inline]
 pub(crate) fn ipv4<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv4Addr> {
@@ -335,8 +361,14 @@ fn ipv6_group(input: &[u8]) -> Option<(&[u8], u16)> {
     if rest.len() == input.len() { None } else { Some((rest, group)) }
 }
 
+/// Nothing, where there are spaces only: some endpoints write them after the last token of a value.
+#[inline]
+pub(crate) fn but_spaces(rest: &[u8]) -> &[u8] {
+    if rest.iter().all(|byte| *byte == b' ') { &[] } else { rest }
+}
+
 /// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
-pub(crate) fn trimmed(value: &[u8]) -> &[u8] {
+fn trimmed(value: &[u8]) -> &[u8] {
     let length = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
     value.get(..length).unwrap_or_default()
 }
@@ -357,7 +389,10 @@ pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
 pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
     const EXPECTED: &str = "a payload type, 0 to 127";
     match number_u8(input, EXPECTED)? {
-        (rest, payload_type @ 0..=127) => Ok((rest, payload_type)),
+        // RFC 8866 §9, `zero-based-integer`: no zero before other digits.
+        (rest, payload_type @ 0..=127) if !input.starts_with(b"0") || input.len() - rest.len() == 1 => {
+            Ok((rest, payload_type))
+        }
         _ => fail(input, EXPECTED),
     }
 }

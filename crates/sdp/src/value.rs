@@ -31,6 +31,7 @@ mod timing;
 mod uri;
 
 pub use address::Address;
+pub(crate) use address::network;
 pub use bandwidth::{Bandwidth, BandwidthKind};
 pub use connection::Connection;
 pub use contact::{Email, Named, Phone};

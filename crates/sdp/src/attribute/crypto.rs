@@ -109,8 +109,12 @@ impl<'a> Value<'a> for Crypto<'a> {
     const CLAUSE: Clause = Clause::new("RFC 4568", "9");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
+        const TAG: &str = "a tag of at most nine digits";
         whole(value, Self::CLAUSE, |input| {
-            let (rest, tag) = number(input, 999_999_999, "a tag of at most nine digits")?;
+            let (rest, tag) = match number(input, 999_999_999, TAG)? {
+                (rest, _) if input.len() - rest.len() > 9 => return fail(input, TAG),
+                found => found,
+            };
             let (rest, ()) = blanks(rest)?;
             let (rest, suite) = ascii(rest, is_word, "a suite such as AES_CM_128_HMAC_SHA1_80")?;
             let (rest, ()) = blanks(rest)?;

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, number_u16, number_u64, space, token, trimmed, whole};
+use crate::grammar::{Parsed, fail, number_u16, number_u64, space, token, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -25,7 +25,7 @@ impl<'a> Value<'a> for SctpPort {
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "a port, 0 to 65535";
-        whole(trimmed(value), Self::CLAUSE, |input| no_leading_zero(input, EXPECTED, number_u16(input, EXPECTED)))
+        whole_but_spaces(value, Self::CLAUSE, |input| no_leading_zero(input, EXPECTED, number_u16(input, EXPECTED)))
             .map(Self)
     }
 }
@@ -50,7 +50,7 @@ impl<'a> Value<'a> for MaxMessageSize {
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "a number of bytes";
-        whole(trimmed(value), Self::CLAUSE, |input| no_leading_zero(input, EXPECTED, number_u64(input, EXPECTED)))
+        whole_but_spaces(value, Self::CLAUSE, |input| no_leading_zero(input, EXPECTED, number_u64(input, EXPECTED)))
             .map(Self)
     }
 }
@@ -78,7 +78,7 @@ impl<'a> Value<'a> for Sctpmap<'a> {
     const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-sctp-sdp-05", "4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (rest, port) = number_u16(input, "a port, 0 to 65535")?;
             let (rest, ()) = space(rest)?;
             let (rest, application) = token(rest, "a use such as webrtc-datachannel")?;

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, space, token, trimmed, whole};
+use crate::grammar::{Parsed, ascii, but_spaces, fail, space, token, whole, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -65,7 +65,7 @@ impl<'a> Value<'a> for Fingerprint<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8122", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (rest, hash) = token(input, "a hash function such as sha-256")?;
             let (digest_at, ()) = space(rest)?;
             let (rest, digest) = digest(digest_at)?;
@@ -184,12 +184,17 @@ impl<'a> Value<'a> for Setup {
     const CLAUSE: Clause = Clause::new("RFC 4145", "4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        Ok(match trimmed(value) {
-            b"active" => Self::Active,
-            b"passive" => Self::Passive,
-            b"actpass" => Self::ActPass,
-            b"holdconn" => Self::HoldConn,
-            _ => return Err(ValueError::new(value, 0, "active, passive, actpass or holdconn", Self::CLAUSE)),
+        const EXPECTED: &str = "active, passive, actpass or holdconn";
+        whole(value, Self::CLAUSE, |input| {
+            let (rest, role) = token(input, EXPECTED)?;
+            let role = match role {
+                "active" => Self::Active,
+                "passive" => Self::Passive,
+                "actpass" => Self::ActPass,
+                "holdconn" => Self::HoldConn,
+                _ => return fail(input, EXPECTED),
+            };
+            Ok((but_spaces(rest), role))
         })
     }
 }
@@ -267,7 +272,7 @@ mod tests {
         for (value, at, expected) in [
             ("", 0, "a hash function such as sha-256"),
             ("sha-1", 5, "a space"),
-            ("sha-1 ", 5, "a space"),
+            ("sha-1 ", 6, PAIR),
             ("sha-1 4A:AD", 11, "a fingerprint as long as its hash"),
             ("md5 0:1", 4, PAIR),
             ("new 01:", 7, PAIR),

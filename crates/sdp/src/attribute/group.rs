@@ -13,7 +13,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, fail, finish, items, list, space, token, trimmed, whole};
+use crate::grammar::{Parsed, fail, finish, items, list, space, token, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -43,7 +43,7 @@ impl<'a> Value<'a> for Group<'a> {
     const CLAUSE: Clause = Clause::new("RFC 5888", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (rest, semantics) = token(input, "the kind of a group such as BUNDLE")?;
             let (rest, mid_list) =
                 optional(rest, |rest| list(rest, |item| token(item, "the name of a media section")))?;
@@ -93,7 +93,6 @@ impl<'a> Value<'a> for Msid<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let value = trimmed(value);
         finish(value, Self::CLAUSE, Self::read(value))
     }
 }
@@ -147,7 +146,7 @@ impl<'a> Value<'a> for MsidSemantic<'a> {
     const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-msid-11", "3");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let mut rest = input;
             while let Ok((after, ())) = space(rest) {
                 rest = after;
@@ -189,7 +188,9 @@ mod tests {
     fn streams_and_tracks() {
         const EXPECTED: &str = "an identifier of 1 to 64 token characters";
         assert_eq!(Msid::parse(b"- track").map(|msid| (msid.stream(), msid.track)), Ok((None, Some("track"))));
-        assert_eq!(Msid::parse(b"{5a99} "), Ok(Msid { id: "{5a99}", track: None }));
+        // RFC 8830 §2: after a space there is a track.
+        assert_eq!(refusal::<Msid<'_>>("{5a99} "), (7, EXPECTED));
+        assert_eq!(refusal::<Msid<'_>>("stream track "), (12, "the end of the value"));
         assert_eq!(refusal::<Msid<'_>>(""), (0, EXPECTED));
         assert_eq!(refusal::<Msid<'_>>(" track"), (0, EXPECTED));
         assert_eq!(refusal::<Msid<'_>>("stream track more"), (12, "the end of the value"));
@@ -205,7 +206,7 @@ mod tests {
                 "{value}"
             );
         }
-        assert_eq!(refusal::<MsidSemantic<'_>>("  "), (0, "WMS"));
+        assert_eq!(refusal::<MsidSemantic<'_>>("  "), (2, "WMS"));
         assert_eq!(refusal::<MsidSemantic<'_>>("WMS a  b"), (6, "the name of a stream"));
     }
 }

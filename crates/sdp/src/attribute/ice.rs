@@ -12,7 +12,7 @@
 
 use crate::candidate::{ConnectionAddress, address, component, is_ice};
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, items, list, number, number_u16, space, token, trimmed, whole};
+use crate::grammar::{Parsed, ascii, fail, items, list, number, number_u16, space, token, whole, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -79,7 +79,7 @@ impl<'a> Value<'a> for IceOptions<'a> {
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // A token, where the RFC has `ice-char` only: `google-ice` is old and still around.
-        whole(trimmed(value), Self::CLAUSE, |input| list(input, |item| token(item, "an option such as trickle")))
+        whole_but_spaces(value, Self::CLAUSE, |input| list(input, |item| token(item, "an option such as trickle")))
             .map(|list| Self { list })
     }
 }

@@ -1,7 +1,7 @@
 //! How much media a packet holds, and how much there is of it (RFC 8866 §6.4, §6.5, §6.13, §6.14).
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{number_u32, refuse, whole};
+use crate::grammar::{refuse, whole, zero_or_positive};
 use crate::value::{AttributeValue, Decimal, Value, decimal};
 use core::fmt;
 use core::time::Duration;
@@ -75,7 +75,7 @@ impl<'a> Value<'a> for Quality {
     const CLAUSE: Clause = Clause::new("RFC 8866", "6.14");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| number_u32(input, "a quality, of a video 0 to 10")).map(Self)
+        whole(value, Self::CLAUSE, |input| zero_or_positive(input, "a quality, of a video 0 to 10")).map(Self)
     }
 }
 

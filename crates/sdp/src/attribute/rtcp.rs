@@ -13,7 +13,9 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, bytes, finish, number_u16, payload_type, space, token, trimmed, whole};
+use crate::grammar::{
+    Parsed, ascii, but_spaces, bytes, finish, number_u16, payload_type, space, token, whole_but_spaces,
+};
 use crate::line::Lossy;
 use crate::value::{Address, AttributeValue, Value};
 use core::fmt;
@@ -42,7 +44,7 @@ impl<'a> Value<'a> for Rtcp<'a> {
     const CLAUSE: Clause = Clause::new("RFC 3605", "2.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (rest, port) = number_u16(input, "a port, 0 to 65535")?;
             let [b' ', rest @ ..] = rest else { return Ok((rest, Self { port, address: None })) };
             let (rest, (network, address_type, address)) = Address::with_types(rest)?;
@@ -90,7 +92,6 @@ impl<'a> Value<'a> for RtcpFb<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let value = trimmed(value);
         finish(value, Self::CLAUSE, Self::read(value))
     }
 }
@@ -106,9 +107,9 @@ impl<'a> RtcpFb<'a> {
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let (rest, kind) = known(rest).map_or_else(|| ascii(rest, is_id, "a kind of feedback such as nack"), Ok)?;
         let (rest, parameter) = parameter(kind, rest)?;
-        let (rest, value) = match rest {
+        let (rest, value) = match but_spaces(rest) {
             [b' ', rest @ ..] => bytes(rest, "a value").map(|(rest, value)| (rest, Some(value)))?,
-            _ => (rest, None),
+            rest => (rest, None),
         };
         Ok((rest, Self { payload_type, kind, parameter, value }))
     }
@@ -137,6 +138,7 @@ fn parameter<'a>(kind: &str, input: &'a [u8]) -> Parsed<'a, Option<&'a str>> {
         ("trr-int", _) => ascii(space(input)?.0, |byte| byte.is_ascii_digit(), "milliseconds")?,
         // RFC 4585 §4.2: acknowledgements say which.
         ("ack", _) => token(space(input)?.0, "rpsi, app or another acknowledgement")?,
+        (_, rest) if but_spaces(rest).is_empty() => return Ok((&[], None)),
         (_, [b' ', rest @ ..]) => known(rest).map_or_else(|| token(rest, "a parameter such as pli"), Ok)?,
         _ => return Ok((input, None)),
     };
@@ -192,7 +194,7 @@ mod tests {
             ("", 0, "a payload type, 0 to 127"),
             ("128 nack", 0, "a payload type, 0 to 127"),
             ("*nack", 1, "a space"),
-            ("96 ", 2, "a space"),
+            ("96 ", 3, "a kind of feedback such as nack"),
             ("96 (nack", 3, "a kind of feedback such as nack"),
             ("96 ack", 6, "a space"),
             ("96 trr-int", 10, "a space"),

@@ -20,7 +20,7 @@
 use super::Direction;
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, bytes, fail, finish, number_u16, number_u32, payload_type, refuse, space, tag, token, trimmed,
+    Parsed, ascii, but_spaces, bytes, fail, finish, number_u16, payload_type, positive, refuse, space, tag, token,
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -45,8 +45,6 @@ impl<'a> Value<'a> for Rtpmap<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        // Cameras are known that write a space at the end.
-        let value = trimmed(value);
         finish(value, Self::CLAUSE, Self::read(value))
     }
 }
@@ -58,12 +56,15 @@ impl<'a> Rtpmap<'a> {
         let (rest, ()) = space(rest)?;
         let (rest, encoding) = token(rest, "an encoding such as opus")?;
         let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
-        let (rest, clock_rate) = number_u32(rest, "a clock rate in hertz")?;
+        let (rest, clock_rate) = positive(rest, "a clock rate in hertz, more than 0")?;
         let (rest, channels) = match rest {
-            [b'/', rest @ ..] => number_u32(rest, "a number of channels").map(|(rest, count)| (rest, Some(count)))?,
+            [b'/', rest @ ..] => {
+                positive(rest, "a number of channels, 1 or more").map(|(rest, count)| (rest, Some(count)))?
+            }
             _ => (rest, None),
         };
-        Ok((rest, Self { payload_type, encoding, clock_rate, channels }))
+        // Cameras are known that write a space at the end.
+        Ok((but_spaces(rest), Self { payload_type, encoding, clock_rate, channels }))
     }
 }
 
@@ -131,7 +132,6 @@ impl<'a> Value<'a> for Fmtp<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let value = trimmed(value);
         finish(value, Self::CLAUSE, Self::read(value))
     }
 }
@@ -140,8 +140,8 @@ impl<'a> Fmtp<'a> {
     #[inline(always)]
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let (rest, format) = token(input, "a format, such as a payload type")?;
-        if rest.is_empty() {
-            return Ok((rest, Self { format, text: rest }));
+        if but_spaces(rest).is_empty() {
+            return Ok((&[], Self { format, text: &[] }));
         }
         let (rest, ()) = space(rest)?;
         let (rest, text) = bytes(rest, "parameters")?;
@@ -180,7 +180,6 @@ impl<'a> Value<'a> for Extmap<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let value = trimmed(value);
         finish(value, Self::CLAUSE, Self::read(value))
     }
 }
@@ -189,7 +188,7 @@ impl<'a> Extmap<'a> {
     #[inline(always)]
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let (rest, id) = match number_u16(input, EXTMAP_ID)? {
-            (_, 0) => return fail(input, EXTMAP_ID),
+            (rest, id) if id == 0 || input.len() - rest.len() > 5 => return fail(input, EXTMAP_ID),
             found => found,
         };
         let (rest, direction) = match rest {
@@ -198,8 +197,8 @@ impl<'a> Extmap<'a> {
         };
         let (rest, ()) = space(rest)?;
         let (rest, uri) = uri(rest)?;
-        if rest.is_empty() {
-            return Ok((rest, Self { id, direction, uri, attributes: None }));
+        if but_spaces(rest).is_empty() {
+            return Ok((&[], Self { id, direction, uri, attributes: None }));
         }
         let (rest, ()) = space(rest)?;
         let (rest, attributes) = bytes(rest, "attributes of the extension")?;
@@ -259,10 +258,10 @@ mod tests {
             ("109", 3, "a space"),
             ("109  opus/48000", 4, "an encoding such as opus"),
             ("109 opus", 8, "/ and a clock rate"),
-            ("109 opus/", 9, "a clock rate in hertz"),
-            ("109 opus/48000/", 15, "a number of channels"),
+            ("109 opus/", 9, "a clock rate in hertz, more than 0"),
+            ("109 opus/48000/", 15, "a number of channels, 1 or more"),
             ("109 opus/48000/2/3", 16, "the end of the value"),
-            ("109 opus/4294967296", 9, "a clock rate in hertz"),
+            ("109 opus/4294967296", 9, "a clock rate in hertz, more than 0"),
         ] {
             assert_eq!(refusal::<Rtpmap<'_>>(value), (at, expected), "{value}");
         }

@@ -16,7 +16,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, taken, trimmed, whole};
+use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, taken, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -72,7 +72,7 @@ impl<'a> Value<'a> for Rid<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8851", "10");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (rest, id) = rid(input)?;
             let (direction_at, ()) = space(rest)?;
             let (rest, direction) = match ascii(direction_at, |byte| byte.is_ascii_alphabetic(), SEND_OR_RECV)? {
@@ -224,7 +224,7 @@ impl<'a> Value<'a> for Simulcast<'a> {
     const CLAUSE: Clause = Clause::new("RFC 8853", "5.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (mut send, mut recv) = (None, None);
             let mut rest = skip_spaces(input);
             loop {

@@ -2,7 +2,7 @@
 
 use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, fail, items_of, refuse, separated, space, token, whole};
-use crate::value::{Address, AttributeValue, Value};
+use crate::value::{Address, AttributeValue, Value, network};
 use core::fmt;
 
 /// `a=source-filter`: packets to an address are taken from these sources alone, or from all but these.
@@ -68,10 +68,13 @@ impl<'a> Value<'a> for SourceFilter<'a> {
                 _ => fail(input, "incl or excl")?,
             };
             let (rest, ()) = space(rest)?;
-            let (rest, network) = token(rest, "a network type such as IN")?;
+            let (rest, network) = network(rest)?;
             let (type_at, ()) = space(rest)?;
             let (rest, address_type) = token(type_at, TYPE)?;
-            if network == "IN" && !matches!(address_type, "IP4" | "IP6" | "*") {
+            let is_known = matches!(address_type, "IP4" | "IP6" | "*");
+            let is_meant =
+                network == "IN" || ["IP4", "IP6"].iter().any(|known| address_type.eq_ignore_ascii_case(known));
+            if is_meant && !is_known {
                 return refuse(type_at, TYPE);
             }
             let (rest, ()) = space(rest)?;

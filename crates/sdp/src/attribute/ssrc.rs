@@ -12,7 +12,9 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, bytes, finish, items, list, number_u32, space, token, trimmed, whole};
+use crate::grammar::{
+    Parsed, but_spaces, bytes, finish, items, list, space, token, whole_but_spaces, zero_or_positive,
+};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -33,7 +35,6 @@ impl<'a> Value<'a> for Ssrc<'a> {
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let value = trimmed(value);
         finish(value, Self::CLAUSE, Self::read(value))
     }
 }
@@ -41,15 +42,15 @@ impl<'a> Value<'a> for Ssrc<'a> {
 impl<'a> Ssrc<'a> {
     #[inline(always)]
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
-        let (rest, id) = number_u32(input, "a source, 0 to 4294967295")?;
-        if rest.is_empty() {
-            return Ok((rest, Self { id, name: None, value: None }));
+        let (rest, id) = zero_or_positive(input, "a source, 0 to 4294967295")?;
+        if but_spaces(rest).is_empty() {
+            return Ok((&[], Self { id, name: None, value: None }));
         }
         let (rest, ()) = space(rest)?;
         let (rest, name) = token(rest, "an attribute such as cname")?;
         let (rest, value) = match rest {
             [b':', rest @ ..] => bytes(rest, "the value of the attribute").map(|(rest, value)| (rest, Some(value)))?,
-            _ => (rest, None),
+            _ => (but_spaces(rest), None),
         };
         Ok((rest, Self { id, name: Some(name), value }))
     }
@@ -88,10 +89,10 @@ impl<'a> Value<'a> for SsrcGroup<'a> {
     const CLAUSE: Clause = Clause::new("RFC 5576", "4.2");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(trimmed(value), Self::CLAUSE, |input| {
+        whole_but_spaces(value, Self::CLAUSE, |input| {
             let (rest, semantics) = token(input, "the kind of a group such as FID")?;
             let (rest, id_list) = match rest {
-                [b' ', rest @ ..] => list(rest, |item| number_u32(item, "a source, 0 to 4294967295"))?,
+                [b' ', rest @ ..] => list(rest, |item| zero_or_positive(item, "a source, 0 to 4294967295"))?,
                 _ => (rest, ""),
             };
             Ok((rest, Self { semantics, id_list }))

@@ -21,11 +21,15 @@ impl<'a> Address<'a> {
     /// Reads `IN IP4 192.0.2.1`: the network, the type of the address, and the address. The Internet knows two types
     /// (RFC 8866 §8.2.7), other networks have their own.
     pub(crate) fn with_types(input: &'a [u8]) -> Parsed<'a, (&'a str, &'a str, Self)> {
-        let (rest, network) = token(input, "a network type such as IN")?;
+        const KIND: &str = "an address type, IP4 or IP6";
+        let (rest, network) = network(input)?;
         let (kind_at, ()) = space(rest)?;
-        let (rest, kind) = token(kind_at, "an address type, IP4 or IP6")?;
-        if network == "IN" && !matches!(kind, "IP4" | "IP6") {
-            return refuse(kind_at, "an address type, IP4 or IP6");
+        let (rest, kind) = token(kind_at, KIND)?;
+        let is_known = matches!(kind, "IP4" | "IP6");
+        // `ip4` is no other type, but this one in the wrong letters.
+        let is_meant = network == "IN" || kind.eq_ignore_ascii_case("IP4") || kind.eq_ignore_ascii_case("IP6");
+        if is_meant && !is_known {
+            return refuse(kind_at, KIND);
         }
         let (rest, ()) = space(rest)?;
         let (rest, address) = Self::of_type(kind, rest)?;
@@ -75,6 +79,15 @@ impl fmt::Display for Address<'_> {
             Self::Name(name) => f.write_str(name),
             Self::Other(bytes) => write!(f, "{}", crate::line::Lossy(bytes)),
         }
+    }
+}
+
+/// A network type. Those that are not known here may be registered (RFC 8866 §8.2.6) and are kept by their names; one that
+/// is `IN` but for its letters is none of them, as values are case-sensitive (RFC 8866 §5).
+pub(crate) fn network(input: &[u8]) -> Parsed<'_, &str> {
+    match token(input, "a network type such as IN")? {
+        (_, network) if network != "IN" && network.eq_ignore_ascii_case("IN") => refuse(input, "IN in capitals"),
+        found => Ok(found),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the media goes (RFC 8866 §5.7).
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, number_u8, number_u32, refuse, tag, whole};
+use crate::grammar::{Parsed, fail, number_u8, positive, tag, whole};
 use crate::value::{Address, Value};
 use core::fmt;
 
@@ -29,7 +29,7 @@ impl<'a> Value<'a> for Connection<'a> {
             let (rest, ttl, count) = match address {
                 Address::Ip4(ip) if ip.is_multicast() => {
                     let (rest, ()) = tag(rest, b"/", "/ and a time to live: the address is multicast")?;
-                    let (rest, ttl) = number_u8(rest, "a time to live, 0 to 255")?;
+                    let (rest, ttl) = ttl(rest)?;
                     let (rest, count) = addresses(rest)?;
                     (rest, Some(ttl), count)
                 }
@@ -44,13 +44,19 @@ impl<'a> Value<'a> for Connection<'a> {
     }
 }
 
+/// RFC 8866 §9, `ttl`: no zero before other digits.
+fn ttl(input: &[u8]) -> Parsed<'_, u8> {
+    const EXPECTED: &str = "a time to live, 0 to 255";
+    match number_u8(input, EXPECTED)? {
+        (rest, _) if input.starts_with(b"0") && input.len() - rest.len() > 1 => fail(input, EXPECTED),
+        found => Ok(found),
+    }
+}
+
 /// `/` and how many addresses, where there is one.
 fn addresses(input: &[u8]) -> Parsed<'_, Option<u32>> {
     let Some(rest) = input.strip_prefix(b"/") else { return Ok((input, None)) };
-    match number_u32(rest, "a number of addresses, 1 or more")? {
-        (_, 0) => refuse(rest, "a number of addresses, 1 or more"),
-        (rest, count) => Ok((rest, Some(count))),
-    }
+    positive(rest, "a number of addresses, 1 or more").map(|(rest, count)| (rest, Some(count)))
 }
 
 impl fmt::Display for Connection<'_> {

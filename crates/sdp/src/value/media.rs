@@ -1,7 +1,7 @@
 //! What kind of media, on which port, over what, in which formats (RFC 8866 §5.14).
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, is_token, number_u16, number_u32, refuse, space, token, whole};
+use crate::grammar::{Parsed, ascii, fail, is_token, number_u16, positive, space, token, whole};
 use crate::value::Value;
 use core::fmt;
 
@@ -36,10 +36,9 @@ impl<'a> Value<'a> for MediaLine<'a> {
             let (rest, ()) = space(rest)?;
             let (rest, port) = number_u16(rest, "a port, 0 to 65535")?;
             let (rest, ports) = match rest.strip_prefix(b"/") {
-                Some(rest) => match number_u32(rest, "a number of ports, 1 or more")? {
-                    (_, 0) => return refuse(rest, "a number of ports, 1 or more"),
-                    (rest, ports) => (rest, Some(ports)),
-                },
+                Some(rest) => {
+                    positive(rest, "a number of ports, 1 or more").map(|(rest, ports)| (rest, Some(ports)))?
+                }
                 None => (rest, None),
             };
             let (rest, ()) = space(rest)?;

@@ -180,8 +180,6 @@ fn every_verdict_is_met() {
 
 /// Descriptions that are well formed, values and all, and that their authors refuse for what they mean.
 const MEANING_ALONE: &[&str] = &[
-    // `a=msid:stream_id ` with a space at its end, which values of lists forgive.
-    "libwebrtc-unittest/webrtc_sdp_unittest-L4030-sdp.sdp",
     // Two `a=msid` of one section with different tracks.
     "libwebrtc-unittest/webrtc_sdp_unittest-L4090-sdp.sdp",
     // Audio and video over SCTP, and over a protocol of another name.

@@ -56,3 +56,20 @@ pub(crate) fn unquoted(json: &str) -> String {
     assert!(!text.contains('\\'), "an escape that this function does not know: {json}");
     text
 }
+
+/// The bytes that `escape_ascii` wrote so.
+pub(crate) fn escaped(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        bytes.push(match (byte, (byte == b'\\').then(|| rest.next()).flatten()) {
+            (b'\\', Some(b'x')) => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                u8::from_str_radix(core::str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            (b'\\', Some(b't')) => b'\t',
+            (b'\\', Some(kept)) => kept,
+            (byte, _) => byte,
+        });
+    }
+    bytes
+}

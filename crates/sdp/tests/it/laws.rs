@@ -83,17 +83,17 @@ laws! {
     tls_id: TlsId<'_>, "[a-zA-Z0-9+/_-]{20,255}";
     group: Group<'_>, TOKEN, "{1,8}( ", TOKEN, "{1,8}){0,4}";
     mid: Mid<'_>, TOKEN, "{1,8}";
-    msid: Msid<'_>, TOKEN, "{1,64}( ", TOKEN, "{1,64})? ?";
+    msid: Msid<'_>, TOKEN, "{1,64}( ", TOKEN, "{1,64})?";
     msid_semantic: MsidSemantic<'_>, " {0,2}WMS( \\*|( ", TOKEN, "{1,8}){0,3}) ?";
-    rtpmap: Rtpmap<'_>, PT, " ", TOKEN, "{1,12}/[0-9]{1,6}(/[1-9])? ?";
+    rtpmap: Rtpmap<'_>, PT, " ", TOKEN, "{1,12}/[1-9][0-9]{0,5}(/[1-9])? ?";
     fmtp: Fmtp<'_>, "(", PT, "|", TOKEN, "{1,4})( [!-~]([ -~]{0,12}[!-~])?)? ?";
     extmap: Extmap<'_>,
         "[1-9][0-9]{0,3}(/(sendonly|recvonly|sendrecv|inactive))? [!-~]{1,20}( [ -~]{0,8}[!-~])?";
     rtcp: Rtcp<'_>, PORT, "( IN (IP4 192\\.0\\.2\\.1|IP6 2001:db8::1|IP4 a\\.example))?";
     rtcp_fb: RtcpFb<'_>, "(", PT, "|\\*) (nack|ccm|[a-z0-9_-]{5,9})( [a-z]{1,5}( [ -~]{0,5}[!-~])?)?";
     rtcp_fb_interval: RtcpFb<'_>, "\\* (trr-int [0-9]{1,9}|ack rpsi|ack app [!-~]{1,4})";
-    ssrc: Ssrc<'_>, "[0-9]{1,9}( ", TOKEN, "{1,8}(:[ -~]{0,8}[!-~])?)?";
-    ssrc_group: SsrcGroup<'_>, TOKEN, "{1,5}( [0-9]{1,9}){0,4}";
+    ssrc: Ssrc<'_>, "(0|[1-9][0-9]{0,8})( ", TOKEN, "{1,8}(:[ -~]{1,8})?)? ?";
+    ssrc_group: SsrcGroup<'_>, TOKEN, "{1,5}( (0|[1-9][0-9]{0,8})){0,4} ?";
     rid: Rid<'_>, "[a-zA-Z0-9_-]{1,5} (send|recv)( (pt=", PT, "(, ?", PT,
         ")?|max-width=[0-9]{1,4})(; ?(max-fps=30|max-bpp=0\\.5|[a-z]{1,3}(=[ -:<-~]{0,3}[!-:<-~])?)){0,3})?";
     simulcast: Simulcast<'_>, " ?(send (rid=)?~?[a-z]{1,3}([,;]~?[a-z0-9]){0,3}( recv ~?[a-z])?",

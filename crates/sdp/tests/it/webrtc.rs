@@ -73,10 +73,11 @@ const ARGUED_LINES: [(&str, &str); 23] = [
 ];
 
 const SHORT: &str = "RFC 8839 §5.4: a password has at least 22 characters; these were made up for tests";
+const SPACE: &str = "RFC 8830 §2: what follows the space is missing; a fold of an RFC's text, joined";
 const JOINED: &str = "folded lines of an RFC's text, joined without the space that the fold stood for";
 
 /// Lines in accepted descriptions that are refused when they are read as attributes, and why.
-const ARGUED_IN_FILES: [(&str, &str); 23] = [
+const ARGUED_IN_FILES: [(&str, &str); 28] = [
     ("fingerprint:sha-256 AA:BB", "RFC 8122 §5: a fingerprint is as long as its hash"),
     ("fingerprint:sha-256 E7:70:CE:58:6A:CC:77:B0:B4:4B:F2:BC:7E:89:0D:69:E3:90:FR3:", "no hexadecimal digit"),
     ("fingerprint:sha-25619:", JOINED),
@@ -90,6 +91,14 @@ const ARGUED_IN_FILES: [(&str, &str); 23] = [
     ("ice-pwd:pwd_voice", SHORT),
     ("ice-pwd:somepwd", SHORT),
     ("ice-pwd:testpwd", SHORT),
+    ("msid:61317484-2ed4-49d7-9eb7-1414322a7aae ", SPACE),
+    ("msid:751f239e-4ae0-c549-aa3d-890de772998b ", SPACE),
+    ("msid:81317484-2ed4-49d7-9eb7-1414322a7aae ", SPACE),
+    ("msid:bbce3ba6-abfc-ac63-d00a-e15b286f8fce ", SPACE),
+    (
+        "msid:{fb6d1fa3-d993-f244-a0fe-d9fb99214c23} ",
+        "RFC 8830 §2: what follows the space is missing; a browser of 2016",
+    ),
     ("mid:secondary;", "RFC 5888 §4: a name is a token"),
     ("remote-candidates:0 10.0.0.1 5555", "RFC 8839 §5.1: components count from 1"),
     ("rtcp:1 IN IP7 X", "RFC 8866 §8.2.7: the Internet has IP4 and IP6"),
