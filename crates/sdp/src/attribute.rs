@@ -290,7 +290,7 @@ attributes! {
         /// `a=ice-mismatch`: the offer's default destination was none of its candidates.
         b"ice-mismatch" => IceMismatch, "RFC 8839" "5.3";
         /// `a=end-of-candidates`: no more candidates will follow.
-        b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.2";
+        b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.1";
         // WebRTC ends
         /// `a=cryptex`: header extensions are encrypted.
         b"cryptex" => Cryptex, "RFC 9335" "4";

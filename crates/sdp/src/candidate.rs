@@ -38,6 +38,7 @@ pub use extension::Extensions;
 use crate::error::{Clause, ValueError};
 use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, told};
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -300,6 +301,7 @@ impl<'a> Value<'a> for Candidate<&'a str> {
 #[inline]
 fn foundation(input: &[u8]) -> Parsed<'_, &str> {
     let length = input.iter().position(|byte| !is_ice(*byte)).unwrap_or(input.len());
+    look(length + 1);
     if length > 32 {
         return fail(input.get(32..).unwrap_or_default(), "a foundation of 32 characters at most");
     }
@@ -422,6 +424,8 @@ pub(crate) fn address(input: &[u8], is_related: bool) -> Parsed<'_, ConnectionAd
         return Ok((rest, ConnectionAddress::Ip4(address)));
     }
     let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    // To its end, as text, for a colon, and for what no name has.
+    look(4 * (length + 1));
     let Some((taken, rest)) = input.split_at_checked(length) else { return fail(input, ADDRESS) };
     let Ok(text) = str::from_utf8(taken) else { return fail(input, ADDRESS) };
     // RFC 8839 §5.1: a colon tells IPv6.

@@ -4,6 +4,7 @@
 //! an optional part which has begun cannot be taken for something else (`cut` after its keyword). Nothing is copied.
 
 use crate::error::{Clause, ValueError};
+use crate::work::look;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str;
 use nom::error::{ErrorKind, ParseError};
@@ -113,6 +114,7 @@ const TOKEN: [bool; 256] = {
 #[inline]
 pub(crate) fn ascii<'a>(input: &'a [u8], accepts: impl Fn(u8) -> bool, expected: &'static str) -> Parsed<'a, &'a str> {
     let length = input.iter().position(|byte| !accepts(*byte)).unwrap_or(input.len());
+    look(length + 1);
     match input.split_at_checked(length) {
         Some((taken @ [_, ..], rest)) => match str::from_utf8(taken) {
             Ok(taken) => Ok((rest, taken)),
@@ -132,6 +134,7 @@ pub(crate) fn token<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &
 #[inline]
 pub(crate) fn visible<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
     let length = input.iter().position(|byte| *byte <= b' ' || *byte == 0x7f).unwrap_or(input.len());
+    look(length + 1);
     match input.split_at_checked(length) {
         Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
         _ => fail(input, expected),
@@ -141,6 +144,7 @@ pub(crate) fn visible<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a,
 /// Exactly these bytes.
 #[inline]
 pub(crate) fn tag<'a>(input: &'a [u8], tag: &[u8], expected: &'static str) -> Parsed<'a, ()> {
+    look(tag.len());
     input.strip_prefix(tag).map_or_else(|| fail(input, expected), |rest| Ok((rest, ())))
 }
 
@@ -173,6 +177,7 @@ pub(crate) fn space(input: &[u8]) -> Parsed<'_, ()> {
 #[inline]
 pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, ()> {
     let length = input.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(input.len());
+    look(length + 1);
     if length == 0 { fail(input, "a space") } else { Ok((input.get(length..).unwrap_or_default(), ())) }
 }
 
@@ -202,6 +207,7 @@ pub(crate) fn separated<'a, T>(
 /// What stands before `rest`, which must be ASCII.
 #[inline]
 pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> {
+    look(input.len().saturating_sub(rest.len()));
     match input.get(..input.len().saturating_sub(rest.len())).map(str::from_utf8) {
         Some(Ok(text)) => Ok((rest, text)),
         _ => fail(input, "ASCII"),
@@ -234,6 +240,7 @@ pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> 
         }
         rest = after;
     }
+    look(input.len() - rest.len() + 1);
     if rest.len() == input.len() { fail(input, expected) } else { Ok((rest, value)) }
 }
 
@@ -364,12 +371,15 @@ fn ipv6_group(input: &[u8]) -> Option<(&[u8], u16)> {
 /// Nothing, where there are spaces only: some endpoints write them after the last token of a value.
 #[inline]
 pub(crate) fn but_spaces(rest: &[u8]) -> &[u8] {
-    if rest.iter().all(|byte| *byte == b' ') { &[] } else { rest }
+    let spaces = rest.iter().position(|byte| *byte != b' ');
+    look(spaces.unwrap_or(rest.len()) + 1);
+    if spaces.is_none() { &[] } else { rest }
 }
 
 /// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
 fn trimmed(value: &[u8]) -> &[u8] {
     let length = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+    look(value.len() - length + 1);
     value.get(..length).unwrap_or_default()
 }
 
@@ -381,7 +391,7 @@ pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a,
 
 /// The items of a list that was checked; none in an empty one.
 pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
-    list.split(' ').filter(|item| !item.is_empty())
+    list.split(' ').inspect(|item| look(item.len() + 1)).filter(|item| !item.is_empty())
 }
 
 /// A payload type of RTP, 0 to 127 (RFC 3550 §5.1).
@@ -401,6 +411,7 @@ pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
 #[inline]
 pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
     let length = memchr::memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+    look(length + 1);
     match input.split_at_checked(length) {
         Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
         _ => fail(input, expected),

@@ -51,6 +51,7 @@ pub mod scrub;
 pub mod sdp_types;
 pub mod session;
 pub mod value;
+mod work;
 pub mod writer;
 
 pub use attribute::Attribute;

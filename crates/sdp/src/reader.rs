@@ -26,6 +26,7 @@ use crate::session::{Place as Stored, Record, Session};
 use crate::value::{
     Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Value, Version, Zone,
 };
+use crate::work::look;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use order::{Order, Place};
@@ -320,16 +321,6 @@ impl Progress<'_> {
     }
 }
 
-/// Counts bytes that are looked at, where the tests ask for it.
-#[cfg(test)]
-fn look(bytes: usize) {
-    tests::LOOKED.with(|looked| looked.set(looked.get() + bytes));
-}
-
-#[cfg(not(test))]
-#[inline(always)]
-const fn look(_: usize) {}
-
 /// How long the first line is, how it ends, and where the first NUL byte in it stands.
 #[inline]
 fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
@@ -386,47 +377,5 @@ fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
         Kind::Key => Key::parse(value).map(drop),
         // Their bytes are any but those that end a line.
         Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-
-    use super::{Limits, Reader};
-    use alloc::vec::Vec;
-    use core::cell::Cell;
-
-    std::thread_local! {
-        /// How many bytes this thread's readers have looked at: to find the ends of lines, and to check a value once.
-        pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
-    }
-
-    fn looked_at(text: &[u8]) -> usize {
-        let limits =
-            Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 9 };
-        LOOKED.set(0);
-        assert!(Reader::lenient().with_limits(limits).read(text).is_ok());
-        LOOKED.get()
-    }
-
-    /// Each byte is looked at twice at most, in texts of every shape and length.
-    #[test]
-    fn work_grows_with_the_text_and_no_faster() {
-        let shapes: [fn(usize) -> Vec<u8>; 7] = [
-            |size| b"a=\r\n".repeat(size / 4),
-            |size| b"m=audio 9 RTP/AVP 0\r\n".repeat(size / 21),
-            |size| [b"a=x:", b"x".repeat(size).as_slice()].concat(),
-            |size| [b"a=x:", b"\0".repeat(size).as_slice()].concat(),
-            |size| [b"v=0\r\n", b"\n".repeat(size).as_slice()].concat(),
-            |size| [b"v=0\r\n", b"\r".repeat(size).as_slice()].concat(),
-            |size| [b"m=audio 9 RTP/AVP", b" 0".repeat(size / 2).as_slice()].concat(),
-        ];
-        for shape in shapes {
-            for size in [1 << 10, 1 << 14, 1 << 20] {
-                let text = shape(size);
-                assert!(looked_at(&text) <= 2 * text.len(), "{:?}: {}", text.get(..9), looked_at(&text));
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@ use crate::grammar::{
     Parsed, ascii, blanks, fail, items_of, number, number_u8, number_u32, refuse, separated, tag, taken, whole,
 };
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 
 /// `a=crypto`: a suite of algorithms with its keys.
@@ -93,7 +94,11 @@ pub enum SessionParameter<'a> {
 impl<'a> Crypto<'a> {
     /// The parameters, as they are written.
     pub fn session_parameters(&self) -> impl Iterator<Item = SessionParameter<'a>> + use<'a> {
-        let words = self.session_parameters.split([' ', '\t']).filter(|word| !word.is_empty());
+        let words = self
+            .session_parameters
+            .split([' ', '\t'])
+            .inspect(|word| look(word.len() + 1))
+            .filter(|word| !word.is_empty());
         words.filter_map(|word| SessionParameter::read(word.as_bytes()).ok().map(|(_, parameter)| parameter))
     }
 }
@@ -159,6 +164,7 @@ impl<'a> CryptoKey<'a> {
         };
         // Both are optional; a colon tells the identifier.
         let field = second.iter().take_while(|byte| !matches!(byte, b'|' | b';' | b' ' | b'\t'));
+        look(field.clone().count() + 1);
         if field.clone().any(|byte| *byte == b':') {
             let (rest, mki) = Mki::read(second)?;
             return Ok((rest, Self::Inline { key_salt, lifetime: None, mki: Some(mki) }));

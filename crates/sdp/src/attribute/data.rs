@@ -75,7 +75,7 @@ pub struct Sctpmap<'a> {
 }
 
 impl<'a> Value<'a> for Sctpmap<'a> {
-    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-sctp-sdp-05", "4");
+    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-sctp-sdp-05", "");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {

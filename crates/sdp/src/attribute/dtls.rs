@@ -15,6 +15,7 @@
 use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, ascii, but_spaces, fail, space, token, whole, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::str;
@@ -86,6 +87,7 @@ fn digest(input: &[u8]) -> Parsed<'_, Digest<'_>> {
     const EXPECTED: &str = "two hexadecimal digits";
     let mut rest = input;
     loop {
+        look(3);
         match rest {
             [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
             _ => return fail(rest, EXPECTED),

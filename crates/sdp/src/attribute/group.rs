@@ -143,7 +143,7 @@ impl<'a> MsidSemantic<'a> {
 }
 
 impl<'a> Value<'a> for MsidSemantic<'a> {
-    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-msid-11", "3");
+    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-msid", "");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {

@@ -7,6 +7,7 @@ use crate::error::{Clause, ValueError};
 use crate::grammar;
 use crate::grammar::{Parsed, blanks, fail, items_of, number_u32, refuse, separated, tag, taken, whole};
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 
 /// `a=imageattr`: the pictures of a payload type, as its sender would send and receive them.
@@ -240,10 +241,13 @@ impl<'a> ImageSet<'a> {
 fn extension(input: &[u8]) -> Parsed<'_, ()> {
     const EXPECTED: &str = "a parameter such as q=0.5";
     let length = input.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-').unwrap_or(input.len());
+    look(length + 1);
     let Some((name, [b'=', value @ ..])) = input.split_at_checked(length) else { return fail(input, EXPECTED) };
     let is_value = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'[' | b']');
     let take = |value: &[u8], is_end: fn(u8) -> bool| {
-        value.iter().position(|byte| !is_value(*byte) || is_end(*byte)).unwrap_or(value.len())
+        let length = value.iter().position(|byte| !is_value(*byte) || is_end(*byte)).unwrap_or(value.len());
+        look(length + 1);
+        length
     };
     let rest = match value {
         [b'[', inner @ ..] => {

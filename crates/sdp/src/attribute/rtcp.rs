@@ -18,6 +18,7 @@ use crate::grammar::{
 };
 use crate::line::Lossy;
 use crate::value::{Address, AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 
 /// `a=rtcp`: where RTCP goes, if not to the port after that of RTP (RFC 3605 §2.1).
@@ -119,6 +120,7 @@ impl<'a> RtcpFb<'a> {
 #[inline]
 fn known(input: &[u8]) -> Option<(&[u8], &'static str)> {
     let length = input.iter().position(|byte| *byte == b' ').unwrap_or(input.len());
+    look(length + 1);
     let (word, rest) = input.split_at_checked(length)?;
     let word = match word {
         b"nack" => "nack",

@@ -4,6 +4,7 @@ use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, fail, number_u32, refuse, tag, visible, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 
 /// `a=rtcp-xr`: which extended reports the writer would like to get; none of them is none.
@@ -69,7 +70,8 @@ impl StatisticsFlags {
 impl<'a> RtcpXr<'a> {
     /// The reports, as they are written.
     pub fn formats(&self) -> impl Iterator<Item = XrFormat<'a>> + use<'a> {
-        let words = self.0.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+        let words =
+            self.0.split(|byte| *byte == b' ').inspect(|word| look(word.len() + 1)).filter(|word| !word.is_empty());
         words.filter_map(|word| XrFormat::read(word).ok().map(|(_, format)| format))
     }
 }
@@ -140,6 +142,7 @@ fn flags(input: &[u8]) -> Parsed<'_, StatisticsFlags> {
     let Some(mut rest) = input.strip_prefix(b"=") else { return Ok((input, StatisticsFlags::default())) };
     let mut flags = StatisticsFlags::default();
     loop {
+        look(5);
         let named = StatisticsFlags::NAMED.iter();
         let found = named.filter_map(|(flag, name)| Some((flag, rest.strip_prefix(name.as_bytes())?))).next();
         let Some((flag, after)) = found else { return fail(rest, EXPECTED) };

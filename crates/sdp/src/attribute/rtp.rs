@@ -24,6 +24,7 @@ use crate::grammar::{
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 use core::str;
 
@@ -108,7 +109,8 @@ impl<'a> Fmtp<'a> {
     /// What stands between the semicolons, without spaces around it; empty parts are passed over. Where a format does not
     /// have names and values (`0-15,66` for telephone events) that is one parameter without a value.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
-        self.text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()).map(|part| {
+        let parts = self.text.split(|byte| *byte == b';').inspect(|part| look(part.len() + 1));
+        parts.map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()).map(|part| {
             match memchr::memchr(b'=', part).and_then(|at| part.split_at_checked(at)) {
                 Some((name, value)) => {
                     Parameter { name: name.trim_ascii_end(), value: value.get(1..).map(<[u8]>::trim_ascii_start) }
@@ -209,6 +211,7 @@ impl<'a> Extmap<'a> {
 /// Up to the next space. URIs are long: all of it is looked at at once, and letter by letter only where one is wrong.
 fn uri(input: &[u8]) -> Parsed<'_, &str> {
     let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    look(length + 1);
     match input.split_at_checked(length).map(|(taken, rest)| (rest, taken, str::from_utf8(taken))) {
         Some((rest, taken @ [_, ..], Ok(uri)))
             if taken.iter().fold(true, |good, byte| good & byte.is_ascii_graphic()) =>
@@ -223,6 +226,7 @@ const EXTMAP_ID: &str = "the number of an extension, 1 to 65535";
 
 fn direction(input: &[u8]) -> Parsed<'_, Option<Direction>> {
     let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    look(length + 1);
     match input.split_at_checked(length).map(|(name, rest)| (rest, Direction::named(name))) {
         Some((rest, Some(direction))) => Ok((rest, Some(direction))),
         _ => refuse(input, "sendrecv, sendonly, recvonly or inactive"),

@@ -18,6 +18,7 @@
 use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, taken, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
+use crate::work::look;
 use core::fmt;
 
 /// `a=rid`: the name of an encoding, which way it goes, and what it keeps to (RFC 8851 §10).
@@ -44,7 +45,10 @@ impl<'a> Rid<'a> {
     /// The payload types that it may use, in order; none: all.
     pub fn payload_types(&self) -> impl Iterator<Item = u8> + use<'a> {
         let formats = parts(self.text).next().and_then(|part| part.strip_prefix("pt=")).unwrap_or_default();
-        formats.split(',').filter_map(|format| format.trim_matches(' ').parse().ok())
+        formats
+            .split(',')
+            .inspect(|format| look(format.len() + 1))
+            .filter_map(|format| format.trim_matches(' ').parse().ok())
     }
 
     /// The restrictions in order, each with its value, if it has one.
@@ -65,7 +69,10 @@ impl<'a> Rid<'a> {
 
 /// What stands between the semicolons, without the spaces before it that some write.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
-    text.split(';').map(|part| part.trim_start_matches(' ')).filter(|part| !part.is_empty())
+    text.split(';')
+        .inspect(|part| look(part.len() + 1))
+        .map(|part| part.trim_start_matches(' '))
+        .filter(|part| !part.is_empty())
 }
 
 impl<'a> Value<'a> for Rid<'a> {
@@ -126,6 +133,7 @@ fn restriction(input: &[u8]) -> Parsed<'_, ()> {
     let [b'=', value_at @ ..] = rest else { return Ok((rest, ())) };
     let is_value = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b';';
     let length = value_at.iter().position(|byte| !is_value(byte)).unwrap_or(value_at.len());
+    look(length + 1);
     let (value, rest) = value_at.split_at_checked(length).unwrap_or_default();
     let bad = match name {
         "max-width" | "max-height" | "max-fps" | "max-fs" | "max-br" | "max-pps" => {
@@ -148,6 +156,7 @@ fn first_not(value: &[u8], accepts: impl Fn(u8) -> bool) -> Option<usize> {
 /// The grammars of this file have no space there; some write one.
 fn skip_spaces(mut input: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] = input {
+        look(1);
         input = rest;
     }
     input
@@ -206,14 +215,14 @@ pub struct SimulcastId<'a> {
 impl<'a> Streams<'a> {
     /// The streams in order.
     pub fn iter(&self) -> impl Iterator<Item = Alternatives<'a>> + use<'a> {
-        self.text.split(';').map(|text| Alternatives { text })
+        self.text.split(';').inspect(|text| look(text.len() + 1)).map(|text| Alternatives { text })
     }
 }
 
 impl<'a> Alternatives<'a> {
     /// The encodings in order.
     pub fn iter(&self) -> impl Iterator<Item = SimulcastId<'a>> + use<'a> {
-        self.text.split(',').map(|text| match text.strip_prefix('~') {
+        self.text.split(',').inspect(|text| look(text.len() + 1)).map(|text| match text.strip_prefix('~') {
             Some(rid) => SimulcastId { rid, is_paused: true },
             None => SimulcastId { rid: text, is_paused: false },
         })

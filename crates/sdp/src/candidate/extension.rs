@@ -6,6 +6,7 @@
 use super::TcpType;
 use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, fail, is_token, refuse, space};
+use crate::work::look;
 use alloc::string::String;
 use core::hash::{Hash, Hasher};
 use core::str;
@@ -121,6 +122,7 @@ fn word<'a>(rest: &mut Option<&'a str>) -> Option<&'a str> {
     let text = (*rest)?;
     // Words are short: to look at each byte is quicker than a search that is made for long texts.
     let length = text.bytes().position(|byte| byte == b' ');
+    look(length.unwrap_or(text.len()) + 1);
     let (word, after) = length.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
     *rest = after.get(1..);
     Some(word)
@@ -134,6 +136,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
     while !rest.is_empty() {
         let name_at = space(rest)?.0;
         let length = name_at.iter().position(|byte| !is_token(*byte)).unwrap_or(name_at.len());
+        look(length + 1);
         let (name, after) = name_at.split_at_checked(length).unwrap_or_default();
         if name.is_empty() {
             return fail(name_at, "the name of an extension");
@@ -149,6 +152,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
             _ => return fail(after, "a space"),
         };
         let length = value_at.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(value_at.len());
+        look(length + 1);
         let (value, after) = value_at.split_at_checked(length).unwrap_or_default();
         if is_tcp_type {
             tcp_type = match (TcpType::named(value), tcp_type) {

@@ -10,9 +10,11 @@ use super::explanation::{Explanation, Note, Outcome, Refusal};
 use super::section::{self, Described, Gathered, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
-use crate::attribute::{Direction, Extmap, Setup};
+use crate::attribute::{Direction, Extmap, IceOptions, Setup};
 use crate::error::TypedError;
 use crate::session::{EditError, Session};
+use crate::work::look;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -50,14 +52,16 @@ pub enum AnswerError {
 /// refuses a section, or leaves something out.
 pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<Answer, AnswerError> {
     let top = section::top(offer);
-    if let Some(fault) = top.fault {
-        return Err(AnswerError::Offer(fault));
+    if let Some(fault) = top.fault.as_deref() {
+        return Err(AnswerError::Offer(*fault));
     }
-    let sections = section::read_all(offer, &top).map_err(AnswerError::Offer)?;
-    let plan = Plan::new(&top, &sections, capabilities);
-    let session = writing::write(offer, &plan)?;
-    let explanations = plan.sections.iter().map(Planned::explain).collect();
-    Ok(Answer { session, explanations })
+    let (text, explanations) = {
+        let sections = section::read_all(offer, &top).map_err(AnswerError::Offer)?;
+        let plan = Plan::new(&top, &sections, capabilities);
+        (writing::write(offer, &plan), plan.sections.iter().map(Planned::explain).collect())
+    };
+    // What was decided is gone by now: only what was written is needed.
+    Ok(Answer { session: text.read()?, explanations })
 }
 
 /// What was decided.
@@ -68,6 +72,8 @@ pub(super) struct Plan<'s, 'a> {
     pub(super) bundles: Groups,
     /// The lip-synchronised groups of the offer.
     pub(super) synchronised: Groups,
+    /// The options of ICE that the offer has for all.
+    pub(super) ice_options: Option<IceOptions<'s>>,
 }
 
 /// What was decided of one section.
@@ -83,7 +89,7 @@ pub(super) struct Planned<'s, 'a> {
 #[derive(Debug)]
 pub(super) struct Accepted<'s, 'a> {
     /// None for data channels.
-    pub(super) media: Option<MediaPlan<'s, 'a>>,
+    pub(super) media: Option<Box<MediaPlan<'s, 'a>>>,
     pub(super) carriage: Carriage<'a>,
 }
 
@@ -109,19 +115,24 @@ pub(super) struct Carriage<'a> {
 }
 
 /// What a section says by itself.
-type Considered<'s, 'a> = Result<Option<MediaPlan<'s, 'a>>, Refusal>;
+type Considered<'s, 'a> = Result<Option<Box<MediaPlan<'s, 'a>>>, Refusal>;
 
 impl<'s, 'a> Plan<'s, 'a> {
     fn new(top: &Gathered<'s>, sections: &'s [Described<'s>], capabilities: &'a Capabilities<'a>) -> Self {
-        let mut considered: Vec<Considered<'s, 'a>> = Vec::new();
+        let mut plans = Vec::with_capacity(sections.len());
+        let mut refusals: Vec<Option<Refusal>> = Vec::with_capacity(sections.len());
         let (named, mut entries) = (bundle::names(sections), BTreeMap::new());
         let is_named =
             |section: &Described<'s>| section.own.mid.is_none_or(|mid| named.get(mid) == Some(&section.index));
         for section in sections {
             let nth = entries.entry(section.head.media).and_modify(|nth| *nth += 1).or_insert(0_usize);
-            let considered_alone = consider(section, capabilities, *nth);
-            let is_twice = considered_alone.is_ok() && !is_named(section);
-            considered.push(if is_twice { Err(Refusal::MidTwice) } else { considered_alone });
+            let (plan, refusal) = match consider(section, capabilities, *nth) {
+                Err(refusal) => (None, Some(refusal)),
+                Ok(_) if !is_named(section) => (None, Some(Refusal::MidTwice)),
+                Ok(plan) => (plan, None),
+            };
+            plans.push(plan);
+            refusals.push(refusal);
         }
         let bundles = match capabilities.bundle {
             BundlePolicy::Never => Groups::none(sections.len()),
@@ -129,22 +140,21 @@ impl<'s, 'a> Plan<'s, 'a> {
                 Groups::read("BUNDLE", top, sections)
             }
         };
-        let mut refusals: Vec<Option<Refusal>> = considered.iter().map(|made| made.as_ref().err().copied()).collect();
         bundles.judge(capabilities.bundle, sections, &mut refusals);
         let carriages = carry(sections, capabilities, &bundles, &mut refusals);
         let synchronised = Groups::read("LS", top, sections);
-        let sections = sections.iter().zip(considered).map(|(offered, media)| {
+        let sections = sections.iter().zip(plans).map(|(offered, media)| {
             let refusal = refusals.get(offered.index).copied().flatten();
             let carriage = carriages.get(offered.index).copied().flatten();
-            let decision = match (refusal, media, carriage) {
-                (Some(refusal), ..) | (None, Err(refusal), _) => Err(refusal),
-                (None, Ok(media), Some(carriage)) => Ok(Accepted { media, carriage }),
-                (None, Ok(_), None) => Err(Refusal::NoTransport),
+            let decision = match (refusal, carriage) {
+                (Some(refusal), _) => Err(refusal),
+                (None, Some(carriage)) => Ok(Accepted { media, carriage }),
+                (None, None) => Err(Refusal::NoTransport),
             };
             Planned { offered, mid: offered.own.mid.filter(|_| is_named(offered)), decision }
         });
         let sections = sections.collect();
-        Self { capabilities, sections, bundles, synchronised }
+        Self { capabilities, sections, bundles, synchronised, ice_options: top.wide.ice_options }
     }
 }
 
@@ -153,8 +163,8 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     if section.is_removed() {
         return Err(Refusal::Removed);
     }
-    if let Some(fault) = section.own.fault {
-        return Err(Refusal::Unreadable(fault));
+    if let Some(fault) = section.own.fault.as_deref() {
+        return Err(Refusal::Unreadable(*fault));
     }
     if section.is_multicast() {
         return Err(Refusal::Multicast);
@@ -162,6 +172,7 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     if section.is_data() {
         return consider_data(section, capabilities).map(|()| None);
     }
+    look(capabilities.media.len());
     let mut entries = capabilities.media.iter().filter(|media| media.kind == section.head.media);
     let last = entries.clone().next_back().ok_or(Refusal::Kind)?;
     let media = entries.nth(nth).unwrap_or(last);
@@ -181,7 +192,7 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
         Direction::of(seen.sends() && media.direction.sends(), seen.receives() && media.direction.receives());
     let extensions = extensions(section, media, direction);
     let versions = simulcast::answer(&section.own.rtp, media.features, direction, &choice);
-    Ok(Some(MediaPlan { media, choice, direction, extensions, versions }))
+    Ok(Some(Box::new(MediaPlan { media, choice, direction, extensions, versions })))
 }
 
 /// RFC 8829 §5.1.2: what an offer may call SRTP with keys from DTLS, and what goes without.
@@ -219,6 +230,7 @@ fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Re
 fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
     let mut answered: Vec<Extmap<'s>> = Vec::new();
     for offered in section.extensions.iter() {
+        look(media.extensions.len() + answered.len() + 1);
         let known = media.extensions.iter().find(|known| {
             known.uri == offered.uri && known.attributes.as_bytes() == offered.attributes.unwrap_or_default()
         });
@@ -342,13 +354,17 @@ impl Planned<'_, '_> {
         if accepted.carriage.owner != self.offered.index {
             notes.push(Note::BundledWith { media: accepted.carriage.owner });
         }
-        let Some(MediaPlan { choice, direction, extensions, versions, .. }) = &accepted.media else { return notes };
+        let Some(media) = &accepted.media else { return notes };
+        let MediaPlan { choice, direction, extensions, versions, .. } = &**media;
         let (offered, answered) = (self.offered.direction, *direction);
         if offered.reversed() != answered {
             notes.push(Note::Narrowed { offered, answered });
         }
         notes.extend(choice.left_out.iter().map(|(payload, why)| Note::FormatLeftOut { payload: *payload, why: *why }));
-        let is_answered = |offered: &&Extmap<'_>| extensions.iter().any(|known| known.uri == offered.uri);
+        let is_answered = |offered: &&Extmap<'_>| {
+            look(extensions.len() + 1);
+            extensions.iter().any(|known| known.uri == offered.uri)
+        };
         // What the session offers to all is not told of each.
         let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
         let left_out = own.iter().filter(|offered| !is_answered(offered));

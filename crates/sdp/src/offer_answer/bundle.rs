@@ -6,6 +6,7 @@
 use super::capabilities::BundlePolicy;
 use super::explanation::Refusal;
 use super::section::{Described, Gathered};
+use crate::work::look;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -26,7 +27,7 @@ impl Groups {
         for group in top.wide.groups.iter().filter(|group| group.semantics == semantics) {
             let number = groups.members.len();
             let mut members = Vec::new();
-            for index in group.mids().filter_map(|mid| named.get(mid)) {
+            for index in group.mids().inspect(|mid| look(mid.len())).filter_map(|mid| named.get(mid)) {
                 let is_used = sections.get(*index).is_some_and(|section| !section.is_removed());
                 if let Some(of) = groups.of.get_mut(*index).filter(|of| of.is_none() && is_used) {
                     *of = Some(number);
@@ -61,6 +62,7 @@ impl Groups {
         // on once that one ended.
         let mut firsts: BTreeMap<&str, &Described<'_>> = BTreeMap::new();
         for section in sections.iter().filter(|section| !section.is_removed()) {
+            look(section.head.media.len() + 1);
             let kind = match policy {
                 BundlePolicy::MaxCompat | BundlePolicy::Never => break,
                 BundlePolicy::MaxBundle => "",
@@ -83,6 +85,7 @@ impl Groups {
     /// RFC 8829 §5.3.1: what is bundled with a section that is refused is refused with it.
     pub(super) fn spread(&self, refusals: &mut [Option<Refusal>]) {
         for members in &self.members {
+            look(members.len() + 1);
             let Some(first) = members.first() else { continue };
             if refusals.get(*first).is_some_and(Option::is_some) {
                 members.iter().for_each(|member| refuse(refusals, *member, Refusal::BundleRefused { with: *first }));
@@ -96,7 +99,9 @@ pub(super) fn names<'s>(sections: &[Described<'s>]) -> BTreeMap<&'s str, usize> 
     let mut named = BTreeMap::new();
     for is_removed in [false, true] {
         for section in sections.iter().filter(|section| section.is_removed() == is_removed) {
+            look(1);
             if let Some(mid) = section.own.mid {
+                look(mid.len());
                 named.entry(mid).or_insert(section.index);
             }
         }

@@ -8,6 +8,7 @@ use super::capabilities::{Codec, Media, Order};
 use super::section::Format;
 use crate::attribute::{Fmtp, Parameter};
 use crate::line::Lossy;
+use crate::work::look;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -120,6 +121,7 @@ pub(super) fn choose<'s, 'a>(formats: &'s [Format<'s>], media: &Media<'a>) -> Ch
 impl Choice<'_, '_> {
     /// Whether a payload type is answered.
     pub(super) fn has_payload(&self, payload: u8) -> bool {
+        look(self.chosen.len() + 1);
         self.chosen.iter().any(|chosen| chosen.format.payload == payload)
     }
 
@@ -128,6 +130,7 @@ impl Choice<'_, '_> {
     }
 
     fn has_media(&self, accepts: impl Fn(&Format<'_>) -> bool) -> bool {
+        look(self.chosen.len() + 1);
         self.chosen.iter().any(|chosen| Purpose::of(chosen.format.name) == Purpose::Media && accepts(chosen.format))
     }
 }
@@ -139,6 +142,7 @@ fn find<'a>(format: &Format<'_>, codecs: &'a [Codec<'a>], purpose: Purpose) -> R
     }
     let mut why = LeftOut::Unsupported;
     for (rank, codec) in codecs.iter().enumerate() {
+        look(1);
         let is_named = codec.name.eq_ignore_ascii_case(format.name)
             && codec.clock == format.clock
             && codec.channels.max(1) == format.channels;
@@ -160,7 +164,11 @@ fn serves_red(format: &Format<'_>, chosen: &[Chosen<'_, '_>]) -> bool {
     if !list.iter().all(|byte| byte.is_ascii_digit() || *byte == b'/') || list.is_empty() {
         return !chosen.is_empty();
     }
-    let is_answered = |payload: &[u8]| chosen.iter().any(|chosen| Some(chosen.format.payload) == number(payload));
+    let is_answered = |payload: &[u8]| {
+        look(chosen.len() + payload.len() + 1);
+        let payload = number(payload);
+        chosen.iter().any(|chosen| Some(chosen.format.payload) == payload)
+    };
     list.split(|byte| *byte == b'/').all(is_answered)
 }
 
@@ -187,14 +195,14 @@ const CONFIGURATIONS: [(&str, &[(&str, &str)]); 8] = [
     ("H264", &[("packetization-mode", "0"), (PROFILE_LEVEL, "42000a")]),
     // RFC 7798 §7.1.
     ("H265", &[("profile-space", "0"), ("profile-id", "1"), ("tier-flag", "0"), ("tx-mode", "SRST")]),
-    // RFC 9628 §6.1.
+    // RFC 9628.
     ("VP9", &[("profile-id", "0")]),
     // The RTP payload format of AV1 §7.2.
     ("AV1", &[("profile", "0")]),
     // RFC 4867 §8.1, §8.2.
     ("AMR", AMR),
     ("AMR-WB", AMR),
-    // RFC 5577 §5.2: without it no decoder knows the frames.
+    // RFC 5577 §4.1.1: without it no decoder knows the frames.
     ("G7221", &[("bitrate", "")]),
     // The payload of several Opus streams, as browsers have it.
     ("multiopus", &[("channel_mapping", ""), ("num_streams", ""), ("coupled_streams", "")]),
@@ -300,10 +308,12 @@ impl fmt::Display for Parameters<'_, '_> {
         }
         let set = configuration(format.name);
         let configures = |name: &[u8]| set.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        // It may be said more than once, and looks at all parameters.
+        let mut level = None;
         let mut separator = "";
         for mut parameter in offered.parameters().filter(|parameter| configures(parameter.name)) {
             if parameter.name.eq_ignore_ascii_case(PROFILE_LEVEL.as_bytes()) {
-                parameter.value = Some(Self::profile_level(offered, own));
+                parameter.value = Some(*level.get_or_insert_with(|| Self::profile_level(offered, own)));
             }
             write!(f, "{separator}{}", Pair(parameter))?;
             separator = ";";

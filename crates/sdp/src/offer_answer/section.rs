@@ -13,6 +13,8 @@ use crate::line::Kind;
 use crate::media::Section;
 use crate::session::Session;
 use crate::value::{Address, Connection, MediaLine, Value};
+use crate::work::look;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -23,7 +25,6 @@ pub(super) struct Described<'s> {
     pub(super) head: MediaLine<'s>,
     /// The line of the `m=`, counted from 1.
     pub(super) line: usize,
-    pub(super) connection: Option<Connection<'s>>,
     pub(super) direction: Direction,
     /// The formats of RTP, each once, in order.
     pub(super) formats: Vec<Format<'s>>,
@@ -52,16 +53,16 @@ pub(super) struct Format<'s> {
 /// What negotiation reads of the lines of one section.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered<'s> {
-    pub(super) connection: Option<Connection<'s>>,
+    pub(super) connection: Option<Rc<Connection<'s>>>,
     pub(super) direction: Option<Direction>,
     pub(super) mid: Option<&'s str>,
     pub(super) keys: Keys<'s>,
     pub(super) flags: Flags,
-    pub(super) rtp: Rtp<'s>,
-    pub(super) data: Data<'s>,
-    pub(super) wide: Wide<'s>,
+    pub(super) rtp: Seldom<Rtp<'s>>,
+    pub(super) data: Seldom<Data<'s>>,
+    pub(super) wide: Seldom<Wide<'s>>,
     /// The first line that cannot be read and cannot be done without.
-    pub(super) fault: Option<TypedError>,
+    pub(super) fault: Option<Box<TypedError>>,
 }
 
 /// How the transport is protected.
@@ -113,6 +114,44 @@ pub(super) struct Wide<'s> {
     pub(super) ice_pacing: bool,
 }
 
+/// What most sections of a large description do without: memory for it is asked for when something is there.
+#[derive(Clone, Debug)]
+pub(super) struct Seldom<T>(Option<Box<T>>);
+
+impl<T> Default for Seldom<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+macro_rules! blank {
+    ($($type:ident { $($field:ident: $value:expr),* })*) => {$(
+        impl<'s> core::ops::Deref for Seldom<$type<'s>> {
+            type Target = $type<'s>;
+
+            fn deref(&self) -> &$type<'s> {
+                static BLANK: $type<'static> = $type { $($field: $value),* };
+                self.0.as_deref().unwrap_or(&BLANK)
+            }
+        }
+
+        impl core::ops::DerefMut for Seldom<$type<'_>> {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                self.0.get_or_insert_default()
+            }
+        }
+    )*};
+}
+
+blank! {
+    Rtp {
+        maps: Vec::new(), parameters: Vec::new(), feedback: Vec::new(), extensions: Vec::new(), rids: Vec::new(),
+        simulcast: None
+    }
+    Data { port: None, sctpmap: None }
+    Wide { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
+}
+
 /// What a session says before its first media section.
 pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
     Gathered::of(&session.top())
@@ -124,7 +163,12 @@ pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
 /// An `m=` line cannot be read.
 pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Gathered<'s>) -> Result<Vec<Described<'s>>, TypedError> {
     let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
-    session.all_media().enumerate().map(|(index, section)| Described::read(index, &section, top, &shared)).collect()
+    // At once: a list that doubles would for a while be there twice.
+    let mut sections = Vec::with_capacity(session.media_count());
+    for (index, section) in session.all_media().enumerate() {
+        sections.push(Described::read(index, &section, top, &shared)?);
+    }
+    Ok(sections)
 }
 
 impl<'s> Described<'s> {
@@ -144,14 +188,13 @@ impl<'s> Described<'s> {
         };
         let mut own = Gathered::of(section);
         let formats = if is_rtp(&head) { own.formats(&head) } else { Vec::new() };
-        let connection = own.connection.or(top.connection);
         // RFC 3264 §6.1: what neither says is both ways.
         let direction = own.direction.or(top.direction).unwrap_or_default();
         own.inherit(top);
         // RFC 8285 §7: extensions stand at one of both levels, never at both.
         let extensions =
             if own.rtp.extensions.is_empty() { shared.clone() } else { own.rtp.extensions.as_slice().into() };
-        Ok(Self { index, head, line, connection, direction, formats, extensions, own })
+        Ok(Self { index, head, line, direction, formats, extensions, own })
     }
 
     pub(super) fn is_rtp(&self) -> bool {
@@ -175,7 +218,7 @@ impl<'s> Described<'s> {
     }
 
     pub(super) fn is_multicast(&self) -> bool {
-        match self.connection.map(|connection| connection.address) {
+        match self.own.connection.as_ref().map(|connection| connection.address) {
             Some(Address::Ip4(address)) => address.is_multicast(),
             Some(Address::Ip6(address)) => address.is_multicast(),
             Some(Address::Name(_) | Address::Other(_)) | None => false,
@@ -191,16 +234,17 @@ impl<'s> Gathered<'s> {
     fn of(section: &Section<'s>) -> Self {
         let mut gathered = Self::default();
         for line in section.lines() {
+            look(line.text().len() + 2);
             if line.kind() == Kind::Connection && gathered.connection.is_none() {
                 match line.read() {
-                    Ok(connection) => gathered.connection = Some(connection),
-                    Err(error) => drop(gathered.fault.get_or_insert(error)),
+                    Ok(connection) => gathered.connection = Some(Rc::new(connection)),
+                    Err(error) => drop(gathered.fault.get_or_insert_with(|| Box::new(error))),
                 }
             }
             match line.typed() {
                 Some(Ok(attribute)) => gathered.learn(attribute),
                 Some(Err(error)) if line.attribute().is_some_and(|(name, _)| is_essential(name)) => {
-                    gathered.fault.get_or_insert(error);
+                    gathered.fault.get_or_insert_with(|| Box::new(error));
                 }
                 Some(Err(_)) | None => {}
             }
@@ -243,12 +287,15 @@ impl<'s> Gathered<'s> {
     }
 
     /// Whether it says something of header extensions.
-    pub(super) const fn has_extensions(&self) -> bool {
+    pub(super) fn has_extensions(&self) -> bool {
         !self.rtp.extensions.is_empty()
     }
 
     /// Takes from the session what the section does not say itself.
     fn inherit(&mut self, top: &Self) {
+        if self.connection.is_none() {
+            self.connection.clone_from(&top.connection);
+        }
         let Keys { fragment, password, has_fingerprint, setup, has_tls_id } = &mut self.keys;
         *fragment = fragment.or(top.keys.fragment);
         *password = password.or(top.keys.password);
@@ -256,7 +303,6 @@ impl<'s> Gathered<'s> {
         *setup = setup.or(top.keys.setup);
         *has_tls_id |= top.keys.has_tls_id;
         self.flags.mixed_extensions |= top.flags.mixed_extensions;
-        self.wide.ice_options = self.wide.ice_options.or(top.wide.ice_options);
     }
 
     /// The formats of an `m=` line, each payload type once.
@@ -286,6 +332,7 @@ impl<'s> Gathered<'s> {
                 format.parameters = *parameters;
             }
         }
+        look(self.rtp.maps.len() + self.rtp.parameters.len() + self.rtp.feedback.len());
         for feedback in &self.rtp.feedback {
             let place = feedback.payload_type.and_then(place);
             if let Some(format) = place.and_then(|place| formats.get_mut(place)) {
@@ -322,6 +369,7 @@ fn is_essential(name: &[u8]) -> bool {
 
 /// Whether a feedback is the one that `text` names: `nack pli`.
 pub(super) fn is_feedback(feedback: &RtcpFb<'_>, text: &str) -> bool {
+    look(1);
     let mut words = text.splitn(3, ' ');
     words.next() == Some(feedback.kind)
         && words.next() == feedback.parameter

@@ -1,4 +1,4 @@
-//! Several versions of one source (RFC 8853 §5.3.2) and their names (RFC 8851 §6.2.2), as the answer has them.
+//! Several versions of one source (RFC 8853 §5.3.2) and their names (RFC 8851 §6.2.2, §6.3), as the answer has them.
 //!
 //! Rules of this file: what is offered to be sent is answered to be received, and the other way round; a version whose
 //! formats are not answered goes, and a stream without a version goes with it.
@@ -7,6 +7,7 @@ use super::capabilities::Features;
 use super::codecs::Choice;
 use super::section::Rtp;
 use crate::attribute::{Direction, Rid, RidDirection, SimulcastId, Streams};
+use crate::work::look;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
@@ -39,13 +40,19 @@ pub(super) fn answer<'s>(
     let mut versions = Versions::default();
     let Some(simulcast) = rtp.simulcast else { return versions };
     let mut known = BTreeMap::new();
+    // RFC 8851 §6.2.2: a name that stands twice is no name, and none of its lines is answered.
+    let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     for rid in &rtp.rids {
+        look(rid.id.len());
+        *count.entry(rid.id).or_default() += 1;
+    }
+    for rid in rtp.rids.iter().filter(|rid| count.get(rid.id) == Some(&1) && is_understood(rid)) {
         let payloads: Vec<u8> = rid.payload_types().filter(|payload| choice.has_payload(*payload)).collect();
         // Restricted to formats of which none is left.
         if payloads.is_empty() && rid.payload_types().next().is_some() {
             continue;
         }
-        known.entry(rid.id).or_insert(Answered { offered: *rid, payloads });
+        known.insert(rid.id, Answered { offered: *rid, payloads });
     }
     if features.receives_simulcast && direction.receives() {
         versions.recv = kept(simulcast.send, RidDirection::Send, &known);
@@ -57,6 +64,13 @@ pub(super) fn answer<'s>(
         versions.send.iter().chain(&versions.recv).flatten().map(|version| version.rid).collect();
     versions.rids = known.into_values().filter(|rid| used.contains(rid.offered.id)).collect();
     versions
+}
+
+/// RFC 8851 §6.3: what shall be sent must be understood, restrictions and all; of what is received that is the sender's.
+fn is_understood(rid: &Rid<'_>) -> bool {
+    // RFC 8851 §5.
+    const KNOWN: [&str; 8] = ["max-width", "max-height", "max-fps", "max-fs", "max-br", "max-pps", "max-bpp", "depend"];
+    rid.direction == RidDirection::Send || rid.restrictions().all(|(name, _)| KNOWN.contains(&name))
 }
 
 /// The streams with what is left of their alternatives.
@@ -100,7 +114,7 @@ impl fmt::Display for Versions<'_> {
     }
 }
 
-/// What follows `a=rid:`; the restrictions stay as they were offered (RFC 8851 §6.2.2).
+/// What follows `a=rid:`; the restrictions stay as they were offered (RFC 8851 §6.3).
 impl fmt::Display for Answered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = match self.offered.direction {

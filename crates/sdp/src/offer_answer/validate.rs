@@ -11,6 +11,7 @@ use crate::attribute::{Direction, Extmap, Rid, RidDirection, RtcpFb, Setup, Stre
 use crate::line::Kind;
 use crate::session::Session;
 use crate::value::{Origin, Timing};
+use crate::work::look;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -22,8 +23,8 @@ use alloc::vec::Vec;
 pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
     let mut told = Told { findings: Vec::new(), media: None, line: None };
     let (theirs, ours) = (section::top(offer), section::top(answer));
-    let read = |session, top: &Gathered<'_>| match top.fault {
-        Some(fault) => Err(fault),
+    let read = |session, top: &Gathered<'_>| match top.fault.as_deref() {
+        Some(fault) => Err(*fault),
         None => Ok(session),
     };
     let pair = match (read(offer, &theirs), read(answer, &ours)) {
@@ -136,8 +137,8 @@ impl<'s> Exchange<'_, 's> {
         if is_refused {
             return;
         }
-        if let Some(fault) = answered.own.fault {
-            return told.tell(Flaw::Unreadable(fault));
+        if let Some(fault) = answered.own.fault.as_deref() {
+            return told.tell(Flaw::Unreadable(*fault));
         }
         told.tell_if(offered.is_removed(), Flaw::RemovedTaken);
         told.tell_if(answered.own.flags.remote_candidates, Flaw::RemoteCandidates);
@@ -216,7 +217,7 @@ fn addresses(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>)
     if offered.is_multicast() {
         // RFC 3264 §6.2: all who take part see one description.
         let known: BTreeSet<&str> = offered.head.formats().collect();
-        let is_same = offered.connection == answered.connection
+        let is_same = offered.own.connection == answered.own.connection
             && offered.head.port == answered.head.port
             && offered.direction == answered.direction
             && answered.head.formats().all(|format| known.contains(format));
@@ -258,6 +259,7 @@ fn formats(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
 fn feedback(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
     let known: BTreeSet<_> = offered.own.rtp.feedback.iter().map(what).collect();
     for feedback in &answered.own.rtp.feedback {
+        look(1);
         told.tell_if(!known.contains(&what(feedback)), Flaw::FeedbackNotOffered { payload: feedback.payload_type });
     }
 }
@@ -272,19 +274,21 @@ fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>
     let mut by_name: BTreeMap<(&str, &[u8]), Vec<&Extmap<'_>>> = BTreeMap::new();
     let mut by_id: BTreeMap<u16, Vec<&Extmap<'_>>> = BTreeMap::new();
     for extension in theirs {
+        look(extension.uri.len() + 1);
         by_name.entry((extension.uri, extension.attributes.unwrap_or_default())).or_default().push(extension);
         by_id.entry(extension.id).or_default().push(extension);
     }
     let mut seen = BTreeSet::new();
     for extension in ours {
         let id = extension.id;
+        look(1);
         told.tell_if(!seen.insert(id), Flaw::ExtensionTwice { id });
         let alike = by_name.get(&(extension.uri, extension.attributes.unwrap_or_default()));
-        let same = alike.and_then(|alike| alike.iter().find(|theirs| theirs.id == id));
+        let same = alike.and_then(|alike| alike.iter().inspect(|_| look(1)).find(|theirs| theirs.id == id));
         let is_renumbered = match (alike, same) {
             (_, Some(_)) => false,
             // Numbers beyond 255 are there to be replaced.
-            (Some(alike), None) => alike.iter().any(|theirs| theirs.id < 256),
+            (Some(alike), None) => alike.iter().inspect(|_| look(1)).any(|theirs| theirs.id < 256),
             (None, None) => by_id.contains_key(&id),
         };
         told.tell_if(is_renumbered, Flaw::ExtensionRenumbered { id });

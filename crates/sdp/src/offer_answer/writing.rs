@@ -11,12 +11,14 @@ use crate::line::Kind;
 use crate::reader::{Limits, Reader};
 use crate::session::{EditError, Session};
 use crate::value::{Connection, Origin, Timing};
+use crate::work::look;
+use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
 /// Writes what was decided.
-pub(super) fn write(offer: &Session<'_>, plan: &Plan<'_, '_>) -> Result<Session<'static>, AnswerError> {
+pub(super) fn write(offer: &Session<'_>, plan: &Plan<'_, '_>) -> Text {
     let mut text = Text::default();
     head(&mut text, offer, plan);
     for section in &plan.sections {
@@ -25,7 +27,7 @@ pub(super) fn write(offer: &Session<'_>, plan: &Plan<'_, '_>) -> Result<Session<
             Err(_) => reject(&mut text, section),
         }
     }
-    text.read()
+    text
 }
 
 /// The lines before the first media section.
@@ -58,7 +60,9 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
     }
     // RFC 8829 §5.3.1: only what is in the offer.
     let is_offered = |option: &str| {
-        let mut options = plan.sections.iter().filter_map(|section| section.offered.own.wide.ice_options);
+        // What the session has is looked at once, not for each section.
+        let own = plan.sections.iter().filter_map(|section| section.offered.own.wide.ice_options);
+        let mut options = own.chain(plan.ice_options);
         options.any(|options| options.has(option))
     };
     let options: Vec<&str> = ice.options.iter().copied().filter(|option| is_offered(option)).collect();
@@ -248,7 +252,7 @@ fn data(text: &mut Text, data: Option<DataChannel>, section: &Planned<'_, '_>) {
 
 /// A description that is being written.
 #[derive(Default)]
-struct Text {
+pub(super) struct Text {
     out: Vec<u8>,
     fault: Option<EditError>,
     /// Where the value of the line begins.
@@ -273,7 +277,7 @@ impl Text {
     }
 
     /// Reads what was written; what does not read back came from the capabilities.
-    fn read(self) -> Result<Session<'static>, AnswerError> {
+    pub(super) fn read(self) -> Result<Session<'static>, AnswerError> {
         if let Some(fault) = self.fault {
             return Err(AnswerError::Breaks(fault));
         }
@@ -288,6 +292,7 @@ impl Text {
         // Too long for any session.
         let session = reading.map_err(|_| AnswerError::Breaks(EditError::TooLong))?.session;
         for line in session.lines() {
+            look(1);
             let kind = line.kind();
             if kind == Kind::Origin {
                 line.read::<Origin<'_>>().map_err(AnswerError::Capabilities)?;
@@ -297,7 +302,8 @@ impl Text {
                 read.map_err(AnswerError::Capabilities)?;
             }
         }
-        Ok(session.into_owned())
+        let Session { lines, heads, .. } = session;
+        Ok(Session::of(Cow::Owned(self.out), lines, heads))
     }
 }
 
@@ -308,6 +314,7 @@ impl fmt::Write for Text {
             let at = self.out.len().saturating_sub(self.value) + at;
             self.fault.get_or_insert(EditError::Breaks { at, byte });
         }
+        look(text.len());
         self.out.extend_from_slice(text.as_bytes());
         Ok(())
     }

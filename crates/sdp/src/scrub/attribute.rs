@@ -264,7 +264,7 @@ impl Scrubber {
         }
     }
 
-    /// RFC 8866 leaves it to RTSP (RFC 7826 §C.1.1): `*` and the usual names of tracks stay, URLs go.
+    /// RFC 8866 leaves it to RTSP (RFC 7826 §D.1.1): `*` and the usual names of tracks stay, URLs go.
     fn control(&mut self, value: &[u8], out: &mut Vec<u8>) {
         const TRACKS: [&[u8]; 6] = [b"trackID", b"trackid", b"track", b"streamid", b"stream", b"audio"];
         let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();

@@ -4,6 +4,7 @@ use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, fail, tag, whole};
 use crate::line::Lossy;
 use crate::value::Value;
+use crate::work::look;
 use core::fmt;
 use core::str;
 
@@ -110,6 +111,7 @@ fn named<'a>(
 /// How many spaces stand before an opening parenthesis; none where there is none.
 fn follows(rest: &[u8]) -> Option<usize> {
     let spaces = rest.iter().position(|byte| *byte != b' ')?;
+    look(spaces + 1);
     (rest.get(spaces) == Some(&b'(')).then_some(spaces)
 }
 
@@ -117,6 +119,7 @@ fn follows(rest: &[u8]) -> Option<usize> {
 fn safe(input: &[u8]) -> Parsed<'_, &[u8]> {
     let is_safe = |byte: u8| !matches!(byte, 0 | b'\n' | b'\r' | b'(' | b')' | b'<' | b'>');
     let length = input.iter().position(|byte| !is_safe(*byte)).unwrap_or(input.len());
+    look(length + 1);
     match input.split_at_checked(length) {
         Some((name @ [_, ..], rest)) => Ok((rest, name)),
         _ => fail(input, "a name without brackets"),
@@ -148,6 +151,7 @@ fn atoms(input: &[u8]) -> Option<&[u8]> {
     let is_atom = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
     let mut before = b'.';
     for (at, byte) in input.iter().enumerate() {
+        look(1);
         if !(is_atom(*byte) || *byte == b'.' && before != b'.') {
             return if before == b'.' { None } else { input.get(at..) };
         }
@@ -160,6 +164,7 @@ fn atoms(input: &[u8]) -> Option<&[u8]> {
 fn quoted(input: &[u8], end: u8) -> Option<&[u8]> {
     let mut rest = input;
     loop {
+        look(1);
         match rest {
             [byte, after @ ..] if *byte == end => return Some(after),
             [b'\\', kept, after @ ..] if !kept.is_ascii_control() => rest = after,
@@ -175,6 +180,7 @@ fn number(input: &[u8]) -> Parsed<'_, &str> {
     let digits = input.strip_prefix(b"+").unwrap_or(input);
     let is_number = |byte: u8| byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
     let length = digits.iter().position(|byte| !is_number(*byte)).unwrap_or(digits.len());
+    look(length + 1);
     let digits = digits.get(..length).unwrap_or_default().trim_ascii_end();
     if !digits.first().is_some_and(u8::is_ascii_digit) || digits.len() < 2 {
         return fail(input, EXPECTED);

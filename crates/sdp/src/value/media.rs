@@ -3,6 +3,7 @@
 use crate::error::{Clause, ValueError};
 use crate::grammar::{Parsed, ascii, fail, is_token, number_u16, positive, space, token, whole};
 use crate::value::Value;
+use crate::work::look;
 use core::fmt;
 
 /// `m=`: what kind of media, on which port, over what, in which formats.
@@ -23,7 +24,7 @@ pub struct MediaLine<'a> {
 impl<'a> MediaLine<'a> {
     /// The formats in order of preference: payload types for RTP.
     pub fn formats(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.format_list.split(' ')
+        self.format_list.split(' ').inspect(|format| look(format.len() + 1))
     }
 }
 
@@ -54,6 +55,7 @@ impl<'a> Value<'a> for MediaLine<'a> {
 fn protocol(input: &[u8]) -> Parsed<'_, &str> {
     const EXPECTED: &str = "a protocol such as RTP/AVP";
     let (rest, text) = ascii(input, |byte| is_token(byte) || byte == b'/', EXPECTED)?;
+    look(text.len());
     let mut before = b'/';
     let is_broken = text.bytes().any(|byte| core::mem::replace(&mut before, byte) == b'/' && byte == b'/');
     if is_broken || before == b'/' { fail(input, EXPECTED) } else { Ok((rest, text)) }
@@ -72,6 +74,7 @@ fn formats(input: &[u8]) -> Parsed<'_, &str> {
         };
         length += 1;
     }
+    look(length + 1);
     match input.split_at_checked(length) {
         Some((list @ [_, ..], rest)) if !is_start => match core::str::from_utf8(list) {
             Ok(list) => Ok((rest, list)),

@@ -15,6 +15,8 @@ pub(crate) struct Asked {
 }
 
 thread_local! {
+    /// How many bytes are held, less those that were given back by this thread, and the most that were.
+    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
     static ASKED: Cell<Asked> = const { Cell::new(Asked { times: 0, bytes: 0 }) };
 }
 
@@ -24,6 +26,21 @@ pub(crate) fn count<T>(work: impl FnOnce() -> T) -> (T, Asked) {
     let done = work();
     let after = ASKED.get();
     (done, Asked { times: after.times - before.times, bytes: after.bytes - before.bytes })
+}
+
+/// Does some work and tells how many bytes more than before it held at once.
+pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = HELD.get().0;
+    HELD.set((before, before));
+    let done = work();
+    (done, usize::try_from(HELD.get().1 - before).unwrap_or_default())
+}
+
+fn held(more: isize) {
+    _ = HELD.try_with(|held| {
+        let (now, most) = held.get();
+        held.set((now + more, most.max(now + more)));
+    });
 }
 
 fn asked(bytes: usize) {
@@ -40,17 +57,22 @@ struct Counter;
 unsafe impl GlobalAlloc for Counter {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         asked(layout.size());
+        held(layout.size().cast_signed());
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        held(-layout.size().cast_signed());
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         asked(size);
+        // For a while there may be both.
+        held(size.cast_signed());
+        held(-layout.size().cast_signed());
         // SAFETY: the caller's promise.
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -1,7 +1,9 @@
 //! Offers that are made to cost: what comes of them is no longer than what went in, times a small number.
 
+use crate::allocations::peak;
+
 use super::endpoints::{AUDIO, CAMERA, FINGERPRINT, browser, transports};
-use portolan_sdp::offer_answer::{BundlePolicy, Capabilities, answer, validate};
+use portolan_sdp::offer_answer::{BundlePolicy, Capabilities, Demands, MuxPolicy, answer, validate};
 use portolan_sdp::{Limits, Reader, Session};
 
 const TOP: &str = "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
@@ -13,7 +15,7 @@ fn keys() -> String {
 }
 
 fn read(text: &str) -> Session<'_> {
-    let limits = Limits { bytes: 1 << 24, lines: 1 << 20, attributes: 1 << 20, media: 1 << 20, ..Limits::default() };
+    let limits = Limits { bytes: 1 << 24, lines: 1 << 22, attributes: 1 << 20, media: 1 << 20, ..Limits::default() };
     Reader::lenient().with_limits(limits).read(text.as_bytes()).unwrap().session
 }
 
@@ -89,4 +91,28 @@ fn long_lists_in_one_line() {
     weigh(&format!("{TOP}m=video 9 UDP/TLS/RTP/SAVPF {}\r\n{}", list("96", " "), keys()));
     weigh(&format!("{TOP}{video}a=fmtp:96 {}\r\n", list("apt=96", ";")));
     weigh(&format!("{TOP}a=ice-options:{}\r\n{video}", list("trickle", " ")));
+}
+
+/// What the shortest sections that a description may have cost to answer and to compare: memory is a multiple of the text,
+/// and of the sections. (With its default limits a reader takes no more than a thousand of them.)
+#[test]
+fn memory_is_a_multiple_of_the_offer() {
+    const SIZE: usize = 1 << 21;
+    for section in ["m=a 0 b c\r\n", "m=audio 9 RTP/AVP 0\r\n", "m=a 9 b c\r\na=mid:x\r\n"] {
+        let text = format!("{TOP}{}", section.repeat(SIZE / section.len()));
+        let offer = read(&text);
+        let sections = offer.media_count();
+        let (media, carriers) = ([AUDIO, CAMERA], transports());
+        let webrtc = browser(&media, &carriers);
+        let plain = Capabilities { demands: Demands::Nothing, rtcp_mux: MuxPolicy::Negotiate, ..webrtc };
+        for capabilities in [webrtc, plain] {
+            let (made, most) = peak(|| answer(&offer, &capabilities).unwrap());
+            println!("{section:?}: answer {most} = {} a section", most / sections);
+            assert_eq!(made.session.media_count(), sections);
+            assert!(most <= 60 * text.len(), "{section:?}: {most} bytes for {}", text.len());
+        }
+        let (_, most) = peak(|| validate(&offer, &offer));
+        println!("{section:?}: validate {most} = {} a section", most / sections);
+        assert!(most <= 60 * text.len(), "{section:?}: {most} bytes for {}", text.len());
+    }
 }
