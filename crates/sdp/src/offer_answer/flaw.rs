@@ -184,10 +184,10 @@ flaws! {
     MuxNotOffered => "RFC 8035" "3";
     /// Multiplexed RTCP was offered as the only way, and is not answered.
     #[error("a=rtcp-mux-only is offered, and a=rtcp-mux is not answered")]
-    MuxMissing => "RFC 8858" "4";
+    MuxMissing => "RFC 8858" "4.3";
     /// `a=rtcp-mux-only` is for offers.
     #[error("a=rtcp-mux-only in an answer")]
-    MuxOnlyAnswered => "RFC 8858" "4";
+    MuxOnlyAnswered => "RFC 8858" "4.3";
     /// RTCP of reduced size was not offered.
     #[error("a=rtcp-rsize is answered, and was not offered")]
     ReducedSizeNotOffered => "RFC 5506" "5";

@@ -307,7 +307,8 @@ impl<'s> Gathered<'s> {
 
     /// The formats of an `m=` line, each payload type once.
     fn formats(&self, head: &MediaLine<'s>) -> Vec<Format<'s>> {
-        let mut formats: Vec<Format<'s>> = Vec::new();
+        // No more than there are payload types, and no room for what is not there.
+        let mut formats: Vec<Format<'s>> = Vec::with_capacity(head.formats().take(128).count());
         // Where the format of a payload type stands; there are 128 of them.
         let mut places = [None; 128];
         for (payload, text) in head.formats().filter_map(|format| Some((number(format.as_bytes())?, format))) {

@@ -77,6 +77,14 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
         &[(7, 1, "c= stands after a="), (8, 1, "u= stands in a media description")],
     ),
     (
+        "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\ne=a@example.org\r\np=+1 1\r\n",
+        &[(7, 1, "e= stands in a media description (RFC 8866 §9)"), (8, 1, "p= stands in a media description")],
+    ),
+    (
+        "H|c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n",
+        &[(5, 1, "c= stands here a second time (RFC 8866 §5.7)")],
+    ),
+    (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\na=x:\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n",
         &[(5, 1, "there is no c= for this media description (RFC 8866 §5.7)"), (6, 5, "a= expected the value")],
     ),

@@ -335,7 +335,7 @@ fn rfc8829_7_1_the_simple_example() {
     }
 }
 
-/// RFC 8829 §7.2 and §7.3 show `a=rtcp-mux-only` in answers, which RFC 8858 §4 forbids; nothing else is amiss.
+/// RFC 8829 §7.2 and §7.3 show `a=rtcp-mux-only` in answers, which RFC 8858 §4.3 forbids; nothing else is amiss.
 #[test]
 fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
     let audio = |setup: &str, key: &str| {

@@ -499,6 +499,47 @@ fn rfc8839_4_3_2_ice_is_answered_where_it_is_offered() {
 }
 
 #[test]
+fn rfc8839_4_2_1_6_candidates_stand_where_media_rests_and_not_where_it_is_refused() {
+    let transports = [Transport { candidates: &["1 1 udp 1 192.0.2.7 9 typ host"], ..transports()[0] }];
+    let offer = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0\na=inactive", "m=text 9 UDP/TLS/RTP/SAVPF 98"]);
+    let made = checked(&offer, &browser(&[AUDIO], &transports)).session;
+    let ice = |index| (values(&made, index, "a=ice-").len(), values(&made, index, "a=candidate:").len());
+    assert_eq!((values(&made, 0, "a=inactive").len(), ice(0)), (1, (2, 1)));
+    assert_eq!((values(&made, 1, "m=text 0 ").len(), ice(1)), (1, (0, 0)));
+}
+
+/// Attributes that nobody knows, bandwidths of an unknown kind, keys, and what is obsolete.
+#[test]
+fn rfc8866_5_what_is_not_understood_counts_for_nothing() {
+    let plain = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]).to_string();
+    let odd = plain.replace("t=0 0\r\n", "b=X-YZ:1\r\nt=0 0\r\nk=prompt\r\na=cat:x\r\na=keywds:y\r\na=x-what:1\r\n");
+    let odd = odd
+        .replace("a=rtcp-mux\r\n", "a=x-what\r\na=rtcp-mux\r\n")
+        .replace("RTP/SAVPF 0\r\n", "RTP/SAVPF 0\r\nb=YZ:1\r\nk=clear:x\r\n");
+    assert_eq!(odd.lines().count(), plain.lines().count() + 8, "{odd}");
+    assert_eq!(answered(&session(&odd), &[AUDIO]), answered(&session(&plain), &[AUDIO]));
+}
+
+/// RFC 8851 §6.2.2: of a name that stands twice no line is answered; §6.3: what shall be sent is understood.
+#[test]
+fn rfc8851_6_2_2_a_name_that_stands_twice_is_none() {
+    let answered = |lines: &str| {
+        let features = Features { receives_simulcast: true, sends_simulcast: true, ..Features::NONE };
+        let media = [Media { features, ..Media::new("video", &[VP8]) }];
+        let offer = offer(&[&format!("m=video 9 UDP/TLS/RTP/SAVPF 96\na=rtpmap:96 VP8/90000\n{lines}")]);
+        let made = answered(&offer, &media).session;
+        (values(&made, 0, "a=rid:"), values(&made, 0, "a=simulcast:"))
+    };
+    let told = |rids: &[&str], simulcast: &str| {
+        (rids.iter().map(|rid| (*rid).to_owned()).collect::<Vec<_>>(), vec![simulcast.to_owned()])
+    };
+    let twice = "a=rid:1 send\na=rid:2 send\na=rid:1 send max-width=640\na=simulcast:send 1;2";
+    assert_eq!(answered(twice), told(&["2 recv"], "recv 2"));
+    let unknown = "a=rid:1 send x-new=1\na=rid:2 recv x-new=1\na=rid:3 recv max-fps=30\na=simulcast:send 1 recv 2;3";
+    assert_eq!(answered(unknown), told(&["1 recv x-new=1", "3 send max-fps=30"], "send 3 recv 1"));
+}
+
+#[test]
 fn rfc3264_6_the_time_is_the_offers() {
     for time in ["t=3034423619 3042462419", "t=0 0\nt=3034423619 0"] {
         let offer = session(&offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]).to_string().replace("t=0 0", time));

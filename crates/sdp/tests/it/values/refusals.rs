@@ -122,3 +122,22 @@ fn what_is_registered_elsewhere_keeps_its_name() {
         assert_eq!(refusal(format!("c={value}").as_bytes()), None, "{value}");
     }
 }
+
+/// What is a name and nothing else has no value, be it a space.
+#[test]
+fn flags_have_no_value() {
+    let flags = include_str!("../../../src/attribute.rs").lines().filter_map(|line| {
+        let (name, after) = line.trim().strip_prefix("b\"")?.split_once("\" => ")?;
+        after.ends_with(';').then_some(name)
+    });
+    let flags: Vec<&str> = flags.chain(["sendrecv", "sendonly", "recvonly", "inactive"]).collect();
+    assert!(flags.len() >= 12, "{flags:?}");
+    for name in flags {
+        assert!(matches!(Attribute::parse(name.as_bytes(), None), Ok(read) if read.to_string() == name), "{name}");
+        for value in ["x", " ", "0"] {
+            let text = format!("a={name}:{value}");
+            let (column, error) = refusal(text.as_bytes()).unwrap_or_else(|| panic!("{text} was read"));
+            assert_eq!((column, error.expected), (name.len() + 4, "no value"), "{text}");
+        }
+    }
+}
