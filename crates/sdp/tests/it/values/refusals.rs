@@ -5,11 +5,11 @@
 //! are too large, have a sign or begin with 0, and bytes that are no UTF-8; for the other lines their network types.
 
 use crate::field::escaped;
+use alloc::collections::BTreeSet;
 use portolan_sdp::diagnostic::Rule;
 use portolan_sdp::line::Kind;
 use portolan_sdp::value::{Address, Connection};
 use portolan_sdp::{Attribute, Reader, Value, ValueError};
-use std::collections::BTreeSet;
 
 const TABLE: &str = include_str!("refusals.tsv");
 
@@ -32,9 +32,9 @@ fn refusal(text: &[u8]) -> Option<(usize, ValueError)> {
             (error.column, error.error)
         });
     }
-    reading.diagnostics.iter().find_map(|told| match told.rule {
-        Rule::Value { error, .. } if told.line == 2 => Some((told.column, error)),
-        _ => None,
+    reading.diagnostics.iter().filter(|told| told.line == 2).find_map(|told| {
+        let Rule::Value { error, .. } = told.rule else { return None };
+        Some((told.column, error))
     })
 }
 
