@@ -226,7 +226,7 @@ flaws! {
     SimulcastWithoutRid => "RFC 8829" "5.8.3";
     /// An `a=rid` is none of the offer's, seen from the other side.
     #[error("a=rid is none of the offer's reversed")]
-    RidNotReversed => "RFC 8851" "6.2.2";
+    RidNotReversed => "RFC 8851" "6.3";
     /// Data channels without a port.
     #[error("data channels without a=sctp-port")]
     NoSctpPort => "RFC 8829" "5.8.2";

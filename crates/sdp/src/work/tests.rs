@@ -317,9 +317,12 @@ fn offer_and_answer_are_linear_in_lists() {
     const SIZE: usize = 1 << 18;
     let video =
         format!("m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 H264/90000\r\na=rtpmap:97 rtx/90000\r\n{KEYS}");
-    // What the session says for all is not looked at for each of its sections.
+    // What the session says for all is not looked at for each of its sections; one of them is taken.
     let shared = |line: &'static str, item: &'static str| {
-        move |size: usize| list(&(list(&format!("{TOP}{line}"), item, size) + "\r\n"), "m=a 9 b c\r\n", 2 * size)
+        move |size: usize| {
+            let wide = list(&format!("{TOP}{line}"), item, size) + "\r\n";
+            list(&wide, "m=a 9 b c\r\n", 2 * size) + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" + KEYS
+        }
     };
     assert_linear("ice-options", SIZE, 200, shared("a=ice-options:x", " y"), negotiate);
     assert_linear("mids of nobody", SIZE, 200, shared("a=group:BUNDLE", " y"), negotiate);
