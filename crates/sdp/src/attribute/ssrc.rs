@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, bytes, finish, items, list, number_u32, space, token, trimmed, whole};
+use crate::grammar::{Parsed, bytes, finish, items, known, list, number_u32, space, token, trimmed, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -46,13 +46,25 @@ impl<'a> Ssrc<'a> {
             return Ok((rest, Self { id, name: None, value: None }));
         }
         let (rest, ()) = space(rest)?;
-        let (rest, name) = token(rest, "an attribute such as cname")?;
+        let (rest, name) = match name(rest) {
+            Some(found) => found,
+            None => token(rest, "an attribute such as cname")?,
+        };
         let (rest, value) = match rest {
             [b':', rest @ ..] => bytes(rest, "the value of the attribute").map(|(rest, value)| (rest, Some(value)))?,
             _ => (rest, None),
         };
         Ok((rest, Self { id, name: Some(name), value }))
     }
+}
+
+/// What browsers tell of a source.
+#[inline(always)]
+fn name(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    known!(input, b':',
+        b"cname" => "cname",
+        b"msid" => "msid",
+    )
 }
 
 impl<'a> AttributeValue<'a> for Ssrc<'a> {
