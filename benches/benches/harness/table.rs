@@ -81,7 +81,6 @@ impl Table {
     }
 
     /// Whether a codec was found to do an operation.
-    #[allow(dead_code, reason = "one of the benches asks for it")]
     pub(crate) fn is_able<C: Codec>(&self, operation: Operation) -> bool {
         self.row(operation).any(|cell| cell.codec == C::NAME && cell.allocations.is_some())
     }

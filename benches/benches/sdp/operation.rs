@@ -7,6 +7,9 @@ use crate::texts::{SECTIONS, Text, Texts};
 use core::hint::black_box;
 use criterion::Bencher;
 
+/// What all operations work on.
+pub(crate) type Material = Texts;
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {

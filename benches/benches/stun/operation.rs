@@ -8,6 +8,9 @@ use crate::table::Goal;
 use core::hint::black_box;
 use criterion::Bencher;
 
+/// What all operations work on.
+pub(crate) type Material = Messages;
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -67,8 +70,14 @@ impl Operation {
         C::CAREFUL && !(C::INTEGRITY_ONLY && matches!(self, Self::VerifyBoth))
     }
 
+    /// How often the work allocates.
+    pub(crate) fn allocations<C: Codec>(self, messages: &Messages) -> f64 {
+        let mut codec = C::new();
+        crate::allocations::of(|| self.run(&mut codec, messages))
+    }
+
     /// Does the work once.
-    pub(crate) fn run<C: Codec>(self, codec: &mut C, messages: &Messages) {
+    fn run<C: Codec>(self, codec: &mut C, messages: &Messages) {
         match self {
             Self::WalkResponse => drop(black_box(codec.walk_response(&messages.response))),
             Self::WalkCheck => drop(black_box(codec.walk_check(&messages.check))),
@@ -80,7 +89,9 @@ impl Operation {
         }
     }
 
-    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_, ThreadTime>, codec: &mut C, messages: &Messages) {
+    /// Does the work over and over.
+    pub(crate) fn time<C: Codec>(self, bencher: &mut Bencher<'_, ThreadTime>, messages: &Messages) {
+        let codec = &mut C::new();
         let Messages { values, response, check, others } = messages;
         match self {
             Self::WalkResponse => bencher.iter(|| codec.walk_response(black_box(response))),

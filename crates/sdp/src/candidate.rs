@@ -36,7 +36,7 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, number, number_u16, refuse, space, to_ipv6, token, told};
+use crate::grammar::{Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, told};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use alloc::borrow::ToOwned;
@@ -423,10 +423,13 @@ pub(crate) fn address(input: &[u8], is_related: bool) -> Parsed<'_, ConnectionAd
     if let Ok((rest @ ([] | [b' ', ..]), address)) = ipv4(input, ADDRESS) {
         return Ok((rest, ConnectionAddress::Ip4(address)));
     }
-    let length = memchr::memchr(b' ', input).unwrap_or(input.len());
+    let length = input.iter().position(|byte| *byte == b' ').unwrap_or(input.len());
     // To its end, as text, for a colon, and for what no name has.
     look(4 * (length + 1));
     let Some((taken, rest)) = input.split_at_checked(length) else { return fail(input, ADDRESS) };
+    if let Some(address) = ipv6_groups(taken) {
+        return Ok((rest, ConnectionAddress::Ip6(address)));
+    }
     let Ok(text) = str::from_utf8(taken) else { return fail(input, ADDRESS) };
     // RFC 8839 §5.1: a colon tells IPv6.
     if text.contains(':') {

@@ -4,6 +4,7 @@
 //! an optional part which has begun cannot be taken for something else (`cut` after its keyword). Nothing is copied.
 
 use crate::error::{Clause, ValueError};
+use crate::scan;
 use crate::work::look;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str;
@@ -229,25 +230,38 @@ where
 }
 
 /// A decimal number up to `most`; leading zeros are digits like others.
-#[inline]
+#[inline(always)]
 pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> Parsed<'a, u64> {
-    let mut value = 0_u64;
-    let mut rest = input;
-    while let [digit @ b'0'..=b'9', after @ ..] = rest {
-        match value.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(digit - b'0'))) {
-            Some(next) if next <= most => value = next,
-            _ => return fail(input, expected),
+    let (mut value, mut length) = (0_u64, 0);
+    for byte in input {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
         }
-        rest = after;
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        length += 1;
     }
-    look(input.len() - rest.len() + 1);
-    if rest.len() == input.len() { fail(input, expected) } else { Ok((rest, value)) }
+    match input.get(length..) {
+        // So many digits are always less than 2⁶⁴.
+        Some(rest) if length <= 19 && length > 0 && value <= most => Ok((rest, value)),
+        Some(rest) if length > 19 => long_number(input, rest, most, expected),
+        _ => fail(input, expected),
+    }
+}
+
+/// A number whose digits stand before `rest`, most of them zeros perhaps.
+#[cold]
+fn long_number<'a>(input: &'a [u8], rest: &'a [u8], most: u64, expected: &'static str) -> Parsed<'a, u64> {
+    match taken(input, rest)?.1.parse() {
+        Ok(value) if value <= most => Ok((rest, value)),
+        _ => fail(input, expected),
+    }
 }
 
 macro_rules! numbers {
     ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {$(
         $(#[$doc])*
-        #[inline]
+        #[inline(always)]
         pub(crate) fn $name<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, $type> {
             let (rest, value) = number(input, u64::from(<$type>::MAX), expected)?;
             <$type>::try_from(value).map_or_else(|_| fail(input, expected), |value| Ok((rest, value)))
@@ -284,19 +298,36 @@ pub(crate) fn zero_or_positive<'a>(input: &'a [u8], expected: &'static str) -> P
 /// An IPv4 address in dotted decimals, each without leading zeros (RFC 8866 §9).
 #[inline]
 pub(crate) fn ipv4<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ipv4Addr> {
-    let mut octets = [0_u8; 4];
-    let mut rest = input;
-    for (index, octet) in octets.iter_mut().enumerate() {
-        if index > 0 {
-            (rest, ()) = tag(rest, b".", expected).map_err(|_| Err::Error(Fault { rest: input, expected }))?;
-        }
-        let before = rest;
-        (rest, *octet) = number_u8(rest, expected).map_err(|_| Err::Error(Fault { rest: input, expected }))?;
-        if before.len() - rest.len() > 1 && before.first() == Some(&b'0') {
-            return fail(input, expected);
-        }
+    ipv4_octets(input).map_or_else(|| fail(input, expected), |(rest, octets)| Ok((rest, octets.into())))
+}
+
+#[inline]
+fn ipv4_octets(input: &[u8]) -> Option<(&[u8], [u8; 4])> {
+    let (rest, a) = octet(input)?;
+    let (rest, b) = octet(rest.strip_prefix(b".")?)?;
+    let (rest, c) = octet(rest.strip_prefix(b".")?)?;
+    let (rest, d) = octet(rest.strip_prefix(b".")?)?;
+    Some((rest, [a, b, c, d]))
+}
+
+/// A number up to 255 without leading zeros.
+#[inline(always)]
+fn octet(input: &[u8]) -> Option<(&[u8], u8)> {
+    let (first, rest) = input.split_first()?;
+    let mut value = u16::from(first.wrapping_sub(b'0'));
+    if value > 9 {
+        return None;
     }
-    Ok((rest, octets.into()))
+    let mut after = rest;
+    while let [digit @ b'0'..=b'9', rest @ ..] = after {
+        // After a zero or three digits there is none.
+        if value == 0 || value > 25 {
+            return None;
+        }
+        value = value * 10 + u16::from(digit - b'0');
+        after = rest;
+    }
+    u8::try_from(value).ok().map(|value| (after, value))
 }
 
 /// An IPv6 address without zone (RFC 8866 §9).
@@ -315,7 +346,7 @@ pub(crate) fn to_ipv6(text: &str) -> Option<Ipv6Addr> {
 
 /// An IPv6 address in groups of hexadecimal digits; none for another form.
 #[inline]
-fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
+pub(crate) fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
     // Groups so far and how many; where `::` stood, those before it.
     let (mut groups, mut count) = (0_u128, 0_u32);
     let mut gap = None;
@@ -395,8 +426,16 @@ pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A payload type of RTP, 0 to 127 (RFC 3550 §5.1).
-#[inline]
+#[inline(always)]
 pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
+    match usual_payload_type(input) {
+        Some(found) => Ok(found),
+        None => any_payload_type(input),
+    }
+}
+
+#[inline(never)]
+fn any_payload_type(input: &[u8]) -> Parsed<'_, u8> {
     const EXPECTED: &str = "a payload type, 0 to 127";
     match number_u8(input, EXPECTED)? {
         // RFC 8866 §9, `zero-based-integer`: no zero before other digits.
@@ -407,10 +446,70 @@ pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
     }
 }
 
+/// A payload type whose text is a token of its own and is written here already.
+#[inline(always)]
+pub(crate) fn payload_type_token(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    let (rest, payload_type) = usual_payload_type(input)?;
+    let end = 3 * usize::from(payload_type) + 3;
+    Some((rest, PAYLOAD_TYPES.get(end - (input.len() - rest.len())..end)?))
+}
+
+/// One of two or three digits, before a space or at the end.
+#[inline(always)]
+fn usual_payload_type(input: &[u8]) -> Option<(&[u8], u8)> {
+    let (rest, hundred, tens, ones) = match input {
+        [tens @ b'1'..=b'9', ones @ b'0'..=b'9', rest @ ..] if is_end(rest) => (rest, 0, tens, ones),
+        [b'1', tens @ b'0'..=b'2', ones @ b'0'..=b'7', rest @ ..] if is_end(rest) => (rest, 100, tens, ones),
+        _ => return None,
+    };
+    Some((rest, hundred + (tens - b'0') * 10 + (ones - b'0')))
+}
+
+#[inline(always)]
+const fn is_end(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b' ', ..])
+}
+
+/// 000 to 127, one after another.
+const PAYLOAD_TYPES: &str = {
+    const DIGITS: [u8; 3 * 128] = {
+        let mut digits = [0; 3 * 128];
+        let mut rest: &mut [u8] = &mut digits;
+        let mut number = 0;
+        while let [hundreds, tens, ones, after @ ..] = rest {
+            (*hundreds, *tens, *ones) = (b'0' + number / 100, b'0' + number / 10 % 10, b'0' + number % 10);
+            number += 1;
+            rest = after;
+        }
+        digits
+    };
+    match str::from_utf8(&DIGITS) {
+        Ok(digits) => digits,
+        Err(_) => "",
+    }
+};
+
+/// What stands before the first `end`, or all, if it is one of these words, and what follows. Words that an offer has fifty
+/// times need be proved neither tokens nor UTF-8.
+macro_rules! known {
+    ($input:expr, $end:literal, $($bytes:literal => $word:literal,)*) => {{
+        let input: &[u8] = $input;
+        let length = input.iter().position(|byte| *byte == $end).unwrap_or(input.len());
+        let (word, rest) = input.split_at_checked(length)?;
+        let word = match word {
+            $($bytes => $word,)*
+            _ => return None,
+        };
+        Some((rest, word))
+    }};
+}
+
+pub(crate) use known;
+
 /// All that is left, at least one byte, none of which ends a line (RFC 8866 §9, `byte-string`).
 #[inline]
 pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
-    let length = memchr::memchr3(b'\r', b'\n', 0, input).unwrap_or(input.len());
+    let length = scan::line_break(input).unwrap_or(input.len());
     look(length + 1);
     match input.split_at_checked(length) {
         Some((taken @ [_, ..], rest)) => Ok((rest, taken)),
@@ -438,6 +537,31 @@ mod tests {
                 let text = alloc::format!("{address}");
                 prop_assert_eq!(to_ipv6(&text), Some(address), "{}", text);
             }
+        }
+
+        /// The library's readers are the judges, but for the zeros in front that they allow.
+        #[test]
+        fn numbers_and_ipv4_addresses_are_what_the_library_reads(
+            digits in "0{0,22}[0-9]{1,21}|25[0-9]|[0-9]{1,3}",
+            dotted in "[0-9]{1,3}(\\.(0|[1-9][0-9]?|25[0-9]|00|[0-9]{3,4})){3}",
+        ) {
+            let read = |most| number(digits.as_bytes(), most, "a number").map(|(rest, value)| (rest.len(), value)).ok();
+            for most in [255, 65_535, u64::from(u32::MAX), u64::MAX] {
+                let expected = digits.parse().ok().filter(|value: &u64| *value <= most).map(|value| (0, value));
+                prop_assert_eq!(read(most), expected, "{} of {}", digits, most);
+            }
+            let address = ipv4(dotted.as_bytes(), "an address").map(|(rest, address)| (rest.len(), address)).ok();
+            prop_assert_eq!(address, dotted.parse().ok().map(|address| (0, address)), "{}", dotted);
+        }
+
+        /// What is known beforehand is what is read letter by letter.
+        #[test]
+        fn a_payload_type_known_beforehand_is_the_token_that_stands_there(text in "[0-9]{1,4}[ /a]?[0-9]?") {
+            let input = text.as_bytes();
+            if let Some(known) = payload_type_token(input) {
+                prop_assert_eq!(token(input, "a token"), Ok(known));
+            }
+            prop_assert_eq!(payload_type(input), any_payload_type(input));
         }
     }
 }

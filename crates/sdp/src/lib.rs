@@ -46,6 +46,7 @@ pub mod line;
 pub mod media;
 pub mod offer_answer;
 pub mod reader;
+mod scan;
 pub mod scrub;
 #[cfg(feature = "sdp-types")]
 pub mod sdp_types;

@@ -22,6 +22,7 @@ use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
 use crate::error::{Clause, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
+use crate::scan;
 use crate::session::{Place as Stored, Record, Session};
 use crate::value::{
     Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Value, Version, Zone,
@@ -325,7 +326,7 @@ impl Progress<'_> {
 #[inline]
 fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
     let (mut at, mut nul) = (0, None);
-    while let Some(found) = rest.get(at..).and_then(|rest| memchr::memchr3(b'\n', b'\r', 0, rest)) {
+    while let Some(found) = rest.get(at..).and_then(scan::line_break) {
         at += found;
         look(found + 1);
         match rest.get(at..) {

@@ -40,7 +40,7 @@ impl<'a> Digest<'a> {
     /// The bytes in order.
     pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
         self.text.as_bytes().chunks(3).map(|pair| match pair {
-            [high, low, ..] => nibble(*high).unwrap_or_default() << 4 | nibble(*low).unwrap_or_default(),
+            [high, low, ..] => nibble(*high) << 4 | nibble(*low),
             _ => 0,
         })
     }
@@ -89,7 +89,7 @@ fn digest(input: &[u8]) -> Parsed<'_, Digest<'_>> {
     loop {
         look(3);
         match rest {
-            [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
+            [high, low, after @ ..] if nibble(*high) | nibble(*low) <= 0xf => rest = after,
             _ => return fail(rest, EXPECTED),
         }
         match rest {
@@ -101,14 +101,28 @@ fn digest(input: &[u8]) -> Parsed<'_, Digest<'_>> {
     str::from_utf8(input).map_or_else(|_| fail(input, EXPECTED), |text| Ok((rest, Digest { text })))
 }
 
-const fn nibble(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
+/// The value of a hexadecimal digit; 255 for another byte.
+#[inline]
+fn nibble(byte: u8) -> u8 {
+    NIBBLES.get(usize::from(byte)).copied().unwrap_or(u8::MAX)
 }
+
+const NIBBLES: [u8; 256] = {
+    let mut table = [u8::MAX; 256];
+    let mut rest: &mut [u8] = &mut table;
+    let mut byte = 0_u8;
+    while let [first, after @ ..] = rest {
+        *first = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => u8::MAX,
+        };
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    table
+};
 
 /// How many bytes a hash of RFC 8122 has.
 fn length(hash: &str) -> Option<usize> {

@@ -14,11 +14,10 @@
 
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, but_spaces, bytes, finish, number_u16, payload_type, space, token, whole_but_spaces,
+    Parsed, ascii, but_spaces, bytes, finish, known, number_u16, payload_type, space, token, whole_but_spaces,
 };
 use crate::line::Lossy;
 use crate::value::{Address, AttributeValue, Value};
-use crate::work::look;
 use core::fmt;
 
 /// `a=rtcp`: where RTCP goes, if not to the port after that of RTP (RFC 3605 §2.1).
@@ -102,11 +101,17 @@ impl<'a> RtcpFb<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let (rest, payload_type) = match input {
             [b'*', rest @ ..] => (rest, None),
-            _ => payload_type(input).map(|(rest, found)| (rest, Some(found)))?,
+            _ => {
+                let (rest, found) = payload_type(input)?;
+                (rest, Some(found))
+            }
         };
         let (rest, ()) = space(rest)?;
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let (rest, kind) = known(rest).map_or_else(|| ascii(rest, is_id, "a kind of feedback such as nack"), Ok)?;
+        let (rest, kind) = match word(rest) {
+            Some(found) => found,
+            None => ascii(rest, is_id, "a kind of feedback such as nack")?,
+        };
         let (rest, parameter) = parameter(kind, rest)?;
         let (rest, value) = match but_spaces(rest) {
             [b' ', rest @ ..] => bytes(rest, "a value").map(|(rest, value)| (rest, Some(value)))?,
@@ -116,32 +121,31 @@ impl<'a> RtcpFb<'a> {
     }
 }
 
-/// The words that a browser writes fifty times in an offer, which need not be looked at letter by letter.
-#[inline]
-fn known(input: &[u8]) -> Option<(&[u8], &'static str)> {
-    let length = input.iter().position(|byte| *byte == b' ').unwrap_or(input.len());
-    look(length + 1);
-    let (word, rest) = input.split_at_checked(length)?;
-    let word = match word {
+/// The words of browsers.
+#[inline(always)]
+fn word(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    known!(input, b' ',
         b"nack" => "nack",
         b"pli" => "pli",
         b"ccm" => "ccm",
         b"fir" => "fir",
         b"goog-remb" => "goog-remb",
         b"transport-cc" => "transport-cc",
-        _ => return None,
-    };
-    Some((rest, word))
+    )
 }
 
 /// What follows the kind: two of them cannot do without.
+#[inline(always)]
 fn parameter<'a>(kind: &str, input: &'a [u8]) -> Parsed<'a, Option<&'a str>> {
     let (rest, found) = match (kind, input) {
         ("trr-int", _) => ascii(space(input)?.0, |byte| byte.is_ascii_digit(), "milliseconds")?,
         // RFC 4585 §4.2: acknowledgements say which.
         ("ack", _) => token(space(input)?.0, "rpsi, app or another acknowledgement")?,
         (_, rest) if but_spaces(rest).is_empty() => return Ok((&[], None)),
-        (_, [b' ', rest @ ..]) => known(rest).map_or_else(|| token(rest, "a parameter such as pli"), Ok)?,
+        (_, [b' ', rest @ ..]) => match word(rest) {
+            Some(found) => found,
+            None => token(rest, "a parameter such as pli")?,
+        },
         _ => return Ok((input, None)),
     };
     Ok((rest, Some(found)))

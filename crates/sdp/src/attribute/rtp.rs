@@ -20,7 +20,8 @@
 use super::Direction;
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, ascii, but_spaces, bytes, fail, finish, number_u16, payload_type, positive, refuse, space, tag, token,
+    Parsed, ascii, but_spaces, bytes, fail, finish, known, number_u16, payload_type, payload_type_token, positive,
+    refuse, space, tag, token,
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -55,7 +56,10 @@ impl<'a> Rtpmap<'a> {
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         let (rest, payload_type) = payload_type(input)?;
         let (rest, ()) = space(rest)?;
-        let (rest, encoding) = token(rest, "an encoding such as opus")?;
+        let (rest, encoding) = match encoding(rest) {
+            Some(found) => found,
+            None => token(rest, "an encoding such as opus")?,
+        };
         let (rest, ()) = tag(rest, b"/", "/ and a clock rate")?;
         let (rest, clock_rate) = positive(rest, "a clock rate in hertz, more than 0")?;
         let (rest, channels) = match rest {
@@ -67,6 +71,27 @@ impl<'a> Rtpmap<'a> {
         // Cameras are known that write a space at the end.
         Ok((but_spaces(rest), Self { payload_type, encoding, clock_rate, channels }))
     }
+}
+
+/// The encodings of browsers.
+#[inline(always)]
+fn encoding(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    known!(input, b'/',
+        b"rtx" => "rtx",
+        b"H264" => "H264",
+        b"VP8" => "VP8",
+        b"VP9" => "VP9",
+        b"AV1" => "AV1",
+        b"H265" => "H265",
+        b"red" => "red",
+        b"ulpfec" => "ulpfec",
+        b"opus" => "opus",
+        b"G722" => "G722",
+        b"PCMU" => "PCMU",
+        b"PCMA" => "PCMA",
+        b"CN" => "CN",
+        b"telephone-event" => "telephone-event",
+    )
 }
 
 impl<'a> AttributeValue<'a> for Rtpmap<'a> {
@@ -141,7 +166,10 @@ impl<'a> Value<'a> for Fmtp<'a> {
 impl<'a> Fmtp<'a> {
     #[inline(always)]
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
-        let (rest, format) = token(input, "a format, such as a payload type")?;
+        let (rest, format) = match payload_type_token(input) {
+            Some(found) => found,
+            None => token(input, "a format, such as a payload type")?,
+        };
         if but_spaces(rest).is_empty() {
             return Ok((&[], Self { format, text: &[] }));
         }

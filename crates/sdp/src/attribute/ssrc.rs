@@ -13,7 +13,7 @@
 
 use crate::error::{Clause, ValueError};
 use crate::grammar::{
-    Parsed, but_spaces, bytes, finish, items, list, space, token, whole_but_spaces, zero_or_positive,
+    Parsed, but_spaces, bytes, finish, items, known, list, space, token, whole_but_spaces, zero_or_positive,
 };
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -47,13 +47,25 @@ impl<'a> Ssrc<'a> {
             return Ok((&[], Self { id, name: None, value: None }));
         }
         let (rest, ()) = space(rest)?;
-        let (rest, name) = token(rest, "an attribute such as cname")?;
+        let (rest, name) = match name(rest) {
+            Some(found) => found,
+            None => token(rest, "an attribute such as cname")?,
+        };
         let (rest, value) = match rest {
             [b':', rest @ ..] => bytes(rest, "the value of the attribute").map(|(rest, value)| (rest, Some(value)))?,
             _ => (but_spaces(rest), None),
         };
         Ok((rest, Self { id, name: Some(name), value }))
     }
+}
+
+/// What browsers tell of a source.
+#[inline(always)]
+fn name(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    known!(input, b':',
+        b"cname" => "cname",
+        b"msid" => "msid",
+    )
 }
 
 impl<'a> AttributeValue<'a> for Ssrc<'a> {

@@ -1,7 +1,7 @@
 //! What kind of media, on which port, over what, in which formats (RFC 8866 §5.14).
 
 use crate::error::{Clause, ValueError};
-use crate::grammar::{Parsed, ascii, fail, is_token, number_u16, positive, space, token, whole};
+use crate::grammar::{Parsed, ascii, fail, is_token, known, number_u16, positive, space, token, whole};
 use crate::value::Value;
 use crate::work::look;
 use core::fmt;
@@ -33,7 +33,10 @@ impl<'a> Value<'a> for MediaLine<'a> {
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {
-            let (rest, media) = token(input, "a kind of media such as audio")?;
+            let (rest, media) = match media(input) {
+                Some(found) => found,
+                None => token(input, "a kind of media such as audio")?,
+            };
             let (rest, ()) = space(rest)?;
             let (rest, port) = number_u16(rest, "a port, 0 to 65535")?;
             let (rest, ports) = match rest.strip_prefix(b"/") {
@@ -43,12 +46,36 @@ impl<'a> Value<'a> for MediaLine<'a> {
                 None => (rest, None),
             };
             let (rest, ()) = space(rest)?;
-            let (rest, protocol) = protocol(rest)?;
+            let (rest, protocol) = match known_protocol(rest) {
+                Some(found) => found,
+                None => protocol(rest)?,
+            };
             let (rest, ()) = space(rest)?;
             let (rest, format_list) = formats(rest)?;
             Ok((rest, Self { media, port, ports, protocol, format_list }))
         })
     }
+}
+
+#[inline]
+fn media(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    known!(input, b' ',
+        b"audio" => "audio",
+        b"video" => "video",
+        b"application" => "application",
+    )
+}
+
+#[inline]
+fn known_protocol(input: &[u8]) -> Option<(&[u8], &'static str)> {
+    known!(input, b' ',
+        b"UDP/TLS/RTP/SAVPF" => "UDP/TLS/RTP/SAVPF",
+        b"UDP/DTLS/SCTP" => "UDP/DTLS/SCTP",
+        b"RTP/AVP" => "RTP/AVP",
+        b"RTP/SAVP" => "RTP/SAVP",
+        b"RTP/AVPF" => "RTP/AVPF",
+        b"RTP/SAVPF" => "RTP/SAVPF",
+    )
 }
 
 /// Tokens separated by single slashes.
@@ -66,10 +93,8 @@ fn formats(input: &[u8]) -> Parsed<'_, &str> {
     let (mut is_start, mut length) = (true, 0);
     for byte in input {
         is_start = match *byte {
-            // Nine in ten are payload types.
-            b'0'..=b'9' => false,
-            b' ' if !is_start => true,
             byte if is_token(byte) => false,
+            b' ' if !is_start => true,
             _ => break,
         };
         length += 1;
