@@ -387,6 +387,7 @@ const fn is_end(rest: &[u8]) -> bool {
 /// A literal of the grammar, which may come in any case (RFC 5234 §2.3).
 #[inline]
 fn keyword<'a, const N: usize>(input: &'a [u8], word: &[u8; N], expected: &'static str) -> Parsed<'a, ()> {
+    look(N);
     match input.split_first_chunk::<N>() {
         Some((taken, rest)) if taken == word || taken.eq_ignore_ascii_case(word) => Ok((rest, ())),
         _ if input.first() == Some(&b' ') => fail(input.get(1..).unwrap_or_default(), expected),

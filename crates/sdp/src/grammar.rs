@@ -241,6 +241,7 @@ pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> 
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
         length += 1;
     }
+    look(length + 1);
     match input.get(length..) {
         // So many digits are always less than 2⁶⁴.
         Some(rest) if length <= 19 && length > 0 && value <= most => Ok((rest, value)),
@@ -327,6 +328,7 @@ fn octet(input: &[u8]) -> Option<(&[u8], u8)> {
         value = value * 10 + u16::from(digit - b'0');
         after = rest;
     }
+    look(input.len() - after.len() + 1);
     u8::try_from(value).ok().map(|value| (after, value))
 }
 
@@ -357,6 +359,7 @@ pub(crate) fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
     }
     while !rest.is_empty() {
         let (after, group) = ipv6_group(rest)?;
+        look(rest.len() - after.len() + 1);
         groups = groups << 16 | u128::from(group);
         count += 1;
         rest = match after {
@@ -495,6 +498,7 @@ macro_rules! known {
     ($input:expr, $end:literal, $($bytes:literal => $word:literal,)*) => {{
         let input: &[u8] = $input;
         let length = input.iter().position(|byte| *byte == $end).unwrap_or(input.len());
+        $crate::work::look(length + 1);
         let (word, rest) = input.split_at_checked(length)?;
         let word = match word {
             $($bytes => $word,)*

@@ -95,10 +95,7 @@ const ARGUED_IN_FILES: [(&str, &str); 28] = [
     ("msid:751f239e-4ae0-c549-aa3d-890de772998b ", SPACE),
     ("msid:81317484-2ed4-49d7-9eb7-1414322a7aae ", SPACE),
     ("msid:bbce3ba6-abfc-ac63-d00a-e15b286f8fce ", SPACE),
-    (
-        "msid:{fb6d1fa3-d993-f244-a0fe-d9fb99214c23} ",
-        "RFC 8830 §2: what follows the space is missing; a browser of 2016",
-    ),
+    ("msid:{fb6d1fa3-d993-f244-a0fe-d9fb99214c23} ", "RFC 8830 §2: what follows the space is missing"),
     ("mid:secondary;", "RFC 5888 §4: a name is a token"),
     ("remote-candidates:0 10.0.0.1 5555", "RFC 8839 §5.1: components count from 1"),
     ("rtcp:1 IN IP7 X", "RFC 8866 §8.2.7: the Internet has IP4 and IP6"),
