@@ -69,6 +69,9 @@ impl Scrubber {
     #[must_use]
     pub fn scrub(&mut self, session: &Session<'_>) -> Session<'static> {
         let mut out = Vec::new();
+        // Who is who is learned first: a free text may stand before the line that tells it.
+        session.lines().for_each(|line| self.line(&line, &mut out));
+        out.clear();
         for line in session.lines() {
             self.line(&line, &mut out);
             out.extend_from_slice(line.ending().as_bytes());
@@ -98,8 +101,8 @@ impl Scrubber {
             Kind::Version | Kind::Time | Kind::Repeat | Kind::Zone if value.iter().all(|byte| is_of_time(*byte)) => {
                 out.extend_from_slice(value);
             }
-            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => out.extend_from_slice(value),
-            Kind::Media if MediaLine::parse(value).is_ok() => out.extend_from_slice(value),
+            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => self.aliases.sweep(value, out),
+            Kind::Media if MediaLine::parse(value).is_ok() => self.aliases.sweep(value, out),
             Kind::Origin => self.origin(value, out),
             Kind::Connection => self.words(value, out),
             Kind::Name if matches!(value, b"-" | b" ") => out.extend_from_slice(value),

@@ -203,42 +203,117 @@ impl Aliases {
 
     /// Copies text with every IP address in it replaced.
     pub(super) fn sweep(&mut self, text: &[u8], out: &mut Vec<u8>) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let length = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
-            let (word, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            match str::from_utf8(word).ok().and_then(|word| word.parse::<IpAddr>().ok()) {
-                Some(ip) => out.extend_from_slice(format!("{}", self.ip(ip)).as_bytes()),
-                None => self.endpoint(word, out),
-            }
-            match after.split_first() {
-                Some((between, after)) => {
-                    out.push(*between);
-                    rest = after;
+        for run in runs(text, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')) {
+            // What stands around an address in a text may be taken for a part of it.
+            let after = run.strip_prefix(b":").filter(|rest| !rest.starts_with(b":"));
+            let colon: &[u8] = if after.is_some() { b":" } else { b"" };
+            let whole = after.unwrap_or(run);
+            let length = whole.iter().rposition(|byte| !matches!(byte, b'.' | b':')).map_or(0, |at| at + 1);
+            let (bare, rest) = whole.split_at_checked(length).unwrap_or((whole, &[]));
+            let found = [(whole, &[][..]), (bare, rest)].into_iter().find_map(|(part, rest)| Some((ip6(part)?, rest)));
+            match found {
+                Some((ip, rest)) => {
+                    out.extend_from_slice(colon);
+                    out.extend_from_slice(format!("{}", self.ip(ip.into())).as_bytes());
+                    out.extend_from_slice(rest);
                 }
-                None => return,
+                None => self.sweep4(run, out),
             }
         }
     }
 
-    /// A word that may be an IPv4 address and a port.
-    fn endpoint(&mut self, word: &[u8], out: &mut Vec<u8>) {
-        match str::from_utf8(word).ok().and_then(|word| word.parse::<core::net::SocketAddrV4>().ok()) {
-            Some(endpoint) => {
-                let ip = self.ip((*endpoint.ip()).into());
-                out.extend_from_slice(format!("{ip}:{}", endpoint.port()).as_bytes());
+    /// The same for IPv4 alone.
+    fn sweep4(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        for run in runs(text, |byte| byte.is_ascii_digit() || byte == b'.') {
+            let start = run.iter().position(|byte| *byte != b'.').unwrap_or(0);
+            let end = run.iter().rposition(|byte| *byte != b'.').map_or(0, |at| at + 1);
+            let (before, ip) = run.split_at_checked(start).unwrap_or_default();
+            let (ip, after) = ip.split_at_checked(end.saturating_sub(start)).unwrap_or((ip, &[]));
+            match str::from_utf8(ip).ok().and_then(|text| text.parse::<Ipv4Addr>().ok()) {
+                Some(ip) => {
+                    out.extend_from_slice(before);
+                    out.extend_from_slice(format!("{}", self.ip(ip.into())).as_bytes());
+                    out.extend_from_slice(after);
+                }
+                None => out.extend_from_slice(run),
             }
-            None => out.extend_from_slice(word),
         }
     }
+
+    /// Copies the text of a parameter list with every IP address replaced, and every value that is somebody's name or secret
+    /// elsewhere. The names of parameters stay.
+    pub(super) fn sweep_all(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let is_word = |byte: u8| byte.is_ascii_graphic() && !b"\"&'()<>[]{};,=".contains(&byte);
+        let mut words = runs(text, is_word).peekable();
+        while let Some(word) = words.next() {
+            let is_parameter = words.peek().is_some_and(|next| next.starts_with(b"="));
+            if is_parameter || !self.known_word(word, out) {
+                self.parts(word, is_parameter, out);
+            }
+        }
+    }
+
+    /// A word that is known whole by none of its names: its parts may be, as in `sip:name@host`.
+    fn parts(&mut self, word: &[u8], is_parameter: bool, out: &mut Vec<u8>) {
+        let is_part = |byte: u8| !matches!(byte, b':' | b'/' | b'@');
+        let is_known = |part: &[u8]| !is_parameter && self.alias_of(part).is_some();
+        if !runs(word, is_part).any(is_known) {
+            return self.sweep(word, out);
+        }
+        for part in runs(word, is_part) {
+            if !self.known_word(part, out) {
+                self.sweep(part, out);
+            }
+        }
+    }
+
+    /// Writes what stands for a word, if it was somebody's elsewhere.
+    fn known_word(&mut self, word: &[u8], out: &mut Vec<u8>) -> bool {
+        match self.alias_of(word) {
+            Some((class, name)) => {
+                self.write(class, &name, out);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// As what a word is known already. What is short or a short number says nothing by itself.
+    fn alias_of(&self, word: &[u8]) -> Option<(Class, Vec<u8>)> {
+        const CLASSES: [Class; 8] = [
+            Class::Password,
+            Class::Ufrag,
+            Class::User,
+            Class::Host,
+            Class::MulticastHost,
+            Class::TlsId,
+            Class::Cname,
+            Class::Id,
+        ];
+        if word.len() < 4 || (word.len() < 6 && word.iter().all(u8::is_ascii_digit)) {
+            return None;
+        }
+        CLASSES.into_iter().find_map(|class| {
+            let is_host = matches!(class, Class::Host | Class::MulticastHost);
+            let name = if is_host { word.to_ascii_lowercase() } else { word.to_owned() };
+            let key = (class, name);
+            self.known.contains_key(&key).then_some(key)
+        })
+    }
+}
+
+/// An IPv6 address.
+fn ip6(text: &[u8]) -> Option<Ipv6Addr> {
+    str::from_utf8(text).ok().filter(|text| text.len() < 46)?.parse().ok()
+}
+
+/// Cuts a text between the bytes that are asked for and the others.
+fn runs(text: &[u8], is_asked: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+    text.chunk_by(move |a, b| is_asked(*a) == is_asked(*b))
 }
 
 /// Addresses of a block that are given out: .1 to .254.
 const A_BLOCK: usize = 254;
-
-const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_')
-}
 
 /// `prefix` and a number, filled up with zeros to a length.
 fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {
