@@ -8,7 +8,15 @@
 //!
 //! What stays: ports, priorities, payload types, SSRCs, codec parameters, header extensions, names of sections and layers
 //! (`mid`, `rid`), and the numbers of `o=`. Unspecified and loopback addresses stay too. A foundation goes: it may be computed
-//! from an address.
+//! from an address. In all that stays IP addresses are replaced wherever they stand, in `fmtp` also what is a user, a host or
+//! a secret in another line, before or after it; there the names of parameters stay, and words of less than four letters.
+//!
+//! Session id and version, ports and SSRCs stay on purpose: a description is shown together with a trace or a capture, and is
+//! matched with it by them, and answers are judged by them. They do tell something to who has such a capture already: an id
+//! is often the time at which the session was made (RFC 8866 §5.2).
+//!
+//! Scrubbed twice it has the same shape, with other stand-ins: a private address became one of those in documents, which are
+//! public.
 //!
 //! ```
 //! use portolan_sdp::{Session, scrub::scrub};

@@ -44,6 +44,8 @@ pub(super) enum Class {
 #[derive(Clone, Default)]
 pub(super) struct Aliases {
     known: BTreeMap<(Class, Vec<u8>), usize>,
+    /// Of what is looked for in free texts, as what it was met first.
+    names: BTreeMap<Vec<u8>, Class>,
     counts: BTreeMap<Class, usize>,
 }
 
@@ -61,6 +63,9 @@ impl Aliases {
         }
         let count = self.counts.entry(class).or_default();
         *count += 1;
+        if class.is_name() {
+            self.names.entry(thing.to_owned()).or_insert(class);
+        }
         self.known.insert(key, *count);
         *count
     }
@@ -208,9 +213,11 @@ impl Aliases {
             let after = run.strip_prefix(b":").filter(|rest| !rest.starts_with(b":"));
             let colon: &[u8] = if after.is_some() { b":" } else { b"" };
             let whole = after.unwrap_or(run);
-            let length = whole.iter().rposition(|byte| !matches!(byte, b'.' | b':')).map_or(0, |at| at + 1);
-            let (bare, rest) = whole.split_at_checked(length).unwrap_or((whole, &[]));
-            let found = [(whole, &[][..]), (bare, rest)].into_iter().find_map(|(part, rest)| Some((ip6(part)?, rest)));
+            let end = |marks: &[u8]| whole.iter().rposition(|byte| !marks.contains(byte)).map_or(0, |at| at + 1);
+            let found = [whole.len(), end(b"."), end(b".:")].into_iter().find_map(|end| {
+                let (part, rest) = whole.split_at_checked(end)?;
+                Some((ip6(part)?, rest))
+            });
             match found {
                 Some((ip, rest)) => {
                     out.extend_from_slice(colon);
@@ -246,59 +253,75 @@ impl Aliases {
         let is_word = |byte: u8| byte.is_ascii_graphic() && !b"\"&'()<>[]{};,=".contains(&byte);
         let mut words = runs(text, is_word).peekable();
         while let Some(word) = words.next() {
-            let is_parameter = words.peek().is_some_and(|next| next.starts_with(b"="));
-            if is_parameter || !self.known_word(word, out) {
-                self.parts(word, is_parameter, out);
+            if words.peek().is_some_and(|next| next.starts_with(b"=")) {
+                self.sweep(word, out);
+            } else {
+                self.word(word, out);
             }
         }
     }
 
-    /// A word that is known whole by none of its names: its parts may be, as in `sip:name@host`.
-    fn parts(&mut self, word: &[u8], is_parameter: bool, out: &mut Vec<u8>) {
+    /// A word, of which a part may be somebody's, as in `sip:name@host`; and what is somebody's may look like several parts.
+    fn word(&mut self, word: &[u8], out: &mut Vec<u8>) {
+        /// How many parts are tried together, with what stands between them.
+        const MOST: usize = 33;
+        let mut ends: Vec<usize> = Vec::new();
         let is_part = |byte: u8| !matches!(byte, b':' | b'/' | b'@');
-        let is_known = |part: &[u8]| !is_parameter && self.alias_of(part).is_some();
-        if !runs(word, is_part).any(is_known) {
-            return self.sweep(word, out);
+        for part in word.chunk_by(|a, b| is_part(*a) && is_part(*b)) {
+            ends.push(ends.last().copied().unwrap_or(0) + part.len());
         }
-        for part in runs(word, is_part) {
-            if !self.known_word(part, out) {
-                self.sweep(part, out);
+        let (mut start, mut untold, mut rest) = (0, 0, ends.as_slice());
+        while let [next, after @ ..] = rest {
+            let tried = rest.iter().take(MOST).enumerate().rev();
+            let found = tried.filter_map(|(nth, end)| Some((nth, *end, self.alias_of(word.get(start..*end)?)?))).next();
+            match found {
+                Some((nth, end, (class, name))) => {
+                    self.sweep(word.get(untold..start).unwrap_or_default(), out);
+                    self.write(class, &name, out);
+                    (start, untold) = (end, end);
+                    rest = rest.get(nth + 1..).unwrap_or_default();
+                }
+                None => {
+                    start = *next;
+                    rest = after;
+                }
             }
         }
-    }
-
-    /// Writes what stands for a word, if it was somebody's elsewhere.
-    fn known_word(&mut self, word: &[u8], out: &mut Vec<u8>) -> bool {
-        match self.alias_of(word) {
-            Some((class, name)) => {
-                self.write(class, &name, out);
-                true
-            }
-            None => false,
-        }
+        self.sweep(word.get(untold..).unwrap_or_default(), out);
     }
 
     /// As what a word is known already. What is short or a short number says nothing by itself.
     fn alias_of(&self, word: &[u8]) -> Option<(Class, Vec<u8>)> {
-        const CLASSES: [Class; 8] = [
-            Class::Password,
-            Class::Ufrag,
-            Class::User,
-            Class::Host,
-            Class::MulticastHost,
-            Class::TlsId,
-            Class::Cname,
-            Class::Id,
-        ];
         if word.len() < 4 || (word.len() < 6 && word.iter().all(u8::is_ascii_digit)) {
             return None;
         }
-        CLASSES.into_iter().find_map(|class| {
-            let is_host = matches!(class, Class::Host | Class::MulticastHost);
-            let name = if is_host { word.to_ascii_lowercase() } else { word.to_owned() };
-            let key = (class, name);
-            self.known.contains_key(&key).then_some(key)
-        })
+        if let Some((name, class)) = self.names.get_key_value(word) {
+            return Some((*class, name.clone()));
+        }
+        // Names of hosts are known in small letters.
+        let is_host = word.contains(&b'.') && word.iter().any(u8::is_ascii_uppercase);
+        if !is_host {
+            return None;
+        }
+        let (name, class) = self.names.get_key_value(&word.to_ascii_lowercase())?;
+        matches!(class, Class::Host | Class::MulticastHost).then(|| (*class, name.clone()))
+    }
+}
+
+impl Class {
+    /// Whether its things are looked for in free texts too.
+    const fn is_name(self) -> bool {
+        matches!(
+            self,
+            Self::User
+                | Self::Host
+                | Self::MulticastHost
+                | Self::Ufrag
+                | Self::Password
+                | Self::TlsId
+                | Self::Cname
+                | Self::Id
+        )
     }
 }
 
