@@ -135,9 +135,12 @@ impl Scrubber {
     fn crypto(&mut self, value: &[u8], out: &mut Vec<u8>) {
         const PARAMETERS: [&[u8]; 5] =
             [b"KDR", b"UNENCRYPTED_SRTP", b"UNENCRYPTED_SRTCP", b"UNAUTHENTICATED_SRTP", b"FEC_ORDER"];
-        for (index, word) in words(value).enumerate() {
-            if index > 0 {
-                out.push(b' ');
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let mut index = 0;
+        for word in value.chunk_by(|a, b| is_blank(a) == is_blank(b)) {
+            if word.first().is_some_and(is_blank) {
+                out.extend_from_slice(word);
+                continue;
             }
             let name = cut(word, b'=').map_or(word, |(name, _)| name);
             match (index, word.strip_prefix(b"FEC_KEY=")) {
@@ -147,9 +150,10 @@ impl Scrubber {
                     out.extend_from_slice(b"FEC_KEY=");
                     self.keys(keys, out);
                 }
-                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => out.extend_from_slice(word),
+                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => self.aliases.sweep(word, out),
                 (_, None) => self.aliases.write(Class::Value, word, out),
             }
+            index += 1;
         }
     }
 
@@ -160,7 +164,14 @@ impl Scrubber {
                 out.push(b';');
             }
             let Some(inline) = parameter.strip_prefix(b"inline:") else {
-                self.aliases.write(Class::Value, parameter, out);
+                match cut(parameter, b':') {
+                    Some((method, key)) => {
+                        self.aliases.sweep(method, out);
+                        out.push(b':');
+                        self.aliases.write(Class::Value, key, out);
+                    }
+                    None => self.aliases.write(Class::Value, parameter, out),
+                }
                 continue;
             };
             out.extend_from_slice(b"inline:");

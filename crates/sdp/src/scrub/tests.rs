@@ -65,6 +65,10 @@ fn what_a_grammar_counts_keeps_its_length() {
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2^20|1:32;inline:QUJDREVGRw== KDR=1 FEC_KEY=inline:QUJD x=secret",
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA0001|2^20|1:32;inline:AAAAA0002A== KDR=1 FEC_KEY=inline:0003 value-1",
         ),
+        (
+            "a=crypto:1  AES_CM_128_HMAC_SHA1_80\tmikey:c2VjcmV0 KDR=1",
+            "a=crypto:1  AES_CM_128_HMAC_SHA1_80\tmikey:value-1 KDR=1",
+        ),
         ("k=base64:QUJDREVG", "k=base64:AAAA0001"),
         ("k=clear:hunter2", "k=clear:value-1"),
         ("k=uri:https://keys.big.company/7", "k=uri:https://host.example/1"),
