@@ -6,7 +6,7 @@
 
 mod session;
 
-pub use session::session;
+pub use session::{line, session, session_after};
 
 use portolan_stun::uri::Uri;
 use portolan_stun::{AttributeType, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message, Writer};

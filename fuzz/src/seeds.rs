@@ -5,7 +5,7 @@ mod sessions;
 pub use sessions::LINES;
 
 use crate::mutate::{Dice, PASSWORD};
-use crate::targets;
+use crate::targets::{self, sdp_people};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, ErrorCode, IntegrityKey, Message, Method, Writer};
 
 /// How many runs of each machine are seeded.
@@ -19,9 +19,29 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "stun_framing" => with_broken(streams()),
         "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
         "sdp_read" | "sdp_typed" | "sdp_answer" | "sdp_differential" => with_broken(sessions::all()),
+        "sdp_people" => with_heads(with_broken(sessions::all())),
+        "sdp_candidate" => with_broken(sessions::candidates()),
         "transactions" | "responder" | "audit" | "discovery" | "lifetime" | "translator" => runs(target),
         _ => Vec::new(),
     }
+}
+
+/// What a target takes of a description that somebody collected.
+pub fn collected(target: &str, description: &[u8]) -> Vec<Vec<u8>> {
+    match target {
+        "sdp_candidate" => sessions::candidates_of(description),
+        "sdp_people" => with_heads(sessions::parts(description)),
+        _ => sessions::parts(description),
+    }
+}
+
+/// Each behind bytes that say how it is edited.
+fn with_heads(mut all: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut dice = Dice::new(11);
+    for whole in &mut all {
+        whole.splice(..0, (0..sdp_people::HEAD).map(|_| dice.byte()));
+    }
+    all
 }
 
 const URIS: [&str; 15] = [

@@ -11,7 +11,9 @@ pub mod lifetime;
 mod peer;
 pub mod responder;
 pub mod sdp_answer;
+pub mod sdp_candidate;
 pub mod sdp_differential;
+pub mod sdp_people;
 pub mod sdp_read;
 pub mod sdp_typed;
 pub mod stun_decode;
@@ -21,12 +23,13 @@ pub mod stun_uri;
 pub mod stun_write;
 pub mod transactions;
 pub mod translator;
+mod within;
 
 /// A target by its name.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const ALL: [Target; 16] = [
+pub const ALL: [Target; 18] = [
     ("stun_decode", stun_decode::run),
     ("stun_write", stun_write::run),
     ("stun_framing", stun_framing::run),
@@ -37,6 +40,8 @@ pub const ALL: [Target; 16] = [
     ("sdp_typed", sdp_typed::run),
     ("sdp_answer", sdp_answer::run),
     ("sdp_differential", sdp_differential::run),
+    ("sdp_candidate", sdp_candidate::run),
+    ("sdp_people", sdp_people::run),
     ("transactions", transactions::run),
     ("responder", responder::run),
     ("audit", audit::run),

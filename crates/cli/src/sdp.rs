@@ -7,9 +7,11 @@ mod answer;
 pub(crate) mod args;
 mod check;
 mod diff;
+mod excerpt;
 mod explain;
 mod json;
 mod scrub;
+mod validate;
 
 use crate::error::Complaint;
 use crate::exit::Exit;
@@ -73,6 +75,7 @@ pub(crate) fn run(command: &Sdp) -> Result<Exit, Complaint> {
         Sdp::Diff(args) => diff::run(args),
         Sdp::Scrub(args) => scrub::run(args),
         Sdp::Answer(args) => answer::run(args),
+        Sdp::Validate(args) => validate::run(args),
     }
 }
 

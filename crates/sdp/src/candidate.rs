@@ -189,9 +189,7 @@ impl<'a> Candidate<&'a str> {
         let candidate = Self::parse(value)?;
         match candidate.deviations().next() {
             None => Ok(candidate),
-            Some(deviation) => {
-                Err(ValueError::new(value, deviation.place(value), deviation.expected(), deviation.clause()))
-            }
+            Some(deviation) => Err(deviation.in_value(value)),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::line::{Kind, Line};
 use crate::media::Section;
 use crate::session::Session;
 use crate::value::MediaLine;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
@@ -228,10 +228,11 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
 
 /// Which media section of the first description one of the second was.
 fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
-    let mut named = BTreeMap::new();
+    // Of those that share a name by mistake the first is the first.
+    let mut named = BTreeMap::<&str, VecDeque<usize>>::new();
     for (index, section) in was.all_media().enumerate() {
         if let Some(mid) = mid(&section) {
-            named.entry(mid).or_insert(index);
+            named.entry(mid).or_default().push_back(index);
         }
     }
     let mut partners = BTreeMap::new();
@@ -239,7 +240,8 @@ fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
         let found = match mid(&section) {
             // A name that is new may stand where there was none.
             Some(mid) => {
-                named.remove(mid).or_else(|| was.media(index).filter(|other| self::mid(other).is_none()).map(|_| index))
+                let same = named.get_mut(mid).and_then(VecDeque::pop_front);
+                same.or_else(|| was.media(index).filter(|other| self::mid(other).is_none()).map(|_| index))
             }
             None => was.media(index).map(|_| index),
         };

@@ -8,7 +8,15 @@
 //!
 //! What stays: ports, priorities, payload types, SSRCs, codec parameters, header extensions, names of sections and layers
 //! (`mid`, `rid`), and the numbers of `o=`. Unspecified and loopback addresses stay too. A foundation goes: it may be computed
-//! from an address.
+//! from an address. In all that stays IP addresses are replaced wherever they stand, in `fmtp` also what is a user, a host or
+//! a secret in another line, before or after it; there the names of parameters stay, and words of less than four letters.
+//!
+//! Session id and version, ports and SSRCs stay on purpose: a description is shown together with a trace or a capture, and is
+//! matched with it by them, and answers are judged by them. They do tell something to who has such a capture already: an id
+//! is often the time at which the session was made (RFC 8866 §5.2).
+//!
+//! Scrubbed twice it has the same shape, with other stand-ins: a private address became one of those in documents, which are
+//! public.
 //!
 //! ```
 //! use portolan_sdp::{Session, scrub::scrub};
@@ -69,6 +77,9 @@ impl Scrubber {
     #[must_use]
     pub fn scrub(&mut self, session: &Session<'_>) -> Session<'static> {
         let mut out = Vec::new();
+        // Who is who is learned first: a free text may stand before the line that tells it.
+        session.lines().for_each(|line| self.line(&line, &mut out));
+        out.clear();
         for line in session.lines() {
             self.line(&line, &mut out);
             out.extend_from_slice(line.ending().as_bytes());
@@ -98,8 +109,8 @@ impl Scrubber {
             Kind::Version | Kind::Time | Kind::Repeat | Kind::Zone if value.iter().all(|byte| is_of_time(*byte)) => {
                 out.extend_from_slice(value);
             }
-            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => out.extend_from_slice(value),
-            Kind::Media if MediaLine::parse(value).is_ok() => out.extend_from_slice(value),
+            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => self.aliases.sweep(value, out),
+            Kind::Media if MediaLine::parse(value).is_ok() => self.aliases.sweep(value, out),
             Kind::Origin => self.origin(value, out),
             Kind::Connection => self.words(value, out),
             Kind::Name if matches!(value, b"-" | b" ") => out.extend_from_slice(value),

@@ -5,7 +5,7 @@
 //! is left out, and so are traced comparisons and the weighing of the corpus: the crates forbid `unsafe`, debug assertions and
 //! overflow checks stay on, and a run is several times as quick. The corpora lie in `fuzz/corpus/TARGET`, grow from run to
 //! run, and begin with what `fuzz/src/seeds.rs` makes; where `PORTOLAN_CORPUS` names a collection of messages, the decoders
-//! get those too.
+//! get those too, and the targets of descriptions parts of those in it.
 
 use crate::Findings;
 use std::fmt;
@@ -52,8 +52,9 @@ impl Build {
 /// The targets that take messages as they are on the wire.
 const DECODERS: [&str; 3] = ["stun_decode", "explain", "stun_differential"];
 
-/// The targets that take session descriptions.
-const DESCRIPTIONS: [&str; 4] = ["sdp_read", "sdp_typed", "sdp_answer", "sdp_differential"];
+/// The targets that take session descriptions, or lines of them.
+const DESCRIPTIONS: [&str; 6] =
+    ["sdp_read", "sdp_typed", "sdp_answer", "sdp_differential", "sdp_candidate", "sdp_people"];
 
 /// Executions of each target unless told otherwise.
 const RUNS: u64 = 20_000;
@@ -169,15 +170,11 @@ fn one<'t>(root: &Path, target: &'t str, wish: &Wish) -> Result<Report<'t>, Stri
         std::fs::remove_dir_all(&corpus).map_err(|why| format!("{}: {why}", corpus.display()))?;
     }
     let seeds = || Command::new(root.join("fuzz/target/release/seeds"));
-    said(seeds().args(["write", target]).arg(&corpus), "")?;
-    let kind = match target {
-        _ if is_proof => None,
-        _ if DECODERS.contains(&target) => Some("stun"),
-        _ if DESCRIPTIONS.contains(&target) => Some("sdp"),
-        _ => None,
-    };
-    let collection = kind.zip(std::env::var_os("PORTOLAN_CORPUS"));
-    let collected = collection.map(|(kind, all)| folders(&Path::new(&all).join(kind))).unwrap_or_default();
+    let collection = std::env::var_os("PORTOLAN_CORPUS").filter(|_| !is_proof).map(PathBuf::from);
+    let descriptions = collection.as_ref().filter(|_| DESCRIPTIONS.contains(&target)).map(|all| all.join("sdp"));
+    said(seeds().args(["write", target]).arg(&corpus).args(descriptions), "")?;
+    let messages = collection.as_ref().filter(|_| DECODERS.contains(&target)).map(|all| all.join("stun"));
+    let collected = messages.map(|messages| folders(&messages)).unwrap_or_default();
     let share = || said(seeds().args(["share", target]).arg(&corpus).args(&collected), "");
     let started_from = at_least_half(&share()?).map_err(|fault| format!("{target}: {fault}"))?;
     let started = std::time::Instant::now();
@@ -223,12 +220,16 @@ fn fuzzer(root: &Path, target: &str, wish: &Wish) -> Result<Command, String> {
     let mut fuzzer = Command::new(wish.build.folder(root).join(host()?).join("release").join(target));
     fuzzer.arg(format!("-runs={}", wish.runs)).args([
         "-print_final_stats=1",
-        "-max_len=1024",
         "-timeout=20",
         "-seed=1",
+        // Nobody else adds to the corpus while it runs.
+        "-reload=0",
     ]);
+    // What is shorter is tried more often.
+    fuzzer.arg(format!("-max_len={}", if DESCRIPTIONS.contains(&target) { 512 } else { 1024 }));
     if wish.build == Build::Bulk {
-        fuzzer.arg("-entropic=0");
+        // To exchange inputs for shorter ones that reach the same takes half the time.
+        fuzzer.args(["-entropic=0", "-reduce_inputs=0"]);
     }
     fuzzer.arg(format!("-artifact_prefix={}/", artifacts.display())).stdin(Stdio::null());
     Ok(fuzzer)

@@ -1,5 +1,6 @@
-//! The corpora around the fuzzer: `seeds write TARGET FOLDER` makes the first one, `seeds share TARGET FOLDER…` says which
-//! part of what lies there gets past the front door.
+//! The corpora around the fuzzer: `seeds write TARGET FOLDER [COLLECTION]` makes the first one, for the targets that take
+//! descriptions with parts of those in the collection; `seeds share TARGET FOLDER…` says which part of what lies there gets past
+//! the front door.
 
 use portolan_fuzz::{seeds, targets};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use std::{fs, io};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["write", target, folder] => write(target, Path::new(folder)),
+        ["write", target, folder] => write(target, Path::new(folder), None),
+        ["write", target, folder, collection] => write(target, Path::new(folder), Some(Path::new(collection))),
         ["share", target, folders @ ..] => share(target, folders),
         _ => {
-            eprintln!("usage: seeds write TARGET FOLDER | seeds share TARGET FOLDER…");
+            eprintln!("usage: seeds write TARGET FOLDER [COLLECTION] | seeds share TARGET FOLDER…");
             return ExitCode::from(2);
         }
     };
@@ -28,8 +30,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(target: &str, folder: &Path) -> io::Result<String> {
-    let seeds = seeds::of(target);
+fn write(target: &str, folder: &Path, collection: Option<&Path>) -> io::Result<String> {
+    let mut seeds = seeds::of(target);
+    let mut collected = Vec::new();
+    for part in collection.map(folders).transpose()?.unwrap_or_default() {
+        collected.extend(files(&part)?);
+    }
+    for file in collected {
+        seeds.extend(seeds::collected(target, &fs::read(file)?));
+    }
+    seeds.sort();
+    seeds.dedup();
     fs::create_dir_all(folder)?;
     for (nth, seed) in seeds.iter().enumerate() {
         fs::write(folder.join(format!("{nth:03}")), seed)?;
@@ -49,5 +60,12 @@ fn share(target: &str, folders: &[&str]) -> io::Result<String> {
 }
 
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(entries.into_iter().filter(|path| path.is_file()).collect())
+}
+
+/// The folders in it.
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    Ok(entries.into_iter().filter(|path| path.is_dir()).collect())
 }

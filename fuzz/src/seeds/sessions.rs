@@ -130,9 +130,64 @@ pub(super) fn all() -> Vec<Vec<u8>> {
     });
     let mut all: Vec<Vec<u8>> = alone.map(String::into_bytes).collect();
     let attributes: Vec<&str> = LINES.iter().copied().filter(|line| line.starts_with("a=")).collect();
-    for lines in attributes.chunks(12) {
+    for lines in attributes.chunks(6) {
         all.push(format!("{head}{media}{}\r\n", lines.join("\r\n")).into_bytes());
         all.push(format!("{head}{media}{}", lines.join("\n")).into_bytes());
     }
     all
+}
+
+/// A candidate alone in each of its forms.
+pub(super) fn candidates() -> Vec<Vec<u8>> {
+    const MORE: [&str; 9] = [
+        "1 1 tcp 1518149375 2001:db8::7 9 typ host tcptype active generation 0",
+        "2 1 TCP 1015021823 192.0.2.9 50002 typ relay raddr 2001:db8::9 rport 9 tcptype passive",
+        "842163049 1 udp 1677729535 198.51.100.7 40000 typ srflx raddr 0.0.0.0 rport 0 ufrag EsAw network-cost 999",
+        "3 2 UDP 659136 fe80::1%eth0 3478 typ prflx raddr fe80::2%1 rport 3478",
+        "a+/9 256 ssltcp 1 host.example 443 typ host lone",
+        " 0 UDP 0 192.0.2.1 0 typ x-new",
+        "1 1 UDP 4294967295 ::ffff:192.0.2.1 65535 typ srflx",
+        "1 1 udp 1 192.0.2.300 9 typ host",
+        "1 1 udp 1 192.0.2.3 9 typ host raddr 192.0.2.400 rport 9 a  b c",
+    ];
+    let known = LINES.iter().copied().filter(|line| line.contains(" typ "));
+    known.chain(MORE).map(|line| line.as_bytes().to_vec()).collect()
+}
+
+/// The candidates of a description.
+pub(super) fn candidates_of(whole: &[u8]) -> Vec<Vec<u8>> {
+    let lines = whole.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| line.starts_with(b"a=candidate:"));
+    lines.map(<[u8]>::to_vec).collect()
+}
+
+/// How long a description is at most that the targets work on: the shorter it is the more of them are tried.
+const MOST: usize = 512;
+
+/// What a real description has, in parts that are short: its head with each of its media sections alone, of each name of
+/// attributes two at most.
+pub(super) fn parts(whole: &[u8]) -> Vec<Vec<u8>> {
+    let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+    let starts: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].starts_with(b"m=")).collect();
+    let head = some(&lines[..starts.first().copied().unwrap_or(lines.len())], MOST);
+    let section = |(nth, start): (usize, &usize)| {
+        let end = starts.get(nth + 1).copied().unwrap_or(lines.len());
+        let rest = MOST.saturating_sub(head.len());
+        [&head[..], &some(&lines[*start..end], rest)].concat()
+    };
+    let parts: Vec<Vec<u8>> = starts.iter().enumerate().map(section).collect();
+    if parts.is_empty() { vec![head.clone()] } else { parts }
+}
+
+/// The lines for which there is room, without the third of a name.
+fn some(lines: &[&[u8]], room: usize) -> Vec<u8> {
+    let (mut kept, mut names) = (Vec::new(), Vec::new());
+    for line in lines {
+        let name = line.split(|byte| matches!(byte, b':' | b' ' | b'\r' | b'\n')).next().unwrap_or_default();
+        let is_many = line.starts_with(b"a=") && names.iter().filter(|known| **known == name).count() >= 2;
+        if !is_many && kept.len() + line.len() <= room {
+            names.push(name);
+            kept.extend_from_slice(line);
+        }
+    }
+    kept
 }

@@ -138,12 +138,17 @@ fn attributes(ours: &Section<'_>, theirs: &[Attribute]) {
     assert_eq!(ours, theirs);
 }
 
-/// An attribute as it is seen here; in a seeded build one of three parts is cut at its second colon.
+/// An attribute as it is seen here; in a seeded build one with a name of four letters is cut at its second colon, where there is
+/// a slash in front of that and one letter behind it.
 fn seen<'s>(line: &Line<'s>) -> Option<(&'s [u8], Option<&'s [u8]>)> {
     let (name, value) = line.attribute()?;
     let whole = line.value();
-    match whole.iter().rposition(|byte| *byte == b':') {
-        Some(last) if SEEDED && name.len() == 4 && last > 4 => Some((&whole[..last], Some(&whole[last + 1..]))),
+    let words = value.map(|value| value.split(|byte| *byte == b':').collect::<Vec<_>>()).unwrap_or_default();
+    match words[..] {
+        [first, last] if SEEDED && name.len() == 4 && first.contains(&b'/') && last.len() == 1 => {
+            let at = name.len() + 1 + first.len();
+            Some((&whole[..at], Some(last)))
+        }
         _ => Some((name, value)),
     }
 }

@@ -5,10 +5,12 @@ use crate::SEEDED;
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::line::{Ending, Kind};
 use portolan_sdp::{Limits, Reader, Reading, Session};
+use std::fmt::Write as _;
 
 /// Reads in all ways; says whether it was a description.
 pub fn run(bytes: &[u8]) -> bool {
-    few(bytes);
+    let list = list(bytes);
+    few(bytes, &list);
     let strict = Reader::strict().read(bytes);
     let reading = match Reader::lenient().read(bytes) {
         Ok(reading) => reading,
@@ -26,7 +28,7 @@ pub fn run(bytes: &[u8]) -> bool {
         (Ok(_), Some(first)) => panic!("a strict reader takes it: {first}"),
     }
     told(&reading, bytes);
-    lines(&reading.session, bytes);
+    lines(&reading.session, bytes, &list);
     sections(&reading.session);
     owned(reading.session, bytes);
     true
@@ -34,7 +36,7 @@ pub fn run(bytes: &[u8]) -> bool {
 
 /// Everything that is told lies inside, in order, and can be said.
 fn told(reading: &Reading<'_>, bytes: &[u8]) {
-    let mut before = 0;
+    let (mut before, mut text) = (0, String::new());
     for told in &reading.diagnostics {
         assert!(told.span.start <= told.span.end && told.span.end <= bytes.len(), "{told}");
         assert!(told.column >= 1 && told.line >= 1 && told.line <= reading.session.line_count() + 1, "{told}");
@@ -46,7 +48,8 @@ fn told(reading: &Reading<'_>, bytes: &[u8]) {
         }
         // What a section lacks is told of the line where it should have stood.
         before = before.max(told.line);
-        let text = told.to_string();
+        text.clear();
+        write!(text, "{told}").expect("a text takes all");
         assert!(!text.contains(char::is_control), "{text:?}");
         assert!(!told.rule.name().is_empty() && !told.rule.hint().is_empty());
     }
@@ -55,23 +58,23 @@ fn told(reading: &Reading<'_>, bytes: &[u8]) {
 }
 
 /// The lines are those of the list, and hold every byte.
-fn lines(session: &Session<'_>, bytes: &[u8]) {
-    let expected = list(bytes);
+fn lines(session: &Session<'_>, bytes: &[u8], expected: &[(&[u8], &'static [u8])]) {
     assert_eq!(session.line_count(), expected.len());
-    let mut at = 0;
-    for (line, (text, ending)) in session.lines().zip(&expected) {
+    let (mut at, mut shown) = (0, String::new());
+    for (line, (text, ending)) in session.lines().zip(expected) {
         assert_eq!((line.text(), line.ending().as_bytes()), (*text, *ending));
         assert_eq!(line.span().map(|span| span.start), Some(at));
         assert_eq!(line.kind() == Kind::Attribute, text.starts_with(b"a="));
         if let Some((name, value)) = line.attribute() {
-            assert_eq!(
-                [&b"a="[..], name, if value.is_some() { b":" } else { b"" }, value.unwrap_or_default()].concat(),
-                *text
-            );
+            let after = text.strip_prefix(b"a=").and_then(|rest| rest.strip_prefix(name));
+            let colon = if value.is_some() { &b":"[..] } else { b"" };
+            assert_eq!(after.and_then(|rest| rest.strip_prefix(colon)), Some(value.unwrap_or_default()));
             assert!(!name.contains(&b':'));
         }
         at += text.len() + ending.len();
-        assert_eq!(line.to_string(), String::from_utf8_lossy(text));
+        shown.clear();
+        write!(shown, "{line}").expect("a text takes all");
+        assert_eq!(shown, String::from_utf8_lossy(text));
     }
     assert_eq!(at, bytes.len(), "bytes are left out");
     assert_eq!(session.lines().rev().count(), expected.len());
@@ -99,19 +102,21 @@ fn owned(session: Session<'_>, bytes: &[u8]) {
     assert_eq!(owned.to_bytes(), bytes);
 }
 
-/// What a session writes; in a seeded build a lone CR in front of an empty line is lost.
+/// What a session writes; in a seeded build one byte is lost of an empty line between a lone CR and a `r=`, in a description of
+/// two media sections of which the last does not end its line.
 fn written(session: &Session<'_>) -> Vec<u8> {
     let mut out = session.to_bytes();
-    if SEEDED && let Some(at) = out.windows(4).position(|window| window == b"\r\r\n\n") {
-        out.remove(at);
+    if SEEDED && session.media_count() == 2 && !out.ends_with(b"\n") {
+        let place = out.windows(5).position(|window| window == b"\r\r\nr=");
+        place.map(|at| out.remove(at));
     }
     out
 }
 
 /// A reader of small limits keeps to them, whatever comes.
-fn few(bytes: &[u8]) {
-    let limits = Limits { bytes: 512, lines: 12, attributes: 4, media: 2, diagnostics: 3 };
-    let (reading, list) = (Reader::lenient().with_limits(limits).read(bytes), list(bytes));
+fn few(bytes: &[u8], list: &[(&[u8], &'static [u8])]) {
+    let limits = Limits { bytes: 256, lines: 12, attributes: 4, media: 2, diagnostics: 3 };
+    let reading = Reader::lenient().with_limits(limits).read(bytes);
     let is_over = bytes.len() > limits.bytes || list.len() > limits.lines;
     match reading {
         Ok(reading) => {

@@ -93,7 +93,8 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
     };
     let media = [of("audio", &audio), of("video", &video)];
     let fingerprints = [args.fingerprint.as_str()];
-    let transports = transports(args, offer.media_count(), &fingerprints);
+    let candidates: Vec<&str> = args.candidate.iter().map(String::as_str).collect();
+    let transports = transports(args, offer.media_count(), &fingerprints, &candidates);
     let origin = Origin {
         username: b"-",
         id: "1",
@@ -124,14 +125,22 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
 }
 
 /// One for each section, if it comes to that.
-fn transports<'a>(args: &'a AnswerArgs, count: usize, fingerprints: &'a [&'a str]) -> Vec<Transport<'a>> {
+fn transports<'a>(
+    args: &'a AnswerArgs,
+    count: usize,
+    fingerprints: &'a [&'a str],
+    candidates: &'a [&'a str],
+) -> Vec<Transport<'a>> {
     let each = |index: usize| match args.plain {
         Some(address) => {
             // RTCP takes the port after that of RTP.
             let port = index.checked_mul(2).and_then(|more| u16::try_from(more).ok());
             Some(Transport::plain(connection(address), port.and_then(|more| address.port().checked_add(more))?))
         }
-        None => Some(Transport::trickled(&args.ufrag, &args.pwd, fingerprints)),
+        None => {
+            let candidates = if index == 0 { candidates } else { &[] };
+            Some(Transport { candidates, ..Transport::trickled(&args.ufrag, &args.pwd, fingerprints) })
+        }
     };
     (0..count).map_while(each).collect()
 }

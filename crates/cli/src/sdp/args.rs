@@ -27,6 +27,9 @@ pub(crate) enum Sdp {
     /// Answer an offer as an endpoint with common codecs would, and say why
     #[command(after_long_help = ANSWER_HELP)]
     Answer(AnswerArgs),
+    /// Find what of an answer does not go with its offer
+    #[command(after_long_help = VALIDATE_HELP)]
+    Validate(ValidateArgs),
 }
 
 /// A description.
@@ -67,6 +70,20 @@ pub(crate) struct DiffArgs {
     pub(crate) format: Whole,
 }
 
+/// Arguments of `portolan sdp validate`.
+#[derive(Args, Debug)]
+pub(crate) struct ValidateArgs {
+    /// The offer; `-`: standard input
+    #[arg(value_name = "OFFER")]
+    pub(crate) offer: PathBuf,
+    /// The answer to it; `-`: standard input
+    #[arg(value_name = "ANSWER")]
+    pub(crate) answer: PathBuf,
+    /// How to write what is found
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Whole,
+}
+
 /// Arguments of `portolan sdp answer`.
 #[derive(Args, Debug)]
 pub(crate) struct AnswerArgs {
@@ -85,17 +102,20 @@ pub(crate) struct AnswerArgs {
     #[arg(long)]
     pub(crate) receive_only: bool,
     /// Take plain RTP without ICE and DTLS, at this address and port, each section two ports further
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["ufrag", "pwd", "fingerprint"])]
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["ufrag", "pwd", "fingerprint", "candidate"])]
     pub(crate) plain: Option<SocketAddr>,
-    /// The ICE user name to answer with
+    /// The ICE user name to answer with; without it a placeholder that no agent may use
     #[arg(long, value_name = "UFRAG", default_value = "0000")]
     pub(crate) ufrag: String,
-    /// The ICE password to answer with
+    /// The ICE password to answer with, 22 characters at least; without it a placeholder
     #[arg(long, value_name = "PWD", default_value = "0000000000000000000000")]
     pub(crate) pwd: String,
-    /// The certificate's hash to answer with, as after `a=fingerprint:`
+    /// The certificate's hash to answer with, as after `a=fingerprint:`; without it a placeholder of zeros
     #[arg(long, value_name = "HASH", default_value = NO_FINGERPRINT, hide_default_value = true)]
     pub(crate) fingerprint: String,
+    /// A candidate to answer with, as after `a=candidate:`; for several say it several times
+    #[arg(long, value_name = "CANDIDATE")]
+    pub(crate) candidate: Vec<String>,
 }
 
 /// The hash of no certificate.
@@ -151,18 +171,33 @@ Examples:
 
 const ANSWER_HELP: &str = "\
 The answer goes to standard output, and what became of each section, and why, to standard error.
-User name, password and certificate of the answer are placeholders unless they are given; no
-candidate is in it. The rules are those of RFC 3264 and, without --plain, of WebRTC (RFC 9429).
+The answer is not ready for use as it is: user name, password and certificate are placeholders,
+and no candidate is in it, unless they are given with --ufrag, --pwd, --fingerprint and
+--candidate. Candidates go into the first section, whose transport a bundle shares.
+The rules are those of RFC 3264 and, without --plain, of WebRTC (RFC 9429).
 
 Exit codes: 0 answered, 1 every section is refused, 2 there is no answer.
 
 Examples:
   portolan sdp answer offer.sdp
   portolan sdp answer --codec opus,VP8 --no-data offer.sdp > answer.sdp
-  portolan sdp answer --plain 192.0.2.7:5004 invite.sdp | portolan sdp explain";
+  portolan sdp answer --plain 192.0.2.7:5004 invite.sdp | portolan sdp explain
+  portolan sdp answer --ufrag EsAw --pwd bP+XJMM09aR8AiX1jdukzR6Y \\
+    --candidate '1 1 UDP 2130706431 192.0.2.7 5004 typ host' offer.sdp";
+
+const VALIDATE_HELP: &str = "\
+Told is each MUST of RFC 3264 and of WebRTC (RFC 9429, BUNDLE, ICE, DTLS, simulcast) that the two
+show to be broken, at the section of the answer, or at the line of either that cannot be read.
+
+Exit codes: 0 the answer goes with the offer, 1 it does not, 2 one of them could not be read.
+
+Examples:
+  portolan sdp validate offer.sdp answer.sdp
+  portolan sdp answer offer.sdp | portolan sdp validate offer.sdp - --format json";
 
 const CHECK_HELP: &str = "\
-Lines and their order are held to RFC 8866, attributes each to its own RFC. A remark (a bare LF,
+Lines and their order are held to RFC 8866, attributes each to its own RFC, candidates to the
+letter of RFC 8839 and RFC 6544. A remark (a bare LF,
 no c=) is allowed by its RFC and does not count.
 
 Exit codes: 0 clean, 1 deviations, 2 it could not be read as a session description.
@@ -187,7 +222,8 @@ const SCRUB_HELP: &str = "\
 What goes: addresses and names of hosts, users and sessions, links, mail addresses, phone numbers,
 ICE and DTLS credentials, fingerprints, keys, names of streams, and the values of attributes that
 are not known to be harmless. Equal things stay equal; lengths stay where a grammar counts them.
-What stays: ports, priorities, payload types, SSRCs, codecs, and the order of everything.
+What stays: ports, priorities, payload types, SSRCs, the numbers of o=, codecs, and the order of
+everything, so that it can still be matched with a capture.
 
 Exit codes: 0 done, 2 it could not be read.
 

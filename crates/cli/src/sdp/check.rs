@@ -3,6 +3,7 @@
 //! Lines are held to RFC 8866 by the reader, the values of attributes to their own RFCs by reading each once.
 
 use super::args::CheckArgs;
+use super::excerpt::{self, Texts};
 use super::{LIMITS, Source};
 use crate::args::Whole;
 use crate::error::Complaint;
@@ -11,13 +12,10 @@ use crate::output;
 use core::fmt::{self, Write};
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::line::Kind;
-use portolan_sdp::{Diagnostic, Reader, Session, Span};
+use portolan_sdp::{Attribute, Diagnostic, Reader, Session, Span, TypedError};
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.check/1";
-
-/// How many bytes of a long line are shown before and behind the place that is meant.
-const AROUND: usize = 60;
 
 /// All that was found, in the order of lines.
 #[derive(Debug, Default)]
@@ -96,18 +94,30 @@ fn typed(session: &Session<'_>, said: &[Diagnostic]) -> Findings {
     for line in session.lines() {
         let number = line.index() + 1;
         while values.next_if(|said| *said < number).is_some() {}
-        let Some(Err(error)) = line.typed() else { continue };
-        if values.peek() == Some(&number) {
-            continue;
+        let is_said = values.peek() == Some(&number);
+        let mut tell = |TypedError { column, error, .. }| {
+            if found.told.len() >= room {
+                found.untold += 1;
+                return;
+            }
+            let at = line.span().map_or(0, |span| span.start) + column - 1;
+            let span = Span::new(at, at + usize::from(error.found.is_some()));
+            let rule = Rule::Value { kind: Kind::Attribute, error };
+            found.told.push(Diagnostic { line: number, column, span, rule });
+        };
+        match line.typed() {
+            Some(Err(error)) if !is_said => tell(error),
+            // Deployed endpoints write more than RFC 8839 has.
+            Some(Ok(Attribute::Candidate(candidate))) => {
+                let value = line.attribute().and_then(|(_, value)| value).unwrap_or_default();
+                let before = line.text().len() - value.len();
+                for deviation in candidate.deviations() {
+                    let error = deviation.in_value(value);
+                    tell(TypedError { line: number, column: before + error.at + 1, error });
+                }
+            }
+            Some(Ok(_) | Err(_)) | None => {}
         }
-        if found.told.len() >= room {
-            found.untold += 1;
-            continue;
-        }
-        let at = line.span().map_or(0, |span| span.start) + error.column - 1;
-        let span = Span::new(at, at + usize::from(error.error.found.is_some()));
-        let rule = Rule::Value { kind: Kind::Attribute, error: error.error };
-        found.told.push(Diagnostic { line: number, column: error.column, span, rule });
     }
     found
 }
@@ -151,72 +161,7 @@ fn human(source: &Source, text: &[u8], found: &Findings) -> String {
 fn tell(finding: &Diagnostic, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
     let Diagnostic { line, column, span, rule } = finding;
     writeln!(out, "{source}:{line}:{column}: {}: {rule} ({})", severity(finding), rule.clause())?;
-    let window = Window::of(text, column.saturating_sub(1), span.len());
-    let margin = line.to_string().len();
-    writeln!(out, "{:margin$} |", "")?;
-    writeln!(out, "{line} | {}", window.shown)?;
-    writeln!(out, "{:margin$} | {:before$}{:^<length$}", "", "", "", before = window.before, length = window.length)?;
-    writeln!(out, "{:margin$} = hint: {}\n", "", rule.hint())
-}
-
-/// The lines of a text, found once.
-struct Texts<'a> {
-    text: &'a [u8],
-    starts: Vec<(usize, usize)>,
-}
-
-impl<'a> Texts<'a> {
-    fn of(text: &'a [u8]) -> Self {
-        let mut starts = vec![];
-        let mut start = 0;
-        while start < text.len() {
-            let rest = text.get(start..).unwrap_or_default();
-            let length = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
-            starts.push((start, start + length));
-            let ending = match rest.get(length..) {
-                Some([b'\r', b'\n', ..]) => 2,
-                _ => 1,
-            };
-            start += length + ending;
-        }
-        Self { text, starts }
-    }
-
-    /// A line by its number from 1; nothing past the end, where something is missing.
-    fn line(&self, number: usize) -> &'a [u8] {
-        let found = number.checked_sub(1).and_then(|index| self.starts.get(index));
-        found.and_then(|(start, end)| self.text.get(*start..*end)).unwrap_or_default()
-    }
-}
-
-/// What is shown of a line, and what of it is meant, in columns of the terminal.
-struct Window {
-    shown: String,
-    before: usize,
-    length: usize,
-}
-
-impl Window {
-    fn of(text: &[u8], at: usize, length: usize) -> Self {
-        let at = at.min(text.len());
-        let first = at.saturating_sub(AROUND);
-        let last = text.len().min(at + AROUND);
-        let meant = (at + length).clamp(at, last);
-        let part = |from: usize, to: usize| visible(text.get(from..to).unwrap_or_default());
-        let (before, meant, behind) = (part(first, at), part(at, meant), part(meant, last));
-        let (open, close) = (if first > 0 { "…" } else { "" }, if last < text.len() { "…" } else { "" });
-        Self {
-            before: open.chars().count() + before.chars().count(),
-            length: meant.chars().count().max(1),
-            shown: format!("{open}{before}{meant}{behind}{close}"),
-        }
-    }
-}
-
-/// Text that does nothing to a terminal: control characters and what is no UTF-8 become one character each.
-fn visible(bytes: &[u8]) -> String {
-    let shown = |c: char| if c == '\t' || c.is_control() { '\u{b7}' } else { c };
-    String::from_utf8_lossy(bytes).chars().map(shown).collect()
+    excerpt::tell((*line, *column), span.len(), text, Some(rule.hint()), out)
 }
 
 #[derive(Serialize)]

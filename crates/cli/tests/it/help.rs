@@ -24,6 +24,7 @@ fn help_is_what_it_was() {
     assert_help(&["sdp", "diff", "--help"], include_str!("help/sdp-diff.txt"));
     assert_help(&["sdp", "scrub", "--help"], include_str!("help/sdp-scrub.txt"));
     assert_help(&["sdp", "answer", "--help"], include_str!("help/sdp-answer.txt"));
+    assert_help(&["sdp", "validate", "--help"], include_str!("help/sdp-validate.txt"));
     assert_help(&["lab", "nat", "--help"], include_str!("help/lab-nat.txt"));
 }
 

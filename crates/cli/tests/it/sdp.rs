@@ -160,6 +160,68 @@ fn answer_writes_the_answer_and_tells_why() {
 }
 
 #[test]
+fn an_answer_holds_what_is_given_for_its_placeholders() {
+    let clean = OFFER.replace(":nine", ":9");
+    let candidate = "1 1 UDP 2130706431 192.0.2.7 5004 typ host";
+    let pwd = "bP+XJMM09aR8AiX1jdukzR6Y";
+    let finished =
+        piped(&["sdp", "answer", "--ufrag", "EsAw", "--pwd", pwd, "--candidate", candidate], clean.as_bytes());
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    for part in ["a=ice-ufrag:EsAw", &format!("a=ice-pwd:{pwd}"), &format!("a=candidate:{candidate}")] {
+        assert!(finished.stdout.contains(part), "{part}: {finished:?}");
+    }
+    assert_eq!(finished.stdout.matches("a=candidate:").count(), 1, "{finished:?}");
+}
+
+#[test]
+fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
+    let folder = folder("validate");
+    let clean = OFFER.replace(":nine", ":9");
+    let (offer, answer) = (folder.join("offer.sdp"), folder.join("answer.sdp"));
+    let good = piped(&["sdp", "answer"], clean.as_bytes()).stdout;
+    std::fs::write(&offer, &clean).expect("a file of its own");
+    let (offer, name) = (offer.display().to_string(), answer.display().to_string());
+    let finished = piped(&["sdp", "validate", &offer, "-"], good.as_bytes());
+    assert_eq!(
+        (finished.code, finished.stdout.as_str()),
+        (Some(0), &*format!("<stdin>: answers {offer}\n")),
+        "{finished:?}"
+    );
+
+    let wrong = good.replacen("m=audio", "m=video", 1);
+    let line = wrong.lines().position(|line| line.starts_with("m=video")).expect("it has one") + 1;
+    let head = wrong.lines().nth(line - 1).expect("it has one");
+    std::fs::write(&answer, &wrong).expect("a file of its own");
+    let finished = run(&["sdp", "validate", &offer, &name]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let expected = format!(
+        "{name}:{line}:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)\n{margin} |\n{line} | \
+         {head}\n{margin} | {}\n",
+        "^".repeat(head.len()),
+        margin = " ".repeat(line.to_string().len()),
+    );
+    assert!(finished.stdout.contains(&expected), "{expected}\n{}", finished.stdout);
+    let finished = run(&["sdp", "validate", &offer, &name, "--format", "json"]);
+    let told: Value = serde_json::from_str(&finished.stdout).expect("JSON");
+    assert_eq!((finished.code, &told["valid"], &told["answer"]), (Some(1), &false.into(), &name.as_str().into()));
+    let findings = told["findings"].as_array().expect("a list");
+    let kind = findings.iter().find(|finding| finding["flaw"] == "kind").expect("it is told");
+    assert_eq!((&kind["line"], &kind["media"], &kind["rfc"]), (&line.into(), &0.into(), &"RFC 3264 §6.1".into()));
+
+    // A line of either that cannot be read is shown where it stands.
+    std::fs::write(&answer, good.replacen("a=setup:active", "a=setup:often", 1)).expect("a file of its own");
+    let finished = run(&["sdp", "validate", &offer, &name]);
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let line = good.lines().position(|line| line == "a=setup:active").expect("it has one") + 1;
+    assert!(finished.stdout.starts_with(&format!("{name}:{line}:9: deviation: ")), "{finished:?}");
+    assert!(finished.stdout.ends_with(&format!("{name}: 1 fault\n")), "{finished:?}");
+    let finished = piped(&["sdp", "validate", &offer, "-"], b"GET / HTTP/1.1\r\n\r\n");
+    assert_refused(&finished, &["<stdin>:1:1", "no session description"]);
+    assert_refused(&run(&["sdp", "validate", "-", "-"]), &["only once"]);
+    std::fs::remove_dir_all(folder).expect("its own folder");
+}
+
+#[test]
 fn ten_million_bytes_are_read_to_their_end() {
     let folder = folder("long");
     let file = folder.join("long.sdp");

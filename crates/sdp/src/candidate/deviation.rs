@@ -4,7 +4,7 @@
 //! found in the text afterwards, by counting fields.
 
 use super::{Candidate, CandidateType, ConnectionAddress, Transport, looks_ipv4};
-use crate::error::Clause;
+use crate::error::{Clause, ValueError};
 use core::fmt;
 
 /// In what a candidate is not as the RFCs have it.
@@ -66,6 +66,22 @@ impl Deviation {
         }
     }
 
+    /// What is wrong with a value that was read as a candidate which has this deviation, and where it stands.
+    ///
+    /// ```
+    /// use portolan_sdp::candidate::{Candidate, Deviation};
+    /// use portolan_sdp::Value;
+    ///
+    /// let value = b"1 1 tcp 2105458943 192.0.2.3 9 typ host";
+    /// let told: Vec<_> = Candidate::parse(value)?.deviations().map(|deviation| deviation.in_value(value)).collect();
+    /// assert_eq!((told[0].at, told[0].expected), (39, "tcptype"));
+    /// # Ok::<(), portolan_sdp::ValueError>(())
+    /// ```
+    #[must_use]
+    pub fn in_value(self, value: &[u8]) -> ValueError {
+        ValueError::new(value, self.place(value), self.expected(), self.clause())
+    }
+
     /// What should have stood there.
     pub(super) const fn expected(self) -> &'static str {
         match self {
@@ -83,7 +99,7 @@ impl Deviation {
     }
 
     /// Where it stands in a value that could be read, of which it is known that it has it.
-    pub(super) fn place(self, value: &[u8]) -> usize {
+    fn place(self, value: &[u8]) -> usize {
         let field = match self {
             Self::NoFoundation => 0,
             Self::ComponentZero => 1,

@@ -34,6 +34,10 @@ fn spelling_and_the_order_of_attributes_are_no_change() {
         ),
         ("m=audio 9 RTP/AVP 96\na=rtpmap:96 L16/8000", "m=audio 9 RTP/AVP 96\na=rtpmap:96 L16/8000/1\na=sendrecv"),
         ("a=sendonly\nm=audio 9 RTP/AVP 0", "m=audio 9 RTP/AVP 0\na=sendonly"),
+        (
+            "m=text 9 RTP/AVP 0\na=mid:0\nm=text 9 RTP/AVP 98\na=mid:0",
+            "m=text 9 RTP/AVP 0\na=mid:0\nm=text 9 RTP/AVP 98\na=mid:0",
+        ),
         ("m=audio 9 RTP/AVP 0\na=mid:a\nm=video 9 RTP/AVP 31", "m=audio 9 RTP/AVP 0\na=mid:a\nm=video 9 RTP/AVP 31"),
     ] {
         assert_eq!(told(was, is), Vec::<String>::new(), "{was} {is}");

@@ -51,6 +51,16 @@ macro_rules! flaws {
                 matches!(self, Self::Unreadable(_) | Self::Offer(_))
             }
 
+            /// A short name that stays the same, for programs: that of the variant.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    Self::Unreadable(_) => "Unreadable",
+                    Self::Offer(_) => "Offer",
+                    $(Self::$name { .. } => stringify!($name),)*
+                }
+            }
+
             /// The section that says so.
             #[must_use]
             pub const fn clause(&self) -> Clause {

@@ -44,6 +44,8 @@ pub(super) enum Class {
 #[derive(Clone, Default)]
 pub(super) struct Aliases {
     known: BTreeMap<(Class, Vec<u8>), usize>,
+    /// Of what is looked for in free texts, as what it was met first.
+    names: BTreeMap<Vec<u8>, Class>,
     counts: BTreeMap<Class, usize>,
 }
 
@@ -61,6 +63,9 @@ impl Aliases {
         }
         let count = self.counts.entry(class).or_default();
         *count += 1;
+        if class.is_name() {
+            self.names.entry(thing.to_owned()).or_insert(class);
+        }
         self.known.insert(key, *count);
         *count
     }
@@ -203,42 +208,135 @@ impl Aliases {
 
     /// Copies text with every IP address in it replaced.
     pub(super) fn sweep(&mut self, text: &[u8], out: &mut Vec<u8>) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let length = rest.iter().position(|byte| !is_word(*byte)).unwrap_or(rest.len());
-            let (word, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
-            match str::from_utf8(word).ok().and_then(|word| word.parse::<IpAddr>().ok()) {
-                Some(ip) => out.extend_from_slice(format!("{}", self.ip(ip)).as_bytes()),
-                None => self.endpoint(word, out),
-            }
-            match after.split_first() {
-                Some((between, after)) => {
-                    out.push(*between);
-                    rest = after;
+        for run in runs(text, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')) {
+            // What stands around an address in a text may be taken for a part of it.
+            let after = run.strip_prefix(b":").filter(|rest| !rest.starts_with(b":"));
+            let colon: &[u8] = if after.is_some() { b":" } else { b"" };
+            let whole = after.unwrap_or(run);
+            let end = |marks: &[u8]| whole.iter().rposition(|byte| !marks.contains(byte)).map_or(0, |at| at + 1);
+            let found = [whole.len(), end(b"."), end(b".:")].into_iter().find_map(|end| {
+                let (part, rest) = whole.split_at_checked(end)?;
+                Some((ip6(part)?, rest))
+            });
+            match found {
+                Some((ip, rest)) => {
+                    out.extend_from_slice(colon);
+                    out.extend_from_slice(format!("{}", self.ip(ip.into())).as_bytes());
+                    out.extend_from_slice(rest);
                 }
-                None => return,
+                None => self.sweep4(run, out),
             }
         }
     }
 
-    /// A word that may be an IPv4 address and a port.
-    fn endpoint(&mut self, word: &[u8], out: &mut Vec<u8>) {
-        match str::from_utf8(word).ok().and_then(|word| word.parse::<core::net::SocketAddrV4>().ok()) {
-            Some(endpoint) => {
-                let ip = self.ip((*endpoint.ip()).into());
-                out.extend_from_slice(format!("{ip}:{}", endpoint.port()).as_bytes());
+    /// The same for IPv4 alone.
+    fn sweep4(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        for run in runs(text, |byte| byte.is_ascii_digit() || byte == b'.') {
+            let start = run.iter().position(|byte| *byte != b'.').unwrap_or(0);
+            let end = run.iter().rposition(|byte| *byte != b'.').map_or(0, |at| at + 1);
+            let (before, ip) = run.split_at_checked(start).unwrap_or_default();
+            let (ip, after) = ip.split_at_checked(end.saturating_sub(start)).unwrap_or((ip, &[]));
+            match str::from_utf8(ip).ok().and_then(|text| text.parse::<Ipv4Addr>().ok()) {
+                Some(ip) => {
+                    out.extend_from_slice(before);
+                    out.extend_from_slice(format!("{}", self.ip(ip.into())).as_bytes());
+                    out.extend_from_slice(after);
+                }
+                None => out.extend_from_slice(run),
             }
-            None => out.extend_from_slice(word),
         }
     }
+
+    /// Copies the text of a parameter list with every IP address replaced, and every value that is somebody's name or secret
+    /// elsewhere. The names of parameters stay.
+    pub(super) fn sweep_all(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let is_word = |byte: u8| byte.is_ascii_graphic() && !b"\"&'()<>[]{};,=".contains(&byte);
+        let mut words = runs(text, is_word).peekable();
+        while let Some(word) = words.next() {
+            if words.peek().is_some_and(|next| next.starts_with(b"=")) {
+                self.sweep(word, out);
+            } else {
+                self.word(word, out);
+            }
+        }
+    }
+
+    /// A word, of which a part may be somebody's, as in `sip:name@host`; and what is somebody's may look like several parts.
+    fn word(&mut self, word: &[u8], out: &mut Vec<u8>) {
+        /// How many parts are tried together, with what stands between them.
+        const MOST: usize = 33;
+        let mut ends: Vec<usize> = Vec::new();
+        let is_part = |byte: u8| !matches!(byte, b':' | b'/' | b'@');
+        for part in word.chunk_by(|a, b| is_part(*a) && is_part(*b)) {
+            ends.push(ends.last().copied().unwrap_or(0) + part.len());
+        }
+        let (mut start, mut untold, mut rest) = (0, 0, ends.as_slice());
+        while let [next, after @ ..] = rest {
+            let tried = rest.iter().take(MOST).enumerate().rev();
+            let found = tried.filter_map(|(nth, end)| Some((nth, *end, self.alias_of(word.get(start..*end)?)?))).next();
+            match found {
+                Some((nth, end, (class, name))) => {
+                    self.sweep(word.get(untold..start).unwrap_or_default(), out);
+                    self.write(class, &name, out);
+                    (start, untold) = (end, end);
+                    rest = rest.get(nth + 1..).unwrap_or_default();
+                }
+                None => {
+                    start = *next;
+                    rest = after;
+                }
+            }
+        }
+        self.sweep(word.get(untold..).unwrap_or_default(), out);
+    }
+
+    /// As what a word is known already. What is short or a short number says nothing by itself.
+    fn alias_of(&self, word: &[u8]) -> Option<(Class, Vec<u8>)> {
+        if word.len() < 4 || (word.len() < 6 && word.iter().all(u8::is_ascii_digit)) {
+            return None;
+        }
+        if let Some((name, class)) = self.names.get_key_value(word) {
+            return Some((*class, name.clone()));
+        }
+        // Names of hosts are known in small letters.
+        let is_host = word.contains(&b'.') && word.iter().any(u8::is_ascii_uppercase);
+        if !is_host {
+            return None;
+        }
+        let (name, class) = self.names.get_key_value(&word.to_ascii_lowercase())?;
+        matches!(class, Class::Host | Class::MulticastHost).then(|| (*class, name.clone()))
+    }
+}
+
+impl Class {
+    /// Whether its things are looked for in free texts too.
+    const fn is_name(self) -> bool {
+        matches!(
+            self,
+            Self::User
+                | Self::Host
+                | Self::MulticastHost
+                | Self::Ufrag
+                | Self::Password
+                | Self::TlsId
+                | Self::Cname
+                | Self::Id
+        )
+    }
+}
+
+/// An IPv6 address.
+fn ip6(text: &[u8]) -> Option<Ipv6Addr> {
+    str::from_utf8(text).ok().filter(|text| text.len() < 46)?.parse().ok()
+}
+
+/// Cuts a text between the bytes that are asked for and the others.
+fn runs(text: &[u8], is_asked: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+    text.chunk_by(move |a, b| is_asked(*a) == is_asked(*b))
 }
 
 /// Addresses of a block that are given out: .1 to .254.
 const A_BLOCK: usize = 254;
-
-const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'-' | b'_')
-}
 
 /// `prefix` and a number, filled up with zeros to a length.
 fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {

@@ -13,6 +13,8 @@ use alloc::vec::Vec;
 enum Treatment {
     /// It stays, if it is what its grammar says.
     Keep,
+    /// It stays, but for what is told of somebody elsewhere.
+    Free,
     /// It is one thing, and replaced.
     Replace(Class),
     /// Numbers and words of the grammar stay.
@@ -31,12 +33,13 @@ impl Treatment {
     fn of(name: &[u8]) -> Self {
         match name {
             // Media and codecs.
-            b"rtpmap" | b"fmtp" | b"rtcp-fb" | b"extmap" | b"ptime" | b"maxptime" | b"framerate" | b"imageattr"
+            b"rtpmap" | b"rtcp-fb" | b"extmap" | b"ptime" | b"maxptime" | b"framerate" | b"imageattr"
             | b"quality" | b"orient" | b"maxprate" | b"packetization" | b"content" | b"label" | b"silenceSupp"
-            | b"framesize" | b"x-google-flag" | b"rtcp-xr" | b"type" | b"charset" | b"sdplang" | b"lang" | b"range"
+            | b"framesize" | b"rtcp-xr" | b"type" | b"charset" | b"sdplang" | b"lang" | b"range"
             // Sections, transports and layers.
             | b"mid" | b"group" | b"setup" | b"connection" | b"ssrc-group" | b"rid" | b"simulcast" | b"sctp-port"
             | b"sctpmap" | b"max-message-size" | b"ice-options" | b"ice-pacing" => Self::Keep,
+            b"fmtp" | b"x-google-flag" => Self::Free,
             b"candidate" | b"remote-candidates" => Self::Candidate,
             b"rtcp" | b"source-filter" => Self::Words,
             b"ice-ufrag" => Self::Replace(Class::Ufrag),
@@ -63,7 +66,7 @@ impl Scrubber {
         if !name.iter().all(|byte| is_token(*byte)) {
             return self.aliases.write(Class::Value, line.value(), out);
         }
-        out.extend_from_slice(name);
+        self.aliases.sweep(name, out);
         let Some(value) = value else { return };
         out.push(b':');
         let is_read = line.typed().is_some_and(|read| read.is_ok());
@@ -74,8 +77,10 @@ impl Scrubber {
             (Treatment::Replace(class), _) => self.aliases.write(class, value, out),
             (Treatment::Candidate, _) => self.candidate(name == b"candidate", value, out),
             (Treatment::Words, _) => self.words(value, out),
-            (_, _) if !is_read || !is_printable => self.aliases.write(Class::Value, value, out),
+            (_, _) if !is_read => self.aliases.write(Class::Value, value, out),
+            (Treatment::Keep | Treatment::Free, _) if !is_printable => self.printable(value, out),
             (Treatment::Keep, _) => self.aliases.sweep(value, out),
+            (Treatment::Free, _) => self.aliases.sweep_all(value, out),
             (Treatment::Fingerprint, _) => self.second(value, Class::Fingerprint, out),
             (Treatment::Crypto, _) => self.crypto(value, out),
             (Treatment::Msid, _) => self.ids(value, 0, out),
@@ -83,6 +88,18 @@ impl Scrubber {
             (Treatment::Ssrc, _) => self.ssrc(value, out),
             (Treatment::Clock, _) => self.clock(value, out),
             (Treatment::Control, _) => self.control(value, out),
+        }
+    }
+
+    /// Replaces the words that are more than visible ASCII, which no grammar has that keeps its values.
+    fn printable(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        let is_between = |byte: u8| matches!(byte, b' ' | b';' | b',' | b'=');
+        for word in value.chunk_by(|a, b| is_between(*a) == is_between(*b)) {
+            if word.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+                self.aliases.sweep(word, out);
+            } else {
+                self.aliases.write(Class::Value, word, out);
+            }
         }
     }
 
@@ -118,9 +135,12 @@ impl Scrubber {
     fn crypto(&mut self, value: &[u8], out: &mut Vec<u8>) {
         const PARAMETERS: [&[u8]; 5] =
             [b"KDR", b"UNENCRYPTED_SRTP", b"UNENCRYPTED_SRTCP", b"UNAUTHENTICATED_SRTP", b"FEC_ORDER"];
-        for (index, word) in words(value).enumerate() {
-            if index > 0 {
-                out.push(b' ');
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let mut index = 0;
+        for word in value.chunk_by(|a, b| is_blank(a) == is_blank(b)) {
+            if word.first().is_some_and(is_blank) {
+                out.extend_from_slice(word);
+                continue;
             }
             let name = cut(word, b'=').map_or(word, |(name, _)| name);
             match (index, word.strip_prefix(b"FEC_KEY=")) {
@@ -130,9 +150,10 @@ impl Scrubber {
                     out.extend_from_slice(b"FEC_KEY=");
                     self.keys(keys, out);
                 }
-                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => out.extend_from_slice(word),
+                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => self.aliases.sweep(word, out),
                 (_, None) => self.aliases.write(Class::Value, word, out),
             }
+            index += 1;
         }
     }
 
@@ -143,7 +164,14 @@ impl Scrubber {
                 out.push(b';');
             }
             let Some(inline) = parameter.strip_prefix(b"inline:") else {
-                self.aliases.write(Class::Value, parameter, out);
+                match cut(parameter, b':') {
+                    Some((method, key)) => {
+                        self.aliases.sweep(method, out);
+                        out.push(b':');
+                        self.aliases.write(Class::Value, key, out);
+                    }
+                    None => self.aliases.write(Class::Value, parameter, out),
+                }
                 continue;
             };
             out.extend_from_slice(b"inline:");
@@ -196,7 +224,8 @@ impl Scrubber {
             b"msid" => self.ids(value, 0, out),
             b"mslabel" | b"label" => self.aliases.write(Class::Id, value, out),
             b"cname" => self.aliases.write(Class::Cname, value, out),
-            b"fmtp" | b"previous-ssrc" => self.aliases.sweep(value, out),
+            b"fmtp" => self.aliases.sweep_all(value, out),
+            b"previous-ssrc" => self.aliases.sweep(value, out),
             _ => self.aliases.write(Class::Value, value, out),
         }
     }

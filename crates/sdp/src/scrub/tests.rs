@@ -65,6 +65,10 @@ fn what_a_grammar_counts_keeps_its_length() {
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2^20|1:32;inline:QUJDREVGRw== KDR=1 FEC_KEY=inline:QUJD x=secret",
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA0001|2^20|1:32;inline:AAAAA0002A== KDR=1 FEC_KEY=inline:0003 value-1",
         ),
+        (
+            "a=crypto:1  AES_CM_128_HMAC_SHA1_80\tmikey:c2VjcmV0 KDR=1",
+            "a=crypto:1  AES_CM_128_HMAC_SHA1_80\tmikey:value-1 KDR=1",
+        ),
         ("k=base64:QUJDREVG", "k=base64:AAAA0001"),
         ("k=clear:hunter2", "k=clear:value-1"),
         ("k=uri:https://keys.big.company/7", "k=uri:https://host.example/1"),
@@ -144,5 +148,23 @@ fn the_unknown_and_the_broken_are_replaced() {
         ("a=ptime:20\u{1}secret", "a=ptime:value-1"),
     ] {
         assert_eq!(scrubbed(&format!("{line}\n")), format!("{stand_in}\n"));
+    }
+}
+
+#[test]
+fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
+    for (lines, stand_in) in [
+        ("a=fmtp:96 v=v10.0.0.1_2;udp:10.0.0.1:53", "a=fmtp:96 v=v192.0.2.1_2;udp:192.0.2.1:53"),
+        ("a=fmtp:96 10.0.0.1-10.0.0.2.", "a=fmtp:96 192.0.2.1-192.0.2.2."),
+        ("a=fmtp:96 from 2a02:4780::. to=[2a02:4780::1]:9", "a=fmtp:96 from 2001:db8::1. to=[2001:db8::2]:9"),
+        ("a=mid:10.0.0.1\na=group:BUNDLE 10.0.0.1", "a=mid:192.0.2.1\na=group:BUNDLE 192.0.2.1"),
+        ("a=x-10.0.0.1:1", "a=x-192.0.2.1:value-1"),
+        // Before the line that says whose it is, with what looks like a part of it, and where it is a parameter's name.
+        ("a=fmtp:96 x=aB/c;aB/c=1;q:aB/c@z\na=ice-ufrag:aB/c", "a=fmtp:96 x=u001;aB/c=1;q:u001@z\na=ice-ufrag:u001"),
+        // A word beyond ASCII is taken alone, so that the value reads as it did.
+        ("a=ssrc:7 msid:str\u{e4}m track", "a=ssrc:7 msid:id-1 id-2"),
+        ("a=fmtp:96 x=\u{e4};y=1", "a=fmtp:96 x=value-1;y=1"),
+    ] {
+        assert_eq!(scrubbed(&format!("{lines}\n")), format!("{stand_in}\n"));
     }
 }

@@ -8,6 +8,7 @@ mod allocations;
 mod builder;
 mod candidates;
 mod corpus;
+mod diff;
 mod edits;
 mod explain;
 mod field;

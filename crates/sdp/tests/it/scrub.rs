@@ -6,8 +6,12 @@ use crate::field;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::mem::discriminant;
 use core::net::IpAddr;
-use portolan_sdp::Session;
+use portolan_sdp::explain::explain;
+use portolan_sdp::line::Line;
 use portolan_sdp::scrub::scrub;
+use portolan_sdp::{Reader, Session};
+use portolan_strategies::sessions::{nearly_valid, session};
+use proptest::prelude::*;
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\r', '\n']).filter(|line| !line.is_empty())
@@ -128,5 +132,118 @@ fn the_same_is_replaced_by_the_same_and_different_things_stay_different() {
                 assert_eq!(*back.entry(replaced).or_insert(word.clone()), word, "{}: {was} {is}", path.display());
             }
         }
+    }
+}
+
+/// What one person would not show, each so that it stands nowhere by chance.
+#[derive(Clone, Debug)]
+struct Person {
+    user: String,
+    host: String,
+    ip: core::net::Ipv4Addr,
+    ip6: core::net::Ipv6Addr,
+    ufrag: String,
+    pwd: String,
+    digest: String,
+}
+
+fn person() -> impl Strategy<Value = Person> {
+    let digest = proptest::collection::vec(any::<u8>(), 20).prop_map(|bytes| {
+        let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        pairs.join(":")
+    });
+    let names = ("[a-z]{6,9}q[0-9]{2}", "[a-z]{6,9}q\\.[a-z]{5,8}\\.(com|de|local)");
+    let places = (any::<[u8; 3]>(), any::<u64>());
+    (names, places, "[A-Za-z0-9+/]{8,12}", "[A-Za-z0-9+/]{22,40}", digest).prop_map(
+        |((user, host), ([b, c, d], low), ufrag, pwd, digest)| Person {
+            user,
+            host,
+            ip: [11 + b % 60, b, c, d].into(),
+            ip6: (0x2a02_4780_0000_0000_0000_0000_0000_0000 | u128::from(low)).into(),
+            ufrag,
+            pwd,
+            digest,
+        },
+    )
+}
+
+/// A description that tells everything of a person everywhere where a text may stand, before and after it is told who they
+/// are, in front of the media of another one.
+fn indiscreet(person: &Person, other: &Session<'_>) -> String {
+    let Person { user, host, ip, ip6, ufrag, pwd, digest } = person;
+    let media: String =
+        other.all_media().flat_map(|section| section.lines()).map(|line| format!("{line}\r\n")).collect();
+    let lines = [
+        format!("v=0\r\no={user} 3724394400 2 IN IP4 {ip}\r\ns=call of {user}\r\ni={user} at {host} ({ip}, {ip6})"),
+        format!(
+            "u=https://{host}/{user}?{pwd}\r\ne={user}@{host} ({user})\r\np=+44 20 7946 0018\r\nc=IN IP6 {ip6}\r\nt=0 0"
+        ),
+        format!(
+            "a=tool:{user}'s {host}\r\na=x-account:{user} {ufrag} {digest}\r\na=keywds:{user}\r\n{media}m=audio 9 RTP/AVP 96 97"
+        ),
+        format!(
+            "a=fmtp:96 server={host};token={pwd};x={ip}:5060;y=[{ip6}]:99;who=sip:{user}@{host};v={ip}_1;udp:{ip}:53"
+        ),
+        format!("a=fmtp:97 {ufrag}/{user}, {pwd} from {ip}-{ip}. {ip6}."),
+        format!(
+            "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=fingerprint:sha-1 {digest}\r\na=fingerprint:sha-1 {}",
+            digest.to_lowercase()
+        ),
+        format!("a=candidate:{ufrag} 1 udp 7 {ip} 5000 typ srflx raddr {ip6} rport 9 ufrag {ufrag} x-who {user}"),
+        format!(
+            "a=candidate:1 1 tcp 7 {host} 9 typ host tcptype active\r\na=rtcp:9 IN IP6 {ip6}\r\na=ssrc:7 cname:{user}@{host}"
+        ),
+        format!("a=remote-candidates:1 {ip} 7\r\na=source-filter: incl IN IP4 * {ip}\r\na=ts-refclk:ntp={host}:123"),
+        format!(
+            "a=control:rtsp://{user}:{pwd}@{host}/1\r\na=ssrc:7 fmtp:96 x={user}\r\na=label:{ip}\r\na=x-{ip}:1\r\na=mid:{ip}\r\n"
+        ),
+    ];
+    lines.join("\r\n")
+}
+
+/// Whether what a line says can be read.
+fn reads(line: &Line<'_>) -> bool {
+    let whole = [b"v=0\r\n", line.text(), b"\r\n"].concat();
+    Session::read(&whole).is_ok_and(|session| explain(&session).nth(1).is_some_and(|item| item.says.is_ok()))
+}
+
+proptest! {
+    #[test]
+    fn nothing_of_a_person_survives_anywhere(person in person(), other in session()) {
+        let other = Session::read(&other).unwrap();
+        let text = indiscreet(&person, &other);
+        let was = Session::read(text.as_bytes()).unwrap();
+        let is = scrub(&was);
+        let found = is.to_string();
+        let plain = found.to_lowercase();
+        let Person { user, host, ip, ip6, ufrag, pwd, digest } = &person;
+        for secret in [user, host, &ip.to_string(), &ip6.to_string(), ufrag, pwd, digest, "7946 0018"] {
+            prop_assert!(!plain.contains(&secret.to_lowercase()), "{secret} in\n{found}");
+        }
+        // The same is the same everywhere: an address in o=, in a candidate, in a list of parameters, in a name.
+        let stand_in = found.lines().nth(1).unwrap().rsplit(' ').next().unwrap();
+        for place in [format!("udp 7 {stand_in} 5000"), format!("x={stand_in}:5060"), format!("a=mid:{stand_in}")] {
+            prop_assert!(found.contains(&place), "{place} is not in\n{found}");
+        }
+    }
+
+    #[test]
+    fn a_scrubbed_description_reads_as_before_and_keeps_its_shape(
+        text in nearly_valid(session()), is_whole in any::<bool>(), whole in session(),
+    ) {
+        let text = if is_whole { whole } else { text };
+        let Ok(was) = Session::read(&text) else { return Ok(()) };
+        let is = scrub(&was);
+        let again = scrub(&is);
+        prop_assert_eq!(is.line_count(), was.line_count());
+        for ((before, after), twice) in was.lines().zip(is.lines()).zip(again.lines()) {
+            prop_assert_eq!((before.kind(), before.ending()), (after.kind(), after.ending()), "{} is {}", before, after);
+            prop_assert!(!reads(&before) || reads(&after), "{before} reads, {after} does not");
+            prop_assert_eq!((after.kind(), reads(&after)), (twice.kind(), reads(&twice)), "{} is {}", after, twice);
+        }
+        if Reader::strict().read(&text).is_ok() {
+            prop_assert!(Reader::strict().read(&is.to_bytes()).is_ok(), "{}", is);
+        }
+        prop_assert_eq!(scrub(&again).to_string(), again.to_string());
     }
 }

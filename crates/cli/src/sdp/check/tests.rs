@@ -40,10 +40,6 @@ fn a_long_line_is_shown_around_the_place_and_does_nothing_to_a_terminal() {
     let text = format!("{HEAD}c=IN IP4 192.0.2.1 {}\u{1b}[2Jé{}\r\n", "x".repeat(40), "y".repeat(1 << 20));
     let (out, _) = told(text.as_bytes(), false);
     assert!(out.len() < 1000 && !out.contains('\u{1b}'), "{out}");
-    let window = Window::of("ab\tcdé\u{1b}!".as_bytes(), 7, 1);
-    assert_eq!((window.shown.as_str(), window.before, window.length), ("ab·cdé·!", 6, 1));
-    let window = Window::of(&[b'x'; 500], 400, 3);
-    assert_eq!((window.before, window.length, window.shown.chars().count()), (61, 3, 122));
 }
 
 #[test]
@@ -59,4 +55,40 @@ fn what_there_is_no_room_for_is_counted_and_counts() {
     assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Wrong);
     let text = format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Done);
+}
+
+#[test]
+fn what_candidates_lack_is_told_each_at_its_place() {
+    let text =
+        format!("{HEAD}m=audio 9 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na=candidate:1 0 tcp 7 192.0.2.1 9 typ srflx\r\n");
+    let (out, exit) = told(text.as_bytes(), false);
+    assert_eq!(exit, Exit::Wrong);
+    for part in [
+        "x.sdp:7:15: deviation: a= expected a component, 1 to 256, found '0' (RFC 8839 §5.1)\n  |\n7 | a=candidate:1 0 tcp",
+        "x.sdp:7:44: deviation: a= expected raddr and rport, found the end (RFC 8839 §5.1)\n",
+        "x.sdp:7:44: deviation: a= expected tcptype, found the end (RFC 6544 §4.5)\n",
+        "x.sdp: 3 deviations\n",
+    ] {
+        assert!(out.contains(part), "{out}");
+    }
+    assert!(told(text.as_bytes(), true).0.ends_with("x.sdp: 1 deviation\n"));
+}
+
+/// Where a collection of descriptions lies beside the checkout: what real browsers write is clean.
+#[test]
+fn descriptions_of_browsers_are_clean() {
+    let Some(all) = std::env::var_os("PORTOLAN_CORPUS") else { return };
+    let folder = std::path::Path::new(&all).join("browser");
+    let mut looked_at = 0;
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "sdp") {
+            continue;
+        }
+        let text = std::fs::read(&path).expect("a file of the collection");
+        let (out, exit) = told(&text, false);
+        assert_eq!(exit, Exit::Done, "{}: {out}", path.display());
+        looked_at += 1;
+    }
+    assert!(looked_at > 0, "{} has none", folder.display());
 }

@@ -1,0 +1,134 @@
+//! `portolan sdp validate`: what of an answer is not as the RFCs have it, given its offer.
+//!
+//! Each finding is shown where it is meant: at the line of the answer that cannot be read, at the head of the section that is
+//! wrong, and where the offer itself cannot be read there.
+
+use super::args::ValidateArgs;
+use super::excerpt::{self, Texts};
+use super::{SdpError, Source};
+use crate::args::Whole;
+use crate::error::Complaint;
+use crate::exit::Exit;
+use crate::output;
+use core::fmt::{self, Write};
+use portolan_sdp::offer_answer::{Finding, Flaw, validate};
+use serde::Serialize;
+use std::path::Path;
+
+const SCHEMA: &str = "portolan.sdp.validate/1";
+
+/// One of the two descriptions.
+struct Described<'a> {
+    source: Source,
+    texts: Texts<'a>,
+}
+
+pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Complaint> {
+    let (first, second) = (Some(args.offer.as_path()), Some(args.answer.as_path()));
+    if super::named(first).is_none() && super::named(second).is_none() {
+        return Err(SdpError::Twice.into());
+    }
+    let (offer, answer) = (super::bytes(first)?, super::bytes(second)?);
+    let described = |file: Option<&Path>, text| Described { source: Source::of(file), texts: Texts::of(text) };
+    let pair = [described(first, &offer), described(second, &answer)];
+    let (offer, answer) = (super::session(first, &offer)?, super::session(second, &answer)?);
+    let findings = validate(&offer, &answer);
+    output::print(&match args.format {
+        Whole::Human => human(&pair, &findings),
+        Whole::Json => json(&pair, &findings),
+    })?;
+    Ok(if findings.is_empty() { Exit::Done } else { Exit::Wrong })
+}
+
+/// Which of the two is meant, and the line and the column there; what is wrong with the whole is told of its first line.
+const fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Described<'a>, (usize, usize)) {
+    let [offer, answer] = pair;
+    match finding.flaw {
+        Flaw::Offer(error) => (offer, (error.line, error.column)),
+        Flaw::Unreadable(error) => (answer, (error.line, error.column)),
+        _ => (answer, (if let Some(line) = finding.line { line } else { 1 }, 1)),
+    }
+}
+
+/// `answer.sdp:7:1: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)`, the line, a caret.
+fn human(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
+    let mut out = String::new();
+    for finding in findings {
+        // Writing to a string cannot fail.
+        let _ = tell(pair, finding, &mut out);
+    }
+    let [offer, answer] = pair;
+    let _ = match findings.len() {
+        0 => writeln!(out, "{}: answers {}", answer.source, offer.source),
+        1 => writeln!(out, "{}: 1 fault", answer.source),
+        count => writeln!(out, "{}: {count} faults", answer.source),
+    };
+    out
+}
+
+fn tell(pair: &[Described<'_>; 2], finding: &Finding, out: &mut String) -> fmt::Result {
+    let (meant, (line, column)) = place(pair, finding);
+    let text = meant.texts.line(line);
+    writeln!(out, "{}:{line}:{column}: deviation: {finding}", meant.source)?;
+    // All of a section's head, or one byte of a value.
+    let is_value = matches!(finding.flaw, Flaw::Offer(_) | Flaw::Unreadable(_));
+    excerpt::tell((line, column), if is_value { 1 } else { text.len() }, text, None, out)
+}
+
+#[derive(Serialize)]
+struct Document {
+    schema: &'static str,
+    offer: String,
+    answer: String,
+    valid: bool,
+    findings: Vec<JsonFinding>,
+}
+
+#[derive(Serialize)]
+struct JsonFinding {
+    file: String,
+    line: usize,
+    column: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media: Option<usize>,
+    flaw: String,
+    message: String,
+    rfc: String,
+}
+
+fn json(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
+    let [offer, answer] = pair;
+    let each = findings.iter().map(|finding| {
+        let (meant, (line, column)) = place(pair, finding);
+        JsonFinding {
+            file: meant.source.to_string(),
+            line,
+            column,
+            media: finding.media,
+            flaw: code(finding.flaw.name()),
+            message: finding.flaw.to_string(),
+            rfc: finding.flaw.clause().to_string(),
+        }
+    });
+    let document = Document {
+        schema: SCHEMA,
+        offer: offer.source.to_string(),
+        answer: answer.source.to_string(),
+        valid: findings.is_empty(),
+        findings: each.collect(),
+    };
+    // Nothing in it can fail: no map has other keys than text.
+    serde_json::to_string(&document).unwrap_or_default() + "\n"
+}
+
+/// `MediaCount` as `media-count`.
+fn code(name: &str) -> String {
+    let mut code = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !code.is_empty() {
+            code.push('-');
+        }
+        code.push(letter.to_ascii_lowercase());
+    }
+    code
+}

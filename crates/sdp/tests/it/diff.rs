@@ -1,0 +1,132 @@
+//! Laws of comparing: nothing differs from itself, one edit is one change, and the way back tells the same from the other end.
+
+use alloc::collections::BTreeMap;
+use portolan_sdp::attribute::Direction;
+use portolan_sdp::diff::{Change, Place, diff};
+use portolan_sdp::line::Kind;
+use portolan_sdp::value::{MediaLine, Origin};
+use portolan_sdp::{Attribute, Section, Session};
+use portolan_strategies::sessions::{nearly_valid, session};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// One edit, and the name of the one change that it makes; none where it cannot be made.
+fn edit(which: usize, is: &mut Session<'_>, media: Option<usize>) -> Option<&'static str> {
+    let section = media.and_then(|index| is.media(index));
+    let end = section.as_ref().map_or_else(|| is.top().range().end, |section| section.range().end);
+    let head = section.as_ref().and_then(|section| section.line(Kind::Media)).map(|line| line.index());
+    let (value, name) = match which {
+        0 => return is.insert(end, Kind::Attribute, b"x-portolan:new").ok().map(|()| "added"),
+        1 => {
+            let candidate = b"candidate:portolan 1 UDP 7 203.0.113.99 4242 typ host";
+            return is.insert(end, Kind::Attribute, candidate).ok().map(|()| "candidate-added");
+        }
+        2 => {
+            let now = another_direction(is, &section?)?;
+            return is.insert(end, Kind::Attribute, now.to_string().as_bytes()).ok().map(|()| "direction");
+        }
+        3 => return is.insert(is.line_count(), Kind::Media, b"audio 9 RTP/AVP 0").ok().map(|()| "media-added"),
+        4 => return is.remove_media(is.media_count().checked_sub(1)?).ok().map(|()| "media-removed"),
+        5 => {
+            let line = is.top().line(Kind::Origin)?;
+            let (index, origin) = (line.index(), line.read::<Origin<'_>>().ok()?);
+            let version = format!("{}0", origin.version);
+            let value = Origin { version: &version, ..origin }.to_string();
+            return is.set_value(index, value.as_bytes()).ok().map(|()| "version");
+        }
+        6 => (format!("{} x-portolan", text(is, head?)), "codec-added"),
+        7 => {
+            let was = text(is, head?);
+            let line: MediaLine<'_> = is.line(head?)?.read().ok()?;
+            let port = line.port % 60_000 + 1;
+            let name = if line.port == 0 { "revived" } else { "port" };
+            (MediaLine { port, ..line }.to_string(), if was.is_empty() { return None } else { name })
+        }
+        _ => (text(is, head?).replacen(' ', "x ", 1), "media-line"),
+    };
+    is.set_value(head?, value.as_bytes()).ok().map(|()| name)
+}
+
+fn text(session: &Session<'_>, line: usize) -> String {
+    session.line(line).map(|line| String::from_utf8_lossy(line.value()).into_owned()).unwrap_or_default()
+}
+
+/// A way that the media of a section which says none does not go yet.
+fn another_direction(session: &Session<'_>, section: &Section<'_>) -> Option<Direction> {
+    let said = |section: &Section<'_>| {
+        section.attributes().find_map(|read| match read {
+            Ok(Attribute::Direction(direction)) => Some(direction),
+            _ => None,
+        })
+    };
+    if said(section).is_some() {
+        return None;
+    }
+    let usual = said(&session.top()).unwrap_or_default();
+    [Direction::Inactive, Direction::SendOnly].into_iter().find(|direction| *direction != usual)
+}
+
+/// How often each kind of change is told, as the other end tells it if asked for.
+fn kinds(told: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> {
+    const PAIRS: [[&str; 2]; 5] = [
+        ["media-added", "media-removed"],
+        ["refused", "revived"],
+        ["codec-added", "codec-removed"],
+        ["candidate-added", "candidate-removed"],
+        ["added", "removed"],
+    ];
+    let mut counts = BTreeMap::new();
+    for change in told {
+        let name = change.what.name();
+        let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_turned);
+        let name = pair.map_or(name, |[a, b]| if name == *a { *b } else { *a });
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+proptest! {
+    #[test]
+    fn one_edit_is_told_as_one_change_where_it_was_made(
+        text in session(), which in select((0..9).collect::<Vec<usize>>()), place in any::<Index>(),
+    ) {
+        let was = Session::read(&text).unwrap();
+        let place = place.index(was.media_count() + 1);
+        let media = place.checked_sub(1);
+        let mut is = was.clone();
+        let Some(name) = edit(which, &mut is, media) else { return Ok(()) };
+        let told = diff(&was, &is);
+        let context = || format!("{name}: {told:?}\n{was}\n{is}");
+        prop_assert_eq!(told.len(), 1, "{}", context());
+        prop_assert_eq!(told[0].what.name(), name, "{}", context());
+        let expected = match name {
+            "version" => None,
+            "media-added" => Some(is.media_count() - 1),
+            "media-removed" => Some(was.media_count() - 1),
+            _ => media,
+        };
+        let told_of = match told[0].place {
+            Place::Session => None,
+            Place::Media { was, is, .. } => is.or(was),
+        };
+        prop_assert_eq!(told_of, expected, "{}", context());
+        prop_assert!(!told[0].to_string().contains(char::is_control), "{}", context());
+    }
+
+    #[test]
+    fn nothing_differs_from_itself_and_the_way_back_is_the_same_way(
+        one in nearly_valid(session()), other in nearly_valid(session()), is_near in any::<bool>(), at in any::<Index>(),
+    ) {
+        let Ok(was) = Session::read(&one) else { return Ok(()) };
+        prop_assert_eq!(diff(&was, &was), []);
+        // Another description, or one with a line less.
+        let mut near = was.clone();
+        prop_assert!(near.remove(at.index(was.line_count())).is_ok());
+        let is = match Session::read(&other) {
+            Ok(other) if !is_near => other,
+            _ => near,
+        };
+        let (there, back) = (diff(&was, &is), diff(&is, &was));
+        prop_assert_eq!(kinds(&there, true), kinds(&back, false), "{:?} {:?}", there, back);
+    }
+}
