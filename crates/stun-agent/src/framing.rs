@@ -1,11 +1,13 @@
 //! Messages out of a byte stream (RFC 8489 §6.2.2): their own headers say where they end.
 //!
-//! Rules of this file: what does not begin like STUN ends the stream, because nothing tells where the next message would
-//! begin; a message longer than the bound too. Whole messages are handed on where they lie, only broken ones are held.
+//! Rules of this file: where a message ends is `portolan_stun::framing`'s to say, which keeps nothing; here the bytes are
+//! kept that it needs, of each stream. No channel is bound on these streams, so ChannelData is refused as whatever else does
+//! not begin like STUN: it ends the stream, because nothing tells where the next message would begin; a message longer than
+//! the bound too. Whole messages are handed on where they lie, only broken ones are held.
 
 use alloc::vec::Vec;
 use portolan_machine::SocketId;
-use portolan_stun::{HEADER_LEN, MAGIC_COOKIE};
+use portolan_stun::{HEADER_LEN, framing};
 
 /// Cuts one stream into messages.
 #[derive(Clone, Debug)]
@@ -68,18 +70,10 @@ fn message_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Broken> {
     if bytes.first().is_some_and(|first| first & 0xc0 != 0) {
         return Err(Broken::NotStun);
     }
-    if bytes.get(3).is_some_and(|low| low & 3 != 0) {
-        return Err(Broken::NotStun);
-    }
-    if bytes.iter().skip(4).zip(MAGIC_COOKIE.to_be_bytes()).any(|(found, expected)| *found != expected) {
-        return Err(Broken::NotStun);
-    }
-    let Some(&[_, _, l0, l1]) = bytes.first_chunk::<4>() else { return Ok(None) };
-    let length = HEADER_LEN + usize::from(u16::from_be_bytes([l0, l1]));
-    match (length > limit, bytes.len() < HEADER_LEN) {
-        (true, _) => Err(Broken::TooLong),
-        (false, true) => Ok(None),
-        (false, false) => Ok(Some(length)),
+    match framing::length(bytes) {
+        Err(_) => Err(Broken::NotStun),
+        Ok(Some(length)) if length > limit => Err(Broken::TooLong),
+        Ok(length) => Ok(length),
     }
 }
 
@@ -146,17 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_not_stun_is_known_at_the_first_wrong_byte() {
-        for (at, byte) in [(0, 0x41), (3, 5), (4, 0), (7, 0)] {
+    fn a_stream_that_is_not_stun_is_known_at_its_first_wrong_field() {
+        for (at, byte, known) in [(0, 0x41, 0), (3, 5, 3), (4, 0, 7), (7, 0, 7)] {
             let mut broken = MESSAGE;
             broken[at] = byte;
             let mut framer = Framer::new(100);
-            for (n, chunk) in broken.chunks(1).enumerate() {
+            for (n, chunk) in broken.chunks(1).take(known + 1).enumerate() {
                 let fed = framer.feed(chunk, |_| panic!("no message"));
-                assert_eq!(fed, if n == at { Err(Broken::NotStun) } else { Ok(()) });
-                if n == at {
-                    break;
-                }
+                assert_eq!(fed, if n == known { Err(Broken::NotStun) } else { Ok(()) }, "byte {at}");
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: it works on the bytes that the caller has gathered, copies nothing and remembers nothing; `None` means
 //! that more bytes are needed, an error that the stream is out of step and is to be closed, as nothing marks where the next
-//! message begins.
+//! message begins. Who keeps the bytes, and how many, is the caller's: `portolan-stun-agent` does it for its own streams.
 //!
 //! RFC 8489 §6.2.2 and RFC 8656 §12.5 (STUN and ChannelData over TCP and TLS), RFC 4571 §2, RFC 6544 §3 (ICE over TCP).
 //!
@@ -17,7 +17,10 @@
 //! # Ok::<(), portolan_stun::framing::FrameError>(())
 //! ```
 
-use crate::{HEADER_LEN, MAGIC_COOKIE, demux::is_channel_number};
+use crate::{
+    HEADER_LEN, MAGIC_COOKIE,
+    demux::{ChannelData, is_channel_number},
+};
 
 /// One message off the front of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,26 +68,45 @@ pub enum FrameError {
 /// # Errors
 /// The stream is out of step, or it is another protocol's.
 pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
+    let Some(length) = length(stream)? else { return Ok(None) };
+    let taken = length.next_multiple_of(4);
+    // RFC 8656 §12.5: over a stream ChannelData is padded, and the padding is not in its length.
+    let bytes = stream.get(..taken).and_then(|frame| frame.get(..length));
+    Ok(bytes.map(|bytes| Frame { bytes, taken }))
+}
+
+/// How many bytes the message at the front of the stream has, without padding; `None`: its length is not there yet.
+///
+/// For whoever gathers bytes, to know how many more there will be: a length comes before the message, and STUN's before the
+/// cookie that confirms it. Between 4 and 65,552.
+///
+/// # Errors
+/// As [`next`]: the stream is out of step as far as these bytes show.
+///
+/// ```
+/// use portolan_stun::framing::length;
+///
+/// assert_eq!(length(&[0x00, 0x01, 0x00]), Ok(None));
+/// assert_eq!(length(&[0x00, 0x01, 0x00, 0x08]), Ok(Some(28)));
+/// assert_eq!(length(&[0x40, 0x01, 0x00, 0x02, b'h']), Ok(Some(6)));
+/// ```
+pub fn length(stream: &[u8]) -> Result<Option<usize>, FrameError> {
     let (Some(&first), head) = (stream.first(), stream.first_chunk::<4>()) else { return Ok(None) };
     match (first >> 6, head) {
-        (0, Some(&[_, _, l0, l1])) => next_stun(stream, u16::from_be_bytes([l0, l1])),
+        (0, Some(&[_, _, l0, l1])) => stun_length(stream, u16::from_be_bytes([l0, l1])).map(Some),
         (1, Some(&[n0, n1, l0, l1])) => {
             let (number, length) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([l0, l1]));
             if !is_channel_number(number) {
                 return Err(FrameError::ChannelNumber { found: number });
             }
-            let length = 4 + usize::from(length);
-            // RFC 8656 §12.5: over a stream it is padded, and the padding is not in its length.
-            let taken = length.next_multiple_of(4);
-            let bytes = stream.get(..taken).and_then(|frame| frame.get(..length));
-            Ok(bytes.map(|bytes| Frame { bytes, taken }))
+            Ok(Some(ChannelData::HEAD_LEN + usize::from(length)))
         }
         (0 | 1, None) => Ok(None),
         _ => Err(FrameError::FirstByte { found: first }),
     }
 }
 
-fn next_stun(stream: &[u8], length: u16) -> Result<Option<Frame<'_>>, FrameError> {
+fn stun_length(stream: &[u8], length: u16) -> Result<usize, FrameError> {
     if length & 3 != 0 {
         return Err(FrameError::LengthUnaligned { found: length });
     }
@@ -94,8 +116,7 @@ fn next_stun(stream: &[u8], length: u16) -> Result<Option<Frame<'_>>, FrameError
             return Err(FrameError::Cookie { found });
         }
     }
-    let taken = HEADER_LEN + usize::from(length);
-    Ok(stream.get(..taken).map(|bytes| Frame { bytes, taken }))
+    Ok(HEADER_LEN + usize::from(length))
 }
 
 /// Takes the next packet of an RFC 4571 stream; `None`: not all of it is there yet.

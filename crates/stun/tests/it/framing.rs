@@ -3,7 +3,7 @@
 use portolan_stun::{
     Attribute, Class, Method, Writer,
     demux::ChannelData,
-    framing::{Frame, FrameError, next, next_packet, packet_head},
+    framing::{Frame, FrameError, length, next, next_packet, packet_head},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -70,11 +70,21 @@ proptest! {
         let longer = [&stream[..], &more].concat();
         match next(&stream) {
             Ok(Some(frame)) => {
+                prop_assert_eq!(length(&stream), Ok(Some(frame.bytes.len())));
                 prop_assert!(frame.bytes.len() <= frame.taken && (4..=stream.len()).contains(&frame.taken));
                 prop_assert_eq!(next(&longer), Ok(Some(frame)));
             }
-            Ok(None) => {}
-            Err(error) => prop_assert_eq!(next(&longer), Err(error)),
+            // What is announced before all of it is there is what comes, unless it turns out to be no message.
+            Ok(None) => {
+                prop_assert!(stream.len() >= 4 || length(&stream) == Ok(None));
+                if let (Ok(Some(length)), Ok(Some(frame))) = (length(&stream), next(&longer)) {
+                    prop_assert_eq!(frame.bytes.len(), length);
+                }
+            }
+            Err(error) => {
+                prop_assert_eq!(next(&longer), Err(error));
+                prop_assert_eq!(length(&stream), Err(error));
+            }
         }
         if let Some(frame) = next_packet(&stream) {
             prop_assert_eq!(next_packet(&longer), Some(frame));
@@ -89,6 +99,7 @@ fn a_stream_out_of_step_is_named_at_once() {
     assert_eq!(next(&[0x50, 0, 0, 0]), Err(FrameError::ChannelNumber { found: 0x5000 }));
     assert_eq!(next(&[0, 1, 0, 2]), Err(FrameError::LengthUnaligned { found: 2 }));
     assert_eq!(next(&[0, 1, 0xff, 0xfc]), Ok(None));
+    assert_eq!(length(&[0, 1, 0xff, 0xfc]), Ok(Some(65_552)));
     assert_eq!(next(&[0, 1, 0xff, 0xfc, 1, 2, 3, 4]), Err(FrameError::Cookie { found: 0x0102_0304 }));
     assert_eq!(next(b"POST / HTTP/1.1\r\n"), Err(FrameError::ChannelNumber { found: 0x504f }));
     assert_eq!(next(&[]), Ok(None));
