@@ -14,7 +14,8 @@ const RUNS: usize = 48;
 /// The seeds of a target, by its name; none for a name that nobody has.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     match target {
-        "stun_decode" | "explain" | "stun_differential" => with_broken([messages(), of_each_attribute()].concat()),
+        "stun_decode" | "stun_differential" => with_broken([messages(), of_each_attribute()].concat()),
+        "explain" => with_broken([messages(), of_each_attribute(), channel_data()].concat()),
         "stun_write" => messages().into_iter().map(|message| [&[4, 0, 0, 7, 0, 1][..], &message].concat()).collect(),
         "stun_framing" => with_broken(streams()),
         "stun_uri" => URIS.iter().map(|uri| uri.as_bytes().to_vec()).collect(),
@@ -134,6 +135,23 @@ fn streams() -> Vec<Vec<u8>> {
         [&[at][..], &channel, &message, &channel].concat()
     };
     messages().into_iter().enumerate().map(broken).collect()
+}
+
+/// Each message through a channel: as it is, padded, and with a byte behind.
+fn channel_data() -> Vec<Vec<u8>> {
+    let through = |(nth, mut message): (usize, Vec<u8>)| {
+        // Data of every length modulo four, as applications have it.
+        message.truncate(message.len() - nth % 4);
+        let [high, low] = u16::try_from(message.len()).unwrap_or_default().to_be_bytes();
+        let mut bytes = [&[0x40, 0x01, high, low][..], &message].concat();
+        match nth % 3 {
+            0 => {}
+            1 => bytes.resize(bytes.len().next_multiple_of(4), 0),
+            _ => bytes.resize(bytes.len().next_multiple_of(4) + 1, 0xee),
+        }
+        bytes
+    };
+    messages().into_iter().enumerate().map(through).collect()
 }
 
 /// One message for each known attribute and length that is well-formed; the closing ones are written elsewhere.

@@ -354,7 +354,8 @@ od -A x -t x1 and Wireshark with their offsets; an empty line begins another mes
 bytes themselves, what tcpdump -x, -xx, -X and -XX print, and captures in pcap or pcapng format.
 Of packets each STUN message over UDP or TCP is told with its packet, time and addresses, and the
 ChannelData of TURN where STUN was seen between the same two or the port is that of STUN. Bytes
-that are a whole Ethernet frame or IP packet, every length in it exact, are read as a packet too.
+that are a whole Ethernet frame or IP packet, every length in it exact, are read as a packet too;
+padding and check sequence of a frame may follow. A dump of which a line is missing is refused.
 
 Exit codes: 0 nothing is wrong, 1 a message has something wrong, 2 nothing could be read.
 

@@ -105,6 +105,8 @@ pub(crate) enum SourceError {
     Text { hex: TextError, base64: TextError },
     #[error("{0}; for other text give a file")]
     Hex(TextError),
+    #[error("{0}: lines of the dump are missing, or stand in another order; give all of it")]
+    Gap(TextError),
     #[error("{0}, nor the heading of a packet as tcpdump prints it")]
     Printed(TextError),
     #[error("not a capture that can be read: {0}; save it as pcap or pcapng again")]
@@ -116,12 +118,19 @@ pub(crate) enum SourceError {
     NoMessage { packets: u64, skipped: u64 },
 }
 
+impl SourceError {
+    /// A gap is told as such, everything else as what was expected there.
+    fn of(why: TextError, other: fn(TextError) -> Self) -> Self {
+        if matches!(why, TextError::Gap { .. }) { Self::Gap(why) } else { other(why) }
+    }
+}
+
 /// Reads, finds, tells.
 pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Complaint> {
     let found = if args.hex.is_empty() {
         find(&read(args.file.as_deref())?)?
     } else {
-        let messages = text::hex(&args.hex.join(" ")).map_err(SourceError::Hex)?;
+        let messages = text::hex(&args.hex.join(" ")).map_err(|why| SourceError::of(why, SourceError::Hex))?;
         direct("hex", messages)?
     };
     let (told, wrong) = match args.format {
@@ -161,10 +170,12 @@ fn find(bytes: &[u8]) -> Result<Found, SourceError> {
         return direct("binary", vec![bytes.to_vec()]);
     };
     if let Some(packets) = tcpdump::packets(text) {
-        return printed(&packets.map_err(SourceError::Printed)?);
+        return printed(&packets.map_err(|why| SourceError::of(why, SourceError::Printed))?);
     }
     match (text::hex(text), text::base64(text)) {
         (Ok(messages), _) => direct("hex", messages),
+        // White space and digits could be base64 too.
+        (Err(why @ TextError::Gap { .. }), _) => Err(SourceError::Gap(why)),
         (Err(_), Ok(message)) => direct("base64", vec![message]),
         (Err(hex), Err(base64)) => Err(SourceError::Text { hex, base64 }),
     }

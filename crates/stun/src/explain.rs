@@ -1,10 +1,11 @@
 //! An annotated dump: what each byte of a packet is, what it says, who says so, and what is wrong.
 //!
 //! Rules of this file: any bytes whatever are explained to their end; the lines together hold every byte exactly once and in
-//! order; the verdicts are those of [`Message::decode`](crate::Message::decode) and of reading the attributes, not second
-//! opinions. How a line is printed stands in `explain/print.rs`.
+//! order; the verdicts are those of [`Message::decode`](crate::Message::decode), of reading the attributes and of
+//! [`ChannelData::decode`], not second opinions. The first byte tells what a packet claims to be; only what claims to be STUN
+//! or ChannelData can be wrong, everything else is named and left alone. How a line is printed stands in `explain/print.rs`.
 //!
-//! RFC 8489 §5, §6.3, §14.
+//! RFC 8489 §5, §6.3, §14 (STUN), RFC 8656 §12.4, §12.5 (ChannelData), RFC 7983 §7 (first bytes).
 //!
 //! ```
 //! use portolan_stun::explain::explain;
@@ -22,13 +23,17 @@
 //!     explain(&bytes).last().unwrap().json().to_string(),
 //!     r#"{"at":20,"bytes":"002000080001a147e112a643","name":"XOR-MAPPED-ADDRESS","meaning":"192.0.2.1:32853","rfc":"RFC 8489 §14.2"}"#
 //! );
+//!
+//! // ChannelData of TURN, with its padding.
+//! let lines: Vec<String> = explain(b"\x40\x01\0\x02hi\0\0").map(|line| line.to_string()).collect();
+//! assert_eq!(lines[0], "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)");
 //! ```
 
 use crate::{
     Attribute, AttributeType, Class, Clause, DecodeError, DecodeErrorKind as Kind, Field, HEADER_LEN, MAGIC_COOKIE,
     Method, TransactionId,
     attribute::{self, Veil},
-    demux::Protocol,
+    demux::{ChannelData, ChannelDataError, Protocol},
     fingerprint,
     message::{length_mismatch, padded},
 };
@@ -40,7 +45,21 @@ pub use print::Json;
 /// Explains a packet line by line.
 #[must_use]
 pub const fn explain(bytes: &[u8]) -> Explanation<'_> {
-    Explanation { bytes, at: 0, next: Next::MessageType, seen: Seen::NOTHING }
+    let next = match claimed(bytes) {
+        Some(Protocol::Stun) => Next::MessageType,
+        Some(Protocol::TurnChannel) => Next::ChannelNumber,
+        _ => Next::Other,
+    };
+    Explanation { bytes, at: 0, next, seen: Seen::NOTHING }
+}
+
+/// What a packet claims to be: STUN's cookie where it belongs outweighs a first byte that RFC 7983 gives to another, because
+/// methods above 0xff begin so (RFC 8489 §5).
+const fn claimed(bytes: &[u8]) -> Option<Protocol> {
+    match *bytes {
+        [0..=0x3f, _, _, _, a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]) == MAGIC_COOKIE => Some(Protocol::Stun),
+        _ => Protocol::of(bytes),
+    }
 }
 
 /// The lines of an explanation, in the order of their bytes; made by [`explain`].
@@ -60,6 +79,13 @@ enum Next {
     Cookie,
     TransactionId,
     Attribute,
+    ChannelNumber,
+    DataLength,
+    /// This many bytes of data, and what is behind them.
+    Data(u16),
+    Padding,
+    Behind,
+    Other,
     Nothing,
 }
 
@@ -122,18 +148,32 @@ pub enum Item<'a> {
         /// Its value.
         value: Option<Attribute<'a>>,
     },
+    /// The number of a TURN channel, two bytes.
+    ChannelNumber(u16),
+    /// The length of ChannelData without its head, two bytes.
+    DataLength(u16),
+    /// What a channel carries; it may be STUN itself, to be explained by itself.
+    ApplicationData(&'a [u8]),
+    /// What fills ChannelData up to a multiple of four bytes.
+    Padding,
+    /// What stands behind ChannelData and is not its padding.
+    Behind,
     /// The front of something that is longer than what is left.
-    Truncated,
-    /// Bytes of something else.
+    Truncated(Protocol),
+    /// A whole packet of something else; `None` where no protocol begins so.
     Other(Option<Protocol>),
+    /// A packet without bytes.
+    Empty,
 }
 
 /// What is wrong with a line, or of note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remark {
-    /// A rule is broken.
+    /// A rule of STUN is broken.
     Wrong(DecodeError),
+    /// A rule of ChannelData is broken.
+    WrongChannelData(ChannelDataError),
     /// It stands behind MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 and is to be ignored.
     AfterIntegrity,
     /// It stands behind FINGERPRINT and is to be ignored.
@@ -144,6 +184,16 @@ pub enum Remark {
     MustBeUnderstood,
     /// The padding is not zero, which a receiver ignores.
     PaddingNotZero,
+    /// It stands behind ChannelData and is to be ignored.
+    AfterData,
+}
+
+impl Remark {
+    /// Whether a decoder refuses the packet, or the value, for it; the other remarks are of note.
+    #[must_use]
+    pub const fn is_wrong(&self) -> bool {
+        matches!(self, Self::Wrong(_) | Self::WrongChannelData(_))
+    }
 }
 
 impl Item<'_> {
@@ -151,11 +201,19 @@ impl Item<'_> {
     #[must_use]
     pub const fn clause(&self) -> Option<Clause> {
         match self {
-            Self::MessageType { .. } | Self::Length(_) | Self::Cookie(_) | Self::TransactionId(_) | Self::Truncated => {
-                Some(Clause::new(8489, "5"))
+            Self::ChannelNumber(_) => Some(Clause::new(8656, "12")),
+            Self::DataLength(_) | Self::ApplicationData(_) | Self::Truncated(Protocol::TurnChannel) => {
+                Some(Clause::new(8656, "12.4"))
             }
+            Self::Padding | Self::Behind => Some(Clause::new(8656, "12.5")),
+            Self::MessageType { .. }
+            | Self::Length(_)
+            | Self::Cookie(_)
+            | Self::TransactionId(_)
+            | Self::Truncated(_) => Some(Clause::new(8489, "5")),
             Self::Attribute { kind, .. } => kind.clause(),
             Self::Other(_) => Some(Clause::new(7983, "7")),
+            Self::Empty => None,
         }
     }
 }
@@ -173,6 +231,14 @@ impl<'a> Iterator for Explanation<'a> {
             Next::TransactionId => self.transaction_id(rest),
             Next::Attribute if rest.is_empty() => return None,
             Next::Attribute => self.attribute(rest),
+            Next::ChannelNumber => self.channel_number(rest),
+            Next::DataLength => self.data_length(rest),
+            Next::Data(_) | Next::Padding | Next::Behind if rest.is_empty() => return None,
+            Next::Data(length) => self.data(rest, length),
+            Next::Padding => self.padding(rest),
+            Next::Behind => Some(self.last(rest, Item::Behind, Some(Remark::AfterData))),
+            Next::Other if rest.is_empty() => Some(self.last(rest, Item::Empty, None)),
+            Next::Other => Some(self.last(rest, Item::Other(self.protocol()), None)),
             Next::Nothing => return None,
         }
         .unwrap_or_else(|| self.cut_short(rest));
@@ -186,13 +252,13 @@ impl<'a> Iterator for Explanation<'a> {
 type Finding<'a> = (usize, Item<'a>, Option<Remark>);
 
 impl<'a> Explanation<'a> {
+    /// What the packet claims to be, by its first byte (RFC 7983 §7) or by STUN's cookie; `None` where no protocol begins so.
+    #[must_use]
+    pub const fn protocol(&self) -> Option<Protocol> {
+        claimed(self.bytes)
+    }
+
     fn message_type(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
-        let found = *rest.first()?;
-        if found & 0xc0 != 0 {
-            self.next = Next::Nothing;
-            let remark = Remark::Wrong(DecodeError::new(self.at, Kind::TopBits { found }));
-            return Some((rest.len(), Item::Other(Protocol::of(rest)), Some(remark)));
-        }
         let word = u16::from_be_bytes(*rest.first_chunk()?);
         self.next = Next::Length;
         Some((2, Item::MessageType { class: Class::unwoven(word), method: Method::unwoven(word) }, None))
@@ -270,12 +336,50 @@ impl<'a> Explanation<'a> {
         }
     }
 
+    fn channel_number(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
+        let number = u16::from_be_bytes(*rest.first_chunk()?);
+        self.next = Next::DataLength;
+        Some((2, Item::ChannelNumber(number), None))
+    }
+
+    fn data_length(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
+        let length = u16::from_be_bytes(*rest.first_chunk()?);
+        self.next = if length > 0 { Next::Data(length) } else { Next::Behind };
+        Some((2, Item::DataLength(length), self.wrong_channel_data()))
+    }
+
+    fn data(&mut self, rest: &'a [u8], length: u16) -> Option<Finding<'a>> {
+        let data = rest.get(..usize::from(length)).unwrap_or(rest);
+        // RFC 8656 §12.5: over UDP there may be padding, over a stream there must be.
+        self.next = if data.len().is_multiple_of(4) { Next::Behind } else { Next::Padding };
+        Some((data.len(), Item::ApplicationData(data), None))
+    }
+
+    fn padding(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
+        self.next = Next::Behind;
+        Some(((self.at.next_multiple_of(4) - self.at).min(rest.len()), Item::Padding, None))
+    }
+
+    fn wrong_channel_data(&self) -> Option<Remark> {
+        ChannelData::decode(self.bytes).err().map(Remark::WrongChannelData)
+    }
+
+    /// All that is left is one line.
+    const fn last(&mut self, rest: &'a [u8], item: Item<'a>, remark: Option<Remark>) -> Finding<'a> {
+        self.next = Next::Nothing;
+        (rest.len(), item, remark)
+    }
+
     /// The packet ends inside of what comes next.
     fn cut_short(&mut self, rest: &'a [u8]) -> Finding<'a> {
+        if matches!(self.next, Next::ChannelNumber | Next::DataLength) {
+            let wrong = self.wrong_channel_data();
+            return self.last(rest, Item::Truncated(Protocol::TurnChannel), wrong);
+        }
         let found = self.bytes.len();
         let kind = (found < HEADER_LEN).then_some(Kind::HeaderTruncated { found });
-        self.next = Next::Nothing;
-        (rest.len(), Item::Truncated, self.wrong(rest.len(), kind))
+        let wrong = self.wrong(rest.len(), kind);
+        self.last(rest, Item::Truncated(Protocol::Stun), wrong)
     }
 
     fn wrong(&self, offset: usize, kind: Option<Kind>) -> Option<Remark> {

@@ -40,6 +40,17 @@
 //! let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
 //! let signed = writer.message_integrity(&key).unwrap().message_integrity(&key);
 //! ```
+//!
+//! Nor a response to a request that nobody has checked, as [`Message::verify`] and [`Message::exempt`] do:
+//!
+//! ```compile_fail,E0277
+//! use portolan_stun::{Message, Outcome, Writer};
+//!
+//! let request = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+//! let request = Message::decode(&request).unwrap();
+//! let mut buffer = [0; 128];
+//! let reply = Writer::response(&mut buffer, &request, Outcome::Success);
+//! ```
 
 use core::marker::PhantomData;
 

@@ -69,6 +69,10 @@ impl Open<'_> {
             return Ok(None);
         }
         let number = |line: usize| self.numbers.get(line.saturating_sub(1)).copied().unwrap_or(line);
+        // A dump may begin anywhere, a packet does not.
+        if let Some(found) = self.rows.first().and_then(|row| offset(row)).filter(|first| *first > 0) {
+            return Err(TextError::Gap { line: number(1), due: 0, found });
+        }
         let bytes = text::hex(&self.rows.join("\n")).map_err(|why| why.with_line(number))?.concat();
         Ok(Some(Printed { heading: self.heading, bytes }))
     }
@@ -145,5 +149,18 @@ mod tests {
         let heading = "IP 10.0.0.1.3478 > 10.0.0.2.5000: UDP, length 20";
         assert_eq!(packets(&format!("{heading}\n{ROWS}  hello\n")), digit(4, 3, 'h'));
         assert_eq!(packets(&format!("{heading}\n\n{}", ROWS.replace("0405", "04g5"))), digit(3, 23, 'g'));
+    }
+
+    #[test]
+    fn a_row_that_is_missing_is_named_with_its_place() {
+        let heading = "IP 10.0.0.1.3478 > 10.0.0.2.5000: UDP, length 20";
+        let rows: Vec<String> = (0..3).map(|row| format!("\t0x00{row}0:  {}\n", "0001 ".repeat(8))).collect();
+        let text = |rows: [&str; 3]| format!("{heading}\n{}{heading}\n{}", ROWS, rows.concat());
+        let gap = |line, due, found| Some(Err(TextError::Gap { line, due, found }));
+        let [first, second, third] = [0, 1, 2].map(|row: usize| rows.get(row).map_or("", String::as_str));
+        assert_eq!(packets(&text([first, second, third])).map(|read| read.map(|all| all.len())), Some(Ok(2)));
+        assert_eq!(packets(&text([first, third, ""])), gap(6, 0x10, 0x20));
+        assert_eq!(packets(&text([first, second, second])), gap(7, 0x20, 0x10));
+        assert_eq!(packets(&text([second, third, ""])), gap(5, 0, 0x10));
     }
 }

@@ -3,18 +3,26 @@
 //! Rules of this file: what a line says is `portolan-stun`'s; here stands only what is around it. A message inside of
 //! ChannelData, an ICE check through a relay, is told under it.
 
+use super::finder::claims_stun;
+use super::frame::Frame;
 use super::{Found, Piece, Place, Said, Transport};
 use core::fmt::Write;
-use portolan_stun::demux::ChannelData;
-use portolan_stun::explain::{Line, Remark, explain};
-use portolan_stun::is_stun;
+use portolan_stun::demux::Protocol;
+use portolan_stun::explain::{Item, Line, Remark, explain};
 use serde::{Deserialize, Serialize};
 
 const SCHEMA: &str = "portolan.explain/1";
 
-/// Whether a rule is broken, rather than something of note.
+/// Whether a rule is broken, rather than something of note: what a decoder refuses, and what no sender may write.
 fn is_wrong(line: &Line<'_>) -> bool {
-    matches!(line.remark, Some(Remark::Wrong(_) | Remark::AfterFingerprint))
+    line.remark
+        .is_some_and(|remark| remark.is_wrong() || matches!(remark, Remark::AfterFingerprint | Remark::AfterData))
+}
+
+/// The message that a channel carries, if its data claim to be one.
+fn inside<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
+    let Item::ApplicationData(data) = line.item else { return None };
+    claims_stun(data).then_some(data)
 }
 
 /// The lines of a message as text, each with this in front, and whether one of them is wrong.
@@ -24,35 +32,25 @@ pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
         wrong |= is_wrong(&line);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{indent}{line}");
+        if let Some(message) = inside(&line) {
+            let (inner, is_wrong) = lines(message, &format!("{indent}      "));
+            text.push_str(&inner);
+            wrong |= is_wrong;
+        }
     }
     (text, wrong)
 }
 
-/// What a piece is.
-enum Kind<'a> {
-    Stun,
-    /// What a channel carries, and its number.
-    Channel(ChannelData<'a>),
-    Other,
-}
-
-impl<'a> Kind<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        match ChannelData::decode(bytes) {
-            Ok(channel) => Self::Channel(channel),
-            Err(_) if bytes.first().is_some_and(|first| first & 0xc0 == 0) => Self::Stun,
-            Err(_) => Self::Other,
-        }
-    }
-
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::Stun => "stun",
-            Self::Channel(_) => "channel-data",
-            Self::Other => "other",
-        }
+/// What a piece claims to be.
+fn kind(bytes: &[u8]) -> &'static str {
+    match explain(bytes).protocol() {
+        Some(Protocol::Stun) => "stun",
+        Some(Protocol::TurnChannel) => "channel-data",
+        _ => OTHER,
     }
 }
+
+const OTHER: &str = "other";
 
 /// All of it for people, and whether something is wrong.
 pub(super) fn human(found: &Found) -> (String, bool) {
@@ -79,32 +77,9 @@ pub(super) fn human(found: &Found) -> (String, bool) {
 
 /// Tells one message; says whether it is wrong.
 fn tell(piece: &Piece, text: &mut String) -> bool {
-    let Kind::Channel(channel) = Kind::of(&piece.bytes) else {
-        let (lines, wrong) = lines(&piece.bytes, "");
-        text.push_str(&lines);
-        return wrong && !is_cut(piece);
-    };
-    let behind = behind(&piece.bytes, &channel);
-    let remark = if behind > 0 { format!("  ! {}", trailing(behind)) } else { String::new() };
-    let _ = writeln!(
-        text,
-        "   0  ChannelData: channel {:#06x}, {} bytes of data (RFC 8656 §12.4){remark}",
-        channel.number,
-        channel.data.len()
-    );
-    let mut wrong = behind > 0;
-    if is_stun(channel.data) {
-        let (lines, inner) = lines(channel.data, "      ");
-        text.push_str(&lines);
-        wrong |= inner;
-    }
+    let (lines, wrong) = lines(&piece.bytes, "");
+    text.push_str(&lines);
     wrong && !is_cut(piece)
-}
-
-/// How many bytes stand behind the data that are not its padding (RFC 8656 §12.5).
-fn behind(bytes: &[u8], channel: &ChannelData<'_>) -> usize {
-    let length = ChannelData::HEAD_LEN + channel.data.len();
-    if bytes.len() <= length.next_multiple_of(4) { 0 } else { bytes.len() - length }
 }
 
 fn is_cut(piece: &Piece) -> bool {
@@ -129,8 +104,11 @@ fn summary(found: &Found, bad: &[u64]) -> String {
         (packets, 0) => format!(" in {packets} packets"),
         (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be looked into"),
     };
+    let others = found.pieces.iter().filter(|piece| kind(&piece.bytes) == OTHER).count();
     match bad {
-        [] => format!("{messages}{among}: nothing is wrong."),
+        [] if others == 0 => format!("{messages}{among}: nothing is wrong."),
+        [] if others == count => format!("{messages}{among}: neither STUN nor ChannelData."),
+        [] => format!("{messages}{among}: nothing is wrong; {others} neither STUN nor ChannelData."),
         bad => {
             let what = if found.packets == 0 { "message" } else { "packet" };
             let each: Vec<String> = bad.iter().map(ToString::to_string).collect();
@@ -189,6 +167,10 @@ struct Told {
     heading: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     frame: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame_padding: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame_check: Option<&'static str>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     cut: bool,
     kind: &'static str,
@@ -197,6 +179,8 @@ struct Told {
     channel: Option<u16>,
     wrong: bool,
     lines: Vec<JsonLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inside: Vec<JsonLine>,
 }
 
 /// A line as `portolan-stun` tells it, with whether it is wrong.
@@ -241,15 +225,14 @@ pub(super) fn json(found: &Found) -> (String, bool) {
 }
 
 fn told(piece: &Piece) -> Told {
-    let kind = Kind::of(&piece.bytes);
-    let (channel, lines) = match &kind {
-        Kind::Channel(channel) => (Some(channel.number), channel_lines(&piece.bytes, channel)),
-        Kind::Stun | Kind::Other => (None, json_lines(&piece.bytes)),
-    };
+    let lines = json_lines(&piece.bytes);
+    let inside = explain(&piece.bytes).find_map(|line| inside(&line)).map(json_lines).unwrap_or_default();
+    let channel = explain(&piece.bytes)
+        .find_map(|line| if let Item::ChannelNumber(number) = line.item { Some(number) } else { None });
     let place = piece.place;
     let (heading, frame) = match &piece.said {
         Some(Said::Heading(heading)) => (Some(heading.to_string()), None),
-        Some(Said::Frame(frame)) => (None, Some(frame.word())),
+        Some(Said::Frame(frame)) => (None, Some(*frame)),
         None => (None, None),
     };
     Told {
@@ -259,39 +242,17 @@ fn told(piece: &Piece) -> Told {
         from: place.map(|place| place.flow.from.to_string()),
         to: place.map(|place| place.flow.to.to_string()),
         heading,
-        frame,
+        frame: frame.map(Frame::word),
+        frame_padding: frame.and_then(Frame::padding),
+        frame_check: frame.and_then(Frame::check),
         cut: is_cut(piece),
-        kind: kind.word(),
+        kind: kind(&piece.bytes),
         length: piece.bytes.len(),
         channel,
-        wrong: !is_cut(piece) && lines.iter().any(|line| line.wrong),
+        wrong: !is_cut(piece) && lines.iter().chain(&inside).any(|line| line.wrong),
         lines,
+        inside,
     }
-}
-
-/// The lines of the STUN message inside of ChannelData, if there is one, and of what follows its padding.
-fn channel_lines(bytes: &[u8], channel: &ChannelData<'_>) -> Vec<JsonLine> {
-    let mut lines = if is_stun(channel.data) { json_lines(channel.data) } else { vec![] };
-    let behind = behind(bytes, channel);
-    if behind > 0 {
-        let at = bytes.len() - behind;
-        let shown = bytes.iter().skip(at).map(|byte| format!("{byte:02x}")).collect();
-        lines.push(JsonLine {
-            at,
-            bytes: shown,
-            name: "behind ChannelData".to_owned(),
-            meaning: format!("{behind} bytes"),
-            rfc: Some("RFC 8656 §12.5".to_owned()),
-            remark: Some(trailing(behind)),
-            wrong: true,
-        });
-    }
-    lines
-}
-
-/// What is wrong with bytes that follow ChannelData.
-fn trailing(behind: usize) -> String {
-    format!("{behind} bytes follow it")
 }
 
 #[cfg(test)]

@@ -174,16 +174,52 @@ fn what_the_capture_cut_off_is_not_called_wrong() {
 #[test]
 fn a_check_through_a_relay_is_told_inside_of_its_channel() {
     let channel = [&[0x40, 1, 0, 40], &message()[..]].concat();
-    let (text, wrong) = tell::human(&found(&pcap(101, &[udp(5000, 3478, &channel)])));
+    let found = found(&pcap(101, &[udp(5000, 3478, &channel)]));
+    let (text, wrong) = tell::human(&found);
     assert!(!wrong, "{text}");
-    assert!(
-        text.starts_with(
-            "Packet 1, 2001-09-09T01:46:40.500000Z, udp 192.0.2.1:5000 > 198.51.100.1:3478, 44 bytes\n   0  ChannelData: \
-             channel 0x4001, 40 bytes of data (RFC 8656 §12.4)\n         0  0101"
-        ),
-        "{text}"
+    let told: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        told[..5],
+        [
+            "Packet 1, 2001-09-09T01:46:40.500000Z, udp 192.0.2.1:5000 > 198.51.100.1:3478, 44 bytes",
+            "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
+            "   2  0028                                  data length: 40 bytes after the head (RFC 8656 §12.4)",
+            "   4  01010014 2112a442 07070707 07070707…  application data: 40 bytes, which are STUN (RFC 8656 §12.4)",
+            "         0  0101                                  message type: Binding success response (RFC 8489 §5)",
+        ]
     );
     assert!(text.ends_with("\n1 message in 1 packet: nothing is wrong.\n"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&tell::json(&found).0).unwrap();
+    let message = &json["messages"][0];
+    assert_eq!((&message["kind"], &message["channel"]), (&"channel-data".into(), &0x4001.into()));
+    assert_eq!((message["lines"].as_array().unwrap().len(), &message["inside"][0]["bytes"]), (3, &"0101".into()));
+}
+
+/// What is wrong inside of a channel is wrong, and what is cut short in one too.
+#[test]
+fn a_broken_message_inside_of_a_channel_is_wrong() {
+    let broken = [&[0x40, 1, 0, 36], &message()[..36]].concat();
+    let short = [&[0x40, 1, 0, 200], &b"hi"[..]].concat();
+    for bytes in [broken, short] {
+        let found = Found { source: "binary", pieces: vec![Piece::alone(&bytes)], ..Found::default() };
+        let json: serde_json::Value = serde_json::from_str(&tell::json(&found).0).unwrap();
+        assert_eq!((tell::human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
+        assert_eq!(json["messages"][0]["kind"], "channel-data");
+    }
+}
+
+/// What is neither STUN nor ChannelData is named, and nothing is wrong with it.
+#[test]
+fn other_protocols_are_named() {
+    let told = |bytes: &[&[u8]]| {
+        let pieces = bytes.iter().map(|bytes| Piece::alone(bytes)).collect();
+        tell::human(&Found { source: "binary", pieces, ..Found::default() })
+    };
+    let (text, wrong) = told(&[&[22, 254, 253]]);
+    assert!(!wrong && text.contains("DTLS: by its first bytes"), "{text}");
+    assert!(text.ends_with("\n1 message: neither STUN nor ChannelData.\n"), "{text}");
+    let (text, wrong) = told(&[&[22, 254, 253], &message()]);
+    assert!(!wrong && text.ends_with("\n2 messages: nothing is wrong; 1 neither STUN nor ChannelData.\n"), "{text}");
 }
 
 /// Every prefix, and every byte turned over, of both formats: nothing panics, nothing loops.
@@ -300,7 +336,7 @@ fn what_tcpdump_cut_off_is_not_called_wrong() {
 #[test]
 fn what_follows_channel_data_is_not_passed_over() {
     let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
-    // Up to three bytes are padding.
+    // Up to a multiple of four they are padding.
     for (follow, wrong) in [(0, false), (2, false), (3, true), (600, true)] {
         let bytes = [&channel[..], &vec![0xee; follow]].concat();
         let pieces = vec![Piece::alone(&bytes)];
@@ -308,15 +344,55 @@ fn what_follows_channel_data_is_not_passed_over() {
         let (text, human) = tell::human(&found);
         let (json_text, json) = tell::json(&found);
         assert_eq!((human, json), (wrong, wrong), "{text}");
-        assert_eq!(text.contains(&format!("! {follow} bytes follow it")), wrong, "{text}");
-        // Whoever reads JSON finds the line that is wrong too.
+        assert_eq!(text.contains("behind the data: more than the length announces"), wrong, "{text}");
+        // Whoever reads JSON finds each byte once, and the line that is wrong.
         let json: serde_json::Value = serde_json::from_str(&json_text).unwrap();
         let lines = json["messages"][0]["lines"].as_array().unwrap();
-        let told: Vec<_> = lines.iter().filter(|line| line["wrong"] == true).map(|line| &line["remark"]).collect();
-        let expected = serde_json::Value::from(format!("{follow} bytes follow it"));
-        assert_eq!(told, if wrong { vec![&expected] } else { vec![] }, "{json}");
-        if wrong {
-            assert_eq!((&lines[0]["at"], &lines[0]["bytes"]), (&6.into(), &"ee".repeat(follow).into()));
-        }
+        let all: String = lines.iter().filter_map(|line| line["bytes"].as_str()).collect();
+        assert_eq!(all, bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let told: Vec<_> = lines.iter().filter(|line| line["wrong"] == true).map(|line| line["at"].as_u64()).collect();
+        assert_eq!(told, if wrong { vec![Some(8)] } else { vec![] }, "{json}");
     }
+}
+
+/// What Ethernet puts behind a packet is no part of it, and is told; anything else there makes it no frame.
+#[test]
+fn behind_the_packet_a_frame_may_have_padding_and_a_check_sequence() {
+    let bare = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9];
+    let short = ethernet(&ip(17, &[&[19, 136, 13, 150, 0, 18, 0, 0][..], &[0x40, 1, 0, 6], b"abcdef"].concat()));
+    let long = ethernet(&udp(5000, 3478, &message()));
+    let filled = |mut frame: Vec<u8>, length| {
+        frame.resize(length, 0xee);
+        frame
+    };
+    // The check sequences are zlib's.
+    let checked = |frame: Vec<u8>, check: [u8; 4]| [frame, check.to_vec()].concat();
+    assert_eq!((short.len(), long.len()), (52, 82));
+    for (frame, padding, check) in [
+        (long.clone(), None, None),
+        (filled(short.clone(), 60), Some(8), None),
+        (checked(filled(short.clone(), 60), [0x61, 0xa3, 0xa6, 0x44]), Some(8), Some("right")),
+        (checked(long.clone(), [0xcb, 0x00, 0xdb, 0xbf]), None, Some("right")),
+        (checked(long.clone(), [1, 2, 3, 4]), None, Some("wrong")),
+        (checked(filled(short.clone(), 60), [1, 2, 3, 4]), Some(8), Some("wrong")),
+    ] {
+        let told = found(&frame);
+        assert_eq!((told.packets, told.pieces.len()), (1, 1), "{padding:?}, {check:?}");
+        let Some(Said::Frame(said)) = told.pieces[0].said else { panic!("no frame") };
+        assert_eq!((said.padding(), said.check()), (padding, check));
+        let json: serde_json::Value = serde_json::from_str(&tell::json(&told).0).unwrap();
+        let message = &json["messages"][0];
+        assert_eq!(message.get("frame_padding").and_then(serde_json::Value::as_u64), padding.map(|some| some as u64));
+        assert_eq!(message.get("frame_check").and_then(serde_json::Value::as_str), check);
+        let text = tell::human(&told).0;
+        assert_eq!(text.contains("; behind it 8 bytes of padding"), padding.is_some(), "{text}");
+        assert_eq!(text.contains("a frame check sequence that is right"), check == Some("right"), "{text}");
+        assert_eq!(text.contains("four bytes that are not its frame check sequence"), check == Some("wrong"), "{text}");
+    }
+    for frame in [filled(short.clone(), 61), filled(short, 59), filled(long, 85)] {
+        assert_eq!((bytes_of(&found(&frame)), found(&frame).packets), (vec![frame.clone()], 0));
+    }
+    // An IP packet without a link has nothing behind it.
+    let longer = [&udp(5000, 3478, &bare)[..], &[0; 4]].concat();
+    assert_eq!(found(&longer).packets, 0);
 }

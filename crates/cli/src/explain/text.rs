@@ -13,6 +13,8 @@ pub(crate) enum TextError {
     Alphabet { line: usize, column: usize, found: char },
     #[error("{digits} characters end inside of a byte")]
     Torn { digits: usize },
+    #[error("line {line}: the offset {due:#06x} is due, here is {found:#06x}")]
+    Gap { line: usize, due: usize, found: usize },
 }
 
 impl TextError {
@@ -23,6 +25,7 @@ impl TextError {
             Self::Odd { line, column } => Self::Odd { line: number(line), column },
             Self::Alphabet { line, column, found } => Self::Alphabet { line: number(line), column, found },
             Self::Torn { digits } => Self::Torn { digits },
+            Self::Gap { line, due, found } => Self::Gap { line: number(line), due, found },
         }
     }
 }
@@ -39,7 +42,8 @@ const BETWEEN: &[char] = &[':', ',', ';', '-', '[', ']', '{', '}', '(', ')', '"'
 
 /// Reads hexadecimal; an empty line, or an offset that begins again at 0, begins another message.
 ///
-/// A line with a star alone stands for more lines like the one before it, as hexdump, od and xxd -a print.
+/// A line with a star alone stands for more lines like the one before it, as hexdump, od and xxd -a print. Any other line of
+/// a dump begins where the one before it ends; only the first may begin anywhere, as in a dump of a part.
 pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
     let mut messages = vec![vec![]];
     let mut dump = Dump::default();
@@ -59,11 +63,17 @@ pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
         }
         let found = offset(line, so_far, &dump);
         let (indent, bytes) = match found {
-            Some(Offset { number, indent, bytes }) => {
-                if number == 0 && so_far > 0 {
+            Some(Offset { number: found, indent, bytes }) => {
+                let due = dump.base + so_far;
+                if so_far == 0 {
+                    dump.base = found;
+                } else if found == 0 {
                     messages.push(vec![]);
+                    dump.base = 0;
+                } else if !dump.reaches(found, so_far) {
+                    return Err(TextError::Gap { line: number, due, found });
                 } else if let Some(message) = messages.last_mut() {
-                    message.extend(dump.row.iter().cycle().take(number.saturating_sub(so_far)));
+                    message.extend(dump.row.iter().cycle().take(found.saturating_sub(due)));
                 }
                 (indent, bytes)
             }
@@ -76,7 +86,7 @@ pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
             let start = message.len();
             hex_line(bytes, number, indent, message)?;
             let row = if found.is_some() { message.get(start..).unwrap_or_default().to_vec() } else { vec![] };
-            dump = Dump { row, star: None };
+            dump = Dump { row, star: None, base: dump.base };
         }
     }
     dump.starless()?;
@@ -91,12 +101,14 @@ struct Dump {
     row: Vec<u8>,
     /// The line of the star that stands between that line and the next.
     star: Option<usize>,
+    /// The offset of the message's first byte.
+    base: usize,
 }
 
 impl Dump {
     /// Whether a line of this offset may follow `so_far` bytes: at their end, or as far behind it as a star fills.
     fn reaches(&self, number: usize, so_far: usize) -> bool {
-        let Some(gap) = number.checked_sub(so_far) else { return false };
+        let Some(gap) = number.checked_sub(self.base + so_far) else { return false };
         let fills = self.star.is_some() && gap <= STARRED_LIMIT && gap.checked_rem(self.row.len()) == Some(0);
         gap == 0 || fills
     }
@@ -127,7 +139,8 @@ struct Offset<'a> {
 /// The offset that a dump has in front of a line, and the bytes without the text column behind them.
 ///
 /// xxd and tcpdump write a colon and two spaces before the text; hexdump -C writes bars around it; Wireshark three
-/// spaces before it. Without a colon a number is an offset only where it is that of this line, or begins again at 0.
+/// spaces before it. Without a colon a number is an offset only where it is that of this line, or begins again at 0, or
+/// follows a line that had one.
 fn offset<'a>(line: &'a str, so_far: usize, dump: &Dump) -> Option<Offset<'a>> {
     let trimmed = line.trim();
     let (first, rest) = trimmed.split_once(char::is_whitespace).unwrap_or((trimmed, ""));
@@ -144,7 +157,8 @@ fn offset<'a>(line: &'a str, so_far: usize, dump: &Dump) -> Option<Offset<'a>> {
     let is_end = rest.is_empty() && !dump.row.is_empty() && number > 0;
     let is_od = !rest.is_empty() && rest.split_whitespace().all(|word| word.len() == 2);
     let is_dump = has_colon || is_od || rest.starts_with(char::is_whitespace) || is_end;
-    if !is_dump || !(has_colon && dump.star.is_none() || reaches || number == 0 && so_far > 0) {
+    let is_offset = has_colon || !dump.row.is_empty();
+    if !is_dump || !(is_offset && dump.star.is_none() || reaches || number == 0 && so_far > 0) {
         return None;
     }
     let bytes = rest.trim_start();
@@ -288,6 +302,31 @@ mod tests {
         ] {
             assert_eq!(hex(text), Err(TextError::Digit { line, column: 1, found: '*' }), "{text}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_missing_or_stands_twice_is_named() {
+        let gap = |line, due, found| Err(TextError::Gap { line, due, found });
+        for (first, second, third) in [
+            ("00000000: 0001 0203", "00000004: 0405 0607", "00000008: 0809"),
+            ("\t0x0000:  0001 0203  ....", "\t0x0004:  0405 0607  ....", "\t0x0008:  0809  .."),
+            ("00000000  00 01 02 03  |....|", "00000004  04 05 06 07  |....|", "00000008  08 09  |..|"),
+            ("000000 00 01 02 03", "000004 04 05 06 07", "000008 08 09"),
+            ("0000   00 01 02 03", "0004   04 05 06 07", "0008   08 09"),
+        ] {
+            let whole: Vec<u8> = (0..10).collect();
+            assert_eq!(hex(&[first, second, third].join("\n")), Ok(vec![whole]));
+            assert_eq!(hex(&[first, third].join("\n")), gap(2, 4, 8), "{first}");
+            assert_eq!(hex(&[first, second, second, third].join("\n")), gap(3, 8, 4), "{first}");
+            // Of two dumps the second.
+            assert_eq!(hex(&[first, "", first, third].join("\n")), gap(4, 4, 8), "{first}");
+        }
+        // The length at the end of hexdump and od tells of lines before it.
+        assert_eq!(hex("00000000  00 01\n00000010\n"), gap(2, 2, 16));
+        // A part of a file, as xxd -s prints it.
+        assert_eq!(one("00000010: 0001\n00000012: 0203\n"), [0, 1, 2, 3]);
+        assert_eq!(one("00000010: 0707\n*\n00000016: 01\n"), [7, 7, 7, 7, 7, 7, 1]);
+        assert_eq!(hex("00000010: 0001\n00000022: 0203\n"), gap(2, 0x12, 0x22));
     }
 
     #[test]

@@ -147,6 +147,48 @@ fn a_whole_frame_in_hexadecimal_is_read_as_a_packet_and_says_so() {
     }
 }
 
+/// The frame of a short packet as it was on the wire: filled up to 60 bytes, and with its check sequence.
+#[test]
+fn what_ethernet_puts_behind_a_packet_is_said() {
+    let response = "0101000c2112a4420102030405060708090a0b0c000100080001a147c0000201";
+    let short = format!("4500002400004000401100007f0000017f0000010d960d9600100000{}", &response[..16]);
+    let frame = format!("0000000000000000000000000800{short}{}", "00".repeat(60 - 14 - 36));
+    let finished = run(&["explain", "--hex", &frame]);
+    assert!(finished.stdout.contains("this is what it carries; behind it 10 bytes of padding\n"), "{finished:?}");
+    let json = run(&["explain", "--format", "json", "--hex", &frame, "01020304"]);
+    let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    let message = &json["messages"][0];
+    assert_eq!((&message["frame_padding"], &message["frame_check"]), (&10.into(), &"wrong".into()), "{json}");
+    assert_eq!(message["length"], 8, "neither is part of the message");
+}
+
+#[test]
+fn a_line_that_is_missing_is_named_with_its_place() {
+    let torn: String = PRINTED[0].lines().filter(|line| !line.contains("0x0010:")).map(|l| format!("{l}\n")).collect();
+    assert_refused(
+        &piped(&["explain"], torn.as_bytes()),
+        &["line 3: the offset 0x0010 is due, here is 0x0020", "missing"],
+    );
+    let xxd = "00000000: 0001 0000 2112 a442\n00000010: dde0 ac6c\n";
+    assert_refused(&piped(&["explain"], xxd.as_bytes()), &["line 2: the offset 0x0008 is due, here is 0x0010"]);
+    assert_refused(&run(&["explain", "--hex", xxd]), &["line 2: the offset 0x0008 is due"]);
+}
+
+#[test]
+fn what_is_neither_stun_nor_channel_data_is_named_and_not_wrong() {
+    let finished = run(&["explain", "--hex", "16fefd0000"]);
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(
+        finished.stdout.contains("DTLS: ") && finished.stdout.contains("neither STUN nor ChannelData"),
+        "{finished:?}"
+    );
+    let channel = run(&["explain", "--format", "json", "--hex", "40010006686561642e0a"]);
+    let json: Value = serde_json::from_str(&channel.stdout).expect("JSON");
+    let message = &json["messages"][0];
+    assert_eq!((&message["kind"], &message["channel"]), (&"channel-data".into(), &0x4001.into()));
+    assert_eq!((channel.code, message["lines"].as_array().map(Vec::len)), (Some(0), Some(3)), "{json}");
+}
+
 #[test]
 fn what_cannot_be_read_is_one_line_that_says_where() {
     assert_refused(&run(&["explain", "/nowhere/at/all"]), &["/nowhere/at/all", "name a file"]);

@@ -6,6 +6,7 @@
 use core::fmt::{self, Write as _};
 
 use super::{Item, Line, Remark};
+use crate::is_stun;
 
 /// How many bytes a line of text shows before an ellipsis.
 const SHOWN: usize = 16;
@@ -78,8 +79,15 @@ impl fmt::Display for Name<'_, '_> {
             Item::Cookie(_) => f.write_str("magic cookie"),
             Item::TransactionId(_) => f.write_str("transaction ID"),
             Item::Attribute { kind, .. } => write!(f, "{kind}"),
-            Item::Truncated => f.write_str("cut off"),
-            Item::Other(_) => f.write_str("not STUN"),
+            Item::ChannelNumber(_) => f.write_str("channel number"),
+            Item::DataLength(_) => f.write_str("data length"),
+            Item::ApplicationData(_) => f.write_str("application data"),
+            Item::Padding => f.write_str("padding"),
+            Item::Behind => f.write_str("behind the data"),
+            Item::Truncated(_) => f.write_str("cut off"),
+            Item::Other(Some(protocol)) => write!(f, "{protocol}"),
+            Item::Other(None) => f.write_str("unknown"),
+            Item::Empty => f.write_str("nothing"),
         }
     }
 }
@@ -97,9 +105,16 @@ impl fmt::Display for Meaning<'_, '_> {
             Item::TransactionId(id) => write!(f, "{id}"),
             Item::Attribute { value: Some(value), .. } => write!(f, "{value}"),
             Item::Attribute { value: None, .. } => f.write_str("malformed"),
-            Item::Truncated => f.write_str("the packet ends here"),
-            Item::Other(Some(protocol)) => write!(f, "looks like {protocol}"),
+            Item::ChannelNumber(number) => write!(f, "{number:#06x}"),
+            Item::DataLength(length) => write!(f, "{length} bytes after the head"),
+            Item::ApplicationData(data) if is_stun(data) => write!(f, "{} bytes, which are STUN", data.len()),
+            Item::ApplicationData(data) => write!(f, "{} bytes", data.len()),
+            Item::Padding => f.write_str("up to a multiple of four bytes"),
+            Item::Behind => f.write_str("more than the length announces"),
+            Item::Truncated(_) => f.write_str("the packet ends here"),
+            Item::Other(Some(_)) => f.write_str("by its first bytes, and not looked into"),
             Item::Other(None) => f.write_str("no protocol begins so"),
+            Item::Empty => f.write_str("the packet has no bytes"),
         }
     }
 }
@@ -108,6 +123,7 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(error) => write!(f, "{error}"),
+            Self::WrongChannelData(error) => write!(f, "{error}"),
             Self::AfterIntegrity => f.write_str("stands behind the message integrity: ignored (RFC 8489 §14.5)"),
             Self::AfterFingerprint => f.write_str("stands behind FINGERPRINT, which is the last (RFC 8489 §14.7)"),
             Self::Repeated => f.write_str("came before: the first one counts (RFC 8489 §14)"),
@@ -115,6 +131,7 @@ impl fmt::Display for Remark {
                 f.write_str("unknown and comprehension-required: answered with 420 (RFC 8489 §6.3.1)")
             }
             Self::PaddingNotZero => f.write_str("padding is not zero: ignored (RFC 8489 §14)"),
+            Self::AfterData => f.write_str("no padding is so long: ignored (RFC 8656 §12.5)"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Every byte is explained, and the explanation says what the decoder says.
 
 use portolan_stun::{
-    Attribute, Class, IntegrityKey, Message, Method, Writer,
+    Attribute, AttributeType, Class, IntegrityKey, Message, Method, Writer,
+    demux::{ChannelData, ChannelDataError, Protocol},
     explain::{Item, Line, Remark, explain},
 };
 use proptest::{collection::vec, prelude::*};
@@ -10,7 +11,7 @@ use crate::{codec::nearly_valid, hex};
 
 proptest! {
     #[test]
-    fn every_byte_once_and_the_decoders_verdict(bytes in prop_oneof![vec(any::<u8>(), 0..120), nearly_valid(), stump()]) {
+    fn every_byte_once_and_the_decoders_verdict(bytes in packets()) {
         let lines: Vec<Line<'_>> = explain(&bytes).collect();
         let mut at = 0;
         for line in &lines {
@@ -19,46 +20,109 @@ proptest! {
             at += line.bytes.len();
         }
         prop_assert_eq!(at, bytes.len());
-
-        let wrong: Vec<_> = lines
-            .iter()
-            .filter_map(|line| if let Some(Remark::Wrong(error)) = line.remark { Some(error) } else { None })
-            .collect();
-        for error in &wrong {
-            prop_assert!(error.at <= bytes.len(), "{} of {} bytes", error, bytes.len());
+        for line in &lines {
+            let is_wrong = matches!(line.remark, Some(Remark::Wrong(_) | Remark::WrongChannelData(_)));
+            prop_assert_eq!(line.remark.is_some_and(|remark| remark.is_wrong()), is_wrong);
         }
-        match Message::decode(&bytes) {
-            // What begins like another protocol is told so, however short it is.
-            Err(_) if bytes.first().is_some_and(|first| first & 0xc0 != 0) => {
-                let other = matches!(lines[..], [Line { item: Item::Other(_), .. }]);
-                prop_assert!(other);
-            }
-            Err(error) => prop_assert!(wrong.contains(&error), "{} is not among {:?}", error, wrong),
-            Ok(message) => {
-                for error in message.attributes().filter_map(Result::err) {
-                    prop_assert!(wrong.contains(&error));
-                }
-                let seen = lines.iter().filter(|line| {
-                    matches!(line.item, Item::Attribute { .. })
-                        && !matches!(line.remark, Some(Remark::AfterIntegrity | Remark::AfterFingerprint))
-                });
-                prop_assert!(seen.count() >= message.attributes().count());
-                if message.has_fingerprint() && message.check_fingerprint().is_err() {
-                    prop_assert!(!wrong.is_empty());
-                }
+        match explain(&bytes).protocol() {
+            Some(Protocol::Stun) => verdict_of_stun(&bytes, &lines)?,
+            Some(Protocol::TurnChannel) => verdict_of_channel_data(&bytes, &lines)?,
+            other => {
+                prop_assert_eq!(other, Protocol::of(&bytes));
+                let item = if bytes.is_empty() { Item::Empty } else { Item::Other(other) };
+                prop_assert_eq!(lines, [Line { at: 0, bytes: &bytes[..], item, remark: None }]);
+                prop_assert!(Message::decode(&bytes).is_err() && ChannelData::decode(&bytes).is_err());
             }
         }
     }
 
     /// Text is one line, JSON is one balanced object without control characters.
     #[test]
-    fn lines_stay_lines(bytes in prop_oneof![vec(any::<u8>(), 0..120), nearly_valid()]) {
+    fn lines_stay_lines_and_both_forms_agree(bytes in packets()) {
         for line in explain(&bytes) {
             let (text, json) = (line.to_string(), line.json().to_string());
             prop_assert!(!text.chars().chain(json.chars()).any(char::is_control));
             prop_assert!(is_flat_object(&json), "{}", json);
+            // The text says what JSON says, in its order.
+            let mut rest = &text[..];
+            for key in ["name", "meaning", "rfc", "remark"] {
+                let Some((_, value)) = json.split_once(&format!("\"{key}\":\"")) else { continue };
+                let value = value.split("\",\"").next().unwrap_or_default().trim_end_matches("\"}");
+                let value = value.replace("\\\"", "\"").replace("\\\\", "\\");
+                let found = rest.find(&value);
+                prop_assert!(found.is_some(), "{} of {} is not in {}", key, json, text);
+                rest = &rest[found.unwrap_or_default() + value.len()..];
+            }
         }
     }
+}
+
+fn verdict_of_stun(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError> {
+    let wrong: Vec<_> = lines
+        .iter()
+        .filter_map(|line| if let Some(Remark::Wrong(error)) = line.remark { Some(error) } else { None })
+        .collect();
+    for error in &wrong {
+        prop_assert!(error.at <= bytes.len(), "{} of {} bytes", error, bytes.len());
+    }
+    match Message::decode(bytes) {
+        Err(error) => prop_assert!(wrong.contains(&error), "{} is not among {:?}", error, wrong),
+        Ok(message) => {
+            let values: Vec<_> = message.attributes().filter_map(Result::err).collect();
+            for error in &values {
+                prop_assert!(wrong.contains(error));
+            }
+            let seen = lines.iter().filter(|line| {
+                matches!(line.item, Item::Attribute { .. })
+                    && !matches!(line.remark, Some(Remark::AfterIntegrity | Remark::AfterFingerprint))
+            });
+            prop_assert!(seen.count() >= message.attributes().count());
+            let fingerprint = message.has_fingerprint().then(|| message.check_fingerprint().err()).flatten();
+            prop_assert!(fingerprint.is_none() || !wrong.is_empty());
+            // Behind an integrity attribute the reader sees nothing; where there is none, nothing else is wrong.
+            let integrity = [AttributeType::MESSAGE_INTEGRITY, AttributeType::MESSAGE_INTEGRITY_SHA256];
+            let is_integrity =
+                |line: &Line<'_>| matches!(line.item, Item::Attribute { kind, .. } if integrity.contains(&kind));
+            if !message.has_fingerprint() && !lines.iter().any(is_integrity) {
+                prop_assert_eq!(wrong, values);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn verdict_of_channel_data(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError> {
+    let wrong: Vec<_> = lines.iter().filter_map(|line| line.remark).filter(Remark::is_wrong).collect();
+    let data =
+        lines.iter().find_map(|line| if let Item::ApplicationData(data) = line.item { Some(data) } else { None });
+    match ChannelData::decode(bytes) {
+        Err(error) => prop_assert_eq!(wrong, [Remark::WrongChannelData(error)]),
+        Ok(channel) => {
+            prop_assert!(wrong.is_empty());
+            prop_assert_eq!(lines[0].item, Item::ChannelNumber(channel.number));
+            prop_assert_eq!(data.unwrap_or_default(), channel.data);
+            let end = (4 + channel.data.len()).next_multiple_of(4);
+            let behind = lines.iter().find(|line| line.remark == Some(Remark::AfterData));
+            prop_assert_eq!(behind.map(|line| line.at), (bytes.len() > end).then_some(end));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes, most of which begin as something does.
+fn packets() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![vec(any::<u8>(), 0..120), nearly_valid(), stump(), channel_data()]
+}
+
+/// ChannelData with a length that fits more or less.
+fn channel_data() -> impl Strategy<Value = Vec<u8>> {
+    let inside = prop_oneof![vec(any::<u8>(), 0..12), nearly_valid()];
+    let whole = (0x40..0x50_u8, any::<u8>(), inside, -3..12_i32, vec(any::<u8>(), 0..9));
+    whole.prop_map(|(high, low, data, more, behind)| {
+        let length = i32::try_from(data.len()).unwrap_or_default() + more;
+        let length = u16::try_from(length).unwrap_or_default().to_be_bytes();
+        [&[high, low], &length[..], &data, &behind].concat()
+    })
 }
 
 /// A good header that ends early.
@@ -169,26 +233,83 @@ fn what_is_wrong_is_said() {
     );
 }
 
+/// Each first byte of RFC 7983 §7 is named with one line, and nothing is wrong with it.
 #[test]
-fn other_protocols_and_stumps_are_named() {
-    assert_eq!(
-        text(&[0x80, 200, 0, 1]),
-        [
-            "   0  80c80001                              not STUN: looks like RTCP (RFC 7983 §7)  ! byte 0: the first two bits of a STUN message are 0, the first byte is 0x80 (RFC 8489 §5)"
-        ]
-    );
-    assert_eq!(
-        text(&[]),
-        [
-            "   0                                        cut off: the packet ends here (RFC 8489 §5)  ! byte 0: a STUN header has 20 bytes, here are 0 (RFC 8489 §5)"
-        ]
-    );
+fn other_protocols_are_named_and_left_alone() {
+    for (bytes, expected) in [
+        (
+            &[22, 254, 253, 0][..],
+            "   0  16fefd00                              DTLS: by its first bytes, and not looked into (RFC 7983 §7)",
+        ),
+        (
+            &[0x80, 200, 0, 1],
+            "   0  80c80001                              RTCP: by its first bytes, and not looked into (RFC 7983 §7)",
+        ),
+        (
+            &[0x80, 0, 0, 1],
+            "   0  80000001                              RTP: by its first bytes, and not looked into (RFC 7983 §7)",
+        ),
+        (
+            &[0x10, 0, 0, 1],
+            "   0  10000001                              ZRTP: by its first bytes, and not looked into (RFC 7983 §7)",
+        ),
+        (&[0x50, 0, 0, 1], "   0  50000001                              unknown: no protocol begins so (RFC 7983 §7)"),
+        (&[4], "   0  04                                    unknown: no protocol begins so (RFC 7983 §7)"),
+        (&[], "   0                                        nothing: the packet has no bytes"),
+    ] {
+        assert_eq!(text(bytes), [expected]);
+    }
+}
+
+/// A method above 0xff has a first byte that is another's: the cookie tells.
+#[test]
+fn a_message_of_a_high_method_is_stun_whatever_its_first_byte() {
+    let mut buffer = [0; 20];
+    let method = Method::new(0xead).unwrap();
+    let bytes = Writer::new(&mut buffer, Class::Request, method, [1; 12].into()).unwrap().finish();
+    assert_eq!(Protocol::of(bytes), Some(Protocol::Dtls));
+    assert_eq!(explain(bytes).protocol(), Some(Protocol::Stun));
+    assert_eq!(explain(bytes).next().unwrap().item, Item::MessageType { class: Class::Request, method });
+}
+
+#[test]
+fn stumps_say_what_is_missing() {
     let lines = text(&hex("0001 0000 2112"));
     assert_eq!(lines.len(), 3);
     assert_eq!(
         lines[2],
         "   4  2112                                  cut off: the packet ends here (RFC 8489 §5)  ! byte 6: a STUN header has 20 bytes, here are 6 (RFC 8489 §5)"
     );
+    assert_eq!(
+        text(&hex("4001 00")),
+        [
+            "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
+            "   2  00                                    cut off: the packet ends here (RFC 8656 §12.4)  ! channel data of 4 bytes, here are 3 (RFC 8656 §12.4)",
+        ]
+    );
+}
+
+#[test]
+fn channel_data_is_told_with_its_padding_and_what_follows() {
+    assert_eq!(
+        text(&hex("4001 0006 68656c6c6f21 0000 ffff")),
+        [
+            "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
+            "   2  0006                                  data length: 6 bytes after the head (RFC 8656 §12.4)",
+            "   4  68656c6c 6f21                         application data: 6 bytes (RFC 8656 §12.4)",
+            "  10  0000                                  padding: up to a multiple of four bytes (RFC 8656 §12.5)",
+            "  12  ffff                                  behind the data: more than the length announces (RFC 8656 §12.5)  ! no padding is so long: ignored (RFC 8656 §12.5)",
+        ]
+    );
+    // What a channel carries to a peer may be STUN again.
+    let lines = text(&[&hex("4fff 0014")[..], &hex("00010000 2112a442 010101010101010101010101")].concat());
+    assert_eq!(lines.len(), 3);
+    assert!(lines[2].contains("application data: 20 bytes, which are STUN (RFC 8656 §12.4)"), "{}", lines[2]);
+    // Without data, and with more announced than there is.
+    assert_eq!(text(&hex("4001 0000")).len(), 2);
+    let short = hex("4001 0008 0102");
+    let remark = explain(&short).nth(1).unwrap().remark;
+    assert_eq!(remark, Some(Remark::WrongChannelData(ChannelDataError::Truncated { expected: 12, found: 6 })));
 }
 
 #[test]
