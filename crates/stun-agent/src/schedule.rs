@@ -78,7 +78,13 @@ impl Schedule {
         }
     }
 
-    /// One send over a reliable stream, given up after `ti` (RFC 8489 §6.2.2; its default is 39.5 s).
+    /// One send over a reliable stream with the default of RFC 8489 §6.2.2: given up after 39.5 s.
+    #[must_use]
+    pub const fn rfc8489_reliable() -> Self {
+        Self::reliable(Duration::from_millis(39_500))
+    }
+
+    /// One send over a reliable stream, given up after `ti` (RFC 8489 §6.2.2).
     #[must_use]
     pub const fn reliable(ti: Duration) -> Self {
         Self::at_millis([0]).tail(ti)

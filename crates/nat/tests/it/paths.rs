@@ -226,6 +226,16 @@ fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
             let unasked = World::behind(config);
             assert_eq!(unasked.family().details.hairpin.reason(), Some(Unknown::NotTested));
             assert!(!unasked.story().contains("is this me?"));
+            // RFC 5780 §3.4: two sockets of this host, one to the other's public endpoint.
+            let story = World::behind(config).config(|config| config.hairpin = true).story();
+            let [out, back] = ["is this me? (hairpin socket", "is this me? (first socket"].map(|question| {
+                let asked = story.lines().find(|line| line.contains(question)).unwrap_or_else(|| panic!("{story}"));
+                let (to, _) = asked.split_once(" asks ").unwrap().1.split_once(": ").unwrap();
+                let is_sent = |line: &&str| line.contains(" client ") && line.contains(&format!(" → {to} "));
+                let sent = story.lines().find(is_sent).unwrap_or_else(|| panic!("{to}: {story}"));
+                sent.split_whitespace().find(|word| word.starts_with("192.168.1.7:")).unwrap()
+            });
+            assert_ne!(out, back, "{story}");
         }
     }
 }

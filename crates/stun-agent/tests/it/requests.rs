@@ -47,6 +47,21 @@ fn the_ladder_of_rfc8489_6_2_1() {
 }
 
 #[test]
+fn rfc8489_6_2_1_rto_rc_and_rm_are_the_owners() {
+    let mut world = asker();
+    ask(&mut world, binding(7).schedule(Schedule::doubling(MS(750), 3, 4)));
+    assert_eq!(
+        world.run(60_000),
+        [
+            "     0 s1 > 192.0.2.1:3478 Binding request, 20 bytes",
+            "   750 s1 > 192.0.2.1:3478 Binding request, 20 bytes",
+            "  2250 s1 > 192.0.2.1:3478 Binding request, 20 bytes",
+            "  5250 7 exhausted: 3 sends, 0 answers",
+        ]
+    );
+}
+
+#[test]
 fn retransmissions_are_the_same_bytes() {
     let mut world = asker();
     ask(&mut world, binding(1).change(ChangeRequest::PORT));
@@ -132,14 +147,20 @@ fn the_answer_to_a_response_port_may_come_to_another_socket() {
     assert_eq!(binding(1).on(AnswerOn::AnySocket).on, AnswerOn::AnySocket);
 }
 
+/// RFC 8489 §6.3.4, §14.8: whatever the code is, the request has its answer, and is not sent again.
 #[test]
 fn error_responses_are_answers() {
-    let mut world = asker();
-    let id = ask(&mut world, binding(7));
-    world.lines();
-    let error = Attribute::ErrorCode(ErrorCode::recommended(ErrorCode::UNKNOWN_ATTRIBUTE).unwrap());
-    assert_eq!(world.datagram(1, SERVER, &message(Class::ErrorResponse, id, &[error])), Verdict::Mine);
-    assert!(world.lines()[0].contains("7 answered by"));
+    for code in [300, 399, 400, 420, 438, 500, 599, 699] {
+        let mut world = asker();
+        let id = ask(&mut world, binding(7));
+        world.lines();
+        let error = Attribute::ErrorCode(ErrorCode::new(code, "why not".into()).unwrap());
+        assert_eq!(world.datagram(1, SERVER, &message(Class::ErrorResponse, id, &[error])), Verdict::Mine);
+        let lines = world.lines();
+        assert!(lines.len() == 1 && lines[0].contains("7 answered by"), "{code}: {lines:?}");
+        assert!(world.machine.is_empty(), "{code}");
+        assert_eq!(world.run(60_000), [""; 0], "{code}");
+    }
 }
 
 #[test]

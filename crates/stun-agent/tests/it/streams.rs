@@ -59,7 +59,10 @@ fn what_a_stream_cannot_do_is_420() {
     accept(&mut world, 10);
     for attribute in [Attribute::ResponsePort(5000), Attribute::ChangeRequest(ChangeRequest::PORT)] {
         assert_eq!(world.stream(10, CLIENT, &request(&[attribute])), Verdict::Mine);
-        let Output::Transmit(reply) = world.outputs().remove(0) else { panic!("a reply") };
+        let outputs = world.outputs();
+        // RFC 8489 §6.2.2: no connection is opened to the client.
+        let [Output::Transmit(reply)] = &outputs[..] else { panic!("a reply alone, not {outputs:?}") };
+        assert_eq!((reply.socket, reply.remote), (SocketId(10), addr(CLIENT)));
         assert_eq!(Message::decode(&reply.payload).unwrap().error_code().unwrap().code(), 420);
     }
 }
@@ -155,9 +158,12 @@ fn without_tcp_there_is_no_listener() {
 
 /// One request over a stream s1.
 fn asker() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
+    asker_for(Schedule::rfc8489_reliable())
+}
+
+fn asker_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
     let mut world = World::new(Transactions::new());
-    let once =
-        Request::binding(SocketId(1), addr(SERVER), 7).schedule(Schedule::reliable(Duration::from_millis(39_500)));
+    let once = Request::binding(SocketId(1), addr(SERVER), 7).schedule(schedule);
     let id = world.with(|machine, cx| machine.request(cx, once)).unwrap();
     world.lines();
     (world, id)
@@ -166,7 +172,9 @@ fn asker() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
 #[test]
 fn rfc8489_6_2_2_over_a_stream_a_request_is_sent_once() {
     let (mut world, _) = asker();
-    assert_eq!(world.run(100_000), [" 39500 7 exhausted: 1 sends, 0 answers"]);
+    assert_eq!(world.run(100_000), [" 39500 7 exhausted: 1 sends, 0 answers"], "Ti by default");
+    let (mut world, _) = asker_for(Schedule::reliable(Duration::from_millis(1250)));
+    assert_eq!(world.run(100_000), ["  1250 7 exhausted: 1 sends, 0 answers"]);
 }
 
 #[test]
