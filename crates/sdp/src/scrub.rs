@@ -197,6 +197,9 @@ fn is_plain(word: &[u8]) -> bool {
         b"IN",
         b"IP4",
         b"IP6",
+        b"udp",
+        b"tcp",
+        b"ssltcp",
         b"incl",
         b"excl",
         b"typ",
@@ -235,10 +238,8 @@ fn is_plain(word: &[u8]) -> bool {
         b"t38",
     ];
     word.iter().all(u8::is_ascii_digit)
-        || WORDS.contains(&word)
-        || word.eq_ignore_ascii_case(b"udp")
-        || word.eq_ignore_ascii_case(b"tcp")
-        || word.eq_ignore_ascii_case(b"ssltcp")
+        // The words of candidates come in any case (RFC 5234 §2.3).
+        || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]

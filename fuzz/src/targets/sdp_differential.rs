@@ -139,13 +139,13 @@ fn attributes(ours: &Section<'_>, theirs: &[Attribute]) {
 }
 
 /// An attribute as it is seen here; in a seeded build one with a name of four letters is cut at its second colon, where there is
-/// a slash in front of that and one letter behind it.
+/// a space in front of that and one letter behind it.
 fn seen<'s>(line: &Line<'s>) -> Option<(&'s [u8], Option<&'s [u8]>)> {
     let (name, value) = line.attribute()?;
     let whole = line.value();
     let words = value.map(|value| value.split(|byte| *byte == b':').collect::<Vec<_>>()).unwrap_or_default();
     match words[..] {
-        [first, last] if SEEDED && name.len() == 4 && first.contains(&b'/') && last.len() == 1 => {
+        [first, last] if SEEDED && name.len() == 4 && first.contains(&b' ') && last.len() == 1 => {
             let at = name.len() + 1 + first.len();
             Some((&whole[..at], Some(last)))
         }

@@ -41,16 +41,18 @@ pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Complaint> {
 }
 
 /// Which of the two is meant, and the line and the column there; what is wrong with the whole is told of its first line.
-const fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Described<'a>, (usize, usize)) {
+fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Described<'a>, (usize, usize)) {
     let [offer, answer] = pair;
-    match finding.flaw {
-        Flaw::Offer(error) => (offer, (error.line, error.column)),
-        Flaw::Unreadable(error) => (answer, (error.line, error.column)),
-        _ => (answer, (if let Some(line) = finding.line { line } else { 1 }, 1)),
+    if let Flaw::Offer(error) = finding.flaw {
+        return (offer, (error.line, error.column));
     }
+    if let Flaw::Unreadable(error) = finding.flaw {
+        return (answer, (error.line, error.column));
+    }
+    (answer, (finding.line.unwrap_or(1), 1))
 }
 
-/// `answer.sdp:7:1: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)`, the line, a caret.
+/// `answer.sdp:7:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)`, the line, a caret.
 fn human(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
     let mut out = String::new();
     for finding in findings {

@@ -107,7 +107,7 @@ impl Scrubber {
     fn second(&mut self, value: &[u8], class: Class, out: &mut Vec<u8>) {
         match cut(value, b' ') {
             Some((first, second)) => {
-                out.extend_from_slice(first);
+                self.aliases.sweep(first, out);
                 out.push(b' ');
                 self.aliases.write(class, second, out);
             }
@@ -117,14 +117,18 @@ impl Scrubber {
 
     /// RFC 8839 §5.1, also where it is broken: that is why it is looked at.
     fn candidate(&mut self, has_foundation: bool, value: &[u8], out: &mut Vec<u8>) {
+        let is_related = words(value).nth(8).is_some_and(|word| word.eq_ignore_ascii_case(b"raddr"));
+        // From here names and values take turns.
+        let extensions = if is_related { 12 } else { 8 };
         let mut before: &[u8] = b"";
         for (index, word) in words(value).enumerate() {
             if index > 0 {
                 out.push(b' ');
             }
+            let is_value = index > extensions && (index - extensions) % 2 == 1;
             match (index, before) {
                 (0, _) if has_foundation => self.aliases.write(Class::Foundation, word, out),
-                (_, b"ufrag") => self.aliases.write(Class::Ufrag, word, out),
+                (_, b"ufrag") if is_value => self.aliases.write(Class::Ufrag, word, out),
                 _ => self.words(word, out),
             }
             before = word;
@@ -195,7 +199,7 @@ impl Scrubber {
                 out.push(b' ');
             }
             if index < kept || matches!(word, b"" | b"-" | b"*") {
-                out.extend_from_slice(word);
+                self.aliases.sweep(word, out);
             } else {
                 self.aliases.write(Class::Id, word, out);
             }
@@ -216,9 +220,9 @@ impl Scrubber {
         self.words(ssrc, out);
         out.push(b' ');
         let Some((name, value)) = cut(attribute, b':') else {
-            return out.extend_from_slice(attribute);
+            return self.aliases.sweep(attribute, out);
         };
-        out.extend_from_slice(name);
+        self.aliases.sweep(name, out);
         out.push(b':');
         match name {
             b"msid" => self.ids(value, 0, out),

@@ -158,6 +158,16 @@ fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
         ("a=fmtp:96 10.0.0.1-10.0.0.2.", "a=fmtp:96 192.0.2.1-192.0.2.2."),
         ("a=fmtp:96 from 2a02:4780::. to=[2a02:4780::1]:9", "a=fmtp:96 from 2001:db8::1. to=[2001:db8::2]:9"),
         ("a=mid:10.0.0.1\na=group:BUNDLE 10.0.0.1", "a=mid:192.0.2.1\na=group:BUNDLE 192.0.2.1"),
+        ("a=msid-semantic:  10.0.0.1 a", "a=msid-semantic:  192.0.2.1 id-1"),
+        ("a=ssrc:7 10.0.0.1", "a=ssrc:7 192.0.2.1"),
+        (
+            "a=candidate:1 1 Tcp 7 10.0.0.1 9 tYp Host tcpType SO",
+            "a=candidate:1 1 Tcp 7 192.0.2.1 9 tYp Host tcpType SO",
+        ),
+        (
+            "a=candidate:1 1 udp 7 10.0.0.1 9 typ srflx raddr ufrag rport 9 ufrag abcd",
+            "a=candidate:1 1 udp 7 192.0.2.1 9 typ srflx raddr ufrag rport 9 ufrag u001",
+        ),
         ("a=x-10.0.0.1:1", "a=x-192.0.2.1:value-1"),
         // Before the line that says whose it is, with what looks like a part of it, and where it is a parameter's name.
         ("a=fmtp:96 x=aB/c;aB/c=1;q:aB/c@z\na=ice-ufrag:aB/c", "a=fmtp:96 x=u001;aB/c=1;q:u001@z\na=ice-ufrag:u001"),
