@@ -1,6 +1,6 @@
 //! The corpora around the fuzzer: `seeds write TARGET FOLDER [COLLECTION]` makes the first one, for the targets that take
-//! descriptions with parts of those in the collection; `seeds share TARGET FOLDER…` says which part of what lies there gets past
-//! the front door.
+//! descriptions with parts of those in the collection, and where one has grown takes out what would make it one of refusals;
+//! `seeds share TARGET FOLDER…` says which part of what lies there gets past the front door.
 
 use portolan_fuzz::{seeds, targets};
 use std::path::{Path, PathBuf};
@@ -45,12 +45,35 @@ fn write(target: &str, folder: &Path, collection: Option<&Path>) -> io::Result<S
     for (nth, seed) in seeds.iter().enumerate() {
         fs::write(folder.join(format!("{nth:03}")), seed)?;
     }
+    thin(target, folder)?;
     Ok(format!("{} seeds", seeds.len()))
 }
 
-fn share(target: &str, folders: &[&str]) -> io::Result<String> {
+/// Takes out of a corpus what is refused beyond what gets past the front door, the longest first: a run from a corpus of
+/// refusals mutates refusals.
+fn thin(target: &str, folder: &Path) -> io::Result<()> {
+    let run = runner(target)?;
+    let (mut refused, mut inside) = (Vec::new(), 0);
+    for file in files(folder)? {
+        let bytes = fs::read(&file)?;
+        if run(&bytes) {
+            inside += 1;
+        } else {
+            refused.push((bytes.len(), file));
+        }
+    }
+    refused.sort();
+    refused.iter().skip(inside).try_for_each(|(_, file)| fs::remove_file(file))
+}
+
+/// What a target does; it says whether its input got past the front door.
+fn runner(target: &str) -> io::Result<fn(&[u8]) -> bool> {
     let known = targets::ALL.into_iter().find(|(name, _)| *name == target);
-    let (_, run) = known.ok_or_else(|| io::Error::other(format!("no target `{target}`")))?;
+    known.map(|(_, run)| run).ok_or_else(|| io::Error::other(format!("no target `{target}`")))
+}
+
+fn share(target: &str, folders: &[&str]) -> io::Result<String> {
+    let run = runner(target)?;
     let (mut all, mut inside) = (0_u32, 0_u32);
     for file in folders.iter().map(Path::new).map(files).collect::<io::Result<Vec<_>>>()?.concat() {
         all += 1;
