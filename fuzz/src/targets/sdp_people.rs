@@ -150,7 +150,7 @@ fn compared(was: &Session<'_>, is: &Session<'_>) {
     }
 }
 
-/// The changes; in a seeded build those of a section that has moved and lost its direction's line are told but for the last one.
+/// The changes; in a seeded build the last is lost where a section has moved, a direction changed and two codecs went.
 fn subject(mut told: Vec<Change<'_>>) -> Vec<Change<'_>> {
     let has = |name: &str| told.iter().filter(|change| change.what.name() == name).count();
     if SEEDED && has("media-moved") > 0 && has("direction") > 0 && has("codec-removed") > 1 {

@@ -70,7 +70,7 @@ impl Scrubber {
         let Some(value) = value else { return };
         out.push(b':');
         let is_read = line.typed().is_some_and(|read| read.is_ok());
-        let is_printable = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
+        let is_printable = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         match (Treatment::of(name), value) {
             (_, []) => {}
             // What can only be replaced whole is.
@@ -95,7 +95,7 @@ impl Scrubber {
     fn printable(&mut self, value: &[u8], out: &mut Vec<u8>) {
         let is_between = |byte: u8| matches!(byte, b' ' | b';' | b',' | b'=');
         for word in value.chunk_by(|a, b| is_between(*a) == is_between(*b)) {
-            if word.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            if word.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
                 self.aliases.sweep(word, out);
             } else {
                 self.aliases.write(Class::Value, word, out);

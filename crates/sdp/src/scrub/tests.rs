@@ -168,6 +168,7 @@ fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
             "a=candidate:1 1 udp 7 10.0.0.1 9 typ srflx raddr ufrag rport 9 ufrag abcd",
             "a=candidate:1 1 udp 7 192.0.2.1 9 typ srflx raddr ufrag rport 9 ufrag u001",
         ),
+        ("a=imageattr:97 send [x=8,y=6]\trecv [x=3,y=2]", "a=imageattr:97 send [x=8,y=6]\trecv [x=3,y=2]"),
         ("a=x-10.0.0.1:1", "a=x-192.0.2.1:value-1"),
         // Before the line that says whose it is, with what looks like a part of it, and where it is a parameter's name.
         ("a=fmtp:96 x=aB/c;aB/c=1;q:aB/c@z\na=ice-ufrag:aB/c", "a=fmtp:96 x=u001;aB/c=1;q:u001@z\na=ice-ufrag:u001"),
