@@ -10,20 +10,20 @@
 //! let line = reading.session.line(1).ok_or("two lines")?;
 //! let refused = line.typed().ok_or("an attribute")?.unwrap_err();
 //! assert_eq!(refused.to_string(), "line 2, column 16: expected / and a clock rate, found the end (RFC 8866 §6.6)");
-//! assert_eq!(example::of(&line), Some("a=rtpmap:111 opus/48000/2"));
+//! assert_eq!(example::of(line.text()), Some("a=rtpmap:111 opus/48000/2"));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
-use crate::line::{Kind, Line, name_and_value};
+use crate::line::{Kind, name_and_value};
 
-/// An example of what a line is meant to be: by its letter, and where it is an attribute by its name.
+/// An example of what the text of a line is meant to be: by its letter, and where it is an attribute by its name.
 ///
 /// None for what nothing is known of.
 #[must_use]
-pub fn of(line: &Line<'_>) -> Option<&'static str> {
-    match line.attribute() {
-        Some((name, _)) => attribute(name),
-        None => kind(line.kind()),
+pub fn of(text: &[u8]) -> Option<&'static str> {
+    match text {
+        [b'a', b'=', text @ ..] => attribute(name_and_value(text).0),
+        _ => kind(Kind::of(text)),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::output;
 use core::fmt::{self, Write};
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::line::Kind;
-use portolan_sdp::{Attribute, Diagnostic, Reader, Session, Span, TypedError};
+use portolan_sdp::{Attribute, Diagnostic, Reader, Session, Span, TypedError, example};
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.check/1";
@@ -129,7 +129,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<Exit, Complaint> {
     let source = Source::of(file);
     output::print(&match args.format {
         Whole::Human => human(&source, &text, &found),
-        Whole::Json => json(&source, &found),
+        Whole::Json => json(&source, &text, &found),
     })?;
     Ok(found.exit())
 }
@@ -161,7 +161,13 @@ fn human(source: &Source, text: &[u8], found: &Findings) -> String {
 fn tell(finding: &Diagnostic, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
     let Diagnostic { line, column, span, rule } = finding;
     writeln!(out, "{source}:{line}:{column}: {}: {rule} ({})", severity(finding), rule.clause())?;
-    excerpt::tell((*line, *column), span.len(), text, Some(rule.hint()), out)
+    excerpt::tell((*line, *column), span.len(), text, Some(&hint(rule, text)), out)
+}
+
+/// What to do about it: of a value that cannot be read, with a line whose value can.
+fn hint(rule: &Rule, text: &[u8]) -> String {
+    let value = matches!(rule, Rule::Value { .. }).then(|| example::of(text)).flatten();
+    value.map_or_else(|| rule.hint().into(), |example| format!("{}, for example {example}", rule.hint()))
 }
 
 #[derive(Serialize)]
@@ -184,10 +190,11 @@ struct JsonFinding {
     rule: &'static str,
     message: String,
     rfc: String,
-    hint: &'static str,
+    hint: String,
 }
 
-fn json(source: &Source, found: &Findings) -> String {
+fn json(source: &Source, text: &[u8], found: &Findings) -> String {
+    let lines = Texts::of(text);
     let findings = found.told.iter().map(|finding| JsonFinding {
         line: finding.line,
         column: finding.column,
@@ -197,7 +204,7 @@ fn json(source: &Source, found: &Findings) -> String {
         rule: finding.rule.name(),
         message: finding.rule.to_string(),
         rfc: finding.rule.clause().to_string(),
-        hint: finding.rule.hint(),
+        hint: hint(&finding.rule, lines.line(finding.line)),
     });
     let document = Document {
         schema: SCHEMA,
