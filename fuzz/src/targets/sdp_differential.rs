@@ -164,10 +164,10 @@ fn connections(ours: &Section<'_>, theirs: &[Connection]) {
     }
 }
 
-/// Whether a word is the other's, which knows `IN`, `IP4` and `IP6` in any case and writes them in capitals.
+/// Whether a word is the other's, which knows some in any case and writes them in capitals.
 fn is_word(ours: &[u8], theirs: &str) -> bool {
-    ours == theirs.as_bytes()
-        || (["IN", "IP4", "IP6"].contains(&theirs) && ours.eq_ignore_ascii_case(theirs.as_bytes()))
+    const KNOWN: [&str; 6] = ["IN", "TN", "ATM", "PSTN", "IP4", "IP6"];
+    ours == theirs.as_bytes() || (KNOWN.contains(&theirs) && ours.eq_ignore_ascii_case(theirs.as_bytes()))
 }
 
 fn bandwidths(ours: &Section<'_>, theirs: &[sdp_types::Bandwidth]) {
