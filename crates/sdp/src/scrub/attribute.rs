@@ -3,7 +3,7 @@
 //! A name that is not in this table loses its value. Also where a value stays, addresses in it are replaced.
 
 use super::Scrubber;
-use super::alias::Class;
+use super::alias::{Aliases, Class};
 use crate::grammar::is_token;
 use crate::line::Line;
 use alloc::vec::Vec;
@@ -78,7 +78,8 @@ impl Scrubber {
             (Treatment::Candidate, _) => self.candidate(name == b"candidate", value, out),
             (Treatment::Words, _) => self.words(value, out),
             (_, _) if !is_read => self.aliases.write(Class::Value, value, out),
-            (Treatment::Keep | Treatment::Free, _) if !is_printable => self.printable(value, out),
+            (Treatment::Keep, _) if !is_printable => self.printable(value, Aliases::sweep, out),
+            (Treatment::Free, _) if !is_printable => self.printable(value, Aliases::sweep_all, out),
             (Treatment::Keep, _) => self.aliases.sweep(value, out),
             (Treatment::Free, _) => self.aliases.sweep_all(value, out),
             (Treatment::Fingerprint, _) => self.second(value, Class::Fingerprint, out),
@@ -91,12 +92,15 @@ impl Scrubber {
         }
     }
 
-    /// Replaces the words that are more than visible ASCII, which no grammar has that keeps its values.
-    fn printable(&mut self, value: &[u8], out: &mut Vec<u8>) {
+    /// Replaces the words that are more than visible ASCII, which no grammar has that keeps its values. The others are kept as
+    /// they would be without them; before `=` stands the name of a parameter.
+    fn printable(&mut self, value: &[u8], keep: fn(&mut Aliases, &[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
         let is_between = |byte: u8| matches!(byte, b' ' | b';' | b',' | b'=');
-        for word in value.chunk_by(|a, b| is_between(*a) == is_between(*b)) {
+        let mut words = value.chunk_by(|a, b| is_between(*a) == is_between(*b)).peekable();
+        while let Some(word) = words.next() {
+            let is_name = words.peek().is_some_and(|next| next.starts_with(b"="));
             if word.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-                self.aliases.sweep(word, out);
+                if is_name { self.aliases.sweep(word, out) } else { keep(&mut self.aliases, word, out) }
             } else {
                 self.aliases.write(Class::Value, word, out);
             }

@@ -175,6 +175,7 @@ fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
         // A word beyond ASCII is taken alone, so that the value reads as it did.
         ("a=ssrc:7 msid:str\u{e4}m track", "a=ssrc:7 msid:id-1 id-2"),
         ("a=fmtp:96 x=\u{e4};y=1", "a=fmtp:96 x=value-1;y=1"),
+        ("a=fmtp:96 \u{e4}=z:aB/c\na=ice-ufrag:aB/c", "a=fmtp:96 value-1=z:u001\na=ice-ufrag:u001"),
     ] {
         assert_eq!(scrubbed(&format!("{lines}\n")), format!("{stand_in}\n"));
     }
