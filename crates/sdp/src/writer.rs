@@ -411,7 +411,7 @@ const fn place(kind: Kind) -> u8 {
 }
 
 /// Nothing that was made here is too large, but for what no session can be.
-const WRITTEN: Limits =
+pub(crate) const WRITTEN: Limits =
     Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 0 };
 
 /// `Display` into bytes.

@@ -8,10 +8,11 @@ use super::capabilities::DataChannel;
 use super::codecs::{Chosen, Parameters};
 use super::section::is_feedback;
 use crate::line::Kind;
-use crate::reader::{Limits, Reader};
+use crate::reader::Reader;
 use crate::session::{EditError, Session};
 use crate::value::{Connection, Origin, Timing};
 use crate::work::look;
+use crate::writer::WRITTEN;
 use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -281,14 +282,7 @@ impl Text {
         if let Some(fault) = self.fault {
             return Err(AnswerError::Breaks(fault));
         }
-        let limits = Limits {
-            bytes: usize::MAX,
-            lines: usize::MAX,
-            attributes: usize::MAX,
-            media: usize::MAX,
-            ..Limits::default()
-        };
-        let reading = Reader::lenient().with_limits(limits).read(&self.out);
+        let reading = Reader::lenient().with_limits(WRITTEN).read(&self.out);
         // Too long for any session.
         let session = reading.map_err(|_| AnswerError::Breaks(EditError::TooLong))?.session;
         for line in session.lines() {
