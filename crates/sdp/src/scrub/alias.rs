@@ -344,11 +344,13 @@ fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {
 }
 
 /// Base64 of the length of what was there: `AAA…0001`, and where that was padded padding after a last `A`, whose bits are 0.
+/// Where there was too little, it is as long as it must be, in fours.
 fn key(number: usize, thing: &[u8]) -> alloc::string::String {
     let padding = thing.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
     let end = if padding > 0 { "A" } else { "" };
     let length = thing.len().saturating_sub(padding + end.len());
     let digits = format!("{number:04}");
-    let fill = length.saturating_sub(digits.len());
+    let least = digits.len() + end.len() + padding;
+    let fill = length.checked_sub(digits.len()).unwrap_or(least.next_multiple_of(4) - least);
     format!("{:A<fill$}{digits}{end}{:=<padding$}", "", "")
 }

@@ -170,6 +170,9 @@ fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
         ),
         ("a=imageattr:97 send [x=8,y=6]\trecv [x=3,y=2]", "a=imageattr:97 send [x=8,y=6]\trecv [x=3,y=2]"),
         ("a=x-10.0.0.1:1", "a=x-192.0.2.1:value-1"),
+        // A key too short for its number.
+        ("a=mediaclk:id=255= sender", "a=mediaclk:id=AA0001A= sender"),
+        ("a=mediaclk:id=25== sender", "a=mediaclk:id=A0001A== sender"),
         // Before the line that says whose it is, with what looks like a part of it, and where it is a parameter's name.
         ("a=fmtp:96 x=aB/c;aB/c=1;q:aB/c@z\na=ice-ufrag:aB/c", "a=fmtp:96 x=u001;aB/c=1;q:u001@z\na=ice-ufrag:u001"),
         // A word beyond ASCII is taken alone, so that the value reads as it did.
