@@ -13,6 +13,8 @@
 //! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
 //! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
 //! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
+//! * [`explain`], [`diff`](mod@diff) and [`scrub`](mod@scrub) are for people: each line in plain words, what changed by meaning,
+//!   and the same without what names anybody; [`example`] has a line of each kind that reads.
 //! * [`offer_answer`] answers an offer by what you can do, checks an answer, and has the signalling states of JSEP.
 //!
 //! The feature `sdp-types`, the only one, converts to and from the `Session` of the crate of that name.
