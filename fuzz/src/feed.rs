@@ -106,7 +106,7 @@ impl<'a> Feed<'a> {
                     let socket = self.socket(sockets);
                     What::Input(OwnedInput::Socket(socket, self.news()))
                 }
-                4 => What::Input(OwnedInput::Stream(self.datagram(sockets))),
+                4 => What::Stream(self.datagram(sockets)),
                 _ => What::Input(OwnedInput::Datagram(self.datagram(sockets))),
             };
             steps.push(Step { at, drain: kind & 0x80 == 0, what });

@@ -5,7 +5,9 @@
 //! destination was unreachable and then three packets of their own came in: a conversation of a certain course is needed.
 
 use crate::SEEDED;
-use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Output, SocketNews, Transmit, Verdict};
+use portolan_machine::{
+    Cx, Datagram, Deadline, Input, Instant, Machine, Output, Script, SocketNews, Transmit, Verdict,
+};
 use std::time::Duration;
 
 /// What is wrong with a machine.
@@ -46,7 +48,7 @@ impl<M> Flawed<M> {
     }
 }
 
-impl<M: Machine> Machine for Flawed<M> {
+impl<M: Machine<Command: Script>> Machine for Flawed<M> {
     type Command = M::Command;
     type Error = M::Error;
     type Event = M::Event;
@@ -59,19 +61,20 @@ impl<M: Machine> Machine for Flawed<M> {
         let verdict = self.machine.handle(cx, input);
         self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
         self.now = cx.now();
-        let packet = matches!(input, Input::Datagram(_) | Input::Stream(_));
-        match (&mut self.own, input) {
-            (None, Input::Socket(_, SocketNews::Unreachable { .. })) => self.own = Some(0),
-            (Some(own), _) => *own += u32::from(packet && verdict == Verdict::Mine),
-            (None, _) => {}
+        if let (None, Input::Socket(_, SocketNews::Unreachable { .. })) = (self.own, input) {
+            self.own = Some(0);
         }
-        self.undrained += 1;
-        self.again |= match self.flaw {
-            Flaw::Parrot => input == Input::Timeout,
-            Flaw::Eavesdropper => packet && verdict == Verdict::NotMine,
-            Flaw::OldDeadline | Flaw::Forgetful => false,
-        };
+        self.again |= self.flaw == Flaw::Parrot && input == Input::Timeout;
+        self.packet(matches!(input, Input::Datagram(_)).then_some(verdict == Verdict::Mine));
         verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let taken = self.machine.stream(cx, chunk);
+        self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
+        self.now = cx.now();
+        self.packet(Some(taken.is_some()));
+        taken
     }
 
     fn poll(&mut self) -> Output<M::Event> {
@@ -97,7 +100,16 @@ impl<M: Machine> Machine for Flawed<M> {
     }
 }
 
-impl<M: Machine> Flawed<M> {
+impl<M: Machine<Command: Script>> Flawed<M> {
+    /// Counts an input, and a packet if it was one: its own or not.
+    fn packet(&mut self, own: Option<bool>) {
+        if let (Some(count), Some(true)) = (&mut self.own, own) {
+            *count += 1;
+        }
+        self.undrained += 1;
+        self.again |= self.flaw == Flaw::Eavesdropper && own == Some(false);
+    }
+
     fn wait(&mut self, wait: Option<Deadline>) -> Output<M::Event> {
         match (self.last.clone(), wait) {
             (_, Some(_)) if self.again && self.flaw == Flaw::OldDeadline => {

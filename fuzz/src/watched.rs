@@ -5,7 +5,9 @@
 //! the lot of its bytes, not a byte among them: the fuzzer would come to prefer those that cost a hundred times as much.
 
 use crate::flawed::Flawed;
-use portolan_machine::{Cx, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder, Verdict};
+use portolan_machine::{
+    Cx, Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder, Verdict,
+};
 use portolan_sim::laws::{Context, Law, Step, check, rehearse};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use std::time::Duration;
 ///
 /// # Panics
 /// On a finding.
-pub fn play<M: Machine>(
+pub fn play<M: Machine<Command: Script>>(
     bytes: &[u8],
     factory: &impl Fn() -> Flawed<M>,
     script: &[Step],
@@ -47,7 +49,7 @@ fn lot(bytes: &[u8]) -> Option<Law> {
 
 /// A machine under watch.
 #[derive(Debug)]
-struct Watched<M: Machine> {
+struct Watched<M: Machine<Command: Script>> {
     machine: M,
     terminal: fn(&M::Event) -> bool,
     /// Outputs that one drain may give.
@@ -64,7 +66,7 @@ struct Watched<M: Machine> {
     open: Vec<SocketId>,
 }
 
-impl<M: Machine> Watched<M> {
+impl<M: Machine<Command: Script>> Watched<M> {
     fn new(machine: M, context: &Context<'_, M::Event>) -> Self {
         Self {
             machine,
@@ -88,9 +90,7 @@ impl<M: Machine> Watched<M> {
             _ => false,
         };
         let foreign = match input {
-            Input::Datagram(_) | Input::Stream(_) | Input::Socket(_, SocketNews::Accepted { .. }) => {
-                verdict == Verdict::NotMine
-            }
+            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => verdict == Verdict::NotMine,
             Input::Socket(..) | Input::Timeout => false,
         };
         if input == Input::Timeout && early && cx.now() >= self.now {
@@ -113,7 +113,7 @@ impl<M: Machine> Watched<M> {
                 assert!(self.open.contains(&sent.socket), "sent on {}, which is not open (law 8)", sent.socket);
             }
             Output::Socket(SocketOrder::Close(id)) => self.open.retain(|open| open != id),
-            Output::Socket(SocketOrder::Open(_)) => {}
+            Output::Socket(SocketOrder::Open(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_)) => {}
             Output::Event(event) => self.ended = (self.terminal)(event),
         }
         self.given += 1;
@@ -124,7 +124,7 @@ impl<M: Machine> Watched<M> {
 /// Nothing lies after it.
 const LAST: Instant = Instant::from_origin(Duration::MAX);
 
-impl<M: Machine> Machine for Watched<M> {
+impl<M: Machine<Command: Script>> Machine for Watched<M> {
     type Command = M::Command;
     type Error = M::Error;
     type Event = M::Event;
@@ -143,10 +143,24 @@ impl<M: Machine> Machine for Watched<M> {
             match news {
                 SocketNews::Opened { .. } => self.open.push(id),
                 SocketNews::Accepted { socket, .. } => self.open.push(socket),
-                SocketNews::Refused(_) | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
+                SocketNews::Refused(_)
+                | SocketNews::Unreachable { .. }
+                | SocketNews::Full
+                | SocketNews::Writable
+                | SocketNews::Closed(_) => {}
             }
         }
         verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let taken = self.machine.stream(cx, chunk);
+        self.due = match self.rest.take() {
+            Some(rest) if taken.is_none() => Some((rest, "bytes that were NotMine changed something (law 10)")),
+            _ => None,
+        };
+        (self.woken, self.now) = (false, cx.now());
+        taken
     }
 
     fn poll(&mut self) -> Output<M::Event> {
@@ -207,7 +221,7 @@ mod tests {
             match (self.fault, input) {
                 (Fault::SendsOnNoSocket, Input::Datagram(_)) => {
                     let remote = "192.0.2.1:1".parse().expect("an address");
-                    let sent = Transmit { socket: SocketId(7), remote, hop_limit: None, payload: Bytes::new() };
+                    let sent = Transmit::new(SocketId(7), remote, Bytes::new());
                     self.out.push(Output::Transmit(sent));
                     return Verdict::Mine;
                 }

@@ -48,7 +48,7 @@ impl Machine for Echo {
                 self.0.offer(Output::Transmit(back))
             }
             Input::Socket(_, SocketNews::Opened { local }) => self.0.offer(Output::Event(local)),
-            Input::Stream(_) | Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
+            Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
         };
         Verdict::Mine
     }

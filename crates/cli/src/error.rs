@@ -90,8 +90,9 @@ const fn advice(refusal: Refusal) -> &'static str {
         Refusal::NoRoute
         | Refusal::ConnectionRefused
         | Refusal::TimedOut
-        | Refusal::TlsHandshake
+        | Refusal::TlsHandshake(_)
         | Refusal::Unsupported
-        | Refusal::Unspecified => "choose another address with --listen",
+        | Refusal::Unspecified
+        | _ => "choose another address with --listen",
     }
 }

@@ -1,74 +1,149 @@
 //! Machines made of machines.
 //!
-//! A parent keeps each child in a [`Slot`]: the child and its last wait. After **every** `handle` and `command` the
-//! parent settles: it drains all children in fixed order with [`Slot::take`], translates their events rather than
-//! forwarding them, and repeats while that made new work, bounded per input. Its own `poll` then only pops its queue
-//! and takes the earliest kept wait.
+//! # A parent and its children
 //!
-//! [`Pair`] is a machine of two on shared sockets. It has nothing to translate, so it settles in `poll`: what peers
-//! cause stays in the children's queues, within the children's bounds.
+//! A parent keeps each child in a [`Slot`]. After **every** `handle`, `stream` and `command` the parent drains its
+//! children in a fixed order with [`Slot::take`]. It translates their events and does not pass them on unchanged. It
+//! repeats that while the translation caused new work, bounded per input. The parent's own `poll` then pops its queue; when
+//! the queue is empty it returns the earliest wait of its children ([`Slot::wait`]).
+//!
+//! A slot notices every access that can change its child. So draining skips children that nothing touched, and a stale
+//! wait is impossible. On `Timeout` the parent calls [`Slot::wake`] for each child; that hands a timeout to a child only
+//! when the child's wait is due.
+//!
+//! # Law 7 in a parent
+//!
+//! A child bounds what peers cause by [`Outbox::offer`](crate::Outbox::offer): at most 256 outputs wait in it. A parent
+//! that drains the child after every input lifts this bound, because the outputs then wait in the parent. So a parent
+//! bounds again, by `offer` on its own queue, what datagrams cause. It hands bytes of a stream to a child only while its
+//! own queue is empty, and stops the stream otherwise ([`Machine::stream`](crate::Machine::stream)).
+//!
+//! # Virtual sockets
+//!
+//! A parent may take a [`SocketId`](crate::SocketId) from [`Cx::next_socket`] and drive that socket itself. To the child
+//! it is a socket like any other: the parent hands in `Opened` and datagrams under this id, and takes the child's
+//! transmits on this id for itself. In this way a parent presents a TURN allocation to an ICE agent as a socket, and the
+//! agent knows nothing of TURN. The driver never learns the id.
+//!
+//! # Two machines
+//!
+//! [`Pair`] is two machines on shared sockets. [`Either`] is a machine that is one of two, for a table of machines of
+//! several kinds. Neither has events to translate, so they drain in `poll`: what peers cause stays in the queue of each
+//! machine, within its bound.
 //!
 //! ```
-//! use portolan_machine::Either;
+//! use portolan_machine::{Either, Script, ScriptError};
+//! # use core::fmt::{self, Write};
+//! # #[derive(Debug, PartialEq)]
+//! # struct Count(u16);
+//! # impl Script for Count {
+//! #     fn write(&self, out: &mut dyn Write) -> fmt::Result { write!(out, "{}", self.0) }
+//! #     fn read(text: &str) -> Result<Self, ScriptError> { text.parse().map(Self).map_err(|_| ScriptError::new("a count")) }
+//! # }
 //!
-//! type Command = Either<u8, u16>;
-//! let command: Command = "second 700".parse()?;
-//! assert_eq!(command, Either::Second(700));
-//! assert_eq!(command.to_string(), "second 700");
-//! # Ok::<(), portolan_machine::EitherParseError<core::num::ParseIntError, core::num::ParseIntError>>(())
+//! let command = Either::<Count, Count>::read("second 700")?;
+//! assert_eq!(command, Either::Second(Count(700)));
+//! assert_eq!(command.to_text(), "second 700");
+//! # Ok::<(), ScriptError>(())
 //! ```
 
-use crate::{Cx, Deadline, Input, Machine, Output, SocketNews, Verdict};
+use crate::{
+    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Output, Script, ScriptError, SocketNews, Verdict,
+};
 use core::fmt;
-use core::str::FromStr;
 
-/// A child machine and the wait that it last asked for.
-#[derive(Clone, Debug)]
-pub struct Slot<M> {
+/// A child machine with its name, and the wait that it last asked for.
+pub struct Slot<M: Machine> {
     machine: M,
+    name: &'static str,
+    index: u32,
     wait: Option<Deadline>,
+    /// Whether the child may have changed since it was last drained.
+    touched: bool,
+    /// An output that the child had when its wait was asked for. Empty while the parent drains as it should.
+    ahead: Option<Output<M::Event>>,
 }
 
 impl<M: Machine> Slot<M> {
-    /// Takes a child in. Its first wait is known once [`take`](Self::take) has drained it.
-    pub const fn new(machine: M) -> Self {
-        Self { machine, wait: None }
+    /// A slot for `machine`. Its notes carry `name` and `index`.
+    pub const fn new(name: &'static str, index: u32, machine: M) -> Self {
+        Self { machine, name, index, wait: None, touched: true, ahead: None }
     }
 
     /// Hands an input to the child.
     pub fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        self.machine.handle(cx, input)
+        let verdict = cx.within(self.name, self.index, |cx| self.machine.handle(cx, input));
+        self.touched |= verdict == Verdict::Mine;
+        verdict
+    }
+
+    /// Hands bytes of a stream to the child; see [`Machine::stream`].
+    pub fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let taken = cx.within(self.name, self.index, |cx| self.machine.stream(cx, chunk));
+        self.touched |= taken.is_some();
+        taken
+    }
+
+    /// Asks the child for the short way; see [`Machine::forward`]. A parent that passes the result on guarantees that its
+    /// own `handle` would have changed nothing of its own.
+    pub fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        let forward = cx.within(self.name, self.index, |cx| self.machine.forward(cx, datagram));
+        self.touched |= forward.is_some();
+        forward
     }
 
     /// Hands a command to the child.
     ///
     /// # Errors
-    /// The child's own.
+    /// The child's error.
     pub fn command(&mut self, cx: &mut Cx<'_>, command: M::Command) -> Result<(), M::Error> {
-        self.machine.command(cx, command)
+        self.with(cx, |machine, cx| machine.command(cx, command))
     }
 
-    /// The child's next output, never a [`Output::Wait`]; `None` when it is drained, and its wait is then kept.
+    /// Calls an inherent command of the child.
+    pub fn with<R>(&mut self, cx: &mut Cx<'_>, call: impl FnOnce(&mut M, &mut Cx<'_>) -> R) -> R {
+        self.touched = true;
+        cx.within(self.name, self.index, |cx| call(&mut self.machine, cx))
+    }
+
+    /// Hands a timeout to the child if its wait is due, and returns whether it was.
+    pub fn wake(&mut self, cx: &mut Cx<'_>) -> bool {
+        let due = self.wait().is_some_and(|wait| wait.is_due(cx.now()));
+        if due {
+            let _mine = self.handle(cx, Input::Timeout);
+            self.touched = true;
+        }
+        due
+    }
+
+    /// Returns the child's next output, never an [`Output::Wait`]. `None`: the child is drained, or nothing touched it.
     pub fn take(&mut self) -> Option<Output<M::Event>> {
+        if let Some(output) = self.ahead.take() {
+            return Some(output);
+        }
+        if !self.touched {
+            return None;
+        }
         match self.machine.poll() {
             Output::Wait(wait) => {
                 self.wait = wait;
+                self.touched = false;
                 None
             }
             output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => Some(output),
         }
     }
 
-    /// The wait kept from the last time the child was drained.
-    #[must_use]
-    pub const fn wait(&self) -> Option<Deadline> {
+    /// Returns the child's wait. A child that was touched is asked for it. When the parent forgot to drain the child, the
+    /// wait is already over, so that the parent gets a timeout and drains.
+    pub fn wait(&mut self) -> Option<Deadline> {
+        if self.touched && self.ahead.is_none() {
+            self.ahead = self.take();
+        }
+        if self.ahead.is_some() {
+            return Some(Deadline::new(Instant::ORIGIN, "an undrained child"));
+        }
         self.wait
-    }
-
-    /// Whether the kept wait has come at `now`.
-    #[must_use]
-    pub fn is_due(&self, now: crate::Instant) -> bool {
-        self.wait.is_some_and(|wait| wait.is_due(now))
     }
 
     /// The child, to look at.
@@ -77,78 +152,186 @@ impl<M: Machine> Slot<M> {
         &self.machine
     }
 
-    /// The child, for its inherent commands.
+    /// The child, to change it without a [`Cx`]. The parent drains it afterwards.
     pub const fn get_mut(&mut self) -> &mut M {
+        self.touched = true;
         &mut self.machine
     }
 }
 
-/// One of two; the Command, Error and Event of a [`Pair`]. Its text begins with `first ` or `second `.
+impl<M: Machine + Clone> Clone for Slot<M>
+where
+    M::Event: Clone,
+{
+    fn clone(&self) -> Self {
+        let Self { ref machine, name, index, wait, touched, ref ahead } = *self;
+        Self { machine: machine.clone(), name, index, wait, touched, ahead: ahead.clone() }
+    }
+}
+
+impl<M: Machine + fmt::Debug> fmt::Debug for Slot<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, name, index, wait, touched, ahead } = self;
+        f.debug_struct("Slot")
+            .field("name", name)
+            .field("index", index)
+            .field("machine", machine)
+            .field("wait", wait)
+            .field("touched", touched)
+            .field("ahead", ahead)
+            .finish()
+    }
+}
+
+/// One of two: a machine that is either `A` or `B`, and the Command and Event of such a machine and of a [`Pair`].
+///
+/// As a command its text begins with `first ` or `second ` ([`Script`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Either<A, B> {
-    /// The first machine's.
+    /// The first kind.
     First(A),
-    /// The second machine's.
+    /// The second kind.
     Second(B),
 }
 
-impl<A: fmt::Display, B: fmt::Display> fmt::Display for Either<A, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<A, B> Either<A, B> {
+    /// The first kind, if it is that.
+    pub const fn as_first(&self) -> Option<&A> {
         match self {
-            Self::First(a) => write!(f, "first {a}"),
-            Self::Second(b) => write!(f, "second {b}"),
+            Self::First(first) => Some(first),
+            Self::Second(_) => None,
+        }
+    }
+
+    /// The first kind, if it is that, to change it.
+    pub const fn as_first_mut(&mut self) -> Option<&mut A> {
+        match self {
+            Self::First(first) => Some(first),
+            Self::Second(_) => None,
+        }
+    }
+
+    /// The second kind, if it is that.
+    pub const fn as_second(&self) -> Option<&B> {
+        match self {
+            Self::First(_) => None,
+            Self::Second(second) => Some(second),
+        }
+    }
+
+    /// The second kind, if it is that, to change it.
+    pub const fn as_second_mut(&mut self) -> Option<&mut B> {
+        match self {
+            Self::First(_) => None,
+            Self::Second(second) => Some(second),
         }
     }
 }
 
-impl<A: core::error::Error, B: core::error::Error> core::error::Error for Either<A, B> {}
+impl<A: Script, B: Script> Script for Either<A, B> {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        match self {
+            Self::First(first) => {
+                out.write_str("first ")?;
+                first.write(out)
+            }
+            Self::Second(second) => {
+                out.write_str("second ")?;
+                second.write(out)
+            }
+        }
+    }
 
-impl<A: FromStr, B: FromStr> FromStr for Either<A, B> {
-    type Err = EitherParseError<A::Err, B::Err>;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn read(text: &str) -> Result<Self, ScriptError> {
         if let Some(rest) = text.strip_prefix("first ") {
-            rest.parse().map(Self::First).map_err(EitherParseError::First)
+            A::read(rest).map(Self::First)
         } else if let Some(rest) = text.strip_prefix("second ") {
-            rest.parse().map(Self::Second).map_err(EitherParseError::Second)
+            B::read(rest).map(Self::Second)
         } else {
-            Err(EitherParseError::Prefix)
+            Err(ScriptError::new("a text that begins with `first ` or `second `"))
         }
     }
 }
 
-/// Why a text is not one of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EitherParseError<A, B> {
-    /// It begins neither with `first ` nor with `second `.
-    Prefix,
-    /// What follows `first ` could not be read.
+/// Why a command of an [`Either`] or of a [`Pair`] was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EitherError<A, B> {
+    /// The first machine refused it.
     First(A),
-    /// What follows `second ` could not be read.
+    /// The second machine refused it.
     Second(B),
+    /// The command is for the kind of machine that this one is not.
+    Absent,
 }
 
-impl<A: fmt::Display, B: fmt::Display> fmt::Display for EitherParseError<A, B> {
+impl<A: fmt::Display, B: fmt::Display> fmt::Display for EitherError<A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Prefix => f.write_str("expected a text that begins with `first ` or `second `"),
-            Self::First(why) => write!(f, "after `first `: {why}"),
-            Self::Second(why) => write!(f, "after `second `: {why}"),
+            Self::First(why) => write!(f, "first machine: {why}"),
+            Self::Second(why) => write!(f, "second machine: {why}"),
+            Self::Absent => f.write_str("the command is for another kind of machine"),
         }
     }
 }
 
-impl<A: core::error::Error, B: core::error::Error> core::error::Error for EitherParseError<A, B> {}
+impl<A: core::error::Error, B: core::error::Error> core::error::Error for EitherError<A, B> {}
 
-/// A machine of two on shared sockets.
+impl<A: Machine, B: Machine> Machine for Either<A, B> {
+    type Command = Either<A::Command, B::Command>;
+    type Error = EitherError<A::Error, B::Error>;
+    type Event = Either<A::Event, B::Event>;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: Self::Command) -> Result<(), Self::Error> {
+        match (self, command) {
+            (Self::First(machine), Either::First(command)) => machine.command(cx, command).map_err(EitherError::First),
+            (Self::Second(machine), Either::Second(command)) => {
+                machine.command(cx, command).map_err(EitherError::Second)
+            }
+            (Self::First(_), Either::Second(_)) | (Self::Second(_), Either::First(_)) => Err(EitherError::Absent),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        match self {
+            Self::First(machine) => machine.handle(cx, input),
+            Self::Second(machine) => machine.handle(cx, input),
+        }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        match self {
+            Self::First(machine) => machine.stream(cx, chunk),
+            Self::Second(machine) => machine.stream(cx, chunk),
+        }
+    }
+
+    fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        match self {
+            Self::First(machine) => machine.forward(cx, datagram),
+            Self::Second(machine) => machine.forward(cx, datagram),
+        }
+    }
+
+    fn poll(&mut self) -> Output<Self::Event> {
+        match self {
+            Self::First(machine) => machine.poll().map(Either::First),
+            Self::Second(machine) => machine.poll().map(Either::Second),
+        }
+    }
+}
+
+/// A machine of two machines on shared sockets.
 ///
-/// Datagrams, stream chunks and accepted streams go to the second only when the first says
-/// [`Verdict::NotMine`]. Timeouts and all other socket news go to both, and their verdict means nothing.
+/// Datagrams, bytes of streams and accepted streams go to the second machine only when the first says that they are not
+/// its own. Timeouts and all other socket news go to both; the verdict is [`Verdict::Mine`] if one of them says so.
+///
+/// For [`Machine::forward`] the first is asked, then the second. So the second must forward no datagram that the first
+/// would take.
 #[derive(Clone, Debug)]
 pub struct Pair<A, B> {
-    /// Is asked first.
+    /// The machine that is asked first.
     pub first: A,
-    /// Gets what the first left.
+    /// The machine that gets what the first leaves.
     pub second: B,
 }
 
@@ -161,16 +344,16 @@ impl<A: Machine, B: Machine> Pair<A, B> {
 
 impl<A: Machine, B: Machine> Machine for Pair<A, B> {
     type Command = Either<A::Command, B::Command>;
-    type Error = Either<A::Error, B::Error>;
+    type Error = EitherError<A::Error, B::Error>;
     type Event = Either<A::Event, B::Event>;
 
     fn command(&mut self, cx: &mut Cx<'_>, command: Self::Command) -> Result<(), Self::Error> {
         match command {
             Either::First(command) => {
-                cx.within("first", 0, |cx| self.first.command(cx, command)).map_err(Either::First)
+                cx.within("first", 0, |cx| self.first.command(cx, command)).map_err(EitherError::First)
             }
             Either::Second(command) => {
-                cx.within("second", 0, |cx| self.second.command(cx, command)).map_err(Either::Second)
+                cx.within("second", 0, |cx| self.second.command(cx, command)).map_err(EitherError::Second)
             }
         }
     }
@@ -178,7 +361,7 @@ impl<A: Machine, B: Machine> Machine for Pair<A, B> {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let first = cx.within("first", 0, |cx| self.first.handle(cx, input));
         let shared = match input {
-            Input::Datagram(_) | Input::Stream(_) | Input::Socket(_, SocketNews::Accepted { .. }) => false,
+            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => false,
             Input::Socket(..) | Input::Timeout => true,
         };
         if first == Verdict::Mine && !shared {
@@ -186,6 +369,16 @@ impl<A: Machine, B: Machine> Machine for Pair<A, B> {
         }
         let second = cx.within("second", 0, |cx| self.second.handle(cx, input));
         if first == Verdict::Mine { Verdict::Mine } else { second }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let first = cx.within("first", 0, |cx| self.first.stream(cx, chunk));
+        first.or_else(|| cx.within("second", 0, |cx| self.second.stream(cx, chunk)))
+    }
+
+    fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        let first = cx.within("first", 0, |cx| self.first.forward(cx, datagram));
+        first.or_else(|| cx.within("second", 0, |cx| self.second.forward(cx, datagram)))
     }
 
     fn poll(&mut self) -> Output<Self::Event> {

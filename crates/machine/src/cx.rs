@@ -1,14 +1,14 @@
-//! Everything that is not the machine's own memory, for one call.
+//! What a machine may use during one call, beside its own memory.
 //!
-//! A [`Cx`] carries the time, the dice, the socket numbers and the listener of notes into a machine. Its owner makes one
-//! for each call; the machine keeps nothing of it. What a run depends on is therefore five lists: inputs, commands,
-//! times, entropy and socket numbers.
+//! A [`Cx`] carries the time, the RNG, the socket ids and the trace into a machine. The owner makes one for each call, and
+//! the machine keeps nothing of it. A run therefore depends on five lists: inputs, commands, times, random bytes and
+//! socket ids.
 //!
 //! ```
 //! use core::fmt;
 //! use portolan_machine::{Clause, Cx, Entropy, Explain, Instant, Scope, SocketIds, Trace};
 //!
-//! /// Dice that count, so that a person can read the trace.
+//! /// An RNG that counts, so that a trace is easy to read.
 //! struct Counting(u8);
 //! impl Entropy for Counting {
 //!     fn fill(&mut self, out: &mut [u8]) {
@@ -37,8 +37,8 @@
 //!     }
 //! }
 //!
-//! let (mut dice, mut ids, mut lines) = (Counting(0), SocketIds::new(), Lines(Vec::new()));
-//! let mut cx = Cx::new(Instant::from_millis(20), &mut dice, &mut ids).with_trace(&mut lines);
+//! let (mut rng, mut ids, mut lines) = (Counting(0), SocketIds::new(), Lines(Vec::new()));
+//! let mut cx = Cx::new(Instant::from_millis(20), &mut rng, &mut ids).with_trace(&mut lines);
 //! assert_eq!(cx.random::<4>(), [1, 1, 1, 1]);
 //! cx.within("turn", 2, |cx| cx.note(|| NonceStale));
 //! assert_eq!(
@@ -50,9 +50,9 @@
 use crate::{Instant, SocketId, SocketIds};
 use core::fmt;
 
-/// A source of random bytes: the system's CSPRNG in a driver, a seeded or counting one in a test.
+/// An RNG: the system's CSPRNG in a driver, a seeded or counting one in a test.
 pub trait Entropy {
-    /// Fills `out` with random bytes; transaction ids and nonces are only as unguessable as these.
+    /// Fills `out` with random bytes. Transaction ids and nonces are only as unpredictable as these bytes.
     fn fill(&mut self, out: &mut [u8]);
 }
 
@@ -62,7 +62,7 @@ impl<E: Entropy + ?Sized> Entropy for &mut E {
     }
 }
 
-/// A document and section, the source of a rule.
+/// A section of an RFC: the source of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Clause {
     /// The RFC's number.
@@ -85,19 +85,19 @@ impl fmt::Display for Clause {
     }
 }
 
-/// Something that a student may hear: plain English through `Display`, and the clause behind it.
+/// A note: a diagnostic message in plain English (`Display`), with the RFC clause behind it.
 pub trait Explain: fmt::Display + fmt::Debug {
-    /// The document and section that the note follows, where there is one.
+    /// The clause that the note follows, where there is one.
     fn rfc(&self) -> Option<Clause>;
 }
 
-/// Who listens to notes. Removing the listener changes no output.
+/// A listener for notes. Removing the listener changes no output.
 pub trait Trace {
-    /// Hears one note: when, which child of which machine spoke, and what it said.
+    /// Takes one note: the time, the machine that made it, and the note.
     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain);
 }
 
-/// Which child speaks, as a chain on the stack: `turn 2 > transactions 0`.
+/// The machine that makes a note, as a chain on the stack: `turn 2 > transactions 0`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     name: &'static str,
@@ -109,13 +109,13 @@ impl Scope<'_> {
     /// The outermost scope, without a name.
     pub const ROOT: Self = Scope { name: "", index: 0, parent: None };
 
-    /// The speaking child's name, empty at the root.
+    /// The machine's name; empty at the root.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The child's number among those of its name.
+    /// The machine's number among those of its name.
     #[must_use]
     pub const fn index(&self) -> u32 {
         self.index
@@ -142,7 +142,7 @@ impl fmt::Display for Scope<'_> {
     }
 }
 
-/// The world as one call of a machine sees it.
+/// What one call of a machine may use.
 pub struct Cx<'a> {
     now: Instant,
     entropy: &'a mut dyn Entropy,
@@ -152,20 +152,20 @@ pub struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    /// The world at `now`, with nobody listening to notes.
+    /// A context at `now` without a trace.
     #[must_use]
     pub fn new(now: Instant, entropy: &'a mut dyn Entropy, sockets: &'a mut SocketIds) -> Self {
         Self { now, entropy, sockets, trace: None, scope: Scope::ROOT }
     }
 
-    /// The same, with a listener.
+    /// Returns the same context with a trace.
     #[must_use]
     pub fn with_trace(mut self, trace: &'a mut dyn Trace) -> Self {
         self.trace = Some(trace);
         self
     }
 
-    /// The time of this call. It does not move while the call lasts.
+    /// The time of this call. It stays the same during the call.
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.now
@@ -178,25 +178,25 @@ impl<'a> Cx<'a> {
         bytes
     }
 
-    /// A random number in `0..bound`, 0 where `bound` is 0; the bias is below 2⁻³² × `bound`.
+    /// A random number in `0..bound`; 0 where `bound` is 0. The bias is below 2⁻³² × `bound`.
     pub fn random_below(&mut self, bound: u32) -> u32 {
         let wide = u64::from(u32::from_be_bytes(self.random())) * u64::from(bound);
         u32::try_from(wide >> 32).unwrap_or(0)
     }
 
-    /// A name for a new socket, never given before in this driver.
+    /// The id for a new socket, never given before in this driver.
     pub fn next_socket(&mut self) -> SocketId {
         self.sockets.next_socket()
     }
 
-    /// Says something to whoever listens; `make` runs only then.
+    /// Gives a note to the trace. `make` runs only where there is a trace.
     pub fn note<N: Explain>(&mut self, make: impl FnOnce() -> N) {
         if let Some(trace) = &mut self.trace {
             trace.note(self.now, &self.scope, &make());
         }
     }
 
-    /// Runs `call` with the child's name on the scope, so that its notes say who speaks.
+    /// Runs `call` with the child's name in the scope, so that its notes name the child.
     pub fn within<R>(&mut self, name: &'static str, index: u32, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
         let mut child = Cx {
             now: self.now,

@@ -1,8 +1,8 @@
 //! What goes into a machine and what comes out of it.
 //!
-//! Everything that can happen to a machine is an [`Input`] or a command, and everything that it does comes out of
-//! [`Machine::poll`]. A run is therefore a list: it can be recorded, replayed, shrunk and fuzzed by tools that know no
-//! protocol.
+//! Everything that can happen to a machine is an [`Input`], bytes of a stream, or a command. Everything that a machine
+//! does comes out of [`Machine::poll`]. A run is therefore a list: tools that know no protocol can record it, replay it,
+//! shrink it and fuzz it.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -50,66 +50,94 @@
 //! assert_eq!(echo.poll(), Output::Wait(None));
 //! ```
 
-use crate::{Cx, Datagram, Deadline, SocketId, SocketNews, SocketOrder, Transmit};
+use crate::{Cx, Datagram, Deadline, Forward, SocketId, SocketNews, SocketOrder, Transmit};
 use alloc::collections::VecDeque;
 use core::convert::Infallible;
 use core::fmt;
-use core::str::FromStr;
 
-/// A protocol without a clock, without dice and without sockets.
+/// A protocol without I/O: it has no clock, no RNG and no sockets of its own.
 ///
-/// The owner calls [`handle`](Self::handle) and [`command`](Self::command) when something happens, then
-/// [`poll`](Self::poll) until it answers [`Output::Wait`], then sleeps until that deadline or the next happening.
-/// The laws that every machine keeps stand on the [crate's front page](crate).
+/// The owner calls [`command`](Self::command), [`handle`](Self::handle) and [`stream`](Self::stream) when something
+/// happens. It then calls [`poll`](Self::poll) until the machine returns [`Output::Wait`]. That is called *draining* the
+/// machine. Then the owner sleeps until the deadline or until something happens. The laws that every machine keeps are
+/// listed on the [crate's front page](crate).
 pub trait Machine {
-    /// What its owner may ask, as text too, so that a recorded run is text; [`Never`] where there is nothing to ask.
-    type Command: fmt::Display + FromStr;
-    /// Why a command was refused: the caller's mistake, never the peer's.
+    /// What the owner may ask for; [`Never`] for a machine without commands. A command that can be recorded implements
+    /// [`Script`].
+    type Command;
+    /// Why a command was refused: a mistake of the caller, never of the peer.
     type Error: core::error::Error;
-    /// What its owner must hear. The laws compare outputs.
+    /// What the owner must act on. The laws compare outputs.
     type Event: fmt::Debug + PartialEq;
 
-    /// Does what its owner asks.
+    /// Does what the owner asks for.
     ///
     /// # Errors
-    /// When the caller asked for something impossible; the machine is then as it was.
+    /// [`Self::Error`], when the caller asked for something impossible. The machine is then unchanged.
     fn command(&mut self, cx: &mut Cx<'_>, command: Self::Command) -> Result<(), Self::Error>;
 
-    /// Takes what happened. No packet makes it fail: rubbish is dropped with a note.
+    /// Takes one input. No packet makes this call fail: the machine drops an invalid packet with a note.
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict;
 
-    /// The next thing to do; [`Output::Wait`] when there is nothing left but to sleep.
+    /// Takes the next bytes of a stream, and returns how many it took. The framing belongs to the machine.
+    ///
+    /// * `None`: the stream is not this machine's, and nothing changed. The owner asks the next machine, or gives the
+    ///   bytes to the application.
+    /// * `Some(n)`: the machine took the first `n` bytes; 0 is allowed. The owner drains the machine and hands in the
+    ///   rest. Until then it reads no more from this stream.
+    ///
+    /// A machine stops in the middle of a chunk when its output queue is full. So no byte of a stream is dropped, and a
+    /// machine that cannot go on makes the peer wait (backpressure). A drained machine takes at least one byte of a
+    /// stream that it has not paused and that is writable. The driver closes a stream of which the machine takes nothing
+    /// twice in a row.
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let _ = (cx, chunk);
+        None
+    }
+
+    /// Returns the one transmit that this datagram causes, without a queue and without an allocation.
+    ///
+    /// This is a short way for relays. A machine returns `Some` only where [`handle`](Self::handle) would queue this one
+    /// transmit and nothing else, and its state is afterwards the same as after `handle`, statistics and drawn random
+    /// bytes included. `None` changes nothing; the owner then calls `handle`.
+    ///
+    /// Only the owner of the sockets calls this method: on a drained machine, for UDP datagrams, before `handle`. A
+    /// recorder does not call it.
+    fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        let _ = (cx, datagram);
+        None
+    }
+
+    /// Returns the next thing to do; [`Output::Wait`] when nothing is left to do.
     fn poll(&mut self) -> Output<Self::Event>;
 }
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
-    /// A UDP datagram came.
+    /// A UDP datagram arrived.
     Datagram(Datagram<'a>),
-    /// The next chunk of a byte stream came; its framing is the machine's.
-    Stream(Datagram<'a>),
     /// Something happened to a socket.
     Socket(SocketId, SocketNews),
-    /// Time has passed. Before its deadline it changes nothing.
+    /// Time has passed. Before the machine's deadline this input changes nothing.
     Timeout,
 }
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<E> {
-    /// Send this.
+    /// Send these bytes.
     Transmit(Transmit),
-    /// Open or close a socket.
+    /// Do this with a socket.
     Socket(SocketOrder),
-    /// Tell the owner.
+    /// Give this event to the owner.
     Event(E),
-    /// Nothing left to do until this deadline; `None`: until something happens.
+    /// Nothing is left to do until this deadline; `None`: until the next input.
     Wait(Option<Deadline>),
 }
 
 impl<E> Output<E> {
-    /// The same output with its event translated.
+    /// Returns the same output with its event translated.
     pub fn map<F>(self, translate: impl FnOnce(E) -> F) -> Output<F> {
         match self {
             Self::Transmit(transmit) => Output::Transmit(transmit),
@@ -120,19 +148,90 @@ impl<E> Output<E> {
     }
 }
 
-/// Whose the input was.
+/// Whether an input belonged to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "an input that is not this machine's belongs to the next one"]
 pub enum Verdict {
-    /// This machine's; it has been dealt with, even if only by dropping it with a note.
+    /// The input was this machine's. The machine handled it, or dropped it with a note.
     Mine,
-    /// Another's: nothing changed. Try the next machine, or hand the bytes to the application.
+    /// The input was not this machine's, and nothing changed. Ask the next machine, or give the bytes to the application.
     NotMine,
 }
 
-/// Nothing: the Command, Error or Event of a machine that has none.
+/// A command as text, so that a recorded run is text.
 ///
-/// Our own, because a command must be readable from text and core's `Infallible` is not.
+/// The text holds everything that a replay needs, secrets included. `Debug` and `Display` of a command show no secret.
+///
+/// ```
+/// use core::fmt::{self, Write};
+/// use portolan_machine::{Script, ScriptError};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Ping { count: u8 }
+///
+/// impl Script for Ping {
+///     fn write(&self, out: &mut dyn Write) -> fmt::Result {
+///         write!(out, "ping {}", self.count)
+///     }
+///     fn read(text: &str) -> Result<Self, ScriptError> {
+///         let count = text.strip_prefix("ping ").ok_or(ScriptError::new("`ping COUNT`"))?;
+///         Ok(Self { count: count.parse().map_err(|_| ScriptError::new("a count from 0 to 255"))? })
+///     }
+/// }
+///
+/// assert_eq!(Ping { count: 3 }.to_text(), "ping 3");
+/// assert_eq!(Ping::read("ping 3"), Ok(Ping { count: 3 }));
+/// assert_eq!(Ping::read("ping x").unwrap_err().to_string(), "expected a count from 0 to 255");
+/// ```
+pub trait Script: Sized {
+    /// Writes the command as one line of text.
+    ///
+    /// # Errors
+    /// [`fmt::Error`], when `out` returns it.
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// Reads a command from the text that [`write`](Self::write) wrote.
+    ///
+    /// # Errors
+    /// [`ScriptError`], when the text is not a command of this type.
+    fn read(text: &str) -> Result<Self, ScriptError>;
+
+    /// Returns the command as one line of text.
+    fn to_text(&self) -> alloc::string::String {
+        let mut text = alloc::string::String::new();
+        let written = self.write(&mut text);
+        debug_assert!(written.is_ok(), "a string takes every text");
+        text
+    }
+}
+
+/// Why a text is not a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ScriptError {
+    /// What was expected, in a few words.
+    pub expected: &'static str,
+}
+
+impl ScriptError {
+    /// An error that says what was expected.
+    #[must_use]
+    pub const fn new(expected: &'static str) -> Self {
+        Self { expected }
+    }
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}", self.expected)
+    }
+}
+
+impl core::error::Error for ScriptError {}
+
+/// A type without values: the Command, Error or Event of a machine that has none.
+///
+/// Core's `Infallible` does not serve: it cannot implement [`Script`] and `Error` here and in other crates alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Never {}
 
@@ -150,30 +249,21 @@ impl From<Infallible> for Never {
     }
 }
 
-impl FromStr for Never {
-    type Err = NoCommands;
+impl Script for Never {
+    fn write(&self, _: &mut dyn fmt::Write) -> fmt::Result {
+        match *self {}
+    }
 
-    fn from_str(_: &str) -> Result<Self, NoCommands> {
-        Err(NoCommands)
+    fn read(_: &str) -> Result<Self, ScriptError> {
+        Err(ScriptError::new("no command: this machine takes none"))
     }
 }
 
-/// The machine takes no commands at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct NoCommands;
-
-impl fmt::Display for NoCommands {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this machine takes no commands")
-    }
-}
-
-impl core::error::Error for NoCommands {}
-
-/// The one output queue of a machine, so that packets and the events that explain them keep their order.
+/// The output queue of a machine. It is one queue, so that packets and the events that explain them keep their order.
 ///
-/// What the owner's commands and the machine's own timers cause goes in by [`push`](Self::push): arithmetic bounds it.
-/// What peers cause goes in by [`offer`](Self::offer), which refuses past [`Outbox::LIMIT`] waiting outputs.
+/// Outputs that the owner's commands and the machine's own timers cause go in by [`push`](Self::push); their number is
+/// bounded by arithmetic. Outputs that peers cause go in by [`offer`](Self::offer), which refuses an output when
+/// [`Outbox::LIMIT`] outputs wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbox<E> {
     waiting: VecDeque<Output<E>>,
@@ -186,7 +276,7 @@ impl<E> Default for Outbox<E> {
 }
 
 impl<E> Outbox<E> {
-    /// How many outputs may wait before a peer can cause no more.
+    /// The number of outputs that may wait before peers can cause no more.
     pub const LIMIT: usize = 256;
 
     /// An empty queue; allocates nothing.
@@ -195,39 +285,46 @@ impl<E> Outbox<E> {
         Self { waiting: VecDeque::new() }
     }
 
-    /// Queues what the owner or a timer caused.
+    /// Queues an output that the owner or a timer caused.
     pub fn push(&mut self, output: Output<E>) {
         self.waiting.push_back(output);
     }
 
-    /// Queues what a peer caused, if there is room; `false`: dropped, and the machine should note it.
+    /// Queues an output that a peer caused, if there is room. Returns `false` when it was dropped; the machine then
+    /// makes a note.
     #[must_use = "a dropped output should be noted"]
     pub fn offer(&mut self, output: Output<E>) -> bool {
-        let room = self.waiting.len() < Self::LIMIT;
+        let room = self.room() > 0;
         if room {
             self.waiting.push_back(output);
         }
         room
     }
 
-    /// The oldest output.
+    /// Returns the oldest output.
     pub fn pop(&mut self) -> Option<Output<E>> {
         self.waiting.pop_front()
     }
 
-    /// Whether nothing waits.
+    /// Whether no output waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// How many outputs wait.
+    /// The number of outputs that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Forgets everything that waits; for the moment a machine ends.
+    /// The number of outputs that [`offer`](Self::offer) still takes.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        Self::LIMIT.saturating_sub(self.waiting.len())
+    }
+
+    /// Drops all outputs that wait, for the moment when a machine ends.
     pub fn clear(&mut self) {
         self.waiting.clear();
     }

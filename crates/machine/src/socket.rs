@@ -1,15 +1,18 @@
-//! Sockets by name: the driver owns them, the machine only names them.
+//! Sockets by id: the driver owns them, the machine names them.
 //!
-//! A machine takes an id from [`Cx::next_socket`](crate::Cx::next_socket), orders the socket with
-//! [`SocketOrder::Open`], and hears [`SocketNews::Opened`] or [`SocketNews::Refused`]. Nothing may be sent on a socket
-//! before `Opened`. After its own [`SocketOrder::Close`] a machine hears nothing more of that socket.
+//! A machine takes an id from [`Cx::next_socket`](crate::Cx::next_socket) and orders the socket with
+//! [`SocketOrder::Open`]. The driver answers with [`SocketNews::Opened`] or [`SocketNews::Refused`]. A machine sends
+//! nothing on a socket before `Opened`. After its own [`SocketOrder::Close`] it receives nothing more from that socket.
 //!
-//! * `local` in news and datagrams is never an unspecified address. For a wildcard bind the driver asks the routing
-//!   table for the way to [`Open::remote`], without sending anything; a socket that merely serves leaves `remote` out,
-//!   and each datagram then brings the `local` it came to.
-//! * A UDP socket is never connected: it hears everybody.
-//! * A stream's unsent bytes are bounded in the driver (256 KiB); past that it is closed with [`Closure::Overflow`].
-//!   A full UDP socket drops.
+//! * `local` in news and datagrams is never an unspecified address. For a wildcard bind the driver asks the routing table
+//!   for the way to [`Open::remote`], without sending anything. A server leaves `remote` out; each datagram then carries
+//!   the `local` address that it came to.
+//! * A UDP socket is never connected: it receives datagrams from every address. A full UDP send buffer drops.
+//! * Backpressure on streams, towards the peer: the driver reads no more from a stream until the machine has taken all
+//!   bytes, while the machine has paused it ([`SocketOrder::Pause`]), and while more than 64 KiB wait to be sent on it.
+//! * Backpressure on streams, towards the machine: [`SocketNews::Full`] says that more than 64 KiB wait to be sent,
+//!   [`SocketNews::Writable`] that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) says what happens to a
+//!   transmit on a full stream. More than 256 KiB never wait: the stream is then closed with [`Closure::Overflow`].
 //!
 //! ```
 //! use core::net::{Ipv4Addr, SocketAddr};
@@ -23,7 +26,6 @@
 //! ```
 
 use alloc::sync::Arc;
-use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 
@@ -37,47 +39,47 @@ impl fmt::Display for SocketId {
     }
 }
 
-/// Hands out [`SocketId`]s in order; a driver has one, and every machine in it draws from the same.
+/// Hands out [`SocketId`]s in order. A driver has one, and all machines in the driver draw from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketIds(u64);
 
 impl SocketIds {
-    /// Begins at `s1`.
+    /// The first id is `s1`.
     #[must_use]
     pub const fn new() -> Self {
         Self(0)
     }
 
-    /// The next id; each is given once.
+    /// Returns the next id; each id is given once.
     pub fn next_socket(&mut self) -> SocketId {
         self.0 = self.0.wrapping_add(1);
         SocketId(self.0)
     }
 }
 
-/// What kind of socket is ordered.
+/// The kind of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// Datagrams; never connected.
     Udp,
     /// A byte stream to `remote`.
     Tcp,
-    /// Byte streams from whoever comes; each is announced as [`SocketNews::Accepted`].
+    /// A listener for byte streams. Each stream is announced as [`SocketNews::Accepted`].
     TcpListen,
-    /// TLS over TCP to `remote`, verified for [`Open::server_name`].
+    /// TLS over TCP to `remote`. The certificate is verified for [`Open::server_name`].
     Tls,
-    /// TLS over TCP from whoever comes, with the driver's certificate.
+    /// A listener for TLS over TCP, with the driver's certificate.
     TlsListen,
 }
 
 impl Protocol {
-    /// Whether bytes arrive as [`Input::Stream`](crate::Input::Stream) rather than as datagrams.
+    /// Whether bytes arrive by [`Machine::stream`](crate::Machine::stream) and not as datagrams.
     #[must_use]
     pub const fn is_stream(self) -> bool {
         !matches!(self, Self::Udp)
     }
 
-    /// Whether the socket only accepts others and carries no bytes itself.
+    /// Whether the socket only accepts streams and carries no bytes itself.
     #[must_use]
     pub const fn is_listener(self) -> bool {
         matches!(self, Self::TcpListen | Self::TlsListen)
@@ -100,33 +102,33 @@ impl fmt::Display for Protocol {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Open {
-    /// Its name from now on.
+    /// The name of the socket from now on.
     pub id: SocketId,
-    /// Its kind.
+    /// The kind of the socket.
     pub protocol: Protocol,
-    /// Where to bind; an unspecified address and port 0 leave the choice to the system.
+    /// The address to bind. An unspecified address and port 0 leave the choice to the system.
     pub local: SocketAddr,
-    /// Whom the socket is meant for: the peer of a stream, for UDP the destination whose route tells the local address.
+    /// The peer of a stream. For UDP: the destination whose route decides the local address.
     pub remote: Option<SocketAddr>,
-    /// The name a TLS peer must prove; without one the certificate must hold `remote`'s address.
+    /// The name that the certificate of a TLS peer must hold. Without a name it must hold the address of `remote`.
     pub server_name: Option<Arc<str>>,
 }
 
 impl Open {
-    /// An order that binds `local`, for nobody in particular.
+    /// An order that binds `local`, without a remote address.
     #[must_use]
     pub const fn new(id: SocketId, protocol: Protocol, local: SocketAddr) -> Self {
         Self { id, protocol, local, remote: None, server_name: None }
     }
 
-    /// The same, meant for `remote`.
+    /// Returns the same order with this remote address.
     #[must_use]
     pub fn towards(mut self, remote: SocketAddr) -> Self {
         self.remote = Some(remote);
         self
     }
 
-    /// The same, with the name that a TLS peer must prove.
+    /// Returns the same order with the name that the certificate of a TLS peer must hold.
     #[must_use]
     pub fn named(mut self, server_name: Arc<str>) -> Self {
         self.server_name = Some(server_name);
@@ -134,12 +136,19 @@ impl Open {
     }
 }
 
-/// What a machine asks of the driver's sockets.
+/// What a machine orders from the driver's sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketOrder {
-    /// Make this socket; answered by `Opened` or `Refused`, once.
+    /// Make this socket. The driver answers once, with `Opened` or `Refused`. An order for an id that is known already
+    /// is noted, counted and not answered.
     Open(Open),
-    /// Let it go, after what was queued on a stream before; not answered, and nothing more is heard of it.
+    /// Hand in no more bytes of this stream until [`Resume`](Self::Resume), bytes that were read already included. The
+    /// end of the stream is told after its last bytes. Ignored with a note for other sockets.
+    Pause(SocketId),
+    /// Hand in bytes of this stream again. Ignored with a note for other sockets.
+    Resume(SocketId),
+    /// Close the socket, after the bytes that were queued on a stream before. This order is not answered, and nothing
+    /// more arrives from the socket.
     Close(SocketId),
 }
 
@@ -156,39 +165,45 @@ impl fmt::Display for SocketOrder {
                 }
                 Ok(())
             }
+            Self::Pause(id) => write!(f, "pause {id}"),
+            Self::Resume(id) => write!(f, "resume {id}"),
             Self::Close(id) => write!(f, "close {id}"),
         }
     }
 }
 
-/// What the driver tells of a socket.
+/// What the driver tells a machine about a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketNews {
-    /// It is there (a stream: connected, TLS: verified), bound to `local`, which is never unspecified unless the
-    /// socket was ordered without a `remote` on a wildcard address.
+    /// The socket is open. A stream is connected, and a TLS peer is verified. `local` is unspecified only if the socket
+    /// was ordered without a `remote` on a wildcard address.
     Opened {
-        /// The address datagrams to the order's `remote` leave from.
+        /// The address that datagrams to the order's `remote` leave from.
         local: SocketAddr,
     },
-    /// A listener brought a new stream, already open under a new id.
+    /// A listener accepted a stream. The stream is open.
     Accepted {
-        /// The new stream's name.
+        /// The id of the new stream.
         socket: SocketId,
-        /// The address it came to.
+        /// The address that the stream came to.
         local: SocketAddr,
         /// The peer.
         remote: SocketAddr,
     },
-    /// It could not be made. The id is dead.
+    /// The socket could not be made. Its id is dead.
     Refused(Refusal),
-    /// A datagram to `remote` could not be sent, or ICMP said that it did not arrive. The socket lives on.
+    /// A datagram to `remote` could not be sent, or ICMP reported that it did not arrive. The socket lives on.
     Unreachable {
-        /// Where it was meant to go.
+        /// The destination of the datagram.
         remote: SocketAddr,
-        /// Why it did not.
+        /// Why it did not arrive.
         why: Unreachability,
     },
-    /// A stream or listener ended without having been told to. The id is dead.
+    /// More than 64 KiB wait to be sent on this stream. Told once, before the machine gets its next bytes.
+    Full,
+    /// Fewer than 32 KiB wait to be sent on this stream again. Told once after [`Full`](Self::Full).
+    Writable,
+    /// A stream or a listener ended, and the machine had not ordered it. Its id is dead.
     Closed(Closure),
 }
 
@@ -199,6 +214,8 @@ impl fmt::Display for SocketNews {
             Self::Accepted { socket, local, remote } => write!(f, "accepted {socket} on {local} from {remote}"),
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Unreachable { remote, why } => write!(f, "{remote} unreachable: {why}"),
+            Self::Full => f.write_str("full: the peer reads slowly"),
+            Self::Writable => f.write_str("writable again"),
             Self::Closed(why) => write!(f, "closed: {why}"),
         }
     }
@@ -206,6 +223,7 @@ impl fmt::Display for SocketNews {
 
 /// Why a socket could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Refusal {
     /// Another socket holds the address and port.
     AddressInUse,
@@ -213,18 +231,18 @@ pub enum Refusal {
     AddressNotAvailable,
     /// The system forbids it (a low port, a sandbox).
     PermissionDenied,
-    /// There is no way to the remote address, or its host or network is reported unreachable.
+    /// There is no route to the remote address, or its host or network is reported unreachable.
     NoRoute,
-    /// The peer answered, and said no (TCP RST).
+    /// The peer answered that it accepts no connection (TCP RST).
     ConnectionRefused,
     /// The peer did not answer in the driver's time.
     TimedOut,
     /// The system has no such address family.
     FamilyNotSupported,
-    /// Out of descriptors, ports or memory.
+    /// The system has no descriptors, ports or memory left.
     TooManySockets,
-    /// The TLS handshake failed: no common version, a bad certificate, a wrong name.
-    TlsHandshake,
+    /// The TLS handshake failed.
+    TlsHandshake(TlsFailure),
     /// This driver has no such protocol.
     Unsupported,
     /// The system gave another reason.
@@ -242,28 +260,62 @@ impl fmt::Display for Refusal {
             Self::TimedOut => "timed out",
             Self::FamilyNotSupported => "address family not supported",
             Self::TooManySockets => "too many sockets",
-            Self::TlsHandshake => "TLS handshake failed",
+            Self::TlsHandshake(why) => return write!(f, "TLS handshake failed: {why}"),
             Self::Unsupported => "not supported by this driver",
             Self::Unspecified => "the system gave another reason",
         })
     }
 }
 
-/// Why a datagram did not get away, or did not arrive.
+/// Why a TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TlsFailure {
+    /// The peer's certificate is invalid: unknown issuer, expired, revoked, or not for this use.
+    Certificate,
+    /// The peer's certificate is for another name or address.
+    Name,
+    /// The peers have no protocol version or cipher in common, or the peer does not speak TLS.
+    Protocol,
+    /// The peer sent a fatal alert.
+    Alert,
+    /// The peer closed the connection during the handshake.
+    Closed,
+    /// The TLS library gave another reason.
+    Unspecified,
+}
+
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Certificate => "the certificate is invalid",
+            Self::Name => "the certificate is for another name",
+            Self::Protocol => "no common TLS version or cipher",
+            Self::Alert => "the peer sent a fatal alert",
+            Self::Closed => "the peer closed the connection",
+            Self::Unspecified => "another reason",
+        })
+    }
+}
+
+/// Why a datagram could not be sent, or did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Unreachability {
     /// No route to the network (ENETUNREACH, or ICMP network unreachable).
     Network,
     /// The host does not answer on its link (EHOSTUNREACH, or ICMP host unreachable).
     Host,
-    /// Nobody listens there (ICMP port unreachable).
+    /// No socket listens on the port (ICMP port unreachable).
     Port,
-    /// Larger than the path lets through (EMSGSIZE, or ICMP packet too big).
+    /// The datagram is larger than the path MTU (EMSGSIZE, or ICMP packet too big).
     TooLarge,
-    /// A filter on the way forbids it (EPERM, EACCES, or ICMP administratively prohibited).
+    /// A filter forbids it (EPERM, EACCES, or ICMP administratively prohibited).
     Prohibited,
     /// The hop limit ran out on the way (ICMP time exceeded).
     HopLimit,
+    /// [`Transmit::local`](crate::Transmit::local) is not an address of this host.
+    SourceAddress,
     /// The system gave another reason.
     Unspecified,
 }
@@ -273,29 +325,33 @@ impl fmt::Display for Unreachability {
         f.write_str(match self {
             Self::Network => "no route to the network",
             Self::Host => "host unreachable",
-            Self::Port => "nobody listens on the port",
+            Self::Port => "no socket listens on the port",
             Self::TooLarge => "datagram too large for the path",
             Self::Prohibited => "forbidden by a filter",
             Self::HopLimit => "hop limit ran out on the way",
+            Self::SourceAddress => "the source address is not of this host",
             Self::Unspecified => "the system gave another reason",
         })
     }
 }
 
-/// Why a stream or listener ended.
+/// Why a stream or a listener ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Closure {
-    /// The peer ended it in order.
+    /// The peer ended the stream in order.
     ByPeer,
-    /// The peer broke it off (TCP RST).
+    /// The peer reset the stream (TCP RST).
     Reset,
-    /// More unsent bytes than the driver holds (256 KiB).
+    /// More than 256 KiB waited to be sent.
     Overflow,
-    /// The path went silent.
+    /// The machine took no byte of it twice in a row, although the stream was neither paused nor full.
+    NotRead,
+    /// The path was silent for too long.
     TimedOut,
-    /// TLS found the stream broken or forged.
+    /// TLS found the stream cut off or forged.
     Tls,
-    /// The driver itself ended.
+    /// The driver ended.
     DriverEnded,
     /// The system gave another reason.
     Unspecified,
@@ -307,44 +363,11 @@ impl fmt::Display for Closure {
             Self::ByPeer => "closed by the peer",
             Self::Reset => "reset by the peer",
             Self::Overflow => "too many unsent bytes",
+            Self::NotRead => "its bytes are not read",
             Self::TimedOut => "timed out",
             Self::Tls => "TLS failure",
             Self::DriverEnded => "the driver ended",
             Self::Unspecified => "the system gave another reason",
         })
-    }
-}
-
-/// Bytes that came in: a UDP datagram, or the next chunk of a stream. Borrowed; a machine copies what it keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Datagram<'a> {
-    /// The socket they came to.
-    pub socket: SocketId,
-    /// The address they came to, never unspecified.
-    pub local: SocketAddr,
-    /// Whom they came from, as the socket saw it.
-    pub remote: SocketAddr,
-    /// The bytes.
-    pub payload: &'a [u8],
-}
-
-/// Bytes to go out: a UDP datagram to `remote`, or the next bytes of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transmit {
-    /// The socket to send from; it has been `Opened`.
-    pub socket: SocketId,
-    /// Where to; on a stream the peer's address.
-    pub remote: SocketAddr,
-    /// IPv4 TTL or IPv6 hop limit of this one datagram; `None` leaves the system's.
-    pub hop_limit: Option<u8>,
-    /// The bytes; cheap to keep for a retransmission.
-    pub payload: Bytes,
-}
-
-impl Transmit {
-    /// A datagram with the system's hop limit.
-    #[must_use]
-    pub const fn new(socket: SocketId, remote: SocketAddr, payload: Bytes) -> Self {
-        Self { socket, remote, hop_limit: None, payload }
     }
 }

@@ -1,8 +1,8 @@
-//! Time that is told, never asked.
+//! Time without a clock.
 //!
-//! An [`Instant`] is a duration since an origin that the caller chose. It has no `now()`: nothing below the line can
-//! read a clock, so a run at stated times gives the same outputs on every machine and on every day. Arithmetic
-//! saturates, because an overflowing clock is the caller's mistake and no reason for a machine to die.
+//! An [`Instant`] is a duration since an origin that the caller chose. It has no `now()`: a machine cannot read a clock,
+//! so a run at given times gives the same outputs everywhere. Arithmetic saturates: a clock that overflows is the caller's
+//! mistake, and it must not make a machine panic.
 //!
 //! ```
 //! use core::time::Duration;
@@ -25,7 +25,7 @@ use core::time::Duration;
 
 /// A moment, as the duration since an origin that the caller chose.
 ///
-/// Two instants compare only when they come from the same origin; the driver keeps one for its whole life.
+/// Two instants can be compared only if they have the same origin. A driver keeps one origin for its whole life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(Duration);
 
@@ -33,25 +33,25 @@ impl Instant {
     /// The origin itself: duration zero.
     pub const ORIGIN: Self = Self(Duration::ZERO);
 
-    /// The moment that lies `since` after the origin.
+    /// The moment `since` after the origin.
     #[must_use]
     pub const fn from_origin(since: Duration) -> Self {
         Self(since)
     }
 
-    /// The moment `millis` milliseconds after the origin; the short form for tests and examples.
+    /// The moment `millis` milliseconds after the origin: a short form for tests and examples.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(Duration::from_millis(millis))
     }
 
-    /// How long after the origin this moment lies.
+    /// The time from the origin to this moment.
     #[must_use]
     pub const fn since_origin(self) -> Duration {
         self.0
     }
 
-    /// The time from `earlier` to this moment, zero where `earlier` lies later.
+    /// The time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -95,14 +95,14 @@ impl fmt::Display for Instant {
     }
 }
 
-/// The next moment at which a machine wants [`Input::Timeout`](crate::Input::Timeout), and what for.
+/// The next moment at which a machine wants [`Input::Timeout`](crate::Input::Timeout), with the reason.
 ///
-/// A wait explains itself: a trace that only says "woken" teaches nobody anything.
+/// The reason makes a trace readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Deadline {
-    /// When.
+    /// The moment.
     pub at: Instant,
-    /// What for, in a few plain words: `"retransmission"`, `"permission refresh"`.
+    /// The reason, in a few plain words: `"retransmission"`, `"permission refresh"`.
     pub why: &'static str,
 }
 
@@ -113,13 +113,13 @@ impl Deadline {
         Self { at, why }
     }
 
-    /// Whether the deadline has come at `now`.
+    /// Whether the deadline is reached at `now`.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         self.at <= now
     }
 
-    /// The earlier of two waits, the first one where they fall together; `None` waits for ever.
+    /// Returns the earlier of two waits, the first one if they are equal. `None` waits for ever.
     #[must_use]
     pub fn earliest(a: Option<Self>, b: Option<Self>) -> Option<Self> {
         match (a, b) {

@@ -10,6 +10,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use portolan_machine::{Script, ScriptError};
 
 /// What the owner of a [`Discovery`](crate::discovery::Discovery) or a [`Lifetime`](crate::lifetime::Lifetime) may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +39,16 @@ impl FromStr for Command {
             "stop" => Ok(Self::Stop),
             _ => Err(UnknownCommand),
         }
+    }
+}
+
+impl Script for Command {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("`start` or `stop`"))
     }
 }
 

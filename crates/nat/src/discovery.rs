@@ -178,7 +178,8 @@ impl Discovery {
     /// What [`Config::check`] finds.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
-        let works = Works { agent: Slot::new(Transactions::new()), plan: Plan::new(), out: Outbox::new() };
+        let works =
+            Works { agent: Slot::new("transactions", 0, Transactions::new()), plan: Plan::new(), out: Outbox::new() };
         Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })
     }
 
@@ -321,7 +322,7 @@ impl Discovery {
         }
         desk.tell(Event::Report(Box::new(Report { families, elapsed })));
         self.works.plan.clear();
-        self.works.agent = Slot::new(Transactions::new());
+        self.works.agent = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
         self.wait = None;
     }
@@ -330,8 +331,7 @@ impl Discovery {
         let Some(number) = self.families.iter().position(|run| run.owns(datagram.socket)) else {
             return Verdict::NotMine;
         };
-        let agent = &mut self.works.agent;
-        let answers = cx.within("transactions", 0, |cx| agent.handle(cx, Input::Datagram(*datagram)));
+        let answers = self.works.agent.handle(cx, Input::Datagram(*datagram));
         if answers == Verdict::NotMine {
             let mut desk = self.works.desk(&self.config, cx);
             if let Some(run) = self.families.get_mut(number) {
@@ -342,8 +342,7 @@ impl Discovery {
     }
 
     fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
-        let agent = &mut self.works.agent;
-        let known = cx.within("transactions", 0, |cx| agent.handle(cx, Input::Socket(socket, news)));
+        let known = self.works.agent.handle(cx, Input::Socket(socket, news));
         let mut desk = self.works.desk(&self.config, cx);
         let mine = self.families.iter_mut().any(|run| run.react_to_news(&mut desk, socket, news));
         if mine { Verdict::Mine } else { known }
@@ -353,8 +352,7 @@ impl Discovery {
         if self.since + self.config.timeout <= cx.now() {
             self.families.iter_mut().for_each(FamilyRun::time_out);
         }
-        let agent = &mut self.works.agent;
-        cx.within("transactions", 0, |cx| agent.handle(cx, Input::Timeout))
+        if self.works.agent.wake(cx) { Verdict::Mine } else { Verdict::NotMine }
     }
 }
 
@@ -376,14 +374,12 @@ impl Machine for Discovery {
         }
         let verdict = match input {
             Input::Datagram(datagram) => self.datagram(cx, &datagram),
-            // TCP only shows that there is a way out; whoever speaks on it is not heard.
-            Input::Stream(_) => Verdict::NotMine,
             Input::Socket(socket, news) => self.news(cx, socket, news),
             Input::Timeout => self.timeout(cx),
         };
         // What is another's changes nothing, not even what is due already: that is the next timeout's.
         let has_one_owner = match input {
-            Input::Datagram(_) | Input::Stream(_) | Input::Socket(_, SocketNews::Accepted { .. }) => true,
+            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => true,
             Input::Socket(..) | Input::Timeout => false,
         };
         if verdict == Verdict::Mine || !has_one_owner {

@@ -191,7 +191,7 @@ impl Lifetime {
                 wait: None,
             },
             probes: Vec::new(),
-            transactions: Slot::new(Transactions::new()),
+            transactions: Slot::new("transactions", 0, Transactions::new()),
             proof: Proof::default(),
             pace: Pace::new(),
             way: Way::default(),
@@ -306,7 +306,7 @@ impl Lifetime {
             SocketNews::Unreachable { .. } => {
                 let _others = self.transactions.handle(cx, Input::Socket(socket, news));
             }
-            SocketNews::Accepted { .. } => return Verdict::NotMine,
+            SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable => return Verdict::NotMine,
         }
         Verdict::Mine
     }
@@ -345,7 +345,7 @@ impl Lifetime {
         let (place, flight) = (probe.place, probe.flight.take());
         if let Some(id) = flight {
             // Answered meanwhile: nothing is left to cancel.
-            let _gone = self.transactions.get_mut().cancel(cx, id);
+            let _gone = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
         if !place.gone {
             self.out.push(Output::Socket(SocketOrder::Close(place.socket)));
@@ -413,12 +413,11 @@ impl Machine for Lifetime {
         }
         let verdict = match input {
             Input::Datagram(_) => self.transactions.handle(cx, input),
-            Input::Stream(_) => Verdict::NotMine,
             Input::Socket(socket, news) => self.news(cx, socket, news),
             // Early, it changes nothing, even if the clock went backwards and another wait would now be reckoned.
             Input::Timeout if self.wait().is_none_or(|wait| !wait.is_due(cx.now())) => Verdict::NotMine,
             Input::Timeout => {
-                let _theirs = self.transactions.handle(cx, input);
+                self.transactions.wake(cx);
                 Verdict::Mine
             }
         };
@@ -434,7 +433,7 @@ impl Machine for Lifetime {
 }
 
 impl Lifetime {
-    fn wait(&self) -> Option<Deadline> {
+    fn wait(&mut self) -> Option<Deadline> {
         match self.stage {
             Stage::Idle | Stage::Ended => None,
             Stage::Asking | Stage::Proving | Stage::Measuring => {

@@ -76,7 +76,7 @@ impl Machine for Client {
                 let answer = Message::decode(d.payload).ok();
                 self.answered += u32::from(answer.and_then(|answer| answer.xor_mapped_address()).is_some());
             }
-            Input::Socket(..) | Input::Stream(_) => return Verdict::NotMine,
+            Input::Socket(..) => return Verdict::NotMine,
         }
         Verdict::Mine
     }

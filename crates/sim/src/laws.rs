@@ -71,7 +71,7 @@ pub use time::{an_early_timeout_changes_nothing, time_may_misbehave, waits_lie_a
 
 use alloc::string::String;
 use core::fmt;
-use portolan_machine::{Machine, Outbox, SocketId};
+use portolan_machine::{Machine, Outbox, Script, SocketId};
 
 /// What a machine's owner knows and the laws cannot guess.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +209,7 @@ impl core::error::Error for Violation {}
 ///
 /// # Panics
 /// When the machine does: that breaks law 4 or 5, and the panic reaches the test.
-pub fn check_all<M: Machine>(
+pub fn check_all<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -224,7 +224,7 @@ pub fn check_all<M: Machine>(
 ///
 /// # Panics
 /// When the machine does.
-pub fn check<M: Machine>(
+pub fn check<M: Machine<Command: Script>>(
     law: Law,
     factory: &impl Fn() -> M,
     script: &[Step],

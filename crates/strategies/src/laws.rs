@@ -40,12 +40,12 @@
 //! assert!(found.to_string().contains("one too many"));
 //! ```
 
-use crate::machines::{Choices, Peer, Script, Scripts, nobody};
+use crate::machines::{Choices, Peer, RandomScript, Scripts, nobody};
 use core::any::Any;
 use core::cell::RefCell;
 use core::fmt;
 use core::panic::AssertUnwindSafe;
-use portolan_machine::{Machine, SocketId};
+use portolan_machine::{Machine, Script, SocketId};
 use portolan_sim::laws::{self, Context, Law, Step};
 use proptest::test_runner::{Config as ProptestConfig, TestCaseError, TestError, TestRunner};
 use std::panic::catch_unwind;
@@ -119,14 +119,18 @@ impl core::error::Error for Failure {}
 ///
 /// # Panics
 /// With the smallest run found that breaks a law.
-pub fn assert_laws<M: Machine>(factory: &impl Fn() -> M, scripts: &Scripts, config: &Config<M::Event>) {
+pub fn assert_laws<M: Machine<Command: Script>>(
+    factory: &impl Fn() -> M,
+    scripts: &Scripts,
+    config: &Config<M::Event>,
+) {
     if let Some(failure) = find_violation(factory, scripts, config) {
         panic!("{failure}");
     }
 }
 
 /// Looks for a run that breaks a law, and shrinks it.
-pub fn find_violation<M: Machine>(
+pub fn find_violation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     scripts: &Scripts,
     config: &Config<M::Event>,
@@ -157,9 +161,9 @@ pub fn find_violation<M: Machine>(
 ///
 /// # Errors
 /// The first law broken.
-pub fn check_script<M: Machine>(
+pub fn check_script<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
-    script: &Script,
+    script: &RandomScript,
     config: &Config<M::Event>,
 ) -> Result<(), Failure> {
     let steps = caught(|| conversation(factory, script, config)).map_err(|panic| Failure {
@@ -187,7 +191,11 @@ pub fn check_script<M: Machine>(
 /// deadlines add to them.
 ///
 /// With [`portolan_sim::laws::record`] it tells how far into a protocol the runs get.
-pub fn conversation<M: Machine>(factory: &impl Fn() -> M, script: &Script, config: &Config<M::Event>) -> Vec<Step> {
+pub fn conversation<M: Machine<Command: Script>>(
+    factory: &impl Fn() -> M,
+    script: &RandomScript,
+    config: &Config<M::Event>,
+) -> Vec<Step> {
     let Some(seed) = script.peer else { return laws::honest(factory, &script.steps, &config.context) };
     let mut choices = Choices::new(seed);
     let peer = |now, output: &_| (config.peer)(&mut choices, now, output);

@@ -1,6 +1,6 @@
 //! Random runs of any machine.
 //!
-//! A [`Script`] is what a run begins with: random inputs and commands at random times. Alone it seldom gets past a
+//! A [`RandomScript`] is what a run begins with: random inputs and commands at random times. Alone it seldom gets past a
 //! machine's doorstep, for nothing in it carries the machine's transaction ids. A [`Peer`] answers what the machine
 //! sends while the script is rehearsed, and [`host`] makes one of an ordinary host: it opens sockets and lets a function
 //! of yours answer datagrams, sometimes late, twice, or not at all.
@@ -32,14 +32,14 @@ use std::sync::Arc;
 
 /// A random run, before a peer has had its say.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Script {
+pub struct RandomScript {
     /// What happens, at times that mostly grow.
     pub steps: Vec<Step>,
     /// The seed of the peer's choices; `None`: there is no peer, and nobody wakes the machine at its deadlines.
     pub peer: Option<u64>,
 }
 
-impl fmt::Debug for Script {
+impl fmt::Debug for RandomScript {
     /// One line a step, in the text that [`Step`] reads back.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.peer {
@@ -82,7 +82,7 @@ impl Scripts {
         }
     }
 
-    /// The same with commands, each in its text.
+    /// The same with commands, each as the text that [`Script`](portolan_machine::Script) reads.
     #[must_use]
     pub fn commands<S>(mut self, commands: S) -> Self
     where
@@ -135,15 +135,16 @@ impl Scripts {
     }
 
     /// The strategy. It shrinks to fewer steps, shorter times and simpler payloads.
-    pub fn strategy(&self) -> BoxedStrategy<Script> {
+    pub fn strategy(&self) -> BoxedStrategy<RandomScript> {
         let step = (gap(), prop::bool::weighted(0.8), self.what());
         let steps = prop::collection::vec(step, self.length.clone());
         let script = (steps, proptest::option::weighted(0.7, any::<u64>()));
-        let opening: Vec<Step> = self.opening.iter().map(|command| Step::command(Instant::ORIGIN, command)).collect();
+        let opening: Vec<Step> =
+            self.opening.iter().cloned().map(|text| Step::new(Instant::ORIGIN, What::Command(text))).collect();
         script
             .prop_map(move |(steps, peer)| {
                 let steps = opening.iter().cloned().chain(timed(steps)).collect();
-                Script { steps, peer }
+                RandomScript { steps, peer }
             })
             .boxed()
     }
@@ -153,12 +154,11 @@ impl Scripts {
         let datagram =
             bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
         let input = prop_oneof![
-            8 => datagram.clone().prop_map(OwnedInput::Datagram),
-            2 => datagram.prop_map(OwnedInput::Stream),
-            3 => (self.socket(), self.news()).prop_map(|(socket, news)| OwnedInput::Socket(socket, news)),
-            3 => Just(OwnedInput::Timeout),
+            8 => datagram.clone().prop_map(|datagram| What::Input(OwnedInput::Datagram(datagram))),
+            2 => datagram.prop_map(What::Stream),
+            3 => (self.socket(), self.news()).prop_map(|(socket, news)| What::Input(OwnedInput::Socket(socket, news))),
+            3 => Just(What::Input(OwnedInput::Timeout)),
         ];
-        let input = input.prop_map(What::Input);
         match &self.commands {
             Some(commands) => prop_oneof![1 => commands.clone().prop_map(What::Command), 3 => input].boxed(),
             None => input.boxed(),
@@ -175,6 +175,7 @@ impl Scripts {
         let accepted = (1_000_000..1_000_100_u64, locals.clone(), remotes.clone());
         prop_oneof![
             4 => locals.prop_map(|local| SocketNews::Opened { local }),
+            1 => prop_oneof![Just(SocketNews::Full), Just(SocketNews::Writable)],
             2 => accepted.prop_map(|(id, local, remote)| SocketNews::Accepted { socket: SocketId(id), local, remote }),
             2 => (remotes, select(&UNREACHABLE[..]))
                 .prop_map(|(remote, why)| SocketNews::Unreachable { remote, why }),
@@ -270,7 +271,9 @@ pub fn host<E: 'static>(
             vec![Step::news(later(choices, now), open.id, news)]
         }
         Output::Transmit(sent) => answers(choices, now, local, sent, &answer),
-        Output::Socket(SocketOrder::Close(_)) | Output::Event(_) | Output::Wait(_) => Vec::new(),
+        Output::Socket(SocketOrder::Close(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_))
+        | Output::Event(_)
+        | Output::Wait(_) => Vec::new(),
     })
 }
 

@@ -49,8 +49,8 @@ use core::time::Duration;
 use evidence::{Evidence, Place, Stream};
 use plan::{Irregular, Plan};
 use portolan_machine::{
-    Clause, Cx, Deadline, Explain, Input, Machine, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews,
-    SocketOrder, Transmit, Verdict,
+    Clause, Cx, Datagram, Deadline, Explain, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script,
+    ScriptError, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{ChangeRequest, TransactionId};
 
@@ -202,7 +202,11 @@ impl Audit {
             }
             SocketNews::Refused(why) => self.end(AuditEvent::Failed(why)),
             // A socket of datagrams does not end by itself; one that does hears nothing more, which loss tells.
-            SocketNews::Unreachable { .. } | SocketNews::Accepted { .. } | SocketNews::Closed(_) => {}
+            SocketNews::Unreachable { .. }
+            | SocketNews::Accepted { .. }
+            | SocketNews::Full
+            | SocketNews::Writable
+            | SocketNews::Closed(_) => {}
         }
         Verdict::Mine
     }
@@ -216,7 +220,11 @@ impl Audit {
             }
             SocketNews::Refused(_) => self.gone(Stream::Refused),
             SocketNews::Closed(_) => self.gone(Stream::Broken),
-            SocketNews::Opened { .. } | SocketNews::Unreachable { .. } | SocketNews::Accepted { .. } => {}
+            SocketNews::Opened { .. }
+            | SocketNews::Unreachable { .. }
+            | SocketNews::Full
+            | SocketNews::Writable
+            | SocketNews::Accepted { .. } => {}
         }
         let _verdict = self.transactions.handle(cx, Input::Socket(socket, news));
         Verdict::Mine
@@ -383,11 +391,6 @@ impl Machine for Audit {
                 Some(_) => Verdict::Mine,
                 None => Verdict::NotMine,
             },
-            Input::Stream(chunk) if self.is_stream(chunk.socket) => {
-                let _verdict = self.transactions.handle(cx, input);
-                Verdict::Mine
-            }
-            Input::Stream(_) => Verdict::NotMine,
             Input::Socket(socket, news) => self.news(cx, socket, news),
             Input::Timeout if self.wait.is_some_and(|wait| wait.is_due(cx.now())) => {
                 let _verdict = self.transactions.handle(cx, input);
@@ -399,6 +402,15 @@ impl Machine for Audit {
             self.settle(cx);
         }
         verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if matches!(self.phase, Phase::Idle | Phase::Done) || !self.is_stream(chunk.socket) {
+            return None;
+        }
+        let taken = self.transactions.stream(cx, chunk).unwrap_or(chunk.payload.len());
+        self.settle(cx);
+        Some(taken)
     }
 
     fn poll(&mut self) -> Output<AuditEvent> {
@@ -434,6 +446,16 @@ impl FromStr for AuditCommand {
 
     fn from_str(text: &str) -> Result<Self, AuditError> {
         if text == "start" { Ok(Self::Start) } else { Err(AuditError::UnknownCommand) }
+    }
+}
+
+impl Script for AuditCommand {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("`start`"))
     }
 }
 

@@ -33,7 +33,7 @@
 //! let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
 //! answer.add(&Attribute::XorMappedAddress(local))?;
 //! let payload = answer.message_integrity(&key)?.finish();
-//! transactions.handle(&mut cx, Input::Datagram(Datagram { socket, local, remote: server, payload }));
+//! transactions.handle(&mut cx, Input::Datagram(Datagram::new(socket, local, server, payload)));
 //! let Output::Event(Event::Answered(answer)) = transactions.poll() else { panic!("answered") };
 //! assert_eq!(answer.integrity, Some(Integrity::Sha1));
 //! # Ok::<(), Box<dyn core::error::Error>>(())

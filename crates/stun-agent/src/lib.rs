@@ -49,10 +49,10 @@
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
 //! asker.request(&mut cx, Request::binding(SocketId(1), server, 7))?;
 //! let Output::Transmit(request) = asker.poll() else { panic!("a request") };
-//! let there = Datagram { socket: SocketId(2), local: server, remote: client, payload: &request.payload };
+//! let there = Datagram::new(SocketId(2), server, client, &request.payload);
 //! assert_eq!(responder.handle(&mut cx, Input::Datagram(there)), Verdict::Mine);
 //! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
-//! let back = Datagram { socket: SocketId(1), local: client, remote: server, payload: &reply.payload };
+//! let back = Datagram::new(SocketId(1), client, server, &reply.payload);
 //! assert_eq!(asker.handle(&mut cx, Input::Datagram(back)), Verdict::Mine);
 //! let Output::Event(Event::Answered(answer)) = asker.poll() else { panic!("an answer") };
 //! assert_eq!(portolan_stun::Message::decode(&answer.message)?.xor_mapped_address(), Some(client));

@@ -21,7 +21,7 @@
 //!
 //! let mut buffer = [0; 20];
 //! let request = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into())?.finish();
-//! let datagram = Datagram { socket: SocketId(1), local, remote: "198.51.100.7:40000".parse()?, payload: request };
+//! let datagram = Datagram::new(SocketId(1), local, "198.51.100.7:40000".parse()?, request);
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
 //! assert_eq!(responder.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
 //!
@@ -51,8 +51,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews,
-    SocketOrder, Transmit, Verdict,
+    Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script, ScriptError,
+    SocketId, SocketNews, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{Checked, ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
@@ -333,14 +333,12 @@ impl Responder {
         Verdict::Mine
     }
 
-    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Verdict {
-        let Some(mut stream) = self.streams.take(cx.now(), chunk.socket) else {
-            return Verdict::NotMine;
-        };
+    fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let mut stream = self.streams.take(cx.now(), chunk.socket)?;
         let (arm, remote) = (stream.arm, stream.remote);
         let fed = stream.framer.feed(chunk.payload, |payload| {
             if is_binding_request(payload) {
-                self.answer(cx, arm, Protocol::TcpListen, Datagram { payload, remote, ..chunk });
+                self.answer(cx, arm, Protocol::TcpListen, Datagram::new(chunk.socket, chunk.local, remote, payload));
             } else {
                 self.drop_request(cx, remote, ResponderDropped::NotARequest);
             }
@@ -352,7 +350,7 @@ impl Responder {
             self.streams.close(chunk.socket);
             self.close_streams(cx);
         }
-        Verdict::Mine
+        Some(chunk.payload.len())
     }
 
     /// Closes what is to be closed; what finds no room among the outputs is tried again in a moment, because a stream
@@ -440,7 +438,6 @@ impl Machine for Responder {
         }
         match input {
             Input::Datagram(datagram) => self.datagram(cx, datagram),
-            Input::Stream(chunk) => self.stream(cx, chunk),
             Input::Socket(socket, SocketNews::Opened { local }) => self.opened(cx, socket, local),
             Input::Socket(listener, SocketNews::Accepted { socket, remote, .. }) => {
                 self.accepted(cx, listener, socket, remote)
@@ -452,8 +449,13 @@ impl Machine for Responder {
                 Verdict::Mine
             }
             // Replies are sent once: whether they arrive is the client's to find out.
-            Input::Socket(_, SocketNews::Unreachable { .. }) | Input::Timeout => Verdict::NotMine,
+            Input::Socket(_, SocketNews::Unreachable { .. } | SocketNews::Full | SocketNews::Writable)
+            | Input::Timeout => Verdict::NotMine,
         }
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.phase == Phase::Serving { self.take_chunk(cx, chunk) } else { None }
     }
 
     fn poll(&mut self) -> Output<ResponderEvent> {
@@ -479,5 +481,15 @@ impl FromStr for ResponderCommand {
             "stop" => Ok(Self::Stop),
             _ => Err(ResponderError::UnknownCommand),
         }
+    }
+}
+
+impl Script for ResponderCommand {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("`start` or `stop`"))
     }
 }

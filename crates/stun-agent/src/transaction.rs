@@ -28,7 +28,7 @@
 //! let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
 //! answer.add(&Attribute::XorMappedAddress(local))?;
 //! let mut cx = Cx::new(Instant::from_millis(40), &mut dice, &mut ids);
-//! let input = Input::Datagram(Datagram { socket, local, remote: server, payload: answer.finish() });
+//! let input = Input::Datagram(Datagram::new(socket, local, server, answer.finish()));
 //! assert_eq!(transactions.handle(&mut cx, input), Verdict::Mine);
 //! let Output::Event(Event::Answered(answer)) = transactions.poll() else { panic!("answered") };
 //! assert_eq!((answer.tag, answer.sends, answer.since_last.as_millis()), (7, 1, 40));
@@ -54,7 +54,6 @@ use authentication::Retry;
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
-use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, SocketId, SocketNews, Transmit, Unreachability,
@@ -275,7 +274,9 @@ impl<T: Clone> Transactions<T> {
                 Step::Send => {
                     let Aim { socket, remote, hop_limit, ref message } = pending.aim;
                     let (id, send, payload) = (pending.id, pending.timeline.sends(), message.clone());
-                    self.out.push(Output::Transmit(Transmit { socket, remote, hop_limit, payload }));
+                    let mut transmit = Transmit::new(socket, remote, payload);
+                    transmit.hop_limit = hop_limit;
+                    self.out.push(Output::Transmit(transmit));
                     cx.note(|| Note::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
@@ -361,14 +362,14 @@ impl<T: Clone> Transactions<T> {
         self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT
     }
 
-    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Verdict {
+    fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let socket = chunk.socket;
         if !self.framers.knows(socket) && !self.pending.iter().any(|pending| pending.aim.socket == socket) {
-            return Verdict::NotMine;
+            return None;
         }
         let mut framer = self.framers.take(socket);
         let fed = framer.feed(chunk.payload, |payload| {
-            if self.message(cx, Datagram { payload, ..chunk }, true) == Verdict::NotMine {
+            if self.message(cx, chunk.with_payload(payload), true) == Verdict::NotMine {
                 cx.note(|| Note::Dropped { from: chunk.remote, why: Dropped::NotAsked });
             }
         });
@@ -380,7 +381,7 @@ impl<T: Clone> Transactions<T> {
                 let _lost = self.lose(socket, Loss::NotStun);
             }
         }
-        Verdict::Mine
+        Some(chunk.payload.len())
     }
 
     /// Ends the requests of a socket that is gone (RFC 8489 §6.2.2).
@@ -505,7 +506,7 @@ fn response_id(bytes: &[u8]) -> Option<TransactionId> {
 
 impl<T> Machine for Transactions<T>
 where
-    T: Clone + fmt::Debug + PartialEq + fmt::Display + FromStr,
+    T: Clone + fmt::Debug + PartialEq,
 {
     type Command = Command<T>;
     type Error = RequestError;
@@ -522,11 +523,13 @@ where
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = match input {
             Input::Datagram(datagram) => self.message(cx, datagram, false),
-            Input::Stream(chunk) => self.stream(cx, chunk),
             Input::Socket(socket, SocketNews::Unreachable { remote, why }) => self.unreachable(cx, socket, remote, why),
             Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, Loss::Refused(why)),
             Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, Loss::Closed(why)),
-            Input::Socket(_, SocketNews::Opened { .. } | SocketNews::Accepted { .. }) => Verdict::NotMine,
+            Input::Socket(
+                _,
+                SocketNews::Opened { .. } | SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable,
+            ) => Verdict::NotMine,
             Input::Timeout if self.wait.is_some_and(|wait| wait.is_due(cx.now())) => Verdict::Mine,
             Input::Timeout => Verdict::NotMine,
         };
@@ -535,6 +538,12 @@ where
             self.settle(cx);
         }
         verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let taken = self.take_chunk(cx, chunk)?;
+        self.settle(cx);
+        Some(taken)
     }
 
     fn poll(&mut self) -> Output<Event<T>> {

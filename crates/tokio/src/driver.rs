@@ -213,10 +213,11 @@ impl<M: Machine> Driver<M> {
                 }
             }
             Found::Chunk { length, local, remote } => {
-                let chunk = Datagram { socket: id, local, remote, payload: inbox.chunk(length) };
-                if helm.handle(Input::Stream(chunk)) == Verdict::NotMine {
+                let chunk = Datagram::new(id, local, remote, inbox.chunk(length));
+                if helm.machine.stream(&mut helm.world.cx(), chunk).is_none() {
                     helm.sockets.counters.not_mine += 1;
                 }
+                helm.drain();
             }
             Found::Accepted(stream) => {
                 let (socket, local, remote) = (helm.world.ids.next_socket(), stream.local(), stream.remote());
@@ -289,7 +290,7 @@ impl<M: Machine> Helm<M> {
             }
             let length = if meta.stride == 0 { rest.len() } else { meta.stride.min(rest.len()) };
             let (payload, later) = rest.split_at(length);
-            let datagram = Datagram { socket: id, local, remote: meta.addr, payload };
+            let datagram = Datagram::new(id, local, meta.addr, payload);
             if self.handle(Input::Datagram(datagram)) == Verdict::NotMine {
                 self.sockets.counters.not_mine += 1;
             }
@@ -310,6 +311,7 @@ impl<M: Machine> Helm<M> {
                 Output::Transmit(transmit) => self.sockets.transmit(transmit, &mut self.world),
                 Output::Socket(SocketOrder::Open(open)) => self.sockets.open(open),
                 Output::Socket(SocketOrder::Close(id)) => self.sockets.close(id, &mut self.world),
+                Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) => {}
                 Output::Event(event) => self.events.push_back(event),
                 Output::Wait(wait) => {
                     if let Some(why) = self.schedule.set(wait) {

@@ -95,7 +95,7 @@ impl Network {
                 Vec::new()
             }
             Output::Transmit(sent) => self.reply(at, sent).into_iter().collect(),
-            Output::Event(_) | Output::Wait(_) => Vec::new(),
+            Output::Socket(_) | Output::Event(_) | Output::Wait(_) => Vec::new(),
         }
     }
 

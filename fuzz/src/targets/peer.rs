@@ -3,7 +3,7 @@
 use super::credentials::guard;
 use crate::feed::PLACES;
 use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketNews, SocketOrder, Transmit};
-use portolan_sim::laws::Step;
+use portolan_sim::laws::{Step, What};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Outcome, Writer};
 use portolan_stun_agent::Authenticator;
 use portolan_stun_agent::authenticator::Judgement;
@@ -45,7 +45,7 @@ impl<'a> Peer<'a> {
                 vec![Step::news(later, open.id, news)]
             }
             Output::Transmit(sent) => self.reply(later, sent),
-            Output::Socket(SocketOrder::Close(_)) | Output::Event(_) | Output::Wait(_) => Vec::new(),
+            Output::Socket(_) | Output::Event(_) | Output::Wait(_) => Vec::new(),
         }
     }
 
@@ -72,9 +72,13 @@ impl<'a> Peer<'a> {
             let at = usize::from(self.choice()) % payload.len();
             payload[at] ^= 1 << (place >> 5);
         }
-        let datagram = Datagram { socket: sent.socket, local, remote: from, payload: &payload };
-        let step = if shape & 0x80 == 0 { Input::Datagram(datagram) } else { Input::Stream(datagram) };
-        vec![Step::input(at, step); usize::from(shape & 3)]
+        let datagram = Datagram::new(sent.socket, local, from, &payload);
+        let step = if shape & 0x80 == 0 {
+            Step::input(at, Input::Datagram(datagram))
+        } else {
+            Step::new(at, What::Stream(datagram.into()))
+        };
+        vec![step; usize::from(shape & 3)]
     }
 }
 

@@ -6,7 +6,7 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Datagram, Input, Instant, Output, SocketOrder};
-use portolan_sim::laws::{Context, Step};
+use portolan_sim::laws::{Context, Step, What};
 use portolan_stun::{Class, Message, Method, Writer};
 use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderEvent};
 use std::time::Duration;
@@ -29,11 +29,15 @@ fn client(at: Instant, output: &Output<ResponderEvent>, choice: u8) -> Option<St
                 request[last] ^= 1;
             }
             let local = PLACES[0].parse().ok()?;
-            let datagram = Datagram { socket: sent.socket, local, remote: sent.remote, payload: &request };
+            let datagram = Datagram::new(sent.socket, local, sent.remote, &request);
             let is_stream = sent.socket.0 >= 100;
-            Some(Step::input(later, if is_stream { Input::Stream(datagram) } else { Input::Datagram(datagram) }))
+            Some(if is_stream {
+                Step::new(later, What::Stream(datagram.into()))
+            } else {
+                Step::input(later, Input::Datagram(datagram))
+            })
         }
-        Output::Socket(SocketOrder::Close(_)) | Output::Event(_) | Output::Wait(_) => None,
+        Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
     }
 }
 

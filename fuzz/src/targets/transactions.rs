@@ -5,7 +5,7 @@ use super::peer::Peer;
 use crate::feed::Feed;
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
-use portolan_machine::{Cx, Input, Machine, Output, SocketId, Verdict};
+use portolan_machine::{Cx, Datagram, Input, Machine, Output, Script, ScriptError, SocketId, Verdict};
 use portolan_sim::laws::Context;
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Command, Event, Request, RequestError, Schedule, TextError, Transactions};
@@ -58,6 +58,16 @@ impl FromStr for Ask {
     }
 }
 
+impl Script for Ask {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("a command, or `prove KIND` and a command"))
+    }
+}
+
 impl Machine for Asker {
     type Command = Ask;
     type Error = RequestError;
@@ -72,6 +82,10 @@ impl Machine for Asker {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         self.0.handle(cx, input)
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        self.0.stream(cx, chunk)
     }
 
     fn poll(&mut self) -> Output<Event<u8>> {

@@ -35,14 +35,14 @@ fn exchange() -> Option<()> {
     let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
     asker.request(&mut cx, Request::binding(SocketId(1), server, 7)).ok()?;
     let Output::Transmit(request) = asker.poll() else { return None };
-    let came = Datagram { socket: SocketId(2), local: server, remote: client, payload: &request.payload };
+    let came = Datagram::new(SocketId(2), server, client, &request.payload);
     let _verdict = responder.handle(&mut cx, Input::Datagram(came));
     let mut outputs = core::iter::from_fn(|| match responder.poll() {
         Output::Wait(_) => None,
         output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => Some(output),
     });
     let answer = outputs.find_map(|output| if let Output::Transmit(answer) = output { Some(answer) } else { None })?;
-    let back = Datagram { socket: SocketId(1), local: client, remote: server, payload: &answer.payload };
+    let back = Datagram::new(SocketId(1), client, server, &answer.payload);
     let _verdict = asker.handle(&mut cx, Input::Datagram(back));
     let Output::Event(Event::Answered(answered)) = asker.poll() else { return None };
     let mapped = Message::decode(&answered.message).ok()?.xor_mapped_address();

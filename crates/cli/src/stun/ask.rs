@@ -7,7 +7,8 @@ use bytes::Bytes;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Verdict,
+    Cx, Datagram, Input, Machine, Never, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews, SocketOrder,
+    Verdict,
 };
 use portolan_stun_agent::{Credential, Event, Request, RequestError, Schedule, Transactions};
 
@@ -98,13 +99,21 @@ impl Machine for Ask {
             match news {
                 SocketNews::Opened { local } => self.opened(cx, id, local),
                 SocketNews::Refused(why) => self.out.push(Output::Event(Told::Refused(why))),
-                SocketNews::Accepted { .. } | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
+                SocketNews::Accepted { .. }
+                | SocketNews::Unreachable { .. }
+                | SocketNews::Full
+                | SocketNews::Writable
+                | SocketNews::Closed(_) => {}
             }
         }
         if matches!(input, Input::Datagram(datagram) if datagram.remote == self.server) {
             self.out.push(Output::Event(Told::Heard));
         }
         self.transactions.handle(cx, input)
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        self.transactions.stream(cx, chunk)
     }
 
     fn poll(&mut self) -> Output<Told> {

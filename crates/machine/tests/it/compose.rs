@@ -1,14 +1,14 @@
 //! Machines made of machines.
 
 use bytes::Bytes;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::net::SocketAddr;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Either, Entropy, Input, Instant, Machine, NoCommands, Outbox, Output, Pair, Slot, SocketId,
-    SocketIds, SocketNews, Transmit, Verdict,
+    Cx, Datagram, Deadline, Either, EitherError, Entropy, Forward, Input, Instant, Machine, Outbox, Output, Pair,
+    Script, ScriptError, Slot, SocketId, SocketIds, SocketNews, Transmit, Verdict,
 };
 
-/// Takes datagrams that begin with its letter, counts everything else it hears, wakes when it is told to.
+/// Takes datagrams and stream bytes that begin with its letter. Counts all other inputs. Waits for a given time.
 #[derive(Debug)]
 struct Letter {
     letter: u8,
@@ -21,17 +21,14 @@ struct Letter {
 #[derive(Debug, PartialEq)]
 struct Say(u8);
 
-impl fmt::Display for Say {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "say {}", self.0)
+impl Script for Say {
+    fn write(&self, out: &mut dyn Write) -> fmt::Result {
+        write!(out, "say {}", self.0)
     }
-}
 
-impl core::str::FromStr for Say {
-    type Err = NoCommands;
-
-    fn from_str(text: &str) -> Result<Self, NoCommands> {
-        text.strip_prefix("say ").and_then(|n| n.parse().ok()).map(Self).ok_or(NoCommands)
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        let count = text.strip_prefix("say ").and_then(|n| n.parse().ok());
+        count.map(Self).ok_or(ScriptError::new("`say NUMBER`"))
     }
 }
 
@@ -41,12 +38,12 @@ fn letter(letter: u8, wake: Option<u64>) -> Letter {
 
 impl Machine for Letter {
     type Command = Say;
-    type Error = NoCommands;
+    type Error = ScriptError;
     type Event = u8;
 
-    fn command(&mut self, _: &mut Cx<'_>, Say(what): Say) -> Result<(), NoCommands> {
+    fn command(&mut self, _: &mut Cx<'_>, Say(what): Say) -> Result<(), ScriptError> {
         if what == 0 {
-            return Err(NoCommands);
+            return Err(ScriptError::new("a number above 0"));
         }
         self.out.push(Output::Event(what));
         Ok(())
@@ -54,12 +51,12 @@ impl Machine for Letter {
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Datagram(d) | Input::Stream(d) if d.payload.first() == Some(&self.letter) => {
+            Input::Datagram(d) if d.payload.first() == Some(&self.letter) => {
                 let _room = self.out.offer(Output::Event(self.letter));
                 Verdict::Mine
             }
             Input::Socket(SocketId(id), SocketNews::Accepted { .. }) if id == u64::from(self.letter) => Verdict::Mine,
-            Input::Socket(_, SocketNews::Accepted { .. }) | Input::Datagram(_) | Input::Stream(_) => Verdict::NotMine,
+            Input::Socket(_, SocketNews::Accepted { .. }) | Input::Datagram(_) => Verdict::NotMine,
             Input::Socket(..) => {
                 self.news += 1;
                 Verdict::Mine
@@ -71,8 +68,18 @@ impl Machine for Letter {
         }
     }
 
+    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let own = chunk.payload.iter().take_while(|byte| **byte == self.letter).count();
+        (own > 0).then_some(own)
+    }
+
+    fn forward<'a>(&mut self, _: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        let (first, body) = datagram.payload.split_first()?;
+        (*first == self.letter.to_ascii_uppercase()).then(|| Forward::new(datagram.socket, datagram.remote, body))
+    }
+
     fn poll(&mut self) -> Output<u8> {
-        self.out.pop().unwrap_or(Output::Wait(self.wake.map(|at| Deadline::new(at, "its hour"))))
+        self.out.pop().unwrap_or(Output::Wait(self.wake.map(|at| Deadline::new(at, "test"))))
     }
 }
 
@@ -87,12 +94,20 @@ fn here() -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1], 9))
 }
 
+fn at<R>(millis: u64, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+    call(&mut Cx::new(Instant::from_millis(millis), &mut Zero, &mut SocketIds::new()))
+}
+
 fn with<R>(call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
-    call(&mut Cx::new(Instant::ORIGIN, &mut Zero, &mut SocketIds::new()))
+    at(0, call)
+}
+
+fn bytes(payload: &[u8]) -> Datagram<'_> {
+    Datagram::new(SocketId(1), here(), here(), payload)
 }
 
 fn datagram(payload: &[u8]) -> Input<'_> {
-    Input::Datagram(Datagram { socket: SocketId(1), local: here(), remote: here(), payload })
+    Input::Datagram(bytes(payload))
 }
 
 #[test]
@@ -107,7 +122,24 @@ fn a_datagram_goes_to_the_second_only_when_the_first_declines() {
 }
 
 #[test]
-fn both_may_want_the_same_letter_and_the_first_gets_it() {
+fn stream_bytes_go_to_the_second_only_when_the_first_declines() {
+    let mut pair = Pair::new(letter(b'a', None), letter(b'b', None));
+    let taken: Vec<_> =
+        [b"aab", b"bba", b"cab"].into_iter().map(|payload| with(|cx| pair.stream(cx, bytes(payload)))).collect();
+    assert_eq!(taken, [Some(2), Some(2), None]);
+}
+
+#[test]
+fn the_short_way_is_asked_of_both() {
+    let mut pair = Pair::new(letter(b'a', None), letter(b'b', None));
+    for (payload, body) in [(b"Ax", Some(b"x")), (b"By", Some(b"y")), (b"ab", None)] {
+        let forward = with(|cx| pair.forward(cx, bytes(payload)));
+        assert_eq!(forward.map(|forward| forward.body), body.map(|body| &body[..]));
+    }
+}
+
+#[test]
+fn the_first_gets_what_both_would_take() {
     let mut pair = Pair::new(letter(b'a', None), letter(b'a', None));
     assert_eq!(with(|cx| pair.handle(cx, datagram(b"a"))), Verdict::Mine);
     assert_eq!(pair.poll(), Output::Event(Either::First(b'a')));
@@ -117,10 +149,11 @@ fn both_may_want_the_same_letter_and_the_first_gets_it() {
 #[test]
 fn news_and_timeouts_go_to_both_and_accepted_streams_to_one() {
     let mut pair = Pair::new(letter(1, None), letter(2, None));
-    let opened = Input::Socket(SocketId(7), SocketNews::Opened { local: here() });
-    assert_eq!(with(|cx| pair.handle(cx, opened)), Verdict::Mine);
+    for news in [SocketNews::Opened { local: here() }, SocketNews::Full, SocketNews::Writable] {
+        assert_eq!(with(|cx| pair.handle(cx, Input::Socket(SocketId(7), news))), Verdict::Mine);
+    }
     let _both = with(|cx| pair.handle(cx, Input::Timeout));
-    assert_eq!([pair.first.news, pair.second.news, pair.first.timeouts, pair.second.timeouts], [1; 4]);
+    assert_eq!([pair.first.news, pair.second.news, pair.first.timeouts, pair.second.timeouts], [3, 3, 1, 1]);
 
     let accepted = SocketNews::Accepted { socket: SocketId(8), local: here(), remote: here() };
     for (listener, verdict) in [(1, Verdict::Mine), (2, Verdict::Mine), (3, Verdict::NotMine)] {
@@ -131,7 +164,7 @@ fn news_and_timeouts_go_to_both_and_accepted_streams_to_one() {
 #[test]
 fn a_pair_waits_for_the_earlier_of_its_two() {
     let wait = |a, b| Pair::new(letter(1, a), letter(2, b)).poll();
-    let at = |millis| Output::Wait(Some(Deadline::new(Instant::from_millis(millis), "its hour")));
+    let at = |millis| Output::Wait(Some(Deadline::new(Instant::from_millis(millis), "test")));
     assert_eq!(wait(Some(30), Some(20)), at(20));
     assert_eq!(wait(Some(10), Some(20)), at(10));
     assert_eq!(wait(None, Some(20)), at(20));
@@ -139,30 +172,63 @@ fn a_pair_waits_for_the_earlier_of_its_two() {
 }
 
 #[test]
-fn commands_and_their_refusals_keep_their_side() {
+fn commands_and_their_refusals_name_their_machine() {
     let mut pair = Pair::new(letter(1, None), letter(2, None));
-    with(|cx| pair.command(cx, "second say 9".parse().unwrap())).unwrap();
+    with(|cx| pair.command(cx, Either::read("second say 9").unwrap())).unwrap();
     assert_eq!(pair.poll(), Output::Event(Either::Second(9)));
     let refused = with(|cx| pair.command(cx, Either::First(Say(0)))).unwrap_err();
-    assert_eq!(refused.to_string(), "first this machine takes no commands");
+    assert_eq!(refused.to_string(), "first machine: expected a number above 0");
     for text in ["", "say 1", "third say 1", "first", "first say x"] {
-        assert!(text.parse::<Either<Say, Say>>().is_err(), "{text}");
+        assert!(Either::<Say, Say>::read(text).is_err(), "{text}");
     }
 }
 
 #[test]
-fn a_slot_keeps_the_wait_of_its_last_drain() {
-    let mut slot = Slot::new(letter(b'a', Some(40)));
-    assert_eq!(slot.wait(), None, "not drained yet");
+fn a_machine_that_is_one_of_two_refuses_the_commands_of_the_other() {
+    let mut either = Either::<Letter, Letter>::Second(letter(b'b', None));
+    assert_eq!(with(|cx| either.command(cx, Either::Second(Say(3)))), Ok(()));
+    assert_eq!(either.poll(), Output::Event(Either::Second(3)));
+    assert_eq!(with(|cx| either.command(cx, Either::First(Say(3)))), Err(EitherError::Absent));
+    assert_eq!(with(|cx| either.handle(cx, datagram(b"b"))), Verdict::Mine);
+    assert_eq!(with(|cx| either.stream(cx, bytes(b"bbb"))), Some(3));
+    assert!(with(|cx| either.forward(cx, bytes(b"B-"))).is_some());
+    assert!(either.as_first_mut().is_none() && either.as_second_mut().is_some());
+}
+
+#[test]
+fn a_slot_skips_a_child_that_nothing_touched() {
+    let mut slot = Slot::new("letter", 0, letter(b'a', Some(40)));
+    assert_eq!(slot.take(), None, "a new child is drained once, for its wait");
+    slot.get_mut().out.push(Output::Event(1));
+    assert_eq!(slot.take(), Some(Output::Event(1)), "a change by `get_mut` is noticed");
+    assert_eq!(with(|cx| slot.handle(cx, datagram(b"x"))), Verdict::NotMine);
+    assert_eq!(slot.take(), None);
     assert_eq!(with(|cx| slot.handle(cx, datagram(b"a"))), Verdict::Mine);
-    assert_eq!(slot.take(), Some(Output::Event(b'a')));
-    assert_eq!(slot.take(), None);
-    assert_eq!(slot.wait().map(|wait| wait.at), Some(Instant::from_millis(40)));
-    assert!(slot.is_due(Instant::from_millis(40)) && !slot.is_due(Instant::from_millis(39)));
+    assert_eq!([slot.take(), slot.take()], [Some(Output::Event(b'a')), None]);
+    assert_eq!(with(|cx| slot.command(cx, Say(7))), Ok(()));
+    assert_eq!([slot.take(), slot.take()], [Some(Output::Event(7)), None]);
+}
+
+#[test]
+fn the_wait_of_a_slot_is_never_stale() {
+    let mut slot = Slot::new("letter", 0, letter(b'a', Some(40)));
+    assert_eq!(slot.wait().map(|wait| wait.at), Some(Instant::from_millis(40)), "asked for before the first drain");
     slot.get_mut().wake = None;
-    assert!(slot.is_due(Instant::from_millis(50)), "kept until the next drain");
-    assert_eq!(slot.take(), None);
     assert_eq!(slot.wait(), None);
+    assert_eq!(with(|cx| slot.command(cx, Say(7))), Ok(()));
+    assert_eq!(slot.wait().map(|wait| wait.at), Some(Instant::ORIGIN), "a parent that forgot to drain is woken");
+    assert_eq!([slot.take(), slot.take()], [Some(Output::Event(7)), None], "and nothing is lost");
+    assert!(with(|cx| slot.forward(cx, bytes(b"A-"))).is_some());
+    assert_eq!(slot.wait(), None);
+}
+
+#[test]
+fn a_slot_wakes_its_child_only_when_the_wait_is_due() {
+    let mut slot = Slot::new("letter", 0, letter(b'a', Some(40)));
+    assert!(!at(39, |cx| slot.wake(cx)));
+    assert_eq!(slot.get().timeouts, 0);
+    assert!(at(40, |cx| slot.wake(cx)));
+    assert_eq!(slot.get().timeouts, 1);
 }
 
 #[test]
@@ -170,10 +236,11 @@ fn what_peers_cause_is_bounded_and_what_the_owner_causes_is_not() {
     let mut out = Outbox::<u8>::new();
     let send = || Output::Transmit(Transmit::new(SocketId(1), here(), Bytes::from_static(b"x")));
     let taken = (0..300).filter(|_| out.offer(send())).count();
-    assert_eq!(taken, Outbox::<u8>::LIMIT);
+    assert_eq!((taken, out.room()), (Outbox::<u8>::LIMIT, 0));
     out.push(Output::Event(1));
     assert_eq!(out.len(), Outbox::<u8>::LIMIT + 1);
-    assert!(!out.offer(send()), "full is full");
+    assert!(!out.offer(send()), "no room");
     while out.pop().is_some() {}
     assert!(out.is_empty() && out.offer(send()));
+    assert_eq!(out.room(), Outbox::<u8>::LIMIT - 1);
 }

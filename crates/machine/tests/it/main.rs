@@ -1,4 +1,5 @@
-//! The contract's own words: pairs, slots, bounded queues, scopes, time.
+//! Tests of the contract's own types: pairs, slots, bounded queues, forwards, scopes, time.
 
 mod compose;
-mod words;
+mod context;
+mod transmit;

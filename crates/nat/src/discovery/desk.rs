@@ -75,15 +75,13 @@ impl Desk<'_, '_> {
     /// Starts a request; `None` where the agent holds too many, which the budget keeps from happening.
     pub(super) fn start(&mut self, wish: &Wish) -> Option<TransactionId> {
         self.cx.note(|| Note::Asked { tag: wish.tag, to: wish.to });
-        let agent = self.agent.get_mut();
-        self.cx.within("transactions", 0, |cx| agent.request(cx, wish.request())).ok()
+        self.agent.with(self.cx, |agent, cx| agent.request(cx, wish.request())).ok()
     }
 
     /// Ends a request whose answer has lost its point.
     pub(super) fn cancel(&mut self, id: TransactionId) {
-        let agent = self.agent.get_mut();
         // A request that ended by itself is as good as cancelled.
-        let _ended = self.cx.within("transactions", 0, |cx| agent.cancel(cx, id));
+        let _ended = self.agent.with(self.cx, |agent, cx| agent.cancel(cx, id));
     }
 
     /// How often a request that is under way has been sent.
@@ -92,8 +90,7 @@ impl Desk<'_, '_> {
     }
 
     pub(super) fn set_tail(&mut self, id: TransactionId, tail: Duration) {
-        let agent = self.agent.get_mut();
-        let _ended = self.cx.within("transactions", 0, |cx| agent.set_tail(cx, id, tail));
+        let _ended = self.agent.with(self.cx, |agent, cx| agent.set_tail(cx, id, tail));
     }
 
     /// Tells of a flaw that has just been found.

@@ -133,7 +133,11 @@ impl FamilyRun {
         match news {
             SocketNews::Opened { local } => self.opened(desk, socket, local),
             SocketNews::Refused(why) => self.refused(desk, socket, why),
-            SocketNews::Unreachable { .. } | SocketNews::Accepted { .. } | SocketNews::Closed(_) => {}
+            SocketNews::Unreachable { .. }
+            | SocketNews::Accepted { .. }
+            | SocketNews::Full
+            | SocketNews::Writable
+            | SocketNews::Closed(_) => {}
         }
         true
     }

@@ -61,7 +61,11 @@ impl TcpCheck {
         let ended = match news {
             SocketNews::Opened { .. } => Ok(()),
             SocketNews::Refused(why) => Err(why),
-            SocketNews::Accepted { .. } | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => return true,
+            SocketNews::Accepted { .. }
+            | SocketNews::Unreachable { .. }
+            | SocketNews::Full
+            | SocketNews::Writable
+            | SocketNews::Closed(_) => return true,
         };
         this.ended = Some(ended);
         let to = this.to;

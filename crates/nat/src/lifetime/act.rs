@@ -137,7 +137,7 @@ impl Lifetime {
             request = request.response_port(asker?);
         }
         probe.become_state(State::Mapping);
-        probe.flight = Some(self.transactions.get_mut().request(cx, request).ok()?);
+        probe.flight = Some(self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?);
         Some(())
     }
 
@@ -150,7 +150,7 @@ impl Lifetime {
         probe.become_state(State::Checking);
         probe.ask(cx.now());
         let request = Request::binding(asker, server, tag).schedule(schedule).response_port(port);
-        self.transactions.get_mut().request(cx, request).ok().map(drop)
+        self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok().map(drop)
     }
 
     fn touch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
@@ -167,7 +167,7 @@ impl Lifetime {
             }
         };
         probe.become_state(State::Touching);
-        probe.flight = Some(self.transactions.get_mut().request(cx, request).ok()?);
+        probe.flight = Some(self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?);
         Some(())
     }
 
@@ -178,7 +178,7 @@ impl Lifetime {
         let port = self.probes.get(CONTROL)?.place.external?.port();
         let tag = Tag { ask: Ask::Prove, probe: u8::try_from(CONTROL).ok()? };
         let request = Request::binding(asker, server, tag).schedule(schedule).response_port(port);
-        let flight = self.transactions.get_mut().request(cx, request).ok()?;
+        let flight = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)).ok()?;
         self.proof = Proof { flight: Some(flight), asked: cx.now(), ready: false, ..self.proof };
         Some(())
     }

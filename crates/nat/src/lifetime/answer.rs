@@ -412,7 +412,7 @@ impl Lifetime {
         let flights = [ASKER, CONTROL].into_iter().filter_map(|index| self.probes.get_mut(index)?.flight.take());
         let flights: Vec<_> = flights.chain(self.proof.flight.take()).collect();
         for id in flights {
-            let _answered = self.transactions.get_mut().cancel(cx, id);
+            let _answered = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
         self.proof = Proof::default();
         for probe in self.probes.iter_mut().take(CONTROL + 1) {

@@ -285,7 +285,7 @@ impl Lifetime {
                 }
             }
         }
-        self.transactions = Slot::new(Transactions::new());
+        self.transactions = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
         self.out.push(Output::Event(Event::Report(Box::new(report))));
     }

@@ -43,7 +43,7 @@ impl Run {
                 Output::Wait(_) => break,
                 Output::Socket(SocketOrder::Open(open)) => self.opened.push((open.id, open.local)),
                 Output::Transmit(sent) => self.sent.push(sent),
-                Output::Socket(SocketOrder::Close(_)) | Output::Event(_) => {}
+                Output::Socket(_) | Output::Event(_) => {}
             }
         }
     }
@@ -63,7 +63,7 @@ impl Run {
             writer.add(&Attribute::XorMappedAddress("203.0.113.9:40000".parse().unwrap())).unwrap();
             let local = "10.0.0.2:50000".parse().unwrap();
             let payload = writer.finish();
-            self.input(at, Input::Datagram(Datagram { socket: *socket, local, remote: *remote, payload }));
+            self.input(at, Input::Datagram(Datagram::new(*socket, local, *remote, payload)));
         }
         sent.len()
     }

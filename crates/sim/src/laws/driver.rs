@@ -8,7 +8,7 @@ use super::Context;
 use super::script::{OwnedInput, Step, What};
 use super::stage::{HIGHEST_SOCKET, Played, Stage};
 use alloc::vec::Vec;
-use portolan_machine::{Machine, Output, Protocol, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Machine, Output, Protocol, Script, SocketId, SocketNews, SocketOrder};
 
 /// The sockets as a driver sees them.
 #[derive(Debug)]
@@ -41,7 +41,10 @@ impl Driver {
             match output {
                 Output::Socket(SocketOrder::Open(open)) => self.0.push((open.id, kind(open.protocol), State::Ordered)),
                 Output::Socket(SocketOrder::Close(id)) => self.set(*id, State::Dead),
-                Output::Transmit(_) | Output::Event(_) | Output::Wait(_) => {}
+                Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_))
+                | Output::Transmit(_)
+                | Output::Event(_)
+                | Output::Wait(_) => {}
             }
         }
     }
@@ -50,7 +53,7 @@ impl Driver {
     pub(super) fn tells(&mut self, step: &Step) -> bool {
         match &step.what {
             What::Command(_) | What::Input(OwnedInput::Timeout) => true,
-            What::Input(OwnedInput::Datagram(d) | OwnedInput::Stream(d)) => {
+            What::Input(OwnedInput::Datagram(d)) | What::Stream(d) => {
                 // A socket that is not the machine's is another's, and its bytes are shown to all.
                 self.get(d.socket).is_none_or(|(_, state)| state == State::Open)
             }
@@ -68,6 +71,7 @@ impl Driver {
             (SocketNews::Refused(_), State::Ordered) => self.set(id, State::Dead),
             (SocketNews::Closed(_), State::Open) if kind != Kind::Datagrams => self.set(id, State::Dead),
             (SocketNews::Unreachable { .. }, State::Open) if matches!(kind, Kind::Datagrams | Kind::Unknown) => {}
+            (SocketNews::Full | SocketNews::Writable, State::Open) if matches!(kind, Kind::Stream | Kind::Unknown) => {}
             (SocketNews::Accepted { socket, .. }, State::Open)
                 if matches!(kind, Kind::Listener | Kind::Unknown) && self.get(socket).is_none() =>
             {
@@ -78,6 +82,8 @@ impl Driver {
                 | SocketNews::Accepted { .. }
                 | SocketNews::Refused(_)
                 | SocketNews::Unreachable { .. }
+                | SocketNews::Full
+                | SocketNews::Writable
                 | SocketNews::Closed(_),
                 State::Ordered | State::Open | State::Dead,
             ) => return false,
@@ -130,7 +136,11 @@ const fn kind(protocol: Protocol) -> Kind {
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[must_use]
-pub fn honest<M: Machine>(factory: &impl Fn() -> M, script: &[Step], context: &Context<'_, M::Event>) -> Vec<Step> {
+pub fn honest<M: Machine<Command: Script>>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) -> Vec<Step> {
     let mut stage = Stage::new(factory(), context);
     let mut driver = Driver::new(context.handed_in);
     driver.learn(&stage.drain());

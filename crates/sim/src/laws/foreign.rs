@@ -7,7 +7,7 @@ use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
-use portolan_machine::{Machine, SocketId, SocketNews, Verdict};
+use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
 
 /// Law 10: an input that the machine calls [`Verdict::NotMine`] changes nothing.
 ///
@@ -18,7 +18,7 @@ use portolan_machine::{Machine, SocketId, SocketNews, Verdict};
 ///
 /// # Errors
 /// The first foreign input that had an effect, or the first step that they changed.
-pub fn not_mine_changes_nothing<M: Machine>(
+pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -79,7 +79,7 @@ fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
 /// Whether the input's verdict decides who gets it.
 const fn has_one_owner(step: &Step) -> bool {
     match &step.what {
-        What::Input(OwnedInput::Datagram(_) | OwnedInput::Stream(_)) => true,
+        What::Input(OwnedInput::Datagram(_)) | What::Stream(_) => true,
         What::Input(OwnedInput::Socket(_, news)) => matches!(news, SocketNews::Accepted { .. }),
         What::Input(OwnedInput::Timeout) | What::Command(_) => false,
     }

@@ -6,7 +6,7 @@ use super::{Context, Played};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use portolan_machine::{Datagram, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
 
 /// At how many places of a script the hostile inputs are put in, each in a run of its own.
 const PLACES: usize = 6;
@@ -22,7 +22,11 @@ pub(super) const UNKNOWN: SocketId = SocketId(u64::MAX);
 ///
 /// # Panics
 /// When the machine does.
-pub fn no_input_panics<M: Machine>(factory: &impl Fn() -> M, script: &[Step], context: &Context<'_, M::Event>) {
+pub fn no_input_panics<M: Machine<Command: Script>>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) {
     let payloads = hostile_payloads(script);
     let stride = script.len().div_ceil(PLACES).max(1);
     for place in (0..=script.len()).step_by(stride) {
@@ -59,7 +63,7 @@ fn hostile_payloads(script: &[Step]) -> Vec<Vec<u8>> {
     let mut payloads =
         vec![Vec::new(), vec![0], vec![0; 20], vec![0xff; 20], vec![0x55; 1500], vec![0; 65_507], vec![0xff; 65_507]];
     for step in script {
-        if let What::Input(OwnedInput::Datagram(d) | OwnedInput::Stream(d)) = &step.what {
+        if let What::Input(OwnedInput::Datagram(d)) | What::Stream(d) = &step.what {
             let cut = d.payload.len() / 2;
             payloads.push(d.payload.get(..cut).unwrap_or_default().to_vec());
             payloads.push(d.payload.iter().copied().chain([0; 4]).collect());
@@ -72,7 +76,7 @@ fn hostile_payloads(script: &[Step]) -> Vec<Vec<u8>> {
 }
 
 /// Hands in everything hostile at `at`, on the sockets known and on an unknown one.
-fn attack<M: Machine>(stage: &mut Stage<M>, sockets: &[SocketId], payloads: &[Vec<u8>], at: Instant) {
+fn attack<M: Machine<Command: Script>>(stage: &mut Stage<M>, sockets: &[SocketId], payloads: &[Vec<u8>], at: Instant) {
     let v4 = |ip: Ipv4Addr, port| SocketAddr::new(IpAddr::V4(ip), port);
     let v6 = |ip: Ipv6Addr, port| SocketAddr::new(IpAddr::V6(ip), port);
     let addresses = [
@@ -85,9 +89,9 @@ fn attack<M: Machine>(stage: &mut Stage<M>, sockets: &[SocketId], payloads: &[Ve
     // The news come last: some of them end the machine.
     for id in core::iter::once(UNKNOWN).chain(sockets.iter().copied().take(4)) {
         for (payload, remote) in payloads.iter().zip(addresses.into_iter().cycle()) {
-            let datagram = Datagram { socket: id, local: v4(Ipv4Addr::new(192, 0, 2, 1), 1), remote, payload };
+            let datagram = Datagram::new(id, v4(Ipv4Addr::new(192, 0, 2, 1), 1), remote, payload);
             let _verdict = stage.handle(at, Input::Datagram(datagram));
-            let _verdict = stage.handle(at, Input::Stream(datagram));
+            let _taken = stage.chunk(at, datagram);
         }
         stage.drain();
     }

@@ -7,13 +7,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use portolan_machine::{Instant, Machine, Outbox, Output, SocketNews};
+use portolan_machine::{Instant, Machine, Outbox, Output, Script, SocketNews};
 
 /// Law 1: `poll` reaches a wait after finitely many outputs, at most [`Context::drain_limit`].
 ///
 /// # Errors
 /// The first drain without end.
-pub fn a_drain_ends<M: Machine>(
+pub fn a_drain_ends<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -37,7 +37,7 @@ pub fn a_drain_ends<M: Machine>(
 ///
 /// # Errors
 /// The first two steps whose outputs depend on a drain between them.
-pub fn draining_is_the_owners_choice<M: Machine>(
+pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -103,7 +103,7 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
 ///
 /// # Errors
 /// The first flood that left more behind than the limit.
-pub fn peers_are_bounded<M: Machine>(
+pub fn peers_are_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -128,7 +128,7 @@ pub fn peers_are_bounded<M: Machine>(
 
 const fn by_peer(step: &Step) -> bool {
     match &step.what {
-        What::Input(OwnedInput::Datagram(_) | OwnedInput::Stream(_)) => true,
+        What::Input(OwnedInput::Datagram(_)) | What::Stream(_) => true,
         What::Input(OwnedInput::Socket(_, news)) => {
             matches!(news, SocketNews::Accepted { .. } | SocketNews::Unreachable { .. })
         }
@@ -137,7 +137,7 @@ const fn by_peer(step: &Step) -> bool {
 }
 
 /// Repeats the steps at one time, that of the step before.
-fn flood<M: Machine>(
+fn flood<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     run: &[&Step],
     (index, at): (usize, Instant),
@@ -145,6 +145,10 @@ fn flood<M: Machine>(
 ) -> Result<(), Violation> {
     let rounds = if run.is_empty() { 0 } else { (2 * limit + 2).div_ceil(run.len()) };
     for step in (0..rounds).flat_map(|_| run) {
+        if let What::Stream(chunk) = &step.what {
+            let _taken = stage.chunk(at, chunk.as_datagram());
+            continue;
+        }
         let What::Input(input) = &step.what else { continue };
         // An accepted stream has a fresh name each time.
         let input = match input {
@@ -152,7 +156,7 @@ fn flood<M: Machine>(
                 let news = SocketNews::Accepted { socket: stage.ids.next_socket(), local: *local, remote: *remote };
                 &OwnedInput::Socket(*listener, news)
             }
-            OwnedInput::Datagram(_) | OwnedInput::Stream(_) | OwnedInput::Socket(..) | OwnedInput::Timeout => input,
+            OwnedInput::Datagram(_) | OwnedInput::Socket(..) | OwnedInput::Timeout => input,
         };
         let _verdict = stage.handle(at, input.as_input());
     }

@@ -42,7 +42,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
-use portolan_machine::{Cx, Entropy, Input, Instant, Machine, SocketId, SocketIds, Trace, Verdict};
+use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Script, SocketId, SocketIds, Trace, Verdict};
 
 /// The first line of a recording's text.
 const HEAD: &str = "portolan recording 1";
@@ -165,22 +165,39 @@ impl Recorder {
     }
 
     /// Hands `input` to the machine.
-    pub fn handle<M: Machine>(&mut self, machine: &mut M, world: World<'_>, input: Input<'_>) -> Verdict {
+    pub fn handle<M: Machine<Command: Script>>(
+        &mut self,
+        machine: &mut M,
+        world: World<'_>,
+        input: Input<'_>,
+    ) -> Verdict {
         let what = What::Input(OwnedInput::from(input));
         self.call(world, what, |cx| machine.handle(cx, input))
+    }
+
+    /// Hands bytes of a stream to the machine, and keeps those that it took.
+    pub fn stream<M: Machine>(&mut self, machine: &mut M, world: World<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let what = What::Stream(chunk.into());
+        let taken = self.call(world, what, |cx| machine.stream(cx, chunk));
+        if let (Some(Recorded { step: Step { what: What::Stream(kept), .. }, .. }), Some(taken)) =
+            (self.recording.steps.last_mut(), taken)
+        {
+            kept.payload.truncate(taken);
+        }
+        taken
     }
 
     /// Hands `command` to the machine.
     ///
     /// # Errors
     /// The machine's own.
-    pub fn command<M: Machine>(
+    pub fn command<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,
         world: World<'_>,
         command: M::Command,
     ) -> Result<(), M::Error> {
-        let what = What::Command(command.to_string());
+        let what = What::Command(command.to_text());
         self.call(world, what, |cx| machine.command(cx, command))
     }
 
@@ -237,7 +254,7 @@ impl Entropy for Tape<'_> {
 /// Plays the script on `machine` and records it. Steps whose command is no command of the machine are left out.
 ///
 /// What came out stands beside it: of the fresh machine first, then of each step.
-pub fn record<M: Machine>(
+pub fn record<M: Machine<Command: Script>>(
     mut machine: M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -250,8 +267,12 @@ pub fn record<M: Machine>(
         let world = World { now: step.at, entropy: &mut dice, sockets: &mut sockets, trace: None };
         let (verdict, refused) = match &step.what {
             What::Input(input) => (Some(recorder.handle(&mut machine, world, input.as_input())), None),
+            What::Stream(chunk) => {
+                let taken = recorder.stream(&mut machine, world, chunk.as_datagram());
+                (Some(if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }), None)
+            }
             What::Command(text) => {
-                let Ok(command) = text.parse::<M::Command>() else { continue };
+                let Ok(command) = M::Command::read(text) else { continue };
                 (None, recorder.command(&mut machine, world, command).err().map(|why| why.to_string()))
             }
         };
@@ -308,7 +329,7 @@ impl core::error::Error for ReplayError {}
 /// # Errors
 /// The first step at which the machine wanted something else than what was recorded. Numbers above 2²⁴ cannot be
 /// replayed and count as other numbers.
-pub fn replay<M: Machine>(
+pub fn replay<M: Machine<Command: Script>>(
     mut machine: M,
     recording: &Recording,
     context: &Context<'_, M::Event>,
@@ -325,8 +346,12 @@ pub fn replay<M: Machine>(
         let mut cx = Cx::new(recorded.step.at, &mut tape, &mut sockets);
         let (verdict, refused) = match &recorded.step.what {
             What::Input(input) => (Some(machine.handle(&mut cx, input.as_input())), None),
+            What::Stream(chunk) => {
+                let taken = machine.stream(&mut cx, chunk.as_datagram());
+                (Some(if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }), None)
+            }
             What::Command(text) => {
-                let command = text.parse::<M::Command>().map_err(|_| fault(ReplayErrorKind::Command))?;
+                let command = M::Command::read(text).map_err(|_| fault(ReplayErrorKind::Command))?;
                 (None, machine.command(&mut cx, command).err().map(|why| why.to_string()))
             }
         };

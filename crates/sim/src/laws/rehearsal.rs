@@ -9,7 +9,7 @@ use super::driver::Driver;
 use super::script::{OwnedInput, Step, What};
 use super::stage::{Played, Stage};
 use alloc::vec::Vec;
-use portolan_machine::{Instant, Machine, Output};
+use portolan_machine::{Instant, Machine, Output, Script};
 
 /// Plays the script once as a driver would, lets `peer` say what comes of each output, and returns all that happened:
 /// the script's own steps, the peer's, and the timeouts at the deadlines between them, at most `limit` steps.
@@ -54,7 +54,7 @@ use portolan_machine::{Instant, Machine, Output};
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[must_use]
-pub fn rehearse<M: Machine>(
+pub fn rehearse<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,

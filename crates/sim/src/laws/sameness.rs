@@ -6,7 +6,7 @@ use super::stage::{Played, Stage, difference, play, shorten};
 use super::{Context, Law, Recording, Violation};
 use alloc::format;
 use alloc::string::{String, ToString};
-use portolan_machine::Machine;
+use portolan_machine::{Machine, Script};
 
 /// Law 9: the same inputs and commands at the same times, with the same entropy and socket numbers, give the same
 /// outputs, with or without a trace.
@@ -17,7 +17,7 @@ use portolan_machine::Machine;
 ///
 /// # Errors
 /// The first step that came out in two ways, or the first command that its text does not hold.
-pub fn determinism<M: Machine>(
+pub fn determinism<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -39,15 +39,15 @@ pub fn determinism<M: Machine>(
     same(script, &first, &replayed, "played and replayed from text")
 }
 
-fn commands_are_text<M: Machine>(script: &[Step]) -> Result<(), Violation> {
+fn commands_are_text<M: Machine<Command: Script>>(script: &[Step]) -> Result<(), Violation> {
     for (index, step) in script.iter().enumerate() {
         let What::Command(text) = &step.what else { continue };
         let broken = |what| Err(Violation { law: Law::Determinism, step: Some(index), what });
-        let Ok(command) = text.parse::<M::Command>() else {
+        let Ok(command) = M::Command::read(text) else {
             return broken(format!("the command `{}` cannot be read from its text", shorten(text)));
         };
-        let written = command.to_string();
-        match written.parse::<M::Command>().map(|command| command.to_string()) {
+        let written = command.to_text();
+        match M::Command::read(&written).map(|command| command.to_text()) {
             Ok(again) if again == written => {}
             Ok(again) => {
                 return broken(format!("a command is `{}`, read back it is `{}`", shorten(&written), shorten(&again)));

@@ -17,13 +17,15 @@
 //!
 //! The text of an IPv6 address keeps its scope, not its flow label; no machine here looks at one.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
 use core::time::Duration;
-use portolan_machine::{Closure, Datagram, Input, Instant, Refusal, SocketId, SocketNews, Unreachability};
+use portolan_machine::{
+    Closure, Datagram, Input, Instant, Refusal, Script, SocketId, SocketNews, TlsFailure, Unreachability,
+};
 
 /// One thing that happens to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct Step {
 pub enum What {
     /// The owner asks for something, in the command's text.
     Command(String),
+    /// Bytes of a stream come. They are handed in until the machine has taken all of them, with a drain between.
+    Stream(OwnedDatagram),
     /// Something happens.
     Input(OwnedInput),
 }
@@ -50,8 +54,6 @@ pub enum What {
 pub enum OwnedInput {
     /// A UDP datagram came.
     Datagram(OwnedDatagram),
-    /// The next chunk of a byte stream came.
-    Stream(OwnedDatagram),
     /// Something happened to a socket.
     Socket(SocketId, SocketNews),
     /// Time has passed.
@@ -80,8 +82,8 @@ impl Step {
 
     /// The owner asks for `command`, which is kept as its text.
     #[must_use]
-    pub fn command(at: Instant, command: &impl fmt::Display) -> Self {
-        Self::new(at, What::Command(command.to_string()))
+    pub fn command(at: Instant, command: &impl Script) -> Self {
+        Self::new(at, What::Command(command.to_text()))
     }
 
     /// `input` happens.
@@ -99,7 +101,13 @@ impl Step {
     /// A datagram came to `socket` at `local` from `remote`.
     #[must_use]
     pub fn datagram(at: Instant, socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Self {
-        Self::input(at, Input::Datagram(Datagram { socket, local, remote, payload }))
+        Self::input(at, Input::Datagram(Datagram::new(socket, local, remote, payload)))
+    }
+
+    /// Bytes of the stream `socket` came.
+    #[must_use]
+    pub fn stream(at: Instant, socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Self {
+        Self::new(at, What::Stream(OwnedDatagram { socket, local, remote, payload: payload.to_vec() }))
     }
 
     /// Something happened to `socket`.
@@ -122,7 +130,6 @@ impl OwnedInput {
     pub fn as_input(&self) -> Input<'_> {
         match self {
             Self::Datagram(datagram) => Input::Datagram(datagram.as_datagram()),
-            Self::Stream(chunk) => Input::Stream(chunk.as_datagram()),
             Self::Socket(socket, news) => Input::Socket(*socket, *news),
             Self::Timeout => Input::Timeout,
         }
@@ -133,7 +140,6 @@ impl From<Input<'_>> for OwnedInput {
     fn from(input: Input<'_>) -> Self {
         match input {
             Input::Datagram(datagram) => Self::Datagram(datagram.into()),
-            Input::Stream(chunk) => Self::Stream(chunk.into()),
             Input::Socket(socket, news) => Self::Socket(socket, news),
             Input::Timeout => Self::Timeout,
         }
@@ -144,7 +150,7 @@ impl OwnedDatagram {
     /// The datagram as a machine takes it.
     #[must_use]
     pub fn as_datagram(&self) -> Datagram<'_> {
-        Datagram { socket: self.socket, local: self.local, remote: self.remote, payload: &self.payload }
+        Datagram::new(self.socket, self.local, self.remote, &self.payload)
     }
 }
 
@@ -232,6 +238,7 @@ impl fmt::Display for What {
                     c => fmt::Write::write_char(f, c),
                 })
             }
+            Self::Stream(d) => write!(f, "stream {} {} {} {}", d.socket, d.local, d.remote, Hex(&d.payload)),
             Self::Input(input) => write!(f, "{input}"),
         }
     }
@@ -241,7 +248,6 @@ impl fmt::Display for OwnedInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Datagram(d) => write!(f, "datagram {} {} {} {}", d.socket, d.local, d.remote, Hex(&d.payload)),
-            Self::Stream(d) => write!(f, "stream {} {} {} {}", d.socket, d.local, d.remote, Hex(&d.payload)),
             Self::Socket(socket, news) => {
                 write!(f, "socket {socket} ")?;
                 match news {
@@ -251,6 +257,8 @@ impl fmt::Display for OwnedInput {
                     SocketNews::Unreachable { remote, why } => {
                         write!(f, "unreachable {remote} {}", word(&UNREACHABILITIES, why))
                     }
+                    SocketNews::Full => f.write_str("full"),
+                    SocketNews::Writable => f.write_str("writable"),
                     SocketNews::Closed(why) => write!(f, "closed {}", word(&CLOSURES, why)),
                 }
             }
@@ -264,15 +272,15 @@ pub(super) fn read_what(text: &str) -> Result<What, &'static str> {
         return unescape(command).map(What::Command);
     }
     let mut words = text.split(' ');
-    let input = match words.next() {
-        Some("datagram") => OwnedInput::Datagram(read_datagram(&mut words)?),
-        Some("stream") => OwnedInput::Stream(read_datagram(&mut words)?),
-        Some("socket") => OwnedInput::Socket(read_socket(words.next())?, read_news(&mut words)?),
-        Some("timeout") => OwnedInput::Timeout,
+    let what = match words.next() {
+        Some("datagram") => What::Input(OwnedInput::Datagram(read_datagram(&mut words)?)),
+        Some("stream") => What::Stream(read_datagram(&mut words)?),
+        Some("socket") => What::Input(OwnedInput::Socket(read_socket(words.next())?, read_news(&mut words)?)),
+        Some("timeout") => What::Input(OwnedInput::Timeout),
         _ => return Err("`command`, `datagram`, `stream`, `socket` or `timeout`"),
     };
     match words.next() {
-        None => Ok(What::Input(input)),
+        None => Ok(what),
         Some(_) => Err("the end of the line"),
     }
 }
@@ -316,8 +324,10 @@ fn read_news<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<SocketNews
             remote: read_address(words.next())?,
             why: value(&UNREACHABILITIES, words.next()).ok_or("why it is unreachable")?,
         }),
+        Some("full") => Ok(SocketNews::Full),
+        Some("writable") => Ok(SocketNews::Writable),
         Some("closed") => value(&CLOSURES, words.next()).map(SocketNews::Closed).ok_or("why it was closed"),
-        _ => Err("`opened`, `accepted`, `refused`, `unreachable` or `closed`"),
+        _ => Err("`opened`, `accepted`, `refused`, `unreachable`, `full`, `writable` or `closed`"),
     }
 }
 
@@ -358,7 +368,7 @@ pub(super) fn read_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-const REFUSALS: [(&str, Refusal); 11] = [
+const REFUSALS: [(&str, Refusal); 16] = [
     ("address-in-use", Refusal::AddressInUse),
     ("address-not-available", Refusal::AddressNotAvailable),
     ("permission-denied", Refusal::PermissionDenied),
@@ -367,25 +377,32 @@ const REFUSALS: [(&str, Refusal); 11] = [
     ("timed-out", Refusal::TimedOut),
     ("family-not-supported", Refusal::FamilyNotSupported),
     ("too-many-sockets", Refusal::TooManySockets),
-    ("tls-handshake", Refusal::TlsHandshake),
+    ("tls-certificate", Refusal::TlsHandshake(TlsFailure::Certificate)),
+    ("tls-name", Refusal::TlsHandshake(TlsFailure::Name)),
+    ("tls-protocol", Refusal::TlsHandshake(TlsFailure::Protocol)),
+    ("tls-alert", Refusal::TlsHandshake(TlsFailure::Alert)),
+    ("tls-closed", Refusal::TlsHandshake(TlsFailure::Closed)),
+    ("tls-handshake", Refusal::TlsHandshake(TlsFailure::Unspecified)),
     ("unsupported", Refusal::Unsupported),
     ("unspecified", Refusal::Unspecified),
 ];
 
-const UNREACHABILITIES: [(&str, Unreachability); 7] = [
+const UNREACHABILITIES: [(&str, Unreachability); 8] = [
     ("network", Unreachability::Network),
     ("host", Unreachability::Host),
     ("port", Unreachability::Port),
     ("too-large", Unreachability::TooLarge),
     ("prohibited", Unreachability::Prohibited),
     ("hop-limit", Unreachability::HopLimit),
+    ("source-address", Unreachability::SourceAddress),
     ("unspecified", Unreachability::Unspecified),
 ];
 
-const CLOSURES: [(&str, Closure); 7] = [
+const CLOSURES: [(&str, Closure); 8] = [
     ("by-peer", Closure::ByPeer),
     ("reset", Closure::Reset),
     ("overflow", Closure::Overflow),
+    ("not-read", Closure::NotRead),
     ("timed-out", Closure::TimedOut),
     ("tls", Closure::Tls),
     ("driver-ended", Closure::DriverEnded),
@@ -398,7 +415,8 @@ pub(super) fn all_news(address: SocketAddr, accepted: SocketId) -> impl Iterator
     let unreachable =
         UNREACHABILITIES.into_iter().map(move |(_, why)| SocketNews::Unreachable { remote: address, why });
     let closed = CLOSURES.into_iter().map(|(_, why)| SocketNews::Closed(why));
-    [SocketNews::Opened { local: address }, SocketNews::Accepted { socket: accepted, local: address, remote: address }]
+    let accepted = SocketNews::Accepted { socket: accepted, local: address, remote: address };
+    [SocketNews::Opened { local: address }, accepted, SocketNews::Full, SocketNews::Writable]
         .into_iter()
         .chain(unreachable)
         .chain(closed)

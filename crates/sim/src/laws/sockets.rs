@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Instant, Machine, Output, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
 
 /// Law 8: nothing is sent on a socket before `Opened`, unless its owner handed it in.
 ///
@@ -18,7 +18,7 @@ use portolan_machine::{Instant, Machine, Output, SocketId, SocketNews, SocketOrd
 ///
 /// # Errors
 /// The first transmit on a socket that was not open.
-pub fn no_transmit_before_opened<M: Machine>(
+pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -30,7 +30,11 @@ pub fn no_transmit_before_opened<M: Machine>(
             match news {
                 SocketNews::Opened { .. } => open.push(*id),
                 SocketNews::Accepted { socket, .. } => open.push(*socket),
-                SocketNews::Refused(_) | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
+                SocketNews::Refused(_)
+                | SocketNews::Unreachable { .. }
+                | SocketNews::Full
+                | SocketNews::Writable
+                | SocketNews::Closed(_) => {}
             }
         }
         for output in &played.outputs {
@@ -49,7 +53,10 @@ pub fn no_transmit_before_opened<M: Machine>(
                     return Err(place.violation(Law::OpenedFirst, what));
                 }
                 Output::Socket(SocketOrder::Close(id)) => closed.push(*id),
-                Output::Transmit(_) | Output::Socket(SocketOrder::Open(_)) | Output::Event(_) | Output::Wait(_) => {}
+                Output::Transmit(_)
+                | Output::Socket(SocketOrder::Open(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_))
+                | Output::Event(_)
+                | Output::Wait(_) => {}
             }
         }
         Ok(())
@@ -64,7 +71,7 @@ pub fn no_transmit_before_opened<M: Machine>(
 ///
 /// # Errors
 /// The first sign of life after the end.
-pub fn the_end_is_the_end<M: Machine>(
+pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -87,7 +94,7 @@ pub fn the_end_is_the_end<M: Machine>(
     let later = Instant::from_origin(Duration::MAX / 2);
     let news = sockets.iter().flat_map(|id| all_news(address, UNKNOWN).map(|news| Step::news(later, *id, news)));
     let bytes = script.iter().filter(|step| match &step.what {
-        What::Input(OwnedInput::Datagram(_) | OwnedInput::Stream(_)) => true,
+        What::Input(OwnedInput::Datagram(_)) | What::Stream(_) => true,
         What::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Command(_) => false,
     });
     let bytes = bytes.map(|step| Step::new(later, step.what.clone()));

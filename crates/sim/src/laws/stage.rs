@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Deadline, Entropy, Explain, Input, Instant, Machine, Output, Scope, SocketIds, Trace, Verdict,
+    Cx, Datagram, Deadline, Entropy, Explain, Input, Instant, Machine, Output, Scope, Script, SocketIds, Trace, Verdict,
 };
 
 /// Timeouts that the driver's part gives between two steps, and after the last one. A script may leap by years, over
@@ -106,7 +106,7 @@ impl<E> Played<E> {
 
 /// A machine with all that its run depends on.
 #[derive(Debug)]
-pub(super) struct Stage<M: Machine> {
+pub(super) struct Stage<M: Machine<Command: Script>> {
     machine: M,
     dice: Dice,
     pub(super) ids: SocketIds,
@@ -114,7 +114,7 @@ pub(super) struct Stage<M: Machine> {
     limit: usize,
 }
 
-impl<M: Machine> Stage<M> {
+impl<M: Machine<Command: Script>> Stage<M> {
     pub(super) fn new(machine: M, context: &Context<'_, M::Event>) -> Self {
         let ids = Self::first_sockets(context);
         Self { machine, dice: Dice(context.seed), ids, notes: None, limit: context.drain_limit }
@@ -141,14 +141,40 @@ impl<M: Machine> Stage<M> {
     }
 
     pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &What) -> Played<M::Event> {
+        let mut outputs = Vec::new();
         let (verdict, refused) = match what {
             What::Input(input) => (Some(self.handle(at, input.as_input())), None),
+            What::Stream(chunk) => (Some(self.stream(at, chunk.as_datagram(), &mut outputs)), None),
             What::Command(text) => (None, self.command(at, text)),
         };
         let mut played = if drain { self.drain() } else { Played::nothing() };
-        played.verdict = verdict;
-        played.refused = refused;
-        played
+        outputs.append(&mut played.outputs);
+        Played { verdict, refused, outputs, ..played }
+    }
+
+    /// Hands bytes in until the machine has taken all of them, or nothing twice in a row. Between two calls the machine is
+    /// drained, as its owner must.
+    fn stream(&mut self, at: Instant, mut chunk: Datagram<'_>, outputs: &mut Vec<Output<M::Event>>) -> Verdict {
+        let mut untaken = 0;
+        while let Some(taken) = self.chunk(at, chunk) {
+            let rest = chunk.payload.get(taken..).unwrap_or_default();
+            untaken = if taken == 0 { untaken + 1 } else { 0 };
+            if rest.is_empty() || untaken == 2 {
+                return Verdict::Mine;
+            }
+            outputs.append(&mut self.drain().outputs);
+            chunk = chunk.with_payload(rest);
+        }
+        Verdict::NotMine
+    }
+
+    /// Hands bytes of a stream in once.
+    pub(super) fn chunk(&mut self, at: Instant, chunk: Datagram<'_>) -> Option<usize> {
+        let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
+        if let Some(notes) = &mut self.notes {
+            cx = cx.with_trace(notes);
+        }
+        self.machine.stream(&mut cx, chunk)
     }
 
     pub(super) fn timeout(&mut self, at: Instant) -> Played<M::Event> {
@@ -165,7 +191,7 @@ impl<M: Machine> Stage<M> {
 
     /// Why the command was refused. A text that is no command is refused by its reader.
     fn command(&mut self, at: Instant, text: &str) -> Option<String> {
-        let Ok(command) = text.parse::<M::Command>() else {
+        let Ok(command) = M::Command::read(text) else {
             return Some("not a command of this machine".to_string());
         };
         let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
@@ -181,7 +207,7 @@ impl<M: Machine> Stage<M> {
 }
 
 /// Polls until the machine waits, at most `limit` times.
-pub(super) fn drain<M: Machine>(machine: &mut M, limit: usize) -> Played<M::Event> {
+pub(super) fn drain<M: Machine<Command: Script>>(machine: &mut M, limit: usize) -> Played<M::Event> {
     let mut played = Played::nothing();
     for _ in 0..limit {
         match machine.poll() {
@@ -231,7 +257,7 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 /// Plays the script without adding anything to it.
-pub(super) fn play<M: Machine>(mut stage: Stage<M>, script: &[Step]) -> Vec<Played<M::Event>> {
+pub(super) fn play<M: Machine<Command: Script>>(mut stage: Stage<M>, script: &[Step]) -> Vec<Played<M::Event>> {
     let mut all = Vec::with_capacity(script.len() + 1);
     all.push(stage.drain());
     all.extend(script.iter().map(|step| stage.play(step)));
@@ -240,7 +266,7 @@ pub(super) fn play<M: Machine>(mut stage: Stage<M>, script: &[Step]) -> Vec<Play
 
 /// Plays the script as a driver would: with a timeout at each deadline that comes before the next step, and with some
 /// more after the last step. Every drain is shown to `see`, which ends the run by an error.
-pub(super) fn live<M: Machine>(
+pub(super) fn live<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     script: &[Step],
     mut see: impl FnMut(Place<'_>, &Played<M::Event>) -> Result<(), Violation>,
@@ -263,7 +289,7 @@ pub(super) fn live<M: Machine>(
 }
 
 /// Gives the timeouts that fall due from `now` until `until`.
-fn wake<M: Machine>(
+fn wake<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     last: &mut Played<M::Event>,
     mut now: Instant,

@@ -6,7 +6,7 @@ use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
 use core::time::Duration;
-use portolan_machine::{Instant, Machine};
+use portolan_machine::{Instant, Machine, Script};
 
 const MAX: Instant = Instant::from_origin(Duration::MAX);
 const NANOSECOND: Duration = Duration::from_nanos(1);
@@ -19,7 +19,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///
 /// # Errors
 /// The first wait that did not move on.
-pub fn waits_lie_ahead<M: Machine>(
+pub fn waits_lie_ahead<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -48,7 +48,7 @@ pub fn waits_lie_ahead<M: Machine>(
 ///
 /// # Errors
 /// The first early timeout that had an effect, or the first step that an early timeout changed.
-pub fn an_early_timeout_changes_nothing<M: Machine>(
+pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,
@@ -105,7 +105,11 @@ fn early_moments<E>(last: &Played<E>, now: Option<Instant>, next: Instant) -> im
 ///
 /// # Panics
 /// When the machine does.
-pub fn time_may_misbehave<M: Machine>(factory: &impl Fn() -> M, script: &[Step], context: &Context<'_, M::Event>) {
+pub fn time_may_misbehave<M: Machine<Command: Script>>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M::Event>,
+) {
     let times: Vec<Instant> = script.iter().map(|step| step.at).collect();
     let kinds: [&dyn Fn(usize) -> Instant; 5] = [
         &|index| times.iter().rev().nth(index).copied().unwrap_or(Instant::ORIGIN),

@@ -109,12 +109,7 @@ impl<M: Machine> Net<M> {
             story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Heading(packet.bytes())));
         }
         self.transit.ledger.heard += 1;
-        let input = Input::Datagram(Datagram {
-            socket,
-            local: packet.destination,
-            remote: packet.source,
-            payload: packet.bytes(),
-        });
+        let input = Input::Datagram(Datagram::new(socket, packet.destination, packet.source, packet.bytes()));
         let verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         if verdict == Verdict::NotMine {
             self.say(number, format_args!("has no use for it"));
@@ -184,6 +179,7 @@ impl<M: Machine> Net<M> {
         }
         match order {
             SocketOrder::Close(id) => self.close(number, id),
+            SocketOrder::Pause(_) | SocketOrder::Resume(_) => {}
             SocketOrder::Open(open) => {
                 let connects = open.protocol.is_stream() && !open.protocol.is_listener();
                 let news = match self.bind(number, &open) {
@@ -244,7 +240,7 @@ impl<M: Machine> Net<M> {
     }
 
     fn transmit(&mut self, number: usize, transmit: Transmit) {
-        let Transmit { socket: id, remote, hop_limit, payload } = transmit;
+        let Transmit { socket: id, remote, hop_limit, payload, .. } = transmit;
         let found = self.hosts.get(number).and_then(|host| host.sockets.get(id));
         let Some((bound, stream, protocol)) = found.map(|socket| (socket.bound, socket.stream, socket.protocol)) else {
             return self.say(number, format_args!("sends on {id}, which is not open: nothing happens"));

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Datagram, Input, Machine, Refusal, SocketId, SocketNews};
+use portolan_machine::{Closure, Datagram, Machine, Refusal, SocketId, SocketNews};
 
 /// How long a driver tries to connect to somebody who does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -262,9 +262,9 @@ impl<M: Machine> Net<M> {
             EndOwner::Socket(host, socket) => {
                 self.say(host.0, format_args!("{socket} brings {} bytes from {remote}", payload.len()));
                 let Some(at) = self.hosts.get_mut(host.0) else { return };
-                let input = Input::Stream(Datagram { socket, local, remote, payload });
-                let _told =
-                    super::drive::with_cx(at, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
+                let chunk = Datagram::new(socket, local, remote, payload);
+                let _taken =
+                    super::drive::with_cx(at, now, self.story.as_mut(), |machine, cx| machine.stream(cx, chunk));
                 self.drive(host.0);
             }
         }

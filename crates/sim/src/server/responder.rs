@@ -47,7 +47,7 @@ impl Hosted {
     /// What it says to one message, wherever that came over: a stream's peer hears on the stream what is said.
     pub(super) fn reply(&mut self, now: Nanos, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Option<Bytes> {
         let at = self.locals.iter().position(|own| *own == local)?;
-        let datagram = Datagram { socket: SocketId(at as u64 + 1), local, remote, payload };
+        let datagram = Datagram::new(SocketId(at as u64 + 1), local, remote, payload);
         let mut cx = Cx::new(instant(now), &mut self.dice, &mut self.ids);
         if self.responder.handle(&mut cx, Input::Datagram(datagram)) == Verdict::NotMine {
             return None;
@@ -74,12 +74,7 @@ impl Hosted {
         let mut cx = Cx::new(instant(now), &mut self.dice, &mut self.ids);
         let verdict = self.responder.handle(
             &mut cx,
-            Input::Datagram(Datagram {
-                socket: SocketId(at as u64 + 1),
-                local: packet.destination,
-                remote: packet.source,
-                payload: packet.bytes(),
-            }),
+            Input::Datagram(Datagram::new(SocketId(at as u64 + 1), packet.destination, packet.source, packet.bytes())),
         );
         if verdict == Verdict::NotMine {
             return;

@@ -11,8 +11,8 @@ use core::str::FromStr;
 use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use portolan_machine::{
-    Clause, Cx, Datagram, Deadline, Explain, Input, Instant, Machine, Open, Outbox, Output, Protocol, SocketId,
-    SocketNews, SocketOrder, Transmit, Verdict,
+    Clause, Cx, Datagram, Deadline, Explain, Input, Instant, Machine, Open, Outbox, Output, Protocol, Script,
+    ScriptError, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
 };
 
 /// One way to break a law.
@@ -78,6 +78,16 @@ impl FromStr for Command {
             None if text == "stop" => Ok(Self::Stop),
             _ => Err("expected `ping ADDRESS` or `stop`"),
         }
+    }
+}
+
+impl Script for Command {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(ScriptError::new)
     }
 }
 
@@ -299,7 +309,7 @@ impl Machine for Pinger {
                 _ => {}
             },
             Input::Timeout => self.wake(cx.now()),
-            Input::Stream(_) | Input::Socket(..) => return Verdict::NotMine,
+            Input::Socket(..) => return Verdict::NotMine,
         }
         Verdict::Mine
     }

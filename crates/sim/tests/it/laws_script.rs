@@ -1,6 +1,6 @@
 //! Steps as text.
 
-use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, Unreachability};
+use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, TlsFailure, Unreachability};
 use portolan_sim::laws::{Step, What};
 
 fn round_trip(step: &Step) {
@@ -22,7 +22,12 @@ fn every_piece_of_news_survives_its_text() {
         Refusal::TimedOut,
         Refusal::FamilyNotSupported,
         Refusal::TooManySockets,
-        Refusal::TlsHandshake,
+        Refusal::TlsHandshake(TlsFailure::Certificate),
+        Refusal::TlsHandshake(TlsFailure::Name),
+        Refusal::TlsHandshake(TlsFailure::Protocol),
+        Refusal::TlsHandshake(TlsFailure::Alert),
+        Refusal::TlsHandshake(TlsFailure::Closed),
+        Refusal::TlsHandshake(TlsFailure::Unspecified),
         Refusal::Unsupported,
         Refusal::Unspecified,
     ];
@@ -33,18 +38,21 @@ fn every_piece_of_news_survives_its_text() {
         Unreachability::TooLarge,
         Unreachability::Prohibited,
         Unreachability::HopLimit,
+        Unreachability::SourceAddress,
         Unreachability::Unspecified,
     ];
     let closures = [
         Closure::ByPeer,
         Closure::Reset,
         Closure::Overflow,
+        Closure::NotRead,
         Closure::TimedOut,
         Closure::Tls,
         Closure::DriverEnded,
         Closure::Unspecified,
     ];
-    let news = [SocketNews::Opened { local }, SocketNews::Accepted { socket: SocketId(u64::MAX), local, remote }]
+    let accepted = SocketNews::Accepted { socket: SocketId(u64::MAX), local, remote };
+    let news = [SocketNews::Opened { local }, accepted, SocketNews::Full, SocketNews::Writable]
         .into_iter()
         .chain(refusals.map(SocketNews::Refused))
         .chain(unreachable.map(|why| SocketNews::Unreachable { remote, why }))
@@ -54,7 +62,7 @@ fn every_piece_of_news_survives_its_text() {
         round_trip(&Step::news(Instant::from_millis(1), SocketId(3), news).undrained());
         count += 1;
     }
-    assert_eq!(count, 27);
+    assert_eq!(count, 4 + 16 + 8 + 8);
 }
 
 #[test]

@@ -2,11 +2,10 @@
 
 use core::fmt;
 use core::net::SocketAddr;
-use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
-    Transmit, Verdict,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews,
+    SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, Method, Writer};
 
@@ -109,29 +108,12 @@ impl fmt::Debug for Heard {
     }
 }
 
-/// Commands are given by [`Probe`]'s methods.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum None {}
-
-impl fmt::Display for None {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
-    }
-}
-
-impl FromStr for None {
-    type Err = ();
-    fn from_str(_: &str) -> Result<Self, ()> {
-        Err(())
-    }
-}
-
 impl Machine for Probe {
-    type Command = None;
+    type Command = Never;
     type Error = Never;
     type Event = Heard;
 
-    fn command(&mut self, _: &mut Cx<'_>, command: None) -> Result<(), Never> {
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
         match command {}
     }
 
@@ -143,12 +125,6 @@ impl Machine for Probe {
                 }
                 Heard::Datagram { local: d.local, remote: d.remote, bytes: d.payload.to_vec() }
             }
-            Input::Stream(d) => {
-                if d.payload.first() == Some(&b'?') {
-                    self.out.push(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload[1..].to_vec().into())));
-                }
-                Heard::Stream { socket: d.socket, remote: d.remote, bytes: d.payload.to_vec() }
-            }
             Input::Socket(socket, news) => Heard::News(socket, news),
             Input::Timeout => {
                 self.tick(cx.now());
@@ -157,6 +133,15 @@ impl Machine for Probe {
         };
         self.out.push(Output::Event(heard));
         Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, d: Datagram<'_>) -> Option<usize> {
+        if d.payload.first() == Some(&b'?') {
+            self.out.push(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload[1..].to_vec().into())));
+        }
+        let heard = Heard::Stream { socket: d.socket, remote: d.remote, bytes: d.payload.to_vec() };
+        self.out.push(Output::Event(heard));
+        Some(d.payload.len())
     }
 
     fn poll(&mut self) -> Output<Heard> {

@@ -122,7 +122,7 @@ impl Machine for Quiet {
                 }
                 Verdict::Mine
             }
-            Input::Datagram(_) | Input::Stream(_) | Input::Socket(..) => Verdict::NotMine,
+            Input::Datagram(_) | Input::Socket(..) => Verdict::NotMine,
         }
     }
 

@@ -3,12 +3,12 @@
 use core::net::SocketAddr;
 use portolan_machine::{Instant, Output, SocketId, SocketNews, Transmit};
 use portolan_sim::laws::{OwnedInput, Step, What};
-use portolan_strategies::machines::{Choices, Script, Scripts, host};
+use portolan_strategies::machines::{Choices, RandomScript, Scripts, host};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-fn samples(scripts: &Scripts, count: usize) -> Vec<Script> {
+fn samples(scripts: &Scripts, count: usize) -> Vec<RandomScript> {
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
     (0..count).map(|_| strategy.new_tree(&mut runner).expect("a script").current()).collect()
 }
@@ -22,13 +22,13 @@ fn runs_hold_everything_that_can_happen() {
     assert!(has(|what| matches!(what, What::Command(text) if text == "stop")));
     assert!(has(|what| matches!(what, What::Input(OwnedInput::Timeout))));
     assert!(has(|what| matches!(what, What::Input(OwnedInput::Datagram(d)) if d.socket == SocketId(u64::MAX))));
-    assert!(has(|what| matches!(what, What::Input(OwnedInput::Stream(d)) if d.remote.is_ipv6())));
+    assert!(has(|what| matches!(what, What::Stream(d) if d.remote.is_ipv6())));
     assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Accepted { .. })))));
     assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Unreachable { .. })))));
     assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Closed(_))))));
     assert!(steps().any(|step| !step.drain));
     assert!(all.iter().any(|script| script.peer.is_none()) && all.iter().any(|script| script.peer.is_some()));
-    let backwards = |script: &Script| script.steps.is_sorted_by_key(|step| step.at);
+    let backwards = |script: &RandomScript| script.steps.is_sorted_by_key(|step| step.at);
     assert!(all.iter().any(|script| !backwards(script)), "time runs backwards somewhere");
     assert!(all.iter().filter(|script| backwards(script)).count() > 100, "and mostly does not");
 }
@@ -36,7 +36,7 @@ fn runs_hold_everything_that_can_happen() {
 #[test]
 fn runs_begin_with_what_they_are_told_to() {
     let all = samples(&Scripts::new(Just(Vec::new())).beginning_with(&"start").length(0..=2), 50);
-    let start = Step::command(Instant::ORIGIN, &"start");
+    let start = Step::new(Instant::ORIGIN, What::Command("start".into()));
     assert!(all.iter().all(|script| script.steps[0] == start && script.steps.len() <= 3));
 }
 
@@ -72,7 +72,7 @@ fn a_host_answers_late_twice_from_elsewhere_or_never() {
                 counts[usize::from(d.remote != remote)] += 1;
             }
             What::Input(OwnedInput::Socket(SocketId(3), SocketNews::Unreachable { .. })) => counts[2] += 1,
-            What::Input(OwnedInput::Stream(_) | OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Command(_) => {
+            What::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Stream(_) | What::Command(_) => {
                 counts[3] += 1;
             }
         }

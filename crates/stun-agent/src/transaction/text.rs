@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
-use portolan_machine::SocketId;
+use portolan_machine::{Script, ScriptError, SocketId};
 use portolan_stun::{Method, TransactionId};
 
 /// What the owner of [`Transactions`](crate::Transactions) may ask; its text is one line.
@@ -46,6 +46,16 @@ impl<T: FromStr> FromStr for Command<T> {
             }
             _ => Err(TextError::Verb),
         }
+    }
+}
+
+impl<T: fmt::Display + FromStr> Script for Command<T> {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("`request …`, `cancel ID` or `tail ID NANOSECONDS`"))
     }
 }
 

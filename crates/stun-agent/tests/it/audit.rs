@@ -290,7 +290,7 @@ fn audit_over(
                 let _mine =
                     world.with(|audit, cx| audit.handle(cx, Input::Socket(open.id, SocketNews::Opened { local })));
             }
-            Output::Socket(SocketOrder::Close(_)) => {}
+            Output::Socket(_) => {}
             Output::Transmit(sent) => {
                 clock.set(world.now);
                 let replies = match over_tcp.filter(|_| stream == Some(sent.socket)) {
@@ -311,13 +311,17 @@ fn audit_over(
                 world.now = world.now.max(at);
                 let input = match &datagram {
                     Some((_, socket, remote, payload)) => {
-                        let datagram = Datagram {
-                            socket: *socket,
-                            local: SocketAddr::new(server.ip(), 40_000 + socket.0 as u16),
-                            remote: *remote,
+                        let datagram = Datagram::new(
+                            *socket,
+                            SocketAddr::new(server.ip(), 40_000 + socket.0 as u16),
+                            *remote,
                             payload,
-                        };
-                        if stream == Some(*socket) { Input::Stream(datagram) } else { Input::Datagram(datagram) }
+                        );
+                        if stream == Some(*socket) {
+                            let _taken = world.with(|audit, cx| audit.stream(cx, datagram));
+                            continue;
+                        }
+                        Input::Datagram(datagram)
                     }
                     None => Input::Timeout,
                 };

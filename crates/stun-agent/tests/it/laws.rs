@@ -85,14 +85,14 @@ fn any_news() -> impl Strategy<Value = SocketNews> {
     ]
 }
 
-fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Strategy<Value = OwnedInput> {
+fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Strategy<Value = What> {
     let of = |(socket, local, remote, payload)| OwnedDatagram { socket: SocketId(socket), local, remote, payload };
     let datagram = (sockets.clone(), any_place(), any_place(), any_payload()).prop_map(of).boxed();
     prop_oneof![
-        5 => datagram.clone().prop_map(OwnedInput::Datagram),
-        2 => datagram.prop_map(OwnedInput::Stream),
-        1 => (sockets, any_news()).prop_map(|(socket, news)| OwnedInput::Socket(SocketId(socket), news)),
-        1 => Just(OwnedInput::Timeout),
+        5 => datagram.clone().prop_map(|datagram| What::Input(OwnedInput::Datagram(datagram))),
+        2 => datagram.prop_map(What::Stream),
+        1 => (sockets, any_news()).prop_map(|(socket, news)| What::Input(OwnedInput::Socket(SocketId(socket), news))),
+        1 => Just(What::Input(OwnedInput::Timeout)),
     ]
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
     ];
     steps(prop_oneof![
         2 => command.prop_map(|command| What::Command(command.to_string())),
-        3 => any_input(1..4_u64).prop_map(What::Input),
+        3 => any_input(1..4_u64),
     ])
 }
 
@@ -150,7 +150,7 @@ fn server_steps() -> impl Strategy<Value = Vec<Step>> {
     let stop = Just(What::Command(ResponderCommand::Stop.to_string()));
     // The responder's own four or eight sockets, and streams that were accepted.
     let sockets = prop_oneof![3 => 1..9_u64, 1 => 100..110_u64];
-    steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets).prop_map(What::Input)])
+    steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets)])
 }
 
 /// A server that answers, an impostor, and a network that repeats: by the id's first byte.
@@ -170,17 +170,14 @@ fn answers(at: Instant, output: &Output<portolan_stun_agent::Event<u8>>) -> Vec<
         3 => {
             let bytes = message(Class::SuccessResponse, id, &mapped);
             let chunk = |payload: &[u8]| {
-                OwnedInput::Stream(OwnedDatagram {
+                What::Stream(OwnedDatagram {
                     socket: sent.socket,
                     local: addr(CLIENT),
                     remote: right,
                     payload: payload.to_vec(),
                 })
             };
-            vec![
-                Step::new(later(10), What::Input(chunk(&bytes[..9]))),
-                Step::new(later(20), What::Input(chunk(&bytes[9..]))),
-            ]
+            vec![Step::new(later(10), chunk(&bytes[..9])), Step::new(later(20), chunk(&bytes[9..]))]
         }
         _ => vec![],
     }
@@ -202,7 +199,7 @@ fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
         for (n, payload) in message(Class::Request, [9; 12].into(), &change).chunks(11).enumerate() {
             let chunk =
                 OwnedDatagram { socket: stream, local: open.local, remote: addr(CLIENT), payload: payload.into() };
-            steps.push(Step::new(later(3 + n as u64), What::Input(OwnedInput::Stream(chunk))));
+            steps.push(Step::new(later(3 + n as u64), What::Stream(chunk)));
         }
     } else {
         for (n, attributes) in [&[][..], &change].into_iter().enumerate() {
@@ -219,7 +216,7 @@ fn audit() -> Audit {
 
 fn audit_steps() -> impl Strategy<Value = Vec<Step>> {
     let start = Just(What::Command(AuditCommand::Start.to_string()));
-    steps(prop_oneof![3 => start, 20 => any_input(1..5_u64).prop_map(What::Input)])
+    steps(prop_oneof![3 => start, 20 => any_input(1..5_u64)])
 }
 
 /// A network that opens every socket, and a server that is right, rude or silent: by the id's first byte.
@@ -240,7 +237,7 @@ fn audited(at: Instant, output: &Output<AuditEvent>) -> Vec<Step> {
             let answer = Step::datagram(later(20), sent.socket, addr(CLIENT), sent.remote, &bytes);
             if bytes.is_empty() { vec![] } else { vec![answer] }
         }
-        Output::Socket(SocketOrder::Close(_)) | Output::Event(_) | Output::Wait(_) => vec![],
+        Output::Socket(_) | Output::Event(_) | Output::Wait(_) => vec![],
     }
 }
 
@@ -261,14 +258,14 @@ fn users(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let later = at + Duration::from_millis(20);
     if sent.socket.0 > 100 {
         let chunk = |payload: &[u8]| {
-            OwnedInput::Stream(OwnedDatagram {
+            What::Stream(OwnedDatagram {
                 socket: sent.socket,
                 local: addr(SERVER),
                 remote: sent.remote,
                 payload: payload.into(),
             })
         };
-        return bytes.chunks(60).map(|piece| Step::new(later, What::Input(chunk(piece)))).collect();
+        return bytes.chunks(60).map(|piece| Step::new(later, chunk(piece))).collect();
     }
     vec![Step::datagram(later, sent.socket, addr(SERVER), sent.remote, &bytes)]
 }

@@ -48,12 +48,7 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
 
 /// What a request to `LOCALS[to]` causes.
 fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmit> {
-    let datagram = portolan_machine::Datagram {
-        socket: SocketId(to as u64),
-        local: addr(LOCALS[to]),
-        remote: addr(client),
-        payload: bytes,
-    };
+    let datagram = portolan_machine::Datagram::new(SocketId(to as u64), addr(LOCALS[to]), addr(client), bytes);
     let _verdict = world.input(Input::Datagram(datagram));
     let transmit = |output| {
         let Output::Transmit(transmit) = output else { panic!("only replies, not {output:?}") };

@@ -59,21 +59,13 @@ where
     }
 
     pub(crate) fn datagram(&mut self, socket: u64, remote: &str, payload: &[u8]) -> Verdict {
-        self.input(Input::Datagram(Datagram {
-            socket: SocketId(socket),
-            local: addr("198.51.100.7:40000"),
-            remote: addr(remote),
-            payload,
-        }))
+        self.input(Input::Datagram(Datagram::new(SocketId(socket), addr("198.51.100.7:40000"), addr(remote), payload)))
     }
 
     pub(crate) fn stream(&mut self, socket: u64, remote: &str, payload: &[u8]) -> Verdict {
-        self.input(Input::Stream(Datagram {
-            socket: SocketId(socket),
-            local: addr("198.51.100.7:40000"),
-            remote: addr(remote),
-            payload,
-        }))
+        let chunk = Datagram::new(SocketId(socket), addr("198.51.100.7:40000"), addr(remote), payload);
+        let taken = self.with(|machine, cx| machine.stream(cx, chunk));
+        if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }
     }
 
     pub(crate) fn news(&mut self, socket: u64, news: SocketNews) -> Verdict {

@@ -121,6 +121,6 @@ mod tests {
         assert!(Batch::suits(&datagram(1, 7, Batch::PIECE)));
         assert!(!Batch::suits(&datagram(1, 7, Batch::PIECE + 1)));
         assert!(!Batch::suits(&datagram(1, 7, 0)));
-        assert!(!Batch::suits(&Transmit { hop_limit: Some(3), ..datagram(1, 7, 20) }));
+        assert!(!Batch::suits(&datagram(1, 7, 20).with_hop_limit(3)));
     }
 }

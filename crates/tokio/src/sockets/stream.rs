@@ -14,7 +14,7 @@ use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use portolan_machine::{Closure, Open, Refusal};
+use portolan_machine::{Closure, Open, Refusal, TlsFailure};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -153,10 +153,13 @@ async fn connect_unbounded(open: Open, tls: Option<Arc<ClientConfig>>) -> Result
         return Ok(Stream::new(Box::new(tcp), local, remote));
     };
     let name = match &open.server_name {
-        Some(name) => ServerName::try_from(String::from(&**name)).map_err(|_| Refusal::TlsHandshake)?,
+        Some(name) => {
+            ServerName::try_from(String::from(&**name)).map_err(|_| Refusal::TlsHandshake(TlsFailure::Name))?
+        }
         None => ServerName::from(remote.ip()),
     };
-    let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(|_| Refusal::TlsHandshake)?;
+    let tls =
+        TlsConnector::from(tls).connect(name, tcp).await.map_err(|_| Refusal::TlsHandshake(TlsFailure::Unspecified))?;
     Ok(Stream::new(Box::new(tls), local, remote))
 }
 

@@ -79,7 +79,7 @@ impl Machine for Flood {
                 self.orders.push(Output::Event(d.remote));
             }
             Input::Socket(_, SocketNews::Opened { local }) => self.orders.push(Output::Event(local)),
-            Input::Stream(_) | Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
+            Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
         }
         Verdict::Mine
     }

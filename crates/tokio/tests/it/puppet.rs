@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use core::pin::pin;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
-    Transmit, Verdict,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews,
+    SocketOrder, Transmit, Verdict,
 };
 use portolan_tokio::{Config, Driver};
 
@@ -52,12 +52,10 @@ impl Machine for Puppet {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let heard = match input {
-            Input::Datagram(d) | Input::Stream(d) if self.habit == Habit::Echoes => {
+            Input::Datagram(d) if self.habit == Habit::Echoes => {
                 Output::Transmit(Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload)))
             }
-            Input::Datagram(_) | Input::Stream(_) | Input::Socket(_, SocketNews::Accepted { .. })
-                if self.habit == Habit::Disowns =>
-            {
+            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) if self.habit == Habit::Disowns => {
                 return Verdict::NotMine;
             }
             Input::Datagram(d) => Output::Event(Heard::Datagram {
@@ -66,7 +64,6 @@ impl Machine for Puppet {
                 remote: d.remote,
                 payload: d.payload.to_vec(),
             }),
-            Input::Stream(d) => Output::Event(Heard::Chunk { socket: d.socket, payload: d.payload.to_vec() }),
             Input::Socket(id, news) => Output::Event(Heard::News(id, news)),
             Input::Timeout => {
                 if self.wait.is_none_or(|wait| !wait.is_due(cx.now())) {
@@ -81,6 +78,15 @@ impl Machine for Puppet {
             self.out.push(Output::Socket(SocketOrder::Close(d.socket)));
         }
         Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, d: Datagram<'_>) -> Option<usize> {
+        self.out.push(match self.habit {
+            Habit::Disowns => return None,
+            Habit::Echoes => Output::Transmit(Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload))),
+            _ => Output::Event(Heard::Chunk { socket: d.socket, payload: d.payload.to_vec() }),
+        });
+        Some(d.payload.len())
     }
 
     fn poll(&mut self) -> Output<Heard> {

@@ -3,7 +3,7 @@
 use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, opened, puppet, puppet_with};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Protocol, Refusal, SocketNews};
+use portolan_machine::{Closure, Protocol, Refusal, SocketNews, TlsFailure};
 use portolan_tokio::rustls::RootCertStore;
 use portolan_tokio::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use portolan_tokio::{Config, Driver};
@@ -76,7 +76,7 @@ async fn a_wrong_name_or_an_unknown_authority_is_refused() {
     let (mut echo, certificate) = server(Habit::Echoes, &["turn.example"]);
     let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
     let (stranger, _) = self::certificate(&["turn.example"]);
-    let refused = SocketNews::Refused(Refusal::TlsHandshake);
+    let refused = SocketNews::Refused(Refusal::TlsHandshake(TlsFailure::Unspecified));
     for (trusts, name) in [
         (&certificate, Some("other.example")),
         (&certificate, Some("not a name")),
@@ -154,7 +154,7 @@ async fn a_server_that_does_not_speak_tls_is_refused() {
         let mut hello = Vec::new();
         let _broken_off = peer.read_to_end(&mut hello).await;
     });
-    assert_eq!(news, SocketNews::Refused(Refusal::TlsHandshake));
+    assert_eq!(news, SocketNews::Refused(Refusal::TlsHandshake(TlsFailure::Unspecified)));
 }
 
 #[tokio::test]

@@ -223,6 +223,7 @@ impl<'a> Stage<'a> {
                     let open = self.sockets.remove(&id).is_some();
                     assert!(open || ordered, "{id} is closed once, and was open or ordered");
                 }
+                Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) => unreachable!("there are no streams"),
                 Output::Socket(order @ SocketOrder::Open(_)) => self.after(Duration::ZERO, Happening::Order(order)),
                 Output::Event(event) => self.run.events.push((self.now, event)),
                 Output::Wait(wait) => return wait.map(|wait| wait.at),
@@ -260,7 +261,7 @@ impl<'a> Stage<'a> {
 
     fn happen(&mut self, machine: &mut Lifetime, cx: &mut Cx<'_>, happening: Happening) {
         let input = match happening {
-            Happening::Order(SocketOrder::Close(_)) => return,
+            Happening::Order(SocketOrder::Close(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_)) => return,
             Happening::Order(SocketOrder::Open(open)) => {
                 self.orders += 1;
                 let local = SocketAddr::new(HOST.parse().unwrap(), open.local.port());
@@ -303,7 +304,7 @@ impl<'a> Stage<'a> {
         };
         let (remote, local, payload) = input;
         let Some((&socket, _)) = self.sockets.iter().find(|(_, other)| **other == local) else { return };
-        let _verdict = machine.handle(cx, Input::Datagram(Datagram { socket, local, remote, payload: &payload }));
+        let _verdict = machine.handle(cx, Input::Datagram(Datagram::new(socket, local, remote, &payload)));
     }
 
     fn answer(&self, server: SocketAddr, source: SocketAddr, request: &[u8]) -> Option<(SocketAddr, Bytes)> {

@@ -59,7 +59,9 @@ impl Peer {
                 });
                 answer.into_iter().collect()
             }
-            Output::Event(_) | Output::Wait(_) => Vec::new(),
+            Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) | Output::Event(_) | Output::Wait(_) => {
+                Vec::new()
+            }
         }
     }
 

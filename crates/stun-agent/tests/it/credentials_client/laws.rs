@@ -86,8 +86,8 @@ fn server(at: Instant, output: &Output<Event<u8>>) -> Vec<Step> {
     let datagram =
         OwnedDatagram { socket: sent.socket, local: addr("198.51.100.7:40000"), remote: sent.remote, payload };
     let later = at + Duration::from_millis(20);
-    let input = if turn % 7 == 6 { OwnedInput::Stream(datagram) } else { OwnedInput::Datagram(datagram) };
-    vec![Step::new(later, What::Input(input))]
+    let what = if turn % 7 == 6 { What::Stream(datagram) } else { What::Input(OwnedInput::Datagram(datagram)) };
+    vec![Step::new(later, what)]
 }
 
 const SOCKETS: [SocketId; 3] = [SocketId(1), SocketId(2), SocketId(3)];

@@ -1,12 +1,12 @@
-//! Time that saturates, dice that are even, scopes that name who speaks.
+//! Time that saturates, an RNG whose numbers are evenly distributed, scopes that name the machine of a note.
 
 use core::fmt;
 use core::time::Duration;
-use portolan_machine::{Clause, Cx, Deadline, Entropy, Explain, Instant, Never, Scope, SocketIds, Trace};
+use portolan_machine::{Clause, Cx, Deadline, Entropy, Explain, Instant, Never, Scope, Script, SocketIds, Trace};
 
-/// A plain linear generator: even enough to count with.
-struct Dice(u64);
-impl Entropy for Dice {
+/// A linear congruential generator: evenly distributed enough for a count.
+struct Linear(u64);
+impl Entropy for Linear {
     fn fill(&mut self, out: &mut [u8]) {
         for byte in out {
             self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -26,7 +26,7 @@ fn time_never_overflows_and_never_runs_below_its_origin() {
 }
 
 #[test]
-fn of_two_waits_at_one_time_the_first_speaks() {
+fn of_two_equal_waits_the_first_is_taken() {
     let at = Instant::from_millis(5);
     let (a, b) = (Deadline::new(at, "a"), Deadline::new(at, "b"));
     assert_eq!(Deadline::earliest(Some(a), Some(b)), Some(a));
@@ -36,8 +36,8 @@ fn of_two_waits_at_one_time_the_first_speaks() {
 
 #[test]
 fn numbers_below_a_bound_are_below_it_and_spread() {
-    let (mut dice, mut ids) = (Dice(1), SocketIds::new());
-    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let (mut rng, mut ids) = (Linear(1), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     assert_eq!(cx.random_below(0), 0);
     assert_eq!(cx.random_below(1), 0);
     let mut seen = [0_u32; 7];
@@ -49,21 +49,21 @@ fn numbers_below_a_bound_are_below_it_and_spread() {
 
 #[test]
 fn ids_are_given_once_and_across_scopes() {
-    let (mut dice, mut ids) = (Dice(1), SocketIds::new());
-    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let (mut rng, mut ids) = (Linear(1), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     let first = cx.next_socket();
     let second = cx.within("child", 0, |cx| cx.next_socket());
     assert_eq!([first.to_string(), second.to_string(), cx.next_socket().to_string()], ["s1", "s2", "s3"]);
 }
 
 #[derive(Debug)]
-struct Heard(&'static str);
-impl fmt::Display for Heard {
+struct Remark(&'static str);
+impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
 }
-impl Explain for Heard {
+impl Explain for Remark {
     fn rfc(&self) -> Option<Clause> {
         None
     }
@@ -77,26 +77,27 @@ impl Trace for Lines {
 }
 
 #[test]
-fn notes_name_the_whole_chain_and_cost_nothing_unheard() {
-    let (mut dice, mut ids, mut lines) = (Dice(1), SocketIds::new(), Lines(Vec::new()));
-    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids).with_trace(&mut lines);
-    cx.note(|| Heard("root"));
+fn notes_name_the_whole_chain_and_cost_nothing_without_a_trace() {
+    let (mut rng, mut ids, mut lines) = (Linear(1), SocketIds::new(), Lines(Vec::new()));
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids).with_trace(&mut lines);
+    cx.note(|| Remark("root"));
     cx.within("turn", 2, |cx| {
-        cx.note(|| Heard("child"));
-        cx.within("transactions", 0, |cx| cx.note(|| Heard("grandchild")));
+        cx.note(|| Remark("child"));
+        cx.within("transactions", 0, |cx| cx.note(|| Remark("grandchild")));
     });
     assert_eq!(lines.0, ["[] root", "[turn 2] child", "[turn 2 > transactions 0] grandchild"]);
 
-    let mut silent = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let mut silent = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     let mut built = false;
     silent.note(|| {
         built = true;
-        Heard("nobody")
+        Remark("unheard")
     });
-    assert!(!built, "nobody listens, so nothing is built");
+    assert!(!built, "without a trace no note is built");
 }
 
 #[test]
 fn never_cannot_be_read() {
-    assert_eq!("anything".parse::<Never>().unwrap_err().to_string(), "this machine takes no commands");
+    let why = Never::read("anything").unwrap_err();
+    assert_eq!(why.to_string(), "expected no command: this machine takes none");
 }
