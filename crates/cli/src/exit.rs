@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::report::sample;
     use crate::require::Requirements;
-    use portolan_nat::profile::Verdict;
+    use portolan_nat::profile::Conclusion;
 
     fn exit(report: &Report, require: &str) -> u8 {
         let short = if require.is_empty() { vec![] } else { require.parse::<Requirements>().unwrap().check(report) };
@@ -101,15 +101,15 @@ mod tests {
     fn the_table_of_exit_codes() {
         let home = sample::home();
         let mut loss = sample::home();
-        loss.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        loss.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         let mut incapable = sample::home();
-        incapable.families[0].filtering = Verdict::unknown(Unknown::NoOtherAddress, vec![]);
+        incapable.families[0].filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
         let mut single = sample::home();
-        single.families[0].mapping = Verdict::unknown(Unknown::SingleServer, vec![]);
+        single.families[0].mapping = Conclusion::unknown(Unknown::SingleServer, vec![]);
         let mut silent = sample::home();
         silent.families[0].reach = Reach::Unknown;
         let mut garbage = silent.clone();
-        garbage.families[0].mapping = Verdict::unknown(Unknown::ServerError, vec![]);
+        garbage.families[0].mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
         let mut both = sample::home();
         both.families.extend(sample::offline().families.pop());
 

@@ -187,7 +187,7 @@ pub(crate) enum RequireError {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Unknown, Verdict};
+    use portolan_nat::profile::{Conclusion, Unknown};
 
     fn read(text: &str) -> Requirements {
         text.parse().unwrap()
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_doubt_is_not_a_no_but_a_block_is() {
         let mut report = sample::home();
-        report.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        report.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         let short = read("filtering=apdf").check(&report);
         assert_eq!(short[0].holding, Holding::Unknown);
         assert_eq!(

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::behavior::{Filtering, Mapping, NatKind};
-use crate::profile::{Family, Finding, Flaw, Report, Verdict};
+use crate::profile::{Conclusion, Family, Finding, Flaw, Report};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::SocketAddr;
@@ -43,14 +43,14 @@ pub enum Event {
         /// Which family.
         family: Family,
         /// The verdict.
-        verdict: Verdict<Mapping>,
+        conclusion: Conclusion<Mapping>,
     },
     /// The verdict on filtering stands.
     Filtering {
         /// Which family.
         family: Family,
         /// The verdict.
-        verdict: Verdict<Filtering>,
+        conclusion: Conclusion<Filtering>,
     },
     /// A server was caught.
     Flaw {
@@ -70,13 +70,13 @@ impl fmt::Display for Event {
         match self {
             Self::Public { family, endpoint, local } => write!(f, "{family}: {local} is seen as {endpoint}"),
             Self::Nat { family, nat } => write!(f, "{family}: {}", nat.as_str()),
-            Self::Mapping { family, verdict } => {
+            Self::Mapping { family, conclusion } => {
                 write!(f, "{family}: mapping ")?;
-                say(f, &verdict.finding)
+                say(f, &conclusion.finding)
             }
-            Self::Filtering { family, verdict } => {
+            Self::Filtering { family, conclusion } => {
                 write!(f, "{family}: filtering ")?;
-                say(f, &verdict.finding)
+                say(f, &conclusion.finding)
             }
             Self::Flaw { family, server, flaw } => write!(f, "{family}: {server} {flaw}"),
             Self::Report(report) => write!(f, "finished after {} ms", report.elapsed.as_millis()),

@@ -82,7 +82,7 @@ fn discover() -> Option<()> {
     net.command(host, Command::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
     let mapping = net.events().iter().find_map(|happening| match &happening.event {
-        Found::Mapping { verdict, .. } => verdict.value().copied(),
+        Found::Mapping { conclusion, .. } => conclusion.value().copied(),
         _ => None,
     })?;
     (mapping == Mapping::AddressAndPortDependent).then_some(())

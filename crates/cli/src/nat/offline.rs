@@ -59,7 +59,7 @@ fn offline(report: &Report) -> Complaint {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Flaw, Unknown, Verdict};
+    use portolan_nat::profile::{Conclusion, Flaw, Unknown};
 
     #[test]
     fn it_says_what_was_tried_and_points_to_the_lab() {
@@ -86,7 +86,7 @@ mod tests {
         assert!(complaint(&report).is_none());
         let family = &mut report.families[0];
         family.reach = Reach::Unknown;
-        family.mapping = Verdict::unknown(Unknown::ServerError, vec![]);
+        family.mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
         family.servers[0].flaws = vec![Flaw::Garbage];
         assert_eq!(
             complaint(&report).unwrap().to_string(),

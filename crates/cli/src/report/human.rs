@@ -9,7 +9,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
-use portolan_nat::profile::{FamilyReport, Finding, Reach, Unknown, Verdict};
+use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Reach, Unknown};
 
 const SAYS: Style = Style::new().bold();
 const HEAD: Style = Style::new().underline();
@@ -97,7 +97,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn sure_of<T>(&self, out: &mut String, name: &str, verdict: &Verdict<T>) -> fmt::Result {
+    fn sure_of<T>(&self, out: &mut String, name: &str, verdict: &Conclusion<T>) -> fmt::Result {
         match &verdict.finding {
             Finding::Value { p_wrong, .. } => row(out, name, in_words(*p_wrong))?,
             Finding::Unknown(why) => row(out, name, format_args!("not known: {why} [{}]", why.as_str()))?,
@@ -212,7 +212,7 @@ fn yes_no(is: bool, yes: &str, no: &str) -> String {
 }
 
 /// A line of the facts, also where nothing is known.
-fn value<T>(out: &mut String, name: &str, verdict: &Verdict<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
+fn value<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => row(out, name, tell(value)),
         Finding::Unknown(why) => row(out, name, format_args!("{DOUBT}unknown{DOUBT:#} ({why})")),
@@ -220,7 +220,7 @@ fn value<T>(out: &mut String, name: &str, verdict: &Verdict<T>, tell: impl Fn(&T
 }
 
 /// A line of the facts, where something is known or something went wrong; what nobody asked for goes unsaid.
-fn told<T>(out: &mut String, name: &str, verdict: &Verdict<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
+fn told<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
     match verdict.reason() {
         Some(Unknown::NotTested | Unknown::NoEvidence | Unknown::NoNat | Unknown::TooFewSamples) => Ok(()),
         _ => value(out, name, verdict, tell),

@@ -13,7 +13,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_nat::event::Event;
-use portolan_nat::profile::{FamilyReport, Finding, Flaw, Path, Reach, ServerReport, Verdict};
+use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Flaw, Path, Reach, ServerReport};
 use serde::Serialize;
 
 /// The name of the schema.
@@ -40,11 +40,11 @@ pub(crate) fn event(event: &Event) -> Option<String> {
         Event::Nat { family, nat } => {
             text(&Line { event: "nat", family: family.as_str(), rest: Nat { nat: nat.as_str() } })
         }
-        Event::Mapping { family, verdict } => {
-            text(&Line { event: "mapping", family: family.as_str(), rest: word(verdict) })
+        Event::Mapping { family, conclusion } => {
+            text(&Line { event: "mapping", family: family.as_str(), rest: word(conclusion) })
         }
-        Event::Filtering { family, verdict } => {
-            text(&Line { event: "filtering", family: family.as_str(), rest: word(verdict) })
+        Event::Filtering { family, conclusion } => {
+            text(&Line { event: "filtering", family: family.as_str(), rest: word(conclusion) })
         }
         Event::Flaw { family, server, flaw } => text(&Line {
             event: "flaw",
@@ -196,7 +196,7 @@ struct Axis<T> {
     evidence: Vec<String>,
 }
 
-fn axis<T, U>(verdict: &Verdict<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
+fn axis<T, U>(verdict: &Conclusion<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
     let (value, unknown, p_wrong) = match &verdict.finding {
         Finding::Value { value, p_wrong } => (Some(tell(value)), None, Some(two_digits(*p_wrong))),
         Finding::Unknown(why) => (None, Some(why.as_str()), None),
@@ -204,7 +204,7 @@ fn axis<T, U>(verdict: &Verdict<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
     Axis { value, unknown, p_wrong, evidence: verdict.evidence.iter().map(ToString::to_string).collect() }
 }
 
-fn word<T: fmt::Display>(verdict: &Verdict<T>) -> Axis<String> {
+fn word<T: fmt::Display>(verdict: &Conclusion<T>) -> Axis<String> {
     axis(verdict, ToString::to_string)
 }
 

@@ -179,13 +179,13 @@ fn means(mapping: Option<Mapping>, filtering: Option<Filtering>, why: Option<Unk
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Family, Verdict};
+    use portolan_nat::profile::{Conclusion, Family};
 
     fn told(nat: NatKind, mapping: Mapping, filtering: Filtering) -> (String, &'static str) {
         let mut report = sample::home().families.remove(0);
         report.nat = Some(nat);
-        report.mapping = Verdict::value_with(mapping, 0.0, vec![]);
-        report.filtering = Verdict::value_with(filtering, 0.0, vec![]);
+        report.mapping = Conclusion::value_with(mapping, 0.0, vec![]);
+        report.filtering = Conclusion::value_with(filtering, 0.0, vec![]);
         let sentence = Sentence::of(&report);
         (sentence.is, sentence.means)
     }
@@ -240,18 +240,18 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said_with_its_reason() {
         let mut report = sample::home().families.remove(0);
-        report.filtering = Verdict::unknown(Unknown::NoOtherAddress, vec![]);
+        report.filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
         assert_eq!(
             Sentence::of(&report).is,
             "Your router keeps one public port per socket; whom it lets answer could not be told (no server asked has \
              the second address that the test needs)."
         );
-        report.mapping = Verdict::unknown(Unknown::Dependent, vec![]);
+        report.mapping = Conclusion::unknown(Unknown::Dependent, vec![]);
         assert!(Sentence::of(&report).is.starts_with("Your router gives a socket different public ports"));
         assert!(Sentence::of(&report).means.starts_with("Direct connections will surely work with"));
-        report.mapping = Verdict::unknown(Unknown::SingleServer, vec![]);
+        report.mapping = Conclusion::unknown(Unknown::SingleServer, vec![]);
         assert!(Sentence::of(&report).is.contains("(one plain server alone cannot show it)"));
-        report.details.double_nat = Verdict::value_with(true, 0.0, vec![]);
+        report.details.double_nat = Conclusion::value_with(true, 0.0, vec![]);
         assert!(Sentence::of(&report).is.starts_with("Your router and your carrier's translate "));
     }
 

@@ -6,7 +6,7 @@
 
 use crate::behavior::Filtering;
 use crate::note::Note;
-use crate::profile::{Evidence, Family, Flaw, Unknown, Verdict};
+use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct FilteringTest {
     pub(super) attempts: Vec<Attempt>,
     /// Why earlier attempts were given up.
     failures: Vec<Unknown>,
-    pub(super) verdict: Option<Verdict<Filtering>>,
+    pub(super) verdict: Option<Conclusion<Filtering>>,
     /// How long silence must last, once a round trip is known.
     tail: Duration,
 }
@@ -156,10 +156,10 @@ impl FilteringTest {
         match judgement {
             Judgement::Wait => {}
             Judgement::Value(value, p_wrong) => {
-                self.verdict = Some(Verdict::value_with(value, p_wrong, self.evidence(servers)));
+                self.verdict = Some(Conclusion::value_with(value, p_wrong, self.evidence(servers)));
             }
             Judgement::TooLossy => {
-                self.verdict = Some(Verdict::unknown(Unknown::HighLoss, self.evidence(servers)));
+                self.verdict = Some(Conclusion::unknown(Unknown::HighLoss, self.evidence(servers)));
             }
             Judgement::Incapable(why, flaw) => {
                 self.give_up(desk, why);
@@ -264,7 +264,7 @@ impl FilteringTest {
             self.attempt(desk, number, to);
         } else if !may_hear_more {
             let why = self.reason();
-            self.verdict = Some(Verdict::unknown(why, self.evidence(servers)));
+            self.verdict = Some(Conclusion::unknown(why, self.evidence(servers)));
         }
     }
 

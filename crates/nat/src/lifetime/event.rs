@@ -1,7 +1,7 @@
 //! What the owner of a measurement must hear.
 
 use super::{LifetimeRange, LifetimeReport, RefreshReport};
-use crate::profile::{Finding, Unknown, Verdict};
+use crate::profile::{Conclusion, Finding, Unknown};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::SocketAddr;
@@ -47,11 +47,11 @@ pub enum Event {
         alive: bool,
     },
     /// How long a mapping lives that was answered.
-    Replied(Verdict<LifetimeRange>),
+    Replied(Conclusion<LifetimeRange>),
     /// How long a mapping lives that nothing ever came in through.
-    Unreplied(Verdict<LifetimeRange>),
+    Unreplied(Conclusion<LifetimeRange>),
     /// When a mapping ends whatever refreshes it.
-    Absolute(Verdict<LifetimeRange>),
+    Absolute(Conclusion<LifetimeRange>),
     /// What refreshes a mapping.
     Refresh(Box<RefreshReport>),
     /// Everything is said; the last event.
@@ -102,7 +102,7 @@ impl fmt::Display for Event {
 }
 
 /// One axis and its value, or why there is none.
-pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Verdict<T>) -> fmt::Result {
+pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Conclusion<T>) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => write!(f, "{axis}: {value}"),
         Finding::Unknown(why) => write!(f, "{axis}: unknown, {why}"),

@@ -4,7 +4,7 @@ use super::{Axis, Loss, axis, text};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_nat::lifetime::{Event, LifetimeRange, LifetimeReport};
-use portolan_nat::profile::Verdict;
+use portolan_nat::profile::Conclusion;
 use serde::Serialize;
 
 /// An event of the measurement as one line of JSON; `None` for those that the report tells better.
@@ -93,7 +93,7 @@ impl Lives {
     }
 }
 
-fn range(verdict: &Verdict<LifetimeRange>) -> Axis<Range> {
+fn range(verdict: &Conclusion<LifetimeRange>) -> Axis<Range> {
     axis(verdict, |range| Range { at_least_s: seconds(range.at_least), at_most_s: range.at_most.map(seconds) })
 }
 

@@ -87,11 +87,11 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
         ),
         (Event::Nat { family, nat: NatKind::Firewall }, r#"{"event":"nat","family":"ipv4","nat":"firewall"}"#),
         (
-            Event::Mapping { family, verdict: Verdict::value_with(Mapping::AddressDependent, 0.012_345, seen) },
+            Event::Mapping { family, conclusion: Conclusion::value_with(Mapping::AddressDependent, 0.012_345, seen) },
             r#"{"event":"mapping","family":"ipv4","value":"address-dependent","unknown":null,"p_wrong":0.012,"evidence":["203.0.113.9:40000 saw 192.168.1.7:40000"]}"#,
         ),
         (
-            Event::Filtering { family: Measured::V6, verdict: Verdict::unknown(Unknown::HighLoss, vec![]) },
+            Event::Filtering { family: Measured::V6, conclusion: Conclusion::unknown(Unknown::HighLoss, vec![]) },
             r#"{"event":"filtering","family":"ipv6","value":null,"unknown":"high-loss","p_wrong":null,"evidence":[]}"#,
         ),
         (

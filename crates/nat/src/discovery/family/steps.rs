@@ -3,7 +3,7 @@
 use crate::behavior::NatKind;
 use crate::event::Event;
 use crate::note::{Joined, Note};
-use crate::profile::{Reach, Unavailable, Unknown, Verdict};
+use crate::profile::{Conclusion, Reach, Unavailable, Unknown};
 use alloc::vec::Vec;
 use portolan_machine::{Deadline, Instant, Unreachability};
 
@@ -127,7 +127,7 @@ impl FamilyRun {
         let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
         self.filtering.judge(desk, &mut self.servers, may_hear_more);
         if let Some(verdict) = &self.filtering.verdict {
-            desk.tell(Event::Filtering { family: self.family, verdict: verdict.clone() });
+            desk.tell(Event::Filtering { family: self.family, conclusion: verdict.clone() });
         }
     }
 
@@ -138,7 +138,7 @@ impl FamilyRun {
         if !translated && filtering.is_none() {
             return None;
         }
-        Some(mapping_test::nat_kind(translated, filtering.and_then(Verdict::value)))
+        Some(mapping_test::nat_kind(translated, filtering.and_then(Conclusion::value)))
     }
 
     pub(super) fn tell_nat(&mut self, desk: &mut Desk<'_, '_>) {
@@ -166,10 +166,10 @@ impl FamilyRun {
                 self.hairpin.start(desk, first, (self.mapping.socket, *public, self.mapping.local));
             }
             (true, _, _) => {
-                self.hairpin.verdict.get_or_insert_with(|| Verdict::unknown(Unknown::Dependent, Vec::new()));
+                self.hairpin.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::Dependent, Vec::new()));
             }
             (false, ..) => {
-                self.hairpin.verdict.get_or_insert_with(|| Verdict::unknown(Unknown::NoNat, Vec::new()));
+                self.hairpin.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::NoNat, Vec::new()));
             }
         }
     }
