@@ -27,7 +27,7 @@ pub(crate) use line::static_format;
 pub(crate) use print::{Plain, Text};
 
 use crate::attribute::{Attribute, Rtpmap};
-use crate::error::{Clause, TypedError};
+use crate::error::{Citation, TypedError};
 use crate::line::{Kind, Line};
 use crate::session::{Lines, Session};
 use crate::value::{Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Version, Zone};
@@ -197,7 +197,7 @@ impl<'s> Item<'s> {
 
     /// The section that has such lines.
     #[must_use]
-    pub fn clause(&self) -> Clause {
+    pub fn clause(&self) -> Citation {
         match self.says {
             Ok(Says::Attribute(attribute)) => attribute.clause().unwrap_or(Kind::Attribute.clause()),
             Ok(_) => self.line.kind().clause(),

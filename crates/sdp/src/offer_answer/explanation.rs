@@ -10,7 +10,7 @@
 
 use super::codecs::LeftOut;
 use crate::attribute::Direction;
-use crate::error::{Clause, TypedError};
+use crate::error::{Citation, TypedError};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -51,9 +51,9 @@ pub enum Outcome {
 impl Outcome {
     /// The section that decides it.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         match self {
-            Self::Accepted { .. } => Clause::new("RFC 3264", "6.1"),
+            Self::Accepted { .. } => Citation::new("RFC 3264", "6.1"),
             Self::Refused(refusal) => refusal.clause(),
         }
     }
@@ -140,7 +140,7 @@ pub enum Refusal {
 impl Refusal {
     /// The section that decides it.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         let (document, section) = match self {
             Self::Removed => ("RFC 3264", "8.2"),
             Self::Unreadable(error) => return error.error.clause,
@@ -158,7 +158,7 @@ impl Refusal {
             }
             Self::HoldConnection => ("RFC 5763", "5"),
         };
-        Clause::new(document, section)
+        Citation::new(document, section)
     }
 }
 
@@ -197,14 +197,14 @@ pub enum Note {
 impl Note {
     /// The section that the decision follows.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         let (document, section) = match self {
             Self::FormatLeftOut { .. } | Self::Narrowed { .. } => ("RFC 3264", "6.1"),
             Self::ExtensionLeftOut { .. } => ("RFC 8285", "7"),
             Self::BundledWith { .. } => ("RFC 9143", "7.3"),
             Self::SimulcastLeftOut => ("RFC 8853", "5.3.2"),
         };
-        Clause::new(document, section)
+        Citation::new(document, section)
     }
 }
 
