@@ -73,7 +73,7 @@ mod tag;
 pub use crate::command::{Command, CommandError, UnknownCommand};
 pub use config::{Config, ConfigError};
 pub use event::{Event, Series};
-pub use note::Note;
+pub use note::LifetimeNote;
 pub use range::LifetimeRange;
 pub use report::{LifetimeReport, RefreshReport};
 
@@ -316,7 +316,7 @@ impl Lifetime {
         if self.probes.get(index).is_none_or(|probe| probe.state() != State::Opening) {
             return;
         }
-        cx.note(|| Note::PortRefused { port: place.port, why });
+        cx.note(|| LifetimeNote::PortRefused { port: place.port, why });
         // A port may be taken, or kept back by the system; any other reason holds for all ports.
         let another_port = matches!(why, Refusal::AddressInUse | Refusal::PermissionDenied);
         if another_port && place.orders < ORDERS_MAX {

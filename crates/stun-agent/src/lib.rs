@@ -83,7 +83,7 @@ pub use authenticator::{Authenticator, Users};
 pub use credential::{Credential, Declined, Mechanism};
 pub use error::{ConfigError, RequestError, ResponderError};
 pub use event::{Answer, Event, Loss, ResponderEvent, Unusable};
-pub use note::{Dropped, Ending, Note, ResponderDropped, ResponderNote};
+pub use note::{Dropped, Ending, ResponderDropped, ResponderNote, TransactionNote};
 pub use portolan_stun::TransactionId;
 pub use rate::Rate;
 pub use responder::{DroppedStats, RejectedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};

@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use portolan_machine::Explain;
-//! use portolan_stun_agent::{Note, TransactionId};
+//! use portolan_stun_agent::{TransactionNote, TransactionId};
 //!
-//! let note = Note::Sent { id: TransactionId::from([1; 12]), remote: "192.0.2.1:3478".parse()?, send: 2 };
+//! let note = TransactionNote::Sent { id: TransactionId::from([1; 12]), remote: "192.0.2.1:3478".parse()?, send: 2 };
 //! assert_eq!(note.to_string(), "request 010101010101010101010101 to 192.0.2.1:3478, send 2");
 //! assert_eq!(note.rfc().unwrap().to_string(), "RFC 8489 §6.2.1");
 //! # Ok::<(), core::net::AddrParseError>(())
@@ -21,7 +21,7 @@ use portolan_stun::{DecodeError, Integrity, IntegrityError, Method, TransactionI
 /// What [`Transactions`](crate::Transactions) tells whoever listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Note {
+pub enum TransactionNote {
     /// A request was sent.
     Sent {
         /// The transaction.
@@ -175,7 +175,7 @@ pub enum Ending {
     SocketLost,
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for TransactionNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent { id, remote, send } => write!(f, "request {id} to {remote}, send {send}"),
@@ -245,7 +245,7 @@ impl fmt::Display for Ending {
     }
 }
 
-impl Explain for Note {
+impl Explain for TransactionNote {
     fn rfc(&self) -> Option<Clause> {
         let section = match self {
             Self::Sent { .. } | Self::GivenUp { .. } => "6.2.1",

@@ -46,7 +46,7 @@ pub use text::{Command, TextError};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
-use crate::note::{Dropped, Ending, Note};
+use crate::note::{Dropped, Ending, TransactionNote};
 use crate::{Answer, Event, Loss, RequestError, Unusable};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -219,7 +219,7 @@ impl<T: Clone> Transactions<T> {
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
         let index = self.named(id).ok_or(RequestError::NotPending(id))?;
         let id = self.remove(index, Ending::Cancelled).id;
-        cx.note(|| Note::Cancelled { id });
+        cx.note(|| TransactionNote::Cancelled { id });
         self.settle(cx);
         Ok(())
     }
@@ -276,13 +276,13 @@ impl<T: Clone> Transactions<T> {
                     let Aim { socket, remote, hop_limit, ref message } = pending.aim;
                     let (id, send, payload) = (pending.id, pending.timeline.sends(), message.clone());
                     self.out.push(Output::Transmit(Transmit { socket, remote, hop_limit, payload }));
-                    cx.note(|| Note::Sent { id, remote, send });
+                    cx.note(|| TransactionNote::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
                     let pending = self.remove(index, Ending::Exhausted);
                     let (id, sends) = (pending.id, pending.timeline.sends());
                     self.out.push(Output::Event(pending.given_up()));
-                    cx.note(|| Note::GivenUp { id, sends });
+                    cx.note(|| TransactionNote::GivenUp { id, sends });
                 }
             }
         }
@@ -299,7 +299,7 @@ impl<T: Clone> Transactions<T> {
             let Some(ending) = self.recent.find(id) else {
                 return Verdict::NotMine;
             };
-            cx.note(|| Note::Dropped { from: datagram.remote, why: Dropped::Late { id, ending } });
+            cx.note(|| TransactionNote::Dropped { from: datagram.remote, why: Dropped::Late { id, ending } });
             return Verdict::Mine;
         };
         let judgement = self.pending.get(index).map(|pending| judge(cx.now(), pending, datagram));
@@ -312,15 +312,15 @@ impl<T: Clone> Transactions<T> {
     fn apply(&mut self, cx: &mut Cx<'_>, index: usize, judgement: Judgement, datagram: Datagram<'_>, reliable: bool) {
         let from = datagram.remote;
         match judgement {
-            Judgement::Drop(why) => cx.note(|| Note::Dropped { from, why }),
+            Judgement::Drop(why) => cx.note(|| TransactionNote::Dropped { from, why }),
             Judgement::Elsewhere(why) => {
-                cx.note(|| Note::Dropped { from, why });
+                cx.note(|| TransactionNote::Dropped { from, why });
                 if let Some(answer) = self.pending.get(index).map(|pending| pending.answer(cx, datagram, None)) {
                     self.offer(cx, from, Event::Elsewhere(answer));
                 }
             }
             Judgement::Unusable(why) => {
-                cx.note(|| Note::Dropped { from, why: Dropped::Unusable(why) });
+                cx.note(|| TransactionNote::Dropped { from, why: Dropped::Unusable(why) });
                 self.end(index, from, why);
             }
             Judgement::Judged(ruling) => self.rule(cx, index, ruling, datagram, reliable),
@@ -339,7 +339,7 @@ impl<T: Clone> Transactions<T> {
             retry.attempt.learn(integrity, &message, &mut self.sessions);
         }
         let answer = pending.answer(cx, datagram, integrity);
-        cx.note(|| Note::Accepted { id, from });
+        cx.note(|| TransactionNote::Accepted { id, from });
         if pending.timeline.repeats() {
             self.offer(cx, from, Event::Answered(answer));
         } else {
@@ -352,7 +352,7 @@ impl<T: Clone> Transactions<T> {
     /// peers cause in all is bounded and no request ends unheard.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: Event<T>) {
         if !(self.has_room() && self.out.offer(Output::Event(event))) {
-            cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
+            cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
         }
     }
 
@@ -369,14 +369,14 @@ impl<T: Clone> Transactions<T> {
         let mut framer = self.framers.take(socket);
         let fed = framer.feed(chunk.payload, |payload| {
             if self.message(cx, Datagram { payload, ..chunk }, true) == Verdict::NotMine {
-                cx.note(|| Note::Dropped { from: chunk.remote, why: Dropped::NotAsked });
+                cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotAsked });
             }
         });
         match fed {
             Ok(()) if framer.is_between() && !self.pending.iter().any(|pending| pending.aim.socket == socket) => {}
             Ok(()) => self.framers.put(socket, framer, self.limit),
             Err(_) => {
-                cx.note(|| Note::Dropped { from: chunk.remote, why: Dropped::NotStun });
+                cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotStun });
                 let _lost = self.lose(socket, Loss::NotStun);
             }
         }

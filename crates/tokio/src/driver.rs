@@ -8,7 +8,7 @@
 use crate::clock::{Clock, Schedule};
 use crate::config::Config;
 use crate::entropy::OsEntropy;
-use crate::note::Note;
+use crate::note::DriverNote;
 use crate::sockets::udp::{Inbox, Udp};
 use crate::sockets::{Counters, Found, Sockets};
 use alloc::collections::VecDeque;
@@ -223,7 +223,7 @@ impl<M: Machine> Driver<M> {
                 helm.sockets.name(socket, stream);
                 let news = SocketNews::Accepted { socket, local, remote };
                 if helm.handle(Input::Socket(id, news)) == Verdict::NotMine {
-                    helm.world.note(|| Note::Unclaimed { socket: id, remote });
+                    helm.world.note(|| DriverNote::Unclaimed { socket: id, remote });
                     helm.sockets.close(socket, &mut helm.world);
                 }
             }
@@ -313,7 +313,7 @@ impl<M: Machine> Helm<M> {
                 Output::Event(event) => self.events.push_back(event),
                 Output::Wait(wait) => {
                     if let Some(why) = self.schedule.set(wait) {
-                        self.world.note(|| Note::Stuck { why });
+                        self.world.note(|| DriverNote::Stuck { why });
                     }
                     return true;
                 }
@@ -345,7 +345,7 @@ impl World {
     }
 
     /// Says something in the driver's own name.
-    pub(crate) fn note(&mut self, make: impl FnOnce() -> Note) {
+    pub(crate) fn note(&mut self, make: impl FnOnce() -> DriverNote) {
         self.cx().within("driver", 0, |cx| cx.note(make));
     }
 }

@@ -81,7 +81,7 @@ pub use clock::Clock;
 pub use config::Config;
 pub use driver::Driver;
 pub use entropy::OsEntropy;
-pub use note::Note;
+pub use note::DriverNote;
 /// The TLS library whose certificates and keys a [`Config`] takes.
 pub use rustls;
 pub use sockets::Counters;

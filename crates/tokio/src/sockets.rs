@@ -13,7 +13,7 @@ pub(crate) mod udp;
 
 use crate::config::{self, Config};
 use crate::driver::World;
-use crate::note::Note;
+use crate::note::DriverNote;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -269,7 +269,7 @@ impl Sockets {
             }
             Some((Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_), _)) | None => {
                 self.counters.not_open += 1;
-                world.note(|| Note::NotOpen { socket: id });
+                world.note(|| DriverNote::NotOpen { socket: id });
             }
         }
     }
@@ -319,7 +319,7 @@ impl Sockets {
             Ok(()) => {}
             Err(Unsent::Full) => {
                 self.counters.full += 1;
-                world.note(|| Note::Full { socket: id, remote });
+                world.note(|| DriverNote::Full { socket: id, remote });
             }
             Err(Unsent::Unreachable(why)) => self.tell_unreachable(id, SocketNews::Unreachable { remote, why }),
         }
@@ -375,11 +375,11 @@ impl Sockets {
                 }
                 Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
                 Poll::Ready(Brought::Failed(remote)) => {
-                    world.note(|| Note::HandshakeFailed { socket: id, remote });
+                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote });
                     Found::Nothing
                 }
                 Poll::Ready(Brought::Refused(why)) => {
-                    world.note(|| Note::AcceptFailed { socket: id, why });
+                    world.note(|| DriverNote::AcceptFailed { socket: id, why });
                     Found::Nothing
                 }
             },

@@ -3,7 +3,7 @@
 //! Rules of this file: nothing here decides anything. A part that wants something asks for it here and nowhere else.
 
 use crate::event::Event;
-use crate::note::Note;
+use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -74,7 +74,7 @@ impl Desk<'_, '_> {
 
     /// Starts a request; `None` where the agent holds too many, which the budget keeps from happening.
     pub(super) fn start(&mut self, wish: &Wish) -> Option<TransactionId> {
-        self.cx.note(|| Note::Asked { tag: wish.tag, to: wish.to });
+        self.cx.note(|| DiscoveryNote::Asked { tag: wish.tag, to: wish.to });
         let agent = self.agent.get_mut();
         self.cx.within("transactions", 0, |cx| agent.request(cx, wish.request())).ok()
     }
@@ -98,7 +98,7 @@ impl Desk<'_, '_> {
 
     /// Tells of a flaw that has just been found.
     pub(super) fn caught(&mut self, family: Family, server: SocketAddr, flaw: Flaw) {
-        self.cx.note(|| Note::Caught { server, flaw });
+        self.cx.note(|| DiscoveryNote::Caught { server, flaw });
         self.tell(Event::Flaw { family, server, flaw });
     }
 }

@@ -8,7 +8,7 @@ mod steps;
 
 use crate::behavior::NatKind;
 use crate::event::Event;
-use crate::note::Note;
+use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw, Reach, Unavailable};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -175,11 +175,11 @@ impl FamilyRun {
             && let Some(to) = to
         {
             let (fresh, port) = desk.open_udp(to);
-            desk.cx.note(|| Note::PortTaken { port });
+            desk.cx.note(|| DiscoveryNote::PortTaken { port });
             self.mapping.socket = fresh;
         } else if let Some(attempt) = self.filtering.by_socket(socket) {
             let (fresh, port) = desk.open_udp(attempt.primary);
-            desk.cx.note(|| Note::PortTaken { port });
+            desk.cx.note(|| DiscoveryNote::PortTaken { port });
             attempt.socket = fresh;
         }
     }
@@ -336,7 +336,7 @@ impl FamilyRun {
             return;
         };
         let tag = answer.tag;
-        desk.cx.note(|| Note::Seen { tag, by: answer.from, mapped });
+        desk.cx.note(|| DiscoveryNote::Seen { tag, by: answer.from, mapped });
         self.mapping.answered(answer, server, mapped, reading);
         self.compare_sockets(desk, server);
         if !core::mem::replace(&mut self.state.told_public, true) {
@@ -421,7 +421,7 @@ impl FamilyRun {
             }
         }
         let from = datagram.remote;
-        desk.cx.note(|| Note::Dropped { from });
+        desk.cx.note(|| DiscoveryNote::Dropped { from });
     }
 
     /// Lets the parts go on; `true`: something is new.

@@ -5,7 +5,7 @@
 //! find closed (RFC 5780 §4.4).
 
 use crate::behavior::Filtering;
-use crate::note::Note;
+use crate::note::DiscoveryNote;
 use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -120,7 +120,7 @@ impl FilteringTest {
         let Some((_, attempt)) = self.current() else { return };
         let ids = attempt.running;
         self.tail = tail;
-        desk.cx.note(|| Note::TailSet { family, tail });
+        desk.cx.note(|| DiscoveryNote::TailSet { family, tail });
         for id in ids.into_iter().flatten() {
             desk.set_tail(id, tail);
         }
@@ -260,7 +260,7 @@ impl FilteringTest {
         let next = servers.next_capable(|number| self.was_tried(number));
         if let Some((number, server)) = next.and_then(|number| Some((number, servers.get(number)?))) {
             let to = server.address;
-            desk.cx.note(|| Note::FilteringMoved { to });
+            desk.cx.note(|| DiscoveryNote::FilteringMoved { to });
             self.attempt(desk, number, to);
         } else if !may_hear_more {
             let why = self.reason();

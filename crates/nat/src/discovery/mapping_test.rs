@@ -5,7 +5,7 @@
 
 use crate::behavior::{Mapping, NatKind};
 use crate::event::Event;
-use crate::note::Note;
+use crate::note::DiscoveryNote;
 use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -87,7 +87,7 @@ impl MappingTest {
         asked.proof.wished = true;
         asked.proof_is_whole = whole;
         let to = asked.address;
-        desk.cx.note(|| Note::ProofAsked { server: to });
+        desk.cx.note(|| DiscoveryNote::ProofAsked { server: to });
         let wish = Wish {
             tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
             socket: self.socket,
@@ -127,7 +127,7 @@ impl MappingTest {
             && let Some(other) = asked.address_of(Target::OtherBoth)
         {
             let address = asked.address;
-            desk.cx.note(|| Note::AlternateFound { server: address, other });
+            desk.cx.note(|| DiscoveryNote::AlternateFound { server: address, other });
         }
         self.ask(desk, servers, server, Target::OtherAddress);
         self.ask(desk, servers, server, Target::OtherBoth);

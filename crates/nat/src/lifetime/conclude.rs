@@ -7,7 +7,7 @@
 use super::probe::{NEVER, Probe, Role, Side, State};
 use super::report::recommended_keepalive;
 use super::series::{Judgement, Outcome, bounds, judge, spoilt};
-use super::{Event, Lifetime, LifetimeRange, LifetimeReport, Note, RefreshReport, Stage};
+use super::{Event, Lifetime, LifetimeNote, LifetimeRange, LifetimeReport, RefreshReport, Stage};
 use crate::profile::{Conclusion, Evidence, Family, Question, Unknown};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -30,7 +30,7 @@ impl Lifetime {
     pub(super) fn measure(&mut self, cx: &mut Cx<'_>) {
         self.become_stage(Stage::Measuring);
         let server = self.server();
-        cx.note(|| Note::Honoured { server });
+        cx.note(|| LifetimeNote::Honoured { server });
         let translated = self.probes.first().and_then(|asker| Some(asker.place.local? != asker.place.external?));
         self.verdicts.translated = translated;
         let points = u32::try_from(self.config.points()).unwrap_or(0);

@@ -22,7 +22,7 @@ pub struct Explanation {
     /// Taken or refused.
     pub outcome: Outcome,
     /// What was decided on the way, in order.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Decision>,
 }
 
 /// `m-line 1 refused: no common codec`.
@@ -165,7 +165,7 @@ impl Refusal {
 /// A decision within an accepted section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Note {
+pub enum Decision {
     /// A format is not answered.
     FormatLeftOut {
         /// Its payload type.
@@ -194,7 +194,7 @@ pub enum Note {
     SimulcastLeftOut,
 }
 
-impl Note {
+impl Decision {
     /// The section that the decision follows.
     #[must_use]
     pub const fn clause(&self) -> Citation {
@@ -208,7 +208,7 @@ impl Note {
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FormatLeftOut { payload, why } => write!(f, "format {payload} left out: {why}"),

@@ -8,7 +8,7 @@ use super::request::Blank;
 use super::{AnswerFrom, Request, Transactions};
 use crate::alternate::Stay;
 use crate::credential::{Attempt, Credential, Declined, Ruling};
-use crate::note::{Dropped, Ending, Note};
+use crate::note::{Dropped, Ending, TransactionNote};
 use crate::{Event, RequestError, Unusable};
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -88,26 +88,26 @@ impl<T: Clone> Transactions<T> {
         let from = datagram.remote;
         match ruling {
             Ruling::Believe(integrity) => self.accept(cx, index, integrity, datagram),
-            Ruling::Ignore(why) => cx.note(|| Note::Dropped { from, why }),
+            Ruling::Ignore(why) => cx.note(|| TransactionNote::Dropped { from, why }),
             Ruling::Doubt(why) => self.doubt(cx, index, why, from, reliable),
             Ruling::Decline(why) => self.decline(cx, index, why, from),
             Ruling::Alternate(_, Err(why)) => {
                 let Some(id) = self.pending.get(index).map(|pending| pending.id) else { return };
-                cx.note(|| Note::Stayed { id, from, why });
+                cx.note(|| TransactionNote::Stayed { id, from, why });
                 self.end(index, from, Unusable::Alternate(why));
             }
             Ruling::Alternate(integrity, Ok(to)) => self.alternate(cx, index, (integrity, to), datagram, reliable),
             Ruling::Answer { code, session } => {
                 if !self.has_room() {
-                    cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
+                    cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
                     return;
                 }
                 let Some(retry) = self.retry(index) else { return };
                 let signed = retry.attempt.answer(code, session);
                 match self.renew(cx, index, Ending::Challenged) {
                     Some((was, id)) => {
-                        cx.note(|| Note::Challenged { was, id, from, code });
-                        cx.note(|| Note::Chosen {
+                        cx.note(|| TransactionNote::Challenged { was, id, from, code });
+                        cx.note(|| TransactionNote::Chosen {
                             id,
                             algorithm: signed.algorithm,
                             anonymous: signed.anonymous,
@@ -125,7 +125,7 @@ impl<T: Clone> Transactions<T> {
         let Some(retry) = self.retry(index) else { return };
         retry.attempt.violated = Some((from, why));
         let mechanism = retry.attempt.mechanism();
-        cx.note(|| Note::Dropped { from, why: Dropped::Unverified { mechanism, why } });
+        cx.note(|| TransactionNote::Dropped { from, why: Dropped::Unverified { mechanism, why } });
         if reliable {
             self.end(index, from, Unusable::Integrity(why));
         }
@@ -137,7 +137,7 @@ impl<T: Clone> Transactions<T> {
         if let Some(retry) = pending.retry.as_deref().filter(|_| why == Declined::WrongCredentials) {
             retry.attempt.unlearn(&mut self.sessions);
         }
-        cx.note(|| Note::Declined { id, from, why });
+        cx.note(|| TransactionNote::Declined { id, from, why });
         self.end(index, from, Unusable::Challenge(why));
     }
 
@@ -154,12 +154,12 @@ impl<T: Clone> Transactions<T> {
         let Some((id, accept)) = self.pending.get(index).map(|pending| (pending.id, pending.accept)) else { return };
         let pinned = matches!(accept.from, AnswerFrom::Exactly(_)).then_some(Stay::Pinned);
         if let Some(why) = reliable.then_some(Stay::Stream).or(pinned) {
-            cx.note(|| Note::Stayed { id, from, why });
+            cx.note(|| TransactionNote::Stayed { id, from, why });
             self.accept(cx, index, Some(integrity), datagram);
             return;
         }
         if !self.has_room() {
-            cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
+            cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
             return;
         }
         let Some(pending) = self.pending.get_mut(index) else { return };
@@ -168,7 +168,7 @@ impl<T: Clone> Transactions<T> {
             retry.attempt.follow(cx.now(), to, &self.sessions);
         }
         match self.renew(cx, index, Ending::Redirected) {
-            Some((was, id)) => cx.note(|| Note::Redirected { was, id, from, to }),
+            Some((was, id)) => cx.note(|| TransactionNote::Redirected { was, id, from, to }),
             None => self.decline(cx, index, Declined::Unwritable, from),
         }
     }

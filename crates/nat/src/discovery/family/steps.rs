@@ -2,7 +2,7 @@
 
 use crate::behavior::NatKind;
 use crate::event::Event;
-use crate::note::{Joined, Note};
+use crate::note::{DiscoveryNote, Joined};
 use crate::profile::{Conclusion, Reach, Unavailable, Unknown};
 use alloc::vec::Vec;
 use portolan_machine::{Deadline, Instant, Unreachability};
@@ -96,7 +96,7 @@ impl FamilyRun {
     fn join(&mut self, desk: &mut Desk<'_, '_>, why: Joined) {
         let Some(number) = self.servers.join() else { return };
         if let Some(server) = self.servers.get(number).map(|server| server.address) {
-            desk.cx.note(|| Note::Joined { server, why });
+            desk.cx.note(|| DiscoveryNote::Joined { server, why });
         }
         self.mapping.ask(desk, &mut self.servers, number, Target::Primary);
     }

@@ -5,8 +5,8 @@ use super::endpoints::{
 };
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
-    Answer, BundlePolicy, Capabilities, Codec, DataChannel, Demands, Features, Media, MuxPolicy, Note, Order, Outcome,
-    answer, validate,
+    Answer, BundlePolicy, Capabilities, Codec, DataChannel, Decision, Demands, Features, Media, MuxPolicy, Order,
+    Outcome, answer, validate,
 };
 use portolan_sdp::value::MediaLine;
 use portolan_sdp::{Session, line::Kind};
@@ -338,7 +338,7 @@ fn what_is_drawn_is_worth_looking_at() {
             taken += 1;
             several += i32::from(formats > 1);
             data += i32::from(direction.is_none());
-            bundled += i32::from(explanation.notes.iter().any(|note| matches!(note, Note::BundledWith { .. })));
+            bundled += i32::from(explanation.notes.iter().any(|note| matches!(note, Decision::BundledWith { .. })));
         }
         let made = answerer.answer(&read(&text)).session;
         versions += i32::from(made.lines().any(|line| line.value().starts_with(b"simulcast:")));
