@@ -18,7 +18,7 @@ use core::ops::Range;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Command, Config, Discovery, Server as Given};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server as Given};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_nat::translator::TranslatorConfig;
@@ -188,7 +188,7 @@ struct Network {
     net: Net<Discovery>,
     client: HostId,
     home: SegmentId,
-    config: Config,
+    config: DiscoveryConfig,
     public: IpAddr,
 }
 
@@ -196,7 +196,7 @@ impl Network {
     fn new(kind: Kind, ports: PortAllocation, loss: f64) -> Self {
         let address = |last: u8, port: u16| SocketAddr::from(([203, 0, 113, last], port));
         let given = |name: &str, last| Given { name: name.into(), addresses: vec![address(last, 3478)] };
-        let config = Config::new(vec![given("one", 10), given("two", 20)]);
+        let config = DiscoveryConfig::new(vec![given("one", 10), given("two", 20)]);
         let mut net = Net::new(0);
         let public = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
         let link = Link::delay(RTT / 2).loss(loss);
@@ -253,7 +253,7 @@ impl Network {
     }
 }
 
-fn fresh(config: &Config) -> Discovery {
+fn fresh(config: &DiscoveryConfig) -> Discovery {
     #[expect(clippy::expect_used, reason = "the two servers of a network are valid and different")]
     Discovery::new(config.clone()).expect("a valid configuration")
 }

@@ -12,7 +12,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
 use portolan_nat::translator::TranslatorConfig;
@@ -48,7 +48,7 @@ fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<Event>), Complaint> {
     let topology = topology(args);
     // Where the servers are is known once the network stands; nobody starts the first discovery.
     let nowhere = Server { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
-    let mut lab = topology.build(args.seed, Discovery::new(Config::new(vec![nowhere]))?);
+    let mut lab = topology.build(args.seed, Discovery::new(DiscoveryConfig::new(vec![nowhere]))?);
     let _ = lab.net.replace(lab.client, Discovery::new(config(&topology, &lab))?);
     if args.output.explain {
         lab.net.tell_story_with(ToString::to_string);
@@ -84,14 +84,14 @@ fn topology(args: &LabNatArgs) -> Topology {
 }
 
 /// What the client is told: two servers, with an address of each family that it has.
-fn config(topology: &Topology, lab: &Lab<Discovery>) -> Config {
+fn config(topology: &Topology, lab: &Lab<Discovery>) -> DiscoveryConfig {
     let families: &[bool] = if topology.ipv6.is_some() { &[true, false] } else { &[true] };
     let addresses = |place: usize| {
         families.iter().filter_map(move |ipv4| lab.servers(*ipv4).get(place).map(|(_, address)| *address)).collect()
     };
     let named =
         SERVERS.iter().zip(0..).map(|(name, place)| Server { name: (*name).into(), addresses: addresses(place) });
-    let mut config = Config::new(named.collect());
+    let mut config = DiscoveryConfig::new(named.collect());
     config.families = families.iter().map(|ipv4| if *ipv4 { Family::V4 } else { Family::V6 }).collect();
     config
 }

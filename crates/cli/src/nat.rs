@@ -19,7 +19,7 @@ use crate::story::Recorder;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
@@ -68,8 +68,8 @@ impl<'a> Plan<'a> {
         Ok(Self { args, names, origin, families: families(args)?, requirements: Requirements::together(&args.require) })
     }
 
-    fn config(&self, servers: Vec<Server>, timeout: Duration) -> Config {
-        let mut config = Config::new(servers);
+    fn config(&self, servers: Vec<Server>, timeout: Duration) -> DiscoveryConfig {
+        let mut config = DiscoveryConfig::new(servers);
         config.families.clone_from(&self.families);
         config.local.clone_from(&self.args.local);
         config.timeout = timeout;
@@ -149,8 +149,8 @@ async fn classify(plan: &Plan<'_>, teller: &mut Teller, lookup: Arc<dyn Lookup>)
     Ok(Telling { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })
 }
 
-fn config_of_driver(plan: &Plan<'_>, recorder: &Recorder) -> portolan_tokio::Config {
-    let config = portolan_tokio::Config::default().with_connect_timeout(CONNECT);
+fn config_of_driver(plan: &Plan<'_>, recorder: &Recorder) -> portolan_tokio::DriverConfig {
+    let config = portolan_tokio::DriverConfig::default().with_connect_timeout(CONNECT);
     if plan.args.output.explain { config.with_trace(recorder.clone()) } else { config }
 }
 

@@ -24,7 +24,7 @@ use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
 use portolan_nat::profile::Family;
 use portolan_stun::uri::{Scheme, Uri};
 use portolan_stun_agent::{Answer, Credential, Event, Unusable};
-use portolan_tokio::{Config, Driver};
+use portolan_tokio::{Driver, DriverConfig};
 pub(crate) use trust::TrustError;
 
 /// The port of STUN over TLS (RFC 8489 §18.5).
@@ -139,8 +139,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         return Err(StunError::Unresolved("a stuns: URI is asked over TLS; leave --tcp out".into()).into());
     }
     let config = match (&args.ca_file, tls) {
-        (None, _) => Config::default(),
-        (Some(file), true) => Config::default().with_tls_roots(trust::roots(file)?).map_err(TrustError::from)?,
+        (None, _) => DriverConfig::default(),
+        (Some(file), true) => DriverConfig::default().with_tls_roots(trust::roots(file)?).map_err(TrustError::from)?,
         (Some(_), false) => return Err(TrustError::Plain.into()),
     };
     let protocol = if tls {

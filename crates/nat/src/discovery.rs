@@ -17,13 +17,13 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
-//! use portolan_nat::discovery::{Config, Discovery, Server};
+//! use portolan_nat::discovery::{DiscoveryConfig, Discovery, Server};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
 //! let server = |name: &str, address: &str| Server { name: name.into(), addresses: vec![address.parse().unwrap()] };
 //! let servers = vec![server("one.example", "192.0.2.1:3478"), server("two.example", "198.51.100.1:3478")];
-//! let mut discovery = Discovery::new(Config::new(servers))?;
+//! let mut discovery = Discovery::new(DiscoveryConfig::new(servers))?;
 //!
 //! let (mut dice, mut ids) = (Ones, SocketIds::new());
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
@@ -79,7 +79,7 @@ pub struct Server {
 
 /// What to find out, and of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct DiscoveryConfig {
     /// The servers, best first; two a family are asked at first.
     pub servers: Vec<Server>,
     /// The families to measure; those without a server address are left out.
@@ -95,7 +95,7 @@ pub struct Config {
     pub ports: bool,
 }
 
-impl Config {
+impl DiscoveryConfig {
     /// Everything that is measured unless asked otherwise, with `servers`.
     #[must_use]
     pub fn new(servers: Vec<Server>) -> Self {
@@ -131,7 +131,7 @@ impl Config {
 /// The machine that finds out which NAT is in front of a host.
 #[derive(Debug)]
 pub struct Discovery {
-    config: Config,
+    config: DiscoveryConfig,
     works: Works,
     families: Vec<FamilyRun>,
     stage: Stage,
@@ -149,7 +149,7 @@ struct Works {
 }
 
 impl Works {
-    fn desk<'d, 'c>(&'d mut self, config: &'d Config, cx: &'d mut Cx<'c>) -> Desk<'d, 'c> {
+    fn desk<'d, 'c>(&'d mut self, config: &'d DiscoveryConfig, cx: &'d mut Cx<'c>) -> Desk<'d, 'c> {
         Desk { cx, out: &mut self.out, agent: &mut self.agent, plan: &mut self.plan, config }
     }
 }
@@ -175,8 +175,8 @@ impl Discovery {
     /// A discovery that waits for [`Command::Start`].
     ///
     /// # Errors
-    /// What [`Config::check`] finds.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    /// What [`DiscoveryConfig::check`] finds.
+    pub fn new(config: DiscoveryConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let works = Works { agent: Slot::new(Transactions::new()), plan: Plan::new(), out: Outbox::new() };
         Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })

@@ -12,7 +12,7 @@
 //! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*; then another socket Y asks the server, by
 //! RESPONSE-PORT, to answer to X. An answer that comes in proves that the mapping lives. Here each *T* of a grid (5 s to
 //! 185 s in steps of 5 s) has a socket of its own, used once because the answer itself may refresh, so that one run of about
-//! 195 s does it all, with at most 88 sockets ([`Config::sockets`]):
+//! 195 s does it all, with at most 88 sockets ([`LifetimeConfig::sockets`]):
 //!
 //! * **replied**: X was answered once;
 //! * **unreplied**: X asked for an answer to Y, so that nothing ever came in through its mapping;
@@ -32,13 +32,13 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
-//! use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
+//! use portolan_nat::lifetime::{Command, LifetimeConfig, Event, Lifetime};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
 //! let (mut dice, mut ids) = (Ones, SocketIds::new());
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
-//! let mut lifetime = Lifetime::new(Config::new(vec!["192.0.2.1:3478".parse()?]))?;
+//! let mut lifetime = Lifetime::new(LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]))?;
 //! lifetime.command(&mut cx, Command::Start)?;
 //! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
 //! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
@@ -71,7 +71,7 @@ mod series;
 mod tag;
 
 pub use crate::command::{Command, CommandError, UnknownCommand};
-pub use config::{Config, ConfigError};
+pub use config::{ConfigError, LifetimeConfig};
 pub use event::{Event, Series};
 pub use note::LifetimeNote;
 pub use range::LifetimeRange;
@@ -97,7 +97,7 @@ use tag::Tag;
 /// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`Event::Report`].
 #[derive(Clone, Debug)]
 pub struct Lifetime {
-    config: Config,
+    config: LifetimeConfig,
     stage: Stage,
     course: Course,
     /// The asking socket, the control, and, once a server has been found, all others.
@@ -175,8 +175,8 @@ impl Lifetime {
     /// Prepares a measurement.
     ///
     /// # Errors
-    /// What [`Config::check`] refuses.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    /// What [`LifetimeConfig::check`] refuses.
+    pub fn new(config: LifetimeConfig) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
             config,
@@ -236,7 +236,7 @@ impl Lifetime {
 
     /// What is measured.
     #[must_use]
-    pub const fn config(&self) -> &Config {
+    pub const fn config(&self) -> &LifetimeConfig {
         &self.config
     }
 

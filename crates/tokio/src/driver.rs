@@ -6,7 +6,7 @@
 //! its futures: dropping [`Driver::next`] loses nothing.
 
 use crate::clock::{Clock, Schedule};
-use crate::config::Config;
+use crate::config::DriverConfig;
 use crate::entropy::OsEntropy;
 use crate::note::DriverNote;
 use crate::sockets::udp::{Inbox, Udp};
@@ -38,19 +38,19 @@ impl<M: Machine> Driver<M> {
     /// How many sockets are looked at in one turn.
     const SOCKETS: usize = 8;
 
-    /// Drives `machine` with the default [`Config`].
+    /// Drives `machine` with the default [`DriverConfig`].
     ///
     /// # Errors
     /// When the system has no random source, or no tokio runtime is running. Its I/O and time drivers must be enabled.
     pub fn new(machine: M) -> std::io::Result<Self> {
-        Self::with_config(machine, Config::default())
+        Self::with_config(machine, DriverConfig::default())
     }
 
     /// Drives `machine` as `config` says.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_config(machine: M, mut config: Config) -> std::io::Result<Self> {
+    pub fn with_config(machine: M, mut config: DriverConfig) -> std::io::Result<Self> {
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
         let world = World {
             clock: Clock::start(),
@@ -152,7 +152,7 @@ impl<M: Machine> Driver<M> {
         Ok((id, local))
     }
 
-    /// Ends the driver: sends what streams have queued (within the linger time of [`Config`]), closes all sockets, and
+    /// Ends the driver: sends what streams have queued (within the linger time of [`DriverConfig`]), closes all sockets, and
     /// tells the machine of every stream and listener that it had not closed itself.
     ///
     /// What the machine makes of that waits in its `poll`; events that had not been taken are lost.

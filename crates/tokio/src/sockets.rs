@@ -11,7 +11,7 @@ mod route;
 pub(crate) mod stream;
 pub(crate) mod udp;
 
-use crate::config::{self, Config};
+use crate::config::{self, DriverConfig};
 use crate::driver::World;
 use crate::note::DriverNote;
 use alloc::boxed::Box;
@@ -93,7 +93,7 @@ pub(crate) struct Sockets {
     /// The bytes of a batch in one piece.
     joined: Vec<u8>,
     news: VecDeque<(SocketId, SocketNews)>,
-    config: Config,
+    config: DriverConfig,
     /// Whether a listener has been told that there is no room.
     crowded: bool,
     pub(crate) counters: Counters,
@@ -103,7 +103,7 @@ impl Sockets {
     /// How many news may wait before reports of unreachable remotes are dropped. Other news are as many as sockets.
     const NEWS: usize = 1_024;
 
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: DriverConfig) -> Self {
         Self {
             table: HashMap::new(),
             ready: Arc::new(ReadyList::default()),

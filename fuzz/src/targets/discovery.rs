@@ -5,7 +5,7 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output};
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
 use portolan_nat::event::Event;
 use portolan_sim::laws::{Context, Step};
 
@@ -18,7 +18,7 @@ pub fn run(bytes: &[u8]) -> bool {
         addresses: vec![PLACES[nth].parse().expect("an address")],
     };
     let servers = [server("one", 0), server("two", 1), server("six", 3)];
-    let mut config = Config::new(servers[..1 + usize::from(shape % 3)].to_vec());
+    let mut config = DiscoveryConfig::new(servers[..1 + usize::from(shape % 3)].to_vec());
     config.hairpin = shape & 4 != 0;
     config.ports = shape & 8 != 0;
     let terminal = |event: &Event| matches!(event, Event::Report(_));

@@ -8,7 +8,7 @@ use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
+use portolan_nat::lifetime::{Command, Event, Lifetime, LifetimeConfig};
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::laws::{Context, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Writer};
@@ -24,7 +24,7 @@ pub fn run(bytes: &[u8]) -> bool {
     let server = |nth: usize| PLACES[nth].parse().expect("an address");
     let servers = if shape & 1 == 0 { vec![server(0)] } else { vec![server(0), server(1)] };
     let step = Duration::from_secs(2 + u64::from(shape >> 1 & 7));
-    let config = Config::new(servers).step(step).max(step * (1 + u32::from(shape >> 4 & 1)));
+    let config = LifetimeConfig::new(servers).step(step).max(step * (1 + u32::from(shape >> 4 & 1)));
     let terminal = |event: &Event| matches!(event, Event::Report(_));
     let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
     let factory = || Flawed::new(Lifetime::new(config.clone()).expect("a configuration"), Flaw::Forgetful);

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
-use portolan_nat::discovery::{Command, Config, Discovery, Server as Asked};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server as Asked};
 use portolan_nat::event::Event as Found;
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
@@ -77,7 +77,7 @@ fn discover() -> Option<()> {
     for (primary, alternate) in primaries.iter().zip(alternates) {
         net.add_server(net.internet(), Server::new("server", *primary).alternate(alternate), &Link::PERFECT);
     }
-    let discovery = Discovery::new(Config::new(asked)).ok()?;
+    let discovery = Discovery::new(DiscoveryConfig::new(asked)).ok()?;
     let host = net.add_host(inside, "host", &["10.0.0.2".parse().ok()?], &Link::PERFECT, discovery);
     net.command(host, Command::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));

@@ -11,7 +11,7 @@ use crate::error::Complaint;
 use crate::report::Telling;
 use crate::story::Recorder;
 use core::net::SocketAddr;
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
+use portolan_nat::lifetime::{Command, Event, Lifetime, LifetimeConfig, LifetimeReport};
 use portolan_nat::profile::{Family, FamilyReport, Reach};
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
@@ -23,7 +23,7 @@ pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut 
         teller.complain("lifetimes are not measured: no UDP answer came");
         return Ok(());
     };
-    let mut config = Config::new(servers);
+    let mut config = LifetimeConfig::new(servers);
     config.local = plan.args.local.iter().copied().find(|local| Family::of(&SocketAddr::new(*local, 0)) == family);
     let bound = config.bound();
     let lifetime = Lifetime::new(config).map_err(|error| teller.redacted(error.into()))?;

@@ -11,7 +11,7 @@ use portolan_machine::{Cx, Instant, Open, Outbox, Output, Protocol, Slot, Socket
 use portolan_stun::{Message, TransactionId};
 use portolan_stun_agent::Transactions;
 
-use super::Config;
+use super::DiscoveryConfig;
 use super::plan::{Plan, Wish};
 use super::tag::Tag;
 
@@ -24,7 +24,7 @@ pub(super) struct Desk<'d, 'c> {
     pub(super) out: &'d mut Outbox<Event>,
     pub(super) agent: &'d mut Slot<Transactions<Tag>>,
     pub(super) plan: &'d mut Plan,
-    pub(super) config: &'d Config,
+    pub(super) config: &'d DiscoveryConfig,
 }
 
 impl Desk<'_, '_> {

@@ -9,16 +9,16 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use portolan_nat::lifetime::Config;
+/// use portolan_nat::lifetime::LifetimeConfig;
 ///
-/// let config = Config::new(vec!["192.0.2.1:3478".parse()?]);
+/// let config = LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]);
 /// assert_eq!((config.points(), config.sockets()), (37, 82));
 /// assert_eq!(config.bound(), Duration::from_secs(200));
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct LifetimeConfig {
     /// The servers, all of one family, best first; the first that honours RESPONSE-PORT is used.
     pub servers: Vec<SocketAddr>,
     /// The local address to bind; without one the system chooses.
@@ -29,7 +29,7 @@ pub struct Config {
     pub max: Duration,
 }
 
-impl Config {
+impl LifetimeConfig {
     /// Idle times of 5 to 185 s in steps of 5 s: 82 sockets, about 195 s.
     #[must_use]
     pub const fn new(servers: Vec<SocketAddr>) -> Self {
@@ -182,13 +182,13 @@ mod tests {
     fn what_cannot_be_measured_is_refused() {
         let (one, two) = (server("192.0.2.1:3478"), server("192.0.2.1:3479"));
         let six = server("[2001:db8::1]:3478");
-        let good = Config::new(vec![one, two]);
+        let good = LifetimeConfig::new(vec![one, two]);
         assert_eq!(good.check(), Ok(()));
-        assert_eq!(Config::new(vec![]).check(), Err(ConfigError::NoServers));
-        assert_eq!(Config::new(vec![one, six]).check(), Err(ConfigError::Families { server: six }));
-        assert_eq!(Config::new(vec![one, two, one]).check(), Err(ConfigError::SameAddress { server: one }));
+        assert_eq!(LifetimeConfig::new(vec![]).check(), Err(ConfigError::NoServers));
+        assert_eq!(LifetimeConfig::new(vec![one, six]).check(), Err(ConfigError::Families { server: six }));
+        assert_eq!(LifetimeConfig::new(vec![one, two, one]).check(), Err(ConfigError::SameAddress { server: one }));
         let nobody = server("0.0.0.0:3478");
-        assert_eq!(Config::new(vec![nobody]).check(), Err(ConfigError::Unspecified { server: nobody }));
+        assert_eq!(LifetimeConfig::new(vec![nobody]).check(), Err(ConfigError::Unspecified { server: nobody }));
         let mut bound = good.clone();
         bound.local = Some(six.ip());
         assert_eq!(bound.check(), Err(ConfigError::Local { local: six.ip() }));

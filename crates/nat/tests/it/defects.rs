@@ -5,7 +5,7 @@
 use crate::world::{World, full, plain};
 use core::time::Duration;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Command, Config, Discovery};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{Reach, Unknown};
 use portolan_nat::translator::TranslatorConfig;
@@ -69,7 +69,7 @@ fn d5_a_fixed_source_port() {
             name: name.into(),
             addresses: vec![([203, 0, 113, last], 3478).into()],
         });
-        net.replace(host, Discovery::new(Config::new(given.into())).unwrap());
+        net.replace(host, Discovery::new(DiscoveryConfig::new(given.into())).unwrap());
     }
     assert_ne!(seen[0], seen[1]);
     assert!(seen.iter().all(|port| *port >= 49_152));
@@ -88,7 +88,7 @@ fn d6_one_dead_server_ends_everything() {
         .servers
         .iter()
         .map(|server| portolan_nat::discovery::Server { name: "x".into(), addresses: vec![server.primary] });
-    let error = Discovery::new(Config::new(given.collect())).unwrap_err();
+    let error = Discovery::new(DiscoveryConfig::new(given.collect())).unwrap_err();
     assert_eq!(error.to_string(), "servers 1 and 3 have the same address 203.0.113.10:3478: name each server once");
 }
 

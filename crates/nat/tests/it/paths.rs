@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
-use portolan_nat::discovery::{Command, Config, Discovery, Server as Given};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server as Given};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{Evidence, Family, Reach, Report, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;
@@ -21,7 +21,7 @@ fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Rep
         name: "server".into(),
         addresses: vec![([203, 0, 113, n], 3478).into(), at(&format!("[2001:db8:113::{n}]:3478"))],
     };
-    let discovery = Discovery::new(Config::new(vec![given(10), given(20)])).unwrap();
+    let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
     let mut net = Net::new(3);
     let addresses: [IpAddr; 2] = ["198.51.100.7".parse().unwrap(), "2001:db8:7::1".parse().unwrap()];
     let gateway = Gateway::new("home", addresses, v4).ipv6(v6);
@@ -254,10 +254,11 @@ fn commands_at_the_wrong_time_are_refused_and_stop_tells_what_is_known() {
 
 #[test]
 fn an_icmp_port_unreachable_is_no_blocked_udp() {
-    let idle = || Discovery::new(Config::new(vec![Given { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]));
+    let idle =
+        || Discovery::new(DiscoveryConfig::new(vec![Given { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]));
     let given = Given { name: "gone".into(), addresses: vec![at("203.0.113.10:3478")] };
     let mut net = Net::new(1);
-    let client = Discovery::new(Config::new(vec![given])).unwrap();
+    let client = Discovery::new(DiscoveryConfig::new(vec![given])).unwrap();
     let link = Link::delay(RTT / 2);
     let host = net.add_host(net.internet(), "client", &["198.51.100.7".parse().unwrap()], &link, client);
     net.add_host(net.internet(), "gone", &["203.0.113.10".parse().unwrap()], &link, idle().unwrap());
@@ -282,7 +283,7 @@ fn the_time_allowed_is_kept() {
 fn several_ways_out_are_named() {
     // Two uplinks with an address each: the second server is reached by the other one.
     let given = |n: u8| Given { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
-    let discovery = Discovery::new(Config::new(vec![given(10), given(20)])).unwrap();
+    let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
     let mut net = Net::new(5);
     let one: IpAddr = "198.51.100.7".parse().unwrap();
     let two: IpAddr = "198.51.100.99".parse().unwrap();

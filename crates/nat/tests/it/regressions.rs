@@ -5,7 +5,7 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
 };
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
 use portolan_sim::entropy::Counting;
 use portolan_stun::{Attribute, Class, Message, Writer};
 
@@ -73,7 +73,7 @@ impl Run {
 #[test]
 fn discovery_takes_a_round_trip_of_ages() {
     let server = Server { name: SERVER.into(), addresses: vec![SERVER.parse().unwrap()] };
-    let mut run = Run::new(Discovery::new(Config::new(vec![server])).unwrap());
+    let mut run = Run::new(Discovery::new(DiscoveryConfig::new(vec![server])).unwrap());
     run.start();
     assert!(run.answer_all(LAST) > 0);
 }

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
-use portolan_nat::discovery::{Config, Discovery, Server as Given};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, Server as Given};
 use portolan_nat::event::Event;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};
@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) loss: f64,
     pub(crate) seed: u64,
     pub(crate) client: &'static str,
-    pub(crate) change: fn(&mut Config),
+    pub(crate) change: fn(&mut DiscoveryConfig),
 }
 
 pub(crate) fn at(text: &str) -> SocketAddr {
@@ -84,14 +84,14 @@ impl World {
         self
     }
 
-    pub(crate) fn config(mut self, change: fn(&mut Config)) -> Self {
+    pub(crate) fn config(mut self, change: fn(&mut DiscoveryConfig)) -> Self {
         self.change = change;
         self
     }
 
     pub(crate) fn net(&self) -> (Net<Discovery>, portolan_sim::HostId) {
         let given = |server: &Server| Given { name: "server".into(), addresses: vec![server.primary] };
-        let mut config = Config::new(self.servers.iter().map(given).collect());
+        let mut config = DiscoveryConfig::new(self.servers.iter().map(given).collect());
         (self.change)(&mut config);
         let mut net = Net::new(self.seed);
         let link = Link::delay(self.rtt / 2).loss(self.loss);

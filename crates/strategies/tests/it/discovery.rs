@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Transmit};
-use portolan_nat::discovery::{Command, Config as Question, Discovery, Server};
+use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig as Question, Server};
 use portolan_nat::event::Event;
 use portolan_sim::laws;
-use portolan_strategies::laws::{Config, assert_laws, conversation};
+use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Choices, Scripts, host};
 use portolan_strategies::{messages, topologies};
 use portolan_stun::{Attribute, Class, Message, Writer};
@@ -56,7 +56,7 @@ fn internet(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)
     vec![(from, answer.finish().to_vec())]
 }
 
-fn asking() -> (Scripts, Config<Event>) {
+fn asking() -> (Scripts, LawsConfig<Event>) {
     let sockets: Vec<SocketId> = (1..=6).map(SocketId).collect();
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&sockets)
@@ -64,7 +64,7 @@ fn asking() -> (Scripts, Config<Event>) {
         .beginning_with(&Command::Start)
         .commands(select(vec!["start", "start", "start", "start", "stop"]));
     let peer = host(([10, 0, 0, 2], 50_000).into(), internet);
-    let mut config = Config { cases: 64, longest: 240, peer, ..Config::default() };
+    let mut config = LawsConfig { cases: 64, longest: 240, peer, ..LawsConfig::default() };
     config.context.terminal = |event| matches!(event, Event::Report(_));
     (scripts, config)
 }

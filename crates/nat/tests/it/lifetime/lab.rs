@@ -9,7 +9,7 @@ use portolan_machine::{
     Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Refusal, Scope, SocketId, SocketIds, SocketNews,
     SocketOrder, Trace, Transmit,
 };
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
+use portolan_nat::lifetime::{Command, Event, Lifetime, LifetimeConfig, LifetimeReport};
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
 
@@ -66,7 +66,7 @@ pub(super) struct Lab {
     /// Every how manyth order of a socket is refused.
     pub(super) refuse_every: Option<(u64, Refusal)>,
     pub(super) stop_at: Option<Instant>,
-    pub(super) config: Config,
+    pub(super) config: LifetimeConfig,
 }
 
 /// Everything that a run showed.
@@ -112,7 +112,7 @@ impl Lab {
             seed: 0,
             refuse_every: None,
             stop_at: None,
-            config: Config::new(vec![server]),
+            config: LifetimeConfig::new(vec![server]),
         }
     }
 

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
+use portolan_nat::lifetime::{Command, Event, Lifetime, LifetimeConfig};
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::laws::{self, Context, Step};
 use portolan_stun::{Attribute, Class, Message, Method, Writer};
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 fn machine() -> Lifetime {
     let (server, other) = (SERVER.parse().unwrap(), "198.51.100.7:3478".parse().unwrap());
-    Lifetime::new(Config::new(vec![server, other]).max(Duration::from_secs(25))).unwrap()
+    Lifetime::new(LifetimeConfig::new(vec![server, other]).max(Duration::from_secs(25))).unwrap()
 }
 
 fn context(seed: u64) -> Context<'static, Event> {

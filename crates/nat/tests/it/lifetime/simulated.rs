@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Timers};
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
+use portolan_nat::lifetime::{Command, Event, Lifetime, LifetimeConfig, LifetimeReport};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Fault, Gateway, Link, Net, Server};
 
@@ -48,7 +48,7 @@ impl World {
             let gateway = if self.ipv6 { gateway.ipv6(*nat) } else { gateway };
             segment = net.add_gateway(segment, gateway, &self.link);
         }
-        let machine = Lifetime::new(Config::new(vec![server]).max(self.max)).unwrap();
+        let machine = Lifetime::new(LifetimeConfig::new(vec![server]).max(self.max)).unwrap();
         let host = net.add_host(segment, "client", &[client], &Link::PERFECT, machine);
         net.add_server(net.internet(), Server::new("server", server).fault(self.fault), &Link::PERFECT);
         (net, host)
