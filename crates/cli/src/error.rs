@@ -46,11 +46,11 @@ pub(crate) enum Complaint {
     #[error("--watch reports changes line by line: use --format human or jsonl")]
     WatchJson,
     #[error("{0}")]
-    Discovery(#[from] portolan_nat::error::ConfigError),
+    Discovery(#[from] portolan_nat::error::DiscoveryConfigError),
     #[error("{0}")]
-    Lifetime(#[from] portolan_nat::lifetime::ConfigError),
+    Lifetime(#[from] portolan_nat::lifetime::LifetimeConfigError),
     #[error("{0}")]
-    Serve(#[from] portolan_stun_agent::ConfigError),
+    Serve(#[from] portolan_stun_agent::ResponderConfigError),
     #[error(transparent)]
     Users(#[from] crate::serve::UsersFault),
     #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]

@@ -52,7 +52,7 @@ mod tag;
 pub use crate::command::{Command, CommandError, UnknownCommand};
 pub use tag::{Tag, TagParseError, Target, Test};
 
-use crate::error::ConfigError;
+use crate::error::DiscoveryConfigError;
 use crate::event::Event;
 use crate::profile::{Family, Report};
 use alloc::boxed::Box;
@@ -113,18 +113,18 @@ impl DiscoveryConfig {
     ///
     /// # Errors
     /// No server in the families asked for, or one address twice.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), DiscoveryConfigError> {
         let mut seen: Vec<(usize, SocketAddr)> = Vec::new();
         let measured = |address: &&SocketAddr| self.families.contains(&Family::of(address));
         for (second, server) in self.servers.iter().enumerate() {
             for address in server.addresses.iter().filter(measured) {
                 if let Some((first, _)) = seen.iter().find(|(first, other)| *first != second && other == address) {
-                    return Err(ConfigError::SameAddress { first: *first, second, address: *address });
+                    return Err(DiscoveryConfigError::SameAddress { first: *first, second, address: *address });
                 }
                 seen.push((second, *address));
             }
         }
-        if seen.is_empty() { Err(ConfigError::NoServers) } else { Ok(()) }
+        if seen.is_empty() { Err(DiscoveryConfigError::NoServers) } else { Ok(()) }
     }
 }
 
@@ -176,7 +176,7 @@ impl Discovery {
     ///
     /// # Errors
     /// What [`DiscoveryConfig::check`] finds.
-    pub fn new(config: DiscoveryConfig) -> Result<Self, ConfigError> {
+    pub fn new(config: DiscoveryConfig) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
         let works = Works { agent: Slot::new(Transactions::new()), plan: Plan::new(), out: Outbox::new() };
         Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })

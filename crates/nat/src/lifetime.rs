@@ -71,7 +71,7 @@ mod series;
 mod tag;
 
 pub use crate::command::{Command, CommandError, UnknownCommand};
-pub use config::{ConfigError, LifetimeConfig};
+pub use config::{LifetimeConfig, LifetimeConfigError};
 pub use event::{Event, Series};
 pub use note::LifetimeNote;
 pub use range::LifetimeRange;
@@ -176,7 +176,7 @@ impl Lifetime {
     ///
     /// # Errors
     /// What [`LifetimeConfig::check`] refuses.
-    pub fn new(config: LifetimeConfig) -> Result<Self, ConfigError> {
+    pub fn new(config: LifetimeConfig) -> Result<Self, LifetimeConfigError> {
         config.check()?;
         Ok(Self {
             config,

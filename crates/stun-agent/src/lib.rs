@@ -81,7 +81,7 @@ pub mod transaction;
 pub use audit::{Audit, AuditConfig, AuditEvent};
 pub use authenticator::{Authenticator, Users};
 pub use credential::{Credential, Declined, Mechanism};
-pub use error::{ConfigError, RequestError, ResponderError};
+pub use error::{RequestError, ResponderConfigError, ResponderError};
 pub use event::{Answer, Event, Loss, ResponderEvent, Unusable};
 pub use note::{Dropped, Ending, ResponderDropped, ResponderNote, TransactionNote};
 pub use portolan_stun::TransactionId;
