@@ -23,7 +23,7 @@ use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
 use portolan_nat::profile::Family;
 use portolan_stun::uri::{Scheme, Uri};
-use portolan_stun_agent::{Answer, Credential, Event, Unusable};
+use portolan_stun_agent::{Answer, Credential, TransactionEvent, Unusable};
 use portolan_tokio::{Driver, DriverConfig};
 pub(crate) use trust::TrustError;
 
@@ -245,20 +245,20 @@ impl Listener<'_> {
                 return Err(StunError::Refused { server: self.server, transport: self.word(), why }.into());
             }
             Told::NotAsked(why) => return Err(StunError::Request(why).into()),
-            Told::Outcome(Event::Answered(answer)) => return Ok(Some(answer)),
+            Told::Outcome(TransactionEvent::Answered(answer)) => return Ok(Some(answer)),
             // Nobody but the server may answer; who else does is shown where there is someone to look.
-            Told::Outcome(Event::Elsewhere(answer)) => self.event("elsewhere", now, answer.from)?,
-            Told::Outcome(Event::Unreachable { why, .. }) => {
+            Told::Outcome(TransactionEvent::Elsewhere(answer)) => self.event("elsewhere", now, answer.from)?,
+            Told::Outcome(TransactionEvent::Unreachable { why, .. }) => {
                 self.hint = Some(why);
                 self.event("unreachable", now, why)?;
             }
-            Told::Outcome(Event::Unusable { why: Unusable::Challenge(why), .. }) => {
+            Told::Outcome(TransactionEvent::Unusable { why: Unusable::Challenge(why), .. }) => {
                 return Err(StunError::Challenge { server: self.server, why }.into());
             }
-            Told::Outcome(Event::Unusable { why, .. }) => {
+            Told::Outcome(TransactionEvent::Unusable { why, .. }) => {
                 return Err(StunError::Unusable { server: self.server, why }.into());
             }
-            Told::Outcome(Event::SocketLost { .. }) => {
+            Told::Outcome(TransactionEvent::SocketLost { .. }) => {
                 return Err(StunError::Ended { server: self.server, transport: self.word() }.into());
             }
             Told::Outcome(_) => return Err(self.silent().into()),

@@ -66,7 +66,7 @@ use plan::Plan;
 use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Slot, SocketId, SocketNews, Verdict,
 };
-use portolan_stun_agent::{Event as AgentEvent, Transactions};
+use portolan_stun_agent::{TransactionEvent as AgentEvent, Transactions};
 
 /// A server to ask; the addresses of one name count as one server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 //! use portolan_stun::{Attribute, Class, Integrity, IntegrityKey, Message, Method, Writer};
 //! use portolan_stun_agent::credential::Credential;
-//! use portolan_stun_agent::{Event, Request, Transactions};
+//! use portolan_stun_agent::{TransactionEvent, Request, Transactions};
 //! # struct Ones(u8);
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
 //!
@@ -34,7 +34,7 @@
 //! answer.add(&Attribute::XorMappedAddress(local))?;
 //! let payload = answer.message_integrity(&key)?.finish();
 //! transactions.handle(&mut cx, Input::Datagram(Datagram { socket, local, remote: server, payload }));
-//! let Output::Event(Event::Answered(answer)) = transactions.poll() else { panic!("answered") };
+//! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };
 //! assert_eq!(answer.integrity, Some(Integrity::Sha1));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```

@@ -1,9 +1,9 @@
 //! What the owner of a machine of this crate must act on.
 //!
 //! ```
-//! use portolan_stun_agent::{Event, TransactionId};
+//! use portolan_stun_agent::{TransactionEvent, TransactionId};
 //!
-//! let event = Event::Exhausted { tag: 7_u8, id: TransactionId::from([1; 12]), sends: 7, answers: 0 };
+//! let event = TransactionEvent::Exhausted { tag: 7_u8, id: TransactionId::from([1; 12]), sends: 7, answers: 0 };
 //! assert_eq!(event.tag(), &7);
 //! ```
 
@@ -18,7 +18,7 @@ use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 /// What became of a request; `T` is the tag that its owner gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event<T> {
+pub enum TransactionEvent<T> {
     /// An answer came from where one was allowed; a success or an error response, its class tells.
     ///
     /// The request is over, unless its schedule repeats.
@@ -74,7 +74,7 @@ pub enum Event<T> {
     },
 }
 
-impl<T> Event<T> {
+impl<T> TransactionEvent<T> {
     /// The owner's name for the request.
     pub const fn tag(&self) -> &T {
         match self {

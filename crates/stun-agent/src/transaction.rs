@@ -9,7 +9,7 @@
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
 //! use portolan_stun::{Attribute, Class, Method, Writer};
-//! use portolan_stun_agent::{Event, Request, Transactions};
+//! use portolan_stun_agent::{TransactionEvent, Request, Transactions};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
@@ -30,7 +30,7 @@
 //! let mut cx = Cx::new(Instant::from_millis(40), &mut dice, &mut ids);
 //! let input = Input::Datagram(Datagram { socket, local, remote: server, payload: answer.finish() });
 //! assert_eq!(transactions.handle(&mut cx, input), Verdict::Mine);
-//! let Output::Event(Event::Answered(answer)) = transactions.poll() else { panic!("answered") };
+//! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };
 //! assert_eq!((answer.tag, answer.sends, answer.since_last.as_millis()), (7, 1, 40));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -42,12 +42,12 @@ mod text;
 mod timeline;
 
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
-pub use text::{Command, TextError};
+pub use text::{TextError, TransactionCommand};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
 use crate::note::{Dropped, Ending, TransactionNote};
-use crate::{Answer, Event, Loss, RequestError, Unusable};
+use crate::{Answer, Loss, RequestError, TransactionEvent, Unusable};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use authentication::Retry;
@@ -77,7 +77,7 @@ pub struct Transactions<T> {
     /// What servers asked of credentials.
     sessions: Sessions,
     framers: Framers,
-    out: Outbox<Event<T>>,
+    out: Outbox<TransactionEvent<T>>,
     /// The earliest of all deadlines; kept because `poll` is asked far more often than they change.
     wait: Option<Deadline>,
 }
@@ -316,7 +316,7 @@ impl<T: Clone> Transactions<T> {
             Judgement::Elsewhere(why) => {
                 cx.note(|| TransactionNote::Dropped { from, why });
                 if let Some(answer) = self.pending.get(index).map(|pending| pending.answer(cx, datagram, None)) {
-                    self.offer(cx, from, Event::Elsewhere(answer));
+                    self.offer(cx, from, TransactionEvent::Elsewhere(answer));
                 }
             }
             Judgement::Unusable(why) => {
@@ -341,16 +341,16 @@ impl<T: Clone> Transactions<T> {
         let answer = pending.answer(cx, datagram, integrity);
         cx.note(|| TransactionNote::Accepted { id, from });
         if pending.timeline.repeats() {
-            self.offer(cx, from, Event::Answered(answer));
+            self.offer(cx, from, TransactionEvent::Answered(answer));
         } else {
             self.remove(index, Ending::Answered);
-            self.out.push(Output::Event(Event::Answered(answer)));
+            self.out.push(Output::Event(TransactionEvent::Answered(answer)));
         }
     }
 
     /// Queues what a peer may cause more than once, and leaves room for the end of each pending request, so that what
     /// peers cause in all is bounded and no request ends unheard.
-    fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: Event<T>) {
+    fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: TransactionEvent<T>) {
         if !(self.has_room() && self.out.offer(Output::Event(event))) {
             cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
         }
@@ -358,7 +358,7 @@ impl<T: Clone> Transactions<T> {
 
     /// Whether peers may cause one more output.
     fn has_room(&self) -> bool {
-        self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT
+        self.out.len() + self.pending.len() < Outbox::<TransactionEvent<T>>::LIMIT
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Verdict {
@@ -388,7 +388,7 @@ impl<T: Clone> Transactions<T> {
         let mut verdict = Verdict::NotMine;
         while let Some(index) = self.pending.iter().position(|pending| pending.aim.socket == socket) {
             let Pending { id, tag, .. } = self.remove(index, Ending::SocketLost);
-            self.out.push(Output::Event(Event::SocketLost { tag, id, socket, why }));
+            self.out.push(Output::Event(TransactionEvent::SocketLost { tag, id, socket, why }));
             verdict = Verdict::Mine;
         }
         self.framers.forget(socket);
@@ -399,7 +399,9 @@ impl<T: Clone> Transactions<T> {
         let mut verdict = Verdict::NotMine;
         for index in 0..self.pending.len() {
             let asked = self.pending.get(index).filter(|p| p.aim.socket == socket && p.aim.remote == remote);
-            let Some(event) = asked.map(|p| Event::Unreachable { tag: p.tag.clone(), id: p.id, remote, why }) else {
+            let Some(event) =
+                asked.map(|p| TransactionEvent::Unreachable { tag: p.tag.clone(), id: p.id, remote, why })
+            else {
                 continue;
             };
             self.offer(cx, remote, event);
@@ -427,13 +429,13 @@ impl<T: Clone> Pending<T> {
     }
 
     /// The end of its schedule.
-    fn given_up(self) -> Event<T> {
+    fn given_up(self) -> TransactionEvent<T> {
         let Self { id, tag, answers, retry, .. } = self;
         let violated = retry.and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
         match violated {
             // RFC 8489 §9.1.4, §9.2.5: what was not verified is told instead of a time-out.
-            Some((from, why)) => Event::Unusable { tag, id, from, why: Unusable::Integrity(why) },
-            None => Event::Exhausted { tag, id, sends: self.timeline.sends(), answers },
+            Some((from, why)) => TransactionEvent::Unusable { tag, id, from, why: Unusable::Integrity(why) },
+            None => TransactionEvent::Exhausted { tag, id, sends: self.timeline.sends(), answers },
         }
     }
 }
@@ -507,15 +509,15 @@ impl<T> Machine for Transactions<T>
 where
     T: Clone + fmt::Debug + PartialEq + fmt::Display + FromStr,
 {
-    type Command = Command<T>;
+    type Command = TransactionCommand<T>;
     type Error = RequestError;
-    type Event = Event<T>;
+    type Event = TransactionEvent<T>;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command<T>) -> Result<(), RequestError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: TransactionCommand<T>) -> Result<(), RequestError> {
         match command {
-            Command::Request(request) => self.request(cx, request).map(drop),
-            Command::Cancel(id) => self.cancel(cx, id),
-            Command::SetTail(id, tail) => self.set_tail(cx, id, tail),
+            TransactionCommand::Request(request) => self.request(cx, request).map(drop),
+            TransactionCommand::Cancel(id) => self.cancel(cx, id),
+            TransactionCommand::SetTail(id, tail) => self.set_tail(cx, id, tail),
         }
     }
 
@@ -537,7 +539,7 @@ where
         verdict
     }
 
-    fn poll(&mut self) -> Output<Event<T>> {
+    fn poll(&mut self) -> Output<TransactionEvent<T>> {
         self.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }

@@ -11,7 +11,7 @@ use portolan_nat::event::Event as Found;
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
-use portolan_stun_agent::{Event, Request, Responder, ResponderConfig, Transactions};
+use portolan_stun_agent::{Request, Responder, ResponderConfig, TransactionEvent, Transactions};
 
 struct Counting(u8);
 
@@ -44,7 +44,7 @@ fn exchange() -> Option<()> {
     let answer = outputs.find_map(|output| if let Output::Transmit(answer) = output { Some(answer) } else { None })?;
     let back = Datagram { socket: SocketId(1), local: client, remote: server, payload: &answer.payload };
     let _verdict = asker.handle(&mut cx, Input::Datagram(back));
-    let Output::Event(Event::Answered(answered)) = asker.poll() else { return None };
+    let Output::Event(TransactionEvent::Answered(answered)) = asker.poll() else { return None };
     let mapped = Message::decode(&answered.message).ok()?.xor_mapped_address();
     (answered.tag == 7 && mapped == Some(client)).then_some(())
 }

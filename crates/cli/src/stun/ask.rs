@@ -9,7 +9,7 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Verdict,
 };
-use portolan_stun_agent::{Credential, Event, Request, RequestError, Schedule, Transactions};
+use portolan_stun_agent::{Credential, Request, RequestError, Schedule, TransactionEvent, Transactions};
 
 /// One request to one server.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) enum Told {
     /// Something came from the server, be it what it may.
     Heard,
     /// What became of the request.
-    Outcome(Event<u8>),
+    Outcome(TransactionEvent<u8>),
 }
 
 impl Ask {

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use portolan_machine::{Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
 use portolan_stun::{Class, Message, TransactionId};
-use portolan_stun_agent::{Answer, Event as AgentEvent};
+use portolan_stun_agent::{Answer, TransactionEvent as AgentEvent};
 
 use super::desk::{Desk, Reading};
 use super::filtering::Met;

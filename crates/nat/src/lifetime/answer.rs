@@ -15,7 +15,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant, Output, SocketId};
 use portolan_stun::Message;
-use portolan_stun_agent::{Answer, Event as Heard};
+use portolan_stun_agent::{Answer, TransactionEvent as Heard};
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use portolan_strategies::laws::{LawsConfig, assert_laws, conversation, find_viol
 use portolan_strategies::machines::{Choices, Scripts, host};
 use portolan_strategies::messages::{self, Damage};
 use portolan_stun::{Attribute, Class, Message, Writer};
-use portolan_stun_agent::{AnswerFrom, Event, Request, Schedule, Transactions};
+use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -52,7 +52,7 @@ fn requests(server: SocketAddr) -> BoxedStrategy<Request<u8>> {
         .boxed()
 }
 
-fn asking() -> (Scripts, LawsConfig<Event<u8>>) {
+fn asking() -> (Scripts, LawsConfig<TransactionEvent<u8>>) {
     let remote = address("192.0.2.1:3478");
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&HANDED)

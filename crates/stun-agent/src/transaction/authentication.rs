@@ -9,7 +9,7 @@ use super::{AnswerFrom, Request, Transactions};
 use crate::alternate::Stay;
 use crate::credential::{Attempt, Credential, Declined, Ruling};
 use crate::note::{Dropped, Ending, TransactionNote};
-use crate::{Event, RequestError, Unusable};
+use crate::{RequestError, TransactionEvent, Unusable};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{Cx, Datagram, Outbox, Output};
@@ -44,7 +44,8 @@ impl<T: Clone> Transactions<T> {
     /// Redirections are not followed over streams, which lead to one server, nor where one address alone may answer: there
     /// the verified 300 is an answer, and [`alternate`](crate::alternate) tells its owner where to go.
     ///
-    /// There is no [`Command`](super::Command) for it: a command has a text form, and a password has none.
+    /// There is no [`TransactionCommand`](super::TransactionCommand) for it: a command has a text form, and a
+    /// password has none.
     ///
     /// # Errors
     /// As [`request`](Self::request), at 255 pending requests `Full`; `Reserved` for attributes that the credential writes.
@@ -55,7 +56,7 @@ impl<T: Clone> Transactions<T> {
         credential: Credential,
     ) -> Result<TransactionId, RequestError> {
         // What peers cause must find room beside the end of each request, and retries are caused by peers.
-        let limit = self.limit.min(Outbox::<Event<T>>::LIMIT - 1);
+        let limit = self.limit.min(Outbox::<TransactionEvent<T>>::LIMIT - 1);
         if self.pending.len() >= limit {
             return Err(RequestError::Full { limit });
         }
@@ -189,7 +190,7 @@ impl<T: Clone> Transactions<T> {
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
         let pending = self.remove(index, Ending::Unusable);
         // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
-        self.out.push(Output::Event(Event::Unusable { tag: pending.tag, id: pending.id, from, why }));
+        self.out.push(Output::Event(TransactionEvent::Unusable { tag: pending.tag, id: pending.id, from, why }));
     }
 
     fn retry(&mut self, index: usize) -> Option<&mut Retry> {

@@ -10,8 +10,8 @@ use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
 use portolan_stun_agent::audit::AuditCommand;
 use portolan_stun_agent::{
-    AnswerFrom, Audit, AuditConfig, AuditEvent, Authenticator, Command, Request, Responder, ResponderCommand,
-    ResponderEvent, Schedule, Transactions,
+    AnswerFrom, Audit, AuditConfig, AuditEvent, Authenticator, Request, Responder, ResponderCommand, ResponderEvent,
+    Schedule, TransactionCommand, Transactions,
 };
 use proptest::prelude::*;
 
@@ -135,9 +135,9 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
 
 pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
     let command = prop_oneof![
-        6 => any_request().prop_map(Command::Request),
-        1 => any_id().prop_map(Command::Cancel),
-        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| Command::SetTail(id, Duration::from_millis(tail))),
+        6 => any_request().prop_map(TransactionCommand::Request),
+        1 => any_id().prop_map(TransactionCommand::Cancel),
+        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail))),
     ];
     steps(prop_oneof![
         2 => command.prop_map(|command| What::Command(command.to_string())),
@@ -154,7 +154,7 @@ fn server_steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// A server that answers, an impostor, and a network that repeats: by the id's first byte.
-fn answers(at: Instant, output: &Output<portolan_stun_agent::Event<u8>>) -> Vec<Step> {
+fn answers(at: Instant, output: &Output<portolan_stun_agent::TransactionEvent<u8>>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return vec![] };
     let id = Message::decode(&sent.payload).unwrap().transaction_id();
     let later = |millis| at + Duration::from_millis(millis);
@@ -348,7 +348,7 @@ fn the_conversations_of_the_laws_are_not_empty() {
     assert!(succeeded.count() >= 8, "each challenge over UDP is met");
 
     let request = |tag| Request::binding(SocketId(1), addr(SERVER), tag);
-    let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &Command::Request(request(tag))));
+    let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &TransactionCommand::Request(request(tag))));
     let context = Context { handed_in: &[SocketId(1)], ..Context::default() };
     let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, answers);
     assert!(whole.len() > 3, "{whole:?}");

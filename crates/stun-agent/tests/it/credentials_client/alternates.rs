@@ -10,7 +10,7 @@ use core::time::Duration;
 use portolan_machine::{Output, SocketId, Verdict};
 use portolan_stun::{Attribute, AttributeType, Class, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message};
 use portolan_stun_agent::alternate::Stay;
-use portolan_stun_agent::{AnswerFrom, Declined, Event, Request, Schedule, Transactions, Unusable};
+use portolan_stun_agent::{AnswerFrom, Declined, Request, Schedule, TransactionEvent, Transactions, Unusable};
 
 const OTHER: &str = "192.0.2.2:3478";
 
@@ -53,7 +53,7 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
     assert_eq!(to, OTHER);
     assert!(Message::decode(&proof).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
     assert_eq!(world.datagram(1, OTHER, &success(&proof, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
-    let Event::Answered(answer) = event(&mut world) else { panic!("answered") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.tag, answer.from, answer.integrity), (7, addr(OTHER), Some(Integrity::Sha1)));
 
     // Both servers are known now.
@@ -67,7 +67,7 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
 fn rfc8489_10_the_server_left_behind_answers_no_more() {
     let (mut world, there) = redirected();
     hears(&mut world, &success(&there, Some((&md5(), Integrity::Sha1))));
-    assert!(matches!(event(&mut world), Event::Elsewhere(_)));
+    assert!(matches!(event(&mut world), TransactionEvent::Elsewhere(_)));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
     let request = sent(&mut world);
     let bytes = redirection(&request, OTHER, Some((&sha256(), Integrity::SHA256)));
     assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
-    let Event::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
     assert_eq!(answer.integrity, Some(Integrity::SHA256));
     assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
     let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";

@@ -12,7 +12,7 @@ use portolan_stun::{
     Attribute, AttributeType, Class, Integrity, IntegrityError, IntegrityKey, Message, Method, PasswordAlgorithm,
     Writer, userhash,
 };
-use portolan_stun_agent::{Credential, Declined, Event, Request, RequestError, Schedule, Unusable};
+use portolan_stun_agent::{Credential, Declined, Request, RequestError, Schedule, TransactionEvent, Unusable};
 
 const CREDENTIALS: [AttributeType; 8] = [
     AttributeType::USERNAME,
@@ -471,7 +471,7 @@ fn the_story_is_told_with_its_clauses() {
     let second = retried(&mut world, &first, challenge(BOTH, Some(BEST_FIRST)));
     let third = retried(&mut world, &second, stale("obMatJos2wAAAn2", Some(BEST_FIRST)));
     hears(&mut world, &success(&third, Some((&sha256(), Integrity::SHA256))));
-    let Event::Answered(answer) = event(&mut world) else { panic!("answered") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.id, answer.sends, answer.nth), (id(&third), 1, 1));
     assert_eq!(
         world.notes.0,
