@@ -18,8 +18,8 @@ use core::ops::Range;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server as Given};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server as Given};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Link, Net, SegmentId, Server};
@@ -213,20 +213,18 @@ impl Network {
     fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
         self.net.reset(seed);
         self.net.replace(self.client, fresh(&self.config));
-        let started = self.net.command(self.client, Command::Start);
+        let started = self.net.command(self.client, DiscoveryCommand::Start);
         assert!(started.is_ok(), "a fresh discovery starts");
         let end = Instant::ORIGIN + Duration::from_secs(10);
-        let _stop = self.net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
+        let _stop = self.net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
         row.runs += 1;
         for wire in <[_; 2]>::from(self.net.uplink_stats(self.home)) {
             row.packets += wire.sent;
             row.lost += wire.lost;
         }
-        let report = self
-            .net
-            .events()
-            .iter()
-            .find_map(|happening| if let Event::Report(report) = &happening.event { Some(report) } else { None });
+        let report = self.net.events().iter().find_map(|happening| {
+            if let DiscoveryEvent::Report(report) = &happening.event { Some(report) } else { None }
+        });
         match report {
             Some(report) => self.judge(kind, report, row),
             None => row.unknown += 1,

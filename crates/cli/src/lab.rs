@@ -12,8 +12,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::Barrier;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &LabNatArgs) -> Result<Exit, Complaint> {
 }
 
 /// The finding and the events before it.
-fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<Event>), Complaint> {
+fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complaint> {
     let topology = topology(args);
     // Where the servers are is known once the network stands; nobody starts the first discovery.
     let nowhere = Server { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
@@ -54,10 +54,10 @@ fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<Event>), Complaint> {
         lab.net.tell_story_with(ToString::to_string);
     }
     // A discovery that has just been made can be started.
-    let _ = lab.net.command(lab.client, Command::Start);
-    let _ = lab.net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, Event::Report(_)));
-    let mut events: Vec<Event> = lab.net.take_events().into_iter().map(|happening| happening.event).collect();
-    let Some(Event::Report(report)) = events.pop_if(|last| matches!(last, Event::Report(_))) else {
+    let _ = lab.net.command(lab.client, DiscoveryCommand::Start);
+    let _ = lab.net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+    let mut events: Vec<DiscoveryEvent> = lab.net.take_events().into_iter().map(|happening| happening.event).collect();
+    let Some(DiscoveryEvent::Report(report)) = events.pop_if(|last| matches!(last, DiscoveryEvent::Report(_))) else {
         return Err(Complaint::TimedOut);
     };
     let is_right = agrees(&topology, &report);

@@ -19,8 +19,8 @@ use crate::story::Recorder;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
 use std::env;
@@ -143,7 +143,7 @@ async fn classify(plan: &Plan<'_>, teller: &mut Teller, lookup: Arc<dyn Lookup>)
     let recorder = Recorder::default();
     let mut driver = Driver::with_config(discovery, config_of_driver(plan, &recorder))?;
     // A discovery that has just been made can be started.
-    let _ = driver.command(Command::Start);
+    let _ = driver.command(DiscoveryCommand::Start);
     let report = timeout_at(deadline + LENIENCE, to_the_report(&mut driver, teller)).await;
     let report = report.map_err(|_| Complaint::TimedOut)??;
     Ok(Telling { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })
@@ -158,7 +158,7 @@ async fn to_the_report(driver: &mut Driver<Discovery>, teller: &mut Teller) -> R
     loop {
         let event = driver.next().await;
         teller.event(&event)?;
-        if let Event::Report(report) = event {
+        if let DiscoveryEvent::Report(report) = event {
             return Ok(*report);
         }
     }

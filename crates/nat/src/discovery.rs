@@ -49,11 +49,11 @@ mod reach;
 mod servers;
 mod tag;
 
-pub use crate::command::{Command, CommandError, UnknownCommand};
+pub use crate::command::{CommandError, DiscoveryCommand, UnknownCommand};
 pub use tag::{Tag, TagParseError, Target, Test};
 
 use crate::error::DiscoveryConfigError;
-use crate::event::Event;
+use crate::event::DiscoveryEvent;
 use crate::profile::{Family, Report};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -145,7 +145,7 @@ pub struct Discovery {
 struct Works {
     agent: Slot<Transactions<Tag>>,
     plan: Plan,
-    out: Outbox<Event>,
+    out: Outbox<DiscoveryEvent>,
 }
 
 impl Works {
@@ -172,7 +172,7 @@ const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stag
 const ROUNDS: usize = 64;
 
 impl Discovery {
-    /// A discovery that waits for [`Command::Start`].
+    /// A discovery that waits for [`DiscoveryCommand::Start`].
     ///
     /// # Errors
     /// What [`DiscoveryConfig::check`] finds.
@@ -182,7 +182,7 @@ impl Discovery {
         Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })
     }
 
-    /// Begins; the sugar of [`Command::Start`].
+    /// Begins; the sugar of [`DiscoveryCommand::Start`].
     ///
     /// # Errors
     /// Where it has begun already.
@@ -205,7 +205,7 @@ impl Discovery {
         Ok(())
     }
 
-    /// Ends with what is known; the sugar of [`Command::Stop`].
+    /// Ends with what is known; the sugar of [`DiscoveryCommand::Stop`].
     ///
     /// # Errors
     /// Where it has not begun, or has ended.
@@ -319,7 +319,7 @@ impl Discovery {
         for run in &mut self.families {
             run.close(&mut desk);
         }
-        desk.tell(Event::Report(Box::new(Report { families, elapsed })));
+        desk.tell(DiscoveryEvent::Report(Box::new(Report { families, elapsed })));
         self.works.plan.clear();
         self.works.agent = Slot::new(Transactions::new());
         self.become_stage(Stage::Ended);
@@ -359,14 +359,14 @@ impl Discovery {
 }
 
 impl Machine for Discovery {
-    type Command = Command;
+    type Command = DiscoveryCommand;
     type Error = CommandError;
-    type Event = Event;
+    type Event = DiscoveryEvent;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), CommandError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: DiscoveryCommand) -> Result<(), CommandError> {
         match command {
-            Command::Start => self.start(cx),
-            Command::Stop => self.stop(cx),
+            DiscoveryCommand::Start => self.start(cx),
+            DiscoveryCommand::Stop => self.stop(cx),
         }
     }
 
@@ -392,7 +392,7 @@ impl Machine for Discovery {
         verdict
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Output<DiscoveryEvent> {
         self.works.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }

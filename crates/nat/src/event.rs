@@ -3,11 +3,11 @@
 //! Each verdict is told once, as soon as it stands; the report comes last and holds them all.
 //!
 //! ```
-//! use portolan_nat::event::Event;
+//! use portolan_nat::event::DiscoveryEvent;
 //! use portolan_nat::profile::Family;
 //!
 //! let local = "192.168.1.7:50000".parse()?;
-//! let event = Event::Public { family: Family::V4, endpoint: "203.0.113.9:50000".parse()?, local };
+//! let event = DiscoveryEvent::Public { family: Family::V4, endpoint: "203.0.113.9:50000".parse()?, local };
 //! assert_eq!(event.to_string(), "IPv4: 192.168.1.7:50000 is seen as 203.0.113.9:50000");
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
@@ -21,7 +21,7 @@ use core::net::SocketAddr;
 /// What a [`Discovery`](crate::discovery::Discovery) tells.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum DiscoveryEvent {
     /// The first public endpoint of a family is known.
     Public {
         /// Which family.
@@ -65,7 +65,7 @@ pub enum Event {
     Report(Box<Report>),
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for DiscoveryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Public { family, endpoint, local } => write!(f, "{family}: {local} is seen as {endpoint}"),

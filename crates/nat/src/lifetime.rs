@@ -32,21 +32,21 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
-//! use portolan_nat::lifetime::{Command, LifetimeConfig, Event, Lifetime};
+//! use portolan_nat::lifetime::{DiscoveryCommand, LifetimeConfig, LifetimeEvent, Lifetime};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
 //! let (mut dice, mut ids) = (Ones, SocketIds::new());
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
 //! let mut lifetime = Lifetime::new(LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]))?;
-//! lifetime.command(&mut cx, Command::Start)?;
+//! lifetime.command(&mut cx, DiscoveryCommand::Start)?;
 //! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
 //! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
 //!
 //! lifetime.stop(&mut cx)?; // reports what is known by now
 //! let report = loop {
 //!     match lifetime.poll() {
-//!         Output::Event(Event::Report(report)) => break report,
+//!         Output::Event(LifetimeEvent::Report(report)) => break report,
 //!         Output::Wait(_) => panic!("the report comes before the machine rests"),
 //!         _ => {}
 //!     }
@@ -70,9 +70,9 @@ mod report;
 mod series;
 mod tag;
 
-pub use crate::command::{Command, CommandError, UnknownCommand};
+pub use crate::command::{CommandError, DiscoveryCommand, UnknownCommand};
 pub use config::{LifetimeConfig, LifetimeConfigError};
-pub use event::{Event, Series};
+pub use event::{LifetimeEvent, Series};
 pub use note::LifetimeNote;
 pub use range::LifetimeRange;
 pub use report::{LifetimeReport, RefreshReport};
@@ -94,7 +94,7 @@ use tag::Tag;
 
 /// Finds out how long mappings live; see the [module's page](self).
 ///
-/// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`Event::Report`].
+/// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`LifetimeEvent::Report`].
 #[derive(Clone, Debug)]
 pub struct Lifetime {
     config: LifetimeConfig,
@@ -107,7 +107,7 @@ pub struct Lifetime {
     pace: Pace,
     way: Way,
     verdicts: Verdicts,
-    out: Outbox<Event>,
+    out: Outbox<LifetimeEvent>,
 }
 
 /// How far the run has come.
@@ -396,14 +396,14 @@ impl Lifetime {
 }
 
 impl Machine for Lifetime {
-    type Command = Command;
+    type Command = DiscoveryCommand;
     type Error = CommandError;
-    type Event = Event;
+    type Event = LifetimeEvent;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), CommandError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: DiscoveryCommand) -> Result<(), CommandError> {
         match command {
-            Command::Start => self.start(cx),
-            Command::Stop => self.stop(cx),
+            DiscoveryCommand::Start => self.start(cx),
+            DiscoveryCommand::Stop => self.stop(cx),
         }
     }
 
@@ -428,7 +428,7 @@ impl Machine for Lifetime {
         verdict
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Output<LifetimeEvent> {
         self.out.pop().unwrap_or_else(|| Output::Wait(self.wait()))
     }
 }

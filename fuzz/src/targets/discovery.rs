@@ -5,8 +5,8 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output};
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws::{Context, Step};
 
 /// Plays what the bytes say; says whether a server was asked.
@@ -21,13 +21,13 @@ pub fn run(bytes: &[u8]) -> bool {
     let mut config = DiscoveryConfig::new(servers[..1 + usize::from(shape % 3)].to_vec());
     config.hairpin = shape & 4 != 0;
     config.ports = shape & 8 != 0;
-    let terminal = |event: &Event| matches!(event, Event::Report(_));
-    let queue_limit = 3 * Context::<Event>::default().queue_limit;
+    let terminal = |event: &DiscoveryEvent| matches!(event, DiscoveryEvent::Report(_));
+    let queue_limit = 3 * Context::<DiscoveryEvent>::default().queue_limit;
     let context = Context { seed: u64::from(shape), terminal, queue_limit, ..Context::default() };
     let factory = || Flawed::new(Discovery::new(config.clone()).expect("a configuration"), Flaw::Eavesdropper);
-    let mut script = vec![Step::command(Instant::ORIGIN, &Command::Start)];
+    let mut script = vec![Step::command(Instant::ORIGIN, &DiscoveryCommand::Start)];
     script.extend(feed.script(6, 20, |feed| {
-        if feed.byte() & 7 == 0 { Command::Stop.to_string() } else { Command::Start.to_string() }
+        if feed.byte() & 7 == 0 { DiscoveryCommand::Stop.to_string() } else { DiscoveryCommand::Start.to_string() }
     }));
     let mut peer = Peer::new(bytes);
     let mut asked = false;

@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server as Asked};
-use portolan_nat::event::Event as Found;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server as Asked};
+use portolan_nat::event::DiscoveryEvent as Found;
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
@@ -79,7 +79,7 @@ fn discover() -> Option<()> {
     }
     let discovery = Discovery::new(DiscoveryConfig::new(asked)).ok()?;
     let host = net.add_host(inside, "host", &["10.0.0.2".parse().ok()?], &Link::PERFECT, discovery);
-    net.command(host, Command::Start).ok()?;
+    net.command(host, DiscoveryCommand::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
     let mapping = net.events().iter().find_map(|happening| match &happening.event {
         Found::Mapping { conclusion, .. } => conclusion.value().copied(),

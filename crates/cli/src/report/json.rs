@@ -12,7 +12,7 @@ use super::sureness::two_digits;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::event::Event;
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Flaw, Path, Reach, ServerReport};
 use serde::Serialize;
 
@@ -30,28 +30,28 @@ pub(crate) fn last(telling: &Telling) -> String {
 }
 
 /// An event as one line of JSON; `None` for the report, which is told with more than the event holds.
-pub(crate) fn event(event: &Event) -> Option<String> {
+pub(crate) fn event(event: &DiscoveryEvent) -> Option<String> {
     Some(match event {
-        Event::Public { family, endpoint, local } => text(&Line {
+        DiscoveryEvent::Public { family, endpoint, local } => text(&Line {
             event: "public",
             family: family.as_str(),
             rest: Public { endpoint: *endpoint, local: *local },
         }),
-        Event::Nat { family, nat } => {
+        DiscoveryEvent::Nat { family, nat } => {
             text(&Line { event: "nat", family: family.as_str(), rest: Nat { nat: nat.as_str() } })
         }
-        Event::Mapping { family, conclusion } => {
+        DiscoveryEvent::Mapping { family, conclusion } => {
             text(&Line { event: "mapping", family: family.as_str(), rest: word(conclusion) })
         }
-        Event::Filtering { family, conclusion } => {
+        DiscoveryEvent::Filtering { family, conclusion } => {
             text(&Line { event: "filtering", family: family.as_str(), rest: word(conclusion) })
         }
-        Event::Flaw { family, server, flaw } => text(&Line {
+        DiscoveryEvent::Flaw { family, server, flaw } => text(&Line {
             event: "flaw",
             family: family.as_str(),
             rest: Caught { server: *server, flaw: flaw_code(*flaw) },
         }),
-        Event::Report(_) => return None,
+        DiscoveryEvent::Report(_) => return None,
         // The set may grow; what this program does not know it does not tell.
         _ => return None,
     })

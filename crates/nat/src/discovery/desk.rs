@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: nothing here decides anything. A part that wants something asks for it here and nowhere else.
 
-use crate::event::Event;
+use crate::event::DiscoveryEvent;
 use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,7 +21,7 @@ const DYNAMIC_PORTS: u16 = 49_152;
 /// The desk that a part sits at for one call.
 pub(super) struct Desk<'d, 'c> {
     pub(super) cx: &'d mut Cx<'c>,
-    pub(super) out: &'d mut Outbox<Event>,
+    pub(super) out: &'d mut Outbox<DiscoveryEvent>,
     pub(super) agent: &'d mut Slot<Transactions<Tag>>,
     pub(super) plan: &'d mut Plan,
     pub(super) config: &'d DiscoveryConfig,
@@ -59,7 +59,7 @@ impl Desk<'_, '_> {
         self.out.push(Output::Socket(SocketOrder::Close(socket)));
     }
 
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: DiscoveryEvent) {
         self.out.push(Output::Event(event));
     }
 
@@ -99,7 +99,7 @@ impl Desk<'_, '_> {
     /// Tells of a flaw that has just been found.
     pub(super) fn caught(&mut self, family: Family, server: SocketAddr, flaw: Flaw) {
         self.cx.note(|| DiscoveryNote::Caught { server, flaw });
-        self.tell(Event::Flaw { family, server, flaw });
+        self.tell(DiscoveryEvent::Flaw { family, server, flaw });
     }
 }
 

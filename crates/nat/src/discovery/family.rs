@@ -7,7 +7,7 @@ mod report;
 mod steps;
 
 use crate::behavior::NatKind;
-use crate::event::Event;
+use crate::event::DiscoveryEvent;
 use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw, Reach, Unavailable};
 use alloc::vec::Vec;
@@ -340,7 +340,7 @@ impl FamilyRun {
         self.mapping.answered(answer, server, mapped, reading);
         self.compare_sockets(desk, server);
         if !core::mem::replace(&mut self.state.told_public, true) {
-            desk.tell(Event::Public { family: self.family, endpoint: mapped, local: answer.local });
+            desk.tell(DiscoveryEvent::Public { family: self.family, endpoint: mapped, local: answer.local });
         }
     }
 

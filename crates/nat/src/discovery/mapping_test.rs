@@ -4,7 +4,7 @@
 //! asks everybody, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
 
 use crate::behavior::{Mapping, NatKind};
-use crate::event::Event;
+use crate::event::DiscoveryEvent;
 use crate::note::DiscoveryNote;
 use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
@@ -287,6 +287,6 @@ pub(super) fn nat_kind(translated: bool, filtering: Option<&crate::behavior::Fil
 }
 
 /// The event of a verdict on mapping.
-pub(super) fn told(family: Family, verdict: &Conclusion<Mapping>) -> Event {
-    Event::Mapping { family, conclusion: verdict.clone() }
+pub(super) fn told(family: Family, verdict: &Conclusion<Mapping>) -> DiscoveryEvent {
+    DiscoveryEvent::Mapping { family, conclusion: verdict.clone() }
 }

@@ -8,7 +8,7 @@ use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
 use super::series::Outcome;
 use super::tag::{Ask, Tag};
-use super::{ASKER, CONTROL, Event, GAP, Lifetime, LifetimeNote, Proof, Series, Stage};
+use super::{ASKER, CONTROL, GAP, Lifetime, LifetimeEvent, LifetimeNote, Proof, Series, Stage};
 use crate::profile::Unknown;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -377,7 +377,7 @@ impl Lifetime {
         };
         self.close(cx, index);
         if let (Some(series), Some((idle, alive))) = (series, point) {
-            self.out.push(Output::Event(Event::Point { series, idle, alive }));
+            self.out.push(Output::Event(LifetimeEvent::Point { series, idle, alive }));
         }
     }
 
@@ -400,7 +400,7 @@ impl Lifetime {
     fn reject(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         let server = self.server();
         cx.note(|| LifetimeNote::Rejected { server, why });
-        self.out.push(Output::Event(Event::Rejected { server, why }));
+        self.out.push(Output::Event(LifetimeEvent::Rejected { server, why }));
         if self.stage == Stage::Measuring || self.course.server + 1 >= self.config.servers.len() {
             return self.finish(cx.now(), why);
         }

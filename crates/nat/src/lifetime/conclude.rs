@@ -7,7 +7,7 @@
 use super::probe::{NEVER, Probe, Role, Side, State};
 use super::report::recommended_keepalive;
 use super::series::{Judgement, Outcome, bounds, judge, spoilt};
-use super::{Event, Lifetime, LifetimeNote, LifetimeRange, LifetimeReport, RefreshReport, Stage};
+use super::{Lifetime, LifetimeEvent, LifetimeNote, LifetimeRange, LifetimeReport, RefreshReport, Stage};
 use crate::profile::{Conclusion, Evidence, Family, Question, Unknown};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -58,7 +58,7 @@ impl Lifetime {
         let sockets = self.probes.len();
         let expected = self.config.max + Duration::from_secs(10);
         let translated = translated.unwrap_or(true);
-        self.out.push(Output::Event(Event::Begun { server, translated, sockets, expected }));
+        self.out.push(Output::Event(LifetimeEvent::Begun { server, translated, sockets, expected }));
     }
 
     /// Tells each verdict that stands, and ends when all do.
@@ -71,21 +71,21 @@ impl Lifetime {
         {
             self.give_up(cx, is_replied);
             self.verdicts.replied = Some(verdict.clone());
-            self.out.push(Output::Event(Event::Replied(verdict)));
+            self.out.push(Output::Event(LifetimeEvent::Replied(verdict)));
         }
         if self.verdicts.unreplied.is_none()
             && let Some(verdict) = judge(&self.points(is_unreplied)).verdict(self.evidence())
         {
             self.give_up(cx, is_unreplied);
             self.verdicts.unreplied = Some(verdict.clone());
-            self.out.push(Output::Event(Event::Unreplied(verdict)));
+            self.out.push(Output::Event(LifetimeEvent::Unreplied(verdict)));
         }
         if self.verdicts.absolute.is_none()
             && let Some(verdict) = self.absolute()
         {
             self.give_up(cx, is_watcher);
             self.verdicts.absolute = Some(verdict.clone());
-            self.out.push(Output::Event(Event::Absolute(verdict)));
+            self.out.push(Output::Event(LifetimeEvent::Absolute(verdict)));
         }
         self.release(cx);
         if self.verdicts.refresh.is_none()
@@ -93,7 +93,7 @@ impl Lifetime {
         {
             let report = RefreshReport { outbound, inbound };
             self.verdicts.refresh = Some(report.clone());
-            self.out.push(Output::Event(Event::Refresh(Box::new(report))));
+            self.out.push(Output::Event(LifetimeEvent::Refresh(Box::new(report))));
         }
         let Verdicts { replied, unreplied, absolute, refresh, .. } = &self.verdicts;
         if replied.is_some() && unreplied.is_some() && absolute.is_some() && refresh.is_some() {
@@ -287,7 +287,7 @@ impl Lifetime {
         }
         self.transactions = Slot::new(Transactions::new());
         self.become_stage(Stage::Ended);
-        self.out.push(Output::Event(Event::Report(Box::new(report))));
+        self.out.push(Output::Event(LifetimeEvent::Report(Box::new(report))));
     }
 
     fn report(&mut self, now: Instant, why: Unknown) -> LifetimeReport {

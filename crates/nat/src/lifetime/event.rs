@@ -11,14 +11,14 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use portolan_nat::lifetime::{Event, Series};
+/// use portolan_nat::lifetime::{LifetimeEvent, Series};
 ///
-/// let event = Event::Point { series: Series::Replied, idle: Duration::from_secs(30), alive: false };
+/// let event = LifetimeEvent::Point { series: Series::Replied, idle: Duration::from_secs(30), alive: false };
 /// assert_eq!(event.to_string(), "replied: dead after 30.0 s");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum LifetimeEvent {
     /// A server cannot be used; the next one is asked, if there is one.
     Rejected {
         /// The server.
@@ -76,7 +76,7 @@ impl fmt::Display for Series {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for LifetimeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected { server, why } => write!(f, "{server}: {why}"),

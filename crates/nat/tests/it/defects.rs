@@ -5,8 +5,8 @@
 use crate::world::{World, full, plain};
 use core::time::Duration;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Reach, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Fault};
@@ -58,10 +58,12 @@ fn d5_a_fixed_source_port() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).net();
     let mut seen = Vec::new();
     for run in 0..2 {
-        net.command(host, Command::Start).unwrap();
+        net.command(host, DiscoveryCommand::Start).unwrap();
         let end = net.now() + Duration::from_secs(10);
-        let _stop = net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
-        let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+        let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+            panic!()
+        };
         let family = &report.families[0];
         assert_eq!(family.filtering.value(), Some(&APDF), "run {run}");
         seen.push(family.local.unwrap().port());

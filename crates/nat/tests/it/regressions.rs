@@ -5,7 +5,7 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
 };
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig, Server};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
 use portolan_sim::entropy::Counting;
 use portolan_stun::{Attribute, Class, Message, Writer};
 
@@ -28,7 +28,7 @@ impl Run {
 
     fn start(&mut self) {
         let mut cx = Cx::new(Instant::ORIGIN, &mut self.dice, &mut self.ids);
-        self.machine.command(&mut cx, Command::Start).unwrap();
+        self.machine.command(&mut cx, DiscoveryCommand::Start).unwrap();
         self.drain();
     }
 

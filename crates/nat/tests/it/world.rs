@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::discovery::{Discovery, DiscoveryConfig, Server as Given};
-use portolan_nat::event::Event;
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};
 
@@ -115,11 +115,12 @@ impl World {
     /// Runs to the report.
     pub(crate) fn report(&self) -> Report {
         let (mut net, host) = self.net();
-        net.command(host, portolan_nat::discovery::Command::Start).unwrap();
-        let _stop = net
-            .run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| matches!(event, Event::Report(_)));
+        net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
+        let _stop = net.run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| {
+            matches!(event, DiscoveryEvent::Report(_))
+        });
         let last = net.take_events().pop().expect("a report");
-        let Event::Report(report) = last.event else { panic!("the last event is {}", last.event) };
+        let DiscoveryEvent::Report(report) = last.event else { panic!("the last event is {}", last.event) };
         *report
     }
 
@@ -134,7 +135,7 @@ impl World {
     pub(crate) fn story(&self) -> String {
         let (mut net, host) = self.net();
         net.tell_story_with(ToString::to_string);
-        net.command(host, portolan_nat::discovery::Command::Start).unwrap();
+        net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(30));
         net.story().to_owned()
     }

@@ -3,8 +3,8 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Transmit};
-use portolan_nat::discovery::{Command, Discovery, DiscoveryConfig as Question, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig as Question, Server};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws;
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Choices, Scripts, host};
@@ -56,16 +56,16 @@ fn internet(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)
     vec![(from, answer.finish().to_vec())]
 }
 
-fn asking() -> (Scripts, LawsConfig<Event>) {
+fn asking() -> (Scripts, LawsConfig<DiscoveryEvent>) {
     let sockets: Vec<SocketId> = (1..=6).map(SocketId).collect();
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&sockets)
         .remotes(&[v4(1, 3478), v4(101, 3479)])
-        .beginning_with(&Command::Start)
+        .beginning_with(&DiscoveryCommand::Start)
         .commands(select(vec!["start", "start", "start", "start", "stop"]));
     let peer = host(([10, 0, 0, 2], 50_000).into(), internet);
     let mut config = LawsConfig { cases: 64, longest: 240, peer, ..LawsConfig::default() };
-    config.context.terminal = |event| matches!(event, Event::Report(_));
+    config.context.terminal = |event| matches!(event, DiscoveryEvent::Report(_));
     (scripts, config)
 }
 
@@ -108,14 +108,14 @@ proptest! {
             let question = Question::new(servers.clone());
             let timeout = question.timeout;
             let (mut net, host) = topology.build(Discovery::new(question).expect("sound servers"));
-            net.command(host, Command::Start).expect("begins");
+            net.command(host, DiscoveryCommand::Start).expect("begins");
             let _stop = net.run_for(timeout + Duration::from_secs(30));
             (timeout, net.take_events())
         };
         let (timeout, events) = run();
-        let reports: Vec<_> = events.iter().filter(|it| matches!(it.event, Event::Report(_))).collect();
+        let reports: Vec<_> = events.iter().filter(|it| matches!(it.event, DiscoveryEvent::Report(_))).collect();
         prop_assert_eq!(reports.len(), 1);
-        prop_assert!(matches!(events.last().map(|it| &it.event), Some(Event::Report(_))));
+        prop_assert!(matches!(events.last().map(|it| &it.event), Some(DiscoveryEvent::Report(_))));
         prop_assert!(reports[0].at.since_origin() <= timeout, "{}", reports[0].at);
         prop_assert_eq!(events, run().1);
     }

@@ -1,7 +1,7 @@
 //! What a family does next: the steps of [`FamilyRun::advance`](super::FamilyRun), one function each.
 
 use crate::behavior::NatKind;
-use crate::event::Event;
+use crate::event::DiscoveryEvent;
 use crate::note::{DiscoveryNote, Joined};
 use crate::profile::{Conclusion, Reach, Unavailable, Unknown};
 use alloc::vec::Vec;
@@ -127,7 +127,7 @@ impl FamilyRun {
         let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
         self.filtering.judge(desk, &mut self.servers, may_hear_more);
         if let Some(verdict) = &self.filtering.verdict {
-            desk.tell(Event::Filtering { family: self.family, conclusion: verdict.clone() });
+            desk.tell(DiscoveryEvent::Filtering { family: self.family, conclusion: verdict.clone() });
         }
     }
 
@@ -146,7 +146,7 @@ impl FamilyRun {
         if let Some(nat) = self.nat().filter(|_| settled)
             && self.state.told_nat.replace(nat) != Some(nat)
         {
-            desk.tell(Event::Nat { family: self.family, nat });
+            desk.tell(DiscoveryEvent::Nat { family: self.family, nat });
         }
     }
 

@@ -9,7 +9,7 @@ use portolan_machine::{
     Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Refusal, Scope, SocketId, SocketIds, SocketNews,
     SocketOrder, Trace, Transmit,
 };
-use portolan_nat::lifetime::{Command, Event, Lifetime, LifetimeConfig, LifetimeReport};
+use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
 
@@ -72,7 +72,7 @@ pub(super) struct Lab {
 /// Everything that a run showed.
 pub(super) struct Run {
     pub(super) report: LifetimeReport,
-    pub(super) events: Vec<(Instant, Event)>,
+    pub(super) events: Vec<(Instant, LifetimeEvent)>,
     pub(super) ended: Instant,
     /// The first send of each transaction.
     pub(super) begun: Vec<Instant>,
@@ -179,12 +179,14 @@ impl<'a> Stage<'a> {
         let (mut machine, mut ids) = (Lifetime::new(self.lab.config.clone()).unwrap(), SocketIds::new());
         let (notes, mut dice) = (Notes::default(), Dice(self.lab.seed));
         let mut trace = &notes;
-        machine.command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), Command::Start).unwrap();
+        machine
+            .command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), DiscoveryCommand::Start)
+            .unwrap();
         let started = self.now;
         let mut woken = false;
         loop {
             let wait = self.drain(&mut machine);
-            if let Some((_, Event::Report(report))) = self.run.events.last() {
+            if let Some((_, LifetimeEvent::Report(report))) = self.run.events.last() {
                 self.run.report = (**report).clone();
                 break;
             }
@@ -347,7 +349,7 @@ fn unfinished(mut machine: Lifetime) -> LifetimeReport {
     machine.start(&mut cx).unwrap();
     machine.stop(&mut cx).unwrap();
     loop {
-        if let Output::Event(Event::Report(report)) = machine.poll() {
+        if let Output::Event(LifetimeEvent::Report(report)) = machine.poll() {
             return *report;
         }
     }

@@ -3,7 +3,7 @@
 use super::lab::{Lab, Run, Server};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping, Pooling, PortAllocation, Refresh, Timers};
-use portolan_nat::lifetime::{Event, LifetimeRange};
+use portolan_nat::lifetime::{LifetimeEvent, LifetimeRange};
 use portolan_nat::profile::{Conclusion, Unknown};
 use portolan_nat::translator::{PortRange, TranslatorConfig};
 
@@ -282,7 +282,11 @@ fn servers_that_are_no_use_are_named() {
             assert_eq!(verdict.reason(), Some(why), "{server:?}");
         }
         assert_eq!(report.recommended_keepalive, None);
-        assert!(run.events.iter().any(|(_, event)| matches!(event, Event::Rejected { why: said, .. } if *said == why)));
+        assert!(
+            run.events
+                .iter()
+                .any(|(_, event)| matches!(event, LifetimeEvent::Rejected { why: said, .. } if *said == why))
+        );
     }
 }
 
