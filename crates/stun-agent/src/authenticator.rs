@@ -59,8 +59,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{
-    Attribute, AttributeType, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message, Outcome,
-    PasswordAlgorithm, Verified, Writer,
+    Attribute, AttributeType, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message,
+    PasswordAlgorithm, ResponseClass, Verified, Writer,
 };
 
 /// Judges requests by the credentials of a server's users; one of the two mechanisms.
@@ -307,7 +307,7 @@ impl Authenticator {
         rejection: Rejection,
     ) -> Result<&'b [u8], EncodeError> {
         // The clauses ask for an answer although nobody has proved anything.
-        let mut writer = Writer::response(buffer, &request.exempt(), Outcome::Error)?;
+        let mut writer = Writer::response(buffer, &request.exempt(), ResponseClass::Error)?;
         if let Some(error) = ErrorCode::recommended(rejection.code()) {
             writer.add(&Attribute::ErrorCode(error))?;
         }

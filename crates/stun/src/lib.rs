@@ -47,4 +47,4 @@ pub use integrity::{Integrity, IntegrityKey, userhash};
 pub use message::{
     Attributes, Authenticated, Checked, Exempt, Field, Fields, FingerprintPolicy, Message, Unverified, Verified,
 };
-pub use writer::{Outcome, Writer};
+pub use writer::{ResponseClass, Writer};

@@ -4,7 +4,7 @@ use super::credentials::guard;
 use crate::feed::PLACES;
 use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketNews, SocketOrder, Transmit};
 use portolan_sim::laws::Step;
-use portolan_stun::{Attribute, Class, ErrorCode, Message, Outcome, Writer};
+use portolan_stun::{Attribute, Class, ErrorCode, Message, ResponseClass, Writer};
 use portolan_stun_agent::Authenticator;
 use portolan_stun_agent::authenticator::Judgement;
 use std::net::SocketAddr;
@@ -103,9 +103,9 @@ fn judged(
         }
         Judgement::Discarded(_) => return None,
     };
-    let outcome = if class == Class::ErrorResponse { Outcome::Error } else { Outcome::Success };
+    let outcome = if class == Class::ErrorResponse { ResponseClass::Error } else { ResponseClass::Success };
     let mut writer = Writer::response(&mut buffer, &admitted.message, outcome).ok()?;
-    if outcome == Outcome::Error {
+    if outcome == ResponseClass::Error {
         writer.add(&Attribute::ErrorCode(ErrorCode::recommended(300)?)).ok()?;
         writer.add(&Attribute::AlternateServer(other)).ok()?;
     } else {

@@ -6,7 +6,7 @@
 use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
-use super::explanation::{Decision, Explanation, Outcome, Refusal};
+use super::explanation::{Decision, Explanation, Refusal, SectionOutcome};
 use super::section::{self, Described, Gathered, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
@@ -337,13 +337,13 @@ impl Planned<'_, '_> {
     fn explain(&self) -> Explanation {
         let index = self.offered.index;
         let (outcome, notes) = match &self.decision {
-            Err(refusal) => (Outcome::Refused(*refusal), Vec::new()),
+            Err(refusal) => (SectionOutcome::Refused(*refusal), Vec::new()),
             Ok(accepted) => {
                 let (formats, of, direction) = match &accepted.media {
                     None => (1, 1, None),
                     Some(media) => (media.choice.chosen.len(), self.offered.formats.len(), Some(media.direction)),
                 };
-                (Outcome::Accepted { formats, of, direction }, self.notes(accepted))
+                (SectionOutcome::Accepted { formats, of, direction }, self.notes(accepted))
             }
         };
         Explanation { media: index, outcome, notes }

@@ -1,9 +1,10 @@
 //! Why each section of an answer is what it is, in words and with the section of the RFC.
 //!
 //! ```
-//! use portolan_sdp::offer_answer::{Explanation, Outcome, Refusal};
+//! use portolan_sdp::offer_answer::{Explanation, SectionOutcome, Refusal};
 //!
-//! let explanation = Explanation { media: 1, outcome: Outcome::Refused(Refusal::NoCommonFormat), notes: Vec::new() };
+//! let outcome = SectionOutcome::Refused(Refusal::NoCommonFormat);
+//! let explanation = Explanation { media: 1, outcome, notes: Vec::new() };
 //! assert_eq!(explanation.to_string(), "m-line 1 refused: no common codec");
 //! assert_eq!(explanation.outcome.clause().to_string(), "RFC 3264 §6.1");
 //! ```
@@ -20,7 +21,7 @@ pub struct Explanation {
     /// Which section, counted from 0 as `sdpMLineIndex` does.
     pub media: usize,
     /// Taken or refused.
-    pub outcome: Outcome,
+    pub outcome: SectionOutcome,
     /// What was decided on the way, in order.
     pub notes: Vec<Decision>,
 }
@@ -34,7 +35,7 @@ impl fmt::Display for Explanation {
 
 /// Taken or refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum SectionOutcome {
     /// Taken.
     Accepted {
         /// How many of the offered formats are answered.
@@ -48,7 +49,7 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
-impl Outcome {
+impl SectionOutcome {
     /// The section that decides it.
     #[must_use]
     pub const fn clause(&self) -> Citation {
@@ -59,7 +60,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for SectionOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted { formats, of, direction: Some(direction) } => {

@@ -8,7 +8,7 @@ use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
     Answer, AnswerError, BundlePolicy, Capabilities, Codec, Credentials, Decision, Demands, Dtls, Extension, Features,
-    LeftOut, Media, MuxPolicy, Outcome, Refusal, Role, Transport, answer, validate,
+    LeftOut, Media, MuxPolicy, Refusal, Role, SectionOutcome, Transport, answer, validate,
 };
 use portolan_sdp::session::EditError;
 
@@ -174,7 +174,7 @@ fn rfc3264_6_1_directions_are_reversed_and_intersected() {
             let direction = Some(expected);
             assert_eq!(
                 made.explanations[0].outcome,
-                Outcome::Accepted { formats: 1, of: 1, direction },
+                SectionOutcome::Accepted { formats: 1, of: 1, direction },
                 "{offered} {own}"
             );
             assert!(section(&made.session, 0).contains(&format!("a={expected}")));
@@ -260,7 +260,7 @@ fn refused(head: &str, keys: &str, capabilities: &Capabilities<'_>) -> String {
     let line = section(&made.session, 0)[0].clone();
     let [_, _, rest] = head.lines().next().unwrap().splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{head}") };
     assert!(line.contains(" 0 ") && line.ends_with(rest), "{line}");
-    let Outcome::Refused(refusal) = made.explanations[0].outcome else { panic!("{head} is accepted") };
+    let SectionOutcome::Refused(refusal) = made.explanations[0].outcome else { panic!("{head} is accepted") };
     format!("{refusal} ({})", refusal.clause())
 }
 
@@ -581,8 +581,8 @@ fn what_would_break_a_line_is_refused_and_so_is_what_cannot_be_read() {
 
 #[test]
 fn refusals_and_answers_tell_their_clause() {
-    assert_eq!(Outcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
-    let accepted = Outcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
+    assert_eq!(SectionOutcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
+    let accepted = SectionOutcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
     assert_eq!(accepted.clause().to_string(), "RFC 3264 §6.1");
     assert_eq!(Decision::SimulcastLeftOut.clause().to_string(), "RFC 8853 §5.3.2");
 }

@@ -1,7 +1,7 @@
 //! RFC 8489 §9.2.4 in its order, §9.2.1, and what §14 asks of the attributes that a server sends and takes.
 
 use super::*;
-use portolan_stun::{IntegrityError, Outcome, Text, userhash};
+use portolan_stun::{IntegrityError, ResponseClass, Text, userhash};
 use portolan_stun_agent::authenticator::{AuthenticatorError, UsersError};
 use portolan_stun_agent::nonce::{Features, Stale};
 
@@ -259,7 +259,7 @@ fn rfc8489_9_2_4_a_response_is_signed_with_sha256_unless_the_request_named_no_al
         let judged = long_term().judge(at(1), addr(CLIENT), &request);
         let Judgement::Admitted(admitted) = judged else { panic!("{judged:?}") };
         let mut buffer = [0; 128];
-        let writer = Writer::response(&mut buffer, &admitted.message, Outcome::Success).unwrap();
+        let writer = Writer::response(&mut buffer, &admitted.message, ResponseClass::Success).unwrap();
         let reply = admitted.signature.finish(writer, false).unwrap();
         assert_eq!(kinds(reply), [expected]);
         assert!(Message::decode(reply).unwrap().verify(key).is_ok());
