@@ -12,7 +12,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
 use portolan_nat::translator::TranslatorConfig;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &LabNatArgs) -> Result<Exit, Complaint> {
 fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complaint> {
     let topology = topology(args);
     // Where the servers are is known once the network stands; nobody starts the first discovery.
-    let nowhere = Server { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
+    let nowhere = StunServer { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
     let mut lab = topology.build(args.seed, Discovery::new(DiscoveryConfig::new(vec![nowhere]))?);
     let _ = lab.net.replace(lab.client, Discovery::new(config(&topology, &lab))?);
     if args.output.explain {
@@ -90,7 +90,7 @@ fn config(topology: &Topology, lab: &Lab<Discovery>) -> DiscoveryConfig {
         families.iter().filter_map(move |ipv4| lab.servers(*ipv4).get(place).map(|(_, address)| *address)).collect()
     };
     let named =
-        SERVERS.iter().zip(0..).map(|(name, place)| Server { name: (*name).into(), addresses: addresses(place) });
+        SERVERS.iter().zip(0..).map(|(name, place)| StunServer { name: (*name).into(), addresses: addresses(place) });
     let mut config = DiscoveryConfig::new(named.collect());
     config.families = families.iter().map(|ipv4| if *ipv4 { Family::V4 } else { Family::V6 }).collect();
     config

@@ -19,7 +19,7 @@ use crate::story::Recorder;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
@@ -68,7 +68,7 @@ impl<'a> Plan<'a> {
         Ok(Self { args, names, origin, families: families(args)?, requirements: Requirements::together(&args.require) })
     }
 
-    fn config(&self, servers: Vec<Server>, timeout: Duration) -> DiscoveryConfig {
+    fn config(&self, servers: Vec<StunServer>, timeout: Duration) -> DiscoveryConfig {
         let mut config = DiscoveryConfig::new(servers);
         config.families.clone_from(&self.families);
         config.local.clone_from(&self.args.local);
@@ -165,7 +165,7 @@ async fn to_the_report(driver: &mut Driver<Discovery>, teller: &mut Teller) -> R
 }
 
 /// The servers that can be asked; says which cannot, and why.
-fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Vec<Server>, Complaint> {
+fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Vec<StunServer>, Complaint> {
     let Resolved { mut servers, unresolved } = resolved;
     if servers.is_empty() {
         if !offline::has_route() {
@@ -189,7 +189,7 @@ fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Ve
 }
 
 /// Nobody named these servers, so nobody is to be blamed if two of them are one by now.
-fn each_address_once(servers: &mut Vec<Server>) {
+fn each_address_once(servers: &mut Vec<StunServer>) {
     let mut seen = Vec::new();
     for server in servers.iter_mut() {
         server.addresses.retain(|address| !seen.contains(address));

@@ -17,11 +17,12 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
-//! use portolan_nat::discovery::{DiscoveryConfig, Discovery, Server};
+//! use portolan_nat::discovery::{DiscoveryConfig, Discovery, StunServer};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
-//! let server = |name: &str, address: &str| Server { name: name.into(), addresses: vec![address.parse().unwrap()] };
+//! let addresses = |address: &str| vec![address.parse().unwrap()];
+//! let server = |name: &str, address: &str| StunServer { name: name.into(), addresses: addresses(address) };
 //! let servers = vec![server("one.example", "192.0.2.1:3478"), server("two.example", "198.51.100.1:3478")];
 //! let mut discovery = Discovery::new(DiscoveryConfig::new(servers))?;
 //!
@@ -70,7 +71,7 @@ use portolan_stun_agent::{TransactionEvent as AgentEvent, Transactions};
 
 /// A server to ask; the addresses of one name count as one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct StunServer {
     /// What people call it.
     pub name: Arc<str>,
     /// Where it answers; at most one address a family is asked at first.
@@ -81,7 +82,7 @@ pub struct Server {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryConfig {
     /// The servers, best first; two a family are asked at first.
-    pub servers: Vec<Server>,
+    pub servers: Vec<StunServer>,
     /// The families to measure; those without a server address are left out.
     pub families: Vec<Family>,
     /// Local addresses to bind, at most one a family; without one the system chooses.
@@ -98,7 +99,7 @@ pub struct DiscoveryConfig {
 impl DiscoveryConfig {
     /// Everything that is measured unless asked otherwise, with `servers`.
     #[must_use]
-    pub fn new(servers: Vec<Server>) -> Self {
+    pub fn new(servers: Vec<StunServer>) -> Self {
         Self {
             servers,
             families: alloc::vec![Family::V4, Family::V6],

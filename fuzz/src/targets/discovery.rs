@@ -5,7 +5,7 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws::{Context, Step};
 
@@ -13,7 +13,7 @@ use portolan_sim::laws::{Context, Step};
 pub fn run(bytes: &[u8]) -> bool {
     let mut feed = Feed::new(bytes);
     let shape = feed.byte();
-    let server = |name: &str, nth: usize| Server {
+    let server = |name: &str, nth: usize| StunServer {
         name: name.into(),
         addresses: vec![PLACES[nth].parse().expect("an address")],
     };

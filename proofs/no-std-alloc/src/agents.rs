@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server as Asked};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer as Asked};
 use portolan_nat::event::DiscoveryEvent as Found;
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};

@@ -86,7 +86,7 @@ async fn a_redacted_complaint_names_nobody() {
 #[test]
 fn of_servers_that_nobody_named_each_address_is_asked_once() {
     let address = |last: u8| SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 3478));
-    let server = |addresses: &[u8]| Server {
+    let server = |addresses: &[u8]| StunServer {
         name: "stun.example".into(),
         addresses: addresses.iter().map(|last| address(*last)).collect(),
     };

@@ -67,7 +67,7 @@ fn d5_a_fixed_source_port() {
         let family = &report.families[0];
         assert_eq!(family.filtering.value(), Some(&APDF), "run {run}");
         seen.push(family.local.unwrap().port());
-        let given = [(10, "one"), (20, "two")].map(|(last, name)| portolan_nat::discovery::Server {
+        let given = [(10, "one"), (20, "two")].map(|(last, name)| portolan_nat::discovery::StunServer {
             name: name.into(),
             addresses: vec![([203, 0, 113, last], 3478).into()],
         });
@@ -89,7 +89,7 @@ fn d6_one_dead_server_ends_everything() {
     let given = twice
         .servers
         .iter()
-        .map(|server| portolan_nat::discovery::Server { name: "x".into(), addresses: vec![server.primary] });
+        .map(|server| portolan_nat::discovery::StunServer { name: "x".into(), addresses: vec![server.primary] });
     let error = Discovery::new(DiscoveryConfig::new(given.collect())).unwrap_err();
     assert_eq!(error.to_string(), "servers 1 and 3 have the same address 203.0.113.10:3478: name each server once");
 }

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server as Given};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer as Given};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Evidence, Family, Reach, Report, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
 };
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, Server};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_sim::entropy::Counting;
 use portolan_stun::{Attribute, Class, Message, Writer};
 
@@ -72,7 +72,7 @@ impl Run {
 /// Time leapt between a question and its answer: three such round trips were more than a duration holds.
 #[test]
 fn discovery_takes_a_round_trip_of_ages() {
-    let server = Server { name: SERVER.into(), addresses: vec![SERVER.parse().unwrap()] };
+    let server = StunServer { name: SERVER.into(), addresses: vec![SERVER.parse().unwrap()] };
     let mut run = Run::new(Discovery::new(DiscoveryConfig::new(vec![server])).unwrap());
     run.start();
     assert!(run.answer_all(LAST) > 0);

@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
-use portolan_nat::discovery::{Discovery, DiscoveryConfig, Server as Given};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, StunServer as Given};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Transmit};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig as Question, Server};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig as Question, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws;
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
@@ -21,7 +21,7 @@ fn v4(host: u8, port: u16) -> SocketAddr {
 }
 
 fn discovery() -> Discovery {
-    let server = |name: &str, host| Server { name: name.into(), addresses: vec![v4(host, 3478)] };
+    let server = |name: &str, host| StunServer { name: name.into(), addresses: vec![v4(host, 3478)] };
     Discovery::new(Question::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
 }
 
@@ -99,10 +99,10 @@ proptest! {
     /// Whatever the network, the report comes once, last and in time, and comes the same again.
     #[test]
     fn a_discovery_ends_in_any_network(topology in topologies::topology()) {
-        let servers: Vec<Server> = topology
+        let servers: Vec<StunServer> = topology
             .servers
             .iter()
-            .map(|(server, _)| Server { name: (&*server.name).into(), addresses: vec![server.primary] })
+            .map(|(server, _)| StunServer { name: (&*server.name).into(), addresses: vec![server.primary] })
             .collect();
         let run = || {
             let question = Question::new(servers.clone());
