@@ -18,7 +18,7 @@ use core::ops::Range;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer as Given};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_nat::translator::TranslatorConfig;
@@ -195,7 +195,7 @@ struct Network {
 impl Network {
     fn new(kind: Kind, ports: PortAllocation, loss: f64) -> Self {
         let address = |last: u8, port: u16| SocketAddr::from(([203, 0, 113, last], port));
-        let given = |name: &str, last| Given { name: name.into(), addresses: vec![address(last, 3478)] };
+        let given = |name: &str, last| StunServer { name: name.into(), addresses: vec![address(last, 3478)] };
         let config = DiscoveryConfig::new(vec![given("one", 10), given("two", 20)]);
         let mut net = Net::new(0);
         let public = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));

@@ -67,7 +67,7 @@ use plan::Plan;
 use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Slot, SocketId, SocketNews, Verdict,
 };
-use portolan_stun_agent::{TransactionEvent as AgentEvent, Transactions};
+use portolan_stun_agent::{TransactionEvent, Transactions};
 
 /// A server to ask; the addresses of one name count as one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,7 +266,7 @@ impl Discovery {
         any
     }
 
-    fn react_to_agent(&mut self, cx: &mut Cx<'_>, event: &AgentEvent<Tag>) {
+    fn react_to_agent(&mut self, cx: &mut Cx<'_>, event: &TransactionEvent<Tag>) {
         let mut desk = self.works.desk(&self.config, cx);
         if let Some(family) = self.families.iter_mut().find(|run| run.family == event.tag().family) {
             family.react_to_agent(&mut desk, event);

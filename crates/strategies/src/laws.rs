@@ -47,7 +47,8 @@ use core::fmt;
 use core::panic::AssertUnwindSafe;
 use portolan_machine::{Machine, SocketId};
 use portolan_sim::laws::{self, Context, Law, Step};
-use proptest::test_runner::{Config as ProptestConfig, TestCaseError, TestError, TestRunner};
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use std::panic::catch_unwind;
 
 /// How the laws are checked.

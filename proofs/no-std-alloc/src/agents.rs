@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer as Asked};
-use portolan_nat::event::DiscoveryEvent as Found;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
@@ -69,7 +69,8 @@ pub fn prove_discovery() -> bool {
 fn discover() -> Option<()> {
     let primaries: Vec<SocketAddr> = vec!["192.0.2.1:3478".parse().ok()?, "198.51.100.1:3478".parse().ok()?];
     let alternates: Vec<SocketAddr> = vec!["192.0.2.2:3479".parse().ok()?, "198.51.100.2:3479".parse().ok()?];
-    let asked = primaries.iter().map(|address| Asked { name: "server".into(), addresses: vec![*address] }).collect();
+    let asked =
+        primaries.iter().map(|address| StunServer { name: "server".into(), addresses: vec![*address] }).collect();
     let mut net = Net::new(1);
     let link = Link::delay(Duration::from_millis(25));
     let home = Gateway::new("home", ["203.0.113.7".parse().ok()?], TranslatorConfig::symmetric());
@@ -82,7 +83,7 @@ fn discover() -> Option<()> {
     net.command(host, DiscoveryCommand::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
     let mapping = net.events().iter().find_map(|happening| match &happening.event {
-        Found::Mapping { conclusion, .. } => conclusion.value().copied(),
+        DiscoveryEvent::Mapping { conclusion, .. } => conclusion.value().copied(),
         _ => None,
     })?;
     (mapping == Mapping::AddressAndPortDependent).then_some(())

@@ -1,18 +1,18 @@
 use super::*;
-use crate::args::{Cli, Command as Subcommand, Lab};
+use crate::args::{Cli, Command, Lab};
 use clap::Parser;
 use portolan_nat::profile::{Conclusion, Unknown};
 use portolan_sim::topology::Preset;
 
 fn args(line: &str) -> LabNatArgs {
     match Cli::try_parse_from(["portolan", "lab", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
-        Subcommand::Lab(Lab::Nat(args)) => args,
-        Subcommand::Nat(_)
-        | Subcommand::Serve(_)
-        | Subcommand::Stun(_)
-        | Subcommand::Audit(_)
-        | Subcommand::Explain(_)
-        | Subcommand::Sdp(_) => {
+        Command::Lab(Lab::Nat(args)) => args,
+        Command::Nat(_)
+        | Command::Serve(_)
+        | Command::Stun(_)
+        | Command::Audit(_)
+        | Command::Explain(_)
+        | Command::Sdp(_) => {
             unreachable!("the subcommand is lab")
         }
     }

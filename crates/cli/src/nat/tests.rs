@@ -1,5 +1,5 @@
 use super::*;
-use crate::args::{Cli, Command as Subcommand};
+use crate::args::{Cli, Command};
 use clap::Parser;
 use core::net::Ipv4Addr;
 use std::io;
@@ -18,13 +18,13 @@ impl Lookup for Mute {
 
 fn args(line: &str) -> NatArgs {
     match Cli::try_parse_from(["portolan", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
-        Subcommand::Nat(args) => args,
-        Subcommand::Serve(_)
-        | Subcommand::Stun(_)
-        | Subcommand::Audit(_)
-        | Subcommand::Explain(_)
-        | Subcommand::Sdp(_)
-        | Subcommand::Lab(_) => {
+        Command::Nat(args) => args,
+        Command::Serve(_)
+        | Command::Stun(_)
+        | Command::Audit(_)
+        | Command::Explain(_)
+        | Command::Sdp(_)
+        | Command::Lab(_) => {
             unreachable!("the subcommand is nat")
         }
     }

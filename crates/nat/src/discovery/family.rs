@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use portolan_machine::{Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
 use portolan_stun::{Class, Message, TransactionId};
-use portolan_stun_agent::{Answer, TransactionEvent as AgentEvent};
+use portolan_stun_agent::{Answer, TransactionEvent};
 
 use super::desk::{Desk, Reading};
 use super::filtering::Met;
@@ -213,32 +213,32 @@ impl FamilyRun {
     }
 
     /// Takes what became of a request.
-    pub(super) fn react_to_agent(&mut self, desk: &mut Desk<'_, '_>, event: &AgentEvent<Tag>) {
+    pub(super) fn react_to_agent(&mut self, desk: &mut Desk<'_, '_>, event: &TransactionEvent<Tag>) {
         if self.is_over() {
             return;
         }
         self.state.dirty = true;
         match event {
-            AgentEvent::Answered(answer) => {
+            TransactionEvent::Answered(answer) => {
                 self.state.heard = true;
                 self.answered(desk, answer);
             }
-            AgentEvent::Elsewhere(answer) => {
+            TransactionEvent::Elsewhere(answer) => {
                 self.state.heard = true;
                 if let Some(server) = self.server_of(answer.tag.test) {
                     self.servers.hold(desk, server, Flaw::AnswersFromElsewhere);
                 }
             }
-            AgentEvent::Unusable { tag, .. } => {
+            TransactionEvent::Unusable { tag, .. } => {
                 self.state.heard = true;
                 if let Some(server) = self.server_of(tag.test) {
                     self.servers.hold(desk, server, Flaw::Garbage);
                 }
                 self.exhausted(tag.test, 1);
             }
-            AgentEvent::Exhausted { tag, sends, .. } => self.exhausted(tag.test, *sends),
-            AgentEvent::SocketLost { tag, .. } => self.exhausted(tag.test, 0),
-            AgentEvent::Unreachable { tag, why, .. } => self.unreachable(tag.test, *why),
+            TransactionEvent::Exhausted { tag, sends, .. } => self.exhausted(tag.test, *sends),
+            TransactionEvent::SocketLost { tag, .. } => self.exhausted(tag.test, 0),
+            TransactionEvent::Unreachable { tag, why, .. } => self.unreachable(tag.test, *why),
             _ => {}
         }
     }

@@ -15,7 +15,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant, Output, SocketId};
 use portolan_stun::Message;
-use portolan_stun_agent::{Answer, TransactionEvent as Heard};
+use portolan_stun_agent::{Answer, TransactionEvent};
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +47,11 @@ impl Told {
 const NO_ADDRESS: u16 = 0;
 
 impl Lifetime {
-    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, event: Heard<Tag>) {
+    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<Tag>) {
         let Tag { ask, probe } = *event.tag();
         let index = usize::from(probe);
         match event {
-            Heard::Answered(answer) => {
+            TransactionEvent::Answered(answer) => {
                 let told = Told::read(cx.now(), &answer);
                 match ask {
                     Ask::Map => self.mapped(cx, index, told),
@@ -60,13 +60,15 @@ impl Lifetime {
                     Ask::Prove => self.proved(cx, told),
                 }
             }
-            Heard::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
-            Heard::Exhausted { sends, answers, .. } if ask == Ask::Prove => self.proof_ended(cx, sends, answers),
-            Heard::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
-            Heard::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
-            Heard::Unreachable { .. } => self.course.unreachable = true,
+            TransactionEvent::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
+            TransactionEvent::Exhausted { sends, answers, .. } if ask == Ask::Prove => {
+                self.proof_ended(cx, sends, answers)
+            }
+            TransactionEvent::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
+            TransactionEvent::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
+            TransactionEvent::Unreachable { .. } => self.course.unreachable = true,
             // From elsewhere or to elsewhere: the transactions have dropped it with a note.
-            Heard::Elsewhere(_) | _ => {}
+            TransactionEvent::Elsewhere(_) | _ => {}
         }
     }
 

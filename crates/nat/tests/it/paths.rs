@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer as Given};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Evidence, Family, Reach, Report, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;
@@ -17,7 +17,7 @@ const RTT: Duration = Duration::from_millis(50);
 
 /// A client with both families behind one gateway; gives the report and the story.
 fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Report, String) {
-    let given = |n: u8| Given {
+    let given = |n: u8| StunServer {
         name: "server".into(),
         addresses: vec![([203, 0, 113, n], 3478).into(), at(&format!("[2001:db8:113::{n}]:3478"))],
     };
@@ -260,9 +260,10 @@ fn commands_at_the_wrong_time_are_refused_and_stop_tells_what_is_known() {
 
 #[test]
 fn an_icmp_port_unreachable_is_no_blocked_udp() {
-    let idle =
-        || Discovery::new(DiscoveryConfig::new(vec![Given { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]));
-    let given = Given { name: "gone".into(), addresses: vec![at("203.0.113.10:3478")] };
+    let idle = || {
+        Discovery::new(DiscoveryConfig::new(vec![StunServer { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]))
+    };
+    let given = StunServer { name: "gone".into(), addresses: vec![at("203.0.113.10:3478")] };
     let mut net = Net::new(1);
     let client = Discovery::new(DiscoveryConfig::new(vec![given])).unwrap();
     let link = Link::delay(RTT / 2);
@@ -290,7 +291,7 @@ fn the_time_allowed_is_kept() {
 #[test]
 fn several_ways_out_are_named() {
     // Two uplinks with an address each: the second server is reached by the other one.
-    let given = |n: u8| Given { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
+    let given = |n: u8| StunServer { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
     let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
     let mut net = Net::new(5);
     let one: IpAddr = "198.51.100.7".parse().unwrap();

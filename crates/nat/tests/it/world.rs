@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
-use portolan_nat::discovery::{Discovery, DiscoveryConfig, StunServer as Given};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};
@@ -90,7 +90,7 @@ impl World {
     }
 
     pub(crate) fn net(&self) -> (Net<Discovery>, portolan_sim::HostId) {
-        let given = |server: &Server| Given { name: "server".into(), addresses: vec![server.primary] };
+        let given = |server: &Server| StunServer { name: "server".into(), addresses: vec![server.primary] };
         let mut config = DiscoveryConfig::new(self.servers.iter().map(given).collect());
         (self.change)(&mut config);
         let mut net = Net::new(self.seed);

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Transmit};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig as Question, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws;
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
@@ -22,7 +22,7 @@ fn v4(host: u8, port: u16) -> SocketAddr {
 
 fn discovery() -> Discovery {
     let server = |name: &str, host| StunServer { name: name.into(), addresses: vec![v4(host, 3478)] };
-    Discovery::new(Question::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
+    Discovery::new(DiscoveryConfig::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
 }
 
 /// What stands between: one port per socket, or one per destination; and a server with two addresses.
@@ -105,7 +105,7 @@ proptest! {
             .map(|(server, _)| StunServer { name: (&*server.name).into(), addresses: vec![server.primary] })
             .collect();
         let run = || {
-            let question = Question::new(servers.clone());
+            let question = DiscoveryConfig::new(servers.clone());
             let timeout = question.timeout;
             let (mut net, host) = topology.build(Discovery::new(question).expect("sound servers"));
             net.command(host, DiscoveryCommand::Start).expect("begins");
