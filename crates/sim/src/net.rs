@@ -36,7 +36,7 @@ mod stream;
 mod travel;
 
 use crate::clock::{Clock, instant, nanos};
-use crate::entropy::{Counting, Dice, HostDice};
+use crate::entropy::{CountingRng, HostRng, SeededRng};
 use crate::host::{Host, Timer};
 use crate::link::WireStats;
 use crate::map::Map;
@@ -121,7 +121,7 @@ pub enum Stop {
 pub struct Net<M: Machine> {
     seed: u64,
     clock: Clock<Wake>,
-    dice: Dice,
+    dice: SeededRng,
     map: Map,
     hosts: Vec<Host<M>>,
     servers: Vec<ServerState>,
@@ -165,7 +165,7 @@ impl<M: Machine> Net<M> {
         Self {
             seed,
             clock: Clock::new(),
-            dice: Dice::fork(seed, 0),
+            dice: SeededRng::fork(seed, 0),
             map: Map::new(),
             hosts: Vec::new(),
             servers: Vec::new(),
@@ -191,12 +191,12 @@ impl<M: Machine> Net<M> {
             self.transit.pool.recycle(packet);
         }
         (self.transit.at_once, self.transit.ledger) = (0, Ledger::default());
-        self.dice = Dice::fork(seed, 0);
+        self.dice = SeededRng::fork(seed, 0);
         self.map.reset(seed);
         for (host, n) in self.hosts.iter_mut().zip(0..) {
             host.dice = match host.dice {
-                HostDice::Seeded(_) => HostDice::Seeded(Self::host_dice(seed, n)),
-                HostDice::Counting(_) => HostDice::Counting(Counting::default()),
+                HostRng::Seeded(_) => HostRng::Seeded(Self::host_dice(seed, n)),
+                HostRng::Counting(_) => HostRng::Counting(CountingRng::default()),
             };
             host.ids = SocketIds::new();
             host.sockets.clear();
@@ -216,12 +216,12 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    const fn host_dice(seed: u64, host: usize) -> Dice {
-        Dice::fork(seed, (1 << 41) | host as u64)
+    const fn host_dice(seed: u64, host: usize) -> SeededRng {
+        SeededRng::fork(seed, (1 << 41) | host as u64)
     }
 
     const fn server_seed(seed: u64, server: usize) -> u64 {
-        Dice::fork(seed, (1 << 42) | server as u64).next_u64()
+        SeededRng::fork(seed, (1 << 42) | server as u64).next_u64()
     }
 
     /// Writes a story from now on.

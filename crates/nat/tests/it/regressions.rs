@@ -6,7 +6,7 @@ use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
 };
 use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
-use portolan_sim::entropy::Counting;
+use portolan_sim::entropy::CountingRng;
 use portolan_stun::{Attribute, Class, Message, Writer};
 
 const SERVER: &str = "192.0.2.1:3478";
@@ -15,7 +15,7 @@ const LAST: Instant = Instant::from_origin(Duration::MAX);
 /// A machine, its dice and socket numbers, and what it asked for last.
 struct Run {
     machine: Discovery,
-    dice: Counting,
+    dice: CountingRng,
     ids: SocketIds,
     opened: Vec<(SocketId, SocketAddr)>,
     sent: Vec<Transmit>,
@@ -23,7 +23,7 @@ struct Run {
 
 impl Run {
     fn new(machine: Discovery) -> Self {
-        Self { machine, dice: Counting::default(), ids: SocketIds::new(), opened: Vec::new(), sent: Vec::new() }
+        Self { machine, dice: CountingRng::default(), ids: SocketIds::new(), opened: Vec::new(), sent: Vec::new() }
     }
 
     fn start(&mut self) {
