@@ -51,7 +51,7 @@ fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complai
     let mut lab = topology.build(args.seed, Discovery::new(DiscoveryConfig::new(vec![nowhere]))?);
     let _ = lab.net.replace(lab.client, Discovery::new(config(&topology, &lab))?);
     if args.output.explain {
-        lab.net.tell_story_with(ToString::to_string);
+        lab.net.record_story_with(ToString::to_string);
     }
     // A discovery that has just been made can be started.
     let _ = lab.net.command(lab.client, DiscoveryCommand::Start);

@@ -66,7 +66,7 @@ pub struct SegmentId(pub(crate) usize);
 
 /// What a machine told its owner, when, and on which host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening<E> {
+pub struct EventRecord<E> {
     /// When.
     pub at: Instant,
     /// On which host.
@@ -111,7 +111,7 @@ pub enum Stop {
     /// The time that was asked for has come.
     Time,
     /// What was waited for has happened.
-    Met,
+    Found,
     /// A machine breaks its laws: it talks without end while the clock stands still.
     Stalled,
 }
@@ -127,7 +127,7 @@ pub struct Net<M: Machine> {
     servers: Vec<ServerState>,
     transit: Transit,
     streams: Streams,
-    events: Vec<Happening<M::Event>>,
+    events: Vec<EventRecord<M::Event>>,
     story: Option<Story>,
     /// How the story words an event.
     word: fn(&M::Event) -> String,
@@ -225,17 +225,17 @@ impl<M: Machine> Net<M> {
     }
 
     /// Writes a story from now on.
-    pub fn tell_story(&mut self) {
+    pub fn record_story(&mut self) {
         self.story.get_or_insert_default();
     }
 
     /// Writes a story from now on, in which `word` says what an event is; else its `Debug` form does.
-    pub fn tell_story_with(&mut self, word: fn(&M::Event) -> String) {
+    pub fn record_story_with(&mut self, word: fn(&M::Event) -> String) {
         self.word = word;
-        self.tell_story();
+        self.record_story();
     }
 
-    /// What has been told so far; empty without [`tell_story`](Self::tell_story).
+    /// What has been told so far; empty without [`record_story`](Self::record_story).
     #[must_use]
     pub fn story(&self) -> &str {
         self.story.as_ref().map_or("", Story::as_str)
@@ -300,12 +300,12 @@ impl<M: Machine> Net<M> {
 
     /// What machines have told their owners, in order.
     #[must_use]
-    pub fn events(&self) -> &[Happening<M::Event>] {
+    pub fn events(&self) -> &[EventRecord<M::Event>] {
         &self.events
     }
 
     /// The same, taken away.
-    pub fn take_events(&mut self) -> Vec<Happening<M::Event>> {
+    pub fn take_events(&mut self) -> Vec<EventRecord<M::Event>> {
         core::mem::take(&mut self.events)
     }
 
@@ -352,7 +352,7 @@ impl<M: Machine> Net<M> {
         self.settle();
         loop {
             if is_met(self) {
-                return Stop::Met;
+                return Stop::Found;
             }
             if self.transit.at_once >= AT_ONCE {
                 return Stop::Stalled;

@@ -34,7 +34,7 @@ fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Rep
         let six = six.alternate(at(&format!("[2001:db8:113::{}]:3479", n + 1)));
         net.add_server(net.internet(), six, &Link::PERFECT);
     }
-    net.tell_story();
+    net.record_story();
     net.command(host, DiscoveryCommand::Start).unwrap();
     let end = Instant::ORIGIN + Duration::from_secs(10);
     let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));

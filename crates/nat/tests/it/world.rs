@@ -134,7 +134,7 @@ impl World {
     /// The whole run as a story.
     pub(crate) fn story(&self) -> String {
         let (mut net, host) = self.net();
-        net.tell_story_with(ToString::to_string);
+        net.record_story_with(ToString::to_string);
         net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(30));
         net.story().to_owned()

@@ -167,7 +167,7 @@ fn the_story_of_a_run_repeats_byte_for_byte() {
         let mut world = World::new([TranslatorConfig::home().timers(timers(10, 20, None))]);
         (world.seed, world.link, world.max) = (seed, ROUGH, Duration::from_secs(30));
         let (mut net, host) = world.net();
-        net.tell_story();
+        net.record_story();
         net.command(host, DiscoveryCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(60));
         net.story().to_owned()
