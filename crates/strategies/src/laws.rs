@@ -189,7 +189,7 @@ pub fn check_script<M: Machine>(
 ///
 /// With [`portolan_sim::laws::record`] it tells how far into a protocol the runs get.
 pub fn conversation<M: Machine>(factory: &impl Fn() -> M, script: &Script, config: &LawsConfig<M::Event>) -> Vec<Step> {
-    let Some(seed) = script.peer else { return laws::honest(factory, &script.steps, &config.context) };
+    let Some(seed) = script.peer else { return laws::driver_legal(factory, &script.steps, &config.context) };
     let mut choices = Choices::new(seed);
     let peer = |now, output: &_| (config.peer)(&mut choices, now, output);
     laws::rehearse(factory, &script.steps, &config.context, config.longest, peer)

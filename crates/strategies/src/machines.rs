@@ -25,7 +25,7 @@ use core::time::Duration;
 use portolan_machine::{
     Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit, Unreachability,
 };
-use portolan_sim::laws::{OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{Action, OwnedDatagram, OwnedInput, Step};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ impl Scripts {
             .boxed()
     }
 
-    fn what(&self) -> BoxedStrategy<What> {
+    fn what(&self) -> BoxedStrategy<Action> {
         let bytes = (self.socket(), select(self.locals.clone()), select(self.remotes.clone()), self.payloads.clone());
         let datagram =
             bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
@@ -158,9 +158,9 @@ impl Scripts {
             3 => (self.socket(), self.news()).prop_map(|(socket, news)| OwnedInput::Socket(socket, news)),
             3 => Just(OwnedInput::Timeout),
         ];
-        let input = input.prop_map(What::Input);
+        let input = input.prop_map(Action::Input);
         match &self.commands {
-            Some(commands) => prop_oneof![1 => commands.clone().prop_map(What::Command), 3 => input].boxed(),
+            Some(commands) => prop_oneof![1 => commands.clone().prop_map(Action::Command), 3 => input].boxed(),
             None => input.boxed(),
         }
     }
@@ -208,14 +208,14 @@ fn gap() -> impl Strategy<Value = Gap> {
     ]
 }
 
-fn timed(steps: Vec<(Gap, bool, What)>) -> Vec<Step> {
+fn timed(steps: Vec<(Gap, bool, Action)>) -> Vec<Step> {
     let mut now = Instant::ORIGIN;
-    let timed = steps.into_iter().map(|(gap, drain, what)| {
+    let timed = steps.into_iter().map(|(gap, drain, action)| {
         now = match gap {
             Gap::Forward(time) => now + time,
             Gap::Back(time) => now - time,
         };
-        Step { at: now, drain, what }
+        Step { at: now, drain, action }
     });
     timed.collect()
 }

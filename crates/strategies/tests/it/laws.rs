@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Never, Outbox, Output, SocketId, Transmit, Verdict};
-use portolan_sim::laws::{self, Law, OwnedInput, What};
+use portolan_sim::laws::{self, Action, Law, OwnedInput};
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation, find_violation};
 use portolan_strategies::machines::{Choices, Scripts, host};
 use portolan_strategies::messages::{self, Damage};
@@ -148,8 +148,8 @@ fn a_planted_fault_is_found_and_made_small() {
     assert_eq!(found.law, Law::EarlyTimeout);
     // One ping, and one thing after it before which a timeout is early; a rehearsed run wakes the machine as well.
     assert!(found.steps.len() <= 3, "{found}");
-    let is_ping = |what: &What| matches!(what, What::Input(OwnedInput::Datagram(d)) if d.payload == b"ping");
-    let pings = found.steps.iter().filter(|step| is_ping(&step.what));
+    let is_ping = |what: &Action| matches!(what, Action::Input(OwnedInput::Datagram(d)) if d.payload == b"ping");
+    let pings = found.steps.iter().filter(|step| is_ping(&step.action));
     assert_eq!(pings.count(), 1, "{found}");
     assert!(found.to_string().contains("law 3 (an early timeout changes nothing) broken"), "{found}");
     let again = laws::check(found.law, &hasty, &found.steps, &LawsConfig::<&'static str>::handed(&HANDED).context);

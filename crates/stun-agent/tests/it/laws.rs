@@ -6,7 +6,7 @@ use crate::world::{addr, message};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, Verdict};
-use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
 use portolan_stun_agent::audit::AuditCommand;
 use portolan_stun_agent::{
@@ -96,8 +96,8 @@ fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Stra
     ]
 }
 
-fn steps(what: impl Strategy<Value = What>) -> impl Strategy<Value = Vec<Step>> {
-    let step = (any_moment(), any::<bool>(), what).prop_map(|(at, drain, what)| Step { at, drain, what });
+fn steps(what: impl Strategy<Value = Action>) -> impl Strategy<Value = Vec<Step>> {
+    let step = (any_moment(), any::<bool>(), what).prop_map(|(at, drain, action)| Step { at, drain, action });
     proptest::collection::vec(step, 1..24).prop_map(|mut steps| {
         // Mostly in order, as time is; the last third stays as it fell.
         let ordered = steps.len() * 2 / 3;
@@ -140,17 +140,17 @@ pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail))),
     ];
     steps(prop_oneof![
-        2 => command.prop_map(|command| What::Command(command.to_string())),
-        3 => any_input(1..4_u64).prop_map(What::Input),
+        2 => command.prop_map(|command| Action::Command(command.to_string())),
+        3 => any_input(1..4_u64).prop_map(Action::Input),
     ])
 }
 
 fn server_steps() -> impl Strategy<Value = Vec<Step>> {
-    let start = Just(What::Command(ResponderCommand::Start.to_string()));
-    let stop = Just(What::Command(ResponderCommand::Stop.to_string()));
+    let start = Just(Action::Command(ResponderCommand::Start.to_string()));
+    let stop = Just(Action::Command(ResponderCommand::Stop.to_string()));
     // The responder's own four or eight sockets, and streams that were accepted.
     let sockets = prop_oneof![3 => 1..9_u64, 1 => 100..110_u64];
-    steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets).prop_map(What::Input)])
+    steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets).prop_map(Action::Input)])
 }
 
 /// A server that answers, an impostor, and a network that repeats: by the id's first byte.
@@ -178,8 +178,8 @@ fn answers(at: Instant, output: &Output<portolan_stun_agent::TransactionEvent<u8
                 })
             };
             vec![
-                Step::new(later(10), What::Input(chunk(&bytes[..9]))),
-                Step::new(later(20), What::Input(chunk(&bytes[9..]))),
+                Step::new(later(10), Action::Input(chunk(&bytes[..9]))),
+                Step::new(later(20), Action::Input(chunk(&bytes[9..]))),
             ]
         }
         _ => vec![],
@@ -202,7 +202,7 @@ fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
         for (n, payload) in message(Class::Request, [9; 12].into(), &change).chunks(11).enumerate() {
             let chunk =
                 OwnedDatagram { socket: stream, local: open.local, remote: addr(CLIENT), payload: payload.into() };
-            steps.push(Step::new(later(3 + n as u64), What::Input(OwnedInput::Stream(chunk))));
+            steps.push(Step::new(later(3 + n as u64), Action::Input(OwnedInput::Stream(chunk))));
         }
     } else {
         for (n, attributes) in [&[][..], &change].into_iter().enumerate() {
@@ -218,8 +218,8 @@ fn audit() -> Audit {
 }
 
 fn audit_steps() -> impl Strategy<Value = Vec<Step>> {
-    let start = Just(What::Command(AuditCommand::Start.to_string()));
-    steps(prop_oneof![3 => start, 20 => any_input(1..5_u64).prop_map(What::Input)])
+    let start = Just(Action::Command(AuditCommand::Start.to_string()));
+    steps(prop_oneof![3 => start, 20 => any_input(1..5_u64).prop_map(Action::Input)])
 }
 
 /// A network that opens every socket, and a server that is right, rude or silent: by the id's first byte.
@@ -268,7 +268,7 @@ fn users(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
                 payload: payload.into(),
             })
         };
-        return bytes.chunks(60).map(|piece| Step::new(later, What::Input(chunk(piece)))).collect();
+        return bytes.chunks(60).map(|piece| Step::new(later, Action::Input(chunk(piece)))).collect();
     }
     vec![Step::datagram(later, sent.socket, addr(SERVER), sent.remote, &bytes)]
 }
@@ -334,7 +334,7 @@ fn the_conversations_of_the_laws_are_not_empty() {
     let context = Context::default();
     let whole = laws::rehearse(&responder, &script, &context, 120, clients);
     let played = laws::record(responder(), &whole, &context).1;
-    let sent = |played: &laws::Played<ResponderEvent>| {
+    let sent = |played: &laws::StepResult<ResponderEvent>| {
         played.outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).count()
     };
     assert_eq!(played.iter().map(sent).sum::<usize>(), 4 * 2 + 3, "two over UDP at each address, and three streams");

@@ -5,7 +5,7 @@ use crate::laws::asker_steps;
 use crate::world::addr;
 use core::time::Duration;
 use portolan_machine::{Cx, Input, Instant, Machine, Output, SocketId, Verdict};
-use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message};
 use portolan_stun_agent::{Credential, Request, RequestError, TransactionCommand, TransactionEvent, Transactions};
 use proptest::prelude::*;
@@ -87,7 +87,7 @@ fn server(at: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
         OwnedDatagram { socket: sent.socket, local: addr("198.51.100.7:40000"), remote: sent.remote, payload };
     let later = at + Duration::from_millis(20);
     let input = if turn % 7 == 6 { OwnedInput::Stream(datagram) } else { OwnedInput::Datagram(datagram) };
-    vec![Step::new(later, What::Input(input))]
+    vec![Step::new(later, Action::Input(input))]
 }
 
 const SOCKETS: [SocketId; 3] = [SocketId(1), SocketId(2), SocketId(3)];
