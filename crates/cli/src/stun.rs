@@ -95,7 +95,7 @@ pub(crate) enum StunError {
     #[error("{server} answered what cannot be used: {why}")]
     Unusable { server: SocketAddr, why: portolan_stun_agent::Unusable },
     #[error("{server} challenged the credentials, and that is the end of it: {why}")]
-    Challenge { server: SocketAddr, why: portolan_stun_agent::Declined },
+    Challenge { server: SocketAddr, why: portolan_stun_agent::ChallengeError },
     #[error("--user wants a password: add --password-file FILE, or --password")]
     NoPassword,
     #[error(transparent)]

@@ -36,9 +36,9 @@ mod plan;
 mod probe;
 mod report;
 
-pub use check::{Check, Doubt, Implausible, Outcome, Violation};
+pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
 pub use probe::{Probe, UnknownProbe};
-pub use report::{Amplification, Control, Credentials, Finding, Report, Traffic};
+pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};
 
 use crate::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 use alloc::boxed::Box;

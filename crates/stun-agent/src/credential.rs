@@ -44,7 +44,7 @@ mod challenge;
 mod session;
 
 pub(crate) use attempt::{Attempt, Ruling};
-pub use challenge::Declined;
+pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, end};
 
 use alloc::boxed::Box;
@@ -105,7 +105,7 @@ impl Credential {
     }
 
     /// A long-term credential whose name is never sent in the clear: a server that does not announce USERHASH is not
-    /// answered, the request ends with [`Declined::NoAnonymity`].
+    /// answered, the request ends with [`ChallengeError::NoAnonymity`].
     #[must_use]
     pub fn long_term_anonymous(username: &str, password: &str) -> Self {
         Self::new(username, password, Proves::LongTerm { anonymous: true })

@@ -7,8 +7,8 @@
 //! assert_eq!(event.tag(), &7);
 //! ```
 
-use crate::alternate::Stay;
-use crate::credential::Declined;
+use crate::alternate::RedirectError;
+use crate::credential::ChallengeError;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -70,7 +70,7 @@ pub enum TransactionEvent<T> {
         /// The socket.
         socket: SocketId,
         /// Why it is gone.
-        why: Loss,
+        why: SocketLoss,
     },
 }
 
@@ -141,15 +141,15 @@ pub enum Unusable {
     Integrity(IntegrityError),
     /// The server's challenge is not answered (RFC 8489 §9.2.5).
     #[error(transparent)]
-    Challenge(Declined),
+    Challenge(ChallengeError),
     /// The server's redirection is not followed (RFC 8489 §10).
     #[error(transparent)]
-    Alternate(Stay),
+    Alternate(RedirectError),
 }
 
 /// Why a socket is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Loss {
+pub enum SocketLoss {
     /// It could not be made.
     Refused(Refusal),
     /// It ended.

@@ -80,10 +80,10 @@ pub mod transaction;
 
 pub use audit::{Audit, AuditConfig, AuditEvent};
 pub use authenticator::{Authenticator, Users};
-pub use credential::{Credential, Declined, Mechanism};
+pub use credential::{ChallengeError, Credential, Mechanism};
 pub use error::{RequestError, ResponderConfigError, ResponderError};
-pub use event::{Answer, Loss, ResponderEvent, TransactionEvent, Unusable};
-pub use note::{Dropped, Ending, ResponderDropped, ResponderNote, TransactionNote};
+pub use event::{Answer, ResponderEvent, SocketLoss, TransactionEvent, Unusable};
+pub use note::{Dropped, ResponderDropped, ResponderNote, TransactionEnd, TransactionNote};
 pub use portolan_stun::TransactionId;
 pub use rate::Rate;
 pub use responder::{DroppedStats, RejectedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};

@@ -46,8 +46,8 @@ pub use text::{TextError, TransactionCommand};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
-use crate::note::{Dropped, Ending, TransactionNote};
-use crate::{Answer, Loss, RequestError, TransactionEvent, Unusable};
+use crate::note::{Dropped, TransactionEnd, TransactionNote};
+use crate::{Answer, RequestError, SocketLoss, TransactionEvent, Unusable};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use authentication::Retry;
@@ -218,7 +218,7 @@ impl<T: Clone> Transactions<T> {
     /// `NotPending`.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
         let index = self.named(id).ok_or(RequestError::NotPending(id))?;
-        let id = self.remove(index, Ending::Cancelled).id;
+        let id = self.remove(index, TransactionEnd::Cancelled).id;
         cx.note(|| TransactionNote::Cancelled { id });
         self.settle(cx);
         Ok(())
@@ -251,7 +251,7 @@ impl<T: Clone> Transactions<T> {
         bytes.into()
     }
 
-    fn remove(&mut self, index: usize, ending: Ending) -> Pending<T> {
+    fn remove(&mut self, index: usize, ending: TransactionEnd) -> Pending<T> {
         let pending = self.pending.remove(index);
         self.recent.remember(pending.id, ending);
         if !self.pending.iter().any(|other| other.aim.socket == pending.aim.socket) {
@@ -279,7 +279,7 @@ impl<T: Clone> Transactions<T> {
                     cx.note(|| TransactionNote::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
-                    let pending = self.remove(index, Ending::Exhausted);
+                    let pending = self.remove(index, TransactionEnd::Exhausted);
                     let (id, sends) = (pending.id, pending.timeline.sends());
                     self.out.push(Output::Event(pending.given_up()));
                     cx.note(|| TransactionNote::GivenUp { id, sends });
@@ -343,7 +343,7 @@ impl<T: Clone> Transactions<T> {
         if pending.timeline.repeats() {
             self.offer(cx, from, TransactionEvent::Answered(answer));
         } else {
-            self.remove(index, Ending::Answered);
+            self.remove(index, TransactionEnd::Answered);
             self.out.push(Output::Event(TransactionEvent::Answered(answer)));
         }
     }
@@ -377,17 +377,17 @@ impl<T: Clone> Transactions<T> {
             Ok(()) => self.framers.put(socket, framer, self.limit),
             Err(_) => {
                 cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotStun });
-                let _lost = self.lose(socket, Loss::NotStun);
+                let _lost = self.lose(socket, SocketLoss::NotStun);
             }
         }
         Verdict::Mine
     }
 
     /// Ends the requests of a socket that is gone (RFC 8489 §6.2.2).
-    fn lose(&mut self, socket: SocketId, why: Loss) -> Verdict {
+    fn lose(&mut self, socket: SocketId, why: SocketLoss) -> Verdict {
         let mut verdict = Verdict::NotMine;
         while let Some(index) = self.pending.iter().position(|pending| pending.aim.socket == socket) {
-            let Pending { id, tag, .. } = self.remove(index, Ending::SocketLost);
+            let Pending { id, tag, .. } = self.remove(index, TransactionEnd::SocketLost);
             self.out.push(Output::Event(TransactionEvent::SocketLost { tag, id, socket, why }));
             verdict = Verdict::Mine;
         }
@@ -526,8 +526,8 @@ where
             Input::Datagram(datagram) => self.message(cx, datagram, false),
             Input::Stream(chunk) => self.stream(cx, chunk),
             Input::Socket(socket, SocketNews::Unreachable { remote, why }) => self.unreachable(cx, socket, remote, why),
-            Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, Loss::Refused(why)),
-            Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, Loss::Closed(why)),
+            Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, SocketLoss::Refused(why)),
+            Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, SocketLoss::Closed(why)),
             Input::Socket(_, SocketNews::Opened { .. } | SocketNews::Accepted { .. }) => Verdict::NotMine,
             Input::Timeout if self.wait.is_some_and(|wait| wait.is_due(cx.now())) => Verdict::Mine,
             Input::Timeout => Verdict::NotMine,

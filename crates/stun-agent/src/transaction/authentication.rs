@@ -6,9 +6,9 @@
 
 use super::request::Blank;
 use super::{AnswerFrom, Request, Transactions};
-use crate::alternate::Stay;
-use crate::credential::{Attempt, Credential, Declined, Ruling};
-use crate::note::{Dropped, Ending, TransactionNote};
+use crate::alternate::RedirectError;
+use crate::credential::{Attempt, ChallengeError, Credential, Ruling};
+use crate::note::{Dropped, TransactionEnd, TransactionNote};
 use crate::{RequestError, TransactionEvent, Unusable};
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -105,7 +105,7 @@ impl<T: Clone> Transactions<T> {
                 }
                 let Some(retry) = self.retry(index) else { return };
                 let signed = retry.attempt.answer(code, session);
-                match self.renew(cx, index, Ending::Challenged) {
+                match self.renew(cx, index, TransactionEnd::Challenged) {
                     Some((was, id)) => {
                         cx.note(|| TransactionNote::Challenged { was, id, from, code });
                         cx.note(|| TransactionNote::Chosen {
@@ -115,7 +115,7 @@ impl<T: Clone> Transactions<T> {
                             integrity: signed.integrity,
                         });
                     }
-                    None => self.decline(cx, index, Declined::Unwritable, from),
+                    None => self.decline(cx, index, ChallengeError::Unwritable, from),
                 }
             }
         }
@@ -132,10 +132,10 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    fn decline(&mut self, cx: &mut Cx<'_>, index: usize, why: Declined, from: SocketAddr) {
+    fn decline(&mut self, cx: &mut Cx<'_>, index: usize, why: ChallengeError, from: SocketAddr) {
         let Some(pending) = self.pending.get(index) else { return };
         let id = pending.id;
-        if let Some(retry) = pending.retry.as_deref().filter(|_| why == Declined::WrongCredentials) {
+        if let Some(retry) = pending.retry.as_deref().filter(|_| why == ChallengeError::WrongCredentials) {
             retry.attempt.unlearn(&mut self.sessions);
         }
         cx.note(|| TransactionNote::Declined { id, from, why });
@@ -153,8 +153,8 @@ impl<T: Clone> Transactions<T> {
     ) {
         let from = datagram.remote;
         let Some((id, accept)) = self.pending.get(index).map(|pending| (pending.id, pending.accept)) else { return };
-        let pinned = matches!(accept.from, AnswerFrom::Exactly(_)).then_some(Stay::Pinned);
-        if let Some(why) = reliable.then_some(Stay::Stream).or(pinned) {
+        let pinned = matches!(accept.from, AnswerFrom::Exactly(_)).then_some(RedirectError::Pinned);
+        if let Some(why) = reliable.then_some(RedirectError::Stream).or(pinned) {
             cx.note(|| TransactionNote::Stayed { id, from, why });
             self.accept(cx, index, Some(integrity), datagram);
             return;
@@ -168,15 +168,20 @@ impl<T: Clone> Transactions<T> {
         if let Some(retry) = pending.retry.as_deref_mut() {
             retry.attempt.follow(cx.now(), to, &self.sessions);
         }
-        match self.renew(cx, index, Ending::Redirected) {
+        match self.renew(cx, index, TransactionEnd::Redirected) {
             Some((was, id)) => cx.note(|| TransactionNote::Redirected { was, id, from, to }),
-            None => self.decline(cx, index, Declined::Unwritable, from),
+            None => self.decline(cx, index, ChallengeError::Unwritable, from),
         }
     }
 
     /// Puts a new transaction in the place of the one that has ended so, and the next settling sends it; `None` where it
     /// cannot be written.
-    fn renew(&mut self, cx: &mut Cx<'_>, index: usize, ending: Ending) -> Option<(TransactionId, TransactionId)> {
+    fn renew(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        ending: TransactionEnd,
+    ) -> Option<(TransactionId, TransactionId)> {
         let id = self.fresh_id(cx);
         let pending = self.pending.get_mut(index)?;
         pending.aim.message = pending.retry.as_deref()?.encode(id).ok()?;
@@ -188,7 +193,7 @@ impl<T: Clone> Transactions<T> {
 
     /// Ends a request whose answers cannot be used.
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
-        let pending = self.remove(index, Ending::Unusable);
+        let pending = self.remove(index, TransactionEnd::Unusable);
         // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
         self.out.push(Output::Event(TransactionEvent::Unusable { tag: pending.tag, id: pending.id, from, why }));
     }

@@ -6,7 +6,8 @@ use core::time::Duration;
 use portolan_machine::{Output, SocketId, SocketNews, Verdict};
 use portolan_stun::{AttributeType, Integrity, Message};
 use portolan_stun_agent::{
-    Authenticator, Credential, Declined, Request, Responder, Schedule, TransactionEvent, Transactions, Unusable, Users,
+    Authenticator, ChallengeError, Credential, Request, Responder, Schedule, TransactionEvent, Transactions, Unusable,
+    Users,
 };
 use proptest::prelude::*;
 
@@ -157,7 +158,7 @@ proptest! {
                 prop_assert_eq!(verified(&event), Some(Integrity::SHA256));
             } else {
                 let refused =
-                    matches!(event, TransactionEvent::Unusable { why: Unusable::Challenge(Declined::WrongCredentials), .. });
+                    matches!(event, TransactionEvent::Unusable { why: Unusable::Challenge(ChallengeError::WrongCredentials), .. });
                 prop_assert!(refused, "{event:?}");
             }
             prop_assert!(sent.len() <= 2, "{}", sent.len());
