@@ -14,7 +14,7 @@ use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
 use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
-use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
+use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::Barrier;
 use portolan_sim::topology::{Lab, Topology, Truth};
@@ -134,15 +134,15 @@ fn agrees(topology: &Topology, report: &Report) -> Option<bool> {
         .iter()
         .map(|family| match topology.truth(family.family == Family::V4) {
             Some(truth) => agrees_with(truth, family),
-            None => Some(matches!(family.reach, Reach::Unavailable(_))),
+            None => Some(matches!(family.reach, Reachability::Unavailable(_))),
         })
         .collect();
     all_of(&each)
 }
 
 fn agrees_with(truth: Truth, found: &FamilyReport) -> Option<bool> {
-    if truth.blocked || found.reach == Reach::Blocked {
-        return Some(truth.blocked && found.reach == Reach::Blocked);
+    if truth.blocked || found.reach == Reachability::Blocked {
+        return Some(truth.blocked && found.reach == Reachability::Blocked);
     }
     let kind = |nat: NatKind| nat == truth.kind;
     all_of(&[

@@ -44,7 +44,7 @@ pub enum DiscoveryNote {
         /// The server.
         server: SocketAddr,
         /// Why.
-        why: Joined,
+        why: ExtraServerReason,
     },
     /// A server that can change its address was found.
     AlternateFound {
@@ -105,7 +105,7 @@ pub enum DiscoveryNote {
 
 /// Why another server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
+pub enum ExtraServerReason {
     /// One of those asked has been silent.
     Silence,
     /// What those asked say cannot all be true.
@@ -157,7 +157,7 @@ impl fmt::Display for DiscoveryNote {
     }
 }
 
-impl Joined {
+impl ExtraServerReason {
     const fn in_words(self) -> &'static str {
         match self {
             Self::Silence => "because another one is silent",

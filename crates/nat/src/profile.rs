@@ -79,7 +79,7 @@ impl Report {
     /// Whether no family has a way out at all.
     #[must_use]
     pub fn is_offline(&self) -> bool {
-        self.families.iter().all(|family| matches!(family.reach, Reach::Unavailable(_)))
+        self.families.iter().all(|family| matches!(family.reach, Reachability::Unavailable(_)))
     }
 
     /// Replaces every address by what `replace` makes of it, for reports that are shown to strangers.
@@ -98,7 +98,7 @@ pub struct FamilyReport {
     /// Which family.
     pub family: Family,
     /// Whether there is a way out.
-    pub reach: Reach,
+    pub reach: Reachability,
     /// Where servers saw the mapping socket, in the order of their answers, each endpoint once.
     pub public: Vec<SocketAddr>,
     /// The mapping socket's own address.
@@ -123,7 +123,7 @@ impl FamilyReport {
     /// A destination-dependent mapping behind a NAT is `symmetric` even where it could not be told on what it depends.
     #[must_use]
     pub fn classic_type(&self) -> ClassicType {
-        if self.reach == Reach::Blocked {
+        if self.reach == Reachability::Blocked {
             return ClassicType::Blocked;
         }
         let behind_nat = self.nat == Some(NatKind::Nat);
@@ -148,7 +148,7 @@ impl FamilyReport {
 
 /// Whether a family has a way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum Reachability {
     /// UDP answers came.
     Available,
     /// No UDP answer came, but TCP shows that there is a way out (RFC 3489 §10.1, "UDP blocked").

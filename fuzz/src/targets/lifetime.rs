@@ -9,7 +9,7 @@ use crate::watched::play;
 use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
 use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent};
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{Context, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Writer};
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ impl Network {
             return None;
         }
         let local = *self.sockets.get(&sent.socket)?;
-        let Ok(Passage::Out { source, .. }) = self.nat.outbound(at, local, sent.remote) else { return None };
+        let Ok(Translation::Out { source, .. }) = self.nat.outbound(at, local, sent.remote) else { return None };
         let request = Message::decode(&sent.payload).ok()?;
         let first = PLACES[0].parse() == Ok(sent.remote);
         let kind = self.servers[usize::from(!first)];

@@ -8,7 +8,7 @@ use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, S
 use portolan_nat::behavior::Mapping;
 use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
 use portolan_stun_agent::{Request, Responder, ResponderConfig, TransactionEvent, Transactions};
@@ -57,7 +57,7 @@ pub fn prove_translator() -> bool {
 fn translate() -> Option<()> {
     let (host, server) = ("10.0.0.2:4000".parse().ok()?, "192.0.2.1:3478".parse().ok()?);
     let mut nat = Translator::new(TranslatorConfig::home(), &["203.0.113.7".parse().ok()?], 1);
-    let Ok(Passage::Out { source, .. }) = nat.outbound(Instant::ORIGIN, host, server) else { return None };
+    let Ok(Translation::Out { source, .. }) = nat.outbound(Instant::ORIGIN, host, server) else { return None };
     (nat.inbound(Instant::ORIGIN, server, source) == Ok(host)).then_some(())
 }
 

@@ -12,13 +12,13 @@ use crate::report::Telling;
 use crate::story::Recorder;
 use core::net::SocketAddr;
 use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
-use portolan_nat::profile::{Family, FamilyReport, Reach};
+use portolan_nat::profile::{Family, FamilyReport, Reachability};
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
 /// Measures, and adds what was found to what is told; says on standard error where nothing can be measured.
 pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut Telling) -> Result<(), Complaint> {
-    let open = telling.report.families.iter().find(|family| family.reach == Reach::Available);
+    let open = telling.report.families.iter().find(|family| family.reach == Reachability::Available);
     let Some((family, servers)) = open.map(|family| (family.family, servers(family))) else {
         teller.complain("lifetimes are not measured: no UDP answer came");
         return Ok(());

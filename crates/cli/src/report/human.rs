@@ -9,7 +9,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
-use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Reach, Unknown};
+use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Reachability, Unknown};
 
 const SAYS: Style = Style::new().bold();
 const HEAD: Style = Style::new().underline();
@@ -73,7 +73,7 @@ impl Page<'_> {
 
     /// How sure each axis is; with `explain`, what it rests on.
     fn sureness(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {
-        if matches!(family.reach, Reach::Unavailable(_)) {
+        if matches!(family.reach, Reachability::Unavailable(_)) {
             return Ok(());
         }
         writeln!(out, "  How sure{}", if self.explain { ", and why" } else { " (why: --explain)" })?;
@@ -163,9 +163,9 @@ impl Page<'_> {
 
 fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     match family.reach {
-        Reach::Unavailable(why) => return row(out, "no way out", why),
-        Reach::Blocked => row(out, "UDP", format_args!("{DOUBT}blocked{DOUBT:#}"))?,
-        Reach::Available | Reach::Unknown => {}
+        Reachability::Unavailable(why) => return row(out, "no way out", why),
+        Reachability::Blocked => row(out, "UDP", format_args!("{DOUBT}blocked{DOUBT:#}"))?,
+        Reachability::Available | Reachability::Unknown => {}
     }
     for (place, public) in family.public.iter().enumerate() {
         row(out, if place == 0 { "public" } else { "" }, format_args!("{GOOD}{public}{GOOD:#}"))?;
@@ -173,7 +173,7 @@ fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     if let Some(local) = family.local {
         row(out, "local", local)?;
     }
-    if family.reach == Reach::Blocked {
+    if family.reach == Reachability::Blocked {
         return Ok(());
     }
     row(out, "NAT", stands_in_the_way(family))?;

@@ -13,7 +13,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_nat::event::DiscoveryEvent;
-use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Flaw, Path, Reach, ServerReport};
+use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Flaw, Path, Reachability, ServerReport};
 use serde::Serialize;
 
 /// The name of the schema.
@@ -169,8 +169,8 @@ impl<'a> Family<'a> {
             multi_homed: axis(&details.multi_homed, |several| *several),
             double_nat: axis(&details.double_nat, |two| *two),
             unavailable: match report.reach {
-                Reach::Unavailable(why) => Some(why.to_string()),
-                Reach::Available | Reach::Blocked | Reach::Unknown => None,
+                Reachability::Unavailable(why) => Some(why.to_string()),
+                Reachability::Available | Reachability::Blocked | Reachability::Unknown => None,
             },
             rtt_ms: report.path.rtt.map(milliseconds),
             loss: Loss::of(report.path),
@@ -182,9 +182,9 @@ impl<'a> Family<'a> {
 /// The one word for what stands in the way.
 pub(crate) fn nat(report: &FamilyReport) -> &'static str {
     match (report.reach, report.nat) {
-        (Reach::Unavailable(_), _) => "unavailable",
-        (Reach::Available | Reach::Blocked | Reach::Unknown, Some(kind)) => kind.as_str(),
-        (Reach::Available | Reach::Blocked | Reach::Unknown, None) => "unknown",
+        (Reachability::Unavailable(_), _) => "unavailable",
+        (Reachability::Available | Reachability::Blocked | Reachability::Unknown, Some(kind)) => kind.as_str(),
+        (Reachability::Available | Reachability::Blocked | Reachability::Unknown, None) => "unknown",
     }
 }
 

@@ -5,7 +5,7 @@ use portolan_machine::{Refusal, Unreachability};
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
 use portolan_nat::lifetime::{LifetimeRange, LifetimeReport, RefreshReport};
 use portolan_nat::profile::{
-    Conclusion, Details, Evidence, Family, FamilyReport, Flaw, Path, Question, Reach, Report, ServerReport,
+    Conclusion, Details, Evidence, Family, FamilyReport, Flaw, Path, Question, Reachability, Report, ServerReport,
     Unavailable, Unknown,
 };
 
@@ -13,7 +13,7 @@ use portolan_nat::profile::{
 pub(crate) fn home() -> Report {
     let seen = |to: &str| Evidence::Seen { to: address(to), mapped: address("203.0.113.9:40000") };
     let mut family = nothing(Family::V4, Unknown::NotTested);
-    family.reach = Reach::Available;
+    family.reach = Reachability::Available;
     family.public = vec![address("203.0.113.9:40000")];
     family.local = Some(address("192.168.1.7:40000"));
     family.nat = Some(NatKind::Nat);
@@ -87,7 +87,7 @@ pub(crate) fn lifetime() -> LifetimeReport {
 /// A network that lets TCP out but no UDP.
 pub(crate) fn blocked() -> Report {
     let mut family = nothing(Family::V4, Unknown::Blocked);
-    family.reach = Reach::Blocked;
+    family.reach = Reachability::Blocked;
     family.local = Some(address("192.168.1.7:40000"));
     family.mapping.evidence = vec![Evidence::TcpConnected { to: address("198.51.100.10:443") }];
     Report { families: vec![family], elapsed: Duration::from_millis(1_350) }
@@ -96,9 +96,9 @@ pub(crate) fn blocked() -> Report {
 /// No network in either family.
 pub(crate) fn offline() -> Report {
     let mut v4 = nothing(Family::V4, Unknown::Offline);
-    v4.reach = Reach::Unavailable(Unavailable::Unreachable(Unreachability::Network));
+    v4.reach = Reachability::Unavailable(Unavailable::Unreachable(Unreachability::Network));
     let mut v6 = nothing(Family::V6, Unknown::Offline);
-    v6.reach = Reach::Unavailable(Unavailable::Refused(Refusal::NoRoute));
+    v6.reach = Reachability::Unavailable(Unavailable::Refused(Refusal::NoRoute));
     Report { families: vec![v4, v6], elapsed: Duration::from_millis(3) }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn offline() -> Report {
 pub(crate) fn nothing(family: Family, why: Unknown) -> FamilyReport {
     FamilyReport {
         family,
-        reach: Reach::Unknown,
+        reach: Reachability::Unknown,
         public: vec![],
         local: None,
         nat: None,

@@ -6,7 +6,7 @@
 //! asks for the exact port.
 
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
-use portolan_nat::profile::{FamilyReport, Reach, Unavailable, Unknown};
+use portolan_nat::profile::{FamilyReport, Reachability, Unavailable, Unknown};
 
 /// The sentences for one family: what it is, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,20 +21,20 @@ impl Sentence {
     /// The sentences for a family.
     pub(crate) fn of(report: &FamilyReport) -> Self {
         let (is, means) = match report.reach {
-            Reach::Unavailable(why) => (offline(why), "Nothing can be reached over it."),
-            Reach::Blocked => (
+            Reachability::Unavailable(why) => (offline(why), "Nothing can be reached over it."),
+            Reachability::Blocked => (
                 "UDP is blocked: TCP gets out, but no UDP answer comes back.".to_owned(),
                 "Direct connections over UDP will not work; peers need a relay that is reached over TCP or TLS.",
             ),
-            Reach::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
+            Reachability::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
                 "Servers answer, but nothing that they say can be used.".to_owned(),
                 "Ask other servers with --server.",
             ),
-            Reach::Unknown => (
+            Reachability::Unknown => (
                 "No server answered over UDP, and nothing that was seen tells why.".to_owned(),
                 "Ask again, or ask other servers with --server.",
             ),
-            Reach::Available => available(report),
+            Reachability::Available => available(report),
         };
         Self { is, means }
     }

@@ -9,7 +9,7 @@ mod steps;
 use crate::behavior::NatKind;
 use crate::event::DiscoveryEvent;
 use crate::note::DiscoveryNote;
-use crate::profile::{Family, Flaw, Reach, Unavailable};
+use crate::profile::{Family, Flaw, Reachability, Unavailable};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use portolan_machine::{Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
@@ -60,7 +60,7 @@ struct State {
     /// When a patience ends.
     wake: Option<Deadline>,
     /// How it ended.
-    end: Option<Reach>,
+    end: Option<Reachability>,
     timed_out: bool,
 }
 
@@ -106,7 +106,7 @@ impl FamilyRun {
 
     /// Whether there is no way out for this family, so that the other one need not wait.
     pub(super) const fn is_unavailable(&self) -> bool {
-        matches!(self.state.end, Some(Reach::Unavailable(_)))
+        matches!(self.state.end, Some(Reachability::Unavailable(_)))
     }
 
     /// The other family is out of the way.
@@ -166,7 +166,7 @@ impl FamilyRun {
         }
         let again = why == Refusal::AddressInUse && self.state.port_tries < PORT_TRIES;
         if !again {
-            self.state.end = Some(Reach::Unavailable(Unavailable::Refused(why)));
+            self.state.end = Some(Reachability::Unavailable(Unavailable::Refused(why)));
             return;
         }
         self.state.port_tries += 1;

@@ -7,7 +7,7 @@ use core::time::Duration;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, PortAllocation};
 use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig};
 use portolan_nat::event::DiscoveryEvent;
-use portolan_nat::profile::{Reach, Unknown};
+use portolan_nat::profile::{Reachability, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Fault};
 
@@ -117,7 +117,7 @@ fn d8_a_dial_back_from_a_known_address() {
 fn d9_udp_judged_by_tcp() {
     let world = World::behind(Barrier::Blocked { udp: true, tcp: false, tells: false });
     let family = world.family();
-    assert_eq!((family.reach, family.classic_type()), (Reach::Blocked, ClassicType::Blocked));
+    assert_eq!((family.reach, family.classic_type()), (Reachability::Blocked, ClassicType::Blocked));
     assert!(family.public.is_empty() && family.mapping.value().is_none());
 }
 

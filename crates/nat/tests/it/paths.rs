@@ -7,7 +7,7 @@ use portolan_machine::{Instant, Unreachability};
 use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
 use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
-use portolan_nat::profile::{Evidence, Family, Reach, Report, Unavailable, Unknown};
+use portolan_nat::profile::{Evidence, Family, Reachability, Report, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Server};
 
@@ -79,8 +79,8 @@ fn both_families_are_measured_in_a_second_and_a_half_within_the_budget() {
 fn a_family_whose_sibling_has_no_route_starts_everything_at_once() {
     let (report, story) = dual(TranslatorConfig::home(), TranslatorConfig::home(), &["2001:db8:7::9"]);
     let [four, six] = report.families.as_slice() else { panic!("{report:#?}") };
-    assert!(matches!(four.reach, Reach::Unavailable(_)), "{four:#?}");
-    assert_eq!(six.reach, Reach::Available);
+    assert!(matches!(four.reach, Reachability::Unavailable(_)), "{four:#?}");
+    assert_eq!(six.reach, Reachability::Available);
     let mapping_six = story.lines().find(|line| line.contains("asks [2001") && line.contains("where do you see me?"));
     assert!(mapping_six.unwrap().starts_with("0.000s"), "{mapping_six:?}");
     assert!(report.elapsed <= Duration::from_millis(900), "{:?}", report.elapsed);
@@ -103,9 +103,9 @@ fn blocked_udp_is_found_within_two_seconds() {
         let family = &report.families[0];
         if tells {
             let why = Unavailable::Unreachable(Unreachability::Prohibited);
-            assert_eq!(family.reach, Reach::Unavailable(why), "the network says so itself");
+            assert_eq!(family.reach, Reachability::Unavailable(why), "the network says so itself");
         } else {
-            assert_eq!(family.reach, Reach::Blocked);
+            assert_eq!(family.reach, Reachability::Blocked);
             assert_eq!(family.classic_type(), ClassicType::Blocked);
             assert_eq!(family.filtering.reason(), Some(Unknown::Blocked));
             let tcp =
@@ -119,7 +119,7 @@ fn blocked_udp_is_found_within_two_seconds() {
 #[test]
 fn silence_of_udp_and_tcp_is_no_way_out() {
     let report = World::behind(Barrier::Blocked { udp: true, tcp: true, tells: false }).report();
-    assert_eq!(report.families[0].reach, Reach::Unavailable(Unavailable::Silent));
+    assert_eq!(report.families[0].reach, Reachability::Unavailable(Unavailable::Silent));
     assert!(report.is_offline());
     assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
 }
@@ -274,7 +274,7 @@ fn an_icmp_port_unreachable_is_no_blocked_udp() {
     let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
         panic!()
     };
-    assert_eq!(report.families[0].reach, Reach::Unknown, "the host said that nobody listens: it was reached");
+    assert_eq!(report.families[0].reach, Reachability::Unknown, "the host said that nobody listens: it was reached");
     assert_eq!(report.families[0].mapping.reason(), Some(Unknown::ServerSilent));
 }
 

@@ -1,7 +1,7 @@
 //! What a family reports when it is over.
 
 use crate::behavior::{Filtering, Mapping};
-use crate::profile::{Conclusion, Details, Evidence, FamilyReport, Path, Reach, Unknown};
+use crate::profile::{Conclusion, Details, Evidence, FamilyReport, Path, Reachability, Unknown};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use super::FamilyRun;
 impl FamilyRun {
     /// The report; the run must be over.
     pub(in super::super) fn report(&self, desk: &Desk<'_, '_>) -> FamilyReport {
-        let reach = self.state.end.unwrap_or(Reach::Unknown);
+        let reach = self.state.end.unwrap_or(Reachability::Unknown);
         let tally = self.tally();
         FamilyReport {
             family: self.family,
@@ -42,16 +42,16 @@ impl FamilyRun {
     }
 
     /// Why nothing was measured.
-    fn why_not(&self, reach: Reach) -> Unknown {
+    fn why_not(&self, reach: Reachability) -> Unknown {
         match reach {
-            Reach::Blocked => Unknown::Blocked,
-            Reach::Unavailable(_) => Unknown::Offline,
-            Reach::Available | Reach::Unknown if self.state.timed_out => Unknown::TimedOut,
-            Reach::Available | Reach::Unknown => Unknown::ServerSilent,
+            Reachability::Blocked => Unknown::Blocked,
+            Reachability::Unavailable(_) => Unknown::Offline,
+            Reachability::Available | Reachability::Unknown if self.state.timed_out => Unknown::TimedOut,
+            Reachability::Available | Reachability::Unknown => Unknown::ServerSilent,
         }
     }
 
-    fn unmeasured<T>(&self, reach: Reach) -> Conclusion<T> {
+    fn unmeasured<T>(&self, reach: Reachability) -> Conclusion<T> {
         let turned_back = self
             .servers
             .asked()
@@ -61,7 +61,7 @@ impl FamilyRun {
         Conclusion::unknown(self.why_not(reach), evidence)
     }
 
-    fn unfiltered(&self, reach: Reach) -> Conclusion<Filtering> {
+    fn unfiltered(&self, reach: Reachability) -> Conclusion<Filtering> {
         let mut verdict = self.unmeasured(reach);
         verdict.evidence.extend(self.filtering.evidence(&self.servers));
         verdict
@@ -74,7 +74,7 @@ impl FamilyRun {
         let hairpin = self.hairpin.verdict.clone();
         Details {
             hairpin: hairpin.unwrap_or_else(|| {
-                let why = if desk.config.hairpin { self.why_not(Reach::Unknown) } else { Unknown::NotTested };
+                let why = if desk.config.hairpin { self.why_not(Reachability::Unknown) } else { Unknown::NotTested };
                 Conclusion::unknown(why, Vec::new())
             }),
             port_allocation: if no_nat {

@@ -10,7 +10,7 @@ use portolan_machine::{
     SocketOrder, Trace, Transmit,
 };
 use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
 
 pub(super) const SERVER: &str = "192.0.2.1:3478";
@@ -250,8 +250,8 @@ impl<'a> Stage<'a> {
         let source = match &mut self.nat {
             None => local,
             Some(nat) => match nat.outbound(self.now, local, remote) {
-                Ok(Passage::Out { source, .. }) => source,
-                Ok(Passage::Hairpin { .. }) => unreachable!("servers are outside"),
+                Ok(Translation::Out { source, .. }) => source,
+                Ok(Translation::Hairpin { .. }) => unreachable!("servers are outside"),
                 Err(_) => return,
             },
         };

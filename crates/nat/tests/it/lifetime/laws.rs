@@ -8,7 +8,7 @@ use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability};
 use portolan_nat::behavior::Timers;
 use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent};
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{self, Context, Step};
 use portolan_stun::{Attribute, Class, Message, Method, Writer};
 use proptest::prelude::*;
@@ -70,7 +70,7 @@ impl Peer {
         server: SocketAddr,
         request: &[u8],
     ) -> Option<(SocketId, Bytes, SocketAddr)> {
-        let Ok(Passage::Out { source, .. }) = self.nat.outbound(at, local, server) else { return None };
+        let Ok(Translation::Out { source, .. }) = self.nat.outbound(at, local, server) else { return None };
         let request = Message::decode(request).unwrap();
         let mut buffer = [0; 64];
         let id = request.transaction_id();
