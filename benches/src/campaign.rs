@@ -18,8 +18,8 @@ use core::ops::Range;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Command, Config, Discovery, Server as Given};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Link, Net, SegmentId, Server};
@@ -188,15 +188,15 @@ struct Network {
     net: Net<Discovery>,
     client: HostId,
     home: SegmentId,
-    config: Config,
+    config: DiscoveryConfig,
     public: IpAddr,
 }
 
 impl Network {
     fn new(kind: Kind, ports: PortAllocation, loss: f64) -> Self {
         let address = |last: u8, port: u16| SocketAddr::from(([203, 0, 113, last], port));
-        let given = |name: &str, last| Given { name: name.into(), addresses: vec![address(last, 3478)] };
-        let config = Config::new(vec![given("one", 10), given("two", 20)]);
+        let given = |name: &str, last| StunServer { name: name.into(), addresses: vec![address(last, 3478)] };
+        let config = DiscoveryConfig::new(vec![given("one", 10), given("two", 20)]);
         let mut net = Net::new(0);
         let public = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
         let link = Link::delay(RTT / 2).loss(loss);
@@ -213,20 +213,18 @@ impl Network {
     fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
         self.net.reset(seed);
         self.net.replace(self.client, fresh(&self.config));
-        let started = self.net.command(self.client, Command::Start);
+        let started = self.net.command(self.client, DiscoveryCommand::Start);
         assert!(started.is_ok(), "a fresh discovery starts");
         let end = Instant::ORIGIN + Duration::from_secs(10);
-        let _stop = self.net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
+        let _stop = self.net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
         row.runs += 1;
         for wire in <[_; 2]>::from(self.net.uplink_stats(self.home)) {
             row.packets += wire.sent;
             row.lost += wire.lost;
         }
-        let report = self
-            .net
-            .events()
-            .iter()
-            .find_map(|happening| if let Event::Report(report) = &happening.event { Some(report) } else { None });
+        let report = self.net.events().iter().find_map(|happening| {
+            if let DiscoveryEvent::Report(report) = &happening.event { Some(report) } else { None }
+        });
         match report {
             Some(report) => self.judge(kind, report, row),
             None => row.unknown += 1,
@@ -253,7 +251,7 @@ impl Network {
     }
 }
 
-fn fresh(config: &Config) -> Discovery {
+fn fresh(config: &DiscoveryConfig) -> Discovery {
     #[expect(clippy::expect_used, reason = "the two servers of a network are valid and different")]
     Discovery::new(config.clone()).expect("a valid configuration")
 }

@@ -4,7 +4,7 @@
 //! shorter one means less.
 
 use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, Unreachability};
-use portolan_sim::laws::{OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{Action, OwnedDatagram, OwnedInput, Step};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -99,17 +99,17 @@ impl<'a> Feed<'a> {
             let at = self.moment(now);
             now = at.max(now);
             let kind = self.byte();
-            let what = match kind & 7 {
-                0 | 1 => What::Command(command(self)),
-                2 => What::Input(OwnedInput::Timeout),
+            let action = match kind & 7 {
+                0 | 1 => Action::Command(command(self)),
+                2 => Action::Input(OwnedInput::Timeout),
                 3 => {
                     let socket = self.socket(sockets);
-                    What::Input(OwnedInput::Socket(socket, self.news()))
+                    Action::Input(OwnedInput::Socket(socket, self.news()))
                 }
-                4 => What::Stream(self.datagram(sockets)),
-                _ => What::Input(OwnedInput::Datagram(self.datagram(sockets))),
+                4 => Action::Stream(self.datagram(sockets)),
+                _ => Action::Input(OwnedInput::Datagram(self.datagram(sockets))),
             };
-            steps.push(Step { at, drain: kind & 0x80 == 0, what });
+            steps.push(Step { at, drain: kind & 0x80 == 0, action });
         }
         steps
     }

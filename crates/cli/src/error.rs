@@ -5,7 +5,7 @@ use crate::servers::ListError;
 use crate::stun::StunError;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::Refusal;
-use portolan_stun_agent::Declined;
+use portolan_stun_agent::ChallengeError;
 use std::io;
 
 /// The way out of every offline message.
@@ -46,11 +46,11 @@ pub(crate) enum Complaint {
     #[error("--watch reports changes line by line: use --format human or jsonl")]
     WatchJson,
     #[error("{0}")]
-    Discovery(#[from] portolan_nat::error::ConfigError),
+    Discovery(#[from] portolan_nat::error::DiscoveryConfigError),
     #[error("{0}")]
-    Lifetime(#[from] portolan_nat::lifetime::ConfigError),
+    Lifetime(#[from] portolan_nat::lifetime::LifetimeConfigError),
     #[error("{0}")]
-    Serve(#[from] portolan_stun_agent::ConfigError),
+    Serve(#[from] portolan_stun_agent::ResponderConfigError),
     #[error(transparent)]
     Users(#[from] crate::serve::UsersFault),
     #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
@@ -74,7 +74,7 @@ pub(crate) enum Complaint {
 impl Complaint {
     /// How the command ends: it could not run, unless it ran and a server said no.
     pub(crate) const fn exit(&self) -> Exit {
-        let is_refused = matches!(self, Self::Stun(StunError::Challenge { why: Declined::WrongCredentials, .. }));
+        let is_refused = matches!(self, Self::Stun(StunError::Challenge { why: ChallengeError::WrongCredentials, .. }));
         if is_refused { Exit::Wrong } else { Exit::CouldNotRun }
     }
 }

@@ -10,7 +10,7 @@
 //! | 3 | it ran, and what was asked could not be told |
 
 use crate::require::{Holding, Shortfall};
-use portolan_nat::profile::{FamilyReport, Reach, Report, Unknown};
+use portolan_nat::profile::{FamilyReport, Reachability, Report, Unknown};
 use std::process::ExitCode;
 
 /// How the command ended.
@@ -61,9 +61,9 @@ impl From<Exit> for ExitCode {
 
 fn is_told(family: &FamilyReport) -> bool {
     match family.reach {
-        Reach::Blocked | Reach::Unavailable(_) => true,
-        Reach::Unknown => false,
-        Reach::Available => {
+        Reachability::Blocked | Reachability::Unavailable(_) => true,
+        Reachability::Unknown => false,
+        Reachability::Available => {
             family.mapping.value().is_some() && (family.filtering.value().is_some() || lacks_capable_server(family))
         }
     }
@@ -74,15 +74,15 @@ pub(crate) fn has_no_use(report: &Report) -> bool {
     let useless = |family: &FamilyReport| family.mapping.reason() == Some(Unknown::ServerError);
     report.families.iter().any(useless)
         && report.families.iter().all(|family| match family.reach {
-            Reach::Unavailable(_) => true,
-            Reach::Unknown => useless(family),
-            Reach::Available | Reach::Blocked => false,
+            Reachability::Unavailable(_) => true,
+            Reachability::Unknown => useless(family),
+            Reachability::Available | Reachability::Blocked => false,
         })
 }
 
 /// Whether filtering is unknown only because no server given can be used to tell it.
 pub(crate) fn lacks_capable_server(family: &FamilyReport) -> bool {
-    family.reach == Reach::Available && family.filtering.reason().is_some_and(|why| why.is_incapable_server())
+    family.reach == Reachability::Available && family.filtering.reason().is_some_and(|why| why.is_incapable_server())
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::report::sample;
     use crate::require::Requirements;
-    use portolan_nat::profile::Verdict;
+    use portolan_nat::profile::Conclusion;
 
     fn exit(report: &Report, require: &str) -> u8 {
         let short = if require.is_empty() { vec![] } else { require.parse::<Requirements>().unwrap().check(report) };
@@ -101,15 +101,15 @@ mod tests {
     fn the_table_of_exit_codes() {
         let home = sample::home();
         let mut loss = sample::home();
-        loss.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        loss.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         let mut incapable = sample::home();
-        incapable.families[0].filtering = Verdict::unknown(Unknown::NoOtherAddress, vec![]);
+        incapable.families[0].filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
         let mut single = sample::home();
-        single.families[0].mapping = Verdict::unknown(Unknown::SingleServer, vec![]);
+        single.families[0].mapping = Conclusion::unknown(Unknown::SingleServer, vec![]);
         let mut silent = sample::home();
-        silent.families[0].reach = Reach::Unknown;
+        silent.families[0].reach = Reachability::Unknown;
         let mut garbage = silent.clone();
-        garbage.families[0].mapping = Verdict::unknown(Unknown::ServerError, vec![]);
+        garbage.families[0].mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
         let mut both = sample::home();
         both.families.extend(sample::offline().families.pop());
 

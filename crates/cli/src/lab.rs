@@ -12,9 +12,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
-use portolan_nat::event::Event;
-use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
+use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::Barrier;
 use portolan_sim::topology::{Lab, Topology, Truth};
@@ -44,20 +44,20 @@ pub(crate) fn run(args: &LabNatArgs) -> Result<Exit, Complaint> {
 }
 
 /// The finding and the events before it.
-fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<Event>), Complaint> {
+fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complaint> {
     let topology = topology(args);
     // Where the servers are is known once the network stands; nobody starts the first discovery.
-    let nowhere = Server { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
-    let mut lab = topology.build(args.seed, Discovery::new(Config::new(vec![nowhere]))?);
+    let nowhere = StunServer { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
+    let mut lab = topology.build(args.seed, Discovery::new(DiscoveryConfig::new(vec![nowhere]))?);
     let _ = lab.net.replace(lab.client, Discovery::new(config(&topology, &lab))?);
     if args.output.explain {
-        lab.net.tell_story_with(ToString::to_string);
+        lab.net.record_story_with(ToString::to_string);
     }
     // A discovery that has just been made can be started.
-    let _ = lab.net.command(lab.client, Command::Start);
-    let _ = lab.net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, Event::Report(_)));
-    let mut events: Vec<Event> = lab.net.take_events().into_iter().map(|happening| happening.event).collect();
-    let Some(Event::Report(report)) = events.pop_if(|last| matches!(last, Event::Report(_))) else {
+    let _ = lab.net.command(lab.client, DiscoveryCommand::Start);
+    let _ = lab.net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+    let mut events: Vec<DiscoveryEvent> = lab.net.take_events().into_iter().map(|happening| happening.event).collect();
+    let Some(DiscoveryEvent::Report(report)) = events.pop_if(|last| matches!(last, DiscoveryEvent::Report(_))) else {
         return Err(Complaint::TimedOut);
     };
     let is_right = agrees(&topology, &report);
@@ -84,14 +84,14 @@ fn topology(args: &LabNatArgs) -> Topology {
 }
 
 /// What the client is told: two servers, with an address of each family that it has.
-fn config(topology: &Topology, lab: &Lab<Discovery>) -> Config {
+fn config(topology: &Topology, lab: &Lab<Discovery>) -> DiscoveryConfig {
     let families: &[bool] = if topology.ipv6.is_some() { &[true, false] } else { &[true] };
     let addresses = |place: usize| {
         families.iter().filter_map(move |ipv4| lab.servers(*ipv4).get(place).map(|(_, address)| *address)).collect()
     };
     let named =
-        SERVERS.iter().zip(0..).map(|(name, place)| Server { name: (*name).into(), addresses: addresses(place) });
-    let mut config = Config::new(named.collect());
+        SERVERS.iter().zip(0..).map(|(name, place)| StunServer { name: (*name).into(), addresses: addresses(place) });
+    let mut config = DiscoveryConfig::new(named.collect());
     config.families = families.iter().map(|ipv4| if *ipv4 { Family::V4 } else { Family::V6 }).collect();
     config
 }
@@ -134,15 +134,15 @@ fn agrees(topology: &Topology, report: &Report) -> Option<bool> {
         .iter()
         .map(|family| match topology.truth(family.family == Family::V4) {
             Some(truth) => agrees_with(truth, family),
-            None => Some(matches!(family.reach, Reach::Unavailable(_))),
+            None => Some(matches!(family.reach, Reachability::Unavailable(_))),
         })
         .collect();
     all_of(&each)
 }
 
 fn agrees_with(truth: Truth, found: &FamilyReport) -> Option<bool> {
-    if truth.blocked || found.reach == Reach::Blocked {
-        return Some(truth.blocked && found.reach == Reach::Blocked);
+    if truth.blocked || found.reach == Reachability::Blocked {
+        return Some(truth.blocked && found.reach == Reachability::Blocked);
     }
     let kind = |nat: NatKind| nat == truth.kind;
     all_of(&[

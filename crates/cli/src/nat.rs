@@ -19,8 +19,8 @@ use crate::story::Recorder;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
 use std::env;
@@ -68,8 +68,8 @@ impl<'a> Plan<'a> {
         Ok(Self { args, names, origin, families: families(args)?, requirements: Requirements::together(&args.require) })
     }
 
-    fn config(&self, servers: Vec<Server>, timeout: Duration) -> Config {
-        let mut config = Config::new(servers);
+    fn config(&self, servers: Vec<StunServer>, timeout: Duration) -> DiscoveryConfig {
+        let mut config = DiscoveryConfig::new(servers);
         config.families.clone_from(&self.families);
         config.local.clone_from(&self.args.local);
         config.timeout = timeout;
@@ -143,14 +143,14 @@ async fn classify(plan: &Plan<'_>, teller: &mut Teller, lookup: Arc<dyn Lookup>)
     let recorder = Recorder::default();
     let mut driver = Driver::with_config(discovery, config_of_driver(plan, &recorder))?;
     // A discovery that has just been made can be started.
-    let _ = driver.command(Command::Start);
+    let _ = driver.command(DiscoveryCommand::Start);
     let report = timeout_at(deadline + LENIENCE, to_the_report(&mut driver, teller)).await;
     let report = report.map_err(|_| Complaint::TimedOut)??;
     Ok(Telling { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })
 }
 
-fn config_of_driver(plan: &Plan<'_>, recorder: &Recorder) -> portolan_tokio::Config {
-    let config = portolan_tokio::Config::default().with_connect_timeout(CONNECT);
+fn config_of_driver(plan: &Plan<'_>, recorder: &Recorder) -> portolan_tokio::DriverConfig {
+    let config = portolan_tokio::DriverConfig::default().with_connect_timeout(CONNECT);
     if plan.args.output.explain { config.with_trace(recorder.clone()) } else { config }
 }
 
@@ -158,14 +158,14 @@ async fn to_the_report(driver: &mut Driver<Discovery>, teller: &mut Teller) -> R
     loop {
         let event = driver.next().await;
         teller.event(&event)?;
-        if let Event::Report(report) = event {
+        if let DiscoveryEvent::Report(report) = event {
             return Ok(*report);
         }
     }
 }
 
 /// The servers that can be asked; says which cannot, and why.
-fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Vec<Server>, Complaint> {
+fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Vec<StunServer>, Complaint> {
     let Resolved { mut servers, unresolved } = resolved;
     if servers.is_empty() {
         if !offline::has_route() {
@@ -189,7 +189,7 @@ fn usable(plan: &Plan<'_>, teller: &mut Teller, resolved: Resolved) -> Result<Ve
 }
 
 /// Nobody named these servers, so nobody is to be blamed if two of them are one by now.
-fn each_address_once(servers: &mut Vec<Server>) {
+fn each_address_once(servers: &mut Vec<StunServer>) {
     let mut seen = Vec::new();
     for server in servers.iter_mut() {
         server.addresses.retain(|address| !seen.contains(address));

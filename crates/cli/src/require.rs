@@ -7,7 +7,7 @@
 use core::fmt;
 use core::str::FromStr;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
-use portolan_nat::profile::{Family, FamilyReport, Reach, Report};
+use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 
 /// One `KEY=VALUE|VALUE…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Requirements {
 
     /// Whether all hold in every family with a way out, and which does not, for the user to read.
     pub(crate) fn check(&self, report: &Report) -> Vec<Shortfall> {
-        let open = report.families.iter().filter(|family| !matches!(family.reach, Reach::Unavailable(_)));
+        let open = report.families.iter().filter(|family| !matches!(family.reach, Reachability::Unavailable(_)));
         let mut short = Vec::new();
         for family in open {
             for requirement in &self.0 {
@@ -80,7 +80,7 @@ impl Requirement {
     /// Whether it holds in a family, and what is the case there.
     fn holds(&self, report: &FamilyReport) -> (Holding, Box<str>) {
         // Where no UDP passes nothing is mapped and nothing let in: that is an answer, not a doubt.
-        let blocked = report.reach == Reach::Blocked;
+        let blocked = report.reach == Reachability::Blocked;
         match self {
             Self::Type(allowed) => {
                 let is = report.classic_type();
@@ -187,7 +187,7 @@ pub(crate) enum RequireError {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Unknown, Verdict};
+    use portolan_nat::profile::{Conclusion, Unknown};
 
     fn read(text: &str) -> Requirements {
         text.parse().unwrap()
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_doubt_is_not_a_no_but_a_block_is() {
         let mut report = sample::home();
-        report.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        report.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         let short = read("filtering=apdf").check(&report);
         assert_eq!(short[0].holding, Holding::Unknown);
         assert_eq!(

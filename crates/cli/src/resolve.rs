@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::discovery::Server;
+use portolan_nat::discovery::StunServer;
 use portolan_nat::profile::Family;
 use std::io;
 use std::net::ToSocketAddrs;
@@ -43,7 +43,7 @@ impl Lookup for System {
 #[derive(Debug, Default)]
 pub(crate) struct Resolved {
     /// Those with an address of the families asked for, in the order given.
-    pub(crate) servers: Vec<Server>,
+    pub(crate) servers: Vec<StunServer>,
     /// The others.
     pub(crate) unresolved: Vec<Unresolved>,
 }
@@ -152,7 +152,7 @@ fn sort_out(names: &[ServerName], found: Vec<Option<io::Result<Vec<SocketAddr>>>
                     }
                 });
                 if !once.is_empty() {
-                    resolved.servers.push(Server { name: name.to_string().into(), addresses: once });
+                    resolved.servers.push(StunServer { name: name.to_string().into(), addresses: once });
                     continue;
                 }
                 Why::OtherFamily

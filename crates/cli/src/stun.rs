@@ -23,8 +23,8 @@ use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
 use portolan_nat::profile::Family;
 use portolan_stun::uri::{Scheme, Uri};
-use portolan_stun_agent::{Answer, Credential, Event, Unusable};
-use portolan_tokio::{Config, Driver};
+use portolan_stun_agent::{Answer, Credential, TransactionEvent, Unusable};
+use portolan_tokio::{Driver, DriverConfig};
 pub(crate) use trust::TrustError;
 
 /// The port of STUN over TLS (RFC 8489 §18.5).
@@ -95,7 +95,7 @@ pub(crate) enum StunError {
     #[error("{server} answered what cannot be used: {why}")]
     Unusable { server: SocketAddr, why: portolan_stun_agent::Unusable },
     #[error("{server} challenged the credentials, and that is the end of it: {why}")]
-    Challenge { server: SocketAddr, why: portolan_stun_agent::Declined },
+    Challenge { server: SocketAddr, why: portolan_stun_agent::ChallengeError },
     #[error("--user wants a password: add --password-file FILE, or --password")]
     NoPassword,
     #[error(transparent)]
@@ -139,8 +139,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         return Err(StunError::Unresolved("a stuns: URI is asked over TLS; leave --tcp out".into()).into());
     }
     let config = match (&args.ca_file, tls) {
-        (None, _) => Config::default(),
-        (Some(file), true) => Config::default().with_tls_roots(trust::roots(file)?).map_err(TrustError::from)?,
+        (None, _) => DriverConfig::default(),
+        (Some(file), true) => DriverConfig::default().with_tls_roots(trust::roots(file)?).map_err(TrustError::from)?,
         (Some(_), false) => return Err(TrustError::Plain.into()),
     };
     let protocol = if tls {
@@ -245,20 +245,20 @@ impl Listener<'_> {
                 return Err(StunError::Refused { server: self.server, transport: self.word(), why }.into());
             }
             Told::NotAsked(why) => return Err(StunError::Request(why).into()),
-            Told::Outcome(Event::Answered(answer)) => return Ok(Some(answer)),
+            Told::Outcome(TransactionEvent::Answered(answer)) => return Ok(Some(answer)),
             // Nobody but the server may answer; who else does is shown where there is someone to look.
-            Told::Outcome(Event::Elsewhere(answer)) => self.event("elsewhere", now, answer.from)?,
-            Told::Outcome(Event::Unreachable { why, .. }) => {
+            Told::Outcome(TransactionEvent::Elsewhere(answer)) => self.event("elsewhere", now, answer.from)?,
+            Told::Outcome(TransactionEvent::Unreachable { why, .. }) => {
                 self.hint = Some(why);
                 self.event("unreachable", now, why)?;
             }
-            Told::Outcome(Event::Unusable { why: Unusable::Challenge(why), .. }) => {
+            Told::Outcome(TransactionEvent::Unusable { why: Unusable::Challenge(why), .. }) => {
                 return Err(StunError::Challenge { server: self.server, why }.into());
             }
-            Told::Outcome(Event::Unusable { why, .. }) => {
+            Told::Outcome(TransactionEvent::Unusable { why, .. }) => {
                 return Err(StunError::Unusable { server: self.server, why }.into());
             }
-            Told::Outcome(Event::SocketLost { .. }) => {
+            Told::Outcome(TransactionEvent::SocketLost { .. }) => {
                 return Err(StunError::Ended { server: self.server, transport: self.word() }.into());
             }
             Told::Outcome(_) => return Err(self.silent().into()),

@@ -1,11 +1,11 @@
 //! What the owner of a measurement may ask, as text too.
 //!
 //! ```
-//! use portolan_nat::command::Command;
+//! use portolan_nat::command::DiscoveryCommand;
 //!
-//! assert_eq!("start".parse(), Ok(Command::Start));
-//! assert_eq!(Command::Stop.to_string(), "stop");
-//! assert_eq!("pause".parse::<Command>().unwrap_err().to_string(), "a command is `start` or `stop`");
+//! assert_eq!("start".parse(), Ok(DiscoveryCommand::Start));
+//! assert_eq!(DiscoveryCommand::Stop.to_string(), "stop");
+//! assert_eq!("pause".parse::<DiscoveryCommand>().unwrap_err().to_string(), "a command is `start` or `stop`");
 //! ```
 
 use core::fmt;
@@ -14,14 +14,14 @@ use portolan_machine::{Script, ScriptError};
 
 /// What the owner of a [`Discovery`](crate::discovery::Discovery) or a [`Lifetime`](crate::lifetime::Lifetime) may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Command {
+pub enum DiscoveryCommand {
     /// Begin: `start`.
     Start,
     /// Report what is known by now, and end: `stop`.
     Stop,
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for DiscoveryCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Start => "start",
@@ -30,7 +30,7 @@ impl fmt::Display for Command {
     }
 }
 
-impl FromStr for Command {
+impl FromStr for DiscoveryCommand {
     type Err = UnknownCommand;
 
     fn from_str(text: &str) -> Result<Self, UnknownCommand> {
@@ -42,7 +42,7 @@ impl FromStr for Command {
     }
 }
 
-impl Script for Command {
+impl Script for DiscoveryCommand {
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{self}")
     }

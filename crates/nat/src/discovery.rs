@@ -17,13 +17,14 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
-//! use portolan_nat::discovery::{Config, Discovery, Server};
+//! use portolan_nat::discovery::{DiscoveryConfig, Discovery, StunServer};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
-//! let server = |name: &str, address: &str| Server { name: name.into(), addresses: vec![address.parse().unwrap()] };
+//! let addresses = |address: &str| vec![address.parse().unwrap()];
+//! let server = |name: &str, address: &str| StunServer { name: name.into(), addresses: addresses(address) };
 //! let servers = vec![server("one.example", "192.0.2.1:3478"), server("two.example", "198.51.100.1:3478")];
-//! let mut discovery = Discovery::new(Config::new(servers))?;
+//! let mut discovery = Discovery::new(DiscoveryConfig::new(servers))?;
 //!
 //! let (mut dice, mut ids) = (Ones, SocketIds::new());
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
@@ -49,11 +50,11 @@ mod reach;
 mod servers;
 mod tag;
 
-pub use crate::command::{Command, CommandError, UnknownCommand};
+pub use crate::command::{CommandError, DiscoveryCommand, UnknownCommand};
 pub use tag::{Tag, TagParseError, Target, Test};
 
-use crate::error::ConfigError;
-use crate::event::Event;
+use crate::error::DiscoveryConfigError;
+use crate::event::DiscoveryEvent;
 use crate::profile::{Family, Report};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -66,11 +67,11 @@ use plan::Plan;
 use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Slot, SocketId, SocketNews, Verdict,
 };
-use portolan_stun_agent::{Event as AgentEvent, Transactions};
+use portolan_stun_agent::{TransactionEvent, Transactions};
 
 /// A server to ask; the addresses of one name count as one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct StunServer {
     /// What people call it.
     pub name: Arc<str>,
     /// Where it answers; at most one address a family is asked at first.
@@ -79,9 +80,9 @@ pub struct Server {
 
 /// What to find out, and of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct DiscoveryConfig {
     /// The servers, best first; two a family are asked at first.
-    pub servers: Vec<Server>,
+    pub servers: Vec<StunServer>,
     /// The families to measure; those without a server address are left out.
     pub families: Vec<Family>,
     /// Local addresses to bind, at most one a family; without one the system chooses.
@@ -95,10 +96,10 @@ pub struct Config {
     pub ports: bool,
 }
 
-impl Config {
+impl DiscoveryConfig {
     /// Everything that is measured unless asked otherwise, with `servers`.
     #[must_use]
-    pub fn new(servers: Vec<Server>) -> Self {
+    pub fn new(servers: Vec<StunServer>) -> Self {
         Self {
             servers,
             families: alloc::vec![Family::V4, Family::V6],
@@ -113,25 +114,25 @@ impl Config {
     ///
     /// # Errors
     /// No server in the families asked for, or one address twice.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), DiscoveryConfigError> {
         let mut seen: Vec<(usize, SocketAddr)> = Vec::new();
         let measured = |address: &&SocketAddr| self.families.contains(&Family::of(address));
         for (second, server) in self.servers.iter().enumerate() {
             for address in server.addresses.iter().filter(measured) {
                 if let Some((first, _)) = seen.iter().find(|(first, other)| *first != second && other == address) {
-                    return Err(ConfigError::SameAddress { first: *first, second, address: *address });
+                    return Err(DiscoveryConfigError::SameAddress { first: *first, second, address: *address });
                 }
                 seen.push((second, *address));
             }
         }
-        if seen.is_empty() { Err(ConfigError::NoServers) } else { Ok(()) }
+        if seen.is_empty() { Err(DiscoveryConfigError::NoServers) } else { Ok(()) }
     }
 }
 
 /// The machine that finds out which NAT is in front of a host.
 #[derive(Debug)]
 pub struct Discovery {
-    config: Config,
+    config: DiscoveryConfig,
     works: Works,
     families: Vec<FamilyRun>,
     stage: Stage,
@@ -145,11 +146,11 @@ pub struct Discovery {
 struct Works {
     agent: Slot<Transactions<Tag>>,
     plan: Plan,
-    out: Outbox<Event>,
+    out: Outbox<DiscoveryEvent>,
 }
 
 impl Works {
-    fn desk<'d, 'c>(&'d mut self, config: &'d Config, cx: &'d mut Cx<'c>) -> Desk<'d, 'c> {
+    fn desk<'d, 'c>(&'d mut self, config: &'d DiscoveryConfig, cx: &'d mut Cx<'c>) -> Desk<'d, 'c> {
         Desk { cx, out: &mut self.out, agent: &mut self.agent, plan: &mut self.plan, config }
     }
 }
@@ -172,18 +173,18 @@ const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stag
 const ROUNDS: usize = 64;
 
 impl Discovery {
-    /// A discovery that waits for [`Command::Start`].
+    /// A discovery that waits for [`DiscoveryCommand::Start`].
     ///
     /// # Errors
-    /// What [`Config::check`] finds.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    /// What [`DiscoveryConfig::check`] finds.
+    pub fn new(config: DiscoveryConfig) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
         let works =
             Works { agent: Slot::new("transactions", 0, Transactions::new()), plan: Plan::new(), out: Outbox::new() };
         Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })
     }
 
-    /// Begins; the sugar of [`Command::Start`].
+    /// Begins; the sugar of [`DiscoveryCommand::Start`].
     ///
     /// # Errors
     /// Where it has begun already.
@@ -206,7 +207,7 @@ impl Discovery {
         Ok(())
     }
 
-    /// Ends with what is known; the sugar of [`Command::Stop`].
+    /// Ends with what is known; the sugar of [`DiscoveryCommand::Stop`].
     ///
     /// # Errors
     /// Where it has not begun, or has ended.
@@ -266,7 +267,7 @@ impl Discovery {
         any
     }
 
-    fn react_to_agent(&mut self, cx: &mut Cx<'_>, event: &AgentEvent<Tag>) {
+    fn react_to_agent(&mut self, cx: &mut Cx<'_>, event: &TransactionEvent<Tag>) {
         let mut desk = self.works.desk(&self.config, cx);
         if let Some(family) = self.families.iter_mut().find(|run| run.family == event.tag().family) {
             family.react_to_agent(&mut desk, event);
@@ -320,7 +321,7 @@ impl Discovery {
         for run in &mut self.families {
             run.close(&mut desk);
         }
-        desk.tell(Event::Report(Box::new(Report { families, elapsed })));
+        desk.tell(DiscoveryEvent::Report(Box::new(Report { families, elapsed })));
         self.works.plan.clear();
         self.works.agent = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
@@ -357,14 +358,14 @@ impl Discovery {
 }
 
 impl Machine for Discovery {
-    type Command = Command;
+    type Command = DiscoveryCommand;
     type Error = CommandError;
-    type Event = Event;
+    type Event = DiscoveryEvent;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), CommandError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: DiscoveryCommand) -> Result<(), CommandError> {
         match command {
-            Command::Start => self.start(cx),
-            Command::Stop => self.stop(cx),
+            DiscoveryCommand::Start => self.start(cx),
+            DiscoveryCommand::Stop => self.stop(cx),
         }
     }
 
@@ -388,7 +389,7 @@ impl Machine for Discovery {
         verdict
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Output<DiscoveryEvent> {
         self.works.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }

@@ -1,9 +1,9 @@
 //! What the caller did wrong.
 //!
 //! ```
-//! use portolan_nat::error::ConfigError;
+//! use portolan_nat::error::DiscoveryConfigError;
 //!
-//! let error = ConfigError::SameAddress { first: 0, second: 2, address: "192.0.2.1:3478".parse()? };
+//! let error = DiscoveryConfigError::SameAddress { first: 0, second: 2, address: "192.0.2.1:3478".parse()? };
 //! assert_eq!(
 //!     error.to_string(),
 //!     "servers 1 and 3 have the same address 192.0.2.1:3478: name each server once"
@@ -16,7 +16,7 @@ use core::net::SocketAddr;
 /// A configuration that no discovery can run with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum DiscoveryConfigError {
     /// There is no server address at all in the families asked for.
     #[error("no server has an address in the families asked for: name at least one")]
     NoServers,

@@ -3,17 +3,17 @@
 //! Each verdict is told once, as soon as it stands; the report comes last and holds them all.
 //!
 //! ```
-//! use portolan_nat::event::Event;
+//! use portolan_nat::event::DiscoveryEvent;
 //! use portolan_nat::profile::Family;
 //!
 //! let local = "192.168.1.7:50000".parse()?;
-//! let event = Event::Public { family: Family::V4, endpoint: "203.0.113.9:50000".parse()?, local };
+//! let event = DiscoveryEvent::Public { family: Family::V4, endpoint: "203.0.113.9:50000".parse()?, local };
 //! assert_eq!(event.to_string(), "IPv4: 192.168.1.7:50000 is seen as 203.0.113.9:50000");
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
 use crate::behavior::{Filtering, Mapping, NatKind};
-use crate::profile::{Family, Finding, Flaw, Report, Verdict};
+use crate::profile::{Conclusion, Family, Finding, Flaw, Report};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::SocketAddr;
@@ -21,7 +21,7 @@ use core::net::SocketAddr;
 /// What a [`Discovery`](crate::discovery::Discovery) tells.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum DiscoveryEvent {
     /// The first public endpoint of a family is known.
     Public {
         /// Which family.
@@ -43,14 +43,14 @@ pub enum Event {
         /// Which family.
         family: Family,
         /// The verdict.
-        verdict: Verdict<Mapping>,
+        conclusion: Conclusion<Mapping>,
     },
     /// The verdict on filtering stands.
     Filtering {
         /// Which family.
         family: Family,
         /// The verdict.
-        verdict: Verdict<Filtering>,
+        conclusion: Conclusion<Filtering>,
     },
     /// A server was caught.
     Flaw {
@@ -65,18 +65,18 @@ pub enum Event {
     Report(Box<Report>),
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for DiscoveryEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Public { family, endpoint, local } => write!(f, "{family}: {local} is seen as {endpoint}"),
             Self::Nat { family, nat } => write!(f, "{family}: {}", nat.as_str()),
-            Self::Mapping { family, verdict } => {
+            Self::Mapping { family, conclusion } => {
                 write!(f, "{family}: mapping ")?;
-                say(f, &verdict.finding)
+                say(f, &conclusion.finding)
             }
-            Self::Filtering { family, verdict } => {
+            Self::Filtering { family, conclusion } => {
                 write!(f, "{family}: filtering ")?;
-                say(f, &verdict.finding)
+                say(f, &conclusion.finding)
             }
             Self::Flaw { family, server, flaw } => write!(f, "{family}: {server} {flaw}"),
             Self::Report(report) => write!(f, "finished after {} ms", report.elapsed.as_millis()),

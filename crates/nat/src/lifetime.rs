@@ -12,7 +12,7 @@
 //! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*; then another socket Y asks the server, by
 //! RESPONSE-PORT, to answer to X. An answer that comes in proves that the mapping lives. Here each *T* of a grid (5 s to
 //! 185 s in steps of 5 s) has a socket of its own, used once because the answer itself may refresh, so that one run of about
-//! 195 s does it all, with at most 88 sockets ([`Config::sockets`]):
+//! 195 s does it all, with at most 88 sockets ([`LifetimeConfig::sockets`]):
 //!
 //! * **replied**: X was answered once;
 //! * **unreplied**: X asked for an answer to Y, so that nothing ever came in through its mapping;
@@ -32,21 +32,21 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
-//! use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
+//! use portolan_nat::lifetime::{DiscoveryCommand, LifetimeConfig, LifetimeEvent, Lifetime};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
 //! let (mut dice, mut ids) = (Ones, SocketIds::new());
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
-//! let mut lifetime = Lifetime::new(Config::new(vec!["192.0.2.1:3478".parse()?]))?;
-//! lifetime.command(&mut cx, Command::Start)?;
+//! let mut lifetime = Lifetime::new(LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]))?;
+//! lifetime.command(&mut cx, DiscoveryCommand::Start)?;
 //! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
 //! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
 //!
 //! lifetime.stop(&mut cx)?; // reports what is known by now
 //! let report = loop {
 //!     match lifetime.poll() {
-//!         Output::Event(Event::Report(report)) => break report,
+//!         Output::Event(LifetimeEvent::Report(report)) => break report,
 //!         Output::Wait(_) => panic!("the report comes before the machine rests"),
 //!         _ => {}
 //!     }
@@ -70,10 +70,10 @@ mod report;
 mod series;
 mod tag;
 
-pub use crate::command::{Command, CommandError, UnknownCommand};
-pub use config::{Config, ConfigError};
-pub use event::{Event, Series};
-pub use note::Note;
+pub use crate::command::{CommandError, DiscoveryCommand, UnknownCommand};
+pub use config::{LifetimeConfig, LifetimeConfigError};
+pub use event::{LifetimeEvent, Series};
+pub use note::LifetimeNote;
 pub use range::LifetimeRange;
 pub use report::{LifetimeReport, RefreshReport};
 
@@ -94,10 +94,10 @@ use tag::Tag;
 
 /// Finds out how long mappings live; see the [module's page](self).
 ///
-/// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`Event::Report`].
+/// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`LifetimeEvent::Report`].
 #[derive(Clone, Debug)]
 pub struct Lifetime {
-    config: Config,
+    config: LifetimeConfig,
     stage: Stage,
     course: Course,
     /// The asking socket, the control, and, once a server has been found, all others.
@@ -107,7 +107,7 @@ pub struct Lifetime {
     pace: Pace,
     way: Way,
     verdicts: Verdicts,
-    out: Outbox<Event>,
+    out: Outbox<LifetimeEvent>,
 }
 
 /// How far the run has come.
@@ -175,8 +175,8 @@ impl Lifetime {
     /// Prepares a measurement.
     ///
     /// # Errors
-    /// What [`Config::check`] refuses.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    /// What [`LifetimeConfig::check`] refuses.
+    pub fn new(config: LifetimeConfig) -> Result<Self, LifetimeConfigError> {
         config.check()?;
         Ok(Self {
             config,
@@ -236,7 +236,7 @@ impl Lifetime {
 
     /// What is measured.
     #[must_use]
-    pub const fn config(&self) -> &Config {
+    pub const fn config(&self) -> &LifetimeConfig {
         &self.config
     }
 
@@ -316,7 +316,7 @@ impl Lifetime {
         if self.probes.get(index).is_none_or(|probe| probe.state() != State::Opening) {
             return;
         }
-        cx.note(|| Note::PortRefused { port: place.port, why });
+        cx.note(|| LifetimeNote::PortRefused { port: place.port, why });
         // A port may be taken, or kept back by the system; any other reason holds for all ports.
         let another_port = matches!(why, Refusal::AddressInUse | Refusal::PermissionDenied);
         if another_port && place.orders < ORDERS_MAX {
@@ -396,14 +396,14 @@ impl Lifetime {
 }
 
 impl Machine for Lifetime {
-    type Command = Command;
+    type Command = DiscoveryCommand;
     type Error = CommandError;
-    type Event = Event;
+    type Event = LifetimeEvent;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command) -> Result<(), CommandError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: DiscoveryCommand) -> Result<(), CommandError> {
         match command {
-            Command::Start => self.start(cx),
-            Command::Stop => self.stop(cx),
+            DiscoveryCommand::Start => self.start(cx),
+            DiscoveryCommand::Stop => self.stop(cx),
         }
     }
 
@@ -427,7 +427,7 @@ impl Machine for Lifetime {
         verdict
     }
 
-    fn poll(&mut self) -> Output<Event> {
+    fn poll(&mut self) -> Output<LifetimeEvent> {
         self.out.pop().unwrap_or_else(|| Output::Wait(self.wait()))
     }
 }

@@ -4,9 +4,9 @@
 //!
 //! ```
 //! use portolan_machine::Explain;
-//! use portolan_nat::note::Note;
+//! use portolan_nat::note::DiscoveryNote;
 //!
-//! let note = Note::AlternateFound { server: "192.0.2.1:3478".parse()?, other: "192.0.2.2:3479".parse()? };
+//! let note = DiscoveryNote::AlternateFound { server: "192.0.2.1:3478".parse()?, other: "192.0.2.2:3479".parse()? };
 //! assert_eq!(note.to_string(), "192.0.2.1:3478 also answers at 192.0.2.2:3479: mapping is measured with it");
 //! assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §7.4");
 //! # Ok::<(), core::net::AddrParseError>(())
@@ -22,7 +22,7 @@ use portolan_machine::{Clause, Explain, Refusal};
 /// What happens inside a discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Note {
+pub enum DiscoveryNote {
     /// A question is asked for the first time.
     Asked {
         /// The question.
@@ -44,7 +44,7 @@ pub enum Note {
         /// The server.
         server: SocketAddr,
         /// Why.
-        why: Joined,
+        why: ExtraServerReason,
     },
     /// A server that can change its address was found.
     AlternateFound {
@@ -105,7 +105,7 @@ pub enum Note {
 
 /// Why another server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
+pub enum ExtraServerReason {
     /// One of those asked has been silent.
     Silence,
     /// What those asked say cannot all be true.
@@ -114,7 +114,7 @@ pub enum Joined {
     Capability,
 }
 
-impl Explain for Note {
+impl Explain for DiscoveryNote {
     fn rfc(&self) -> Option<Clause> {
         match self {
             Self::Asked { tag, .. } => Some(Clause::new(5780, if tag.is_filtering() { "4.4" } else { "4.3" })),
@@ -130,7 +130,7 @@ impl Explain for Note {
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for DiscoveryNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asked { tag, to } => write!(f, "asks {to}: {}", tag.in_words()),
@@ -157,7 +157,7 @@ impl fmt::Display for Note {
     }
 }
 
-impl Joined {
+impl ExtraServerReason {
     const fn in_words(self) -> &'static str {
         match self {
             Self::Silence => "because another one is silent",

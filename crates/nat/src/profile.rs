@@ -5,12 +5,12 @@
 //!
 //! ```
 //! use portolan_nat::behavior::Mapping;
-//! use portolan_nat::profile::{Evidence, Unknown, Verdict};
+//! use portolan_nat::profile::{Evidence, Unknown, Conclusion};
 //!
 //! let to = "192.0.2.1:3478".parse()?;
 //! let mapped = "203.0.113.9:40000".parse()?;
 //! let seen = vec![Evidence::Seen { to, mapped }];
-//! let verdict: Verdict<Mapping> = Verdict::unknown(Unknown::SingleServer, seen);
+//! let verdict: Conclusion<Mapping> = Conclusion::unknown(Unknown::SingleServer, seen);
 //! assert_eq!(verdict.value(), None);
 //! assert_eq!(verdict.reason().unwrap().as_str(), "single-server");
 //! assert_eq!(verdict.evidence[0].to_string(), "192.0.2.1:3478 saw 203.0.113.9:40000");
@@ -79,7 +79,7 @@ impl Report {
     /// Whether no family has a way out at all.
     #[must_use]
     pub fn is_offline(&self) -> bool {
-        self.families.iter().all(|family| matches!(family.reach, Reach::Unavailable(_)))
+        self.families.iter().all(|family| matches!(family.reach, Reachability::Unavailable(_)))
     }
 
     /// Replaces every address by what `replace` makes of it, for reports that are shown to strangers.
@@ -98,7 +98,7 @@ pub struct FamilyReport {
     /// Which family.
     pub family: Family,
     /// Whether there is a way out.
-    pub reach: Reach,
+    pub reach: Reachability,
     /// Where servers saw the mapping socket, in the order of their answers, each endpoint once.
     pub public: Vec<SocketAddr>,
     /// The mapping socket's own address.
@@ -106,9 +106,9 @@ pub struct FamilyReport {
     /// What stands between the host and the Internet, where that is known.
     pub nat: Option<NatKind>,
     /// What a mapping depends on (RFC 4787 §4.1).
-    pub mapping: Verdict<Mapping>,
+    pub mapping: Conclusion<Mapping>,
     /// Who may answer (RFC 4787 §5).
-    pub filtering: Verdict<Filtering>,
+    pub filtering: Conclusion<Filtering>,
     /// What else is known of the device.
     pub details: Details,
     /// Round-trip time and loss, as far as they were met.
@@ -123,7 +123,7 @@ impl FamilyReport {
     /// A destination-dependent mapping behind a NAT is `symmetric` even where it could not be told on what it depends.
     #[must_use]
     pub fn classic_type(&self) -> ClassicType {
-        if self.reach == Reach::Blocked {
+        if self.reach == Reachability::Blocked {
             return ClassicType::Blocked;
         }
         let behind_nat = self.nat == Some(NatKind::Nat);
@@ -148,7 +148,7 @@ impl FamilyReport {
 
 /// Whether a family has a way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reach {
+pub enum Reachability {
     /// UDP answers came.
     Available,
     /// No UDP answer came, but TCP shows that there is a way out (RFC 3489 §10.1, "UDP blocked").
@@ -184,20 +184,20 @@ impl fmt::Display for Unavailable {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     /// Whether inside hosts reach each other by external endpoints (RFC 4787 §6).
-    pub hairpin: Verdict<Hairpin>,
+    pub hairpin: Conclusion<Hairpin>,
     /// How external ports are chosen (RFC 4787 §4.2.1).
-    pub port_allocation: Verdict<PortAllocation>,
+    pub port_allocation: Conclusion<PortAllocation>,
     /// Whether the mapping socket kept its port number.
-    pub port_preservation: Verdict<bool>,
+    pub port_preservation: Conclusion<bool>,
     /// Whether all mappings of the host share one external address (RFC 4787 §4.1).
-    pub pooling: Verdict<Pooling>,
+    pub pooling: Conclusion<Pooling>,
     /// Whether something on the way rewrites addresses inside messages (RFC 5780 §3.6): MAPPED-ADDRESS differs from
     /// XOR-MAPPED-ADDRESS.
-    pub alg: Verdict<bool>,
+    pub alg: Conclusion<bool>,
     /// Whether datagrams to different servers leave from different local addresses.
-    pub multi_homed: Verdict<bool>,
+    pub multi_homed: Conclusion<bool>,
     /// Whether a second NAT stands behind the first: shown by a local address that only carriers give out.
-    pub double_nat: Verdict<bool>,
+    pub double_nat: Conclusion<bool>,
 }
 
 impl Details {
@@ -292,14 +292,14 @@ impl fmt::Display for Flaw {
 
 /// What is held of one axis, why, and how sure that is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict<T> {
+pub struct Conclusion<T> {
     /// The value, or why there is none.
     pub finding: Finding<T>,
     /// What it rests on, in the order in which it was met.
     pub evidence: Vec<Evidence>,
 }
 
-impl<T> Verdict<T> {
+impl<T> Conclusion<T> {
     /// A value that is wrong with probability `p_wrong` (0 to 1).
     #[must_use]
     pub const fn value_with(value: T, p_wrong: f64, evidence: Vec<Evidence>) -> Self {

@@ -17,7 +17,7 @@
 //! ```
 //! use core::net::{IpAddr, SocketAddr};
 //! use portolan_machine::Instant;
-//! use portolan_nat::translator::{DropReason, Passage, Translator, TranslatorConfig};
+//! use portolan_nat::translator::{DropReason, Translation, Translator, TranslatorConfig};
 //!
 //! let outside: IpAddr = "203.0.113.7".parse()?;
 //! let mut nat = Translator::new(TranslatorConfig::home(), &[outside], 1);
@@ -25,7 +25,7 @@
 //! let stranger: SocketAddr = "192.0.2.1:3479".parse()?;
 //! let now = Instant::ORIGIN;
 //!
-//! let Ok(Passage::Out { source, created: true }) = nat.outbound(now, host, server) else { panic!() };
+//! let Ok(Translation::Out { source, created: true }) = nat.outbound(now, host, server) else { panic!() };
 //! assert_eq!(source, SocketAddr::new(outside, 5000), "the port is preserved");
 //! assert_eq!(nat.inbound(now, server, source), Ok(host));
 //! assert_eq!(nat.inbound(now, stranger, source), Err(DropReason::Filtered));
@@ -58,7 +58,7 @@ pub struct Translator {
 
 /// Where a packet from inside goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passage {
+pub enum Translation {
     /// It leaves.
     Out {
         /// The source that the outside sees.
@@ -201,7 +201,7 @@ impl Translator {
         now: Instant,
         source: SocketAddr,
         destination: SocketAddr,
-    ) -> Result<Passage, DropReason> {
+    ) -> Result<Translation, DropReason> {
         if source.is_ipv4() != destination.is_ipv4() {
             return Err(DropReason::FamilyMismatch);
         }
@@ -217,14 +217,14 @@ impl Translator {
         };
         let external = self.state.sent(now, id, self.filter_scope(remote), self.config.refresh.outbound);
         if !turned {
-            return Ok(Passage::Out { source: external.into(), created });
+            return Ok(Translation::Out { source: external.into(), created });
         }
         let destination = self.inbound(now, external.into(), destination)?;
         let seen = match self.config.hairpin {
             Hairpin::InternalSource => internal,
             Hairpin::ExternalSource | Hairpin::None => external,
         };
-        Ok(Passage::Hairpin { source: seen.into(), destination })
+        Ok(Translation::Hairpin { source: seen.into(), destination })
     }
 
     /// Takes a packet from outside and says whom it is for inside.

@@ -61,7 +61,7 @@ pub use ssrc::{Ssrc, SsrcGroup};
 pub use tool::{Cat, Keywds, Tool};
 
 use crate::candidate::Candidate;
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::line::{Line, Lossy};
 use crate::value::Value;
 use core::fmt;
@@ -120,7 +120,7 @@ macro_rules! attributes {
                         Ok(value) => read(Self::$variant(value)),
                         Err(error) => refused(error),
                     },)*
-                    $($flag_name => match no_value(bytes, Clause::new($document, $section)) {
+                    $($flag_name => match no_value(bytes, Citation::new($document, $section)) {
                         Ok(()) => read(Self::$flag),
                         Err(error) => refused(error),
                     },)*
@@ -136,11 +136,11 @@ macro_rules! attributes {
 
             /// The section that describes the attribute; none for [`Attribute::Other`].
             #[must_use]
-            pub const fn clause(&self) -> Option<Clause> {
+            pub const fn clause(&self) -> Option<Citation> {
                 match self {
                     Self::Direction(_) => Some(Direction::CLAUSE),
                     $(Self::$variant(_) => Some(<$type>::CLAUSE),)*
-                    $(Self::$flag => Some(Clause::new($document, $section)),)*
+                    $(Self::$flag => Some(Citation::new($document, $section)),)*
                     Self::Other { .. } => None,
                 }
             }
@@ -312,7 +312,7 @@ const fn text(name: &'static [u8]) -> &'static str {
 }
 
 /// An attribute that has no value must have none.
-fn no_value(value: &[u8], clause: Clause) -> Result<(), ValueError> {
+fn no_value(value: &[u8], clause: Citation) -> Result<(), ValueError> {
     if value.is_empty() { Ok(()) } else { Err(ValueError::new(value, 0, "no value", clause)) }
 }
 

@@ -35,7 +35,7 @@ mod tests;
 pub use deviation::Deviation;
 pub use extension::Extensions;
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, told};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
@@ -259,7 +259,7 @@ impl<'a> AttributeValue<'a> for Candidate<&'a str> {
 }
 
 impl<'a> Value<'a> for Candidate<&'a str> {
-    const CLAUSE: Clause = Clause::new("RFC 8839", "5.1");
+    const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
 
     /// Takes what deployed endpoints write; see [`Candidate::deviations`].
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {

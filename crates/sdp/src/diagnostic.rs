@@ -16,7 +16,7 @@
 //! # Ok::<(), portolan_sdp::diagnostic::Diagnostic>(())
 //! ```
 
-use crate::error::{Clause, Found, Span, ValueError};
+use crate::error::{Citation, Found, Span, ValueError};
 use crate::line::Kind;
 use core::fmt;
 
@@ -163,11 +163,11 @@ impl Rule {
 
     /// The section that it breaks.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         match self {
             Self::Missing(kind) | Self::Repeated(kind) | Self::Empty(kind) => kind.clause(),
-            Self::VersionNotFirst => Clause::new("RFC 8866", "5.1"),
-            Self::NoConnection => Clause::new("RFC 8866", "5.7"),
+            Self::VersionNotFirst => Citation::new("RFC 8866", "5.1"),
+            Self::NoConnection => Citation::new("RFC 8866", "5.7"),
             Self::Value { error, .. } => error.clause,
             Self::LineFeed
             | Self::CarriageReturn
@@ -175,9 +175,9 @@ impl Rule {
             | Self::NoLetter
             | Self::UnknownKind(_)
             | Self::NotADescription
-            | Self::Limit { .. } => Clause::new("RFC 8866", "5"),
+            | Self::Limit { .. } => Citation::new("RFC 8866", "5"),
             Self::NoFinalEnding | Self::Nul | Self::OutOfOrder { .. } | Self::NotInMedia(_) => {
-                Clause::new("RFC 8866", "9")
+                Citation::new("RFC 8866", "9")
             }
         }
     }

@@ -42,7 +42,7 @@ pub struct Change<'s> {
     /// Where.
     pub place: Place<'s>,
     /// What.
-    pub what: What<'s>,
+    pub what: ChangeKind<'s>,
 }
 
 /// Where something changed.
@@ -75,7 +75,7 @@ pub struct Codec<'s> {
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum What<'s> {
+pub enum ChangeKind<'s> {
     /// `o=` tells of another session, or another who made it.
     NewSession,
     /// The version of the description in `o=`.
@@ -165,7 +165,7 @@ pub enum What<'s> {
     },
 }
 
-impl What<'_> {
+impl ChangeKind<'_> {
     /// A short name that stays the same, for programs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -207,11 +207,11 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
         let before = partners.get(&index).and_then(|index| was.media(*index));
         changes.place = place(&section, before.as_ref().and_then(Section::media_index), Some(index));
         let Some(before) = before else {
-            changes.push(What::MediaAdded);
+            changes.push(ChangeKind::MediaAdded);
             continue;
         };
         if before.media_index() != Some(index) {
-            changes.push(What::MediaMoved);
+            changes.push(ChangeKind::MediaMoved);
         }
         section::compare(&before, &section, &mut changes);
     }
@@ -220,7 +220,7 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
         let index = section.media_index().unwrap_or_default();
         if !matched.contains_key(&index) {
             changes.place = place(&section, Some(index), None);
-            changes.push(What::MediaRemoved);
+            changes.push(ChangeKind::MediaRemoved);
         }
     }
     changes.list
@@ -283,7 +283,7 @@ struct Changes<'s> {
 }
 
 impl<'s> Changes<'s> {
-    fn push(&mut self, what: What<'s>) {
+    fn push(&mut self, what: ChangeKind<'s>) {
         self.list.push(Change { place: self.place, what });
     }
 }
@@ -324,7 +324,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-impl fmt::Display for What<'_> {
+impl fmt::Display for ChangeKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(Plain(f), "{}", Shown(self))
     }
@@ -333,37 +333,37 @@ impl fmt::Display for What<'_> {
 /// What is written through [`Plain`], so that nothing of a peer reaches a terminal.
 struct Shown<'c, T>(&'c T);
 
-impl fmt::Display for Shown<'_, What<'_>> {
+impl fmt::Display for Shown<'_, ChangeKind<'_>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            What::NewSession => f.write_str("another session (o=)"),
-            What::Version { was, is } => write!(f, "version {} → {}", Text(was.as_bytes()), Text(is.as_bytes())),
-            What::MediaAdded => f.write_str("added"),
-            What::MediaRemoved => f.write_str("removed"),
-            What::MediaMoved => f.write_str("moved to another place"),
-            What::Refused => f.write_str("refused or ended (port 0)"),
-            What::Revived => f.write_str("taken up again (no longer port 0)"),
-            What::Port { was, is } => write!(f, "port {was} → {is}"),
-            What::MediaLine { was, is } => {
+            ChangeKind::NewSession => f.write_str("another session (o=)"),
+            ChangeKind::Version { was, is } => write!(f, "version {} → {}", Text(was.as_bytes()), Text(is.as_bytes())),
+            ChangeKind::MediaAdded => f.write_str("added"),
+            ChangeKind::MediaRemoved => f.write_str("removed"),
+            ChangeKind::MediaMoved => f.write_str("moved to another place"),
+            ChangeKind::Refused => f.write_str("refused or ended (port 0)"),
+            ChangeKind::Revived => f.write_str("taken up again (no longer port 0)"),
+            ChangeKind::Port { was, is } => write!(f, "port {was} → {is}"),
+            ChangeKind::MediaLine { was, is } => {
                 write!(f, "{} {} → {} {}", was.media, was.protocol, is.media, is.protocol)
             }
-            What::CodecAdded(codec) => write!(f, "codec {codec} added"),
-            What::CodecRemoved(codec) => write!(f, "codec {codec} removed"),
-            What::CodecRenumbered { was, is } => write!(f, "codec {was} is {is} now"),
-            What::CodecParameters { codec, was, is } => {
+            ChangeKind::CodecAdded(codec) => write!(f, "codec {codec} added"),
+            ChangeKind::CodecRemoved(codec) => write!(f, "codec {codec} removed"),
+            ChangeKind::CodecRenumbered { was, is } => write!(f, "codec {was} is {is} now"),
+            ChangeKind::CodecParameters { codec, was, is } => {
                 let none: &[u8] = b"none";
                 write!(f, "parameters of {codec}: {} → {}", Text(was.unwrap_or(none)), Text(is.unwrap_or(none)))
             }
-            What::CodecsReordered { first } => write!(f, "codecs are preferred in another order, {first} first"),
-            What::Direction { was, is } => write!(f, "direction {was} → {is}"),
-            What::IceRestart { was, is } => {
+            ChangeKind::CodecsReordered { first } => write!(f, "codecs are preferred in another order, {first} first"),
+            ChangeKind::Direction { was, is } => write!(f, "direction {was} → {is}"),
+            ChangeKind::IceRestart { was, is } => {
                 write!(f, "ICE restart: new user name {} → {} and a new password", Text(was), Text(is))
             }
-            What::CandidateAdded(candidate) => write!(f, "candidate added: {candidate}"),
-            What::CandidateRemoved(candidate) => write!(f, "candidate removed: {candidate}"),
-            What::Added(line) => write!(f, "{} added", Text(line.text())),
-            What::Removed(line) => write!(f, "{} removed", Text(line.text())),
-            What::Changed { was, is } => write!(f, "{} → {}", Text(was.text()), Text(is.text())),
+            ChangeKind::CandidateAdded(candidate) => write!(f, "candidate added: {candidate}"),
+            ChangeKind::CandidateRemoved(candidate) => write!(f, "candidate removed: {candidate}"),
+            ChangeKind::Added(line) => write!(f, "{} added", Text(line.text())),
+            ChangeKind::Removed(line) => write!(f, "{} removed", Text(line.text())),
+            ChangeKind::Changed { was, is } => write!(f, "{} → {}", Text(was.text()), Text(is.text())),
         }
     }
 }

@@ -15,14 +15,14 @@ use core::fmt;
 
 /// A section of an RFC or of another document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Clause {
+pub struct Citation {
     /// Such as `RFC 8866`.
     pub document: &'static str,
     /// Such as `5.2`; empty: the whole document.
     pub section: &'static str,
 }
 
-impl Clause {
+impl Citation {
     /// A section of a document.
     #[must_use]
     pub const fn new(document: &'static str, section: &'static str) -> Self {
@@ -30,7 +30,7 @@ impl Clause {
     }
 }
 
-impl fmt::Display for Clause {
+impl fmt::Display for Citation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.document)?;
         if self.section.is_empty() { Ok(()) } else { write!(f, " §{}", self.section) }
@@ -77,14 +77,14 @@ pub struct ValueError {
     /// The byte that stands there; none: the value ends.
     pub found: Option<u8>,
     /// The section that says so.
-    pub clause: Clause,
+    pub clause: Citation,
 }
 
 impl ValueError {
     /// What is wrong at `at` of `value`.
     #[cold]
     #[must_use]
-    pub fn new(value: &[u8], at: usize, expected: &'static str, clause: Clause) -> Self {
+    pub fn new(value: &[u8], at: usize, expected: &'static str, clause: Citation) -> Self {
         Self { at, expected, found: value.get(at).copied(), clause }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use line::static_format;
 pub(crate) use print::{Plain, Text};
 
 use crate::attribute::{Attribute, Rtpmap};
-use crate::error::{Clause, TypedError};
+use crate::error::{Citation, TypedError};
 use crate::line::{Kind, Line};
 use crate::session::{Lines, Session};
 use crate::value::{Bandwidth, Connection, Email, Key, MediaLine, Origin, Phone, Repeat, Timing, Uri, Version, Zone};
@@ -69,7 +69,7 @@ pub struct Item<'s> {
     /// The media section that it stands in, counted from 0; none before the first.
     pub media: Option<usize>,
     /// What it says, or why that cannot be told.
-    pub says: Result<Says<'s>, TypedError>,
+    pub says: Result<LineValue<'s>, TypedError>,
     session: &'s Session<'s>,
     /// What the payload type that the line is about stands for.
     codec: Option<Rtpmap<'s>>,
@@ -78,7 +78,7 @@ pub struct Item<'s> {
 /// What a line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Says<'s> {
+pub enum LineValue<'s> {
     /// `v=`.
     Version(Version),
     /// `o=`.
@@ -152,8 +152,8 @@ impl<'s> Explanation<'s> {
     }
 
     /// What the payload type that a line is about stands for.
-    fn codec(&self, says: &Says<'s>) -> Option<Rtpmap<'s>> {
-        let Says::Attribute(attribute) = says else { return None };
+    fn codec(&self, says: &LineValue<'s>) -> Option<Rtpmap<'s>> {
+        let LineValue::Attribute(attribute) = says else { return None };
         let index = *self.codecs.get(usize::from(attribute::payload_type(attribute)?))?;
         match self.session.line(index as usize)?.typed()? {
             Ok(Attribute::Rtpmap(map)) => Some(map),
@@ -166,25 +166,25 @@ fn is_rtpmap(line: &Line<'_>) -> bool {
     line.kind() == Kind::Attribute && line.value().starts_with(b"rtpmap:")
 }
 
-fn says(line: Line<'_>) -> Result<Says<'_>, TypedError> {
+fn says(line: Line<'_>) -> Result<LineValue<'_>, TypedError> {
     Ok(match line.kind() {
-        Kind::Version => Says::Version(line.read()?),
-        Kind::Origin => Says::Origin(line.read()?),
-        Kind::Connection => Says::Connection(line.read()?),
-        Kind::Bandwidth => Says::Bandwidth(line.read()?),
-        Kind::Time => Says::Time(line.read()?),
-        Kind::Media => Says::Media(line.read()?),
+        Kind::Version => LineValue::Version(line.read()?),
+        Kind::Origin => LineValue::Origin(line.read()?),
+        Kind::Connection => LineValue::Connection(line.read()?),
+        Kind::Bandwidth => LineValue::Bandwidth(line.read()?),
+        Kind::Time => LineValue::Time(line.read()?),
+        Kind::Media => LineValue::Media(line.read()?),
         Kind::Attribute => match line.typed() {
-            Some(typed) => Says::Attribute(typed?),
-            None => Says::Text(line.value()),
+            Some(typed) => LineValue::Attribute(typed?),
+            None => LineValue::Text(line.value()),
         },
-        Kind::Uri => Says::Uri(line.read()?),
-        Kind::Email => Says::Email(line.read()?),
-        Kind::Phone => Says::Phone(line.read()?),
-        Kind::Repeat => Says::Repeat(line.read()?),
-        Kind::Zone => Says::Zone(line.read()?),
-        Kind::Key => Says::Key(line.read()?),
-        Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Says::Text(line.value()),
+        Kind::Uri => LineValue::Uri(line.read()?),
+        Kind::Email => LineValue::Email(line.read()?),
+        Kind::Phone => LineValue::Phone(line.read()?),
+        Kind::Repeat => LineValue::Repeat(line.read()?),
+        Kind::Zone => LineValue::Zone(line.read()?),
+        Kind::Key => LineValue::Key(line.read()?),
+        Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => LineValue::Text(line.value()),
     })
 }
 
@@ -197,9 +197,9 @@ impl<'s> Item<'s> {
 
     /// The section that has such lines.
     #[must_use]
-    pub fn clause(&self) -> Clause {
+    pub fn clause(&self) -> Citation {
         match self.says {
-            Ok(Says::Attribute(attribute)) => attribute.clause().unwrap_or(Kind::Attribute.clause()),
+            Ok(LineValue::Attribute(attribute)) => attribute.clause().unwrap_or(Kind::Attribute.clause()),
             Ok(_) => self.line.kind().clause(),
             Err(error) => error.error.clause,
         }

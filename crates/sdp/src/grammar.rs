@@ -3,7 +3,7 @@
 //! Rules of this file: a parser says what it expected and where it stood ([`Fault`]); the first failure is final, so that
 //! an optional part which has begun cannot be taken for something else (`cut` after its keyword). Nothing is copied.
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::scan;
 use crate::work::look;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -47,7 +47,7 @@ pub(crate) fn refuse<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a
 #[inline(always)]
 pub(crate) fn whole<'a, T>(
     value: &'a [u8],
-    clause: Clause,
+    clause: Citation,
     parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>,
 ) -> Result<T, ValueError> {
     finish(value, clause, parser(value))
@@ -58,7 +58,7 @@ pub(crate) fn whole<'a, T>(
 #[inline]
 pub(crate) fn whole_but_spaces<'a, T>(
     value: &'a [u8],
-    clause: Clause,
+    clause: Citation,
     parser: impl Fn(&'a [u8]) -> Parsed<'a, T>,
 ) -> Result<T, ValueError> {
     whole(trimmed(value), clause, &parser).map_err(|error| whole(value, clause, &parser).err().unwrap_or(error))
@@ -67,7 +67,7 @@ pub(crate) fn whole_but_spaces<'a, T>(
 /// What was parsed of a whole value, if nothing is left of it. For values that are read by the hundred: a parser that is
 /// handed over as a function is called through a door of its own, one that was called already is not.
 #[inline(always)]
-pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Clause, parsed: Parsed<'a, T>) -> Result<T, ValueError> {
+pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Citation, parsed: Parsed<'a, T>) -> Result<T, ValueError> {
     match parsed {
         Ok(([], found)) => Ok(found),
         Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
@@ -77,7 +77,7 @@ pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Clause, parsed: Parsed<'a, 
 
 /// What a part of a value was refused for.
 #[cold]
-pub(crate) fn told(value: &[u8], clause: Clause, refused: Err<Fault<'_>>) -> ValueError {
+pub(crate) fn told(value: &[u8], clause: Citation, refused: Err<Fault<'_>>) -> ValueError {
     match refused {
         Err::Error(fault) | Err::Failure(fault) => error(value, fault, clause),
         Err::Incomplete(_) => ValueError::new(value, value.len(), "more", clause),
@@ -85,7 +85,7 @@ pub(crate) fn told(value: &[u8], clause: Clause, refused: Err<Fault<'_>>) -> Val
 }
 
 #[cold]
-fn error(value: &[u8], fault: Fault<'_>, clause: Clause) -> ValueError {
+fn error(value: &[u8], fault: Fault<'_>, clause: Citation) -> ValueError {
     ValueError::new(value, value.len().saturating_sub(fault.rest.len()), fault.expected, clause)
 }
 

@@ -60,7 +60,7 @@ pub mod writer;
 pub use attribute::Attribute;
 pub use candidate::Candidate;
 pub use diagnostic::Diagnostic;
-pub use error::{Clause, Span, TypedError, ValueError};
+pub use error::{Citation, Span, TypedError, ValueError};
 pub use media::Section;
 pub use reader::{Limits, Reader, Reading};
 pub use session::{EditError, Session};

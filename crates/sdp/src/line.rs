@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
-use crate::error::{Clause, Span, TypedError};
+use crate::error::{Citation, Span, TypedError};
 use crate::value::Value;
 use core::fmt;
 
@@ -110,8 +110,8 @@ impl Kind {
 
     /// The section of RFC 8866 that is about such lines.
     #[must_use]
-    pub const fn clause(self) -> Clause {
-        Clause::new(
+    pub const fn clause(self) -> Citation {
+        Citation::new(
             "RFC 8866",
             match self {
                 Self::Version => "5.1",

@@ -52,6 +52,6 @@ pub use capabilities::{
     MuxPolicy, Order, Role, Transport,
 };
 pub use codecs::LeftOut;
-pub use explanation::{Explanation, Note, Outcome, Refusal};
+pub use explanation::{Decision, Explanation, Refusal, SectionOutcome};
 pub use flaw::{Finding, Flaw};
 pub use validate::validate;

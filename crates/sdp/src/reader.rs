@@ -19,7 +19,7 @@
 mod order;
 
 use crate::diagnostic::{Counted, Diagnostic, Rule, Severity};
-use crate::error::{Clause, Span, ValueError};
+use crate::error::{Citation, Span, ValueError};
 use crate::grammar::is_token;
 use crate::line::{Ending, Kind};
 use crate::scan;
@@ -344,7 +344,7 @@ fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
 /// A name that is a token, and where there is a colon a value (RFC 8866 §5.13).
 #[inline]
 fn attribute(value: &[u8]) -> Result<(), ValueError> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.13");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.13");
     let length = value.iter().position(|byte| !is_token(*byte)).unwrap_or(value.len());
     match value.get(length..) {
         _ if length == 0 => Err(ValueError::new(value, 0, "the name of an attribute", CLAUSE)),

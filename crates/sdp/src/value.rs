@@ -45,12 +45,12 @@ pub use uri::Uri;
 
 pub(crate) use decimal::decimal;
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 
 /// A value that is read from bytes and written by `Display`; reading what was written gives the same value.
 pub trait Value<'a>: Sized {
     /// The section that has the grammar.
-    const CLAUSE: Clause;
+    const CLAUSE: Citation;
 
     /// Reads a whole value.
     ///

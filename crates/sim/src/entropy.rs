@@ -4,13 +4,13 @@
 //!
 //! ```
 //! use portolan_machine::Entropy;
-//! use portolan_sim::entropy::{Counting, Dice};
+//! use portolan_sim::entropy::{CountingRng, SeededRng};
 //!
-//! let (mut a, mut b) = (Dice::new(7), Dice::new(7));
+//! let (mut a, mut b) = (SeededRng::new(7), SeededRng::new(7));
 //! assert_eq!(a.next_u64(), b.next_u64(), "the same seed throws the same");
 //!
 //! let mut id = [0; 12];
-//! Counting::default().fill(&mut id);
+//! CountingRng::default().fill(&mut id);
 //! assert_eq!(id, [1; 12], "the first transaction id is 01 01 01…");
 //! ```
 
@@ -18,11 +18,11 @@ use portolan_machine::Entropy;
 
 /// Seeded dice (SplitMix64): one addition and two multiplications a throw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dice {
+pub struct SeededRng {
     state: u64,
 }
 
-impl Dice {
+impl SeededRng {
     /// Dice that throw what `seed` says.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
@@ -58,7 +58,7 @@ impl Dice {
     }
 }
 
-impl Entropy for Dice {
+impl Entropy for SeededRng {
     fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             for (byte, random) in chunk.iter_mut().zip(self.next_u64().to_le_bytes()) {
@@ -84,11 +84,11 @@ impl Likelihood {
 ///
 /// Past 255 the four bytes of the count repeat, so that fillings of four bytes and more never come twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counting {
+pub struct CountingRng {
     count: u32,
 }
 
-impl Entropy for Counting {
+impl Entropy for CountingRng {
     fn fill(&mut self, out: &mut [u8]) {
         self.count = self.count.wrapping_add(1);
         match u8::try_from(self.count) {
@@ -100,12 +100,12 @@ impl Entropy for Counting {
 
 /// What the machine of a host throws.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum HostDice {
-    Seeded(Dice),
-    Counting(Counting),
+pub(crate) enum HostRng {
+    Seeded(SeededRng),
+    Counting(CountingRng),
 }
 
-impl Entropy for HostDice {
+impl Entropy for HostRng {
     fn fill(&mut self, out: &mut [u8]) {
         match self {
             Self::Seeded(dice) => dice.fill(out),
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_likelihood_happens_as_often_as_it_says() {
-        let mut dice = Dice::new(1);
+        let mut dice = SeededRng::new(1);
         for (probability, low, high) in
             [(0.0, 0, 0), (0.05, 4_700, 5_300), (1.0, 100_000, 100_000), (-1.0, 0, 0), (f64::NAN, 0, 0)]
         {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn counting_never_repeats_a_transaction_id() {
-        let mut counting = Counting::default();
+        let mut counting = CountingRng::default();
         let mut seen = alloc::collections::BTreeSet::new();
         for _ in 0..2_000 {
             let mut id = [0; 12];
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn below_stays_below_and_reaches_both_ends() {
-        let mut dice = Dice::new(3);
+        let mut dice = SeededRng::new(3);
         let throws: alloc::vec::Vec<u64> = (0..1_000).map(|_| dice.below(6)).collect();
         assert!((0..6).all(|face| throws.contains(&face)) && throws.iter().all(|throw| *throw < 6));
         assert_eq!(dice.below(0), 0);

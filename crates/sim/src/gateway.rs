@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{Clause, Explain, Instant, Unreachability};
-use portolan_nat::translator::{DropReason, Passage, Translator, TranslatorConfig};
+use portolan_nat::translator::{DropReason, Translation, Translator, TranslatorConfig};
 
 /// What a gateway does to one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,14 +207,14 @@ impl GatewayState {
             Device::Translator { udp, .. } => {
                 let internal = packet.source.ip();
                 let passage = udp.outbound(now, packet.source, packet.destination).map_err(Fall::Translator)?;
-                let (Passage::Out { source, .. } | Passage::Hairpin { source, .. }) = passage;
+                let (Translation::Out { source, .. } | Translation::Hairpin { source, .. }) = passage;
                 packet.source = source;
                 if udp.config().alg {
                     udp.rewrite(packet.bytes_mut(), internal, source.ip());
                 }
                 match passage {
-                    Passage::Out { created, .. } => Ok(Way::Out { created }),
-                    Passage::Hairpin { destination, .. } => {
+                    Translation::Out { created, .. } => Ok(Way::Out { created }),
+                    Translation::Hairpin { destination, .. } => {
                         packet.destination = destination;
                         Ok(Way::Back)
                     }
@@ -246,8 +246,8 @@ impl GatewayState {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(source),
             Device::Blocked { tells, .. } => Err(Fall::Blocked { tells: *tells }),
             Device::Translator { tcp, .. } => match tcp.outbound(now, source, to).map_err(Fall::Translator)? {
-                Passage::Out { source, .. } => Ok(source),
-                Passage::Hairpin { .. } => Err(Fall::Translator(DropReason::NoHairpin)),
+                Translation::Out { source, .. } => Ok(source),
+                Translation::Hairpin { .. } => Err(Fall::Translator(DropReason::NoHairpin)),
             },
         }
     }

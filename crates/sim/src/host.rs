@@ -4,7 +4,7 @@
 //! sorted by id; ports have an index of their own.
 
 use crate::clock::Nanos;
-use crate::entropy::{Dice, HostDice};
+use crate::entropy::{HostRng, SeededRng};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use portolan_machine::{Open, Protocol, Refusal, SocketId, SocketIds, SocketNews}
 pub(crate) struct Host<M> {
     pub(crate) name: Box<str>,
     pub(crate) machine: M,
-    pub(crate) dice: HostDice,
+    pub(crate) dice: HostRng,
     pub(crate) ids: SocketIds,
     pub(crate) sockets: Sockets,
     /// Interfaces in the order of preference.
@@ -114,7 +114,7 @@ impl Sockets {
     }
 
     /// Binds a socket; the port of the answer is never 0.
-    pub(crate) fn bind(&mut self, order: &Open, dice: &mut Dice) -> Result<SocketAddr, Refusal> {
+    pub(crate) fn bind(&mut self, order: &Open, dice: &mut SeededRng) -> Result<SocketAddr, Refusal> {
         let stream = order.protocol.is_stream();
         let mut bound = order.local;
         // A stream that is opened shares its port with nobody but needs no place in the index.
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_closest_socket_hears() {
-        let (mut sockets, mut dice) = (Sockets::default(), Dice::new(1));
+        let (mut sockets, mut dice) = (Sockets::default(), SeededRng::new(1));
         let mut bind = |sockets: &mut Sockets, order| sockets.bind(&order, &mut dice);
         assert!(bind(&mut sockets, order(1, Protocol::Udp, "10.0.0.2:99")).is_ok());
         assert_eq!(bind(&mut sockets, order(2, Protocol::Udp, "0.0.0.0:99")), Err(Refusal::AddressInUse));
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn port_zero_gives_dynamic_ports_until_there_are_none() {
-        let (mut sockets, mut dice) = (Sockets::default(), Dice::new(1));
+        let (mut sockets, mut dice) = (Sockets::default(), SeededRng::new(1));
         for id in 1..=16_384 {
             let bound = sockets.bind(&order(id, Protocol::Udp, "0.0.0.0:0"), &mut dice).unwrap();
             assert!(DYNAMIC.contains(&bound.port()));

@@ -11,7 +11,7 @@
 //! * [`rehearse`] turns a script into a conversation: something answers what the machine sends, so that random steps
 //!   fall into the middle of a protocol rather than on its doorstep.
 //! * Machines trust their driver. A random script may hold news that no driver would tell, after which a sound machine
-//!   may well break law 8; [`honest`] takes them out, and [`rehearse`] does too.
+//!   may well break law 8; [`driver_legal`] takes them out, and [`rehearse`] does too.
 //! * A [`Recording`] is a run as text, to be replayed byte for byte.
 //!
 //! ```
@@ -57,16 +57,16 @@ mod sockets;
 mod stage;
 mod time;
 
-pub use driver::honest;
+pub use driver::driver_legal;
 pub use foreign::not_mine_changes_nothing;
 pub use inputs::no_input_panics;
 pub use queue::{a_drain_ends, draining_is_the_owners_choice, peers_are_bounded};
-pub use recording::{Recorded, Recorder, Recording, ReplayError, ReplayErrorKind, World, record, replay};
+pub use recording::{CallContext, Recorded, Recorder, Recording, ReplayError, ReplayErrorKind, record, replay};
 pub use rehearsal::rehearse;
 pub use sameness::determinism;
-pub use script::{OwnedDatagram, OwnedInput, ReadError, Step, What};
+pub use script::{Action, OwnedDatagram, OwnedInput, ReadError, Step};
 pub use sockets::{no_transmit_before_opened, the_end_is_the_end};
-pub use stage::{Played, Rest};
+pub use stage::{DrainEnd, StepResult};
 pub use time::{an_early_timeout_changes_nothing, time_may_misbehave, waits_lie_ahead};
 
 use alloc::string::String;

@@ -56,7 +56,7 @@
 //!
 //! let server: SocketAddr = "50.0.0.1:3478".parse()?;
 //! let mut lab = Topology::preset(Preset::Cgnat).build(1, Asker { server, out: Outbox::new() });
-//! lab.net.tell_story();
+//! lab.net.record_story();
 //! lab.net.with(lab.client, |asker, cx| {
 //!     let order = Open::new(cx.next_socket(), Protocol::Udp, "0.0.0.0:0".parse().unwrap()).towards(server);
 //!     asker.out.push(Output::Socket(SocketOrder::Open(order)));
@@ -96,7 +96,7 @@ pub mod topology;
 
 pub use gateway::{Barrier, Gateway};
 pub use link::{Link, Wire, WireStats};
-pub use net::{Happening, HostId, Ledger, Net, SegmentId, ServerId, Stop};
+pub use net::{EventRecord, HostId, Ledger, Net, SegmentId, ServerId, Stop};
 pub use server::{Fault, Server};
 pub use story::Story;
 pub use topology::{Lab, Preset, Topology};

@@ -14,7 +14,7 @@
 //! ```
 
 use crate::clock::{Nanos, nanos};
-use crate::entropy::{Dice, Likelihood};
+use crate::entropy::{Likelihood, SeededRng};
 use core::time::Duration;
 
 /// One direction of a link, as plain data.
@@ -188,7 +188,7 @@ impl WireState {
         self.delay
     }
 
-    pub(crate) fn carry(&mut self, now: Nanos, dice: &mut Dice) -> Carried {
+    pub(crate) fn carry(&mut self, now: Nanos, dice: &mut SeededRng) -> Carried {
         self.stats.sent += 1;
         if dice.happens(self.loss) {
             self.stats.lost += 1;
@@ -202,7 +202,7 @@ impl WireState {
         Carried::Once(first)
     }
 
-    fn arrival(&mut self, now: Nanos, dice: &mut Dice) -> Nanos {
+    fn arrival(&mut self, now: Nanos, dice: &mut SeededRng) -> Nanos {
         let jitter = if self.jitter == 0 { 0 } else { dice.below(self.jitter.saturating_add(1)) };
         let at = now.saturating_add(self.delay).saturating_add(jitter).max(self.last);
         if dice.happens(self.reordering) {
@@ -221,7 +221,7 @@ mod tests {
     const MS: Nanos = 1_000_000;
 
     fn arrivals(link: Link) -> (alloc::vec::Vec<Carried>, WireStats) {
-        let (mut wire, mut dice) = (WireState::new(&link.up), Dice::new(5));
+        let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
         let carried = (0..10_000).map(|n| wire.carry(n * MS, &mut dice)).collect();
         (carried, wire.stats)
     }

@@ -3,7 +3,7 @@
 //! A segment is a place where addresses are unique: the Internet, or the inside of a gateway. Each interface hangs by
 //! its link in one segment; each segment but the Internet has a way out, its gateway.
 
-use crate::entropy::Dice;
+use crate::entropy::SeededRng;
 use crate::gateway::GatewayState;
 use crate::link::{Link, WireState};
 use alloc::vec::Vec;
@@ -118,6 +118,6 @@ impl Map {
     }
 
     pub(crate) const fn gateway_seed(seed: u64, gateway: u64) -> u64 {
-        Dice::fork(seed, (1 << 40) | gateway).next_u64()
+        SeededRng::fork(seed, (1 << 40) | gateway).next_u64()
     }
 }

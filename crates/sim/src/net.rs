@@ -36,7 +36,7 @@ mod stream;
 mod travel;
 
 use crate::clock::{Clock, instant, nanos};
-use crate::entropy::{Counting, Dice, HostDice};
+use crate::entropy::{CountingRng, HostRng, SeededRng};
 use crate::host::{Host, Timer};
 use crate::link::WireStats;
 use crate::map::Map;
@@ -66,7 +66,7 @@ pub struct SegmentId(pub(crate) usize);
 
 /// What a machine told its owner, when, and on which host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening<E> {
+pub struct EventRecord<E> {
     /// When.
     pub at: Instant,
     /// On which host.
@@ -111,7 +111,7 @@ pub enum Stop {
     /// The time that was asked for has come.
     Time,
     /// What was waited for has happened.
-    Met,
+    Found,
     /// A machine breaks its laws: it talks without end while the clock stands still.
     Stalled,
 }
@@ -121,13 +121,13 @@ pub enum Stop {
 pub struct Net<M: Machine> {
     seed: u64,
     clock: Clock<Wake>,
-    dice: Dice,
+    dice: SeededRng,
     map: Map,
     hosts: Vec<Host<M>>,
     servers: Vec<ServerState>,
     transit: Transit,
     streams: Streams,
-    events: Vec<Happening<M::Event>>,
+    events: Vec<EventRecord<M::Event>>,
     story: Option<Story>,
     /// How the story words an event.
     word: fn(&M::Event) -> String,
@@ -165,7 +165,7 @@ impl<M: Machine> Net<M> {
         Self {
             seed,
             clock: Clock::new(),
-            dice: Dice::fork(seed, 0),
+            dice: SeededRng::fork(seed, 0),
             map: Map::new(),
             hosts: Vec::new(),
             servers: Vec::new(),
@@ -191,12 +191,12 @@ impl<M: Machine> Net<M> {
             self.transit.pool.recycle(packet);
         }
         (self.transit.at_once, self.transit.ledger) = (0, Ledger::default());
-        self.dice = Dice::fork(seed, 0);
+        self.dice = SeededRng::fork(seed, 0);
         self.map.reset(seed);
         for (host, n) in self.hosts.iter_mut().zip(0..) {
             host.dice = match host.dice {
-                HostDice::Seeded(_) => HostDice::Seeded(Self::host_dice(seed, n)),
-                HostDice::Counting(_) => HostDice::Counting(Counting::default()),
+                HostRng::Seeded(_) => HostRng::Seeded(Self::host_dice(seed, n)),
+                HostRng::Counting(_) => HostRng::Counting(CountingRng::default()),
             };
             host.ids = SocketIds::new();
             host.sockets.clear();
@@ -216,26 +216,26 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    const fn host_dice(seed: u64, host: usize) -> Dice {
-        Dice::fork(seed, (1 << 41) | host as u64)
+    const fn host_dice(seed: u64, host: usize) -> SeededRng {
+        SeededRng::fork(seed, (1 << 41) | host as u64)
     }
 
     const fn server_seed(seed: u64, server: usize) -> u64 {
-        Dice::fork(seed, (1 << 42) | server as u64).next_u64()
+        SeededRng::fork(seed, (1 << 42) | server as u64).next_u64()
     }
 
     /// Writes a story from now on.
-    pub fn tell_story(&mut self) {
+    pub fn record_story(&mut self) {
         self.story.get_or_insert_default();
     }
 
     /// Writes a story from now on, in which `word` says what an event is; else its `Debug` form does.
-    pub fn tell_story_with(&mut self, word: fn(&M::Event) -> String) {
+    pub fn record_story_with(&mut self, word: fn(&M::Event) -> String) {
         self.word = word;
-        self.tell_story();
+        self.record_story();
     }
 
-    /// What has been told so far; empty without [`tell_story`](Self::tell_story).
+    /// What has been told so far; empty without [`record_story`](Self::record_story).
     #[must_use]
     pub fn story(&self) -> &str {
         self.story.as_ref().map_or("", Story::as_str)
@@ -300,12 +300,12 @@ impl<M: Machine> Net<M> {
 
     /// What machines have told their owners, in order.
     #[must_use]
-    pub fn events(&self) -> &[Happening<M::Event>] {
+    pub fn events(&self) -> &[EventRecord<M::Event>] {
         &self.events
     }
 
     /// The same, taken away.
-    pub fn take_events(&mut self) -> Vec<Happening<M::Event>> {
+    pub fn take_events(&mut self) -> Vec<EventRecord<M::Event>> {
         core::mem::take(&mut self.events)
     }
 
@@ -352,7 +352,7 @@ impl<M: Machine> Net<M> {
         self.settle();
         loop {
             if is_met(self) {
-                return Stop::Met;
+                return Stop::Found;
             }
             if self.transit.at_once >= AT_ONCE {
                 return Stop::Stalled;

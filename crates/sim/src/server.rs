@@ -23,7 +23,7 @@ pub use credentials::Credentials;
 pub use fault::{Bogus, Fault};
 
 use crate::clock::{Nanos, nanos};
-use crate::entropy::Dice;
+use crate::entropy::SeededRng;
 use crate::packet::{Packet, Place, Pool};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -174,7 +174,7 @@ pub(crate) enum Body {
 pub(crate) struct ServerState {
     pub(crate) config: Server,
     pub(crate) interface: usize,
-    dice: Dice,
+    dice: SeededRng,
     /// Requests so far.
     heard: u32,
     hosted: Option<Box<Hosted>>,
@@ -183,11 +183,11 @@ pub(crate) struct ServerState {
 impl ServerState {
     pub(crate) fn new(config: Server, interface: usize, seed: u64) -> Self {
         let hosted = Self::host(&config, seed);
-        Self { config, interface, dice: Dice::new(seed), heard: 0, hosted }
+        Self { config, interface, dice: SeededRng::new(seed), heard: 0, hosted }
     }
 
     pub(crate) fn reset(&mut self, seed: u64) {
-        self.dice = Dice::new(seed);
+        self.dice = SeededRng::new(seed);
         self.heard = 0;
         self.hosted = Self::host(&self.config, seed);
     }

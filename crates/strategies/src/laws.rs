@@ -34,7 +34,7 @@
 //! }
 //!
 //! let scripts = Scripts::new(prop::sample::select(vec![b"!".to_vec(), b"?".to_vec()]));
-//! let found = laws::find_violation(&Frail::default, &scripts, &laws::Config::default()).unwrap();
+//! let found = laws::find_violation(&Frail::default, &scripts, &laws::LawsConfig::default()).unwrap();
 //! assert_eq!(found.law, Law::NoInputPanics);
 //! assert!(found.steps.len() <= 3, "no step too many; often one is left, which the check repeats");
 //! assert!(found.to_string().contains("one too many"));
@@ -47,11 +47,12 @@ use core::fmt;
 use core::panic::AssertUnwindSafe;
 use portolan_machine::{Machine, Script, SocketId};
 use portolan_sim::laws::{self, Context, Law, Step};
-use proptest::test_runner::{Config as ProptestConfig, TestCaseError, TestError, TestRunner};
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use std::panic::catch_unwind;
 
 /// How the laws are checked.
-pub struct Config<E: 'static> {
+pub struct LawsConfig<E: 'static> {
     /// What the laws must know of the machine.
     pub context: Context<'static, E>,
     /// How many random runs; `PROPTEST_CASES` replaces it.
@@ -62,14 +63,14 @@ pub struct Config<E: 'static> {
     pub peer: Peer<E>,
 }
 
-impl<E: 'static> Default for Config<E> {
+impl<E: 'static> Default for LawsConfig<E> {
     /// 128 runs of at most 160 steps, nobody who answers, and the default context.
     fn default() -> Self {
         Self { context: Context::default(), cases: 128, longest: 160, peer: nobody() }
     }
 }
 
-impl<E: 'static> Config<E> {
+impl<E: 'static> LawsConfig<E> {
     /// The default, with these sockets handed in.
     #[must_use]
     pub fn handed(sockets: &'static [SocketId]) -> Self {
@@ -77,7 +78,7 @@ impl<E: 'static> Config<E> {
     }
 }
 
-impl<E> Clone for Config<E> {
+impl<E> Clone for LawsConfig<E> {
     fn clone(&self) -> Self {
         let Context { terminal, handed_in, seed, queue_limit, drain_limit } = self.context;
         let context = Context { terminal, handed_in, seed, queue_limit, drain_limit };
@@ -85,9 +86,9 @@ impl<E> Clone for Config<E> {
     }
 }
 
-impl<E> fmt::Debug for Config<E> {
+impl<E> fmt::Debug for LawsConfig<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
+        f.debug_struct("LawsConfig")
             .field("cases", &self.cases)
             .field("longest", &self.longest)
             .field("handed_in", &self.context.handed_in)
@@ -122,7 +123,7 @@ impl core::error::Error for Failure {}
 pub fn assert_laws<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     scripts: &Scripts,
-    config: &Config<M::Event>,
+    config: &LawsConfig<M::Event>,
 ) {
     if let Some(failure) = find_violation(factory, scripts, config) {
         panic!("{failure}");
@@ -133,7 +134,7 @@ pub fn assert_laws<M: Machine<Command: Script>>(
 pub fn find_violation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     scripts: &Scripts,
-    config: &Config<M::Event>,
+    config: &LawsConfig<M::Event>,
 ) -> Option<Failure> {
     let environment = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { environment.cases } else { config.cases };
@@ -164,7 +165,7 @@ pub fn find_violation<M: Machine<Command: Script>>(
 pub fn check_script<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &RandomScript,
-    config: &Config<M::Event>,
+    config: &LawsConfig<M::Event>,
 ) -> Result<(), Failure> {
     let steps = caught(|| conversation(factory, script, config)).map_err(|panic| Failure {
         law: Law::NoInputPanics,
@@ -194,9 +195,9 @@ pub fn check_script<M: Machine<Command: Script>>(
 pub fn conversation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &RandomScript,
-    config: &Config<M::Event>,
+    config: &LawsConfig<M::Event>,
 ) -> Vec<Step> {
-    let Some(seed) = script.peer else { return laws::honest(factory, &script.steps, &config.context) };
+    let Some(seed) = script.peer else { return laws::driver_legal(factory, &script.steps, &config.context) };
     let mut choices = Choices::new(seed);
     let peer = |now, output: &_| (config.peer)(&mut choices, now, output);
     laws::rehearse(factory, &script.steps, &config.context, config.longest, peer)

@@ -29,7 +29,7 @@
 //!     .sockets(&[SocketId(1)])
 //!     .remotes(&[server])
 //!     .commands(requests.prop_map(|request| format!("request {request}")));
-//! let config = laws::Config { cases: 8, ..laws::Config::handed(&[SocketId(1)]) };
+//! let config = laws::LawsConfig { cases: 8, ..laws::LawsConfig::handed(&[SocketId(1)]) };
 //! laws::assert_laws(&Transactions::<u8>::new, &scripts, &config);
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```

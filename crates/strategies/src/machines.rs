@@ -25,7 +25,7 @@ use core::time::Duration;
 use portolan_machine::{
     Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit, Unreachability,
 };
-use portolan_sim::laws::{OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{Action, OwnedDatagram, OwnedInput, Step};
 use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::Arc;
@@ -140,7 +140,7 @@ impl Scripts {
         let steps = prop::collection::vec(step, self.length.clone());
         let script = (steps, proptest::option::weighted(0.7, any::<u64>()));
         let opening: Vec<Step> =
-            self.opening.iter().cloned().map(|text| Step::new(Instant::ORIGIN, What::Command(text))).collect();
+            self.opening.iter().cloned().map(|text| Step::new(Instant::ORIGIN, Action::Command(text))).collect();
         script
             .prop_map(move |(steps, peer)| {
                 let steps = opening.iter().cloned().chain(timed(steps)).collect();
@@ -149,18 +149,18 @@ impl Scripts {
             .boxed()
     }
 
-    fn what(&self) -> BoxedStrategy<What> {
+    fn what(&self) -> BoxedStrategy<Action> {
         let bytes = (self.socket(), select(self.locals.clone()), select(self.remotes.clone()), self.payloads.clone());
         let datagram =
             bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
         let input = prop_oneof![
-            8 => datagram.clone().prop_map(|datagram| What::Input(OwnedInput::Datagram(datagram))),
-            2 => datagram.prop_map(What::Stream),
-            3 => (self.socket(), self.news()).prop_map(|(socket, news)| What::Input(OwnedInput::Socket(socket, news))),
-            3 => Just(What::Input(OwnedInput::Timeout)),
+            8 => datagram.clone().prop_map(|datagram| Action::Input(OwnedInput::Datagram(datagram))),
+            2 => datagram.prop_map(Action::Stream),
+            3 => (self.socket(), self.news()).prop_map(|(socket, news)| Action::Input(OwnedInput::Socket(socket, news))),
+            3 => Just(Action::Input(OwnedInput::Timeout)),
         ];
         match &self.commands {
-            Some(commands) => prop_oneof![1 => commands.clone().prop_map(What::Command), 3 => input].boxed(),
+            Some(commands) => prop_oneof![1 => commands.clone().prop_map(Action::Command), 3 => input].boxed(),
             None => input.boxed(),
         }
     }
@@ -209,14 +209,14 @@ fn gap() -> impl Strategy<Value = Gap> {
     ]
 }
 
-fn timed(steps: Vec<(Gap, bool, What)>) -> Vec<Step> {
+fn timed(steps: Vec<(Gap, bool, Action)>) -> Vec<Step> {
     let mut now = Instant::ORIGIN;
-    let timed = steps.into_iter().map(|(gap, drain, what)| {
+    let timed = steps.into_iter().map(|(gap, drain, action)| {
         now = match gap {
             Gap::Forward(time) => now + time,
             Gap::Back(time) => now - time,
         };
-        Step { at: now, drain, what }
+        Step { at: now, drain, action }
     });
     timed.collect()
 }

@@ -5,7 +5,7 @@
 //! [`Net`] with your machine on the host.
 //!
 //! ```
-//! use portolan_nat::translator::{Passage, Translator};
+//! use portolan_nat::translator::{Translation, Translator};
 //! use portolan_machine::Instant;
 //! use portolan_strategies::topologies;
 //! use proptest::prelude::*;
@@ -15,7 +15,8 @@
 //! proptest!(|(config in topologies::translator(), seed: u64)| {
 //!     let mut nat = Translator::new(config, &["198.51.100.1".parse().unwrap()], seed);
 //!     for is_first in [true, false] {
-//!         let Ok(Passage::Out { created, .. }) = nat.outbound(Instant::ORIGIN, host, server) else { panic!("it leaves") };
+//!         let outbound = nat.outbound(Instant::ORIGIN, host, server);
+//!         let Ok(Translation::Out { created, .. }) = outbound else { panic!("it leaves") };
 //!         prop_assert_eq!(created, is_first, "one flow has one mapping");
 //!     }
 //! });

@@ -9,7 +9,7 @@
 //! ```
 //! use portolan_machine::Instant;
 //! use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
-//! use portolan_stun_agent::alternate::{Alternates, Stay, Vouched};
+//! use portolan_stun_agent::alternate::{Alternates, RedirectError, ResponseAuthentication};
 //!
 //! let mut buffer = [0; 128];
 //! let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::ALLOCATE, [7; 12].into())?;
@@ -18,9 +18,11 @@
 //! let answer = Message::decode(writer.finish())?;
 //!
 //! let mut alternates = Alternates::new(Instant::ORIGIN, "192.0.2.1:3478".parse()?);
-//! assert_eq!(alternates.follow(Instant::ORIGIN, &answer, Vouched::Nobody), Err(Stay::Unauthenticated));
-//! assert_eq!(alternates.follow(Instant::ORIGIN, &answer, Vouched::ByIntegrity), Ok("192.0.2.2:3478".parse()?));
-//! assert_eq!(alternates.follow(Instant::ORIGIN, &answer, Vouched::ByIntegrity), Err(Stay::Circle));
+//! let (now, proved) = (Instant::ORIGIN, ResponseAuthentication::ByIntegrity);
+//! let unproved = alternates.follow(now, &answer, ResponseAuthentication::Nobody);
+//! assert_eq!(unproved, Err(RedirectError::Unauthenticated));
+//! assert_eq!(alternates.follow(now, &answer, proved), Ok("192.0.2.2:3478".parse()?));
+//! assert_eq!(alternates.follow(now, &answer, proved), Err(RedirectError::Circle));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
@@ -40,7 +42,7 @@ pub struct Alternates {
 
 /// Who vouches for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Vouched {
+pub enum ResponseAuthentication {
     /// Its integrity was verified.
     ByIntegrity,
     /// No credentials are in use, or the transport authenticates the server (TLS).
@@ -52,7 +54,7 @@ pub enum Vouched {
 /// Why a redirection is not followed; the transaction has failed (RFC 8489 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Stay {
+pub enum RedirectError {
     /// The answer is no 300.
     #[error("no redirection")]
     NoRedirection,
@@ -103,7 +105,12 @@ impl Alternates {
     ///
     /// # Errors
     /// Why not; nothing changes then.
-    pub fn follow<T>(&mut self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
+    pub fn follow<T>(
+        &mut self,
+        now: Instant,
+        answer: &Message<'_, T>,
+        vouched: ResponseAuthentication,
+    ) -> Result<SocketAddr, RedirectError> {
         let server = self.judge(now, answer, vouched)?;
         self.go(now, server);
         Ok(server)
@@ -118,26 +125,31 @@ impl Alternates {
     }
 
     /// Where a 300 leads, without going there.
-    pub(crate) fn judge<T>(&self, now: Instant, answer: &Message<'_, T>, vouched: Vouched) -> Result<SocketAddr, Stay> {
+    pub(crate) fn judge<T>(
+        &self,
+        now: Instant,
+        answer: &Message<'_, T>,
+        vouched: ResponseAuthentication,
+    ) -> Result<SocketAddr, RedirectError> {
         if answer.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
-            return Err(Stay::NoRedirection);
+            return Err(RedirectError::NoRedirection);
         }
-        if vouched == Vouched::Nobody {
-            return Err(Stay::Unauthenticated);
+        if vouched == ResponseAuthentication::Nobody {
+            return Err(RedirectError::Unauthenticated);
         }
         // RFC 8489 §10: the first is of the client's family, one of the other family may follow.
         let server = answer.attributes().filter_map(|attribute| match attribute {
             Ok(Attribute::AlternateServer(server)) if server.is_ipv4() == self.server.is_ipv4() => Some(server),
             _ => None,
         });
-        let server = server.into_iter().next().ok_or(Stay::NoServer)?;
+        let server = server.into_iter().next().ok_or(RedirectError::NoServer)?;
         if !is_addressable(server, self.server.ip().to_canonical().is_loopback()) {
-            return Err(Stay::Unaddressable);
+            return Err(RedirectError::Unaddressable);
         }
         if self.tried.iter().any(|&(tried, at)| tried == server && now.since(at) < Self::MEMORY) {
-            return Err(Stay::Circle);
+            return Err(RedirectError::Circle);
         }
-        if self.hops >= Self::HOPS { Err(Stay::TooMany) } else { Ok(server) }
+        if self.hops >= Self::HOPS { Err(RedirectError::TooMany) } else { Ok(server) }
     }
 }
 

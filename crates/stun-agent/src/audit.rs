@@ -36,11 +36,11 @@ mod plan;
 mod probe;
 mod report;
 
-pub use check::{Check, Doubt, Implausible, Outcome, Violation};
+pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
 pub use probe::{Probe, UnknownProbe};
-pub use report::{Amplification, Control, Credentials, Finding, Report, Traffic};
+pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};
 
-use crate::{AnswerFrom, Event, Request, Schedule, Transactions};
+use crate::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -281,14 +281,16 @@ impl Audit {
     }
 
     /// The transactions tell of the stream what no datagram tells; all else is evidence already.
-    fn outcome(&mut self, event: Event<Probe>) {
+    fn outcome(&mut self, event: TransactionEvent<Probe>) {
         if *event.tag() != Probe::Tcp {
             return;
         }
         match event {
-            Event::Answered(answer) => self.evidence.stream = Stream::Answered(answer.message),
-            Event::Unusable { .. } | Event::SocketLost { .. } => self.gone(Stream::Broken),
-            Event::Elsewhere(_) | Event::Exhausted { .. } | Event::Unreachable { .. } => {}
+            TransactionEvent::Answered(answer) => self.evidence.stream = Stream::Answered(answer.message),
+            TransactionEvent::Unusable { .. } | TransactionEvent::SocketLost { .. } => self.gone(Stream::Broken),
+            TransactionEvent::Elsewhere(_)
+            | TransactionEvent::Exhausted { .. }
+            | TransactionEvent::Unreachable { .. } => {}
         }
     }
 

@@ -48,7 +48,7 @@ mod rejection;
 mod users;
 
 pub use rejection::{Rejection, RejectionKind};
-pub use users::{KeyKind, Keys, Known, Name, Sought, Users, UsersError};
+pub use users::{KeyKind, KeyQuery, Keys, Name, UserKey, Users, UsersError};
 
 use crate::credential::Mechanism;
 use crate::nonce::{Features, Nonces};
@@ -59,8 +59,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{
-    Attribute, AttributeType, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message, Outcome,
-    PasswordAlgorithm, Verified, Writer,
+    Attribute, AttributeType, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message,
+    PasswordAlgorithm, ResponseClass, Verified, Writer,
 };
 
 /// Judges requests by the credentials of a server's users; one of the two mechanisms.
@@ -229,7 +229,7 @@ impl Authenticator {
         let username = message.username().filter(|_| is_signed(message)).ok_or(RejectionKind::Incomplete)?;
         // Text that is no UTF-8 is no user's name; the empty one neither.
         let name = Name::Username(username.as_str().unwrap_or_default());
-        let sought = Sought { name, realm: "", kind: KeyKind::ShortTerm };
+        let sought = KeyQuery { name, realm: "", kind: KeyKind::ShortTerm };
         let integrity =
             if message.has(AttributeType::MESSAGE_INTEGRITY_SHA256) { Integrity::SHA256 } else { Integrity::Sha1 };
         self.verify(message, sought, integrity)
@@ -271,7 +271,7 @@ impl Authenticator {
         let ours = challenge.takes(name) && realm == *challenge.realm;
         // Without a key that could be his, nobody is the user; the dummy key is computed with all the same.
         let name = if ours && kind.is_some() { name } else { Name::Username("") };
-        let sought = Sought { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256) };
+        let sought = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256) };
         let reply = if has_any { Integrity::SHA256 } else { Integrity::Sha1 };
         let admitted = self.verify(message, sought, reply)?;
         challenge.nonces.check(now, source, nonce.as_bytes()).map_err(RejectionKind::Nonce)?;
@@ -282,13 +282,13 @@ impl Authenticator {
     fn verify<'a>(
         &self,
         message: &Message<'a>,
-        sought: Sought<'_>,
+        sought: KeyQuery<'_>,
         integrity: Integrity,
     ) -> Result<Admitted<'a>, RejectionKind> {
         let known = self.keys.find(sought);
         let key = known.as_ref().map_or(&self.dummy, |known| &known.key);
         let verified = check(message, key);
-        let Known { username, key } = known.ok_or(RejectionKind::UnknownUser)?;
+        let UserKey { username, key } = known.ok_or(RejectionKind::UnknownUser)?;
         Ok(Admitted { message: verified?, username, signature: Signature { key, integrity } })
     }
 
@@ -307,7 +307,7 @@ impl Authenticator {
         rejection: Rejection,
     ) -> Result<&'b [u8], EncodeError> {
         // The clauses ask for an answer although nobody has proved anything.
-        let mut writer = Writer::response(buffer, &request.exempt(), Outcome::Error)?;
+        let mut writer = Writer::response(buffer, &request.exempt(), ResponseClass::Error)?;
         if let Some(error) = ErrorCode::recommended(rejection.code()) {
             writer.add(&Attribute::ErrorCode(error))?;
         }

@@ -12,7 +12,7 @@
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 //! use portolan_stun::{Attribute, Class, Integrity, IntegrityKey, Message, Method, Writer};
 //! use portolan_stun_agent::credential::Credential;
-//! use portolan_stun_agent::{Event, Request, Transactions};
+//! use portolan_stun_agent::{TransactionEvent, Request, Transactions};
 //! # struct Ones(u8);
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
 //!
@@ -34,7 +34,7 @@
 //! answer.add(&Attribute::XorMappedAddress(local))?;
 //! let payload = answer.message_integrity(&key)?.finish();
 //! transactions.handle(&mut cx, Input::Datagram(Datagram::new(socket, local, server, payload)));
-//! let Output::Event(Event::Answered(answer)) = transactions.poll() else { panic!("answered") };
+//! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };
 //! assert_eq!(answer.integrity, Some(Integrity::Sha1));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -44,7 +44,7 @@ mod challenge;
 mod session;
 
 pub(crate) use attempt::{Attempt, Ruling};
-pub use challenge::Declined;
+pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, end};
 
 use alloc::boxed::Box;
@@ -105,7 +105,7 @@ impl Credential {
     }
 
     /// A long-term credential whose name is never sent in the clear: a server that does not announce USERHASH is not
-    /// answered, the request ends with [`Declined::NoAnonymity`].
+    /// answered, the request ends with [`ChallengeError::NoAnonymity`].
     #[must_use]
     pub fn long_term_anonymous(username: &str, password: &str) -> Self {
         Self::new(username, password, Proves::LongTerm { anonymous: true })

@@ -43,7 +43,7 @@ pub enum RequestError {
 /// What is wrong with a responder's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum ResponderConfigError {
     /// There is no address to listen on.
     #[error("no address to listen on")]
     NoAddress,

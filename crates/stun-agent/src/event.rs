@@ -1,14 +1,14 @@
 //! What the owner of a machine of this crate must act on.
 //!
 //! ```
-//! use portolan_stun_agent::{Event, TransactionId};
+//! use portolan_stun_agent::{TransactionEvent, TransactionId};
 //!
-//! let event = Event::Exhausted { tag: 7_u8, id: TransactionId::from([1; 12]), sends: 7, answers: 0 };
+//! let event = TransactionEvent::Exhausted { tag: 7_u8, id: TransactionId::from([1; 12]), sends: 7, answers: 0 };
 //! assert_eq!(event.tag(), &7);
 //! ```
 
-use crate::alternate::Stay;
-use crate::credential::Declined;
+use crate::alternate::RedirectError;
+use crate::credential::ChallengeError;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -18,7 +18,7 @@ use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 /// What became of a request; `T` is the tag that its owner gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event<T> {
+pub enum TransactionEvent<T> {
     /// An answer came from where one was allowed; a success or an error response, its class tells.
     ///
     /// The request is over, unless its schedule repeats.
@@ -70,11 +70,11 @@ pub enum Event<T> {
         /// The socket.
         socket: SocketId,
         /// Why it is gone.
-        why: Loss,
+        why: SocketLoss,
     },
 }
 
-impl<T> Event<T> {
+impl<T> TransactionEvent<T> {
     /// The owner's name for the request.
     pub const fn tag(&self) -> &T {
         match self {
@@ -141,15 +141,15 @@ pub enum Unusable {
     Integrity(IntegrityError),
     /// The server's challenge is not answered (RFC 8489 §9.2.5).
     #[error(transparent)]
-    Challenge(Declined),
+    Challenge(ChallengeError),
     /// The server's redirection is not followed (RFC 8489 §10).
     #[error(transparent)]
-    Alternate(Stay),
+    Alternate(RedirectError),
 }
 
 /// Why a socket is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Loss {
+pub enum SocketLoss {
     /// It could not be made.
     Refused(Refusal),
     /// It ended.

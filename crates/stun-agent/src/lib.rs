@@ -30,7 +30,7 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
-//! use portolan_stun_agent::{Event, Request, Responder, ResponderConfig, Transactions};
+//! use portolan_stun_agent::{TransactionEvent, Request, Responder, ResponderConfig, Transactions};
 //!
 //! struct Counting(u8);
 //! impl Entropy for Counting {
@@ -54,7 +54,7 @@
 //! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
 //! let back = Datagram::new(SocketId(1), client, server, &reply.payload);
 //! assert_eq!(asker.handle(&mut cx, Input::Datagram(back)), Verdict::Mine);
-//! let Output::Event(Event::Answered(answer)) = asker.poll() else { panic!("an answer") };
+//! let Output::Event(TransactionEvent::Answered(answer)) = asker.poll() else { panic!("an answer") };
 //! assert_eq!(portolan_stun::Message::decode(&answer.message)?.xor_mapped_address(), Some(client));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -80,12 +80,12 @@ pub mod transaction;
 
 pub use audit::{Audit, AuditConfig, AuditEvent};
 pub use authenticator::{Authenticator, Users};
-pub use credential::{Credential, Declined, Mechanism};
-pub use error::{ConfigError, RequestError, ResponderError};
-pub use event::{Answer, Event, Loss, ResponderEvent, Unusable};
-pub use note::{Dropped, Ending, Note, ResponderDropped, ResponderNote};
+pub use credential::{ChallengeError, Credential, Mechanism};
+pub use error::{RequestError, ResponderConfigError, ResponderError};
+pub use event::{Answer, ResponderEvent, SocketLoss, TransactionEvent, Unusable};
+pub use note::{Dropped, ResponderDropped, ResponderNote, TransactionEnd, TransactionNote};
 pub use portolan_stun::TransactionId;
 pub use rate::Rate;
 pub use responder::{DroppedStats, RejectedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};
 pub use schedule::{Schedule, ScheduleParseError};
-pub use transaction::{AnswerFrom, AnswerOn, Command, Request, Seal, TextError, Transactions};
+pub use transaction::{AnswerFrom, AnswerOn, Request, Seal, TextError, TransactionCommand, Transactions};

@@ -10,7 +10,7 @@
 //! ```
 //! use core::time::Duration;
 //! use portolan_machine::Instant;
-//! use portolan_stun_agent::nonce::{Features, Nonces, Stale};
+//! use portolan_stun_agent::nonce::{Features, Nonces, NonceError};
 //!
 //! let nonces = Nonces::new(&[7; 32], Duration::from_secs(600));
 //! let (client, other) = ("198.51.100.7:40000".parse()?, "198.51.100.8:40000".parse()?);
@@ -19,7 +19,7 @@
 //!
 //! let later = Instant::from_millis(599_000);
 //! assert_eq!(nonces.check(later, client, nonce.as_str().as_bytes()), Ok(()));
-//! assert_eq!(nonces.check(later, other, nonce.as_str().as_bytes()), Err(Stale::NotOurs));
+//! assert_eq!(nonces.check(later, other, nonce.as_str().as_bytes()), Err(NonceError::NotOurs));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
@@ -46,7 +46,7 @@ pub struct Nonce([u8; Self::LEN]);
 
 /// Why a nonce is not valid, or no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Stale {
+pub enum NonceError {
     /// It was not made by these [`Nonces`] for this client, or it was changed.
     #[error("the nonce was not given to this client")]
     NotOurs,
@@ -134,24 +134,24 @@ impl Nonces {
     ///
     /// # Errors
     /// `NotOurs`, `Expired`.
-    pub fn check(&self, now: Instant, source: SocketAddr, nonce: &[u8]) -> Result<(), Stale> {
-        let features = Features::of(nonce).filter(|_| nonce.len() == Nonce::LEN).ok_or(Stale::NotOurs)?;
+    pub fn check(&self, now: Instant, source: SocketAddr, nonce: &[u8]) -> Result<(), NonceError> {
+        let features = Features::of(nonce).filter(|_| nonce.len() == Nonce::LEN).ok_or(NonceError::NotOurs)?;
         let body = nonce.get(COOKIE.len() + 4..).unwrap_or_default();
-        let body = unbase64::<{ 4 + MAC }>(body).ok_or(Stale::NotOurs)?;
-        let (made, mac) = body.split_first_chunk::<4>().ok_or(Stale::NotOurs)?;
+        let body = unbase64::<{ 4 + MAC }>(body).ok_or(NonceError::NotOurs)?;
+        let (made, mac) = body.split_first_chunk::<4>().ok_or(NonceError::NotOurs)?;
         let made = u32::from_be_bytes(*made);
 
         let mut buffer = [0; ROOM];
         let length = self.writ(&mut buffer, made, source, features).map_or(0, <[u8]>::len);
         let message = buffer.get_mut(..length).unwrap_or_default();
-        let Some(room) = message.last_chunk_mut::<MAC>() else { return Err(Stale::NotOurs) };
+        let Some(room) = message.last_chunk_mut::<MAC>() else { return Err(NonceError::NotOurs) };
         room.iter_mut().zip(mac).for_each(|(to, from)| *to = *from);
-        let message = Message::decode(message).map_err(|_| Stale::NotOurs)?;
-        message.verify_with(&self.key, Integrity::Sha256 { least: MAC }).map_err(|_| Stale::NotOurs)?;
+        let message = Message::decode(message).map_err(|_| NonceError::NotOurs)?;
+        message.verify_with(&self.key, Integrity::Sha256 { least: MAC }).map_err(|_| NonceError::NotOurs)?;
 
         // What is from the future was made before the clock started anew.
-        let age = seconds(now).checked_sub(made).ok_or(Stale::NotOurs)?;
-        if u64::from(age) < self.lifetime.as_secs() { Ok(()) } else { Err(Stale::Expired) }
+        let age = seconds(now).checked_sub(made).ok_or(NonceError::NotOurs)?;
+        if u64::from(age) < self.lifetime.as_secs() { Ok(()) } else { Err(NonceError::Expired) }
     }
 
     /// The message whose truncated integrity is the MAC: all that a nonce is bound to.

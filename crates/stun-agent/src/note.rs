@@ -2,17 +2,17 @@
 //!
 //! ```
 //! use portolan_machine::Explain;
-//! use portolan_stun_agent::{Note, TransactionId};
+//! use portolan_stun_agent::{TransactionNote, TransactionId};
 //!
-//! let note = Note::Sent { id: TransactionId::from([1; 12]), remote: "192.0.2.1:3478".parse()?, send: 2 };
+//! let note = TransactionNote::Sent { id: TransactionId::from([1; 12]), remote: "192.0.2.1:3478".parse()?, send: 2 };
 //! assert_eq!(note.to_string(), "request 010101010101010101010101 to 192.0.2.1:3478, send 2");
 //! assert_eq!(note.rfc().unwrap().to_string(), "RFC 8489 §6.2.1");
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use crate::alternate::Stay;
+use crate::alternate::RedirectError;
 use crate::authenticator::Rejection;
-use crate::credential::{Declined, Mechanism};
+use crate::credential::{ChallengeError, Mechanism};
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain, SocketId};
@@ -21,7 +21,7 @@ use portolan_stun::{DecodeError, Integrity, IntegrityError, Method, TransactionI
 /// What [`Transactions`](crate::Transactions) tells whoever listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Note {
+pub enum TransactionNote {
     /// A request was sent.
     Sent {
         /// The transaction.
@@ -74,7 +74,7 @@ pub enum Note {
         /// Who challenged.
         from: SocketAddr,
         /// Why it is not answered.
-        why: Declined,
+        why: ChallengeError,
     },
     /// A redirection was followed: the request goes on as a new transaction.
     Redirected {
@@ -94,7 +94,7 @@ pub enum Note {
         /// Who redirected.
         from: SocketAddr,
         /// Why it is not followed.
-        why: Stay,
+        why: RedirectError,
     },
     /// The owner no longer wants the answer.
     Cancelled {
@@ -119,7 +119,7 @@ pub enum Dropped {
         /// The transaction.
         id: TransactionId,
         /// How that ended.
-        ending: Ending,
+        ending: TransactionEnd,
     },
     /// It has the id of a pending request and cannot be read.
     Undecodable(DecodeError),
@@ -158,7 +158,7 @@ pub enum Dropped {
 
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum TransactionEnd {
     /// It was answered.
     Answered,
     /// Its answer could not be used.
@@ -175,7 +175,7 @@ pub enum Ending {
     SocketLost,
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for TransactionNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent { id, remote, send } => write!(f, "request {id} to {remote}, send {send}"),
@@ -231,7 +231,7 @@ impl fmt::Display for Dropped {
     }
 }
 
-impl fmt::Display for Ending {
+impl fmt::Display for TransactionEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Answered => "was answered",
@@ -245,7 +245,7 @@ impl fmt::Display for Ending {
     }
 }
 
-impl Explain for Note {
+impl Explain for TransactionNote {
     fn rfc(&self) -> Option<Clause> {
         let section = match self {
             Self::Sent { .. } | Self::GivenUp { .. } => "6.2.1",
@@ -275,19 +275,19 @@ impl Explain for Note {
 }
 
 /// The section by which a challenge is not answered.
-const fn of_declined(why: Declined) -> &'static str {
+const fn of_declined(why: ChallengeError) -> &'static str {
     match why {
-        Declined::BidDown | Declined::Weaker => "9.2.1",
-        Declined::OtherRealm => "10",
-        Declined::WrongCredentials
-        | Declined::Lacks(_)
-        | Declined::TooLong(_)
-        | Declined::NoAlgorithm
-        | Declined::NoAnonymity
-        | Declined::NothingStale
-        | Declined::SameNonce
-        | Declined::TooMany
-        | Declined::Unwritable => "9.2.5",
+        ChallengeError::BidDown | ChallengeError::Weaker => "9.2.1",
+        ChallengeError::OtherRealm => "10",
+        ChallengeError::WrongCredentials
+        | ChallengeError::Lacks(_)
+        | ChallengeError::TooLong(_)
+        | ChallengeError::NoAlgorithm
+        | ChallengeError::NoAnonymity
+        | ChallengeError::NothingStale
+        | ChallengeError::SameNonce
+        | ChallengeError::TooMany
+        | ChallengeError::Unwritable => "9.2.5",
     }
 }
 

@@ -44,7 +44,7 @@ pub use stats::{DroppedStats, RejectedStats, Stats, StreamStats};
 use crate::authenticator::{Authenticator, Judgement, Rejection, Signature};
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::rate::Limiter;
-use crate::{ConfigError, ResponderError, ResponderEvent};
+use crate::{ResponderConfigError, ResponderError, ResponderEvent};
 use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -106,7 +106,7 @@ impl Responder {
     ///
     /// # Errors
     /// What is wrong with the addresses.
-    pub fn new(config: &ResponderConfig) -> Result<Self, ConfigError> {
+    pub fn new(config: &ResponderConfig) -> Result<Self, ResponderConfigError> {
         let mut sites = Sites::new();
         for (listen, alternate) in config.sites()? {
             let site = config::locals((listen, alternate)).map(|local| (local, config.public(local)));
@@ -129,7 +129,10 @@ impl Responder {
     ///
     /// # Errors
     /// What is wrong with the addresses.
-    pub fn over(config: &ResponderConfig, mut socket: impl FnMut(SocketAddr) -> SocketId) -> Result<Self, ConfigError> {
+    pub fn over(
+        config: &ResponderConfig,
+        mut socket: impl FnMut(SocketAddr) -> SocketId,
+    ) -> Result<Self, ResponderConfigError> {
         let mut responder = Self::new(config)?;
         responder.handed_in = true;
         for index in 0..responder.sites.len() {

@@ -9,7 +9,7 @@
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
 //! use portolan_stun::{Attribute, Class, Method, Writer};
-//! use portolan_stun_agent::{Event, Request, Transactions};
+//! use portolan_stun_agent::{TransactionEvent, Request, Transactions};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
@@ -30,7 +30,7 @@
 //! let mut cx = Cx::new(Instant::from_millis(40), &mut dice, &mut ids);
 //! let input = Input::Datagram(Datagram::new(socket, local, server, answer.finish()));
 //! assert_eq!(transactions.handle(&mut cx, input), Verdict::Mine);
-//! let Output::Event(Event::Answered(answer)) = transactions.poll() else { panic!("answered") };
+//! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };
 //! assert_eq!((answer.tag, answer.sends, answer.since_last.as_millis()), (7, 1, 40));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -42,12 +42,12 @@ mod text;
 mod timeline;
 
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
-pub use text::{Command, TextError};
+pub use text::{TextError, TransactionCommand};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
-use crate::note::{Dropped, Ending, Note};
-use crate::{Answer, Event, Loss, RequestError, Unusable};
+use crate::note::{Dropped, TransactionEnd, TransactionNote};
+use crate::{Answer, RequestError, SocketLoss, TransactionEvent, Unusable};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use authentication::Retry;
@@ -76,7 +76,7 @@ pub struct Transactions<T> {
     /// What servers asked of credentials.
     sessions: Sessions,
     framers: Framers,
-    out: Outbox<Event<T>>,
+    out: Outbox<TransactionEvent<T>>,
     /// The earliest of all deadlines; kept because `poll` is asked far more often than they change.
     wait: Option<Deadline>,
 }
@@ -217,8 +217,8 @@ impl<T: Clone> Transactions<T> {
     /// `NotPending`.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
         let index = self.named(id).ok_or(RequestError::NotPending(id))?;
-        let id = self.remove(index, Ending::Cancelled).id;
-        cx.note(|| Note::Cancelled { id });
+        let id = self.remove(index, TransactionEnd::Cancelled).id;
+        cx.note(|| TransactionNote::Cancelled { id });
         self.settle(cx);
         Ok(())
     }
@@ -250,7 +250,7 @@ impl<T: Clone> Transactions<T> {
         bytes.into()
     }
 
-    fn remove(&mut self, index: usize, ending: Ending) -> Pending<T> {
+    fn remove(&mut self, index: usize, ending: TransactionEnd) -> Pending<T> {
         let pending = self.pending.remove(index);
         self.recent.remember(pending.id, ending);
         if !self.pending.iter().any(|other| other.aim.socket == pending.aim.socket) {
@@ -277,13 +277,13 @@ impl<T: Clone> Transactions<T> {
                     let mut transmit = Transmit::new(socket, remote, payload);
                     transmit.hop_limit = hop_limit;
                     self.out.push(Output::Transmit(transmit));
-                    cx.note(|| Note::Sent { id, remote, send });
+                    cx.note(|| TransactionNote::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
-                    let pending = self.remove(index, Ending::Exhausted);
+                    let pending = self.remove(index, TransactionEnd::Exhausted);
                     let (id, sends) = (pending.id, pending.timeline.sends());
                     self.out.push(Output::Event(pending.given_up()));
-                    cx.note(|| Note::GivenUp { id, sends });
+                    cx.note(|| TransactionNote::GivenUp { id, sends });
                 }
             }
         }
@@ -300,7 +300,7 @@ impl<T: Clone> Transactions<T> {
             let Some(ending) = self.recent.find(id) else {
                 return Verdict::NotMine;
             };
-            cx.note(|| Note::Dropped { from: datagram.remote, why: Dropped::Late { id, ending } });
+            cx.note(|| TransactionNote::Dropped { from: datagram.remote, why: Dropped::Late { id, ending } });
             return Verdict::Mine;
         };
         let judgement = self.pending.get(index).map(|pending| judge(cx.now(), pending, datagram));
@@ -313,15 +313,15 @@ impl<T: Clone> Transactions<T> {
     fn apply(&mut self, cx: &mut Cx<'_>, index: usize, judgement: Judgement, datagram: Datagram<'_>, reliable: bool) {
         let from = datagram.remote;
         match judgement {
-            Judgement::Drop(why) => cx.note(|| Note::Dropped { from, why }),
+            Judgement::Drop(why) => cx.note(|| TransactionNote::Dropped { from, why }),
             Judgement::Elsewhere(why) => {
-                cx.note(|| Note::Dropped { from, why });
+                cx.note(|| TransactionNote::Dropped { from, why });
                 if let Some(answer) = self.pending.get(index).map(|pending| pending.answer(cx, datagram, None)) {
-                    self.offer(cx, from, Event::Elsewhere(answer));
+                    self.offer(cx, from, TransactionEvent::Elsewhere(answer));
                 }
             }
             Judgement::Unusable(why) => {
-                cx.note(|| Note::Dropped { from, why: Dropped::Unusable(why) });
+                cx.note(|| TransactionNote::Dropped { from, why: Dropped::Unusable(why) });
                 self.end(index, from, why);
             }
             Judgement::Judged(ruling) => self.rule(cx, index, ruling, datagram, reliable),
@@ -340,26 +340,26 @@ impl<T: Clone> Transactions<T> {
             retry.attempt.learn(integrity, &message, &mut self.sessions);
         }
         let answer = pending.answer(cx, datagram, integrity);
-        cx.note(|| Note::Accepted { id, from });
+        cx.note(|| TransactionNote::Accepted { id, from });
         if pending.timeline.repeats() {
-            self.offer(cx, from, Event::Answered(answer));
+            self.offer(cx, from, TransactionEvent::Answered(answer));
         } else {
-            self.remove(index, Ending::Answered);
-            self.out.push(Output::Event(Event::Answered(answer)));
+            self.remove(index, TransactionEnd::Answered);
+            self.out.push(Output::Event(TransactionEvent::Answered(answer)));
         }
     }
 
     /// Queues what a peer may cause more than once, and leaves room for the end of each pending request, so that what
     /// peers cause in all is bounded and no request ends unheard.
-    fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: Event<T>) {
+    fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: TransactionEvent<T>) {
         if !(self.has_room() && self.out.offer(Output::Event(event))) {
-            cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
+            cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
         }
     }
 
     /// Whether peers may cause one more output.
     fn has_room(&self) -> bool {
-        self.out.len() + self.pending.len() < Outbox::<Event<T>>::LIMIT
+        self.out.len() + self.pending.len() < Outbox::<TransactionEvent<T>>::LIMIT
     }
 
     fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
@@ -370,26 +370,26 @@ impl<T: Clone> Transactions<T> {
         let mut framer = self.framers.take(socket);
         let fed = framer.feed(chunk.payload, |payload| {
             if self.message(cx, chunk.with_payload(payload), true) == Verdict::NotMine {
-                cx.note(|| Note::Dropped { from: chunk.remote, why: Dropped::NotAsked });
+                cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotAsked });
             }
         });
         match fed {
             Ok(()) if framer.is_between() && !self.pending.iter().any(|pending| pending.aim.socket == socket) => {}
             Ok(()) => self.framers.put(socket, framer, self.limit),
             Err(_) => {
-                cx.note(|| Note::Dropped { from: chunk.remote, why: Dropped::NotStun });
-                let _lost = self.lose(socket, Loss::NotStun);
+                cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotStun });
+                let _lost = self.lose(socket, SocketLoss::NotStun);
             }
         }
         Some(chunk.payload.len())
     }
 
     /// Ends the requests of a socket that is gone (RFC 8489 §6.2.2).
-    fn lose(&mut self, socket: SocketId, why: Loss) -> Verdict {
+    fn lose(&mut self, socket: SocketId, why: SocketLoss) -> Verdict {
         let mut verdict = Verdict::NotMine;
         while let Some(index) = self.pending.iter().position(|pending| pending.aim.socket == socket) {
-            let Pending { id, tag, .. } = self.remove(index, Ending::SocketLost);
-            self.out.push(Output::Event(Event::SocketLost { tag, id, socket, why }));
+            let Pending { id, tag, .. } = self.remove(index, TransactionEnd::SocketLost);
+            self.out.push(Output::Event(TransactionEvent::SocketLost { tag, id, socket, why }));
             verdict = Verdict::Mine;
         }
         self.framers.forget(socket);
@@ -400,7 +400,9 @@ impl<T: Clone> Transactions<T> {
         let mut verdict = Verdict::NotMine;
         for index in 0..self.pending.len() {
             let asked = self.pending.get(index).filter(|p| p.aim.socket == socket && p.aim.remote == remote);
-            let Some(event) = asked.map(|p| Event::Unreachable { tag: p.tag.clone(), id: p.id, remote, why }) else {
+            let Some(event) =
+                asked.map(|p| TransactionEvent::Unreachable { tag: p.tag.clone(), id: p.id, remote, why })
+            else {
                 continue;
             };
             self.offer(cx, remote, event);
@@ -428,13 +430,13 @@ impl<T: Clone> Pending<T> {
     }
 
     /// The end of its schedule.
-    fn given_up(self) -> Event<T> {
+    fn given_up(self) -> TransactionEvent<T> {
         let Self { id, tag, answers, retry, .. } = self;
         let violated = retry.and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
         match violated {
             // RFC 8489 §9.1.4, §9.2.5: what was not verified is told instead of a time-out.
-            Some((from, why)) => Event::Unusable { tag, id, from, why: Unusable::Integrity(why) },
-            None => Event::Exhausted { tag, id, sends: self.timeline.sends(), answers },
+            Some((from, why)) => TransactionEvent::Unusable { tag, id, from, why: Unusable::Integrity(why) },
+            None => TransactionEvent::Exhausted { tag, id, sends: self.timeline.sends(), answers },
         }
     }
 }
@@ -508,15 +510,15 @@ impl<T> Machine for Transactions<T>
 where
     T: Clone + fmt::Debug + PartialEq,
 {
-    type Command = Command<T>;
+    type Command = TransactionCommand<T>;
     type Error = RequestError;
-    type Event = Event<T>;
+    type Event = TransactionEvent<T>;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command<T>) -> Result<(), RequestError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: TransactionCommand<T>) -> Result<(), RequestError> {
         match command {
-            Command::Request(request) => self.request(cx, request).map(drop),
-            Command::Cancel(id) => self.cancel(cx, id),
-            Command::SetTail(id, tail) => self.set_tail(cx, id, tail),
+            TransactionCommand::Request(request) => self.request(cx, request).map(drop),
+            TransactionCommand::Cancel(id) => self.cancel(cx, id),
+            TransactionCommand::SetTail(id, tail) => self.set_tail(cx, id, tail),
         }
     }
 
@@ -524,8 +526,8 @@ where
         let verdict = match input {
             Input::Datagram(datagram) => self.message(cx, datagram, false),
             Input::Socket(socket, SocketNews::Unreachable { remote, why }) => self.unreachable(cx, socket, remote, why),
-            Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, Loss::Refused(why)),
-            Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, Loss::Closed(why)),
+            Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, SocketLoss::Refused(why)),
+            Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, SocketLoss::Closed(why)),
             Input::Socket(
                 _,
                 SocketNews::Opened { .. } | SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable,
@@ -546,7 +548,7 @@ where
         Some(taken)
     }
 
-    fn poll(&mut self) -> Output<Event<T>> {
+    fn poll(&mut self) -> Output<TransactionEvent<T>> {
         self.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }

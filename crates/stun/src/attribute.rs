@@ -19,7 +19,7 @@
 
 use core::{fmt, net::SocketAddr};
 
-use crate::Clause;
+use crate::RfcSection;
 
 mod meaning;
 mod read;
@@ -224,9 +224,9 @@ macro_rules! registry {
 
             /// The section that defines the value, if it is known and an RFC has it.
             #[must_use]
-            pub const fn clause(self) -> Option<Clause> {
+            pub const fn clause(self) -> Option<RfcSection> {
                 match self.0 {
-                    $($($number => Some(Clause::new($rfc, $section)),)?)+
+                    $($($number => Some(RfcSection::new($rfc, $section)),)?)+
                     _ => None,
                 }
             }

@@ -36,24 +36,24 @@ impl DecodeError {
 
     /// The section that the bytes break.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> RfcSection {
         use DecodeErrorKind as K;
         match self.kind {
             K::HeaderTruncated { .. }
             | K::TopBits { .. }
             | K::Cookie { .. }
             | K::LengthUnaligned { .. }
-            | K::LengthMismatch { .. } => Clause::new(8489, "5"),
-            K::AttributeTruncated { .. } => Clause::new(8489, "14"),
+            | K::LengthMismatch { .. } => RfcSection::new(8489, "5"),
+            K::AttributeTruncated { .. } => RfcSection::new(8489, "14"),
             K::FingerprintMissing | K::FingerprintNotLast { .. } | K::FingerprintMismatch { .. } => {
-                Clause::new(8489, "14.7")
+                RfcSection::new(8489, "14.7")
             }
             K::ValueLength { attribute, .. }
             | K::AddressFamily { attribute, .. }
             | K::ErrorCodeRange { attribute, .. }
             | K::ListTruncated { attribute, .. } => match attribute.clause() {
                 Some(clause) => clause,
-                None => Clause::new(8489, "14"),
+                None => RfcSection::new(8489, "14"),
             },
         }
     }
@@ -199,20 +199,20 @@ impl fmt::Display for Lengths {
 
 /// A section of an RFC, printed as `RFC 8489 §14.2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Clause {
+pub struct RfcSection {
     /// The number of the RFC.
     pub rfc: u16,
     /// The section, without a sign.
     pub section: &'static str,
 }
 
-impl Clause {
+impl RfcSection {
     pub(crate) const fn new(rfc: u16, section: &'static str) -> Self {
         Self { rfc, section }
     }
 }
 
-impl fmt::Display for Clause {
+impl fmt::Display for RfcSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RFC {} §{}", self.rfc, self.section)
     }

@@ -30,8 +30,8 @@
 //! ```
 
 use crate::{
-    Attribute, AttributeType, Class, Clause, DecodeError, DecodeErrorKind as Kind, Field, HEADER_LEN, MAGIC_COOKIE,
-    Method, TransactionId,
+    Attribute, AttributeType, Class, DecodeError, DecodeErrorKind as Kind, Field, HEADER_LEN, MAGIC_COOKIE, Method,
+    RfcSection, TransactionId,
     attribute::{self, Veil},
     demux::{ChannelData, ChannelDataError, Protocol},
     fingerprint,
@@ -199,20 +199,20 @@ impl Remark {
 impl Item<'_> {
     /// The section that defines it.
     #[must_use]
-    pub const fn clause(&self) -> Option<Clause> {
+    pub const fn clause(&self) -> Option<RfcSection> {
         match self {
-            Self::ChannelNumber(_) => Some(Clause::new(8656, "12")),
+            Self::ChannelNumber(_) => Some(RfcSection::new(8656, "12")),
             Self::DataLength(_) | Self::ApplicationData(_) | Self::Truncated(Protocol::TurnChannel) => {
-                Some(Clause::new(8656, "12.4"))
+                Some(RfcSection::new(8656, "12.4"))
             }
-            Self::Padding | Self::Behind => Some(Clause::new(8656, "12.5")),
+            Self::Padding | Self::Behind => Some(RfcSection::new(8656, "12.5")),
             Self::MessageType { .. }
             | Self::Length(_)
             | Self::Cookie(_)
             | Self::TransactionId(_)
-            | Self::Truncated(_) => Some(Clause::new(8489, "5")),
+            | Self::Truncated(_) => Some(RfcSection::new(8489, "5")),
             Self::Attribute { kind, .. } => kind.clause(),
-            Self::Other(_) => Some(Clause::new(7983, "7")),
+            Self::Other(_) => Some(RfcSection::new(7983, "7")),
             Self::Empty => None,
         }
     }

@@ -41,10 +41,10 @@ pub use attribute::{
     AddressErrorCode, AddressFamily, Attribute, AttributeType, ChangeRequest, ErrorCode, Icmp, NetworkCost,
     PasswordAlgorithm, PasswordAlgorithms, Text, UnknownAttributes,
 };
-pub use error::{Clause, DecodeError, DecodeErrorKind, EncodeError, IntegrityError, Lengths};
+pub use error::{DecodeError, DecodeErrorKind, EncodeError, IntegrityError, Lengths, RfcSection};
 pub use header::{Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, is_stun};
 pub use integrity::{Integrity, IntegrityKey, userhash};
 pub use message::{
     Attributes, Authenticated, Checked, Exempt, Field, Fields, FingerprintPolicy, Message, Unverified, Verified,
 };
-pub use writer::{Outcome, Writer};
+pub use writer::{ResponseClass, Writer};

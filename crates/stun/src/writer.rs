@@ -44,12 +44,12 @@
 //! Nor a response to a request that nobody has checked, as [`Message::verify`] and [`Message::exempt`] do:
 //!
 //! ```compile_fail,E0277
-//! use portolan_stun::{Message, Outcome, Writer};
+//! use portolan_stun::{Message, ResponseClass, Writer};
 //!
 //! let request = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 //! let request = Message::decode(&request).unwrap();
 //! let mut buffer = [0; 128];
-//! let reply = Writer::response(&mut buffer, &request, Outcome::Success);
+//! let reply = Writer::response(&mut buffer, &request, ResponseClass::Success);
 //! ```
 
 use core::marker::PhantomData;
@@ -138,14 +138,14 @@ impl<'b> Writer<'b> {
     pub fn response<T: Checked>(
         buffer: &'b mut [u8],
         request: &Message<'_, T>,
-        outcome: Outcome,
+        outcome: ResponseClass,
     ) -> Result<Self, EncodeError> {
         if request.class() != Class::Request {
             return Err(EncodeError::NotARequest);
         }
         let class = match outcome {
-            Outcome::Success => Class::SuccessResponse,
-            Outcome::Error => Class::ErrorResponse,
+            ResponseClass::Success => Class::SuccessResponse,
+            ResponseClass::Error => Class::ErrorResponse,
         };
         Self::new(buffer, class, request.method(), request.transaction_id())
     }
@@ -162,7 +162,7 @@ impl<'b> Writer<'b> {
         request: &Message<'_, T>,
         unknown: impl Iterator<Item = AttributeType> + Clone,
     ) -> Result<Self, EncodeError> {
-        let mut writer = Self::response(buffer, request, Outcome::Error)?;
+        let mut writer = Self::response(buffer, request, ResponseClass::Error)?;
         if let Some(error) = ErrorCode::recommended(ErrorCode::UNKNOWN_ATTRIBUTE) {
             writer.add(&Attribute::ErrorCode(error))?;
         }
@@ -305,7 +305,7 @@ impl<'b, S> Writer<'b, S> {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum ResponseClass {
     /// It was carried out.
     Success,
     /// It was not; ERROR-CODE says why.

@@ -12,12 +12,12 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 ///
 /// ```
 /// use core::time::Duration;
-/// use portolan_tokio::Config;
+/// use portolan_tokio::DriverConfig;
 ///
-/// let config = Config::default().with_connect_timeout(Duration::from_secs(3)).without_trace();
+/// let config = DriverConfig::default().with_connect_timeout(Duration::from_secs(3)).without_trace();
 /// # let _ = config;
 /// ```
-pub struct Config {
+pub struct DriverConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) stream_limit: usize,
@@ -27,7 +27,7 @@ pub struct Config {
     pub(crate) trace: Option<Box<dyn Trace + Send>>,
 }
 
-impl Config {
+impl DriverConfig {
     /// How long a stream may take to connect, its TLS handshake included, before it is refused as timed out: 10 s
     /// unless said otherwise. The handshake of an accepted stream has the same time.
     #[must_use]
@@ -100,7 +100,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for DriverConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -114,9 +114,9 @@ impl Default for Config {
     }
 }
 
-impl fmt::Debug for Config {
+impl fmt::Debug for DriverConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
+        f.debug_struct("DriverConfig")
             .field("connect_timeout", &self.connect_timeout)
             .field("linger", &self.linger)
             .field("stream_limit", &self.stream_limit)

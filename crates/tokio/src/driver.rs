@@ -6,9 +6,9 @@
 //! its futures: dropping [`Driver::next`] loses nothing.
 
 use crate::clock::{Clock, Schedule};
-use crate::config::Config;
+use crate::config::DriverConfig;
 use crate::entropy::OsEntropy;
-use crate::note::Note;
+use crate::note::DriverNote;
 use crate::sockets::udp::{Inbox, Udp};
 use crate::sockets::{Counters, Found, Sockets};
 use alloc::collections::VecDeque;
@@ -38,19 +38,19 @@ impl<M: Machine> Driver<M> {
     /// How many sockets are looked at in one turn.
     const SOCKETS: usize = 8;
 
-    /// Drives `machine` with the default [`Config`].
+    /// Drives `machine` with the default [`DriverConfig`].
     ///
     /// # Errors
     /// When the system has no random source, or no tokio runtime is running. Its I/O and time drivers must be enabled.
     pub fn new(machine: M) -> std::io::Result<Self> {
-        Self::with_config(machine, Config::default())
+        Self::with_config(machine, DriverConfig::default())
     }
 
     /// Drives `machine` as `config` says.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_config(machine: M, mut config: Config) -> std::io::Result<Self> {
+    pub fn with_config(machine: M, mut config: DriverConfig) -> std::io::Result<Self> {
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
         let world = World {
             clock: Clock::start(),
@@ -152,7 +152,7 @@ impl<M: Machine> Driver<M> {
         Ok((id, local))
     }
 
-    /// Ends the driver: sends what streams have queued (within the linger time of [`Config`]), closes all sockets, and
+    /// Ends the driver: sends what streams have queued (within the linger time of [`DriverConfig`]), closes all sockets, and
     /// tells the machine of every stream and listener that it had not closed itself.
     ///
     /// What the machine makes of that waits in its `poll`; events that had not been taken are lost.
@@ -224,7 +224,7 @@ impl<M: Machine> Driver<M> {
                 helm.sockets.name(socket, stream);
                 let news = SocketNews::Accepted { socket, local, remote };
                 if helm.handle(Input::Socket(id, news)) == Verdict::NotMine {
-                    helm.world.note(|| Note::Unclaimed { socket: id, remote });
+                    helm.world.note(|| DriverNote::Unclaimed { socket: id, remote });
                     helm.sockets.close(socket, &mut helm.world);
                 }
             }
@@ -315,7 +315,7 @@ impl<M: Machine> Helm<M> {
                 Output::Event(event) => self.events.push_back(event),
                 Output::Wait(wait) => {
                     if let Some(why) = self.schedule.set(wait) {
-                        self.world.note(|| Note::Stuck { why });
+                        self.world.note(|| DriverNote::Stuck { why });
                     }
                     return true;
                 }
@@ -347,7 +347,7 @@ impl World {
     }
 
     /// Says something in the driver's own name.
-    pub(crate) fn note(&mut self, make: impl FnOnce() -> Note) {
+    pub(crate) fn note(&mut self, make: impl FnOnce() -> DriverNote) {
         self.cx().within("driver", 0, |cx| cx.note(make));
     }
 }

@@ -78,11 +78,11 @@ mod sockets;
 mod trace;
 
 pub use clock::Clock;
-pub use config::Config;
+pub use config::DriverConfig;
 pub use driver::Driver;
 pub use entropy::OsEntropy;
-pub use note::Note;
-/// The TLS library whose certificates and keys a [`Config`] takes.
+pub use note::DriverNote;
+/// The TLS library whose certificates and keys a [`DriverConfig`] takes.
 pub use rustls;
 pub use sockets::Counters;
 pub use trace::Tracing;

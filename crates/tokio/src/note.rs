@@ -7,7 +7,7 @@ use portolan_machine::{Clause, Explain, Refusal, SocketId};
 /// Something that the driver did or could not do. No note changes what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Note {
+pub enum DriverNote {
     /// The system's send buffer was full: datagrams to `remote` were dropped.
     Full {
         /// The socket.
@@ -48,7 +48,7 @@ pub enum Note {
     },
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for DriverNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { socket, remote } => {
@@ -69,7 +69,7 @@ impl fmt::Display for Note {
     }
 }
 
-impl Explain for Note {
+impl Explain for DriverNote {
     fn rfc(&self) -> Option<Clause> {
         None
     }

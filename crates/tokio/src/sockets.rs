@@ -11,9 +11,9 @@ mod route;
 pub(crate) mod stream;
 pub(crate) mod udp;
 
-use crate::config::{self, Config};
+use crate::config::{self, DriverConfig};
 use crate::driver::World;
-use crate::note::Note;
+use crate::note::DriverNote;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -93,7 +93,7 @@ pub(crate) struct Sockets {
     /// The bytes of a batch in one piece.
     joined: Vec<u8>,
     news: VecDeque<(SocketId, SocketNews)>,
-    config: Config,
+    config: DriverConfig,
     /// Whether a listener has been told that there is no room.
     crowded: bool,
     pub(crate) counters: Counters,
@@ -103,7 +103,7 @@ impl Sockets {
     /// How many news may wait before reports of unreachable remotes are dropped. Other news are as many as sockets.
     const NEWS: usize = 1_024;
 
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: DriverConfig) -> Self {
         Self {
             table: HashMap::new(),
             ready: Arc::new(ReadyList::default()),
@@ -269,7 +269,7 @@ impl Sockets {
             }
             Some((Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_), _)) | None => {
                 self.counters.not_open += 1;
-                world.note(|| Note::NotOpen { socket: id });
+                world.note(|| DriverNote::NotOpen { socket: id });
             }
         }
     }
@@ -319,7 +319,7 @@ impl Sockets {
             Ok(()) => {}
             Err(Unsent::Full) => {
                 self.counters.full += 1;
-                world.note(|| Note::Full { socket: id, remote });
+                world.note(|| DriverNote::Full { socket: id, remote });
             }
             Err(Unsent::Unreachable(why)) => self.tell_unreachable(id, SocketNews::Unreachable { remote, why }),
         }
@@ -375,11 +375,11 @@ impl Sockets {
                 }
                 Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
                 Poll::Ready(Brought::Failed(remote)) => {
-                    world.note(|| Note::HandshakeFailed { socket: id, remote });
+                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote });
                     Found::Nothing
                 }
                 Poll::Ready(Brought::Refused(why)) => {
-                    world.note(|| Note::AcceptFailed { socket: id, why });
+                    world.note(|| DriverNote::AcceptFailed { socket: id, why });
                     Found::Nothing
                 }
             },

@@ -1,10 +1,10 @@
 //! From the machines' notes to `tracing` events.
 //!
 //! ```
-//! use portolan_tokio::{Config, Tracing};
+//! use portolan_tokio::{DriverConfig, Tracing};
 //!
-//! let spoken = Config::default().with_trace(Tracing); // as by default: heard by the program's tracing subscriber
-//! let silent = Config::default().without_trace();
+//! let spoken = DriverConfig::default().with_trace(Tracing); // as by default: heard by the program's tracing subscriber
+//! let silent = DriverConfig::default().without_trace();
 //! # let _ = (spoken, silent);
 //! ```
 

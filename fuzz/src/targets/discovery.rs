@@ -5,29 +5,29 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output};
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws::{Context, Step};
 
 /// Plays what the bytes say; says whether a server was asked.
 pub fn run(bytes: &[u8]) -> bool {
     let mut feed = Feed::new(bytes);
     let shape = feed.byte();
-    let server = |name: &str, nth: usize| Server {
+    let server = |name: &str, nth: usize| StunServer {
         name: name.into(),
         addresses: vec![PLACES[nth].parse().expect("an address")],
     };
     let servers = [server("one", 0), server("two", 1), server("six", 3)];
-    let mut config = Config::new(servers[..1 + usize::from(shape % 3)].to_vec());
+    let mut config = DiscoveryConfig::new(servers[..1 + usize::from(shape % 3)].to_vec());
     config.hairpin = shape & 4 != 0;
     config.ports = shape & 8 != 0;
-    let terminal = |event: &Event| matches!(event, Event::Report(_));
-    let queue_limit = 3 * Context::<Event>::default().queue_limit;
+    let terminal = |event: &DiscoveryEvent| matches!(event, DiscoveryEvent::Report(_));
+    let queue_limit = 3 * Context::<DiscoveryEvent>::default().queue_limit;
     let context = Context { seed: u64::from(shape), terminal, queue_limit, ..Context::default() };
     let factory = || Flawed::new(Discovery::new(config.clone()).expect("a configuration"), Flaw::Eavesdropper);
-    let mut script = vec![Step::command(Instant::ORIGIN, &Command::Start)];
+    let mut script = vec![Step::command(Instant::ORIGIN, &DiscoveryCommand::Start)];
     script.extend(feed.script(6, 20, |feed| {
-        if feed.byte() & 7 == 0 { Command::Stop.to_string() } else { Command::Start.to_string() }
+        if feed.byte() & 7 == 0 { DiscoveryCommand::Stop.to_string() } else { DiscoveryCommand::Start.to_string() }
     }));
     let mut peer = Peer::new(bytes);
     let mut asked = false;

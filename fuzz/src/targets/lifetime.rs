@@ -8,8 +8,8 @@ use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{Context, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Writer};
 use std::collections::BTreeMap;
@@ -24,17 +24,17 @@ pub fn run(bytes: &[u8]) -> bool {
     let server = |nth: usize| PLACES[nth].parse().expect("an address");
     let servers = if shape & 1 == 0 { vec![server(0)] } else { vec![server(0), server(1)] };
     let step = Duration::from_secs(2 + u64::from(shape >> 1 & 7));
-    let config = Config::new(servers).step(step).max(step * (1 + u32::from(shape >> 4 & 1)));
-    let terminal = |event: &Event| matches!(event, Event::Report(_));
+    let config = LifetimeConfig::new(servers).step(step).max(step * (1 + u32::from(shape >> 4 & 1)));
+    let terminal = |event: &LifetimeEvent| matches!(event, LifetimeEvent::Report(_));
     let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
     let factory = || Flawed::new(Lifetime::new(config.clone()).expect("a configuration"), Flaw::Forgetful);
-    let mut script = vec![Step::command(Instant::ORIGIN, &Command::Start)];
+    let mut script = vec![Step::command(Instant::ORIGIN, &DiscoveryCommand::Start)];
     script.extend(feed.script(8, 12, |feed| {
-        if feed.byte() & 7 == 0 { Command::Stop.to_string() } else { Command::Start.to_string() }
+        if feed.byte() & 7 == 0 { DiscoveryCommand::Stop.to_string() } else { DiscoveryCommand::Start.to_string() }
     }));
     let mut begun = false;
     play(bytes, &factory, &script, &context, 60, |at, output| {
-        begun |= matches!(output, Output::Event(Event::Begun { .. }));
+        begun |= matches!(output, Output::Event(LifetimeEvent::Begun { .. }));
         network.answer(at, output)
     });
     begun
@@ -80,7 +80,7 @@ impl Network {
         Self { nat, sockets: BTreeMap::new(), servers, loss: feed.byte() & 31, packets: 0 }
     }
 
-    fn answer(&mut self, at: Instant, output: &Output<Event>) -> Vec<Step> {
+    fn answer(&mut self, at: Instant, output: &Output<LifetimeEvent>) -> Vec<Step> {
         match output {
             Output::Socket(SocketOrder::Open(open)) => {
                 if open.local.port().is_multiple_of(61) {
@@ -105,7 +105,7 @@ impl Network {
             return None;
         }
         let local = *self.sockets.get(&sent.socket)?;
-        let Ok(Passage::Out { source, .. }) = self.nat.outbound(at, local, sent.remote) else { return None };
+        let Ok(Translation::Out { source, .. }) = self.nat.outbound(at, local, sent.remote) else { return None };
         let request = Message::decode(&sent.payload).ok()?;
         let first = PLACES[0].parse() == Ok(sent.remote);
         let kind = self.servers[usize::from(!first)];

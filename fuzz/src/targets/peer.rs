@@ -3,8 +3,8 @@
 use super::credentials::guard;
 use crate::feed::PLACES;
 use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketNews, SocketOrder, Transmit};
-use portolan_sim::laws::{Step, What};
-use portolan_stun::{Attribute, Class, ErrorCode, Message, Outcome, Writer};
+use portolan_sim::laws::{Action, Step};
+use portolan_stun::{Attribute, Class, ErrorCode, Message, ResponseClass, Writer};
 use portolan_stun_agent::Authenticator;
 use portolan_stun_agent::authenticator::Judgement;
 use std::net::SocketAddr;
@@ -76,7 +76,7 @@ impl<'a> Peer<'a> {
         let step = if shape & 0x80 == 0 {
             Step::input(at, Input::Datagram(datagram))
         } else {
-            Step::new(at, What::Stream(datagram.into()))
+            Step::new(at, Action::Stream(datagram.into()))
         };
         vec![step; usize::from(shape & 3)]
     }
@@ -107,9 +107,9 @@ fn judged(
         }
         Judgement::Discarded(_) => return None,
     };
-    let outcome = if class == Class::ErrorResponse { Outcome::Error } else { Outcome::Success };
+    let outcome = if class == Class::ErrorResponse { ResponseClass::Error } else { ResponseClass::Success };
     let mut writer = Writer::response(&mut buffer, &admitted.message, outcome).ok()?;
-    if outcome == Outcome::Error {
+    if outcome == ResponseClass::Error {
         writer.add(&Attribute::ErrorCode(ErrorCode::recommended(300)?)).ok()?;
         writer.add(&Attribute::AlternateServer(other)).ok()?;
     } else {

@@ -6,7 +6,7 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Datagram, Input, Instant, Output, SocketOrder};
-use portolan_sim::laws::{Context, Step, What};
+use portolan_sim::laws::{Action, Context, Step};
 use portolan_stun::{Class, Message, Method, Writer};
 use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderEvent};
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn client(at: Instant, output: &Output<ResponderEvent>, choice: u8) -> Option<St
             let datagram = Datagram::new(sent.socket, local, sent.remote, &request);
             let is_stream = sent.socket.0 >= 100;
             Some(if is_stream {
-                Step::new(later, What::Stream(datagram.into()))
+                Step::new(later, Action::Stream(datagram.into()))
             } else {
                 Step::input(later, Input::Datagram(datagram))
             })

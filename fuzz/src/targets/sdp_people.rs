@@ -6,7 +6,7 @@ use crate::SEEDED;
 use crate::feed::Feed;
 use crate::seeds::LINES;
 use portolan_sdp::attribute::Attribute;
-use portolan_sdp::diff::{Change, Place, What, diff};
+use portolan_sdp::diff::{Change, ChangeKind, Place, diff};
 use portolan_sdp::explain::explain;
 use portolan_sdp::line::{Kind, Line};
 use portolan_sdp::scrub::scrub;
@@ -95,8 +95,8 @@ fn one_more(was: &Session<'_>, place: u8) {
     }
     for (told, gone) in [(diff(was, &is), false), (diff(&is, was), true)] {
         match told[..] {
-            [Change { place, what: What::Added(line) }] if !gone => here(place, nth, line.value() == NEW),
-            [Change { place, what: What::Removed(line) }] if gone => here(place, nth, line.value() == NEW),
+            [Change { place, what: ChangeKind::Added(line) }] if !gone => here(place, nth, line.value() == NEW),
+            [Change { place, what: ChangeKind::Removed(line) }] if gone => here(place, nth, line.value() == NEW),
             _ => panic!("one line makes {told:?}"),
         }
     }

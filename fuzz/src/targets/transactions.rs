@@ -8,7 +8,9 @@ use crate::watched::play;
 use portolan_machine::{Cx, Datagram, Input, Machine, Output, Script, ScriptError, SocketId, Verdict};
 use portolan_sim::laws::Context;
 use portolan_stun::{ChangeRequest, TransactionId};
-use portolan_stun_agent::{AnswerFrom, Command, Event, Request, RequestError, Schedule, TextError, Transactions};
+use portolan_stun_agent::{
+    AnswerFrom, Request, RequestError, Schedule, TextError, TransactionCommand, TransactionEvent, Transactions,
+};
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -31,7 +33,7 @@ struct Asker(Transactions<u8>);
 
 /// A command, or a request with a credential: `prove 2 request …`.
 enum Ask {
-    Plain(Command<u8>),
+    Plain(TransactionCommand<u8>),
     Proving(u8, Request<u8>),
 }
 
@@ -39,7 +41,7 @@ impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(command) => command.fmt(f),
-            Self::Proving(kind, request) => write!(f, "prove {kind} {}", Command::Request(request.clone())),
+            Self::Proving(kind, request) => write!(f, "prove {kind} {}", TransactionCommand::Request(request.clone())),
         }
     }
 }
@@ -52,7 +54,7 @@ impl FromStr for Ask {
             return text.parse().map(Self::Plain);
         };
         Ok(match (kind.parse(), text.parse()?) {
-            (Ok(kind), Command::Request(request)) => Self::Proving(kind, request),
+            (Ok(kind), TransactionCommand::Request(request)) => Self::Proving(kind, request),
             (_, command) => Self::Plain(command),
         })
     }
@@ -71,7 +73,7 @@ impl Script for Ask {
 impl Machine for Asker {
     type Command = Ask;
     type Error = RequestError;
-    type Event = Event<u8>;
+    type Event = TransactionEvent<u8>;
 
     fn command(&mut self, cx: &mut Cx<'_>, ask: Ask) -> Result<(), RequestError> {
         match ask {
@@ -88,7 +90,7 @@ impl Machine for Asker {
         self.0.stream(cx, chunk)
     }
 
-    fn poll(&mut self) -> Output<Event<u8>> {
+    fn poll(&mut self) -> Output<TransactionEvent<u8>> {
         self.0.poll()
     }
 }
@@ -96,16 +98,19 @@ impl Machine for Asker {
 fn ask(feed: &mut Feed<'_>) -> Ask {
     let kind = feed.byte();
     match command(feed) {
-        Command::Request(request) if kind & 3 != 0 => Ask::Proving(kind >> 2 & 7, request),
+        TransactionCommand::Request(request) if kind & 3 != 0 => Ask::Proving(kind >> 2 & 7, request),
         command => Ask::Plain(command),
     }
 }
 
-fn command(feed: &mut Feed<'_>) -> Command<u8> {
+fn command(feed: &mut Feed<'_>) -> TransactionCommand<u8> {
     match feed.byte() & 7 {
-        0 => Command::Cancel(TransactionId::from([feed.byte() & 7; 12])),
-        1 => Command::SetTail(TransactionId::from([feed.byte() & 7; 12]), Duration::from_millis(feed.word().into())),
-        _ => Command::Request(request(feed)),
+        0 => TransactionCommand::Cancel(TransactionId::from([feed.byte() & 7; 12])),
+        1 => TransactionCommand::SetTail(
+            TransactionId::from([feed.byte() & 7; 12]),
+            Duration::from_millis(feed.word().into()),
+        ),
+        _ => TransactionCommand::Request(request(feed)),
     }
 }
 

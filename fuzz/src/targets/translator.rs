@@ -7,7 +7,7 @@ use crate::SEEDED;
 use crate::feed::Feed;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, PortAllocation, Timers};
-use portolan_nat::translator::{DropReason, Passage, PortRange, Translator, TranslatorConfig};
+use portolan_nat::translator::{DropReason, PortRange, Translation, Translator, TranslatorConfig};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -98,14 +98,14 @@ fn out(nat: &mut Translator, model: &mut Model, now: Instant, from: SocketAddr, 
     let range = model.config.range;
     let passage = nat.outbound(now, from, to);
     match (model.own(now, from, to), passage) {
-        (Some(entry), Ok(Passage::Out { source, created: false })) => {
+        (Some(entry), Ok(Translation::Out { source, created: false })) => {
             assert_eq!(source, entry.external, "{from} → {to}");
             entry.sent_to.push(to);
             if refreshes {
                 entry.refreshed = now;
             }
         }
-        (None, Ok(Passage::Out { source, created: true })) => {
+        (None, Ok(Translation::Out { source, created: true })) => {
             assert!(!full, "a mapping more than the table holds");
             assert!(pool.contains(&source.ip()) && range.contains(source.port()), "{source} is not its to give");
             assert!(model.living(now).all(|entry| entry.external != source), "{source} is somebody's");

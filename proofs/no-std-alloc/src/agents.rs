@@ -6,12 +6,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
-use portolan_nat::discovery::{Command, Config, Discovery, Server as Asked};
-use portolan_nat::event::Event as Found;
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
 use portolan_stun::Message;
-use portolan_stun_agent::{Event, Request, Responder, ResponderConfig, Transactions};
+use portolan_stun_agent::{Request, Responder, ResponderConfig, TransactionEvent, Transactions};
 
 struct Counting(u8);
 
@@ -44,7 +44,7 @@ fn exchange() -> Option<()> {
     let answer = outputs.find_map(|output| if let Output::Transmit(answer) = output { Some(answer) } else { None })?;
     let back = Datagram::new(SocketId(1), client, server, &answer.payload);
     let _verdict = asker.handle(&mut cx, Input::Datagram(back));
-    let Output::Event(Event::Answered(answered)) = asker.poll() else { return None };
+    let Output::Event(TransactionEvent::Answered(answered)) = asker.poll() else { return None };
     let mapped = Message::decode(&answered.message).ok()?.xor_mapped_address();
     (answered.tag == 7 && mapped == Some(client)).then_some(())
 }
@@ -57,7 +57,7 @@ pub fn prove_translator() -> bool {
 fn translate() -> Option<()> {
     let (host, server) = ("10.0.0.2:4000".parse().ok()?, "192.0.2.1:3478".parse().ok()?);
     let mut nat = Translator::new(TranslatorConfig::home(), &["203.0.113.7".parse().ok()?], 1);
-    let Ok(Passage::Out { source, .. }) = nat.outbound(Instant::ORIGIN, host, server) else { return None };
+    let Ok(Translation::Out { source, .. }) = nat.outbound(Instant::ORIGIN, host, server) else { return None };
     (nat.inbound(Instant::ORIGIN, server, source) == Ok(host)).then_some(())
 }
 
@@ -69,7 +69,8 @@ pub fn prove_discovery() -> bool {
 fn discover() -> Option<()> {
     let primaries: Vec<SocketAddr> = vec!["192.0.2.1:3478".parse().ok()?, "198.51.100.1:3478".parse().ok()?];
     let alternates: Vec<SocketAddr> = vec!["192.0.2.2:3479".parse().ok()?, "198.51.100.2:3479".parse().ok()?];
-    let asked = primaries.iter().map(|address| Asked { name: "server".into(), addresses: vec![*address] }).collect();
+    let asked =
+        primaries.iter().map(|address| StunServer { name: "server".into(), addresses: vec![*address] }).collect();
     let mut net = Net::new(1);
     let link = Link::delay(Duration::from_millis(25));
     let home = Gateway::new("home", ["203.0.113.7".parse().ok()?], TranslatorConfig::symmetric());
@@ -77,12 +78,12 @@ fn discover() -> Option<()> {
     for (primary, alternate) in primaries.iter().zip(alternates) {
         net.add_server(net.internet(), Server::new("server", *primary).alternate(alternate), &Link::PERFECT);
     }
-    let discovery = Discovery::new(Config::new(asked)).ok()?;
+    let discovery = Discovery::new(DiscoveryConfig::new(asked)).ok()?;
     let host = net.add_host(inside, "host", &["10.0.0.2".parse().ok()?], &Link::PERFECT, discovery);
-    net.command(host, Command::Start).ok()?;
+    net.command(host, DiscoveryCommand::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
     let mapping = net.events().iter().find_map(|happening| match &happening.event {
-        Found::Mapping { verdict, .. } => verdict.value().copied(),
+        DiscoveryEvent::Mapping { conclusion, .. } => conclusion.value().copied(),
         _ => None,
     })?;
     (mapping == Mapping::AddressAndPortDependent).then_some(())

@@ -265,7 +265,7 @@ fn line(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portolan_stun_agent::audit::{Check, Doubt, Violation};
+    use portolan_stun_agent::audit::{Check, UnknownReason, Violation};
 
     #[test]
     fn a_line_says_clause_meaning_and_what_stands_against_it() {
@@ -283,7 +283,7 @@ mod tests {
             "– §14.14   the server says what it is (SOFTWARE): not supported"
         );
         assert_eq!(
-            told(Check::ChangePort, Outcome::Unknown(Doubt::Filter)),
+            told(Check::ChangePort, Outcome::Unknown(UnknownReason::Filter)),
             "? §7.2     CHANGE-REQUEST for the port is obeyed: a filter on the way may have dropped the answer"
         );
     }

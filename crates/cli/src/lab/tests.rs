@@ -1,18 +1,18 @@
 use super::*;
-use crate::args::{Cli, Command as Subcommand, Lab};
+use crate::args::{Cli, Command, Lab};
 use clap::Parser;
-use portolan_nat::profile::{Unknown, Verdict};
+use portolan_nat::profile::{Conclusion, Unknown};
 use portolan_sim::topology::Preset;
 
 fn args(line: &str) -> LabNatArgs {
     match Cli::try_parse_from(["portolan", "lab", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
-        Subcommand::Lab(Lab::Nat(args)) => args,
-        Subcommand::Nat(_)
-        | Subcommand::Serve(_)
-        | Subcommand::Stun(_)
-        | Subcommand::Audit(_)
-        | Subcommand::Explain(_)
-        | Subcommand::Sdp(_) => {
+        Command::Lab(Lab::Nat(args)) => args,
+        Command::Nat(_)
+        | Command::Serve(_)
+        | Command::Stun(_)
+        | Command::Audit(_)
+        | Command::Explain(_)
+        | Command::Sdp(_) => {
             unreachable!("the subcommand is lab")
         }
     }
@@ -45,7 +45,7 @@ fn a_wrong_or_missing_finding_is_told_apart() {
     let (telling, _) = simulate(&args("--preset home")).unwrap();
     assert_eq!(agrees(&strict, &telling.report), Some(false));
     let mut doubtful = telling.report;
-    doubtful.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+    doubtful.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
     assert_eq!(agrees(&topology(&args("--preset home")), &doubtful), None);
     let (telling, _) = simulate(&args("--preset blocked")).unwrap();
     assert_eq!(agrees(&strict, &telling.report), Some(false));

@@ -11,26 +11,26 @@ use crate::error::Complaint;
 use crate::report::Telling;
 use crate::story::Recorder;
 use core::net::SocketAddr;
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
-use portolan_nat::profile::{Family, FamilyReport, Reach};
+use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
+use portolan_nat::profile::{Family, FamilyReport, Reachability};
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
 /// Measures, and adds what was found to what is told; says on standard error where nothing can be measured.
 pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut Telling) -> Result<(), Complaint> {
-    let open = telling.report.families.iter().find(|family| family.reach == Reach::Available);
+    let open = telling.report.families.iter().find(|family| family.reach == Reachability::Available);
     let Some((family, servers)) = open.map(|family| (family.family, servers(family))) else {
         teller.complain("lifetimes are not measured: no UDP answer came");
         return Ok(());
     };
-    let mut config = Config::new(servers);
+    let mut config = LifetimeConfig::new(servers);
     config.local = plan.args.local.iter().copied().find(|local| Family::of(&SocketAddr::new(*local, 0)) == family);
     let bound = config.bound();
     let lifetime = Lifetime::new(config).map_err(|error| teller.redacted(error.into()))?;
     let recorder = Recorder::default();
     let mut driver = Driver::with_config(lifetime, config_of_driver(plan, &recorder))?;
     // A measurement that has just been made can be started.
-    let _ = driver.command(Command::Start);
+    let _ = driver.command(DiscoveryCommand::Start);
     let report = timeout_at(Instant::now() + bound + LENIENCE, to_the_report(&mut driver, teller)).await;
     telling.lifetime = Some(report.map_err(|_| Complaint::TimedOut)??);
     telling.story.extend(recorder.lines());
@@ -41,7 +41,7 @@ async fn to_the_report(driver: &mut Driver<Lifetime>, teller: &mut Teller) -> Re
     loop {
         let event = driver.next().await;
         teller.lifetime(&event)?;
-        if let Event::Report(report) = event {
+        if let LifetimeEvent::Report(report) = event {
             return Ok(*report);
         }
     }

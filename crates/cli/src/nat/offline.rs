@@ -4,7 +4,7 @@ use crate::error::Complaint;
 use crate::exit::has_no_use;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_machine::Refusal;
-use portolan_nat::profile::{Reach, Report, Unavailable};
+use portolan_nat::profile::{Reachability, Report, Unavailable};
 use std::net::UdpSocket;
 
 /// Whether the system knows a way to the Internet. Asks its routing table; nothing is sent.
@@ -18,7 +18,7 @@ pub(crate) fn has_route() -> bool {
 
 /// What to say of a report that is as good as none; `None` where it is one.
 pub(crate) fn complaint(report: &Report) -> Option<Complaint> {
-    let refused = |why| report.families.iter().any(|f| f.reach == Reach::Unavailable(Unavailable::Refused(why)));
+    let refused = |why| report.families.iter().any(|f| f.reach == Reachability::Unavailable(Unavailable::Refused(why)));
     if refused(Refusal::AddressNotAvailable) {
         // A wildcard is always available: somebody has named an address.
         Some(Complaint::LocalElsewhere)
@@ -46,7 +46,7 @@ fn useless(report: &Report) -> Complaint {
 fn offline(report: &Report) -> Complaint {
     let mut reasons = Vec::new();
     for family in &report.families {
-        if let Reach::Unavailable(why) = family.reach {
+        if let Reachability::Unavailable(why) = family.reach {
             let asked: Vec<String> = family.servers.iter().map(|server| server.address.to_string()).collect();
             let tried = if asked.is_empty() { String::new() } else { format!(" (tried {})", asked.join(", ")) };
             reasons.push(format!("{}: {why}{tried}", family.family));
@@ -59,7 +59,7 @@ fn offline(report: &Report) -> Complaint {
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Flaw, Unknown, Verdict};
+    use portolan_nat::profile::{Conclusion, Flaw, Unknown};
 
     #[test]
     fn it_says_what_was_tried_and_points_to_the_lab() {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_local_address_of_another_host_is_no_lack_of_network() {
         let mut report = sample::offline();
-        report.families[0].reach = Reach::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
+        report.families[0].reach = Reachability::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
         assert!(matches!(complaint(&report), Some(Complaint::LocalElsewhere)));
     }
 
@@ -85,8 +85,8 @@ mod tests {
         let mut report = sample::home();
         assert!(complaint(&report).is_none());
         let family = &mut report.families[0];
-        family.reach = Reach::Unknown;
-        family.mapping = Verdict::unknown(Unknown::ServerError, vec![]);
+        family.reach = Reachability::Unknown;
+        family.mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
         family.servers[0].flaws = vec![Flaw::Garbage];
         assert_eq!(
             complaint(&report).unwrap().to_string(),

@@ -11,7 +11,7 @@ use crate::report::{Telling, human, json};
 use crate::require::Shortfall;
 use crate::servers::Origin;
 use core::fmt::Display;
-use portolan_nat::event::Event;
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::lifetime;
 use portolan_nat::profile::Report;
 
@@ -51,7 +51,7 @@ impl Teller {
     }
 
     /// Something is known.
-    pub(crate) fn event(&mut self, event: &Event) -> Result<(), Complaint> {
+    pub(crate) fn event(&mut self, event: &DiscoveryEvent) -> Result<(), Complaint> {
         if !self.events {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Teller {
     }
 
     /// Something is known of how long mappings live.
-    pub(crate) fn lifetime(&mut self, event: &lifetime::Event) -> Result<(), Complaint> {
+    pub(crate) fn lifetime(&mut self, event: &lifetime::LifetimeEvent) -> Result<(), Complaint> {
         match self.format {
             Format::Human => {
                 let text = self.hide(event.to_string());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::args::{Cli, Command as Subcommand};
+use crate::args::{Cli, Command};
 use clap::Parser;
 use core::net::Ipv4Addr;
 use std::io;
@@ -18,13 +18,13 @@ impl Lookup for Mute {
 
 fn args(line: &str) -> NatArgs {
     match Cli::try_parse_from(["portolan", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
-        Subcommand::Nat(args) => args,
-        Subcommand::Serve(_)
-        | Subcommand::Stun(_)
-        | Subcommand::Audit(_)
-        | Subcommand::Explain(_)
-        | Subcommand::Sdp(_)
-        | Subcommand::Lab(_) => {
+        Command::Nat(args) => args,
+        Command::Serve(_)
+        | Command::Stun(_)
+        | Command::Audit(_)
+        | Command::Explain(_)
+        | Command::Sdp(_)
+        | Command::Lab(_) => {
             unreachable!("the subcommand is nat")
         }
     }
@@ -86,7 +86,7 @@ async fn a_redacted_complaint_names_nobody() {
 #[test]
 fn of_servers_that_nobody_named_each_address_is_asked_once() {
     let address = |last: u8| SocketAddr::from((Ipv4Addr::new(192, 0, 2, last), 3478));
-    let server = |addresses: &[u8]| Server {
+    let server = |addresses: &[u8]| StunServer {
         name: "stun.example".into(),
         addresses: addresses.iter().map(|last| address(*last)).collect(),
     };

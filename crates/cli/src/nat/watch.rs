@@ -15,7 +15,7 @@ use crate::signals::End;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
-use portolan_nat::profile::{Finding, Report, Verdict};
+use portolan_nat::profile::{Conclusion, Finding, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Looks every so often until the process is to end.
@@ -117,7 +117,7 @@ fn facts(report: &Report) -> Vec<Fact> {
     facts
 }
 
-fn word<T: ToString>(verdict: &Verdict<T>) -> String {
+fn word<T: ToString>(verdict: &Conclusion<T>) -> String {
     match &verdict.finding {
         Finding::Value { value, .. } => value.to_string(),
         Finding::Unknown(why) => format!("unknown ({})", why.as_str()),
@@ -164,7 +164,7 @@ mod tests {
     fn each_axis_and_the_loss_of_the_network_are_told() {
         let home = sample::home();
         let mut doubtful = home.clone();
-        doubtful.families[0].filtering = Verdict::unknown(Unknown::HighLoss, vec![]);
+        doubtful.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         assert_eq!(
             told(&home, &doubtful),
             [

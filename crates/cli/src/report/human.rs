@@ -9,7 +9,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
-use portolan_nat::profile::{FamilyReport, Finding, Reach, Unknown, Verdict};
+use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Reachability, Unknown};
 
 const SAYS: Style = Style::new().bold();
 const HEAD: Style = Style::new().underline();
@@ -73,7 +73,7 @@ impl Page<'_> {
 
     /// How sure each axis is; with `explain`, what it rests on.
     fn sureness(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {
-        if matches!(family.reach, Reach::Unavailable(_)) {
+        if matches!(family.reach, Reachability::Unavailable(_)) {
             return Ok(());
         }
         writeln!(out, "  How sure{}", if self.explain { ", and why" } else { " (why: --explain)" })?;
@@ -97,7 +97,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn sure_of<T>(&self, out: &mut String, name: &str, verdict: &Verdict<T>) -> fmt::Result {
+    fn sure_of<T>(&self, out: &mut String, name: &str, verdict: &Conclusion<T>) -> fmt::Result {
         match &verdict.finding {
             Finding::Value { p_wrong, .. } => row(out, name, in_words(*p_wrong))?,
             Finding::Unknown(why) => row(out, name, format_args!("not known: {why} [{}]", why.as_str()))?,
@@ -163,9 +163,9 @@ impl Page<'_> {
 
 fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     match family.reach {
-        Reach::Unavailable(why) => return row(out, "no way out", why),
-        Reach::Blocked => row(out, "UDP", format_args!("{DOUBT}blocked{DOUBT:#}"))?,
-        Reach::Available | Reach::Unknown => {}
+        Reachability::Unavailable(why) => return row(out, "no way out", why),
+        Reachability::Blocked => row(out, "UDP", format_args!("{DOUBT}blocked{DOUBT:#}"))?,
+        Reachability::Available | Reachability::Unknown => {}
     }
     for (place, public) in family.public.iter().enumerate() {
         row(out, if place == 0 { "public" } else { "" }, format_args!("{GOOD}{public}{GOOD:#}"))?;
@@ -173,7 +173,7 @@ fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     if let Some(local) = family.local {
         row(out, "local", local)?;
     }
-    if family.reach == Reach::Blocked {
+    if family.reach == Reachability::Blocked {
         return Ok(());
     }
     row(out, "NAT", stands_in_the_way(family))?;
@@ -212,7 +212,7 @@ fn yes_no(is: bool, yes: &str, no: &str) -> String {
 }
 
 /// A line of the facts, also where nothing is known.
-fn value<T>(out: &mut String, name: &str, verdict: &Verdict<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
+fn value<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => row(out, name, tell(value)),
         Finding::Unknown(why) => row(out, name, format_args!("{DOUBT}unknown{DOUBT:#} ({why})")),
@@ -220,7 +220,7 @@ fn value<T>(out: &mut String, name: &str, verdict: &Verdict<T>, tell: impl Fn(&T
 }
 
 /// A line of the facts, where something is known or something went wrong; what nobody asked for goes unsaid.
-fn told<T>(out: &mut String, name: &str, verdict: &Verdict<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
+fn told<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
     match verdict.reason() {
         Some(Unknown::NotTested | Unknown::NoEvidence | Unknown::NoNat | Unknown::TooFewSamples) => Ok(()),
         _ => value(out, name, verdict, tell),

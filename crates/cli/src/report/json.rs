@@ -12,8 +12,8 @@ use super::sureness::two_digits;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::event::Event;
-use portolan_nat::profile::{FamilyReport, Finding, Flaw, Path, Reach, ServerReport, Verdict};
+use portolan_nat::event::DiscoveryEvent;
+use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Flaw, Path, Reachability, ServerReport};
 use serde::Serialize;
 
 /// The name of the schema.
@@ -30,28 +30,28 @@ pub(crate) fn last(telling: &Telling) -> String {
 }
 
 /// An event as one line of JSON; `None` for the report, which is told with more than the event holds.
-pub(crate) fn event(event: &Event) -> Option<String> {
+pub(crate) fn event(event: &DiscoveryEvent) -> Option<String> {
     Some(match event {
-        Event::Public { family, endpoint, local } => text(&Line {
+        DiscoveryEvent::Public { family, endpoint, local } => text(&Line {
             event: "public",
             family: family.as_str(),
             rest: Public { endpoint: *endpoint, local: *local },
         }),
-        Event::Nat { family, nat } => {
+        DiscoveryEvent::Nat { family, nat } => {
             text(&Line { event: "nat", family: family.as_str(), rest: Nat { nat: nat.as_str() } })
         }
-        Event::Mapping { family, verdict } => {
-            text(&Line { event: "mapping", family: family.as_str(), rest: word(verdict) })
+        DiscoveryEvent::Mapping { family, conclusion } => {
+            text(&Line { event: "mapping", family: family.as_str(), rest: word(conclusion) })
         }
-        Event::Filtering { family, verdict } => {
-            text(&Line { event: "filtering", family: family.as_str(), rest: word(verdict) })
+        DiscoveryEvent::Filtering { family, conclusion } => {
+            text(&Line { event: "filtering", family: family.as_str(), rest: word(conclusion) })
         }
-        Event::Flaw { family, server, flaw } => text(&Line {
+        DiscoveryEvent::Flaw { family, server, flaw } => text(&Line {
             event: "flaw",
             family: family.as_str(),
             rest: Caught { server: *server, flaw: flaw_code(*flaw) },
         }),
-        Event::Report(_) => return None,
+        DiscoveryEvent::Report(_) => return None,
         // The set may grow; what this program does not know it does not tell.
         _ => return None,
     })
@@ -169,8 +169,8 @@ impl<'a> Family<'a> {
             multi_homed: axis(&details.multi_homed, |several| *several),
             double_nat: axis(&details.double_nat, |two| *two),
             unavailable: match report.reach {
-                Reach::Unavailable(why) => Some(why.to_string()),
-                Reach::Available | Reach::Blocked | Reach::Unknown => None,
+                Reachability::Unavailable(why) => Some(why.to_string()),
+                Reachability::Available | Reachability::Blocked | Reachability::Unknown => None,
             },
             rtt_ms: report.path.rtt.map(milliseconds),
             loss: Loss::of(report.path),
@@ -182,9 +182,9 @@ impl<'a> Family<'a> {
 /// The one word for what stands in the way.
 pub(crate) fn nat(report: &FamilyReport) -> &'static str {
     match (report.reach, report.nat) {
-        (Reach::Unavailable(_), _) => "unavailable",
-        (Reach::Available | Reach::Blocked | Reach::Unknown, Some(kind)) => kind.as_str(),
-        (Reach::Available | Reach::Blocked | Reach::Unknown, None) => "unknown",
+        (Reachability::Unavailable(_), _) => "unavailable",
+        (Reachability::Available | Reachability::Blocked | Reachability::Unknown, Some(kind)) => kind.as_str(),
+        (Reachability::Available | Reachability::Blocked | Reachability::Unknown, None) => "unknown",
     }
 }
 
@@ -196,7 +196,7 @@ struct Axis<T> {
     evidence: Vec<String>,
 }
 
-fn axis<T, U>(verdict: &Verdict<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
+fn axis<T, U>(verdict: &Conclusion<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
     let (value, unknown, p_wrong) = match &verdict.finding {
         Finding::Value { value, p_wrong } => (Some(tell(value)), None, Some(two_digits(*p_wrong))),
         Finding::Unknown(why) => (None, Some(why.as_str()), None),
@@ -204,7 +204,7 @@ fn axis<T, U>(verdict: &Verdict<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
     Axis { value, unknown, p_wrong, evidence: verdict.evidence.iter().map(ToString::to_string).collect() }
 }
 
-fn word<T: fmt::Display>(verdict: &Verdict<T>) -> Axis<String> {
+fn word<T: fmt::Display>(verdict: &Conclusion<T>) -> Axis<String> {
     axis(verdict, ToString::to_string)
 }
 

@@ -6,7 +6,7 @@
 //! asks for the exact port.
 
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
-use portolan_nat::profile::{FamilyReport, Reach, Unavailable, Unknown};
+use portolan_nat::profile::{FamilyReport, Reachability, Unavailable, Unknown};
 
 /// The sentences for one family: what it is, and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,20 +21,20 @@ impl Sentence {
     /// The sentences for a family.
     pub(crate) fn of(report: &FamilyReport) -> Self {
         let (is, means) = match report.reach {
-            Reach::Unavailable(why) => (offline(why), "Nothing can be reached over it."),
-            Reach::Blocked => (
+            Reachability::Unavailable(why) => (offline(why), "Nothing can be reached over it."),
+            Reachability::Blocked => (
                 "UDP is blocked: TCP gets out, but no UDP answer comes back.".to_owned(),
                 "Direct connections over UDP will not work; peers need a relay that is reached over TCP or TLS.",
             ),
-            Reach::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
+            Reachability::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
                 "Servers answer, but nothing that they say can be used.".to_owned(),
                 "Ask other servers with --server.",
             ),
-            Reach::Unknown => (
+            Reachability::Unknown => (
                 "No server answered over UDP, and nothing that was seen tells why.".to_owned(),
                 "Ask again, or ask other servers with --server.",
             ),
-            Reach::Available => available(report),
+            Reachability::Available => available(report),
         };
         Self { is, means }
     }
@@ -179,13 +179,13 @@ fn means(mapping: Option<Mapping>, filtering: Option<Filtering>, why: Option<Unk
 mod tests {
     use super::*;
     use crate::report::sample;
-    use portolan_nat::profile::{Family, Verdict};
+    use portolan_nat::profile::{Conclusion, Family};
 
     fn told(nat: NatKind, mapping: Mapping, filtering: Filtering) -> (String, &'static str) {
         let mut report = sample::home().families.remove(0);
         report.nat = Some(nat);
-        report.mapping = Verdict::value_with(mapping, 0.0, vec![]);
-        report.filtering = Verdict::value_with(filtering, 0.0, vec![]);
+        report.mapping = Conclusion::value_with(mapping, 0.0, vec![]);
+        report.filtering = Conclusion::value_with(filtering, 0.0, vec![]);
         let sentence = Sentence::of(&report);
         (sentence.is, sentence.means)
     }
@@ -240,18 +240,18 @@ mod tests {
     #[test]
     fn what_is_not_known_is_said_with_its_reason() {
         let mut report = sample::home().families.remove(0);
-        report.filtering = Verdict::unknown(Unknown::NoOtherAddress, vec![]);
+        report.filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
         assert_eq!(
             Sentence::of(&report).is,
             "Your router keeps one public port per socket; whom it lets answer could not be told (no server asked has \
              the second address that the test needs)."
         );
-        report.mapping = Verdict::unknown(Unknown::Dependent, vec![]);
+        report.mapping = Conclusion::unknown(Unknown::Dependent, vec![]);
         assert!(Sentence::of(&report).is.starts_with("Your router gives a socket different public ports"));
         assert!(Sentence::of(&report).means.starts_with("Direct connections will surely work with"));
-        report.mapping = Verdict::unknown(Unknown::SingleServer, vec![]);
+        report.mapping = Conclusion::unknown(Unknown::SingleServer, vec![]);
         assert!(Sentence::of(&report).is.contains("(one plain server alone cannot show it)"));
-        report.details.double_nat = Verdict::value_with(true, 0.0, vec![]);
+        report.details.double_nat = Conclusion::value_with(true, 0.0, vec![]);
         assert!(Sentence::of(&report).is.starts_with("Your router and your carrier's translate "));
     }
 

@@ -12,7 +12,7 @@ use core::net::SocketAddr;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::line::Kind;
 use portolan_sdp::offer_answer::{
-    Capabilities, Codec, DataChannel, Extension, Features, Media, Outcome, Transport, answer,
+    Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
 };
 use portolan_sdp::value::{Address, Connection, MediaLine, Origin};
 
@@ -113,7 +113,7 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
     output::write(&answer.session.to_bytes())?;
     let mut taken = 0;
     for explanation in &answer.explanations {
-        taken += usize::from(matches!(explanation.outcome, Outcome::Accepted { .. }));
+        taken += usize::from(matches!(explanation.outcome, SectionOutcome::Accepted { .. }));
         let head = offer.media(explanation.media).and_then(|section| section.line(Kind::Media));
         let kind = head.and_then(|line| line.read::<MediaLine<'_>>().ok()).map_or("?", |head| head.media);
         output::complain(format_args!("{explanation} ({kind}; {})", explanation.outcome.clause()));

@@ -10,7 +10,7 @@ use portolan_machine::{
     Cx, Datagram, Input, Machine, Never, Open, Outbox, Output, Protocol, Refusal, SocketId, SocketNews, SocketOrder,
     Verdict,
 };
-use portolan_stun_agent::{Credential, Event, Request, RequestError, Schedule, Transactions};
+use portolan_stun_agent::{Credential, Request, RequestError, Schedule, TransactionEvent, Transactions};
 
 /// One request to one server.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) enum Told {
     /// Something came from the server, be it what it may.
     Heard,
     /// What became of the request.
-    Outcome(Event<u8>),
+    Outcome(TransactionEvent<u8>),
 }
 
 impl Ask {

@@ -3,7 +3,7 @@
 //! Rules of this file: pure functions; below five mappings nothing is named.
 
 use crate::behavior::{Pooling, PortAllocation};
-use crate::profile::{Evidence, Unknown, Verdict};
+use crate::profile::{Conclusion, Evidence, Unknown};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -30,15 +30,15 @@ const LARGEST_STEP: i32 = 64;
 const BUSY_COUNTER: f64 = 0.05;
 
 /// Names the allocator. `samples` hold each mapping once; they are put in the order of asking.
-pub(super) fn name(samples: &mut [Sample]) -> Verdict<PortAllocation> {
+pub(super) fn name(samples: &mut [Sample]) -> Conclusion<PortAllocation> {
     samples.sort_by_key(|sample| sample.order);
     let evidence: Vec<Evidence> =
         samples.iter().map(|s| Evidence::Mapped { local: s.local, external: s.external }).collect();
     if samples.len() < ENOUGH {
-        return Verdict::unknown(Unknown::TooFewSamples, evidence);
+        return Conclusion::unknown(Unknown::TooFewSamples, evidence);
     }
     let (value, p_wrong) = judge(samples);
-    Verdict::value_with(value, p_wrong, evidence)
+    Conclusion::value_with(value, p_wrong, evidence)
 }
 
 fn judge(samples: &[Sample]) -> (PortAllocation, f64) {
@@ -97,7 +97,7 @@ fn counts(ports: &[i32]) -> Option<(i16, f64)> {
 }
 
 /// Says whether all mappings of the host share one address. `samples` hold each mapping once.
-pub(super) fn pooling(samples: &[Sample]) -> Verdict<Pooling> {
+pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
     let first = samples.first().map(|sample| sample.external.ip());
     let other = samples.iter().find(|sample| Some(sample.external.ip()) != first);
     let evidence = |samples: &mut dyn Iterator<Item = &Sample>| -> Vec<Evidence> {
@@ -105,15 +105,15 @@ pub(super) fn pooling(samples: &[Sample]) -> Verdict<Pooling> {
     };
     if let Some(other) = other {
         let shown = evidence(&mut samples.first().into_iter().chain([other]));
-        return Verdict::value_with(Pooling::Arbitrary, doubt::FLOOR, shown);
+        return Conclusion::value_with(Pooling::Arbitrary, doubt::FLOOR, shown);
     }
     let shown = evidence(&mut samples.iter());
     if samples.len() < ENOUGH {
-        return Verdict::unknown(Unknown::TooFewSamples, shown);
+        return Conclusion::unknown(Unknown::TooFewSamples, shown);
     }
     // With two addresses drawn at random each further mapping keeps to the first one half the time.
     let chance = (1..samples.len()).fold(1.0, |chance, _| chance * 0.5);
-    Verdict::value_with(Pooling::Paired, chance, shown)
+    Conclusion::value_with(Pooling::Paired, chance, shown)
 }
 
 #[cfg(test)]

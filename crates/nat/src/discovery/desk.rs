@@ -2,8 +2,8 @@
 //!
 //! Rules of this file: nothing here decides anything. A part that wants something asks for it here and nowhere else.
 
-use crate::event::Event;
-use crate::note::Note;
+use crate::event::DiscoveryEvent;
+use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -11,7 +11,7 @@ use portolan_machine::{Cx, Instant, Open, Outbox, Output, Protocol, Slot, Socket
 use portolan_stun::{Message, TransactionId};
 use portolan_stun_agent::Transactions;
 
-use super::Config;
+use super::DiscoveryConfig;
 use super::plan::{Plan, Wish};
 use super::tag::Tag;
 
@@ -21,10 +21,10 @@ const DYNAMIC_PORTS: u16 = 49_152;
 /// The desk that a part sits at for one call.
 pub(super) struct Desk<'d, 'c> {
     pub(super) cx: &'d mut Cx<'c>,
-    pub(super) out: &'d mut Outbox<Event>,
+    pub(super) out: &'d mut Outbox<DiscoveryEvent>,
     pub(super) agent: &'d mut Slot<Transactions<Tag>>,
     pub(super) plan: &'d mut Plan,
-    pub(super) config: &'d Config,
+    pub(super) config: &'d DiscoveryConfig,
 }
 
 impl Desk<'_, '_> {
@@ -59,7 +59,7 @@ impl Desk<'_, '_> {
         self.out.push(Output::Socket(SocketOrder::Close(socket)));
     }
 
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn tell(&mut self, event: DiscoveryEvent) {
         self.out.push(Output::Event(event));
     }
 
@@ -74,7 +74,7 @@ impl Desk<'_, '_> {
 
     /// Starts a request; `None` where the agent holds too many, which the budget keeps from happening.
     pub(super) fn start(&mut self, wish: &Wish) -> Option<TransactionId> {
-        self.cx.note(|| Note::Asked { tag: wish.tag, to: wish.to });
+        self.cx.note(|| DiscoveryNote::Asked { tag: wish.tag, to: wish.to });
         self.agent.with(self.cx, |agent, cx| agent.request(cx, wish.request())).ok()
     }
 
@@ -95,8 +95,8 @@ impl Desk<'_, '_> {
 
     /// Tells of a flaw that has just been found.
     pub(super) fn caught(&mut self, family: Family, server: SocketAddr, flaw: Flaw) {
-        self.cx.note(|| Note::Caught { server, flaw });
-        self.tell(Event::Flaw { family, server, flaw });
+        self.cx.note(|| DiscoveryNote::Caught { server, flaw });
+        self.tell(DiscoveryEvent::Flaw { family, server, flaw });
     }
 }
 

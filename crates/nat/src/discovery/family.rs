@@ -7,14 +7,14 @@ mod report;
 mod steps;
 
 use crate::behavior::NatKind;
-use crate::event::Event;
-use crate::note::Note;
-use crate::profile::{Family, Flaw, Reach, Unavailable};
+use crate::event::DiscoveryEvent;
+use crate::note::DiscoveryNote;
+use crate::profile::{Family, Flaw, Reachability, Unavailable};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use portolan_machine::{Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
 use portolan_stun::{Class, Message, TransactionId};
-use portolan_stun_agent::{Answer, Event as AgentEvent};
+use portolan_stun_agent::{Answer, TransactionEvent};
 
 use super::desk::{Desk, Reading};
 use super::filtering::Met;
@@ -60,7 +60,7 @@ struct State {
     /// When a patience ends.
     wake: Option<Deadline>,
     /// How it ended.
-    end: Option<Reach>,
+    end: Option<Reachability>,
     timed_out: bool,
 }
 
@@ -106,7 +106,7 @@ impl FamilyRun {
 
     /// Whether there is no way out for this family, so that the other one need not wait.
     pub(super) const fn is_unavailable(&self) -> bool {
-        matches!(self.state.end, Some(Reach::Unavailable(_)))
+        matches!(self.state.end, Some(Reachability::Unavailable(_)))
     }
 
     /// The other family is out of the way.
@@ -170,7 +170,7 @@ impl FamilyRun {
         }
         let again = why == Refusal::AddressInUse && self.state.port_tries < PORT_TRIES;
         if !again {
-            self.state.end = Some(Reach::Unavailable(Unavailable::Refused(why)));
+            self.state.end = Some(Reachability::Unavailable(Unavailable::Refused(why)));
             return;
         }
         self.state.port_tries += 1;
@@ -179,11 +179,11 @@ impl FamilyRun {
             && let Some(to) = to
         {
             let (fresh, port) = desk.open_udp(to);
-            desk.cx.note(|| Note::PortTaken { port });
+            desk.cx.note(|| DiscoveryNote::PortTaken { port });
             self.mapping.socket = fresh;
         } else if let Some(attempt) = self.filtering.by_socket(socket) {
             let (fresh, port) = desk.open_udp(attempt.primary);
-            desk.cx.note(|| Note::PortTaken { port });
+            desk.cx.note(|| DiscoveryNote::PortTaken { port });
             attempt.socket = fresh;
         }
     }
@@ -217,32 +217,32 @@ impl FamilyRun {
     }
 
     /// Takes what became of a request.
-    pub(super) fn react_to_agent(&mut self, desk: &mut Desk<'_, '_>, event: &AgentEvent<Tag>) {
+    pub(super) fn react_to_agent(&mut self, desk: &mut Desk<'_, '_>, event: &TransactionEvent<Tag>) {
         if self.is_over() {
             return;
         }
         self.state.dirty = true;
         match event {
-            AgentEvent::Answered(answer) => {
+            TransactionEvent::Answered(answer) => {
                 self.state.heard = true;
                 self.answered(desk, answer);
             }
-            AgentEvent::Elsewhere(answer) => {
+            TransactionEvent::Elsewhere(answer) => {
                 self.state.heard = true;
                 if let Some(server) = self.server_of(answer.tag.test) {
                     self.servers.hold(desk, server, Flaw::AnswersFromElsewhere);
                 }
             }
-            AgentEvent::Unusable { tag, .. } => {
+            TransactionEvent::Unusable { tag, .. } => {
                 self.state.heard = true;
                 if let Some(server) = self.server_of(tag.test) {
                     self.servers.hold(desk, server, Flaw::Garbage);
                 }
                 self.exhausted(tag.test, 1);
             }
-            AgentEvent::Exhausted { tag, sends, .. } => self.exhausted(tag.test, *sends),
-            AgentEvent::SocketLost { tag, .. } => self.exhausted(tag.test, 0),
-            AgentEvent::Unreachable { tag, why, .. } => self.unreachable(tag.test, *why),
+            TransactionEvent::Exhausted { tag, sends, .. } => self.exhausted(tag.test, *sends),
+            TransactionEvent::SocketLost { tag, .. } => self.exhausted(tag.test, 0),
+            TransactionEvent::Unreachable { tag, why, .. } => self.unreachable(tag.test, *why),
             _ => {}
         }
     }
@@ -340,11 +340,11 @@ impl FamilyRun {
             return;
         };
         let tag = answer.tag;
-        desk.cx.note(|| Note::Seen { tag, by: answer.from, mapped });
+        desk.cx.note(|| DiscoveryNote::Seen { tag, by: answer.from, mapped });
         self.mapping.answered(answer, server, mapped, reading);
         self.compare_sockets(desk, server);
         if !core::mem::replace(&mut self.state.told_public, true) {
-            desk.tell(Event::Public { family: self.family, endpoint: mapped, local: answer.local });
+            desk.tell(DiscoveryEvent::Public { family: self.family, endpoint: mapped, local: answer.local });
         }
     }
 
@@ -425,7 +425,7 @@ impl FamilyRun {
             }
         }
         let from = datagram.remote;
-        desk.cx.note(|| Note::Dropped { from });
+        desk.cx.note(|| DiscoveryNote::Dropped { from });
     }
 
     /// Lets the parts go on; `true`: something is new.

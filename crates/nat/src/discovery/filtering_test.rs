@@ -5,8 +5,8 @@
 //! find closed (RFC 5780 §4.4).
 
 use crate::behavior::Filtering;
-use crate::note::Note;
-use crate::profile::{Evidence, Family, Flaw, Unknown, Verdict};
+use crate::note::DiscoveryNote;
+use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct FilteringTest {
     pub(super) attempts: Vec<Attempt>,
     /// Why earlier attempts were given up.
     failures: Vec<Unknown>,
-    pub(super) verdict: Option<Verdict<Filtering>>,
+    pub(super) verdict: Option<Conclusion<Filtering>>,
     /// How long silence must last, once a round trip is known.
     tail: Duration,
 }
@@ -120,7 +120,7 @@ impl FilteringTest {
         let Some((_, attempt)) = self.current() else { return };
         let ids = attempt.running;
         self.tail = tail;
-        desk.cx.note(|| Note::TailSet { family, tail });
+        desk.cx.note(|| DiscoveryNote::TailSet { family, tail });
         for id in ids.into_iter().flatten() {
             desk.set_tail(id, tail);
         }
@@ -156,10 +156,10 @@ impl FilteringTest {
         match judgement {
             Judgement::Wait => {}
             Judgement::Value(value, p_wrong) => {
-                self.verdict = Some(Verdict::value_with(value, p_wrong, self.evidence(servers)));
+                self.verdict = Some(Conclusion::value_with(value, p_wrong, self.evidence(servers)));
             }
             Judgement::TooLossy => {
-                self.verdict = Some(Verdict::unknown(Unknown::HighLoss, self.evidence(servers)));
+                self.verdict = Some(Conclusion::unknown(Unknown::HighLoss, self.evidence(servers)));
             }
             Judgement::Incapable(why, flaw) => {
                 self.give_up(desk, why);
@@ -260,11 +260,11 @@ impl FilteringTest {
         let next = servers.next_capable(|number| self.was_tried(number));
         if let Some((number, server)) = next.and_then(|number| Some((number, servers.get(number)?))) {
             let to = server.address;
-            desk.cx.note(|| Note::FilteringMoved { to });
+            desk.cx.note(|| DiscoveryNote::FilteringMoved { to });
             self.attempt(desk, number, to);
         } else if !may_hear_more {
             let why = self.reason();
-            self.verdict = Some(Verdict::unknown(why, self.evidence(servers)));
+            self.verdict = Some(Conclusion::unknown(why, self.evidence(servers)));
         }
     }
 

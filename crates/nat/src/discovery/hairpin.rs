@@ -5,7 +5,7 @@
 //! packets for an attack, which is why nobody sends them unasked.
 
 use crate::behavior::Hairpin;
-use crate::profile::{Evidence, Family, Unknown, Verdict};
+use crate::profile::{Conclusion, Evidence, Family, Unknown};
 use alloc::vec;
 use core::net::SocketAddr;
 use portolan_machine::SocketId;
@@ -28,7 +28,7 @@ pub(super) struct HairpinTest {
     peer: Option<(SocketId, SocketAddr, Option<SocketAddr>)>,
     ids: [Option<TransactionId>; 2],
     silent: u8,
-    pub(super) verdict: Option<Verdict<Hairpin>>,
+    pub(super) verdict: Option<Conclusion<Hairpin>>,
 }
 
 impl HairpinTest {
@@ -54,7 +54,7 @@ impl HairpinTest {
     pub(super) fn opened(&mut self, desk: &mut Desk<'_, '_>, local: Option<SocketAddr>) {
         self.local = local;
         let (Some(socket), Some(to), Some(_)) = (self.socket, self.server, local) else {
-            self.verdict = Some(Verdict::unknown(Unknown::NoEvidence, vec![]));
+            self.verdict = Some(Conclusion::unknown(Unknown::NoEvidence, vec![]));
             return;
         };
         self.ask(desk, Test::HairpinLearn, socket, to);
@@ -110,20 +110,20 @@ impl HairpinTest {
         let value =
             if Some(from) == own && Some(from) != public { Hairpin::InternalSource } else { Hairpin::ExternalSource };
         let evidence = vec![Evidence::Hairpinned { from }];
-        self.verdict.get_or_insert_with(|| Verdict::value_with(value, doubt::FLOOR, evidence));
+        self.verdict.get_or_insert_with(|| Conclusion::value_with(value, doubt::FLOOR, evidence));
         true
     }
 
     /// One of its requests ended; a hairpinned request is never answered, so this is silence.
     pub(super) fn exhausted(&mut self, test: Test, sends: u32, tally: Tally) {
         if test == Test::HairpinLearn {
-            self.verdict.get_or_insert_with(|| Verdict::unknown(Unknown::ServerSilent, vec![]));
+            self.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::ServerSilent, vec![]));
             return;
         }
         self.silent += 1;
         if self.silent >= 2 {
             let p_wrong = tally.all_fail(sends).max(doubt::FLOOR);
-            self.verdict.get_or_insert_with(|| Verdict::value_with(Hairpin::None, p_wrong, vec![]));
+            self.verdict.get_or_insert_with(|| Conclusion::value_with(Hairpin::None, p_wrong, vec![]));
         }
     }
 

@@ -4,9 +4,9 @@
 //! asks everybody, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
 
 use crate::behavior::{Mapping, NatKind};
-use crate::event::Event;
-use crate::note::Note;
-use crate::profile::{Evidence, Family, Flaw, Unknown, Verdict};
+use crate::event::DiscoveryEvent;
+use crate::note::DiscoveryNote;
+use crate::profile::{Conclusion, Evidence, Family, Flaw, Unknown};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{Instant, SocketId};
@@ -37,7 +37,7 @@ pub(super) struct MappingTest {
     measured_with: Vec<u8>,
     /// What the observations said last.
     judgement: Judgement,
-    pub(super) verdict: Option<Verdict<Mapping>>,
+    pub(super) verdict: Option<Conclusion<Mapping>>,
 }
 
 impl MappingTest {
@@ -87,7 +87,7 @@ impl MappingTest {
         asked.proof.wished = true;
         asked.proof_is_whole = whole;
         let to = asked.address;
-        desk.cx.note(|| Note::ProofAsked { server: to });
+        desk.cx.note(|| DiscoveryNote::ProofAsked { server: to });
         let wish = Wish {
             tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
             socket: self.socket,
@@ -127,7 +127,7 @@ impl MappingTest {
             && let Some(other) = asked.address_of(Target::OtherBoth)
         {
             let address = asked.address;
-            desk.cx.note(|| Note::AlternateFound { server: address, other });
+            desk.cx.note(|| DiscoveryNote::AlternateFound { server: address, other });
         }
         self.ask(desk, servers, server, Target::OtherAddress);
         self.ask(desk, servers, server, Target::OtherBoth);
@@ -181,15 +181,15 @@ impl MappingTest {
         now: Instant,
         servers: &Servers,
         steady: bool,
-    ) -> Option<Verdict<Mapping>> {
+    ) -> Option<Conclusion<Mapping>> {
         let pending = servers.any_pending(now);
         let more = pending || self.more_to_come(servers);
-        let unknown = |why| Some(Verdict::unknown(why, self.evidence(servers)));
+        let unknown = |why| Some(Conclusion::unknown(why, self.evidence(servers)));
         match judgement {
             Judgement::Independent { witnesses: 1, .. } if pending => None,
             Judgement::Independent { witnesses, .. } => {
                 let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::LONE_WITNESS };
-                Some(Verdict::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
+                Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
             }
             // Several addresses may be a server that makes them up: its answers must have been steady.
             Judgement::Dependent { on: Some(_), several_addresses } if pending || (several_addresses && !steady) => {
@@ -198,7 +198,7 @@ impl MappingTest {
             Judgement::Dependent { on: Some(on), .. } => {
                 let lone = self.witnesses(servers) < 2;
                 let p_wrong = if lone { doubt::LONE_WITNESS } else { doubt::PORT_CHANCE };
-                Some(Verdict::value_with(on, p_wrong, self.evidence(servers)))
+                Some(Conclusion::value_with(on, p_wrong, self.evidence(servers)))
             }
             Judgement::MultiPath if pending || !steady => None,
             Judgement::MultiPath => unknown(Unknown::MultiPath),
@@ -210,7 +210,7 @@ impl MappingTest {
     }
 
     /// One address was asked, or none answered, and there is nobody left to ask.
-    fn conclude_from_little(&self, servers: &Servers) -> Option<Verdict<Mapping>> {
+    fn conclude_from_little(&self, servers: &Servers) -> Option<Conclusion<Mapping>> {
         let evidence = self.evidence(servers);
         let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
         let Some(seen) = trusted else {
@@ -222,14 +222,14 @@ impl MappingTest {
                 // Whether UDP is blocked is another part's to find out.
                 (false, false) => return None,
             };
-            return Some(Verdict::unknown(why, evidence));
+            return Some(Conclusion::unknown(why, evidence));
         };
         // What is not translated has one endpoint for all.
         let untouched = self.local == Some(seen.mapped);
         Some(if untouched {
-            Verdict::value_with(Mapping::EndpointIndependent, doubt::LONE_WITNESS, evidence)
+            Conclusion::value_with(Mapping::EndpointIndependent, doubt::LONE_WITNESS, evidence)
         } else {
-            Verdict::unknown(Unknown::SingleServer, evidence)
+            Conclusion::unknown(Unknown::SingleServer, evidence)
         })
     }
 
@@ -287,6 +287,6 @@ pub(super) fn nat_kind(translated: bool, filtering: Option<&crate::behavior::Fil
 }
 
 /// The event of a verdict on mapping.
-pub(super) fn told(family: Family, verdict: &Verdict<Mapping>) -> Event {
-    Event::Mapping { family, verdict: verdict.clone() }
+pub(super) fn told(family: Family, verdict: &Conclusion<Mapping>) -> DiscoveryEvent {
+    DiscoveryEvent::Mapping { family, conclusion: verdict.clone() }
 }

@@ -3,7 +3,7 @@
 //! Rules of this file: it only connects and looks; no byte is sent. A connection, or a refusal, shows that packets get
 //! out and come back, so it is UDP that is blocked (RFC 3489 §10.1). Silence of both is no way out.
 
-use crate::note::Note;
+use crate::note::DiscoveryNote;
 use crate::profile::Evidence;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -43,7 +43,7 @@ impl TcpCheck {
             let https = SocketAddr::new(address.ip(), HTTPS);
             for to in [address, https] {
                 if self.tries.iter().all(|other| other.to != to) {
-                    desk.cx.note(|| Note::TcpTried { to });
+                    desk.cx.note(|| DiscoveryNote::TcpTried { to });
                     let socket = desk.open(Protocol::Tcp, 0, to);
                     self.tries.push(Try { socket, to, ended: None });
                 }
@@ -69,7 +69,7 @@ impl TcpCheck {
         };
         this.ended = Some(ended);
         let to = this.to;
-        desk.cx.note(|| Note::TcpEnded { to, why: ended.err() });
+        desk.cx.note(|| DiscoveryNote::TcpEnded { to, why: ended.err() });
         true
     }
 

@@ -13,7 +13,7 @@ use super::address::is_valid_other;
 use super::filtering::{Met, Other, Proof};
 use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
 use super::tag::Target;
-use super::{Server, desk::Desk};
+use super::{StunServer, desk::Desk};
 
 /// How many servers are asked at first.
 const AT_FIRST: usize = 2;
@@ -140,8 +140,8 @@ pub(super) struct Servers {
 
 impl Servers {
     /// The servers with an address in `family`; first addresses first.
-    pub(super) fn new(given: &[Server], family: Family) -> Self {
-        let of_family = |server: &Server, nth: usize| {
+    pub(super) fn new(given: &[StunServer], family: Family) -> Self {
+        let of_family = |server: &StunServer, nth: usize| {
             server.addresses.iter().copied().filter(|address| Family::of(address) == family).nth(nth)
         };
         let mut all = Vec::with_capacity(given.len());

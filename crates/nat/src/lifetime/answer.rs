@@ -8,14 +8,14 @@ use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
 use super::series::Outcome;
 use super::tag::{Ask, Tag};
-use super::{ASKER, CONTROL, Event, GAP, Lifetime, Note, Proof, Series, Stage};
+use super::{ASKER, CONTROL, GAP, Lifetime, LifetimeEvent, LifetimeNote, Proof, Series, Stage};
 use crate::profile::Unknown;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant, Output, SocketId};
 use portolan_stun::Message;
-use portolan_stun_agent::{Answer, Event as Heard};
+use portolan_stun_agent::{Answer, TransactionEvent};
 
 /// What an answer says.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +47,11 @@ impl Told {
 const NO_ADDRESS: u16 = 0;
 
 impl Lifetime {
-    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, event: Heard<Tag>) {
+    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<Tag>) {
         let Tag { ask, probe } = *event.tag();
         let index = usize::from(probe);
         match event {
-            Heard::Answered(answer) => {
+            TransactionEvent::Answered(answer) => {
                 let told = Told::read(cx.now(), &answer);
                 match ask {
                     Ask::Map => self.mapped(cx, index, told),
@@ -60,13 +60,15 @@ impl Lifetime {
                     Ask::Prove => self.proved(cx, told),
                 }
             }
-            Heard::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
-            Heard::Exhausted { sends, answers, .. } if ask == Ask::Prove => self.proof_ended(cx, sends, answers),
-            Heard::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
-            Heard::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
-            Heard::Unreachable { .. } => self.course.unreachable = true,
+            TransactionEvent::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
+            TransactionEvent::Exhausted { sends, answers, .. } if ask == Ask::Prove => {
+                self.proof_ended(cx, sends, answers)
+            }
+            TransactionEvent::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
+            TransactionEvent::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
+            TransactionEvent::Unreachable { .. } => self.course.unreachable = true,
             // From elsewhere or to elsewhere: the transactions have dropped it with a note.
-            Heard::Elsewhere(_) | _ => {}
+            TransactionEvent::Elsewhere(_) | _ => {}
         }
     }
 
@@ -119,7 +121,7 @@ impl Lifetime {
             Role::Touched { late: false, .. } => latest + touch_after,
             Role::Touched { late: true, .. } => latest + touch_after + step,
         };
-        cx.note(|| Note::Mapped { external });
+        cx.note(|| LifetimeNote::Mapped { external });
     }
 
     /// Asker and control, both mapped, can be asked about.
@@ -229,7 +231,7 @@ impl Lifetime {
         let (after, sends) = (probe.at_most(now), told.sends);
         let external = probe.place.external;
         if let Some(external) = external {
-            cx.note(|| Note::NewOwner { external });
+            cx.note(|| LifetimeNote::NewOwner { external });
         }
         self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
         // What came in through the new owner's mapping may have refreshed that.
@@ -244,7 +246,7 @@ impl Lifetime {
         let Some(probe) = self.probes.get_mut(index) else { return };
         let after = probe.lives(told.sent.earliest);
         if let Some(external) = probe.place.external {
-            cx.note(|| Note::Alive { external, after });
+            cx.note(|| LifetimeNote::Alive { external, after });
         }
         let between = Between { earliest: told.sent.earliest, latest: cx.now() };
         match probe.role {
@@ -272,7 +274,7 @@ impl Lifetime {
         let before = probe.place.external.unwrap_or(external);
         if before != external {
             let (after, sends) = (probe.at_most(now), told.sends);
-            cx.note(|| Note::Remade { before, after: external });
+            cx.note(|| LifetimeNote::Remade { before, after: external });
             if before.ip() != external.ip() {
                 // Not the mapping's end alone: the way out is another.
                 return self.spoil(cx, index, Unknown::Rebinding);
@@ -347,14 +349,14 @@ impl Lifetime {
         probe.become_state(State::Doubted);
         if let Some(external) = probe.place.external {
             let sends = probe.doubt.sends;
-            cx.note(|| Note::Silent { external, sends });
+            cx.note(|| LifetimeNote::Silent { external, sends });
         }
     }
 
     fn dead(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
         let Some(probe) = self.probes.get(index) else { return };
         if let (Some(external), Outcome::Dead { after, p, .. }) = (probe.place.external, outcome) {
-            cx.note(|| Note::Dead { external, after, p });
+            cx.note(|| LifetimeNote::Dead { external, after, p });
         }
         let first_touch = matches!(probe.role, Role::Touched { .. }) && probe.life.touched.is_none();
         // Dead before it was ever touched: the test cannot be made with it.
@@ -377,13 +379,13 @@ impl Lifetime {
         };
         self.close(cx, index);
         if let (Some(series), Some((idle, alive))) = (series, point) {
-            self.out.push(Output::Event(Event::Point { series, idle, alive }));
+            self.out.push(Output::Event(LifetimeEvent::Point { series, idle, alive }));
         }
     }
 
     pub(super) fn spoil(&mut self, cx: &mut Cx<'_>, index: usize, why: Unknown) {
         if let Some(port) = self.probes.get(index).map(|probe| probe.place.port) {
-            cx.note(|| Note::Spoilt { port, why });
+            cx.note(|| LifetimeNote::Spoilt { port, why });
         }
         self.over(cx, index, Outcome::Spoilt(why));
     }
@@ -399,8 +401,8 @@ impl Lifetime {
     /// The server is no use: asks the next one, or ends.
     fn reject(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         let server = self.server();
-        cx.note(|| Note::Rejected { server, why });
-        self.out.push(Output::Event(Event::Rejected { server, why }));
+        cx.note(|| LifetimeNote::Rejected { server, why });
+        self.out.push(Output::Event(LifetimeEvent::Rejected { server, why }));
         if self.stage == Stage::Measuring || self.course.server + 1 >= self.config.servers.len() {
             return self.finish(cx.now(), why);
         }
@@ -426,7 +428,7 @@ impl Lifetime {
 
     pub(super) fn note_asked(&self, cx: &mut Cx<'_>) {
         let server = self.server();
-        cx.note(|| Note::Asked { server });
+        cx.note(|| LifetimeNote::Asked { server });
     }
 
     pub(super) fn in_state(&self, state: State) -> Vec<usize> {

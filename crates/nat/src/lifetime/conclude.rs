@@ -7,8 +7,8 @@
 use super::probe::{NEVER, Probe, Role, Side, State};
 use super::report::recommended_keepalive;
 use super::series::{Judgement, Outcome, bounds, judge, spoilt};
-use super::{Event, Lifetime, LifetimeRange, LifetimeReport, Note, RefreshReport, Stage};
-use crate::profile::{Evidence, Family, Question, Unknown, Verdict};
+use super::{Lifetime, LifetimeEvent, LifetimeNote, LifetimeRange, LifetimeReport, RefreshReport, Stage};
+use crate::profile::{Conclusion, Evidence, Family, Question, Unknown};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -19,9 +19,9 @@ use portolan_stun_agent::Transactions;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdicts {
     translated: Option<bool>,
-    replied: Option<Verdict<LifetimeRange>>,
-    unreplied: Option<Verdict<LifetimeRange>>,
-    absolute: Option<Verdict<LifetimeRange>>,
+    replied: Option<Conclusion<LifetimeRange>>,
+    unreplied: Option<Conclusion<LifetimeRange>>,
+    absolute: Option<Conclusion<LifetimeRange>>,
     refresh: Option<RefreshReport>,
 }
 
@@ -30,7 +30,7 @@ impl Lifetime {
     pub(super) fn measure(&mut self, cx: &mut Cx<'_>) {
         self.become_stage(Stage::Measuring);
         let server = self.server();
-        cx.note(|| Note::Honoured { server });
+        cx.note(|| LifetimeNote::Honoured { server });
         let translated = self.probes.first().and_then(|asker| Some(asker.place.local? != asker.place.external?));
         self.verdicts.translated = translated;
         let points = u32::try_from(self.config.points()).unwrap_or(0);
@@ -58,7 +58,7 @@ impl Lifetime {
         let sockets = self.probes.len();
         let expected = self.config.max + Duration::from_secs(10);
         let translated = translated.unwrap_or(true);
-        self.out.push(Output::Event(Event::Begun { server, translated, sockets, expected }));
+        self.out.push(Output::Event(LifetimeEvent::Begun { server, translated, sockets, expected }));
     }
 
     /// Tells each verdict that stands, and ends when all do.
@@ -71,21 +71,21 @@ impl Lifetime {
         {
             self.give_up(cx, is_replied);
             self.verdicts.replied = Some(verdict.clone());
-            self.out.push(Output::Event(Event::Replied(verdict)));
+            self.out.push(Output::Event(LifetimeEvent::Replied(verdict)));
         }
         if self.verdicts.unreplied.is_none()
             && let Some(verdict) = judge(&self.points(is_unreplied)).verdict(self.evidence())
         {
             self.give_up(cx, is_unreplied);
             self.verdicts.unreplied = Some(verdict.clone());
-            self.out.push(Output::Event(Event::Unreplied(verdict)));
+            self.out.push(Output::Event(LifetimeEvent::Unreplied(verdict)));
         }
         if self.verdicts.absolute.is_none()
             && let Some(verdict) = self.absolute()
         {
             self.give_up(cx, is_watcher);
             self.verdicts.absolute = Some(verdict.clone());
-            self.out.push(Output::Event(Event::Absolute(verdict)));
+            self.out.push(Output::Event(LifetimeEvent::Absolute(verdict)));
         }
         self.release(cx);
         if self.verdicts.refresh.is_none()
@@ -93,7 +93,7 @@ impl Lifetime {
         {
             let report = RefreshReport { outbound, inbound };
             self.verdicts.refresh = Some(report.clone());
-            self.out.push(Output::Event(Event::Refresh(Box::new(report))));
+            self.out.push(Output::Event(LifetimeEvent::Refresh(Box::new(report))));
         }
         let Verdicts { replied, unreplied, absolute, refresh, .. } = &self.verdicts;
         if replied.is_some() && unreplied.is_some() && absolute.is_some() && refresh.is_some() {
@@ -141,10 +141,10 @@ impl Lifetime {
         }
     }
 
-    fn absolute(&self) -> Option<Verdict<LifetimeRange>> {
+    fn absolute(&self) -> Option<Conclusion<LifetimeRange>> {
         let silent_lived = self.longest(is_replied);
         if self.verdicts.replied.is_some() && silent_lived.is_zero() {
-            return Some(Verdict::unknown(Unknown::TooShort, self.evidence()));
+            return Some(Conclusion::unknown(Unknown::TooShort, self.evidence()));
         }
         let watchers = || self.probes.iter().filter(|probe| is_watcher(probe));
         // A watcher that went unrefreshed for as long as a silent mapping was seen to live may have died of that.
@@ -157,7 +157,7 @@ impl Lifetime {
         if let Some((after, lived, sends, p)) = deaths.min_by_key(|(after, ..)| *after) {
             // A silent mapping that outlives the refreshed one is a contradiction: wait until that cannot come any more.
             if silent_lived > after {
-                return Some(Verdict::unknown(Unknown::Contradictory, self.evidence()));
+                return Some(Conclusion::unknown(Unknown::Contradictory, self.evidence()));
             }
             self.verdicts.replied.as_ref()?;
             let range = LifetimeRange { at_least: lived.min(after), at_most: Some(after) };
@@ -169,7 +169,7 @@ impl Lifetime {
         let at_least = self.longest(is_watcher);
         if at_least.is_zero() {
             let why = watchers().find_map(|probe| spoilt(&probe.outcome)).unwrap_or(Unknown::HighLoss);
-            return Some(Verdict::unknown(why, self.evidence()));
+            return Some(Conclusion::unknown(why, self.evidence()));
         }
         // An end between a check and the refresh after it, a round trip later, goes unseen if the port is kept.
         let unseen = self.way.rtt().as_secs_f64() / self.gap().as_secs_f64();
@@ -228,7 +228,7 @@ impl Lifetime {
     }
 
     /// Whether what comes from this side refreshes; `None` while something to come can tell.
-    fn refresh(&self, side: Side) -> Option<Verdict<bool>> {
+    fn refresh(&self, side: Side) -> Option<Conclusion<bool>> {
         let of_side = |probe: &&Probe| matches!(probe.role, Role::Touched { side: of, .. } if of == side);
         let outcomes = || self.probes.iter().filter(of_side).map(|probe| probe.outcome);
         if outcomes().any(|outcome| outcome == Outcome::Pending) {
@@ -247,25 +247,25 @@ impl Lifetime {
         evidence.extend(lived.map(|after| Evidence::Lived { after }));
         evidence.extend(died.map(|(after, sends, _)| Evidence::Died { after, sends }));
         Some(match (lived, died) {
-            (Some(_), Some(_)) => Verdict::unknown(Unknown::Contradictory, evidence),
-            (Some(_), None) => Verdict::value_with(true, p_range, evidence),
+            (Some(_), Some(_)) => Conclusion::unknown(Unknown::Contradictory, evidence),
+            (Some(_), None) => Conclusion::value_with(true, p_range, evidence),
             (None, Some((after, _, p))) => {
                 // Died of age, or for want of a refresh? Only if all watchers outlived it, of the latter: one alone may
                 // have got its mapping anew.
                 let watchers = self.probes.iter().filter(|probe| is_watcher(probe));
                 let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Spoilt(_)));
                 if sound.clone().next().is_none() {
-                    return Some(Verdict::unknown(Unknown::NoEvidence, evidence));
+                    return Some(Conclusion::unknown(Unknown::NoEvidence, evidence));
                 }
                 if sound.any(|probe| probe.life.lived < after) {
                     self.verdicts.absolute.as_ref()?;
-                    return Some(Verdict::unknown(Unknown::AbsoluteEnd, evidence));
+                    return Some(Conclusion::unknown(Unknown::AbsoluteEnd, evidence));
                 }
-                Verdict::value_with(false, p + p_range, evidence)
+                Conclusion::value_with(false, p + p_range, evidence)
             }
             (None, None) => {
                 let why = outcomes().find_map(|outcome| spoilt(&outcome));
-                Verdict::unknown(why.unwrap_or(Unknown::NoEvidence), evidence)
+                Conclusion::unknown(why.unwrap_or(Unknown::NoEvidence), evidence)
             }
         })
     }
@@ -287,35 +287,35 @@ impl Lifetime {
         }
         self.transactions = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
-        self.out.push(Output::Event(Event::Report(Box::new(report))));
+        self.out.push(Output::Event(LifetimeEvent::Report(Box::new(report))));
     }
 
     fn report(&mut self, now: Instant, why: Unknown) -> LifetimeReport {
         let series = |points: &[Outcome]| match bounds(points) {
-            Judgement::Unknown(Unknown::TooFewSamples) | Judgement::Open => Verdict::unknown(why, self.evidence()),
-            Judgement::Unknown(other) => Verdict::unknown(other, self.evidence()),
+            Judgement::Unknown(Unknown::TooFewSamples) | Judgement::Open => Conclusion::unknown(why, self.evidence()),
+            Judgement::Unknown(other) => Conclusion::unknown(other, self.evidence()),
             known @ Judgement::Settled { .. } => {
-                known.verdict(self.evidence()).unwrap_or_else(|| Verdict::unknown(why, Vec::new()))
+                known.verdict(self.evidence()).unwrap_or_else(|| Conclusion::unknown(why, Vec::new()))
             }
         };
         let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Asker | Role::Control));
-        let nothing = || Verdict::unknown(why, Vec::new());
+        let nothing = || Conclusion::unknown(why, Vec::new());
         let watched = || match self.longest(is_watcher) {
             Duration::ZERO => nothing(),
-            at_least => Verdict::value_with(LifetimeRange { at_least, at_most: None }, 0.0, self.evidence()),
+            at_least => Conclusion::value_with(LifetimeRange { at_least, at_most: None }, 0.0, self.evidence()),
         };
         let Verdicts { translated, replied, unreplied, absolute, refresh } = self.verdicts.clone();
-        let known = |verdict: Option<Verdict<LifetimeRange>>, of| {
+        let known = |verdict: Option<Conclusion<LifetimeRange>>, of| {
             verdict.unwrap_or_else(|| if measured { series(&self.points(of)) } else { nothing() })
         };
         let (replied, unreplied) = (known(replied, is_replied), known(unreplied, is_unreplied));
         let absolute = absolute.unwrap_or_else(watched);
-        let side = |side| self.refresh(side).unwrap_or_else(|| Verdict::unknown(why, Vec::new()));
+        let side = |side| self.refresh(side).unwrap_or_else(|| Conclusion::unknown(why, Vec::new()));
         let refresh = refresh.unwrap_or_else(|| match measured {
             true => RefreshReport { outbound: side(Side::Outbound), inbound: side(Side::Inbound) },
             false => RefreshReport {
-                outbound: Verdict::unknown(why, Vec::new()),
-                inbound: Verdict::unknown(why, Vec::new()),
+                outbound: Conclusion::unknown(why, Vec::new()),
+                inbound: Conclusion::unknown(why, Vec::new()),
             },
         });
         let server = self.server();

@@ -9,16 +9,16 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use portolan_nat::lifetime::Config;
+/// use portolan_nat::lifetime::LifetimeConfig;
 ///
-/// let config = Config::new(vec!["192.0.2.1:3478".parse()?]);
+/// let config = LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]);
 /// assert_eq!((config.points(), config.sockets()), (37, 82));
 /// assert_eq!(config.bound(), Duration::from_secs(200));
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Config {
+pub struct LifetimeConfig {
     /// The servers, all of one family, best first; the first that honours RESPONSE-PORT is used.
     pub servers: Vec<SocketAddr>,
     /// The local address to bind; without one the system chooses.
@@ -29,7 +29,7 @@ pub struct Config {
     pub max: Duration,
 }
 
-impl Config {
+impl LifetimeConfig {
     /// Idle times of 5 to 185 s in steps of 5 s: 82 sockets, about 195 s.
     #[must_use]
     pub const fn new(servers: Vec<SocketAddr>) -> Self {
@@ -85,30 +85,30 @@ impl Config {
     ///
     /// # Errors
     /// No server, one of another family, one address twice; a step or a longest time out of range.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let family = self.family().ok_or(ConfigError::NoServers)?;
+    pub fn check(&self) -> Result<(), LifetimeConfigError> {
+        let family = self.family().ok_or(LifetimeConfigError::NoServers)?;
         for (index, server) in self.servers.iter().enumerate() {
             let before = self.servers.iter().take(index);
             if Family::of(server) != family {
-                return Err(ConfigError::Families { server: *server });
+                return Err(LifetimeConfigError::Families { server: *server });
             }
             if server.ip().is_unspecified() || server.port() == 0 {
-                return Err(ConfigError::Unspecified { server: *server });
+                return Err(LifetimeConfigError::Unspecified { server: *server });
             }
             if before.into_iter().any(|other| other == server) {
-                return Err(ConfigError::SameAddress { server: *server });
+                return Err(LifetimeConfigError::SameAddress { server: *server });
             }
         }
         if let Some(local) = self.local.filter(|local| local.is_ipv4() != (family == Family::V4)) {
-            return Err(ConfigError::Local { local });
+            return Err(LifetimeConfigError::Local { local });
         }
         if self.step < Self::STEP_MIN || self.step > Self::STEP_MAX {
-            return Err(ConfigError::Step);
+            return Err(LifetimeConfigError::Step);
         }
         match self.points() {
-            0 => Err(ConfigError::TooFew),
+            0 => Err(LifetimeConfigError::TooFew),
             1..=Self::POINTS_MAX => Ok(()),
-            points => Err(ConfigError::TooMany { points }),
+            points => Err(LifetimeConfigError::TooMany { points }),
         }
     }
 
@@ -127,7 +127,7 @@ impl Config {
 /// A configuration that nothing can be measured with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum LifetimeConfigError {
     /// There is no server.
     #[error("no server: name at least one that honours RESPONSE-PORT (RFC 5780 §7.5)")]
     NoServers,
@@ -182,19 +182,22 @@ mod tests {
     fn what_cannot_be_measured_is_refused() {
         let (one, two) = (server("192.0.2.1:3478"), server("192.0.2.1:3479"));
         let six = server("[2001:db8::1]:3478");
-        let good = Config::new(vec![one, two]);
+        let good = LifetimeConfig::new(vec![one, two]);
         assert_eq!(good.check(), Ok(()));
-        assert_eq!(Config::new(vec![]).check(), Err(ConfigError::NoServers));
-        assert_eq!(Config::new(vec![one, six]).check(), Err(ConfigError::Families { server: six }));
-        assert_eq!(Config::new(vec![one, two, one]).check(), Err(ConfigError::SameAddress { server: one }));
+        assert_eq!(LifetimeConfig::new(vec![]).check(), Err(LifetimeConfigError::NoServers));
+        assert_eq!(LifetimeConfig::new(vec![one, six]).check(), Err(LifetimeConfigError::Families { server: six }));
+        assert_eq!(
+            LifetimeConfig::new(vec![one, two, one]).check(),
+            Err(LifetimeConfigError::SameAddress { server: one })
+        );
         let nobody = server("0.0.0.0:3478");
-        assert_eq!(Config::new(vec![nobody]).check(), Err(ConfigError::Unspecified { server: nobody }));
+        assert_eq!(LifetimeConfig::new(vec![nobody]).check(), Err(LifetimeConfigError::Unspecified { server: nobody }));
         let mut bound = good.clone();
         bound.local = Some(six.ip());
-        assert_eq!(bound.check(), Err(ConfigError::Local { local: six.ip() }));
-        assert_eq!(good.clone().step(Duration::from_secs(1)).check(), Err(ConfigError::Step));
-        assert_eq!(good.clone().max(Duration::from_secs(4)).check(), Err(ConfigError::TooFew));
+        assert_eq!(bound.check(), Err(LifetimeConfigError::Local { local: six.ip() }));
+        assert_eq!(good.clone().step(Duration::from_secs(1)).check(), Err(LifetimeConfigError::Step));
+        assert_eq!(good.clone().max(Duration::from_secs(4)).check(), Err(LifetimeConfigError::TooFew));
         assert_eq!(good.clone().max(Duration::from_secs(200)).check(), Ok(()));
-        assert_eq!(good.max(Duration::MAX).check(), Err(ConfigError::TooMany { points: 10_000 }));
+        assert_eq!(good.max(Duration::MAX).check(), Err(LifetimeConfigError::TooMany { points: 10_000 }));
     }
 }

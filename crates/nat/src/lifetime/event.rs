@@ -1,7 +1,7 @@
 //! What the owner of a measurement must hear.
 
 use super::{LifetimeRange, LifetimeReport, RefreshReport};
-use crate::profile::{Finding, Unknown, Verdict};
+use crate::profile::{Conclusion, Finding, Unknown};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::SocketAddr;
@@ -11,14 +11,14 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use portolan_nat::lifetime::{Event, Series};
+/// use portolan_nat::lifetime::{LifetimeEvent, Series};
 ///
-/// let event = Event::Point { series: Series::Replied, idle: Duration::from_secs(30), alive: false };
+/// let event = LifetimeEvent::Point { series: Series::Replied, idle: Duration::from_secs(30), alive: false };
 /// assert_eq!(event.to_string(), "replied: dead after 30.0 s");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum LifetimeEvent {
     /// A server cannot be used; the next one is asked, if there is one.
     Rejected {
         /// The server.
@@ -47,11 +47,11 @@ pub enum Event {
         alive: bool,
     },
     /// How long a mapping lives that was answered.
-    Replied(Verdict<LifetimeRange>),
+    Replied(Conclusion<LifetimeRange>),
     /// How long a mapping lives that nothing ever came in through.
-    Unreplied(Verdict<LifetimeRange>),
+    Unreplied(Conclusion<LifetimeRange>),
     /// When a mapping ends whatever refreshes it.
-    Absolute(Verdict<LifetimeRange>),
+    Absolute(Conclusion<LifetimeRange>),
     /// What refreshes a mapping.
     Refresh(Box<RefreshReport>),
     /// Everything is said; the last event.
@@ -76,7 +76,7 @@ impl fmt::Display for Series {
     }
 }
 
-impl fmt::Display for Event {
+impl fmt::Display for LifetimeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected { server, why } => write!(f, "{server}: {why}"),
@@ -102,7 +102,7 @@ impl fmt::Display for Event {
 }
 
 /// One axis and its value, or why there is none.
-pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Verdict<T>) -> fmt::Result {
+pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Conclusion<T>) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => write!(f, "{axis}: {value}"),
         Finding::Unknown(why) => write!(f, "{axis}: unknown, {why}"),

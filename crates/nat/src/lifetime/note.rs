@@ -11,16 +11,16 @@ use portolan_machine::{Clause, Explain, Refusal};
 /// ```
 /// use core::time::Duration;
 /// use portolan_machine::Explain;
-/// use portolan_nat::lifetime::Note;
+/// use portolan_nat::lifetime::LifetimeNote;
 ///
-/// let note = Note::Alive { external: "203.0.113.9:50000".parse()?, after: Duration::from_secs(30) };
+/// let note = LifetimeNote::Alive { external: "203.0.113.9:50000".parse()?, after: Duration::from_secs(30) };
 /// assert_eq!(note.to_string(), "203.0.113.9:50000 let an answer in after 30.0 s");
 /// assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §4.6");
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Note {
+pub enum LifetimeNote {
     /// The port chosen was taken or refused; another is tried, if any is left.
     PortRefused {
         /// The port.
@@ -94,7 +94,7 @@ pub enum Note {
     },
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for LifetimeNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortRefused { port, why } => write!(f, "local port {port} refused: {why}"),
@@ -118,7 +118,7 @@ impl fmt::Display for Note {
     }
 }
 
-impl Explain for Note {
+impl Explain for LifetimeNote {
     fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::PortRefused { .. } => Clause::new(5780, "4.1"),

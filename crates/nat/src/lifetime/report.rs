@@ -2,7 +2,7 @@
 
 use super::LifetimeRange;
 use super::event::say;
-use crate::profile::{Family, Path, Verdict};
+use crate::profile::{Conclusion, Family, Path};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -21,11 +21,11 @@ pub struct LifetimeReport {
     /// Whether addresses are translated on the way, where that is known; if not, these are a firewall's lifetimes.
     pub translated: Option<bool>,
     /// How long a silent mapping lives that was answered ("stream").
-    pub replied: Verdict<LifetimeRange>,
+    pub replied: Conclusion<LifetimeRange>,
     /// How long a silent mapping lives that nothing ever came in through.
-    pub unreplied: Verdict<LifetimeRange>,
+    pub unreplied: Conclusion<LifetimeRange>,
     /// How long a mapping lives that is refreshed all the time; no upper bound where none was met.
-    pub absolute: Verdict<LifetimeRange>,
+    pub absolute: Conclusion<LifetimeRange>,
     /// What refreshes a mapping.
     pub refresh: RefreshReport,
     /// How often to send at least: half the shortest lifetime seen, so that one lost packet does no harm.
@@ -57,14 +57,14 @@ impl LifetimeReport {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshReport {
     /// Whether packets from inside do; RFC 4787 REQ-6 demands it.
-    pub outbound: Verdict<bool>,
+    pub outbound: Conclusion<bool>,
     /// Whether packets from outside do; RFC 4787 REQ-6a allows it.
-    pub inbound: Verdict<bool>,
+    pub inbound: Conclusion<bool>,
 }
 
 impl fmt::Display for RefreshReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |f: &mut fmt::Formatter<'_>, direction, verdict: &Verdict<bool>| match (
+        let word = |f: &mut fmt::Formatter<'_>, direction, verdict: &Conclusion<bool>| match (
             verdict.value(),
             verdict.reason(),
         ) {
@@ -105,9 +105,9 @@ impl fmt::Display for LifetimeReport {
 /// Where that is not known a mapping that was never answered serves; a moment below two seconds gives none. An absolute
 /// end does not matter: no keepalive helps against it.
 pub(super) fn recommended_keepalive(
-    replied: &Verdict<LifetimeRange>,
-    unreplied: &Verdict<LifetimeRange>,
-    outbound: &Verdict<bool>,
+    replied: &Conclusion<LifetimeRange>,
+    unreplied: &Conclusion<LifetimeRange>,
+    outbound: &Conclusion<bool>,
 ) -> Option<Duration> {
     if outbound.value() == Some(&false) {
         return None;
@@ -123,21 +123,21 @@ mod tests {
     use crate::profile::Unknown;
     use alloc::vec::Vec;
 
-    fn range(least: u64) -> Verdict<LifetimeRange> {
+    fn range(least: u64) -> Conclusion<LifetimeRange> {
         let range = LifetimeRange { at_least: Duration::from_secs(least), at_most: None };
-        Verdict::value_with(range, 0.0, Vec::new())
+        Conclusion::value_with(range, 0.0, Vec::new())
     }
 
     #[test]
     fn a_keepalive_leaves_room_for_one_loss() {
-        let (yes, no) = (Verdict::value_with(true, 0.0, Vec::new()), Verdict::value_with(false, 0.0, Vec::new()));
-        let unknown = || Verdict::unknown(Unknown::HighLoss, Vec::new());
+        let (yes, no) = (Conclusion::value_with(true, 0.0, Vec::new()), Conclusion::value_with(false, 0.0, Vec::new()));
+        let unknown = || Conclusion::unknown(Unknown::HighLoss, Vec::new());
         let seconds = |every: Option<Duration>| every.map(|every| every.as_secs());
         assert_eq!(seconds(recommended_keepalive(&range(115), &range(25), &yes)), Some(57));
         assert_eq!(seconds(recommended_keepalive(&unknown(), &range(25), &yes)), Some(12));
         assert_eq!(seconds(recommended_keepalive(&range(115), &range(25), &no)), None, "nothing that is sent helps");
         assert_eq!(seconds(recommended_keepalive(&range(1), &range(25), &yes)), None);
-        let nothing: Verdict<LifetimeRange> = unknown();
+        let nothing: Conclusion<LifetimeRange> = unknown();
         assert_eq!(recommended_keepalive(&nothing, &nothing, &yes), None);
     }
 }

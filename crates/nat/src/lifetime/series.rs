@@ -5,7 +5,7 @@
 //! beyond a dead one is a contradiction (RFC 5780 §4.6: "be prepared to get inconsistent results").
 
 use super::LifetimeRange;
-use crate::profile::{Evidence, Unknown, Verdict};
+use crate::profile::{Conclusion, Evidence, Unknown};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -73,16 +73,16 @@ pub(super) fn bounds(points: &[Outcome]) -> Judgement {
 
 impl Judgement {
     /// The verdict, with `evidence` met on the way; `None` while it is open.
-    pub(super) fn verdict(self, mut evidence: Vec<Evidence>) -> Option<Verdict<LifetimeRange>> {
+    pub(super) fn verdict(self, mut evidence: Vec<Evidence>) -> Option<Conclusion<LifetimeRange>> {
         match self {
             Self::Open => None,
-            Self::Unknown(why) => Some(Verdict::unknown(why, evidence)),
+            Self::Unknown(why) => Some(Conclusion::unknown(why, evidence)),
             Self::Settled { range, p, sends } => {
                 if !range.at_least.is_zero() {
                     evidence.push(Evidence::Lived { after: range.at_least });
                 }
                 evidence.extend(range.at_most.map(|after| Evidence::Died { after, sends }));
-                Some(Verdict::value_with(range, p, evidence))
+                Some(Conclusion::value_with(range, p, evidence))
             }
         }
     }

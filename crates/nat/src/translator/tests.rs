@@ -20,7 +20,7 @@ fn nat(config: TranslatorConfig) -> Translator {
 #[track_caller]
 fn sends(nat: &mut Translator, now: Instant, from: &str, to: &str) -> SocketAddr {
     match nat.outbound(now, at(from), at(to)) {
-        Ok(Passage::Out { source, .. }) => source,
+        Ok(Translation::Out { source, .. }) => source,
         other => panic!("{from} → {to}: {other:?}"),
     }
 }
@@ -106,7 +106,7 @@ fn a_block_belongs_to_one_host() {
     let mut blocks = alloc::collections::BTreeMap::new();
     for host in 2..5 {
         for port in 0..8 {
-            let Ok(Passage::Out { source, .. }) = nat.outbound(
+            let Ok(Translation::Out { source, .. }) = nat.outbound(
                 secs(0),
                 SocketAddr::new([10, 0, 0, host].into(), 9),
                 at(&alloc::format!("192.0.2.1:{port}")),
@@ -169,7 +169,7 @@ fn hairpinned_packets_carry_the_source_that_the_word_says() {
         let mut nat = nat(TranslatorConfig::full_cone().hairpin(hairpin));
         let external = sends(&mut nat, secs(0), b, SERVERS[0]);
         let passage = nat.outbound(secs(0), at(a), external);
-        assert_eq!(passage, Ok(Passage::Hairpin { source: at(expected), destination: at(b) }));
+        assert_eq!(passage, Ok(Translation::Hairpin { source: at(expected), destination: at(b) }));
     }
     let mut deaf = nat(TranslatorConfig::full_cone().hairpin(Hairpin::None));
     let external = sends(&mut deaf, secs(0), b, SERVERS[0]);
@@ -179,7 +179,7 @@ fn hairpinned_packets_carry_the_source_that_the_word_says() {
     let to_b = sends(&mut strict, secs(0), b, SERVERS[0]);
     assert_eq!(strict.outbound(secs(0), at(a), to_b), Err(DropReason::Filtered), "b has not sent to a's outside");
     let to_a = SocketAddr::new(OUTSIDE, 5000);
-    assert!(matches!(strict.outbound(secs(0), at(b), to_a), Ok(Passage::Hairpin { .. })));
+    assert!(matches!(strict.outbound(secs(0), at(b), to_a), Ok(Translation::Hairpin { .. })));
 }
 
 #[test]

@@ -5,9 +5,9 @@
 use crate::world::{World, full, plain};
 use core::time::Duration;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Command, Config, Discovery};
-use portolan_nat::event::Event;
-use portolan_nat::profile::{Reach, Unknown};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig};
+use portolan_nat::event::DiscoveryEvent;
+use portolan_nat::profile::{Reachability, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Fault};
 
@@ -58,18 +58,20 @@ fn d5_a_fixed_source_port() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).net();
     let mut seen = Vec::new();
     for run in 0..2 {
-        net.command(host, Command::Start).unwrap();
+        net.command(host, DiscoveryCommand::Start).unwrap();
         let end = net.now() + Duration::from_secs(10);
-        let _stop = net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
-        let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+        let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+            panic!()
+        };
         let family = &report.families[0];
         assert_eq!(family.filtering.value(), Some(&APDF), "run {run}");
         seen.push(family.local.unwrap().port());
-        let given = [(10, "one"), (20, "two")].map(|(last, name)| portolan_nat::discovery::Server {
+        let given = [(10, "one"), (20, "two")].map(|(last, name)| portolan_nat::discovery::StunServer {
             name: name.into(),
             addresses: vec![([203, 0, 113, last], 3478).into()],
         });
-        net.replace(host, Discovery::new(Config::new(given.into())).unwrap());
+        net.replace(host, Discovery::new(DiscoveryConfig::new(given.into())).unwrap());
     }
     assert_ne!(seen[0], seen[1]);
     assert!(seen.iter().all(|port| *port >= 49_152));
@@ -87,8 +89,8 @@ fn d6_one_dead_server_ends_everything() {
     let given = twice
         .servers
         .iter()
-        .map(|server| portolan_nat::discovery::Server { name: "x".into(), addresses: vec![server.primary] });
-    let error = Discovery::new(Config::new(given.collect())).unwrap_err();
+        .map(|server| portolan_nat::discovery::StunServer { name: "x".into(), addresses: vec![server.primary] });
+    let error = Discovery::new(DiscoveryConfig::new(given.collect())).unwrap_err();
     assert_eq!(error.to_string(), "servers 1 and 3 have the same address 203.0.113.10:3478: name each server once");
 }
 
@@ -115,7 +117,7 @@ fn d8_a_dial_back_from_a_known_address() {
 fn d9_udp_judged_by_tcp() {
     let world = World::behind(Barrier::Blocked { udp: true, tcp: false, tells: false });
     let family = world.family();
-    assert_eq!((family.reach, family.classic_type()), (Reach::Blocked, ClassicType::Blocked));
+    assert_eq!((family.reach, family.classic_type()), (Reachability::Blocked, ClassicType::Blocked));
     assert!(family.public.is_empty() && family.mapping.value().is_none());
 }
 

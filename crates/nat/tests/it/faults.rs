@@ -6,7 +6,7 @@
 use crate::world::{PUBLIC, World, full};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping};
-use portolan_nat::profile::{FamilyReport, Flaw, Reach, Unknown};
+use portolan_nat::profile::{FamilyReport, Flaw, Reachability, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::Fault;
 use portolan_sim::server::Bogus;
@@ -81,7 +81,7 @@ fn has_flaw(family: &FamilyReport, flaw: Flaw) -> bool {
 fn a_silent_server() {
     everywhere(Fault::Silent, |_, family| {
         // Its host refuses TCP, so packets get out and come back: that is what `blocked` means.
-        assert_eq!(family.reach, Reach::Blocked);
+        assert_eq!(family.reach, Reachability::Blocked);
         assert_eq!(family.mapping.reason(), Some(Unknown::Blocked));
     });
 }
@@ -197,7 +197,7 @@ fn a_server_that_answers_from_a_third_address() {
 fn servers_whose_answers_cannot_be_read() {
     for fault in [Fault::Garbage, Fault::Truncated, Fault::WrongTransactionId, Fault::Echo] {
         everywhere(fault, |_, family| {
-            assert_eq!(family.reach, Reach::Unknown, "something came back: UDP is not blocked");
+            assert_eq!(family.reach, Reachability::Unknown, "something came back: UDP is not blocked");
             assert_eq!(family.mapping.reason(), Some(Unknown::ServerError));
             assert!(has_flaw(family, Flaw::Garbage));
         });

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Hairpin, Mapping, Pooling, PortAllocation, Refresh, Timers};
-use portolan_nat::translator::{DropReason, Passage, PortRange, Translator, TranslatorConfig};
+use portolan_nat::translator::{DropReason, PortRange, Translation, Translator, TranslatorConfig};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -277,11 +277,11 @@ fn out(nat: &mut Translator, model: &mut Model, now: Instant, from: SocketAddr, 
     let scope = model.scope(to);
     let external = nat.mappings(now).find(|m| m.internal == from && m.destination == scope).map(|m| m.external);
     match passage {
-        Ok(Passage::Out { source, created }) if !own && Some(source) == external => {
+        Ok(Translation::Out { source, created }) if !own && Some(source) == external => {
             let made = model.sent(now, from, to, source)?;
             if made == created && (known || !full) { Ok(()) } else { Err(format!("created {created}, full {full}")) }
         }
-        Ok(Passage::Hairpin { source, destination }) if turns => {
+        Ok(Translation::Hairpin { source, destination }) if turns => {
             let external = external.ok_or("turned round without a mapping")?;
             model.sent(now, from, to, external)?;
             model.received(now, external, to, Ok(destination))?;

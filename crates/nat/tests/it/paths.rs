@@ -5,9 +5,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
-use portolan_nat::discovery::{Command, Config, Discovery, Server as Given};
-use portolan_nat::event::Event;
-use portolan_nat::profile::{Evidence, Family, Reach, Report, Unavailable, Unknown};
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
+use portolan_nat::profile::{Evidence, Family, Reachability, Report, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Server};
 
@@ -17,11 +17,11 @@ const RTT: Duration = Duration::from_millis(50);
 
 /// A client with both families behind one gateway; gives the report and the story.
 fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Report, String) {
-    let given = |n: u8| Given {
+    let given = |n: u8| StunServer {
         name: "server".into(),
         addresses: vec![([203, 0, 113, n], 3478).into(), at(&format!("[2001:db8:113::{n}]:3478"))],
     };
-    let discovery = Discovery::new(Config::new(vec![given(10), given(20)])).unwrap();
+    let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
     let mut net = Net::new(3);
     let addresses: [IpAddr; 2] = ["198.51.100.7".parse().unwrap(), "2001:db8:7::1".parse().unwrap()];
     let gateway = Gateway::new("home", addresses, v4).ipv6(v6);
@@ -34,11 +34,13 @@ fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Rep
         let six = six.alternate(at(&format!("[2001:db8:113::{}]:3479", n + 1)));
         net.add_server(net.internet(), six, &Link::PERFECT);
     }
-    net.tell_story();
-    net.command(host, Command::Start).unwrap();
+    net.record_story();
+    net.command(host, DiscoveryCommand::Start).unwrap();
     let end = Instant::ORIGIN + Duration::from_secs(10);
-    let _stop = net.run_until_event(end, |_, event| matches!(event, Event::Report(_)));
-    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+        panic!()
+    };
     (*report, net.story().to_owned())
 }
 
@@ -77,8 +79,8 @@ fn both_families_are_measured_in_a_second_and_a_half_within_the_budget() {
 fn a_family_whose_sibling_has_no_route_starts_everything_at_once() {
     let (report, story) = dual(TranslatorConfig::home(), TranslatorConfig::home(), &["2001:db8:7::9"]);
     let [four, six] = report.families.as_slice() else { panic!("{report:#?}") };
-    assert!(matches!(four.reach, Reach::Unavailable(_)), "{four:#?}");
-    assert_eq!(six.reach, Reach::Available);
+    assert!(matches!(four.reach, Reachability::Unavailable(_)), "{four:#?}");
+    assert_eq!(six.reach, Reachability::Available);
     let mapping_six = story.lines().find(|line| line.contains("asks [2001") && line.contains("where do you see me?"));
     assert!(mapping_six.unwrap().starts_with("0.000s"), "{mapping_six:?}");
     assert!(report.elapsed <= Duration::from_millis(900), "{:?}", report.elapsed);
@@ -101,9 +103,9 @@ fn blocked_udp_is_found_within_two_seconds() {
         let family = &report.families[0];
         if tells {
             let why = Unavailable::Unreachable(Unreachability::Prohibited);
-            assert_eq!(family.reach, Reach::Unavailable(why), "the network says so itself");
+            assert_eq!(family.reach, Reachability::Unavailable(why), "the network says so itself");
         } else {
-            assert_eq!(family.reach, Reach::Blocked);
+            assert_eq!(family.reach, Reachability::Blocked);
             assert_eq!(family.classic_type(), ClassicType::Blocked);
             assert_eq!(family.filtering.reason(), Some(Unknown::Blocked));
             let tcp =
@@ -117,7 +119,7 @@ fn blocked_udp_is_found_within_two_seconds() {
 #[test]
 fn silence_of_udp_and_tcp_is_no_way_out() {
     let report = World::behind(Barrier::Blocked { udp: true, tcp: true, tells: false }).report();
-    assert_eq!(report.families[0].reach, Reach::Unavailable(Unavailable::Silent));
+    assert_eq!(report.families[0].reach, Reachability::Unavailable(Unavailable::Silent));
     assert!(report.is_offline());
     assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
 }
@@ -181,9 +183,11 @@ fn what_a_verdict_doubts_is_what_happens() {
 fn a_second_network_address_translator_is_seen_by_the_carriers_range() {
     for (client, shown) in [("100.64.3.9", true), ("192.0.0.2", true), ("192.168.1.7", false)] {
         let (mut net, host) = World::behind(TranslatorConfig::home()).client(client).net();
-        net.command(host, Command::Start).unwrap();
+        net.command(host, DiscoveryCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(3));
-        let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+            panic!()
+        };
         let double = &report.families[0].details.double_nat;
         assert_eq!(double.value().copied().unwrap_or(false), shown, "{client}");
     }
@@ -243,28 +247,34 @@ fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
 #[test]
 fn commands_at_the_wrong_time_are_refused_and_stop_tells_what_is_known() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).servers([plain("one", 10)]).net();
-    net.command(host, Command::Stop).unwrap_err();
-    net.command(host, Command::Start).unwrap();
-    net.command(host, Command::Start).unwrap_err();
-    net.command(host, Command::Stop).unwrap();
-    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    net.command(host, DiscoveryCommand::Stop).unwrap_err();
+    net.command(host, DiscoveryCommand::Start).unwrap();
+    net.command(host, DiscoveryCommand::Start).unwrap_err();
+    net.command(host, DiscoveryCommand::Stop).unwrap();
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+        panic!()
+    };
     assert_eq!(report.families[0].mapping.reason(), Some(Unknown::TimedOut), "stopped before anything was known");
-    net.command(host, Command::Stop).unwrap_err();
+    net.command(host, DiscoveryCommand::Stop).unwrap_err();
 }
 
 #[test]
 fn an_icmp_port_unreachable_is_no_blocked_udp() {
-    let idle = || Discovery::new(Config::new(vec![Given { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]));
-    let given = Given { name: "gone".into(), addresses: vec![at("203.0.113.10:3478")] };
+    let idle = || {
+        Discovery::new(DiscoveryConfig::new(vec![StunServer { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]))
+    };
+    let given = StunServer { name: "gone".into(), addresses: vec![at("203.0.113.10:3478")] };
     let mut net = Net::new(1);
-    let client = Discovery::new(Config::new(vec![given])).unwrap();
+    let client = Discovery::new(DiscoveryConfig::new(vec![given])).unwrap();
     let link = Link::delay(RTT / 2);
     let host = net.add_host(net.internet(), "client", &["198.51.100.7".parse().unwrap()], &link, client);
     net.add_host(net.internet(), "gone", &["203.0.113.10".parse().unwrap()], &link, idle().unwrap());
-    net.command(host, Command::Start).unwrap();
+    net.command(host, DiscoveryCommand::Start).unwrap();
     let _stop = net.run_for(Duration::from_secs(5));
-    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
-    assert_eq!(report.families[0].reach, Reach::Unknown, "the host said that nobody listens: it was reached");
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+        panic!()
+    };
+    assert_eq!(report.families[0].reach, Reachability::Unknown, "the host said that nobody listens: it was reached");
     assert_eq!(report.families[0].mapping.reason(), Some(Unknown::ServerSilent));
 }
 
@@ -281,8 +291,8 @@ fn the_time_allowed_is_kept() {
 #[test]
 fn several_ways_out_are_named() {
     // Two uplinks with an address each: the second server is reached by the other one.
-    let given = |n: u8| Given { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
-    let discovery = Discovery::new(Config::new(vec![given(10), given(20)])).unwrap();
+    let given = |n: u8| StunServer { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
+    let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
     let mut net = Net::new(5);
     let one: IpAddr = "198.51.100.7".parse().unwrap();
     let two: IpAddr = "198.51.100.99".parse().unwrap();
@@ -293,9 +303,11 @@ fn several_ways_out_are_named() {
     for n in [10, 20] {
         net.add_server(net.internet(), full("server", n), &Link::PERFECT);
     }
-    net.command(host, Command::Start).unwrap();
+    net.command(host, DiscoveryCommand::Start).unwrap();
     let _stop = net.run_for(Duration::from_secs(5));
-    let Some(Event::Report(report)) = net.take_events().pop().map(|happening| happening.event) else { panic!() };
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
+        panic!()
+    };
     let family = &report.families[0];
     assert_eq!(family.details.multi_homed.value(), Some(&true), "{family:#?}");
     assert_eq!(family.mapping.value(), Some(&EIM), "one way out alone is compared");

@@ -5,8 +5,8 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
 };
-use portolan_nat::discovery::{Command, Config, Discovery, Server};
-use portolan_sim::entropy::Counting;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_sim::entropy::CountingRng;
 use portolan_stun::{Attribute, Class, Message, Writer};
 
 const SERVER: &str = "192.0.2.1:3478";
@@ -15,7 +15,7 @@ const LAST: Instant = Instant::from_origin(Duration::MAX);
 /// A machine, its dice and socket numbers, and what it asked for last.
 struct Run {
     machine: Discovery,
-    dice: Counting,
+    dice: CountingRng,
     ids: SocketIds,
     opened: Vec<(SocketId, SocketAddr)>,
     sent: Vec<Transmit>,
@@ -23,12 +23,12 @@ struct Run {
 
 impl Run {
     fn new(machine: Discovery) -> Self {
-        Self { machine, dice: Counting::default(), ids: SocketIds::new(), opened: Vec::new(), sent: Vec::new() }
+        Self { machine, dice: CountingRng::default(), ids: SocketIds::new(), opened: Vec::new(), sent: Vec::new() }
     }
 
     fn start(&mut self) {
         let mut cx = Cx::new(Instant::ORIGIN, &mut self.dice, &mut self.ids);
-        self.machine.command(&mut cx, Command::Start).unwrap();
+        self.machine.command(&mut cx, DiscoveryCommand::Start).unwrap();
         self.drain();
     }
 
@@ -72,8 +72,8 @@ impl Run {
 /// Time leapt between a question and its answer: three such round trips were more than a duration holds.
 #[test]
 fn discovery_takes_a_round_trip_of_ages() {
-    let server = Server { name: SERVER.into(), addresses: vec![SERVER.parse().unwrap()] };
-    let mut run = Run::new(Discovery::new(Config::new(vec![server])).unwrap());
+    let server = StunServer { name: SERVER.into(), addresses: vec![SERVER.parse().unwrap()] };
+    let mut run = Run::new(Discovery::new(DiscoveryConfig::new(vec![server])).unwrap());
     run.start();
     assert!(run.answer_all(LAST) > 0);
 }

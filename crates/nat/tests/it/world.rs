@@ -3,8 +3,8 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
-use portolan_nat::discovery::{Config, Discovery, Server as Given};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};
 
@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) loss: f64,
     pub(crate) seed: u64,
     pub(crate) client: &'static str,
-    pub(crate) change: fn(&mut Config),
+    pub(crate) change: fn(&mut DiscoveryConfig),
 }
 
 pub(crate) fn at(text: &str) -> SocketAddr {
@@ -84,14 +84,14 @@ impl World {
         self
     }
 
-    pub(crate) fn config(mut self, change: fn(&mut Config)) -> Self {
+    pub(crate) fn config(mut self, change: fn(&mut DiscoveryConfig)) -> Self {
         self.change = change;
         self
     }
 
     pub(crate) fn net(&self) -> (Net<Discovery>, portolan_sim::HostId) {
-        let given = |server: &Server| Given { name: "server".into(), addresses: vec![server.primary] };
-        let mut config = Config::new(self.servers.iter().map(given).collect());
+        let given = |server: &Server| StunServer { name: "server".into(), addresses: vec![server.primary] };
+        let mut config = DiscoveryConfig::new(self.servers.iter().map(given).collect());
         (self.change)(&mut config);
         let mut net = Net::new(self.seed);
         let link = Link::delay(self.rtt / 2).loss(self.loss);
@@ -115,11 +115,12 @@ impl World {
     /// Runs to the report.
     pub(crate) fn report(&self) -> Report {
         let (mut net, host) = self.net();
-        net.command(host, portolan_nat::discovery::Command::Start).unwrap();
-        let _stop = net
-            .run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| matches!(event, Event::Report(_)));
+        net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
+        let _stop = net.run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| {
+            matches!(event, DiscoveryEvent::Report(_))
+        });
         let last = net.take_events().pop().expect("a report");
-        let Event::Report(report) = last.event else { panic!("the last event is {}", last.event) };
+        let DiscoveryEvent::Report(report) = last.event else { panic!("the last event is {}", last.event) };
         *report
     }
 
@@ -133,8 +134,8 @@ impl World {
     /// The whole run as a story.
     pub(crate) fn story(&self) -> String {
         let (mut net, host) = self.net();
-        net.tell_story_with(ToString::to_string);
-        net.command(host, portolan_nat::discovery::Command::Start).unwrap();
+        net.record_story_with(ToString::to_string);
+        net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(30));
         net.story().to_owned()
     }

@@ -1,6 +1,6 @@
 //! Which clock a stream follows (RFC 7273 §4.8, §5.4; SMPTE ST 2110-10 for `localmac`).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{
     Parsed, ascii, base64, bytes, fail, ipv6, number, number_u16, number_u64, refuse, tag, token, whole,
 };
@@ -128,7 +128,7 @@ pub struct ClockRate {
 }
 
 impl<'a> Value<'a> for TsRefClk<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 7273", "4.8");
+    const CLAUSE: Citation = Citation::new("RFC 7273", "4.8");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {
@@ -237,7 +237,7 @@ impl<const N: usize> Eui<N> {
 }
 
 impl<'a> Value<'a> for MediaClk<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 7273", "5.4");
+    const CLAUSE: Citation = Citation::new("RFC 7273", "5.4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

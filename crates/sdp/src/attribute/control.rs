@@ -1,6 +1,6 @@
 //! Where an RTSP server is told to play a session or one of its streams (RFC 2326 §C.1.1, RFC 7826 §D.1.1).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{visible, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -18,7 +18,7 @@ pub enum Control<'a> {
 }
 
 impl<'a> Value<'a> for Control<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 7826", "D.1.1");
+    const CLAUSE: Citation = Citation::new("RFC 7826", "D.1.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| visible(input, "* or a URI"))

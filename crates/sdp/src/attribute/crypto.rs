@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: no key reaches `Debug`. Suites are names; which of them are good is not judged here.
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{
     Parsed, ascii, blanks, fail, items_of, number, number_u8, number_u32, refuse, separated, tag, taken, whole,
 };
@@ -111,7 +111,7 @@ impl<'a> CryptoKeys<'a> {
 }
 
 impl<'a> Value<'a> for Crypto<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 4568", "9");
+    const CLAUSE: Citation = Citation::new("RFC 4568", "9");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const TAG: &str = "a tag of at most nine digits";

@@ -11,7 +11,7 @@
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, number_u16, number_u64, space, token, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -21,7 +21,7 @@ use core::fmt;
 pub struct SctpPort(pub u16);
 
 impl<'a> Value<'a> for SctpPort {
-    const CLAUSE: Clause = Clause::new("RFC 8841", "5");
+    const CLAUSE: Citation = Citation::new("RFC 8841", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "a port, 0 to 65535";
@@ -46,7 +46,7 @@ impl MaxMessageSize {
 }
 
 impl<'a> Value<'a> for MaxMessageSize {
-    const CLAUSE: Clause = Clause::new("RFC 8841", "6");
+    const CLAUSE: Citation = Citation::new("RFC 8841", "6");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "a number of bytes";
@@ -75,7 +75,7 @@ pub struct Sctpmap<'a> {
 }
 
 impl<'a> Value<'a> for Sctpmap<'a> {
-    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-sctp-sdp-05", "");
+    const CLAUSE: Citation = Citation::new("draft-ietf-mmusic-sctp-sdp-05", "");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {

@@ -1,6 +1,6 @@
 //! Which way media goes (RFC 8866 §6.7, RFC 3264 §6.1).
 
-use crate::error::Clause;
+use crate::error::Citation;
 use core::fmt;
 
 /// Which way media goes, seen from who wrote the description.
@@ -18,7 +18,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    pub(crate) const CLAUSE: Clause = Clause::new("RFC 8866", "6.7");
+    pub(crate) const CLAUSE: Citation = Citation::new("RFC 8866", "6.7");
 
     /// The direction of an attribute's name.
     #[must_use]

@@ -12,7 +12,7 @@
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, but_spaces, fail, space, token, whole, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
@@ -63,7 +63,7 @@ impl Fingerprint<'_> {
 }
 
 impl<'a> Value<'a> for Fingerprint<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8122", "5");
+    const CLAUSE: Citation = Citation::new("RFC 8122", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {
@@ -197,7 +197,7 @@ pub enum Setup {
 }
 
 impl<'a> Value<'a> for Setup {
-    const CLAUSE: Clause = Clause::new("RFC 4145", "4");
+    const CLAUSE: Citation = Citation::new("RFC 4145", "4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "active, passive, actpass or holdconn";
@@ -236,7 +236,7 @@ impl fmt::Display for Setup {
 pub struct TlsId<'a>(pub &'a str);
 
 impl<'a> Value<'a> for TlsId<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8842", "4");
+    const CLAUSE: Citation = Citation::new("RFC 8842", "4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "20 to 255 letters, digits, +, /, - or _";

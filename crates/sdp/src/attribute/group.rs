@@ -12,7 +12,7 @@
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, finish, items, list, space, token, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -40,7 +40,7 @@ impl<'a> Group<'a> {
 }
 
 impl<'a> Value<'a> for Group<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 5888", "5");
+    const CLAUSE: Citation = Citation::new("RFC 5888", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {
@@ -89,7 +89,7 @@ impl<'a> Msid<'a> {
 }
 
 impl<'a> Value<'a> for Msid<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8830", "2");
+    const CLAUSE: Citation = Citation::new("RFC 8830", "2");
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
@@ -143,7 +143,7 @@ impl<'a> MsidSemantic<'a> {
 }
 
 impl<'a> Value<'a> for MsidSemantic<'a> {
-    const CLAUSE: Clause = Clause::new("draft-ietf-mmusic-msid", "");
+    const CLAUSE: Citation = Citation::new("draft-ietf-mmusic-msid", "");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {

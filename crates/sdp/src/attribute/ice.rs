@@ -11,7 +11,7 @@
 //! ```
 
 use crate::candidate::{ConnectionAddress, address, component, is_ice};
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, items, list, number, number_u16, space, token, whole, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -27,7 +27,7 @@ pub struct IceUfrag<'a>(pub &'a str);
 pub struct IcePwd<'a>(pub &'a str);
 
 impl<'a> Value<'a> for IceUfrag<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8839", "5.4");
+    const CLAUSE: Citation = Citation::new("RFC 8839", "5.4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| ice_chars(input, 4, "4 to 256 letters, digits, + or /")).map(Self)
@@ -35,7 +35,7 @@ impl<'a> Value<'a> for IceUfrag<'a> {
 }
 
 impl<'a> Value<'a> for IcePwd<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8839", "5.4");
+    const CLAUSE: Citation = Citation::new("RFC 8839", "5.4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| ice_chars(input, 22, "22 to 256 letters, digits, + or /")).map(Self)
@@ -75,7 +75,7 @@ impl<'a> IceOptions<'a> {
 }
 
 impl<'a> Value<'a> for IceOptions<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8839", "5.6");
+    const CLAUSE: Citation = Citation::new("RFC 8839", "5.6");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         // A token, where the RFC has `ice-char` only: `google-ice` is old and still around.
@@ -89,7 +89,7 @@ impl<'a> Value<'a> for IceOptions<'a> {
 pub struct IcePacing(pub u64);
 
 impl<'a> Value<'a> for IcePacing {
-    const CLAUSE: Clause = Clause::new("RFC 8839", "5.5");
+    const CLAUSE: Citation = Citation::new("RFC 8839", "5.5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const EXPECTED: &str = "milliseconds, at most ten digits";
@@ -131,7 +131,7 @@ impl<'a> RemoteCandidates<'a> {
 }
 
 impl<'a> Value<'a> for RemoteCandidates<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8839", "5.2");
+    const CLAUSE: Citation = Citation::new("RFC 8839", "5.2");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| list(input, remote_candidate)).map(|text| Self { text })

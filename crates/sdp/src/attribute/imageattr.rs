@@ -3,7 +3,7 @@
 //! Rules of this file: sizes and ratios are read when asked for, and checked before; parameters that are not of the RFC are
 //! kept as they stand.
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar;
 use crate::grammar::{Parsed, blanks, fail, items_of, number_u32, refuse, separated, tag, taken, whole};
 use crate::value::{AttributeValue, Value};
@@ -140,7 +140,7 @@ impl<'a> RatioList<'a> {
 }
 
 impl<'a> Value<'a> for ImageAttr<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 6236", "3.1.1");
+    const CLAUSE: Citation = Citation::new("RFC 6236", "3.1.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

@@ -1,7 +1,7 @@
 //! Attributes whose value is one of a few words: the type of a conference and the orientation of a workspace
 //! (RFC 8866 §6.8, §6.9), and whether a connection is new (RFC 4145 §5).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
@@ -30,7 +30,7 @@ macro_rules! words {
         }
 
         impl<'a> Value<'a> for $name {
-            const CLAUSE: Clause = Clause::new($document, $section);
+            const CLAUSE: Citation = Citation::new($document, $section);
 
             fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
                 $(if value == $word.as_bytes() {

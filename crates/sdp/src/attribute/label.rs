@@ -1,6 +1,6 @@
 //! What a stream is: a name for other documents to point at (RFC 4574), and what its pictures or sounds show (RFC 4796).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, items_of, separated, token, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -10,7 +10,7 @@ use core::fmt;
 pub struct Label<'a>(pub &'a str);
 
 impl<'a> Value<'a> for Label<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 4574", "4");
+    const CLAUSE: Citation = Citation::new("RFC 4574", "4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| token(input, "a label, a token")).map(Self)
@@ -76,7 +76,7 @@ fn kind(input: &[u8]) -> Parsed<'_, &str> {
 }
 
 impl<'a> Value<'a> for Content<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 4796", "5");
+    const CLAUSE: Citation = Citation::new("RFC 4796", "5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| separated(input, b',', kind)).map(Self)

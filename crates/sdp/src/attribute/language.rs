@@ -1,7 +1,7 @@
 //! In which characters and which language the description is written, and in which language the media speaks
 //! (RFC 8866 §6.10 to §6.12).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -11,7 +11,7 @@ use core::fmt;
 pub struct Charset<'a>(pub &'a str);
 
 impl<'a> Value<'a> for Charset<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.10");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.10");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {
@@ -26,7 +26,7 @@ impl<'a> Value<'a> for Charset<'a> {
 pub struct SdpLang<'a>(pub &'a str);
 
 impl<'a> Value<'a> for SdpLang<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.11");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.11");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, language).map(Self)
@@ -38,7 +38,7 @@ impl<'a> Value<'a> for SdpLang<'a> {
 pub struct Lang<'a>(pub &'a str);
 
 impl<'a> Value<'a> for Lang<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.12");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.12");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, language).map(Self)

@@ -1,6 +1,6 @@
 //! The name of a media section (RFC 5888 §4).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{token, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
@@ -10,7 +10,7 @@ use core::fmt;
 pub struct Mid<'a>(pub &'a str);
 
 impl<'a> Value<'a> for Mid<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 5888", "4");
+    const CLAUSE: Citation = Citation::new("RFC 5888", "4");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| token(input, "the name of a media section, a token")).map(Self)

@@ -1,6 +1,6 @@
 //! How much media a packet holds, and how much there is of it (RFC 8866 §6.4, §6.5, §6.13, §6.14).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{refuse, whole, zero_or_positive};
 use crate::value::{AttributeValue, Decimal, Value, decimal};
 use core::fmt;
@@ -16,7 +16,7 @@ macro_rules! decimals {
         pub struct $name<'a>(pub Decimal<'a>);
 
         impl<'a> Value<'a> for $name<'a> {
-            const CLAUSE: Clause = Clause::new($document, $section);
+            const CLAUSE: Citation = Citation::new($document, $section);
 
             fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
                 whole(value, Self::CLAUSE, |input| {
@@ -72,7 +72,7 @@ fn milliseconds(time: Decimal<'_>) -> Duration {
 pub struct Quality(pub u32);
 
 impl<'a> Value<'a> for Quality {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.14");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.14");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| zero_or_positive(input, "a quality, of a video 0 to 10")).map(Self)

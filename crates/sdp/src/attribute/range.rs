@@ -1,6 +1,6 @@
 //! Which part of a presentation there is to play (RFC 2326 §3.5 to §3.7, §C.1.5; RFC 7826 §4.4, §20.2.1, §D.1.6).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, number, number_u64, refuse, tag, token, whole};
 use crate::value::{AttributeValue, Decimal, Value, decimal};
 use core::fmt;
@@ -108,7 +108,7 @@ impl NptTime<'_> {
 }
 
 impl<'a> Value<'a> for Range<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 7826", "D.1.6");
+    const CLAUSE: Citation = Citation::new("RFC 7826", "D.1.6");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

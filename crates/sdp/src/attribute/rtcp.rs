@@ -12,7 +12,7 @@
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{
     Parsed, ascii, but_spaces, bytes, finish, known, number_u16, payload_type, space, token, whole_but_spaces,
 };
@@ -41,7 +41,7 @@ pub struct RtcpAddress<'a> {
 }
 
 impl<'a> Value<'a> for Rtcp<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 3605", "2.1");
+    const CLAUSE: Citation = Citation::new("RFC 3605", "2.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {
@@ -88,7 +88,7 @@ impl RtcpFb<'_> {
 }
 
 impl<'a> Value<'a> for RtcpFb<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 4585", "4.2");
+    const CLAUSE: Citation = Citation::new("RFC 4585", "4.2");
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {

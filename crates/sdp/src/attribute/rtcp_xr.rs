@@ -1,6 +1,6 @@
 //! Which extended reports are sent (RFC 3611 §5.1).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, number_u32, refuse, tag, visible, whole};
 use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
@@ -77,7 +77,7 @@ impl<'a> RtcpXr<'a> {
 }
 
 impl<'a> Value<'a> for RtcpXr<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 3611", "5.1");
+    const CLAUSE: Citation = Citation::new("RFC 3611", "5.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

@@ -18,7 +18,7 @@
 //! ```
 
 use super::Direction;
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{
     Parsed, ascii, but_spaces, bytes, fail, finish, known, number_u16, payload_type, payload_type_token, positive,
     refuse, space, tag, token,
@@ -43,7 +43,7 @@ pub struct Rtpmap<'a> {
 }
 
 impl<'a> Value<'a> for Rtpmap<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.6");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.6");
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
@@ -155,7 +155,7 @@ impl<'a> Fmtp<'a> {
 }
 
 impl<'a> Value<'a> for Fmtp<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.15");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.15");
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
@@ -206,7 +206,7 @@ pub struct Extmap<'a> {
 }
 
 impl<'a> Value<'a> for Extmap<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8285", "8");
+    const CLAUSE: Citation = Citation::new("RFC 8285", "8");
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {

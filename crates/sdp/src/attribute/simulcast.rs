@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, payload_type, refuse, space, taken, whole_but_spaces};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
@@ -76,7 +76,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl<'a> Value<'a> for Rid<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8851", "10");
+    const CLAUSE: Citation = Citation::new("RFC 8851", "10");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {
@@ -230,7 +230,7 @@ impl<'a> Alternatives<'a> {
 }
 
 impl<'a> Value<'a> for Simulcast<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8853", "5.1");
+    const CLAUSE: Citation = Citation::new("RFC 8853", "5.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {

@@ -1,6 +1,6 @@
 //! Which sources may send, or may not (RFC 4570 §3).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, items_of, refuse, separated, space, token, whole};
 use crate::value::{Address, AttributeValue, Value, network};
 use core::fmt;
@@ -55,7 +55,7 @@ fn destination<'a>(address_type: &str, input: &'a [u8]) -> Parsed<'a, Option<Add
 }
 
 impl<'a> Value<'a> for SourceFilter<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 4570", "3");
+    const CLAUSE: Citation = Citation::new("RFC 4570", "3");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const TYPE: &str = "an address type, IP4, IP6 or *";

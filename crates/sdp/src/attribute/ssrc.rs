@@ -11,7 +11,7 @@
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{
     Parsed, but_spaces, bytes, finish, items, known, list, space, token, whole_but_spaces, zero_or_positive,
 };
@@ -31,7 +31,7 @@ pub struct Ssrc<'a> {
 }
 
 impl<'a> Value<'a> for Ssrc<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 5576", "4.1");
+    const CLAUSE: Citation = Citation::new("RFC 5576", "4.1");
 
     #[inline(always)]
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
@@ -98,7 +98,7 @@ impl<'a> SsrcGroup<'a> {
 }
 
 impl<'a> Value<'a> for SsrcGroup<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 5576", "4.2");
+    const CLAUSE: Citation = Citation::new("RFC 5576", "4.2");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole_but_spaces(value, Self::CLAUSE, |input| {

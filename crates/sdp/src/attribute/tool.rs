@@ -1,6 +1,6 @@
 //! What the session is about, and what described it (RFC 8866 §6.1 to §6.3).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{visible, whole};
 use crate::line::Lossy;
 use crate::value::text::texts;
@@ -27,7 +27,7 @@ impl<'a> AttributeValue<'a> for Tool<'a> {
 pub struct Cat<'a>(pub &'a [u8]);
 
 impl<'a> Value<'a> for Cat<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "6.1");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "6.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| visible(input, "a category such as news.local")).map(Self)

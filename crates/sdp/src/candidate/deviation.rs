@@ -4,7 +4,7 @@
 //! found in the text afterwards, by counting fields.
 
 use super::{Candidate, CandidateType, ConnectionAddress, Transport, looks_ipv4};
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use core::fmt;
 
 /// In what a candidate is not as the RFCs have it.
@@ -51,9 +51,9 @@ impl Deviation {
 
     /// The section that it is against.
     #[must_use]
-    pub const fn clause(self) -> Clause {
+    pub const fn clause(self) -> Citation {
         match self {
-            Self::NoTcpType => Clause::new("RFC 6544", "4.5"),
+            Self::NoTcpType => Citation::new("RFC 6544", "4.5"),
             Self::NoFoundation
             | Self::ComponentZero
             | Self::PriorityRange
@@ -62,7 +62,7 @@ impl Deviation {
             | Self::NoRelated
             | Self::RelatedOfHost
             | Self::RelatedAddress
-            | Self::LoneExtension => Clause::new("RFC 8839", "5.1"),
+            | Self::LoneExtension => Citation::new("RFC 8839", "5.1"),
         }
     }
 

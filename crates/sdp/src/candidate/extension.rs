@@ -4,7 +4,7 @@
 //! a field of the candidate (RFC 6544 §4.5) and never listed here.
 
 use super::TcpType;
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, is_token, refuse, space};
 use crate::work::look;
 use alloc::string::String;
@@ -72,7 +72,7 @@ impl Extensions<String> {
     /// A name that is no token, or `raddr`, `rport` or `tcptype`, which are fields of the candidate; a value with a space, a control
     /// character or a letter beyond ASCII. The place counts from the start of the name or of the value.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
-        const CLAUSE: Clause = Clause::new("RFC 8839", "5.1");
+        const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
         let bad_name = name.bytes().position(|byte| !is_token(byte));
         if let Some(at) = bad_name.or(if name.is_empty() { Some(0) } else { None }) {
             return Err(ValueError::new(name.as_bytes(), at, "the name of an extension, a token", CLAUSE));

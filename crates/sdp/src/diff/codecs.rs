@@ -1,7 +1,7 @@
 //! The formats of two sections: which are the same, whatever their numbers.
 
 use super::section::{difference, parameters};
-use super::{Changes, Codec, What};
+use super::{ChangeKind, Changes, Codec};
 use crate::attribute::{Attribute, Fmtp, Rtpmap};
 use crate::line::{Kind, Line};
 use crate::media::Section;
@@ -87,19 +87,19 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
     let kept: BTreeSet<&str> = pairs.iter().map(|(was, _)| was.format).collect();
     let found: BTreeSet<&str> = pairs.iter().map(|(_, is)| is.format).collect();
     for codec in before.list.iter().filter(|codec| !kept.contains(codec.format)) {
-        changes.push(What::CodecRemoved(*codec));
+        changes.push(ChangeKind::CodecRemoved(*codec));
     }
     for codec in after.list.iter().filter(|codec| !found.contains(codec.format)) {
-        changes.push(What::CodecAdded(*codec));
+        changes.push(ChangeKind::CodecAdded(*codec));
     }
     for (was, is) in &pairs {
         if was.format != is.format {
-            changes.push(What::CodecRenumbered { was: *was, is: *is });
+            changes.push(ChangeKind::CodecRenumbered { was: *was, is: *is });
         }
         if before.setting(was) != after.setting(is) {
             let (was, now) = (before.parameters(was), after.parameters(is));
             let text = |fmtp: Option<&Fmtp<'s>>| fmtp.map(|fmtp| fmtp.text);
-            changes.push(What::CodecParameters { codec: *is, was: text(was), is: text(now) });
+            changes.push(ChangeKind::CodecParameters { codec: *is, was: text(was), is: text(now) });
         }
     }
     order(&before, &pairs, changes);
@@ -116,8 +116,8 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
     old.extend(&before.rest);
     new.extend(&after.rest);
     let (gone, come) = difference(&old, &new);
-    gone.into_iter().for_each(|line| changes.push(What::Removed(line)));
-    come.into_iter().for_each(|line| changes.push(What::Added(line)));
+    gone.into_iter().for_each(|line| changes.push(ChangeKind::Removed(line)));
+    come.into_iter().for_each(|line| changes.push(ChangeKind::Added(line)));
 }
 
 /// The formats that are the same, in the order of the second section.
@@ -153,6 +153,6 @@ fn order<'s>(before: &Formats<'s>, pairs: &[(Codec<'s>, Codec<'s>)], changes: &m
     if !old.is_sorted_by(|a, b| a < b)
         && let Some((_, first)) = pairs.first()
     {
-        changes.push(What::CodecsReordered { first: *first });
+        changes.push(ChangeKind::CodecsReordered { first: *first });
     }
 }

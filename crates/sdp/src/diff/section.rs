@@ -1,6 +1,6 @@
 //! Two sections, line by line of the same kind and attribute by attribute of the same name.
 
-use super::{Changes, What, codecs};
+use super::{ChangeKind, Changes, codecs};
 use crate::attribute::{Attribute, Direction, Fmtp};
 use crate::line::{Kind, Line};
 use crate::media::Section;
@@ -36,18 +36,18 @@ fn media_line<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>
     let (Some(was), Some(is)) = (was.line(Kind::Media), is.line(Kind::Media)) else { return };
     let (Ok(before), Ok(after)) = (was.read::<MediaLine<'s>>(), is.read::<MediaLine<'s>>()) else {
         if was.value() != is.value() {
-            changes.push(What::Changed { was, is });
+            changes.push(ChangeKind::Changed { was, is });
         }
         return;
     };
     if (before.media, before.protocol) != (after.media, after.protocol) {
-        changes.push(What::MediaLine { was: before, is: after });
+        changes.push(ChangeKind::MediaLine { was: before, is: after });
     }
     match (before.port, after.port) {
         (was, is) if was == is => {}
-        (_, 0) => changes.push(What::Refused),
-        (0, _) => changes.push(What::Revived),
-        (was, is) => changes.push(What::Port { was, is }),
+        (_, 0) => changes.push(ChangeKind::Refused),
+        (0, _) => changes.push(ChangeKind::Revived),
+        (was, is) => changes.push(ChangeKind::Port { was, is }),
     }
 }
 
@@ -56,7 +56,7 @@ fn direction<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>)
     let (was_usual, is_usual) = changes.usual;
     let (was, is) = (said(was).unwrap_or(was_usual), said(is).unwrap_or(is_usual));
     if was != is {
-        changes.push(What::Direction { was, is });
+        changes.push(ChangeKind::Direction { was, is });
     }
 }
 
@@ -97,7 +97,7 @@ fn credentials<'s>(before: &mut Groups<'s>, after: &mut Groups<'s>, changes: &mu
     let both = |groups: &Groups<'s>| Some((value(groups, UFRAG)?, value(groups, PWD)?));
     let (Some((was, old)), Some((is, new))) = (both(before), both(after)) else { return };
     if was != is && old != new {
-        changes.push(What::IceRestart { was, is });
+        changes.push(ChangeKind::IceRestart { was, is });
         for groups in [before, after] {
             groups.remove(&UFRAG);
             groups.remove(&PWD);
@@ -177,24 +177,28 @@ pub(super) fn parameters(fmtp: &Fmtp<'_>) -> Vec<u8> {
     text
 }
 
-fn changed<'s>(was: Line<'s>, is: Line<'s>) -> What<'s> {
+fn changed<'s>(was: Line<'s>, is: Line<'s>) -> ChangeKind<'s> {
     if let (Kind::Origin, Ok(before), Ok(after)) = (is.kind(), was.read::<Origin<'s>>(), is.read::<Origin<'s>>()) {
         let is_same = Origin { version: after.version, ..before } == after;
-        return if is_same { What::Version { was: before.version, is: after.version } } else { What::NewSession };
+        return if is_same {
+            ChangeKind::Version { was: before.version, is: after.version }
+        } else {
+            ChangeKind::NewSession
+        };
     }
-    What::Changed { was, is }
+    ChangeKind::Changed { was, is }
 }
 
-fn added(line: Line<'_>) -> What<'_> {
+fn added(line: Line<'_>) -> ChangeKind<'_> {
     match line.typed() {
-        Some(Ok(Attribute::Candidate(candidate))) => What::CandidateAdded(candidate),
-        _ => What::Added(line),
+        Some(Ok(Attribute::Candidate(candidate))) => ChangeKind::CandidateAdded(candidate),
+        _ => ChangeKind::Added(line),
     }
 }
 
-fn removed(line: Line<'_>) -> What<'_> {
+fn removed(line: Line<'_>) -> ChangeKind<'_> {
     match line.typed() {
-        Some(Ok(Attribute::Candidate(candidate))) => What::CandidateRemoved(candidate),
-        _ => What::Removed(line),
+        Some(Ok(Attribute::Candidate(candidate))) => ChangeKind::CandidateRemoved(candidate),
+        _ => ChangeKind::Removed(line),
     }
 }

@@ -1,7 +1,7 @@
 //! The words of lines other than attributes (RFC 8866 §5).
 
 use super::print::{Count, Text, list};
-use super::{Item, Says};
+use super::{Item, LineValue};
 use crate::attribute::Attribute;
 use crate::line::Kind;
 use crate::value::{
@@ -10,35 +10,35 @@ use crate::value::{
 use core::fmt;
 
 /// What a line says.
-pub(super) fn words(item: &Item<'_>, says: &Says<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+pub(super) fn words(item: &Item<'_>, says: &LineValue<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match says {
-        Says::Version(_) => f.write_str("version 0 of SDP, the only one"),
-        Says::Origin(origin) => self::origin(origin, f),
-        Says::Connection(connection) => self::connection(connection, f),
-        Says::Bandwidth(bandwidth) => self::bandwidth(bandwidth, f),
-        Says::Time(timing) => self::timing(*timing, f),
-        Says::Uri(uri) => write!(f, "more about the session is at {}", Text(uri.0.as_bytes())),
-        Says::Email(email) => {
+        LineValue::Version(_) => f.write_str("version 0 of SDP, the only one"),
+        LineValue::Origin(origin) => self::origin(origin, f),
+        LineValue::Connection(connection) => self::connection(connection, f),
+        LineValue::Bandwidth(bandwidth) => self::bandwidth(bandwidth, f),
+        LineValue::Time(timing) => self::timing(*timing, f),
+        LineValue::Uri(uri) => write!(f, "more about the session is at {}", Text(uri.0.as_bytes())),
+        LineValue::Email(email) => {
             write!(f, "mail about the session goes to {}", Text(email.address.as_bytes()))?;
             email.name.iter().try_for_each(|name| person(name, f))
         }
-        Says::Phone(phone) => {
+        LineValue::Phone(phone) => {
             write!(f, "calls about the session go to {}", Text(phone.number.as_bytes()))?;
             phone.name.iter().try_for_each(|name| person(name, f))
         }
-        Says::Repeat(repeat) => self::repeat(repeat, f),
-        Says::Zone(zone) => {
+        LineValue::Repeat(repeat) => self::repeat(repeat, f),
+        LineValue::Zone(zone) => {
             f.write_str("the clock that repeats follow is changed: ")?;
             list(f, zone.adjustments().map(Shift))
         }
-        Says::Key(key) => f.write_str(match key {
+        LineValue::Key(key) => f.write_str(match key {
             Key::Prompt => "whoever joins is asked for the key",
             Key::Clear(_) | Key::Base64(_) => "a key in the clear, which must not be used any more",
             Key::Uri(_) => "the key is at a URL, which must not be used any more",
         }),
-        Says::Media(media) => self::media(item, media, f),
-        Says::Attribute(_) => Ok(()),
-        Says::Text(text) => self::text(item, text, f),
+        LineValue::Media(media) => self::media(item, media, f),
+        LineValue::Attribute(_) => Ok(()),
+        LineValue::Text(text) => self::text(item, text, f),
     }
 }
 

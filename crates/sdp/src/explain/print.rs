@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: one line stays one line and does nothing to a terminal, whatever the peer wrote.
 
-use super::{Item, Meaning, Says};
+use super::{Item, LineValue, Meaning};
 use core::fmt::{self, Write as _};
 
 /// How many bytes of a line are shown before an ellipsis.
@@ -42,7 +42,7 @@ impl fmt::Display for Words<'_, '_> {
                 let found = crate::error::Found(error.error.found);
                 write!(f, "cannot be read at column {}: expected {}, found {found}", error.column, error.error.expected)
             }
-            Ok(Says::Attribute(attribute)) => super::attribute::words(&attribute, item.codec, f),
+            Ok(LineValue::Attribute(attribute)) => super::attribute::words(&attribute, item.codec, f),
             Ok(says) => super::line::words(item, &says, f),
         }
     }

@@ -6,7 +6,7 @@
 use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
-use super::explanation::{Explanation, Note, Outcome, Refusal};
+use super::explanation::{Decision, Explanation, Refusal, SectionOutcome};
 use super::section::{self, Described, Gathered, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
@@ -337,30 +337,32 @@ impl Planned<'_, '_> {
     fn explain(&self) -> Explanation {
         let index = self.offered.index;
         let (outcome, notes) = match &self.decision {
-            Err(refusal) => (Outcome::Refused(*refusal), Vec::new()),
+            Err(refusal) => (SectionOutcome::Refused(*refusal), Vec::new()),
             Ok(accepted) => {
                 let (formats, of, direction) = match &accepted.media {
                     None => (1, 1, None),
                     Some(media) => (media.choice.chosen.len(), self.offered.formats.len(), Some(media.direction)),
                 };
-                (Outcome::Accepted { formats, of, direction }, self.notes(accepted))
+                (SectionOutcome::Accepted { formats, of, direction }, self.notes(accepted))
             }
         };
         Explanation { media: index, outcome, notes }
     }
 
-    fn notes(&self, accepted: &Accepted<'_, '_>) -> Vec<Note> {
+    fn notes(&self, accepted: &Accepted<'_, '_>) -> Vec<Decision> {
         let mut notes = Vec::new();
         if accepted.carriage.owner != self.offered.index {
-            notes.push(Note::BundledWith { media: accepted.carriage.owner });
+            notes.push(Decision::BundledWith { media: accepted.carriage.owner });
         }
         let Some(media) = &accepted.media else { return notes };
         let MediaPlan { choice, direction, extensions, versions, .. } = &**media;
         let (offered, answered) = (self.offered.direction, *direction);
         if offered.reversed() != answered {
-            notes.push(Note::Narrowed { offered, answered });
+            notes.push(Decision::Narrowed { offered, answered });
         }
-        notes.extend(choice.left_out.iter().map(|(payload, why)| Note::FormatLeftOut { payload: *payload, why: *why }));
+        notes.extend(
+            choice.left_out.iter().map(|(payload, why)| Decision::FormatLeftOut { payload: *payload, why: *why }),
+        );
         let is_answered = |offered: &&Extmap<'_>| {
             look(extensions.len() + 1);
             extensions.iter().any(|known| known.uri == offered.uri)
@@ -368,9 +370,9 @@ impl Planned<'_, '_> {
         // What the session offers to all is not told of each.
         let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
         let left_out = own.iter().filter(|offered| !is_answered(offered));
-        notes.extend(left_out.map(|offered| Note::ExtensionLeftOut { id: offered.id }));
+        notes.extend(left_out.map(|offered| Decision::ExtensionLeftOut { id: offered.id }));
         if self.offered.own.rtp.simulcast.is_some() && versions.is_empty() {
-            notes.push(Note::SimulcastLeftOut);
+            notes.push(Decision::SimulcastLeftOut);
         }
         notes
     }

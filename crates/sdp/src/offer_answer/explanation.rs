@@ -1,16 +1,17 @@
 //! Why each section of an answer is what it is, in words and with the section of the RFC.
 //!
 //! ```
-//! use portolan_sdp::offer_answer::{Explanation, Outcome, Refusal};
+//! use portolan_sdp::offer_answer::{Explanation, SectionOutcome, Refusal};
 //!
-//! let explanation = Explanation { media: 1, outcome: Outcome::Refused(Refusal::NoCommonFormat), notes: Vec::new() };
+//! let outcome = SectionOutcome::Refused(Refusal::NoCommonFormat);
+//! let explanation = Explanation { media: 1, outcome, notes: Vec::new() };
 //! assert_eq!(explanation.to_string(), "m-line 1 refused: no common codec");
 //! assert_eq!(explanation.outcome.clause().to_string(), "RFC 3264 §6.1");
 //! ```
 
 use super::codecs::LeftOut;
 use crate::attribute::Direction;
-use crate::error::{Clause, TypedError};
+use crate::error::{Citation, TypedError};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,9 +21,9 @@ pub struct Explanation {
     /// Which section, counted from 0 as `sdpMLineIndex` does.
     pub media: usize,
     /// Taken or refused.
-    pub outcome: Outcome,
+    pub outcome: SectionOutcome,
     /// What was decided on the way, in order.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Decision>,
 }
 
 /// `m-line 1 refused: no common codec`.
@@ -34,7 +35,7 @@ impl fmt::Display for Explanation {
 
 /// Taken or refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum SectionOutcome {
     /// Taken.
     Accepted {
         /// How many of the offered formats are answered.
@@ -48,18 +49,18 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
-impl Outcome {
+impl SectionOutcome {
     /// The section that decides it.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         match self {
-            Self::Accepted { .. } => Clause::new("RFC 3264", "6.1"),
+            Self::Accepted { .. } => Citation::new("RFC 3264", "6.1"),
             Self::Refused(refusal) => refusal.clause(),
         }
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for SectionOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted { formats, of, direction: Some(direction) } => {
@@ -140,7 +141,7 @@ pub enum Refusal {
 impl Refusal {
     /// The section that decides it.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         let (document, section) = match self {
             Self::Removed => ("RFC 3264", "8.2"),
             Self::Unreadable(error) => return error.error.clause,
@@ -158,14 +159,14 @@ impl Refusal {
             }
             Self::HoldConnection => ("RFC 5763", "5"),
         };
-        Clause::new(document, section)
+        Citation::new(document, section)
     }
 }
 
 /// A decision within an accepted section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Note {
+pub enum Decision {
     /// A format is not answered.
     FormatLeftOut {
         /// Its payload type.
@@ -194,21 +195,21 @@ pub enum Note {
     SimulcastLeftOut,
 }
 
-impl Note {
+impl Decision {
     /// The section that the decision follows.
     #[must_use]
-    pub const fn clause(&self) -> Clause {
+    pub const fn clause(&self) -> Citation {
         let (document, section) = match self {
             Self::FormatLeftOut { .. } | Self::Narrowed { .. } => ("RFC 3264", "6.1"),
             Self::ExtensionLeftOut { .. } => ("RFC 8285", "7"),
             Self::BundledWith { .. } => ("RFC 9143", "7.3"),
             Self::SimulcastLeftOut => ("RFC 8853", "5.3.2"),
         };
-        Clause::new(document, section)
+        Citation::new(document, section)
     }
 }
 
-impl fmt::Display for Note {
+impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FormatLeftOut { payload, why } => write!(f, "format {payload} left out: {why}"),

@@ -4,7 +4,7 @@
 //! none.
 
 use crate::attribute::Direction;
-use crate::error::{Clause, TypedError};
+use crate::error::{Citation, TypedError};
 use core::fmt;
 
 /// One thing that is wrong with an answer.
@@ -63,10 +63,10 @@ macro_rules! flaws {
 
             /// The section that says so.
             #[must_use]
-            pub const fn clause(&self) -> Clause {
+            pub const fn clause(&self) -> Citation {
                 match self {
                     Self::Unreadable(error) | Self::Offer(error) => error.error.clause,
-                    $(Self::$name { .. } => Clause::new($document, $section),)*
+                    $(Self::$name { .. } => Citation::new($document, $section),)*
                 }
             }
         }

@@ -14,7 +14,7 @@
 //! # Ok::<(), portolan_sdp::offer_answer::state::StateError>(())
 //! ```
 
-use crate::error::Clause;
+use crate::error::Citation;
 use core::fmt;
 
 /// How far an exchange of offer and answer has come.
@@ -211,8 +211,8 @@ impl fmt::Display for Description {
 impl Step {
     /// The section that says when it may be taken.
     #[must_use]
-    pub const fn clause(self) -> Clause {
-        Clause::new(
+    pub const fn clause(self) -> Citation {
+        Citation::new(
             "RFC 8829",
             match self {
                 Self::Set(_, Description::Rollback) => "5.7",

@@ -1,6 +1,6 @@
 //! How much bandwidth the session or the media takes (RFC 8866 §5.8, RFC 3556 §2, RFC 3890 §6.2).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{number_u64, tag, token, whole};
 use crate::value::Value;
 use core::fmt;
@@ -79,7 +79,7 @@ impl Bandwidth<'_> {
 }
 
 impl<'a> Value<'a> for Bandwidth<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.8");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.8");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

@@ -1,6 +1,6 @@
 //! Where the media goes (RFC 8866 §5.7).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, number_u8, positive, tag, whole};
 use crate::value::{Address, Value};
 use core::fmt;
@@ -21,7 +21,7 @@ pub struct Connection<'a> {
 }
 
 impl<'a> Value<'a> for Connection<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.7");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.7");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

@@ -1,6 +1,6 @@
 //! Whom to ask: an email address or a telephone number, with or without a name (RFC 8866 §5.6).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, tag, whole};
 use crate::line::Lossy;
 use crate::value::Value;
@@ -36,7 +36,7 @@ pub enum Named<'a> {
 }
 
 impl<'a> Value<'a> for Email<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.6");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.6");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {
@@ -57,7 +57,7 @@ impl fmt::Display for Email<'_> {
 }
 
 impl<'a> Value<'a> for Phone<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.6");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.6");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

@@ -3,7 +3,7 @@
 //! Rules of this file: no key reaches `Debug`.
 
 use super::uri::uri;
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, base64, bytes, fail, whole};
 use crate::line::Lossy;
 use crate::value::Value;
@@ -23,7 +23,7 @@ pub enum Key<'a> {
 }
 
 impl<'a> Value<'a> for Key<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.12");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.12");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, Self::read)

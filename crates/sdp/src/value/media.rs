@@ -1,6 +1,6 @@
 //! What kind of media, on which port, over what, in which formats (RFC 8866 §5.14).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, is_token, known, number_u16, positive, space, token, whole};
 use crate::value::Value;
 use crate::work::look;
@@ -29,7 +29,7 @@ impl<'a> MediaLine<'a> {
 }
 
 impl<'a> Value<'a> for MediaLine<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.14");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.14");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

@@ -1,6 +1,6 @@
 //! The version of the protocol, and who made the description (RFC 8866 §5.1, §5.2).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{ascii, space, tag, visible, whole};
 use crate::value::{Address, Value};
 use core::fmt;
@@ -10,7 +10,7 @@ use core::fmt;
 pub struct Version;
 
 impl<'a> Value<'a> for Version {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.1");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| tag(input, b"0", "version 0")).map(|()| Self)
@@ -41,7 +41,7 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Value<'a> for Origin<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.2");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.2");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {

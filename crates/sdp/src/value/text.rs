@@ -36,7 +36,7 @@ macro_rules! texts {
         }
 
         impl<'a> crate::value::Value<'a> for $name<'a> {
-            const CLAUSE: crate::error::Clause = crate::error::Clause::new("RFC 8866", $section);
+            const CLAUSE: crate::error::Citation = crate::error::Citation::new("RFC 8866", $section);
 
             fn parse(value: &'a [u8]) -> Result<Self, crate::error::ValueError> {
                 crate::grammar::whole(value, Self::CLAUSE, |input| {

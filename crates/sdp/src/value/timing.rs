@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: a duration fits into 63 bits when counted in seconds, so that it can be added and taken away.
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, items_of, number_u64, separated, space, whole};
 use crate::value::Value;
 use core::fmt;
@@ -17,7 +17,7 @@ pub struct Timing {
 }
 
 impl<'a> Value<'a> for Timing {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.9");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.9");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {
@@ -148,7 +148,7 @@ fn offset(input: &[u8]) -> Parsed<'_, TypedTime> {
 }
 
 impl<'a> Value<'a> for Repeat<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.10");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.10");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const INTERVAL: &str = "an interval such as 7d, more than 0";
@@ -220,7 +220,7 @@ impl<'a> Zone<'a> {
 }
 
 impl<'a> Value<'a> for Zone<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.11");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.11");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| separated(input, b' ', Adjustment::read))

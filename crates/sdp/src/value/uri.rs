@@ -1,6 +1,6 @@
 //! Where to read more (RFC 8866 §5.5).
 
-use crate::error::{Clause, ValueError};
+use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, whole};
 use crate::value::Value;
 use core::fmt;
@@ -10,7 +10,7 @@ use core::fmt;
 pub struct Uri<'a>(pub &'a str);
 
 impl<'a> Value<'a> for Uri<'a> {
-    const CLAUSE: Clause = Clause::new("RFC 8866", "5.5");
+    const CLAUSE: Citation = Citation::new("RFC 8866", "5.5");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, uri).map(Self)

@@ -1,7 +1,7 @@
 //! Descriptions of the field are explained to their last line, and a comparison with themselves finds nothing.
 
 use crate::field;
-use portolan_sdp::explain::{Says, explain};
+use portolan_sdp::explain::{LineValue, explain};
 use portolan_sdp::{Attribute, Session, diff::diff};
 
 #[test]
@@ -20,7 +20,7 @@ fn every_line_of_the_corpus_has_words_and_what_is_typed_has_words_of_its_own() {
                 whole.lines().count() <= 3 && whole.ends_with(&format!("{words} ({})", item.clause())),
                 "{context}"
             );
-            let has_none = matches!(item.says, Ok(Says::Attribute(Attribute::Other { .. })));
+            let has_none = matches!(item.says, Ok(LineValue::Attribute(Attribute::Other { .. })));
             assert_eq!(words.contains("has no words here"), has_none, "{context}");
             told += 1;
         }

@@ -5,8 +5,8 @@
 //! such news by itself). A [`Driver`] watches the orders and tells which steps keep the contract.
 
 use super::Context;
-use super::script::{OwnedInput, Step, What};
-use super::stage::{HIGHEST_SOCKET, Played, Stage};
+use super::script::{Action, OwnedInput, Step};
+use super::stage::{HIGHEST_SOCKET, Stage, StepResult};
 use alloc::vec::Vec;
 use portolan_machine::{Machine, Output, Protocol, Script, SocketId, SocketNews, SocketOrder};
 
@@ -36,7 +36,7 @@ impl Driver {
     }
 
     /// Carries out what was drained.
-    pub(super) fn learn<E>(&mut self, played: &Played<E>) {
+    pub(super) fn learn<E>(&mut self, played: &StepResult<E>) {
         for output in &played.outputs {
             match output {
                 Output::Socket(SocketOrder::Open(open)) => self.0.push((open.id, kind(open.protocol), State::Ordered)),
@@ -51,13 +51,13 @@ impl Driver {
 
     /// Whether a driver would tell this now; what it tells is then so.
     pub(super) fn tells(&mut self, step: &Step) -> bool {
-        match &step.what {
-            What::Command(_) | What::Input(OwnedInput::Timeout) => true,
-            What::Input(OwnedInput::Datagram(d)) | What::Stream(d) => {
+        match &step.action {
+            Action::Command(_) | Action::Input(OwnedInput::Timeout) => true,
+            Action::Input(OwnedInput::Datagram(d)) | Action::Stream(d) => {
                 // A socket that is not the machine's is another's, and its bytes are shown to all.
                 self.get(d.socket).is_none_or(|(_, state)| state == State::Open)
             }
-            What::Input(OwnedInput::Socket(id, news)) => self.news(*id, *news),
+            Action::Input(OwnedInput::Socket(id, news)) => self.news(*id, *news),
         }
     }
 
@@ -132,11 +132,11 @@ const fn kind(protocol: Protocol) -> Kind {
 /// // `Deaf` orders nothing, so nobody tells it that a socket is open.
 /// let opened = SocketNews::Opened { local: "192.0.2.1:5000".parse()? };
 /// let script = [Step::news(Instant::ORIGIN, SocketId(1), opened), Step::timeout(Instant::ORIGIN)];
-/// assert_eq!(laws::honest(&|| Deaf, &script, &Context::default()), script[1..]);
+/// assert_eq!(laws::driver_legal(&|| Deaf, &script, &Context::default()), script[1..]);
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[must_use]
-pub fn honest<M: Machine<Command: Script>>(
+pub fn driver_legal<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
     context: &Context<'_, M::Event>,

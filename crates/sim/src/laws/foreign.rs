@@ -1,8 +1,8 @@
 //! Law 10: what belongs to another machine leaves no trace in this one.
 
 use super::inputs::UNKNOWN;
-use super::script::{OwnedInput, Step, What};
-use super::stage::{Place, Rest, Stage, play, shorten, unlike};
+use super::script::{Action, OwnedInput, Step};
+use super::stage::{DrainEnd, Place, Stage, play, shorten, unlike};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
@@ -33,7 +33,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
         let played = stage.play(step);
         if played.verdict == Some(Verdict::NotMine) && has_one_owner(step) {
             // After a drain without end, which is law 1's to report, more of it says nothing.
-            if let Some(output) = played.outputs.first().filter(|_| rest != Rest::Endless) {
+            if let Some(output) = played.outputs.first().filter(|_| rest != DrainEnd::Endless) {
                 let what = format!("NotMine, and yet out came {}", shorten(&format!("{output:?}")));
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
             }
@@ -78,9 +78,9 @@ fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
 
 /// Whether the input's verdict decides who gets it.
 const fn has_one_owner(step: &Step) -> bool {
-    match &step.what {
-        What::Input(OwnedInput::Datagram(_)) | What::Stream(_) => true,
-        What::Input(OwnedInput::Socket(_, news)) => matches!(news, SocketNews::Accepted { .. }),
-        What::Input(OwnedInput::Timeout) | What::Command(_) => false,
+    match &step.action {
+        Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
+        Action::Input(OwnedInput::Socket(_, news)) => matches!(news, SocketNews::Accepted { .. }),
+        Action::Input(OwnedInput::Timeout) | Action::Command(_) => false,
     }
 }

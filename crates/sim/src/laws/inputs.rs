@@ -1,8 +1,8 @@
 //! Law 5: nothing that arrives can make a machine panic.
 
-use super::script::{OwnedInput, Step, What, all_news};
+use super::script::{Action, OwnedInput, Step, all_news};
 use super::stage::Stage;
-use super::{Context, Played};
+use super::{Context, StepResult};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,7 +37,7 @@ pub fn no_input_panics<M: Machine<Command: Script>>(
             if index == place {
                 attack(&mut stage, &sockets, &payloads, step.at);
             }
-            if let What::Input(OwnedInput::Socket(_, SocketNews::Accepted { socket, .. })) = step.what {
+            if let Action::Input(OwnedInput::Socket(_, SocketNews::Accepted { socket, .. })) = step.action {
                 sockets.push(socket);
             }
             learn(&mut sockets, &stage.play(step));
@@ -50,7 +50,7 @@ pub fn no_input_panics<M: Machine<Command: Script>>(
 }
 
 /// Keeps the sockets that the machine ordered.
-fn learn<E>(sockets: &mut Vec<SocketId>, played: &Played<E>) {
+fn learn<E>(sockets: &mut Vec<SocketId>, played: &StepResult<E>) {
     for output in &played.outputs {
         if let Output::Socket(SocketOrder::Open(open)) = output {
             sockets.push(open.id);
@@ -63,7 +63,7 @@ fn hostile_payloads(script: &[Step]) -> Vec<Vec<u8>> {
     let mut payloads =
         vec![Vec::new(), vec![0], vec![0; 20], vec![0xff; 20], vec![0x55; 1500], vec![0; 65_507], vec![0xff; 65_507]];
     for step in script {
-        if let What::Input(OwnedInput::Datagram(d)) | What::Stream(d) = &step.what {
+        if let Action::Input(OwnedInput::Datagram(d)) | Action::Stream(d) = &step.action {
             let cut = d.payload.len() / 2;
             payloads.push(d.payload.get(..cut).unwrap_or_default().to_vec());
             payloads.push(d.payload.iter().copied().chain([0; 4]).collect());

@@ -1,7 +1,7 @@
 //! Laws 1, 6 and 7: what waits to be drained.
 
-use super::script::{OwnedInput, Step, What};
-use super::stage::{Place, Played, Rest, Stage, live, play, shorten};
+use super::script::{Action, OwnedInput, Step};
+use super::stage::{DrainEnd, Place, Stage, StepResult, live, play, shorten};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::string::String;
@@ -19,7 +19,7 @@ pub fn a_drain_ends<M: Machine<Command: Script>>(
     context: &Context<'_, M::Event>,
 ) -> Result<(), Violation> {
     live(&mut Stage::new(factory(), context), script, |place, played| {
-        if played.rest != Rest::Endless {
+        if played.rest != DrainEnd::Endless {
             return Ok(());
         }
         let last = shorten(&format!("{:?}", played.outputs.last()));
@@ -54,7 +54,7 @@ pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
         for (index, (step, alone)) in comparable.iter().zip(plain.iter().skip(1)).enumerate() {
             waiting.extend(&alone.outputs);
             let drain = index % 2 == parity || index + 1 == comparable.len();
-            let together = stage.play_at(step.at, drain, &step.what);
+            let together = stage.play_at(step.at, drain, &step.action);
             if waiting.len() >= Outbox::<M::Event>::LIMIT {
                 break;
             }
@@ -73,8 +73,8 @@ pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
 /// What an undrained pair of steps did differently from the two drained ones.
 fn lost_or_gained<E: PartialEq + fmt::Debug>(
     expected: &[&Output<E>],
-    together: &Played<E>,
-    alone: &Played<E>,
+    together: &StepResult<E>,
+    alone: &StepResult<E>,
 ) -> Option<String> {
     let mut expected: Vec<&Output<E>> = expected.to_vec();
     for output in &together.outputs {
@@ -112,7 +112,7 @@ pub fn peers_are_bounded<M: Machine<Command: Script>>(
     stage.drain();
     let mut run: Vec<&Step> = Vec::new();
     for (index, step) in script.iter().enumerate() {
-        stage.play_at(step.at, true, &step.what);
+        stage.play_at(step.at, true, &step.action);
         if by_peer(step) {
             run.push(step);
         }
@@ -127,12 +127,12 @@ pub fn peers_are_bounded<M: Machine<Command: Script>>(
 }
 
 const fn by_peer(step: &Step) -> bool {
-    match &step.what {
-        What::Input(OwnedInput::Datagram(_)) | What::Stream(_) => true,
-        What::Input(OwnedInput::Socket(_, news)) => {
+    match &step.action {
+        Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
+        Action::Input(OwnedInput::Socket(_, news)) => {
             matches!(news, SocketNews::Accepted { .. } | SocketNews::Unreachable { .. })
         }
-        What::Input(OwnedInput::Timeout) | What::Command(_) => false,
+        Action::Input(OwnedInput::Timeout) | Action::Command(_) => false,
     }
 }
 
@@ -145,11 +145,11 @@ fn flood<M: Machine<Command: Script>>(
 ) -> Result<(), Violation> {
     let rounds = if run.is_empty() { 0 } else { (2 * limit + 2).div_ceil(run.len()) };
     for step in (0..rounds).flat_map(|_| run) {
-        if let What::Stream(chunk) = &step.what {
+        if let Action::Stream(chunk) = &step.action {
             let _taken = stage.chunk(at, chunk.as_datagram());
             continue;
         }
-        let What::Input(input) = &step.what else { continue };
+        let Action::Input(input) = &step.action else { continue };
         // An accepted stream has a fresh name each time.
         let input = match input {
             OwnedInput::Socket(listener, SocketNews::Accepted { local, remote, .. }) => {
@@ -161,7 +161,7 @@ fn flood<M: Machine<Command: Script>>(
         let _verdict = stage.handle(at, input.as_input());
     }
     let left = stage.drain();
-    if left.rest == Rest::Endless || left.outputs.len() <= limit {
+    if left.rest == DrainEnd::Endless || left.outputs.len() <= limit {
         return Ok(());
     }
     Err(Violation {

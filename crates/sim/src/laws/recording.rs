@@ -35,8 +35,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
-use super::script::{Hex, Nanos, ReadError, Step, What, read_hex, read_socket, read_time, read_what};
-use super::stage::{Dice, HIGHEST_SOCKET, Played, Stage, drain};
+use super::script::{Action, Hex, Nanos, ReadError, Step, read_hex, read_socket, read_time, read_what};
+use super::stage::{Dice, HIGHEST_SOCKET, Stage, StepResult, drain};
 use super::{Context, OwnedInput};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -96,7 +96,7 @@ impl fmt::Display for Recorded {
         if !self.step.drain {
             f.write_str("undrained ")?;
         }
-        write!(f, "{}", self.step.what)
+        write!(f, "{}", self.step.action)
     }
 }
 
@@ -128,7 +128,7 @@ fn read(line: &str) -> Result<Recorded, &'static str> {
         rest = after;
     }
     let (drain, rest) = rest.strip_prefix("undrained ").map_or((true, rest), |rest| (false, rest));
-    Ok(Recorded { step: Step { at, drain, what: read_what(rest)? }, entropy, sockets })
+    Ok(Recorded { step: Step { at, drain, action: read_what(rest)? }, entropy, sockets })
 }
 
 /// Keeps a [`Recording`] beside a driver that runs a machine for real.
@@ -140,7 +140,7 @@ pub struct Recorder {
 }
 
 /// The driver's part of a [`Cx`], for one call through a [`Recorder`].
-pub struct World<'a> {
+pub struct CallContext<'a> {
     /// The time of the call.
     pub now: Instant,
     /// The dice.
@@ -151,7 +151,7 @@ pub struct World<'a> {
     pub trace: Option<&'a mut dyn Trace>,
 }
 
-impl fmt::Debug for World<'_> {
+impl fmt::Debug for CallContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World").field("now", &self.now).field("sockets", &self.sockets).finish_non_exhaustive()
     }
@@ -168,18 +168,23 @@ impl Recorder {
     pub fn handle<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,
-        world: World<'_>,
+        world: CallContext<'_>,
         input: Input<'_>,
     ) -> Verdict {
-        let what = What::Input(OwnedInput::from(input));
+        let what = Action::Input(OwnedInput::from(input));
         self.call(world, what, |cx| machine.handle(cx, input))
     }
 
     /// Hands bytes of a stream to the machine, and keeps those that it took.
-    pub fn stream<M: Machine>(&mut self, machine: &mut M, world: World<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let what = What::Stream(chunk.into());
+    pub fn stream<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        world: CallContext<'_>,
+        chunk: Datagram<'_>,
+    ) -> Option<usize> {
+        let what = Action::Stream(chunk.into());
         let taken = self.call(world, what, |cx| machine.stream(cx, chunk));
-        if let (Some(Recorded { step: Step { what: What::Stream(kept), .. }, .. }), Some(taken)) =
+        if let (Some(Recorded { step: Step { action: Action::Stream(kept), .. }, .. }), Some(taken)) =
             (self.recording.steps.last_mut(), taken)
         {
             kept.payload.truncate(taken);
@@ -194,10 +199,10 @@ impl Recorder {
     pub fn command<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,
-        world: World<'_>,
+        world: CallContext<'_>,
         command: M::Command,
     ) -> Result<(), M::Error> {
-        let what = What::Command(command.to_text());
+        let what = Action::Command(command.to_text());
         self.call(world, what, |cx| machine.command(cx, command))
     }
 
@@ -214,8 +219,8 @@ impl Recorder {
         self.recording
     }
 
-    fn call<R>(&mut self, world: World<'_>, what: What, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
-        let World { now, entropy, sockets, trace } = world;
+    fn call<R>(&mut self, world: CallContext<'_>, what: Action, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        let CallContext { now, entropy, sockets, trace } = world;
         let before = sockets.clone();
         let mut tape = Tape { from: entropy, drawn: Vec::new() };
         let mut cx = Cx::new(now, &mut tape, sockets);
@@ -258,30 +263,30 @@ pub fn record<M: Machine<Command: Script>>(
     mut machine: M,
     script: &[Step],
     context: &Context<'_, M::Event>,
-) -> (Recording, Vec<Played<M::Event>>) {
+) -> (Recording, Vec<StepResult<M::Event>>) {
     let mut dice = Dice(context.seed);
     let mut sockets = Stage::<M>::first_sockets(context);
     let mut recorder = Recorder::new();
     let mut all = Vec::from([drain(&mut machine, context.drain_limit)]);
     for step in script {
-        let world = World { now: step.at, entropy: &mut dice, sockets: &mut sockets, trace: None };
-        let (verdict, refused) = match &step.what {
-            What::Input(input) => (Some(recorder.handle(&mut machine, world, input.as_input())), None),
-            What::Stream(chunk) => {
+        let world = CallContext { now: step.at, entropy: &mut dice, sockets: &mut sockets, trace: None };
+        let (verdict, refused) = match &step.action {
+            Action::Input(input) => (Some(recorder.handle(&mut machine, world, input.as_input())), None),
+            Action::Stream(chunk) => {
                 let taken = recorder.stream(&mut machine, world, chunk.as_datagram());
                 (Some(if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }), None)
             }
-            What::Command(text) => {
+            Action::Command(text) => {
                 let Ok(command) = M::Command::read(text) else { continue };
                 (None, recorder.command(&mut machine, world, command).err().map(|why| why.to_string()))
             }
         };
-        let mut played = Played::nothing();
+        let mut played = StepResult::nothing();
         if step.drain {
             played = drain(&mut machine, context.drain_limit);
             recorder.drained();
         }
-        all.push(Played { verdict, refused, ..played });
+        all.push(StepResult { verdict, refused, ..played });
     }
     (recorder.into_recording(), all)
 }
@@ -333,7 +338,7 @@ pub fn replay<M: Machine<Command: Script>>(
     mut machine: M,
     recording: &Recording,
     context: &Context<'_, M::Event>,
-) -> Result<Vec<Played<M::Event>>, ReplayError> {
+) -> Result<Vec<StepResult<M::Event>>, ReplayError> {
     let mut sockets = SocketIds::new();
     let mut all = Vec::from([drain(&mut machine, context.drain_limit)]);
     for (index, recorded) in recording.steps.iter().enumerate() {
@@ -344,13 +349,13 @@ pub fn replay<M: Machine<Command: Script>>(
         let counter = sockets.clone();
         let mut tape = Replayed { bytes: &recorded.entropy, short: false };
         let mut cx = Cx::new(recorded.step.at, &mut tape, &mut sockets);
-        let (verdict, refused) = match &recorded.step.what {
-            What::Input(input) => (Some(machine.handle(&mut cx, input.as_input())), None),
-            What::Stream(chunk) => {
+        let (verdict, refused) = match &recorded.step.action {
+            Action::Input(input) => (Some(machine.handle(&mut cx, input.as_input())), None),
+            Action::Stream(chunk) => {
                 let taken = machine.stream(&mut cx, chunk.as_datagram());
                 (Some(if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }), None)
             }
-            What::Command(text) => {
+            Action::Command(text) => {
                 let command = M::Command::read(text).map_err(|_| fault(ReplayErrorKind::Command))?;
                 (None, machine.command(&mut cx, command).err().map(|why| why.to_string()))
             }
@@ -364,8 +369,8 @@ pub fn replay<M: Machine<Command: Script>>(
         if between(counter, &sockets) != recorded.sockets {
             return Err(fault(ReplayErrorKind::Sockets));
         }
-        let played = if recorded.step.drain { drain(&mut machine, context.drain_limit) } else { Played::nothing() };
-        all.push(Played { verdict, refused, ..played });
+        let played = if recorded.step.drain { drain(&mut machine, context.drain_limit) } else { StepResult::nothing() };
+        all.push(StepResult { verdict, refused, ..played });
     }
     Ok(all)
 }

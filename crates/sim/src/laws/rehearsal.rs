@@ -6,8 +6,8 @@
 
 use super::Context;
 use super::driver::Driver;
-use super::script::{OwnedInput, Step, What};
-use super::stage::{Played, Stage};
+use super::script::{Action, OwnedInput, Step};
+use super::stage::{Stage, StepResult};
 use alloc::vec::Vec;
 use portolan_machine::{Instant, Machine, Output, Script};
 
@@ -16,7 +16,7 @@ use portolan_machine::{Instant, Machine, Output, Script};
 ///
 /// The peer's steps are taken in their order of time, before a step of the script that lies later; one that would lie
 /// before its own cause happens at that time. The script's own times are kept as they are, in order or not. What no
-/// driver would tell is left out, as [`honest`](super::honest) does.
+/// driver would tell is left out, as [`driver_legal`](super::driver_legal) does.
 ///
 /// ```
 /// use portolan_machine::{Instant, Output, SocketNews, SocketOrder};
@@ -86,7 +86,7 @@ pub fn rehearse<M: Machine<Command: Script>>(
         if !driver.tells(&step) {
             continue;
         }
-        let woken = step.what == What::Input(OwnedInput::Timeout);
+        let woken = step.action == Action::Input(OwnedInput::Timeout);
         now = step.at;
         last = stage.play(&step);
         driver.learn(&last);
@@ -100,7 +100,7 @@ pub fn rehearse<M: Machine<Command: Script>>(
 
 fn ask<E>(
     pending: &mut Vec<Step>,
-    last: &Played<E>,
+    last: &StepResult<E>,
     now: Instant,
     peer: &mut impl FnMut(Instant, &Output<E>) -> Vec<Step>,
 ) {

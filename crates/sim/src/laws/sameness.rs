@@ -1,8 +1,8 @@
 //! Law 9: the same run gives the same outputs.
 
 use super::recording::{record, replay};
-use super::script::{Step, What};
-use super::stage::{Played, Stage, difference, play, shorten};
+use super::script::{Action, Step};
+use super::stage::{Stage, StepResult, difference, play, shorten};
 use super::{Context, Law, Recording, Violation};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -41,7 +41,7 @@ pub fn determinism<M: Machine<Command: Script>>(
 
 fn commands_are_text<M: Machine<Command: Script>>(script: &[Step]) -> Result<(), Violation> {
     for (index, step) in script.iter().enumerate() {
-        let What::Command(text) = &step.what else { continue };
+        let Action::Command(text) = &step.action else { continue };
         let broken = |what| Err(Violation { law: Law::Determinism, step: Some(index), what });
         let Ok(command) = M::Command::read(text) else {
             return broken(format!("the command `{}` cannot be read from its text", shorten(text)));
@@ -60,8 +60,8 @@ fn commands_are_text<M: Machine<Command: Script>>(script: &[Step]) -> Result<(),
 
 fn same<E: core::fmt::Debug + PartialEq>(
     script: &[Step],
-    one: &[Played<E>],
-    other: &[Played<E>],
+    one: &[StepResult<E>],
+    other: &[StepResult<E>],
     how: &str,
 ) -> Result<(), Violation> {
     let Some((at, unlike)) = difference(one, other) else { return Ok(()) };

@@ -35,12 +35,12 @@ pub struct Step {
     /// Whether the machine is drained afterwards, as a driver would; `false` leaves its outputs waiting.
     pub drain: bool,
     /// What.
-    pub what: What,
+    pub action: Action,
 }
 
 /// What happens in a [`Step`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Action {
     /// The owner asks for something, in the command's text.
     Command(String),
     /// Bytes of a stream come. They are handed in until the machine has taken all of them, with a drain between.
@@ -76,26 +76,26 @@ pub struct OwnedDatagram {
 impl Step {
     /// A step that is followed by a drain.
     #[must_use]
-    pub const fn new(at: Instant, what: What) -> Self {
-        Self { at, drain: true, what }
+    pub const fn new(at: Instant, action: Action) -> Self {
+        Self { at, drain: true, action }
     }
 
     /// The owner asks for `command`, which is kept as its text.
     #[must_use]
     pub fn command(at: Instant, command: &impl Script) -> Self {
-        Self::new(at, What::Command(command.to_text()))
+        Self::new(at, Action::Command(command.to_text()))
     }
 
     /// `input` happens.
     #[must_use]
     pub fn input(at: Instant, input: Input<'_>) -> Self {
-        Self::new(at, What::Input(input.into()))
+        Self::new(at, Action::Input(input.into()))
     }
 
     /// Time has passed.
     #[must_use]
     pub const fn timeout(at: Instant) -> Self {
-        Self::new(at, What::Input(OwnedInput::Timeout))
+        Self::new(at, Action::Input(OwnedInput::Timeout))
     }
 
     /// A datagram came to `socket` at `local` from `remote`.
@@ -107,13 +107,13 @@ impl Step {
     /// Bytes of the stream `socket` came.
     #[must_use]
     pub fn stream(at: Instant, socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Self {
-        Self::new(at, What::Stream(OwnedDatagram { socket, local, remote, payload: payload.to_vec() }))
+        Self::new(at, Action::Stream(OwnedDatagram { socket, local, remote, payload: payload.to_vec() }))
     }
 
     /// Something happened to `socket`.
     #[must_use]
     pub const fn news(at: Instant, socket: SocketId, news: SocketNews) -> Self {
-        Self::new(at, What::Input(OwnedInput::Socket(socket, news)))
+        Self::new(at, Action::Input(OwnedInput::Socket(socket, news)))
     }
 
     /// The same step, with its outputs left waiting.
@@ -183,7 +183,7 @@ impl fmt::Display for Step {
         if !self.drain {
             f.write_str("undrained ")?;
         }
-        write!(f, "{}", self.what)
+        write!(f, "{}", self.action)
     }
 }
 
@@ -198,7 +198,7 @@ impl FromStr for Step {
 fn read_step(line: &str) -> Result<Step, &'static str> {
     let (at, rest) = read_time(line)?;
     let (drain, rest) = rest.strip_prefix("undrained ").map_or((true, rest), |rest| (false, rest));
-    Ok(Step { at, drain, what: read_what(rest)? })
+    Ok(Step { at, drain, action: read_what(rest)? })
 }
 
 /// A time with all its nanoseconds, so that reading it back gives the same.
@@ -226,7 +226,7 @@ fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(text) => {
@@ -267,16 +267,16 @@ impl fmt::Display for OwnedInput {
     }
 }
 
-pub(super) fn read_what(text: &str) -> Result<What, &'static str> {
+pub(super) fn read_what(text: &str) -> Result<Action, &'static str> {
     if let Some(command) = text.strip_prefix("command ") {
-        return unescape(command).map(What::Command);
+        return unescape(command).map(Action::Command);
     }
     let mut words = text.split(' ');
     let what = match words.next() {
-        Some("datagram") => What::Input(OwnedInput::Datagram(read_datagram(&mut words)?)),
-        Some("stream") => What::Stream(read_datagram(&mut words)?),
-        Some("socket") => What::Input(OwnedInput::Socket(read_socket(words.next())?, read_news(&mut words)?)),
-        Some("timeout") => What::Input(OwnedInput::Timeout),
+        Some("datagram") => Action::Input(OwnedInput::Datagram(read_datagram(&mut words)?)),
+        Some("stream") => Action::Stream(read_datagram(&mut words)?),
+        Some("socket") => Action::Input(OwnedInput::Socket(read_socket(words.next())?, read_news(&mut words)?)),
+        Some("timeout") => Action::Input(OwnedInput::Timeout),
         _ => return Err("`command`, `datagram`, `stream`, `socket` or `timeout`"),
     };
     match words.next() {

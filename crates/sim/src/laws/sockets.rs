@@ -1,8 +1,8 @@
 //! Laws 8 and 11: the beginning of a socket, and the end of a machine.
 
 use super::inputs::UNKNOWN;
-use super::script::{OwnedInput, Step, What, all_news};
-use super::stage::{Place, Played, Stage, live, shorten};
+use super::script::{Action, OwnedInput, Step, all_news};
+use super::stage::{Place, Stage, StepResult, live, shorten};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
@@ -26,7 +26,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     let mut open: Vec<SocketId> = context.handed_in.to_vec();
     let mut closed: Vec<SocketId> = Vec::new();
     live(&mut Stage::new(factory(), context), script, |place, played| {
-        if let Place::Step(_, Step { what: What::Input(OwnedInput::Socket(id, news)), .. }) = place {
+        if let Place::Step(_, Step { action: Action::Input(OwnedInput::Socket(id, news)), .. }) = place {
             match news {
                 SocketNews::Opened { .. } => open.push(*id),
                 SocketNews::Accepted { socket, .. } => open.push(*socket),
@@ -93,11 +93,11 @@ pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
     let later = Instant::from_origin(Duration::MAX / 2);
     let news = sockets.iter().flat_map(|id| all_news(address, UNKNOWN).map(|news| Step::news(later, *id, news)));
-    let bytes = script.iter().filter(|step| match &step.what {
-        What::Input(OwnedInput::Datagram(_)) | What::Stream(_) => true,
-        What::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Command(_) => false,
+    let bytes = script.iter().filter(|step| match &step.action {
+        Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
+        Action::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | Action::Command(_) => false,
     });
-    let bytes = bytes.map(|step| Step::new(later, step.what.clone()));
+    let bytes = bytes.map(|step| Step::new(later, step.action.clone()));
     let after: Vec<Step> = core::iter::once(Step::timeout(later)).chain(bytes).chain(news).collect();
     for step in &after {
         let played = stage.play(step);
@@ -110,7 +110,7 @@ pub fn the_end_is_the_end<M: Machine<Command: Script>>(
 fn silent<E: core::fmt::Debug>(
     ended: &mut bool,
     place: Place<'_>,
-    played: &Played<E>,
+    played: &StepResult<E>,
     terminal: fn(&E) -> bool,
 ) -> Result<(), Violation> {
     for output in &played.outputs {

@@ -1,6 +1,6 @@
 //! Where a machine is played on: one machine, its dice, its socket numbers, and what came out after each step.
 
-use super::script::{OwnedInput, Step, What};
+use super::script::{Action, OwnedInput, Step};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -57,7 +57,7 @@ impl Trace for Notes {
 
 /// What a machine did after one step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Played<E> {
+pub struct StepResult<E> {
     /// Whose the input was; `None` after a command.
     pub verdict: Option<Verdict>,
     /// Why the command was refused, in the error's words.
@@ -65,12 +65,12 @@ pub struct Played<E> {
     /// What was drained, never a [`Output::Wait`]; empty after a step that leaves its outputs waiting.
     pub outputs: Vec<Output<E>>,
     /// How the drain ended.
-    pub rest: Rest,
+    pub rest: DrainEnd,
 }
 
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
+pub enum DrainEnd {
     /// There was none: the outputs were left waiting.
     Undrained,
     /// It was given up at [`Context::drain_limit`].
@@ -79,7 +79,7 @@ pub enum Rest {
     Waiting(Option<Deadline>),
 }
 
-impl fmt::Display for Rest {
+impl fmt::Display for DrainEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Undrained => f.write_str("not drained"),
@@ -90,16 +90,16 @@ impl fmt::Display for Rest {
     }
 }
 
-impl<E> Played<E> {
+impl<E> StepResult<E> {
     pub(super) const fn nothing() -> Self {
-        Self { verdict: None, refused: None, outputs: Vec::new(), rest: Rest::Undrained }
+        Self { verdict: None, refused: None, outputs: Vec::new(), rest: DrainEnd::Undrained }
     }
 
     /// The deadline that the machine is known to wait for.
     pub(super) const fn deadline(&self) -> Option<Deadline> {
         match self.rest {
-            Rest::Waiting(wait) => wait,
-            Rest::Undrained | Rest::Endless => None,
+            DrainEnd::Waiting(wait) => wait,
+            DrainEnd::Undrained | DrainEnd::Endless => None,
         }
     }
 }
@@ -136,20 +136,20 @@ impl<M: Machine<Command: Script>> Stage<M> {
     }
 
     /// Does what the step says, and drains if it says so.
-    pub(super) fn play(&mut self, step: &Step) -> Played<M::Event> {
-        self.play_at(step.at, step.drain, &step.what)
+    pub(super) fn play(&mut self, step: &Step) -> StepResult<M::Event> {
+        self.play_at(step.at, step.drain, &step.action)
     }
 
-    pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &What) -> Played<M::Event> {
+    pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &Action) -> StepResult<M::Event> {
         let mut outputs = Vec::new();
         let (verdict, refused) = match what {
-            What::Input(input) => (Some(self.handle(at, input.as_input())), None),
-            What::Stream(chunk) => (Some(self.stream(at, chunk.as_datagram(), &mut outputs)), None),
-            What::Command(text) => (None, self.command(at, text)),
+            Action::Input(input) => (Some(self.handle(at, input.as_input())), None),
+            Action::Stream(chunk) => (Some(self.stream(at, chunk.as_datagram(), &mut outputs)), None),
+            Action::Command(text) => (None, self.command(at, text)),
         };
-        let mut played = if drain { self.drain() } else { Played::nothing() };
+        let mut played = if drain { self.drain() } else { StepResult::nothing() };
         outputs.append(&mut played.outputs);
-        Played { verdict, refused, outputs, ..played }
+        StepResult { verdict, refused, outputs, ..played }
     }
 
     /// Hands bytes in until the machine has taken all of them, or nothing twice in a row. Between two calls the machine is
@@ -177,8 +177,8 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self.machine.stream(&mut cx, chunk)
     }
 
-    pub(super) fn timeout(&mut self, at: Instant) -> Played<M::Event> {
-        self.play_at(at, true, &What::Input(OwnedInput::Timeout))
+    pub(super) fn timeout(&mut self, at: Instant) -> StepResult<M::Event> {
+        self.play_at(at, true, &Action::Input(OwnedInput::Timeout))
     }
 
     pub(super) fn handle(&mut self, at: Instant, input: Input<'_>) -> Verdict {
@@ -201,24 +201,24 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self.machine.command(&mut cx, command).err().map(|why| why.to_string())
     }
 
-    pub(super) fn drain(&mut self) -> Played<M::Event> {
+    pub(super) fn drain(&mut self) -> StepResult<M::Event> {
         drain(&mut self.machine, self.limit)
     }
 }
 
 /// Polls until the machine waits, at most `limit` times.
-pub(super) fn drain<M: Machine<Command: Script>>(machine: &mut M, limit: usize) -> Played<M::Event> {
-    let mut played = Played::nothing();
+pub(super) fn drain<M: Machine<Command: Script>>(machine: &mut M, limit: usize) -> StepResult<M::Event> {
+    let mut played = StepResult::nothing();
     for _ in 0..limit {
         match machine.poll() {
             Output::Wait(wait) => {
-                played.rest = Rest::Waiting(wait);
+                played.rest = DrainEnd::Waiting(wait);
                 return played;
             }
             output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => played.outputs.push(output),
         }
     }
-    played.rest = Rest::Endless;
+    played.rest = DrainEnd::Endless;
     played
 }
 
@@ -257,7 +257,7 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 /// Plays the script without adding anything to it.
-pub(super) fn play<M: Machine<Command: Script>>(mut stage: Stage<M>, script: &[Step]) -> Vec<Played<M::Event>> {
+pub(super) fn play<M: Machine<Command: Script>>(mut stage: Stage<M>, script: &[Step]) -> Vec<StepResult<M::Event>> {
     let mut all = Vec::with_capacity(script.len() + 1);
     all.push(stage.drain());
     all.extend(script.iter().map(|step| stage.play(step)));
@@ -269,7 +269,7 @@ pub(super) fn play<M: Machine<Command: Script>>(mut stage: Stage<M>, script: &[S
 pub(super) fn live<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     script: &[Step],
-    mut see: impl FnMut(Place<'_>, &Played<M::Event>) -> Result<(), Violation>,
+    mut see: impl FnMut(Place<'_>, &StepResult<M::Event>) -> Result<(), Violation>,
 ) -> Result<(), Violation> {
     let mut last = stage.drain();
     see(Place::Start, &last)?;
@@ -291,11 +291,11 @@ pub(super) fn live<M: Machine<Command: Script>>(
 /// Gives the timeouts that fall due from `now` until `until`.
 fn wake<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
-    last: &mut Played<M::Event>,
+    last: &mut StepResult<M::Event>,
     mut now: Instant,
     until: Instant,
     step: Option<usize>,
-    see: &mut impl FnMut(Place<'_>, &Played<M::Event>) -> Result<(), Violation>,
+    see: &mut impl FnMut(Place<'_>, &StepResult<M::Event>) -> Result<(), Violation>,
 ) -> Result<(), Violation> {
     for _ in 0..WAKEUPS {
         let Some(wait) = last.deadline() else { break };
@@ -310,14 +310,17 @@ fn wake<M: Machine<Command: Script>>(
 }
 
 /// The first place where two runs of the same steps differ, in words.
-pub(super) fn difference<E: fmt::Debug + PartialEq>(one: &[Played<E>], other: &[Played<E>]) -> Option<(usize, String)> {
+pub(super) fn difference<E: fmt::Debug + PartialEq>(
+    one: &[StepResult<E>],
+    other: &[StepResult<E>],
+) -> Option<(usize, String)> {
     let at = one.iter().zip(other).position(|(one, other)| one != other);
     let at = at.or_else(|| (one.len() != other.len()).then(|| one.len().min(other.len())))?;
     Some((at, unlike(one.get(at), other.get(at))))
 }
 
 /// What differs between two plays of one step.
-pub(super) fn unlike<E: fmt::Debug + PartialEq>(one: Option<&Played<E>>, other: Option<&Played<E>>) -> String {
+pub(super) fn unlike<E: fmt::Debug + PartialEq>(one: Option<&StepResult<E>>, other: Option<&StepResult<E>>) -> String {
     let (Some(one), Some(other)) = (one, other) else {
         return "one run is longer than the other".to_string();
     };

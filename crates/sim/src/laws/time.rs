@@ -1,7 +1,7 @@
 //! Laws 2, 3 and 4: what a machine may make of time.
 
-use super::script::{OwnedInput, Step, What};
-use super::stage::{Place, Played, Rest, Stage, live, play, shorten, unlike};
+use super::script::{Action, OwnedInput, Step};
+use super::stage::{DrainEnd, Place, Stage, StepResult, live, play, shorten, unlike};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
@@ -27,7 +27,7 @@ pub fn waits_lie_ahead<M: Machine<Command: Script>>(
     live(&mut Stage::new(factory(), context), script, |place, played| {
         let at = match place {
             Place::Timeout(_, at) => at,
-            Place::Step(_, Step { at, what: What::Input(OwnedInput::Timeout), .. }) => *at,
+            Place::Step(_, Step { at, action: Action::Input(OwnedInput::Timeout), .. }) => *at,
             Place::Start | Place::Step(..) => return Ok(()),
         };
         match played.deadline() {
@@ -61,7 +61,7 @@ pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
         for early in early_moments(&last, now, step.at) {
             let woken = stage.timeout(early);
             if !woken.outputs.is_empty() || woken.rest != last.rest {
-                let asleep = Played { verdict: woken.verdict, rest: last.rest, ..Played::nothing() };
+                let asleep = StepResult { verdict: woken.verdict, rest: last.rest, ..StepResult::nothing() };
                 let unlike = unlike(Some(&asleep), Some(&woken));
                 return Err(Violation {
                     law: Law::EarlyTimeout,
@@ -87,11 +87,11 @@ pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
 }
 
 /// The moments of the gap at which a timeout is early: at its beginning, and as late as possible.
-fn early_moments<E>(last: &Played<E>, now: Option<Instant>, next: Instant) -> impl Iterator<Item = Instant> {
+fn early_moments<E>(last: &StepResult<E>, now: Option<Instant>, next: Instant) -> impl Iterator<Item = Instant> {
     let gap = match last.rest {
-        Rest::Undrained | Rest::Endless => None,
-        Rest::Waiting(None) => Some((now.unwrap_or(next), next)),
-        Rest::Waiting(Some(wait)) => {
+        DrainEnd::Undrained | DrainEnd::Endless => None,
+        DrainEnd::Waiting(None) => Some((now.unwrap_or(next), next)),
+        DrainEnd::Waiting(Some(wait)) => {
             Some((now.unwrap_or(next), next.min(wait.at - NANOSECOND))).filter(|(first, _)| !wait.is_due(*first))
         }
     };
@@ -122,7 +122,7 @@ pub fn time_may_misbehave<M: Machine<Command: Script>>(
         let mut stage = Stage::new(factory(), context);
         for (index, step) in script.iter().enumerate() {
             let at = time(index);
-            stage.play_at(at, step.drain, &step.what);
+            stage.play_at(at, step.drain, &step.action);
             stage.timeout(at);
         }
         stage.timeout(MAX);

@@ -1,7 +1,7 @@
 //! Building a net: what is added to the map, and what can be changed while it runs.
 
 use super::{HostId, Net, SegmentId, ServerId};
-use crate::entropy::{Counting, HostDice};
+use crate::entropy::{CountingRng, HostRng};
 use crate::gateway::{Gateway, GatewayState};
 use crate::host::{Host, Sockets, Timer};
 use crate::link::{Link, WireState};
@@ -47,7 +47,7 @@ impl<M: Machine> Net<M> {
         self.hosts.push(Host {
             name: name.into(),
             machine,
-            dice: HostDice::Seeded(Self::host_dice(self.seed, host.0)),
+            dice: HostRng::Seeded(Self::host_dice(self.seed, host.0)),
             ids: SocketIds::new(),
             sockets: Sockets::default(),
             interfaces: alloc::vec![interface],
@@ -89,7 +89,7 @@ impl<M: Machine> Net<M> {
     /// Lets the machine of a host throw dice that count, so that a person can read its transaction ids.
     pub fn count_instead_of_dice(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.dice = HostDice::Counting(Counting::default());
+            host.dice = HostRng::Counting(CountingRng::default());
         }
     }
 

@@ -135,7 +135,7 @@ impl<M: Machine> Net<M> {
                         if let Some(story) = &mut self.story {
                             story.tell(now, &host.name, format_args!("tells its owner: {}", (self.word)(&event)));
                         }
-                        self.events.push(super::Happening { at: now, host: HostId(number), event });
+                        self.events.push(super::EventRecord { at: now, host: HostId(number), event });
                     }
                     Output::Wait(wait) => break wait,
                 }

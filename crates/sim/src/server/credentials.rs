@@ -15,7 +15,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use crate::entropy::Dice;
+use crate::entropy::SeededRng;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -56,7 +56,7 @@ impl Credentials {
     }
 
     /// The authenticator, the secret of its nonces thrown with these dice.
-    pub(super) fn authenticator(&self, dice: &mut Dice) -> Result<Authenticator, Unusable> {
+    pub(super) fn authenticator(&self, dice: &mut SeededRng) -> Result<Authenticator, Unusable> {
         let mut users = self.realm.as_deref().map_or_else(Users::short_term, Users::long_term);
         for (name, password) in &self.users {
             users.add(name, password).map_err(|_| Unusable)?;

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{Answer, Body, Server};
-use crate::entropy::Dice;
+use crate::entropy::SeededRng;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
@@ -166,7 +166,7 @@ pub(super) fn bend(
     server: &Server,
     mut answer: Answer,
     request: &Message<'_>,
-    dice: &mut Dice,
+    dice: &mut SeededRng,
     heard: u32,
 ) -> Option<Answer> {
     let asked_at = |answer: &Answer| match &answer.body {
@@ -217,7 +217,12 @@ pub(super) fn bend(
 
 /// What becomes of the bytes; `None`: nothing is sent.
 #[expect(clippy::wildcard_enum_match_arm, reason = "each stage spoils what it knows and leaves the rest alone")]
-pub(super) fn spoil<'b>(fault: Fault, bytes: &'b mut [u8], request: &'b [u8], dice: &mut Dice) -> Option<&'b [u8]> {
+pub(super) fn spoil<'b>(
+    fault: Fault,
+    bytes: &'b mut [u8],
+    request: &'b [u8],
+    dice: &mut SeededRng,
+) -> Option<&'b [u8]> {
     match fault {
         Fault::Garbage => portolan_machine::Entropy::fill(dice, bytes),
         Fault::Truncated => return bytes.get(..bytes.len() / 2),
@@ -260,7 +265,7 @@ impl Bogus {
 }
 
 /// A random address and port of a family.
-fn somewhere(dice: &mut Dice, ipv4: bool) -> SocketAddr {
+fn somewhere(dice: &mut SeededRng, ipv4: bool) -> SocketAddr {
     let port = dice.below(64_000) as u16 + 1024;
     let random = dice.next_u64();
     let ip = if ipv4 {

@@ -4,7 +4,7 @@
 
 use super::Server;
 use crate::clock::{Nanos, instant};
-use crate::entropy::Dice;
+use crate::entropy::SeededRng;
 use crate::packet::{Packet, Place, Pool};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ pub(super) struct Hosted {
     responder: Responder,
     /// The n-th is the address of socket n + 1.
     locals: Vec<SocketAddr>,
-    dice: Dice,
+    dice: SeededRng,
     ids: SocketIds,
 }
 
@@ -32,7 +32,7 @@ impl Hosted {
         if let Some(alternate) = server.alternate {
             config = config.alternate(alternate);
         }
-        let mut dice = Dice::new(seed);
+        let mut dice = SeededRng::new(seed);
         if let Some(credentials) = &server.credentials {
             config = config.credentials(credentials.authenticator(&mut dice).ok()?);
         }

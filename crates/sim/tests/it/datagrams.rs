@@ -104,7 +104,7 @@ fn one_seed_tells_one_story() {
     let run = |seed| {
         let link = Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT);
         let (mut net, host, _) = behind(TranslatorConfig::symmetric(), &link, seed);
-        net.tell_story();
+        net.record_story();
         for _ in 0..2 {
             for _ in 0..20 {
                 ask(&mut net, host, None);
@@ -126,7 +126,7 @@ fn one_seed_tells_one_story() {
         &Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT),
         2,
     );
-    fresh.tell_story();
+    fresh.record_story();
     for _ in 0..20 {
         ask(&mut fresh, host, None);
         ask(&mut fresh, host, Some(ChangeRequest::PORT));

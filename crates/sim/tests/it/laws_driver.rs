@@ -14,7 +14,7 @@ fn here() -> SocketAddr {
 /// The numbers of the steps that are kept.
 fn kept(script: &[Step]) -> Vec<usize> {
     let context = Context { terminal, ..Context::default() };
-    let honest = laws::honest(&|| Pinger::new(None), script, &context);
+    let honest = laws::driver_legal(&|| Pinger::new(None), script, &context);
     let mut rest = honest.iter().peekable();
     let numbers =
         script.iter().enumerate().filter(|(_, step)| rest.next_if_eq(step).is_some()).map(|(n, _)| n).collect();

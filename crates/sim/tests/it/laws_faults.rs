@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
 use portolan_machine::{Instant, Output, Pair, SocketId, SocketNews, SocketOrder};
-use portolan_sim::laws::{self, Context, Law, OwnedInput, Step, What};
+use portolan_sim::laws::{self, Action, Context, Law, OwnedInput, Step};
 use std::panic::catch_unwind;
 
 fn address(host: u8) -> SocketAddr {
@@ -88,7 +88,7 @@ fn the_conversations_reach_what_the_faults_need() {
     assert_eq!(events(&talk(&plain, false, true)), [Event::Answered { foreign: 0 }, Event::Stopped]);
     let silent = talk(&plain, false, false);
     assert_eq!(events(&silent), [Event::Silence]);
-    let timeouts = silent.iter().filter(|step| step.what == What::Input(OwnedInput::Timeout));
+    let timeouts = silent.iter().filter(|step| step.action == Action::Input(OwnedInput::Timeout));
     let timeouts: Vec<_> = timeouts.map(|step| step.at).collect();
     assert_eq!(timeouts, [at(501), at(1001), at(1501)]);
 }
@@ -179,8 +179,8 @@ fn a_pair_keeps_the_laws() {
     let machine = || Pair::new(Pinger::new(None), Pinger::new(None));
     let from_peer = |millis, payload: &[u8]| Step::datagram(at(millis), SocketId(2), address(1), address(9), payload);
     let script = [
-        Step::new(at(0), What::Command("first ping 192.0.2.9:5000".into())),
-        Step::new(at(5), What::Command("second ping 192.0.2.8:5000".into())),
+        Step::new(at(0), Action::Command("first ping 192.0.2.9:5000".into())),
+        Step::new(at(5), Action::Command("second ping 192.0.2.8:5000".into())),
         Step::news(at(10), SocketId(1), SocketNews::Opened { local: address(1) }),
         Step::news(at(11), SocketId(2), SocketNews::Opened { local: address(1) }).undrained(),
         from_peer(20, b"?one"),

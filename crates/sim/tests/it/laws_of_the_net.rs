@@ -70,7 +70,7 @@ const TARGETS: [&str; 7] = [
 
 fn run(topology: &Topology, seed: u64, deeds: &[Deed]) -> (Lab<Probe>, String) {
     let mut lab = topology.build(seed, Probe::default());
-    lab.net.tell_story();
+    lab.net.record_story();
     for deed in deeds {
         let client = lab.client;
         match *deed {

@@ -3,7 +3,7 @@
 use crate::laws_pinger::{Command, Event, Pinger, terminal};
 use core::net::SocketAddr;
 use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews};
-use portolan_sim::laws::{self, Context, Recorder, Recording, ReplayErrorKind, Step, World};
+use portolan_sim::laws::{self, CallContext, Context, Recorder, Recording, ReplayErrorKind, Step};
 
 struct Counting(u8);
 
@@ -37,12 +37,12 @@ fn drive() -> (Recording, Vec<Vec<Output<Event>>>) {
     let mut recorder = Recorder::new();
     let mut machine = Pinger::new(None);
     let mut seen = vec![outputs(&mut machine)];
-    let world = World { now: Instant::from_millis(3), entropy: &mut dice, sockets: &mut ids, trace: None };
+    let world = CallContext { now: Instant::from_millis(3), entropy: &mut dice, sockets: &mut ids, trace: None };
     let asked = recorder.command(&mut machine, world, Command::Ping { peer: peer(), lossy: false });
     assert_eq!(asked, Ok(()));
     seen.push(Vec::new());
     let opened = Input::Socket(SocketId(41), SocketNews::Opened { local: peer() });
-    let world = World { now: Instant::from_millis(4), entropy: &mut dice, sockets: &mut ids, trace: None };
+    let world = CallContext { now: Instant::from_millis(4), entropy: &mut dice, sockets: &mut ids, trace: None };
     let _verdict = recorder.handle(&mut machine, world, opened);
     recorder.drained();
     seen.push(outputs(&mut machine));
@@ -121,9 +121,10 @@ fn a_recorder_hides_no_notes() {
     let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketNews::Opened { local: peer() }));
     let mut recorder = Recorder::new();
     for _ in 0..300 {
-        let world = World { now: Instant::ORIGIN, entropy: &mut dice, sockets: &mut ids, trace: Some(&mut notes) };
+        let world =
+            CallContext { now: Instant::ORIGIN, entropy: &mut dice, sockets: &mut ids, trace: Some(&mut notes) };
         let step = Step::datagram(Instant::ORIGIN, SocketId(1), peer(), peer(), b"?");
-        let portolan_sim::laws::What::Input(input) = &step.what else { unreachable!() };
+        let portolan_sim::laws::Action::Input(input) = &step.action else { unreachable!() };
         let _verdict = recorder.handle(&mut machine, world, input.as_input());
     }
     assert_eq!(notes.0, 300 + 2 - 256, "the open and the first ping wait already; what found no room was noted");

@@ -1,7 +1,7 @@
 //! Steps as text.
 
 use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, TlsFailure, Unreachability};
-use portolan_sim::laws::{Step, What};
+use portolan_sim::laws::{Action, Step};
 
 fn round_trip(step: &Step) {
     let text = step.to_string();
@@ -74,7 +74,7 @@ fn times_bytes_and_commands_survive_their_text() {
         round_trip(&Step::datagram(Instant::ORIGIN, SocketId(0), address, address, payload));
     }
     for command in ["", "plain", "two\nlines\r\n", "back\\slash \\n", "ünïcode", " undrained spaces  "] {
-        round_trip(&Step::new(Instant::ORIGIN, What::Command(command.into())));
+        round_trip(&Step::new(Instant::ORIGIN, Action::Command(command.into())));
     }
 }
 

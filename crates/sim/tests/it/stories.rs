@@ -21,7 +21,7 @@ fn asks(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option<ChangeRe
 #[test]
 fn a_strict_filter_drops_the_answer_from_elsewhere() {
     let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(Duration::from_millis(25)), 1);
-    net.tell_story();
+    net.record_story();
     asks(&mut net, host, &["192.0.2.1:3478"], Some(ChangeRequest::IP_AND_PORT));
     let _end = net.run_for(Duration::from_secs(1));
     insta::assert_snapshot!(net.story(), @r"
@@ -40,7 +40,7 @@ fn a_mapping_for_each_destination_and_a_packet_lost() {
     let nat =
         TranslatorConfig::symmetric().mapping(Mapping::AddressDependent).ports(PortAllocation::Sequential { step: 1 });
     let (mut net, host, _) = behind(nat, &Link::delay(Duration::from_millis(25)).loss(0.4), 4);
-    net.tell_story();
+    net.record_story();
     asks(&mut net, host, &["192.0.2.1:3478", "192.0.2.2:3478", "192.0.2.2:3479", "198.51.100.9:53"], None);
     let _end = net.run_for(Duration::from_secs(1));
     insta::assert_snapshot!(net.story(), @r"

@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Transmit};
-use portolan_nat::discovery::{Command, Config as Question, Discovery, Server};
-use portolan_nat::event::Event;
+use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws;
-use portolan_strategies::laws::{Config, assert_laws, conversation};
+use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Choices, Scripts, host};
 use portolan_strategies::{messages, topologies};
 use portolan_stun::{Attribute, Class, Message, Writer};
@@ -21,8 +21,8 @@ fn v4(host: u8, port: u16) -> SocketAddr {
 }
 
 fn discovery() -> Discovery {
-    let server = |name: &str, host| Server { name: name.into(), addresses: vec![v4(host, 3478)] };
-    Discovery::new(Question::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
+    let server = |name: &str, host| StunServer { name: name.into(), addresses: vec![v4(host, 3478)] };
+    Discovery::new(DiscoveryConfig::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
 }
 
 /// What stands between: one port per socket, or one per destination; and a server with two addresses.
@@ -56,16 +56,16 @@ fn internet(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)
     vec![(from, answer.finish().to_vec())]
 }
 
-fn asking() -> (Scripts, Config<Event>) {
+fn asking() -> (Scripts, LawsConfig<DiscoveryEvent>) {
     let sockets: Vec<SocketId> = (1..=6).map(SocketId).collect();
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&sockets)
         .remotes(&[v4(1, 3478), v4(101, 3479)])
-        .beginning_with(&Command::Start)
+        .beginning_with(&DiscoveryCommand::Start)
         .commands(select(vec!["start", "start", "start", "start", "stop"]));
     let peer = host(([10, 0, 0, 2], 50_000).into(), internet);
-    let mut config = Config { cases: 64, longest: 240, peer, ..Config::default() };
-    config.context.terminal = |event| matches!(event, Event::Report(_));
+    let mut config = LawsConfig { cases: 64, longest: 240, peer, ..LawsConfig::default() };
+    config.context.terminal = |event| matches!(event, DiscoveryEvent::Report(_));
     (scripts, config)
 }
 
@@ -99,23 +99,23 @@ proptest! {
     /// Whatever the network, the report comes once, last and in time, and comes the same again.
     #[test]
     fn a_discovery_ends_in_any_network(topology in topologies::topology()) {
-        let servers: Vec<Server> = topology
+        let servers: Vec<StunServer> = topology
             .servers
             .iter()
-            .map(|(server, _)| Server { name: (&*server.name).into(), addresses: vec![server.primary] })
+            .map(|(server, _)| StunServer { name: (&*server.name).into(), addresses: vec![server.primary] })
             .collect();
         let run = || {
-            let question = Question::new(servers.clone());
+            let question = DiscoveryConfig::new(servers.clone());
             let timeout = question.timeout;
             let (mut net, host) = topology.build(Discovery::new(question).expect("sound servers"));
-            net.command(host, Command::Start).expect("begins");
+            net.command(host, DiscoveryCommand::Start).expect("begins");
             let _stop = net.run_for(timeout + Duration::from_secs(30));
             (timeout, net.take_events())
         };
         let (timeout, events) = run();
-        let reports: Vec<_> = events.iter().filter(|it| matches!(it.event, Event::Report(_))).collect();
+        let reports: Vec<_> = events.iter().filter(|it| matches!(it.event, DiscoveryEvent::Report(_))).collect();
         prop_assert_eq!(reports.len(), 1);
-        prop_assert!(matches!(events.last().map(|it| &it.event), Some(Event::Report(_))));
+        prop_assert!(matches!(events.last().map(|it| &it.event), Some(DiscoveryEvent::Report(_))));
         prop_assert!(reports[0].at.since_origin() <= timeout, "{}", reports[0].at);
         prop_assert_eq!(events, run().1);
     }

@@ -3,12 +3,12 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Never, Outbox, Output, SocketId, Transmit, Verdict};
-use portolan_sim::laws::{self, Law, OwnedInput, What};
-use portolan_strategies::laws::{Config, assert_laws, conversation, find_violation};
+use portolan_sim::laws::{self, Action, Law, OwnedInput};
+use portolan_strategies::laws::{LawsConfig, assert_laws, conversation, find_violation};
 use portolan_strategies::machines::{Choices, Scripts, host};
 use portolan_strategies::messages::{self, Damage};
 use portolan_stun::{Attribute, Class, Message, Writer};
-use portolan_stun_agent::{AnswerFrom, Event, Request, Schedule, Transactions};
+use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -52,13 +52,14 @@ fn requests(server: SocketAddr) -> BoxedStrategy<Request<u8>> {
         .boxed()
 }
 
-fn asking() -> (Scripts, Config<Event<u8>>) {
+fn asking() -> (Scripts, LawsConfig<TransactionEvent<u8>>) {
     let remote = address("192.0.2.1:3478");
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&HANDED)
         .remotes(&[remote])
         .commands(requests(remote).prop_map(|request| format!("request {request}")));
-    let config = Config { cases: 96, peer: host(address("198.51.100.7:40000"), server), ..Config::handed(&HANDED) };
+    let config =
+        LawsConfig { cases: 96, peer: host(address("198.51.100.7:40000"), server), ..LawsConfig::handed(&HANDED) };
     (scripts, config)
 }
 
@@ -137,26 +138,26 @@ fn pings() -> Scripts {
 
 #[test]
 fn a_sound_machine_keeps_the_laws() {
-    assert_laws(&Quiet::default, &pings(), &Config { cases: 64, ..Config::handed(&HANDED) });
+    assert_laws(&Quiet::default, &pings(), &LawsConfig { cases: 64, ..LawsConfig::handed(&HANDED) });
 }
 
 #[test]
 fn a_planted_fault_is_found_and_made_small() {
     let hasty = || Quiet { hasty: true, ..Quiet::default() };
-    let found = find_violation(&hasty, &pings(), &Config::handed(&HANDED)).expect("the fault is found");
+    let found = find_violation(&hasty, &pings(), &LawsConfig::handed(&HANDED)).expect("the fault is found");
     assert_eq!(found.law, Law::EarlyTimeout);
     // One ping, and one thing after it before which a timeout is early; a rehearsed run wakes the machine as well.
     assert!(found.steps.len() <= 3, "{found}");
-    let is_ping = |what: &What| matches!(what, What::Input(OwnedInput::Datagram(d)) if d.payload == b"ping");
-    let pings = found.steps.iter().filter(|step| is_ping(&step.what));
+    let is_ping = |what: &Action| matches!(what, Action::Input(OwnedInput::Datagram(d)) if d.payload == b"ping");
+    let pings = found.steps.iter().filter(|step| is_ping(&step.action));
     assert_eq!(pings.count(), 1, "{found}");
     assert!(found.to_string().contains("law 3 (an early timeout changes nothing) broken"), "{found}");
-    let again = laws::check(found.law, &hasty, &found.steps, &Config::<&'static str>::handed(&HANDED).context);
+    let again = laws::check(found.law, &hasty, &found.steps, &LawsConfig::<&'static str>::handed(&HANDED).context);
     assert_eq!(again.map_err(|violation| violation.to_string()), Err(found.what), "the run can be played again");
 }
 
 #[test]
 #[should_panic(expected = "law 3 (an early timeout changes nothing) broken")]
 fn the_assertion_panics_with_the_law() {
-    assert_laws(&|| Quiet { hasty: true, ..Quiet::default() }, &pings(), &Config::handed(&HANDED));
+    assert_laws(&|| Quiet { hasty: true, ..Quiet::default() }, &pings(), &LawsConfig::handed(&HANDED));
 }

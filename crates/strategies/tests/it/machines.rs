@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 use portolan_machine::{Instant, Output, SocketId, SocketNews, Transmit};
-use portolan_sim::laws::{OwnedInput, Step, What};
+use portolan_sim::laws::{Action, OwnedInput, Step};
 use portolan_strategies::machines::{Choices, RandomScript, Scripts, host};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -18,14 +18,14 @@ fn runs_hold_everything_that_can_happen() {
     let scripts = Scripts::new(Just(b"x".to_vec())).commands(Just("stop"));
     let all = samples(&scripts, 300);
     let steps = || all.iter().flat_map(|script| &script.steps);
-    let has = |wanted: fn(&What) -> bool| steps().any(|step| wanted(&step.what));
-    assert!(has(|what| matches!(what, What::Command(text) if text == "stop")));
-    assert!(has(|what| matches!(what, What::Input(OwnedInput::Timeout))));
-    assert!(has(|what| matches!(what, What::Input(OwnedInput::Datagram(d)) if d.socket == SocketId(u64::MAX))));
-    assert!(has(|what| matches!(what, What::Stream(d) if d.remote.is_ipv6())));
-    assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Accepted { .. })))));
-    assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Unreachable { .. })))));
-    assert!(has(|what| matches!(what, What::Input(OwnedInput::Socket(_, SocketNews::Closed(_))))));
+    let has = |wanted: fn(&Action) -> bool| steps().any(|step| wanted(&step.action));
+    assert!(has(|what| matches!(what, Action::Command(text) if text == "stop")));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Timeout))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Datagram(d)) if d.socket == SocketId(u64::MAX))));
+    assert!(has(|what| matches!(what, Action::Stream(d) if d.remote.is_ipv6())));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Accepted { .. })))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Unreachable { .. })))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Closed(_))))));
     assert!(steps().any(|step| !step.drain));
     assert!(all.iter().any(|script| script.peer.is_none()) && all.iter().any(|script| script.peer.is_some()));
     let backwards = |script: &RandomScript| script.steps.is_sorted_by_key(|step| step.at);
@@ -36,14 +36,14 @@ fn runs_hold_everything_that_can_happen() {
 #[test]
 fn runs_begin_with_what_they_are_told_to() {
     let all = samples(&Scripts::new(Just(Vec::new())).beginning_with(&"start").length(0..=2), 50);
-    let start = Step::new(Instant::ORIGIN, What::Command("start".into()));
+    let start = Step::new(Instant::ORIGIN, Action::Command("start".into()));
     assert!(all.iter().all(|script| script.steps[0] == start && script.steps.len() <= 3));
 }
 
 #[test]
 fn without_commands_there_are_none() {
     let all = samples(&Scripts::new(Just(Vec::new())), 100);
-    let commands = all.iter().flat_map(|script| &script.steps).filter(|step| matches!(step.what, What::Command(_)));
+    let commands = all.iter().flat_map(|script| &script.steps).filter(|step| matches!(step.action, Action::Command(_)));
     assert_eq!(commands.count(), 0);
 }
 
@@ -66,13 +66,13 @@ fn a_host_answers_late_twice_from_elsewhere_or_never() {
     let mut counts = [0; 4];
     for step in all.iter().flatten() {
         assert!(step.at >= now);
-        match &step.what {
-            What::Input(OwnedInput::Datagram(d)) => {
+        match &step.action {
+            Action::Input(OwnedInput::Datagram(d)) => {
                 assert_eq!((d.socket, d.local, &d.payload[..]), (SocketId(3), local, &b"ask"[..]));
                 counts[usize::from(d.remote != remote)] += 1;
             }
-            What::Input(OwnedInput::Socket(SocketId(3), SocketNews::Unreachable { .. })) => counts[2] += 1,
-            What::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | What::Stream(_) | What::Command(_) => {
+            Action::Input(OwnedInput::Socket(SocketId(3), SocketNews::Unreachable { .. })) => counts[2] += 1,
+            Action::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | Action::Stream(_) | Action::Command(_) => {
                 counts[3] += 1;
             }
         }

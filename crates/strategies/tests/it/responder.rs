@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use portolan_machine::{Output, SocketId};
 use portolan_sim::laws;
-use portolan_strategies::laws::{Config, assert_laws, conversation};
+use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
 use portolan_strategies::machines::{Scripts, host};
 use portolan_strategies::messages;
 use portolan_stun::{Class, Method};
@@ -19,7 +19,7 @@ fn responder() -> Responder {
     Responder::new(&ResponderConfig::new().listen(LISTEN).alternate(alternate)).expect("sound addresses")
 }
 
-fn serving() -> (Scripts, Config<ResponderEvent>) {
+fn serving() -> (Scripts, LawsConfig<ResponderEvent>) {
     let sockets: Vec<SocketId> = (1..=8).chain([1_000_000, 1_000_001]).map(SocketId).collect();
     let attributes = prop::collection::vec(messages::behavior_attribute(), 0..=2);
     let requests =
@@ -30,7 +30,7 @@ fn serving() -> (Scripts, Config<ResponderEvent>) {
         .locals(&[LISTEN])
         .beginning_with(&ResponderCommand::Start)
         .commands(prop_oneof![20 => Just("start"), 1 => Just("stop")]);
-    let mut config = Config { cases: 96, peer: host(LISTEN, |_, _| Vec::new()), ..Config::default() };
+    let mut config = LawsConfig { cases: 96, peer: host(LISTEN, |_, _| Vec::new()), ..LawsConfig::default() };
     config.context.terminal = |event| matches!(event, ResponderEvent::Stopped);
     (scripts, config)
 }

@@ -37,7 +37,7 @@ proptest! {
         let mut source = host;
         for nat in &mut nats {
             match nat.outbound(Instant::ORIGIN, source, server) {
-                Ok(portolan_nat::translator::Passage::Out { source: outside, .. }) => source = outside,
+                Ok(portolan_nat::translator::Translation::Out { source: outside, .. }) => source = outside,
                 other => return Err(TestCaseError::fail(format!("{other:?}"))),
             }
         }

@@ -190,7 +190,7 @@ pub enum Outcome {
     /// The clause is optional, or belongs to an option, and the server does without.
     NotSupported,
     /// Cannot be told.
-    Unknown(Doubt),
+    Unknown(UnknownReason),
 }
 
 impl Outcome {
@@ -308,7 +308,7 @@ pub enum Implausible {
 /// Why an outcome cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Doubt {
+pub enum UnknownReason {
     /// Nothing came back at all.
     #[error("the server did not answer")]
     Silent,

@@ -5,8 +5,8 @@
 
 use super::evidence::{Evidence, Place, Stream, Trail};
 use super::probe::{self, Probe, UNKNOWN_REQUIRED};
-use super::report::{Amplification, Control, Credentials, Finding, Report};
-use super::{Check, Doubt, Implausible, Outcome, Violation};
+use super::report::{Amplification, ControlStats, Credentials, Finding, Report};
+use super::{Check, Implausible, Outcome, UnknownReason, Violation};
 use crate::nonce::Features;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -26,7 +26,7 @@ pub(super) fn report(evidence: &Evidence, elapsed: Duration) -> Report {
         server: evidence.server,
         local: evidence.locals.first().copied().flatten().unwrap_or(evidence.server),
         mapped: evidence.mapped(Probe::Control),
-        control: Control { sent, lost, rtt: evidence.rtt },
+        control: ControlStats { sent, lost, rtt: evidence.rtt },
         traffic: evidence.traffic,
         software: software.map(|text| text.to_string().into()),
         credentials: unauthenticated(evidence, Probe::Control).map(|message| asked_for(&message)),
@@ -129,18 +129,18 @@ fn may_be_lost(evidence: &Evidence, sends: u32) -> bool {
 }
 
 /// What keeps a probe from being judged at all.
-fn doubt(evidence: &Evidence) -> Option<Doubt> {
+fn doubt(evidence: &Evidence) -> Option<UnknownReason> {
     let control = evidence.trail(Probe::Control);
     if evidence.traffic.received == 0 {
-        return Some(Doubt::Silent);
+        return Some(UnknownReason::Silent);
     }
     if evidence.success(Probe::Control).is_some() {
         return None;
     }
     Some(match control.and_then(Trail::error) {
-        Some(ErrorCode::UNAUTHENTICATED) => Doubt::Credentials,
-        Some(ErrorCode::TRY_ALTERNATE) => Doubt::Redirected,
-        Some(_) | None => Doubt::NoBinding,
+        Some(ErrorCode::UNAUTHENTICATED) => UnknownReason::Credentials,
+        Some(ErrorCode::TRY_ALTERNATE) => UnknownReason::Redirected,
+        Some(_) | None => UnknownReason::NoBinding,
     })
 }
 
@@ -148,7 +148,7 @@ fn doubt(evidence: &Evidence) -> Option<Doubt> {
 fn silence(evidence: &Evidence, sends: u32) -> Outcome {
     match doubt(evidence) {
         Some(why) => Outcome::Unknown(why),
-        None if may_be_lost(evidence, sends) => Outcome::Unknown(Doubt::Loss),
+        None if may_be_lost(evidence, sends) => Outcome::Unknown(UnknownReason::Loss),
         None => Outcome::Violated(Violation::NotAnswered),
     }
 }
@@ -156,8 +156,8 @@ fn silence(evidence: &Evidence, sends: u32) -> Outcome {
 /// What an error means that the probe gives no reason for.
 const fn refused(code: u16) -> Outcome {
     match code {
-        ErrorCode::UNAUTHENTICATED => Outcome::Unknown(Doubt::Credentials),
-        ErrorCode::TRY_ALTERNATE => Outcome::Unknown(Doubt::Redirected),
+        ErrorCode::UNAUTHENTICATED => Outcome::Unknown(UnknownReason::Credentials),
+        ErrorCode::TRY_ALTERNATE => Outcome::Unknown(UnknownReason::Redirected),
         code => Outcome::Violated(Violation::Error(code)),
     }
 }
@@ -171,19 +171,19 @@ fn no_success(evidence: &Evidence, trail: &Trail) -> Outcome {
         },
         (None, 0) => silence(evidence, trail.sends),
         // Told once, at the check for Binding.
-        (None, _) if doubt(evidence).is_some() => Outcome::Unknown(Doubt::NoBinding),
+        (None, _) if doubt(evidence).is_some() => Outcome::Unknown(UnknownReason::NoBinding),
         (None, _) => Outcome::Violated(Violation::Unreadable),
     }
 }
 
 /// The trail of a probe that was sent.
 fn asked(evidence: &Evidence, probe: Probe) -> Result<&Trail, Outcome> {
-    let not_asked = Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::NotAsked));
+    let not_asked = Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NotAsked));
     evidence.trail(probe).filter(|trail| trail.sends > 0).ok_or(not_asked)
 }
 
 fn binding(evidence: &Evidence) -> Outcome {
-    let Some(control) = evidence.trail(Probe::Control) else { return Outcome::Unknown(Doubt::NotAsked) };
+    let Some(control) = evidence.trail(Probe::Control) else { return Outcome::Unknown(UnknownReason::NotAsked) };
     if control.successes().next().is_some() {
         return Outcome::Honoured;
     }
@@ -195,7 +195,7 @@ fn binding(evidence: &Evidence) -> Outcome {
         (true, ..) => Outcome::Violated(Violation::Echo),
         (_, 1.., ..) | (_, _, 1.., _) => Outcome::Violated(Violation::Unreadable),
         (.., 1..) => Outcome::Violated(Violation::NotAnswered),
-        _ => Outcome::Unknown(Doubt::Silent),
+        _ => Outcome::Unknown(UnknownReason::Silent),
     }
 }
 
@@ -217,13 +217,13 @@ fn source(evidence: &Evidence) -> Outcome {
     match (wrong, heard.next(), doubt(evidence)) {
         (Some((from, _)), ..) => Outcome::Violated(Violation::From(from)),
         (None, Some(_), _) => Outcome::Honoured,
-        (None, None, why) => Outcome::Unknown(why.unwrap_or(Doubt::NoBinding)),
+        (None, None, why) => Outcome::Unknown(why.unwrap_or(UnknownReason::NoBinding)),
     }
 }
 
 fn xor_mapped_address(evidence: &Evidence) -> Outcome {
     let Some((_, message)) = evidence.success(Probe::Control) else {
-        return Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::NoBinding));
+        return Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding));
     };
     let Some(mapped) = message.xor_mapped_address() else {
         let only = message.mapped_address().map_or(Violation::Missing, |_| Violation::OnlyMapped);
@@ -250,13 +250,15 @@ fn retransmission(evidence: &Evidence) -> Outcome {
     };
     let told = |message: &Message<'_>| message.xor_mapped_address().or_else(|| message.mapped_address());
     let mut answers = trail.successes().map(|(_, message)| told(&message));
-    let Some(first) = answers.next() else { return Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::NoBinding)) };
+    let Some(first) = answers.next() else {
+        return Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding));
+    };
     if answers.any(|other| other != first) {
         return Outcome::Violated(Violation::Differs);
     }
     // Nothing but loss is known of a request that is answered now and then.
     let (lost, sent) = lost(evidence);
-    if lost * 4 >= sent { Outcome::Unknown(Doubt::Loss) } else { Outcome::Honoured }
+    if lost * 4 >= sent { Outcome::Unknown(UnknownReason::Loss) } else { Outcome::Honoured }
 }
 
 fn one_response(evidence: &Evidence) -> Outcome {
@@ -306,7 +308,9 @@ fn after_fingerprint(evidence: &Evidence) -> Outcome {
         (None, Some(ErrorCode::UNKNOWN_ATTRIBUTE), Outcome::NotSupported) => Outcome::NotSupported,
         (None, Some(ErrorCode::UNKNOWN_ATTRIBUTE), Outcome::Unknown(why)) => Outcome::Unknown(why),
         (None, Some(code @ ErrorCode::UNKNOWN_ATTRIBUTE), _) => Outcome::Violated(Violation::Error(code)),
-        (None, None, _) if trail.replies == 0 && may_be_lost(evidence, trail.sends) => Outcome::Unknown(Doubt::Loss),
+        (None, None, _) if trail.replies == 0 && may_be_lost(evidence, trail.sends) => {
+            Outcome::Unknown(UnknownReason::Loss)
+        }
         (None, ..) => Outcome::Honoured,
     }
 }
@@ -345,7 +349,7 @@ fn quiet(evidence: &Evidence, probe: Probe) -> Outcome {
         (Err(outcome), _) => outcome,
         (Ok(trail), _) if trail.replies > 0 => Outcome::Violated(Violation::Answered),
         (Ok(_), Some(why)) => Outcome::Unknown(why),
-        (Ok(trail), None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(Doubt::Loss),
+        (Ok(trail), None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(UnknownReason::Loss),
         (Ok(_), None) => Outcome::Honoured,
     }
 }
@@ -354,15 +358,15 @@ fn software(evidence: &Evidence) -> Outcome {
     match evidence.success(Probe::Control) {
         Some((_, message)) if message.software().is_some() => Outcome::Honoured,
         Some(_) => Outcome::NotSupported,
-        None => Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::NoBinding)),
+        None => Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding)),
     }
 }
 
 fn tcp(evidence: &Evidence) -> Outcome {
     match &evidence.stream {
-        Stream::NotAsked => Outcome::Unknown(Doubt::NotAsked),
+        Stream::NotAsked => Outcome::Unknown(UnknownReason::NotAsked),
         // Neither accepted nor refused: a firewall, as likely as not.
-        Stream::Pending => Outcome::Unknown(Doubt::Filter),
+        Stream::Pending => Outcome::Unknown(UnknownReason::Filter),
         Stream::Refused => Outcome::NotSupported,
         Stream::Open => Outcome::Violated(Violation::NotAnswered),
         Stream::Broken => Outcome::Violated(Violation::Unreadable),
@@ -394,7 +398,7 @@ fn classic(evidence: &Evidence) -> Outcome {
     match (answers.next(), doubt(evidence)) {
         (_, Some(why)) => Outcome::Unknown(why),
         (Some(outcome), None) => outcome,
-        (None, None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(Doubt::Loss),
+        (None, None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(UnknownReason::Loss),
         (None, None) => Outcome::NotSupported,
     }
 }
@@ -457,7 +461,7 @@ const MOST: u32 = 10;
 
 fn worst(evidence: &Evidence, amplification: &[Amplification]) -> Outcome {
     match amplification.first() {
-        None => Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::NoBinding)),
+        None => Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding)),
         Some(worst) if worst.reply_bytes / worst.request_bytes.max(1) >= MOST => {
             Outcome::Violated(Violation::Amplifies(worst.reply_bytes / worst.request_bytes.max(1)))
         }

@@ -67,7 +67,7 @@ pub struct Traffic {
 
 /// What became of the bare request that is repeated all the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Control {
+pub struct ControlStats {
     /// How often it was sent.
     pub sent: u32,
     /// How many of these stayed unanswered.
@@ -98,7 +98,7 @@ pub struct Report {
     /// Where the server says that is.
     pub mapped: Option<SocketAddr>,
     /// What became of the bare request that is repeated all the time.
-    pub control: Control,
+    pub control: ControlStats,
     /// What was sent and what came back.
     pub traffic: Traffic,
     /// What the server calls itself.

@@ -3,7 +3,7 @@
 //! Rules of this file: a rejection holds nothing that a peer wrote and nothing secret; all of it may be logged.
 
 use crate::credential::Mechanism;
-use crate::nonce::Stale;
+use crate::nonce::NonceError;
 use core::fmt;
 use portolan_machine::Clause;
 use portolan_stun::{ErrorCode, IntegrityError};
@@ -38,7 +38,7 @@ pub enum RejectionKind {
     Integrity(IntegrityError),
     /// The nonce is not valid, or no longer (438).
     #[error("{0}")]
-    Nonce(Stale),
+    Nonce(NonceError),
     /// Only requests are judged, with short-term credentials indications too (no reply).
     #[error("it is nothing that this mechanism judges")]
     NotARequest,

@@ -2,7 +2,7 @@
 
 extern crate std;
 
-use super::{Authenticator, Judgement, Keys, Known, Name, RejectionKind, Sought, Users};
+use super::{Authenticator, Judgement, KeyQuery, Keys, Name, RejectionKind, UserKey, Users};
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ impl Counting {
 }
 
 impl Keys for Counting {
-    fn find(&self, sought: Sought<'_>) -> Option<Known> {
+    fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.users.find(sought)
     }

@@ -28,12 +28,12 @@ pub trait Keys: fmt::Debug + Send + Sync {
     /// The user and its key of the kind asked for; `None` where there is no such user, or none with such a key.
     ///
     /// It should take the same time whether or not there is one.
-    fn find(&self, sought: Sought<'_>) -> Option<Known>;
+    fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey>;
 }
 
 /// What is asked of [`Keys`].
 #[derive(Clone, Copy, Debug)]
-pub struct Sought<'a> {
+pub struct KeyQuery<'a> {
     /// Who says to have written the message.
     pub name: Name<'a>,
     /// The server's own realm; empty for the short-term mechanism.
@@ -64,7 +64,7 @@ pub enum KeyKind {
 
 /// A user that was found.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct UserKey {
     /// The name.
     pub username: Arc<str>,
     /// The key of the kind that was asked for.
@@ -220,14 +220,14 @@ impl Users {
 }
 
 impl Keys for Users {
-    fn find(&self, sought: Sought<'_>) -> Option<Known> {
+    fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey> {
         let hash = match sought.name {
             Name::Username(username) => userhash(username, sought.realm),
             Name::Userhash(hash) => *hash,
         };
         let entry = self.table.get(&hash).filter(|_| *self.realm == *sought.realm)?;
         let (_, key) = entry.keys.iter().find(|(kind, _)| *kind == sought.kind)?;
-        Some(Known { username: entry.username.clone(), key: key.clone() })
+        Some(UserKey { username: entry.username.clone(), key: key.clone() })
     }
 }
 

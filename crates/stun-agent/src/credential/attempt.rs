@@ -9,8 +9,8 @@
 
 use super::challenge::{self, Before, CHALLENGES, STALE};
 use super::session::{Proof, Session, Sessions, Signed};
-use super::{Credential, Declined, Mechanism, Proves};
-use crate::alternate::{Alternates, Stay, Vouched};
+use super::{ChallengeError, Credential, Mechanism, Proves};
+use crate::alternate::{Alternates, RedirectError, ResponseAuthentication};
 use crate::note::Dropped;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -42,9 +42,9 @@ pub(crate) enum Ruling {
     /// A challenge of this code, 401 or 438, that the session answers.
     Answer { code: u16, session: Arc<Session> },
     /// A challenge that is not answered.
-    Decline(Declined),
+    Decline(ChallengeError),
     /// A verified 300, and where it leads.
-    Alternate(Integrity, Result<SocketAddr, Stay>),
+    Alternate(Integrity, Result<SocketAddr, RedirectError>),
     /// It is not verified.
     Doubt(IntegrityError),
     /// As if it had not come.
@@ -124,8 +124,8 @@ impl Attempt {
         }
     }
 
-    fn alternate(&self, now: Instant, message: &Verified<'_>) -> Result<SocketAddr, Stay> {
-        self.alternates.judge(now, message, Vouched::ByIntegrity)
+    fn alternate(&self, now: Instant, message: &Verified<'_>) -> Result<SocketAddr, RedirectError> {
+        self.alternates.judge(now, message, ResponseAuthentication::ByIntegrity)
     }
 
     fn before(&self) -> Before<'_> {

@@ -22,7 +22,7 @@ const OFFER_LIMIT: usize = 256;
 /// Why a challenge is not answered; the request is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Declined {
+pub enum ChallengeError {
     /// The server refuses the name and the password in the realm where they were proved (RFC 8489 §9.2.5).
     #[error("the server refuses this user name and password")]
     WrongCredentials,
@@ -83,67 +83,67 @@ pub(super) fn answer(
     code: u16,
     message: &Message<'_>,
     before: Before<'_>,
-) -> Result<Session, Declined> {
+) -> Result<Session, ChallengeError> {
     let realm = realm(code, message, before)?;
     let nonce = message.nonce().filter(|nonce| !nonce.is_empty());
-    let nonce = nonce.ok_or(Declined::Lacks(AttributeType::NONCE))?.as_bytes();
+    let nonce = nonce.ok_or(ChallengeError::Lacks(AttributeType::NONCE))?.as_bytes();
     if before.session.is_some_and(|session| code == ErrorCode::STALE_NONCE && session.nonce() == nonce) {
-        return Err(Declined::SameNonce);
+        return Err(ChallengeError::SameNonce);
     }
     let features = Features::of(nonce).unwrap_or_default();
     let offer = offer(message, features)?;
     let anonymous = features.contains(Features::USERNAME_ANONYMITY);
     if !anonymous && matches!(credential.0.proves, Proves::LongTerm { anonymous: true }) {
-        return Err(Declined::NoAnonymity);
+        return Err(ChallengeError::NoAnonymity);
     }
     if before.session.is_some_and(|session| session.is_stronger_than(anonymous, offer.as_ref())) {
-        return Err(Declined::Weaker);
+        return Err(ChallengeError::Weaker);
     }
     let (limit, so_far) =
         if code == ErrorCode::STALE_NONCE { (STALE, before.stale) } else { (CHALLENGES, before.challenges) };
     if so_far >= limit {
-        return Err(Declined::TooMany);
+        return Err(ChallengeError::TooMany);
     }
-    Session::new(credential, realm, nonce, anonymous, offer).ok_or(Declined::Lacks(AttributeType::REALM))
+    Session::new(credential, realm, nonce, anonymous, offer).ok_or(ChallengeError::Lacks(AttributeType::REALM))
 }
 
 /// The realm that the retry names: of a 401 its own, of a 438 the one of before.
-fn realm<'a>(code: u16, message: &Message<'a>, before: Before<'a>) -> Result<&'a [u8], Declined> {
+fn realm<'a>(code: u16, message: &Message<'a>, before: Before<'a>) -> Result<&'a [u8], ChallengeError> {
     if code == ErrorCode::STALE_NONCE {
-        return before.session.map(Session::realm).ok_or(Declined::NothingStale);
+        return before.session.map(Session::realm).ok_or(ChallengeError::NothingStale);
     }
-    let realm = message.realm().ok_or(Declined::Lacks(AttributeType::REALM))?.as_bytes();
+    let realm = message.realm().ok_or(ChallengeError::Lacks(AttributeType::REALM))?.as_bytes();
     // RFC 8489 §9.2.5: no retry that changes neither name nor realm nor password.
     if before.session.is_some_and(|session| session.realm() == realm) {
-        return Err(Declined::WrongCredentials);
+        return Err(ChallengeError::WrongCredentials);
     }
     // RFC 8489 §10: the same credentials, and those are of one realm.
     if before.realm.is_some_and(|bound| bound != realm) {
-        return Err(Declined::OtherRealm);
+        return Err(ChallengeError::OtherRealm);
     }
     Ok(realm)
 }
 
 /// PASSWORD-ALGORITHMS as it came, and the first algorithm in it that is known; `None` where the server has none.
-fn offer(message: &Message<'_>, features: Features) -> Result<Option<Offer>, Declined> {
+fn offer(message: &Message<'_>, features: Features) -> Result<Option<Offer>, ChallengeError> {
     const KIND: AttributeType = AttributeType::PASSWORD_ALGORITHMS;
     // RFC 8489 §9.2.4: the bit and the attribute come together, else somebody took one of them away.
     if message.has(KIND) != features.contains(Features::PASSWORD_ALGORITHMS) {
-        return Err(Declined::BidDown);
+        return Err(ChallengeError::BidDown);
     }
     if !message.has(KIND) {
         return Ok(None);
     }
-    let list = message.password_algorithms().ok_or(Declined::Lacks(KIND))?;
+    let list = message.password_algorithms().ok_or(ChallengeError::Lacks(KIND))?;
     if list.as_bytes().len() > OFFER_LIMIT {
-        return Err(Declined::TooLong(KIND));
+        return Err(ChallengeError::TooLong(KIND));
     }
     let chosen = list.iter().find_map(|algorithm| match algorithm {
         PasswordAlgorithm::MD5 => Some(Algorithm::Md5),
         PasswordAlgorithm::SHA256 => Some(Algorithm::Sha256),
         _ => None,
     });
-    let chosen = chosen.ok_or(Declined::NoAlgorithm)?;
+    let chosen = chosen.ok_or(ChallengeError::NoAlgorithm)?;
     Ok(Some(Offer { list: Box::from(list.as_bytes()), chosen }))
 }
 

@@ -1,7 +1,7 @@
 //! The RFCs' own requests, as a client with their inputs sends them, and the table of challenges.
 
 use super::attempt::Attempt;
-use super::challenge::{self, Before, Declined};
+use super::challenge::{self, Before, ChallengeError};
 use super::session::{Offer, Proof, Session, Sessions};
 use super::{Credential, Mechanism, session::Algorithm};
 use alloc::vec::Vec;
@@ -109,7 +109,7 @@ fn judged(
     nonce: &str,
     algorithms: &[PasswordAlgorithm<'_>],
     before: Before<'_>,
-) -> Result<Session, Declined> {
+) -> Result<Session, ChallengeError> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, ID.into()).unwrap();
     writer.add(&Attribute::ErrorCode(ErrorCode::recommended(code).unwrap())).unwrap();
@@ -129,7 +129,7 @@ fn the_table_of_challenges() {
     let offered = |chosen| session(b"old", true, Some(Offer { list: [0, 2, 0, 0].into(), chosen }));
     let (strong, weaker, plain) = (offered(Sha256), offered(Md5), session(b"old", false, None));
     let before = |session| Before { session, realm: None, challenges: 0, stale: 0 };
-    let no = Declined::Weaker;
+    let no = ChallengeError::Weaker;
     let rows = [
         // code, nonce, algorithms, before, the algorithm and the anonymity that follow
         (401, "n", &[][..], None, Ok((None, false))),
@@ -137,10 +137,10 @@ fn the_table_of_challenges() {
         (401, "obMatJos2QAAAn", &[], None, Ok((None, true))),
         (401, "obMatJos2wAAAn", BEST, None, Ok((Some(Sha256), true))),
         (401, "obMatJos2gAAAn", WORST, None, Ok((Some(Md5), false))),
-        (401, "obMatJos2gAAAn", &[], None, Err(Declined::BidDown)),
-        (401, "obMatJos2QAAAn", BEST, None, Err(Declined::BidDown)),
-        (401, "n", BEST, None, Err(Declined::BidDown)),
-        (401, "obMatJos2wAAAn", BEST, Some(&strong), Err(Declined::WrongCredentials)),
+        (401, "obMatJos2gAAAn", &[], None, Err(ChallengeError::BidDown)),
+        (401, "obMatJos2QAAAn", BEST, None, Err(ChallengeError::BidDown)),
+        (401, "n", BEST, None, Err(ChallengeError::BidDown)),
+        (401, "obMatJos2wAAAn", BEST, Some(&strong), Err(ChallengeError::WrongCredentials)),
         (438, "obMatJos2wAAAn", BEST, Some(&strong), Ok((Some(Sha256), true))),
         (438, "obMatJos2wAAAn", BEST, Some(&weaker), Ok((Some(Sha256), true))),
         (438, "obMatJos2wAAAn", WORST, Some(&strong), Err(no)),
@@ -148,8 +148,8 @@ fn the_table_of_challenges() {
         (438, "obMatJos2gAAAn", BEST, Some(&strong), Err(no)),
         (438, "obMatJos2QAAAn", &[], Some(&weaker), Err(no)),
         (438, "n", &[], Some(&plain), Ok((None, false))),
-        (438, "old", &[], Some(&plain), Err(Declined::SameNonce)),
-        (438, "n", &[], None, Err(Declined::NothingStale)),
+        (438, "old", &[], Some(&plain), Err(ChallengeError::SameNonce)),
+        (438, "n", &[], None, Err(ChallengeError::NothingStale)),
     ];
     for (code, nonce, algorithms, session, expected) in rows {
         let found = judged(code, nonce, algorithms, before(session)).map(|session| session.strength());
@@ -162,13 +162,13 @@ fn counts_and_realms_bound_what_is_answered() {
     let plain = session(b"old", false, None);
     let stale = Before { session: Some(&plain), realm: None, challenges: 3, stale: 0 };
     assert!(judged(438, "n", &[], stale).is_ok(), "each has its own count");
-    assert_eq!(judged(438, "n", &[], Before { stale: 1, ..stale }).unwrap_err(), Declined::TooMany);
+    assert_eq!(judged(438, "n", &[], Before { stale: 1, ..stale }).unwrap_err(), ChallengeError::TooMany);
     let bare = Before { session: None, realm: None, challenges: 2, stale: 9 };
     assert!(judged(401, "n", &[], bare).is_ok());
-    assert_eq!(judged(401, "n", &[], Before { challenges: 3, ..bare }).unwrap_err(), Declined::TooMany);
+    assert_eq!(judged(401, "n", &[], Before { challenges: 3, ..bare }).unwrap_err(), ChallengeError::TooMany);
     assert!(judged(401, "n", &[], Before { realm: Some(REALM), ..bare }).is_ok());
     let foreign = Before { realm: Some(b"elsewhere"), ..bare };
-    assert_eq!(judged(401, "n", &[], foreign).unwrap_err(), Declined::OtherRealm);
+    assert_eq!(judged(401, "n", &[], foreign).unwrap_err(), ChallengeError::OtherRealm);
 }
 
 #[test]

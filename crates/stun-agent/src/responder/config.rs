@@ -4,17 +4,17 @@
 //! sockets, two addresses × two ports (RFC 5780 §6); they are paired in order within a family.
 //!
 //! ```
-//! use portolan_stun_agent::{ConfigError, Responder, ResponderConfig};
+//! use portolan_stun_agent::{ResponderConfigError, Responder, ResponderConfig};
 //!
 //! let config = ResponderConfig::new().listen("192.0.2.1:3478".parse()?).alternate("192.0.2.2:3479".parse()?);
 //! assert!(Responder::new(&config).is_ok());
 //!
 //! let config = ResponderConfig::new().listen("192.0.2.1:3478".parse()?).alternate("192.0.2.2:3478".parse()?);
-//! assert!(matches!(Responder::new(&config), Err(ConfigError::SamePort { .. })));
+//! assert!(matches!(Responder::new(&config), Err(ResponderConfigError::SamePort { .. })));
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use crate::{Authenticator, ConfigError, Rate};
+use crate::{Authenticator, Rate, ResponderConfigError};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
@@ -107,50 +107,50 @@ impl ResponderConfig {
     }
 
     /// The sites in order, each an address alone or with its alternate.
-    pub(super) fn sites(&self) -> Result<Vec<(SocketAddr, Option<SocketAddr>)>, ConfigError> {
+    pub(super) fn sites(&self) -> Result<Vec<(SocketAddr, Option<SocketAddr>)>, ResponderConfigError> {
         if self.listen.is_empty() {
-            return Err(ConfigError::NoAddress);
+            return Err(ResponderConfigError::NoAddress);
         }
         let mut sites: Vec<_> = self.listen.iter().map(|&listen| (listen, None)).collect();
         for &alternate in &self.alternate {
             let free =
                 sites.iter_mut().find(|(listen, other)| listen.is_ipv4() == alternate.is_ipv4() && other.is_none());
-            let (listen, slot) = free.ok_or(ConfigError::Unpaired { alternate })?;
+            let (listen, slot) = free.ok_or(ResponderConfigError::Unpaired { alternate })?;
             self.check_pair(*listen, alternate)?;
             *slot = Some(alternate);
         }
         let locals: Vec<_> = sites.iter().flat_map(|&site| locals(site)).collect();
         for (n, &local) in locals.iter().enumerate() {
             if local.port() != 0 && locals.iter().skip(n + 1).any(|&other| other == local) {
-                return Err(ConfigError::Twice { local });
+                return Err(ResponderConfigError::Twice { local });
             }
         }
         for &(local, public) in &self.advertise {
             if local.is_ipv4() != public.is_ipv4() {
-                return Err(ConfigError::AdvertisedFamily { local, public });
+                return Err(ResponderConfigError::AdvertisedFamily { local, public });
             }
             let known = |socket: &SocketAddr| {
                 socket.ip() == local || socket.ip().is_unspecified() && socket.is_ipv4() == local.is_ipv4()
             };
             if !locals.iter().any(known) {
-                return Err(ConfigError::AdvertisedUnknown { local });
+                return Err(ResponderConfigError::AdvertisedUnknown { local });
             }
         }
         Ok(sites)
     }
 
-    fn check_pair(&self, listen: SocketAddr, alternate: SocketAddr) -> Result<(), ConfigError> {
+    fn check_pair(&self, listen: SocketAddr, alternate: SocketAddr) -> Result<(), ResponderConfigError> {
         if listen.ip().is_unspecified() || alternate.ip().is_unspecified() {
-            return Err(ConfigError::Wildcard { listen, alternate });
+            return Err(ResponderConfigError::Wildcard { listen, alternate });
         }
         if listen.port() == 0 || alternate.port() == 0 {
-            return Err(ConfigError::NoPort { listen, alternate });
+            return Err(ResponderConfigError::NoPort { listen, alternate });
         }
         if listen.port() == alternate.port() {
-            return Err(ConfigError::SamePort { listen, alternate });
+            return Err(ResponderConfigError::SamePort { listen, alternate });
         }
         if listen.ip() == alternate.ip() || self.public(listen).ip() == self.public(alternate).ip() {
-            return Err(ConfigError::SameAddress { listen, alternate });
+            return Err(ResponderConfigError::SameAddress { listen, alternate });
         }
         Ok(())
     }

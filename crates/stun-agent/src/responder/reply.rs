@@ -10,7 +10,8 @@ use alloc::vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_stun::{
-    Attribute, AttributeType, ChangeRequest, Checked, EncodeError, ErrorCode, HEADER_LEN, Message, Outcome, Writer,
+    Attribute, AttributeType, ChangeRequest, Checked, EncodeError, ErrorCode, HEADER_LEN, Message, ResponseClass,
+    Writer,
 };
 
 /// What the place where the request came in can do.
@@ -157,14 +158,14 @@ pub(super) fn write_reply<T: Checked>(
     let mut writer = match plan {
         Plan::Unknown(unknown) => Writer::unknown_attribute_response(buffer, request, unknown.types())?,
         Plan::BadRequest => {
-            let mut writer = Writer::response(buffer, request, Outcome::Error)?;
+            let mut writer = Writer::response(buffer, request, ResponseClass::Error)?;
             if let Some(error) = ErrorCode::recommended(ErrorCode::BAD_REQUEST) {
                 writer.add(&Attribute::ErrorCode(error))?;
             }
             writer
         }
         Plan::Success { bare, .. } => {
-            let mut writer = Writer::response(buffer, request, Outcome::Success)?;
+            let mut writer = Writer::response(buffer, request, ResponseClass::Success)?;
             writer.add(&Attribute::XorMappedAddress(told.mapped))?;
             if !bare || told.other.is_some() {
                 writer.add(&Attribute::MappedAddress(told.mapped))?;

@@ -6,10 +6,10 @@
 
 use super::request::Blank;
 use super::{AnswerFrom, Request, Transactions};
-use crate::alternate::Stay;
-use crate::credential::{Attempt, Credential, Declined, Ruling};
-use crate::note::{Dropped, Ending, Note};
-use crate::{Event, RequestError, Unusable};
+use crate::alternate::RedirectError;
+use crate::credential::{Attempt, ChallengeError, Credential, Ruling};
+use crate::note::{Dropped, TransactionEnd, TransactionNote};
+use crate::{RequestError, TransactionEvent, Unusable};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{Cx, Datagram, Outbox, Output};
@@ -44,7 +44,8 @@ impl<T: Clone> Transactions<T> {
     /// Redirections are not followed over streams, which lead to one server, nor where one address alone may answer: there
     /// the verified 300 is an answer, and [`alternate`](crate::alternate) tells its owner where to go.
     ///
-    /// There is no [`Command`](super::Command) for it: a command has a text form, and a password has none.
+    /// There is no [`TransactionCommand`](super::TransactionCommand) for it: a command has a text form, and a
+    /// password has none.
     ///
     /// # Errors
     /// As [`request`](Self::request), at 255 pending requests `Full`; `Reserved` for attributes that the credential writes.
@@ -55,7 +56,7 @@ impl<T: Clone> Transactions<T> {
         credential: Credential,
     ) -> Result<TransactionId, RequestError> {
         // What peers cause must find room beside the end of each request, and retries are caused by peers.
-        let limit = self.limit.min(Outbox::<Event<T>>::LIMIT - 1);
+        let limit = self.limit.min(Outbox::<TransactionEvent<T>>::LIMIT - 1);
         if self.pending.len() >= limit {
             return Err(RequestError::Full { limit });
         }
@@ -88,33 +89,33 @@ impl<T: Clone> Transactions<T> {
         let from = datagram.remote;
         match ruling {
             Ruling::Believe(integrity) => self.accept(cx, index, integrity, datagram),
-            Ruling::Ignore(why) => cx.note(|| Note::Dropped { from, why }),
+            Ruling::Ignore(why) => cx.note(|| TransactionNote::Dropped { from, why }),
             Ruling::Doubt(why) => self.doubt(cx, index, why, from, reliable),
             Ruling::Decline(why) => self.decline(cx, index, why, from),
             Ruling::Alternate(_, Err(why)) => {
                 let Some(id) = self.pending.get(index).map(|pending| pending.id) else { return };
-                cx.note(|| Note::Stayed { id, from, why });
+                cx.note(|| TransactionNote::Stayed { id, from, why });
                 self.end(index, from, Unusable::Alternate(why));
             }
             Ruling::Alternate(integrity, Ok(to)) => self.alternate(cx, index, (integrity, to), datagram, reliable),
             Ruling::Answer { code, session } => {
                 if !self.has_room() {
-                    cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
+                    cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
                     return;
                 }
                 let Some(retry) = self.retry(index) else { return };
                 let signed = retry.attempt.answer(code, session);
-                match self.renew(cx, index, Ending::Challenged) {
+                match self.renew(cx, index, TransactionEnd::Challenged) {
                     Some((was, id)) => {
-                        cx.note(|| Note::Challenged { was, id, from, code });
-                        cx.note(|| Note::Chosen {
+                        cx.note(|| TransactionNote::Challenged { was, id, from, code });
+                        cx.note(|| TransactionNote::Chosen {
                             id,
                             algorithm: signed.algorithm,
                             anonymous: signed.anonymous,
                             integrity: signed.integrity,
                         });
                     }
-                    None => self.decline(cx, index, Declined::Unwritable, from),
+                    None => self.decline(cx, index, ChallengeError::Unwritable, from),
                 }
             }
         }
@@ -125,19 +126,19 @@ impl<T: Clone> Transactions<T> {
         let Some(retry) = self.retry(index) else { return };
         retry.attempt.violated = Some((from, why));
         let mechanism = retry.attempt.mechanism();
-        cx.note(|| Note::Dropped { from, why: Dropped::Unverified { mechanism, why } });
+        cx.note(|| TransactionNote::Dropped { from, why: Dropped::Unverified { mechanism, why } });
         if reliable {
             self.end(index, from, Unusable::Integrity(why));
         }
     }
 
-    fn decline(&mut self, cx: &mut Cx<'_>, index: usize, why: Declined, from: SocketAddr) {
+    fn decline(&mut self, cx: &mut Cx<'_>, index: usize, why: ChallengeError, from: SocketAddr) {
         let Some(pending) = self.pending.get(index) else { return };
         let id = pending.id;
-        if let Some(retry) = pending.retry.as_deref().filter(|_| why == Declined::WrongCredentials) {
+        if let Some(retry) = pending.retry.as_deref().filter(|_| why == ChallengeError::WrongCredentials) {
             retry.attempt.unlearn(&mut self.sessions);
         }
-        cx.note(|| Note::Declined { id, from, why });
+        cx.note(|| TransactionNote::Declined { id, from, why });
         self.end(index, from, Unusable::Challenge(why));
     }
 
@@ -152,14 +153,14 @@ impl<T: Clone> Transactions<T> {
     ) {
         let from = datagram.remote;
         let Some((id, accept)) = self.pending.get(index).map(|pending| (pending.id, pending.accept)) else { return };
-        let pinned = matches!(accept.from, AnswerFrom::Exactly(_)).then_some(Stay::Pinned);
-        if let Some(why) = reliable.then_some(Stay::Stream).or(pinned) {
-            cx.note(|| Note::Stayed { id, from, why });
+        let pinned = matches!(accept.from, AnswerFrom::Exactly(_)).then_some(RedirectError::Pinned);
+        if let Some(why) = reliable.then_some(RedirectError::Stream).or(pinned) {
+            cx.note(|| TransactionNote::Stayed { id, from, why });
             self.accept(cx, index, Some(integrity), datagram);
             return;
         }
         if !self.has_room() {
-            cx.note(|| Note::Dropped { from, why: Dropped::QueueFull });
+            cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
             return;
         }
         let Some(pending) = self.pending.get_mut(index) else { return };
@@ -167,15 +168,20 @@ impl<T: Clone> Transactions<T> {
         if let Some(retry) = pending.retry.as_deref_mut() {
             retry.attempt.follow(cx.now(), to, &self.sessions);
         }
-        match self.renew(cx, index, Ending::Redirected) {
-            Some((was, id)) => cx.note(|| Note::Redirected { was, id, from, to }),
-            None => self.decline(cx, index, Declined::Unwritable, from),
+        match self.renew(cx, index, TransactionEnd::Redirected) {
+            Some((was, id)) => cx.note(|| TransactionNote::Redirected { was, id, from, to }),
+            None => self.decline(cx, index, ChallengeError::Unwritable, from),
         }
     }
 
     /// Puts a new transaction in the place of the one that has ended so, and the next settling sends it; `None` where it
     /// cannot be written.
-    fn renew(&mut self, cx: &mut Cx<'_>, index: usize, ending: Ending) -> Option<(TransactionId, TransactionId)> {
+    fn renew(
+        &mut self,
+        cx: &mut Cx<'_>,
+        index: usize,
+        ending: TransactionEnd,
+    ) -> Option<(TransactionId, TransactionId)> {
         let id = self.fresh_id(cx);
         let pending = self.pending.get_mut(index)?;
         pending.aim.message = pending.retry.as_deref()?.encode(id).ok()?;
@@ -187,9 +193,9 @@ impl<T: Clone> Transactions<T> {
 
     /// Ends a request whose answers cannot be used.
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
-        let pending = self.remove(index, Ending::Unusable);
+        let pending = self.remove(index, TransactionEnd::Unusable);
         // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
-        self.out.push(Output::Event(Event::Unusable { tag: pending.tag, id: pending.id, from, why }));
+        self.out.push(Output::Event(TransactionEvent::Unusable { tag: pending.tag, id: pending.id, from, why }));
     }
 
     fn retry(&mut self, index: usize) -> Option<&mut Retry> {

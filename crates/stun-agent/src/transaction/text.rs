@@ -10,7 +10,7 @@ use portolan_stun::{Method, TransactionId};
 
 /// What the owner of [`Transactions`](crate::Transactions) may ask; its text is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command<T> {
+pub enum TransactionCommand<T> {
     /// Make this request: `request s1 192.0.2.1:3478 binding tag=…`.
     Request(Request<T>),
     /// Want its answer no longer: `cancel 010101010101010101010101`.
@@ -19,7 +19,7 @@ pub enum Command<T> {
     SetTail(TransactionId, Duration),
 }
 
-impl<T: fmt::Display> fmt::Display for Command<T> {
+impl<T: fmt::Display> fmt::Display for TransactionCommand<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(request) => write!(f, "request {request}"),
@@ -29,7 +29,7 @@ impl<T: fmt::Display> fmt::Display for Command<T> {
     }
 }
 
-impl<T: FromStr> FromStr for Command<T> {
+impl<T: FromStr> FromStr for TransactionCommand<T> {
     type Err = TextError;
 
     fn from_str(text: &str) -> Result<Self, TextError> {
@@ -49,7 +49,7 @@ impl<T: FromStr> FromStr for Command<T> {
     }
 }
 
-impl<T: fmt::Display + FromStr> Script for Command<T> {
+impl<T: fmt::Display + FromStr> Script for TransactionCommand<T> {
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{self}")
     }

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
-use portolan_stun_agent::alternate::{Alternates, Stay, Vouched};
+use portolan_stun_agent::alternate::{Alternates, RedirectError, ResponseAuthentication};
 
 const SERVER: &str = "192.0.2.1:3478";
 
@@ -20,13 +20,13 @@ fn answer(code: u16, servers: &[&str]) -> Vec<u8> {
     writer.finish().to_vec()
 }
 
-fn follow(alternates: &mut Alternates, now: Instant, code: u16, servers: &[&str]) -> Result<SocketAddr, Stay> {
+fn follow(alternates: &mut Alternates, now: Instant, code: u16, servers: &[&str]) -> Result<SocketAddr, RedirectError> {
     let bytes = answer(code, servers);
-    alternates.follow(now, &Message::decode(&bytes).unwrap(), Vouched::ByUsage)
+    alternates.follow(now, &Message::decode(&bytes).unwrap(), ResponseAuthentication::ByUsage)
 }
 
 /// One redirection from [`SERVER`].
-fn first(servers: &[&str]) -> Result<SocketAddr, Stay> {
+fn first(servers: &[&str]) -> Result<SocketAddr, RedirectError> {
     follow(&mut Alternates::new(Instant::ORIGIN, addr(SERVER)), Instant::ORIGIN, 300, servers)
 }
 
@@ -34,15 +34,18 @@ fn first(servers: &[&str]) -> Result<SocketAddr, Stay> {
 fn rfc8489_10_a_redirection_is_followed_to_the_first_server_of_the_same_family() {
     assert_eq!(first(&["192.0.2.9:3479"]), Ok(addr("192.0.2.9:3479")));
     assert_eq!(first(&["[2001:db8::9]:3478", "192.0.2.9:3478"]), Ok(addr("192.0.2.9:3478")));
-    assert_eq!(first(&["[2001:db8::9]:3478"]), Err(Stay::NoServer));
-    assert_eq!(first(&[]), Err(Stay::NoServer));
+    assert_eq!(first(&["[2001:db8::9]:3478"]), Err(RedirectError::NoServer));
+    assert_eq!(first(&[]), Err(RedirectError::NoServer));
 }
 
 #[test]
 fn only_a_300_redirects() {
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
     for code in [400, 401, 438, 500] {
-        assert_eq!(follow(&mut alternates, Instant::ORIGIN, code, &["192.0.2.9:3478"]), Err(Stay::NoRedirection));
+        assert_eq!(
+            follow(&mut alternates, Instant::ORIGIN, code, &["192.0.2.9:3478"]),
+            Err(RedirectError::NoRedirection)
+        );
     }
     assert_eq!(alternates.server(), addr(SERVER));
 }
@@ -52,9 +55,15 @@ fn nobody_with_credentials_is_moved_by_an_answer_that_anybody_may_have_sent() {
     let bytes = answer(300, &["192.0.2.9:3478"]);
     let message = Message::decode(&bytes).unwrap();
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
-    assert_eq!(alternates.follow(Instant::ORIGIN, &message, Vouched::Nobody), Err(Stay::Unauthenticated));
+    assert_eq!(
+        alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::Nobody),
+        Err(RedirectError::Unauthenticated)
+    );
     assert_eq!(alternates.server(), addr(SERVER), "nothing has changed");
-    assert_eq!(alternates.follow(Instant::ORIGIN, &message, Vouched::ByIntegrity), Ok(addr("192.0.2.9:3478")));
+    assert_eq!(
+        alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::ByIntegrity),
+        Ok(addr("192.0.2.9:3478"))
+    );
 }
 
 #[test]
@@ -62,14 +71,14 @@ fn nobody_is_sent_to_themselves_or_to_no_single_host() {
     for bad in
         ["127.0.0.1:3478", "0.0.0.0:3478", "0.1.2.3:3478", "224.0.0.1:3478", "255.255.255.255:3478", "192.0.2.9:0"]
     {
-        assert_eq!(first(&[bad]), Err(Stay::Unaddressable), "{bad}");
+        assert_eq!(first(&[bad]), Err(RedirectError::Unaddressable), "{bad}");
     }
     let six = |server: &str| {
         let mut alternates = Alternates::new(Instant::ORIGIN, addr("[2001:db8::1]:3478"));
         follow(&mut alternates, Instant::ORIGIN, 300, &[server])
     };
     for bad in ["[::1]:3478", "[::]:3478", "[ff02::1]:3478", "[::ffff:127.0.0.1]:3478", "[::ffff:0.0.0.0]:3478"] {
-        assert_eq!(six(bad), Err(Stay::Unaddressable), "{bad}");
+        assert_eq!(six(bad), Err(RedirectError::Unaddressable), "{bad}");
     }
     let mut at_home = Alternates::new(Instant::ORIGIN, addr("127.0.0.1:3478"));
     let there = follow(&mut at_home, Instant::ORIGIN, 300, &["127.0.0.2:3478"]);
@@ -82,10 +91,10 @@ fn rfc8489_10_a_server_asked_within_five_minutes_is_not_asked_again() {
     let there = "192.0.2.9:3478";
     assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[there]), Ok(addr(there)));
     for millis in [20, 299_999] {
-        assert_eq!(follow(&mut alternates, Instant::from_millis(millis), 300, &[SERVER]), Err(Stay::Circle));
+        assert_eq!(follow(&mut alternates, Instant::from_millis(millis), 300, &[SERVER]), Err(RedirectError::Circle));
     }
     assert_eq!(follow(&mut alternates, Instant::ORIGIN + Duration::from_secs(300), 300, &[SERVER]), Ok(addr(SERVER)));
-    assert_eq!(first(&[SERVER]), Err(Stay::Circle), "and the first one counts");
+    assert_eq!(first(&[SERVER]), Err(RedirectError::Circle), "and the first one counts");
 }
 
 #[test]
@@ -95,6 +104,6 @@ fn five_redirections_are_followed_and_no_sixth() {
         let next = format!("192.0.2.{}:3478", 10 + n);
         assert_eq!(follow(&mut alternates, Instant::ORIGIN, 300, &[&next]), Ok(addr(&next)));
     }
-    assert_eq!(follow(&mut alternates, Instant::ORIGIN, 300, &["192.0.2.99:3478"]), Err(Stay::TooMany));
+    assert_eq!(follow(&mut alternates, Instant::ORIGIN, 300, &["192.0.2.99:3478"]), Err(RedirectError::TooMany));
     assert_eq!(alternates.server(), addr("192.0.2.14:3478"));
 }

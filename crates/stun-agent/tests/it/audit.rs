@@ -11,7 +11,7 @@ use portolan_sim::server::{Bogus, Tcp};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Preset, Server, Topology};
 use portolan_stun::{Attribute, Class, ErrorCode, Method, Writer};
 use portolan_stun_agent::audit::{
-    Audit, AuditCommand, AuditConfig, AuditEvent, Check, Doubt, Implausible, Outcome, Report, Violation,
+    Audit, AuditCommand, AuditConfig, AuditEvent, Check, Implausible, Outcome, Report, UnknownReason, Violation,
 };
 use portolan_stun_agent::nonce::Features;
 
@@ -138,7 +138,10 @@ fn finding(fault: Fault) -> Vec<(Check, Outcome)> {
     match fault {
         Fault::None => vec![(Check::Binding, Outcome::Honoured), (Check::ChangeBoth, Outcome::Honoured)],
         Fault::Silent => {
-            vec![(Check::Binding, Outcome::Unknown(Doubt::Silent)), (Check::Garbage, Outcome::Unknown(Doubt::Silent))]
+            vec![
+                (Check::Binding, Outcome::Unknown(UnknownReason::Silent)),
+                (Check::Garbage, Outcome::Unknown(UnknownReason::Silent)),
+            ]
         }
         Fault::IgnoresChangeRequest => [Check::ChangePort, Check::ChangeAddress, Check::ChangeBoth]
             .map(|check| (check, violated(Violation::Ignored)))
@@ -164,7 +167,7 @@ fn finding(fault: Fault) -> Vec<(Check, Outcome)> {
         Fault::DeadAlternate => vec![
             (Check::Alternates, violated(Violation::NotAnswered)),
             (Check::ChangePort, Outcome::Honoured),
-            (Check::ChangeBoth, Outcome::Unknown(Doubt::Filter)),
+            (Check::ChangeBoth, Outcome::Unknown(UnknownReason::Filter)),
         ],
         Fault::LiesAlways(address) => vec![(Check::XorMappedAddress, violated(Violation::SameForTwo(address)))],
         Fault::LiesAnew => vec![(Check::Retransmission, violated(Violation::Differs))],
@@ -179,7 +182,7 @@ fn finding(fault: Fault) -> Vec<(Check, Outcome)> {
         Fault::OnlyMapped => vec![(Check::XorMappedAddress, violated(Violation::OnlyMapped))],
         Fault::NoMapped => vec![(Check::XorMappedAddress, violated(Violation::Missing))],
         Fault::Error(code) => vec![(Check::Binding, violated(Violation::Error(code)))],
-        Fault::DropsEvery(_) => vec![(Check::Retransmission, Outcome::Unknown(Doubt::Loss))],
+        Fault::DropsEvery(_) => vec![(Check::Retransmission, Outcome::Unknown(UnknownReason::Loss))],
         fault => panic!("no finding is named for {fault}"),
     }
 }
@@ -230,7 +233,7 @@ fn behind_every_kind_of_nat_an_honest_server_is_found_honest() {
             if server.alternate.is_some() {
                 // The filter was opened by asking the other addresses first; a mapping of its own for each cannot be.
                 let symmetric = preset == Preset::Symmetric;
-                let outcome = if symmetric { Outcome::Unknown(Doubt::Filter) } else { Outcome::Honoured };
+                let outcome = if symmetric { Outcome::Unknown(UnknownReason::Filter) } else { Outcome::Honoured };
                 assert_found(&report, &[(Check::ChangePort, outcome), (Check::ChangeBoth, outcome)]);
             }
         }
@@ -404,8 +407,8 @@ fn a_server_that_asks_for_credentials_is_judged_by_its_401_alone() {
     let asked = well.credentials.clone().unwrap();
     assert_eq!((asked.realm.as_deref(), asked.features, asked.algorithms), (Some("r"), Some(Features::NONE), vec![]));
     assert_found(&well, &[(Check::Credentials, Outcome::Honoured)]);
-    assert_found(&well, &[(Check::Binding, Outcome::Unknown(Doubt::Credentials))]);
-    assert_found(&well, &[(Check::ChangeBoth, Outcome::Unknown(Doubt::Credentials))]);
+    assert_found(&well, &[(Check::Binding, Outcome::Unknown(UnknownReason::Credentials))]);
+    assert_found(&well, &[(Check::ChangeBoth, Outcome::Unknown(UnknownReason::Credentials))]);
     let ill = audit_of("192.0.2.1:3478", |bytes| response(Class::ErrorResponse, bytes, &[error]));
     assert_found(&ill, &[(Check::Credentials, Outcome::Violated(Violation::Missing))]);
     for (nonce, violation) in [("one for all", Violation::SameNonce), ("obMatJos2gAAA", Violation::FeatureBit)] {

@@ -12,7 +12,7 @@ use portolan_stun::{
     Attribute, AttributeType, Class, ErrorCode, Integrity, IntegrityKey, Message, Method, PasswordAlgorithm,
     TransactionId, Writer,
 };
-use portolan_stun_agent::{Credential, Event, Request, Transactions};
+use portolan_stun_agent::{Credential, Request, TransactionEvent, Transactions};
 
 pub(crate) type Asker = World<Transactions<u32>>;
 
@@ -69,7 +69,7 @@ fn sent(world: &mut Asker) -> Vec<u8> {
 }
 
 /// The one event there is, and nothing else is.
-fn event(world: &mut Asker) -> Event<u32> {
+fn event(world: &mut Asker) -> TransactionEvent<u32> {
     match &world.outputs()[..] {
         [Output::Event(event)] => event.clone(),
         other => panic!("one event, not {other:?}"),
@@ -167,14 +167,14 @@ fn proved(challenge: Challenge<'_>) -> Asker {
     world
 }
 
-fn integrity_of(event: &Event<u32>) -> Option<Integrity> {
-    let Event::Answered(answer) = event else { panic!("an answer, not {event:?}") };
+fn integrity_of(event: &TransactionEvent<u32>) -> Option<Integrity> {
+    let TransactionEvent::Answered(answer) = event else { panic!("an answer, not {event:?}") };
     answer.integrity
 }
 
 /// Why a request ended.
 fn unusable(world: &mut Asker) -> portolan_stun_agent::Unusable {
-    let Event::Unusable { tag: 7, why, .. } = event(world) else { panic!("an end") };
+    let TransactionEvent::Unusable { tag: 7, why, .. } = event(world) else { panic!("an end") };
     why
 }
 

@@ -6,7 +6,8 @@ use core::time::Duration;
 use portolan_machine::{Output, SocketId, SocketNews, Verdict};
 use portolan_stun::{AttributeType, Integrity, Message};
 use portolan_stun_agent::{
-    Authenticator, Credential, Declined, Event, Request, Responder, Schedule, Transactions, Unusable, Users,
+    Authenticator, ChallengeError, Credential, Request, Responder, Schedule, TransactionEvent, Transactions, Unusable,
+    Users,
 };
 use proptest::prelude::*;
 
@@ -38,7 +39,7 @@ impl Both {
     }
 
     /// One request at this time: the event that ends it, and what was sent for it.
-    fn ask(&mut self, now: u64, credential: &Credential) -> (Event<u32>, Vec<Vec<u8>>) {
+    fn ask(&mut self, now: u64, credential: &Credential) -> (TransactionEvent<u32>, Vec<Vec<u8>>) {
         (self.client.now, self.server.now) = (now, now);
         let request = Request::binding(SocketId(1), addr(SERVER), 7);
         self.client.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
@@ -65,8 +66,8 @@ impl Both {
 }
 
 /// What an answer was verified by, and that it tells the client's address.
-fn verified(event: &Event<u32>) -> Option<Integrity> {
-    let Event::Answered(answer) = event else { panic!("an answer, not {event:?}") };
+fn verified(event: &TransactionEvent<u32>) -> Option<Integrity> {
+    let TransactionEvent::Answered(answer) = event else { panic!("an answer, not {event:?}") };
     assert_eq!(Message::decode(&answer.message).unwrap().xor_mapped_address(), Some(addr(CLIENT)));
     answer.integrity
 }
@@ -157,7 +158,7 @@ proptest! {
                 prop_assert_eq!(verified(&event), Some(Integrity::SHA256));
             } else {
                 let refused =
-                    matches!(event, Event::Unusable { why: Unusable::Challenge(Declined::WrongCredentials), .. });
+                    matches!(event, TransactionEvent::Unusable { why: Unusable::Challenge(ChallengeError::WrongCredentials), .. });
                 prop_assert!(refused, "{event:?}");
             }
             prop_assert!(sent.len() <= 2, "{}", sent.len());

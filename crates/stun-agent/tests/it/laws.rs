@@ -6,12 +6,12 @@ use crate::world::{addr, message};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, Verdict};
-use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
 use portolan_stun_agent::audit::AuditCommand;
 use portolan_stun_agent::{
-    AnswerFrom, Audit, AuditConfig, AuditEvent, Authenticator, Command, Request, Responder, ResponderCommand,
-    ResponderEvent, Schedule, Transactions,
+    AnswerFrom, Audit, AuditConfig, AuditEvent, Authenticator, Request, Responder, ResponderCommand, ResponderEvent,
+    Schedule, TransactionCommand, Transactions,
 };
 use proptest::prelude::*;
 
@@ -85,19 +85,19 @@ fn any_news() -> impl Strategy<Value = SocketNews> {
     ]
 }
 
-fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Strategy<Value = What> {
+fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Strategy<Value = Action> {
     let of = |(socket, local, remote, payload)| OwnedDatagram { socket: SocketId(socket), local, remote, payload };
     let datagram = (sockets.clone(), any_place(), any_place(), any_payload()).prop_map(of).boxed();
     prop_oneof![
-        5 => datagram.clone().prop_map(|datagram| What::Input(OwnedInput::Datagram(datagram))),
-        2 => datagram.prop_map(What::Stream),
-        1 => (sockets, any_news()).prop_map(|(socket, news)| What::Input(OwnedInput::Socket(SocketId(socket), news))),
-        1 => Just(What::Input(OwnedInput::Timeout)),
+        5 => datagram.clone().prop_map(|datagram| Action::Input(OwnedInput::Datagram(datagram))),
+        2 => datagram.prop_map(Action::Stream),
+        1 => (sockets, any_news()).prop_map(|(socket, news)| Action::Input(OwnedInput::Socket(SocketId(socket), news))),
+        1 => Just(Action::Input(OwnedInput::Timeout)),
     ]
 }
 
-fn steps(what: impl Strategy<Value = What>) -> impl Strategy<Value = Vec<Step>> {
-    let step = (any_moment(), any::<bool>(), what).prop_map(|(at, drain, what)| Step { at, drain, what });
+fn steps(what: impl Strategy<Value = Action>) -> impl Strategy<Value = Vec<Step>> {
+    let step = (any_moment(), any::<bool>(), what).prop_map(|(at, drain, action)| Step { at, drain, action });
     proptest::collection::vec(step, 1..24).prop_map(|mut steps| {
         // Mostly in order, as time is; the last third stays as it fell.
         let ordered = steps.len() * 2 / 3;
@@ -135,26 +135,26 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
 
 pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
     let command = prop_oneof![
-        6 => any_request().prop_map(Command::Request),
-        1 => any_id().prop_map(Command::Cancel),
-        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| Command::SetTail(id, Duration::from_millis(tail))),
+        6 => any_request().prop_map(TransactionCommand::Request),
+        1 => any_id().prop_map(TransactionCommand::Cancel),
+        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail))),
     ];
     steps(prop_oneof![
-        2 => command.prop_map(|command| What::Command(command.to_string())),
+        2 => command.prop_map(|command| Action::Command(command.to_string())),
         3 => any_input(1..4_u64),
     ])
 }
 
 fn server_steps() -> impl Strategy<Value = Vec<Step>> {
-    let start = Just(What::Command(ResponderCommand::Start.to_string()));
-    let stop = Just(What::Command(ResponderCommand::Stop.to_string()));
+    let start = Just(Action::Command(ResponderCommand::Start.to_string()));
+    let stop = Just(Action::Command(ResponderCommand::Stop.to_string()));
     // The responder's own four or eight sockets, and streams that were accepted.
     let sockets = prop_oneof![3 => 1..9_u64, 1 => 100..110_u64];
     steps(prop_oneof![2 => start, 1 => stop, 20 => any_input(sockets)])
 }
 
 /// A server that answers, an impostor, and a network that repeats: by the id's first byte.
-fn answers(at: Instant, output: &Output<portolan_stun_agent::Event<u8>>) -> Vec<Step> {
+fn answers(at: Instant, output: &Output<portolan_stun_agent::TransactionEvent<u8>>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return vec![] };
     let id = Message::decode(&sent.payload).unwrap().transaction_id();
     let later = |millis| at + Duration::from_millis(millis);
@@ -170,7 +170,7 @@ fn answers(at: Instant, output: &Output<portolan_stun_agent::Event<u8>>) -> Vec<
         3 => {
             let bytes = message(Class::SuccessResponse, id, &mapped);
             let chunk = |payload: &[u8]| {
-                What::Stream(OwnedDatagram {
+                Action::Stream(OwnedDatagram {
                     socket: sent.socket,
                     local: addr(CLIENT),
                     remote: right,
@@ -199,7 +199,7 @@ fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
         for (n, payload) in message(Class::Request, [9; 12].into(), &change).chunks(11).enumerate() {
             let chunk =
                 OwnedDatagram { socket: stream, local: open.local, remote: addr(CLIENT), payload: payload.into() };
-            steps.push(Step::new(later(3 + n as u64), What::Stream(chunk)));
+            steps.push(Step::new(later(3 + n as u64), Action::Stream(chunk)));
         }
     } else {
         for (n, attributes) in [&[][..], &change].into_iter().enumerate() {
@@ -215,7 +215,7 @@ fn audit() -> Audit {
 }
 
 fn audit_steps() -> impl Strategy<Value = Vec<Step>> {
-    let start = Just(What::Command(AuditCommand::Start.to_string()));
+    let start = Just(Action::Command(AuditCommand::Start.to_string()));
     steps(prop_oneof![3 => start, 20 => any_input(1..5_u64)])
 }
 
@@ -258,7 +258,7 @@ fn users(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let later = at + Duration::from_millis(20);
     if sent.socket.0 > 100 {
         let chunk = |payload: &[u8]| {
-            What::Stream(OwnedDatagram {
+            Action::Stream(OwnedDatagram {
                 socket: sent.socket,
                 local: addr(SERVER),
                 remote: sent.remote,
@@ -331,7 +331,7 @@ fn the_conversations_of_the_laws_are_not_empty() {
     let context = Context::default();
     let whole = laws::rehearse(&responder, &script, &context, 120, clients);
     let played = laws::record(responder(), &whole, &context).1;
-    let sent = |played: &laws::Played<ResponderEvent>| {
+    let sent = |played: &laws::StepResult<ResponderEvent>| {
         played.outputs.iter().filter(|output| matches!(output, Output::Transmit(_))).count()
     };
     assert_eq!(played.iter().map(sent).sum::<usize>(), 4 * 2 + 3, "two over UDP at each address, and three streams");
@@ -345,7 +345,7 @@ fn the_conversations_of_the_laws_are_not_empty() {
     assert!(succeeded.count() >= 8, "each challenge over UDP is met");
 
     let request = |tag| Request::binding(SocketId(1), addr(SERVER), tag);
-    let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &Command::Request(request(tag))));
+    let script = [0, 1].map(|tag| Step::command(Instant::ORIGIN, &TransactionCommand::Request(request(tag))));
     let context = Context { handed_in: &[SocketId(1)], ..Context::default() };
     let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, answers);
     assert!(whole.len() > 3, "{whole:?}");

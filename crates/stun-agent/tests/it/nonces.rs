@@ -3,7 +3,7 @@
 use crate::world::addr;
 use core::time::Duration;
 use portolan_machine::Instant;
-use portolan_stun_agent::nonce::{Features, Nonce, Nonces, Stale};
+use portolan_stun_agent::nonce::{Features, Nonce, NonceError, Nonces};
 use proptest::prelude::*;
 
 const CLIENT: &str = "198.51.100.7:40000";
@@ -22,9 +22,9 @@ fn rfc8489_9_2_4_a_nonce_is_valid_to_its_last_second_and_not_in_the_next() {
     let check = |seconds| nonces().check(at(seconds), addr(CLIENT), nonce.as_str().as_bytes());
     assert_eq!(
         [check(100), check(699), check(700), check(u64::MAX)],
-        [Ok(()), Ok(()), Err(Stale::Expired), Err(Stale::Expired)]
+        [Ok(()), Ok(()), Err(NonceError::Expired), Err(NonceError::Expired)]
     );
-    assert_eq!(check(99), Err(Stale::NotOurs), "made in the future: the clock has started anew");
+    assert_eq!(check(99), Err(NonceError::NotOurs), "made in the future: the clock has started anew");
 }
 
 #[test]
@@ -34,12 +34,12 @@ fn rfc8489_9_2_4_a_nonce_of_one_client_is_worth_nothing_to_another() {
         let check = |who: &str| nonces().check(at(1), addr(who), nonce.as_str().as_bytes());
         assert_eq!(check(source), Ok(()));
         for other in ["198.51.100.8:40000", "198.51.100.7:40001", "[2001:db8::8]:40000", "[2001:db8::7]:1"] {
-            assert_eq!(check(other), Err(Stale::NotOurs), "{other}");
+            assert_eq!(check(other), Err(NonceError::NotOurs), "{other}");
         }
     }
     let other_secret = Nonces::new(&[8; 32], Duration::from_secs(600));
     let nonce = other_secret.issue(at(0), addr(CLIENT), Features::NONE);
-    assert_eq!(nonces().check(at(1), addr(CLIENT), nonce.as_str().as_bytes()), Err(Stale::NotOurs));
+    assert_eq!(nonces().check(at(1), addr(CLIENT), nonce.as_str().as_bytes()), Err(NonceError::NotOurs));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn rfc8489_9_2_the_features_of_the_cookie_come_back_and_cannot_be_changed() {
     }
     // A bid-down attack takes the bit away; the nonce is then nobody's (RFC 8489 §9.2.1).
     let bid_down = nonces().issue(at(0), addr(CLIENT), both).as_str().replacen("2wAAA", "2AAAA", 1);
-    assert_eq!(nonces().check(at(1), addr(CLIENT), bid_down.as_bytes()), Err(Stale::NotOurs));
+    assert_eq!(nonces().check(at(1), addr(CLIENT), bid_down.as_bytes()), Err(NonceError::NotOurs));
     for no_cookie in ["", "obMatJos2", "obMatJos2gAA", "xbMatJos2gAAA", "obMatJos2gA!A", "f//499k954d6OL34oL9FSTvy64sA"]
     {
         assert_eq!(Features::of(no_cookie.as_bytes()), None, "{no_cookie}");
@@ -85,7 +85,7 @@ proptest! {
         changed[place] = character;
         let longer = [good, b"A"].concat();
         for text in [changed.as_slice(), &good[..cut], &longer, &any] {
-            let expected = if text == good { Ok(()) } else { Err(Stale::NotOurs) };
+            let expected = if text == good { Ok(()) } else { Err(NonceError::NotOurs) };
             prop_assert_eq!(nonces().check(at(6), addr(CLIENT), text), expected);
         }
     }

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::SocketId;
 use portolan_stun::{Method, TransactionId};
-use portolan_stun_agent::{AnswerFrom, AnswerOn, Command, Request, Schedule, Seal};
+use portolan_stun_agent::{AnswerFrom, AnswerOn, Request, Schedule, Seal, TransactionCommand};
 use proptest::prelude::*;
 
 fn any_addr() -> impl Strategy<Value = SocketAddr> {
@@ -69,11 +69,11 @@ prop_compose! {
     }
 }
 
-fn any_command() -> impl Strategy<Value = Command<String>> {
+fn any_command() -> impl Strategy<Value = TransactionCommand<String>> {
     prop_oneof![
-        any_request().prop_map(Command::Request),
-        any::<[u8; 12]>().prop_map(|id| Command::Cancel(TransactionId::from(id))),
-        (any::<[u8; 12]>(), any_duration()).prop_map(|(id, tail)| Command::SetTail(id.into(), tail)),
+        any_request().prop_map(TransactionCommand::Request),
+        any::<[u8; 12]>().prop_map(|id| TransactionCommand::Cancel(TransactionId::from(id))),
+        (any::<[u8; 12]>(), any_duration()).prop_map(|(id, tail)| TransactionCommand::SetTail(id.into(), tail)),
     ]
 }
 
@@ -85,7 +85,7 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in "(request|cancel|tail)?[ -~]{0,80}") {
-        let _parsed = text.parse::<Command<String>>();
+        let _parsed = text.parse::<TransactionCommand<String>>();
         let _parsed = text.parse::<Schedule>();
     }
 
@@ -105,7 +105,7 @@ fn a_command_reads_like_a_sentence() {
         .from(AnswerFrom::Exactly(addr("192.0.2.2:3479")))
         .schedule(Schedule::at_millis([0, 90]).jitter(Duration::from_millis(10)));
     assert_eq!(
-        Command::Request(request).to_string(),
+        TransactionCommand::Request(request).to_string(),
         "request s1 192.0.2.1:3478 binding schedule=at:0ms,90ms/jitter:10ms/tail:500ms from=192.0.2.2:3479 \
          attributes=0003000400000006 tag=7"
     );

@@ -6,7 +6,7 @@ use portolan_machine::{Closure, SocketId, SocketNews, Unreachability, Verdict};
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, ErrorCode, Message, Method, TransactionId, Writer,
 };
-use portolan_stun_agent::{AnswerFrom, AnswerOn, Event, Request, RequestError, Schedule, Transactions};
+use portolan_stun_agent::{AnswerFrom, AnswerOn, Request, RequestError, Schedule, TransactionEvent, Transactions};
 
 type Asker = World<Transactions<u32>>;
 
@@ -358,7 +358,7 @@ fn unreachable_is_told_and_the_request_goes_on() {
     assert_eq!(world.news(1, SocketNews::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
     assert!(matches!(
         world.outputs()[..],
-        [portolan_machine::Output::Event(Event::Unreachable { tag: 7, why: Unreachability::Port, .. })]
+        [portolan_machine::Output::Event(TransactionEvent::Unreachable { tag: 7, why: Unreachability::Port, .. })]
     ));
     assert_eq!(world.run(600).len(), 1, "the next send");
 }

@@ -4,7 +4,7 @@ use crate::world::{World, addr, message};
 use core::net::SocketAddr;
 use portolan_machine::{Closure, Input, Output, Refusal, SocketId, SocketNews, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, Message, Method, TransactionId, Writer};
-use portolan_stun_agent::{ConfigError, Responder, ResponderCommand, ResponderConfig, ResponderError};
+use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderError};
 
 pub(crate) type Server = World<Responder>;
 
@@ -385,29 +385,32 @@ fn a_wildcard_tells_the_address_that_was_asked() {
 fn addresses_that_make_no_sense_are_refused() {
     let refused = |listen: &[&str], alternate: &[&str]| Responder::new(&config(listen, alternate)).unwrap_err();
     let (one, two) = (addr("192.0.2.1:1"), addr("192.0.2.2:2"));
-    assert_eq!(refused(&[], &[]), ConfigError::NoAddress);
-    assert_eq!(refused(&["[2001:db8::1]:1"], &["192.0.2.2:2"]), ConfigError::Unpaired { alternate: two });
-    assert_eq!(refused(&["192.0.2.1:1"], &["192.0.2.2:2", "192.0.2.2:2"]), ConfigError::Unpaired { alternate: two });
-    let same_port = ConfigError::SamePort { listen: one, alternate: addr("192.0.2.2:1") };
+    assert_eq!(refused(&[], &[]), ResponderConfigError::NoAddress);
+    assert_eq!(refused(&["[2001:db8::1]:1"], &["192.0.2.2:2"]), ResponderConfigError::Unpaired { alternate: two });
+    assert_eq!(
+        refused(&["192.0.2.1:1"], &["192.0.2.2:2", "192.0.2.2:2"]),
+        ResponderConfigError::Unpaired { alternate: two }
+    );
+    let same_port = ResponderConfigError::SamePort { listen: one, alternate: addr("192.0.2.2:1") };
     assert_eq!(refused(&["192.0.2.1:1"], &["192.0.2.2:1"]), same_port);
-    let same_address = ConfigError::SameAddress { listen: one, alternate: addr("192.0.2.1:2") };
+    let same_address = ResponderConfigError::SameAddress { listen: one, alternate: addr("192.0.2.1:2") };
     assert_eq!(refused(&["192.0.2.1:1"], &["192.0.2.1:2"]), same_address);
-    assert!(matches!(refused(&["0.0.0.0:1"], &["192.0.2.2:2"]), ConfigError::Wildcard { .. }));
-    assert!(matches!(refused(&["192.0.2.1:1"], &["0.0.0.0:2"]), ConfigError::Wildcard { .. }));
-    assert!(matches!(refused(&["192.0.2.1:0"], &["192.0.2.2:2"]), ConfigError::NoPort { .. }));
-    assert_eq!(refused(&["192.0.2.1:1", "192.0.2.1:1"], &[]), ConfigError::Twice { local: one });
+    assert!(matches!(refused(&["0.0.0.0:1"], &["192.0.2.2:2"]), ResponderConfigError::Wildcard { .. }));
+    assert!(matches!(refused(&["192.0.2.1:1"], &["0.0.0.0:2"]), ResponderConfigError::Wildcard { .. }));
+    assert!(matches!(refused(&["192.0.2.1:0"], &["192.0.2.2:2"]), ResponderConfigError::NoPort { .. }));
+    assert_eq!(refused(&["192.0.2.1:1", "192.0.2.1:1"], &[]), ResponderConfigError::Twice { local: one });
     assert_eq!(
         refused(&["192.0.2.1:1", "192.0.2.2:1"], &["192.0.2.2:2"]),
-        ConfigError::Twice { local: addr("192.0.2.2:1") }
+        ResponderConfigError::Twice { local: addr("192.0.2.2:1") }
     );
     assert!(Responder::new(&config(&["192.0.2.1:0", "192.0.2.1:0"], &[])).is_ok(), "the system chooses two ports");
     let advertised = |local: &str, public: &str| {
         let config = config(&["192.0.2.1:1"], &["192.0.2.2:2"]);
         Responder::new(&config.advertise(local.parse().unwrap(), public.parse().unwrap())).map(drop)
     };
-    assert!(matches!(advertised("192.0.2.1", "2001:db8::1"), Err(ConfigError::AdvertisedFamily { .. })));
-    assert!(matches!(advertised("192.0.2.9", "203.0.113.1"), Err(ConfigError::AdvertisedUnknown { .. })));
-    assert!(matches!(advertised("192.0.2.1", "192.0.2.2"), Err(ConfigError::SameAddress { .. })));
+    assert!(matches!(advertised("192.0.2.1", "2001:db8::1"), Err(ResponderConfigError::AdvertisedFamily { .. })));
+    assert!(matches!(advertised("192.0.2.9", "203.0.113.1"), Err(ResponderConfigError::AdvertisedUnknown { .. })));
+    assert!(matches!(advertised("192.0.2.1", "192.0.2.2"), Err(ResponderConfigError::SameAddress { .. })));
     assert_eq!(advertised("192.0.2.1", "203.0.113.1"), Ok(()));
 }
 

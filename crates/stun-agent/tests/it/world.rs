@@ -7,7 +7,7 @@ use portolan_machine::{
     Verdict,
 };
 use portolan_stun::{Attribute, Class, Message, Method, TransactionId, Writer};
-use portolan_stun_agent::{Event, ResponderEvent};
+use portolan_stun_agent::{ResponderEvent, TransactionEvent};
 
 /// Dice that count: the first transaction id is 01 01 01…
 #[derive(Clone, Debug, Default)]
@@ -124,7 +124,7 @@ pub(crate) trait Line: Debug {
     fn line(&self) -> String;
 }
 
-impl<T: Debug> Line for Event<T> {
+impl<T: Debug> Line for TransactionEvent<T> {
     fn line(&self) -> String {
         match self {
             Self::Answered(a) => format!(

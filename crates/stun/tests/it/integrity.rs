@@ -1,7 +1,8 @@
 //! Who may be believed, and about what.
 
 use portolan_stun::{
-    Attribute, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message, Method, Outcome, Writer,
+    Attribute, Class, EncodeError, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message, Method, ResponseClass,
+    Writer,
 };
 use proptest::{collection::vec, prelude::*};
 use sha1::{Digest as _, Sha1};
@@ -188,7 +189,7 @@ fn replies_come_from_checked_requests() {
 
     // A response is not answered.
     let mut second = [0; 64];
-    let refused = Writer::response(&mut second, &reply.exempt(), Outcome::Success).map(|_| ());
+    let refused = Writer::response(&mut second, &reply.exempt(), ResponseClass::Success).map(|_| ());
     assert_eq!(refused, Err(EncodeError::NotARequest));
 }
 

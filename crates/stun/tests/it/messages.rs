@@ -1,8 +1,8 @@
 //! Single cases: one broken rule, one message, one error.
 
 use portolan_stun::{
-    Attribute, AttributeType, ChangeRequest, Class, Clause, DecodeError, DecodeErrorKind as Kind, EncodeError,
-    ErrorCode, FingerprintPolicy, Lengths, Message, Method, PasswordAlgorithm, Text, Writer, is_stun,
+    Attribute, AttributeType, ChangeRequest, Class, DecodeError, DecodeErrorKind as Kind, EncodeError, ErrorCode,
+    FingerprintPolicy, Lengths, Message, Method, PasswordAlgorithm, RfcSection, Text, Writer, is_stun,
 };
 
 use crate::hex;
@@ -386,7 +386,9 @@ fn the_registry_is_one() {
         for length in 0..40 {
             match Message::decode(&with_value_raw(kind, length)).unwrap().attribute(kind).unwrap() {
                 Ok(attribute) => assert_eq!(attribute.kind(), kind),
-                Err(error) => assert_eq!(error.clause(), kind.clause().unwrap_or(Clause { rfc: 8489, section: "14" })),
+                Err(error) => {
+                    assert_eq!(error.clause(), kind.clause().unwrap_or(RfcSection { rfc: 8489, section: "14" }))
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use portolan_machine::{
     Clause, Closure, Cx, Explain, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, Scope, SocketNews,
     SocketOrder, Trace, Transmit, Verdict,
 };
-use portolan_tokio::{Config, Driver};
+use portolan_tokio::{Driver, DriverConfig};
 use std::sync::Mutex;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -230,7 +230,7 @@ async fn a_dropped_driver_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_is_bounded_by_the_linger_time() {
-    let mut driver = puppet_with(Habit::Tells, Config::default().with_linger(Duration::from_secs(3)));
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_linger(Duration::from_secs(3)));
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = elsewhere.local_addr().unwrap();
     let (_, _) = driver.opened_towards(Protocol::Tcp, remote).await;
@@ -336,7 +336,7 @@ impl Trace for Lines {
 #[tokio::test]
 async fn the_driver_says_what_it_could_not_do() {
     let lines = Lines::default();
-    let mut driver = puppet_with(Habit::Tells, Config::default().with_trace(lines.clone()));
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
     driver.send(portolan_machine::SocketId(77), "127.0.0.1:9".parse().unwrap(), b"nowhere");
     assert_eq!(*lines.0.lock().unwrap(), ["driver 0: nothing can be sent on s77, it is not open"]);
 }

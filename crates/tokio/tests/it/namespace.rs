@@ -10,7 +10,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
-use portolan_tokio::Config;
+use portolan_tokio::DriverConfig;
 use std::io::Read as _;
 use std::process::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -190,7 +190,7 @@ async fn a_full_socket_drops_and_counts() {
         return;
     }
     let lines = Lines::default();
-    let config = Config::default().with_socket_buffers(8_192).with_trace(lines.clone());
+    let config = DriverConfig::default().with_socket_buffers(8_192).with_trace(lines.clone());
     let mut driver = puppet_with(Habit::Tells, config);
     let remote: SocketAddr = "10.0.1.77:7".parse().unwrap();
     let (socket, _) = driver.opened_towards(Protocol::Udp, remote).await;
@@ -235,7 +235,7 @@ async fn a_listener_that_cannot_accept_does_not_spin() {
         return;
     }
     let lines = Lines::default();
-    let mut driver = puppet_with(Habit::Tells, Config::default().with_trace(lines.clone()));
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let mut all = Vec::new();

@@ -9,7 +9,7 @@ use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews,
     SocketOrder, Transmit, Verdict,
 };
-use portolan_tokio::{Config, Driver};
+use portolan_tokio::{Driver, DriverConfig};
 
 /// What the puppet heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,10 +188,10 @@ pub(crate) fn opened(news: SocketNews) -> SocketAddr {
 
 /// A puppet on sockets.
 pub(crate) fn puppet(habit: Habit) -> Driver<Puppet> {
-    puppet_with(habit, Config::default())
+    puppet_with(habit, DriverConfig::default())
 }
 
-pub(crate) fn puppet_with(habit: Habit, config: Config) -> Driver<Puppet> {
+pub(crate) fn puppet_with(habit: Habit, config: DriverConfig) -> Driver<Puppet> {
     Driver::with_config(Puppet { habit, ..Puppet::default() }, config).unwrap()
 }
 

@@ -4,7 +4,7 @@ use crate::puppet::{Habit, Heard, Strings as _, in_time, opened, puppet, puppet_
 use bytes::Bytes;
 use core::time::Duration;
 use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit};
-use portolan_tokio::Config;
+use portolan_tokio::DriverConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -90,7 +90,7 @@ async fn a_silent_peer_is_refused_as_timed_out() {
     let remote = deaf.local_addr().unwrap().as_socket().unwrap();
     let _fills_the_queue = TcpStream::connect(remote).await.unwrap();
     let limit = Duration::from_millis(300);
-    let mut driver = puppet_with(Habit::Tells, Config::default().with_connect_timeout(limit));
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_connect_timeout(limit));
     let start = driver.now();
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(remote));
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));
@@ -218,7 +218,7 @@ async fn an_order_that_is_closed_again_is_not_answered() {
 
 #[tokio::test]
 async fn past_the_stream_limit_peers_wait_until_there_is_room() {
-    let mut driver = puppet_with(Habit::Tells, Config::default().with_stream_limit(2));
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_stream_limit(2));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peers = Vec::new();
     for _ in 0..3 {

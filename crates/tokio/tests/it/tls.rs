@@ -6,7 +6,7 @@ use core::time::Duration;
 use portolan_machine::{Closure, Protocol, Refusal, SocketNews, TlsFailure};
 use portolan_tokio::rustls::RootCertStore;
 use portolan_tokio::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use portolan_tokio::{Config, Driver};
+use portolan_tokio::{Driver, DriverConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -19,7 +19,7 @@ fn certificate(names: &[&str]) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'
 
 fn server(habit: Habit, names: &[&str]) -> (Driver<Puppet>, CertificateDer<'static>) {
     let (certificate, key) = certificate(names);
-    let config = Config::default().with_connect_timeout(Duration::from_secs(5));
+    let config = DriverConfig::default().with_connect_timeout(Duration::from_secs(5));
     let config = config.with_tls_certificate(vec![certificate.clone()], key.into()).unwrap();
     (puppet_with(habit, config), certificate)
 }
@@ -27,7 +27,7 @@ fn server(habit: Habit, names: &[&str]) -> (Driver<Puppet>, CertificateDer<'stat
 fn client(trusts: &CertificateDer<'static>) -> Driver<Puppet> {
     let mut roots = RootCertStore::empty();
     roots.add(trusts.clone()).unwrap();
-    puppet_with(Habit::Tells, Config::default().with_tls_roots(roots).unwrap())
+    puppet_with(Habit::Tells, DriverConfig::default().with_tls_roots(roots).unwrap())
 }
 
 /// What a client hears that comes to `remote` for `name`.
@@ -161,7 +161,7 @@ async fn a_server_that_does_not_speak_tls_is_refused() {
 async fn a_server_that_never_shakes_hands_is_refused_as_timed_out() {
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = deaf.local_addr().unwrap();
-    let config = Config::default().with_connect_timeout(Duration::from_millis(200));
+    let config = DriverConfig::default().with_connect_timeout(Duration::from_millis(200));
     let mut driver = puppet_with(Habit::Tells, config);
     driver.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));

@@ -3,26 +3,30 @@
 use super::{Axis, Loss, axis, text};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::lifetime::{Event, LifetimeRange, LifetimeReport};
-use portolan_nat::profile::Verdict;
+use portolan_nat::lifetime::{LifetimeEvent, LifetimeRange, LifetimeReport};
+use portolan_nat::profile::Conclusion;
 use serde::Serialize;
 
 /// An event of the measurement as one line of JSON; `None` for those that the report tells better.
-pub(crate) fn event(event: &Event) -> Option<String> {
+pub(crate) fn event(event: &LifetimeEvent) -> Option<String> {
     Some(match event {
-        Event::Rejected { server, why } => {
+        LifetimeEvent::Rejected { server, why } => {
             text(&Rejected { event: "lifetime-rejected", server: *server, unknown: why.as_str() })
         }
-        Event::Begun { server, sockets, expected, .. } => text(&Begun {
+        LifetimeEvent::Begun { server, sockets, expected, .. } => text(&Begun {
             event: "lifetime-begun",
             server: *server,
             sockets: *sockets,
             expected_s: expected.as_secs_f64(),
         }),
-        Event::Point { series, idle, alive } => {
+        LifetimeEvent::Point { series, idle, alive } => {
             text(&Point { event: "lifetime-point", series: series.to_string(), idle_s: seconds(*idle), alive: *alive })
         }
-        Event::Replied(_) | Event::Unreplied(_) | Event::Absolute(_) | Event::Refresh(_) | Event::Report(_) => {
+        LifetimeEvent::Replied(_)
+        | LifetimeEvent::Unreplied(_)
+        | LifetimeEvent::Absolute(_)
+        | LifetimeEvent::Refresh(_)
+        | LifetimeEvent::Report(_) => {
             return None;
         }
         // The set may grow; what this program does not know it does not tell.
@@ -93,7 +97,7 @@ impl Lives {
     }
 }
 
-fn range(verdict: &Verdict<LifetimeRange>) -> Axis<Range> {
+fn range(verdict: &Conclusion<LifetimeRange>) -> Axis<Range> {
     axis(verdict, |range| Range { at_least_s: seconds(range.at_least), at_most_s: range.at_most.map(seconds) })
 }
 

@@ -82,26 +82,32 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
     let seen = vec![Evidence::Seen { to: endpoint, mapped: local }];
     for (happened, line) in [
         (
-            Event::Public { family, endpoint, local },
+            DiscoveryEvent::Public { family, endpoint, local },
             r#"{"event":"public","family":"ipv4","endpoint":"203.0.113.9:40000","local":"192.168.1.7:40000"}"#,
         ),
-        (Event::Nat { family, nat: NatKind::Firewall }, r#"{"event":"nat","family":"ipv4","nat":"firewall"}"#),
+        (DiscoveryEvent::Nat { family, nat: NatKind::Firewall }, r#"{"event":"nat","family":"ipv4","nat":"firewall"}"#),
         (
-            Event::Mapping { family, verdict: Verdict::value_with(Mapping::AddressDependent, 0.012_345, seen) },
+            DiscoveryEvent::Mapping {
+                family,
+                conclusion: Conclusion::value_with(Mapping::AddressDependent, 0.012_345, seen),
+            },
             r#"{"event":"mapping","family":"ipv4","value":"address-dependent","unknown":null,"p_wrong":0.012,"evidence":["203.0.113.9:40000 saw 192.168.1.7:40000"]}"#,
         ),
         (
-            Event::Filtering { family: Measured::V6, verdict: Verdict::unknown(Unknown::HighLoss, vec![]) },
+            DiscoveryEvent::Filtering {
+                family: Measured::V6,
+                conclusion: Conclusion::unknown(Unknown::HighLoss, vec![]),
+            },
             r#"{"event":"filtering","family":"ipv6","value":null,"unknown":"high-loss","p_wrong":null,"evidence":[]}"#,
         ),
         (
-            Event::Flaw { family, server: endpoint, flaw: Flaw::ChangeRequestRefused(420) },
+            DiscoveryEvent::Flaw { family, server: endpoint, flaw: Flaw::ChangeRequestRefused(420) },
             r#"{"event":"flaw","family":"ipv4","server":"203.0.113.9:40000","flaw":"change-request-refused-420"}"#,
         ),
     ] {
         assert_eq!(event(&happened).as_deref(), Some(line));
     }
-    assert_eq!(event(&Event::Report(Box::new(sample::home()))), None);
+    assert_eq!(event(&DiscoveryEvent::Report(Box::new(sample::home()))), None);
     assert_eq!(
         change("ipv4", "public", "203.0.113.9", "203.0.113.77"),
         r#"{"event":"change","family":"ipv4","what":"public","was":"203.0.113.9","is":"203.0.113.77"}"#
@@ -133,7 +139,7 @@ fn lifetimes_stand_in_the_report_where_they_were_asked_for() {
     assert_eq!(lifetime["absolute"]["value"], serde_json::json!({"at_least_s": 185.0, "at_most_s": null}));
     assert_eq!((&lifetime["keepalive_s"], &lifetime["elapsed_ms"]), (&Value::from(57.0), &Value::from(195_000)));
     assert_eq!(lifetime["refresh_inbound"]["unknown"], "high-loss");
-    let point = lifetime::event(&portolan_nat::lifetime::Event::Point {
+    let point = lifetime::event(&portolan_nat::lifetime::LifetimeEvent::Point {
         series: portolan_nat::lifetime::Series::Unreplied,
         idle: Duration::from_millis(30_250),
         alive: false,

@@ -1,7 +1,7 @@
 //! What a family reports when it is over.
 
 use crate::behavior::{Filtering, Mapping};
-use crate::profile::{Details, Evidence, FamilyReport, Path, Reach, Unknown, Verdict};
+use crate::profile::{Conclusion, Details, Evidence, FamilyReport, Path, Reachability, Unknown};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use super::FamilyRun;
 impl FamilyRun {
     /// The report; the run must be over.
     pub(in super::super) fn report(&self, desk: &Desk<'_, '_>) -> FamilyReport {
-        let reach = self.state.end.unwrap_or(Reach::Unknown);
+        let reach = self.state.end.unwrap_or(Reachability::Unknown);
         let tally = self.tally();
         FamilyReport {
             family: self.family,
@@ -42,26 +42,26 @@ impl FamilyRun {
     }
 
     /// Why nothing was measured.
-    fn why_not(&self, reach: Reach) -> Unknown {
+    fn why_not(&self, reach: Reachability) -> Unknown {
         match reach {
-            Reach::Blocked => Unknown::Blocked,
-            Reach::Unavailable(_) => Unknown::Offline,
-            Reach::Available | Reach::Unknown if self.state.timed_out => Unknown::TimedOut,
-            Reach::Available | Reach::Unknown => Unknown::ServerSilent,
+            Reachability::Blocked => Unknown::Blocked,
+            Reachability::Unavailable(_) => Unknown::Offline,
+            Reachability::Available | Reachability::Unknown if self.state.timed_out => Unknown::TimedOut,
+            Reachability::Available | Reachability::Unknown => Unknown::ServerSilent,
         }
     }
 
-    fn unmeasured<T>(&self, reach: Reach) -> Verdict<T> {
+    fn unmeasured<T>(&self, reach: Reachability) -> Conclusion<T> {
         let turned_back = self
             .servers
             .asked()
             .filter_map(|(_, server)| Some(Evidence::Unreachable { to: server.address, why: server.unreachable? }));
         let mut evidence: Vec<Evidence> = turned_back.collect();
         evidence.extend(self.tcp.evidence());
-        Verdict::unknown(self.why_not(reach), evidence)
+        Conclusion::unknown(self.why_not(reach), evidence)
     }
 
-    fn unfiltered(&self, reach: Reach) -> Verdict<Filtering> {
+    fn unfiltered(&self, reach: Reachability) -> Conclusion<Filtering> {
         let mut verdict = self.unmeasured(reach);
         verdict.evidence.extend(self.filtering.evidence(&self.servers));
         verdict
@@ -74,16 +74,20 @@ impl FamilyRun {
         let hairpin = self.hairpin.verdict.clone();
         Details {
             hairpin: hairpin.unwrap_or_else(|| {
-                let why = if desk.config.hairpin { self.why_not(Reach::Unknown) } else { Unknown::NotTested };
-                Verdict::unknown(why, Vec::new())
+                let why = if desk.config.hairpin { self.why_not(Reachability::Unknown) } else { Unknown::NotTested };
+                Conclusion::unknown(why, Vec::new())
             }),
             port_allocation: if no_nat {
-                Verdict::unknown(Unknown::NoNat, Vec::new())
+                Conclusion::unknown(Unknown::NoNat, Vec::new())
             } else {
                 allocation::name(&mut samples)
             },
             port_preservation: self.port_preservation(no_nat),
-            pooling: if no_nat { Verdict::unknown(Unknown::NoNat, Vec::new()) } else { allocation::pooling(&samples) },
+            pooling: if no_nat {
+                Conclusion::unknown(Unknown::NoNat, Vec::new())
+            } else {
+                allocation::pooling(&samples)
+            },
             alg: self.alg(),
             multi_homed: self.multi_homed(),
             double_nat: self.double_nat(translated),
@@ -112,52 +116,52 @@ impl FamilyRun {
         samples
     }
 
-    fn port_preservation(&self, no_nat: bool) -> Verdict<bool> {
+    fn port_preservation(&self, no_nat: bool) -> Conclusion<bool> {
         let seen = self.mapping.observations.iter().find(|seen| self.servers.is_trusted(seen.server));
         match (seen, self.mapping.local) {
-            _ if no_nat => Verdict::unknown(Unknown::NoNat, Vec::new()),
+            _ if no_nat => Conclusion::unknown(Unknown::NoNat, Vec::new()),
             (Some(seen), Some(local)) => {
                 let kept = seen.mapped.port() == local.port();
                 let p_wrong = if kept { doubt::PORT_CHANCE } else { doubt::FLOOR };
                 let evidence = vec![Evidence::Mapped { local: local.port(), external: seen.mapped }];
-                Verdict::value_with(kept, p_wrong, evidence)
+                Conclusion::value_with(kept, p_wrong, evidence)
             }
-            _ => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+            _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }
 
     /// RFC 5780 §3.6: what stands in the clear was rewritten, what is disguised was not.
-    fn alg(&self) -> Verdict<bool> {
+    fn alg(&self) -> Conclusion<bool> {
         match self.mapping.twice {
             Some((plain, xored)) => {
-                Verdict::value_with(plain != xored, doubt::FLOOR, vec![Evidence::Twice { plain, xored }])
+                Conclusion::value_with(plain != xored, doubt::FLOOR, vec![Evidence::Twice { plain, xored }])
             }
-            None => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+            None => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }
 
-    fn multi_homed(&self) -> Verdict<bool> {
+    fn multi_homed(&self) -> Conclusion<bool> {
         let asked = self.servers.asked().filter(|(_, server)| server.rtt.is_some()).count();
         match (self.mapping.local, self.mapping.other_local) {
             (Some(local), Some(other)) => {
                 let evidence = [local, (other, local.port()).into()].map(|address| Evidence::Local { address });
-                Verdict::value_with(true, doubt::FLOOR, evidence.into())
+                Conclusion::value_with(true, doubt::FLOOR, evidence.into())
             }
             (Some(local), None) if asked > 1 => {
-                Verdict::value_with(false, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
+                Conclusion::value_with(false, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
             }
-            _ => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+            _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }
 
-    fn double_nat(&self, translated: Option<bool>) -> Verdict<bool> {
+    fn double_nat(&self, translated: Option<bool>) -> Conclusion<bool> {
         match (self.mapping.local, translated) {
-            (_, Some(false)) => Verdict::unknown(Unknown::NoNat, Vec::new()),
+            (_, Some(false)) => Conclusion::unknown(Unknown::NoNat, Vec::new()),
             (Some(local), Some(true)) if address::is_carrier_side(local.ip()) => {
-                Verdict::value_with(true, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
+                Conclusion::value_with(true, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
             }
             // Any other address shows nothing: a second NAT hides behind the first.
-            _ => Verdict::unknown(Unknown::NoEvidence, Vec::new()),
+            _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What a family does next: the steps of [`FamilyRun::advance`](super::FamilyRun), one function each.
 
 use crate::behavior::NatKind;
-use crate::event::Event;
-use crate::note::{Joined, Note};
-use crate::profile::{Reach, Unavailable, Unknown, Verdict};
+use crate::event::DiscoveryEvent;
+use crate::note::{DiscoveryNote, ExtraServerReason};
+use crate::profile::{Conclusion, Reachability, Unavailable, Unknown};
 use alloc::vec::Vec;
 use portolan_machine::{Deadline, Instant, Unreachability};
 
@@ -31,7 +31,7 @@ impl FamilyRun {
         if waited >= SERVER_PATIENCE
             && let Some(why) = self.turned_back()
         {
-            self.state.end = Some(Reach::Unavailable(Unavailable::Unreachable(why)));
+            self.state.end = Some(Reachability::Unavailable(Unavailable::Unreachable(why)));
             return;
         }
         if waited >= UDP_PATIENCE {
@@ -43,11 +43,11 @@ impl FamilyRun {
         let mute_port = self.servers.asked().any(|(_, server)| server.unreachable == Some(Unreachability::Port));
         if mute_port {
             // ICMP said that nobody listens: it got out and came back.
-            self.state.end = Some(Reach::Unknown);
+            self.state.end = Some(Reachability::Unknown);
         } else if self.tcp.shows_a_way_out() {
-            self.state.end = Some(Reach::Blocked);
+            self.state.end = Some(Reachability::Blocked);
         } else if self.tcp.is_over() || waited >= TCP_PATIENCE {
-            self.state.end = Some(Reach::Unavailable(Unavailable::Silent));
+            self.state.end = Some(Reachability::Unavailable(Unavailable::Silent));
         }
     }
 
@@ -76,27 +76,27 @@ impl FamilyRun {
     pub(super) fn join_more(&mut self, desk: &mut Desk<'_, '_>, contradiction: bool) {
         let now = desk.now();
         if self.servers.take_replacement(now) {
-            self.join(desk, Joined::Silence);
+            self.join(desk, ExtraServerReason::Silence);
         }
         let quiet = !self.servers.any_pending(now);
         let asked = self.servers.asked().count();
         if contradiction && quiet && self.state.contradiction_at < asked {
             self.state.contradiction_at = asked;
-            self.join(desk, Joined::Contradiction);
+            self.join(desk, ExtraServerReason::Contradiction);
         }
         let incapable = self.filtering.verdict.is_none()
             && quiet
             && self.servers.next_capable(|_| false).is_none()
             && self.servers.asked().all(|(_, server)| server.rtt.is_some() || server.unreachable.is_some());
         if incapable || (self.filtering.verdict.is_none() && quiet && self.filtering.is_stranded(&self.servers)) {
-            self.join(desk, Joined::Capability);
+            self.join(desk, ExtraServerReason::Capability);
         }
     }
 
-    fn join(&mut self, desk: &mut Desk<'_, '_>, why: Joined) {
+    fn join(&mut self, desk: &mut Desk<'_, '_>, why: ExtraServerReason) {
         let Some(number) = self.servers.join() else { return };
         if let Some(server) = self.servers.get(number).map(|server| server.address) {
-            desk.cx.note(|| Note::Joined { server, why });
+            desk.cx.note(|| DiscoveryNote::Joined { server, why });
         }
         self.mapping.ask(desk, &mut self.servers, number, Target::Primary);
     }
@@ -127,7 +127,7 @@ impl FamilyRun {
         let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
         self.filtering.judge(desk, &mut self.servers, may_hear_more);
         if let Some(verdict) = &self.filtering.verdict {
-            desk.tell(Event::Filtering { family: self.family, verdict: verdict.clone() });
+            desk.tell(DiscoveryEvent::Filtering { family: self.family, conclusion: verdict.clone() });
         }
     }
 
@@ -138,7 +138,7 @@ impl FamilyRun {
         if !translated && filtering.is_none() {
             return None;
         }
-        Some(mapping_test::nat_kind(translated, filtering.and_then(Verdict::value)))
+        Some(mapping_test::nat_kind(translated, filtering.and_then(Conclusion::value)))
     }
 
     pub(super) fn tell_nat(&mut self, desk: &mut Desk<'_, '_>) {
@@ -146,7 +146,7 @@ impl FamilyRun {
         if let Some(nat) = self.nat().filter(|_| settled)
             && self.state.told_nat.replace(nat) != Some(nat)
         {
-            desk.tell(Event::Nat { family: self.family, nat });
+            desk.tell(DiscoveryEvent::Nat { family: self.family, nat });
         }
     }
 
@@ -166,10 +166,10 @@ impl FamilyRun {
                 self.hairpin.start(desk, first, (self.mapping.socket, *public, self.mapping.local));
             }
             (true, _, _) => {
-                self.hairpin.verdict.get_or_insert_with(|| Verdict::unknown(Unknown::Dependent, Vec::new()));
+                self.hairpin.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::Dependent, Vec::new()));
             }
             (false, ..) => {
-                self.hairpin.verdict.get_or_insert_with(|| Verdict::unknown(Unknown::NoNat, Vec::new()));
+                self.hairpin.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::NoNat, Vec::new()));
             }
         }
     }
@@ -179,7 +179,8 @@ impl FamilyRun {
         let ports = !desk.config.ports || self.ports.is_over();
         let hairpin = !desk.config.hairpin || self.hairpin.verdict.is_some();
         if self.mapping.verdict.is_some() && self.filtering.verdict.is_some() && ports && hairpin {
-            let reach = if self.mapping.observations.is_empty() { Reach::Unknown } else { Reach::Available };
+            let reach =
+                if self.mapping.observations.is_empty() { Reachability::Unknown } else { Reachability::Available };
             self.state.end = Some(reach);
         }
     }
@@ -190,7 +191,7 @@ impl FamilyRun {
             return;
         }
         self.state.timed_out = true;
-        let reach = if self.state.heard { Reach::Available } else { Reach::Unknown };
+        let reach = if self.state.heard { Reachability::Available } else { Reachability::Unknown };
         self.state.end = Some(reach);
     }
 

@@ -4,7 +4,7 @@ use super::lab::{Lab, Server};
 use core::time::Duration;
 use portolan_machine::{Instant, Refusal};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{Command, Event};
+use portolan_nat::lifetime::{DiscoveryCommand, LifetimeEvent};
 use portolan_nat::profile::Unknown;
 use portolan_nat::translator::TranslatorConfig;
 
@@ -105,34 +105,38 @@ fn each_verdict_is_told_once_and_stands_in_the_report() {
     let mut told = [0; 4];
     for (_, event) in &run.events {
         match event {
-            Event::Replied(verdict) => {
+            LifetimeEvent::Replied(verdict) => {
                 told[0] += 1;
                 assert_eq!(verdict, &run.report.replied);
             }
-            Event::Unreplied(verdict) => {
+            LifetimeEvent::Unreplied(verdict) => {
                 told[1] += 1;
                 assert_eq!(verdict, &run.report.unreplied);
             }
-            Event::Absolute(verdict) => {
+            LifetimeEvent::Absolute(verdict) => {
                 told[2] += 1;
                 assert_eq!(verdict, &run.report.absolute);
             }
-            Event::Refresh(refresh) => {
+            LifetimeEvent::Refresh(refresh) => {
                 told[3] += 1;
                 assert_eq!(**refresh, run.report.refresh);
             }
-            Event::Rejected { .. } | Event::Begun { .. } | Event::Point { .. } | Event::Report(_) | _ => {}
+            LifetimeEvent::Rejected { .. }
+            | LifetimeEvent::Begun { .. }
+            | LifetimeEvent::Point { .. }
+            | LifetimeEvent::Report(_)
+            | _ => {}
         }
     }
     assert_eq!(told, [1; 4]);
-    assert!(matches!(run.events.first(), Some((_, Event::Begun { sockets: 82, translated: true, .. }))));
-    assert!(matches!(run.events.last(), Some((_, Event::Report(_)))));
+    assert!(matches!(run.events.first(), Some((_, LifetimeEvent::Begun { sockets: 82, translated: true, .. }))));
+    assert!(matches!(run.events.last(), Some((_, LifetimeEvent::Report(_)))));
 }
 
 #[test]
 fn commands_are_text() {
-    for command in [Command::Start, Command::Stop] {
+    for command in [DiscoveryCommand::Start, DiscoveryCommand::Stop] {
         assert_eq!(command.to_string().parse(), Ok(command));
     }
-    assert!("begin".parse::<Command>().is_err());
+    assert!("begin".parse::<DiscoveryCommand>().is_err());
 }

@@ -9,8 +9,8 @@ use portolan_machine::{
     Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Refusal, Scope, SocketId, SocketIds, SocketNews,
     SocketOrder, Trace, Transmit,
 };
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
 
 pub(super) const SERVER: &str = "192.0.2.1:3478";
@@ -66,13 +66,13 @@ pub(super) struct Lab {
     /// Every how manyth order of a socket is refused.
     pub(super) refuse_every: Option<(u64, Refusal)>,
     pub(super) stop_at: Option<Instant>,
-    pub(super) config: Config,
+    pub(super) config: LifetimeConfig,
 }
 
 /// Everything that a run showed.
 pub(super) struct Run {
     pub(super) report: LifetimeReport,
-    pub(super) events: Vec<(Instant, Event)>,
+    pub(super) events: Vec<(Instant, LifetimeEvent)>,
     pub(super) ended: Instant,
     /// The first send of each transaction.
     pub(super) begun: Vec<Instant>,
@@ -112,7 +112,7 @@ impl Lab {
             seed: 0,
             refuse_every: None,
             stop_at: None,
-            config: Config::new(vec![server]),
+            config: LifetimeConfig::new(vec![server]),
         }
     }
 
@@ -179,12 +179,14 @@ impl<'a> Stage<'a> {
         let (mut machine, mut ids) = (Lifetime::new(self.lab.config.clone()).unwrap(), SocketIds::new());
         let (notes, mut dice) = (Notes::default(), Dice(self.lab.seed));
         let mut trace = &notes;
-        machine.command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), Command::Start).unwrap();
+        machine
+            .command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), DiscoveryCommand::Start)
+            .unwrap();
         let started = self.now;
         let mut woken = false;
         loop {
             let wait = self.drain(&mut machine);
-            if let Some((_, Event::Report(report))) = self.run.events.last() {
+            if let Some((_, LifetimeEvent::Report(report))) = self.run.events.last() {
                 self.run.report = (**report).clone();
                 break;
             }
@@ -249,8 +251,8 @@ impl<'a> Stage<'a> {
         let source = match &mut self.nat {
             None => local,
             Some(nat) => match nat.outbound(self.now, local, remote) {
-                Ok(Passage::Out { source, .. }) => source,
-                Ok(Passage::Hairpin { .. }) => unreachable!("servers are outside"),
+                Ok(Translation::Out { source, .. }) => source,
+                Ok(Translation::Hairpin { .. }) => unreachable!("servers are outside"),
                 Err(_) => return,
             },
         };
@@ -348,7 +350,7 @@ fn unfinished(mut machine: Lifetime) -> LifetimeReport {
     machine.start(&mut cx).unwrap();
     machine.stop(&mut cx).unwrap();
     loop {
-        if let Output::Event(Event::Report(report)) = machine.poll() {
+        if let Output::Event(LifetimeEvent::Report(report)) = machine.poll() {
             return *report;
         }
     }

@@ -7,19 +7,19 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime};
-use portolan_nat::translator::{Passage, Translator, TranslatorConfig};
+use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent};
+use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{self, Context, Step};
 use portolan_stun::{Attribute, Class, Message, Method, Writer};
 use proptest::prelude::*;
 
 fn machine() -> Lifetime {
     let (server, other) = (SERVER.parse().unwrap(), "198.51.100.7:3478".parse().unwrap());
-    Lifetime::new(Config::new(vec![server, other]).max(Duration::from_secs(25))).unwrap()
+    Lifetime::new(LifetimeConfig::new(vec![server, other]).max(Duration::from_secs(25))).unwrap()
 }
 
-fn context(seed: u64) -> Context<'static, Event> {
-    Context { terminal: |event| matches!(event, Event::Report(_)), seed, ..Context::default() }
+fn context(seed: u64) -> Context<'static, LifetimeEvent> {
+    Context { terminal: |event| matches!(event, LifetimeEvent::Report(_)), seed, ..Context::default() }
 }
 
 /// A NAT with short lifetimes, and a server behind it that honours RESPONSE-PORT.
@@ -40,7 +40,7 @@ impl Peer {
         Self { nat, sockets: BTreeMap::new() }
     }
 
-    fn reply(&mut self, at: Instant, output: &Output<Event>) -> Vec<Step> {
+    fn reply(&mut self, at: Instant, output: &Output<LifetimeEvent>) -> Vec<Step> {
         let later = at + Duration::from_millis(20);
         match output {
             Output::Socket(SocketOrder::Open(open)) => {
@@ -72,7 +72,7 @@ impl Peer {
         server: SocketAddr,
         request: &[u8],
     ) -> Option<(SocketId, Bytes, SocketAddr)> {
-        let Ok(Passage::Out { source, .. }) = self.nat.outbound(at, local, server) else { return None };
+        let Ok(Translation::Out { source, .. }) = self.nat.outbound(at, local, server) else { return None };
         let request = Message::decode(request).unwrap();
         let mut buffer = [0; 64];
         let id = request.transaction_id();
@@ -108,13 +108,13 @@ fn anything() -> impl Strategy<Value = Step> {
         4 => (at.clone(), socket.clone(), address.clone(), address, rubbish)
             .prop_map(|(at, socket, local, remote, bytes)| Step::datagram(at, socket, local, remote, &bytes)),
         3 => (at.clone(), socket, news).prop_map(|(at, socket, news)| Step::news(at, socket, news)),
-        1 => at.prop_map(|at| Step::command(at, &Command::Start)),
+        1 => at.prop_map(|at| Step::command(at, &DiscoveryCommand::Start)),
     ]
 }
 
 fn conversation(seed: u64, noise: &[Step], limit: usize) -> Vec<Step> {
     let script: Vec<_> =
-        [Step::command(Instant::from_millis(0), &Command::Start)].iter().chain(noise).cloned().collect();
+        [Step::command(Instant::from_millis(0), &DiscoveryCommand::Start)].iter().chain(noise).cloned().collect();
     let mut peer = Peer::new(seed);
     laws::rehearse(&machine, &script, &context(seed), limit, |at, output| peer.reply(at, output))
 }
@@ -125,7 +125,7 @@ fn a_whole_measurement_keeps_them() {
         let whole = conversation(seed, &[], 5000);
         let (recording, played) = laws::record(machine(), &whole, &context(seed));
         let last = played.iter().flat_map(|played| &played.outputs).filter_map(|output| match output {
-            Output::Event(Event::Report(report)) => Some(report),
+            Output::Event(LifetimeEvent::Report(report)) => Some(report),
             Output::Event(_) | Output::Transmit(_) | Output::Socket(_) | Output::Wait(_) => None,
         });
         let report = last.last().expect("the script is a whole measurement");
@@ -154,7 +154,7 @@ proptest! {
         }
         let drained = |(step, drain): (Step, bool)| if drain { step } else { step.undrained() };
         let mut noise: Vec<_> = noise.into_iter().map(drained).collect();
-        noise.extend(stopped.map(|at| Step::command(Instant::from_millis(at), &Command::Stop)));
+        noise.extend(stopped.map(|at| Step::command(Instant::from_millis(at), &DiscoveryCommand::Stop)));
         let whole = conversation(seed, &noise, 700);
         if let Err(violation) = laws::check_all(&machine, &whole, &context(seed)) {
             panic!("{violation}");

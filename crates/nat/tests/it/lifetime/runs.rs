@@ -3,8 +3,8 @@
 use super::lab::{Lab, Run, Server};
 use core::time::Duration;
 use portolan_nat::behavior::{Filtering, Mapping, Pooling, PortAllocation, Refresh, Timers};
-use portolan_nat::lifetime::{Event, LifetimeRange};
-use portolan_nat::profile::{Unknown, Verdict};
+use portolan_nat::lifetime::{LifetimeEvent, LifetimeRange};
+use portolan_nat::profile::{Conclusion, Unknown};
 use portolan_nat::translator::{PortRange, TranslatorConfig};
 
 const fn seconds(seconds: u64) -> Duration {
@@ -25,7 +25,7 @@ fn home(unreplied: u64, replied: u64, absolute: Option<u64>) -> TranslatorConfig
 
 /// The truth lies within the bounds, and neither of them is further from it than the step and two rounds of questions.
 #[track_caller]
-fn found(verdict: &Verdict<LifetimeRange>, truth: u64) {
+fn found(verdict: &Conclusion<LifetimeRange>, truth: u64) {
     let range = verdict.value().unwrap_or_else(|| panic!("{truth} s: {verdict:?}"));
     let (truth, most) = (seconds(truth), range.at_most.unwrap_or_else(|| panic!("{truth} s: {range}")));
     assert!(range.contains(truth), "{truth:?} in {range:?}");
@@ -37,7 +37,7 @@ fn found(verdict: &Verdict<LifetimeRange>, truth: u64) {
 }
 
 #[track_caller]
-fn outlives(verdict: &Verdict<LifetimeRange>, least: u64) {
+fn outlives(verdict: &Conclusion<LifetimeRange>, least: u64) {
     let range = verdict.value().unwrap_or_else(|| panic!("{verdict:?}"));
     assert_eq!(range.at_most, None, "{range:?}");
     assert!(range.at_least >= seconds(least), "{range:?}");
@@ -282,7 +282,11 @@ fn servers_that_are_no_use_are_named() {
             assert_eq!(verdict.reason(), Some(why), "{server:?}");
         }
         assert_eq!(report.recommended_keepalive, None);
-        assert!(run.events.iter().any(|(_, event)| matches!(event, Event::Rejected { why: said, .. } if *said == why)));
+        assert!(
+            run.events
+                .iter()
+                .any(|(_, event)| matches!(event, LifetimeEvent::Rejected { why: said, .. } if *said == why))
+        );
     }
 }
 

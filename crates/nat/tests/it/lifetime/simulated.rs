@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Timers};
-use portolan_nat::lifetime::{Command, Config, Event, Lifetime, LifetimeReport};
+use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Fault, Gateway, Link, Net, Server};
 
@@ -48,7 +48,7 @@ impl World {
             let gateway = if self.ipv6 { gateway.ipv6(*nat) } else { gateway };
             segment = net.add_gateway(segment, gateway, &self.link);
         }
-        let machine = Lifetime::new(Config::new(vec![server]).max(self.max)).unwrap();
+        let machine = Lifetime::new(LifetimeConfig::new(vec![server]).max(self.max)).unwrap();
         let host = net.add_host(segment, "client", &[client], &Link::PERFECT, machine);
         net.add_server(net.internet(), Server::new("server", server).fault(self.fault), &Link::PERFECT);
         (net, host)
@@ -57,11 +57,11 @@ impl World {
     /// The report, and how long it took.
     fn run(&self) -> (LifetimeReport, Duration) {
         let (mut net, host) = self.net();
-        net.command(host, Command::Start).unwrap();
+        net.command(host, DiscoveryCommand::Start).unwrap();
         let bound = Instant::ORIGIN + Duration::from_secs(600);
-        let _stop = net.run_until_event(bound, |_, event| matches!(event, Event::Report(_)));
+        let _stop = net.run_until_event(bound, |_, event| matches!(event, LifetimeEvent::Report(_)));
         match net.take_events().pop().map(|happening| (happening.event, happening.at)) {
-            Some((Event::Report(report), at)) => (*report, at - Instant::ORIGIN),
+            Some((LifetimeEvent::Report(report), at)) => (*report, at - Instant::ORIGIN),
             other => panic!("a report is the last event: {other:?}"),
         }
     }
@@ -167,8 +167,8 @@ fn the_story_of_a_run_repeats_byte_for_byte() {
         let mut world = World::new([TranslatorConfig::home().timers(timers(10, 20, None))]);
         (world.seed, world.link, world.max) = (seed, ROUGH, Duration::from_secs(30));
         let (mut net, host) = world.net();
-        net.tell_story();
-        net.command(host, Command::Start).unwrap();
+        net.record_story();
+        net.command(host, DiscoveryCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(60));
         net.story().to_owned()
     };

@@ -2,7 +2,7 @@
 
 use super::endpoints::{AUDIO, CAMERA, browser, origin, ports, transports};
 use portolan_sdp::Session;
-use portolan_sdp::offer_answer::{Capabilities, Explanation, Outcome, Refusal, answer, validate};
+use portolan_sdp::offer_answer::{Capabilities, Explanation, Refusal, SectionOutcome, answer, validate};
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -80,7 +80,7 @@ fn what_the_field_sends_is_answered() {
             let told: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
             assert!(told.is_empty(), "{}: {told:#?}\n{}", path.display(), made.session);
             sections += made.explanations.len();
-            let is_taken = |explanation: &&Explanation| matches!(explanation.outcome, Outcome::Accepted { .. });
+            let is_taken = |explanation: &&Explanation| matches!(explanation.outcome, SectionOutcome::Accepted { .. });
             taken += made.explanations.iter().filter(is_taken).count();
         }
     }
@@ -100,7 +100,10 @@ fn what_browsers_offer_is_taken() {
         let offer = Session::read(&offer).unwrap();
         let made = answer(&offer, &browser(&media, &carriers)).unwrap();
         for explanation in &made.explanations {
-            let is_taken = matches!(explanation.outcome, Outcome::Accepted { .. } | Outcome::Refused(Refusal::Removed));
+            let is_taken = matches!(
+                explanation.outcome,
+                SectionOutcome::Accepted { .. } | SectionOutcome::Refused(Refusal::Removed)
+            );
             assert!(is_taken, "{name}: {explanation}");
         }
     }

@@ -5,8 +5,8 @@ use super::endpoints::{
 };
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
-    Answer, BundlePolicy, Capabilities, Codec, DataChannel, Demands, Features, Media, MuxPolicy, Note, Order, Outcome,
-    answer, validate,
+    Answer, BundlePolicy, Capabilities, Codec, DataChannel, Decision, Demands, Features, Media, MuxPolicy, Order,
+    SectionOutcome, answer, validate,
 };
 use portolan_sdp::value::MediaLine;
 use portolan_sdp::{Session, line::Kind};
@@ -282,7 +282,7 @@ proptest! {
         prop_assert!(told.is_empty(), "{:#?}\n{}", told, made.session);
         prop_assert_eq!(made.explanations.len(), offer.media_count());
         for (index, explanation) in made.explanations.iter().enumerate() {
-            let is_refused = matches!(explanation.outcome, Outcome::Refused(_));
+            let is_refused = matches!(explanation.outcome, SectionOutcome::Refused(_));
             prop_assert_eq!(explanation.media, index);
             prop_assert_eq!(head(&made.session, index).port == 0, is_refused, "{}", explanation);
         }
@@ -334,11 +334,11 @@ fn what_is_drawn_is_worth_looking_at() {
         let (text, answerer) = (offers(), answerers()).new_tree(&mut runner).unwrap().current();
         for explanation in answerer.answer(&read(&text)).explanations.iter() {
             sections += 1;
-            let Outcome::Accepted { formats, direction, .. } = explanation.outcome else { continue };
+            let SectionOutcome::Accepted { formats, direction, .. } = explanation.outcome else { continue };
             taken += 1;
             several += i32::from(formats > 1);
             data += i32::from(direction.is_none());
-            bundled += i32::from(explanation.notes.iter().any(|note| matches!(note, Note::BundledWith { .. })));
+            bundled += i32::from(explanation.notes.iter().any(|note| matches!(note, Decision::BundledWith { .. })));
         }
         let made = answerer.answer(&read(&text)).session;
         versions += i32::from(made.lines().any(|line| line.value().starts_with(b"simulcast:")));

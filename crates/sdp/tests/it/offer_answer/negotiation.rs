@@ -7,8 +7,8 @@ use super::endpoints::{
 use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
-    Answer, AnswerError, BundlePolicy, Capabilities, Codec, Credentials, Demands, Dtls, Extension, Features, LeftOut,
-    Media, MuxPolicy, Note, Outcome, Refusal, Role, Transport, answer, validate,
+    Answer, AnswerError, BundlePolicy, Capabilities, Codec, Credentials, Decision, Demands, Dtls, Extension, Features,
+    LeftOut, Media, MuxPolicy, Refusal, Role, SectionOutcome, Transport, answer, validate,
 };
 use portolan_sdp::session::EditError;
 
@@ -97,8 +97,8 @@ fn rfc3264_6_1_formats_that_are_configured_otherwise_are_others() {
     assert_eq!(formats(lines, &[Codec::new("VP9", 90_000), Codec::new("AV1", 90_000)]), "98 101");
     let made = answered(&offer(&[lines]), &[Media::new("video", &[Codec::new("VP9", 90_000)])]);
     assert_eq!(values(&made.session, 0, "a=fmtp:"), ["98 profile-id=0"]);
-    assert!(made.explanations[0].notes.contains(&Note::FormatLeftOut { payload: 99, why: LeftOut::Configuration }));
-    assert!(made.explanations[0].notes.contains(&Note::FormatLeftOut { payload: 101, why: LeftOut::Unsupported }));
+    assert!(made.explanations[0].notes.contains(&Decision::FormatLeftOut { payload: 99, why: LeftOut::Configuration }));
+    assert!(made.explanations[0].notes.contains(&Decision::FormatLeftOut { payload: 101, why: LeftOut::Unsupported }));
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn rfc8829_5_3_1_what_serves_a_format_goes_where_it_goes() {
     assert_eq!(
         made.explanations[0].notes[..2],
         [
-            Note::FormatLeftOut { payload: 111, why: LeftOut::Unsupported },
-            Note::FormatLeftOut { payload: 63, why: LeftOut::ServesNone },
+            Decision::FormatLeftOut { payload: 111, why: LeftOut::Unsupported },
+            Decision::FormatLeftOut { payload: 63, why: LeftOut::ServesNone },
         ]
     );
     assert_eq!(made.explanations[0].notes[1].to_string(), "format 63 left out: no format that it serves is answered");
@@ -174,11 +174,11 @@ fn rfc3264_6_1_directions_are_reversed_and_intersected() {
             let direction = Some(expected);
             assert_eq!(
                 made.explanations[0].outcome,
-                Outcome::Accepted { formats: 1, of: 1, direction },
+                SectionOutcome::Accepted { formats: 1, of: 1, direction },
                 "{offered} {own}"
             );
             assert!(section(&made.session, 0).contains(&format!("a={expected}")));
-            let narrowed = made.explanations[0].notes.contains(&Note::Narrowed { offered, answered: expected });
+            let narrowed = made.explanations[0].notes.contains(&Decision::Narrowed { offered, answered: expected });
             assert_eq!(narrowed, expected != offered.reversed());
         }
     }
@@ -217,7 +217,7 @@ fn rfc8285_7_extensions_keep_their_numbers() {
             "-allow-mixed",
         ]
     );
-    assert_eq!(notes, [Note::ExtensionLeftOut { id: 14 }, Note::ExtensionLeftOut { id: 4096 }]);
+    assert_eq!(notes, [Decision::ExtensionLeftOut { id: 14 }, Decision::ExtensionLeftOut { id: 4096 }]);
     // RFC 8285 §7: who does not want to receive one leaves it out.
     let unwanted = [Extension { direction: Direction::SendOnly, ..LEVEL }];
     assert_eq!(answered(&unwanted, Features::NONE).0, [""; 0]);
@@ -260,7 +260,7 @@ fn refused(head: &str, keys: &str, capabilities: &Capabilities<'_>) -> String {
     let line = section(&made.session, 0)[0].clone();
     let [_, _, rest] = head.lines().next().unwrap().splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{head}") };
     assert!(line.contains(" 0 ") && line.ends_with(rest), "{line}");
-    let Outcome::Refused(refusal) = made.explanations[0].outcome else { panic!("{head} is accepted") };
+    let SectionOutcome::Refused(refusal) = made.explanations[0].outcome else { panic!("{head} is accepted") };
     format!("{refusal} ({})", refusal.clause())
 }
 
@@ -390,7 +390,7 @@ fn rfc9143_7_1_3_what_belongs_to_a_transport_stands_once() {
         (0..4).map(|index| values(session, index, "a=ice-ufrag:").concat()).collect()
     };
     assert_eq!(fragments(&made.session), ["6sFv", "", "", "7sFv"]);
-    assert_eq!(made.explanations[2].notes[0], Note::BundledWith { media: 0 });
+    assert_eq!(made.explanations[2].notes[0], Decision::BundledWith { media: 0 });
     assert!(!made.session.to_string().contains("bundle-only"));
     let repeated = checked(&bundled(), &Capabilities { repeats_transport: true, ..capabilities });
     assert_eq!(fragments(&repeated.session), ["6sFv", "6sFv", "6sFv", "7sFv"]);
@@ -458,7 +458,7 @@ fn rfc8853_5_3_2_versions_that_are_sent_are_received() {
         let made = answered(&offer(&[lines]), &[media]);
         let mut lines = values(&made.session, 0, "a=rid:");
         lines.extend(values(&made.session, 0, "a=simulcast:"));
-        (lines, made.explanations[0].notes.contains(&Note::SimulcastLeftOut))
+        (lines, made.explanations[0].notes.contains(&Decision::SimulcastLeftOut))
     };
     let both =
         ["back send max-fps=15", "hi recv pt=96;max-width=1280;max-fps=30", "mid recv", "send back recv hi;~mid"];
@@ -581,8 +581,8 @@ fn what_would_break_a_line_is_refused_and_so_is_what_cannot_be_read() {
 
 #[test]
 fn refusals_and_answers_tell_their_clause() {
-    assert_eq!(Outcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
-    let accepted = Outcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
+    assert_eq!(SectionOutcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
+    let accepted = SectionOutcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
     assert_eq!(accepted.clause().to_string(), "RFC 3264 §6.1");
-    assert_eq!(Note::SimulcastLeftOut.clause().to_string(), "RFC 8853 §5.3.2");
+    assert_eq!(Decision::SimulcastLeftOut.clause().to_string(), "RFC 8853 §5.3.2");
 }

@@ -5,7 +5,7 @@
 //! addresses were asked from the same socket before, so that filters on the way let their answers in.
 
 use super::{
-    Doubt, Evidence, Outcome, Place, Probe, Trail, Violation, alternates, asked, came_to, doubt, implausible,
+    Evidence, Outcome, Place, Probe, Trail, UnknownReason, Violation, alternates, asked, came_to, doubt, implausible,
     may_be_lost, no_success, refused,
 };
 use core::net::SocketAddr;
@@ -14,7 +14,7 @@ use portolan_stun::ErrorCode;
 pub(super) fn mapped_address(evidence: &Evidence) -> Outcome {
     let Some((_, message)) = evidence.success(Probe::Control) else { return unheard(evidence) };
     match (message.mapped_address(), message.xor_mapped_address(), message.other_address()) {
-        (Some(mapped), Some(xor), _) if mapped != xor => Outcome::Unknown(Doubt::Rewritten),
+        (Some(mapped), Some(xor), _) if mapped != xor => Outcome::Unknown(UnknownReason::Rewritten),
         (Some(_), ..) => Outcome::Honoured,
         (None, _, Some(_)) => Outcome::Violated(Violation::Missing),
         (None, _, None) => Outcome::NotSupported,
@@ -104,7 +104,7 @@ pub(super) fn change(evidence: &Evidence, probe: Probe) -> Outcome {
         // Whoever names another address serves it (RFC 5780 §6).
         (false, None, Some(code)) => refused(code),
         (false, None, None) if comes_through(evidence, guide) => no_success(evidence, trail),
-        (false, None, None) => Outcome::Unknown(Doubt::Filter),
+        (false, None, None) => Outcome::Unknown(UnknownReason::Filter),
     }
 }
 
@@ -123,12 +123,12 @@ fn change_without_other(evidence: &Evidence, probe: Probe) -> Outcome {
     match (from, trail.error()) {
         (Some(from), _) if from == evidence.server => Outcome::Violated(Violation::Ignored),
         // Whether it is the right place nobody can say without OTHER-ADDRESS.
-        (Some(_), _) => Outcome::Unknown(Doubt::NoOtherAddress),
+        (Some(_), _) => Outcome::Unknown(UnknownReason::NoOtherAddress),
         (None, Some(ErrorCode::UNKNOWN_ATTRIBUTE)) => Outcome::NotSupported,
         (None, Some(code)) => refused(code),
-        (None, None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(Doubt::Loss),
+        (None, None) if may_be_lost(evidence, trail.sends) => Outcome::Unknown(UnknownReason::Loss),
         // It may have answered from an address that a filter does not let in.
-        (None, None) => Outcome::Unknown(Doubt::Filter),
+        (None, None) => Outcome::Unknown(UnknownReason::Filter),
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) fn response_port(evidence: &Evidence) -> Outcome {
         (_, _, Some(code)) => refused(code),
         _ if is_untranslated(evidence) => no_success(evidence, trail),
         // A NAT may have given the second socket's port to nobody for this server.
-        _ => Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::Filter)),
+        _ => Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::Filter)),
     }
 }
 
@@ -178,21 +178,21 @@ pub(super) fn padding_and_response_port(evidence: &Evidence) -> Outcome {
         (None, Some(ErrorCode::UNKNOWN_ATTRIBUTE)) => Outcome::NotSupported,
         // An answer to the other port may have been lost in a NAT: silence shows that it was not refused, no more.
         (None, None) if trail.replies == 0 && !is_untranslated(evidence) => {
-            Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::Filter))
+            Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::Filter))
         }
         (None, _) => no_success(evidence, trail),
     }
 }
 
 fn unheard(evidence: &Evidence) -> Outcome {
-    Outcome::Unknown(doubt(evidence).unwrap_or(Doubt::NoBinding))
+    Outcome::Unknown(doubt(evidence).unwrap_or(UnknownReason::NoBinding))
 }
 
 /// The server names no other address, or one that cannot be.
 fn without_other(evidence: &Evidence) -> Outcome {
     match (doubt(evidence), evidence.other_address()) {
         (Some(why), _) => Outcome::Unknown(why),
-        (None, Some(_)) => Outcome::Unknown(Doubt::NoOtherAddress),
+        (None, Some(_)) => Outcome::Unknown(UnknownReason::NoOtherAddress),
         (None, None) => Outcome::NotSupported,
     }
 }

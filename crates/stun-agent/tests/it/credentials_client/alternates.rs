@@ -9,8 +9,8 @@ use crate::world::addr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Verdict};
 use portolan_stun::{Attribute, AttributeType, Class, ErrorCode, Integrity, IntegrityError, IntegrityKey, Message};
-use portolan_stun_agent::alternate::Stay;
-use portolan_stun_agent::{AnswerFrom, Declined, Event, Request, Schedule, Transactions, Unusable};
+use portolan_stun_agent::alternate::RedirectError;
+use portolan_stun_agent::{AnswerFrom, ChallengeError, Request, Schedule, TransactionEvent, Transactions, Unusable};
 
 const OTHER: &str = "192.0.2.2:3478";
 
@@ -53,7 +53,7 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
     assert_eq!(to, OTHER);
     assert!(Message::decode(&proof).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
     assert_eq!(world.datagram(1, OTHER, &success(&proof, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
-    let Event::Answered(answer) = event(&mut world) else { panic!("answered") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.tag, answer.from, answer.integrity), (7, addr(OTHER), Some(Integrity::Sha1)));
 
     // Both servers are known now.
@@ -67,7 +67,7 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
 fn rfc8489_10_the_server_left_behind_answers_no_more() {
     let (mut world, there) = redirected();
     hears(&mut world, &success(&there, Some((&md5(), Integrity::Sha1))));
-    assert!(matches!(event(&mut world), Event::Elsewhere(_)));
+    assert!(matches!(event(&mut world), TransactionEvent::Elsewhere(_)));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn rfc8489_10_in_another_realm_the_credential_is_another() {
     let (mut world, there) = redirected();
     let refusal = challenge("another nonce", None).realm(Some("evil.example")).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::OtherRealm));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::OtherRealm));
     assert!(last_note(&world).ends_with("[RFC 8489 §10]"));
 }
 
@@ -114,13 +114,14 @@ fn rfc8489_10_no_server_is_asked_again_within_five_minutes() {
     let proof = sent(&mut world);
     let back = redirection(&proof, SERVER, Some((&md5(), Integrity::Sha1)));
     assert_eq!(world.datagram(1, OTHER, &back), Verdict::Mine);
-    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::Circle));
+    assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::Circle));
     assert!(world.machine.is_empty());
 }
 
 #[test]
 fn a_redirection_to_nowhere_ends_the_request() {
-    for (to, why) in [("224.0.0.1:3478", Stay::Unaddressable), ("[2001:db8::9]:3478", Stay::NoServer)] {
+    for (to, why) in [("224.0.0.1:3478", RedirectError::Unaddressable), ("[2001:db8::9]:3478", RedirectError::NoServer)]
+    {
         let mut world = proved(challenge(PLAIN, None));
         let request = asked(&mut world, &long_term());
         hears(&mut world, &redirection(&request, to, Some((&md5(), Integrity::Sha1))));
@@ -129,7 +130,7 @@ fn a_redirection_to_nowhere_ends_the_request() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &error(&request, 300, Some((&md5(), Integrity::Sha1))));
-    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::NoServer));
+    assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::NoServer));
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn the_longest_way_that_one_request_can_be_led_is_bounded() {
         assert_eq!(world.datagram(1, &at.to_string(), &on), Verdict::Mine);
         at = addr(&next);
     }
-    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::TooMany));
+    assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::TooMany));
     assert!(requests <= Transactions::<u32>::TRANSACTIONS, "{requests}");
     assert_eq!(Transactions::<u32>::TRANSACTIONS, 30);
 }
@@ -170,7 +171,7 @@ fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
     let request = sent(&mut world);
     let bytes = redirection(&request, OTHER, Some((&sha256(), Integrity::SHA256)));
     assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
-    let Event::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
     assert_eq!(answer.integrity, Some(Integrity::SHA256));
     assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
     let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";
@@ -184,7 +185,7 @@ fn a_stream_does_not_lead_back() {
     let request = sent(&mut world);
     let bytes = redirection(&request, SERVER, Some((&md5(), Integrity::Sha1)));
     assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
-    assert_eq!(unusable(&mut world), Unusable::Alternate(Stay::Circle));
+    assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::Circle));
 }
 
 #[test]

@@ -5,9 +5,9 @@ use crate::laws::asker_steps;
 use crate::world::addr;
 use core::time::Duration;
 use portolan_machine::{Cx, Input, Instant, Machine, Output, SocketId, Verdict};
-use portolan_sim::laws::{self, Context, OwnedDatagram, OwnedInput, Step, What};
+use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message};
-use portolan_stun_agent::{Command, Credential, Event, Request, RequestError, Transactions};
+use portolan_stun_agent::{Credential, Request, RequestError, TransactionCommand, TransactionEvent, Transactions};
 use proptest::prelude::*;
 
 /// Requests whose tag says by which credential they are proved: no text of a command holds one.
@@ -29,13 +29,13 @@ impl Proving {
 }
 
 impl Machine for Proving {
-    type Command = Command<u8>;
+    type Command = TransactionCommand<u8>;
     type Error = RequestError;
-    type Event = Event<u8>;
+    type Event = TransactionEvent<u8>;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: Command<u8>) -> Result<(), RequestError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: TransactionCommand<u8>) -> Result<(), RequestError> {
         match command {
-            Command::Request(request) => {
+            TransactionCommand::Request(request) => {
                 let credential = match request.tag % 5 {
                     4 => return self.inner.request(cx, request).map(drop),
                     1 => &self.credentials[1],
@@ -44,7 +44,7 @@ impl Machine for Proving {
                 };
                 self.inner.request_with(cx, request, credential.clone()).map(drop)
             }
-            other @ (Command::Cancel(_) | Command::SetTail(..)) => self.inner.command(cx, other),
+            other @ (TransactionCommand::Cancel(_) | TransactionCommand::SetTail(..)) => self.inner.command(cx, other),
         }
     }
 
@@ -52,13 +52,13 @@ impl Machine for Proving {
         self.inner.handle(cx, input)
     }
 
-    fn poll(&mut self) -> Output<Event<u8>> {
+    fn poll(&mut self) -> Output<TransactionEvent<u8>> {
         self.inner.poll()
     }
 }
 
 /// A server that knows the user: challenges who proves nothing, calls every third nonce stale, redirects now and then.
-fn server(at: Instant, output: &Output<Event<u8>>) -> Vec<Step> {
+fn server(at: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return vec![] };
     let request = Message::decode(&sent.payload).unwrap();
     let turn = request.transaction_id().as_bytes()[0];
@@ -86,7 +86,7 @@ fn server(at: Instant, output: &Output<Event<u8>>) -> Vec<Step> {
     let datagram =
         OwnedDatagram { socket: sent.socket, local: addr("198.51.100.7:40000"), remote: sent.remote, payload };
     let later = at + Duration::from_millis(20);
-    let what = if turn % 7 == 6 { What::Stream(datagram) } else { What::Input(OwnedInput::Datagram(datagram)) };
+    let what = if turn % 7 == 6 { Action::Stream(datagram) } else { Action::Input(OwnedInput::Datagram(datagram)) };
     vec![Step::new(later, what)]
 }
 
@@ -112,14 +112,14 @@ fn the_conversations_of_the_laws_get_far() {
         let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
         let request = |n: u8| {
             let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), n);
-            Step::command(Instant::from_millis(u64::from(n) * 1000), &Command::Request(request))
+            Step::command(Instant::from_millis(u64::from(n) * 1000), &TransactionCommand::Request(request))
         };
         let script: Vec<_> = (0..4).map(request).collect();
         let whole = laws::rehearse(&Proving::new, &script, &context, 120, server);
         for played in laws::record(Proving::new(), &whole, &context).1 {
             for output in &played.outputs {
                 match output {
-                    Output::Event(Event::Answered(answer)) if answer.integrity.is_some() => verified += 1,
+                    Output::Event(TransactionEvent::Answered(answer)) if answer.integrity.is_some() => verified += 1,
                     Output::Transmit(_) => transactions += 1,
                     Output::Event(_) | Output::Socket(_) | Output::Wait(_) => {}
                 }

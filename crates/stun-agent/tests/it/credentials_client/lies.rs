@@ -9,7 +9,7 @@ use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use portolan_machine::{Output, SocketId};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message, PasswordAlgorithm, Verified};
-use portolan_stun_agent::{Credential, Event, Request, Transactions};
+use portolan_stun_agent::{Credential, Request, TransactionEvent, Transactions};
 use proptest::prelude::*;
 
 /// What a server says to a request.
@@ -146,7 +146,7 @@ proptest! {
                             seen.insert(message.transaction_id());
                             sent.push((transmit.remote, bytes));
                         }
-                        Output::Event(Event::Answered(answer)) => {
+                        Output::Event(TransactionEvent::Answered(answer)) => {
                             prop_assert_eq!(answer.tag, tag);
                             let (_, request) = sent.iter().find(|(_, bytes)| super::id(bytes) == answer.id).unwrap();
                             let proved = keys(&Message::decode(request).unwrap()).is_some();

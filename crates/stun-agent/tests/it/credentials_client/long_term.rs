@@ -12,7 +12,7 @@ use portolan_stun::{
     Attribute, AttributeType, Class, Integrity, IntegrityError, IntegrityKey, Message, Method, PasswordAlgorithm,
     Writer, userhash,
 };
-use portolan_stun_agent::{Credential, Declined, Event, Request, RequestError, Schedule, Unusable};
+use portolan_stun_agent::{ChallengeError, Credential, Request, RequestError, Schedule, TransactionEvent, Unusable};
 
 const CREDENTIALS: [AttributeType; 8] = [
     AttributeType::USERNAME,
@@ -108,7 +108,7 @@ fn rfc8489_9_2_5_without_a_known_algorithm_there_is_no_retry() {
     let odd = [PasswordAlgorithm { number: 0x1234, parameters: &[] }];
     for algorithms in [&odd[..], &[]] {
         let why = declined(&long_term(), challenge(ALGORITHMS, Some(algorithms)));
-        assert_eq!(why, Unusable::Challenge(Declined::NoAlgorithm));
+        assert_eq!(why, Unusable::Challenge(ChallengeError::NoAlgorithm));
     }
 }
 
@@ -132,7 +132,7 @@ fn rfc8489_9_2_5_the_name_is_hashed_where_the_nonce_says_so_and_only_there() {
 fn who_wants_to_stay_anonymous_does() {
     let anonymous = Credential::long_term_anonymous(USER, PASSWORD);
     let why = declined(&anonymous, challenge(ALGORITHMS, Some(BEST_FIRST)));
-    assert_eq!(why, Unusable::Challenge(Declined::NoAnonymity));
+    assert_eq!(why, Unusable::Challenge(ChallengeError::NoAnonymity));
     let mut world = asker();
     let first = asked(&mut world, &anonymous);
     let second = retried(&mut world, &first, challenge(ANONYMITY, None));
@@ -141,7 +141,7 @@ fn who_wants_to_stay_anonymous_does() {
 
 #[test]
 fn rfc8489_9_2_5_a_nonce_that_announces_algorithms_without_them_is_not_answered() {
-    let why = Unusable::Challenge(Declined::BidDown);
+    let why = Unusable::Challenge(ChallengeError::BidDown);
     assert_eq!(declined(&long_term(), challenge(ALGORITHMS, None)), why);
     assert_eq!(declined(&long_term(), challenge(PLAIN, Some(BEST_FIRST))), why, "nor the other way round");
     assert_eq!(declined(&long_term(), challenge("no cookie", Some(MD5_ONLY))), why);
@@ -167,7 +167,7 @@ fn rfc8489_9_2_1_no_challenge_leads_to_less_than_the_one_before() {
         let mut world = proved(challenge(BOTH, Some(BEST_FIRST)));
         let request = asked(&mut world, &long_term());
         hears(&mut world, &challenge_with_less.to(&request));
-        assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::Weaker), "{challenge_with_less:?}");
+        assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Weaker), "{challenge_with_less:?}");
         // It is not forgotten either: the next request is proved as before.
         let next = asked(&mut world, &long_term());
         assert!(Message::decode(&next).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
@@ -203,13 +203,13 @@ fn a_nonce_that_was_called_stale_is_never_sent_again() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &stale(PLAIN, None).to(&request));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::SameNonce));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::SameNonce));
 
     let request = asked(&mut world, &long_term());
     let again = retried(&mut world, &request, stale("obMatJos2AAAAn2", None));
     hears(&mut world, &stale("obMatJos2AAAAn3", None).to(&again));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::TooMany), "and one is answered a request");
-    assert_eq!(declined(&long_term(), stale(PLAIN, None)), Unusable::Challenge(Declined::NothingStale));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::TooMany), "and one is answered a request");
+    assert_eq!(declined(&long_term(), stale(PLAIN, None)), Unusable::Challenge(ChallengeError::NothingStale));
 }
 
 #[test]
@@ -218,14 +218,14 @@ fn rfc8489_9_2_5_a_401_that_changes_nothing_is_not_answered() {
     let first = asked(&mut world, &long_term());
     let second = retried(&mut world, &first, challenge(ALGORITHMS, Some(BEST_FIRST)));
     hears(&mut world, &challenge("obMatJos2gAAAn2", Some(BEST_FIRST)).to(&second));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::WrongCredentials));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::WrongCredentials));
 
     // What was learnt of a server that refuses is worth nothing: the next request begins anew.
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     assert!(kinds(&request).contains(&AttributeType::NONCE));
     hears(&mut world, &challenge("obMatJos2AAAAn2", None).to(&request));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::WrongCredentials));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::WrongCredentials));
     assert_eq!(kinds(&asked(&mut world, &long_term())), []);
 }
 
@@ -239,7 +239,7 @@ fn realms_that_change_are_followed_three_times() {
         assert!(Message::decode(&request).unwrap().verify(&key).is_ok());
     }
     hears(&mut world, &challenge(PLAIN, None).realm(Some("four")).to(&request));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::TooMany));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::TooMany));
 }
 
 #[test]
@@ -247,16 +247,16 @@ fn a_challenge_that_cannot_be_read_is_not_answered() {
     use AttributeType as A;
     let no_nonce = Challenge { nonce: None, ..challenge(PLAIN, None) };
     let cases = [
-        (challenge(PLAIN, None).realm(None), Declined::Lacks(A::REALM)),
-        (no_nonce, Declined::Lacks(A::NONCE)),
-        (Challenge { nonce: Some(""), ..no_nonce }, Declined::Lacks(A::NONCE)),
+        (challenge(PLAIN, None).realm(None), ChallengeError::Lacks(A::REALM)),
+        (no_nonce, ChallengeError::Lacks(A::NONCE)),
+        (Challenge { nonce: Some(""), ..no_nonce }, ChallengeError::Lacks(A::NONCE)),
     ];
     for (challenge, why) in cases {
         assert_eq!(declined(&long_term(), challenge), Unusable::Challenge(why));
     }
     let many = [PasswordAlgorithm::SHA256; 65];
     let why = declined(&long_term(), challenge(ALGORITHMS, Some(&many)));
-    assert_eq!(why, Unusable::Challenge(Declined::TooLong(A::PASSWORD_ALGORITHMS)));
+    assert_eq!(why, Unusable::Challenge(ChallengeError::TooLong(A::PASSWORD_ALGORITHMS)));
     let mut world = asker();
     let first = asked(&mut world, &long_term());
     retried(&mut world, &first, challenge(ALGORITHMS, Some(&many[..64])));
@@ -267,7 +267,7 @@ fn a_challenge_that_cannot_be_read_is_not_answered() {
     let at = garbled.windows(REALM.len()).position(|window| window == REALM.as_bytes()).unwrap();
     garbled[at] = 0xff;
     hears(&mut world, &garbled);
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::Lacks(A::REALM)), "not UTF-8");
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Lacks(A::REALM)), "not UTF-8");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn a_request_that_would_grow_past_any_message_ends() {
     let first = sent(&mut world);
     let (nonce, realm) = ("n".repeat(120), "r".repeat(120));
     hears(&mut world, &challenge(&nonce, None).realm(Some(&realm)).to(&first));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(Declined::Unwritable));
+    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Unwritable));
 }
 
 #[test]
@@ -471,7 +471,7 @@ fn the_story_is_told_with_its_clauses() {
     let second = retried(&mut world, &first, challenge(BOTH, Some(BEST_FIRST)));
     let third = retried(&mut world, &second, stale("obMatJos2wAAAn2", Some(BEST_FIRST)));
     hears(&mut world, &success(&third, Some((&sha256(), Integrity::SHA256))));
-    let Event::Answered(answer) = event(&mut world) else { panic!("answered") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.id, answer.sends, answer.nth), (id(&third), 1, 1));
     assert_eq!(
         world.notes.0,

@@ -10,7 +10,7 @@ use portolan_machine::{SocketId, Verdict};
 use portolan_stun::{
     Attribute, AttributeType, Class, Integrity, IntegrityError, IntegrityKey, Message, Method, Writer,
 };
-use portolan_stun_agent::{Credential, Event, Request, RequestError, Schedule, Unusable};
+use portolan_stun_agent::{Credential, Request, RequestError, Schedule, TransactionEvent, Unusable};
 
 const SHA1: AttributeType = AttributeType::MESSAGE_INTEGRITY;
 const SHA256: AttributeType = AttributeType::MESSAGE_INTEGRITY_SHA256;
@@ -196,7 +196,9 @@ fn the_answer_shows_what_was_covered_and_nothing_behind_it() {
     let length = (smuggled.len() - 20) as u16;
     smuggled[2..4].copy_from_slice(&length.to_be_bytes());
     hears(&mut world, &smuggled);
-    let Event::Answered(answer) = event(&mut world) else { panic!("it verifies: what follows is not covered") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else {
+        panic!("it verifies: what follows is not covered")
+    };
     let message = Message::decode(&answer.message).unwrap();
     assert_eq!(message.xor_relayed_address(), None);
     assert_eq!(message.xor_mapped_address(), Some(addr(super::MAPPED)));

@@ -4,7 +4,7 @@ use super::*;
 use crate::responses::{Server, config};
 use crate::world::World;
 use portolan_machine::{Output, SocketId};
-use portolan_stun_agent::{Rate, Responder, nonce::Stale};
+use portolan_stun_agent::{Rate, Responder, nonce::NonceError};
 use proptest::prelude::*;
 
 /// Offset of the first integrity attribute, and the end of the last.
@@ -173,7 +173,7 @@ proptest! {
             let bytes = draft.bytes();
             let judged = long_term().judge(at(given + later), own, &Message::decode(&bytes).unwrap());
             let Judgement::Rejected(why) = judged else { panic!("{judged:?}") };
-            prop_assert_eq!((why.code(), why.kind), (438, RejectionKind::Nonce(Stale::NotOurs)));
+            prop_assert_eq!((why.code(), why.kind), (438, RejectionKind::Nonce(NonceError::NotOurs)));
             let taken = long_term().judge(at(given + later), other, &Message::decode(&bytes).unwrap());
             prop_assert_eq!(matches!(taken, Judgement::Admitted(_)), later < 600);
         }

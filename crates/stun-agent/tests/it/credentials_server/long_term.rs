@@ -1,9 +1,9 @@
 //! RFC 8489 §9.2.4 in its order, §9.2.1, and what §14 asks of the attributes that a server sends and takes.
 
 use super::*;
-use portolan_stun::{IntegrityError, Outcome, Text, userhash};
+use portolan_stun::{IntegrityError, ResponseClass, Text, userhash};
 use portolan_stun_agent::authenticator::{AuthenticatorError, UsersError};
-use portolan_stun_agent::nonce::{Features, Stale};
+use portolan_stun_agent::nonce::{Features, NonceError};
 
 const CHALLENGE: [AttributeType; 4] =
     [AttributeType::ERROR_CODE, AttributeType::REALM, AttributeType::NONCE, AttributeType::PASSWORD_ALGORITHMS];
@@ -116,11 +116,11 @@ fn rfc8489_9_2_1_a_bit_that_was_taken_away_is_found_out_by_the_nonce() {
     let bid_down = fresh().replacen("obMatJos2wAAA", "obMatJos2AAAA", 1);
     for nonce in [bid_down.as_str(), "f//499k954d6OL34oL9FSTvy64sA"] {
         let draft = Draft::classic(nonce);
-        assert_eq!(judged(&draft), Err((Some(438), RejectionKind::Nonce(Stale::NotOurs))));
+        assert_eq!(judged(&draft), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
         is_challenge(&rejection(&long_term(), 1, CLIENT, &draft.bytes()), 438);
         // Without the bit the lists are not compared (§9.2.4); the nonce does not pass all the same.
         let lone = Draft { algorithms: None, ..Draft::complete(nonce) };
-        assert_eq!(judged(&lone), Err((Some(438), RejectionKind::Nonce(Stale::NotOurs))));
+        assert_eq!(judged(&lone), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
     }
 }
 
@@ -173,7 +173,7 @@ fn rfc8489_9_2_4_a_nonce_that_is_not_valid_is_438_with_one_that_is() {
     let (own, other) = (fresh(), nonce(&long_term(), 0, "198.51.100.8:40000"));
     let foreign = nonce(&Authenticator::long_term(REALM, &[8; 32], users()).unwrap(), 0, CLIENT);
     for (nonce, seconds, why) in
-        [(&own, 600, Stale::Expired), (&other, 1, Stale::NotOurs), (&foreign, 1, Stale::NotOurs)]
+        [(&own, 600, NonceError::Expired), (&other, 1, NonceError::NotOurs), (&foreign, 1, NonceError::NotOurs)]
     {
         let bytes = draft(nonce);
         assert_eq!(judge(&long_term(), seconds, &bytes), Err((Some(438), RejectionKind::Nonce(why))));
@@ -190,14 +190,14 @@ fn the_owner_sets_the_lifetime_and_may_make_all_nonces_stale() {
     let mut short = long_term().nonce_lifetime(Duration::from_secs(5));
     let bytes = Draft::complete(&nonce(&short, 0, CLIENT)).bytes();
     assert_eq!(judge(&short, 4, &bytes), Ok(USER.into()));
-    assert_eq!(judge(&short, 5, &bytes), Err((Some(438), RejectionKind::Nonce(Stale::Expired))));
+    assert_eq!(judge(&short, 5, &bytes), Err((Some(438), RejectionKind::Nonce(NonceError::Expired))));
     short.renew(&[9; 32]);
-    assert_eq!(judge(&short, 4, &bytes), Err((Some(438), RejectionKind::Nonce(Stale::NotOurs))));
+    assert_eq!(judge(&short, 4, &bytes), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
     let renewed = Draft::complete(&nonce(&short, 4, CLIENT)).bytes();
     assert_eq!(judge(&short, 8, &renewed), Ok(USER.into()));
     assert_eq!(
         judge(&short, 9, &renewed),
-        Err((Some(438), RejectionKind::Nonce(Stale::Expired))),
+        Err((Some(438), RejectionKind::Nonce(NonceError::Expired))),
         "five seconds still"
     );
 }
@@ -232,7 +232,7 @@ fn rfc8489_9_2_4_the_first_rule_that_is_broken_decides() {
             (Some(400), RejectionKind::Algorithms),
             (Some(401), RejectionKind::UnknownUser),
             (Some(401), mismatch),
-            (Some(438), RejectionKind::Nonce(Stale::NotOurs)),
+            (Some(438), RejectionKind::Nonce(NonceError::NotOurs)),
         ]
     );
 }
@@ -259,7 +259,7 @@ fn rfc8489_9_2_4_a_response_is_signed_with_sha256_unless_the_request_named_no_al
         let judged = long_term().judge(at(1), addr(CLIENT), &request);
         let Judgement::Admitted(admitted) = judged else { panic!("{judged:?}") };
         let mut buffer = [0; 128];
-        let writer = Writer::response(&mut buffer, &admitted.message, Outcome::Success).unwrap();
+        let writer = Writer::response(&mut buffer, &admitted.message, ResponseClass::Success).unwrap();
         let reply = admitted.signature.finish(writer, false).unwrap();
         assert_eq!(kinds(reply), [expected]);
         assert!(Message::decode(reply).unwrap().verify(key).is_ok());
@@ -355,7 +355,7 @@ fn rfc8489_b_1_the_sample_request_is_its_users_and_its_nonce_nobodys() {
     };
     // The integrity is judged before the nonce: 438 says that the user was found by its USERHASH and the key is right.
     for sample in [md5, sha256] {
-        let stale = Err((Some(438), RejectionKind::Nonce(Stale::NotOurs)));
+        let stale = Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs)));
         assert_eq!(judge(&server("TheMatrIX"), 0, &hex(&sample)), stale);
         let other = judge(&server("TheMatrix"), 0, &hex(&sample));
         assert!(matches!(other, Err((Some(401), RejectionKind::Integrity(_)))), "{other:?}");

@@ -1,7 +1,7 @@
 //! RFC 8489 §9.1.3: the short-term mechanism.
 
 use super::*;
-use portolan_stun::{IntegrityError, Outcome, Text};
+use portolan_stun::{IntegrityError, ResponseClass, Text};
 
 const NAME: &str = "evtj:h6vY";
 const SECRET: &str = "VOkJxbRl1RmTxUk/WvJxBt";
@@ -86,7 +86,7 @@ fn rfc8489_9_1_3_a_response_has_the_integrity_of_its_request_and_no_username() {
         let judged = short_term().judge(at(0), addr(CLIENT), &request);
         let Judgement::Admitted(admitted) = judged else { panic!("{judged:?}") };
         let mut buffer = [0; 128];
-        let writer = Writer::response(&mut buffer, &admitted.message, Outcome::Success).unwrap();
+        let writer = Writer::response(&mut buffer, &admitted.message, ResponseClass::Success).unwrap();
         let reply = admitted.signature.finish(writer, fingerprint).unwrap();
         assert_eq!(kinds(reply), expected, "{sign:?}");
         assert!(Message::decode(reply).unwrap().verify(&IntegrityKey::short_term(SECRET)).is_ok());
