@@ -18,7 +18,7 @@ use core::ops::Range;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_nat::translator::TranslatorConfig;
@@ -213,7 +213,7 @@ impl Network {
     fn measure(&mut self, kind: Kind, seed: u64, row: &mut Row) {
         self.net.reset(seed);
         self.net.replace(self.client, fresh(&self.config));
-        let started = self.net.command(self.client, DiscoveryCommand::Start);
+        let started = self.net.command(self.client, MeasurementCommand::Start);
         assert!(started.is_ok(), "a fresh discovery starts");
         let end = Instant::ORIGIN + Duration::from_secs(10);
         let _stop = self.net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));

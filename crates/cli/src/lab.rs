@@ -12,7 +12,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 use portolan_nat::translator::TranslatorConfig;
@@ -54,7 +54,7 @@ fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complai
         lab.net.record_story_with(ToString::to_string);
     }
     // A discovery that has just been made can be started.
-    let _ = lab.net.command(lab.client, DiscoveryCommand::Start);
+    let _ = lab.net.command(lab.client, MeasurementCommand::Start);
     let _ = lab.net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, DiscoveryEvent::Report(_)));
     let mut events: Vec<DiscoveryEvent> = lab.net.take_events().into_iter().map(|happening| happening.event).collect();
     let Some(DiscoveryEvent::Report(report)) = events.pop_if(|last| matches!(last, DiscoveryEvent::Report(_))) else {

@@ -19,7 +19,7 @@ use crate::story::Recorder;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, Report};
 use portolan_tokio::Driver;
@@ -143,7 +143,7 @@ async fn classify(plan: &Plan<'_>, teller: &mut Teller, lookup: Arc<dyn Lookup>)
     let recorder = Recorder::default();
     let mut driver = Driver::with_config(discovery, config_of_driver(plan, &recorder))?;
     // A discovery that has just been made can be started.
-    let _ = driver.command(DiscoveryCommand::Start);
+    let _ = driver.command(MeasurementCommand::Start);
     let report = timeout_at(deadline + LENIENCE, to_the_report(&mut driver, teller)).await;
     let report = report.map_err(|_| Complaint::TimedOut)??;
     Ok(Telling { report, servers: names, simulation: None, lifetime: None, story: recorder.lines() })

@@ -1,11 +1,11 @@
 //! What the owner of a measurement may ask, as text too.
 //!
 //! ```
-//! use portolan_nat::command::DiscoveryCommand;
+//! use portolan_nat::command::MeasurementCommand;
 //!
-//! assert_eq!("start".parse(), Ok(DiscoveryCommand::Start));
-//! assert_eq!(DiscoveryCommand::Stop.to_string(), "stop");
-//! assert_eq!("pause".parse::<DiscoveryCommand>().unwrap_err().to_string(), "a command is `start` or `stop`");
+//! assert_eq!("start".parse(), Ok(MeasurementCommand::Start));
+//! assert_eq!(MeasurementCommand::Stop.to_string(), "stop");
+//! assert_eq!("pause".parse::<MeasurementCommand>().unwrap_err().to_string(), "a command is `start` or `stop`");
 //! ```
 
 use core::fmt;
@@ -14,14 +14,14 @@ use portolan_machine::{Script, ScriptError};
 
 /// What the owner of a [`Discovery`](crate::discovery::Discovery) or a [`Lifetime`](crate::lifetime::Lifetime) may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DiscoveryCommand {
+pub enum MeasurementCommand {
     /// Begin: `start`.
     Start,
     /// Report what is known by now, and end: `stop`.
     Stop,
 }
 
-impl fmt::Display for DiscoveryCommand {
+impl fmt::Display for MeasurementCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Start => "start",
@@ -30,7 +30,7 @@ impl fmt::Display for DiscoveryCommand {
     }
 }
 
-impl FromStr for DiscoveryCommand {
+impl FromStr for MeasurementCommand {
     type Err = UnknownCommand;
 
     fn from_str(text: &str) -> Result<Self, UnknownCommand> {
@@ -42,7 +42,7 @@ impl FromStr for DiscoveryCommand {
     }
 }
 
-impl Script for DiscoveryCommand {
+impl Script for MeasurementCommand {
     fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, "{self}")
     }

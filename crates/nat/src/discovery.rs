@@ -50,7 +50,7 @@ mod reach;
 mod servers;
 mod tag;
 
-pub use crate::command::{CommandError, DiscoveryCommand, UnknownCommand};
+pub use crate::command::{CommandError, MeasurementCommand, UnknownCommand};
 pub use tag::{Tag, TagParseError, Target, Test};
 
 use crate::error::DiscoveryConfigError;
@@ -173,7 +173,7 @@ const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stag
 const ROUNDS: usize = 64;
 
 impl Discovery {
-    /// A discovery that waits for [`DiscoveryCommand::Start`].
+    /// A discovery that waits for [`MeasurementCommand::Start`].
     ///
     /// # Errors
     /// What [`DiscoveryConfig::check`] finds.
@@ -184,7 +184,7 @@ impl Discovery {
         Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })
     }
 
-    /// Begins; the sugar of [`DiscoveryCommand::Start`].
+    /// Begins; the sugar of [`MeasurementCommand::Start`].
     ///
     /// # Errors
     /// Where it has begun already.
@@ -207,7 +207,7 @@ impl Discovery {
         Ok(())
     }
 
-    /// Ends with what is known; the sugar of [`DiscoveryCommand::Stop`].
+    /// Ends with what is known; the sugar of [`MeasurementCommand::Stop`].
     ///
     /// # Errors
     /// Where it has not begun, or has ended.
@@ -358,14 +358,14 @@ impl Discovery {
 }
 
 impl Machine for Discovery {
-    type Command = DiscoveryCommand;
+    type Command = MeasurementCommand;
     type Error = CommandError;
     type Event = DiscoveryEvent;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: DiscoveryCommand) -> Result<(), CommandError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: MeasurementCommand) -> Result<(), CommandError> {
         match command {
-            DiscoveryCommand::Start => self.start(cx),
-            DiscoveryCommand::Stop => self.stop(cx),
+            MeasurementCommand::Start => self.start(cx),
+            MeasurementCommand::Stop => self.stop(cx),
         }
     }
 

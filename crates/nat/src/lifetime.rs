@@ -32,14 +32,14 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
-//! use portolan_nat::lifetime::{DiscoveryCommand, LifetimeConfig, LifetimeEvent, Lifetime};
+//! use portolan_nat::lifetime::{MeasurementCommand, LifetimeConfig, LifetimeEvent, Lifetime};
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
 //! let (mut dice, mut ids) = (Ones, SocketIds::new());
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
 //! let mut lifetime = Lifetime::new(LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]))?;
-//! lifetime.command(&mut cx, DiscoveryCommand::Start)?;
+//! lifetime.command(&mut cx, MeasurementCommand::Start)?;
 //! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
 //! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
 //!
@@ -70,7 +70,7 @@ mod report;
 mod series;
 mod tag;
 
-pub use crate::command::{CommandError, DiscoveryCommand, UnknownCommand};
+pub use crate::command::{CommandError, MeasurementCommand, UnknownCommand};
 pub use config::{LifetimeConfig, LifetimeConfigError};
 pub use event::{LifetimeEvent, Series};
 pub use note::LifetimeNote;
@@ -396,14 +396,14 @@ impl Lifetime {
 }
 
 impl Machine for Lifetime {
-    type Command = DiscoveryCommand;
+    type Command = MeasurementCommand;
     type Error = CommandError;
     type Event = LifetimeEvent;
 
-    fn command(&mut self, cx: &mut Cx<'_>, command: DiscoveryCommand) -> Result<(), CommandError> {
+    fn command(&mut self, cx: &mut Cx<'_>, command: MeasurementCommand) -> Result<(), CommandError> {
         match command {
-            DiscoveryCommand::Start => self.start(cx),
-            DiscoveryCommand::Stop => self.stop(cx),
+            MeasurementCommand::Start => self.start(cx),
+            MeasurementCommand::Stop => self.stop(cx),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws::{Context, Step};
 
@@ -25,9 +25,9 @@ pub fn run(bytes: &[u8]) -> bool {
     let queue_limit = 3 * Context::<DiscoveryEvent>::default().queue_limit;
     let context = Context { seed: u64::from(shape), terminal, queue_limit, ..Context::default() };
     let factory = || Flawed::new(Discovery::new(config.clone()).expect("a configuration"), Flaw::Eavesdropper);
-    let mut script = vec![Step::command(Instant::ORIGIN, &DiscoveryCommand::Start)];
+    let mut script = vec![Step::command(Instant::ORIGIN, &MeasurementCommand::Start)];
     script.extend(feed.script(6, 20, |feed| {
-        if feed.byte() & 7 == 0 { DiscoveryCommand::Stop.to_string() } else { DiscoveryCommand::Start.to_string() }
+        if feed.byte() & 7 == 0 { MeasurementCommand::Stop.to_string() } else { MeasurementCommand::Start.to_string() }
     }));
     let mut peer = Peer::new(bytes);
     let mut asked = false;

@@ -8,7 +8,7 @@ use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent};
+use portolan_nat::lifetime::{MeasurementCommand, Lifetime, LifetimeConfig, LifetimeEvent};
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{Context, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Writer};
@@ -28,9 +28,9 @@ pub fn run(bytes: &[u8]) -> bool {
     let terminal = |event: &LifetimeEvent| matches!(event, LifetimeEvent::Report(_));
     let context = Context { seed: u64::from(shape), terminal, ..Context::default() };
     let factory = || Flawed::new(Lifetime::new(config.clone()).expect("a configuration"), Flaw::Forgetful);
-    let mut script = vec![Step::command(Instant::ORIGIN, &DiscoveryCommand::Start)];
+    let mut script = vec![Step::command(Instant::ORIGIN, &MeasurementCommand::Start)];
     script.extend(feed.script(8, 12, |feed| {
-        if feed.byte() & 7 == 0 { DiscoveryCommand::Stop.to_string() } else { DiscoveryCommand::Start.to_string() }
+        if feed.byte() & 7 == 0 { MeasurementCommand::Stop.to_string() } else { MeasurementCommand::Start.to_string() }
     }));
     let mut begun = false;
     play(bytes, &factory, &script, &context, 60, |at, output| {

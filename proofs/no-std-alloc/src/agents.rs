@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::{Gateway, Link, Net, Server};
@@ -80,7 +80,7 @@ fn discover() -> Option<()> {
     }
     let discovery = Discovery::new(DiscoveryConfig::new(asked)).ok()?;
     let host = net.add_host(inside, "host", &["10.0.0.2".parse().ok()?], &Link::PERFECT, discovery);
-    net.command(host, DiscoveryCommand::Start).ok()?;
+    net.command(host, MeasurementCommand::Start).ok()?;
     let _stop = net.run_for(Duration::from_secs(6));
     let mapping = net.events().iter().find_map(|happening| match &happening.event {
         DiscoveryEvent::Mapping { conclusion, .. } => conclusion.value().copied(),

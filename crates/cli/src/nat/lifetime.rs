@@ -11,7 +11,7 @@ use crate::error::Complaint;
 use crate::report::Telling;
 use crate::story::Recorder;
 use core::net::SocketAddr;
-use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
+use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport, MeasurementCommand};
 use portolan_nat::profile::{Family, FamilyReport, Reachability};
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
@@ -30,7 +30,7 @@ pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut 
     let recorder = Recorder::default();
     let mut driver = Driver::with_config(lifetime, config_of_driver(plan, &recorder))?;
     // A measurement that has just been made can be started.
-    let _ = driver.command(DiscoveryCommand::Start);
+    let _ = driver.command(MeasurementCommand::Start);
     let report = timeout_at(Instant::now() + bound + LENIENCE, to_the_report(&mut driver, teller)).await;
     telling.lifetime = Some(report.map_err(|_| Complaint::TimedOut)??);
     telling.story.extend(recorder.lines());

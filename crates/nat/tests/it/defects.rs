@@ -5,7 +5,7 @@
 use crate::world::{World, full, plain};
 use core::time::Duration;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, PortAllocation};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Reachability, Unknown};
 use portolan_nat::translator::TranslatorConfig;
@@ -58,7 +58,7 @@ fn d5_a_fixed_source_port() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).net();
     let mut seen = Vec::new();
     for run in 0..2 {
-        net.command(host, DiscoveryCommand::Start).unwrap();
+        net.command(host, MeasurementCommand::Start).unwrap();
         let end = net.now() + Duration::from_secs(10);
         let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
         let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {

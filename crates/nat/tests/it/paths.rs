@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 use portolan_nat::behavior::{ClassicType, Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Evidence, Family, Reachability, Report, Unavailable, Unknown};
 use portolan_nat::translator::TranslatorConfig;
@@ -35,7 +35,7 @@ fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Rep
         net.add_server(net.internet(), six, &Link::PERFECT);
     }
     net.record_story();
-    net.command(host, DiscoveryCommand::Start).unwrap();
+    net.command(host, MeasurementCommand::Start).unwrap();
     let end = Instant::ORIGIN + Duration::from_secs(10);
     let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
     let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
@@ -183,7 +183,7 @@ fn what_a_verdict_doubts_is_what_happens() {
 fn a_second_network_address_translator_is_seen_by_the_carriers_range() {
     for (client, shown) in [("100.64.3.9", true), ("192.0.0.2", true), ("192.168.1.7", false)] {
         let (mut net, host) = World::behind(TranslatorConfig::home()).client(client).net();
-        net.command(host, DiscoveryCommand::Start).unwrap();
+        net.command(host, MeasurementCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(3));
         let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
             panic!()
@@ -247,15 +247,15 @@ fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
 #[test]
 fn commands_at_the_wrong_time_are_refused_and_stop_tells_what_is_known() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).servers([plain("one", 10)]).net();
-    net.command(host, DiscoveryCommand::Stop).unwrap_err();
-    net.command(host, DiscoveryCommand::Start).unwrap();
-    net.command(host, DiscoveryCommand::Start).unwrap_err();
-    net.command(host, DiscoveryCommand::Stop).unwrap();
+    net.command(host, MeasurementCommand::Stop).unwrap_err();
+    net.command(host, MeasurementCommand::Start).unwrap();
+    net.command(host, MeasurementCommand::Start).unwrap_err();
+    net.command(host, MeasurementCommand::Stop).unwrap();
     let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
         panic!()
     };
     assert_eq!(report.families[0].mapping.reason(), Some(Unknown::TimedOut), "stopped before anything was known");
-    net.command(host, DiscoveryCommand::Stop).unwrap_err();
+    net.command(host, MeasurementCommand::Stop).unwrap_err();
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn an_icmp_port_unreachable_is_no_blocked_udp() {
     let link = Link::delay(RTT / 2);
     let host = net.add_host(net.internet(), "client", &["198.51.100.7".parse().unwrap()], &link, client);
     net.add_host(net.internet(), "gone", &["203.0.113.10".parse().unwrap()], &link, idle().unwrap());
-    net.command(host, DiscoveryCommand::Start).unwrap();
+    net.command(host, MeasurementCommand::Start).unwrap();
     let _stop = net.run_for(Duration::from_secs(5));
     let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
         panic!()
@@ -303,7 +303,7 @@ fn several_ways_out_are_named() {
     for n in [10, 20] {
         net.add_server(net.internet(), full("server", n), &Link::PERFECT);
     }
-    net.command(host, DiscoveryCommand::Start).unwrap();
+    net.command(host, MeasurementCommand::Start).unwrap();
     let _stop = net.run_for(Duration::from_secs(5));
     let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
         panic!()

@@ -5,7 +5,7 @@ use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
 };
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_sim::entropy::CountingRng;
 use portolan_stun::{Attribute, Class, Message, Writer};
 
@@ -28,7 +28,7 @@ impl Run {
 
     fn start(&mut self) {
         let mut cx = Cx::new(Instant::ORIGIN, &mut self.dice, &mut self.ids);
-        self.machine.command(&mut cx, DiscoveryCommand::Start).unwrap();
+        self.machine.command(&mut cx, MeasurementCommand::Start).unwrap();
         self.drain();
     }
 

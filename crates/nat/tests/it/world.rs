@@ -115,7 +115,7 @@ impl World {
     /// Runs to the report.
     pub(crate) fn report(&self) -> Report {
         let (mut net, host) = self.net();
-        net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
+        net.command(host, portolan_nat::discovery::MeasurementCommand::Start).unwrap();
         let _stop = net.run_until_event(Instant::ORIGIN + Duration::from_secs(30), |_, event| {
             matches!(event, DiscoveryEvent::Report(_))
         });
@@ -135,7 +135,7 @@ impl World {
     pub(crate) fn story(&self) -> String {
         let (mut net, host) = self.net();
         net.record_story_with(ToString::to_string);
-        net.command(host, portolan_nat::discovery::DiscoveryCommand::Start).unwrap();
+        net.command(host, portolan_nat::discovery::MeasurementCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(30));
         net.story().to_owned()
     }

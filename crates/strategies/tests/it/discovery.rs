@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Output, SocketId, Transmit};
-use portolan_nat::discovery::{Discovery, DiscoveryCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws;
 use portolan_strategies::laws::{LawsConfig, assert_laws, conversation};
@@ -61,7 +61,7 @@ fn asking() -> (Scripts, LawsConfig<DiscoveryEvent>) {
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&sockets)
         .remotes(&[v4(1, 3478), v4(101, 3479)])
-        .beginning_with(&DiscoveryCommand::Start)
+        .beginning_with(&MeasurementCommand::Start)
         .commands(select(vec!["start", "start", "start", "start", "stop"]));
     let peer = host(([10, 0, 0, 2], 50_000).into(), internet);
     let mut config = LawsConfig { cases: 64, longest: 240, peer, ..LawsConfig::default() };
@@ -108,7 +108,7 @@ proptest! {
             let question = DiscoveryConfig::new(servers.clone());
             let timeout = question.timeout;
             let (mut net, host) = topology.build(Discovery::new(question).expect("sound servers"));
-            net.command(host, DiscoveryCommand::Start).expect("begins");
+            net.command(host, MeasurementCommand::Start).expect("begins");
             let _stop = net.run_for(timeout + Duration::from_secs(30));
             (timeout, net.take_events())
         };

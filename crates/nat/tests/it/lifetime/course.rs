@@ -4,7 +4,7 @@ use super::lab::{Lab, Server};
 use core::time::Duration;
 use portolan_machine::{Instant, Refusal};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{DiscoveryCommand, LifetimeEvent};
+use portolan_nat::lifetime::{LifetimeEvent, MeasurementCommand};
 use portolan_nat::profile::Unknown;
 use portolan_nat::translator::TranslatorConfig;
 
@@ -135,8 +135,8 @@ fn each_verdict_is_told_once_and_stands_in_the_report() {
 
 #[test]
 fn commands_are_text() {
-    for command in [DiscoveryCommand::Start, DiscoveryCommand::Stop] {
+    for command in [MeasurementCommand::Start, MeasurementCommand::Stop] {
         assert_eq!(command.to_string().parse(), Ok(command));
     }
-    assert!("begin".parse::<DiscoveryCommand>().is_err());
+    assert!("begin".parse::<MeasurementCommand>().is_err());
 }

@@ -9,7 +9,7 @@ use portolan_machine::{
     Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Refusal, Scope, SocketId, SocketIds, SocketNews,
     SocketOrder, Trace, Transmit,
 };
-use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
+use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport, MeasurementCommand};
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Method, Writer};
 
@@ -180,7 +180,7 @@ impl<'a> Stage<'a> {
         let (notes, mut dice) = (Notes::default(), Dice(self.lab.seed));
         let mut trace = &notes;
         machine
-            .command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), DiscoveryCommand::Start)
+            .command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), MeasurementCommand::Start)
             .unwrap();
         let started = self.now;
         let mut woken = false;

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent};
+use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, MeasurementCommand};
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{self, Context, Step};
 use portolan_stun::{Attribute, Class, Message, Method, Writer};
@@ -108,13 +108,13 @@ fn anything() -> impl Strategy<Value = Step> {
         4 => (at.clone(), socket.clone(), address.clone(), address, rubbish)
             .prop_map(|(at, socket, local, remote, bytes)| Step::datagram(at, socket, local, remote, &bytes)),
         3 => (at.clone(), socket, news).prop_map(|(at, socket, news)| Step::news(at, socket, news)),
-        1 => at.prop_map(|at| Step::command(at, &DiscoveryCommand::Start)),
+        1 => at.prop_map(|at| Step::command(at, &MeasurementCommand::Start)),
     ]
 }
 
 fn conversation(seed: u64, noise: &[Step], limit: usize) -> Vec<Step> {
     let script: Vec<_> =
-        [Step::command(Instant::from_millis(0), &DiscoveryCommand::Start)].iter().chain(noise).cloned().collect();
+        [Step::command(Instant::from_millis(0), &MeasurementCommand::Start)].iter().chain(noise).cloned().collect();
     let mut peer = Peer::new(seed);
     laws::rehearse(&machine, &script, &context(seed), limit, |at, output| peer.reply(at, output))
 }
@@ -154,7 +154,7 @@ proptest! {
         }
         let drained = |(step, drain): (Step, bool)| if drain { step } else { step.undrained() };
         let mut noise: Vec<_> = noise.into_iter().map(drained).collect();
-        noise.extend(stopped.map(|at| Step::command(Instant::from_millis(at), &DiscoveryCommand::Stop)));
+        noise.extend(stopped.map(|at| Step::command(Instant::from_millis(at), &MeasurementCommand::Stop)));
         let whole = conversation(seed, &noise, 700);
         if let Err(violation) = laws::check_all(&machine, &whole, &context(seed)) {
             panic!("{violation}");

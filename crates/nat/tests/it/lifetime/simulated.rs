@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Timers};
-use portolan_nat::lifetime::{DiscoveryCommand, Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport};
+use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport, MeasurementCommand};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Fault, Gateway, Link, Net, Server};
 
@@ -57,7 +57,7 @@ impl World {
     /// The report, and how long it took.
     fn run(&self) -> (LifetimeReport, Duration) {
         let (mut net, host) = self.net();
-        net.command(host, DiscoveryCommand::Start).unwrap();
+        net.command(host, MeasurementCommand::Start).unwrap();
         let bound = Instant::ORIGIN + Duration::from_secs(600);
         let _stop = net.run_until_event(bound, |_, event| matches!(event, LifetimeEvent::Report(_)));
         match net.take_events().pop().map(|happening| (happening.event, happening.at)) {
@@ -168,7 +168,7 @@ fn the_story_of_a_run_repeats_byte_for_byte() {
         (world.seed, world.link, world.max) = (seed, ROUGH, Duration::from_secs(30));
         let (mut net, host) = world.net();
         net.record_story();
-        net.command(host, DiscoveryCommand::Start).unwrap();
+        net.command(host, MeasurementCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(60));
         net.story().to_owned()
     };
