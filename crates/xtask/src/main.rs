@@ -3,6 +3,7 @@
 //! * `cargo xtask floors` compares the crates' manifests with the table in `docs/architecture.md`.
 //! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
 //! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name, and for a row for each sentence of a swept RFC.
+//! * `cargo xtask language` counts words that the style rule replaces, and measures sentences.
 //! * `cargo xtask sweep` lists the sentences of an RFC's text, and holds them against its ledger.
 //! * `cargo xtask fuzz` runs the fuzz targets, and shows that seeded bugs are found.
 
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 mod floors;
 mod fuzz;
+mod language;
 mod no_std;
 mod rfc;
 mod sweep;
@@ -24,6 +26,7 @@ checks:
   floors   no crate imports what docs/architecture.md forbids
   no-std   the crates below the line build, link and run without the standard library
   rfc      the tests that docs/rfc/*.md name exist, and each sentence of a swept RFC has a row
+  language words that the style rule replaces are few; prints the length of the sentences in doc comments
 
 sweep RFC.txt…
   lists each sentence that demands something (MUST, SHOULD, …), and holds them against docs/rfc/*.md
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["floors"] => floors::run(&root),
         ["no-std"] => no_std::run(&root),
         ["rfc"] => rfc::run(&root),
+        ["language"] => language::run(&root),
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
         ["fuzz", wishes @ ..] => fuzz::run(&root, wishes),
         ["help" | "--help" | "-h"] => {

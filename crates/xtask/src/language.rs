@@ -1,0 +1,184 @@
+//! `cargo xtask language`: measures the style rule of `docs/architecture.md`.
+//!
+//! It counts words that the rule replaces, and the length of the sentences in doc comments. The figures show where text is
+//! hard to read. The count of replaced words has a bound, so that they do not come back.
+
+use crate::{Findings, files, read};
+use std::path::{Path, PathBuf};
+
+/// Words and phrases that the style rule replaces. Each is matched as a whole word, in any case.
+const WORDS: &[&str] = &[
+    "dice", "whoever", "nobody", "hears", "is told", "are told", "who asks", "speaks", "farewell", "veiled", "woven",
+    "writ", "hasten", "greet", "news", "house", "floors", "roof", "cellar", "garden",
+];
+
+/// Names that the style rule replaces, in their own case.
+const NAMES: &[&str] = &[
+    "Desk",
+    "Wish",
+    "Works",
+    "Helm",
+    "Bell",
+    "Beside",
+    "Told",
+    "Teller",
+    "Met",
+    "Door",
+    "Arm",
+    "Sites",
+    "Sought",
+    "Known",
+    "Stay",
+    "Vouched",
+    "Complaint",
+    "Happening",
+];
+
+/// Terms of the contract and of this program in which one of the words stands.
+const ALLOWED: &[&str] = &["socket news", "xtask floors"];
+
+/// How many replaced words may remain.
+const MOST: usize = 40;
+
+pub(crate) fn run(root: &Path) -> Findings {
+    let texts = texts(root).map_err(|fault| vec![fault])?;
+    let mut total = 0;
+    let words = WORDS.iter().map(|word| (word, texts.iter().map(|(_, text)| in_any_case(text, word)).sum()));
+    let names = NAMES.iter().map(|name| (name, texts.iter().map(|(_, text)| occurrences(text, name)).sum()));
+    for (term, count) in words.chain(names) {
+        let count: usize = count;
+        total += count;
+        if count > 0 {
+            println!("{count:6}  {term}");
+        }
+    }
+    println!("{total:6}  in all");
+    for (name, sentences) in sentences_by_crate(root).map_err(|fault| vec![fault])? {
+        let words: usize = sentences.iter().map(|sentence| length(sentence)).sum();
+        let longest = sentences.iter().max_by_key(|sentence| length(sentence)).map_or("", String::as_str);
+        let average = words as f64 / sentences.len().max(1) as f64;
+        println!(
+            "{name}: {} sentences, {average:.1} words on average, the longest has {}:",
+            sentences.len(),
+            length(longest)
+        );
+        println!("    {longest}");
+    }
+    if total <= MOST {
+        return Ok(format!("language: {total} replaced words are left, at most {MOST} are allowed"));
+    }
+    Err(vec![format!("{total} replaced words, at most {MOST} are allowed")])
+}
+
+/// All text that the rule holds for: sources and pages.
+fn texts(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let mut paths = vec![root.join("README.md")];
+    for folder in ["crates", "docs", "fuzz", "benches"] {
+        for extension in ["rs", "md", "toml"] {
+            paths.extend(files(&root.join(folder), extension));
+        }
+    }
+    // The list of the words themselves.
+    paths.retain(|path| !path.ends_with("xtask/src/language.rs"));
+    paths.into_iter().map(|path| read(&path).map(|text| (path, text))).collect()
+}
+
+/// How often a word stands in a text in any case, terms that are allowed left out.
+fn in_any_case(text: &str, word: &str) -> usize {
+    let text = text.to_lowercase();
+    let allowed: usize =
+        ALLOWED.iter().filter(|term| occurrences(term, word) > 0).map(|term| occurrences(&text, term)).sum();
+    occurrences(&text, word).saturating_sub(allowed)
+}
+
+/// How often a term stands in a text as whole words.
+fn occurrences(text: &str, term: &str) -> usize {
+    let is_word = |c: char| c.is_alphanumeric();
+    let free = |at: usize, end: usize| {
+        !text.get(..at).is_some_and(|before| before.ends_with(is_word))
+            && !text.get(end..).is_some_and(|after| after.starts_with(is_word))
+    };
+    text.match_indices(term).filter(|(at, found)| free(*at, at + found.len())).count()
+}
+
+/// The sentences of the doc comments, by crate.
+fn sentences_by_crate(root: &Path) -> Result<Vec<(String, Vec<String>)>, String> {
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    let mut all = Vec::new();
+    for folder in folders {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for path in files(&folder.join("src"), "rs") {
+            found.extend(sentences(&read(&path)?));
+        }
+        all.push((name, found));
+    }
+    Ok(all)
+}
+
+/// The sentences of the doc comments of a source text. Code blocks, tables and headings are left out.
+fn sentences(source: &str) -> Vec<String> {
+    let (mut found, mut paragraph, mut in_code) = (Vec::new(), String::new(), false);
+    for line in source.lines().chain([""]) {
+        let line = line.trim_start();
+        let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let text = doc.unwrap_or_default().trim();
+        if text.starts_with("```") {
+            in_code = !in_code;
+        }
+        let starts_new = text.is_empty() || text.starts_with(['#', '|', '*', '-', '`']) || text.starts_with("1.");
+        if starts_new || in_code {
+            found.extend(split(&paragraph));
+            paragraph.clear();
+        }
+        if !in_code && !text.starts_with(['#', '|']) && !text.starts_with("```") && !text.is_empty() {
+            paragraph.push_str(text.trim_start_matches(['*', '-', ' ']));
+            paragraph.push(' ');
+        }
+    }
+    found
+}
+
+/// A paragraph's sentences: each ends with a full stop, an exclamation mark or a question mark before a space.
+fn split(paragraph: &str) -> Vec<String> {
+    let (mut all, mut sentence) = (Vec::new(), String::new());
+    for word in paragraph.split_whitespace() {
+        sentence.push_str(word);
+        sentence.push(' ');
+        let bare = word.trim_end_matches([')', '"', '*', '`']);
+        let abbreviation = matches!(bare, "e.g." | "i.e." | "vs.");
+        if bare.ends_with(['.', '!', '?']) && !abbreviation {
+            all.push(core::mem::take(&mut sentence).trim().to_owned());
+        }
+    }
+    if length(&sentence) > 0 {
+        all.push(sentence.trim().to_owned());
+    }
+    all
+}
+
+fn length(sentence: &str) -> usize {
+    sentence.split_whitespace().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_found_as_a_whole_word_in_any_case() {
+        assert_eq!(in_any_case("Dice, dice; diced, `dice`", "dice"), 3);
+        assert_eq!(in_any_case("it is told", "is told"), 1);
+        assert_eq!(in_any_case("Socket news and news", "news"), 1);
+        assert_eq!(occurrences("Works, works", "Works"), 1);
+    }
+
+    #[test]
+    fn sentences_are_those_of_doc_comments_without_code() {
+        let source =
+            "/// One sentence. And\n/// another!\n///\n/// ```\n/// code. here.\n/// ```\nfn a() {} // no. doc.\n";
+        assert_eq!(sentences(source), ["One sentence.", "And another!"]);
+    }
+}
