@@ -34,125 +34,57 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod action;
 mod address;
 mod allocation;
-mod desk;
+mod config;
 mod doubt;
 mod family;
 mod filtering;
-mod filtering_test;
+mod filtering_run;
 mod hairpin;
 mod mapping;
-mod mapping_test;
+mod mapping_run;
 mod plan;
 mod ports;
 mod reach;
+mod reading;
 mod servers;
-mod tag;
+pub(crate) mod tag;
 
 pub use crate::command::{CommandError, MeasurementCommand, UnknownCommand};
+pub use config::{DiscoveryConfig, StunServer};
 pub use tag::{Tag, TagParseError, Target, Test};
 
 use crate::error::DiscoveryConfigError;
 use crate::event::DiscoveryEvent;
+use crate::note::DiscoveryNote;
 use crate::profile::{Family, Report};
+use action::{Action, Actions};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
-use desk::Desk;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use family::FamilyRun;
-use plan::Plan;
+use plan::{Plan, PlannedRequest};
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, Slot, SocketId, SocketNews, Verdict,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Slot, SocketId, SocketNews,
+    SocketOrder, Verdict,
 };
+use portolan_stun::TransactionId;
 use portolan_stun_agent::{TransactionEvent, Transactions};
-
-/// A server to ask; the addresses of one name count as one server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StunServer {
-    /// What people call it.
-    pub name: Arc<str>,
-    /// Where it answers; at most one address a family is asked at first.
-    pub addresses: Vec<SocketAddr>,
-}
-
-/// What to find out, and of whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiscoveryConfig {
-    /// The servers, best first; two a family are asked at first.
-    pub servers: Vec<StunServer>,
-    /// The families to measure; those without a server address are left out.
-    pub families: Vec<Family>,
-    /// Local addresses to bind, at most one a family; without one the system chooses.
-    pub local: Vec<IpAddr>,
-    /// When to stop and report what is known, counted from the start. 5 s.
-    pub timeout: Duration,
-    /// Whether to send packets to the own public endpoint (RFC 4787 §6). Some firewalls take them for an attack.
-    pub hairpin: bool,
-    /// Whether to open 16 more sockets back to back to learn how ports are chosen: an exception to ten transactions a
-    /// second.
-    pub ports: bool,
-}
-
-impl DiscoveryConfig {
-    /// Everything that is measured unless asked otherwise, with `servers`.
-    #[must_use]
-    pub fn new(servers: Vec<StunServer>) -> Self {
-        Self {
-            servers,
-            families: alloc::vec![Family::V4, Family::V6],
-            local: Vec::new(),
-            timeout: Duration::from_secs(5),
-            hairpin: false,
-            ports: false,
-        }
-    }
-
-    /// Checks what can be checked before anything is sent.
-    ///
-    /// # Errors
-    /// No server in the families asked for, or one address twice.
-    pub fn check(&self) -> Result<(), DiscoveryConfigError> {
-        let mut seen: Vec<(usize, SocketAddr)> = Vec::new();
-        let measured = |address: &&SocketAddr| self.families.contains(&Family::of(address));
-        for (second, server) in self.servers.iter().enumerate() {
-            for address in server.addresses.iter().filter(measured) {
-                if let Some((first, _)) = seen.iter().find(|(first, other)| *first != second && other == address) {
-                    return Err(DiscoveryConfigError::SameAddress { first: *first, second, address: *address });
-                }
-                seen.push((second, *address));
-            }
-        }
-        if seen.is_empty() { Err(DiscoveryConfigError::NoServers) } else { Ok(()) }
-    }
-}
 
 /// The machine that finds out which NAT is in front of a host.
 #[derive(Debug)]
 pub struct Discovery {
     config: DiscoveryConfig,
-    works: Works,
+    transactions: Slot<Transactions<Tag>>,
+    plan: Plan,
     families: Vec<FamilyRun>,
     stage: Stage,
     /// When it was started.
     since: Instant,
     wait: Option<Deadline>,
-}
-
-/// What all parts share.
-#[derive(Debug)]
-struct Works {
-    agent: Slot<Transactions<Tag>>,
-    plan: Plan,
     out: Outbox<DiscoveryEvent>,
-}
-
-impl Works {
-    fn desk<'d, 'c>(&'d mut self, config: &'d DiscoveryConfig, cx: &'d mut Cx<'c>) -> Desk<'d, 'c> {
-        Desk { cx, out: &mut self.out, agent: &mut self.agent, plan: &mut self.plan, config }
-    }
 }
 
 /// Where the whole run stands; it only moves forward.
@@ -169,8 +101,11 @@ enum Stage {
 /// What may follow what.
 const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stage::Running, Stage::Ended)];
 
-/// How often the parts may make each other go on within one call; each round ends a question or starts one.
+/// How many rounds of progress one call may have. Each round ends a request or starts one.
 const ROUNDS: usize = 64;
+
+/// The first of the dynamic ports (RFC 5780 §4.1 asks for a random one of them).
+const DYNAMIC_PORTS: u16 = 49_152;
 
 impl Discovery {
     /// A discovery that waits for [`MeasurementCommand::Start`].
@@ -179,9 +114,16 @@ impl Discovery {
     /// What [`DiscoveryConfig::check`] finds.
     pub fn new(config: DiscoveryConfig) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
-        let works =
-            Works { agent: Slot::new("transactions", 0, Transactions::new()), plan: Plan::new(), out: Outbox::new() };
-        Ok(Self { config, works, families: Vec::new(), stage: Stage::Waiting, since: Instant::ORIGIN, wait: None })
+        Ok(Self {
+            config,
+            transactions: Slot::new("transactions", 0, Transactions::new()),
+            plan: Plan::new(),
+            families: Vec::new(),
+            stage: Stage::Waiting,
+            since: Instant::ORIGIN,
+            wait: None,
+            out: Outbox::new(),
+        })
     }
 
     /// Begins; the sugar of [`MeasurementCommand::Start`].
@@ -196,11 +138,13 @@ impl Discovery {
         }
         self.become_stage(Stage::Running);
         self.since = cx.now();
-        let mut desk = self.works.desk(&self.config, cx);
         for family in [Family::V4, Family::V6] {
-            if self.config.families.contains(&family) {
-                let second = !self.families.is_empty();
-                self.families.extend(FamilyRun::start(&mut desk, family, second));
+            let second = !self.families.is_empty();
+            if self.config.families.contains(&family)
+                && let Some((run, actions)) = FamilyRun::start(cx, &self.config, family, second)
+            {
+                self.families.push(run);
+                self.apply(cx, actions);
             }
         }
         self.settle(cx);
@@ -227,103 +171,152 @@ impl Discovery {
         self.stage = next;
     }
 
-    /// Drains the agent, lets the families go on and starts what the budget allows, until nothing is new.
+    /// Drains the transactions, lets the families go on and starts what the budget allows, until nothing is new.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         if self.stage != Stage::Running {
             return;
         }
         for _ in 0..ROUNDS {
-            let heard = self.drain_agent(cx);
+            let drained = self.drain_transactions(cx);
             let mut advanced = false;
             for number in 0..self.families.len() {
                 advanced |= self.advance(cx, number);
             }
-            self.hasten(cx);
-            let started = self.start_wishes(cx);
-            if !(heard || advanced || started) {
+            self.stop_waiting_for_unavailable(cx.now());
+            let started = self.start_planned(cx);
+            if !(drained || advanced || started) {
                 break;
             }
         }
         if self.families.iter().all(FamilyRun::is_over) {
             self.end(cx);
         } else {
-            self.keep_wait(cx.now());
+            self.set_wait(cx.now());
         }
     }
 
-    fn drain_agent(&mut self, cx: &mut Cx<'_>) -> bool {
+    /// Does what a part wants done.
+    fn apply(&mut self, cx: &mut Cx<'_>, actions: Actions) {
+        for action in actions {
+            match action {
+                Action::OpenUdp { socket, towards, replaces } => {
+                    let offset = cx.random_below(u32::from(u16::MAX - DYNAMIC_PORTS) + 1);
+                    let port = DYNAMIC_PORTS + u16::try_from(offset).unwrap_or(0);
+                    if replaces {
+                        cx.note(|| DiscoveryNote::PortTaken { port });
+                    }
+                    self.open(socket, Protocol::Udp, port, towards);
+                }
+                Action::OpenTcp { socket, towards } => self.open(socket, Protocol::Tcp, 0, towards),
+                Action::Close(socket) => self.out.push(Output::Socket(SocketOrder::Close(socket))),
+                Action::Request(request) => self.plan.add(request),
+                Action::RequestNow(request) => {
+                    self.request(cx, &request);
+                }
+                Action::Cancel(id) => {
+                    let _ended = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
+                }
+                Action::SetTail(id, tail) => {
+                    let _ended = self.transactions.with(cx, |transactions, cx| transactions.set_tail(cx, id, tail));
+                }
+                Action::Withdraw { family, attempt } => self.plan.withdraw(family, attempt),
+                Action::Flaw { family, server, flaw } => {
+                    cx.note(|| DiscoveryNote::Caught { server, flaw });
+                    self.out.push(Output::Event(DiscoveryEvent::Flaw { family, server, flaw }));
+                }
+                Action::Event(event) => self.out.push(Output::Event(event)),
+                Action::Note(note) => cx.note(|| note),
+            }
+        }
+    }
+
+    fn open(&mut self, id: SocketId, protocol: Protocol, port: u16, towards: SocketAddr) {
+        let any: IpAddr = if towards.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let chosen = self.config.local.iter().copied().find(|local| local.is_ipv4() == towards.is_ipv4());
+        let open = Open::new(id, protocol, SocketAddr::new(chosen.unwrap_or(any), port)).towards(towards);
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
+    }
+
+    /// Starts a request. `None`: too many are pending, which the budget prevents.
+    fn request(&mut self, cx: &mut Cx<'_>, request: &PlannedRequest) -> Option<TransactionId> {
+        cx.note(|| DiscoveryNote::Asked { tag: request.tag, to: request.to });
+        self.transactions.with(cx, |transactions, cx| transactions.request(cx, request.request())).ok()
+    }
+
+    fn drain_transactions(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut any = false;
-        while let Some(output) = self.works.agent.take() {
+        while let Some(output) = self.transactions.take() {
             match output {
                 Output::Event(event) => {
                     any = true;
-                    self.react_to_agent(cx, &event);
+                    self.react_to_transaction(cx, &event);
                 }
-                Output::Transmit(transmit) => self.works.out.push(Output::Transmit(transmit)),
-                Output::Socket(order) => self.works.out.push(Output::Socket(order)),
+                Output::Transmit(transmit) => self.out.push(Output::Transmit(transmit)),
+                Output::Socket(order) => self.out.push(Output::Socket(order)),
                 Output::Wait(_) => {}
             }
         }
         any
     }
 
-    fn react_to_agent(&mut self, cx: &mut Cx<'_>, event: &TransactionEvent<Tag>) {
-        let mut desk = self.works.desk(&self.config, cx);
-        if let Some(family) = self.families.iter_mut().find(|run| run.family == event.tag().family) {
-            family.react_to_agent(&mut desk, event);
+    fn react_to_transaction(&mut self, cx: &mut Cx<'_>, event: &TransactionEvent<Tag>) {
+        if let Some(run) = self.families.iter_mut().find(|run| run.family == event.tag().family) {
+            let actions = run.react_to_transaction(cx.now(), event);
+            self.apply(cx, actions);
         }
     }
 
     fn advance(&mut self, cx: &mut Cx<'_>, number: usize) -> bool {
-        let mut desk = self.works.desk(&self.config, cx);
-        self.families.get_mut(number).is_some_and(|run| run.advance(&mut desk))
+        let transactions = self.transactions.get();
+        let sends_of = |id| transactions.pending().find(|(other, ..)| *other == id).map(|(_, _, sends)| sends);
+        let run = self.families.get_mut(number);
+        let Some(actions) = run.and_then(|run| run.advance(cx, &self.config, sends_of)) else { return false };
+        self.apply(cx, actions);
+        true
     }
 
-    /// Where one family has no way out, the other one need not wait: the budget of RFC 5780 §5 is its own.
-    fn hasten(&mut self, cx: &mut Cx<'_>) {
+    /// Where one family has no way out, the other need not wait for it: the budget of RFC 5780 §5 is then its own.
+    fn stop_waiting_for_unavailable(&mut self, now: Instant) {
         if !self.families.iter().any(FamilyRun::is_unavailable) {
             return;
         }
-        let mut desk = self.works.desk(&self.config, cx);
         for run in self.families.iter_mut().filter(|run| !run.is_over()) {
-            run.hasten(&mut desk);
+            run.start_now(now);
+            self.plan.start_now(now, run.family);
         }
     }
 
-    fn start_wishes(&mut self, cx: &mut Cx<'_>) -> bool {
+    fn start_planned(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut any = false;
-        while let Some(wish) = self.works.plan.take(cx.now()) {
+        while let Some(request) = self.plan.take(cx.now()) {
             any = true;
-            let mut desk = self.works.desk(&self.config, cx);
-            let run = self.families.iter_mut().find(|run| run.family == wish.tag.family && !run.is_over());
-            if let Some(run) = run
-                && let Some(id) = desk.start(&wish)
-            {
-                run.react_to_start(&mut desk, wish.tag, id);
-            }
+            let is_its = |run: &FamilyRun| run.family == request.tag.family && !run.is_over();
+            let Some(number) = self.families.iter().position(is_its) else { continue };
+            let Some(id) = self.request(cx, &request) else { continue };
+            let run = self.families.get_mut(number);
+            let action = run.and_then(|run| run.react_to_start(cx.now(), request.tag, id));
+            self.apply(cx, action.into_iter().collect());
         }
         any
     }
 
-    fn keep_wait(&mut self, now: Instant) {
-        let plan = self.works.plan.wake(now).map(|at| Deadline::new(at, "ten new transactions a second"));
+    fn set_wait(&mut self, now: Instant) {
+        let plan = self.plan.wake(now).map(|at| Deadline::new(at, "ten new transactions a second"));
         let whole = Some(Deadline::new(self.since + self.config.timeout, "the time allowed"));
         let families = self.families.iter().map(FamilyRun::wake).fold(None, Deadline::earliest);
-        let parts = Deadline::earliest(self.works.agent.wait(), families);
+        let parts = Deadline::earliest(self.transactions.wait(), families);
         self.wait = Deadline::earliest(parts, Deadline::earliest(plan, whole));
     }
 
-    /// Lets everything go and tells the report.
+    /// Closes everything and reports.
     fn end(&mut self, cx: &mut Cx<'_>) {
         let elapsed = cx.now() - self.since;
-        let mut desk = self.works.desk(&self.config, cx);
-        let families = self.families.iter().map(|run| run.report(&desk)).collect();
-        for run in &mut self.families {
-            run.close(&mut desk);
-        }
-        desk.tell(DiscoveryEvent::Report(Box::new(Report { families, elapsed })));
-        self.works.plan.clear();
-        self.works.agent = Slot::new("transactions", 0, Transactions::new());
+        let families = self.families.iter().map(|run| run.report(self.config.hairpin)).collect();
+        let closed: Actions = self.families.iter().flat_map(FamilyRun::close).collect();
+        self.apply(cx, closed);
+        self.out.push(Output::Event(DiscoveryEvent::Report(Box::new(Report { families, elapsed }))));
+        self.plan.clear();
+        self.transactions = Slot::new("transactions", 0, Transactions::new());
         self.become_stage(Stage::Ended);
         self.wait = None;
     }
@@ -332,28 +325,29 @@ impl Discovery {
         let Some(number) = self.families.iter().position(|run| run.owns(datagram.socket)) else {
             return Verdict::NotMine;
         };
-        let answers = self.works.agent.handle(cx, Input::Datagram(*datagram));
-        if answers == Verdict::NotMine {
-            let mut desk = self.works.desk(&self.config, cx);
-            if let Some(run) = self.families.get_mut(number) {
-                run.react_to_stray(&mut desk, datagram);
-            }
+        if self.transactions.handle(cx, Input::Datagram(*datagram)) == Verdict::NotMine
+            && let Some(run) = self.families.get_mut(number)
+        {
+            let actions = run.react_to_stray(datagram);
+            self.apply(cx, actions);
         }
         Verdict::Mine
     }
 
     fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
-        let known = self.works.agent.handle(cx, Input::Socket(socket, news));
-        let mut desk = self.works.desk(&self.config, cx);
-        let mine = self.families.iter_mut().any(|run| run.react_to_news(&mut desk, socket, news));
-        if mine { Verdict::Mine } else { known }
+        let known = self.transactions.handle(cx, Input::Socket(socket, news));
+        let Some(actions) = self.families.iter_mut().find_map(|run| run.react_to_news(cx, socket, news)) else {
+            return known;
+        };
+        self.apply(cx, actions);
+        Verdict::Mine
     }
 
     fn timeout(&mut self, cx: &mut Cx<'_>) -> Verdict {
         if self.since + self.config.timeout <= cx.now() {
             self.families.iter_mut().for_each(FamilyRun::time_out);
         }
-        if self.works.agent.wake(cx) { Verdict::Mine } else { Verdict::NotMine }
+        if self.transactions.wake(cx) { Verdict::Mine } else { Verdict::NotMine }
     }
 }
 
@@ -390,6 +384,6 @@ impl Machine for Discovery {
     }
 
     fn poll(&mut self) -> Output<DiscoveryEvent> {
-        self.works.out.pop().unwrap_or(Output::Wait(self.wait))
+        self.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }

@@ -12,7 +12,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
-use crate::discovery::Tag;
+use crate::discovery::tag::Tag;
 use crate::profile::{Family, Flaw};
 use core::fmt;
 use core::net::SocketAddr;
@@ -94,8 +94,6 @@ pub enum DiscoveryNote {
         /// The port.
         port: u16,
     },
-    /// Questions wait, because ten were asked within a second.
-    BudgetSpent,
     /// A datagram came that is no answer to anything asked.
     Dropped {
         /// From here.
@@ -124,7 +122,6 @@ impl Explain for DiscoveryNote {
             Self::FilteringMoved { .. } => Some(Clause::new(5780, "4.4")),
             Self::TcpTried { .. } | Self::TcpEnded { .. } => Some(Clause::new(3489, "10.1")),
             Self::PortTaken { .. } => Some(Clause::new(5780, "4.1")),
-            Self::BudgetSpent => Some(Clause::new(5780, "5")),
             Self::Joined { .. } | Self::TailSet { .. } | Self::Dropped { .. } => None,
         }
     }
@@ -151,7 +148,6 @@ impl fmt::Display for DiscoveryNote {
             Self::TcpEnded { to, why: Some(why) } => write!(f, "TCP to {to}: {why}"),
             Self::TcpEnded { to, why: None } => write!(f, "TCP to {to} connects"),
             Self::PortTaken { port } => write!(f, "port {port} is taken, another one is drawn"),
-            Self::BudgetSpent => f.write_str("ten questions were asked within a second: the next one waits"),
             Self::Dropped { from } => write!(f, "drops a datagram from {from} that answers nothing"),
         }
     }

@@ -1,7 +1,7 @@
-//! One family's run: who asks what when, and when it is over.
+//! One family's run: which part acts when, and when the run is over.
 //!
 //! Rules of this file: it brings the parts together and decides nothing that a part can decide. `react` functions take
-//! what happened; [`FamilyRun::advance`] then lets each part go on, in a fixed order, and says whether anything is new.
+//! what happened. [`FamilyRun::advance`] then lets each part go on, in a fixed order.
 
 mod report;
 mod steps;
@@ -12,18 +12,20 @@ use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw, Reachability, Unavailable};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use portolan_machine::{Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
+use portolan_machine::{Cx, Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
 use portolan_stun::{Class, Message, TransactionId};
 use portolan_stun_agent::{Answer, TransactionEvent};
 
-use super::desk::{Desk, Reading};
-use super::filtering::Met;
-use super::filtering_test::FilteringTest;
-use super::hairpin::HairpinTest;
-use super::mapping_test::MappingTest;
+use super::action::{Action, Actions};
+use super::config::DiscoveryConfig;
+use super::filtering::Outcome;
+use super::filtering_run::FilteringRun;
+use super::hairpin::HairpinRun;
+use super::mapping_run::MappingRun;
 use super::plan::SECOND_FAMILY;
 use super::ports::PortSockets;
 use super::reach::TcpCheck;
+use super::reading::Reading;
 use super::servers::Servers;
 use super::tag::{Tag, Target, Test};
 
@@ -36,11 +38,11 @@ pub(super) struct FamilyRun {
     pub(super) family: Family,
     started_at: Instant,
     servers: Servers,
-    mapping: MappingTest,
-    filtering: FilteringTest,
+    mapping: MappingRun,
+    filtering: FilteringRun,
     tcp: TcpCheck,
     ports: PortSockets,
-    hairpin: HairpinTest,
+    hairpin: HairpinRun,
     state: State,
 }
 
@@ -53,8 +55,8 @@ struct State {
     dirty: bool,
     /// How many ports were taken.
     port_tries: u8,
-    told_public: bool,
-    told_nat: Option<NatKind>,
+    public_reported: bool,
+    nat_reported: Option<NatKind>,
     /// How many servers were asked when their contradiction last brought another one.
     contradiction_at: usize,
     /// When a patience ends.
@@ -66,37 +68,45 @@ struct State {
 
 impl FamilyRun {
     /// Opens the mapping socket and the first filtering socket; `None` without a server in this family.
-    pub(super) fn start(desk: &mut Desk<'_, '_>, family: Family, second: bool) -> Option<Self> {
-        let mut servers = Servers::new(&desk.config.servers, family);
+    ///
+    /// `second`: another family goes first.
+    pub(super) fn start(
+        cx: &mut Cx<'_>,
+        config: &DiscoveryConfig,
+        family: Family,
+        second: bool,
+    ) -> Option<(Self, Actions)> {
+        let mut servers = Servers::new(&config.servers, family);
         let first = servers.first()?;
         servers.join_first();
-        let now = desk.now();
-        let (socket, _) = desk.open_udp(first);
+        let (now, socket) = (cx.now(), cx.next_socket());
+        let mut actions = Actions::from([Action::open_udp(socket, first)]);
         let from = if second { now + SECOND_FAMILY } else { now };
-        let mut filtering = FilteringTest::new();
-        filtering.attempt(desk, 0, first);
+        let mut filtering = FilteringRun::new();
+        actions.push(filtering.attempt(cx.next_socket(), 0, first));
         let state = State {
             heard: false,
             dirty: true,
             port_tries: 0,
-            told_public: false,
-            told_nat: None,
+            public_reported: false,
+            nat_reported: None,
             contradiction_at: 0,
             wake: None,
             end: None,
             timed_out: false,
         };
-        Some(Self {
+        let run = Self {
             family,
             started_at: now,
             servers,
-            mapping: MappingTest::new(socket, from),
+            mapping: MappingRun::new(socket, from),
             filtering,
             tcp: TcpCheck::default(),
             ports: PortSockets::default(),
-            hairpin: HairpinTest::default(),
+            hairpin: HairpinRun::default(),
             state,
-        })
+        };
+        Some((run, actions))
     }
 
     /// Whether everything is said.
@@ -109,11 +119,9 @@ impl FamilyRun {
         matches!(self.state.end, Some(Reachability::Unavailable(_)))
     }
 
-    /// The other family is out of the way.
-    pub(super) fn hasten(&mut self, desk: &mut Desk<'_, '_>) {
-        let (now, family) = (desk.now(), self.family);
+    /// Stops waiting for the other family, which is over.
+    pub(super) fn start_now(&mut self, now: Instant) {
         self.mapping.from = self.mapping.from.min(now);
-        desk.plan.hasten(now, |tag| tag.family == family);
     }
 
     pub(super) fn owns(&self, socket: SocketId) -> bool {
@@ -123,74 +131,72 @@ impl FamilyRun {
             || self.ports.holds(socket)
     }
 
-    /// Takes news of a socket; `false`: not one of this family.
-    pub(super) fn react_to_news(&mut self, desk: &mut Desk<'_, '_>, socket: SocketId, news: SocketNews) -> bool {
-        let mine = self.owns(socket) || self.tcp.news(desk, socket, news);
-        if !mine || self.is_over() {
-            return mine;
+    /// Takes socket news; `None`: it is not a socket of this family.
+    pub(super) fn react_to_news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Option<Actions> {
+        let mut actions = if self.owns(socket) { Actions::new() } else { self.tcp.news(socket, news)? };
+        if self.is_over() {
+            return Some(actions);
         }
         self.state.dirty = true;
         match news {
-            SocketNews::Opened { local } => self.opened(desk, socket, local),
-            SocketNews::Refused(why) => self.refused(desk, socket, why),
+            SocketNews::Opened { local } => actions.extend(self.opened(cx.now(), socket, local)),
+            SocketNews::Refused(why) => actions.extend(self.refused(cx, socket, why)),
             SocketNews::Unreachable { .. }
             | SocketNews::Accepted { .. }
             | SocketNews::Full
             | SocketNews::Writable
             | SocketNews::Closed(_) => {}
         }
-        true
+        Some(actions)
     }
 
-    fn opened(&mut self, desk: &mut Desk<'_, '_>, socket: SocketId, local: SocketAddr) {
+    fn opened(&mut self, now: Instant, socket: SocketId, local: SocketAddr) -> Actions {
         if socket == self.mapping.socket {
             self.mapping.local = Some(local);
             let asked: Vec<u8> = self.servers.asked().map(|(number, _)| number).collect();
-            for server in asked {
-                self.mapping.ask(desk, &mut self.servers, server, Target::Primary);
-            }
+            let ask = |server| self.mapping.ask(&mut self.servers, server, Target::Primary);
+            asked.into_iter().filter_map(ask).collect()
         } else if self.hairpin.holds(socket) {
-            self.hairpin.opened(desk, Some(local));
+            self.hairpin.opened(now, Some(local)).into_iter().collect()
         } else if self.ports.holds(socket) {
-            self.ports.opened(desk, socket, Some(local));
+            self.ports.opened(socket, Some(local)).into_iter().collect()
         } else {
-            self.filtering.opened(desk, socket, local);
+            self.filtering.opened(now, socket, local)
         }
     }
 
-    fn refused(&mut self, desk: &mut Desk<'_, '_>, socket: SocketId, why: Refusal) {
+    fn refused(&mut self, cx: &mut Cx<'_>, socket: SocketId, why: Refusal) -> Option<Action> {
         if self.tcp.is_started() && !self.owns(socket) {
-            return;
+            return None;
         }
         if self.hairpin.holds(socket) {
-            return self.hairpin.opened(desk, None);
+            return self.hairpin.opened(cx.now(), None);
         }
         if self.ports.holds(socket) {
-            return self.ports.opened(desk, socket, None);
+            return self.ports.opened(socket, None);
         }
         let again = why == Refusal::AddressInUse && self.state.port_tries < PORT_TRIES;
         if !again {
             self.state.end = Some(Reachability::Unavailable(Unavailable::Refused(why)));
-            return;
+            return None;
         }
         self.state.port_tries += 1;
-        let to = self.servers.first();
-        if socket == self.mapping.socket
-            && let Some(to) = to
+        let fresh = cx.next_socket();
+        let towards = if socket == self.mapping.socket
+            && let Some(first) = self.servers.first()
         {
-            let (fresh, port) = desk.open_udp(to);
-            desk.cx.note(|| DiscoveryNote::PortTaken { port });
             self.mapping.socket = fresh;
-        } else if let Some(attempt) = self.filtering.by_socket(socket) {
-            let (fresh, port) = desk.open_udp(attempt.primary);
-            desk.cx.note(|| DiscoveryNote::PortTaken { port });
+            first
+        } else {
+            let attempt = self.filtering.by_socket(socket)?;
             attempt.socket = fresh;
-        }
+            attempt.primary
+        };
+        Some(Action::OpenUdp { socket: fresh, towards, replaces: true })
     }
 
     /// A question has been sent for the first time.
-    pub(super) fn react_to_start(&mut self, desk: &mut Desk<'_, '_>, tag: Tag, id: TransactionId) {
-        let now = desk.now();
+    pub(super) fn react_to_start(&mut self, now: Instant, tag: Tag, id: TransactionId) -> Option<Action> {
         self.filtering.started(now, tag.test, id);
         self.hairpin.started(tag.test, id);
         match tag.test {
@@ -201,11 +207,11 @@ impl FamilyRun {
                 }
             }
             Test::Control { attempt } | Test::ChangeBoth { attempt } | Test::ChangePort { attempt } => {
-                desk.set_tail(id, self.filtering.tail());
                 let server = self.filtering.get_mut(attempt).map(|attempt| attempt.server);
                 if let Some(asked) = server.and_then(|server| self.servers.get_mut(server)) {
                     asked.asked_at.get_or_insert(now);
                 }
+                return Some(Action::SetTail(id, self.filtering.tail()));
             }
             Test::Proof { server } => {
                 if let Some(asked) = self.servers.get_mut(server) {
@@ -214,37 +220,42 @@ impl FamilyRun {
             }
             Test::Port { .. } | Test::HairpinLearn | Test::HairpinOut | Test::HairpinBack => {}
         }
+        None
     }
 
-    /// Takes what became of a request.
-    pub(super) fn react_to_agent(&mut self, desk: &mut Desk<'_, '_>, event: &TransactionEvent<Tag>) {
+    /// Takes the event of a request.
+    pub(super) fn react_to_transaction(&mut self, now: Instant, event: &TransactionEvent<Tag>) -> Actions {
         if self.is_over() {
-            return;
+            return Actions::new();
         }
         self.state.dirty = true;
         match event {
             TransactionEvent::Answered(answer) => {
                 self.state.heard = true;
-                self.answered(desk, answer);
+                return self.answered(now, answer);
             }
             TransactionEvent::Elsewhere(answer) => {
                 self.state.heard = true;
-                if let Some(server) = self.server_of(answer.tag.test) {
-                    self.servers.hold(desk, server, Flaw::AnswersFromElsewhere);
-                }
+                return self.hold(answer.tag.test, Flaw::AnswersFromElsewhere).into_iter().collect();
             }
             TransactionEvent::Unusable { tag, .. } => {
                 self.state.heard = true;
-                if let Some(server) = self.server_of(tag.test) {
-                    self.servers.hold(desk, server, Flaw::Garbage);
-                }
+                let flaw = self.hold(tag.test, Flaw::Garbage);
                 self.exhausted(tag.test, 1);
+                return flaw.into_iter().collect();
             }
             TransactionEvent::Exhausted { tag, sends, .. } => self.exhausted(tag.test, *sends),
             TransactionEvent::SocketLost { tag, .. } => self.exhausted(tag.test, 0),
             TransactionEvent::Unreachable { tag, why, .. } => self.unreachable(tag.test, *why),
             _ => {}
         }
+        Actions::new()
+    }
+
+    /// Records a flaw of the server that was asked.
+    fn hold(&mut self, test: Test, flaw: Flaw) -> Option<Action> {
+        let server = self.server_of(test)?;
+        self.servers.hold(server, flaw)
     }
 
     fn server_of(&mut self, test: Test) -> Option<u8> {
@@ -263,119 +274,113 @@ impl FamilyRun {
         }
     }
 
-    fn answered(&mut self, desk: &mut Desk<'_, '_>, answer: &Answer<Tag>) {
+    fn answered(&mut self, now: Instant, answer: &Answer<Tag>) -> Actions {
         let reading = Reading::of(&answer.message);
-        let server = self.server_of(answer.tag.test);
-        if let Some(server) = server {
-            self.learn(desk, server, answer, &reading);
+        let mut actions = Actions::new();
+        if let Some(server) = self.server_of(answer.tag.test) {
+            actions.extend(self.learn(server, answer, &reading));
         }
-        let met = match reading.error {
-            Some(code) => Met::Refused(code),
-            None => Met::Answered(answer.from),
+        let outcome = match reading.error {
+            Some(code) => Outcome::Refused(code),
+            None => Outcome::Answered(answer.from),
         };
         match answer.tag.test {
-            Test::Map { server, target } => self.map_answered(desk, answer, &reading, server, target),
-            Test::Control { attempt } => self.control_answered(desk, answer, &reading, attempt),
+            Test::Map { server, target } => actions.extend(self.map_answered(answer, &reading, server, target)),
+            Test::Control { attempt } => actions.extend(self.control_answered(answer, &reading, attempt)),
             Test::ChangeBoth { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
-                    attempt.both = met;
+                    attempt.both = outcome;
                 }
             }
             Test::ChangePort { attempt } => {
                 if let Some(attempt) = self.filtering.get_mut(attempt) {
-                    attempt.port = met;
+                    attempt.port = outcome;
                 }
             }
             Test::Proof { server } => {
                 if let Some(asked) = self.servers.get_mut(server) {
-                    asked.proof.met = met;
+                    asked.proof.outcome = outcome;
                 }
             }
             Test::Port { socket } => self.ports.answered(socket, reading.mapped()),
             Test::HairpinLearn => {
                 if let Some(public) = reading.mapped() {
-                    self.hairpin.learnt(desk, public);
+                    actions.extend(self.hairpin.learnt(now, public));
                 }
             }
-            // Nobody answers these; that they arrive is the answer.
+            // No server answers these requests. Their arrival at this host is the answer.
             Test::HairpinOut | Test::HairpinBack => {}
         }
+        actions
     }
 
-    /// What any answer of a server tells about it.
-    fn learn(&mut self, desk: &mut Desk<'_, '_>, server: u8, answer: &Answer<Tag>, reading: &Reading) {
-        let Some(asked) = self.servers.get_mut(server) else { return };
+    /// Records what any answer shows about its server.
+    fn learn(&mut self, server: u8, answer: &Answer<Tag>, reading: &Reading) -> Actions {
+        let mut actions = Actions::new();
+        let Some(asked) = self.servers.get_mut(server) else { return actions };
         let is_plain = matches!(answer.tag.test, Test::Map { .. } | Test::Control { .. });
         if is_plain && answer.nth == 1 {
             let rtt = asked.rtt.map_or(answer.since_first, |rtt| rtt.min(answer.since_first));
             asked.rtt = Some(rtt);
             if self.filtering.server() == Some(server) {
-                self.filtering.set_rtt(desk, self.family, rtt);
+                actions.extend(self.filtering.set_rtt(self.family, rtt));
             }
         }
         let primary = matches!(answer.tag.test, Test::Map { target: Target::Primary, .. } | Test::Control { .. });
         match reading.error {
             None if primary => self.servers.set_other(server, reading.other),
-            Some(code) if primary => self.servers.hold(desk, server, Flaw::Error(code)),
+            Some(code) if primary => actions.extend(self.servers.hold(server, Flaw::Error(code))),
             None | Some(_) => {}
         }
+        actions
     }
 
-    fn map_answered(
-        &mut self,
-        desk: &mut Desk<'_, '_>,
-        answer: &Answer<Tag>,
-        reading: &Reading,
-        server: u8,
-        target: Target,
-    ) {
+    fn map_answered(&mut self, answer: &Answer<Tag>, reading: &Reading, server: u8, target: Target) -> Actions {
         let mapped = reading.mapped().filter(|_| reading.error.is_none());
         if let Some(asked) = self.servers.get_mut(server) {
-            asked.target(target).met = reading.error.map_or(Met::Answered(answer.from), Met::Refused);
+            asked.target(target).outcome = reading.error.map_or(Outcome::Answered(answer.from), Outcome::Refused);
         }
         let Some(mapped) = mapped else {
-            if reading.error.is_none() {
-                self.servers.hold(desk, server, Flaw::Garbage);
-            }
-            return;
+            let flaw = if reading.error.is_none() { self.servers.hold(server, Flaw::Garbage) } else { None };
+            return flaw.into_iter().collect();
         };
-        let tag = answer.tag;
-        desk.cx.note(|| DiscoveryNote::Seen { tag, by: answer.from, mapped });
+        let seen = DiscoveryNote::Seen { tag: answer.tag, by: answer.from, mapped };
+        let mut actions = Actions::from([Action::Note(seen)]);
         self.mapping.answered(answer, server, mapped, reading);
-        self.compare_sockets(desk, server);
-        if !core::mem::replace(&mut self.state.told_public, true) {
-            desk.tell(DiscoveryEvent::Public { family: self.family, endpoint: mapped, local: answer.local });
+        actions.extend(self.compare_sockets(server));
+        if !core::mem::replace(&mut self.state.public_reported, true) {
+            let public = DiscoveryEvent::Public { family: self.family, endpoint: mapped, local: answer.local };
+            actions.push(Action::Event(public));
         }
+        actions
     }
 
-    fn control_answered(&mut self, desk: &mut Desk<'_, '_>, answer: &Answer<Tag>, reading: &Reading, attempt: u8) {
-        let Some(this) = self.filtering.get_mut(attempt) else { return };
+    fn control_answered(&mut self, answer: &Answer<Tag>, reading: &Reading, attempt: u8) -> Actions {
+        let Some(this) = self.filtering.get_mut(attempt) else { return Actions::new() };
         this.control.answers = answer.nth;
         this.control.sends = this.control.sends.max(answer.sends);
         let before = this.control.mapped;
         let (server, mapped) = (this.server, reading.mapped().filter(|_| reading.error.is_none()));
         this.control.mapped = before.or(mapped);
-        if mapped.is_some() && before.is_some() && before != mapped {
-            self.servers.hold(desk, server, Flaw::Unstable);
-        }
-        self.compare_sockets(desk, server);
+        let changed = mapped.is_some() && before.is_some() && before != mapped;
+        let unstable = if changed { self.servers.hold(server, Flaw::Unstable) } else { None };
+        unstable.into_iter().chain(self.compare_sockets(server)).collect()
     }
 
     /// A server that sees both sockets at one endpoint makes it up: a NAT could not tell their answers apart.
-    fn compare_sockets(&mut self, desk: &mut Desk<'_, '_>, server: u8) {
+    fn compare_sockets(&mut self, server: u8) -> Option<Action> {
         let filtering = self.filtering.attempts.iter().find(|attempt| attempt.server == server);
-        let Some(seen) = filtering.and_then(|attempt| attempt.control.mapped) else { return };
-        if self.mapping.observations.iter().any(|other| other.server == server && other.mapped == seen) {
-            self.servers.hold(desk, server, Flaw::SameForAll);
-        }
+        let seen = filtering.and_then(|attempt| attempt.control.mapped)?;
+        let same = self.mapping.observations.iter().any(|other| other.server == server && other.mapped == seen);
+        if same { self.servers.hold(server, Flaw::SameForAll) } else { None }
     }
 
     fn exhausted(&mut self, test: Test, sends: u32) {
-        let silence = Met::Silence(sends);
+        let silence = Outcome::Silence(sends);
         match test {
             Test::Map { server, target } => {
                 if let Some(asked) = self.servers.get_mut(server) {
-                    asked.target(target).met = silence;
+                    asked.target(target).outcome = silence;
                 }
             }
             Test::Control { attempt } => {
@@ -396,7 +401,7 @@ impl FamilyRun {
             }
             Test::Proof { server } => {
                 if let Some(asked) = self.servers.get_mut(server) {
-                    asked.proof.met = silence;
+                    asked.proof.outcome = silence;
                 }
             }
             Test::Port { socket } => self.ports.exhausted(socket),
@@ -408,46 +413,57 @@ impl FamilyRun {
     }
 
     /// A datagram that answers nothing came to one of this family's sockets.
-    pub(super) fn react_to_stray(&mut self, desk: &mut Desk<'_, '_>, datagram: &Datagram<'_>) {
+    pub(super) fn react_to_stray(&mut self, datagram: &Datagram<'_>) -> Actions {
         let request = Message::decode(datagram.payload).ok().filter(|message| message.class() == Class::Request);
         if let Some(message) = request
             && self.hairpin.came_back(message.transaction_id(), datagram.remote)
         {
             self.state.dirty = true;
-            return;
+            return Actions::new();
         }
+        let mut actions = Actions::new();
         let known = self.servers.asked().find(|(_, server)| server.address == datagram.remote).map(|(n, _)| n);
         if let Some(server) = known {
             self.state.heard = true;
             self.state.dirty = true;
             if self.servers.get(server).is_some_and(|server| server.rtt.is_none()) {
-                self.servers.hold(desk, server, Flaw::Garbage);
+                actions.extend(self.servers.hold(server, Flaw::Garbage));
             }
         }
-        let from = datagram.remote;
-        desk.cx.note(|| DiscoveryNote::Dropped { from });
+        actions.push(Action::Note(DiscoveryNote::Dropped { from: datagram.remote }));
+        actions
     }
 
-    /// Lets the parts go on; `true`: something is new.
-    pub(super) fn advance(&mut self, desk: &mut Desk<'_, '_>) -> bool {
-        let due = self.state.wake.is_some_and(|wake| wake.is_due(desk.now()));
+    /// Lets the parts go on; `None`: nothing is new.
+    ///
+    /// `sends_of` returns how often a pending request has been sent.
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Cx<'_>,
+        config: &DiscoveryConfig,
+        sends_of: impl Fn(TransactionId) -> Option<u32>,
+    ) -> Option<Actions> {
+        let now = cx.now();
+        let due = self.state.wake.is_some_and(|wake| wake.is_due(now));
         if self.is_over() || !(core::mem::take(&mut self.state.dirty) || due) {
-            return false;
+            return None;
         }
-        self.look_for_a_way_out(desk);
+        let next_socket = &mut || cx.next_socket();
+        let mut actions = self.check_reachability(now, next_socket);
         if self.is_over() {
-            return true;
+            return Some(actions);
         }
-        let contradiction = self.judge_mapping(desk);
-        self.join_more(desk, contradiction);
-        self.mapping.choose_server(desk, &mut self.servers);
-        self.prove(desk);
-        self.judge_filtering(desk);
-        self.tell_nat(desk);
-        self.extras(desk);
-        self.conclude(desk);
-        self.state.wake = self.next_wake(desk.now());
-        true
+        let (contradiction, judged) = self.judge_mapping(now);
+        actions.extend(judged);
+        actions.extend(self.join_more(now, contradiction));
+        actions.extend(self.mapping.choose_server(now, &mut self.servers));
+        actions.extend(self.prove());
+        actions.extend(self.judge_filtering(now, next_socket, sends_of));
+        actions.extend(self.report_nat());
+        actions.extend(self.extras(next_socket, config));
+        self.conclude(config);
+        self.state.wake = self.next_wake(now);
+        Some(actions)
     }
 
     /// When a part wants to go on although nothing has happened.

@@ -15,7 +15,7 @@ use super::doubt::{self, Tally};
 
 /// What a question has met so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Met {
+pub(super) enum Outcome {
     /// Not asked, or not answered yet.
     #[default]
     Waiting,
@@ -52,8 +52,8 @@ pub(super) struct Attempt {
     /// When the questions were first asked.
     pub(super) asked_at: Option<Instant>,
     pub(super) control: Control,
-    pub(super) both: Met,
-    pub(super) port: Met,
+    pub(super) both: Outcome,
+    pub(super) port: Outcome,
     /// The transactions, to be cancelled when the verdict stands: control, both, port.
     pub(super) running: [Option<TransactionId>; 3],
 }
@@ -77,8 +77,8 @@ impl Attempt {
             local: None,
             asked_at: None,
             control: Control { sends: 0, answers: 0, mapped: None, over: false },
-            both: Met::Waiting,
-            port: Met::Waiting,
+            both: Outcome::Waiting,
+            port: Outcome::Waiting,
             running: [None; 3],
         }
     }
@@ -92,7 +92,7 @@ impl Attempt {
 /// Whether the server answers CHANGE-REQUEST at all, asked where nothing filters its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
-    pub(super) met: Met,
+    pub(super) outcome: Outcome,
     /// Asked to answer from its other address and port; else to change nothing, because no mapping is open to the other
     /// address where mappings depend on the destination.
     pub(super) is_whole: bool,
@@ -103,7 +103,7 @@ pub(super) struct Proof {
 pub(super) struct Setting {
     pub(super) other: Other,
     /// What a plain request to the other address and port met.
-    pub(super) alternate: Met,
+    pub(super) alternate: Outcome,
     pub(super) proof: Proof,
     pub(super) tally: Tally,
 }
@@ -129,25 +129,27 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
     let Other::Valid(other) = setting.other else { return Judgement::Wait };
     // Answers that came from the wrong place are no evidence for any filtering (a server may not know the request).
     match attempt.both {
-        Met::Answered(from) if from == other => return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR),
-        Met::Answered(from) => return misplaced(attempt.primary, from),
-        Met::Waiting | Met::Refused(_) | Met::Silence(_) => {}
+        Outcome::Answered(from) if from == other => {
+            return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR);
+        }
+        Outcome::Answered(from) => return misplaced(attempt.primary, from),
+        Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
     }
     match attempt.port {
-        Met::Answered(from) if from != SocketAddr::new(attempt.primary.ip(), other.port()) => {
+        Outcome::Answered(from) if from != SocketAddr::new(attempt.primary.ip(), other.port()) => {
             return misplaced(attempt.primary, from);
         }
-        Met::Answered(_) | Met::Waiting | Met::Refused(_) | Met::Silence(_) => {}
+        Outcome::Answered(_) | Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
     }
-    let Met::Silence(sends) = attempt.both else { return Judgement::Wait };
+    let Outcome::Silence(sends) = attempt.both else { return Judgement::Wait };
     if let Some(unproved) = silence_is_empty(attempt, setting) {
         return unproved;
     }
     let lost_both = setting.tally.all_fail(sends);
     let (value, p_wrong) = match attempt.port {
-        Met::Answered(_) => (Filtering::AddressDependent, lost_both),
-        Met::Silence(sends) => (Filtering::AddressAndPortDependent, lost_both + setting.tally.all_fail(sends)),
-        Met::Waiting | Met::Refused(_) => return Judgement::Wait,
+        Outcome::Answered(_) => (Filtering::AddressDependent, lost_both),
+        Outcome::Silence(sends) => (Filtering::AddressAndPortDependent, lost_both + setting.tally.all_fail(sends)),
+        Outcome::Waiting | Outcome::Refused(_) => return Judgement::Wait,
     };
     if p_wrong > doubt::TOO_DOUBTFUL {
         return Judgement::TooLossy;
@@ -157,7 +159,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
 
 /// What shows at once that the server cannot be used.
 fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
-    if let (Met::Refused(code), _) | (_, Met::Refused(code)) = (attempt.both, attempt.port) {
+    if let (Outcome::Refused(code), _) | (_, Outcome::Refused(code)) = (attempt.both, attempt.port) {
         return Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)));
     }
     match setting.other {
@@ -175,21 +177,23 @@ fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
         return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
     }
     match setting.alternate {
-        Met::Answered(_) => {}
-        Met::Waiting => return Some(Judgement::Wait),
-        Met::Refused(_) | Met::Silence(_) => {
+        Outcome::Answered(_) => {}
+        Outcome::Waiting => return Some(Judgement::Wait),
+        Outcome::Refused(_) | Outcome::Silence(_) => {
             return Some(Judgement::Incapable(Unknown::AlternateUnreachable, Flaw::OtherAddressSilent));
         }
     }
     let expected = if setting.proof.is_whole { setting.other } else { Other::Valid(attempt.primary) };
-    match setting.proof.met {
-        Met::Waiting => Some(Judgement::Wait),
-        Met::Answered(from) if Other::Valid(from) == expected => None,
-        Met::Answered(from) => Some(misplaced(attempt.primary, from)),
-        Met::Refused(code) => {
+    match setting.proof.outcome {
+        Outcome::Waiting => Some(Judgement::Wait),
+        Outcome::Answered(from) if Other::Valid(from) == expected => None,
+        Outcome::Answered(from) => Some(misplaced(attempt.primary, from)),
+        Outcome::Refused(code) => {
             Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)))
         }
-        Met::Silence(_) => Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered)),
+        Outcome::Silence(_) => {
+            Some(Judgement::Incapable(Unknown::ChangeRequestUnanswered, Flaw::ChangeRequestUnanswered))
+        }
     }
 }
 
@@ -204,12 +208,12 @@ fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
 /// What an attempt met, as evidence.
 pub(super) fn evidence(attempt: &Attempt, proof: Option<Proof>) -> impl Iterator<Item = Evidence> {
     let of = |question, met| match met {
-        Met::Waiting => None,
-        Met::Answered(from) => Some(Evidence::Answered { question, from }),
-        Met::Refused(code) => {
+        Outcome::Waiting => None,
+        Outcome::Answered(from) => Some(Evidence::Answered { question, from }),
+        Outcome::Refused(code) => {
             Some(Evidence::Server { address: attempt.primary, flaw: Flaw::ChangeRequestRefused(code) })
         }
-        Met::Silence(sends) => Some(Evidence::Silence { question, sends }),
+        Outcome::Silence(sends) => Some(Evidence::Silence { question, sends }),
     };
     let Control { sends: sent, answers, .. } = attempt.control;
     let control = (sent > 0).then_some(Evidence::Loss { sent, answered: answers.min(sent) });
@@ -217,7 +221,7 @@ pub(super) fn evidence(attempt: &Attempt, proof: Option<Proof>) -> impl Iterator
     let port = of(Question::ChangePort, attempt.port);
     let proof = proof.and_then(|proof| {
         let question = if proof.is_whole { Question::Proof } else { Question::PlainProof };
-        of(question, proof.met)
+        of(question, proof.outcome)
     });
     [both, port, control, proof].into_iter().flatten()
 }
@@ -234,23 +238,23 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn from(text: &str) -> Met {
-        Met::Answered(at(text))
+    fn from(text: &str) -> Outcome {
+        Outcome::Answered(at(text))
     }
 
     /// An attempt whose control was answered each time, at a server that is known to be capable.
-    fn case(both: Met, port: Met) -> (Attempt, Setting) {
+    fn case(both: Outcome, port: Outcome) -> (Attempt, Setting) {
         let mut attempt = Attempt::new(0, at(PRIMARY), SocketId(1));
         attempt.control = Control { sends: 7, answers: 7, mapped: None, over: true };
         (attempt.both, attempt.port) = (both, port);
         let mut tally = Tally::default();
         tally.add(7, 7);
-        let proof = Proof { met: from(OTHER), is_whole: true };
+        let proof = Proof { outcome: from(OTHER), is_whole: true };
         let setting = Setting { other: Other::Valid(at(OTHER)), alternate: from(OTHER), proof, tally };
         (attempt, setting)
     }
 
-    fn value(both: Met, port: Met) -> Option<Filtering> {
+    fn value(both: Outcome, port: Outcome) -> Option<Filtering> {
         let (attempt, setting) = case(both, port);
         match judge(&attempt, &setting) {
             Judgement::Value(value, p_wrong) => {
@@ -270,51 +274,51 @@ mod tests {
 
     #[test]
     fn three_outcomes_for_three_filterings() {
-        let silence = Met::Silence(7);
-        assert_eq!(value(from(OTHER), Met::Waiting), Some(Filtering::EndpointIndependent));
+        let silence = Outcome::Silence(7);
+        assert_eq!(value(from(OTHER), Outcome::Waiting), Some(Filtering::EndpointIndependent));
         assert_eq!(value(silence, from(OTHER_PORT)), Some(Filtering::AddressDependent));
         assert_eq!(value(silence, silence), Some(Filtering::AddressAndPortDependent));
-        assert_eq!(value(Met::Waiting, from(OTHER_PORT)), None, "the other question may still be answered");
-        assert_eq!(value(silence, Met::Waiting), None);
+        assert_eq!(value(Outcome::Waiting, from(OTHER_PORT)), None, "the other question may still be answered");
+        assert_eq!(value(silence, Outcome::Waiting), None);
     }
 
     #[test]
     fn an_answer_from_the_asked_address_is_no_evidence_of_openness() {
         for (both, port) in
-            [(from(PRIMARY), Met::Waiting), (Met::Waiting, from(PRIMARY)), (Met::Silence(7), from(PRIMARY))]
+            [(from(PRIMARY), Outcome::Waiting), (Outcome::Waiting, from(PRIMARY)), (Outcome::Silence(7), from(PRIMARY))]
         {
             let (attempt, setting) = case(both, port);
             assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestIgnored);
         }
-        let (attempt, setting) = case(from("198.51.100.1:9"), Met::Waiting);
+        let (attempt, setting) = case(from("198.51.100.1:9"), Outcome::Waiting);
         assert_eq!(why(&attempt, &setting), Unknown::AnswersFromElsewhere);
-        let (attempt, setting) = case(from(OTHER_PORT), Met::Waiting);
+        let (attempt, setting) = case(from(OTHER_PORT), Outcome::Waiting);
         assert_eq!(why(&attempt, &setting), Unknown::AnswersFromElsewhere, "only the port was changed");
     }
 
     #[test]
     fn a_refusal_ends_the_attempt_at_once() {
-        let (attempt, setting) = case(Met::Refused(420), Met::Waiting);
+        let (attempt, setting) = case(Outcome::Refused(420), Outcome::Waiting);
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestRefused);
     }
 
     #[test]
     fn silence_of_a_dead_alternate_is_not_a_filter() {
-        let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
-        setting.alternate = Met::Silence(9);
+        let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
+        setting.alternate = Outcome::Silence(9);
         assert_eq!(why(&attempt, &setting), Unknown::AlternateUnreachable);
-        setting.alternate = Met::Waiting;
+        setting.alternate = Outcome::Waiting;
         assert_eq!(judge(&attempt, &setting), Judgement::Wait);
     }
 
     #[test]
     fn silence_of_a_server_that_never_answers_change_requests_is_not_a_filter() {
-        let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
-        setting.proof.met = Met::Silence(7);
+        let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
+        setting.proof.outcome = Outcome::Silence(7);
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestUnanswered);
-        setting.proof.met = Met::Waiting;
+        setting.proof.outcome = Outcome::Waiting;
         assert_eq!(judge(&attempt, &setting), Judgement::Wait);
-        setting.proof = Proof { met: from(PRIMARY), is_whole: false };
+        setting.proof = Proof { outcome: from(PRIMARY), is_whole: false };
         assert!(
             matches!(judge(&attempt, &setting), Judgement::Value(..)),
             "nothing was to be changed, and it answered"
@@ -325,7 +329,7 @@ mod tests {
 
     #[test]
     fn silence_with_a_silent_control_says_nothing_of_filters() {
-        let (mut attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
+        let (mut attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         attempt.control.answers = 0;
         assert_eq!(judge(&attempt, &setting), Judgement::TooLossy, "the server answered another socket");
         setting.other = Other::Unknown;
@@ -334,7 +338,7 @@ mod tests {
 
     #[test]
     fn silence_under_heavy_loss_proves_nothing() {
-        let (attempt, mut setting) = case(Met::Silence(7), Met::Silence(7));
+        let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.tally = Tally::default();
         setting.tally.add(14, 2);
         assert_eq!(judge(&attempt, &setting), Judgement::TooLossy);
@@ -342,7 +346,7 @@ mod tests {
 
     #[test]
     fn servers_without_a_valid_other_address_are_left_at_once() {
-        let (attempt, mut setting) = case(Met::Waiting, Met::Waiting);
+        let (attempt, mut setting) = case(Outcome::Waiting, Outcome::Waiting);
         setting.other = Other::None;
         assert_eq!(why(&attempt, &setting), Unknown::NoOtherAddress);
         setting.other = Other::Invalid;

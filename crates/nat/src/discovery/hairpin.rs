@@ -8,18 +8,18 @@ use crate::behavior::Hairpin;
 use crate::profile::{Conclusion, Evidence, Family, Unknown};
 use alloc::vec;
 use core::net::SocketAddr;
-use portolan_machine::SocketId;
+use portolan_machine::{Instant, SocketId};
 use portolan_stun::TransactionId;
 use portolan_stun_agent::AnswerFrom;
 
-use super::desk::Desk;
+use super::action::{Action, Actions};
 use super::doubt::{self, Tally};
-use super::plan::{EVIDENCE, MAPPING, Wish};
+use super::plan::{EVIDENCE, MAPPING, PlannedRequest};
 use super::tag::{Tag, Test};
 
 /// The hairpin socket and what came of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct HairpinTest {
+pub(super) struct HairpinRun {
     socket: Option<SocketId>,
     server: Option<SocketAddr>,
     local: Option<SocketAddr>,
@@ -31,19 +31,20 @@ pub(super) struct HairpinTest {
     pub(super) verdict: Option<Conclusion<Hairpin>>,
 }
 
-impl HairpinTest {
+impl HairpinRun {
     /// Opens the socket, once; `peer` is the mapping socket with its public endpoint and its own address.
     pub(super) fn start(
         &mut self,
-        desk: &mut Desk<'_, '_>,
+        next_socket: &mut impl FnMut() -> SocketId,
         server: SocketAddr,
         peer: (SocketId, SocketAddr, Option<SocketAddr>),
-    ) {
+    ) -> Option<Action> {
         if self.socket.is_some() || self.verdict.is_some() {
-            return;
+            return None;
         }
-        let (socket, _) = desk.open_udp(server);
+        let socket = next_socket();
         (self.socket, self.server, self.peer) = (Some(socket), Some(server), Some(peer));
+        Some(Action::open_udp(socket, server))
     }
 
     pub(super) fn holds(&self, socket: SocketId) -> bool {
@@ -51,36 +52,34 @@ impl HairpinTest {
     }
 
     /// The socket is there, or could not be made.
-    pub(super) fn opened(&mut self, desk: &mut Desk<'_, '_>, local: Option<SocketAddr>) {
+    pub(super) fn opened(&mut self, now: Instant, local: Option<SocketAddr>) -> Option<Action> {
         self.local = local;
         let (Some(socket), Some(to), Some(_)) = (self.socket, self.server, local) else {
             self.verdict = Some(Conclusion::unknown(Unknown::NoEvidence, vec![]));
-            return;
+            return None;
         };
-        self.ask(desk, Test::HairpinLearn, socket, to);
+        Some(Self::ask(now, Test::HairpinLearn, socket, to))
     }
 
-    fn ask(&self, desk: &mut Desk<'_, '_>, test: Test, socket: SocketId, to: SocketAddr) {
+    fn ask(now: Instant, test: Test, socket: SocketId, to: SocketAddr) -> Action {
         let learn = test == Test::HairpinLearn;
-        let wish = Wish {
+        Action::Request(PlannedRequest {
             tag: Tag { family: Family::of(&to), test },
             socket,
             to,
             change: None,
             schedule: if learn { MAPPING } else { EVIDENCE },
             from: AnswerFrom::SameAsDestination,
-            not_before: desk.now(),
-        };
-        desk.wish(wish);
+            not_before: now,
+        })
     }
 
     /// The server has seen the hairpin socket: both sides send.
-    pub(super) fn learnt(&mut self, desk: &mut Desk<'_, '_>, public: SocketAddr) {
+    pub(super) fn learnt(&mut self, now: Instant, public: SocketAddr) -> Actions {
         self.public = Some(public);
-        if let (Some(socket), Some((peer, peer_public, _))) = (self.socket, self.peer) {
-            self.ask(desk, Test::HairpinBack, peer, public);
-            self.ask(desk, Test::HairpinOut, socket, peer_public);
-        }
+        let (Some(socket), Some((peer, peer_public, _))) = (self.socket, self.peer) else { return Actions::new() };
+        let back = Self::ask(now, Test::HairpinBack, peer, public);
+        Actions::from([back, Self::ask(now, Test::HairpinOut, socket, peer_public)])
     }
 
     /// One of its requests has been sent for the first time.
@@ -127,9 +126,8 @@ impl HairpinTest {
         }
     }
 
-    pub(super) fn close(&self, desk: &mut Desk<'_, '_>) {
-        if let (Some(socket), Some(_)) = (self.socket, self.local) {
-            desk.close(socket);
-        }
+    pub(super) fn close(&self) -> Option<Action> {
+        self.local?;
+        self.socket.map(Action::Close)
     }
 }

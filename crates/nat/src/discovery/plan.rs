@@ -11,6 +11,7 @@ use portolan_stun::ChangeRequest;
 use portolan_stun_agent::{AnswerFrom, Request, Schedule};
 
 use super::tag::Tag;
+use crate::profile::Family;
 
 /// Sends of a test whose silence is evidence. Four are too few: at 5 % loss per direction one run in 11,000 loses all.
 const EVIDENCE_MILLIS: [u32; 7] = [0, 90, 190, 300, 400, 510, 600];
@@ -84,9 +85,9 @@ impl Budget {
     }
 }
 
-/// A transaction that shall start as soon as the budget allows.
+/// A request that starts as soon as the budget allows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wish {
+pub(super) struct PlannedRequest {
     pub(super) tag: Tag,
     pub(super) socket: SocketId,
     pub(super) to: SocketAddr,
@@ -97,7 +98,7 @@ pub(super) struct Wish {
     pub(super) not_before: Instant,
 }
 
-impl Wish {
+impl PlannedRequest {
     pub(super) fn request(&self) -> Request<Tag> {
         let request = Request::binding(self.socket, self.to, self.tag).schedule(self.schedule).from(self.from);
         match self.change {
@@ -107,52 +108,52 @@ impl Wish {
     }
 }
 
-/// What wants to start, first come first served.
+/// The requests that have not started, in the order in which they were planned.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     budget: Budget,
-    wishes: Vec<Wish>,
+    planned: Vec<PlannedRequest>,
 }
 
 impl Plan {
     pub(super) const fn new() -> Self {
-        Self { budget: Budget::new(), wishes: Vec::new() }
+        Self { budget: Budget::new(), planned: Vec::new() }
     }
 
-    pub(super) fn wish(&mut self, wish: Wish) {
-        self.wishes.push(wish);
+    pub(super) fn add(&mut self, request: PlannedRequest) {
+        self.planned.push(request);
     }
 
     /// The next transaction that may start now; it is counted.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Wish> {
-        if self.wishes.is_empty() || self.budget.free_at(now).is_some() {
+    pub(super) fn take(&mut self, now: Instant) -> Option<PlannedRequest> {
+        if self.planned.is_empty() || self.budget.free_at(now).is_some() {
             return None;
         }
-        let ripe = self.wishes.iter().position(|wish| wish.not_before <= now)?;
+        let ripe = self.planned.iter().position(|request| request.not_before <= now)?;
         self.budget.start(now);
-        Some(self.wishes.remove(ripe))
+        Some(self.planned.remove(ripe))
     }
 
     /// When [`Plan::take`] is worth another call.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
-        let ripe = self.wishes.iter().map(|wish| wish.not_before).min()?;
+        let ripe = self.planned.iter().map(|request| request.not_before).min()?;
         Some(self.budget.free_at(now).map_or(ripe, |free| free.max(ripe)))
     }
 
-    /// Lets go of what waits only for the other family.
-    pub(super) fn hasten(&mut self, now: Instant, whose: impl Fn(&Tag) -> bool) {
-        for wish in self.wishes.iter_mut().filter(|wish| whose(&wish.tag)) {
-            wish.not_before = wish.not_before.min(now);
+    /// Lets the requests of a family start now, because the other family is over.
+    pub(super) fn start_now(&mut self, now: Instant, family: Family) {
+        for request in self.planned.iter_mut().filter(|request| request.tag.family == family) {
+            request.not_before = request.not_before.min(now);
         }
     }
 
-    /// Forgets wishes that have lost their point.
-    pub(super) fn forget(&mut self, which: impl Fn(&Tag) -> bool) {
-        self.wishes.retain(|wish| !which(&wish.tag));
+    /// Withdraws the requests of a filtering attempt.
+    pub(super) fn withdraw(&mut self, family: Family, attempt: u8) {
+        self.planned.retain(|request| request.tag.family != family || request.tag.test.attempt() != Some(attempt));
     }
 
     pub(super) fn clear(&mut self) {
-        self.wishes.clear();
+        self.planned.clear();
     }
 }
 

@@ -8,9 +8,9 @@ use core::net::SocketAddr;
 use portolan_machine::{Instant, SocketId};
 use portolan_stun_agent::AnswerFrom;
 
+use super::action::{Action, Actions};
 use super::allocation::Sample;
-use super::desk::Desk;
-use super::plan::{MAPPING, Wish};
+use super::plan::{MAPPING, PlannedRequest};
 use super::tag::{Tag, Test};
 use crate::profile::Family;
 
@@ -37,14 +37,17 @@ struct PortSocket {
 
 impl PortSockets {
     /// Opens them, once.
-    pub(super) fn start(&mut self, desk: &mut Desk<'_, '_>, to: SocketAddr) {
+    pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, to: SocketAddr) -> Actions {
+        let mut actions = Actions::new();
         if !self.sockets.is_empty() {
-            return;
+            return actions;
         }
         for _ in 0..SOCKETS {
-            let (id, _) = desk.open_udp(to);
+            let id = next_socket();
+            actions.push(Action::open_udp(id, to));
             self.sockets.push(PortSocket { id, to, local: None, mapped: None, over: false });
         }
+        actions
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -56,19 +59,16 @@ impl PortSockets {
     }
 
     /// A socket is there, or could not be made.
-    pub(super) fn opened(&mut self, desk: &mut Desk<'_, '_>, id: SocketId, local: Option<SocketAddr>) {
-        let Some((number, socket)) = (0_u8..).zip(&mut self.sockets).find(|(_, socket)| socket.id == id) else {
-            return;
-        };
+    pub(super) fn opened(&mut self, id: SocketId, local: Option<SocketAddr>) -> Option<Action> {
+        let (number, socket) = (0_u8..).zip(&mut self.sockets).find(|(_, socket)| socket.id == id)?;
         socket.local = local;
         socket.over = local.is_none();
         let to = socket.to;
-        if local.is_some() {
-            let tag = Tag { family: Family::of(&to), test: Test::Port { socket: number } };
-            let from = AnswerFrom::SameAsDestination;
-            let not_before = Instant::ORIGIN;
-            desk.ask_now(&Wish { tag, socket: id, to, change: None, schedule: MAPPING, from, not_before });
-        }
+        local?;
+        let tag = Tag { family: Family::of(&to), test: Test::Port { socket: number } };
+        let (from, not_before) = (AnswerFrom::SameAsDestination, Instant::ORIGIN);
+        let request = PlannedRequest { tag, socket: id, to, change: None, schedule: MAPPING, from, not_before };
+        Some(Action::RequestNow(request))
     }
 
     pub(super) fn answered(&mut self, number: u8, mapped: Option<SocketAddr>) {
@@ -90,9 +90,8 @@ impl PortSockets {
             .filter_map(|(order, socket)| Some(Sample { local: socket.local?.port(), external: socket.mapped?, order }))
     }
 
-    pub(super) fn close(&self, desk: &mut Desk<'_, '_>) {
-        for socket in self.sockets.iter().filter(|socket| socket.local.is_some() || !socket.over) {
-            desk.close(socket.id);
-        }
+    pub(super) fn close(&self) -> impl Iterator<Item = Action> {
+        let open = self.sockets.iter().filter(|socket| socket.local.is_some() || !socket.over);
+        open.map(|socket| Action::Close(socket.id))
     }
 }

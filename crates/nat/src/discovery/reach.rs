@@ -7,9 +7,9 @@ use crate::note::DiscoveryNote;
 use crate::profile::Evidence;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use portolan_machine::{Protocol, Refusal, SocketId, SocketNews};
+use portolan_machine::{Refusal, SocketId, SocketNews};
 
-use super::desk::Desk;
+use super::action::{Action, Actions};
 use super::servers::Servers;
 
 /// The port that is open when any is.
@@ -34,30 +34,33 @@ struct Try {
 
 impl TcpCheck {
     /// Opens connections to the servers' own port and to 443, once.
-    pub(super) fn start(&mut self, desk: &mut Desk<'_, '_>, servers: &Servers) {
+    pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, servers: &Servers) -> Actions {
+        let mut actions = Actions::new();
         if core::mem::replace(&mut self.asked, true) {
-            return;
+            return actions;
         }
         let addresses: Vec<SocketAddr> = servers.asked().map(|(_, server)| server.address).take(TRIED).collect();
         for address in addresses {
             let https = SocketAddr::new(address.ip(), HTTPS);
             for to in [address, https] {
                 if self.tries.iter().all(|other| other.to != to) {
-                    desk.cx.note(|| DiscoveryNote::TcpTried { to });
-                    let socket = desk.open(Protocol::Tcp, 0, to);
+                    let socket = next_socket();
+                    actions.push(Action::Note(DiscoveryNote::TcpTried { to }));
+                    actions.push(Action::OpenTcp { socket, towards: to });
                     self.tries.push(Try { socket, to, ended: None });
                 }
             }
         }
+        actions
     }
 
     pub(super) const fn is_started(&self) -> bool {
         self.asked
     }
 
-    /// Takes news of one of its sockets; `false`: not its socket.
-    pub(super) fn news(&mut self, desk: &mut Desk<'_, '_>, socket: SocketId, news: SocketNews) -> bool {
-        let Some(this) = self.tries.iter_mut().find(|this| this.socket == socket) else { return false };
+    /// Takes socket news; `None`: it is not one of its sockets.
+    pub(super) fn news(&mut self, socket: SocketId, news: SocketNews) -> Option<Actions> {
+        let this = self.tries.iter_mut().find(|this| this.socket == socket)?;
         let ended = match news {
             SocketNews::Opened { .. } => Ok(()),
             SocketNews::Refused(why) => Err(why),
@@ -65,12 +68,11 @@ impl TcpCheck {
             | SocketNews::Unreachable { .. }
             | SocketNews::Full
             | SocketNews::Writable
-            | SocketNews::Closed(_) => return true,
+            | SocketNews::Closed(_) => return Some(Actions::new()),
         };
         this.ended = Some(ended);
-        let to = this.to;
-        desk.cx.note(|| DiscoveryNote::TcpEnded { to, why: ended.err() });
-        true
+        let ended = DiscoveryNote::TcpEnded { to: this.to, why: ended.err() };
+        Some(Actions::from([Action::Note(ended)]))
     }
 
     /// Whether TCP has shown that packets get out and come back.
@@ -84,10 +86,9 @@ impl TcpCheck {
     }
 
     /// Closes what is still open or opening.
-    pub(super) fn close(&mut self, desk: &mut Desk<'_, '_>) {
-        for this in self.tries.iter().filter(|this| !matches!(this.ended, Some(Err(_)))) {
-            desk.close(this.socket);
-        }
+    pub(super) fn close(&self) -> impl Iterator<Item = Action> {
+        let open = self.tries.iter().filter(|this| !matches!(this.ended, Some(Err(_))));
+        open.map(|this| Action::Close(this.socket))
     }
 
     pub(super) fn evidence(&self) -> impl Iterator<Item = Evidence> {

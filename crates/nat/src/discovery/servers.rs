@@ -9,18 +9,19 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Unreachability};
 
+use super::action::Action;
 use super::address::is_valid_other;
-use super::filtering::{Met, Other, Proof};
+use super::config::StunServer;
+use super::filtering::{Other, Outcome, Proof};
 use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
 use super::tag::Target;
-use super::{StunServer, desk::Desk};
 
 /// How many servers are asked at first.
 const AT_FIRST: usize = 2;
 
 /// A server as one family meets it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct ServerState {
     /// Place in the list that was given; several addresses of one server share it.
     pub(super) index: usize,
     pub(super) address: SocketAddr,
@@ -30,39 +31,39 @@ pub(super) struct Asked {
     pub(super) rtt: Option<Duration>,
     pub(super) other: Other,
     /// What the plain requests from the mapping socket met, at each of its addresses.
-    pub(super) targets: [Asking; 3],
+    pub(super) targets: [QuestionState; 3],
     /// What CHANGE-REQUEST met where nothing filters.
-    pub(super) proof: Asking,
+    pub(super) proof: QuestionState,
     /// Whether that asked for its other address and port.
     pub(super) proof_is_whole: bool,
     pub(super) unreachable: Option<Unreachability>,
     pub(super) flaws: Vec<Flaw>,
 }
 
-/// A question to one address of a server: when it was first wished for, and what it met.
+/// A question to one address of a server: when it was first planned for, and what it met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asking {
-    pub(super) wished: bool,
+pub(super) struct QuestionState {
+    pub(super) planned: bool,
     pub(super) asked_at: Option<Instant>,
-    pub(super) met: Met,
+    pub(super) outcome: Outcome,
 }
 
-impl Asking {
+impl QuestionState {
     pub(super) fn is_waiting(&self) -> bool {
-        self.wished && self.met == Met::Waiting
+        self.planned && self.outcome == Outcome::Waiting
     }
 
     pub(super) fn is_answered(&self) -> bool {
-        matches!(self.met, Met::Answered(_))
+        matches!(self.outcome, Outcome::Answered(_))
     }
 
     /// When another server is worth a try, if this question is still not answered.
     pub(super) fn patience_ends(&self) -> Option<Instant> {
-        self.asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|_| self.met == Met::Waiting)
+        self.asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|_| self.outcome == Outcome::Waiting)
     }
 }
 
-impl Asked {
+impl ServerState {
     fn new(index: usize, address: SocketAddr) -> Self {
         Self {
             index,
@@ -70,15 +71,15 @@ impl Asked {
             asked_at: None,
             rtt: None,
             other: Other::Unknown,
-            targets: [Asking::default(); 3],
-            proof: Asking::default(),
+            targets: [QuestionState::default(); 3],
+            proof: QuestionState::default(),
             proof_is_whole: false,
             unreachable: None,
             flaws: Vec::new(),
         }
     }
 
-    pub(super) fn target(&mut self, target: Target) -> &mut Asking {
+    pub(super) fn target(&mut self, target: Target) -> &mut QuestionState {
         let [primary, other_address, other_both] = &mut self.targets;
         match target {
             Target::Primary => primary,
@@ -88,10 +89,10 @@ impl Asked {
     }
 
     pub(super) const fn proof(&self) -> Proof {
-        Proof { met: self.proof.met, is_whole: self.proof_is_whole }
+        Proof { outcome: self.proof.outcome, is_whole: self.proof_is_whole }
     }
 
-    pub(super) const fn alternate(&self) -> &Asking {
+    pub(super) const fn alternate(&self) -> &QuestionState {
         let [_, _, other_both] = &self.targets;
         other_both
     }
@@ -132,7 +133,7 @@ impl Asked {
 /// All servers of one family, in the order in which they are asked.
 #[derive(Clone, Debug)]
 pub(super) struct Servers {
-    all: Vec<Asked>,
+    all: Vec<ServerState>,
     joined: usize,
     /// How many of those that were silent or useless have brought another one already.
     replaced: usize,
@@ -147,7 +148,7 @@ impl Servers {
         let mut all = Vec::with_capacity(given.len());
         for nth in 0..given.iter().map(|server| server.addresses.len()).max().unwrap_or(0) {
             let addresses = given.iter().enumerate().filter_map(|(i, server)| Some((i, of_family(server, nth)?)));
-            all.extend(addresses.map(|(index, address)| Asked::new(index, address)));
+            all.extend(addresses.map(|(index, address)| ServerState::new(index, address)));
         }
         // The names of questions count servers in one byte.
         all.truncate(usize::from(u8::MAX));
@@ -158,16 +159,16 @@ impl Servers {
         self.all.first().map(|server| server.address)
     }
 
-    pub(super) fn get(&self, server: u8) -> Option<&Asked> {
+    pub(super) fn get(&self, server: u8) -> Option<&ServerState> {
         self.all.get(usize::from(server))
     }
 
-    pub(super) fn get_mut(&mut self, server: u8) -> Option<&mut Asked> {
+    pub(super) fn get_mut(&mut self, server: u8) -> Option<&mut ServerState> {
         self.all.get_mut(usize::from(server))
     }
 
     /// Those that are asked, with their numbers.
-    pub(super) fn asked(&self) -> impl Iterator<Item = (u8, &Asked)> {
+    pub(super) fn asked(&self) -> impl Iterator<Item = (u8, &ServerState)> {
         (0..=u8::MAX).zip(self.all.iter().take(self.joined))
     }
 
@@ -188,7 +189,7 @@ impl Servers {
     }
 
     pub(super) fn is_trusted(&self, server: u8) -> bool {
-        self.get(server).is_some_and(Asked::is_trusted)
+        self.get(server).is_some_and(ServerState::is_trusted)
     }
 
     /// Whether one of those asked has been silent for so long that it brings another one; each brings one.
@@ -215,8 +216,9 @@ impl Servers {
 
     /// When the next patience ends.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let patience =
-            |server: &Asked| server.rtt.is_none().then_some(server.asked_at).flatten().map(|at| at + SERVER_PATIENCE);
+        let patience = |server: &ServerState| {
+            server.rtt.is_none().then_some(server.asked_at).flatten().map(|at| at + SERVER_PATIENCE)
+        };
         self.asked().filter_map(|(_, server)| patience(server)).filter(|at| *at > now).min()
     }
 
@@ -234,18 +236,14 @@ impl Servers {
     }
 
     /// Holds something against a server, once.
-    pub(super) fn hold(&mut self, desk: &mut Desk<'_, '_>, server: u8, flaw: Flaw) {
-        if let Some(asked) = self.get_mut(server)
-            && !asked.flaws.contains(&flaw)
-        {
-            asked.flaws.push(flaw);
-            let address = asked.address;
-            desk.caught(Family::of(&address), address, flaw);
-        }
+    pub(super) fn hold(&mut self, server: u8, flaw: Flaw) -> Option<Action> {
+        let asked = self.get_mut(server).filter(|asked| !asked.flaws.contains(&flaw))?;
+        asked.flaws.push(flaw);
+        Some(Action::Flaw { family: Family::of(&asked.address), server: asked.address, flaw })
     }
 
     pub(super) fn report(&self) -> Vec<ServerReport> {
-        let report = |(_, asked): (u8, &Asked)| {
+        let report = |(_, asked): (u8, &ServerState)| {
             let mut flaws = asked.flaws.clone();
             let known = match asked.other {
                 Other::None => Some(Flaw::NoOtherAddress),

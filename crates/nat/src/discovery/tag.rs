@@ -82,6 +82,21 @@ pub enum Test {
     HairpinBack,
 }
 
+impl Test {
+    /// The filtering attempt that asks, if one does.
+    pub(super) const fn attempt(self) -> Option<u8> {
+        match self {
+            Self::Control { attempt } | Self::ChangeBoth { attempt } | Self::ChangePort { attempt } => Some(attempt),
+            Self::Map { .. }
+            | Self::Proof { .. }
+            | Self::Port { .. }
+            | Self::HairpinLearn
+            | Self::HairpinOut
+            | Self::HairpinBack => None,
+        }
+    }
+}
+
 /// One of a server's addresses (RFC 5780 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {

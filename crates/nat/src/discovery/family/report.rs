@@ -7,13 +7,12 @@ use alloc::vec::Vec;
 
 use super::super::address;
 use super::super::allocation::{self, Sample};
-use super::super::desk::Desk;
 use super::super::doubt;
 use super::FamilyRun;
 
 impl FamilyRun {
-    /// The report; the run must be over.
-    pub(in super::super) fn report(&self, desk: &Desk<'_, '_>) -> FamilyReport {
+    /// The report; the run must be over. `hairpin`: whether hairpinning was to be tested.
+    pub(in super::super) fn report(&self, hairpin: bool) -> FamilyReport {
         let reach = self.state.end.unwrap_or(Reachability::Unknown);
         let tally = self.tally();
         FamilyReport {
@@ -24,7 +23,7 @@ impl FamilyRun {
             nat: self.nat().or_else(|| self.untested_nat()),
             mapping: self.mapping.verdict.clone().unwrap_or_else(|| self.unmeasured::<Mapping>(reach)),
             filtering: self.filtering.verdict.clone().unwrap_or_else(|| self.unfiltered(reach)),
-            details: self.details(desk),
+            details: self.details(hairpin),
             path: Path { rtt: self.filtering_rtt(), sent: tally.sent, answered: tally.answered },
             servers: self.servers.report(),
         }
@@ -33,7 +32,7 @@ impl FamilyRun {
     /// Without a verdict on filtering a host that is not translated has no NAT, as far as it is known.
     fn untested_nat(&self) -> Option<crate::behavior::NatKind> {
         let translated = self.mapping.is_translated(&self.servers)?;
-        Some(super::super::mapping_test::nat_kind(translated, None))
+        Some(super::super::mapping_run::nat_kind(translated, None))
     }
 
     fn filtering_rtt(&self) -> Option<core::time::Duration> {
@@ -67,14 +66,14 @@ impl FamilyRun {
         verdict
     }
 
-    fn details(&self, desk: &Desk<'_, '_>) -> Details {
+    fn details(&self, hairpin: bool) -> Details {
         let mut samples = self.samples();
         let translated = self.mapping.is_translated(&self.servers);
         let no_nat = translated == Some(false);
-        let hairpin = self.hairpin.verdict.clone();
+        let verdict = self.hairpin.verdict.clone();
         Details {
-            hairpin: hairpin.unwrap_or_else(|| {
-                let why = if desk.config.hairpin { self.why_not(Reachability::Unknown) } else { Unknown::NotTested };
+            hairpin: verdict.unwrap_or_else(|| {
+                let why = if hairpin { self.why_not(Reachability::Unknown) } else { Unknown::NotTested };
                 Conclusion::unknown(why, Vec::new())
             }),
             port_allocation: if no_nat {

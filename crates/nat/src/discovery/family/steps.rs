@@ -5,11 +5,13 @@ use crate::event::DiscoveryEvent;
 use crate::note::{DiscoveryNote, ExtraServerReason};
 use crate::profile::{Conclusion, Reachability, Unavailable, Unknown};
 use alloc::vec::Vec;
-use portolan_machine::{Deadline, Instant, Unreachability};
+use portolan_machine::{Deadline, Instant, SocketId, Unreachability};
+use portolan_stun::TransactionId;
 
-use super::super::desk::Desk;
+use super::super::action::{Action, Actions};
+use super::super::config::DiscoveryConfig;
 use super::super::doubt::Tally;
-use super::super::mapping_test;
+use super::super::mapping_run;
 use super::super::plan::{SERVER_PATIENCE, TCP_PATIENCE, UDP_PATIENCE};
 use super::super::tag::Target;
 use super::FamilyRun;
@@ -22,23 +24,24 @@ impl FamilyRun {
         tally
     }
 
-    /// Without a UDP answer: is there a way out at all?
-    pub(super) fn look_for_a_way_out(&mut self, desk: &mut Desk<'_, '_>) {
+    /// While no UDP answer has come: checks whether any packet gets out and an answer comes back.
+    pub(super) fn check_reachability(&mut self, now: Instant, next_socket: &mut impl FnMut() -> SocketId) -> Actions {
+        let mut actions = Actions::new();
         if self.state.heard {
-            return;
+            return actions;
         }
-        let waited = desk.now() - self.started_at;
+        let waited = now - self.started_at;
         if waited >= SERVER_PATIENCE
             && let Some(why) = self.turned_back()
         {
             self.state.end = Some(Reachability::Unavailable(Unavailable::Unreachable(why)));
-            return;
+            return actions;
         }
         if waited >= UDP_PATIENCE {
-            self.tcp.start(desk, &self.servers);
+            actions = self.tcp.start(next_socket, &self.servers);
         }
         if !self.tcp.is_started() {
-            return;
+            return actions;
         }
         let mute_port = self.servers.asked().any(|(_, server)| server.unreachable == Some(Unreachability::Port));
         if mute_port {
@@ -49,6 +52,7 @@ impl FamilyRun {
         } else if self.tcp.is_over() || waited >= TCP_PATIENCE {
             self.state.end = Some(Reachability::Unavailable(Unavailable::Silent));
         }
+        actions
     }
 
     /// Why every datagram was turned back, where every one was.
@@ -59,57 +63,56 @@ impl FamilyRun {
         (all && first != Unreachability::Port && first != Unreachability::TooLarge).then_some(first)
     }
 
-    /// Judges the mapping; says whether the servers contradict each other.
-    pub(super) fn judge_mapping(&mut self, desk: &mut Desk<'_, '_>) -> bool {
+    /// Judges the mapping. Returns whether the servers contradict each other, and what to do.
+    pub(super) fn judge_mapping(&mut self, now: Instant) -> (bool, Actions) {
         let stood = self.mapping.verdict.is_some();
         let steady = self.filtering.attempts.iter().any(|a| a.control.answers >= 2 || a.control.over);
-        let contradiction = self.mapping.judge(desk, &mut self.servers, steady);
-        if let Some(verdict) = &self.mapping.verdict
-            && !stood
-        {
-            desk.tell(mapping_test::told(self.family, verdict));
-        }
-        contradiction
+        let (contradiction, flaw) = self.mapping.judge(now, &mut self.servers, steady);
+        let verdict = self.mapping.verdict.as_ref().filter(|_| !stood);
+        let event = verdict.map(|verdict| Action::Event(mapping_run::event(self.family, verdict)));
+        (contradiction, flaw.into_iter().chain(event).collect())
     }
 
     /// Asks further servers where those asked are silent, contradict each other, or cannot do what is needed.
-    pub(super) fn join_more(&mut self, desk: &mut Desk<'_, '_>, contradiction: bool) {
-        let now = desk.now();
+    pub(super) fn join_more(&mut self, now: Instant, contradiction: bool) -> Actions {
+        let mut actions = Actions::new();
         if self.servers.take_replacement(now) {
-            self.join(desk, ExtraServerReason::Silence);
+            actions.extend(self.join(ExtraServerReason::Silence));
         }
         let quiet = !self.servers.any_pending(now);
         let asked = self.servers.asked().count();
         if contradiction && quiet && self.state.contradiction_at < asked {
             self.state.contradiction_at = asked;
-            self.join(desk, ExtraServerReason::Contradiction);
+            actions.extend(self.join(ExtraServerReason::Contradiction));
         }
         let incapable = self.filtering.verdict.is_none()
             && quiet
             && self.servers.next_capable(|_| false).is_none()
             && self.servers.asked().all(|(_, server)| server.rtt.is_some() || server.unreachable.is_some());
         if incapable || (self.filtering.verdict.is_none() && quiet && self.filtering.is_stranded(&self.servers)) {
-            self.join(desk, ExtraServerReason::Capability);
+            actions.extend(self.join(ExtraServerReason::Capability));
         }
+        actions
     }
 
-    fn join(&mut self, desk: &mut Desk<'_, '_>, why: ExtraServerReason) {
-        let Some(number) = self.servers.join() else { return };
-        if let Some(server) = self.servers.get(number).map(|server| server.address) {
-            desk.cx.note(|| DiscoveryNote::Joined { server, why });
-        }
-        self.mapping.ask(desk, &mut self.servers, number, Target::Primary);
+    fn join(&mut self, why: ExtraServerReason) -> Actions {
+        let Some(number) = self.servers.join() else { return Actions::new() };
+        let server = self.servers.get(number).map(|server| server.address);
+        let note = server.map(|server| Action::Note(DiscoveryNote::Joined { server, why }));
+        note.into_iter().chain(self.mapping.ask(&mut self.servers, number, Target::Primary)).collect()
     }
 
     /// Makes the silence of the filtering server mean something: is its other address alive, does it answer at all?
-    pub(super) fn prove(&mut self, desk: &mut Desk<'_, '_>) {
-        let Some(server) = self.filtering.server().filter(|_| self.filtering.needs_proof()) else { return };
-        let Some(asked) = self.servers.get(server).filter(|asked| asked.is_capable()) else { return };
+    pub(super) fn prove(&mut self) -> Actions {
+        let mut actions = Actions::new();
+        let Some(server) = self.filtering.server().filter(|_| self.filtering.needs_proof()) else { return actions };
+        let Some(asked) = self.servers.get(server).filter(|asked| asked.is_capable()) else { return actions };
         let answered = asked.alternate().is_answered();
-        self.mapping.ask(desk, &mut self.servers, server, Target::OtherBoth);
+        actions.extend(self.mapping.ask(&mut self.servers, server, Target::OtherBoth));
         if let Some(depends) = self.depends().filter(|_| answered) {
-            self.mapping.ask_proof(desk, &mut self.servers, server, !depends);
+            actions.extend(self.mapping.ask_proof(&mut self.servers, server, !depends));
         }
+        actions
     }
 
     /// Whether the mapping depends on the destination, once that is settled. Where it is settled that it is unknown,
@@ -119,16 +122,24 @@ impl FamilyRun {
         Some(verdict.value().is_none_or(|mapping| mapping.is_destination_dependent()))
     }
 
-    pub(super) fn judge_filtering(&mut self, desk: &mut Desk<'_, '_>) {
-        // Before anybody was heard it is the reach that is in question, not the filter.
+    pub(super) fn judge_filtering(
+        &mut self,
+        now: Instant,
+        next_socket: &mut impl FnMut() -> SocketId,
+        sends_of: impl Fn(TransactionId) -> Option<u32>,
+    ) -> Actions {
+        // While no server has answered, the question is reachability, not filtering.
         if self.filtering.verdict.is_some() || !self.state.heard {
-            return;
+            return Actions::new();
         }
-        let may_hear_more = self.servers.has_more() || self.servers.any_pending(desk.now());
-        self.filtering.judge(desk, &mut self.servers, may_hear_more);
+        let may_hear_more = self.servers.has_more() || self.servers.any_pending(now);
+        self.filtering.count_control(sends_of);
+        let mut actions = self.filtering.judge(now, next_socket, &mut self.servers, may_hear_more);
         if let Some(verdict) = &self.filtering.verdict {
-            desk.tell(DiscoveryEvent::Filtering { family: self.family, conclusion: verdict.clone() });
+            let event = DiscoveryEvent::Filtering { family: self.family, conclusion: verdict.clone() };
+            actions.push(Action::Event(event));
         }
+        actions
     }
 
     /// What stands in the way, once both are known that it follows from.
@@ -138,32 +149,31 @@ impl FamilyRun {
         if !translated && filtering.is_none() {
             return None;
         }
-        Some(mapping_test::nat_kind(translated, filtering.and_then(Conclusion::value)))
+        Some(mapping_run::nat_kind(translated, filtering.and_then(Conclusion::value)))
     }
 
-    pub(super) fn tell_nat(&mut self, desk: &mut Desk<'_, '_>) {
-        let settled = self.mapping.verdict.is_some();
-        if let Some(nat) = self.nat().filter(|_| settled)
-            && self.state.told_nat.replace(nat) != Some(nat)
-        {
-            desk.tell(DiscoveryEvent::Nat { family: self.family, nat });
-        }
+    pub(super) fn report_nat(&mut self) -> Option<Action> {
+        let nat = self.nat().filter(|_| self.mapping.verdict.is_some())?;
+        let is_new = self.state.nat_reported.replace(nat) != Some(nat);
+        is_new.then_some(Action::Event(DiscoveryEvent::Nat { family: self.family, nat }))
     }
 
-    /// What is only done when asked for.
-    pub(super) fn extras(&mut self, desk: &mut Desk<'_, '_>) {
+    /// Starts the measurements that the configuration asks for.
+    pub(super) fn extras(&mut self, next_socket: &mut impl FnMut() -> SocketId, config: &DiscoveryConfig) -> Actions {
+        let mut actions = Actions::new();
         let Some(first) = self.servers.asked().find(|(_, server)| server.rtt.is_some()).map(|(_, s)| s.address) else {
-            return;
+            return actions;
         };
-        if desk.config.ports {
-            self.ports.start(desk, first);
+        if config.ports {
+            actions = self.ports.start(next_socket, first);
         }
-        let Some(verdict) = self.mapping.verdict.as_ref().filter(|_| desk.config.hairpin) else { return };
+        let Some(verdict) = self.mapping.verdict.as_ref().filter(|_| config.hairpin) else { return actions };
         let translated = self.mapping.is_translated(&self.servers) == Some(true);
         let public: Vec<_> = self.mapping.public(&self.servers);
         match (translated, verdict.value(), public.first()) {
             (true, Some(mapping), Some(public)) if !mapping.is_destination_dependent() => {
-                self.hairpin.start(desk, first, (self.mapping.socket, *public, self.mapping.local));
+                let peer = (self.mapping.socket, *public, self.mapping.local);
+                actions.extend(self.hairpin.start(next_socket, first, peer));
             }
             (true, _, _) => {
                 self.hairpin.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::Dependent, Vec::new()));
@@ -172,12 +182,13 @@ impl FamilyRun {
                 self.hairpin.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::NoNat, Vec::new()));
             }
         }
+        actions
     }
 
     /// Ends the run when nothing is left to find out; the last question may have ended without an answer.
-    pub(super) fn conclude(&mut self, desk: &Desk<'_, '_>) {
-        let ports = !desk.config.ports || self.ports.is_over();
-        let hairpin = !desk.config.hairpin || self.hairpin.verdict.is_some();
+    pub(super) fn conclude(&mut self, config: &DiscoveryConfig) {
+        let ports = !config.ports || self.ports.is_over();
+        let hairpin = !config.hairpin || self.hairpin.verdict.is_some();
         if self.mapping.verdict.is_some() && self.filtering.verdict.is_some() && ports && hairpin {
             let reach =
                 if self.mapping.observations.is_empty() { Reachability::Unknown } else { Reachability::Available };
@@ -209,14 +220,10 @@ impl FamilyRun {
         deadlines.into_iter().fold(None, Deadline::earliest)
     }
 
-    /// Lets go of everything that is open or under way.
-    pub(in super::super) fn close(&mut self, desk: &mut Desk<'_, '_>) {
-        if self.mapping.local.is_some() {
-            desk.close(self.mapping.socket);
-        }
-        self.filtering.close(desk);
-        self.tcp.close(desk);
-        self.ports.close(desk);
-        self.hairpin.close(desk);
+    /// Closes all sockets that are open or ordered.
+    pub(in super::super) fn close(&self) -> Actions {
+        let mapping = self.mapping.local.map(|_| Action::Close(self.mapping.socket));
+        let first = mapping.into_iter().chain(self.filtering.close()).chain(self.tcp.close());
+        first.chain(self.ports.close()).chain(self.hairpin.close()).collect()
     }
 }

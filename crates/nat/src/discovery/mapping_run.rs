@@ -13,17 +13,18 @@ use portolan_machine::{Instant, SocketId};
 use portolan_stun::ChangeRequest;
 use portolan_stun_agent::{Answer, AnswerFrom};
 
-use super::desk::{Desk, Reading};
+use super::action::{Action, Actions};
 use super::doubt;
-use super::filtering::Met;
+use super::filtering::Outcome;
 use super::mapping::{self, Judgement, Observation};
-use super::plan::{MAPPING, Wish};
-use super::servers::{Asking, Servers};
+use super::plan::{MAPPING, PlannedRequest};
+use super::reading::Reading;
+use super::servers::{QuestionState, Servers};
 use super::tag::{Tag, Target, Test};
 
 /// The mapping socket and what came of it.
 #[derive(Clone, Debug)]
-pub(super) struct MappingTest {
+pub(super) struct MappingRun {
     pub(super) socket: SocketId,
     pub(super) local: Option<SocketAddr>,
     /// Not earlier than this: the other family goes first.
@@ -40,7 +41,7 @@ pub(super) struct MappingTest {
     pub(super) verdict: Option<Conclusion<Mapping>>,
 }
 
-impl MappingTest {
+impl MappingRun {
     pub(super) const fn new(socket: SocketId, from: Instant) -> Self {
         Self {
             socket,
@@ -55,17 +56,17 @@ impl MappingTest {
         }
     }
 
-    /// Wishes for a plain request to one address of a server, once.
-    pub(super) fn ask(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8, target: Target) {
-        let Some(asked) = servers.get_mut(server) else { return };
-        let Some(to) = asked.address_of(target) else { return };
+    /// Returns a plain request to one address of a server, once.
+    pub(super) fn ask(&self, servers: &mut Servers, server: u8, target: Target) -> Option<Action> {
+        let asked = servers.get_mut(server)?;
+        let to = asked.address_of(target)?;
         let asking = asked.target(target);
-        if asking.wished || self.local.is_none() {
-            return;
+        if asking.planned || self.local.is_none() {
+            return None;
         }
-        asking.wished = true;
+        asking.planned = true;
         let tag = Tag { family: Family::of(&to), test: Test::Map { server, target } };
-        let wish = Wish {
+        Some(Action::Request(PlannedRequest {
             tag,
             socket: self.socket,
             to,
@@ -73,22 +74,17 @@ impl MappingTest {
             schedule: MAPPING,
             from: AnswerFrom::SameAsDestination,
             not_before: self.from,
-        };
-        desk.wish(wish);
+        }))
     }
 
-    /// Wishes for a CHANGE-REQUEST on this socket, where its answer cannot be filtered: from the other address, which the
+    /// Returns a CHANGE-REQUEST on this socket, where its answer cannot be filtered: from the other address, which the
     /// socket has contacted, or (`whole` is false) from where it was asked.
-    pub(super) fn ask_proof(&self, desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8, whole: bool) {
-        let Some(asked) = servers.get_mut(server) else { return };
-        if asked.proof.wished {
-            return;
-        }
-        asked.proof.wished = true;
+    pub(super) fn ask_proof(&self, servers: &mut Servers, server: u8, whole: bool) -> Actions {
+        let Some(asked) = servers.get_mut(server).filter(|asked| !asked.proof.planned) else { return Actions::new() };
+        asked.proof.planned = true;
         asked.proof_is_whole = whole;
         let to = asked.address;
-        desk.cx.note(|| DiscoveryNote::ProofAsked { server: to });
-        let wish = Wish {
+        let request = PlannedRequest {
             tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
             socket: self.socket,
             to,
@@ -97,7 +93,7 @@ impl MappingTest {
             from: AnswerFrom::AnyReported,
             not_before: self.from,
         };
-        desk.wish(wish);
+        Actions::from([Action::Note(DiscoveryNote::ProofAsked { server: to }), Action::Request(request)])
     }
 
     /// Takes a success response to a plain request from this socket.
@@ -117,30 +113,31 @@ impl MappingTest {
     }
 
     /// Chooses the server that mapping is measured with, and the next one where that one fails.
-    pub(super) fn choose_server(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers) {
-        if self.verdict.is_some() || self.local.is_none() || !self.needs_another_server(desk.now(), servers) {
-            return;
+    pub(super) fn choose_server(&mut self, now: Instant, servers: &mut Servers) -> Actions {
+        let mut actions = Actions::new();
+        if self.verdict.is_some() || self.local.is_none() || !self.needs_another_server(now, servers) {
+            return actions;
         }
-        let Some(server) = servers.next_capable(|server| self.measured_with.contains(&server)) else { return };
+        let Some(server) = servers.next_capable(|server| self.measured_with.contains(&server)) else { return actions };
         self.measured_with.push(server);
         if let Some(asked) = servers.get(server)
             && let Some(other) = asked.address_of(Target::OtherBoth)
         {
-            let address = asked.address;
-            desk.cx.note(|| DiscoveryNote::AlternateFound { server: address, other });
+            actions.push(Action::Note(DiscoveryNote::AlternateFound { server: asked.address, other }));
         }
-        self.ask(desk, servers, server, Target::OtherAddress);
-        self.ask(desk, servers, server, Target::OtherBoth);
+        actions.extend(self.ask(servers, server, Target::OtherAddress));
+        actions.extend(self.ask(servers, server, Target::OtherBoth));
+        actions
     }
 
     fn needs_another_server(&self, now: Instant, servers: &Servers) -> bool {
         let Some(last) = self.measured_with.last().and_then(|server| servers.get(*server)) else { return true };
         let alternates = last.targets.iter().skip(1);
-        let unanswered = |asking: &Asking| asking.asked_at.is_some() && !asking.is_answered();
+        let unanswered = |asking: &QuestionState| asking.asked_at.is_some() && !asking.is_answered();
         let silent =
             alternates.clone().all(|asking| unanswered(asking) && asking.patience_ends().is_none_or(|end| end <= now));
         // It has said all that it can, and that was not enough.
-        let exhausted = alternates.clone().all(|asking| asking.met != Met::Waiting)
+        let exhausted = alternates.clone().all(|asking| asking.outcome != Outcome::Waiting)
             && match self.judgement {
                 Judgement::TooLittle | Judgement::Contradiction | Judgement::Dependent { on: None, .. } => true,
                 Judgement::Independent { .. } | Judgement::Dependent { on: Some(_), .. } | Judgement::MultiPath => {
@@ -150,29 +147,28 @@ impl MappingTest {
         silent || exhausted || !last.is_trusted()
     }
 
-    /// When [`MappingTest::choose_server`] may choose another one.
+    /// When [`MappingRun::choose_server`] may choose another one.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let last = servers.get(*self.measured_with.last()?)?;
         last.alternate().patience_ends().filter(|at| self.verdict.is_none() && *at > now)
     }
 
-    /// Judges, and says whether what the servers say cannot all be true.
-    pub(super) fn judge(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers, steady: bool) -> bool {
+    /// Judges. Returns whether what the servers say cannot all be true, and a flaw where a server is contradicted.
+    pub(super) fn judge(&mut self, now: Instant, servers: &mut Servers, steady: bool) -> (bool, Option<Action>) {
         if self.verdict.is_some() {
-            return false;
+            return (false, None);
         }
         let judged = mapping::judge(&self.observations, |server| servers.is_trusted(server));
-        if let Some(server) = judged.contradicted {
-            servers.hold(desk, server, Flaw::Contradicted);
-        }
+        let flaw = judged.contradicted.and_then(|server| servers.hold(server, Flaw::Contradicted));
         self.judgement = judged.judgement;
-        self.verdict = self.conclude(judged.judgement, desk.now(), servers, steady);
-        match judged.judgement {
+        self.verdict = self.conclude(judged.judgement, now, servers, steady);
+        let contradiction = match judged.judgement {
             Judgement::Contradiction => true,
             Judgement::Dependent { several_addresses, .. } => several_addresses,
             Judgement::MultiPath => true,
             Judgement::TooLittle | Judgement::Independent { .. } => false,
-        }
+        };
+        (contradiction, flaw)
     }
 
     fn conclude(
@@ -235,7 +231,7 @@ impl MappingTest {
 
     /// Whether a request under way, or a server not yet asked, may still tell more.
     fn more_to_come(&self, servers: &Servers) -> bool {
-        let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(Asking::is_waiting));
+        let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(QuestionState::is_waiting));
         let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
         under_way || untried || servers.has_more()
     }
@@ -287,6 +283,6 @@ pub(super) fn nat_kind(translated: bool, filtering: Option<&crate::behavior::Fil
 }
 
 /// The event of a verdict on mapping.
-pub(super) fn told(family: Family, verdict: &Conclusion<Mapping>) -> DiscoveryEvent {
+pub(super) fn event(family: Family, verdict: &Conclusion<Mapping>) -> DiscoveryEvent {
     DiscoveryEvent::Mapping { family, conclusion: verdict.clone() }
 }

@@ -14,16 +14,16 @@ use portolan_machine::{Instant, SocketId};
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::AnswerFrom;
 
-use super::desk::Desk;
+use super::action::{Action, Actions};
 use super::doubt::Tally;
-use super::filtering::{self, Attempt, Judgement, Met, Other, Setting};
-use super::plan::{CONTROL, EVIDENCE, SERVER_PATIENCE, SHORTEST_TAIL, Wish};
-use super::servers::{Asking, Servers};
+use super::filtering::{self, Attempt, Judgement, Other, Outcome, Setting};
+use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_PATIENCE, SHORTEST_TAIL};
+use super::servers::{QuestionState, Servers};
 use super::tag::{Tag, Test};
 
 /// All attempts of one family.
 #[derive(Clone, Debug)]
-pub(super) struct FilteringTest {
+pub(super) struct FilteringRun {
     pub(super) attempts: Vec<Attempt>,
     /// Why earlier attempts were given up.
     failures: Vec<Unknown>,
@@ -32,15 +32,15 @@ pub(super) struct FilteringTest {
     tail: Duration,
 }
 
-impl FilteringTest {
+impl FilteringRun {
     pub(super) const fn new() -> Self {
         Self { attempts: Vec::new(), failures: Vec::new(), verdict: None, tail: SHORTEST_TAIL }
     }
 
     /// Opens a fresh socket for a server.
-    pub(super) fn attempt(&mut self, desk: &mut Desk<'_, '_>, server: u8, primary: SocketAddr) {
-        let (socket, _) = desk.open_udp(primary);
+    pub(super) fn attempt(&mut self, socket: SocketId, server: u8, primary: SocketAddr) -> Action {
         self.attempts.push(Attempt::new(server, primary, socket));
+        Action::open_udp(socket, primary)
     }
 
     pub(super) fn by_socket(&mut self, socket: SocketId) -> Option<&mut Attempt> {
@@ -68,25 +68,26 @@ impl FilteringTest {
     pub(super) fn needs_proof(&self) -> bool {
         self.verdict.is_none()
             && self.current().is_some_and(|(_, attempt)| {
-                attempt.asked_at.is_some() && matches!(attempt.both, Met::Waiting | Met::Silence(_))
+                attempt.asked_at.is_some() && matches!(attempt.both, Outcome::Waiting | Outcome::Silence(_))
             })
     }
 
-    /// The socket is there: asks the three questions at once.
-    pub(super) fn opened(&mut self, desk: &mut Desk<'_, '_>, socket: SocketId, local: SocketAddr) {
-        let Some(number) = self.attempts.iter().position(|attempt| attempt.socket == socket) else { return };
-        let (Ok(attempt), Some(this)) = (u8::try_from(number), self.attempts.get_mut(number)) else { return };
+    /// The socket is open: asks the three questions at once.
+    pub(super) fn opened(&mut self, not_before: Instant, socket: SocketId, local: SocketAddr) -> Actions {
+        let mut actions = Actions::new();
+        let Some(number) = self.attempts.iter().position(|attempt| attempt.socket == socket) else { return actions };
+        let (Ok(attempt), Some(this)) = (u8::try_from(number), self.attempts.get_mut(number)) else { return actions };
         this.local = Some(local);
-        let family = Family::of(&this.primary);
-        let not_before = desk.now();
-        let to = this.primary;
+        let (family, to) = (Family::of(&this.primary), this.primary);
         let mut ask = |test, change, schedule, from| {
-            desk.wish(Wish { tag: Tag { family, test }, socket, to, change, schedule, from, not_before });
+            let tag = Tag { family, test };
+            actions.push(Action::Request(PlannedRequest { tag, socket, to, change, schedule, from, not_before }));
         };
         let (any, same) = (AnswerFrom::AnyReported, AnswerFrom::SameAsDestination);
         ask(Test::Control { attempt }, None, CONTROL, same);
         ask(Test::ChangeBoth { attempt }, Some(ChangeRequest::IP_AND_PORT), EVIDENCE, any);
         ask(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
+        actions
     }
 
     /// A question of an attempt has been sent for the first time.
@@ -111,19 +112,17 @@ impl FilteringTest {
     }
 
     /// A round trip is known: silence must last three of them, and 250 ms at least.
-    pub(super) fn set_rtt(&mut self, desk: &mut Desk<'_, '_>, family: Family, rtt: Duration) {
+    pub(super) fn set_rtt(&mut self, family: Family, rtt: Duration) -> Actions {
         // Time may have leapt between a question and its answer.
         let tail = rtt.saturating_mul(3).max(SHORTEST_TAIL);
         if self.verdict.is_some() || tail == self.tail {
-            return;
+            return Actions::new();
         }
-        let Some((_, attempt)) = self.current() else { return };
+        let Some((_, attempt)) = self.current() else { return Actions::new() };
         let ids = attempt.running;
         self.tail = tail;
-        desk.cx.note(|| DiscoveryNote::TailSet { family, tail });
-        for id in ids.into_iter().flatten() {
-            desk.set_tail(id, tail);
-        }
+        let note = Action::Note(DiscoveryNote::TailSet { family, tail });
+        core::iter::once(note).chain(ids.into_iter().flatten().map(|id| Action::SetTail(id, tail))).collect()
     }
 
     /// How long silence must last, for a question that starts now.
@@ -144,13 +143,21 @@ impl FilteringTest {
     }
 
     /// Judges the attempt under way; moves to the next capable server where it failed.
-    pub(super) fn judge(&mut self, desk: &mut Desk<'_, '_>, servers: &mut Servers, may_hear_more: bool) {
+    ///
+    /// `may_hear_more`: another server may still turn out to be capable.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        next_socket: &mut impl FnMut() -> SocketId,
+        servers: &mut Servers,
+        may_hear_more: bool,
+    ) -> Actions {
+        let mut actions = Actions::new();
         if self.verdict.is_some() {
-            return;
+            return actions;
         }
-        self.count_control(desk);
         let judgement = match self.current() {
-            Some((_, attempt)) => self.judge_current(attempt, servers, desk.now()),
+            Some((_, attempt)) => self.judge_current(attempt, servers, now),
             None => Judgement::Wait,
         };
         match judgement {
@@ -162,22 +169,26 @@ impl FilteringTest {
                 self.verdict = Some(Conclusion::unknown(Unknown::HighLoss, self.evidence(servers)));
             }
             Judgement::Incapable(why, flaw) => {
-                self.give_up(desk, why);
-                if let Some(server) = self.attempts.last().map(|attempt| attempt.server) {
-                    hold(desk, servers, server, flaw);
+                actions.extend(self.give_up(why));
+                if let Some(server) = self.attempts.last().map(|attempt| attempt.server)
+                    && flaw != Flaw::Silent
+                {
+                    actions.extend(servers.hold(server, flaw));
                 }
             }
         }
         if self.verdict.is_none() && self.current().is_none() {
-            self.move_on(desk, servers, may_hear_more);
+            actions.extend(self.move_on(next_socket, servers, may_hear_more));
         }
+        actions
     }
 
-    /// The control may still be under way: what it has sent by now counts, answered or not.
-    fn count_control(&mut self, desk: &Desk<'_, '_>) {
-        if let Some(attempt) = self.attempts.last_mut()
+    /// Counts what the control has sent so far, answered or not; it may still be under way.
+    pub(super) fn count_control(&mut self, sends_of: impl Fn(TransactionId) -> Option<u32>) {
+        if self.verdict.is_none()
+            && let Some(attempt) = self.attempts.last_mut()
             && let [Some(id), ..] = attempt.running
-            && let Some(sends) = desk.sends_of(id)
+            && let Some(sends) = sends_of(id)
         {
             attempt.control.sends = attempt.control.sends.max(sends);
         }
@@ -187,7 +198,8 @@ impl FilteringTest {
         let Some(server) = servers.get(attempt.server) else { return Judgement::Wait };
         let mut tally = Tally::default();
         attempt.tally(&mut tally);
-        let setting = Setting { other: server.other, alternate: server.alternate().met, proof: server.proof(), tally };
+        let setting =
+            Setting { other: server.other, alternate: server.alternate().outcome, proof: server.proof(), tally };
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown
@@ -196,8 +208,9 @@ impl FilteringTest {
             return judgement;
         }
         // Another server may well answer sooner than this one will have been given up.
-        let overdue = |asking: &Asking| asking.is_waiting() && asking.patience_ends().is_some_and(|end| end <= now);
-        let filtered = matches!(attempt.both, Met::Silence(_));
+        let overdue =
+            |asking: &QuestionState| asking.is_waiting() && asking.patience_ends().is_some_and(|end| end <= now);
+        let filtered = matches!(attempt.both, Outcome::Silence(_));
         if silent {
             Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)
         } else if filtered && overdue(server.alternate()) {
@@ -213,59 +226,49 @@ impl FilteringTest {
         self.attempts.iter().any(|attempt| attempt.server == server)
     }
 
-    /// Ends the requests of the attempt under way.
-    pub(super) fn cancel(&mut self, desk: &mut Desk<'_, '_>) {
-        let Some(number) = self.attempts.len().checked_sub(1).and_then(|last| u8::try_from(last).ok()) else { return };
-        if let Some(attempt) = self.get_mut(number) {
-            for id in core::mem::take(&mut attempt.running).into_iter().flatten() {
-                desk.cancel(id);
-            }
-        }
-        desk.plan.forget(|tag| match tag.test {
-            Test::Control { attempt } | Test::ChangeBoth { attempt } | Test::ChangePort { attempt } => {
-                attempt == number
-            }
-            Test::Map { .. }
-            | Test::Proof { .. }
-            | Test::Port { .. }
-            | Test::HairpinLearn
-            | Test::HairpinOut
-            | Test::HairpinBack => false,
-        });
-    }
-
     /// Whether no attempt is under way, and no server is known that a fresh one could use.
     pub(super) fn is_stranded(&self, servers: &Servers) -> bool {
         self.current().is_none() && servers.next_capable(|number| self.was_tried(number)).is_none()
     }
 
-    /// Lets go of the sockets; those of attempts that were given up are closed already.
-    pub(super) fn close(&mut self, desk: &mut Desk<'_, '_>) {
-        if let Some(attempt) = self.current().map(|(_, attempt)| attempt).filter(|attempt| attempt.local.is_some()) {
-            let socket = attempt.socket;
-            desk.close(socket);
-        }
+    /// Closes the socket of the attempt under way; those of earlier attempts are closed already.
+    pub(super) fn close(&self) -> Option<Action> {
+        let (_, attempt) = self.current().filter(|(_, attempt)| attempt.local.is_some())?;
+        Some(Action::Close(attempt.socket))
     }
 
-    fn give_up(&mut self, desk: &mut Desk<'_, '_>, why: Unknown) {
-        self.cancel(desk);
-        if let Some(attempt) = self.attempts.last() {
-            desk.close(attempt.socket);
-        }
+    /// Ends the requests of the attempt under way and closes its socket.
+    fn give_up(&mut self, why: Unknown) -> Actions {
         self.failures.push(why);
+        let number = self.attempts.len().saturating_sub(1);
+        let (Ok(number), Some(attempt)) = (u8::try_from(number), self.attempts.last_mut()) else {
+            return Actions::new();
+        };
+        let running = core::mem::take(&mut attempt.running).into_iter().flatten();
+        let mut actions: Actions = running.map(Action::Cancel).collect();
+        actions.push(Action::Withdraw { family: Family::of(&attempt.primary), attempt: number });
+        actions.push(Action::Close(attempt.socket));
+        actions
     }
 
     /// A fresh socket for the next capable server; the end where there is none and none can come.
-    fn move_on(&mut self, desk: &mut Desk<'_, '_>, servers: &Servers, may_hear_more: bool) {
+    fn move_on(
+        &mut self,
+        next_socket: &mut impl FnMut() -> SocketId,
+        servers: &Servers,
+        may_hear_more: bool,
+    ) -> Actions {
         let next = servers.next_capable(|number| self.was_tried(number));
         if let Some((number, server)) = next.and_then(|number| Some((number, servers.get(number)?))) {
             let to = server.address;
-            desk.cx.note(|| DiscoveryNote::FilteringMoved { to });
-            self.attempt(desk, number, to);
-        } else if !may_hear_more {
+            let moved = Action::Note(DiscoveryNote::FilteringMoved { to });
+            return Actions::from([moved, self.attempt(next_socket(), number, to)]);
+        }
+        if !may_hear_more {
             let why = self.reason();
             self.verdict = Some(Conclusion::unknown(why, self.evidence(servers)));
         }
+        Actions::new()
     }
 
     /// The most telling reason of all that were met: a server that could not do its part says more than a plain one.
@@ -280,7 +283,7 @@ impl FilteringTest {
         let mut all = Vec::with_capacity(4);
         for (number, attempt) in self.attempts.iter().enumerate() {
             let server = servers.get(attempt.server);
-            let proof = server.map(super::servers::Asked::proof);
+            let proof = server.map(super::servers::ServerState::proof);
             all.extend(filtering::evidence(attempt, proof));
             if number < self.failures.len()
                 && let Some(server) = server
@@ -290,12 +293,5 @@ impl FilteringTest {
             }
         }
         all
-    }
-}
-
-/// Holds what is no plain lack of a second address against a server.
-fn hold(desk: &mut Desk<'_, '_>, servers: &mut Servers, server: u8, flaw: Flaw) {
-    if flaw != Flaw::Silent {
-        servers.hold(desk, server, flaw);
     }
 }

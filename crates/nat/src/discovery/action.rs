@@ -1,0 +1,57 @@
+//! What the parts of a discovery want done.
+//!
+//! Rules of this file: a part decides and returns [`Actions`]. It sees no output queue, no transactions and no RNG.
+//! [`Discovery`](super::Discovery) applies the actions in their order.
+
+use crate::event::DiscoveryEvent;
+use crate::note::DiscoveryNote;
+use crate::profile::{Family, Flaw};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::SocketId;
+use portolan_stun::TransactionId;
+
+use super::plan::PlannedRequest;
+
+/// Actions in the order in which they are applied.
+pub(super) type Actions = Vec<Action>;
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    /// Order a UDP socket on a random dynamic port (RFC 5780 §4.1).
+    OpenUdp {
+        socket: SocketId,
+        towards: SocketAddr,
+        /// Whether the socket replaces one whose port was taken.
+        replaces: bool,
+    },
+    /// Order a TCP connection.
+    OpenTcp { socket: SocketId, towards: SocketAddr },
+    /// Close a socket.
+    Close(SocketId),
+    /// Start this request as soon as the budget allows.
+    Request(PlannedRequest),
+    /// Start this request at once, outside the budget.
+    RequestNow(PlannedRequest),
+    /// Cancel a request. A request that has ended is ignored.
+    Cancel(TransactionId),
+    /// Change how long a request waits after its last send.
+    SetTail(TransactionId, Duration),
+    /// Withdraw the requests of a filtering attempt that have not started.
+    Withdraw { family: Family, attempt: u8 },
+    /// Report a flaw of a server.
+    Flaw { family: Family, server: SocketAddr, flaw: Flaw },
+    /// Give this event to the owner.
+    Event(DiscoveryEvent),
+    /// Make this note.
+    Note(DiscoveryNote),
+}
+
+impl Action {
+    /// A fresh UDP socket.
+    pub(super) const fn open_udp(socket: SocketId, towards: SocketAddr) -> Self {
+        Self::OpenUdp { socket, towards, replaces: false }
+    }
+}
