@@ -1,8 +1,8 @@
-//! The words of RFC 4787 for what a NAT does, and the way from them to the old names of RFC 3489.
+//! The terms of RFC 4787 for what a NAT does, and the way from them to the old names of RFC 3489.
 //!
-//! Mapping and filtering are two axes that no single name can hold: that is why RFC 4787 replaced the four names of
-//! RFC 3489. [`classic_name`] gives the old name as an alias; nothing in this crate ever derives an axis from a name.
-//! Each word has one long text (`Display`), and reads back from the long text or from the abbreviations people use.
+//! Mapping and filtering are two axes, and no single name can hold both. That is why RFC 4787 replaced the four names
+//! of RFC 3489. [`classic_name`] gives the old name as an alias; nothing in this crate derives an axis from a name.
+//! Each term has one long text (`Display`), and is parsed from the long text or from the usual abbreviations.
 //!
 //! Sources: RFC 4787 §4 (mapping, ports, timers), §5 (filtering), §6 (hairpinning); RFC 6888 §3 and RFC 7857 for
 //! carrier-grade NATs; RFC 3489 §5 and §10.1 for the old names.
@@ -23,10 +23,10 @@ use core::time::Duration;
 
 /// What a mapping depends on: when two packets from one internal endpoint leave from the same external endpoint.
 ///
-/// RFC 4787 §4.1. Ordered from the easiest to the hardest to reach through.
+/// RFC 4787 §4.1. Ordered by how hard it is for a peer to reach the host, the easiest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mapping {
-    /// One external endpoint for all destinations; what RFC 4787 REQ-1 asks for.
+    /// One external endpoint for all destinations, as RFC 4787 REQ-1 demands.
     EndpointIndependent,
     /// Another external endpoint for each destination address, whatever its port.
     AddressDependent,
@@ -38,7 +38,7 @@ impl Mapping {
     /// All three, in order.
     pub const ALL: [Self; 3] = [Self::EndpointIndependent, Self::AddressDependent, Self::AddressAndPortDependent];
 
-    /// The word of RFC 4787 in lower case: `endpoint-independent`.
+    /// The term of RFC 4787 in lower case: `endpoint-independent`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,23 +58,23 @@ impl Mapping {
         }
     }
 
-    /// Whether the external endpoint differs between destinations, so that a peer cannot be told it beforehand.
+    /// Whether the external endpoint differs between destinations, so that a peer cannot know it beforehand.
     #[must_use]
     pub const fn is_destination_dependent(self) -> bool {
         !matches!(self, Self::EndpointIndependent)
     }
 }
 
-/// Who may answer: from which external endpoints a packet to an existing mapping is let in.
+/// From which external endpoints a packet to an existing mapping is let in.
 ///
-/// RFC 4787 §5. Ordered from the easiest to the hardest to reach through.
+/// RFC 4787 §5. Ordered by how hard it is for a peer to reach the host, the easiest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Filtering {
-    /// Anybody.
+    /// From all.
     EndpointIndependent,
-    /// Any port of an address that the internal endpoint has sent to.
+    /// From any port of an address that the internal endpoint has sent to.
     AddressDependent,
-    /// Only the addresses and ports that the internal endpoint has sent to.
+    /// From the addresses and ports that the internal endpoint has sent to.
     AddressAndPortDependent,
 }
 
@@ -82,7 +82,7 @@ impl Filtering {
     /// All three, in order.
     pub const ALL: [Self; 3] = [Self::EndpointIndependent, Self::AddressDependent, Self::AddressAndPortDependent];
 
-    /// The word of RFC 4787 in lower case: `address-dependent`.
+    /// The term of RFC 4787 in lower case: `address-dependent`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -108,18 +108,18 @@ impl Filtering {
 /// Text: `preserving`, `sequential`, `sequential(-2)`, `random`, `block(2048)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PortAllocation {
-    /// The internal port where it is free, else the next free one after it.
+    /// The internal port if it is free, else the next free one after it.
     Preserving,
-    /// The port of the mapping before, plus `step`, skipping what is taken.
+    /// The port of the previous mapping plus `step`, without ports that are taken.
     Sequential {
-        /// What is added each time; 1 in most devices, never 0, negative where the device counts down.
+        /// The step: 1 in most devices, never 0, negative if the device counts down.
         step: i16,
     },
     /// Any free port (RFC 7857 §9).
     Random,
     /// Any free port of the block that belongs to the internal address (RFC 6888 §5, REQ-14).
     Block {
-        /// Ports in a block; at least 1.
+        /// The number of ports in a block; at least 1.
         size: u16,
     },
 }
@@ -137,7 +137,7 @@ impl PortAllocation {
     }
 }
 
-/// Which external address a new mapping takes, where the NAT has several (RFC 4787 §4.1, RFC 7857 §4).
+/// Which external address a new mapping gets, if the NAT has several (RFC 4787 §4.1, RFC 7857 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pooling {
     /// The same external address for all mappings of one internal address (RFC 4787 REQ-2, RFC 6888 REQ-2).
@@ -157,10 +157,10 @@ impl Pooling {
     }
 }
 
-/// What becomes of a packet from inside to one of the NAT's own external endpoints (RFC 4787 §6).
+/// What happens to a packet from inside to one of the NAT's own external endpoints (RFC 4787 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hairpin {
-    /// It is dropped.
+    /// The NAT drops it.
     None,
     /// It comes back in with the sender's internal address and port as its source.
     InternalSource,
@@ -183,11 +183,11 @@ impl Hairpin {
 /// How long a mapping lives (RFC 4787 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timers {
-    /// After the last refreshing packet, while nothing has come in through the mapping.
+    /// The time after the last refreshing packet, while nothing has come in through the mapping.
     pub unreplied: Duration,
-    /// After the last refreshing packet, once a packet has come in.
+    /// The time after the last refreshing packet, once a packet has come in.
     pub replied: Duration,
-    /// After its first packet, whatever refreshed it; `None`: no such end.
+    /// The time after the first packet, whatever refreshed the mapping; `None`: no such end.
     pub absolute: Option<Duration>,
 }
 
@@ -196,12 +196,12 @@ impl Timers {
     pub const RECOMMENDED: Self =
         Self { unreplied: Duration::from_secs(300), replied: Duration::from_secs(300), absolute: None };
 
-    /// 30 s until a reply, 120 s after: what connection trackers of home routers commonly do.
+    /// 30 s until a reply, 120 s after it: usual for connection trackers of home routers.
     pub const COMMON: Self =
         Self { unreplied: Duration::from_secs(30), replied: Duration::from_secs(120), absolute: None };
 }
 
-/// Which packets keep a mapping alive (RFC 4787 §4.3).
+/// Which packets refresh a mapping (RFC 4787 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Refresh {
     /// Packets from inside; RFC 4787 REQ-6 demands it.
@@ -211,18 +211,18 @@ pub struct Refresh {
 }
 
 impl Refresh {
-    /// Both directions keep it alive.
+    /// Packets of both directions refresh it.
     pub const BOTH: Self = Self { outbound: true, inbound: true };
-    /// Only packets from inside keep it alive.
+    /// Only packets from inside refresh it.
     pub const OUTBOUND: Self = Self { outbound: true, inbound: false };
 }
 
 /// What stands between a host and the Internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NatKind {
-    /// Nothing that translates or filters.
+    /// No translation and no filter.
     None,
-    /// A filter that leaves addresses alone.
+    /// A filter that does not translate.
     Firewall,
     /// A translator.
     Nat,
@@ -240,15 +240,15 @@ impl NatKind {
     }
 }
 
-/// The names of RFC 3489 §5 and §10.1, kept as an alias for people who know them.
+/// The names of RFC 3489 §5 and §10.1, kept as an alias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClassicType {
-    /// No NAT, and anybody is let in (RFC 3489 §10.1, "open Internet").
+    /// No NAT, and packets from all endpoints are let in (RFC 3489 §10.1, "open Internet").
     Open,
-    /// No NAT, but only whom the host has contacted is let in (RFC 3489 §10.1, "symmetric UDP firewall").
+    /// No NAT, but only contacted endpoints are let in (RFC 3489 §10.1, "symmetric UDP firewall").
     UdpFirewall,
-    /// One external endpoint that anybody may send to (RFC 3489 §5, "full cone").
+    /// One external endpoint, open to all (RFC 3489 §5, "full cone").
     FullCone,
     /// One external endpoint, open to contacted addresses (RFC 3489 §5, "restricted cone").
     Restricted,
@@ -256,7 +256,7 @@ pub enum ClassicType {
     PortRestricted,
     /// The external endpoint depends on the destination (RFC 3489 §5, "symmetric").
     Symmetric,
-    /// No old name says it.
+    /// There is no old name for it.
     Other,
     /// No UDP gets through (RFC 3489 §10.1, "UDP blocked").
     Blocked,
@@ -284,10 +284,10 @@ impl ClassicType {
 
 /// The nine pairs of a translating NAT and their old names.
 ///
-/// The rows of endpoint-independent mapping are RFC 3489 §5's cones. RFC 3489 calls a mapping symmetric when it
-/// depends on the destination at all, and knew no filtering of its own for it; its flow chart (§10.1) asks for
-/// filtering first and so calls the two rows with endpoint-independent filtering "full cone", which is wrong: nobody
-/// can be told such an endpoint beforehand.
+/// The rows of endpoint-independent mapping are the cones of RFC 3489 §5. RFC 3489 calls a mapping symmetric if it
+/// depends on the destination at all, without a filtering of its own. Its flow chart (§10.1) asks for filtering first.
+/// So it calls the two rows with endpoint-independent filtering "full cone". That is wrong: a peer cannot know such an
+/// endpoint beforehand.
 pub const CLASSIC_NAMES: [(Mapping, Filtering, ClassicType); 9] = {
     use ClassicType::{FullCone, PortRestricted, Restricted, Symmetric};
     [
@@ -308,8 +308,8 @@ pub const CLASSIC_NAMES: [(Mapping, Filtering, ClassicType); 9] = {
 
 /// The old name of what stands in front of a host whose kind and both axes are known.
 ///
-/// Without translation the mapping of a host with one address is endpoint-independent by nature; a destination-dependent
-/// one (several ways out) has no old name. A firewall that lets anybody in is open, as RFC 3489 §10.1 would see it.
+/// Without translation the mapping of a host with one address is endpoint-independent. A destination-dependent one
+/// (several ways out) has no old name. A firewall that lets in all packets is open, as in RFC 3489 §10.1.
 #[must_use]
 pub fn classic_name(kind: NatKind, mapping: Mapping, filtering: Filtering) -> ClassicType {
     match kind {
@@ -327,13 +327,13 @@ pub fn classic_name(kind: NatKind, mapping: Mapping, filtering: Filtering) -> Cl
     }
 }
 
-/// A text that is none of the words it was read as.
+/// A text that is none of the expected terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("not a word for {axis}: expected {expected}")]
 pub struct UnknownWord {
-    /// What was to be read: `mapping`, `filtering`.
+    /// What was expected: `mapping`, `filtering`.
     pub axis: &'static str,
-    /// The words there are.
+    /// The known terms.
     pub expected: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What the owner of a measurement may ask, as text too.
+//! The commands of a measurement, as text too.
 //!
 //! ```
 //! use portolan_nat::command::MeasurementCommand;
@@ -12,12 +12,12 @@ use core::fmt;
 use core::str::FromStr;
 use portolan_machine::{Script, ScriptError};
 
-/// What the owner of a [`Discovery`](crate::discovery::Discovery) or a [`Lifetime`](crate::lifetime::Lifetime) may ask.
+/// The commands of a [`Discovery`](crate::discovery::Discovery) and of a [`Lifetime`](crate::lifetime::Lifetime).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MeasurementCommand {
-    /// Begin: `start`.
+    /// Start: `start`.
     Start,
-    /// Report what is known by now, and end: `stop`.
+    /// Report what is known, and end: `stop`.
     Stop,
 }
 
@@ -57,7 +57,7 @@ impl Script for MeasurementCommand {
 #[error("a command is `start` or `stop`")]
 pub struct UnknownCommand;
 
-/// A command that came at the wrong time.
+/// A command at the wrong time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {

@@ -2,18 +2,19 @@
 //!
 //! # What it refuses to do
 //!
-//! It guesses nothing: each axis gets a value with the probability that it is wrong, or `unknown` with a reason. It
-//! believes no answer whose source it did not ask for, and no silence that a dead server, a mute server or lost packets
-//! explain as well. It asks no gateway, opens no port, and sends no hairpin packet unless it is told to. It starts at most
-//! ten transactions in any second (RFC 5780 §5).
+//! It does not guess. Each axis gets a value with the probability that it is wrong, or `unknown` with a reason. It
+//! believes no answer from a source that it did not ask. It takes no silence as evidence that a dead server, a server
+//! without this function or lost packets explain as well. It asks no gateway and opens no port. It sends hairpin
+//! packets only when the configuration asks for them. It starts at most ten transactions in any second (RFC 5780 §5).
 //!
 //! # What it does
 //!
-//! For each family it opens two sockets at once. The *mapping socket* asks two servers where they see it, and one server
-//! that has a second address from there too (RFC 5780 §4.3). The *filtering socket* asks one server three things at once:
-//! a plain request, "answer from your other address and port", "answer from your other port" (RFC 5780 §4.4). Where the
-//! filtering socket stays without the second answer, the mapping socket, which has contacted the other address by then,
-//! asks for the same: if that is answered, the server is not mute, and the silence was a filter.
+//! For each family it opens two sockets at once. The *mapping socket* asks two servers for its mapped address. It also
+//! asks the other addresses of one server that has a second address (RFC 5780 §4.3). The *filtering socket* sends three
+//! requests to one server: a plain request, "answer from your other address and port", and "answer from your other
+//! port" (RFC 5780 §4.4). If the second answer does not arrive, the mapping socket asks for the same. It has sent to
+//! the other address by then. If the mapping socket gets the answer, the server honours the request, and the silence
+//! was a filter.
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
@@ -26,8 +27,8 @@
 //! let servers = vec![server("one.example", "192.0.2.1:3478"), server("two.example", "198.51.100.1:3478")];
 //! let mut discovery = Discovery::new(DiscoveryConfig::new(servers))?;
 //!
-//! let (mut dice, mut ids) = (Ones, SocketIds::new());
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let (mut rng, mut ids) = (Ones, SocketIds::new());
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! discovery.command(&mut cx, "start".parse()?)?;
 //! let Output::Socket(SocketOrder::Open(mapping_socket)) = discovery.poll() else { panic!() };
 //! assert_eq!(mapping_socket.remote, Some("192.0.2.1:3478".parse()?));
@@ -81,24 +82,24 @@ pub struct Discovery {
     plan: Plan,
     families: Vec<FamilyRun>,
     stage: Stage,
-    /// When it was started.
+    /// The time of `start`.
     since: Instant,
     wait: Option<Deadline>,
     out: Outbox<DiscoveryEvent>,
 }
 
-/// Where the whole run stands; it only moves forward.
+/// The state of the whole run. It only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// `start` has not come.
+    /// Waiting for `start`.
     Waiting,
-    /// Questions are asked.
+    /// Requests are under way.
     Running,
-    /// The report is made.
+    /// The report has been made.
     Ended,
 }
 
-/// What may follow what.
+/// The legal transitions.
 const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stage::Running, Stage::Ended)];
 
 /// How many rounds of progress one call may have. Each round ends a request or starts one.
@@ -111,7 +112,7 @@ impl Discovery {
     /// A discovery that waits for [`MeasurementCommand::Start`].
     ///
     /// # Errors
-    /// What [`DiscoveryConfig::check`] finds.
+    /// [`DiscoveryConfigError`] when [`DiscoveryConfig::check`] finds one.
     pub fn new(config: DiscoveryConfig) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
         Ok(Self {
@@ -126,10 +127,11 @@ impl Discovery {
         })
     }
 
-    /// Begins; the sugar of [`MeasurementCommand::Start`].
+    /// Starts the run, as [`MeasurementCommand::Start`] does.
     ///
     /// # Errors
-    /// Where it has begun already.
+    /// * [`CommandError::AlreadyStarted`] when the run has started.
+    /// * [`CommandError::Ended`] when the run has ended.
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Waiting => {}
@@ -151,10 +153,11 @@ impl Discovery {
         Ok(())
     }
 
-    /// Ends with what is known; the sugar of [`MeasurementCommand::Stop`].
+    /// Ends the run and reports what is known, as [`MeasurementCommand::Stop`] does.
     ///
     /// # Errors
-    /// Where it has not begun, or has ended.
+    /// * [`CommandError::NotStarted`] when the run has not started.
+    /// * [`CommandError::Ended`] when the run has ended.
     pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Waiting => return Err(CommandError::NotStarted),
@@ -195,7 +198,7 @@ impl Discovery {
         }
     }
 
-    /// Does what a part wants done.
+    /// Applies the actions of a part.
     fn apply(&mut self, cx: &mut Cx<'_>, actions: Actions) {
         for action in actions {
             match action {
@@ -275,7 +278,7 @@ impl Discovery {
         true
     }
 
-    /// Where one family has no way out, the other need not wait for it: the budget of RFC 5780 §5 is then its own.
+    /// If one family has no way out, the other does not wait for it: the budget of RFC 5780 §5 is then its own.
     fn stop_waiting_for_unavailable(&mut self, now: Instant) {
         if !self.families.iter().any(FamilyRun::is_unavailable) {
             return;
@@ -372,7 +375,7 @@ impl Machine for Discovery {
             Input::Socket(socket, news) => self.news(cx, socket, news),
             Input::Timeout => self.timeout(cx),
         };
-        // What is another's changes nothing, not even what is due already: that is the next timeout's.
+        // An input that is not this machine's changes nothing, due work included. The next timeout does that work.
         let has_one_owner = match input {
             Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => true,
             Input::Socket(..) | Input::Timeout => false,

@@ -13,21 +13,21 @@
 
 use core::net::SocketAddr;
 
-/// A configuration that no discovery can run with.
+/// Why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryConfigError {
-    /// There is no server address at all in the families asked for.
+    /// No server has an address in the families.
     #[error("no server has an address in the families asked for: name at least one")]
     NoServers,
-    /// Two servers have an address in common, and would be taken for two witnesses.
+    /// Two servers have an address in common, and would count as two independent servers.
     #[error("servers {} and {} have the same address {address}: name each server once", first + 1, second + 1)]
     SameAddress {
-        /// Place of the one in the list.
+        /// The place of the first in the list.
         first: usize,
-        /// Place of the other.
+        /// The place of the second.
         second: usize,
-        /// What they share.
+        /// The common address.
         address: SocketAddr,
     },
 }

@@ -1,6 +1,6 @@
-//! What the owner of a discovery must hear.
+//! What the owner of a discovery must act on.
 //!
-//! Each verdict is told once, as soon as it stands; the report comes last and holds them all.
+//! Each conclusion is reported once, as soon as it is known. The report comes last and holds all of them.
 //!
 //! ```
 //! use portolan_nat::event::DiscoveryEvent;
@@ -18,50 +18,50 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::net::SocketAddr;
 
-/// What a [`Discovery`](crate::discovery::Discovery) tells.
+/// The events of a [`Discovery`](crate::discovery::Discovery).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DiscoveryEvent {
     /// The first public endpoint of a family is known.
     Public {
-        /// Which family.
+        /// The family.
         family: Family,
         /// The endpoint that a server saw.
         endpoint: SocketAddr,
         /// The socket's own address.
         local: SocketAddr,
     },
-    /// It is known what stands in the way.
+    /// The kind of NAT is known.
     Nat {
-        /// Which family.
+        /// The family.
         family: Family,
-        /// What it is.
+        /// The kind.
         nat: NatKind,
     },
-    /// The verdict on mapping stands.
+    /// The conclusion on mapping is known.
     Mapping {
-        /// Which family.
+        /// The family.
         family: Family,
-        /// The verdict.
+        /// The conclusion.
         conclusion: Conclusion<Mapping>,
     },
-    /// The verdict on filtering stands.
+    /// The conclusion on filtering is known.
     Filtering {
-        /// Which family.
+        /// The family.
         family: Family,
-        /// The verdict.
+        /// The conclusion.
         conclusion: Conclusion<Filtering>,
     },
-    /// A server was caught.
+    /// A flaw of a server was found.
     Flaw {
-        /// Which family.
+        /// The family.
         family: Family,
         /// The server.
         server: SocketAddr,
-        /// What it gets wrong.
+        /// The flaw.
         flaw: Flaw,
     },
-    /// Everything is said; the last event.
+    /// The report; the last event.
     Report(Box<Report>),
 }
 

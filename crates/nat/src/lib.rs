@@ -1,20 +1,21 @@
-//! NAT behaviour in the words of RFC 4787: a NAT as plain data, and the sans-IO machine that finds out which one is in
+//! NAT behaviour in the terms of RFC 4787: a NAT as plain data, and the sans-IO machine that finds out which NAT is in
 //! front of a host.
 //!
 //! # What this crate refuses to do
 //!
-//! It opens no socket, reads no clock and rolls no dice: it is driven as `portolan-machine` describes. It gives no single
-//! name for what has two axes: mapping and filtering come first, the name of RFC 3489 is an alias ([`behavior`]). It says
-//! `unknown`, with a reason, rather than guess ([`profile`]). It asks no gateway and opens no port.
+//! It opens no socket, reads no clock and has no RNG: a driver drives it as `portolan-machine` describes. It gives no
+//! single name to what has two axes: mapping and filtering come first, and the name of RFC 3489 is an alias
+//! ([`behavior`]). It does not guess: it says `unknown`, with a reason ([`profile`]). It asks no gateway and opens no
+//! port.
 //!
 //! # What it does
 //!
-//! * [`behavior`]: the words (mapping, filtering, port allocation, pooling, hairpinning, timers) and the old names.
-//! * [`translator`]: a NAT as plain data. Packets' addresses go in, translated addresses or a reason to drop come out. It
-//!   is what the simulator's gateways are made of.
-//! * [`discovery`]: the machine that finds out which NAT is there, from servers that may be silent, incapable or lying.
-//! * [`profile`]: what it reports; [`event`], [`note`], [`error`]: what its owner must hear, what a student may hear, what
-//!   its caller did wrong.
+//! * [`behavior`]: the terms (mapping, filtering, port allocation, pooling, hairpinning, timers) and the old names.
+//! * [`translator`]: a NAT as plain data. Addresses of packets go in; translated addresses, or a reason to drop, come
+//!   out. The simulator's gateways consist of it.
+//! * [`discovery`]: the machine that finds out which NAT is there. Its servers may be silent, incapable or wrong.
+//! * [`profile`]: what it reports. [`event`], [`note`], [`error`]: what the owner must act on, what a reader of the log
+//!   learns, what the caller did wrong.
 //!
 //! # A NAT in ten lines
 //!

@@ -1,34 +1,35 @@
-//! How long mappings live: one run with parallel sockets.
+//! The lifetime of mappings: one run with parallel sockets.
 //!
 //! # What this machine refuses to do
 //!
-//! It does not wait a lifetime after a lifetime (a binary search takes a quarter of an hour), sends nothing from a socket
-//! whose silence is being measured, shares no socket with live traffic, begins no more than ten transactions in a second
-//! (RFC 5780 §5), takes no silence for evidence unless a living mapping got its answer meanwhile, and guesses nothing: what
-//! was not seen is `unknown`, with its reason.
+//! * It measures in parallel. A binary search, one lifetime after another, takes a quarter of an hour.
+//! * It sends nothing from a socket whose silence is being measured, and shares no socket with live traffic.
+//! * It starts at most ten transactions in a second (RFC 5780 §5).
+//! * It takes no silence as evidence unless a living mapping got its answer at the same time. What was not seen is
+//!   `unknown`, with its reason.
 //!
 //! # What it does
 //!
-//! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*; then another socket Y asks the server, by
-//! RESPONSE-PORT, to answer to X. An answer that comes in proves that the mapping lives. Here each *T* of a grid (5 s to
-//! 185 s in steps of 5 s) has a socket of its own, used once because the answer itself may refresh, so that one run of about
-//! 195 s does it all, with at most 88 sockets ([`LifetimeConfig::sockets`]):
+//! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*. Then another socket Y asks the server, by
+//! RESPONSE-PORT, to answer to X. An answer that arrives proves that the mapping lives. Here each *T* of a grid (5 s to
+//! 185 s in steps of 5 s) has a socket of its own. Each socket is used once, because the answer itself may refresh the
+//! mapping. So one run of about 195 s measures all, with at most 88 sockets ([`LifetimeConfig::sockets`]):
 //!
-//! * **replied**: X was answered once;
-//! * **unreplied**: X asked for an answer to Y, so that nothing ever came in through its mapping;
-//! * **absolute**: two sockets are refreshed both ways every three seconds, and watched for their mappings to end all the
-//!   same. Each is checked by an answer from outside just before it is refreshed, because a NAT that preserves ports makes
-//!   a dead mapping anew with the old number, and nothing else would show;
-//! * **refresh**: sockets refreshed once from inside, or once from outside, are checked when a mapping without that would
-//!   be dead.
+//! * **replied**: X was answered once.
+//! * **unreplied**: X asked for an answer to Y, so nothing ever came in through the mapping of X.
+//! * **absolute**: two sockets are refreshed in both directions every three seconds, to see whether their mappings end
+//!   all the same. Each is checked by an answer from outside just before it is refreshed. Otherwise a NAT that
+//!   preserves ports would replace a dead mapping by one with the same port, and the end would not be seen.
+//! * **refresh**: sockets that were refreshed once from inside, or once from outside, are checked at a time when a
+//!   mapping without that refresh would be dead.
 //!
-//! Silence counts when a round of seven sends went unanswered and then another round too, beside which a control socket,
-//! its mapping just made, got an answer of the same kind; the loss met on controls gives the probability that a verdict
-//! is wrong. Behind a firewall without translation the same is measured: how long it remembers.
+//! Silence counts after two rounds of seven sends without an answer. During the second round a control socket with a
+//! fresh mapping must get an answer of the same kind. The loss on controls gives the probability that a conclusion is
+//! wrong. Behind a firewall without translation the run measures how long the firewall remembers.
 //!
-//! Needs a server that honours RESPONSE-PORT (optional in RFC 5780 §7.5); each given server is asked until one does. A
-//! server that refuses it (420), ignores it or is silent, external addresses that differ between sockets, and a device
-//! that contradicts itself each have their own [`Unknown`].
+//! The run needs a server that honours RESPONSE-PORT (optional in RFC 5780 §7.5). Each given server is asked until one
+//! does. Each failure has its own [`Unknown`]: a server that refuses the attribute (420), ignores it or is silent,
+//! external addresses that differ between sockets, and a device that contradicts itself.
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
@@ -36,8 +37,8 @@
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
-//! let (mut dice, mut ids) = (Ones, SocketIds::new());
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let (mut rng, mut ids) = (Ones, SocketIds::new());
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! let mut lifetime = Lifetime::new(LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]))?;
 //! lifetime.command(&mut cx, MeasurementCommand::Start)?;
 //! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
@@ -92,15 +93,15 @@ use portolan_stun_agent::{TransactionId, Transactions};
 use probe::{Probe, Role, State};
 use tag::Tag;
 
-/// Finds out how long mappings live; see the [module's page](self).
+/// Measures how long mappings live; see the [module's page](self).
 ///
-/// Its commands are [`start`](Self::start) and [`stop`](Self::stop), its last event is [`LifetimeEvent::Report`].
+/// Its commands are [`start`](Self::start) and [`stop`](Self::stop). Its last event is [`LifetimeEvent::Report`].
 #[derive(Clone, Debug)]
 pub struct Lifetime {
     config: LifetimeConfig,
     stage: Stage,
     course: Course,
-    /// The asking socket, the control, and, once a server has been found, all others.
+    /// The asking socket, the control, and, once a server is found, all other sockets.
     probes: Vec<Probe>,
     transactions: Slot<Transactions<Tag>>,
     proof: Proof,
@@ -110,7 +111,7 @@ pub struct Lifetime {
     out: Outbox<LifetimeEvent>,
 }
 
-/// How far the run has come.
+/// The state of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Not started.
@@ -121,11 +122,11 @@ enum Stage {
     Proving,
     /// All sockets are measured.
     Measuring,
-    /// The report is made.
+    /// The report has been made.
     Ended,
 }
 
-/// What may follow what.
+/// The legal transitions.
 const TRANSITIONS: &[(Stage, Stage)] = &[
     (Stage::Idle, Stage::Asking),
     (Stage::Asking, Stage::Proving),
@@ -137,34 +138,34 @@ const TRANSITIONS: &[(Stage, Stage)] = &[
     (Stage::Measuring, Stage::Ended),
 ];
 
-/// When the run began, when it must end, and whom it asks.
+/// When the run started, when it must end, and which server it asks.
 #[derive(Clone, Debug)]
 struct Course {
     started: Instant,
     ends: Instant,
-    /// The server asked, by its place in the list.
+    /// The server, by its place in the list.
     server: usize,
-    /// Controls given up because their external address was another.
+    /// The controls that were given up because their external address was another.
     controls: u8,
-    /// Whether a datagram to this server was turned back.
+    /// Whether a datagram to this server was returned as unreachable.
     unreachable: bool,
-    /// The ports ordered so far: none is used twice, for the NAT may remember it (RFC 5780 §4.1).
+    /// The ports ordered so far. No port is used twice, because the NAT may remember it (RFC 5780 §4.1).
     ports: Vec<u16>,
-    /// Its own next deadline, as it was when the machine last settled.
+    /// The machine's own next deadline.
     wait: Option<Deadline>,
 }
 
-/// The question whether a living mapping gets its answer.
+/// The proof that a living mapping gets its answer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Proof {
     flight: Option<TransactionId>,
-    /// When it was asked.
+    /// When it was requested.
     asked: Instant,
     /// When it was last answered.
     answered: Option<Instant>,
     /// Whether the control's mapping is fresh and has not been used yet.
     ready: bool,
-    /// Questions in a row that nothing answered.
+    /// The number of requests in a row without an answer.
     failures: u8,
 }
 
@@ -175,7 +176,7 @@ impl Lifetime {
     /// Prepares a measurement.
     ///
     /// # Errors
-    /// What [`LifetimeConfig::check`] refuses.
+    /// [`LifetimeConfigError`] when [`LifetimeConfig::check`] finds one.
     pub fn new(config: LifetimeConfig) -> Result<Self, LifetimeConfigError> {
         config.check()?;
         Ok(Self {
@@ -200,10 +201,11 @@ impl Lifetime {
         })
     }
 
-    /// Begins.
+    /// Starts the run.
     ///
     /// # Errors
-    /// `AlreadyStarted`, `Ended`.
+    /// * [`CommandError::AlreadyStarted`] when the run has started.
+    /// * [`CommandError::Ended`] when the run has ended.
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Idle => {}
@@ -220,10 +222,11 @@ impl Lifetime {
         Ok(())
     }
 
-    /// Reports what is known by now; what is open becomes `timed-out`, what was seen in part keeps its wider bounds.
+    /// Reports what is known. What is open becomes `timed-out`; what was seen in part keeps its wider bounds.
     ///
     /// # Errors
-    /// `NotStarted`, `Ended`.
+    /// * [`CommandError::NotStarted`] when the run has not started.
+    /// * [`CommandError::Ended`] when the run has ended.
     pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Idle => return Err(CommandError::NotStarted),
@@ -234,7 +237,7 @@ impl Lifetime {
         Ok(())
     }
 
-    /// What is measured.
+    /// The configuration.
     #[must_use]
     pub const fn config(&self) -> &LifetimeConfig {
         &self.config
@@ -251,7 +254,7 @@ impl Lifetime {
         server.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
     }
 
-    /// Orders a socket on a random port of the dynamic range that none of ours had (RFC 5780 §4.1).
+    /// Orders a socket on a random dynamic port that no other socket of the run had (RFC 5780 §4.1).
     fn open(&mut self, cx: &mut Cx<'_>, role: Role) {
         let (socket, port) = (cx.next_socket(), self.free_port(cx));
         self.probes.push(Probe::new(role, socket, port));
@@ -271,14 +274,14 @@ impl Lifetime {
     fn free_port(&mut self, cx: &mut Cx<'_>) -> u16 {
         const FIRST: u16 = 49_152;
         let offset = u16::try_from(cx.random_below(u32::from(u16::MAX - FIRST) + 1)).unwrap_or(0);
-        // Upwards from there, round at the end: with the worst dice ports still differ.
+        // The search goes upwards and wraps around, so ports differ even with a broken RNG.
         let ports = (FIRST + offset..=u16::MAX).chain(FIRST..FIRST + offset);
         let port = ports.into_iter().find(|port| !self.course.ports.contains(port)).unwrap_or(FIRST);
         self.course.ports.push(port);
         port
     }
 
-    /// Orders the socket of a probe again, under a new name and on a new port.
+    /// Orders the socket of a probe again, with a new id and a new port.
     fn reopen(&mut self, cx: &mut Cx<'_>, index: usize) {
         let (socket, port) = (cx.next_socket(), self.free_port(cx));
         let Some(probe) = self.probes.get_mut(index) else { return };
@@ -317,7 +320,7 @@ impl Lifetime {
             return;
         }
         cx.note(|| LifetimeNote::PortRefused { port: place.port, why });
-        // A port may be taken, or kept back by the system; any other reason holds for all ports.
+        // A port may be taken or reserved by the system. Any other reason holds for all ports.
         let another_port = matches!(why, Refusal::AddressInUse | Refusal::PermissionDenied);
         if another_port && place.orders < ORDERS_MAX {
             self.reopen(cx, index);
@@ -326,7 +329,7 @@ impl Lifetime {
         }
     }
 
-    /// A probe has no socket any more.
+    /// The socket of a probe is gone.
     fn lost(&mut self, cx: &mut Cx<'_>, index: usize) {
         if let Some(probe) = self.probes.get_mut(index) {
             probe.place.gone = true;
@@ -338,13 +341,13 @@ impl Lifetime {
         }
     }
 
-    /// Lets the socket of a probe go.
+    /// Closes the socket of a probe.
     fn close(&mut self, cx: &mut Cx<'_>, index: usize) {
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
         probe.become_state(State::Over);
         let (place, flight) = (probe.place, probe.flight.take());
         if let Some(id) = flight {
-            // Answered meanwhile: nothing is left to cancel.
+            // If the request was answered meanwhile, there is nothing to cancel.
             let _gone = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
         if !place.gone {
@@ -352,21 +355,21 @@ impl Lifetime {
         }
     }
 
-    /// Drains the transactions, concludes what can be concluded, does what is due; again while that made new work.
+    /// Drains the transactions, concludes, and does what is due. Repeats while that caused new work.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         for _ in 0..SETTLE_MAX {
             if self.stage == Stage::Ended {
                 return;
             }
-            let heard = self.drain(cx);
+            let drained = self.drain(cx);
             if cx.now() >= self.course.ends {
                 self.finish(cx.now(), Unknown::TimedOut);
                 return;
             }
             self.conclude(cx);
             let acted = self.act(cx);
-            // Once more, for what was cancelled: the transactions' wait is kept when they are drained.
-            if !heard && !acted && !self.drain(cx) {
+            // One more drain, for what was cancelled.
+            if !drained && !acted && !self.drain(cx) {
                 break;
             }
         }
@@ -375,19 +378,19 @@ impl Lifetime {
     }
 
     fn drain(&mut self, cx: &mut Cx<'_>) -> bool {
-        let mut heard = false;
+        let mut drained = false;
         while let Some(output) = self.transactions.take() {
-            heard = true;
+            drained = true;
             match output {
-                // What was queued for a socket that has been closed since is not sent.
+                // What was queued for a socket that is closed now is not sent.
                 Output::Transmit(transmit) if self.is_open(transmit.socket) => {
                     self.out.push(Output::Transmit(transmit))
                 }
-                Output::Event(event) => self.heard(cx, event),
+                Output::Event(event) => self.react(cx, event),
                 Output::Transmit(_) | Output::Socket(_) | Output::Wait(_) => {}
             }
         }
-        heard
+        drained
     }
 
     fn is_open(&self, socket: SocketId) -> bool {
@@ -414,7 +417,8 @@ impl Machine for Lifetime {
         let verdict = match input {
             Input::Datagram(_) => self.transactions.handle(cx, input),
             Input::Socket(socket, news) => self.news(cx, socket, news),
-            // Early, it changes nothing, even if the clock went backwards and another wait would now be reckoned.
+            // An early timeout changes nothing, even if the clock went backwards and another wait would now be
+            // computed.
             Input::Timeout if self.wait().is_none_or(|wait| !wait.is_due(cx.now())) => Verdict::NotMine,
             Input::Timeout => {
                 self.transactions.wake(cx);
@@ -447,7 +451,7 @@ impl Lifetime {
 const ORDERS_MAX: u8 = 8;
 /// More than any input can cause.
 const SETTLE_MAX: usize = 1000;
-/// Between the end of a watcher's refresh and its next check, or three fifths of the step where that is less.
+/// The time between the end of a watcher's refresh and its next check, or three fifths of the step if that is less.
 const GAP: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What a student may hear while a NAT is being found out.
+//! What a reader of the log learns during a discovery.
 //!
-//! Removing every note changes no output. Each note names the clause that it follows, where there is one.
+//! Without a trace no output changes. Each note names the clause that it follows, if there is one.
 //!
 //! ```
 //! use portolan_machine::Explain;
@@ -19,84 +19,84 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Clause, Explain, Refusal};
 
-/// What happens inside a discovery.
+/// The notes of a discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiscoveryNote {
-    /// A question is asked for the first time.
+    /// A request is sent for the first time.
     Asked {
-        /// The question.
+        /// The request.
         tag: Tag,
-        /// Whom.
+        /// The destination.
         to: SocketAddr,
     },
     /// A plain answer came.
     Seen {
-        /// The question.
+        /// The request.
         tag: Tag,
-        /// Who answered.
+        /// The server that answered.
         by: SocketAddr,
-        /// Where it saw the socket.
+        /// The mapped address.
         mapped: SocketAddr,
     },
-    /// The next server is asked as well.
+    /// Another server is asked too.
     Joined {
         /// The server.
         server: SocketAddr,
-        /// Why.
+        /// The reason.
         why: ExtraServerReason,
     },
-    /// A server that can change its address was found.
+    /// A server with another address was found.
     AlternateFound {
         /// The server.
         server: SocketAddr,
         /// Its other address and port.
         other: SocketAddr,
     },
-    /// A server was caught, or cannot do something.
+    /// A server does something wrong, or cannot do something.
     Caught {
         /// The server.
         server: SocketAddr,
-        /// What it gets wrong.
+        /// The flaw.
         flaw: Flaw,
     },
-    /// Silence on the filtering socket may mean a server that never answers: it is asked where nothing filters.
+    /// Silence on the filtering socket may mean a server that never answers. It is asked where nothing filters.
     ProofAsked {
         /// The server.
         server: SocketAddr,
     },
-    /// Filtering is tested once more, with another server, on a socket that nobody has seen.
+    /// Filtering is tested again, with another server, on a fresh socket.
     FilteringMoved {
         /// The server.
         to: SocketAddr,
     },
-    /// How long the questions whose silence is evidence wait after their last send.
+    /// The time that silence must last for requests whose silence is evidence.
     TailSet {
         /// The family.
         family: Family,
         /// The time.
         tail: Duration,
     },
-    /// No UDP answer came: TCP shows whether there is a way out at all.
+    /// No UDP answer came. TCP connections show whether there is a way out.
     TcpTried {
-        /// Where.
+        /// The destination.
         to: SocketAddr,
     },
-    /// How that ended; `None`: it connected.
+    /// A TCP connection ended; `None`: it connected.
     TcpEnded {
-        /// Where.
+        /// The destination.
         to: SocketAddr,
-        /// How.
+        /// The reason of the failure.
         why: Option<Refusal>,
     },
-    /// The port that a socket wanted is taken; it tries another.
+    /// The port of a socket is taken; another one is tried.
     PortTaken {
-        /// The port.
+        /// The new port.
         port: u16,
     },
-    /// A datagram came that is no answer to anything asked.
+    /// A datagram came that is no response to a request.
     Dropped {
-        /// From here.
+        /// Its source.
         from: SocketAddr,
     },
 }
@@ -104,11 +104,11 @@ pub enum DiscoveryNote {
 /// Why another server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtraServerReason {
-    /// One of those asked has been silent.
+    /// A server is silent.
     Silence,
-    /// What those asked say cannot all be true.
+    /// The servers contradict each other.
     Contradiction,
-    /// None of those asked can do what the tests need.
+    /// No server so far can do what the tests need.
     Capability,
 }
 

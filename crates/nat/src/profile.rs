@@ -1,7 +1,7 @@
-//! What was found out: one verdict per axis, each with its evidence and the probability that it is wrong.
+//! The results of a run: one conclusion per axis, with its evidence and the probability that it is wrong.
 //!
-//! A verdict is a value or an [`Unknown`] with its reason; there is no third thing and no guess. RFC 5780 §4 calls such
-//! results upper bounds at one moment: a NAT may become stricter at any time, so a profile has no "for ever" in it.
+//! A conclusion is a value or an [`Unknown`] with its reason; it is never a guess. RFC 5780 §4 says that such results
+//! hold for one moment: a NAT may become stricter at any time.
 //!
 //! ```
 //! use portolan_nat::behavior::Mapping;
@@ -28,7 +28,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Refusal, Unreachability};
 
-/// An address family; each is measured by itself, because a NAT for one says nothing about the other.
+/// An address family. Each is measured by itself, because a NAT for one family shows nothing about the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// IPv4.
@@ -66,23 +66,23 @@ impl fmt::Display for Family {
     }
 }
 
-/// The whole finding of one run.
+/// The results of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// One entry for each family that was measured, IPv4 first.
     pub families: Vec<FamilyReport>,
-    /// From the start to the last verdict.
+    /// The time from the start to the last conclusion.
     pub elapsed: Duration,
 }
 
 impl Report {
-    /// Whether no family has a way out at all.
+    /// Whether no family has a way out.
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.families.iter().all(|family| matches!(family.reach, Reachability::Unavailable(_)))
     }
 
-    /// Replaces every address by what `replace` makes of it, for reports that are shown to strangers.
+    /// Replaces every address by the result of `replace`, for reports that others will read.
     #[must_use]
     pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
         for family in &mut self.families {
@@ -92,26 +92,26 @@ impl Report {
     }
 }
 
-/// What was found out of one family.
+/// The results for one family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FamilyReport {
-    /// Which family.
+    /// The family.
     pub family: Family,
     /// Whether there is a way out.
     pub reach: Reachability,
-    /// Where servers saw the mapping socket, in the order of their answers, each endpoint once.
+    /// The endpoints at which servers saw the mapping socket, in the order of their answers, each once.
     pub public: Vec<SocketAddr>,
     /// The mapping socket's own address.
     pub local: Option<SocketAddr>,
-    /// What stands between the host and the Internet, where that is known.
+    /// What stands between the host and the Internet, if that is known.
     pub nat: Option<NatKind>,
     /// What a mapping depends on (RFC 4787 §4.1).
     pub mapping: Conclusion<Mapping>,
-    /// Who may answer (RFC 4787 §5).
+    /// From which endpoints packets are let in (RFC 4787 §5).
     pub filtering: Conclusion<Filtering>,
-    /// What else is known of the device.
+    /// What else is known about the device.
     pub details: Details,
-    /// Round-trip time and loss, as far as they were met.
+    /// Round-trip time and loss, as far as they were measured.
     pub path: Path,
     /// The servers that were asked, in the order given.
     pub servers: Vec<ServerReport>,
@@ -120,7 +120,8 @@ pub struct FamilyReport {
 impl FamilyReport {
     /// The old name of RFC 3489, an alias of the pair of mapping and filtering.
     ///
-    /// A destination-dependent mapping behind a NAT is `symmetric` even where it could not be told on what it depends.
+    /// A destination-dependent mapping behind a NAT is `symmetric`, even if it is not known on what the mapping
+    /// depends.
     #[must_use]
     pub fn classic_type(&self) -> ClassicType {
         if self.reach == Reachability::Blocked {
@@ -155,7 +156,7 @@ pub enum Reachability {
     Blocked,
     /// There is no way out, for this reason.
     Unavailable(Unavailable),
-    /// No answer came, and what was seen does not tell why.
+    /// No answer came, and the evidence does not show why.
     Unknown,
 }
 
@@ -164,9 +165,9 @@ pub enum Reachability {
 pub enum Unavailable {
     /// The socket could not be made.
     Refused(Refusal),
-    /// Every datagram was turned back.
+    /// Every datagram was returned as unreachable.
     Unreachable(Unreachability),
-    /// Neither UDP nor TCP was answered.
+    /// Neither UDP nor TCP had an answer.
     Silent,
 }
 
@@ -180,10 +181,10 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// What is known of a device beside its two axes.
+/// What is known about a device beside its two axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
-    /// Whether inside hosts reach each other by external endpoints (RFC 4787 §6).
+    /// Whether hosts inside reach each other by external endpoints (RFC 4787 §6).
     pub hairpin: Conclusion<Hairpin>,
     /// How external ports are chosen (RFC 4787 §4.2.1).
     pub port_allocation: Conclusion<PortAllocation>,
@@ -191,12 +192,12 @@ pub struct Details {
     pub port_preservation: Conclusion<bool>,
     /// Whether all mappings of the host share one external address (RFC 4787 §4.1).
     pub pooling: Conclusion<Pooling>,
-    /// Whether something on the way rewrites addresses inside messages (RFC 5780 §3.6): MAPPED-ADDRESS differs from
+    /// Whether a device on the way rewrites addresses inside messages (RFC 5780 §3.6): MAPPED-ADDRESS differs from
     /// XOR-MAPPED-ADDRESS.
     pub alg: Conclusion<bool>,
     /// Whether datagrams to different servers leave from different local addresses.
     pub multi_homed: Conclusion<bool>,
-    /// Whether a second NAT stands behind the first: shown by a local address that only carriers give out.
+    /// Whether there is a second NAT behind the first. The evidence is a local address that only carriers assign.
     pub double_nat: Conclusion<bool>,
 }
 
@@ -212,33 +213,33 @@ impl Details {
     }
 }
 
-/// What the path was like while it was measured.
+/// The path during the measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Path {
-    /// The shortest round trip to the server that filtering was asked of.
+    /// The shortest round trip to the server that filtering was measured with.
     pub rtt: Option<Duration>,
-    /// Packets of the controls, which nothing filters: each that was not answered was lost.
+    /// The packets of the controls. Nothing filters these, so each one without an answer was lost.
     pub sent: u32,
     /// How many of them were answered.
     pub answered: u32,
 }
 
-/// What was learnt of one server.
+/// What is known about one server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerReport {
-    /// Its place in the list that was given.
+    /// Its place in the given list.
     pub server: usize,
     /// The address that was asked.
     pub address: SocketAddr,
     /// Its shortest round trip; `None`: it never answered.
     pub rtt: Option<Duration>,
-    /// Its alternate address and port, where it named a valid one (RFC 5780 §7.4).
+    /// Its alternate address and port, if it named a valid one (RFC 5780 §7.4).
     pub other_address: Option<SocketAddr>,
-    /// What it gets wrong, or cannot do.
+    /// What it does wrong, or cannot do.
     pub flaws: Vec<Flaw>,
 }
 
-/// What a server gets wrong, or cannot do.
+/// What a server does wrong, or cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flaw {
@@ -254,19 +255,19 @@ pub enum Flaw {
     ChangeRequestIgnored,
     /// It refused a CHANGE-REQUEST with this error code, 420 as a rule (RFC 5780 §5).
     ChangeRequestRefused(u16),
-    /// It does not answer a CHANGE-REQUEST that nothing could have filtered.
+    /// It does not answer a CHANGE-REQUEST whose answer nothing could have filtered.
     ChangeRequestUnanswered,
     /// It answers from an address that was neither asked nor named.
     AnswersFromElsewhere,
-    /// The same question brought different mapped addresses.
+    /// The same request brought different mapped addresses.
     Unstable,
-    /// It saw two sockets of one host at one public endpoint, which no NAT can do.
+    /// It reported one public endpoint for two sockets of one host, which no NAT can cause.
     SameForAll,
-    /// The other servers contradict what it saw.
+    /// The other servers contradict its answers.
     Contradicted,
     /// It answered a plain Binding request with this error code.
     Error(u16),
-    /// Its answers cannot be read, or hold no mapped address.
+    /// Its answers cannot be decoded, or hold no mapped address.
     Garbage,
 }
 
@@ -280,7 +281,7 @@ impl fmt::Display for Flaw {
             Self::ChangeRequestIgnored => f.write_str("ignores CHANGE-REQUEST"),
             Self::ChangeRequestRefused(code) => write!(f, "refuses CHANGE-REQUEST with error {code}"),
             Self::ChangeRequestUnanswered => f.write_str("does not answer CHANGE-REQUEST"),
-            Self::AnswersFromElsewhere => f.write_str("answers from an address that nobody asked"),
+            Self::AnswersFromElsewhere => f.write_str("answers from an address that was not asked"),
             Self::Unstable => f.write_str("the same question brought different answers"),
             Self::SameForAll => f.write_str("says the same of different sockets"),
             Self::Contradicted => f.write_str("contradicted by the other servers"),
@@ -290,12 +291,12 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// What is held of one axis, why, and how sure that is.
+/// The conclusion about one axis, its evidence, and the probability that it is wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conclusion<T> {
-    /// The value, or why there is none.
+    /// The value, or the reason why there is none.
     pub finding: Finding<T>,
-    /// What it rests on, in the order in which it was met.
+    /// The evidence, in the order in which it was found.
     pub evidence: Vec<Evidence>,
 }
 
@@ -306,13 +307,13 @@ impl<T> Conclusion<T> {
         Self { finding: Finding::Value { value, p_wrong }, evidence }
     }
 
-    /// No value, for a reason.
+    /// An unknown value, with a reason.
     #[must_use]
     pub const fn unknown(why: Unknown, evidence: Vec<Evidence>) -> Self {
         Self { finding: Finding::Unknown(why), evidence }
     }
 
-    /// The value, where there is one.
+    /// The value, if there is one.
     #[must_use]
     pub const fn value(&self) -> Option<&T> {
         match &self.finding {
@@ -321,7 +322,7 @@ impl<T> Conclusion<T> {
         }
     }
 
-    /// The probability that the value is wrong (0 to 1), where there is a value.
+    /// The probability that the value is wrong (0 to 1), if there is a value.
     #[must_use]
     pub const fn p_wrong(&self) -> Option<f64> {
         match &self.finding {
@@ -330,7 +331,7 @@ impl<T> Conclusion<T> {
         }
     }
 
-    /// Why there is no value, where there is none.
+    /// The reason why there is no value.
     #[must_use]
     pub const fn reason(&self) -> Option<Unknown> {
         match &self.finding {
@@ -346,17 +347,17 @@ impl<T> Conclusion<T> {
     }
 }
 
-/// A value with its doubt, or a reason.
+/// A value with the probability that it is wrong, or a reason.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Finding<T> {
-    /// What was found.
+    /// A value.
     Value {
         /// The value.
         value: T,
-        /// The probability that it is wrong (0 to 1): lost packets, chance, a lone server that lies.
+        /// The probability that it is wrong (0 to 1): by lost packets, by chance, by one server that is wrong.
         p_wrong: f64,
     },
-    /// Nothing that could be said honestly.
+    /// No value, for this reason.
     Unknown(Unknown),
 }
 
@@ -366,15 +367,15 @@ pub enum Finding<T> {
 pub enum Unknown {
     /// UDP is blocked, so there is nothing to measure.
     Blocked,
-    /// There is no way out at all.
+    /// There is no way out.
     Offline,
-    /// One server alone, without an other address, cannot show what a mapping depends on.
+    /// One server without another address cannot show what a mapping depends on.
     SingleServer,
-    /// The mapping depends on the destination, but no server with an other address was there to show on what.
+    /// The mapping depends on the destination, but no server with another address showed on which part of it.
     Dependent,
-    /// No server named an other address, without which filtering cannot be tested (RFC 5780 §4.4).
+    /// No server named another address, without which filtering cannot be tested (RFC 5780 §4.4).
     NoOtherAddress,
-    /// The other address that the server named cannot be one.
+    /// The other address that the server named is impossible.
     OtherAddressInvalid,
     /// The server answered CHANGE-REQUEST from the address that was asked.
     ChangeRequestIgnored,
@@ -382,13 +383,13 @@ pub enum Unknown {
     ChangeRequestRefused,
     /// The server does not answer CHANGE-REQUEST even where nothing filters.
     ChangeRequestUnanswered,
-    /// The other address is silent too: a filter cannot be told from a dead server.
+    /// The other address is silent too: a filter and a dead server look the same.
     AlternateUnreachable,
     /// The server answered from an address that was neither asked nor named.
     AnswersFromElsewhere,
     /// Too many packets were lost for silence to mean anything.
     HighLoss,
-    /// The same question brought different answers: the mapping changed under the test.
+    /// The same request brought different answers: the mapping changed during the test.
     Rebinding,
     /// Several public addresses with one port: several ways out, or arbitrary pooling.
     MultiPath,
@@ -396,21 +397,21 @@ pub enum Unknown {
     ServersDisagree,
     /// The servers asked did not answer.
     ServerSilent,
-    /// The servers' answers hold errors or nothing of use.
+    /// The answers of the servers hold errors, or nothing usable.
     ServerError,
-    /// Fewer mappings than it takes to name the rule.
+    /// There were fewer mappings than a rule needs.
     TooFewSamples,
-    /// The time allowed ran out first.
+    /// The time allowed was over.
     TimedOut,
-    /// Not tested, because it was not asked for.
+    /// Not tested, because it was not requested.
     NotTested,
-    /// The question has no meaning here: there is no translation.
+    /// The question does not apply: there is no translation.
     NoNat,
-    /// Nothing seen speaks for or against it.
+    /// There is no evidence for or against it.
     NoEvidence,
     /// The server refused RESPONSE-PORT (error 420, RFC 5780 §5).
     ResponsePortRefused,
-    /// The server answered a request with RESPONSE-PORT to the port that asked (RFC 5780 §7.5).
+    /// The server ignored RESPONSE-PORT and answered to the source port (RFC 5780 §7.5).
     ResponsePortIgnored,
     /// The server answers plain requests, but none with RESPONSE-PORT.
     ResponsePortUnanswered,
@@ -418,9 +419,9 @@ pub enum Unknown {
     TooLong,
     /// A mapping lives too short a time for the test.
     TooShort,
-    /// Mappings end at that age whatever refreshes them, so the refresh cannot be seen.
+    /// Mappings end at that age whatever refreshes them, so a refresh cannot be seen.
     AbsoluteEnd,
-    /// What was seen contradicts itself: the device sheds mappings under load, or was restarted.
+    /// The results contradict each other: the device drops mappings under load, or was restarted.
     Contradictory,
 }
 
@@ -461,7 +462,7 @@ impl Unknown {
         }
     }
 
-    /// Whether no given server is capable of the test, so that asking again changes nothing.
+    /// Whether no given server is capable of the test, so that another run changes nothing.
     #[must_use]
     pub const fn is_incapable_server(self) -> bool {
         matches!(
@@ -481,7 +482,7 @@ impl Unknown {
 }
 
 impl fmt::Display for Unknown {
-    /// A sentence's worth: what a person wants to know of it.
+    /// A short sentence about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Blocked => "UDP is blocked",
@@ -494,7 +495,7 @@ impl fmt::Display for Unknown {
             Self::ChangeRequestRefused => "the server refuses CHANGE-REQUEST",
             Self::ChangeRequestUnanswered => "the server never answers CHANGE-REQUEST",
             Self::AlternateUnreachable => "the server's second address is silent, so silence means nothing",
-            Self::AnswersFromElsewhere => "the server answers from an address that nobody asked",
+            Self::AnswersFromElsewhere => "the server answers from an address that was not asked",
             Self::HighLoss => "too many packets were lost",
             Self::Rebinding => "the mapping changed while it was measured",
             Self::MultiPath => "packets leave by several ways",
@@ -505,7 +506,7 @@ impl fmt::Display for Unknown {
             Self::TimedOut => "the time allowed ran out",
             Self::NotTested => "not tested",
             Self::NoNat => "there is no translation",
-            Self::NoEvidence => "nothing seen speaks for or against it",
+            Self::NoEvidence => "there is no evidence for or against it",
             Self::ResponsePortRefused => "the server refuses RESPONSE-PORT",
             Self::ResponsePortIgnored => "the server ignores RESPONSE-PORT",
             Self::ResponsePortUnanswered => "the server never answers RESPONSE-PORT",

@@ -1,18 +1,18 @@
-//! A NAT device as plain data: packets go in, translated addresses or reasons for a drop come out.
+//! A NAT device as plain data: packets go in; translated addresses, or reasons for a drop, come out.
 //!
-//! [`Translator`] holds the tables of one NAT for UDP. It reads no clock and rolls no dice of its own: the time is an
-//! argument, the ports follow from the seed. It knows addresses only; a packet's bytes matter to the generic ALG alone
-//! ([`Translator::rewrite`]).
+//! [`Translator`] holds the tables of one NAT for UDP. It reads no clock and has no entropy of its own: the time is an
+//! argument, and the ports follow from the seed. It knows addresses only. The bytes of a packet matter only to the
+//! generic ALG ([`Translator::rewrite`]).
 //!
 //! The rules, with their clauses:
 //!
-//! * An external address and port belongs to one mapping at a time, unless port overloading is asked for
-//!   (RFC 4787 §4.2.1, REQ-3).
-//! * What counts as contacted belongs to the mapping and dies with it. The filter looks at the external endpoint of the
-//!   sender even when the packet comes from inside (RFC 4787 §5, §6).
-//! * Only packets that get through refresh (RFC 4787 §4.3); the first one let in turns a mapping from unreplied to
+//! * An external address and port belongs to one mapping at a time, except with port overloading (RFC 4787 §4.2.1,
+//!   REQ-3).
+//! * The set of contacted endpoints belongs to the mapping and ends with it. The filter looks at the external endpoint
+//!   of the sender, even for a packet from inside (RFC 4787 §5, §6).
+//! * Only packets that get through refresh (RFC 4787 §4.3). The first one let in turns a mapping from unreplied to
 //!   replied.
-//! * Expired mappings go when somebody needs to know, so a translator needs no timer.
+//! * Expired mappings are removed when they are looked up, so a translator needs no timer.
 //!
 //! ```
 //! use core::net::{IpAddr, SocketAddr};
@@ -43,7 +43,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use portolan_machine::{Clause, Explain, Instant};
-use ports::{Dice, Ports};
+use ports::{Ports, SplitMix};
 use table::{Endpoint, Id, Key, Table};
 
 /// A NAT for UDP: a configuration, its external addresses and its tables.
@@ -53,7 +53,7 @@ pub struct Translator {
     externals: Vec<IpAddr>,
     state: State,
     ports: Ports,
-    dice: Dice,
+    rng: SplitMix,
 }
 
 /// Where a packet from inside goes.
@@ -81,7 +81,7 @@ pub enum Translation {
 pub enum DropReason {
     /// No mapping leads from the external endpoint to the inside, or it has expired.
     NoMapping,
-    /// There is a mapping, but its owner has not contacted the sender as the filtering demands.
+    /// There is a mapping, but the filter rejects the sender: its owner has not contacted it.
     Filtered,
     /// The table is full.
     TableFull,
@@ -89,7 +89,7 @@ pub enum DropReason {
     NoFreePort,
     /// It has no external address of the packet's family.
     NoExternalAddress,
-    /// It does not turn packets round to its own external endpoints.
+    /// It does not hairpin.
     NoHairpin,
     /// Source and destination are of different families.
     FamilyMismatch,
@@ -124,14 +124,14 @@ impl Explain for DropReason {
 
 impl core::error::Error for DropReason {}
 
-/// A living mapping, to look at.
+/// A mapping that has not expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MappingView {
-    /// The inside.
+    /// The internal endpoint.
     pub internal: SocketAddr,
-    /// What the outside sees; the same as `internal` in a firewall.
+    /// The external endpoint; the same as `internal` in a firewall.
     pub external: SocketAddr,
-    /// The destination it is for: `None` where it serves all, with port 0 where it serves all ports of an address.
+    /// The destination that it is for: `None` for all, with port 0 for all ports of an address.
     pub destination: Option<SocketAddr>,
     /// Whether a packet has come in through it.
     pub replied: bool,
@@ -143,29 +143,35 @@ impl Translator {
     /// A NAT with empty tables and these external addresses, IPv4 and IPv6 in any order; a firewall needs none.
     #[must_use]
     pub fn new(config: TranslatorConfig, externals: &[IpAddr], seed: u64) -> Self {
-        Self { config, externals: externals.to_vec(), state: State::new(), ports: Ports::new(), dice: Dice::new(seed) }
+        Self {
+            config,
+            externals: externals.to_vec(),
+            state: State::new(),
+            ports: Ports::new(),
+            rng: SplitMix::new(seed),
+        }
     }
 
-    /// Forgets all mappings and begins again with `seed`, keeping its memory.
+    /// Removes all mappings and starts again with `seed`. Keeps its memory.
     pub fn reset(&mut self, seed: u64) {
         self.state.clear();
         self.ports.clear();
-        self.dice = Dice::new(seed);
+        self.rng = SplitMix::new(seed);
     }
 
-    /// What it does.
+    /// The configuration.
     #[must_use]
     pub const fn config(&self) -> &TranslatorConfig {
         &self.config
     }
 
-    /// Its addresses on the outside.
+    /// The external addresses.
     #[must_use]
     pub fn externals(&self) -> &[IpAddr] {
         &self.externals
     }
 
-    /// Mappings in the table, expired ones included that nobody has asked for since.
+    /// The number of mappings in the table, with expired ones that were not looked up since.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.state.mappings.len()
@@ -177,7 +183,7 @@ impl Translator {
         self.len() == 0
     }
 
-    /// The mappings that live at `now`, in no order that means anything.
+    /// The mappings that are alive at `now`, in no particular order.
     pub fn mappings(&self, now: Instant) -> impl Iterator<Item = MappingView> + '_ {
         let timers = self.config.timers;
         self.state.mappings.iter().filter(move |(_, _, life)| life.expires(timers) > now).map(
@@ -194,8 +200,8 @@ impl Translator {
     /// Takes a packet from inside.
     ///
     /// # Errors
-    /// Why the packet is dropped. The table then is as it was, but for a mapping that a hairpinned packet made on its
-    /// way (its sender has sent, whatever became of the packet).
+    /// [`DropReason`] when the packet is dropped. The table is then unchanged, except for a mapping that a hairpinned
+    /// packet made on its way: its sender has sent, whatever happened to the packet.
     pub fn outbound(
         &mut self,
         now: Instant,
@@ -227,10 +233,10 @@ impl Translator {
         Ok(Translation::Hairpin { source: seen.into(), destination })
     }
 
-    /// Takes a packet from outside and says whom it is for inside.
+    /// Takes a packet from outside. Returns the internal endpoint that it is for.
     ///
     /// # Errors
-    /// Why the packet is dropped. Nothing is refreshed by it then.
+    /// [`DropReason`] when the packet is dropped. Then it refreshes nothing.
     pub fn inbound(
         &mut self,
         now: Instant,
@@ -247,11 +253,11 @@ impl Translator {
         Ok(internal.into())
     }
 
-    /// What the generic ALG does to a payload: every occurrence of the IPv4 address `from` becomes `to`.
+    /// What the generic ALG does with a payload: every occurrence of the IPv4 address `from` becomes `to`.
     ///
-    /// Outbound `from` is the internal address and `to` the external one, inbound the other way round. Gives the number
-    /// of places rewritten, always 0 where [`TranslatorConfig::alg`] is off or the addresses are not IPv4. XORed
-    /// addresses escape it, which is why STUN has them (RFC 8489 §14.2).
+    /// Outbound `from` is the internal address and `to` the external one; inbound it is the reverse. Returns the number
+    /// of places rewritten; 0 if [`TranslatorConfig::alg`] is off or the addresses are not IPv4. It does not find XORed
+    /// addresses; that is why STUN has them (RFC 8489 §14.2).
     pub fn rewrite(&self, payload: &mut [u8], from: IpAddr, to: IpAddr) -> usize {
         let (true, IpAddr::V4(from), IpAddr::V4(to)) = (self.config.alg, from, to) else {
             return 0;
@@ -271,7 +277,7 @@ impl Translator {
         }
     }
 
-    /// The part of a sender that the filter looks at (RFC 4787 §5); `None` where it does not look.
+    /// The part of a sender that the filter looks at (RFC 4787 §5); `None` if it does not look.
     const fn filter_scope(&self, remote: Endpoint) -> Option<Endpoint> {
         match self.config.filtering {
             Filtering::EndpointIndependent => None,
@@ -280,7 +286,7 @@ impl Translator {
         }
     }
 
-    /// Makes a mapping, after sweeping the expired ones out where that is needed for room.
+    /// Makes a mapping. Removes the expired ones first if there is no room.
     #[cold]
     fn create(&mut self, now: Instant, key: MappingKey) -> Result<Id, DropReason> {
         let room = |state: &State, config: &TranslatorConfig| state.mappings.len() < config.table_size as usize;
@@ -294,7 +300,7 @@ impl Translator {
             let ip = self.external_address(key.0.ip)?;
             let port = match self.free_port(now, key.0, ip) {
                 Some(port) => Some(port),
-                // Blocks are given back when their last mapping goes: let the dead go, and ask again.
+                // A block is returned when its last mapping ends: remove expired mappings, and try again.
                 None if self.state.sweep(now, &self.config, &mut self.ports) => self.free_port(now, key.0, ip),
                 None => None,
             };
@@ -312,9 +318,9 @@ impl Translator {
         let nth = match (count, self.config.pooling) {
             (0, _) => return Err(DropReason::NoExternalAddress),
             (1, _) => 0,
-            // Paired for ever, without a table: the choice follows from the address.
+            // Paired without a table: the choice follows from the address.
             (_, Pooling::Paired) => (Endpoint::new(internal, 0).mix() % count as u64) as usize,
-            (_, Pooling::Arbitrary) => self.dice.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
+            (_, Pooling::Arbitrary) => self.rng.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
         };
         self.externals.iter().filter(own).nth(nth).copied().ok_or(DropReason::NoExternalAddress)
     }
@@ -325,7 +331,7 @@ impl Translator {
             return Some(config.range.at(config.range.offset(internal.port)));
         }
         let state = &mut self.state;
-        self.ports.choose(config.allocation, config.range, (internal, external), &mut self.dice, |ports, port| {
+        self.ports.choose(config.allocation, config.range, (internal, external), &mut self.rng, |ports, port| {
             state.vacate(now, Endpoint::new(external, port), &config, ports)
         })
     }
@@ -334,10 +340,10 @@ impl Translator {
 /// Stands for the part of an endpoint that does not matter.
 const ANYBODY: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// The internal endpoint, and what of the destination the mapping depends on.
+/// The internal endpoint, and the part of the destination that the mapping depends on.
 type MappingKey = (Endpoint, Endpoint);
 
-/// The life of a mapping.
+/// A mapping.
 #[derive(Clone, Copy, Debug)]
 struct Life {
     external: Endpoint,
@@ -346,11 +352,11 @@ struct Life {
     created: Instant,
     refreshed: Instant,
     replied: bool,
-    /// Mappings made before it.
+    /// The number of mappings made before it.
     serial: u64,
     /// The newest of its contacts, which chain to the older ones.
     contact: Id,
-    /// The scope that was contacted last: saves most searches.
+    /// The scope that was contacted last. It saves most searches.
     last: Endpoint,
 }
 
@@ -361,17 +367,17 @@ impl Life {
     }
 }
 
-/// The tables; everything that changes a mapping is here.
+/// The tables. All changes of a mapping are here.
 #[derive(Clone, Debug)]
 struct State {
     mappings: Table<MappingKey, Life>,
-    /// Mappings by external endpoint; one each, more only under overloading.
+    /// Mappings by external endpoint: one each, more only with overloading.
     external: Table<Endpoint, Id>,
-    /// Whom each mapping has contacted, in the scope of the filter; each holds the one before.
+    /// The endpoints that each mapping has contacted, in the scope of the filter. Each entry holds the one before.
     contacts: Table<(Id, Endpoint), Id>,
-    /// Nothing expires before this moment: no use in sweeping.
+    /// Nothing expires before this time, so a sweep is of no use.
     next_sweep: Instant,
-    /// Mappings made so far.
+    /// The number of mappings made so far.
     made: u64,
 }
 
@@ -393,7 +399,7 @@ impl State {
         (self.next_sweep, self.made) = (Instant::ORIGIN, 0);
     }
 
-    /// The mapping with this key if it lives; a dead one is removed.
+    /// The mapping with this key, if it is alive. An expired one is removed.
     fn living(&mut self, now: Instant, key: MappingKey, config: &TranslatorConfig, ports: &mut Ports) -> Option<Id> {
         let id = self.mappings.find(key)?;
         let (_, life) = self.mappings.get(id)?;
@@ -416,7 +422,7 @@ impl State {
         id
     }
 
-    /// Notes that the owner of `id` has sent to `scope`; gives the mapping's external endpoint.
+    /// Records that the owner of `id` has sent to `scope`. Returns the mapping's external endpoint.
     fn sent(&mut self, now: Instant, id: Id, scope: Option<Endpoint>, refresh: bool) -> Endpoint {
         let Some(life) = self.mappings.value_mut(id) else { return ANYBODY };
         if refresh {
@@ -453,7 +459,7 @@ impl State {
             if !contacted {
                 verdict = verdict.or(Err(DropReason::Filtered));
             } else if freshest.is_none_or(|best| best < (life.refreshed, life.serial)) {
-                // Under overloading several may fit: the one refreshed last gets it, of those the newest.
+                // With overloading several may fit: the one refreshed last gets it, among equals the newest.
                 freshest = Some((life.refreshed, life.serial));
                 verdict = Ok((*id, *internal));
             }
@@ -470,7 +476,7 @@ impl State {
         }
     }
 
-    /// Whether nobody living holds `external`; a dead holder is removed.
+    /// Whether no living mapping holds `external`. An expired holder is removed.
     fn vacate(&mut self, now: Instant, external: Endpoint, config: &TranslatorConfig, ports: &mut Ports) -> bool {
         let Some((_, id)) = self.external.find(external).and_then(|index| self.external.get(index)) else {
             return true;
@@ -505,7 +511,7 @@ impl State {
         }
         let shortest = config.timers.unreplied.min(config.timers.replied);
         let shortest = config.timers.absolute.map_or(shortest, |cap| cap.min(shortest));
-        // A reply may shorten a life, so each counts with the shortest it can have.
+        // A reply may shorten a life, so each counts with the shortest that it can have.
         let next = self.mappings.iter().map(|(.., life)| expiry(life).min(life.refreshed + shortest)).min();
         self.next_sweep = next.map_or(now + shortest, |next| next.min(now + shortest));
         !dead.is_empty()

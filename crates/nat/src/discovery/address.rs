@@ -1,10 +1,10 @@
-//! Which addresses can be what they are said to be.
+//! Whether an address can be what a message says it is.
 //!
-//! Rules of this file: pure functions of addresses; the registries are RFC 6890's.
+//! Rules of this file: pure functions of addresses. The registries are those of RFC 6890.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Whether an address is set apart for some purpose, so that no public server has it (RFC 6890, RFC 6598).
+/// Whether an address is reserved for some purpose, so that no public server has it (RFC 6890, RFC 6598).
 pub(super) fn is_special_purpose(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_special_purpose_v4(address),
@@ -15,7 +15,8 @@ pub(super) fn is_special_purpose(address: IpAddr) -> bool {
 fn is_special_purpose_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     match (a, b, c) {
-        // This network, private, loopback, and everything from multicast up (RFC 1122, RFC 1918, RFC 5771, RFC 1112).
+        // "This network", private, loopback, and all addresses from multicast up (RFC 1122, RFC 1918, RFC 5771, RFC
+        // 1112).
         (0 | 10 | 127 | 224..=255, _, _) => true,
         // Shared address space of carriers (RFC 6598).
         (100, 64..=127, _) => true,
@@ -30,8 +31,8 @@ fn is_special_purpose_v4(address: Ipv4Addr) -> bool {
 fn is_special_purpose_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let embedded = address.to_ipv4_mapped().is_some();
-    // Unspecified and loopback (RFC 4291), unique local (RFC 4193), link-local, site-local, multicast, discard (RFC 6666),
-    // documentation (RFC 3849).
+    // Unspecified and loopback (RFC 4291), unique local (RFC 4193), link-local, site-local, multicast, discard (RFC
+    // 6666), documentation (RFC 3849).
     address.is_unspecified()
         || address.is_loopback()
         || embedded
@@ -47,7 +48,7 @@ fn is_special_purpose_v6(address: Ipv6Addr) -> bool {
 pub(super) fn is_valid_other(primary: SocketAddr, other: SocketAddr) -> bool {
     let same_family = primary.is_ipv4() == other.is_ipv4();
     let differs = primary.ip() != other.ip() && primary.port() != other.port() && other.port() != 0;
-    // A server in a laboratory may name a neighbour there; a public server may not.
+    // A server in a laboratory may name an address of the same network; a public server may not.
     let reachable = !is_special_purpose(other.ip()) || is_special_purpose(primary.ip());
     let host = match other.ip() {
         IpAddr::V4(address) => !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast(),
@@ -56,7 +57,7 @@ pub(super) fn is_valid_other(primary: SocketAddr, other: SocketAddr) -> bool {
     same_family && differs && reachable && host
 }
 
-/// Whether only a carrier gives out this local address, so that a second NAT must follow (RFC 6598 §7, RFC 6333 §5.7).
+/// Whether only a carrier assigns this local address, so that a second NAT must follow (RFC 6598 §7, RFC 6333 §5.7).
 pub(super) fn is_carrier_side(local: IpAddr) -> bool {
     let IpAddr::V4(local) = local else { return false };
     let [a, b, c, d] = local.octets();
@@ -94,7 +95,7 @@ mod tests {
         assert!(!valid("[2600:3c00::1]:3478", "[fd00::2]:3479"));
         assert!(!valid("[2600:3c00::1]:3478", "[fe80::2]:3479"));
         assert!(!valid("[2600:3c00::1]:3478", "[::ffff:8.8.8.8]:3479"));
-        assert!(!valid("10.0.0.1:3478", "224.0.0.2:3479"), "nobody is a multicast group");
+        assert!(!valid("10.0.0.1:3478", "224.0.0.2:3479"), "no server is a multicast group");
     }
 
     #[test]

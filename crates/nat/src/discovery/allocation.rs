@@ -1,6 +1,6 @@
 //! How a NAT chooses external ports and addresses, judged from the mappings that a run made (RFC 4787 §4.1, §4.2.1).
 //!
-//! Rules of this file: pure functions; below five mappings nothing is named.
+//! Rules of this file: pure functions. Below five mappings no rule is named.
 
 use crate::behavior::{Pooling, PortAllocation};
 use crate::profile::{Conclusion, Evidence, Unknown};
@@ -9,27 +9,27 @@ use core::net::SocketAddr;
 
 use super::doubt;
 
-/// A mapping that a socket was given.
+/// The mapping of one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
-    /// Which socket, by its local port.
+    /// The local port of the socket.
     pub(super) local: u16,
-    /// What it got.
+    /// The external endpoint.
     pub(super) external: SocketAddr,
-    /// Place in the order of asking.
+    /// The place in the order of the requests.
     pub(super) order: u16,
 }
 
-/// How many mappings it takes to name a rule.
+/// The number of mappings that a rule needs.
 const ENOUGH: usize = 5;
 
-/// The largest step between neighbours that still counts as counting: other hosts' mappings lie between.
+/// The largest step between neighbours that counts as sequential: mappings of other hosts lie between.
 const LARGEST_STEP: i32 = 64;
 
-/// How often a counting device of a carrier is that busy; a cautious guess, there is no figure.
+/// How often a carrier's sequential allocator is that busy. This is a cautious guess; there is no figure.
 const BUSY_COUNTER: f64 = 0.05;
 
-/// Names the allocator. `samples` hold each mapping once; they are put in the order of asking.
+/// Names the allocator. `samples` hold each mapping once; they are sorted by the order of the requests.
 pub(super) fn name(samples: &mut [Sample]) -> Conclusion<PortAllocation> {
     samples.sort_by_key(|sample| sample.order);
     let evidence: Vec<Evidence> =
@@ -59,12 +59,12 @@ fn judge(samples: &[Sample]) -> (PortAllocation, f64) {
             let chance = (1..ports.len()).fold(1.0, |chance, _| chance * share);
             (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::FLOOR))
         }
-        // A device that counts, but for more hosts than `LARGEST_STEP` allows for, looks the same.
+        // A sequential allocator with more hosts than `LARGEST_STEP` allows for looks the same.
         None => (PortAllocation::Random, BUSY_COUNTER),
     }
 }
 
-/// The first mapping of each socket has the socket's own port, and the others come right after it.
+/// Whether the first mapping of each socket has the socket's own port, and the others follow directly.
 fn keeps_ports(samples: &[Sample]) -> bool {
     let own = |sample: &Sample| {
         let first = samples.iter().find(|other| other.local == sample.local);
@@ -74,7 +74,7 @@ fn keeps_ports(samples: &[Sample]) -> bool {
     samples.iter().all(own)
 }
 
-/// The step between neighbours: small, of one sign; packets of one moment may have overtaken each other once.
+/// The step between neighbours: small and of one sign. One pair may be in the wrong order.
 fn counts(ports: &[i32]) -> Option<(i16, f64)> {
     let steps: Vec<i32> = ports.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
     let up = steps.iter().filter(|step| **step > 0).count();
@@ -86,7 +86,7 @@ fn counts(ports: &[i32]) -> Option<(i16, f64)> {
     if gaps.iter().any(|gap| *gap == 0 || *gap > LARGEST_STEP) {
         return None;
     }
-    // At random, all but the first of n ports would have to fall into a window of n steps; and in order.
+    // For random ports, all but the first of n ports would fall into a window of n steps, and in order.
     let in_order = up.max(down);
     if in_order + 1 + steps.len() / 4 < steps.len() {
         return None;
@@ -96,7 +96,7 @@ fn counts(ports: &[i32]) -> Option<(i16, f64)> {
     Some((i16::try_from(step).ok()?, doubt::PORT_CHANCE))
 }
 
-/// Says whether all mappings of the host share one address. `samples` hold each mapping once.
+/// Judges whether all mappings of the host share one address. `samples` hold each mapping once.
 pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
     let first = samples.first().map(|sample| sample.external.ip());
     let other = samples.iter().find(|sample| Some(sample.external.ip()) != first);
@@ -111,7 +111,7 @@ pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
     if samples.len() < ENOUGH {
         return Conclusion::unknown(Unknown::TooFewSamples, shown);
     }
-    // With two addresses drawn at random each further mapping keeps to the first one half the time.
+    // With two addresses drawn at random, each further mapping has the first address half the time.
     let chance = (1..samples.len()).fold(1.0, |chance, _| chance * 0.5);
     Conclusion::value_with(Pooling::Paired, chance, shown)
 }

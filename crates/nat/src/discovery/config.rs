@@ -27,10 +27,11 @@ pub struct DiscoveryConfig {
     pub local: Vec<IpAddr>,
     /// The time from the start after which the discovery stops and reports what is known: 5 s.
     pub timeout: Duration,
-    /// Whether to send packets to the own public endpoint (RFC 4787 §6). Some firewalls take such packets for an attack.
+    /// Whether to send packets to the own public endpoint (RFC 4787 §6). Some firewalls take such packets for an
+    /// attack.
     pub hairpin: bool,
-    /// Whether to open 16 more sockets back to back to learn how ports are chosen. This is an exception to the limit of ten
-    /// transactions a second.
+    /// Whether to open 16 more sockets back to back to learn how ports are chosen. This is an exception to the limit of
+    /// ten transactions a second.
     pub ports: bool,
 }
 

@@ -1,28 +1,28 @@
-//! How sure a verdict is: what silence weighs, given the loss that was met.
+//! The probability that a conclusion is wrong: what silence proves, given the measured loss.
 //!
-//! Rules of this file: plain arithmetic, no state. The chance that a round trip fails is not known; what is known are
-//! the packets that had to be answered. With a Beta prior the chance that the next `n` round trips *all* fail is a
-//! product of `n` fractions, no estimate in between.
+//! Rules of this file: plain arithmetic, no state. The probability that a round trip fails is not known. Known are the
+//! packets that had to be answered. With a Beta prior, the probability that the next `n` round trips *all* fail is a
+//! product of `n` fractions, without an estimate in between.
 
-/// What is believed of round-trip failure before anything was sent: as after three packets of which 10 % failed. The
-/// seven packets of a control outweigh it. With it the doubt is too large below 40 % loss per direction, about right
-/// there, and too small above, where most verdicts are not given any more.
+/// The prior for a failed round trip: as after three packets of which 10 % failed. The seven packets of a control
+/// outweigh it. The result is too large below 40 % loss per direction and about right there. Above that it is too
+/// small, but there most conclusions are `unknown`.
 const PRIOR_FAILURES: f64 = 0.3;
 const PRIOR_SUCCESSES: f64 = 2.7;
 
-/// The chance that a NAT gives two unrelated mappings the same port of some 64,512 by accident.
+/// The probability that a NAT gives two unrelated mappings the same port of some 64,512 by accident.
 pub(super) const PORT_CHANCE: f64 = 1.0 / 64_512.0;
 
-/// What rests on one server alone is wrong as often as servers lie: 2 of 80 public ones gave foreign addresses.
+/// The error of what rests on one server alone: 2 of 80 public servers gave foreign addresses.
 pub(super) const LONE_WITNESS: f64 = 2.0 / 80.0;
 
-/// A floor for what these tests cannot see.
+/// The least error, for what these tests cannot see.
 pub(super) const FLOOR: f64 = 1e-6;
 
-/// Silence that would be an accident more often than this proves nothing.
+/// Silence proves nothing if it is an accident more often than this.
 pub(super) const TOO_DOUBTFUL: f64 = 0.2;
 
-/// Packets that had to be answered, and how many were.
+/// The packets that had to be answered, and how many were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u32,
@@ -30,13 +30,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds `sent` packets with `answered` answers; a network that doubles packets answers more than was asked.
+    /// Adds `sent` packets with `answered` answers. A network that duplicates packets gives more answers than requests.
     pub(super) fn add(&mut self, sent: u32, answered: u32) {
         self.sent = self.sent.saturating_add(sent);
         self.answered = self.answered.saturating_add(answered.min(sent));
     }
 
-    /// The chance that `n` further round trips all fail.
+    /// The probability that `n` further round trips all fail.
     pub(super) fn all_fail(self, n: u32) -> f64 {
         let failures = PRIOR_FAILURES + f64::from(self.sent - self.answered);
         let trials = PRIOR_FAILURES + PRIOR_SUCCESSES + f64::from(self.sent);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_estimate_is_the_mean_of_the_power_over_the_posterior() {
-        // Beta(0.3 + 2, 2.7 + 5): the integral of x^7 by brute force.
+        // Beta(0.3 + 2, 2.7 + 5): the numeric integral of x^7.
         let (a, b) = (2.3_f64, 7.7_f64);
         let (mut above, mut below) = (0.0, 0.0);
         for i in 1..200_000 {

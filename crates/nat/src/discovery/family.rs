@@ -29,7 +29,7 @@ use super::reading::Reading;
 use super::servers::Servers;
 use super::tag::{Tag, Target, Test};
 
-/// How often another port is drawn when one is taken.
+/// The number of ports that are tried when ports are taken.
 const PORT_TRIES: u8 = 8;
 
 /// One family's run.
@@ -46,22 +46,22 @@ pub(super) struct FamilyRun {
     state: State,
 }
 
-/// Where the run stands.
+/// The state of the run.
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// A UDP datagram came from a server.
     heard: bool,
-    /// Something happened that a part may act on.
+    /// Something happened that a part may act on, and no part has acted yet.
     dirty: bool,
-    /// How many ports were taken.
+    /// The number of ports that were taken.
     port_tries: u8,
     public_reported: bool,
     nat_reported: Option<NatKind>,
-    /// How many servers were asked when their contradiction last brought another one.
+    /// The number of servers asked when a contradiction last added another one.
     contradiction_at: usize,
-    /// When a patience ends.
+    /// The end of the next waiting time.
     wake: Option<Deadline>,
-    /// How it ended.
+    /// The result of the run.
     end: Option<Reachability>,
     timed_out: bool,
 }
@@ -109,12 +109,12 @@ impl FamilyRun {
         Some((run, actions))
     }
 
-    /// Whether everything is said.
+    /// Whether the run has ended.
     pub(super) const fn is_over(&self) -> bool {
         self.state.end.is_some()
     }
 
-    /// Whether there is no way out for this family, so that the other one need not wait.
+    /// Whether this family has no way out, so that the other one need not wait.
     pub(super) const fn is_unavailable(&self) -> bool {
         matches!(self.state.end, Some(Reachability::Unavailable(_)))
     }
@@ -195,7 +195,7 @@ impl FamilyRun {
         Some(Action::OpenUdp { socket: fresh, towards, replaces: true })
     }
 
-    /// A question has been sent for the first time.
+    /// A request has been sent for the first time.
     pub(super) fn react_to_start(&mut self, now: Instant, tag: Tag, id: TransactionId) -> Option<Action> {
         self.filtering.started(now, tag.test, id);
         self.hairpin.started(tag.test, id);
@@ -367,7 +367,7 @@ impl FamilyRun {
         unstable.into_iter().chain(self.compare_sockets(server)).collect()
     }
 
-    /// A server that sees both sockets at one endpoint makes it up: a NAT could not tell their answers apart.
+    /// A server that reports one endpoint for both sockets invents it: a NAT could not tell the answers apart.
     fn compare_sockets(&mut self, server: u8) -> Option<Action> {
         let filtering = self.filtering.attempts.iter().find(|attempt| attempt.server == server);
         let seen = filtering.and_then(|attempt| attempt.control.mapped)?;
@@ -412,7 +412,7 @@ impl FamilyRun {
         }
     }
 
-    /// A datagram that answers nothing came to one of this family's sockets.
+    /// Takes a datagram that is no response to a request.
     pub(super) fn react_to_stray(&mut self, datagram: &Datagram<'_>) -> Actions {
         let request = Message::decode(datagram.payload).ok().filter(|message| message.class() == Class::Request);
         if let Some(message) = request
@@ -466,7 +466,7 @@ impl FamilyRun {
         Some(actions)
     }
 
-    /// When a part wants to go on although nothing has happened.
+    /// The time at which a part acts although nothing has happened.
     pub(super) fn wake(&self) -> Option<Deadline> {
         self.state.wake.filter(|_| !self.is_over())
     }

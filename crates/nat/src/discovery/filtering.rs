@@ -1,9 +1,9 @@
-//! Who may answer, judged from one socket's three questions to one server (RFC 4787 §5, RFC 5780 §4.4).
+//! Filtering, judged from the three requests of one socket to one server (RFC 4787 §5, RFC 5780 §4.4).
 //!
-//! Rules of this file: an [`Attempt`] remembers what its three questions met; [`judge`] is a pure function of that and of
-//! what is known of the server. It neither waits nor asks. The source of an answer is everything: an answer to "from your
-//! other address and port" counts only when it came from there, and silence counts only when the server is known to be
-//! able to break it.
+//! Rules of this file: an [`Attempt`] holds the outcomes of its three requests. [`judge`] is a pure function of these
+//! and of what is known about the server; it neither waits nor sends. The source of an answer decides. An answer to
+//! "from your other address and port" counts only if it came from there. Silence counts only if the server is known to
+//! be able to answer so.
 
 use crate::behavior::Filtering;
 use crate::profile::{Evidence, Flaw, Question, Unknown};
@@ -13,57 +13,57 @@ use portolan_stun::TransactionId;
 
 use super::doubt::{self, Tally};
 
-/// What a question has met so far.
+/// The outcome of a request so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Not asked, or not answered yet.
+    /// Not sent, or not answered yet.
     #[default]
     Waiting,
-    /// A success response from here.
+    /// A success response from this address.
     Answered(SocketAddr),
     /// An error response with this code.
     Refused(u16),
-    /// Nothing, after this many sends and the time a round trip takes.
+    /// No answer, after this many sends and the time of a round trip.
     Silence(u32),
 }
 
-/// What is known of the other address of the server that is asked.
+/// What is known about the other address of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Other {
     /// The server has not answered yet.
     #[default]
     Unknown,
-    /// It names none.
+    /// The server names none.
     None,
-    /// It names one that cannot be one.
+    /// The server names an impossible one.
     Invalid,
-    /// It names this one.
+    /// The server names this one.
     Valid(SocketAddr),
 }
 
-/// A fresh socket, its server, and what its questions met.
+/// A fresh socket, its server, and the outcomes of its requests.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    /// The server, by its place among those asked.
+    /// The server's number.
     pub(super) server: u8,
     pub(super) primary: SocketAddr,
     pub(super) socket: SocketId,
     pub(super) local: Option<SocketAddr>,
-    /// When the questions were first asked.
+    /// The time of the first send.
     pub(super) asked_at: Option<Instant>,
     pub(super) control: Control,
     pub(super) both: Outcome,
     pub(super) port: Outcome,
-    /// The transactions, to be cancelled when the verdict stands: control, both, port.
+    /// The transactions to cancel when the attempt ends: control, both, port.
     pub(super) running: [Option<TransactionId>; 3],
 }
 
-/// What the plain request from the filtering socket met.
+/// The outcome of the plain request from the filtering socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Control {
     pub(super) sends: u32,
     pub(super) answers: u32,
-    /// Where the server saw the filtering socket.
+    /// The address at which the server saw the filtering socket.
     pub(super) mapped: Option<SocketAddr>,
     pub(super) over: bool,
 }
@@ -89,35 +89,35 @@ impl Attempt {
     }
 }
 
-/// Whether the server answers CHANGE-REQUEST at all, asked where nothing filters its answer.
+/// Whether the server answers CHANGE-REQUEST at all, asked from a socket where nothing filters the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
     pub(super) outcome: Outcome,
-    /// Asked to answer from its other address and port; else to change nothing, because no mapping is open to the other
-    /// address where mappings depend on the destination.
+    /// Whether the answer was to come from the other address and port. Otherwise nothing was to change, because no
+    /// mapping is open to the other address where mappings depend on the destination.
     pub(super) is_whole: bool,
 }
 
-/// What else bears on the meaning of silence.
+/// What else decides what silence means.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) other: Other,
-    /// What a plain request to the other address and port met.
+    /// The outcome of a plain request to the other address and port.
     pub(super) alternate: Outcome,
     pub(super) proof: Proof,
     pub(super) tally: Tally,
 }
 
-/// What follows.
+/// What an attempt shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement {
-    /// Not enough has been met.
+    /// Nothing yet.
     Wait,
-    /// This filtering, wrong with that probability.
+    /// This filtering, with the probability that it is wrong.
     Value(Filtering, f64),
-    /// The server can do its part, but too much was lost.
+    /// The server is capable, but too many packets were lost.
     TooLossy,
-    /// The server cannot be used for this; ask another one.
+    /// This server cannot be used for the test; ask another one.
     Incapable(Unknown, Flaw),
 }
 
@@ -127,7 +127,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         return flaw;
     }
     let Other::Valid(other) = setting.other else { return Judgement::Wait };
-    // Answers that came from the wrong place are no evidence for any filtering (a server may not know the request).
+    // An answer from the wrong place is no evidence for any filtering: the server may not know the request.
     match attempt.both {
         Outcome::Answered(from) if from == other => {
             return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR);
@@ -170,10 +170,10 @@ fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     }
 }
 
-/// What forbids to read silence as a filter; `None`: it means what it seems to.
+/// Why silence is no evidence for a filter; `None`: it is.
 fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if attempt.control.answers == 0 {
-        // That its other address is known shows that it answered another socket.
+        // The other address is known, so the server answered another socket.
         return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
     }
     match setting.alternate {
@@ -205,7 +205,7 @@ fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
     }
 }
 
-/// What an attempt met, as evidence.
+/// The outcomes of an attempt, as evidence.
 pub(super) fn evidence(attempt: &Attempt, proof: Option<Proof>) -> impl Iterator<Item = Evidence> {
     let of = |question, met| match met {
         Outcome::Waiting => None,

@@ -1,8 +1,8 @@
-//! The filtering sockets: one fresh socket an attempt, the next capable server when one proves incapable.
+//! The filtering sockets: one fresh socket per attempt, and the next capable server when one proves incapable.
 //!
-//! Rules of this file: it asks and moves on; what answers and silence mean is `filtering`'s. A filtering socket sends to
-//! one address of one server and to nobody else, ever: a packet to the other address would open what the test wants to
-//! find closed (RFC 5780 §4.4).
+//! Rules of this file: it sends and moves on; `filtering` judges answers and silence. A filtering socket sends to one
+//! address of one server only. A packet to the other address would open the filter that the test wants to find closed
+//! (RFC 5780 §4.4).
 
 use crate::behavior::Filtering;
 use crate::note::DiscoveryNote;
@@ -25,10 +25,10 @@ use super::tag::{Tag, Test};
 #[derive(Clone, Debug)]
 pub(super) struct FilteringRun {
     pub(super) attempts: Vec<Attempt>,
-    /// Why earlier attempts were given up.
+    /// Why earlier attempts failed.
     failures: Vec<Unknown>,
     pub(super) verdict: Option<Conclusion<Filtering>>,
-    /// How long silence must last, once a round trip is known.
+    /// How long silence must last.
     tail: Duration,
 }
 
@@ -54,7 +54,7 @@ impl FilteringRun {
     /// The attempt that is under way, with its number.
     fn current(&self) -> Option<(u8, &Attempt)> {
         let last = self.attempts.len().checked_sub(1)?;
-        // A given-up attempt is followed by a failure of its own.
+        // An attempt that failed has a reason in `failures`.
         let under_way = self.failures.len() < self.attempts.len();
         Some((u8::try_from(last).ok()?, self.attempts.last().filter(|_| under_way)?))
     }
@@ -64,7 +64,7 @@ impl FilteringRun {
         self.current().map(|(_, attempt)| attempt.server)
     }
 
-    /// Whether the answer that would make silence needless to explain is still missing.
+    /// Whether the answer is missing that would make a proof superfluous.
     pub(super) fn needs_proof(&self) -> bool {
         self.verdict.is_none()
             && self.current().is_some_and(|(_, attempt)| {
@@ -90,7 +90,7 @@ impl FilteringRun {
         actions
     }
 
-    /// A question of an attempt has been sent for the first time.
+    /// A request of an attempt has been sent for the first time.
     pub(super) fn started(&mut self, now: Instant, test: Test, id: TransactionId) {
         let (attempt, which) = match test {
             Test::Control { attempt } => (attempt, 0),
@@ -111,9 +111,9 @@ impl FilteringRun {
         }
     }
 
-    /// A round trip is known: silence must last three of them, and 250 ms at least.
+    /// Sets the time that silence must last: three round trips, and at least 250 ms.
     pub(super) fn set_rtt(&mut self, family: Family, rtt: Duration) -> Actions {
-        // Time may have leapt between a question and its answer.
+        // The clock may have leapt between a request and its answer.
         let tail = rtt.saturating_mul(3).max(SHORTEST_TAIL);
         if self.verdict.is_some() || tail == self.tail {
             return Actions::new();
@@ -125,12 +125,12 @@ impl FilteringRun {
         core::iter::once(note).chain(ids.into_iter().flatten().map(|id| Action::SetTail(id, tail))).collect()
     }
 
-    /// How long silence must last, for a question that starts now.
+    /// How long silence must last, for a request that starts now.
     pub(super) const fn tail(&self) -> Duration {
         self.tail
     }
 
-    /// When a silent server, or one whose other address is silent, is given up for another one.
+    /// The time at which another server replaces a silent one, or one whose other address is silent.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let (_, attempt) = self.current().filter(|_| self.verdict.is_none())?;
         let server = servers.get(attempt.server)?;
@@ -142,7 +142,7 @@ impl FilteringRun {
         patience.into_iter().flatten().filter(|at| *at > now).min()
     }
 
-    /// Judges the attempt under way; moves to the next capable server where it failed.
+    /// Judges the attempt under way. Moves to the next capable server if the attempt failed.
     ///
     /// `may_hear_more`: another server may still turn out to be capable.
     pub(super) fn judge(
@@ -207,7 +207,7 @@ impl FilteringRun {
         if judgement != Judgement::Wait || servers.next_capable(|number| self.was_tried(number)).is_none() {
             return judgement;
         }
-        // Another server may well answer sooner than this one will have been given up.
+        // Another server may answer before this one is given up.
         let overdue =
             |asking: &QuestionState| asking.is_waiting() && asking.patience_ends().is_some_and(|end| end <= now);
         let filtered = matches!(attempt.both, Outcome::Silence(_));
@@ -251,7 +251,7 @@ impl FilteringRun {
         actions
     }
 
-    /// A fresh socket for the next capable server; the end where there is none and none can come.
+    /// Opens a fresh socket for the next capable server. Concludes if there is none and none can come.
     fn move_on(
         &mut self,
         next_socket: &mut impl FnMut() -> SocketId,
@@ -271,7 +271,7 @@ impl FilteringRun {
         Actions::new()
     }
 
-    /// The most telling reason of all that were met: a server that could not do its part says more than a plain one.
+    /// The most specific reason of all: a server that could not do its part says more than a plain server.
     fn reason(&self) -> Unknown {
         let telling = |why: &&Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
         let plain = |why: &&Unknown| **why == Unknown::NoOtherAddress;

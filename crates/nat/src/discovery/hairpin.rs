@@ -1,8 +1,8 @@
-//! Does a packet to the own public endpoint come back in? Only when asked for.
+//! Hairpinning: whether a packet to the own public endpoint comes back in. Measured only on request.
 //!
-//! Rules of this file: the packets go between two sockets of this host, each to the other's public endpoint, so that a
-//! filter that wants to see a packet going out first has seen one (RFC 4787 §6, RFC 5780 §3.4). Some firewalls take such
-//! packets for an attack, which is why nobody sends them unasked.
+//! Rules of this file: the packets go between two sockets of this host, each to the other's public endpoint. So a
+//! filter that wants to see an outgoing packet first has seen one (RFC 4787 §6, RFC 5780 §3.4). Some firewalls take
+//! such packets for an attack; therefore they are sent only on request.
 
 use crate::behavior::Hairpin;
 use crate::profile::{Conclusion, Evidence, Family, Unknown};
@@ -17,7 +17,7 @@ use super::doubt::{self, Tally};
 use super::plan::{EVIDENCE, MAPPING, PlannedRequest};
 use super::tag::{Tag, Test};
 
-/// The hairpin socket and what came of it.
+/// The hairpin socket and its results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HairpinRun {
     socket: Option<SocketId>,
@@ -51,7 +51,7 @@ impl HairpinRun {
         self.socket == Some(socket)
     }
 
-    /// The socket is there, or could not be made.
+    /// The socket is open, or could not be made.
     pub(super) fn opened(&mut self, now: Instant, local: Option<SocketAddr>) -> Option<Action> {
         self.local = local;
         let (Some(socket), Some(to), Some(_)) = (self.socket, self.server, local) else {
@@ -74,7 +74,7 @@ impl HairpinRun {
         })
     }
 
-    /// The server has seen the hairpin socket: both sides send.
+    /// The server has reported the hairpin socket's endpoint: both sockets send.
     pub(super) fn learnt(&mut self, now: Instant, public: SocketAddr) -> Actions {
         self.public = Some(public);
         let (Some(socket), Some((peer, peer_public, _))) = (self.socket, self.peer) else { return Actions::new() };
@@ -98,14 +98,14 @@ impl HairpinRun {
         }
     }
 
-    /// A request came in at one of this host's sockets; `true`: it is one of ours, gone round.
+    /// Takes a request that arrived at one of this host's sockets. `true`: it is a request of this test.
     pub(super) fn came_back(&mut self, id: TransactionId, from: SocketAddr) -> bool {
         let Some(which) = self.ids.iter().position(|ours| *ours == Some(id)) else { return false };
         let (own, public) = match (which, self.peer) {
             (0, _) | (_, None) => (self.local, self.public),
             (_, Some((_, public, local))) => (local, Some(public)),
         };
-        // What has come back by its private source is no external address, whatever the port (RFC 4787 REQ-9).
+        // A packet that came back with its private source has no external source, whatever the port (RFC 4787 REQ-9).
         let value =
             if Some(from) == own && Some(from) != public { Hairpin::InternalSource } else { Hairpin::ExternalSource };
         let evidence = vec![Evidence::Hairpinned { from }];
@@ -113,7 +113,7 @@ impl HairpinRun {
         true
     }
 
-    /// One of its requests ended; a hairpinned request is never answered, so this is silence.
+    /// A request of this test ended. A hairpinned request is never answered, so this is silence.
     pub(super) fn exhausted(&mut self, test: Test, sends: u32, tally: Tally) {
         if test == Test::HairpinLearn {
             self.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::ServerSilent, vec![]));

@@ -1,58 +1,58 @@
-//! What a mapping depends on, judged from what servers saw (RFC 4787 §4.1, RFC 5780 §4.3).
+//! Mapping behaviour, judged from the endpoints that servers saw (RFC 4787 §4.1, RFC 5780 §4.3).
 //!
-//! Rules of this file: a pure function of observations of one socket; it neither waits nor asks. Two observations at
-//! different addresses that agree make a mapping endpoint-independent; two at one address and different ports tell
-//! whether the port matters. Which server made them does not matter, except that servers may lie: where no behaviour
-//! explains all observations, and leaving out exactly one of three or more servers makes one explain the rest, that
+//! Rules of this file: a pure function of observations of one socket; it neither waits nor sends. Two equal
+//! observations at different addresses make a mapping endpoint-independent. Two at one address and different ports show
+//! whether the port matters. It does not matter which server made them, but servers may be wrong. If no behaviour
+//! explains all observations, and one behaviour explains them without exactly one of three or more servers, then that
 //! server is contradicted.
 
 use crate::behavior::Mapping;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// Asked at `to`, a server saw the socket as `mapped`.
+/// A server that was asked at `to` saw the socket as `mapped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Observation {
     pub(super) server: u8,
     pub(super) to: SocketAddr,
     pub(super) mapped: SocketAddr,
-    /// Place in the order of asking, which is the order in which a NAT makes mappings.
+    /// The place in the order of the requests, in which a NAT makes mappings.
     pub(super) order: u16,
 }
 
-/// What the observations say.
+/// What the observations show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// No address was asked, or one only.
+    /// No address answered, or only one.
     TooLittle,
-    /// One external endpoint for all.
+    /// One external endpoint for all destinations.
     Independent {
         /// The endpoint.
         mapped: SocketAddr,
-        /// How many servers saw it.
+        /// The number of servers that saw it.
         witnesses: u8,
     },
     /// The external endpoint depends on the destination.
     Dependent {
-        /// On what, where one server was asked at two ports.
+        /// The part of the destination, if one server was asked at two ports.
         on: Option<Mapping>,
-        /// Whether more than one external address was seen.
+        /// Whether there was more than one external address.
         several_addresses: bool,
     },
-    /// Several external addresses, one port: several ways out.
+    /// Several external addresses with one port: several ways out.
     MultiPath,
-    /// No behaviour explains it.
+    /// No behaviour explains the observations.
     Contradiction,
 }
 
-/// A judgement, and the server that had to be left out for it.
+/// A judgement, and the server that was left out for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Judged {
     pub(super) judgement: Judgement,
     pub(super) contradicted: Option<u8>,
 }
 
-/// Judges the observations of the servers that `trusted` lets through.
+/// Judges the observations of the servers for which `trusted` returns true.
 pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judged {
     let all = explain(observations, &trusted);
     let doubtful = match all {
@@ -79,7 +79,7 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
     }
     let mut explained = servers.iter().map(|left_out| without(*left_out)).filter(|j| j.judgement != all);
     let agreed = |judged: &Judged| matches!(judged.judgement, Judgement::Independent { witnesses: 2.., .. });
-    // That two servers agree is no accident, so it explains more than a mapping that depends on something.
+    // Two servers do not agree by accident, so agreement explains more than dependence does.
     explained
         .clone()
         .find(agreed)
@@ -87,7 +87,7 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
         .unwrap_or(Judged { judgement: all, contradicted: None })
 }
 
-/// Whether a server alone speaks of external addresses that no other one has seen, while the others share one.
+/// Whether one server alone reports an external address, while the others share one.
 fn is_stranger(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
     let seen_by = |server: u8| observations.iter().filter(move |seen| seen.server == server).map(|s| s.mapped.ip());
     let shared =
@@ -95,7 +95,7 @@ fn is_stranger(observations: &[Observation], server: u8, servers: &[u8]) -> bool
     !shared(server) && servers.iter().all(|other| *other == server || shared(*other))
 }
 
-/// Which pairs of observations there are: by whether the destination addresses and the external endpoints are equal.
+/// The pairs of observations, by equal destination address and equal external endpoint.
 #[derive(Clone, Copy, Default)]
 struct Pairs {
     address_differs_endpoint_same: bool,
@@ -121,7 +121,7 @@ fn explain(observations: &[Observation], trusted: impl Fn(u8) -> bool) -> Judgem
                 pairs.port_differs_endpoint_same |= same;
                 pairs.port_differs_endpoint_differs |= !same;
             } else if !same {
-                // One destination, two endpoints: two servers' words about the same question.
+                // One destination and two endpoints: two servers contradict each other.
                 return Judgement::Contradiction;
             }
         }
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use alloc::vec;
 
-    /// `server to mapped`, one a line.
+    /// One `server to mapped` per line.
     fn seen(lines: &[(u8, &str, &str)]) -> Vec<Observation> {
         let read = |(server, to, mapped): &(u8, &str, &str)| Observation {
             server: *server,

@@ -1,7 +1,7 @@
-//! The mapping socket: whom it asks, what servers saw, and when that is enough.
+//! The mapping socket: which servers it asks, what they saw, and when that suffices.
 //!
-//! Rules of this file: it decides when to judge and when to ask more; what observations mean is `mapping`'s. One socket
-//! asks everybody, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
+//! Rules of this file: it decides when to judge and when to ask more; `mapping` judges observations. One socket asks
+//! all servers, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
 
 use crate::behavior::{Mapping, NatKind};
 use crate::event::DiscoveryEvent;
@@ -22,21 +22,21 @@ use super::reading::Reading;
 use super::servers::{QuestionState, Servers};
 use super::tag::{Tag, Target, Test};
 
-/// The mapping socket and what came of it.
+/// The mapping socket and its results.
 #[derive(Clone, Debug)]
 pub(super) struct MappingRun {
     pub(super) socket: SocketId,
     pub(super) local: Option<SocketAddr>,
-    /// Not earlier than this: the other family goes first.
+    /// No request starts before this time: the other family goes first.
     pub(super) from: Instant,
     pub(super) observations: Vec<Observation>,
-    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS, where an answer held both; one that differs is kept.
+    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one answer. A pair that differs replaces an equal one.
     pub(super) twice: Option<(SocketAddr, SocketAddr)>,
     /// Another local address that an answer came to.
     pub(super) other_local: Option<IpAddr>,
-    /// Servers whose other addresses are or were asked.
+    /// The servers whose other addresses are asked.
     measured_with: Vec<u8>,
-    /// What the observations said last.
+    /// The latest judgement.
     judgement: Judgement,
     pub(super) verdict: Option<Conclusion<Mapping>>,
 }
@@ -104,7 +104,7 @@ impl MappingRun {
             self.twice = Some((plain, xored));
         }
         if self.local.is_some_and(|local| local.ip() != answer.local.ip()) {
-            // It left by another interface: another internal endpoint, which says nothing of this one's mapping.
+            // The answer came in by another interface: that is another internal endpoint, with another mapping.
             self.other_local = Some(answer.local.ip());
             return;
         }
@@ -112,7 +112,7 @@ impl MappingRun {
         self.observations.push(Observation { server, to: answer.from, mapped, order });
     }
 
-    /// Chooses the server that mapping is measured with, and the next one where that one fails.
+    /// Chooses the server that mapping is measured with, and the next one when that one fails.
     pub(super) fn choose_server(&mut self, now: Instant, servers: &mut Servers) -> Actions {
         let mut actions = Actions::new();
         if self.verdict.is_some() || self.local.is_none() || !self.needs_another_server(now, servers) {
@@ -136,7 +136,7 @@ impl MappingRun {
         let unanswered = |asking: &QuestionState| asking.asked_at.is_some() && !asking.is_answered();
         let silent =
             alternates.clone().all(|asking| unanswered(asking) && asking.patience_ends().is_none_or(|end| end <= now));
-        // It has said all that it can, and that was not enough.
+        // The server has answered everything, and that did not suffice.
         let exhausted = alternates.clone().all(|asking| asking.outcome != Outcome::Waiting)
             && match self.judgement {
                 Judgement::TooLittle | Judgement::Contradiction | Judgement::Dependent { on: None, .. } => true,
@@ -147,13 +147,13 @@ impl MappingRun {
         silent || exhausted || !last.is_trusted()
     }
 
-    /// When [`MappingRun::choose_server`] may choose another one.
+    /// The time at which [`MappingRun::choose_server`] may choose another server.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let last = servers.get(*self.measured_with.last()?)?;
         last.alternate().patience_ends().filter(|at| self.verdict.is_none() && *at > now)
     }
 
-    /// Judges. Returns whether what the servers say cannot all be true, and a flaw where a server is contradicted.
+    /// Judges. Returns whether the servers contradict each other, and a flaw if one server is contradicted.
     pub(super) fn judge(&mut self, now: Instant, servers: &mut Servers, steady: bool) -> (bool, Option<Action>) {
         if self.verdict.is_some() {
             return (false, None);
@@ -187,7 +187,7 @@ impl MappingRun {
                 let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::LONE_WITNESS };
                 Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
             }
-            // Several addresses may be a server that makes them up: its answers must have been steady.
+            // A server may invent several addresses, so its answers must have been steady.
             Judgement::Dependent { on: Some(_), several_addresses } if pending || (several_addresses && !steady) => {
                 None
             }
@@ -205,7 +205,7 @@ impl MappingRun {
         }
     }
 
-    /// One address was asked, or none answered, and there is nobody left to ask.
+    /// Concludes when one address answered, or none, and no other can be asked.
     fn conclude_from_little(&self, servers: &Servers) -> Option<Conclusion<Mapping>> {
         let evidence = self.evidence(servers);
         let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
@@ -215,12 +215,12 @@ impl MappingRun {
             let why = match (unsteady, flawed) {
                 (true, _) => Unknown::Rebinding,
                 (false, true) => Unknown::ServerError,
-                // Whether UDP is blocked is another part's to find out.
+                // Another part finds out whether UDP is blocked.
                 (false, false) => return None,
             };
             return Some(Conclusion::unknown(why, evidence));
         };
-        // What is not translated has one endpoint for all.
+        // A socket that is not translated has one endpoint for all destinations.
         let untouched = self.local == Some(seen.mapped);
         Some(if untouched {
             Conclusion::value_with(Mapping::EndpointIndependent, doubt::LONE_WITNESS, evidence)
@@ -229,7 +229,7 @@ impl MappingRun {
         })
     }
 
-    /// Whether a request under way, or a server not yet asked, may still tell more.
+    /// Whether a pending request, or a server that was not asked yet, may show more.
     fn more_to_come(&self, servers: &Servers) -> bool {
         let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(QuestionState::is_waiting));
         let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
@@ -237,11 +237,11 @@ impl MappingRun {
     }
 
     fn witnesses(&self, servers: &Servers) -> usize {
-        let mut heard: Vec<u8> = self.observations.iter().map(|seen| seen.server).collect();
-        heard.retain(|server| servers.is_trusted(*server));
-        heard.sort_unstable();
-        heard.dedup();
-        heard.len()
+        let mut servers_seen: Vec<u8> = self.observations.iter().map(|seen| seen.server).collect();
+        servers_seen.retain(|server| servers.is_trusted(*server));
+        servers_seen.sort_unstable();
+        servers_seen.dedup();
+        servers_seen.len()
     }
 
     fn evidence(&self, servers: &Servers) -> Vec<Evidence> {
@@ -254,7 +254,7 @@ impl MappingRun {
         evidence
     }
 
-    /// Where believed servers saw the socket, each endpoint once.
+    /// The endpoints at which trusted servers saw the socket, each once.
     pub(super) fn public(&self, servers: &Servers) -> Vec<SocketAddr> {
         let mut public = Vec::with_capacity(1);
         for seen in self.observations.iter().filter(|seen| servers.is_trusted(seen.server)) {
@@ -265,7 +265,7 @@ impl MappingRun {
         public
     }
 
-    /// Whether the socket is translated; `None` before anybody saw it.
+    /// Whether the socket is translated; `None` before a server saw it.
     pub(super) fn is_translated(&self, servers: &Servers) -> Option<bool> {
         let mut trusted = self.observations.iter().filter(|seen| servers.is_trusted(seen.server)).peekable();
         trusted.peek()?;
@@ -273,7 +273,7 @@ impl MappingRun {
     }
 }
 
-/// What stands in the way, once it is known whether there is translation and who may answer.
+/// The kind of NAT, from translation and filtering.
 pub(super) fn nat_kind(translated: bool, filtering: Option<&crate::behavior::Filtering>) -> NatKind {
     match (translated, filtering) {
         (true, _) => NatKind::Nat,
@@ -282,7 +282,7 @@ pub(super) fn nat_kind(translated: bool, filtering: Option<&crate::behavior::Fil
     }
 }
 
-/// The event of a verdict on mapping.
+/// The event for a conclusion on mapping.
 pub(super) fn event(family: Family, verdict: &Conclusion<Mapping>) -> DiscoveryEvent {
     DiscoveryEvent::Mapping { family, conclusion: verdict.clone() }
 }

@@ -1,7 +1,7 @@
-//! When what is asked: the schedules, and the budget of ten new transactions in any second.
+//! When requests are sent: the schedules, and the budget of ten new transactions in any second.
 //!
-//! Rules of this file: it knows times and counts, and nothing of what a question means. RFC 5780 §5 asks for at most ten
-//! *new* transactions a second; retransmissions do not count, and the budget is shared by all families.
+//! Rules of this file: it knows times and counts, not the meaning of a request. RFC 5780 §5 allows ten *new*
+//! transactions a second. Retransmissions do not count, and all families share the budget.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -13,45 +13,46 @@ use portolan_stun_agent::{AnswerFrom, Request, Schedule};
 use super::tag::Tag;
 use crate::profile::Family;
 
-/// Sends of a test whose silence is evidence. Four are too few: at 5 % loss per direction one run in 11,000 loses all.
+/// The sends of a test whose silence is evidence. Four do not suffice: at 5 % loss per direction one run in 11,000
+/// loses all four.
 const EVIDENCE_MILLIS: [u32; 7] = [0, 90, 190, 300, 400, 510, 600];
 
-/// How far each of these sends may be moved, so that sends of several sockets fall apart (RFC 5780 §5).
+/// The jitter of each send, so that sends of several sockets do not coincide (RFC 5780 §5).
 const EVIDENCE_JITTER: Duration = Duration::from_millis(10);
 
-/// The shortest time to wait after the last send before silence counts.
+/// The shortest wait after the last send before silence counts.
 pub(super) const SHORTEST_TAIL: Duration = Duration::from_millis(250);
 
-/// A test that is sent until answered, seven times at most.
+/// A test that is sent until it is answered, at most seven times.
 pub(super) const EVIDENCE: Schedule = Schedule::at_millis(EVIDENCE_MILLIS).jitter(EVIDENCE_JITTER).tail(SHORTEST_TAIL);
 
 /// Its control: the same sends, answered or not, because the answers measure the loss.
 pub(super) const CONTROL: Schedule = EVIDENCE.repeat(true);
 
-/// The first sends of a mapping test; then one each [`MAPPING_EVERY`].
+/// The first sends of a mapping test; then one every [`MAPPING_EVERY`].
 const MAPPING_MILLIS: [u32; 4] = [0, 100, 250, 450];
 const MAPPING_EVERY: Duration = Duration::from_millis(250);
 
-/// The last moment of a send.
+/// The time of the last send.
 const MAPPING_UNTIL: Duration = Duration::from_secs(2);
 
-/// A question that any server answers, asked until it is.
+/// A request that any server answers; sent until it is answered.
 pub(super) const MAPPING: Schedule =
     Schedule::at_millis(MAPPING_MILLIS).every(MAPPING_EVERY).until(MAPPING_UNTIL).tail(SHORTEST_TAIL);
 
-/// How long a server may be silent before another one is asked as well.
+/// How long a server may be silent before another one is asked too.
 pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(300);
 
-/// How long an alternate address may be silent before another server's is tried as well.
+/// How long an alternate address may be silent before another server's is tried too.
 pub(super) const ALTERNATE_PATIENCE: Duration = Duration::from_millis(600);
 
-/// When TCP is asked whether there is a way out at all, if no UDP answer has come.
+/// When TCP connections are tried, if no UDP answer has come.
 pub(super) const UDP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// When silence of UDP and TCP both is taken for an answer.
+/// When silence of both UDP and TCP counts.
 pub(super) const TCP_PATIENCE: Duration = Duration::from_millis(1_900);
 
-/// How long IPv6 mapping waits when IPv4 is measured too: ten transactions go first.
+/// How long IPv6 mapping waits if IPv4 is measured too: the ten transactions of IPv4 go first.
 pub(super) const SECOND_FAMILY: Duration = Duration::from_secs(1);
 
 /// At most ten new transactions in any second.
@@ -69,7 +70,7 @@ impl Budget {
         Self { starts: [None; Self::PER_SECOND], next: 0 }
     }
 
-    /// When the next transaction may start; `None`: at once.
+    /// When the next transaction may start; `None`: now.
     pub(super) fn free_at(&self, now: Instant) -> Option<Instant> {
         let oldest = self.starts.get(self.next).copied().flatten()?;
         let free = oldest + Self::WINDOW;
@@ -94,7 +95,7 @@ pub(super) struct PlannedRequest {
     pub(super) change: Option<ChangeRequest>,
     pub(super) schedule: Schedule,
     pub(super) from: AnswerFrom,
-    /// Not earlier than this.
+    /// No start before this time.
     pub(super) not_before: Instant,
 }
 
@@ -124,7 +125,7 @@ impl Plan {
         self.planned.push(request);
     }
 
-    /// The next transaction that may start now; it is counted.
+    /// Returns the next request that may start now, and counts it.
     pub(super) fn take(&mut self, now: Instant) -> Option<PlannedRequest> {
         if self.planned.is_empty() || self.budget.free_at(now).is_some() {
             return None;
@@ -134,7 +135,7 @@ impl Plan {
         Some(self.planned.remove(ripe))
     }
 
-    /// When [`Plan::take`] is worth another call.
+    /// The time at which [`Plan::take`] may return something.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
         let ripe = self.planned.iter().map(|request| request.not_before).min()?;
         Some(self.budget.free_at(now).map_or(ripe, |free| free.max(ripe)))

@@ -1,7 +1,7 @@
-//! Sixteen more sockets, back to back, that show how ports are chosen; only when asked for.
+//! Sixteen more sockets, opened back to back, that show how ports are chosen. Measured only on request.
 //!
-//! Rules of this file: its requests start at once, outside the budget of ten a second: samples taken one by one would
-//! measure other hosts' traffic rather than the allocator (RFC 4787 §4.2.1).
+//! Rules of this file: its requests start at once, outside the budget of ten a second. Samples that are taken one by
+//! one would measure the traffic of other hosts, not the allocator (RFC 4787 §4.2.1).
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -14,13 +14,13 @@ use super::plan::{MAPPING, PlannedRequest};
 use super::tag::{Tag, Test};
 use crate::profile::Family;
 
-/// How many sockets: sixteen samples cover 92 % of a block of 2,048 ports in nine runs of ten.
+/// The number of sockets: sixteen samples cover 92 % of a block of 2,048 ports in nine runs of ten.
 const SOCKETS: u8 = 16;
 
-/// Samples of an order after all that the other tests made.
+/// The order of these samples: after all other tests.
 const ORDER: u16 = 1_000;
 
-/// The further sockets.
+/// The sockets.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PortSockets {
     sockets: Vec<PortSocket>,
@@ -58,7 +58,7 @@ impl PortSockets {
         self.sockets.iter().any(|socket| socket.id == id)
     }
 
-    /// A socket is there, or could not be made.
+    /// A socket is open, or could not be made.
     pub(super) fn opened(&mut self, id: SocketId, local: Option<SocketAddr>) -> Option<Action> {
         let (number, socket) = (0_u8..).zip(&mut self.sockets).find(|(_, socket)| socket.id == id)?;
         socket.local = local;

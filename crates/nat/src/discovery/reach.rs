@@ -1,7 +1,7 @@
-//! Is UDP blocked, or is there no way out at all? TCP tells, when no UDP answer comes.
+//! Whether UDP is blocked or the host is offline. TCP connections show it when no UDP answer comes.
 //!
-//! Rules of this file: it only connects and looks; no byte is sent. A connection, or a refusal, shows that packets get
-//! out and come back, so it is UDP that is blocked (RFC 3489 §10.1). Silence of both is no way out.
+//! Rules of this file: it connects and sends no byte. A connection, or a refusal, shows that packets get out and come
+//! back; then UDP is blocked (RFC 3489 §10.1). Silence of both means that there is no way out.
 
 use crate::note::DiscoveryNote;
 use crate::profile::Evidence;
@@ -12,13 +12,13 @@ use portolan_machine::{Refusal, SocketId, SocketNews};
 use super::action::{Action, Actions};
 use super::servers::Servers;
 
-/// The port that is open when any is.
+/// The port that firewalls open most often.
 const HTTPS: u16 = 443;
 
-/// How many servers are tried.
+/// The number of servers that are tried.
 const TRIED: usize = 2;
 
-/// The connections that are tried.
+/// The TCP connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TcpCheck {
     tries: Vec<Try>,
@@ -33,7 +33,7 @@ struct Try {
 }
 
 impl TcpCheck {
-    /// Opens connections to the servers' own port and to 443, once.
+    /// Opens connections to the servers' own port and to port 443, once.
     pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, servers: &Servers) -> Actions {
         let mut actions = Actions::new();
         if core::mem::replace(&mut self.asked, true) {

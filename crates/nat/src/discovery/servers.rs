@@ -1,7 +1,7 @@
-//! The servers of one family: who was asked, who answered, what each is good for.
+//! The servers of one family: which were asked, which answered, and what each can do.
 //!
-//! Rules of this file: it remembers and answers questions about what it remembers; it asks nobody. Two servers are asked
-//! at first; [`Servers::join`] takes the next one, in the order given, each server's further addresses last.
+//! Rules of this file: it remembers, and sends nothing. Two servers are asked at first. [`Servers::join`] adds the next
+//! one in the given order; further addresses of a server come last.
 
 use crate::profile::{Family, Flaw, ServerReport};
 use alloc::vec::Vec;
@@ -16,31 +16,31 @@ use super::filtering::{Other, Outcome, Proof};
 use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
 use super::tag::Target;
 
-/// How many servers are asked at first.
+/// The number of servers that are asked at first.
 const AT_FIRST: usize = 2;
 
-/// A server as one family meets it.
+/// A server and what is known about it.
 #[derive(Clone, Debug)]
 pub(super) struct ServerState {
-    /// Place in the list that was given; several addresses of one server share it.
+    /// The place in the given list. Several addresses of one server share it.
     pub(super) index: usize,
     pub(super) address: SocketAddr,
-    /// When it was first asked anything.
+    /// The time of the first request.
     pub(super) asked_at: Option<Instant>,
     /// The shortest time from a first send to its answer.
     pub(super) rtt: Option<Duration>,
     pub(super) other: Other,
-    /// What the plain requests from the mapping socket met, at each of its addresses.
+    /// The outcomes of the plain requests from the mapping socket, for each of its addresses.
     pub(super) targets: [QuestionState; 3],
-    /// What CHANGE-REQUEST met where nothing filters.
+    /// The outcome of CHANGE-REQUEST where nothing filters.
     pub(super) proof: QuestionState,
-    /// Whether that asked for its other address and port.
+    /// Whether that request asked for the other address and port.
     pub(super) proof_is_whole: bool,
     pub(super) unreachable: Option<Unreachability>,
     pub(super) flaws: Vec<Flaw>,
 }
 
-/// A question to one address of a server: when it was first planned for, and what it met.
+/// A request to one address of a server, and its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct QuestionState {
     pub(super) planned: bool,
@@ -57,7 +57,7 @@ impl QuestionState {
         matches!(self.outcome, Outcome::Answered(_))
     }
 
-    /// When another server is worth a try, if this question is still not answered.
+    /// The time at which another server is tried, if this request is not answered.
     pub(super) fn patience_ends(&self) -> Option<Instant> {
         self.asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|_| self.outcome == Outcome::Waiting)
     }
@@ -97,7 +97,7 @@ impl ServerState {
         other_both
     }
 
-    /// Where a target lies, as far as that is known.
+    /// The address of a target, as far as it is known.
     pub(super) fn address_of(&self, target: Target) -> Option<SocketAddr> {
         match (target, self.other) {
             (Target::Primary, _) => Some(self.address),
@@ -107,7 +107,7 @@ impl ServerState {
         }
     }
 
-    /// Whether its word about mapped addresses is believed.
+    /// Whether the mapped addresses that it reports are trusted.
     pub(super) fn is_trusted(&self) -> bool {
         !self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Unstable | Flaw::SameForAll | Flaw::Contradicted))
     }
@@ -117,7 +117,7 @@ impl ServerState {
         matches!(self.other, Other::Valid(_))
     }
 
-    /// Whether an answer may still come within the patience of a server.
+    /// Whether an answer may still come in time.
     pub(super) fn is_pending(&self, now: Instant) -> bool {
         self.rtt.is_none()
             && self.unreachable.is_none()
@@ -135,7 +135,7 @@ impl ServerState {
 pub(super) struct Servers {
     all: Vec<ServerState>,
     joined: usize,
-    /// How many of those that were silent or useless have brought another one already.
+    /// How many silent or useless servers have been replaced.
     replaced: usize,
 }
 
@@ -150,7 +150,7 @@ impl Servers {
             let addresses = given.iter().enumerate().filter_map(|(i, server)| Some((i, of_family(server, nth)?)));
             all.extend(addresses.map(|(index, address)| ServerState::new(index, address)));
         }
-        // The names of questions count servers in one byte.
+        // A tag counts servers in one byte.
         all.truncate(usize::from(u8::MAX));
         Self { all, joined: 0, replaced: 0 }
     }
@@ -167,12 +167,12 @@ impl Servers {
         self.all.get_mut(usize::from(server))
     }
 
-    /// Those that are asked, with their numbers.
+    /// The servers that are asked, with their numbers.
     pub(super) fn asked(&self) -> impl Iterator<Item = (u8, &ServerState)> {
         (0..=u8::MAX).zip(self.all.iter().take(self.joined))
     }
 
-    /// Takes the next server, where there is one.
+    /// Adds the next server, if there is one.
     pub(super) fn join(&mut self) -> Option<u8> {
         let next = self.joined;
         let number = u8::try_from(next).ok().filter(|_| next < self.all.len())?;
@@ -192,7 +192,7 @@ impl Servers {
         self.get(server).is_some_and(ServerState::is_trusted)
     }
 
-    /// Whether one of those asked has been silent for so long that it brings another one; each brings one.
+    /// Whether a server has been silent for so long that another one is added; each adds one.
     pub(super) fn take_replacement(&mut self, now: Instant) -> bool {
         let silent = self.asked().filter(|(_, server)| server.is_silent(now)).count();
         let due = silent > self.replaced && self.has_more();
@@ -202,19 +202,19 @@ impl Servers {
         due
     }
 
-    /// Whether one of those asked may still answer within its patience.
+    /// Whether a server may still answer in time.
     pub(super) fn any_pending(&self, now: Instant) -> bool {
         self.asked().any(|(_, server)| server.is_pending(now))
     }
 
-    /// The next capable server that `used` does not hold and whose word is believed.
+    /// The next capable, trusted server for which `used` returns false.
     pub(super) fn next_capable(&self, used: impl Fn(u8) -> bool) -> Option<u8> {
         self.asked()
             .find(|(number, server)| server.is_capable() && server.is_trusted() && !used(*number))
             .map(|(number, _)| number)
     }
 
-    /// When the next patience ends.
+    /// The end of the next waiting time.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let patience = |server: &ServerState| {
             server.rtt.is_none().then_some(server.asked_at).flatten().map(|at| at + SERVER_PATIENCE)
@@ -222,7 +222,7 @@ impl Servers {
         self.asked().filter_map(|(_, server)| patience(server)).filter(|at| *at > now).min()
     }
 
-    /// Remembers what a server says of its other address; the first word counts.
+    /// Records the other address that a server names; the first one counts.
     pub(super) fn set_other(&mut self, server: u8, other: Option<SocketAddr>) {
         if let Some(asked) = self.get_mut(server)
             && asked.other == Other::Unknown
@@ -235,7 +235,7 @@ impl Servers {
         }
     }
 
-    /// Holds something against a server, once.
+    /// Records a flaw of a server, once.
     pub(super) fn hold(&mut self, server: u8, flaw: Flaw) -> Option<Action> {
         let asked = self.get_mut(server).filter(|asked| !asked.flaws.contains(&flaw))?;
         asked.flaws.push(flaw);

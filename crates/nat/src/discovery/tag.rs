@@ -1,26 +1,26 @@
-//! The names of the questions that a discovery asks, as text too: `v4/map/0/primary`.
+//! The names of the requests that a discovery sends, as text too: `v4/map/0/primary`.
 
 use crate::profile::Family;
 use core::fmt;
 use core::str::FromStr;
 
-/// Which question of which family a transaction asks.
+/// The family and the test of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag {
     /// The family.
     pub family: Family,
-    /// The question.
+    /// The test.
     pub test: Test,
 }
 
 impl Tag {
-    /// Whether it is asked from a filtering socket.
+    /// Whether it is sent from a filtering socket.
     #[must_use]
     pub const fn is_filtering(&self) -> bool {
         matches!(self.test, Test::Control { .. } | Test::ChangeBoth { .. } | Test::ChangePort { .. })
     }
 
-    /// The question as a person would ask it.
+    /// The request in plain words.
     #[must_use]
     pub const fn in_words(&self) -> &'static str {
         match self.test {
@@ -39,42 +39,42 @@ impl Tag {
     }
 }
 
-/// A question.
+/// A test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Test {
-    /// From the mapping socket: where do you see me?
+    /// From the mapping socket: the mapped address.
     Map {
-        /// Which server, by its place among those asked.
+        /// The server's number.
         server: u8,
         /// Which of its addresses.
         target: Target,
     },
     /// From a filtering socket: a plain request.
     Control {
-        /// Which filtering socket.
+        /// The number of the filtering socket.
         attempt: u8,
     },
-    /// From a filtering socket: answer from your other address and port.
+    /// From a filtering socket: an answer from the other address and port.
     ChangeBoth {
-        /// Which filtering socket.
+        /// The number of the filtering socket.
         attempt: u8,
     },
-    /// From a filtering socket: answer from your other port.
+    /// From a filtering socket: an answer from the other port.
     ChangePort {
-        /// Which filtering socket.
+        /// The number of the filtering socket.
         attempt: u8,
     },
-    /// From the mapping socket, which has contacted the other address: answer from there.
+    /// From the mapping socket, which has sent to the other address: an answer from there.
     Proof {
-        /// Which server.
+        /// The server's number.
         server: u8,
     },
-    /// From one of the sockets that only show how ports are chosen.
+    /// From one of the sockets that show how ports are chosen.
     Port {
-        /// Which socket.
+        /// The number of the socket.
         socket: u8,
     },
-    /// From the hairpin socket: where do you see me?
+    /// From the hairpin socket: the mapped address.
     HairpinLearn,
     /// From the hairpin socket to the mapping socket's public endpoint.
     HairpinOut,
@@ -100,7 +100,7 @@ impl Test {
 /// One of a server's addresses (RFC 5780 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// The one that was given.
+    /// The given address.
     Primary,
     /// The alternate address with the primary port.
     OtherAddress,
@@ -140,7 +140,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A text that names no question.
+/// A text that names no test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the name of a question: expected for example v4/map/0/primary or v6/control/0")]
 pub struct TagParseError;

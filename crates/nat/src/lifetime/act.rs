@@ -1,7 +1,7 @@
 //! What to do next, and whether the pace allows it.
 //!
-//! Rules of this file: what is measured goes before what merely prepares it; a transaction begins only when fewer than
-//! ten have begun within a second (RFC 5780 §5). A probe that is asked again waits for a proof that begins with it.
+//! Rules of this file: measurements go before preparations. A transaction starts only when fewer than ten have started
+//! within a second (RFC 5780 §5). A probe that is asked again waits for a proof that starts with it.
 
 use super::pace::Urgency;
 use super::probe::{NEVER, Role, Side, State};
@@ -12,7 +12,7 @@ use core::time::Duration;
 use portolan_machine::{Cx, Deadline, Instant};
 use portolan_stun_agent::{Request, Schedule};
 
-/// Something to begin, for the probe of this index.
+/// A request to start, for the probe of this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Map(usize),
@@ -22,7 +22,7 @@ enum Act {
 }
 
 impl Lifetime {
-    /// Begins all that is due and allowed; `true` where that was anything.
+    /// Starts all that is due and allowed; `true` if there was anything.
     pub(super) fn act(&mut self, cx: &mut Cx<'_>) -> bool {
         let mut acted = false;
         while self.stage != Stage::Ended {
@@ -36,7 +36,7 @@ impl Lifetime {
         acted
     }
 
-    /// When something is to be begun next, after all that could be begun at `now` has been.
+    /// The time of the next start, after all that could start at `now` has started.
     pub(super) fn next_act(&self, now: Instant) -> Option<Deadline> {
         let rest = self.probes.iter().filter(|probe| matches!(probe.state(), State::Resting | State::Held));
         let due = rest.map(|probe| probe.due).filter(|due| *due > now && *due < NEVER).min();
@@ -47,7 +47,7 @@ impl Lifetime {
         )
     }
 
-    /// The most urgent thing to begin at `now`.
+    /// The most urgent start at `now`.
     fn choose(&self, now: Instant) -> Option<(Act, Urgency)> {
         self.measurement(now)
             .or_else(|| self.doubted(now))
@@ -78,7 +78,7 @@ impl Lifetime {
         due.min_by_key(|(due, _)| *due).map(|(_, act)| act)
     }
 
-    /// What silence asks for: a fresh control, the proof, and then the questions again beside it.
+    /// What silence requires: a fresh control, the proof, and then the requests again beside it.
     fn doubted(&self, now: Instant) -> Option<Act> {
         let control = self.probes.get(CONTROL)?;
         if self.stage == Stage::Proving {
@@ -118,7 +118,7 @@ impl Lifetime {
             Act::Prove => self.prove(cx),
         };
         if begun.is_none() {
-            // Nothing here names a port 0 or fills the table; should it happen all the same, the probe is lost.
+            // No request here has port 0, and the table does not fill up. If it fails all the same, the probe is lost.
             let (Act::Map(index) | Act::Check(index) | Act::Touch(index)) = act else {
                 return self.finish(cx.now(), Unknown::ServerError);
             };
@@ -133,7 +133,7 @@ impl Lifetime {
         let tag = Tag { ask: Ask::Map, probe: u8::try_from(index).ok()? };
         let mut request = Request::binding(probe.place.socket, server, tag).schedule(schedule);
         if let Role::Unreplied { .. } = probe.role {
-            // Answered to the asking socket, so that nothing comes in through the new mapping.
+            // The answer goes to the asking socket, so that nothing comes in through the new mapping.
             request = request.response_port(asker?);
         }
         probe.become_state(State::Mapping);
@@ -155,7 +155,7 @@ impl Lifetime {
 
     fn touch(&mut self, cx: &mut Cx<'_>, index: usize) -> Option<()> {
         let (server, asker) = (self.server(), self.asker_port());
-        // Sent again, a watcher's refresh could make a mapping anew that died just before, and hide that.
+        // A retransmission could make a new mapping for one that died just before, and so hide its end.
         let once = Schedule::at_millis([0]).tail(self.way.tail());
         let probe = self.probes.get_mut(index)?;
         let tag = Tag { ask: Ask::Touch, probe: u8::try_from(index).ok()? };
@@ -171,7 +171,7 @@ impl Lifetime {
         Some(())
     }
 
-    /// Asks for answers to the control; all sends are made, for they measure the loss.
+    /// Requests answers to the control. All sends are made, because they measure the loss.
     fn prove(&mut self, cx: &mut Cx<'_>) -> Option<()> {
         let (server, schedule) = (self.server(), self.way.check().repeat(true));
         let asker = self.probes.get(ASKER)?.place.socket;
@@ -188,14 +188,14 @@ impl Lifetime {
     }
 }
 
-/// Until a new server has answered, or two seconds have passed.
+/// The time until a new server has answered, at most two seconds.
 const ASK: Schedule = Schedule::at_millis([0, 100, 250, 450])
     .every(Duration::from_millis(250))
     .until(Duration::from_secs(2))
     .jitter(Duration::from_millis(10))
     .tail(Duration::from_millis(500));
-/// For mappings: few sends, because each may refresh, and then the moment is less sure.
+/// For mappings: few sends, because each may refresh, and then the time is less certain.
 const PREPARE: Schedule =
     Schedule::at_millis([0, 500, 1200, 2200]).jitter(Duration::from_millis(20)).tail(Duration::from_secs(1));
-/// How long after its beginning a proof still counts as beside.
+/// How long after its start a proof counts for the requests beside it.
 const BESIDE: Duration = Duration::from_millis(300);

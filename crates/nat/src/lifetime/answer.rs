@@ -1,8 +1,8 @@
-//! What an answer, or its absence, says of a probe.
+//! What an answer, or silence, shows about a probe.
 //!
-//! Rules of this file: an answer on the probe's own socket is proof that its mapping lives. One on another socket shows
-//! that the external port has a new owner (RFC 5780 §4.6). Silence goes through two rounds, the second beside a control
-//! that got its answer.
+//! Rules of this file: an answer on the probe's own socket proves that its mapping lives. One on another socket shows
+//! that the external port has a new owner (RFC 5780 §4.6). Silence needs two rounds, the second beside a control that
+//! got its answer.
 
 use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
@@ -17,10 +17,10 @@ use portolan_machine::{Cx, Instant, Output, SocketId};
 use portolan_stun::Message;
 use portolan_stun_agent::{Answer, TransactionEvent};
 
-/// What an answer says.
+/// The facts of an answer.
 #[derive(Clone, Copy, Debug)]
-struct Told {
-    /// The socket that it came to.
+struct ResponseFacts {
+    /// The socket that received it.
     socket: SocketId,
     /// When the request was first and last sent.
     sent: Between,
@@ -29,7 +29,7 @@ struct Told {
     seen: Result<SocketAddr, u16>,
 }
 
-impl Told {
+impl ResponseFacts {
     fn read(now: Instant, answer: &Answer<Tag>) -> Self {
         let message = Message::decode(&answer.message).ok();
         let error = message.as_ref().and_then(|message| message.error_code()).map_or(NO_ADDRESS, |error| error.code());
@@ -43,21 +43,21 @@ impl Told {
     }
 }
 
-/// Stands for an answer that holds neither an address nor an error.
+/// An answer that holds neither an address nor an error.
 const NO_ADDRESS: u16 = 0;
 
 impl Lifetime {
-    pub(super) fn heard(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<Tag>) {
+    pub(super) fn react(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<Tag>) {
         let Tag { ask, probe } = *event.tag();
         let index = usize::from(probe);
         match event {
             TransactionEvent::Answered(answer) => {
-                let told = Told::read(cx.now(), &answer);
+                let facts = ResponseFacts::read(cx.now(), &answer);
                 match ask {
-                    Ask::Map => self.mapped(cx, index, told),
-                    Ask::Check => self.checked(cx, index, told),
-                    Ask::Touch => self.touched(cx, index, told),
-                    Ask::Prove => self.proved(cx, told),
+                    Ask::Map => self.mapped(cx, index, facts),
+                    Ask::Check => self.checked(cx, index, facts),
+                    Ask::Touch => self.touched(cx, index, facts),
+                    Ask::Prove => self.proved(cx, facts),
                 }
             }
             TransactionEvent::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
@@ -67,32 +67,32 @@ impl Lifetime {
             TransactionEvent::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
             TransactionEvent::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
             TransactionEvent::Unreachable { .. } => self.course.unreachable = true,
-            // From elsewhere or to elsewhere: the transactions have dropped it with a note.
+            // An answer from or to another address: the transactions have dropped it with a note.
             TransactionEvent::Elsewhere(_) | _ => {}
         }
     }
 
     /// A probe has its mapping.
-    fn mapped(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+    fn mapped(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let asker = self.probes.get(ASKER).map(|asker| asker.place);
         let now = cx.now();
-        if told.sends == 1 {
-            self.way.met(now - told.sent.latest);
+        if facts.sends == 1 {
+            self.way.met(now - facts.sent.latest);
         }
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Mapping) else { return };
         probe.flight = None;
-        let Ok(external) = told.seen else {
+        let Ok(external) = facts.seen else {
             return self.spoil_or_reject(cx, index, Unknown::ServerError);
         };
         let unreplied = matches!(probe.role, Role::Unreplied { .. });
-        if unreplied && asker.is_some_and(|asker| asker.socket != told.socket) {
+        if unreplied && asker.is_some_and(|asker| asker.socket != facts.socket) {
             return self.spoil(cx, index, Unknown::ResponsePortIgnored);
         }
-        // Sent more than once, it may be answered more than once, the last time about as late again.
-        let again = if told.sends > 1 { now - told.sent.earliest } else { Duration::ZERO };
-        let latest = if unreplied { told.sent.latest } else { now + again };
-        probe.life.made = Between { earliest: told.sent.earliest, latest };
-        probe.life.refreshed = told.sent.earliest;
+        // A request that was sent more than once may be answered more than once, the last time about as late again.
+        let again = if facts.sends > 1 { now - facts.sent.earliest } else { Duration::ZERO };
+        let latest = if unreplied { facts.sent.latest } else { now + again };
+        probe.life.made = Between { earliest: facts.sent.earliest, latest };
+        probe.life.refreshed = facts.sent.earliest;
         probe.place.external = Some(external);
         probe.become_state(State::Resting);
         match index {
@@ -102,14 +102,14 @@ impl Lifetime {
                 self.asked(cx);
             }
             _ if asker.and_then(|asker| asker.external).is_none_or(|asker| asker.ip() != external.ip()) => {
-                // The server answers to the asking socket's address; the mapping is at another.
+                // The server answers to the address of the asking socket; the mapping has another.
                 self.spoil(cx, index, Unknown::MultiPath);
             }
             _ => self.rest(cx, index, external),
         }
     }
 
-    /// A mapped probe is silent until it is due.
+    /// A probe with a mapping is silent until it is due.
     fn rest(&mut self, cx: &mut Cx<'_>, index: usize, external: SocketAddr) {
         let (gap, touch_after, step) = (self.gap(), self.touch_after(), self.config.step);
         let Some(probe) = self.probes.get_mut(index) else { return };
@@ -124,7 +124,7 @@ impl Lifetime {
         cx.note(|| LifetimeNote::Mapped { external });
     }
 
-    /// Asker and control, both mapped, can be asked about.
+    /// The asking socket and the control have mappings: the server can be asked about them.
     fn asked(&mut self, cx: &mut Cx<'_>) {
         if self.stage != Stage::Asking {
             return;
@@ -138,7 +138,7 @@ impl Lifetime {
         if asker.ip() == control.ip() {
             return;
         }
-        // Arbitrary pooling (RFC 4787 §4.1): another control may meet the same external address.
+        // With arbitrary pooling (RFC 4787 §4.1) another control may get the same external address.
         if self.course.controls >= CONTROLS_MAX {
             return self.reject(cx, Unknown::MultiPath);
         }
@@ -154,17 +154,17 @@ impl Lifetime {
     }
 
     /// An answer to the control, or what should have been one.
-    fn proved(&mut self, cx: &mut Cx<'_>, told: Told) {
-        let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == told.socket);
+    fn proved(&mut self, cx: &mut Cx<'_>, facts: ResponseFacts) {
+        let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == facts.socket);
         let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
         if self.stage == Stage::Measuring
-            && told.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
+            && facts.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
         {
-            // The asking socket has moved to another external address: what is silent there proves nothing here.
+            // The asking socket has moved to another external address, so silence there proves nothing here.
             for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
                 self.spoil(cx, index, Unknown::Rebinding);
             }
-        } else if on_control && told.seen.is_ok() {
+        } else if on_control && facts.seen.is_ok() {
             self.proof.answered = Some(cx.now());
             self.proof.failures = 0;
             if self.stage == Stage::Proving {
@@ -173,7 +173,7 @@ impl Lifetime {
         } else if self.stage == Stage::Proving {
             self.reject(
                 cx,
-                match told.seen {
+                match facts.seen {
                     Ok(_) => Unknown::ResponsePortIgnored,
                     Err(UNKNOWN_ATTRIBUTE) => Unknown::ResponsePortRefused,
                     Err(_) => Unknown::ServerError,
@@ -183,7 +183,7 @@ impl Lifetime {
     }
 
     fn proof_ended(&mut self, cx: &mut Cx<'_>, sends: u32, answers: u32) {
-        // A question that was mostly answered to somebody else says nothing of loss.
+        // If most answers went to another socket, the request says nothing about loss.
         self.proof.flight = None;
         if answers > 0 || self.stage == Stage::Measuring {
             self.way.counted(sends, answers);
@@ -209,7 +209,7 @@ impl Lifetime {
             let Some(probe) = self.probes.get_mut(index) else { continue };
             let idle = now.since(probe.life.refreshed);
             if matches!(probe.role, Role::Watcher { .. }) && idle <= idle_max {
-                // The server was silent for less time than a mapping lives: the watcher can go on.
+                // The server was silent for a shorter time than a mapping lives: the watcher can go on.
                 probe.forget_doubt();
                 probe.become_state(State::Stale);
             } else {
@@ -218,37 +218,37 @@ impl Lifetime {
         }
     }
 
-    /// The answer that was asked for, on the probe's socket or on another.
-    fn checked(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+    /// The requested answer, on the probe's socket or on another.
+    fn checked(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Checking) else { return };
-        if told.seen.is_err() {
+        if facts.seen.is_err() {
             return self.unanswered(cx, Ask::Check, index, 0, Unknown::ServerError);
         }
-        if told.socket == probe.place.socket {
-            return self.alive(cx, index, told);
+        if facts.socket == probe.place.socket {
+            return self.alive(cx, index, facts);
         }
-        let (after, sends) = (probe.at_most(now), told.sends);
+        let (after, sends) = (probe.at_most(now), facts.sends);
         let external = probe.place.external;
         if let Some(external) = external {
             cx.note(|| LifetimeNote::NewOwner { external });
         }
         self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
-        // What came in through the new owner's mapping may have refreshed that.
-        let owner = self.probes.iter().position(|probe| probe.place.socket == told.socket && probe.is_open());
+        // The answer that came in through the new owner's mapping may have refreshed that mapping.
+        let owner = self.probes.iter().position(|probe| probe.place.socket == facts.socket && probe.is_open());
         if let Some(owner) = owner.filter(|owner| *owner > CONTROL) {
             self.spoil(cx, owner, Unknown::Rebinding);
         }
     }
 
-    fn alive(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+    fn alive(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let (max, needed) = (self.config.max, self.needs_watchers());
         let Some(probe) = self.probes.get_mut(index) else { return };
-        let after = probe.lives(told.sent.earliest);
+        let after = probe.lives(facts.sent.earliest);
         if let Some(external) = probe.place.external {
             cx.note(|| LifetimeNote::Alive { external, after });
         }
-        let between = Between { earliest: told.sent.earliest, latest: cx.now() };
+        let between = Between { earliest: facts.sent.earliest, latest: cx.now() };
         match probe.role {
             Role::Asker | Role::Control => {}
             Role::Watcher { .. } if after < max || needed => probe.become_state(State::Stale),
@@ -264,39 +264,39 @@ impl Lifetime {
     }
 
     /// A refresh arrived.
-    fn touched(&mut self, cx: &mut Cx<'_>, index: usize, told: Told) {
+    fn touched(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let (gap, now) = (self.gap(), cx.now());
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Touching) else { return };
         probe.flight = None;
-        let Ok(external) = told.seen else {
+        let Ok(external) = facts.seen else {
             return self.unanswered(cx, Ask::Touch, index, 0, Unknown::ServerError);
         };
         let before = probe.place.external.unwrap_or(external);
         if before != external {
-            let (after, sends) = (probe.at_most(now), told.sends);
+            let (after, sends) = (probe.at_most(now), facts.sends);
             cx.note(|| LifetimeNote::Remade { before, after: external });
             if before.ip() != external.ip() {
-                // Not the mapping's end alone: the way out is another.
+                // Not only the mapping ended: the way out is another.
                 return self.spoil(cx, index, Unknown::Rebinding);
             }
             return self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
         }
         if matches!(probe.role, Role::Touched { .. }) {
-            if told.socket == probe.place.socket {
-                // Meant to go out only, it brought something in.
+            if facts.socket == probe.place.socket {
+                // A packet that was meant to go out only brought one in.
                 return self.spoil(cx, index, Unknown::ResponsePortIgnored);
             }
-            probe.life.touched = Some(told.sent);
+            probe.life.touched = Some(facts.sent);
             probe.due = NEVER;
             probe.become_state(State::Held);
         } else {
-            probe.life.refreshed = told.sent.earliest;
+            probe.life.refreshed = facts.sent.earliest;
             probe.due = now + gap;
             probe.become_state(State::Resting);
         }
     }
 
-    /// A request of a probe ended without an answer of use.
+    /// A request of a probe ended without a usable answer.
     fn unanswered(&mut self, cx: &mut Cx<'_>, ask: Ask, index: usize, sends: u32, why: Unknown) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
@@ -315,7 +315,8 @@ impl Lifetime {
             (Ask::Touch, State::Touching) => {
                 probe.flight = None;
                 if matches!(probe.role, Role::Watcher { .. }) {
-                    // Perhaps it arrived, perhaps not; a check before the next one tells what became of the mapping.
+                    // It is not known whether it arrived. A check before the next refresh shows what became of the
+                    // mapping.
                     probe.due = now;
                     probe.become_state(State::Resting);
                 } else {
@@ -327,7 +328,7 @@ impl Lifetime {
         }
     }
 
-    /// A round of questions brought nothing.
+    /// A round of requests had no answer.
     fn silent(&mut self, cx: &mut Cx<'_>, index: usize, sends: u32) {
         let (by_loss, overhang) = (self.way.silence(sends), self.way.tail().saturating_sub(self.way.rtt()));
         let beside = self.proof.answered;
@@ -337,7 +338,7 @@ impl Lifetime {
         if probe.doubt.rounds > 1 && beside.is_some_and(|answered| answered >= probe.doubt.since) {
             probe.doubt.p *= by_loss;
             if probe.doubt.p <= P_MAX {
-                // Answers to the last send would have come in by then.
+                // Answers to the last send would have arrived by now.
                 let after = probe.at_most(now - overhang);
                 let outcome = Outcome::Dead { after, sends: probe.doubt.sends, p: probe.doubt.p };
                 return self.dead(cx, index, outcome);
@@ -359,11 +360,11 @@ impl Lifetime {
             cx.note(|| LifetimeNote::Dead { external, after, p });
         }
         let first_touch = matches!(probe.role, Role::Touched { .. }) && probe.life.touched.is_none();
-        // Dead before it was ever touched: the test cannot be made with it.
+        // The mapping was dead before the test touched it: the test is impossible.
         self.over(cx, index, if first_touch { Outcome::Spoilt(Unknown::TooShort) } else { outcome });
     }
 
-    /// A probe has shown what it could.
+    /// A probe has given its result.
     pub(super) fn over(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
         probe.outcome = outcome;
@@ -398,7 +399,7 @@ impl Lifetime {
         if index > CONTROL { self.spoil(cx, index, why) } else { self.finish(cx.now(), why) }
     }
 
-    /// The server is no use: asks the next one, or ends.
+    /// The server cannot be used: asks the next one, or ends.
     fn reject(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         let server = self.server();
         cx.note(|| LifetimeNote::Rejected { server, why });
@@ -436,15 +437,15 @@ impl Lifetime {
         all.map(|(index, _)| index).collect()
     }
 
-    /// Between a watcher's refresh and its next check.
+    /// The time between a watcher's refresh and its next check.
     pub(super) fn gap(&self) -> Duration {
         GAP.min(self.config.step * 3 / 5)
     }
 
-    /// How old a mapping is touched in the test of refreshes.
+    /// The age at which a mapping is touched in the test of refreshes.
     ///
-    /// So late that, checked in two rounds after a whole step of doubt about the lifetime, it is less long idle since than a
-    /// mapping surely lives.
+    /// It is late enough that a mapping is checked within its lifetime: in two rounds, after a whole step of
+    /// uncertainty about the lifetime.
     pub(super) fn touch_after(&self) -> Duration {
         self.config.step + self.way.round() * 4 + Duration::from_millis(1500)
     }
@@ -452,11 +453,11 @@ impl Lifetime {
 
 /// Tries to find a control with the asking socket's external address.
 const CONTROLS_MAX: u8 = 4;
-/// Proofs in a row that fail before no more are tried.
+/// The number of failed proofs in a row after which no more are tried.
 const FAILURES_MAX: u8 = 2;
-/// Rounds of questions to one probe.
+/// The rounds of requests to one probe.
 const ROUNDS_MAX: u8 = 5;
-/// Silence is taken for death when chance explains it no better than this.
+/// Silence counts as the end of a mapping if the probability of chance is below this.
 const P_MAX: f64 = 0.001;
 /// RFC 8489 §14.8.
 const UNKNOWN_ATTRIBUTE: u16 = 420;

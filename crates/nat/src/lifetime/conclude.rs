@@ -1,7 +1,7 @@
-//! From what the probes showed to verdicts, and to the end.
+//! From the results of the probes to conclusions and to the end of the run.
 //!
-//! Rules of this file: each verdict is told once, when nothing that is still to come can change it. Death in spite of
-//! refreshes is an absolute end only if mappings live long enough for the refreshes to come in time; a refresh that did
+//! Rules of this file: each conclusion is reported once, when no later result can change it. The end of a refreshed
+//! mapping is an absolute end only if mappings live long enough for the refreshes to come in time. A refresh that did
 //! not help is one only if no absolute end explains it.
 
 use super::probe::{NEVER, Probe, Role, Side, State};
@@ -15,7 +15,7 @@ use core::time::Duration;
 use portolan_machine::{Cx, Instant, Output, Slot, SocketOrder};
 use portolan_stun_agent::Transactions;
 
-/// What stands by now.
+/// The conclusions so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdicts {
     translated: Option<bool>,
@@ -26,7 +26,7 @@ pub(super) struct Verdicts {
 }
 
 impl Lifetime {
-    /// The server honours RESPONSE-PORT: orders all sockets, those first that are needed longest.
+    /// The server honours RESPONSE-PORT: orders all sockets, first those that are needed longest.
     pub(super) fn measure(&mut self, cx: &mut Cx<'_>) {
         self.become_stage(Stage::Measuring);
         let server = self.server();
@@ -39,7 +39,7 @@ impl Lifetime {
         for lag in [Duration::ZERO, self.gap() / 2] {
             self.open(cx, Role::Watcher { lag });
         }
-        // The longest of both series come first, since they end the run; then those that the test of refreshes looks at.
+        // The longest of both series come first, because they end the run; then those that the test of refreshes needs.
         let first = |idle: Duration| idle + self.config.step * 4 > self.config.max;
         let (first, rest): (Vec<_>, Vec<_>) = idles().partition(|idle| first(*idle));
         for idle in idles() {
@@ -61,7 +61,7 @@ impl Lifetime {
         self.out.push(Output::Event(LifetimeEvent::Begun { server, translated, sockets, expected }));
     }
 
-    /// Tells each verdict that stands, and ends when all do.
+    /// Reports each new conclusion, and ends the run when all are known.
     pub(super) fn conclude(&mut self, cx: &mut Cx<'_>) {
         if self.stage != Stage::Measuring {
             return;
@@ -101,24 +101,24 @@ impl Lifetime {
         }
     }
 
-    /// The outcomes of a series, shortest idle time first.
+    /// The results of a series, shortest idle time first.
     fn points(&self, of: fn(&Probe) -> bool) -> Vec<Outcome> {
         self.probes.iter().rev().filter(|probe| of(probe)).map(|probe| probe.outcome).collect()
     }
 
-    /// Whether the watchers are to go on when they have been watched as long as was asked.
+    /// Whether the watchers go on after the requested time.
     pub(super) const fn needs_watchers(&self) -> bool {
         self.verdicts.refresh.is_none()
     }
 
-    /// What every verdict of the run rests on.
+    /// The evidence of every conclusion of the run.
     fn evidence(&self) -> Vec<Evidence> {
         let (sent, answered) = (self.way.path.sent, self.way.path.answered);
         let proof = Evidence::Answered { question: Question::ResponsePort, from: self.server() };
         Vec::from([proof, Evidence::Loss { sent, answered }])
     }
 
-    /// Lets go what a verdict has no more use for.
+    /// Closes the sockets that a conclusion no longer needs.
     fn give_up(&mut self, cx: &mut Cx<'_>, of: fn(&Probe) -> bool) {
         for index in 0..self.probes.len() {
             if self.probes.get(index).is_some_and(of) {
@@ -127,7 +127,7 @@ impl Lifetime {
         }
     }
 
-    /// What the replied sockets say so far: bounds, once none is missing below the first dead one.
+    /// The result of the replied sockets so far: bounds, once no result is missing below the first dead one.
     fn so_far(&self) -> Option<(LifetimeRange, f64)> {
         let points = self.points(is_replied);
         let dead = points.iter().position(|point| matches!(point, Outcome::Dead { .. }));
@@ -147,7 +147,7 @@ impl Lifetime {
             return Some(Conclusion::unknown(Unknown::TooShort, self.evidence()));
         }
         let watchers = || self.probes.iter().filter(|probe| is_watcher(probe));
-        // A watcher that went unrefreshed for as long as a silent mapping was seen to live may have died of that.
+        // A watcher without a refresh for as long as a silent mapping lives may have died of that.
         let refreshed =
             |probe: &&Probe, after| (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived;
         let deaths = watchers().filter_map(|probe| match probe.outcome {
@@ -155,7 +155,7 @@ impl Lifetime {
             Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
         });
         if let Some((after, lived, sends, p)) = deaths.min_by_key(|(after, ..)| *after) {
-            // A silent mapping that outlives the refreshed one is a contradiction: wait until that cannot come any more.
+            // A silent mapping that outlives the refreshed one is a contradiction: wait until that is impossible.
             if silent_lived > after {
                 return Some(Conclusion::unknown(Unknown::Contradictory, self.evidence()));
             }
@@ -171,7 +171,7 @@ impl Lifetime {
             let why = watchers().find_map(|probe| spoilt(&probe.outcome)).unwrap_or(Unknown::HighLoss);
             return Some(Conclusion::unknown(why, self.evidence()));
         }
-        // An end between a check and the refresh after it, a round trip later, goes unseen if the port is kept.
+        // An end between a check and the refresh a round trip later is not seen if the port is preserved.
         let unseen = self.way.rtt().as_secs_f64() / self.gap().as_secs_f64();
         let alive = watchers().filter(|probe| matches!(probe.outcome, Outcome::Alive { .. })).count();
         let p = (0..alive).fold(1.0, |p, _| p * unseen.min(1.0));
@@ -183,7 +183,7 @@ impl Lifetime {
         all.map(|probe| probe.life.lived).max().unwrap_or_default()
     }
 
-    /// Once it is known how long a mapping lives unrefreshed, checks those that were refreshed.
+    /// Checks the refreshed sockets, once the lifetime without a refresh is known.
     fn release(&mut self, cx: &mut Cx<'_>) {
         if self.probes.iter().all(|probe| !is_touched(probe) || probe.outcome != Outcome::Pending) {
             return;
@@ -203,7 +203,7 @@ impl Lifetime {
             match (probe.state(), probe.life.touched) {
                 (State::Held, Some(touched)) if probe.due == NEVER => {
                     let due = now.max(probe.life.made.latest + most + MARGIN);
-                    // Touched while it surely lived, and checked while it surely lives if that refreshed it.
+                    // Touched while it lived, and checked while it must live if the touch refreshed it.
                     let alive = touched.latest.since(probe.life.made.earliest) <= range.at_least;
                     if alive && (due + rounds).since(touched.earliest) < range.at_least {
                         probe.due = due;
@@ -227,7 +227,7 @@ impl Lifetime {
         }
     }
 
-    /// Whether what comes from this side refreshes; `None` while something to come can tell.
+    /// Whether packets from this side refresh; `None` while a later result can show it.
     fn refresh(&self, side: Side) -> Option<Conclusion<bool>> {
         let of_side = |probe: &&Probe| matches!(probe.role, Role::Touched { side: of, .. } if of == side);
         let outcomes = || self.probes.iter().filter(of_side).map(|probe| probe.outcome);
@@ -250,8 +250,8 @@ impl Lifetime {
             (Some(_), Some(_)) => Conclusion::unknown(Unknown::Contradictory, evidence),
             (Some(_), None) => Conclusion::value_with(true, p_range, evidence),
             (None, Some((after, _, p))) => {
-                // Died of age, or for want of a refresh? Only if all watchers outlived it, of the latter: one alone may
-                // have got its mapping anew.
+                // The mapping may have died of age, or without a refresh. It is the latter only if all watchers
+                // outlived it: one alone may have a new mapping.
                 let watchers = self.probes.iter().filter(|probe| is_watcher(probe));
                 let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Spoilt(_)));
                 if sound.clone().next().is_none() {
@@ -270,14 +270,14 @@ impl Lifetime {
         })
     }
 
-    /// Closes all sockets and makes the report; what does not stand yet is what was seen, or unknown for this reason.
+    /// Closes all sockets and reports. What has no conclusion yet is reported as seen, or as unknown for this reason.
     pub(super) fn finish(&mut self, now: Instant, why: Unknown) {
         if self.stage == Stage::Ended {
             return;
         }
         let report = self.report(now, why);
         for probe in &mut self.probes {
-            // What was ordered is closed even if it is not there yet.
+            // An ordered socket is closed too, even if it is not open yet.
             if probe.state() != State::Over {
                 probe.become_state(State::Over);
                 if !probe.place.gone {
@@ -350,5 +350,5 @@ const fn is_touched(probe: &Probe) -> bool {
     matches!(probe.role, Role::Touched { .. })
 }
 
-/// Beyond the moment at which a mapping was seen dead.
+/// The time after the end of a mapping.
 const MARGIN: Duration = Duration::from_millis(200);

@@ -1,11 +1,11 @@
-//! What to measure, and of whom.
+//! What to measure, and with which servers.
 
 use crate::profile::Family;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-/// What to measure, and of whom.
+/// What to measure, and with which servers.
 ///
 /// ```
 /// use core::time::Duration;
@@ -19,13 +19,13 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LifetimeConfig {
-    /// The servers, all of one family, best first; the first that honours RESPONSE-PORT is used.
+    /// The servers, all of one family, best first. The first that honours RESPONSE-PORT is used.
     pub servers: Vec<SocketAddr>,
-    /// The local address to bind; without one the system chooses.
+    /// The local address to bind. Without one the system chooses.
     pub local: Option<IpAddr>,
-    /// The distance of the idle times that are tried, 2 s to 10 min: the precision. 5 s.
+    /// The step between the idle times that are tried, 2 s to 10 min. It is the precision. 5 s.
     pub step: Duration,
-    /// The longest idle time that is tried; what lives longer is reported as at least this. 185 s.
+    /// The longest idle time that is tried. A mapping that lives longer is reported as at least this. 185 s.
     pub max: Duration,
 }
 
@@ -36,21 +36,21 @@ impl LifetimeConfig {
         Self { servers, local: None, step: Duration::from_secs(5), max: Duration::from_secs(185) }
     }
 
-    /// The same with another distance between idle times.
+    /// Returns the same configuration with another step.
     #[must_use]
     pub const fn step(mut self, step: Duration) -> Self {
         self.step = step;
         self
     }
 
-    /// The same with another longest idle time.
+    /// Returns the same configuration with another longest idle time.
     #[must_use]
     pub const fn max(mut self, max: Duration) -> Self {
         self.max = max;
         self
     }
 
-    /// How many idle times are tried.
+    /// The number of idle times that are tried.
     #[must_use]
     pub const fn points(&self) -> usize {
         match self.max.as_millis().checked_div(self.step.as_millis()) {
@@ -60,15 +60,15 @@ impl LifetimeConfig {
         }
     }
 
-    /// The most sockets that are open at a time: two an idle time and eight; 88 at most.
+    /// The largest number of open sockets: two per idle time and eight; 88 at most.
     #[must_use]
     pub const fn sockets(&self) -> usize {
         2 * self.points() + Self::FIXED
     }
 
-    /// When the run has ended at the latest, counted from its start.
+    /// The time from the start after which the run has ended.
     ///
-    /// A server that is no use costs up to 8 s before the next one is asked.
+    /// A server that cannot be used costs up to 8 s before the next one is asked.
     #[must_use]
     pub fn bound(&self) -> Duration {
         let others = u32::try_from(self.servers.len().saturating_sub(1)).unwrap_or(u32::MAX);
@@ -84,7 +84,8 @@ impl LifetimeConfig {
     /// Checks what can be checked before anything is sent.
     ///
     /// # Errors
-    /// No server, one of another family, one address twice; a step or a longest time out of range.
+    /// [`LifetimeConfigError`]: no server, a server of another family, an address twice, a step or a longest time out
+    /// of range.
     pub fn check(&self) -> Result<(), LifetimeConfigError> {
         let family = self.family().ok_or(LifetimeConfigError::NoServers)?;
         for (index, server) in self.servers.iter().enumerate() {
@@ -112,19 +113,19 @@ impl LifetimeConfig {
         }
     }
 
-    /// Idle times that one run can try.
+    /// The number of idle times that one run can try.
     pub const POINTS_MAX: usize = 40;
-    /// Sockets that do not stand for an idle time: the asking one, the control, two watchers, four of the refresh test.
+    /// The sockets without an idle time: the asking one, the control, two watchers, four of the refresh test.
     const FIXED: usize = 8;
     const STEP_MIN: Duration = Duration::from_secs(2);
     const STEP_MAX: Duration = Duration::from_secs(600);
-    /// What a run needs besides its longest idle time.
+    /// The time of a run beside its longest idle time.
     const AFTER: Duration = Duration::from_secs(15);
-    /// What a server that is no use can cost.
+    /// The time that a server that cannot be used can cost.
     const ASKING: Duration = Duration::from_secs(8);
 }
 
-/// A configuration that nothing can be measured with.
+/// Why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifetimeConfigError {
@@ -134,19 +135,19 @@ pub enum LifetimeConfigError {
     /// A server is of another family than the first.
     #[error("{server} is of another family than the first server: measure one family at a time")]
     Families {
-        /// Which.
+        /// The address.
         server: SocketAddr,
     },
     /// A server has no address or no port.
     #[error("{server} is no address that anything can be sent to")]
     Unspecified {
-        /// Which.
+        /// The address.
         server: SocketAddr,
     },
     /// Two servers have one address.
     #[error("{server} is named twice")]
     SameAddress {
-        /// Which.
+        /// The address.
         server: SocketAddr,
     },
     /// The local address is of another family than the servers.
@@ -161,10 +162,10 @@ pub enum LifetimeConfigError {
     /// The longest idle time is shorter than the step.
     #[error("the longest idle time must be at least one step")]
     TooFew,
-    /// There are more idle times than sockets are allowed for.
+    /// There are more idle times than one run has sockets for.
     #[error("{points} idle times: at most 40 in one run, take a longer step or a shorter longest time")]
     TooMany {
-        /// How many.
+        /// The number of idle times.
         points: usize,
     },
 }
@@ -190,8 +191,11 @@ mod tests {
             LifetimeConfig::new(vec![one, two, one]).check(),
             Err(LifetimeConfigError::SameAddress { server: one })
         );
-        let nobody = server("0.0.0.0:3478");
-        assert_eq!(LifetimeConfig::new(vec![nobody]).check(), Err(LifetimeConfigError::Unspecified { server: nobody }));
+        let unspecified = server("0.0.0.0:3478");
+        assert_eq!(
+            LifetimeConfig::new(vec![unspecified]).check(),
+            Err(LifetimeConfigError::Unspecified { server: unspecified })
+        );
         let mut bound = good.clone();
         bound.local = Some(six.ip());
         assert_eq!(bound.check(), Err(LifetimeConfigError::Local { local: six.ip() }));

@@ -1,4 +1,4 @@
-//! What the owner of a measurement must hear.
+//! What the owner of a measurement must act on.
 
 use super::{LifetimeRange, LifetimeReport, RefreshReport};
 use crate::profile::{Conclusion, Finding, Unknown};
@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-/// What a [`Lifetime`](super::Lifetime) tells. Each verdict is told once, as soon as it stands; the report comes last.
+/// The events of a [`Lifetime`](super::Lifetime). Each conclusion is reported once. The report comes last.
 ///
 /// ```
 /// use core::time::Duration;
@@ -23,38 +23,38 @@ pub enum LifetimeEvent {
     Rejected {
         /// The server.
         server: SocketAddr,
-        /// Why.
+        /// The reason.
         why: Unknown,
     },
     /// A server honours RESPONSE-PORT, and the measurement begins.
     Begun {
         /// The server.
         server: SocketAddr,
-        /// Whether addresses are translated on the way; if not, it is a firewall's lifetimes that are measured.
+        /// Whether addresses are translated on the way. If not, the lifetimes are those of a firewall.
         translated: bool,
-        /// How many sockets are opened.
+        /// The number of sockets that are opened.
         sockets: usize,
-        /// About how long it takes from now.
+        /// The time that the rest of the run takes, about.
         expected: Duration,
     },
-    /// One socket has shown what it could.
+    /// One socket has given its result.
     Point {
-        /// Of which series.
+        /// Its series.
         series: Series,
         /// How long it was silent.
         idle: Duration,
         /// Whether an answer still came in.
         alive: bool,
     },
-    /// How long a mapping lives that was answered.
+    /// The lifetime of a mapping that was answered.
     Replied(Conclusion<LifetimeRange>),
-    /// How long a mapping lives that nothing ever came in through.
+    /// The lifetime of a mapping that nothing ever came in through.
     Unreplied(Conclusion<LifetimeRange>),
-    /// When a mapping ends whatever refreshes it.
+    /// The time at which a mapping ends whatever refreshes it.
     Absolute(Conclusion<LifetimeRange>),
     /// What refreshes a mapping.
     Refresh(Box<RefreshReport>),
-    /// Everything is said; the last event.
+    /// The report; the last event.
     Report(Box<LifetimeReport>),
 }
 
@@ -101,7 +101,7 @@ impl fmt::Display for LifetimeEvent {
     }
 }
 
-/// One axis and its value, or why there is none.
+/// One axis and its value, or the reason why there is none.
 pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Conclusion<T>) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => write!(f, "{axis}: {value}"),

@@ -1,4 +1,4 @@
-//! What a student may hear.
+//! What a reader of the log learns.
 
 use crate::profile::Unknown;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Clause, Explain, Refusal};
 
-/// What a [`Lifetime`](super::Lifetime) tells whoever listens.
+/// The notes of a [`Lifetime`](super::Lifetime).
 ///
 /// ```
 /// use core::time::Duration;
@@ -21,11 +21,11 @@ use portolan_machine::{Clause, Explain, Refusal};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LifetimeNote {
-    /// The port chosen was taken or refused; another is tried, if any is left.
+    /// The chosen port is taken or refused. Another one is tried, if any is left.
     PortRefused {
         /// The port.
         port: u16,
-        /// Why.
+        /// The reason.
         why: Refusal,
     },
     /// A server is asked whether it honours RESPONSE-PORT.
@@ -38,11 +38,11 @@ pub enum LifetimeNote {
         /// The server.
         server: SocketAddr,
     },
-    /// The server is no use.
+    /// The server cannot be used.
     Rejected {
         /// The server.
         server: SocketAddr,
-        /// Why.
+        /// The reason.
         why: Unknown,
     },
     /// A socket has its mapping, and is silent from now on.
@@ -57,14 +57,14 @@ pub enum LifetimeNote {
         /// How long it had been silent.
         after: Duration,
     },
-    /// A silent socket got no answer; it is asked again while a living one must get its own.
+    /// A silent socket got no answer. It is asked again, beside a living mapping that must get its own.
     Silent {
         /// Its external endpoint.
         external: SocketAddr,
-        /// How often the question has gone out.
+        /// The number of sends.
         sends: u32,
     },
-    /// A silent socket got no answer while a living one did: its mapping is gone.
+    /// A silent socket got no answer while a living one did: its mapping has ended.
     Dead {
         /// Its external endpoint.
         external: SocketAddr,
@@ -73,23 +73,23 @@ pub enum LifetimeNote {
         /// The probability that chance explains the silence.
         p: f64,
     },
-    /// The answer came to another socket: the external port has a new owner, so the mapping asked for is gone.
+    /// The answer came to another socket: the external port has a new owner, so the mapping has ended.
     NewOwner {
         /// The external endpoint.
         external: SocketAddr,
     },
-    /// The mapping of a socket that is refreshed all the time became another one.
+    /// The mapping of a socket that is refreshed regularly was replaced by another.
     Remade {
-        /// Before.
+        /// The external endpoint before.
         before: SocketAddr,
-        /// After.
+        /// The external endpoint after.
         after: SocketAddr,
     },
     /// A socket cannot be used.
     Spoilt {
         /// Its local port.
         port: u16,
-        /// Why.
+        /// The reason.
         why: Unknown,
     },
 }
@@ -98,7 +98,7 @@ impl fmt::Display for LifetimeNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortRefused { port, why } => write!(f, "local port {port} refused: {why}"),
-            Self::Asked { server } => write!(f, "does {server} answer to another port when told to?"),
+            Self::Asked { server } => write!(f, "does {server} answer to another port when asked to?"),
             Self::Honoured { server } => write!(f, "{server} honours RESPONSE-PORT"),
             Self::Rejected { server, why } => write!(f, "{server} is no use: {why}"),
             Self::Mapped { external } => write!(f, "{external} is silent from now on"),

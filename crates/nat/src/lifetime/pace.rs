@@ -1,12 +1,12 @@
-//! When a new transaction may begin.
+//! When a new transaction may start.
 //!
-//! Rules of this file: no second holds more than ten beginnings (RFC 5780 §5); retransmissions do not count. What is
-//! not urgent keeps a distance besides, so that retransmissions of neighbours do not fall together.
+//! Rules of this file: at most ten transactions start within a second (RFC 5780 §5); retransmissions do not count.
+//! Starts that are not urgent keep a distance too, so that their retransmissions do not coincide.
 
 use core::time::Duration;
 use portolan_machine::Instant;
 
-/// The beginnings of the last ten transactions.
+/// The starts of the last ten transactions.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     ring: [Option<Instant>; Self::PER_SECOND],
@@ -14,12 +14,12 @@ pub(super) struct Pace {
     last: Option<Instant>,
 }
 
-/// How long a transaction can wait for its turn.
+/// How long a transaction can wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Its moment is part of the measurement.
+    /// Its time is part of the measurement.
     Now,
-    /// Any moment is as good as another.
+    /// Its time does not matter.
     Whenever,
 }
 
@@ -28,14 +28,14 @@ impl Pace {
     pub(super) const PER_SECOND: usize = 10;
     /// A little more than a second, so that a second with both its ends holds ten.
     const WINDOW: Duration = Duration::from_millis(1001);
-    /// Between two that are not urgent.
+    /// The distance between two that are not urgent.
     const DISTANCE: Duration = Duration::from_millis(101);
 
     pub(super) const fn new() -> Self {
         Self { ring: [None; Self::PER_SECOND], next: 0, last: None }
     }
 
-    /// When the next one may begin; in the past: at once.
+    /// When the next one may start; in the past: now.
     pub(super) fn opens(&self, urgency: Urgency) -> Instant {
         let window = self.ring.get(self.next).copied().flatten().map_or(Instant::ORIGIN, |tenth| tenth + Self::WINDOW);
         let distance = match urgency {
@@ -45,7 +45,7 @@ impl Pace {
         window.max(distance)
     }
 
-    /// One begins.
+    /// Counts a start.
     pub(super) fn begin(&mut self, now: Instant) {
         if let Some(slot) = self.ring.get_mut(self.next) {
             *slot = Some(now);

@@ -1,13 +1,13 @@
-//! What the way to the server is like: how long a round takes, how many of them fail, and what silence is worth.
+//! The path to the server: how long a round takes, how many fail, and what silence proves.
 //!
-//! Rules of this file: loss is counted on questions that must be answered and go on after their first answer, so that
-//! it is not counted too low; what was never tried counts as one failure in two.
+//! Rules of this file: loss is counted on requests that must be answered and that go on after their first answer.
+//! Otherwise it would be counted too low. Without any request the prior is one failure in two.
 
 use crate::profile::Path;
 use core::time::Duration;
 use portolan_stun_agent::Schedule;
 
-/// What was met on the way.
+/// The measurements of the path.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Way {
     pub(super) path: Path,
@@ -19,7 +19,7 @@ impl Way {
         self.path.rtt = Some(self.path.rtt.map_or(rtt, |best| best.min(rtt)));
     }
 
-    /// Questions that must be answered, and their answers; a duplicate made by the network is none.
+    /// Requests that must be answered, and their answers. A duplicate of the network does not count.
     pub(super) fn counted(&mut self, sent: u32, answered: u32) {
         self.path.sent = self.path.sent.saturating_add(sent);
         self.path.answered = self.path.answered.saturating_add(answered.min(sent));
@@ -29,22 +29,22 @@ impl Way {
         self.path.rtt.unwrap_or(Self::UNKNOWN_RTT)
     }
 
-    /// How long after its last send silence is taken for an answer.
+    /// How long after its last send silence counts.
     pub(super) fn tail(&self) -> Duration {
         self.rtt().saturating_mul(3).clamp(Self::TAIL_MIN, Self::TAIL_MAX)
     }
 
-    /// How long a round of questions takes that nothing answers.
+    /// How long a round of requests without an answer takes.
     pub(super) fn round(&self) -> Duration {
         Self::LAST_SEND + self.tail()
     }
 
-    /// A round of questions whose silence is evidence.
+    /// A round of requests whose silence is evidence.
     pub(super) fn check(&self) -> Schedule {
         Schedule::at_millis([0, 90, 190, 300, 400, 510, 600]).jitter(Duration::from_millis(10)).tail(self.tail())
     }
 
-    /// The probability that `sends` questions all go unanswered by loss.
+    /// The probability that `sends` requests all go unanswered by loss.
     pub(super) fn silence(&self, sends: u32) -> f64 {
         let lost = f64::from(self.path.sent - self.path.answered.min(self.path.sent));
         let one = (lost + 1.0) / (f64::from(self.path.sent) + 2.0);

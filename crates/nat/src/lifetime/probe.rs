@@ -1,8 +1,8 @@
-//! One socket: what it is for, what it is doing, what it has shown.
+//! One socket: its purpose, its state, its results.
 //!
-//! Rules of this file: takes times, keeps times, sees no queue. When a mapping was last refreshed is only known to lie
-//! between two moments, and both are kept: an answer that still came in counts from the later one, silence from the
-//! earlier one, so that bounds are never tighter than what was seen.
+//! Rules of this file: it takes and keeps times, and sees no queue. The time of the last refresh is only known to lie
+//! between two moments, and both are kept. An answer counts from the later one, silence from the earlier one. So bounds
+//! are never tighter than the evidence.
 
 use super::series::Outcome;
 use core::net::SocketAddr;
@@ -10,66 +10,66 @@ use core::time::Duration;
 use portolan_machine::{Instant, SocketId};
 use portolan_stun_agent::TransactionId;
 
-/// One socket and the mapping that it is for.
+/// One socket and its mapping.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pub(super) role: Role,
     pub(super) place: Place,
     state: State,
-    /// When it acts next, while it rests or is held.
+    /// When it acts next.
     pub(super) due: Instant,
     pub(super) life: Life,
-    /// Its own request on the way.
+    /// Its pending request.
     pub(super) flight: Option<TransactionId>,
     pub(super) doubt: Doubt,
     pub(super) outcome: Outcome,
 }
 
-/// What a socket is for.
+/// The purpose of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Port Y of RFC 5780 §4.6: asks the server to answer to others.
     Asker,
-    /// Its mapping is fresh whenever silence must be told from loss: an answer to it must come.
+    /// Its mapping is fresh, so an answer to it must arrive. It tells silence from loss.
     Control,
-    /// Port X of RFC 5780 §4.6: answered once, then silent this long.
+    /// Port X of RFC 5780 §4.6: answered once, then silent for this long.
     Replied { idle: Duration },
     /// The same, never answered.
     Unreplied { idle: Duration },
-    /// Refreshed all the time; its first check comes this much late, so that two of them have no moment unseen.
+    /// Refreshed regularly. Its first check is later by this time, so that two watchers together see every moment.
     Watcher { lag: Duration },
-    /// Refreshed once from one side, to see whether that made it live longer; one early, one a step later.
+    /// Refreshed once from one side, to see whether that extends its life. One is early, one a step later.
     Touched { side: Side, late: bool },
 }
 
-/// From where a refresh comes (RFC 4787 §4.3).
+/// The direction of a refresh (RFC 4787 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Outbound,
     Inbound,
 }
 
-/// Where the socket is.
+/// The socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) socket: SocketId,
     pub(super) port: u16,
-    /// How often it was ordered; ports may be taken.
+    /// How often it was ordered. Ports may be taken.
     pub(super) orders: u8,
     pub(super) local: Option<SocketAddr>,
     pub(super) external: Option<SocketAddr>,
-    /// It was refused or has ended by itself: there is nothing to close.
+    /// It was refused or has ended: there is nothing to close.
     pub(super) gone: bool,
 }
 
-/// Two moments, between which something happened.
+/// Two moments between which something happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Between {
     pub(super) earliest: Instant,
     pub(super) latest: Instant,
 }
 
-/// When the mapping was made, when it was touched, and how old it was last seen alive.
+/// When the mapping was made, when it was touched, and at which age it was last seen alive.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Life {
     pub(super) made: Between,
@@ -79,13 +79,13 @@ pub(super) struct Life {
     pub(super) lived: Duration,
 }
 
-/// How far silence has come as evidence.
+/// How far silence is evidence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) since: Instant,
     pub(super) rounds: u8,
     pub(super) sends: u32,
-    /// The probability that chance explains it.
+    /// The probability of chance.
     pub(super) p: f64,
 }
 
@@ -93,32 +93,32 @@ impl Doubt {
     const NONE: Self = Self { since: Instant::ORIGIN, rounds: 0, sends: 0, p: 1.0 };
 }
 
-/// What a socket is doing.
+/// The state of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Ordered, not there yet.
+    /// Ordered, not open yet.
     Opening,
-    /// There, without a mapping.
+    /// Open, without a mapping.
     Unmapped,
-    /// Its first request is on the way.
+    /// Its first request is pending.
     Mapping,
     /// Silent until it is due.
     Resting,
     /// The server is asked to answer to it.
     Checking,
-    /// No answer came; waits to be asked again beside the control.
+    /// No answer came; it waits to be asked again beside the control.
     Doubted,
     /// To be refreshed as soon as the pace allows.
     Stale,
-    /// A refresh is on the way.
+    /// A refresh is pending.
     Touching,
-    /// Touched, waits to hear how long a mapping lives without.
+    /// Touched; it waits until the lifetime without a refresh is known.
     Held,
-    /// Done, and closed.
+    /// Closed.
     Over,
 }
 
-/// What may follow what.
+/// The legal transitions.
 const TRANSITIONS: &[(State, State)] = &[
     (State::Opening, State::Unmapped),
     (State::Opening, State::Over),
@@ -140,7 +140,7 @@ const TRANSITIONS: &[(State, State)] = &[
     (State::Checking, State::Held),
     (State::Checking, State::Over),
     (State::Doubted, State::Checking),
-    // No proof could be had, and its mapping must be kept alive.
+    // No proof was possible, and its mapping must be kept alive.
     (State::Doubted, State::Stale),
     (State::Doubted, State::Over),
     (State::Stale, State::Touching),
@@ -185,12 +185,12 @@ impl Probe {
         !matches!(self.state, State::Opening | State::Over)
     }
 
-    /// A round of questions begins.
+    /// A round of requests starts.
     pub(super) fn ask(&mut self, now: Instant) {
         self.doubt = Doubt { since: now, rounds: self.doubt.rounds.saturating_add(1), ..self.doubt };
     }
 
-    /// What was asked so far counts no more.
+    /// Forgets the requests so far.
     pub(super) const fn forget_doubt(&mut self) {
         self.doubt = Doubt::NONE;
     }
@@ -205,7 +205,7 @@ impl Probe {
         at.since(self.life.made.earliest)
     }
 
-    /// An answer came in, asked for at `since` at the earliest: forgets all doubt.
+    /// An answer to a request of `since` or later arrived: the silence before it does not count.
     pub(super) fn lives(&mut self, since: Instant) -> Duration {
         let after = self.at_least(since);
         self.life.lived = self.life.lived.max(after);
@@ -214,7 +214,7 @@ impl Probe {
     }
 }
 
-/// No moment that comes.
+/// A time that never comes.
 pub(super) const NEVER: Instant = Instant::from_origin(Duration::MAX);
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! How long a mapping lives, as far as it was seen.
+//! The lifetime of a mapping, as far as it was seen.
 //!
-//! Rules of this file: bounds are kept, not estimates: the lower one is a moment at which an answer came in, the upper
-//! one a moment at which none came in any more.
+//! Rules of this file: it keeps bounds, not estimates. The lower bound is a time at which an answer came in. The upper
+//! bound is a time at which none came in any more.
 
 use core::fmt;
 use core::time::Duration;
 
-/// A time that lies between two bounds, the upper one open where none was met.
+/// A time between two bounds. The upper bound is open if no end was seen.
 ///
 /// ```
 /// use core::time::Duration;
@@ -20,9 +20,9 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LifetimeRange {
-    /// A mapping was seen to live this long; zero where none was.
+    /// The longest time after which a mapping was alive; zero if there was none.
     pub at_least: Duration,
-    /// A mapping was seen dead after this long; `None` where none was.
+    /// The shortest time after which a mapping was dead; `None` if there was none.
     pub at_most: Option<Duration>,
 }
 
@@ -33,7 +33,7 @@ impl LifetimeRange {
         self.at_least <= lifetime && self.at_most.is_none_or(|most| lifetime <= most)
     }
 
-    /// The middle of the two bounds, where there are two.
+    /// The middle of the two bounds, if there are two.
     #[must_use]
     pub fn middle(&self) -> Option<Duration> {
         self.at_most.map(|most| (self.at_least + most) / 2)

@@ -1,4 +1,4 @@
-//! The whole finding of one run, and what to make of it.
+//! The results of one run.
 
 use super::LifetimeRange;
 use super::event::say;
@@ -7,39 +7,39 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-/// The whole finding of one run.
+/// The results of one run.
 ///
-/// Lifetimes are those of mappings that nothing else used; RFC 5780 §4.6 warns that a device under load may be shorter
-/// of breath. Where an absolute end comes before the idle lifetime, the idle sockets met that end, and `replied` says so
-/// in seconds: no silent mapping lives longer.
+/// Lifetimes are those of mappings without other traffic. RFC 5780 §4.6 warns that a device under load may drop
+/// mappings earlier. If an absolute end comes before the idle lifetime, the idle sockets met that end. Then `replied`
+/// has it too: no silent mapping lives longer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LifetimeReport {
-    /// The family measured.
+    /// The family.
     pub family: Family,
-    /// The server that was used, the last one asked where none was of use.
+    /// The server that was used; the last one asked if none could be used.
     pub server: SocketAddr,
-    /// Whether addresses are translated on the way, where that is known; if not, these are a firewall's lifetimes.
+    /// Whether addresses are translated on the way, if that is known. If not, the lifetimes are those of a firewall.
     pub translated: Option<bool>,
-    /// How long a silent mapping lives that was answered ("stream").
+    /// The lifetime of a silent mapping that was answered ("stream").
     pub replied: Conclusion<LifetimeRange>,
-    /// How long a silent mapping lives that nothing ever came in through.
+    /// The lifetime of a silent mapping that nothing ever came in through.
     pub unreplied: Conclusion<LifetimeRange>,
-    /// How long a mapping lives that is refreshed all the time; no upper bound where none was met.
+    /// The lifetime of a mapping that is refreshed regularly; without an upper bound if no end was seen.
     pub absolute: Conclusion<LifetimeRange>,
     /// What refreshes a mapping.
     pub refresh: RefreshReport,
-    /// How often to send at least: half the shortest lifetime seen, so that one lost packet does no harm.
+    /// The keepalive interval: half the shortest lifetime, so that one lost packet does no harm.
     ///
-    /// `None` where no lifetime is known, or where packets from inside do not refresh.
+    /// `None` if no lifetime is known, or if packets from inside do not refresh.
     pub recommended_keepalive: Option<Duration>,
-    /// Round-trip time and loss, as far as they were met.
+    /// Round-trip time and loss, as far as they were measured.
     pub path: Path,
-    /// From the start to the last verdict.
+    /// The time from the start to the last conclusion.
     pub elapsed: Duration,
 }
 
 impl LifetimeReport {
-    /// Replaces every address by what `replace` makes of it, for reports that are shown to strangers.
+    /// Replaces every address by the result of `replace`, for reports that others will read.
     #[must_use]
     pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
         self.server.set_ip(replace(self.server.ip()));
@@ -56,9 +56,9 @@ impl LifetimeReport {
 /// What refreshes a mapping (RFC 4787 §4.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshReport {
-    /// Whether packets from inside do; RFC 4787 REQ-6 demands it.
+    /// Whether packets from inside refresh; RFC 4787 REQ-6 demands it.
     pub outbound: Conclusion<bool>,
-    /// Whether packets from outside do; RFC 4787 REQ-6a allows it.
+    /// Whether packets from outside refresh; RFC 4787 REQ-6a allows it.
     pub inbound: Conclusion<bool>,
 }
 
@@ -100,9 +100,9 @@ impl fmt::Display for LifetimeReport {
     }
 }
 
-/// How often to send, so that one lost packet does no harm: half the time that an answered mapping was seen to live.
+/// The keepalive interval at which one lost packet does no harm: half the lifetime of an answered mapping.
 ///
-/// Where that is not known a mapping that was never answered serves; a moment below two seconds gives none. An absolute
+/// If that is not known, the lifetime of an unanswered mapping serves. A time below two seconds gives none. An absolute
 /// end does not matter: no keepalive helps against it.
 pub(super) fn recommended_keepalive(
     replied: &Conclusion<LifetimeRange>,

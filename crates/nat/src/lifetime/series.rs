@@ -1,35 +1,35 @@
-//! What the sockets of one series say together.
+//! The judgement of the sockets of one series.
 //!
-//! Rules of this file: a pure judgement over points, no clock. A mapping that still lets answers in is proof; silence is
-//! only evidence, so the first dead point must be followed by another before the verdict stands, and a living one
-//! beyond a dead one is a contradiction (RFC 5780 §4.6: "be prepared to get inconsistent results").
+//! Rules of this file: a pure function of points, without a clock. An answer is proof; silence is only evidence. So
+//! another dead point must follow the first one before a conclusion is made. A living point beyond a dead one is a
+//! contradiction (RFC 5780 §4.6: "be prepared to get inconsistent results").
 
 use super::LifetimeRange;
 use crate::profile::{Conclusion, Evidence, Unknown};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// What one socket showed.
+/// The result of one socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Outcome {
-    /// Not yet anything.
+    /// No result yet.
     Pending,
-    /// It let an answer in after at least this long.
+    /// It let an answer in after at least this time.
     Alive { after: Duration },
-    /// It let none in any more after at most this long; chance explains that with probability `p`.
+    /// It let no answer in after at most this time. Chance explains that with probability `p`.
     Dead { after: Duration, sends: u32, p: f64 },
-    /// It says nothing, for this reason.
+    /// No result, for this reason.
     Spoilt(Unknown),
 }
 
-/// What a series says so far, its points in the order of their idle times.
+/// The result of a series so far, its points in the order of their idle times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement {
-    /// Points are missing that could change it.
+    /// Missing points could change it.
     Open,
-    /// It stands.
+    /// It is final.
     Settled { range: LifetimeRange, p: f64, sends: u32 },
-    /// It cannot stand.
+    /// There is none.
     Unknown(Unknown),
 }
 
@@ -42,14 +42,14 @@ pub(super) fn judge(points: &[Outcome]) -> Judgement {
     if before.contains(&Outcome::Pending) {
         return Judgement::Open;
     }
-    // The next one that says anything confirms or contradicts.
+    // The next result confirms or contradicts it.
     match after.iter().skip(1).find(|point| !matches!(point, Outcome::Spoilt(_))) {
         Some(Outcome::Pending) => Judgement::Open,
         _ => bounds(points),
     }
 }
 
-/// What the points that are there say, whatever is missing.
+/// The result of the points so far, whatever is missing.
 pub(super) fn bounds(points: &[Outcome]) -> Judgement {
     let dead = points.iter().position(is_dead).unwrap_or(points.len());
     let (before, after) = points.split_at(dead);
@@ -57,7 +57,7 @@ pub(super) fn bounds(points: &[Outcome]) -> Judgement {
         return Judgement::Unknown(Unknown::Contradictory);
     }
     let lived = before.iter().filter_map(alive).max();
-    // A probe that was looked at late is no tighter than the one after it: the clock may have leapt.
+    // A probe that was checked late is no tighter than the one after it: the clock may have leapt.
     let died = after.iter().filter_map(died).min_by_key(|(after, ..)| *after);
     match (lived, died) {
         (_, Some((after, sends, p))) => {
@@ -72,7 +72,7 @@ pub(super) fn bounds(points: &[Outcome]) -> Judgement {
 }
 
 impl Judgement {
-    /// The verdict, with `evidence` met on the way; `None` while it is open.
+    /// The conclusion, with its evidence; `None` while it is open.
     pub(super) fn verdict(self, mut evidence: Vec<Evidence>) -> Option<Conclusion<LifetimeRange>> {
         match self {
             Self::Open => None,

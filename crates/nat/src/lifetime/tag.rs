@@ -1,23 +1,23 @@
-//! What a request of this machine is for; as text too, for commands to the transactions are text.
+//! The purpose of a request of this machine, as text too: commands to the transactions are text.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// What a request is for, and which probe it concerns.
+/// The purpose of a request, and its probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) ask: Ask,
     pub(super) probe: u8,
 }
 
-/// What is asked.
+/// The purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Make a mapping, and tell which.
+    /// Make a mapping, and report it.
     Map,
     /// Answer to this probe.
     Check,
-    /// Refresh the mapping, and tell which it is.
+    /// Refresh the mapping, and report it.
     Touch,
     /// Answer to the control.
     Prove,

@@ -1,4 +1,4 @@
-//! What was met, and a verdict rests on: one line each, in words as data.
+//! The evidence of a conclusion: one item each, as data.
 
 use super::{Flaw, renew};
 use core::fmt;
@@ -11,15 +11,15 @@ use portolan_machine::{Refusal, Unreachability};
 pub enum Question {
     /// A plain Binding request from the filtering socket.
     Control,
-    /// Answer from the other address and port (RFC 5780 §4.4, test II).
+    /// An answer from the other address and port (RFC 5780 §4.4, test II).
     ChangeBoth,
-    /// Answer from the other port (RFC 5780 §4.4, test III).
+    /// An answer from the other port (RFC 5780 §4.4, test III).
     ChangePort,
-    /// Answer from the other address and port, to a socket that nothing filters it from.
+    /// An answer from the other address and port, to a socket where nothing filters it.
     Proof,
-    /// A CHANGE-REQUEST that asks for no change, to a socket whose mapping nothing else could be let in by.
+    /// A CHANGE-REQUEST that asks for no change, to a socket whose mapping lets in nothing else.
     PlainProof,
-    /// Answer to another port, whose mapping is known to live (RFC 5780 §4.6).
+    /// An answer to another port, whose mapping is known to live (RFC 5780 §4.6).
     ResponsePort,
 }
 
@@ -36,36 +36,36 @@ impl fmt::Display for Question {
     }
 }
 
-/// One thing that was met, and that a verdict rests on.
+/// One item of evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// Asked at `to`, a server saw the socket as `mapped`.
+    /// A server that was asked at `to` saw the socket as `mapped`.
     Seen {
-        /// Whom the socket asked.
+        /// The address that was asked.
         to: SocketAddr,
-        /// What it was told.
+        /// The mapped address in the answer.
         mapped: SocketAddr,
     },
     /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one answer.
     Twice {
         /// MAPPED-ADDRESS, which an ALG can find and rewrite.
         plain: SocketAddr,
-        /// XOR-MAPPED-ADDRESS, which it cannot.
+        /// XOR-MAPPED-ADDRESS, which an ALG cannot find.
         xored: SocketAddr,
     },
-    /// The question was answered.
+    /// A request was answered.
     Answered {
-        /// Which question.
+        /// The test.
         question: Question,
-        /// Where the answer came from.
+        /// The source of the answer.
         from: SocketAddr,
     },
-    /// The question was not answered.
+    /// A request was not answered.
     Silence {
-        /// Which question.
+        /// The test.
         question: Question,
-        /// How often it was sent.
+        /// The number of sends.
         sends: u32,
     },
     /// Of `sent` packets that must be answered, `answered` were.
@@ -80,28 +80,28 @@ pub enum Evidence {
         /// The address.
         address: SocketAddr,
     },
-    /// A mapping that a socket of the test was given.
+    /// The mapping of a socket of the test.
     Mapped {
         /// The socket's own port.
         local: u16,
-        /// The external endpoint it got.
+        /// Its external endpoint.
         external: SocketAddr,
     },
-    /// What is held against a server.
+    /// A flaw of a server.
     Server {
         /// The server.
         address: SocketAddr,
-        /// What it gets wrong.
+        /// The flaw.
         flaw: Flaw,
     },
-    /// A datagram was turned back.
+    /// A datagram was returned as unreachable.
     Unreachable {
-        /// Where it was meant to go.
+        /// Its destination.
         to: SocketAddr,
-        /// Why it did not.
+        /// The reason.
         why: Unreachability,
     },
-    /// A TCP connection to `to` was made.
+    /// A TCP connection was made.
     TcpConnected {
         /// The address and port.
         to: SocketAddr,
@@ -110,24 +110,24 @@ pub enum Evidence {
     TcpFailed {
         /// The address and port.
         to: SocketAddr,
-        /// How.
+        /// The reason.
         why: Refusal,
     },
     /// A hairpinned packet came back in.
     Hairpinned {
-        /// Its source as the receiving socket saw it.
+        /// Its source address at the receiving socket.
         from: SocketAddr,
     },
-    /// A mapping let an answer in after this long.
+    /// A mapping let an answer in after this time.
     Lived {
-        /// Since what last refreshed it, or, for an absolute end, since its first packet; at least.
+        /// The time since the last refresh; for an absolute end, since the first packet; at least.
         after: Duration,
     },
-    /// A mapping let no answer in any more after this long.
+    /// A mapping let no answer in after this time.
     Died {
-        /// Since what last refreshed it, or, for an absolute end, since its first packet; at most.
+        /// The time since the last refresh; for an absolute end, since the first packet; at most.
         after: Duration,
-        /// How often the answer was asked for while others got theirs.
+        /// How often the answer was requested while others got theirs.
         sends: u32,
     },
 }
@@ -160,7 +160,7 @@ impl fmt::Display for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seen { to, mapped } => write!(f, "{to} saw {mapped}"),
-            Self::Twice { plain, xored } => write!(f, "told {plain} in the clear and {xored} in disguise"),
+            Self::Twice { plain, xored } => write!(f, "got {plain} as plain and {xored} as XOR address"),
             Self::Answered { question, from } => write!(f, "{question} was answered from {from}"),
             Self::Silence { question, sends } => write!(f, "{question} stayed unanswered, sent {sends} times"),
             Self::Loss { sent, answered } => write!(f, "{answered} of {sent} packets that must be answered were"),

@@ -25,13 +25,13 @@ impl PortRange {
     /// 49152 to 65535: the dynamic ports.
     pub const DYNAMIC: Self = Self { first: 49_152, last: u16::MAX };
 
-    /// The ports from `first` to `last`; the ends are swapped where they come in the wrong order.
+    /// The ports from `first` to `last`. The ends are swapped if they come in the wrong order.
     #[must_use]
     pub const fn new(first: u16, last: u16) -> Self {
         if first <= last { Self { first, last } } else { Self { first: last, last: first } }
     }
 
-    /// How many ports there are, at least 1.
+    /// The number of ports, at least 1.
     #[must_use]
     pub const fn count(self) -> u32 {
         (self.last as u32).saturating_sub(self.first as u32) + 1
@@ -43,13 +43,13 @@ impl PortRange {
         self.first <= port && port <= self.last
     }
 
-    /// The port `offset` places after the first, going round.
+    /// The port `offset` places after the first, with wrap-around.
     pub(super) const fn at(self, offset: u32) -> u16 {
         let port = self.first as u32 + offset % self.count();
         if port > self.last as u32 { self.last } else { port as u16 }
     }
 
-    /// How far `port` lies after the first, going round for a port outside.
+    /// The offset of `port` from the first, with wrap-around for a port outside.
     pub(super) const fn offset(self, port: u16) -> u32 {
         (port as i32 - self.first as i32).rem_euclid(self.count() as i32) as u32
     }
@@ -60,49 +60,50 @@ impl PortRange {
 /// # What a client cannot tell apart
 ///
 /// With [`overloading`](Self::overloading) and [`PortAllocation::Preserving`] every mapping of an internal endpoint has
-/// the same external endpoint, whatever it depends on. For the host behind it (with a single external address, or
-/// paired pooling) these are therefore one and the same:
+/// the same external endpoint, whatever it depends on. So the following look the same to a host behind it (with a
+/// single external address, or paired pooling):
 ///
 /// * address-dependent mapping and endpoint-independent mapping, under each filtering;
 /// * address-and-port-dependent mapping and endpoint-independent mapping, under each filtering;
 /// * overloading and not overloading under endpoint-independent mapping, until a second internal host uses the port.
 ///
-/// What gives overloading away is a second internal host with the same port: its packets leave from the same external
-/// endpoint, and answers go to the wrong host.
+/// A second internal host with the same port shows overloading: its packets leave from the same external endpoint, and
+/// answers go to the wrong host.
 ///
 /// Without translation ([`translate`](Self::translate) off), mapping, allocation, pooling and hairpinning mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TranslatorConfig {
-    /// `false` makes it a firewall: it filters and keeps timers, and leaves addresses alone.
+    /// `false` makes it a firewall: it filters and keeps timers, and does not translate.
     pub translate: bool,
     /// What a mapping depends on (RFC 4787 §4.1).
     pub mapping: Mapping,
-    /// Who is let in through a mapping (RFC 4787 §5). What counts as contacted belongs to the mapping.
+    /// From which endpoints packets are let in through a mapping (RFC 4787 §5). The contacted endpoints belong to the
+    /// mapping.
     pub filtering: Filtering,
     /// How external ports are chosen (RFC 4787 §4.2.1).
     pub allocation: PortAllocation,
-    /// Port preservation even where the port is taken: several mappings then share one external endpoint
-    /// (RFC 4787 §4.2.1, against REQ-3). Only with [`PortAllocation::Preserving`].
+    /// Port preservation even if the port is taken: several mappings then share one external endpoint (RFC 4787 §4.2.1,
+    /// against REQ-3). Only with [`PortAllocation::Preserving`].
     pub overloading: bool,
-    /// The external ports there are.
+    /// The external ports.
     pub range: PortRange,
     /// How external addresses are chosen (RFC 4787 §4.1).
     pub pooling: Pooling,
-    /// What becomes of packets from inside to its own external endpoints (RFC 4787 §6).
+    /// What happens to packets from inside to its own external endpoints (RFC 4787 §6).
     pub hairpin: Hairpin,
     /// How long mappings live (RFC 4787 §4.3).
     pub timers: Timers,
-    /// What keeps them alive (RFC 4787 §4.3).
+    /// What refreshes mappings (RFC 4787 §4.3).
     pub refresh: Refresh,
-    /// How many mappings it can hold at a time.
+    /// The largest number of mappings.
     pub table_size: u32,
     /// A generic ALG rewrites IPv4 addresses that it finds in payloads (RFC 4787 §7, against REQ-10).
     pub alg: bool,
 }
 
 impl TranslatorConfig {
-    /// A NAT with this mapping and filtering, and otherwise like [`home`](Self::home).
+    /// A NAT with this mapping and filtering; otherwise like [`home`](Self::home).
     #[must_use]
     pub const fn new(mapping: Mapping, filtering: Filtering) -> Self {
         Self {
@@ -127,7 +128,7 @@ impl TranslatorConfig {
         Self::new(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent)
     }
 
-    /// A carrier's NAT as RFC 6888 wants it: endpoint-independent in both, paired pooling, blocks of 2,048 ports.
+    /// A carrier's NAT as in RFC 6888: endpoint-independent in both, paired pooling, blocks of 2,048 ports.
     #[must_use]
     pub const fn cgnat() -> Self {
         let mut config = Self::new(Mapping::EndpointIndependent, Filtering::EndpointIndependent);
@@ -136,7 +137,7 @@ impl TranslatorConfig {
         config
     }
 
-    /// Another random port for each destination: "symmetric" in the words of RFC 3489.
+    /// Another random port for each destination: "symmetric" in RFC 3489.
     #[must_use]
     pub const fn symmetric() -> Self {
         let mut config = Self::new(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent);
@@ -144,19 +145,19 @@ impl TranslatorConfig {
         config
     }
 
-    /// "Full cone" in the words of RFC 3489.
+    /// "Full cone" in RFC 3489.
     #[must_use]
     pub const fn full_cone() -> Self {
         Self::new(Mapping::EndpointIndependent, Filtering::EndpointIndependent)
     }
 
-    /// "Restricted cone" in the words of RFC 3489.
+    /// "Restricted cone" in RFC 3489.
     #[must_use]
     pub const fn restricted_cone() -> Self {
         Self::new(Mapping::EndpointIndependent, Filtering::AddressDependent)
     }
 
-    /// A firewall that leaves addresses alone; the usual IPv6 home router.
+    /// A firewall that does not translate: the usual IPv6 home router.
     #[must_use]
     pub const fn firewall(filtering: Filtering) -> Self {
         let mut config = Self::new(Mapping::EndpointIndependent, filtering);
@@ -170,77 +171,77 @@ impl TranslatorConfig {
         if self.translate { NatKind::Nat } else { NatKind::Firewall }
     }
 
-    /// The same with another mapping.
+    /// Returns the same configuration with another mapping.
     #[must_use]
     pub const fn mapping(mut self, mapping: Mapping) -> Self {
         self.mapping = mapping;
         self
     }
 
-    /// The same with another filtering.
+    /// Returns the same configuration with another filtering.
     #[must_use]
     pub const fn filtering(mut self, filtering: Filtering) -> Self {
         self.filtering = filtering;
         self
     }
 
-    /// The same with another way to choose ports.
+    /// Returns the same configuration with another port allocation.
     #[must_use]
     pub const fn ports(mut self, allocation: PortAllocation) -> Self {
         self.allocation = allocation;
         self
     }
 
-    /// The same with other ports to give away.
+    /// Returns the same configuration with other external ports.
     #[must_use]
     pub const fn range(mut self, range: PortRange) -> Self {
         self.range = range;
         self
     }
 
-    /// The same with or without port overloading.
+    /// Returns the same configuration with or without port overloading.
     #[must_use]
     pub const fn overloading(mut self, overloading: bool) -> Self {
         self.overloading = overloading;
         self
     }
 
-    /// The same with another pooling.
+    /// Returns the same configuration with another pooling.
     #[must_use]
     pub const fn pooling(mut self, pooling: Pooling) -> Self {
         self.pooling = pooling;
         self
     }
 
-    /// The same with another hairpinning.
+    /// Returns the same configuration with another hairpinning.
     #[must_use]
     pub const fn hairpin(mut self, hairpin: Hairpin) -> Self {
         self.hairpin = hairpin;
         self
     }
 
-    /// The same with other timers.
+    /// Returns the same configuration with other timers.
     #[must_use]
     pub const fn timers(mut self, timers: Timers) -> Self {
         self.timers = timers;
         self
     }
 
-    /// The same with another refresh.
+    /// Returns the same configuration with another refresh.
     #[must_use]
     pub const fn refresh(mut self, refresh: Refresh) -> Self {
         self.refresh = refresh;
         self
     }
 
-    /// The same with room for so many mappings.
+    /// Returns the same configuration with room for this many mappings.
     #[must_use]
     pub const fn table_size(mut self, mappings: u32) -> Self {
         self.table_size = mappings;
         self
     }
 
-    /// The same with or without a generic ALG.
+    /// Returns the same configuration with or without a generic ALG.
     #[must_use]
     pub const fn alg(mut self, alg: bool) -> Self {
         self.alg = alg;

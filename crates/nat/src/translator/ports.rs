@@ -1,7 +1,7 @@
 //! Choosing an external endpoint for a new mapping (RFC 4787 §4.2.1, RFC 6888 §5, RFC 7857 §9).
 //!
-//! This file knows which ports are wanted, not which are taken: it asks. A port asked about may become free by the
-//! asking, because the owner looks whether the mapping that holds it has expired.
+//! This file knows which ports are wanted, not which are taken: it asks for each. A port may become free by that
+//! question, because the owner checks whether the mapping that holds it has expired.
 
 use super::config::PortRange;
 use super::table::{Endpoint, Id, Table};
@@ -10,9 +10,9 @@ use core::net::IpAddr;
 
 /// A small seeded generator (SplitMix64), so that a NAT chooses the same ports again for the same seed.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct SplitMix(u64);
 
-impl Dice {
+impl SplitMix {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -31,14 +31,14 @@ impl Dice {
     }
 }
 
-/// Whose a block of ports is.
+/// The owner of a block of ports.
 #[derive(Clone, Copy, Debug)]
 struct Tenancy {
     internal: IpAddr,
     mappings: u32,
 }
 
-/// The memory of an allocator: the last sequential port and who rents which block, for each external address.
+/// The state of an allocator for each external address: the last sequential port, and the owner of each block.
 #[derive(Clone, Debug)]
 pub(super) struct Ports {
     last: Table<Endpoint, u16>,
@@ -61,7 +61,7 @@ impl Ports {
         allocation: PortAllocation,
         range: PortRange,
         (internal, external): (Endpoint, IpAddr),
-        dice: &mut Dice,
+        rng: &mut SplitMix,
         mut is_free: impl FnMut(&mut Self, u16) -> bool,
     ) -> Option<u16> {
         match allocation {
@@ -69,12 +69,12 @@ impl Ports {
                 let first = range.offset(internal.port);
                 (0..range.count()).map(|n| range.at(first + n)).find(|port| is_free(self, *port))
             }
-            PortAllocation::Random => any_of(range, dice, |port| is_free(self, port)),
-            PortAllocation::Sequential { step } => self.sequential(step, range, external, dice, is_free),
+            PortAllocation::Random => any_of(range, rng, |port| is_free(self, port)),
+            PortAllocation::Sequential { step } => self.sequential(step, range, external, rng, is_free),
             PortAllocation::Block { size } => {
                 let size = size.max(1);
                 let blocks = range.count().div_ceil(u32::from(size));
-                // The same host begins its search at the same block, without any table of hosts.
+                // The same host starts its search at the same block, without a table of hosts.
                 let home = super::table::Key::mix(&Endpoint::new(internal.ip, 0)) as u32;
                 (0..blocks).find_map(|n| {
                     let block = (home.wrapping_add(n)) % blocks;
@@ -85,7 +85,7 @@ impl Ports {
                     }
                     let last = range.last.min(key.port.saturating_add(size - 1));
                     let own = PortRange::new(key.port, last);
-                    let port = any_of(own, dice, |port| is_free(self, port))?;
+                    let port = any_of(own, rng, |port| is_free(self, port))?;
                     self.rent(key, internal.ip);
                     Some(port)
                 })
@@ -93,7 +93,7 @@ impl Ports {
         }
     }
 
-    /// The port of `external` has been given back.
+    /// A port of `external` has been returned.
     pub(super) fn release(&mut self, allocation: PortAllocation, range: PortRange, external: Endpoint) {
         let PortAllocation::Block { size } = allocation else { return };
         let size = u32::from(size.max(1));
@@ -126,7 +126,7 @@ impl Ports {
         step: i16,
         range: PortRange,
         external: IpAddr,
-        dice: &mut Dice,
+        rng: &mut SplitMix,
         mut is_free: impl FnMut(&mut Self, u16) -> bool,
     ) -> Option<u16> {
         let count = i64::from(range.count());
@@ -134,10 +134,10 @@ impl Ports {
         let known = self.last.find(key);
         let next = match known.and_then(|id| self.last.get(id)) {
             Some((_, last)) => i64::from(range.offset(*last)) + i64::from(step),
-            // A device that has been up for a while stands anywhere in its range.
-            None => i64::from(dice.below(range.count())),
+            // A device that has been up for a while may be anywhere in its range.
+            None => i64::from(rng.below(range.count())),
         };
-        // Ports that are taken are skipped one by one, so that every port is tried whatever the step.
+        // Taken ports are skipped one by one, so that every port is tried whatever the step.
         let aside = if step < 0 { -1 } else { 1 };
         let port = (0..count)
             .map(|n| range.at(u32::try_from((next + n * aside).rem_euclid(count)).unwrap_or(0)))
@@ -152,14 +152,14 @@ impl Ports {
     }
 }
 
-/// Any free port: a few throws, then one by one from the last throw.
-fn any_of(range: PortRange, dice: &mut Dice, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
+/// Any free port: a few random tries, then one by one from the last.
+fn any_of(range: PortRange, rng: &mut SplitMix, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
     for _ in 0..8 {
-        let port = range.at(dice.below(range.count()));
+        let port = range.at(rng.below(range.count()));
         if is_free(port) {
             return Some(port);
         }
     }
-    let start = dice.below(range.count());
+    let start = rng.below(range.count());
     (0..range.count()).map(|n| range.at(start + n)).find(|port| is_free(*port))
 }

@@ -1,13 +1,13 @@
 //! A small table that stays fast when it grows: a slab with chains from a power-of-two array of heads.
 //!
-//! A NAT in a simulation holds a handful of mappings and is thrown away a moment later; a carrier's holds tens of
-//! thousands. One structure serves both: the heads begin with sixteen and double with the content, a removed slot is
-//! used again, and [`Table::clear`] keeps all memory. Several entries may share one key.
+//! A NAT in a simulation holds a few mappings and lives for a short time; a carrier's holds tens of thousands. One
+//! structure serves both. The heads start with sixteen and double with the content, a removed slot is used again, and
+//! [`Table::clear`] keeps all memory. Several entries may share one key.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-/// An address and port without the flow label and scope that a `SocketAddr` drags along.
+/// An address and port, without the flow label and scope of a `SocketAddr`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) ip: IpAddr,
@@ -32,9 +32,9 @@ impl From<Endpoint> for SocketAddr {
     }
 }
 
-/// What a table is searched by.
+/// A search key.
 pub(super) trait Key: Copy + Eq {
-    /// A number that differs for most keys that differ.
+    /// A hash of the key.
     fn mix(&self) -> u64;
 }
 
@@ -70,12 +70,12 @@ impl Key for (Id, Endpoint) {
     }
 }
 
-/// The place of an entry, good until the entry is removed.
+/// The place of an entry, valid until the entry is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Id(u32);
 
 impl Id {
-    /// No entry at all.
+    /// No entry.
     pub(super) const NONE: Self = Self(u32::MAX);
 
     const fn place(self) -> usize {
@@ -85,7 +85,7 @@ impl Id {
 
 #[derive(Clone, Debug)]
 struct Slot<K, V> {
-    /// `None` where the slot is free.
+    /// `None` if the slot is free.
     entry: Option<(K, V)>,
     /// The next of the chain, or of the free slots.
     next: Id,
@@ -109,7 +109,7 @@ impl<K: Key, V> Table<K, V> {
         self.len
     }
 
-    /// Forgets everything, keeps the memory.
+    /// Removes all entries, keeps the memory.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.heads.fill(Id::NONE);
@@ -145,7 +145,7 @@ impl<K: Key, V> Table<K, V> {
         })
     }
 
-    /// Every entry, in no order that means anything but the same for the same history.
+    /// Every entry, in no particular order; the order is the same for the same history.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &K, &V)> {
         self.slots.iter().zip(0..).filter_map(|(slot, at)| slot.entry.as_ref().map(|(k, v)| (Id(at), k, v)))
     }
@@ -199,12 +199,12 @@ impl<K: Key, V> Table<K, V> {
         Some(entry)
     }
 
-    /// The chain that `key` hangs on: the low bits of its number.
+    /// The chain of `key`: the low bits of its hash.
     fn head(&self, key: K) -> usize {
         (key.mix() as usize) & self.heads.len().wrapping_sub(1)
     }
 
-    /// Doubles the heads and hangs every entry on its new chain, oldest place first.
+    /// Doubles the heads and puts every entry on its new chain, oldest place first.
     #[cold]
     fn grow(&mut self) {
         let heads = (self.heads.len() * 2).max(16);
@@ -235,12 +235,12 @@ mod tests {
     #[test]
     fn holds_what_a_map_would_hold() {
         let (mut table, mut model) = (Table::new(), BTreeMap::new());
-        let mut dice = 7_u64;
+        let mut rng = 7_u64;
         for round in 0..20_000_u32 {
-            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let port = ((dice >> 40) % 600) as u16;
+            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let port = ((rng >> 40) % 600) as u16;
             match table.find(key(port)) {
-                Some(id) if dice >> 63 == 0 => {
+                Some(id) if rng >> 63 == 0 => {
                     assert_eq!(table.remove(id), model.remove(&port).map(|value| (key(port), value)));
                 }
                 Some(id) => assert_eq!(table.get(id).map(|(_, value)| *value), model.get(&port).copied()),

@@ -66,8 +66,8 @@ fn each_filtering_lets_in_whom_its_word_says() {
             let heard = SERVERS.map(|server| nat.inbound(secs(0), at(server), external));
             assert_eq!(heard.map(|verdict| verdict.is_ok()), admitted, "{mapping} × {filtering}");
             assert!(heard.iter().all(|v| matches!(v, Ok(_) | Err(DropReason::Filtered))));
-            let nobody = SocketAddr::new(OUTSIDE, external.port() ^ 1);
-            assert_eq!(nat.inbound(secs(0), at(SERVERS[0]), nobody), Err(DropReason::NoMapping));
+            let unused = SocketAddr::new(OUTSIDE, external.port() ^ 1);
+            assert_eq!(nat.inbound(secs(0), at(SERVERS[0]), unused), Err(DropReason::NoMapping));
         }
     }
 }
@@ -271,7 +271,7 @@ fn indistinguishable_overloading_of_one_host_from_preserving_until_a_second_host
     let mut nat = nat(TranslatorConfig::home().overloading(true));
     let external = sends(&mut nat, secs(0), "10.0.0.2:5000", SERVERS[0]);
     assert_eq!(sends(&mut nat, secs(1), "10.0.0.3:5000", SERVERS[0]), external, "two hosts, one endpoint");
-    assert_eq!(nat.inbound(secs(2), at(SERVERS[0]), external), Ok(at("10.0.0.3:5000")), "the later one hears it");
+    assert_eq!(nat.inbound(secs(2), at(SERVERS[0]), external), Ok(at("10.0.0.3:5000")), "the later one receives it");
 }
 
 #[test]

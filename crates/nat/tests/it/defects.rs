@@ -131,7 +131,7 @@ fn d10_a_verdict_from_one_peer() {
     }
 }
 
-/// The socket that filtering is tested on sends to nobody but the address asked.
+/// The socket that filtering is tested on sends only to the address asked.
 #[test]
 fn d11_the_mapping_test_opens_the_filter() {
     let world = World::behind(TranslatorConfig::new(EIM, Filtering::AddressDependent));
@@ -157,7 +157,7 @@ fn d12_no_nat_taken_for_open() {
     assert_eq!(family.nat, Some(NatKind::Firewall));
 }
 
-/// The question for the other port is asked of an address whose other port nobody has contacted.
+/// The question for the other port is asked of an address whose other port was not contacted.
 #[test]
 fn d13_port_restricted_taken_for_restricted() {
     let family = World::behind(TranslatorConfig::new(EIM, APDF)).family();

@@ -140,7 +140,7 @@ fn a_server_that_names_an_other_address_that_cannot_be() {
 #[test]
 fn a_server_that_names_a_private_address_where_nobody_is() {
     // The servers here stand in documentation ranges, which are special-purpose themselves, so the name is believed
-    // until nobody answers there.
+    // until no server answers there.
     everywhere(Fault::OtherAddress(Bogus::Private), |_, family| {
         assert!(family.filtering.value().is_none(), "{family:#?}");
         assert_eq!(family.mapping.reason(), Some(Unknown::SingleServer));

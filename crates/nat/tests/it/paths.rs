@@ -274,7 +274,7 @@ fn an_icmp_port_unreachable_is_no_blocked_udp() {
     let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
         panic!()
     };
-    assert_eq!(report.families[0].reach, Reachability::Unknown, "the host said that nobody listens: it was reached");
+    assert_eq!(report.families[0].reach, Reachability::Unknown, "the host reported a closed port: it was reached");
     assert_eq!(report.families[0].mapping.reason(), Some(Unknown::ServerSilent));
 }
 
@@ -284,7 +284,7 @@ fn the_time_allowed_is_kept() {
     let report = world.report();
     assert_eq!(report.elapsed, Duration::from_millis(400));
     let family = &report.families[0];
-    assert_eq!(family.mapping.value(), Some(&EIM), "what is known is told");
+    assert_eq!(family.mapping.value(), Some(&EIM), "what is known is reported");
     assert_eq!(family.filtering.reason(), Some(Unknown::TimedOut));
 }
 

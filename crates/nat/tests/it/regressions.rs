@@ -12,10 +12,10 @@ use portolan_stun::{Attribute, Class, Message, Writer};
 const SERVER: &str = "192.0.2.1:3478";
 const LAST: Instant = Instant::from_origin(Duration::MAX);
 
-/// A machine, its dice and socket numbers, and what it asked for last.
+/// A machine, its rng and socket numbers, and what it asked for last.
 struct Run {
     machine: Discovery,
-    dice: CountingRng,
+    rng: CountingRng,
     ids: SocketIds,
     opened: Vec<(SocketId, SocketAddr)>,
     sent: Vec<Transmit>,
@@ -23,17 +23,17 @@ struct Run {
 
 impl Run {
     fn new(machine: Discovery) -> Self {
-        Self { machine, dice: CountingRng::default(), ids: SocketIds::new(), opened: Vec::new(), sent: Vec::new() }
+        Self { machine, rng: CountingRng::default(), ids: SocketIds::new(), opened: Vec::new(), sent: Vec::new() }
     }
 
     fn start(&mut self) {
-        let mut cx = Cx::new(Instant::ORIGIN, &mut self.dice, &mut self.ids);
+        let mut cx = Cx::new(Instant::ORIGIN, &mut self.rng, &mut self.ids);
         self.machine.command(&mut cx, MeasurementCommand::Start).unwrap();
         self.drain();
     }
 
     fn input(&mut self, at: Instant, input: Input<'_>) {
-        let _verdict = self.machine.handle(&mut Cx::new(at, &mut self.dice, &mut self.ids), input);
+        let _verdict = self.machine.handle(&mut Cx::new(at, &mut self.rng, &mut self.ids), input);
         self.drain();
     }
 

@@ -29,7 +29,7 @@ impl FamilyRun {
         }
     }
 
-    /// Without a verdict on filtering a host that is not translated has no NAT, as far as it is known.
+    /// A host that is not translated has no NAT, as far as that is known without a conclusion on filtering.
     fn untested_nat(&self) -> Option<crate::behavior::NatKind> {
         let translated = self.mapping.is_translated(&self.servers)?;
         Some(super::super::mapping_run::nat_kind(translated, None))
@@ -40,7 +40,7 @@ impl FamilyRun {
         self.servers.get(server)?.rtt.or_else(|| self.servers.asked().find_map(|(_, server)| server.rtt))
     }
 
-    /// Why nothing was measured.
+    /// The reason why nothing was measured.
     fn why_not(&self, reach: Reachability) -> Unknown {
         match reach {
             Reachability::Blocked => Unknown::Blocked,
@@ -93,7 +93,7 @@ impl FamilyRun {
         }
     }
 
-    /// Each mapping that this run made, once.
+    /// Each mapping of this run, once.
     fn samples(&self) -> Vec<Sample> {
         let mut samples: Vec<Sample> = Vec::new();
         let mut add = |sample: Sample| {
@@ -129,7 +129,7 @@ impl FamilyRun {
         }
     }
 
-    /// RFC 5780 §3.6: what stands in the clear was rewritten, what is disguised was not.
+    /// RFC 5780 §3.6: an ALG rewrote the plain address and not the XOR form.
     fn alg(&self) -> Conclusion<bool> {
         match self.mapping.twice {
             Some((plain, xored)) => {
@@ -159,7 +159,7 @@ impl FamilyRun {
             (Some(local), Some(true)) if address::is_carrier_side(local.ip()) => {
                 Conclusion::value_with(true, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
             }
-            // Any other address shows nothing: a second NAT hides behind the first.
+            // Any other address proves nothing: a second NAT is not visible behind the first.
             _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }

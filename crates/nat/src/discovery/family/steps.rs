@@ -1,4 +1,4 @@
-//! What a family does next: the steps of [`FamilyRun::advance`](super::FamilyRun), one function each.
+//! The steps of [`FamilyRun::advance`](super::FamilyRun), one function each.
 
 use crate::behavior::NatKind;
 use crate::event::DiscoveryEvent;
@@ -17,7 +17,7 @@ use super::super::tag::Target;
 use super::FamilyRun;
 
 impl FamilyRun {
-    /// Packets that had to be answered: what the controls of all filtering sockets met.
+    /// The packets that had to be answered: the controls of all filtering sockets.
     pub(super) fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         self.filtering.attempts.iter().for_each(|attempt| attempt.tally(&mut tally));
@@ -45,7 +45,7 @@ impl FamilyRun {
         }
         let mute_port = self.servers.asked().any(|(_, server)| server.unreachable == Some(Unreachability::Port));
         if mute_port {
-            // ICMP said that nobody listens: it got out and came back.
+            // ICMP reported a closed port: a packet got out, and the report came back.
             self.state.end = Some(Reachability::Unknown);
         } else if self.tcp.shows_a_way_out() {
             self.state.end = Some(Reachability::Blocked);
@@ -55,7 +55,7 @@ impl FamilyRun {
         actions
     }
 
-    /// Why every datagram was turned back, where every one was.
+    /// Why every datagram was returned, if every one was.
     fn turned_back(&self) -> Option<Unreachability> {
         let mut whys = self.servers.asked().filter(|(_, server)| server.asked_at.is_some()).map(|(_, s)| s.unreachable);
         let first = whys.next()??;
@@ -73,7 +73,7 @@ impl FamilyRun {
         (contradiction, flaw.into_iter().chain(event).collect())
     }
 
-    /// Asks further servers where those asked are silent, contradict each other, or cannot do what is needed.
+    /// Asks further servers if those asked are silent, contradict each other, or are not capable.
     pub(super) fn join_more(&mut self, now: Instant, contradiction: bool) -> Actions {
         let mut actions = Actions::new();
         if self.servers.take_replacement(now) {
@@ -102,7 +102,7 @@ impl FamilyRun {
         note.into_iter().chain(self.mapping.ask(&mut self.servers, number, Target::Primary)).collect()
     }
 
-    /// Makes the silence of the filtering server mean something: is its other address alive, does it answer at all?
+    /// Proves what the silence of the filtering server means: whether its other address works and it answers at all.
     pub(super) fn prove(&mut self) -> Actions {
         let mut actions = Actions::new();
         let Some(server) = self.filtering.server().filter(|_| self.filtering.needs_proof()) else { return actions };
@@ -115,8 +115,8 @@ impl FamilyRun {
         actions
     }
 
-    /// Whether the mapping depends on the destination, once that is settled. Where it is settled that it is unknown,
-    /// no place without a filter is known either.
+    /// Whether the mapping depends on the destination, once that is settled. If mapping is `unknown`, no socket is
+    /// known where nothing filters.
     pub(super) fn depends(&self) -> Option<bool> {
         let verdict = self.mapping.verdict.as_ref()?;
         Some(verdict.value().is_none_or(|mapping| mapping.is_destination_dependent()))
@@ -142,7 +142,7 @@ impl FamilyRun {
         actions
     }
 
-    /// What stands in the way, once both are known that it follows from.
+    /// The kind of NAT, once translation and filtering are known.
     pub(super) fn nat(&self) -> Option<NatKind> {
         let translated = self.mapping.is_translated(&self.servers)?;
         let filtering = self.filtering.verdict.as_ref();

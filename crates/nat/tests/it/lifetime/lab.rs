@@ -18,9 +18,9 @@ pub(super) const HOST: &str = "10.0.0.2";
 
 /// SplitMix64.
 #[derive(Clone)]
-pub(super) struct Dice(u64);
+pub(super) struct TestRng(u64);
 
-impl Dice {
+impl TestRng {
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -34,7 +34,7 @@ impl Dice {
     }
 }
 
-impl Entropy for Dice {
+impl Entropy for TestRng {
     fn fill(&mut self, out: &mut [u8]) {
         out.fill_with(|| self.next() as u8);
     }
@@ -82,7 +82,7 @@ pub(super) struct Run {
     pub(super) notes: Vec<String>,
 }
 
-enum Happening {
+enum LabEvent {
     Order(SocketOrder),
     AtServer { server: SocketAddr, source: SocketAddr, payload: Bytes },
     AtNat { server: SocketAddr, external: SocketAddr, payload: Bytes },
@@ -139,9 +139,9 @@ impl Lab {
 struct Stage<'a> {
     lab: &'a Lab,
     nat: Option<Translator>,
-    dice: Dice,
+    rng: TestRng,
     now: Instant,
-    queue: BTreeMap<(Instant, u64), Happening>,
+    queue: BTreeMap<(Instant, u64), LabEvent>,
     serial: u64,
     orders: u64,
     sockets: BTreeMap<SocketId, SocketAddr>,
@@ -164,7 +164,7 @@ impl<'a> Stage<'a> {
         Self {
             lab,
             nat: lab.nat.map(|config| Translator::new(config, &lab.externals, lab.seed)),
-            dice: Dice(lab.seed.wrapping_mul(2).wrapping_add(1)),
+            rng: TestRng(lab.seed.wrapping_mul(2).wrapping_add(1)),
             now: Instant::from_millis(1000),
             queue: BTreeMap::new(),
             serial: 0,
@@ -177,10 +177,10 @@ impl<'a> Stage<'a> {
 
     fn run(mut self) -> Run {
         let (mut machine, mut ids) = (Lifetime::new(self.lab.config.clone()).unwrap(), SocketIds::new());
-        let (notes, mut dice) = (Notes::default(), Dice(self.lab.seed));
+        let (notes, mut rng) = (Notes::default(), TestRng(self.lab.seed));
         let mut trace = &notes;
         machine
-            .command(&mut Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace), MeasurementCommand::Start)
+            .command(&mut Cx::new(self.now, &mut rng, &mut ids).with_trace(&mut trace), MeasurementCommand::Start)
             .unwrap();
         let started = self.now;
         let mut woken = false;
@@ -195,13 +195,13 @@ impl<'a> Stage<'a> {
             assert!(!woken || wait.is_none_or(|wait| wait > self.now), "a wait lies ahead: {wait:?}");
             self.now = due.max(self.now);
             assert!(self.now - started < Duration::from_secs(3600), "it ends");
-            let mut cx = Cx::new(self.now, &mut dice, &mut ids).with_trace(&mut trace);
+            let mut cx = Cx::new(self.now, &mut rng, &mut ids).with_trace(&mut trace);
             woken = false;
             if self.lab.stop_at == Some(due) {
                 machine.stop(&mut cx).unwrap();
             } else if next == Some(due) {
-                let (_, happening) = self.queue.pop_first().unwrap();
-                self.happen(&mut machine, &mut cx, happening);
+                let (_, lab_event) = self.queue.pop_first().unwrap();
+                self.happen(&mut machine, &mut cx, lab_event);
             } else {
                 let _verdict = machine.handle(&mut cx, Input::Timeout);
                 woken = true;
@@ -219,23 +219,23 @@ impl<'a> Stage<'a> {
             match machine.poll() {
                 Output::Transmit(transmit) => self.transmit(transmit),
                 Output::Socket(SocketOrder::Close(id)) => {
-                    let is_it = |happening: &Happening| matches!(happening, Happening::Order(SocketOrder::Open(open)) if open.id == id);
-                    let ordered = self.queue.iter().find(|(_, happening)| is_it(happening)).map(|(at, _)| *at);
+                    let is_it = |lab_event: &LabEvent| matches!(lab_event, LabEvent::Order(SocketOrder::Open(open)) if open.id == id);
+                    let ordered = self.queue.iter().find(|(_, lab_event)| is_it(lab_event)).map(|(at, _)| *at);
                     let ordered = ordered.and_then(|at| self.queue.remove(&at)).is_some();
                     let open = self.sockets.remove(&id).is_some();
                     assert!(open || ordered, "{id} is closed once, and was open or ordered");
                 }
                 Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) => unreachable!("there are no streams"),
-                Output::Socket(order @ SocketOrder::Open(_)) => self.after(Duration::ZERO, Happening::Order(order)),
+                Output::Socket(order @ SocketOrder::Open(_)) => self.after(Duration::ZERO, LabEvent::Order(order)),
                 Output::Event(event) => self.run.events.push((self.now, event)),
                 Output::Wait(wait) => return wait.map(|wait| wait.at),
             }
         }
     }
 
-    fn after(&mut self, delay: Duration, happening: Happening) {
+    fn after(&mut self, delay: Duration, lab_event: LabEvent) {
         self.serial += 1;
-        self.queue.insert((self.now + delay, self.serial), happening);
+        self.queue.insert((self.now + delay, self.serial), lab_event);
     }
 
     fn transmit(&mut self, transmit: Transmit) {
@@ -246,7 +246,7 @@ impl<'a> Stage<'a> {
             self.run.begun.push(self.now);
         }
         if self.lab.servers.get(&remote) == Some(&Server::Unreachable) {
-            return self.after(Duration::ZERO, Happening::Unreachable { socket, remote });
+            return self.after(Duration::ZERO, LabEvent::Unreachable { socket, remote });
         }
         let source = match &mut self.nat {
             None => local,
@@ -256,15 +256,15 @@ impl<'a> Stage<'a> {
                 Err(_) => return,
             },
         };
-        if !self.dice.chance(self.lab.loss) {
-            self.after(self.lab.rtt / 2, Happening::AtServer { server: remote, source, payload });
+        if !self.rng.chance(self.lab.loss) {
+            self.after(self.lab.rtt / 2, LabEvent::AtServer { server: remote, source, payload });
         }
     }
 
-    fn happen(&mut self, machine: &mut Lifetime, cx: &mut Cx<'_>, happening: Happening) {
-        let input = match happening {
-            Happening::Order(SocketOrder::Close(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_)) => return,
-            Happening::Order(SocketOrder::Open(open)) => {
+    fn happen(&mut self, machine: &mut Lifetime, cx: &mut Cx<'_>, lab_event: LabEvent) {
+        let input = match lab_event {
+            LabEvent::Order(SocketOrder::Close(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_)) => return,
+            LabEvent::Order(SocketOrder::Open(open)) => {
                 self.orders += 1;
                 let local = SocketAddr::new(HOST.parse().unwrap(), open.local.port());
                 let news = match self.lab.refuse_every {
@@ -279,26 +279,26 @@ impl<'a> Stage<'a> {
                 let _verdict = machine.handle(cx, Input::Socket(open.id, news));
                 return;
             }
-            Happening::AtServer { server, source, payload } => {
+            LabEvent::AtServer { server, source, payload } => {
                 if let Some((external, payload)) = self.answer(server, source, &payload)
-                    && !self.dice.chance(self.lab.loss)
+                    && !self.rng.chance(self.lab.loss)
                 {
-                    self.after(self.lab.rtt / 2, Happening::AtNat { server, external, payload });
+                    self.after(self.lab.rtt / 2, LabEvent::AtNat { server, external, payload });
                 }
                 return;
             }
-            Happening::AtNat { server, external, payload } => {
+            LabEvent::AtNat { server, external, payload } => {
                 let internal = match &mut self.nat {
                     None => Some(external),
                     Some(nat) => nat.inbound(self.now, server, external).ok(),
                 };
                 if let Some(internal) = internal {
-                    self.after(Duration::ZERO, Happening::AtHost { server, internal, payload });
+                    self.after(Duration::ZERO, LabEvent::AtHost { server, internal, payload });
                 }
                 return;
             }
-            Happening::AtHost { server, internal, payload } => (server, internal, payload),
-            Happening::Unreachable { socket, remote } => {
+            LabEvent::AtHost { server, internal, payload } => (server, internal, payload),
+            LabEvent::Unreachable { socket, remote } => {
                 let why = portolan_machine::Unreachability::Network;
                 let _verdict = machine.handle(cx, Input::Socket(socket, SocketNews::Unreachable { remote, why }));
                 return;
@@ -345,8 +345,8 @@ impl<'a> Stage<'a> {
 
 /// A report to stand in the place of the one to come.
 fn unfinished(mut machine: Lifetime) -> LifetimeReport {
-    let (mut dice, mut ids) = (Dice(0), SocketIds::new());
-    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let (mut rng, mut ids) = (TestRng(0), SocketIds::new());
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     machine.start(&mut cx).unwrap();
     machine.stop(&mut cx).unwrap();
     loop {

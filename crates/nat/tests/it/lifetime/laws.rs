@@ -85,14 +85,14 @@ impl Peer {
     }
 }
 
-/// Whatever else can happen: rubbish, bad news, early and late awakenings, on sockets of ours and of others.
+/// Other inputs: invalid datagrams, socket news, early and late timeouts, on own and other sockets.
 fn anything() -> impl Strategy<Value = Step> {
     let at = (0_u64..60_000).prop_map(Instant::from_millis);
     let socket = (0_u64..30).prop_map(SocketId);
     let address = prop_oneof![Just(SERVER.parse().unwrap()), Just(SocketAddr::from(([10, 0, 0, 2], 50_000)))];
     let rubbish = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
-        // The header of a Binding response with an id that nobody chose.
+        // The header of a Binding response with an id of no request.
         any::<[u8; 12]>().prop_map(|id| [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &id].concat()),
     ];
     let news = (address.clone(), 0_u8..7).prop_map(|(address, nth)| match nth {

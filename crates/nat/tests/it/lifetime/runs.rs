@@ -188,7 +188,7 @@ fn a_silent_mapping_meets_the_absolute_end_too() {
     in_time(&run);
     found(&run.report.absolute, 70);
     found(&run.report.replied, 70);
-    // Nobody can tell what refreshes a mapping that ends at that age anyway.
+    // It cannot be seen what refreshes a mapping that ends at that age anyway.
     assert_eq!(run.report.refresh.outbound.reason(), Some(Unknown::AbsoluteEnd));
     assert_eq!(run.report.refresh.inbound.reason(), Some(Unknown::AbsoluteEnd));
 }

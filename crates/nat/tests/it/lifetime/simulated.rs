@@ -158,7 +158,7 @@ fn no_faulty_server_makes_a_lifetime_wrong() {
         }
         assert_ne!(report.refresh.outbound.value(), Some(&false), "{fault}");
     }
-    assert!(named > 10, "servers that cannot be used are told from those that can");
+    assert!(named > 10, "servers that cannot be used are distinguished");
 }
 
 #[test]
