@@ -1,11 +1,11 @@
 //! The attribute registry: numbers, names and values.
 //!
-//! Rules of this file: one closed enum holds every attribute that this crate knows, [`Attribute::Unknown`] the rest; the
-//! registry below is the only table of numbers, names and sources. How a value is read stands in `attribute/read.rs`, how it
-//! is written in `attribute/write.rs`, both in the order of this enum.
+//! Rules of this file: one enum holds every attribute that this crate knows, and [`Attribute::Unknown`] the rest. The
+//! registry below is the only table of numbers, names and sources. `attribute/read.rs` reads values,
+//! `attribute/write.rs` writes them, both in the order of this enum.
 //!
-//! RFC 8489 §14, 8445 §16.1, 8656 §18, 6062 §6.2, 5780 §7, 8016 §3.3, 7635 §6, 7982 §3, 3489 §11.2 (reading only), and three
-//! attributes that are met in the field without an RFC.
+//! RFC 8489 §14, 8445 §16.1, 8656 §18, 6062 §6.2, 5780 §7, 8016 §3.3, 7635 §6, 7982 §3, 3489 §11.2 (reading only), and
+//! three attributes in common use without an RFC.
 //!
 //! ```
 //! use portolan_stun::{Attribute, AttributeType};
@@ -26,7 +26,7 @@ mod read;
 mod value;
 mod write;
 
-pub(crate) use read::{Veil, decode};
+pub(crate) use read::{XorMask, decode};
 pub use value::{
     AddressErrorCode, AddressFamily, ChangeRequest, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm,
     PasswordAlgorithms, Text, UnknownAttributes,
@@ -37,7 +37,7 @@ pub(crate) use write::Cursor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Attribute<'a> {
-    /// The reflexive address in the clear, for RFC 3489 clients (RFC 8489 §14.1).
+    /// The reflexive address without XOR, for RFC 3489 clients (RFC 8489 §14.1).
     MappedAddress(SocketAddr),
     /// The reflexive address (RFC 8489 §14.2).
     XorMappedAddress(SocketAddr),
@@ -45,17 +45,17 @@ pub enum Attribute<'a> {
     Username(Text<'a>),
     /// SHA-256 of user name and realm, see [`userhash`](crate::userhash) (RFC 8489 §14.4).
     Userhash(&'a [u8; 32]),
-    /// HMAC-SHA1 of what stands before; read only, [`Writer`](crate::Writer) computes it (RFC 8489 §14.5).
+    /// HMAC-SHA1 of the preceding bytes; read only, [`Writer`](crate::Writer) computes it (RFC 8489 §14.5).
     MessageIntegrity(&'a [u8; 20]),
-    /// HMAC-SHA256 of what stands before, 16 to 32 bytes; read only (RFC 8489 §14.6).
+    /// HMAC-SHA256 of the preceding bytes, 16 to 32 bytes; read only (RFC 8489 §14.6).
     MessageIntegritySha256(&'a [u8]),
-    /// CRC-32 of what stands before, as it is on the wire; read only (RFC 8489 §14.7).
+    /// CRC-32 of the preceding bytes, as on the wire; read only (RFC 8489 §14.7).
     Fingerprint(u32),
     /// Why a request failed (RFC 8489 §14.8).
     ErrorCode(ErrorCode<'a>),
     /// The realm of long-term credentials (RFC 8489 §14.9).
     Realm(Text<'a>),
-    /// The server's nonce, to be sent back as it came (RFC 8489 §14.10).
+    /// The server's nonce, to be sent back unchanged (RFC 8489 §14.10).
     Nonce(Text<'a>),
     /// The algorithms that a server offers for long-term keys (RFC 8489 §14.11).
     PasswordAlgorithms(PasswordAlgorithms<'a>),
@@ -63,11 +63,11 @@ pub enum Attribute<'a> {
     PasswordAlgorithm(PasswordAlgorithm<'a>),
     /// The types that a server did not understand (RFC 8489 §14.13).
     UnknownAttributes(UnknownAttributes<'a>),
-    /// Who speaks: name and version (RFC 8489 §14.14).
+    /// Name and version of the sender's software (RFC 8489 §14.14).
     Software(Text<'a>),
-    /// Where to ask instead (RFC 8489 §14.15).
+    /// The server to ask instead (RFC 8489 §14.15).
     AlternateServer(SocketAddr),
-    /// The name to look for in the alternate server's certificate, at most 255 bytes (RFC 8489 §14.16).
+    /// The name in the certificate of the alternate server, at most 255 bytes (RFC 8489 §14.16).
     AlternateDomain(Text<'a>),
     /// The priority that a candidate discovered by this check would have (RFC 8445 §16.1).
     Priority(u32),
@@ -79,41 +79,41 @@ pub enum Attribute<'a> {
     IceControlling(u64),
     /// A channel's number, 0x4000 to 0x4fff when valid (RFC 8656 §18.1).
     ChannelNumber(u16),
-    /// Seconds until an allocation ends without refresh (RFC 8656 §18.2).
+    /// The seconds until an allocation ends without a refresh (RFC 8656 §18.2).
     Lifetime(u32),
     /// A peer's address as the relay sees it (RFC 8656 §18.3).
     XorPeerAddress(SocketAddr),
-    /// Application bytes on their way through the relay (RFC 8656 §18.4).
+    /// Application data that is relayed (RFC 8656 §18.4).
     Data(&'a [u8]),
     /// The address on the relay (RFC 8656 §18.5).
     XorRelayedAddress(SocketAddr),
-    /// The family of the relayed address asked for (RFC 8656 §18.6).
+    /// The requested family of the relayed address (RFC 8656 §18.6).
     RequestedAddressFamily(AddressFamily),
-    /// Asks for an even port; `true`: and to reserve the next one (RFC 8656 §18.7).
+    /// Requests an even port; `true`: and the reservation of the next one (RFC 8656 §18.7).
     EvenPort(bool),
     /// The protocol between relay and peers, an IP protocol number: 17 is UDP, 6 TCP (RFC 8656 §18.8).
     RequestedTransport(u8),
-    /// Asks the relay not to let its packets be fragmented (RFC 8656 §18.9).
+    /// Requests that the relay's packets are not fragmented (RFC 8656 §18.9).
     DontFragment,
-    /// Names a port that was reserved (RFC 8656 §18.10).
+    /// The token of a reserved port (RFC 8656 §18.10).
     ReservationToken([u8; 8]),
-    /// Asks for a relayed address of a second family (RFC 8656 §18.11).
+    /// Requests a relayed address of a second family (RFC 8656 §18.11).
     AdditionalAddressFamily(AddressFamily),
     /// Why there is no relayed address of one family (RFC 8656 §18.12).
     AddressErrorCode(AddressErrorCode<'a>),
-    /// An ICMP error that the relay got from a peer's way (RFC 8656 §18.13).
+    /// An ICMP error on the path between relay and peer (RFC 8656 §18.13).
     Icmp(Icmp),
-    /// Names a peer's TCP connection at the relay (RFC 6062 §6.2.1).
+    /// The id of a peer's TCP connection at the relay (RFC 6062 §6.2.1).
     ConnectionId(u32),
-    /// From which address and port the response shall come (RFC 5780 §7.2).
+    /// The address and port that the response shall come from (RFC 5780 §7.2).
     ChangeRequest(ChangeRequest),
     /// Bytes without meaning, to make a message long (RFC 5780 §7.6).
     Padding(&'a [u8]),
-    /// The port that the response shall go to (RFC 5780 §7.5).
+    /// The port that the response is sent to (RFC 5780 §7.5).
     ResponsePort(u16),
-    /// Seconds for which a server keeps responses (RFC 5780 §9.1).
+    /// The seconds for which a server keeps responses (RFC 5780 §9.1).
     CacheTimeout(u32),
-    /// Where the response was sent from (RFC 5780 §7.3).
+    /// The address that the response was sent from (RFC 5780 §7.3).
     ResponseOrigin(SocketAddr),
     /// The server's other address and port (RFC 5780 §7.4).
     OtherAddress(SocketAddr),
@@ -121,30 +121,30 @@ pub enum Attribute<'a> {
     MobilityTicket(&'a [u8]),
     /// An OAuth token, opaque here (RFC 7635 §6.2).
     AccessToken(&'a [u8]),
-    /// The name of the server that gives tokens (RFC 7635 §6.1).
+    /// The name of the server that issues tokens (RFC 7635 §6.1).
     ThirdPartyAuthorization(Text<'a>),
-    /// How often request and response were sent (RFC 7982 §3.1).
+    /// The number of sends of request and response (RFC 7982 §3.1).
     TransactionTransmitCounter {
         /// Transmissions of the request so far, the first included.
         req: u8,
         /// Transmissions of the response so far.
         resp: u8,
     },
-    /// RFC 3489 §11.2.2: where to send the response. Read only.
+    /// RFC 3489 §11.2.2: the address to send the response to. Read only.
     ResponseAddress(SocketAddr),
-    /// RFC 3489 §11.2.5: where the response was sent from. Read only.
+    /// RFC 3489 §11.2.5: the address that the response was sent from. Read only.
     SourceAddress(SocketAddr),
     /// RFC 3489 §11.2.3: the server's other address. Read only.
     ChangedAddress(SocketAddr),
-    /// RFC 3489 §11.2.11: who asked for the response that came to you. Read only.
+    /// RFC 3489 §11.2.11: the source of the request whose response this is. Read only.
     ReflectedFrom(SocketAddr),
-    /// XOR-MAPPED-ADDRESS under its number before it was registered, 0x8020.
+    /// XOR-MAPPED-ADDRESS with its number before registration, 0x8020.
     XorMappedAddressDraft(SocketAddr),
-    /// Which network interface a check came over, and what it costs, 0xc057.
+    /// The network interface of a check and its cost, 0xc057.
     NetworkCost(NetworkCost),
-    /// How often the pair was nominated anew, 0xc001.
+    /// How often the pair was nominated again, 0xc001.
     Nomination(u32),
-    /// An attribute that this crate has no name for.
+    /// An attribute that this crate does not know.
     Unknown {
         /// Its number.
         kind: AttributeType,
@@ -179,7 +179,7 @@ impl AttributeType {
         self.0 < 0x8000
     }
 
-    /// Whether this crate decodes it to something else than [`Attribute::Unknown`].
+    /// Whether this crate decodes it to something other than [`Attribute::Unknown`].
     #[must_use]
     pub const fn is_known(self) -> bool {
         self.name().is_some()
@@ -201,7 +201,7 @@ impl fmt::Debug for AttributeType {
     }
 }
 
-/// The registry: constant, number, variant, name on paper, source.
+/// The registry: constant, number, variant, name in the RFC, source.
 macro_rules! registry {
     ($($constant:ident $number:literal $pattern:pat, $name:literal $(, $rfc:literal $section:literal)?;)+) => {
         impl AttributeType {
@@ -222,7 +222,7 @@ macro_rules! registry {
                 }
             }
 
-            /// The section that defines the value, if it is known and an RFC has it.
+            /// The section that defines the value, if an RFC has it.
             #[must_use]
             pub const fn clause(self) -> Option<RfcSection> {
                 match self.0 {

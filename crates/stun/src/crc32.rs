@@ -1,9 +1,11 @@
-//! The CRC-32 of FINGERPRINT (RFC 8489 §14.7), that of ITU-T V.42: 0x04c11db7 reflected, from all ones, inverted.
+//! The CRC-32 of FINGERPRINT (RFC 8489 §14.7): that of ITU-T V.42, polynomial 0x04c11db7, reflected, from all ones,
+//! inverted.
 //!
-//! Rules of this file: right for any bytes, quick for a message. The header is a block of its own, whose cookie is known and
-//! costs nothing; after it go blocks of 16 bytes, each byte looked up in the table of its distance from the block's end.
-//! Bytes are taken from the front only: where they lie does not depend on how long the message is, so that a processor can
-//! begin here while it still walks the attributes. The tables are made by the compiler and take 20 KiB.
+//! Invariant: the result is right for any bytes; the speed is for messages. The header is a block of its own; its
+//! cookie is constant and costs nothing. Blocks of 16 bytes follow. Each byte is looked up in the table for its
+//! distance from the end of its block. Bytes are taken from the front only, so their place does not depend on the
+//! length of the message. A processor can therefore start here while it still walks the attributes. The compiler makes
+//! the tables; they take 20 KiB.
 
 use crate::{HEADER_LEN, MAGIC_COOKIE};
 
@@ -25,7 +27,7 @@ pub(crate) fn of(bytes: &[u8]) -> u32 {
     !rest.iter().fold(crc, |crc, byte| one(crc, *byte))
 }
 
-/// Takes one byte into `crc`; a message leaves none over.
+/// Takes one byte into `crc`. Only bytes that are not a whole message need it.
 fn one(crc: u32, byte: u8) -> u32 {
     let [lowest, ..] = crc.to_le_bytes();
     #[expect(clippy::indexing_slicing, reason = "a byte is an index into 256 entries")]
@@ -33,7 +35,7 @@ fn one(crc: u32, byte: u8) -> u32 {
     crc >> 8 ^ share
 }
 
-/// The first 20 bytes; where they are a header, the cookie's share was looked up by the compiler.
+/// The first 20 bytes. If they are a header, the compiler has looked up the part of the cookie.
 #[inline]
 fn of_header(header: &[u8; HEADER_LEN]) -> u32 {
     let [_, _, _, _, c0, c1, c2, c3, ..] = *header;
@@ -44,11 +46,12 @@ fn of_header(header: &[u8; HEADER_LEN]) -> u32 {
     }
 }
 
-/// Takes a block's first word and its bytes after `FROM` into `crc`. Only the word's look-ups wait for the block before.
+/// Takes the first word of a block and its bytes after `FROM` into `crc`. Only the look-ups of the word wait for the
+/// previous block.
 #[inline]
 fn fold<const N: usize, const FROM: usize>(crc: u32, block: &[u8; N]) -> u32 {
     let (mut sum, mut i) = (0, FROM);
-    // Counted by hand: an iterator's loop is left as one by the compiler, and takes a third longer.
+    // Unrolled by hand: the compiler leaves an iterator as a loop, which takes a third longer.
     #[expect(
         clippy::indexing_slicing,
         reason = "a byte is an index into 256 entries; the others are constants below `N`"
@@ -66,7 +69,7 @@ fn fold<const N: usize, const FROM: usize>(crc: u32, block: &[u8; N]) -> u32 {
     }
 }
 
-/// What the cookie adds to the CRC of a header: it ends 12 bytes before it.
+/// What the cookie adds to the CRC of a header: it ends 12 bytes before the end.
 const COOKIE: u32 = {
     let [c0, c1, c2, c3] = MAGIC_COOKIE.to_be_bytes();
     #[expect(clippy::indexing_slicing, reason = "constant, and proved by the compiler")]
@@ -98,7 +101,7 @@ const fn tables() -> [[u32; 256]; HEADER_LEN] {
     tables
 }
 
-/// 0x04c11db7, the highest power last.
+/// The polynomial 0x04c11db7, the highest power last.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 #[cfg(test)]
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_length_with_and_without_a_cookie() {
-        // Bytes without a pattern that a wrong table could hide in: Knuth's generator.
+        // Bytes without a pattern that could hide a wrong table: Knuth's generator.
         let (mut bytes, mut seed) = ([0; 2048], 1_u64);
         for byte in &mut bytes {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,7 +1,7 @@
-//! Telling apart what shares a socket: the ranges of the first byte (RFC 7983 §7, RFC 5761 §4).
+//! The protocols on a shared socket: the ranges of the first byte (RFC 7983 §7, RFC 5761 §4).
 //!
-//! Rules of this file: it names what a packet claims to be and validates nothing; [`is_stun`](crate::is_stun) looks closer at
-//! what claims to be STUN, [`ChannelData::decode`] at what claims to come from a channel.
+//! Rules of this file: it names the protocol that a packet claims to be and validates nothing.
+//! [`is_stun`](crate::is_stun) checks what claims to be STUN, [`ChannelData::decode`] what claims to be ChannelData.
 //!
 //! ```
 //! use portolan_stun::demux::{ChannelData, Protocol};
@@ -18,7 +18,7 @@
 
 use core::fmt;
 
-/// What a packet claims to be by its first byte (RFC 7983 §7).
+/// The protocol of a packet by its first byte (RFC 7983 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -30,14 +30,14 @@ pub enum Protocol {
     Dtls,
     /// First byte 64 to 79: ChannelData of TURN.
     TurnChannel,
-    /// First byte 128 to 191, and no packet type of RTCP in the second.
+    /// First byte 128 to 191, and not an RTCP packet type in the second.
     Rtp,
     /// First byte 128 to 191, second 192 to 223 (RFC 5761 §4).
     Rtcp,
 }
 
 impl Protocol {
-    /// What the packet claims to be; `None` for an empty one and for first bytes that nobody has.
+    /// The protocol; `None` for an empty packet and for first bytes without a protocol.
     #[must_use]
     #[inline]
     pub const fn of(packet: &[u8]) -> Option<Self> {
@@ -66,12 +66,12 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Application bytes under a short head, between a TURN client and its relay (RFC 8656 §12.4).
+/// Application data with a short head, between a TURN client and its relay (RFC 8656 §12.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChannelData<'a> {
     /// The channel's number, 0x4000 to 0x4fff.
     pub number: u16,
-    /// The application's bytes.
+    /// The application data.
     pub data: &'a [u8],
 }
 
@@ -81,10 +81,10 @@ impl<'a> ChannelData<'a> {
 
     /// Reads one datagram.
     ///
-    /// What follows the announced length is padding and is not looked at (RFC 8656 §12.5).
+    /// Bytes after the announced length are padding and ignored (RFC 8656 §12.5).
     ///
     /// # Errors
-    /// `Truncated`, `Number`.
+    /// [`ChannelDataError`]: `Truncated` or `Number`.
     #[inline]
     pub fn decode(packet: &'a [u8]) -> Result<Self, ChannelDataError> {
         let Some((&[n0, n1, l0, l1], after)) = packet.split_first_chunk::<4>() else {
@@ -101,7 +101,7 @@ impl<'a> ChannelData<'a> {
         }
     }
 
-    /// The four bytes that stand before `length` bytes of data; `None` when number or length is out of range.
+    /// The four bytes before `length` bytes of data; `None` if the number or the length is out of range.
     ///
     /// Over UDP the data may follow as it is; over a stream it is padded to a multiple of 4 (RFC 8656 §12.5).
     #[must_use]
@@ -112,15 +112,15 @@ impl<'a> ChannelData<'a> {
     }
 }
 
-/// Why a packet is no ChannelData.
+/// Why a packet is not ChannelData.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ChannelDataError {
     /// The packet is shorter than its head says.
     #[error("channel data of {expected} bytes, here are {found} (RFC 8656 §12.4)")]
     Truncated {
-        /// How long the packet has to be at least, in bytes.
+        /// The length that the packet needs at least, in bytes.
         expected: usize,
-        /// How long it is.
+        /// Its length.
         found: usize,
     },
     /// The number is not that of a channel.

@@ -1,7 +1,7 @@
 //! What can be wrong with a message, and what a writer refuses.
 //!
-//! Every error here is `Copy`, holds no text of its own, and says where: a byte offset from the start of the message, what was
-//! expected, what stood there, and which section of which RFC says so ([`DecodeError::clause`]).
+//! Every error is `Copy`, holds no text of its own, and gives the place: a byte offset from the start of the message,
+//! what was expected, what was found, and the section of the RFC ([`DecodeError::clause`]).
 //!
 //! ```
 //! use portolan_stun::{DecodeErrorKind, Message};
@@ -16,15 +16,15 @@ use core::fmt;
 
 use crate::AttributeType;
 
-/// Why bytes are no STUN message, or a value is no value of its attribute.
+/// Why bytes are not a STUN message, or why a value is invalid for its attribute.
 ///
 /// `at` counts bytes from the start of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("byte {at}: {kind} ({})", self.clause())]
 pub struct DecodeError {
-    /// The offset in bytes, from the start of the message, of what is wrong.
+    /// The offset of the error in bytes, from the start of the message.
     pub at: usize,
-    /// What is wrong there.
+    /// The error.
     pub kind: DecodeErrorKind,
 }
 
@@ -66,7 +66,7 @@ pub enum DecodeErrorKind {
     /// Fewer bytes than a header has.
     #[error("a STUN header has 20 bytes, here are {found}")]
     HeaderTruncated {
-        /// How many bytes there are.
+        /// The number of bytes.
         found: usize,
     },
     /// The two most significant bits are not zero: another protocol (RFC 7983).
@@ -92,7 +92,7 @@ pub enum DecodeErrorKind {
     LengthMismatch {
         /// The length field, bytes after the header.
         announced: u16,
-        /// How many bytes follow the header.
+        /// The number of bytes after the header.
         found: usize,
     },
     /// An attribute's value reaches past the end of the message.
@@ -102,15 +102,15 @@ pub enum DecodeErrorKind {
         attribute: AttributeType,
         /// Its length field.
         announced: u16,
-        /// Bytes that are left in the message.
+        /// The bytes left in the message.
         found: usize,
     },
-    /// The length of a value is not one that its attribute can have.
+    /// The length of a value is impossible for its attribute.
     #[error("{attribute} has {expected}, found {found}")]
     ValueLength {
         /// The attribute's type.
         attribute: AttributeType,
-        /// What lengths it can have.
+        /// The possible lengths.
         expected: Lengths,
         /// Its length field.
         found: usize,
@@ -138,9 +138,9 @@ pub enum DecodeErrorKind {
     ListTruncated {
         /// The attribute's type.
         attribute: AttributeType,
-        /// Bytes that the entry needs.
+        /// The bytes that the entry needs.
         expected: usize,
-        /// Bytes that are left in the value.
+        /// The bytes left in the value.
         found: usize,
     },
     /// A FINGERPRINT was required and is not there.
@@ -149,20 +149,20 @@ pub enum DecodeErrorKind {
     /// Something follows the FINGERPRINT.
     #[error("FINGERPRINT is the last attribute, {found} bytes follow it")]
     FingerprintNotLast {
-        /// How many bytes follow.
+        /// The number of bytes that follow.
         found: usize,
     },
-    /// The FINGERPRINT does not belong to these bytes.
+    /// The FINGERPRINT is wrong for these bytes.
     #[error("FINGERPRINT of these bytes is {expected:#010x}, found {found:#010x}")]
     FingerprintMismatch {
-        /// What the bytes give.
+        /// The computed value.
         expected: u32,
-        /// What the attribute says.
+        /// The value of the attribute.
         found: u32,
     },
 }
 
-/// The lengths in bytes that a value can have.
+/// The possible lengths of a value in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Lengths {
@@ -180,7 +180,7 @@ pub enum Lengths {
         least: u16,
         /// The longest.
         most: u16,
-        /// All are multiples of this.
+        /// All lengths are multiples of this.
         step: u16,
     },
 }
@@ -202,7 +202,7 @@ impl fmt::Display for Lengths {
 pub struct RfcSection {
     /// The number of the RFC.
     pub rfc: u16,
-    /// The section, without a sign.
+    /// The section, without the § sign.
     pub section: &'static str,
 }
 
@@ -218,22 +218,22 @@ impl fmt::Display for RfcSection {
     }
 }
 
-/// Why a writer refused. Nothing was added then: the message is as it was before the call.
+/// Why a writer refused. The message is then as it was before the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The buffer is too short for what was to be added.
+    /// The buffer is too short.
     #[error("the message needs {needed} bytes, the buffer has {available}")]
     BufferTooShort {
-        /// How long the buffer would have to be at least, in bytes.
+        /// The length that the buffer needs at least, in bytes.
         needed: usize,
-        /// How long it is.
+        /// Its length.
         available: usize,
     },
-    /// The message would be longer than its length field can say (65,532 bytes after the header).
+    /// The message would be longer than its length field can express (65,532 bytes after the header).
     #[error("a message of {needed} bytes is longer than its length field can say")]
     MessageTooLong {
-        /// How long it would be, in bytes with header.
+        /// Its length in bytes, with the header.
         needed: usize,
     },
     /// The value is longer, or has more characters, than its attribute allows.
@@ -243,7 +243,7 @@ pub enum EncodeError {
         attribute: AttributeType,
         /// The limit in bytes.
         limit: usize,
-        /// What was to be written.
+        /// The length of the value in bytes.
         found: usize,
     },
     /// The text has 128 characters or more (RFC 8489 §14.8 to §14.14).
@@ -252,19 +252,20 @@ pub enum EncodeError {
         /// The attribute's type.
         attribute: AttributeType,
     },
-    /// A number is larger than its field: of ICMP a type above 127 or a code above 511 (RFC 8656 §18.13).
+    /// A number is larger than its field: an ICMP type above 127 or an ICMP code above 511 (RFC 8656 §18.13).
     #[error("{attribute} has a number that is larger than its field")]
     OutOfRange {
         /// The attribute's type.
         attribute: AttributeType,
     },
-    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT are computed, never copied: use the writer's methods.
+    /// MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT are computed, never copied: use the writer's
+    /// methods.
     #[error("{attribute} is computed by the writer, not added")]
     Computed {
         /// The attribute's type.
         attribute: AttributeType,
     },
-    /// An attribute of RFC 3489 alone: it is understood, never sent.
+    /// An attribute of RFC 3489 alone: it is decoded, but never sent.
     #[error("{attribute} is obsolete: it is read, not written")]
     ReadOnly {
         /// The attribute's type.
@@ -276,7 +277,7 @@ pub enum EncodeError {
         /// The length asked for.
         found: usize,
     },
-    /// A response answers a request; this message is none.
+    /// Only a request gets a response; this message is none.
     #[error("only a request is answered")]
     NotARequest,
 }
@@ -285,10 +286,10 @@ pub enum EncodeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntegrityError {
-    /// There is no attribute of the kind that was to be checked.
+    /// The attribute to verify is missing.
     #[error("the message has no message integrity of the kind asked for")]
     Missing,
-    /// The attribute has a length that it can't have, or one shorter than the caller accepts.
+    /// The length of the attribute is invalid, or shorter than the caller accepts.
     #[error("byte {at}: message integrity of {found} bytes")]
     Length {
         /// Offset of the attribute from the start of the message, in bytes.
@@ -296,7 +297,7 @@ pub enum IntegrityError {
         /// Its length field.
         found: usize,
     },
-    /// The key, or the message, is another one.
+    /// The key or the message is different.
     #[error("byte {at}: the message integrity is not that of this key and these bytes")]
     Mismatch {
         /// Offset of the attribute from the start of the message, in bytes.

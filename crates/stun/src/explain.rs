@@ -1,9 +1,9 @@
-//! An annotated dump: what each byte of a packet is, what it says, who says so, and what is wrong.
+//! An annotated dump: what each byte of a packet is, what it means, which RFC defines it, and what is wrong.
 //!
-//! Rules of this file: any bytes whatever are explained to their end; the lines together hold every byte exactly once and in
-//! order; the verdicts are those of [`Message::decode`](crate::Message::decode), of reading the attributes and of
-//! [`ChannelData::decode`], not second opinions. The first byte tells what a packet claims to be; only what claims to be STUN
-//! or ChannelData can be wrong, everything else is named and left alone. How a line is printed stands in `explain/print.rs`.
+//! Rules of this file: any bytes are explained to their end. The lines together hold every byte exactly once and in
+//! order. The judgements are those of [`Message::decode`](crate::Message::decode), of reading the attributes and of
+//! [`ChannelData::decode`]. The first byte shows what a packet claims to be. Only a packet that claims to be STUN or
+//! ChannelData can be wrong; all others are named and not judged. `explain/print.rs` prints a line.
 //!
 //! RFC 8489 §5, §6.3, §14 (STUN), RFC 8656 §12.4, §12.5 (ChannelData), RFC 7983 §7 (first bytes).
 //!
@@ -32,7 +32,7 @@
 use crate::{
     Attribute, AttributeType, Class, DecodeError, DecodeErrorKind as Kind, Field, HEADER_LEN, MAGIC_COOKIE, Method,
     RfcSection, TransactionId,
-    attribute::{self, Veil},
+    attribute::{self, XorMask},
     demux::{ChannelData, ChannelDataError, Protocol},
     fingerprint,
     message::{length_mismatch, padded},
@@ -53,8 +53,8 @@ pub const fn explain(bytes: &[u8]) -> Explanation<'_> {
     Explanation { bytes, at: 0, next, seen: Seen::NOTHING }
 }
 
-/// What a packet claims to be: STUN's cookie where it belongs outweighs a first byte that RFC 7983 gives to another, because
-/// methods above 0xff begin so (RFC 8489 §5).
+/// What a packet claims to be. STUN's cookie in its place outweighs a first byte that RFC 7983 gives to another
+/// protocol, because methods above 0xff begin with such a byte (RFC 8489 §5).
 const fn claimed(bytes: &[u8]) -> Option<Protocol> {
     match *bytes {
         [0..=0x3f, _, _, _, a, b, c, d, ..] if u32::from_be_bytes([a, b, c, d]) == MAGIC_COOKIE => Some(Protocol::Stun),
@@ -71,7 +71,7 @@ pub struct Explanation<'a> {
     seen: Seen,
 }
 
-/// What comes next.
+/// The parser's state: what comes next.
 #[derive(Clone, Copy, Debug)]
 enum Next {
     MessageType,
@@ -81,7 +81,7 @@ enum Next {
     Attribute,
     ChannelNumber,
     DataLength,
-    /// This many bytes of data, and what is behind them.
+    /// This many bytes of data, and then the rest.
     Data(u16),
     Padding,
     Behind,
@@ -89,7 +89,7 @@ enum Next {
     Nothing,
 }
 
-/// What stood before, as far as it changes what comes after.
+/// What came before, as far as it decides what follows.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     transaction_id: [u8; 12],
@@ -104,7 +104,7 @@ impl Seen {
         self.kinds & Self::bit(kind) != 0
     }
 
-    /// The bit of a known type; 0 for the others, whose repetition is nobody's business.
+    /// The bit of a known type; 0 for the others, whose repetition does not matter.
     fn bit(kind: AttributeType) -> u64 {
         const { assert!(AttributeType::KNOWN.len() <= 64, "one bit for each") };
         AttributeType::KNOWN.iter().position(|&known| known == kind).map_or(0, |index| 1 << index)
@@ -116,11 +116,11 @@ impl Seen {
 pub struct Line<'a> {
     /// Offset of the first byte from the start of the packet.
     pub at: usize,
-    /// The bytes that this line is about.
+    /// The bytes of this line.
     pub bytes: &'a [u8],
-    /// What they are.
+    /// What the bytes are.
     pub item: Item<'a>,
-    /// What is wrong with them, or of note.
+    /// What is wrong, or remarkable.
     pub remark: Option<Remark>,
 }
 
@@ -152,21 +152,21 @@ pub enum Item<'a> {
     ChannelNumber(u16),
     /// The length of ChannelData without its head, two bytes.
     DataLength(u16),
-    /// What a channel carries; it may be STUN itself, to be explained by itself.
+    /// The data of a channel. It may be STUN itself; then it is explained by itself.
     ApplicationData(&'a [u8]),
-    /// What fills ChannelData up to a multiple of four bytes.
+    /// The padding of ChannelData to a multiple of four bytes.
     Padding,
-    /// What stands behind ChannelData and is not its padding.
+    /// Bytes after ChannelData that are not its padding.
     Behind,
-    /// The front of something that is longer than what is left.
+    /// The start of something that is longer than the rest.
     Truncated(Protocol),
-    /// A whole packet of something else; `None` where no protocol begins so.
+    /// A whole packet of another protocol; `None` if no protocol begins so.
     Other(Option<Protocol>),
     /// A packet without bytes.
     Empty,
 }
 
-/// What is wrong with a line, or of note.
+/// What is wrong with a line, or remarkable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remark {
@@ -174,22 +174,22 @@ pub enum Remark {
     Wrong(DecodeError),
     /// A rule of ChannelData is broken.
     WrongChannelData(ChannelDataError),
-    /// It stands behind MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 and is to be ignored.
+    /// It follows MESSAGE-INTEGRITY or MESSAGE-INTEGRITY-SHA256 and is ignored.
     AfterIntegrity,
-    /// It stands behind FINGERPRINT and is to be ignored.
+    /// It follows FINGERPRINT and is ignored.
     AfterFingerprint,
-    /// Its type came before; the first one counts.
+    /// Its type was there before; the first one counts.
     Repeated,
     /// A receiver that does not know it must refuse the message.
     MustBeUnderstood,
-    /// The padding is not zero, which a receiver ignores.
+    /// The padding is not zero. A receiver ignores that.
     PaddingNotZero,
-    /// It stands behind ChannelData and is to be ignored.
+    /// It follows ChannelData and is ignored.
     AfterData,
 }
 
 impl Remark {
-    /// Whether a decoder refuses the packet, or the value, for it; the other remarks are of note.
+    /// Whether a decoder refuses the packet or the value. The other remarks are informative.
     #[must_use]
     pub const fn is_wrong(&self) -> bool {
         matches!(self, Self::Wrong(_) | Self::WrongChannelData(_))
@@ -248,11 +248,12 @@ impl<'a> Iterator for Explanation<'a> {
     }
 }
 
-/// How many bytes a line takes, what they are, and what is to be said about them.
+/// The number of bytes of a line, what they are, and the remark.
 type Finding<'a> = (usize, Item<'a>, Option<Remark>);
 
 impl<'a> Explanation<'a> {
-    /// What the packet claims to be, by its first byte (RFC 7983 §7) or by STUN's cookie; `None` where no protocol begins so.
+    /// What the packet claims to be, by its first byte (RFC 7983 §7) or by STUN's cookie; `None` if no protocol begins
+    /// so.
     #[must_use]
     pub const fn protocol(&self) -> Option<Protocol> {
         claimed(self.bytes)
@@ -261,7 +262,11 @@ impl<'a> Explanation<'a> {
     fn message_type(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
         let word = u16::from_be_bytes(*rest.first_chunk()?);
         self.next = Next::Length;
-        Some((2, Item::MessageType { class: Class::unwoven(word), method: Method::unwoven(word) }, None))
+        Some((
+            2,
+            Item::MessageType { class: Class::from_message_type(word), method: Method::from_message_type(word) },
+            None,
+        ))
     }
 
     fn length(&mut self, rest: &'a [u8]) -> Option<Finding<'a>> {
@@ -269,7 +274,7 @@ impl<'a> Explanation<'a> {
         self.next = Next::Cookie;
         let found = self.bytes.len().saturating_sub(HEADER_LEN);
         let wrong = if self.bytes.len() < HEADER_LEN {
-            // The header's end is missing: that is what is wrong, and it is said there.
+            // The end of the header is missing; that line carries the error.
             None
         } else if length & 3 != 0 {
             self.wrong(0, Some(Kind::LengthUnaligned { found: length }))
@@ -303,7 +308,7 @@ impl<'a> Explanation<'a> {
             return Some((rest.len(), Item::Attribute { kind, value: None }, self.wrong(0, Some(wrong))));
         };
         let field = Field { at: self.at, kind, value };
-        let read = attribute::decode(field, Veil::new(self.seen.transaction_id.into()));
+        let read = attribute::decode(field, XorMask::new(self.seen.transaction_id.into()));
         let remark = match read {
             Err(error) => Some(Remark::Wrong(error)),
             Ok(_) => self.remark(kind, padding),
@@ -312,7 +317,7 @@ impl<'a> Explanation<'a> {
         Some((4 + padded(announced), Item::Attribute { kind, value: read.ok() }, remark))
     }
 
-    /// What is to be said about an attribute whose value is well-formed; the gravest alone.
+    /// The remark about an attribute whose value is well-formed: the most serious one.
     fn remark(&self, kind: AttributeType, padding: &[u8]) -> Option<Remark> {
         use AttributeType as T;
         if self.seen.has(T::FINGERPRINT) {
@@ -325,7 +330,7 @@ impl<'a> Explanation<'a> {
         if sha256 || sha1 && kind != T::MESSAGE_INTEGRITY_SHA256 {
             Some(Remark::AfterIntegrity)
         } else if self.seen.has(kind) && kind != T::XOR_PEER_ADDRESS {
-            // Of XOR-PEER-ADDRESS there may be several (RFC 8656 §10.1).
+            // XOR-PEER-ADDRESS may occur several times (RFC 8656 §10.1).
             Some(Remark::Repeated)
         } else if kind.is_comprehension_required() && !kind.is_known() {
             Some(Remark::MustBeUnderstood)
@@ -350,7 +355,7 @@ impl<'a> Explanation<'a> {
 
     fn data(&mut self, rest: &'a [u8], length: u16) -> Option<Finding<'a>> {
         let data = rest.get(..usize::from(length)).unwrap_or(rest);
-        // RFC 8656 §12.5: over UDP there may be padding, over a stream there must be.
+        // RFC 8656 §12.5: over UDP there may be padding; over a stream there must be.
         self.next = if data.len().is_multiple_of(4) { Next::Behind } else { Next::Padding };
         Some((data.len(), Item::ApplicationData(data), None))
     }
@@ -364,13 +369,13 @@ impl<'a> Explanation<'a> {
         ChannelData::decode(self.bytes).err().map(Remark::WrongChannelData)
     }
 
-    /// All that is left is one line.
+    /// The rest is one line.
     const fn last(&mut self, rest: &'a [u8], item: Item<'a>, remark: Option<Remark>) -> Finding<'a> {
         self.next = Next::Nothing;
         (rest.len(), item, remark)
     }
 
-    /// The packet ends inside of what comes next.
+    /// The packet ends within the next item.
     fn cut_short(&mut self, rest: &'a [u8]) -> Finding<'a> {
         if matches!(self.next, Next::ChannelNumber | Next::DataLength) {
             let wrong = self.wrong_channel_data();

@@ -1,8 +1,9 @@
-//! Cutting a byte stream into what was sent: STUN and ChannelData side by side, or RFC 4571 packets.
+//! Message boundaries in a byte stream: STUN and ChannelData side by side, or RFC 4571 packets.
 //!
-//! Rules of this file: it works on the bytes that the caller has gathered, copies nothing and remembers nothing; `None` means
-//! that more bytes are needed, an error that the stream is out of step and is to be closed, as nothing marks where the next
-//! message begins. Who keeps the bytes, and how many, is the caller's: `portolan-stun-agent` does it for its own streams.
+//! Rules of this file: it works on the bytes that the caller has gathered. It copies and keeps nothing. `None` means
+//! that more bytes are needed. An error means that the stream is out of step and must be closed, because nothing marks
+//! the start of the next message. The caller decides how many bytes it keeps; `portolan-stun-agent` does it for its own
+//! streams.
 //!
 //! RFC 8489 §6.2.2 and RFC 8656 §12.5 (STUN and ChannelData over TCP and TLS), RFC 4571 §2, RFC 6544 §3 (ICE over TCP).
 //!
@@ -22,16 +23,16 @@ use crate::{
     demux::{ChannelData, is_channel_number},
 };
 
-/// One message off the front of a stream.
+/// The first message of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// The message, without padding and without a length of the framing.
     pub bytes: &'a [u8],
-    /// How many bytes of the stream it took; the next frame begins after them.
+    /// The number of bytes that it took from the stream. The next frame begins after them.
     pub taken: usize,
 }
 
-/// Why a stream cannot be cut.
+/// Why a stream cannot be split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum FrameError {
     /// The first two bits are neither 00 (STUN) nor 01 (ChannelData).
@@ -60,13 +61,13 @@ pub enum FrameError {
     },
 }
 
-/// Takes the next STUN message or ChannelData off a TCP or TLS stream; `None`: not all of it is there yet.
+/// Takes the next STUN message or ChannelData from a TCP or TLS stream; `None`: it is not complete.
 ///
-/// A frame is at most 65,552 bytes long. The cookie is looked at as soon as it is there, so that rubbish does not make its
-/// receiver wait for 64 KiB.
+/// A frame is at most 65,552 bytes long. The cookie is checked as soon as it is there, so that invalid bytes do not
+/// make the receiver wait for 64 KiB.
 ///
 /// # Errors
-/// The stream is out of step, or it is another protocol's.
+/// [`FrameError`] when the stream is out of step, or of another protocol.
 pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     let Some(length) = length(stream)? else { return Ok(None) };
     let taken = length.next_multiple_of(4);
@@ -75,12 +76,12 @@ pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     Ok(bytes.map(|bytes| Frame { bytes, taken }))
 }
 
-/// How many bytes the message at the front of the stream has, without padding; `None`: its length is not there yet.
+/// The length of the message at the start of the stream, without padding; `None`: its length is not there yet.
 ///
-/// For whoever gathers bytes, to know how many more there will be: a length comes before the message, and STUN's before the
-/// cookie that confirms it. Between 4 and 65,552.
+/// A caller that gathers bytes learns how many more are needed. A length comes before the message, and in STUN before
+/// the cookie that confirms it. It lies between 4 and 65,552.
 ///
-/// # Errors
+/// As [`next`]: the stream is out of step, as far as these bytes show.
 /// As [`next`]: the stream is out of step as far as these bytes show.
 ///
 /// ```
@@ -119,9 +120,9 @@ fn stun_length(stream: &[u8], length: u16) -> Result<usize, FrameError> {
     Ok(HEADER_LEN + usize::from(length))
 }
 
-/// Takes the next packet of an RFC 4571 stream; `None`: not all of it is there yet.
+/// Takes the next packet from an RFC 4571 stream; `None`: it is not complete.
 ///
-/// A packet is 0 to 65,535 bytes long; an empty one is the null packet (RFC 4571 §2). Nothing can be wrong with such a stream.
+/// A packet is 0 to 65,535 bytes long; an empty one is the null packet (RFC 4571 §2). Such a stream is never invalid.
 #[must_use]
 pub fn next_packet(stream: &[u8]) -> Option<Frame<'_>> {
     let (&length, after) = stream.split_first_chunk()?;
@@ -130,7 +131,7 @@ pub fn next_packet(stream: &[u8]) -> Option<Frame<'_>> {
     Some(Frame { bytes, taken: 2 + length })
 }
 
-/// The two bytes that stand before a packet of `length` bytes in an RFC 4571 stream; `None` above 65,535.
+/// The two bytes before a packet of `length` bytes in an RFC 4571 stream; `None` above 65,535.
 #[must_use]
 pub fn packet_head(length: usize) -> Option<[u8; 2]> {
     u16::try_from(length).ok().map(u16::to_be_bytes)

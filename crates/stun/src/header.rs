@@ -1,6 +1,6 @@
-//! The header: class, method, transaction ID, and what tells STUN from other protocols (RFC 8489 §5).
+//! The header: class, method, transaction ID, and the distinction from other protocols (RFC 8489 §5).
 //!
-//! Rules of this file: the 14 bits of the message type are woven and unwoven here and nowhere else.
+//! Rules of this file: only this file packs and unpacks the 14 bits of the message type.
 //!
 //! ```
 //! use portolan_stun::{Class, Message, Method, is_stun};
@@ -15,22 +15,22 @@
 
 use core::fmt;
 
-/// The four bytes that tell STUN from other protocols (RFC 8489 §5).
+/// The four bytes that distinguish STUN from other protocols (RFC 8489 §5).
 pub const MAGIC_COOKIE: u32 = 0x2112_a442;
 
 /// The length of a header in bytes (RFC 8489 §5).
 pub const HEADER_LEN: usize = 20;
 
-/// What kind of message it is (RFC 8489 §5).
+/// The class of a message (RFC 8489 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
-    /// Asks, and gets a response.
+    /// A request: it gets a response.
     Request,
-    /// Says, and gets no response.
+    /// An indication: it gets no response.
     Indication,
-    /// The request was carried out.
+    /// A success response.
     SuccessResponse,
-    /// The request was not carried out; ERROR-CODE says why.
+    /// An error response; ERROR-CODE gives the reason.
     ErrorResponse,
 }
 
@@ -42,7 +42,7 @@ impl Class {
     }
 
     /// The class in a message type.
-    pub(crate) const fn unwoven(message_type: u16) -> Self {
+    pub(crate) const fn from_message_type(message_type: u16) -> Self {
         match message_type & 0x0110 {
             0x0000 => Self::Request,
             0x0010 => Self::Indication,
@@ -51,7 +51,7 @@ impl Class {
         }
     }
 
-    /// The two class bits where they stand in the message type.
+    /// The two class bits in their place in the message type.
     const fn bits(self) -> u16 {
         match self {
             Self::Request => 0x0000,
@@ -73,14 +73,14 @@ impl fmt::Display for Class {
     }
 }
 
-/// A method: a number of 12 bits, with names for those that IANA lists (RFC 8489 §18.2).
+/// A method: a number of 12 bits, with names for those in the IANA registry (RFC 8489 §18.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Method(u16);
 
 impl Method {
     /// Binding (RFC 8489).
     pub const BINDING: Self = Self(0x001);
-    /// SharedSecret, of RFC 3489 only; reserved since.
+    /// SharedSecret, of RFC 3489 only; reserved now.
     pub const SHARED_SECRET: Self = Self(0x002);
     /// Allocate (RFC 8656 §17).
     pub const ALLOCATE: Self = Self(0x003);
@@ -133,12 +133,12 @@ impl Method {
     }
 
     /// The method in a message type.
-    pub(crate) const fn unwoven(message_type: u16) -> Self {
+    pub(crate) const fn from_message_type(message_type: u16) -> Self {
         Self(message_type & 0x000f | (message_type & 0x00e0) >> 1 | (message_type & 0x3e00) >> 2)
     }
 
-    /// The message type: method and class bits woven (RFC 8489 §5, figure 3).
-    pub(crate) const fn woven(self, class: Class) -> u16 {
+    /// The message type: method and class bits interleaved (RFC 8489 §5, figure 3).
+    pub(crate) const fn message_type(self, class: Class) -> u16 {
         self.0 & 0x00f | (self.0 & 0x070) << 1 | (self.0 & 0xf80) << 2 | class.bits()
     }
 }
@@ -152,14 +152,14 @@ impl fmt::Display for Method {
     }
 }
 
-/// The 96 bits that tie responses to their request; printed as 24 hexadecimal digits (RFC 8489 §5).
+/// The 96 bits that match responses to their request. Printed as 24 hexadecimal digits (RFC 8489 §5).
 ///
-/// They must be unpredictable: take them from a cryptographic source, never from a counter (RFC 8489 §5).
+/// It must be unpredictable: take it from a cryptographic RNG, never from a counter (RFC 8489 §5).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TransactionId([u8; 12]);
 
 impl TransactionId {
-    /// The 12 bytes as they stand in the message.
+    /// The 12 bytes as in the message.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 12] {
         &self.0
@@ -190,9 +190,9 @@ impl fmt::Debug for TransactionId {
     }
 }
 
-/// Whether these bytes are worth decoding: top bits, cookie, and a length that fits a datagram (RFC 8489 §5, §7).
+/// Whether these bytes may be STUN: top bits, cookie, and a length that fits a datagram (RFC 8489 §5, §7).
 ///
-/// For telling STUN from other protocols on a shared socket; it looks at the header alone.
+/// This is for distinguishing STUN from other protocols on a shared socket. It reads the header only.
 #[must_use]
 #[inline]
 pub fn is_stun(bytes: &[u8]) -> bool {

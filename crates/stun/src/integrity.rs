@@ -1,8 +1,8 @@
-//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: who wrote a message, and that nobody changed it.
+//! MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: authentication of the sender and integrity of the message.
 //!
-//! Rules of this file: a key is prepared once and then costs a message no key schedule; comparison takes the same time
-//! whatever it finds; what verification returns can read only what the HMAC covers. Texts are hashed as they are given: the
-//! OpaqueString preparation (RFC 8265) of user names, realms and passwords beyond ASCII is the caller's.
+//! Rules of this file: a key is prepared once; a message then costs no key schedule. Comparison takes constant time. A
+//! verified message gives access only to what the HMAC covers. Texts are hashed as they are. The caller does the
+//! OpaqueString preparation (RFC 8265) of user names, realms and passwords beyond ASCII.
 //!
 //! RFC 8489 §9.1.1 and §9.2.2 (keys), §14.4 to §14.6 (attributes), §18.5.1 (long-term keys).
 //!
@@ -32,21 +32,22 @@ use crate::{HEADER_LEN, IntegrityError, Message, Verified, message::padded};
 
 /// The key of a message's HMAC, prepared for both hashes.
 ///
-/// Printing it shows nothing of it.
+/// `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct IntegrityKey {
     sha1: Pads<[u32; 5]>,
     sha256: Pads<[u32; 8]>,
 }
 
-/// Which of the two attributes.
+/// The kind of integrity attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Integrity {
     /// MESSAGE-INTEGRITY (RFC 8489 §14.5).
     Sha1,
-    /// MESSAGE-INTEGRITY-SHA256, with the fewest bytes that the usage accepts: 32 unless it allows truncation (§14.6).
+    /// MESSAGE-INTEGRITY-SHA256, with the smallest length that the usage accepts: 32 unless it allows truncation
+    /// (§14.6).
     Sha256 {
-        /// The fewest bytes accepted, 16 to 32.
+        /// The smallest length accepted, 16 to 32 bytes.
         least: usize,
     },
 }
@@ -77,7 +78,7 @@ impl IntegrityKey {
         Self::from_bytes(&hash.chain_update(":").chain_update(password).finalize())
     }
 
-    /// A key that is known already: stored hashes of long-term credentials, or a token's key (RFC 7635 §6.2).
+    /// A key that is known already: a stored hash of long-term credentials, or the key of a token (RFC 7635 §6.2).
     #[must_use]
     pub fn from_bytes(key: &[u8]) -> Self {
         let mut short = [0; BLOCK];
@@ -115,9 +116,9 @@ impl fmt::Debug for IntegrityKey {
 }
 
 impl<'a> Message<'a> {
-    /// Verifies the stronger integrity attribute that is there, not truncated, and returns what it covers.
+    /// Verifies the stronger integrity attribute that is present, not truncated, and returns what it covers.
     ///
-    /// A receiver that must not be talked down to the weaker one asks [`Message::verify_with`].
+    /// A receiver that must not accept a bid-down to the weaker one calls [`Message::verify_with`].
     ///
     /// # Errors
     /// `Missing`, `Length`, `Mismatch`.
@@ -128,12 +129,13 @@ impl<'a> Message<'a> {
 
     /// Verifies one of the two integrity attributes and returns what it covers.
     ///
-    /// What can be read then are the attributes before the first integrity attribute (RFC 8489 §14.5, §14.6). FINGERPRINT is
-    /// not looked at: [`Message::check_fingerprint`].
+    /// Afterwards only the attributes before the first integrity attribute can be read (RFC 8489 §14.5, §14.6).
+    /// FINGERPRINT is not checked: [`Message::check_fingerprint`].
     ///
     /// # Errors
-    /// `Missing` when that attribute is not there, `Length` when it is malformed or shorter than accepted, `Mismatch` when
-    /// key or bytes are others.
+    /// * [`IntegrityError::Missing`] when that attribute is not there.
+    /// * [`IntegrityError::Length`] when it is malformed or shorter than accepted.
+    /// * [`IntegrityError::Mismatch`] when the key or the bytes are different.
     pub fn verify_with(&self, key: &IntegrityKey, kind: Integrity) -> Result<Verified<'a>, IntegrityError> {
         let (offset, least, most) = match kind {
             Integrity::Sha1 => (self.integrity_at(), 20, 20),
@@ -159,7 +161,7 @@ impl<'a> Message<'a> {
         if !bool::from(same) {
             return Err(IntegrityError::Mismatch { at });
         }
-        // With both there, MESSAGE-INTEGRITY stands first, and what follows it is not to be read.
+        // If both are there, MESSAGE-INTEGRITY is first, and what follows it must not be read.
         let end = if self.integrity_at() != 0 { self.integrity_at() } else { offset };
         Ok(self.authenticated(end))
     }
@@ -174,7 +176,7 @@ pub fn userhash(username: &str, realm: &str) -> [u8; 32] {
 /// The block of both hashes in bytes.
 const BLOCK: usize = 64;
 
-/// A hash as its state and its block function.
+/// A hash: its state and its block function.
 trait Block: Copy {
     const START: Self;
     fn compress(&mut self, blocks: &[[u8; BLOCK]]);
@@ -208,7 +210,7 @@ impl Block for [u32; 8] {
     }
 }
 
-/// The two states of an HMAC after the key's blocks: all that a message needs of the key (RFC 2104 §4).
+/// The two states of an HMAC after the blocks of the key: all that a message needs of the key (RFC 2104 §4).
 #[derive(Clone, Copy)]
 struct Pads<H> {
     inner: H,
@@ -223,11 +225,11 @@ impl<H: Block> Pads<H> {
         Self { inner, outer }
     }
 
-    /// The HMAC of `covered` with the length field that a message of `total` bytes has.
+    /// The HMAC of `covered` with the length field of a message of `total` bytes.
     fn hmac(&self, covered: &[u8], total: usize) -> H {
         let [l0, l1] = u16::try_from(total - HEADER_LEN).unwrap_or(u16::MAX).to_be_bytes();
         let mut inner = self.inner;
-        // The first block is a copy for the sake of the length field; two blocks hold most messages whole.
+        // The first block is a copy, because its length field differs. Two blocks hold most messages.
         let mut blocks = [[0; BLOCK]; 2];
         let head = covered.len().min(BLOCK);
         let (first, rest) = covered.split_at_checked(head).unwrap_or_default();
@@ -257,7 +259,7 @@ impl<H: Block> Pads<H> {
     }
 }
 
-/// Ends a hash whose last `tail` bytes stand in `blocks`, `total` bytes in all (FIPS 180-4 §5.1.1).
+/// Ends a hash. Its last `tail` bytes are in `blocks`; it has `total` bytes in all (FIPS 180-4 §5.1.1).
 fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, total: usize) {
     if let Some(end) = blocks.as_flattened_mut().get_mut(tail) {
         *end = 0x80;
@@ -272,7 +274,7 @@ fn finish<H: Block>(state: &mut H, blocks: &mut [[u8; BLOCK]; 2], tail: usize, t
     }
 }
 
-/// Writes a state's words, most significant byte first.
+/// Writes the words of a state, most significant byte first.
 fn fill_words<H: Block>(to: &mut [u8], state: &H) {
     to.as_chunks_mut().0.iter_mut().zip(state.words()).for_each(|(to, word)| *to = word.to_be_bytes());
 }

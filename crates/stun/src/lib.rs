@@ -1,12 +1,13 @@
-//! STUN (RFC 8489) bytes to meaning and back: no allocator, no I/O, no panics.
+//! STUN (RFC 8489): bytes to meaning and back, without an allocator, without I/O, without panics.
 //!
-//! What this crate refuses to do: it allocates nothing, reads no clock, rolls no dice, opens no socket, sends nothing again,
-//! keeps no transactions and no credentials, prepares no strings beyond ASCII, does not wipe keys from memory, and never panics
-//! on what a peer sends. Agents that do the rest stand on top of it.
+//! What this crate refuses to do: it allocates nothing, reads no clock, has no RNG and opens no socket. It retransmits
+//! nothing and keeps no transactions and no credentials. It prepares no strings beyond ASCII and does not wipe keys
+//! from memory. It never panics on what a peer sends. Agents that do the rest are built on it.
 //!
-//! What it does: [`Message`] validates a datagram once and reads it where it lies; [`Writer`] fills a buffer of yours front to
-//! back; [`IntegrityKey`] signs and verifies; [`Attribute`] knows the registry. Around them: [`demux`] names what shares a
-//! socket, [`framing`] cuts streams, [`uri`] reads where a server is, [`explain`] says what any packet means.
+//! What it does: [`Message`] validates a datagram once and reads it in place. [`Writer`] fills a buffer of the caller.
+//! [`IntegrityKey`] signs and verifies. [`Attribute`] holds the registry. Further modules: [`demux`] names the
+//! protocols on a shared socket, [`framing`] splits streams, [`uri`] parses server URIs, [`explain`] describes any
+//! packet byte by byte.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, Message, Method, Writer};

@@ -1,8 +1,8 @@
-//! A STUN message that was validated once, and is read where it lies.
+//! A STUN message that was validated once and is read in place.
 //!
-//! Rules of this file: [`Message::decode`] looks at every byte that structure depends on, exactly once, and remembers where
-//! the integrity attributes and the FINGERPRINT stand; everything after that only walks. Values are bounded by their own
-//! length. What follows MESSAGE-INTEGRITY is not seen, except MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 §14.5).
+//! Rules of this file: [`Message::decode`] looks exactly once at every byte that the structure depends on. It remembers
+//! the offsets of the integrity attributes and of FINGERPRINT; the rest only walks. Values are bounded by their own
+//! length. What follows MESSAGE-INTEGRITY is hidden, except MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 §14.5).
 //!
 //! RFC 8489 §5 (structure), §6.3 (receiving), §14 (attributes).
 //!
@@ -25,27 +25,27 @@ use core::{fmt, marker::PhantomData, net::SocketAddr};
 use crate::{
     Attribute, AttributeType, ChangeRequest, Class, DecodeError, DecodeErrorKind as Kind, ErrorCode, HEADER_LEN,
     MAGIC_COOKIE, Method, Text, TransactionId,
-    attribute::{self, Veil},
+    attribute::{self, XorMask},
     fingerprint,
 };
 
 /// A message whose structure was validated; its attributes are decoded while they are read.
 ///
-/// `T` says how far it can be trusted: [`Unverified`] as it comes from [`Message::decode`], [`Authenticated`] after
-/// [`Message::verify`], [`Exempt`] where the receiver said that no credentials are asked for.
+/// `T` is the trust in it: [`Unverified`] after [`Message::decode`], [`Authenticated`] after [`Message::verify`],
+/// [`Exempt`] if the receiver said that no credentials are required.
 #[derive(Clone, Copy)]
 pub struct Message<'a, T = Unverified> {
     bytes: &'a [u8],
-    /// Attributes are seen up to here; offsets fit, as a message has at most 65,552 bytes.
+    /// Attributes end here for the reader. Offsets fit, because a message has at most 65,552 bytes.
     end: u32,
-    /// Offsets of the attributes; 0 where there is none, for the header stands there.
+    /// Offsets of the attributes; 0 for absent, because the header is there.
     integrity: u32,
     integrity_sha256: u32,
     fingerprint: u32,
     trust: PhantomData<T>,
 }
 
-/// Nothing is known about who wrote the message.
+/// The sender is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unverified {}
 
@@ -53,14 +53,14 @@ pub enum Unverified {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authenticated {}
 
-/// The receiver asks for no credentials (a public Binding server).
+/// The receiver requires no credentials (a public Binding server).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exempt {}
 
-/// A message that was written by the holder of the key: only the attributes before the integrity attribute can be read.
+/// A message of the holder of the key. Only the attributes before the integrity attribute can be read.
 pub type Verified<'a> = Message<'a, Authenticated>;
 
-/// Messages on which a receiver may act: those whose authentication is over or not asked for. Sealed.
+/// Messages on which a receiver may act: their authentication is done, or not required. Sealed.
 pub trait Checked: sealed::Sealed {}
 impl Checked for Authenticated {}
 impl Checked for Exempt {}
@@ -72,26 +72,27 @@ mod sealed {
     impl Sealed for super::Exempt {}
 }
 
-/// What to do about FINGERPRINT while decoding (RFC 8489 §7, §14.7).
+/// The check of FINGERPRINT while decoding (RFC 8489 §7, §14.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum FingerprintPolicy {
-    /// Do not look at it.
+    /// No check.
     #[default]
     Ignore,
-    /// Where there is one it must be right.
+    /// If it is there, it must be right.
     IfPresent,
-    /// There must be one and it must be right.
+    /// It must be there and be right.
     Required,
 }
 
 impl<'a> Message<'a> {
     /// Validates the structure of one whole message.
     ///
-    /// The top bits are zero, the cookie stands, the length is a multiple of 4 and reaches exactly to the end of `bytes`, and
-    /// every attribute lies inside (RFC 8489 §5, §14). Values are not judged, and FINGERPRINT is not computed.
+    /// The top bits are zero, the cookie is there, the length is a multiple of 4 and ends exactly at the end of
+    /// `bytes`, and every attribute lies inside (RFC 8489 §5, §14). Values are not judged, and FINGERPRINT is not
+    /// computed.
     ///
     /// # Errors
-    /// The first rule that is broken, and where.
+    /// [`DecodeError`]: the first rule that is broken, with its place.
     #[inline(always)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
@@ -116,13 +117,13 @@ impl<'a> Message<'a> {
         Self::survey(bytes)
     }
 
-    /// Walks the attributes once, proving that each lies inside and remembering the three that the checks need.
+    /// Walks the attributes once. Proves that each lies inside, and records the three that the checks need.
     #[inline(always)]
     fn survey(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        // In the loop: how many bytes are left where it stands, 0 for not there. The loop's next load waits for what it does
-        // with this one, so it does no more than it must, and offsets when it is over. The two bytes of a length are added
-        // up apart, for turning them round first would be waited for; that 256 is a multiple of 4 makes the padding
-        // right, and 7 is the head's 4 and the padding's 3.
+        // Invariant of the loop: the value is the number of bytes left at the attribute, 0 for absent. The next load
+        // depends on this iteration, so an iteration does as little as possible; offsets are computed after the loop.
+        // The two bytes of a length are added separately, because a byte swap would be on the critical path. 256 is a
+        // multiple of 4, so the padding is right; 7 is 4 for the head and 3 for the padding.
         let (mut integrity, mut integrity_sha256, mut fingerprint) = (0, 0, 0);
         let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
         while let Some(head) = rest.first_chunk::<4>() {
@@ -132,7 +133,7 @@ impl<'a> Message<'a> {
                 return Err(attribute_truncated(at, u32::from_be_bytes(*head), found));
             };
             let left = rest.len();
-            // An integrity attribute after the SHA-256 one, or after the FINGERPRINT, is one to be ignored.
+            // An integrity attribute after MESSAGE-INTEGRITY-SHA256 or after FINGERPRINT is ignored.
             match AttributeType::new(u16::from_be_bytes([k0, k1])) {
                 AttributeType::MESSAGE_INTEGRITY if integrity | integrity_sha256 | fingerprint == 0 => integrity = left,
                 AttributeType::MESSAGE_INTEGRITY_SHA256 if integrity_sha256 | fingerprint == 0 => {
@@ -143,17 +144,17 @@ impl<'a> Message<'a> {
             }
             rest = next;
         }
-        // A length that is a multiple of 4 leaves no crumbs: every attribute takes a multiple of 4.
+        // With a length that is a multiple of 4 no bytes are left: every attribute takes a multiple of 4.
         let end = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let at = |left| if left == 0 { 0 } else { u32::try_from(bytes.len() - left).unwrap_or(u32::MAX) };
         let (integrity, integrity_sha256, fingerprint) = (at(integrity), at(integrity_sha256), at(fingerprint));
         Ok(Self { bytes, end, integrity, integrity_sha256, fingerprint, trust: PhantomData })
     }
 
-    /// Validates the structure and then the FINGERPRINT as `policy` wants it.
+    /// Validates the structure, and then FINGERPRINT as `policy` demands.
     ///
     /// # Errors
-    /// As [`Message::decode`], and `FingerprintMissing`, `FingerprintNotLast`, `FingerprintMismatch`.
+    /// [`DecodeError`] as in [`Message::decode`], and for a missing, misplaced or wrong FINGERPRINT.
     pub fn decode_with(bytes: &'a [u8], policy: FingerprintPolicy) -> Result<Self, DecodeError> {
         let message = Self::decode(bytes)?;
         match policy {
@@ -164,7 +165,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    /// Says that no credentials are asked for: the message may be acted upon as it is.
+    /// States that no credentials are required: the receiver may act on the message as it is.
     ///
     /// For usages without authentication only, such as a public Binding server (RFC 8489 §6.3.1, RFC 5780 §6.1).
     #[must_use]
@@ -183,7 +184,7 @@ impl<'a> Message<'a> {
 }
 
 impl<'a, T> Message<'a, T> {
-    /// The whole message as it came.
+    /// The bytes of the message.
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.bytes
@@ -193,14 +194,14 @@ impl<'a, T> Message<'a, T> {
     #[must_use]
     #[inline]
     pub fn class(&self) -> Class {
-        Class::unwoven(self.message_type())
+        Class::from_message_type(self.message_type())
     }
 
     /// The method, 12 bits.
     #[must_use]
     #[inline]
     pub fn method(&self) -> Method {
-        Method::unwoven(self.message_type())
+        Method::from_message_type(self.message_type())
     }
 
     /// The transaction ID, the same in a request and its responses.
@@ -215,14 +216,14 @@ impl<'a, T> Message<'a, T> {
         u16::from_be_bytes(self.bytes.first_chunk().copied().unwrap_or_default())
     }
 
-    /// The attributes in their order, decoded; a malformed value is an `Err` and the walk goes on after it.
+    /// The attributes in their order, decoded. A malformed value is an `Err`, and the walk goes on after it.
     ///
-    /// Before verification that is: all up to MESSAGE-INTEGRITY, and after it only MESSAGE-INTEGRITY-SHA256 and FINGERPRINT
+    /// Before verification: all up to MESSAGE-INTEGRITY, and after it only MESSAGE-INTEGRITY-SHA256 and FINGERPRINT
     /// (RFC 8489 §14.5). Of an [`Authenticated`] message: only those that its integrity covers.
     #[must_use]
     #[inline]
     pub fn attributes(&self) -> Attributes<'a> {
-        Attributes { fields: self.fields(), veil: Veil::new(self.transaction_id()) }
+        Attributes { fields: self.fields(), mask: XorMask::new(self.transaction_id()) }
     }
 
     /// The attributes as [`Message::attributes`] sees them, with offset and bytes, not decoded.
@@ -233,30 +234,30 @@ impl<'a, T> Message<'a, T> {
         Fields { rest: self.bytes.get(HEADER_LEN..end).unwrap_or_default(), end, sealed: Seal::Open }
     }
 
-    /// The first attribute of a type, decoded; later ones of the type are not looked at (RFC 8489 §14).
+    /// The first attribute of a type, decoded. Later ones of the type are ignored (RFC 8489 §14).
     #[must_use]
     pub fn attribute(&self, kind: AttributeType) -> Option<Result<Attribute<'a>, DecodeError>> {
         let field = self.fields().find(|field| field.kind == kind)?;
-        Some(attribute::decode(field, Veil::new(self.transaction_id())))
+        Some(attribute::decode(field, XorMask::new(self.transaction_id())))
     }
 
-    /// Whether an attribute of this type is there, well-formed or not.
+    /// Whether an attribute of this type is present, well-formed or not.
     #[must_use]
     pub fn has(&self, kind: AttributeType) -> bool {
         self.fields().any(|field| field.kind == kind)
     }
 
-    /// The comprehension-required types that this crate has no name for, in their order (RFC 8489 §6.3.1).
+    /// The comprehension-required types that this crate does not know, in their order (RFC 8489 §6.3.1).
     ///
-    /// A receiver that understands less than the whole registry asks [`Message::not_understood`].
+    /// A receiver that understands less than the whole registry calls [`Message::not_understood`].
     pub fn unknown_comprehension_required(&self) -> impl Iterator<Item = AttributeType> + Clone + use<'a, T> {
         self.fields().map(|field| field.kind).filter(|kind| kind.is_comprehension_required() && !kind.is_known())
     }
 
     /// The comprehension-required types that are not among `understood`, in their order.
     ///
-    /// The integrity attributes need not be listed: they are the codec's. What is understood but out of place here is to be
-    /// ignored, not refused (RFC 8489 §6.3): list it.
+    /// The integrity attributes need not be listed, because the codec handles them. List also the attributes that are
+    /// understood but out of place here: they are ignored, not refused (RFC 8489 §6.3).
     pub fn not_understood<'s>(
         &self,
         understood: &'s [AttributeType],
@@ -267,40 +268,40 @@ impl<'a, T> Message<'a, T> {
             .filter(move |kind| kind.is_comprehension_required() && !understood.contains(kind) && !CODEC.contains(kind))
     }
 
-    /// Whether a FINGERPRINT is there, right or not.
+    /// Whether FINGERPRINT is present, right or not.
     #[must_use]
     pub const fn has_fingerprint(&self) -> bool {
         self.fingerprint != 0
     }
 
-    /// Checks that the FINGERPRINT is there, last, and that of these bytes (RFC 8489 §14.7).
+    /// Checks that FINGERPRINT is present, is last, and is right for these bytes (RFC 8489 §14.7).
     ///
     /// # Errors
-    /// `FingerprintMissing`, `FingerprintNotLast`, `FingerprintMismatch`, or `ValueLength`.
+    /// [`DecodeError`] with `FingerprintMissing`, `FingerprintNotLast`, `FingerprintMismatch` or `ValueLength`.
     pub fn check_fingerprint(&self) -> Result<(), DecodeError> {
         let at = usize::try_from(self.fingerprint).unwrap_or_default();
         fingerprint::check(self.bytes, at)
     }
 
-    /// Offset of the MESSAGE-INTEGRITY that counts, 0 where there is none.
+    /// The offset of the MESSAGE-INTEGRITY that counts; 0 if there is none.
     pub(crate) const fn integrity_at(&self) -> u32 {
         self.integrity
     }
 
-    /// Offset of the MESSAGE-INTEGRITY-SHA256 that counts, 0 where there is none.
+    /// The offset of the MESSAGE-INTEGRITY-SHA256 that counts; 0 if there is none.
     pub(crate) const fn integrity_sha256_at(&self) -> u32 {
         self.integrity_sha256
     }
 }
 
-/// Typed getters: the first attribute of the type, `None` where it is absent or malformed.
+/// Typed getters: the first attribute of the type; `None` if it is absent or malformed.
 macro_rules! getters {
     ($($(#[doc = $doc:literal])+ $name:ident: $variant:ident($kind:ident) -> $value:ty;)+) => {
         impl<'a, T> Message<'a, T> {
             $(
                 $(#[doc = $doc])+
                 ///
-                /// `None` where the first one is absent or malformed; [`Message::attribute`] tells which.
+                /// `None` if the first one is absent or malformed; [`Message::attribute`] shows which.
                 #[must_use]
                 pub fn $name(&self) -> Option<$value> {
                     match self.attribute(AttributeType::$kind)? {
@@ -314,29 +315,29 @@ macro_rules! getters {
 }
 
 getters! {
-    /// MAPPED-ADDRESS: the reflexive address, in the clear (RFC 8489 §14.1).
+    /// MAPPED-ADDRESS: the reflexive address without XOR (RFC 8489 §14.1).
     mapped_address: MappedAddress(MAPPED_ADDRESS) -> SocketAddr;
     /// XOR-MAPPED-ADDRESS: the reflexive address (RFC 8489 §14.2).
     xor_mapped_address: XorMappedAddress(XOR_MAPPED_ADDRESS) -> SocketAddr;
-    /// ALTERNATE-SERVER: where to ask instead (RFC 8489 §14.15).
+    /// ALTERNATE-SERVER: the server to ask instead (RFC 8489 §14.15).
     alternate_server: AlternateServer(ALTERNATE_SERVER) -> SocketAddr;
     /// OTHER-ADDRESS: the server's other address and port (RFC 5780 §7.4).
     other_address: OtherAddress(OTHER_ADDRESS) -> SocketAddr;
-    /// RESPONSE-ORIGIN: where the server says it sent the response from (RFC 5780 §7.3).
+    /// RESPONSE-ORIGIN: the address that the response was sent from, as the server says (RFC 5780 §7.3).
     response_origin: ResponseOrigin(RESPONSE_ORIGIN) -> SocketAddr;
-    /// CHANGED-ADDRESS: what OTHER-ADDRESS was called in RFC 3489 (§11.2.3), with a number of its own.
+    /// CHANGED-ADDRESS: the name of OTHER-ADDRESS in RFC 3489 (§11.2.3), with a number of its own.
     changed_address: ChangedAddress(CHANGED_ADDRESS) -> SocketAddr;
-    /// SOURCE-ADDRESS: what RESPONSE-ORIGIN was called in RFC 3489 (§11.2.5), with a number of its own.
+    /// SOURCE-ADDRESS: the name of RESPONSE-ORIGIN in RFC 3489 (§11.2.5), with a number of its own.
     source_address: SourceAddress(SOURCE_ADDRESS) -> SocketAddr;
-    /// CHANGE-REQUEST: from where the response shall come (RFC 5780 §7.2).
+    /// CHANGE-REQUEST: the address and port that the response shall come from (RFC 5780 §7.2).
     change_request: ChangeRequest(CHANGE_REQUEST) -> ChangeRequest;
-    /// RESPONSE-PORT: the port that the response shall go to (RFC 5780 §7.5).
+    /// RESPONSE-PORT: the port that the response is sent to (RFC 5780 §7.5).
     response_port: ResponsePort(RESPONSE_PORT) -> u16;
     /// PADDING: bytes without meaning (RFC 5780 §7.6).
     padding: Padding(PADDING) -> &'a [u8];
     /// ERROR-CODE: why a request failed (RFC 8489 §14.8).
     error_code: ErrorCode(ERROR_CODE) -> ErrorCode<'a>;
-    /// UNKNOWN-ATTRIBUTES: what the server did not understand (RFC 8489 §14.13).
+    /// UNKNOWN-ATTRIBUTES: the types that the server did not understand (RFC 8489 §14.13).
     unknown_attributes: UnknownAttributes(UNKNOWN_ATTRIBUTES) -> crate::UnknownAttributes<'a>;
     /// USERNAME (RFC 8489 §14.3).
     username: Username(USERNAME) -> Text<'a>;
@@ -346,11 +347,11 @@ getters! {
     realm: Realm(REALM) -> Text<'a>;
     /// NONCE (RFC 8489 §14.10).
     nonce: Nonce(NONCE) -> Text<'a>;
-    /// PASSWORD-ALGORITHM: the one that the client chose (RFC 8489 §14.12).
+    /// PASSWORD-ALGORITHM: the choice of the client (RFC 8489 §14.12).
     password_algorithm: PasswordAlgorithm(PASSWORD_ALGORITHM) -> crate::PasswordAlgorithm<'a>;
-    /// PASSWORD-ALGORITHMS: those that the server offers (RFC 8489 §14.11).
+    /// PASSWORD-ALGORITHMS: the offer of the server (RFC 8489 §14.11).
     password_algorithms: PasswordAlgorithms(PASSWORD_ALGORITHMS) -> crate::PasswordAlgorithms<'a>;
-    /// SOFTWARE: who speaks (RFC 8489 §14.14).
+    /// SOFTWARE: name and version of the sender's software (RFC 8489 §14.14).
     software: Software(SOFTWARE) -> Text<'a>;
     /// ALTERNATE-DOMAIN: the name in the certificate of the alternate server (RFC 8489 §14.16).
     alternate_domain: AlternateDomain(ALTERNATE_DOMAIN) -> Text<'a>;
@@ -389,7 +390,7 @@ impl<T> fmt::Debug for Message<'_, T> {
     }
 }
 
-/// An attribute as it stands in the message: not decoded, bounded by its own length, without padding.
+/// An attribute as it is in the message: not decoded, bounded by its own length, without padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Offset of its first header byte from the start of the message, in bytes.
@@ -408,7 +409,7 @@ pub struct Fields<'a> {
     sealed: Seal,
 }
 
-/// What may still be seen: less after each of the closing attributes.
+/// What is still visible: less after each of the closing attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seal {
     Open,
@@ -446,7 +447,7 @@ impl<'a> Iterator for Fields<'a> {
 #[derive(Clone, Debug)]
 pub struct Attributes<'a> {
     fields: Fields<'a>,
-    veil: Veil,
+    mask: XorMask,
 }
 
 impl<'a> Iterator for Attributes<'a> {
@@ -455,7 +456,7 @@ impl<'a> Iterator for Attributes<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let field = self.fields.next()?;
-        Some(attribute::decode(field, self.veil))
+        Some(attribute::decode(field, self.mask))
     }
 }
 
@@ -465,7 +466,7 @@ pub(crate) const fn padded(length: u16) -> usize {
     (length as usize + 3) & !3
 }
 
-/// `head` is the attribute's type and length as they stand on the wire.
+/// `head` is the attribute's type and length as on the wire.
 #[cold]
 const fn attribute_truncated(at: usize, head: u32, found: usize) -> DecodeError {
     let [k0, k1, l0, l1] = head.to_be_bytes();
@@ -473,7 +474,7 @@ const fn attribute_truncated(at: usize, head: u32, found: usize) -> DecodeError 
     DecodeError::new(at, Kind::AttributeTruncated { attribute, announced, found })
 }
 
-/// A datagram that ends early is named by where it ends; one that goes on too long by its length field.
+/// A datagram that is too short is reported by its end, one that is too long by its length field.
 #[cold]
 pub(crate) fn length_mismatch(announced: u16, found: usize) -> DecodeError {
     let at = if found < usize::from(announced) { HEADER_LEN + found } else { 2 };

@@ -1,7 +1,7 @@
-//! `stun:` and `turn:` URIs: where a server is and how to reach it.
+//! `stun:` and `turn:` URIs: the address of a server and its transport.
 //!
-//! Rules of this file: a URI borrows from its text; it is no hierarchical URI (no `//`, no user, no path); what is printed is
-//! parsed again to the same value. Whether a name resolves is nobody's business here.
+//! Rules of this file: a URI borrows from its text. It is not a hierarchical URI (no `//`, no user, no path). A printed
+//! URI is parsed to the same value. Names are not resolved here.
 //!
 //! RFC 7064 §3 (`stun`, `stuns`), RFC 7065 §3 (`turn`, `turns`), RFC 3986 §3.2.2 and §3.2.3 (host and port).
 //!
@@ -22,16 +22,16 @@ use core::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// Where a STUN or TURN server is.
+/// The URI of a STUN or TURN server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uri<'a> {
     /// Which of the four schemes.
     pub scheme: Scheme,
     /// The server.
     pub host: Host<'a>,
-    /// The port, where the URI names one.
+    /// The port, if the URI names one.
     pub port: Option<u16>,
-    /// The transport, where the URI names one; only TURN URIs do (RFC 7065 §3.1).
+    /// The transport, if the URI names one; only TURN URIs do (RFC 7065 §3.1).
     pub transport: Option<Transport<'a>>,
 }
 
@@ -51,7 +51,7 @@ pub enum Scheme {
 /// A server's name or address (RFC 3986 §3.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Host<'a> {
-    /// A name, as it was written: percent-encoding is left alone.
+    /// A name as it was written; percent-encoding stays.
     Name(&'a str),
     /// An IPv4 address.
     Ipv4(Ipv4Addr),
@@ -66,15 +66,15 @@ pub enum Transport<'a> {
     Udp,
     /// `tcp`.
     Tcp,
-    /// An extension, as it was written.
+    /// An extension as it was written.
     Extension(&'a str),
 }
 
 impl<'a> Uri<'a> {
-    /// Parses a whole URI; schemes and transports in upper case are taken too (RFC 3986 §3.1, RFC 5234 §2.3).
+    /// Parses a whole URI. Schemes and transports in upper case are accepted (RFC 3986 §3.1, RFC 5234 §2.3).
     ///
     /// # Errors
-    /// What is wrong, and at which byte.
+    /// [`UriError`]: what is wrong, and at which byte.
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
         use UriErrorKind as Kind;
         let wrong = |rest: &str, kind| UriError { at: text.len() - rest.len(), kind };
@@ -84,12 +84,12 @@ impl<'a> Uri<'a> {
             Some((authority, query)) => (authority, Some(query)),
             None => (rest, None),
         };
-        // What a rest of the authority lacks to the end of the text.
+        // The rest of the authority ends here.
         let tail = rest.len() - authority.len();
         let place = |part: &str, kind| UriError { at: text.len() - tail - part.len(), kind };
         let (host, after) = split_host(authority).ok_or_else(|| place(authority, Kind::Host))?;
         let port = match after.strip_prefix(':') {
-            // RFC 3986 §3.2.3: the digits may be left out.
+            // RFC 3986 §3.2.3: the digits may be missing.
             Some("") => None,
             Some(digits) => Some(parse_port(digits).ok_or_else(|| place(digits, Kind::Port))?),
             None if after.is_empty() => None,
@@ -189,7 +189,7 @@ impl fmt::Display for Uri<'_> {
     }
 }
 
-/// Why a text is no URI of the four.
+/// Why a text is not one of the four URIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("byte {at}: {kind}")]
 pub struct UriError {
@@ -208,15 +208,15 @@ pub enum UriErrorKind {
     /// No name, no IPv4 address and no IPv6 address in brackets.
     #[error("a host is a name, an IPv4 address or an IPv6 address in brackets (RFC 3986 §3.2.2)")]
     Host,
-    /// No number from 1 to 65535.
+    /// Not a number from 1 to 65535.
     #[error("a port is a number from 1 to 65535 (RFC 3986 §3.2.3)")]
     Port,
-    /// Something else than `transport=`, or a STUN URI with a query.
+    /// Another query than `transport=`, or a STUN URI with a query.
     #[error("only TURN URIs have a query, and it is ?transport= with a name (RFC 7065 §3.1)")]
     Query,
 }
 
-/// The host at the front and what follows it.
+/// The host, and the text after it.
 fn split_host(authority: &str) -> Option<(Host<'_>, &str)> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (address, after) = rest.split_once(']')?;
@@ -230,7 +230,7 @@ fn split_host(authority: &str) -> Option<(Host<'_>, &str)> {
     is_reg_name(name).then_some((Host::Name(name), after))
 }
 
-/// RFC 3986 §3.2.2: unreserved, sub-delims and percent-encoded bytes; here at least one of them.
+/// RFC 3986 §3.2.2: unreserved, sub-delims and percent-encoded bytes; at least one.
 fn is_reg_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     while let Some(byte) = bytes.next() {

@@ -1,8 +1,8 @@
 //! Writing a message into a borrowed buffer, front to back.
 //!
-//! Rules of this file: append only; an attribute is there whole or not at all; the order that RFC 8489 §14.5 to §14.7 asks
-//! for is in the types, so that nothing follows FINGERPRINT and nothing but it and MESSAGE-INTEGRITY-SHA256 follows
-//! MESSAGE-INTEGRITY. A refused `add` leaves a message that can go on as it was before.
+//! Rules of this file: append only. An attribute is written whole or not at all. The types enforce the order of RFC
+//! 8489 §14.5 to §14.7: nothing follows FINGERPRINT, and only FINGERPRINT and MESSAGE-INTEGRITY-SHA256 follow
+//! MESSAGE-INTEGRITY. After a refused `add` the message can go on as before.
 //!
 //! ```
 //! use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
@@ -19,7 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! After FINGERPRINT nothing can be added; this does not compile:
+//! After FINGERPRINT nothing can be added. This does not compile:
 //!
 //! ```compile_fail,E0599
 //! use portolan_stun::{Attribute, Class, Method, Writer};
@@ -30,7 +30,7 @@
 //! closed.add(&Attribute::UseCandidate).unwrap();
 //! ```
 //!
-//! Nor is there a second MESSAGE-INTEGRITY:
+//! A second MESSAGE-INTEGRITY does not compile either:
 //!
 //! ```compile_fail,E0599
 //! use portolan_stun::{Class, IntegrityKey, Method, Writer};
@@ -41,7 +41,7 @@
 //! let signed = writer.message_integrity(&key).unwrap().message_integrity(&key);
 //! ```
 //!
-//! Nor a response to a request that nobody has checked, as [`Message::verify`] and [`Message::exempt`] do:
+//! Nor does a response to a request that was not checked by [`Message::verify`] or [`Message::exempt`]:
 //!
 //! ```compile_fail,E0277
 //! use portolan_stun::{Message, ResponseClass, Writer};
@@ -57,15 +57,15 @@ use core::marker::PhantomData;
 use crate::{
     Attribute, AttributeType, Checked, Class, EncodeError, ErrorCode, HEADER_LEN, IntegrityKey, MAGIC_COOKIE, Message,
     Method, PasswordAlgorithm, TransactionId,
-    attribute::{Cursor, Veil},
+    attribute::{Cursor, XorMask},
     fingerprint,
 };
 
-/// A message that is being written; `S` says what may still follow.
+/// A message that is being written. `S` is the stage: what may still follow.
 #[derive(Debug)]
 pub struct Writer<'b, S = Open> {
     cursor: Cursor<'b>,
-    veil: Veil,
+    mask: XorMask,
     stage: PhantomData<S>,
 }
 
@@ -73,15 +73,15 @@ pub struct Writer<'b, S = Open> {
 #[derive(Clone, Copy, Debug)]
 pub enum Open {}
 
-/// MESSAGE-INTEGRITY stands: its SHA-256 sister and FINGERPRINT may follow.
+/// MESSAGE-INTEGRITY is written: MESSAGE-INTEGRITY-SHA256 and FINGERPRINT may follow.
 #[derive(Clone, Copy, Debug)]
 pub enum Signed {}
 
-/// MESSAGE-INTEGRITY-SHA256 stands: FINGERPRINT may follow.
+/// MESSAGE-INTEGRITY-SHA256 is written: FINGERPRINT may follow.
 #[derive(Clone, Copy, Debug)]
 pub enum SignedSha256 {}
 
-/// FINGERPRINT stands: nothing may follow.
+/// FINGERPRINT is written: nothing may follow.
 #[derive(Clone, Copy, Debug)]
 pub enum Closed {}
 
@@ -120,18 +120,18 @@ impl<'b> Writer<'b> {
         let Some(header) = buffer.first_chunk_mut::<HEADER_LEN>() else {
             return Err(EncodeError::BufferTooShort { needed: HEADER_LEN, available });
         };
-        // Written as words: single bytes would be in the way of the wide loads of hash and checksum.
-        let head = u64::from(method.woven(class)) << 48 | u64::from(MAGIC_COOKIE);
+        // Written as words: single bytes would delay the wide loads of hash and checksum.
+        let head = u64::from(method.message_type(class)) << 48 | u64::from(MAGIC_COOKIE);
         if let Some((front, id)) = header.split_first_chunk_mut::<8>() {
             *front = head.to_be_bytes();
             id.copy_from_slice(transaction_id.as_bytes());
         }
-        Ok(Self { cursor: Cursor::new(buffer, HEADER_LEN), veil: Veil::new(transaction_id), stage: PhantomData })
+        Ok(Self { cursor: Cursor::new(buffer, HEADER_LEN), mask: XorMask::new(transaction_id), stage: PhantomData })
     }
 
     /// Begins the response to a request: its method and transaction ID, success or error (RFC 8489 §6.3.1.1).
     ///
-    /// Only a checked request is answered: one that was verified, or of a usage that asks for no credentials.
+    /// Only a checked request is answered: one that was verified, or one of a usage without credentials.
     ///
     /// # Errors
     /// `NotARequest`, `BufferTooShort`.
@@ -152,8 +152,8 @@ impl<'b> Writer<'b> {
 
     /// The 420 response to a checked request: ERROR-CODE and UNKNOWN-ATTRIBUTES (RFC 8489 §6.3.1).
     ///
-    /// `unknown` comes from [`Message::not_understood`] or [`Message::unknown_comprehension_required`]; attributes, integrity
-    /// and FINGERPRINT may follow.
+    /// `unknown` comes from [`Message::not_understood`] or [`Message::unknown_comprehension_required`]; attributes,
+    /// integrity and FINGERPRINT may follow.
     ///
     /// # Errors
     /// `NotARequest`, `BufferTooShort`.
@@ -174,10 +174,11 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `OutOfRange` for numbers that
-    /// their field cannot hold; `Computed` for the integrity attributes and FINGERPRINT; `ReadOnly` for those of RFC 3489.
+    /// their field cannot hold; `Computed` for the integrity attributes and FINGERPRINT; `ReadOnly` for those of RFC
+    /// 3489.
     #[inline(always)]
     pub fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
-        self.cursor.attribute(attribute, self.veil)
+        self.cursor.attribute(attribute, self.mask)
     }
 
     /// Appends PADDING of `length` zero bytes (RFC 5780 §7.6).
@@ -256,7 +257,7 @@ impl<'b, S: BeforeSha256> Writer<'b, S> {
 }
 
 impl<'b, S: BeforeFingerprint> Writer<'b, S> {
-    /// Appends FINGERPRINT, after which nothing follows (RFC 8489 §14.7).
+    /// Appends FINGERPRINT. Nothing follows it (RFC 8489 §14.7).
     ///
     /// # Errors
     /// `BufferTooShort`, `MessageTooLong`.
@@ -280,7 +281,7 @@ impl<'b, S> Writer<'b, S> {
         self.cursor.len()
     }
 
-    /// Ends the message and returns its bytes, the front of the buffer.
+    /// Ends the message and returns its bytes, the first part of the buffer.
     #[must_use]
     #[inline]
     pub fn finish(mut self) -> &'b [u8] {
@@ -288,7 +289,7 @@ impl<'b, S> Writer<'b, S> {
         self.cursor.into_written()
     }
 
-    /// Writes the length field as the message stands (RFC 8489 §5, §14.5).
+    /// Writes the length field for the message so far (RFC 8489 §5, §14.5).
     #[inline]
     fn settle_length(&mut self) {
         let length = u16::try_from(self.cursor.len() - HEADER_LEN).unwrap_or(u16::MAX).to_be_bytes();
@@ -299,15 +300,15 @@ impl<'b, S> Writer<'b, S> {
 
     #[inline]
     fn staged<N>(self) -> Writer<'b, N> {
-        Writer { cursor: self.cursor, veil: self.veil, stage: PhantomData }
+        Writer { cursor: self.cursor, mask: self.mask, stage: PhantomData }
     }
 }
 
-/// How a request ended.
+/// The result of a request, which decides the class of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseClass {
-    /// It was carried out.
+    /// Success.
     Success,
-    /// It was not; ERROR-CODE says why.
+    /// Error; ERROR-CODE gives the reason.
     Error,
 }

@@ -1,7 +1,7 @@
-//! What an attribute says, in a few words for people.
+//! The meaning of an attribute in a few words.
 //!
-//! Rules of this file: one line, no line breaks and no control characters whatever the peer sent; bytes without a meaning of
-//! their own are shown as hexadecimal digits, at most sixteen bytes of them.
+//! Rules of this file: one line, without line breaks and control characters, whatever the peer sent. Bytes without a
+//! known meaning are shown as hexadecimal digits, at most sixteen bytes of them.
 
 use core::fmt;
 

@@ -1,7 +1,7 @@
 //! From bytes to values: one attribute at a time, bounded by its own length.
 //!
-//! Rules of this file: the types that a Binding or an ICE check carries stand in one small match that is inlined into the
-//! walk; all others and all errors are out of line. Reserved bits are not looked at (RFC 8489 §14.1, §14.8).
+//! Rules of this file: the types of a Binding request and of an ICE check are in one small match that is inlined into
+//! the walk. All others and all errors are out of line. Reserved bits are ignored (RFC 8489 §14.1, §14.8).
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
@@ -16,13 +16,14 @@ const TEXT_LIMIT: u16 = 763;
 
 /// Reads one attribute.
 ///
-/// Always inlined: a value that leaves by the stack is written narrow and read back wide, which costs more than the reading.
+/// Always inlined: a value that is returned on the stack is written narrow and read back wide, which costs more than
+/// reading it.
 #[inline(always)]
-pub(crate) fn decode<'a>(field: Field<'a>, veil: Veil) -> Result<Attribute<'a>, DecodeError> {
+pub(crate) fn decode<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
-        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(&field, veil)?),
-        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field, Veil::NONE)?),
+        T::XOR_MAPPED_ADDRESS => Attribute::XorMappedAddress(address(&field, mask)?),
+        T::MAPPED_ADDRESS => Attribute::MappedAddress(address(&field, XorMask::NONE)?),
         T::USERNAME => Attribute::Username(text(&field)?),
         T::PRIORITY => Attribute::Priority(u32::from_be_bytes(*exactly(&field)?)),
         T::ICE_CONTROLLED => Attribute::IceControlled(u64::from_be_bytes(*exactly(&field)?)),
@@ -30,19 +31,19 @@ pub(crate) fn decode<'a>(field: Field<'a>, veil: Veil) -> Result<Attribute<'a>, 
         T::MESSAGE_INTEGRITY => Attribute::MessageIntegrity(exactly(&field)?),
         T::FINGERPRINT => Attribute::Fingerprint(u32::from_be_bytes(*exactly(&field)?)),
         T::SOFTWARE => Attribute::Software(text(&field)?),
-        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field, Veil::NONE)?),
-        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field, Veil::NONE)?),
+        T::RESPONSE_ORIGIN => Attribute::ResponseOrigin(address(&field, XorMask::NONE)?),
+        T::OTHER_ADDRESS => Attribute::OtherAddress(address(&field, XorMask::NONE)?),
         T::USE_CANDIDATE => {
             exactly::<0>(&field)?;
             Attribute::UseCandidate
         }
-        _ => return decode_rare(field, veil),
+        _ => return decode_rare(field, mask),
     })
 }
 
-/// The attributes that are not met at every second message.
+/// The attributes that are less frequent.
 #[inline(never)]
-fn decode_rare<'a>(field: Field<'a>, veil: Veil) -> Result<Attribute<'a>, DecodeError> {
+fn decode_rare<'a>(field: Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     let field = &field;
     Ok(match field.kind {
@@ -58,29 +59,29 @@ fn decode_rare<'a>(field: Field<'a>, veil: Veil) -> Result<Attribute<'a>, Decode
         T::MESSAGE_INTEGRITY_SHA256 => Attribute::MessageIntegritySha256(truncated_hmac(field)?),
         T::PASSWORD_ALGORITHM => Attribute::PasswordAlgorithm(password_algorithm(field)?),
         T::PASSWORD_ALGORITHMS => Attribute::PasswordAlgorithms(password_algorithms(field)?),
-        T::ALTERNATE_SERVER => Attribute::AlternateServer(address(field, Veil::NONE)?),
+        T::ALTERNATE_SERVER => Attribute::AlternateServer(address(field, XorMask::NONE)?),
         T::ALTERNATE_DOMAIN => Attribute::AlternateDomain(bounded_text(field, 255)?),
         T::TRANSACTION_TRANSMIT_COUNTER => {
             let &[_, _, req, resp] = exactly(field)?;
             Attribute::TransactionTransmitCounter { req, resp }
         }
-        T::RESPONSE_ADDRESS => Attribute::ResponseAddress(address(field, Veil::NONE)?),
-        T::SOURCE_ADDRESS => Attribute::SourceAddress(address(field, Veil::NONE)?),
-        T::CHANGED_ADDRESS => Attribute::ChangedAddress(address(field, Veil::NONE)?),
-        T::REFLECTED_FROM => Attribute::ReflectedFrom(address(field, Veil::NONE)?),
-        T::XOR_MAPPED_ADDRESS_DRAFT => Attribute::XorMappedAddressDraft(address(field, veil)?),
+        T::RESPONSE_ADDRESS => Attribute::ResponseAddress(address(field, XorMask::NONE)?),
+        T::SOURCE_ADDRESS => Attribute::SourceAddress(address(field, XorMask::NONE)?),
+        T::CHANGED_ADDRESS => Attribute::ChangedAddress(address(field, XorMask::NONE)?),
+        T::REFLECTED_FROM => Attribute::ReflectedFrom(address(field, XorMask::NONE)?),
+        T::XOR_MAPPED_ADDRESS_DRAFT => Attribute::XorMappedAddressDraft(address(field, mask)?),
         T::NETWORK_COST => {
             let &[n0, n1, c0, c1] = exactly(field)?;
             let (network, cost) = (u16::from_be_bytes([n0, n1]), u16::from_be_bytes([c0, c1]));
             Attribute::NetworkCost(NetworkCost { network, cost })
         }
         T::NOMINATION => Attribute::Nomination(u32::from_be_bytes(*exactly(field)?)),
-        _ => return decode_relay(field, veil),
+        _ => return decode_relay(field, mask),
     })
 }
 
 /// The attributes of TURN and its relatives.
-fn decode_relay<'a>(field: &Field<'a>, veil: Veil) -> Result<Attribute<'a>, DecodeError> {
+fn decode_relay<'a>(field: &Field<'a>, mask: XorMask) -> Result<Attribute<'a>, DecodeError> {
     use AttributeType as T;
     Ok(match field.kind {
         T::CHANNEL_NUMBER => {
@@ -88,9 +89,9 @@ fn decode_relay<'a>(field: &Field<'a>, veil: Veil) -> Result<Attribute<'a>, Deco
             Attribute::ChannelNumber(u16::from_be_bytes([n0, n1]))
         }
         T::LIFETIME => Attribute::Lifetime(u32::from_be_bytes(*exactly(field)?)),
-        T::XOR_PEER_ADDRESS => Attribute::XorPeerAddress(address(field, veil)?),
+        T::XOR_PEER_ADDRESS => Attribute::XorPeerAddress(address(field, mask)?),
         T::DATA => Attribute::Data(field.value),
-        T::XOR_RELAYED_ADDRESS => Attribute::XorRelayedAddress(address(field, veil)?),
+        T::XOR_RELAYED_ADDRESS => Attribute::XorRelayedAddress(address(field, mask)?),
         T::REQUESTED_ADDRESS_FAMILY => Attribute::RequestedAddressFamily(only_family(field)?),
         T::EVEN_PORT => {
             let &[bits] = exactly(field)?;
@@ -132,18 +133,18 @@ fn exactly<'a, const N: usize>(field: &Field<'a>) -> Result<&'a [u8; N], DecodeE
 #[cold]
 #[inline(never)]
 fn wrong_length(field: &Field<'_>, expected: Lengths) -> DecodeError {
-    // The length field stands two bytes after the type.
+    // The length field is two bytes after the type.
     DecodeError::new(field.at + 2, Kind::ValueLength { attribute: field.kind, expected, found: field.value.len() })
 }
 
-/// Cookie and transaction ID as one number: what an address is XORed with (RFC 8489 §14.2).
+/// Cookie and transaction ID as one number, with which an address is XORed (RFC 8489 §14.2).
 ///
-/// Port and IPv4 address are XORed with its first bits, IPv6 addresses with all of them; zero leaves them in the clear.
+/// Port and IPv4 address are XORed with its first bits, IPv6 addresses with all of them. With zero they stay plain.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Veil(u128);
+pub(crate) struct XorMask(u128);
 
-impl Veil {
-    /// Nothing is hidden (RFC 8489 §14.1).
+impl XorMask {
+    /// No XOR (RFC 8489 §14.1).
     pub(super) const NONE: Self = Self(0);
 
     #[inline(always)]
@@ -169,16 +170,16 @@ impl Veil {
     }
 }
 
-/// An address under a veil.
+/// An address with its XOR mask.
 #[inline(always)]
-fn address(field: &Field<'_>, veil: Veil) -> Result<SocketAddr, DecodeError> {
+fn address(field: &Field<'_>, mask: XorMask) -> Result<SocketAddr, DecodeError> {
     match *field.value {
         [_, 1, p0, p1, a, b, c, d] => {
-            Ok(v4(veil.port(u16::from_be_bytes([p0, p1])), veil.ipv4(u32::from_be_bytes([a, b, c, d]))))
+            Ok(v4(mask.port(u16::from_be_bytes([p0, p1])), mask.ipv4(u32::from_be_bytes([a, b, c, d]))))
         }
         [_, 2, p0, p1, ref ip @ ..] if ip.len() == 16 => {
             let ip = ip.first_chunk().copied().unwrap_or_default();
-            Ok(v6(veil.port(u16::from_be_bytes([p0, p1])), veil.ipv6(u128::from_be_bytes(ip))))
+            Ok(v6(mask.port(u16::from_be_bytes([p0, p1])), mask.ipv6(u128::from_be_bytes(ip))))
         }
         _ => Err(wrong_address(field)),
     }
@@ -194,7 +195,7 @@ fn v6(port: u16, ip: u128) -> SocketAddr {
     SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from_bits(ip), port, 0, 0))
 }
 
-/// Says what is wrong with an address: its family, or its length for that family.
+/// The error of an address: its family, or its length for that family.
 #[cold]
 #[inline(never)]
 fn wrong_address(field: &Field<'_>) -> DecodeError {
@@ -225,7 +226,8 @@ fn bounded_text<'a>(field: &Field<'a>, limit: u16) -> Result<Text<'a>, DecodeErr
     Ok(Text::from_wire(field.value))
 }
 
-/// A port and two bytes of padding; some senders leave them out of the length (RFC 5780 §7.5 can be read both ways).
+/// A port and two bytes of padding. Some senders leave the padding out of the length (RFC 5780 §7.5 allows both
+/// readings).
 fn response_port(field: &Field<'_>) -> Result<u16, DecodeError> {
     match *field.value {
         [p0, p1] | [p0, p1, _, _] => Ok(u16::from_be_bytes([p0, p1])),

@@ -1,26 +1,27 @@
 //! The values that are more than a number or an address.
 //!
-//! Rules of this file: a value borrows from the message, is `Copy`, and judges nothing that [`crate::Message::attributes`] has
-//! not judged already.
+//! Rules of this file: a value borrows from the message, is `Copy`, and judges nothing that
+//! [`crate::Message::attributes`] has not judged already.
 
 use core::fmt;
 
 use super::AttributeType;
 
-/// Text as it stood on the wire: meant to be UTF-8, not promised to be.
+/// Text as it is on the wire. It should be UTF-8, but need not be.
 ///
-/// Printing replaces what is not UTF-8 and escapes what would end a line or turn its direction: a log line stays one line.
+/// Printing replaces what is not UTF-8. It escapes characters that would end a line or change its direction, so that a
+/// log line stays one line.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
-    /// Text to be sent; whether it is short enough is judged when it is written.
+    /// Text to send. Its length is checked when it is written.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self(text.as_bytes())
     }
 
-    /// Bytes that came from a peer, to be sent back as they came.
+    /// Bytes that came from a peer, to be sent back unchanged.
     #[must_use]
     pub const fn from_wire(bytes: &'a [u8]) -> Self {
         Self(bytes)
@@ -47,7 +48,7 @@ impl<'a> Text<'a> {
         self.0.len()
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0.is_empty()
@@ -102,7 +103,7 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// Why a request failed: a code from 300 to 699 and a phrase for people (RFC 8489 §14.8).
+/// Why a request failed: a code from 300 to 699 and a reason phrase (RFC 8489 §14.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorCode<'a> {
     code: u16,
@@ -116,7 +117,7 @@ impl<'a> ErrorCode<'a> {
     pub const BAD_REQUEST: u16 = 400;
     /// 401: credentials are missing or wrong (RFC 8489 §14.8).
     pub const UNAUTHENTICATED: u16 = 401;
-    /// 403: the server may but will not (RFC 8656 §19).
+    /// 403: the server refuses (RFC 8656 §19).
     pub const FORBIDDEN: u16 = 403;
     /// 405: no valid ticket of this client (RFC 8016 §3.4).
     pub const MOBILITY_FORBIDDEN: u16 = 405;
@@ -165,13 +166,13 @@ impl<'a> ErrorCode<'a> {
         self.code
     }
 
-    /// The phrase, for people.
+    /// The reason phrase.
     #[must_use]
     pub const fn reason(&self) -> Text<'a> {
         self.reason
     }
 
-    /// The two bytes of class and number as they stand in the value.
+    /// The two bytes of class and number as in the value.
     #[expect(clippy::cast_possible_truncation, reason = "3 to 6 and 0 to 99 fit")]
     pub(super) const fn class_and_number(&self) -> [u8; 2] {
         [(self.code / 100) as u8, (self.code % 100) as u8]
@@ -262,7 +263,7 @@ impl ChangeRequest {
     pub const IP: Self = Self { ip: true, port: false };
     /// Same address, other port.
     pub const PORT: Self = Self { ip: false, port: true };
-    /// From where the request went.
+    /// From the address and port that the request was sent to.
     pub const NONE: Self = Self { ip: false, port: false };
 
     pub(super) const fn from_bits(bits: u32) -> Self {
@@ -281,11 +282,11 @@ pub struct Icmp {
     pub kind: u8,
     /// The ICMP code, 0 to 511: the attribute has 9 bits for it.
     pub code: u16,
-    /// The MTU of the next hop in bytes, where type and code tell of one; else 0.
+    /// The MTU of the next hop in bytes, if type and code carry one; else 0.
     pub data: u32,
 }
 
-/// Which interface a check came over, and what it costs (attribute 0xc057, without an RFC).
+/// The network interface of a check, and its cost (attribute 0xc057, without an RFC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NetworkCost {
     /// A number for the interface, chosen by the sender.
@@ -325,7 +326,7 @@ impl<'a> PasswordAlgorithms<'a> {
         })
     }
 
-    /// The value as it stands in the message: what a client sends back (RFC 8489 §9.2.5).
+    /// The value as in the message. A client sends it back (RFC 8489 §9.2.5).
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.0
@@ -338,7 +339,7 @@ impl fmt::Debug for PasswordAlgorithms<'_> {
     }
 }
 
-/// Takes one algorithm off the front; `None` when the value ends inside it. The last one's padding may be missing.
+/// Takes the first algorithm; `None` if the value ends inside it. The padding of the last one may be missing.
 pub(super) fn split_algorithm(value: &[u8]) -> Option<(PasswordAlgorithm<'_>, &[u8])> {
     let (&[n0, n1, l0, l1], after) = value.split_first_chunk::<4>()?;
     let length = u16::from_be_bytes([l0, l1]);

@@ -1,19 +1,19 @@
 //! From values to bytes: one attribute after the other into a borrowed buffer.
 //!
-//! Rules of this file: an attribute is written whole or not at all; padding is zero; reserved bits are zero; what RFC 3489
-//! alone knows, and what is computed, is refused.
+//! Rules of this file: an attribute is written whole or not at all. Padding and reserved bits are zero. Attributes of
+//! RFC 3489 alone, and computed ones, are refused.
 
 use core::net::SocketAddr;
 
 use super::{
-    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::Veil,
+    AddressErrorCode, Attribute, AttributeType, ErrorCode, Icmp, NetworkCost, PasswordAlgorithm, Text, read::XorMask,
 };
 use crate::{EncodeError, HEADER_LEN, message::padded};
 
-/// The longest message that the length field can announce, in bytes.
+/// The longest message that the length field can express, in bytes.
 const MESSAGE_LIMIT: usize = HEADER_LEN + 65_532;
 
-/// How long a text may be that is sent.
+/// The limits of a text that is sent.
 #[derive(Clone, Copy)]
 struct Limit {
     bytes: usize,
@@ -25,7 +25,7 @@ struct Limit {
 const USERNAME: Limit = Limit { bytes: 508, characters: false };
 /// RFC 8489 §14.8, §14.14.
 const PHRASE: Limit = Limit { bytes: 509, characters: true };
-/// What a server chose is sent back as it came, and that may be this long (RFC 8489 §14.9, §14.10).
+/// A server's value is sent back unchanged, and it may be this long (RFC 8489 §14.9, §14.10).
 const ECHO: Limit = Limit { bytes: 763, characters: false };
 /// RFC 8489 §14.16.
 const DOMAIN: Limit = Limit { bytes: 255, characters: false };
@@ -38,7 +38,8 @@ pub(crate) struct Cursor<'b> {
 }
 
 impl<'b> Cursor<'b> {
-    /// `len` bytes stand already. More than a message can hold is not looked at, so that one comparison judges both limits.
+    /// The first `len` bytes are written. The part beyond the longest message is never used, so one comparison checks
+    /// both limits.
     #[inline]
     pub(crate) fn new(buffer: &'b mut [u8], len: usize) -> Self {
         let most = buffer.len().min(MESSAGE_LIMIT);
@@ -65,7 +66,7 @@ impl<'b> Cursor<'b> {
         self.buffer.get_mut(..self.len).unwrap_or_default()
     }
 
-    /// Writes the head of an attribute and zeroes its padding; the value, `length` bytes, is the caller's to fill.
+    /// Writes the head of an attribute and zeroes its padding. The caller fills in the value of `length` bytes.
     #[inline]
     pub(crate) fn claim(&mut self, kind: AttributeType, length: usize) -> Result<&mut [u8], EncodeError> {
         let Ok(short) = u16::try_from(length) else {
@@ -76,7 +77,8 @@ impl<'b> Cursor<'b> {
         let Some(room) = self.buffer.get_mut(self.len..needed) else {
             return Err(no_room(needed, available));
         };
-        // The padding lies in the last four bytes; the head is written after them, for an empty value they are the head.
+        // The padding is in the last four bytes. The head is written after them, because for an empty value they are
+        // the head.
         if let Some(last) = room.last_chunk_mut() {
             *last = [0; 4];
         }
@@ -109,18 +111,18 @@ impl<'b> Cursor<'b> {
     }
 
     #[inline]
-    fn address(&mut self, kind: AttributeType, address: SocketAddr, veil: Veil) -> Result<(), EncodeError> {
-        let [p0, p1] = veil.port(address.port()).to_be_bytes();
+    fn address(&mut self, kind: AttributeType, address: SocketAddr, mask: XorMask) -> Result<(), EncodeError> {
+        let [p0, p1] = mask.port(address.port()).to_be_bytes();
         match address {
             SocketAddr::V4(address) => {
-                let [a, b, c, d] = veil.ipv4(address.ip().to_bits()).to_be_bytes();
+                let [a, b, c, d] = mask.ipv4(address.ip().to_bits()).to_be_bytes();
                 self.fixed(kind, [0, 1, p0, p1, a, b, c, d])
             }
             SocketAddr::V6(address) => {
                 let room = self.claim(kind, 20)?;
                 if let Some((head, ip)) = room.split_first_chunk_mut() {
                     *head = [0, 2, p0, p1];
-                    ip.copy_from_slice(&veil.ipv6(address.ip().to_bits()).to_be_bytes());
+                    ip.copy_from_slice(&mask.ipv6(address.ip().to_bits()).to_be_bytes());
                 }
                 Ok(())
             }
@@ -164,31 +166,31 @@ impl<'b> Cursor<'b> {
         Ok(())
     }
 
-    /// Writes one attribute. Always inlined: a caller mostly names the variant, and then nothing is left of the match.
+    /// Writes one attribute. Always inlined: a caller mostly names the variant, and then the match disappears.
     #[inline(always)]
     #[expect(clippy::wildcard_enum_match_arm, reason = "`rare` names every other variant")]
-    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
+    pub(crate) fn attribute(&mut self, attribute: &Attribute<'_>, mask: XorMask) -> Result<(), EncodeError> {
         use Attribute as A;
         let kind = attribute.kind();
         match *attribute {
-            A::XorMappedAddress(a) => self.address(kind, a, veil),
-            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a, Veil::NONE),
+            A::XorMappedAddress(a) => self.address(kind, a, mask),
+            A::MappedAddress(a) | A::ResponseOrigin(a) | A::OtherAddress(a) => self.address(kind, a, XorMask::NONE),
             A::Username(text) => self.text(kind, text, USERNAME),
             A::Software(text) => self.text(kind, text, PHRASE),
             A::Priority(n) => self.fixed(kind, n.to_be_bytes()),
             A::IceControlled(n) | A::IceControlling(n) => self.fixed(kind, n.to_be_bytes()),
             A::UseCandidate => self.fixed(kind, []),
-            _ => self.rare(kind, attribute, veil),
+            _ => self.rare(kind, attribute, mask),
         }
     }
 
-    /// The attributes that are not met at every second message.
+    /// The attributes that are less frequent.
     #[inline(never)]
-    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, veil: Veil) -> Result<(), EncodeError> {
+    fn rare(&mut self, kind: AttributeType, attribute: &Attribute<'_>, mask: XorMask) -> Result<(), EncodeError> {
         use Attribute as A;
         match *attribute {
-            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => self.address(kind, a, veil),
-            A::AlternateServer(a) => self.address(kind, a, Veil::NONE),
+            A::XorPeerAddress(a) | A::XorRelayedAddress(a) | A::XorMappedAddressDraft(a) => self.address(kind, a, mask),
+            A::AlternateServer(a) => self.address(kind, a, XorMask::NONE),
             A::Realm(text) | A::Nonce(text) => self.text(kind, text, ECHO),
             A::AlternateDomain(text) => self.text(kind, text, DOMAIN),
             A::ThirdPartyAuthorization(text) => self.text(kind, text, ECHO),
@@ -225,7 +227,7 @@ impl<'b> Cursor<'b> {
                 Err(EncodeError::ReadOnly { attribute: kind })
             }
             A::Unknown { value, .. } => self.unknown(kind, value),
-            // These stand in the caller's match.
+            // These are in the match of the caller.
             A::XorMappedAddress(_)
             | A::MappedAddress(_)
             | A::ResponseOrigin(_)
@@ -249,7 +251,7 @@ impl<'b> Cursor<'b> {
         self.fixed(kind, [0, 0, t, c, d0, d1, d2, d3])
     }
 
-    /// Whatever the caller likes, but nothing that would end or sign the message.
+    /// Any attribute, except those that end or sign the message.
     fn unknown(&mut self, kind: AttributeType, value: &[u8]) -> Result<(), EncodeError> {
         match kind {
             AttributeType::MESSAGE_INTEGRITY | AttributeType::MESSAGE_INTEGRITY_SHA256 | AttributeType::FINGERPRINT => {
@@ -260,7 +262,7 @@ impl<'b> Cursor<'b> {
     }
 }
 
-/// Copies a value into its room, which is as long. A call of `memcpy` costs more than the few moves of a short text.
+/// Copies a value into its place of the same length. A call of `memcpy` costs more than the few moves of a short text.
 #[inline]
 fn copy(room: &mut [u8], value: &[u8]) {
     match value.len() {
@@ -303,12 +305,12 @@ fn check_text(kind: AttributeType, text: Text<'_>, limit: Limit) -> Result<(), E
     }
 }
 
-/// What one algorithm takes, its parameters padded.
+/// The size of one algorithm with padded parameters.
 const fn algorithm_len(algorithm: PasswordAlgorithm<'_>) -> usize {
     4 + algorithm.parameters.len().next_multiple_of(4)
 }
 
-/// Writes one algorithm and returns the room after it.
+/// Writes one algorithm and returns the rest of the buffer.
 fn put_algorithm<'r>(room: &'r mut [u8], algorithm: PasswordAlgorithm<'_>) -> &'r mut [u8] {
     let length = algorithm.parameters.len();
     let (own, rest) = room.split_at_mut_checked(algorithm_len(algorithm)).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! A line of an explanation as text for a terminal and as a JSON object.
 //!
-//! Rules of this file: one line stays one line, whatever the peer sent; nothing is allocated, everything goes through
+//! Rules of this file: one line stays one line, whatever the peer sent. Nothing is allocated; all output goes through
 //! `fmt::Write`.
 
 use core::fmt::{self, Write as _};
@@ -8,7 +8,7 @@ use core::fmt::{self, Write as _};
 use super::{Item, Line, Remark};
 use crate::is_stun;
 
-/// How many bytes a line of text shows before an ellipsis.
+/// The number of bytes that a line of text shows before an ellipsis.
 const SHOWN: usize = 16;
 
 /// `  20  00200008 0001a147 …  XOR-MAPPED-ADDRESS: 192.0.2.1:32853 (RFC 8489 §14.2)`, then what is wrong behind a `!`.
@@ -41,7 +41,8 @@ impl fmt::Display for Line<'_> {
 }
 
 impl<'a> Line<'a> {
-    /// The line as one JSON object: `at`, `bytes` (hexadecimal), `name`, `meaning`, and where there is one `rfc` and `remark`.
+    /// The line as one JSON object: `at`, `bytes` (hexadecimal), `name`, `meaning`, and `rfc` and `remark` if there are
+    /// any.
     #[must_use]
     pub const fn json(&self) -> Json<'_, 'a> {
         Json(self)
@@ -68,7 +69,7 @@ impl fmt::Display for Json<'_, '_> {
     }
 }
 
-/// What the bytes are called.
+/// The name of the bytes.
 struct Name<'l, 'a>(&'l Item<'a>);
 
 impl fmt::Display for Name<'_, '_> {
@@ -92,7 +93,7 @@ impl fmt::Display for Name<'_, '_> {
     }
 }
 
-/// What the bytes say.
+/// The meaning of the bytes.
 struct Meaning<'l, 'a>(&'l Item<'a>);
 
 impl fmt::Display for Meaning<'_, '_> {

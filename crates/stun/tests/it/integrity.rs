@@ -51,7 +51,7 @@ proptest! {
         prop_assert_eq!(&bytes[end - 32..], &sha256);
     }
 
-    /// One bit of what is covered, or of the HMAC, and nobody is believed.
+    /// One changed bit of the covered bytes or of the HMAC fails the verification.
     #[test]
     fn one_bit_is_enough(at in 0..60_usize, bit in 0..8_u8) {
         let key = IntegrityKey::short_term("secret");
@@ -75,7 +75,7 @@ fn only_what_is_covered_can_be_read() {
     let mut writer = writer(&mut buffer);
     writer.add(&Attribute::Username("alice".into())).unwrap();
     let mut bytes = writer.message_integrity(&key).unwrap().finish().to_vec();
-    // Somebody on the way appends a PRIORITY and an attribute that nobody knows.
+    // An attacker on the path appends a PRIORITY and an unknown attribute.
     bytes.extend([0, 0x24, 0, 4, 0, 0, 0, 9, 0x7f, 0xff, 0, 0]);
     mend(&mut bytes);
     let message = Message::decode(&bytes).unwrap();

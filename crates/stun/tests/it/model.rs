@@ -113,14 +113,14 @@ proptest! {
 #[test]
 fn a_million_mutants() {
     let seeds = corpus::messages();
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let mut rng = SplitMix(0x9e37_79b9_7f4a_7c15);
     let mut messages = 0;
     let mut mutant = Vec::new();
     for round in 0..1_000_000 {
         mutant.clear();
         mutant.extend_from_slice(&seeds[round % seeds.len()]);
-        for _ in 0..=dice.below(3) {
-            dice.change(&mut mutant);
+        for _ in 0..=rng.below(3) {
+            rng.change(&mut mutant);
         }
         if round % 8 == 0 {
             messages += usize::from(agree(&mutant).unwrap());
@@ -134,9 +134,9 @@ fn a_million_mutants() {
 }
 
 /// Xorshift64*: quick, and the same every time.
-struct Dice(u64);
+struct SplitMix(u64);
 
-impl Dice {
+impl SplitMix {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

@@ -21,7 +21,7 @@ pub(crate) struct Sample {
     flags: (bool, bool),
 }
 
-/// A sample of any type: known, or a number that nobody has.
+/// A sample of any type: known, or an unassigned number.
 pub(crate) fn sample() -> impl Strategy<Value = Sample> {
     let kind = prop_oneof![
         8 => proptest::sample::select(writable()),
