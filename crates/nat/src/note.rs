@@ -226,3 +226,6 @@ impl ExtraServerReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

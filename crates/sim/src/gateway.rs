@@ -268,3 +268,6 @@ impl GatewayState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

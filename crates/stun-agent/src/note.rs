@@ -306,8 +306,7 @@ impl Dropped {
             Self::Unusable(crate::Unusable::Challenge(_)) => "dropped-unusable-challenge",
             Self::Unusable(crate::Unusable::Alternate(_)) => "dropped-unusable-redirect",
             Self::Unverified { why: IntegrityError::Missing, .. } => "dropped-integrity-missing",
-            Self::Unverified { why: IntegrityError::Length { .. }, .. } => "dropped-integrity-length",
-            Self::Unverified { why: IntegrityError::Mismatch { .. } | _, .. } => "dropped-integrity-mismatch",
+            Self::Unverified { .. } => "dropped-integrity-invalid",
             Self::BadRequest => "dropped-bad-request",
             Self::Stripped => "dropped-algorithms-stripped",
             Self::NotAsked => "dropped-unsolicited",
@@ -519,3 +518,6 @@ impl ResponderDropped {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

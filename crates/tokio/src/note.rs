@@ -102,3 +102,6 @@ const fn accept_failed(why: Refusal) -> &'static str {
         Refusal::Unspecified | _ => "accept-failed-unspecified",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! * `cargo xtask floors` compares the crates' manifests with the table in `docs/architecture.md`.
 //! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
 //! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name, and for a row for each sentence of a swept RFC.
+//! * `cargo xtask notes` looks for a table in `docs/notes.md` for each enum of notes.
 //! * `cargo xtask sweep` lists the sentences of an RFC's text, and holds them against its ledger.
 //! * `cargo xtask fuzz` runs the fuzz targets, and shows that seeded bugs are found.
 
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 mod floors;
 mod fuzz;
 mod no_std;
+mod notes;
 mod rfc;
 mod sweep;
 
@@ -23,6 +25,7 @@ usage: cargo xtask CHECK
 checks:
   floors   no crate imports what docs/architecture.md forbids
   no-std   the crates below the line build, link and run without the standard library
+  notes    every enum of notes has a table in docs/notes.md
   rfc      the tests that docs/rfc/*.md name exist, and each sentence of a swept RFC has a row
 
 sweep RFC.txt…
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let findings = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["floors"] => floors::run(&root),
         ["no-std"] => no_std::run(&root),
+        ["notes"] => notes::run(&root),
         ["rfc"] => rfc::run(&root),
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
         ["fuzz", wishes @ ..] => fuzz::run(&root, wishes),
