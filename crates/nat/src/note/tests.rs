@@ -30,6 +30,22 @@ const REFUSALS: [Refusal; 11] = [
     Refusal::Unspecified,
 ];
 
+const FLAWS: [Flaw; 13] = [
+    Flaw::Silent,
+    Flaw::NoOtherAddress,
+    Flaw::OtherAddressInvalid,
+    Flaw::OtherAddressSilent,
+    Flaw::ChangeRequestIgnored,
+    Flaw::ChangeRequestRefused(420),
+    Flaw::ChangeRequestUnanswered,
+    Flaw::AnswersFromElsewhere,
+    Flaw::Unstable,
+    Flaw::SameForAll,
+    Flaw::Contradicted,
+    Flaw::Error(400),
+    Flaw::Garbage,
+];
+
 #[test]
 fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
     notes::assert_documented("nat", &[discovery(), lifetime(), translator()]);
@@ -50,22 +66,7 @@ fn discovery() -> Table {
         N::Joined { server, why: Why::Capability },
         N::AlternateFound { server, other },
     ];
-    let flaws = [
-        Flaw::Silent,
-        Flaw::NoOtherAddress,
-        Flaw::OtherAddressInvalid,
-        Flaw::OtherAddressSilent,
-        Flaw::ChangeRequestIgnored,
-        Flaw::ChangeRequestRefused(420),
-        Flaw::ChangeRequestUnanswered,
-        Flaw::AnswersFromElsewhere,
-        Flaw::Unstable,
-        Flaw::SameForAll,
-        Flaw::Contradicted,
-        Flaw::Error(400),
-        Flaw::Garbage,
-    ];
-    samples.extend(flaws.map(|flaw| N::Caught { server, flaw }));
+    samples.extend(FLAWS.map(|flaw| N::Caught { server, flaw }));
     samples.extend([
         N::ProofAsked { server },
         N::FilteringMoved { to },

@@ -26,48 +26,7 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
 fn transactions() -> Table {
     use Dropped as D;
     use TransactionNote as N;
-    let (id, was, from, to, asked) =
-        (TransactionId::from([1; 12]), TransactionId::from([2; 12]), HERE, HERE, SocketId(1));
-    let mut samples: Vec<TransactionNote> = [
-        N::Sent { id, remote: to, send: 1 },
-        N::Accepted { id, from },
-        N::GivenUp { id, sends: 7 },
-        N::Challenged { was, id, from, code: 438 },
-        N::Challenged { was, id, from, code: 401 },
-        N::Chosen { id, algorithm: None, anonymous: false, integrity: Integrity::Sha1 },
-    ]
-    .into();
-    samples.extend(challenge_errors().map(|why| N::Declined { id, from, why }));
-    samples.push(N::Redirected { was, id, from, to });
-    samples.extend(redirect_errors().map(|why| N::Stayed { id, from, why }));
-    samples.push(N::Cancelled { id });
-    let (long, short) = (Mechanism::LongTerm, Mechanism::ShortTerm);
-    let (missing, invalid) = (IntegrityError::Missing, IntegrityError::Mismatch { at: 20 });
-    let undecodable = Message::decode(&[]).unwrap_err();
-    let dropped = [
-        D::Late { id, ending: TransactionEnd::Answered },
-        D::Undecodable(undecodable),
-        D::Method(Method::BINDING),
-        D::Elsewhere { asked: HERE },
-        D::OtherSocket { asked },
-        D::Unusable(Unusable::UnknownAttribute(AttributeType::NONCE)),
-        D::Unusable(Unusable::NoErrorCode),
-        D::Unusable(Unusable::Integrity(missing)),
-        D::Unusable(Unusable::Challenge(ChallengeError::Weaker)),
-        D::Unusable(Unusable::Challenge(ChallengeError::TooMany)),
-        D::Unusable(Unusable::Challenge(ChallengeError::OtherRealm)),
-        D::Unusable(Unusable::Alternate(RedirectError::Circle)),
-        D::Unverified { mechanism: short, why: missing },
-        D::Unverified { mechanism: long, why: missing },
-        D::Unverified { mechanism: short, why: invalid },
-        D::Unverified { mechanism: long, why: invalid },
-        D::BadRequest,
-        D::Stripped,
-        D::NotAsked,
-        D::QueueFull,
-        D::NotStun,
-    ];
-    samples.extend(dropped.map(|why| N::Dropped { from, why }));
+    let samples = transaction_notes();
     table!(
         TransactionNote,
         samples,
@@ -119,6 +78,54 @@ fn transactions() -> Table {
             N::Dropped { why: D::NotStun, .. },
         ]
     )
+}
+
+fn transaction_notes() -> Vec<TransactionNote> {
+    use Dropped as D;
+    use TransactionNote as N;
+    let (id, was, from, to, asked) =
+        (TransactionId::from([1; 12]), TransactionId::from([2; 12]), HERE, HERE, SocketId(1));
+    let mut samples: Vec<TransactionNote> = [
+        N::Sent { id, remote: to, send: 1 },
+        N::Accepted { id, from },
+        N::GivenUp { id, sends: 7 },
+        N::Challenged { was, id, from, code: 438 },
+        N::Challenged { was, id, from, code: 401 },
+        N::Chosen { id, algorithm: None, anonymous: false, integrity: Integrity::Sha1 },
+    ]
+    .into();
+    samples.extend(challenge_errors().map(|why| N::Declined { id, from, why }));
+    samples.push(N::Redirected { was, id, from, to });
+    samples.extend(redirect_errors().map(|why| N::Stayed { id, from, why }));
+    samples.push(N::Cancelled { id });
+    let (long, short) = (Mechanism::LongTerm, Mechanism::ShortTerm);
+    let (missing, invalid) = (IntegrityError::Missing, IntegrityError::Mismatch { at: 20 });
+    let undecodable = Message::decode(&[]).unwrap_err();
+    let dropped = [
+        D::Late { id, ending: TransactionEnd::Answered },
+        D::Undecodable(undecodable),
+        D::Method(Method::BINDING),
+        D::Elsewhere { asked: HERE },
+        D::OtherSocket { asked },
+        D::Unusable(Unusable::UnknownAttribute(AttributeType::NONCE)),
+        D::Unusable(Unusable::NoErrorCode),
+        D::Unusable(Unusable::Integrity(missing)),
+        D::Unusable(Unusable::Challenge(ChallengeError::Weaker)),
+        D::Unusable(Unusable::Challenge(ChallengeError::TooMany)),
+        D::Unusable(Unusable::Challenge(ChallengeError::OtherRealm)),
+        D::Unusable(Unusable::Alternate(RedirectError::Circle)),
+        D::Unverified { mechanism: short, why: missing },
+        D::Unverified { mechanism: long, why: missing },
+        D::Unverified { mechanism: short, why: invalid },
+        D::Unverified { mechanism: long, why: invalid },
+        D::BadRequest,
+        D::Stripped,
+        D::NotAsked,
+        D::QueueFull,
+        D::NotStun,
+    ];
+    samples.extend(dropped.map(|why| N::Dropped { from, why }));
+    samples
 }
 
 fn challenge_errors() -> impl Iterator<Item = ChallengeError> {
