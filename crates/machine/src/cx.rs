@@ -25,6 +25,9 @@
 //!     }
 //! }
 //! impl Explain for NonceStale {
+//!     fn code(&self) -> &'static str {
+//!         "stale-nonce"
+//!     }
 //!     fn rfc(&self) -> Option<Clause> {
 //!         Some(Clause::new(8489, "9.2.5"))
 //!     }
@@ -33,7 +36,7 @@
 //! struct Lines(Vec<String>);
 //! impl Trace for Lines {
 //!     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
-//!         self.0.push(format!("{at} {scope}: {note} [{}]", note.rfc().unwrap()));
+//!         self.0.push(format!("{at} {scope}: {note} [{}] ({})", note.rfc().unwrap(), note.code()));
 //!     }
 //! }
 //!
@@ -43,7 +46,7 @@
 //! cx.within("turn", 2, |cx| cx.note(|| NonceStale));
 //! assert_eq!(
 //!     lines.0,
-//!     ["0.020s turn 2: the server's nonce is stale, asking again with the new one [RFC 8489 §9.2.5]"]
+//!     ["0.020s turn 2: the server's nonce is stale, asking again with the new one [RFC 8489 §9.2.5] (stale-nonce)"]
 //! );
 //! ```
 
@@ -85,8 +88,14 @@ impl fmt::Display for Clause {
     }
 }
 
-/// A note: a diagnostic message in plain English (`Display`), with the RFC clause behind it.
+/// A note: a diagnostic message in plain English (`Display`), with a code for programs and the RFC clause behind it.
 pub trait Explain: fmt::Display + fmt::Debug {
+    /// The note's code for metrics, traces and tests: `stale-nonce`.
+    ///
+    /// The code is in kebab-case, unique in its crate, and stays the same when the text changes. Where a note carries a
+    /// reason, the code names the reason (`dropped-late`), so that each reason can be counted.
+    fn code(&self) -> &'static str;
+
     /// The clause that the note follows, where there is one.
     fn rfc(&self) -> Option<Clause>;
 }

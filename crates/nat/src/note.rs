@@ -112,7 +112,48 @@ pub enum ExtraServerReason {
     Capability,
 }
 
+/// A code that names the reason of a refusal: the prefix, a hyphen and the reason.
+macro_rules! refusal_code {
+    ($prefix:literal, $why:expr) => {
+        match $why {
+            Refusal::AddressInUse => concat!($prefix, "-address-in-use"),
+            Refusal::AddressNotAvailable => concat!($prefix, "-address-not-available"),
+            Refusal::PermissionDenied => concat!($prefix, "-permission-denied"),
+            Refusal::NoRoute => concat!($prefix, "-no-route"),
+            Refusal::ConnectionRefused => concat!($prefix, "-connection-refused"),
+            Refusal::TimedOut => concat!($prefix, "-timed-out"),
+            Refusal::FamilyNotSupported => concat!($prefix, "-family-not-supported"),
+            Refusal::TooManySockets => concat!($prefix, "-too-many-sockets"),
+            Refusal::TlsHandshake(_) => concat!($prefix, "-tls-handshake"),
+            Refusal::Unsupported => concat!($prefix, "-unsupported"),
+            Refusal::Unspecified | _ => concat!($prefix, "-unspecified"),
+        }
+    };
+}
+pub(crate) use refusal_code;
+
 impl Explain for DiscoveryNote {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Asked { .. } => "test-started",
+            Self::Seen { .. } => "mapped-address-seen",
+            Self::Joined { why: ExtraServerReason::Silence, .. } => "server-added-silence",
+            Self::Joined { why: ExtraServerReason::Contradiction, .. } => "server-added-contradiction",
+            Self::Joined { why: ExtraServerReason::Capability, .. } => "server-added-capability",
+            Self::AlternateFound { .. } => "alternate-address-found",
+            Self::Caught { flaw, .. } => server_flaw(*flaw),
+            Self::ProofAsked { .. } => "server-silence-checked",
+            Self::FilteringMoved { .. } => "filtering-test-repeated",
+            Self::TailSet { .. } => "response-timeout-set",
+            Self::TcpTried { .. } => "tcp-tried",
+            Self::TcpEnded { why: None, .. } => "tcp-connected",
+            Self::TcpEnded { why: Some(why), .. } => refusal_code!("tcp-failed", *why),
+            Self::PortTaken { .. } => "port-taken",
+            Self::BudgetSpent => "request-budget-spent",
+            Self::Dropped { .. } => "dropped-unsolicited",
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         match self {
             Self::Asked { tag, .. } => Some(Clause::new(5780, if tag.is_filtering() { "4.4" } else { "4.3" })),
@@ -153,6 +194,25 @@ impl fmt::Display for DiscoveryNote {
     }
 }
 
+/// The code of [`DiscoveryNote::Caught`].
+const fn server_flaw(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::Silent => "server-flaw-silent",
+        Flaw::NoOtherAddress => "server-flaw-no-other-address",
+        Flaw::OtherAddressInvalid => "server-flaw-other-address-invalid",
+        Flaw::OtherAddressSilent => "server-flaw-other-address-silent",
+        Flaw::ChangeRequestIgnored => "server-flaw-change-request-ignored",
+        Flaw::ChangeRequestRefused(_) => "server-flaw-change-request-refused",
+        Flaw::ChangeRequestUnanswered => "server-flaw-change-request-unanswered",
+        Flaw::AnswersFromElsewhere => "server-flaw-answers-from-elsewhere",
+        Flaw::Unstable => "server-flaw-unstable",
+        Flaw::SameForAll => "server-flaw-same-for-all",
+        Flaw::Contradicted => "server-flaw-contradicted",
+        Flaw::Error(_) => "server-flaw-error-response",
+        Flaw::Garbage => "server-flaw-invalid-response",
+    }
+}
+
 impl ExtraServerReason {
     const fn in_words(self) -> &'static str {
         match self {
@@ -162,3 +222,6 @@ impl ExtraServerReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,18 @@ impl fmt::Display for DropReason {
 }
 
 impl Explain for DropReason {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoMapping => "dropped-no-mapping",
+            Self::Filtered => "dropped-filtered",
+            Self::TableFull => "dropped-table-full",
+            Self::NoFreePort => "dropped-no-free-port",
+            Self::NoExternalAddress => "dropped-no-external-address",
+            Self::NoHairpin => "dropped-no-hairpinning",
+            Self::FamilyMismatch => "dropped-family-mismatch",
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         match self {
             Self::NoMapping => Some(Clause::new(4787, "4.3")),

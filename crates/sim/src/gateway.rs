@@ -117,6 +117,13 @@ impl fmt::Display for Fall {
 }
 
 impl Explain for Fall {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Translator(reason) => reason.code(),
+            Self::Blocked { .. } => "dropped-blocked",
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         match self {
             Self::Translator(reason) => reason.rfc(),
@@ -261,3 +268,6 @@ impl GatewayState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub(crate) mod clock;
 pub mod entropy;

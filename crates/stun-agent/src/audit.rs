@@ -513,6 +513,14 @@ impl fmt::Display for AuditNote {
 }
 
 impl Explain for AuditNote {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Asking { .. } => "probe-sent",
+            Self::Heard { probe: Some(_), .. } => "probe-answered",
+            Self::Heard { probe: None, .. } => "probe-unmatched",
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         match self {
             Self::Asking { .. } => None,

@@ -11,8 +11,9 @@
 //! ```
 
 use crate::alternate::RedirectError;
-use crate::authenticator::Rejection;
+use crate::authenticator::{Rejection, RejectionKind};
 use crate::credential::{ChallengeError, Mechanism};
+use crate::nonce::NonceError;
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain, SocketId};
@@ -246,6 +247,22 @@ impl fmt::Display for TransactionEnd {
 }
 
 impl Explain for TransactionNote {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => "request-sent",
+            Self::Accepted { .. } => "response-accepted",
+            Self::GivenUp { .. } => "request-timed-out",
+            Self::Challenged { code: 438, .. } => "stale-nonce",
+            Self::Challenged { .. } => "challenged",
+            Self::Chosen { .. } => "credentials-chosen",
+            Self::Declined { why, .. } => challenge_declined(*why),
+            Self::Redirected { .. } => "redirected",
+            Self::Stayed { why, .. } => redirect_declined(*why),
+            Self::Cancelled { .. } => "request-cancelled",
+            Self::Dropped { why, .. } => why.code(),
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         let section = match self {
             Self::Sent { .. } | Self::GivenUp { .. } => "6.2.1",
@@ -271,6 +288,63 @@ impl Explain for TransactionNote {
             },
         };
         Some(Clause::new(8489, section))
+    }
+}
+
+impl Dropped {
+    /// The code of [`TransactionNote::Dropped`].
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Late { .. } => "dropped-late",
+            Self::Undecodable(_) => "dropped-undecodable-response",
+            Self::Method(_) => "dropped-method",
+            Self::Elsewhere { .. } => "dropped-unexpected-address",
+            Self::OtherSocket { .. } => "dropped-unexpected-socket",
+            Self::Unusable(crate::Unusable::UnknownAttribute(_)) => "dropped-unusable-unknown-attribute",
+            Self::Unusable(crate::Unusable::NoErrorCode) => "dropped-unusable-no-error-code",
+            Self::Unusable(crate::Unusable::Integrity(_)) => "dropped-unusable-integrity",
+            Self::Unusable(crate::Unusable::Challenge(_)) => "dropped-unusable-challenge",
+            Self::Unusable(crate::Unusable::Alternate(_)) => "dropped-unusable-redirect",
+            Self::Unverified { why: IntegrityError::Missing, .. } => "dropped-integrity-missing",
+            Self::Unverified { .. } => "dropped-integrity-invalid",
+            Self::BadRequest => "dropped-bad-request",
+            Self::Stripped => "dropped-algorithms-stripped",
+            Self::NotAsked => "dropped-unsolicited",
+            Self::QueueFull => "dropped-queue-full",
+            Self::NotStun => "dropped-not-stun",
+        }
+    }
+}
+
+/// The code of [`TransactionNote::Declined`].
+const fn challenge_declined(why: ChallengeError) -> &'static str {
+    match why {
+        ChallengeError::WrongCredentials => "challenge-declined-wrong-credentials",
+        ChallengeError::Lacks(_) => "challenge-declined-missing-attribute",
+        ChallengeError::TooLong(_) => "challenge-declined-long-attribute",
+        ChallengeError::BidDown => "challenge-declined-bid-down",
+        ChallengeError::Weaker => "challenge-declined-weaker",
+        ChallengeError::NoAlgorithm => "challenge-declined-no-algorithm",
+        ChallengeError::NoAnonymity => "challenge-declined-no-anonymity",
+        ChallengeError::OtherRealm => "challenge-declined-other-realm",
+        ChallengeError::NothingStale => "challenge-declined-no-nonce-sent",
+        ChallengeError::SameNonce => "challenge-declined-same-nonce",
+        ChallengeError::TooMany => "challenge-declined-too-many",
+        ChallengeError::Unwritable => "challenge-declined-long-request",
+    }
+}
+
+/// The code of [`TransactionNote::Stayed`].
+const fn redirect_declined(why: RedirectError) -> &'static str {
+    match why {
+        RedirectError::NoRedirection => "redirect-declined-no-redirection",
+        RedirectError::Unauthenticated => "redirect-declined-unauthenticated",
+        RedirectError::NoServer => "redirect-declined-no-server",
+        RedirectError::Unaddressable => "redirect-declined-invalid-address",
+        RedirectError::Circle => "redirect-declined-loop",
+        RedirectError::TooMany => "redirect-declined-too-many",
+        RedirectError::Stream => "redirect-declined-stream",
+        RedirectError::Pinned => "redirect-declined-pinned-address",
     }
 }
 
@@ -385,6 +459,16 @@ impl fmt::Display for ResponderDropped {
 }
 
 impl Explain for ResponderNote {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Replied { code: None, .. } => "success-response-sent",
+            Self::Replied { code: Some(_), .. } => "error-response-sent",
+            Self::Rejected { why, .. } => rejected(why.kind),
+            Self::Dropped { why, .. } => why.code(),
+            Self::StreamsFull { .. } => "streams-full",
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::Replied { asked_by, to, .. } if asked_by != to => Clause::new(5780, "7.5"),
@@ -404,3 +488,36 @@ impl Explain for ResponderNote {
         })
     }
 }
+
+/// The code of [`ResponderNote::Rejected`].
+const fn rejected(why: RejectionKind) -> &'static str {
+    match why {
+        RejectionKind::Unsigned => "rejected-unsigned",
+        RejectionKind::Incomplete => "rejected-incomplete",
+        RejectionKind::Algorithms => "rejected-algorithms",
+        RejectionKind::UnknownUser => "rejected-unknown-user",
+        RejectionKind::Integrity(_) => "rejected-integrity",
+        RejectionKind::Nonce(NonceError::NotOurs) => "rejected-nonce-invalid",
+        RejectionKind::Nonce(NonceError::Expired) => "rejected-nonce-expired",
+        RejectionKind::NotARequest => "rejected-not-a-request",
+    }
+}
+
+impl ResponderDropped {
+    /// The code of [`ResponderNote::Dropped`].
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Undecodable(_) => "dropped-undecodable-request",
+            Self::Fingerprint(_) => "dropped-fingerprint",
+            Self::Unaddressable => "dropped-source-address",
+            Self::RateLimited => "dropped-rate-limit",
+            Self::QueueFull => "dropped-response-queue-full",
+            Self::Unwritable => "dropped-unwritable-response",
+            Self::NotARequest => "dropped-not-a-request",
+            Self::Framing => "dropped-framing",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -70,7 +70,38 @@ impl fmt::Display for DriverNote {
 }
 
 impl Explain for DriverNote {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Full { .. } => "send-buffer-full",
+            Self::NotOpen { .. } => "socket-not-open",
+            Self::AcceptFailed { why, .. } => accept_failed(*why),
+            Self::HandshakeFailed { .. } => "tls-handshake-failed",
+            Self::Unclaimed { .. } => "stream-unclaimed",
+            Self::Stuck { .. } => "deadline-stuck",
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         None
     }
 }
+
+/// The code of [`DriverNote::AcceptFailed`].
+const fn accept_failed(why: Refusal) -> &'static str {
+    match why {
+        Refusal::AddressInUse => "accept-failed-address-in-use",
+        Refusal::AddressNotAvailable => "accept-failed-address-not-available",
+        Refusal::PermissionDenied => "accept-failed-permission-denied",
+        Refusal::NoRoute => "accept-failed-no-route",
+        Refusal::ConnectionRefused => "accept-failed-connection-refused",
+        Refusal::TimedOut => "accept-failed-timed-out",
+        Refusal::FamilyNotSupported => "accept-failed-family-not-supported",
+        Refusal::TooManySockets => "accept-failed-too-many-sockets",
+        Refusal::TlsHandshake(_) => "accept-failed-tls-handshake",
+        Refusal::Unsupported => "accept-failed-unsupported",
+        Refusal::Unspecified | _ => "accept-failed-unspecified",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,11 @@ use portolan_machine::{Explain, Instant, Scope, Trace};
 use tracing::Level;
 use tracing::field::display;
 
-/// Speaks every note as a `tracing` event of level `DEBUG` and target `portolan`.
+/// Emits every note as a `tracing` event of level `DEBUG` and target `portolan`.
 ///
-/// Fields: `at` (seconds since the driver began), `scope` (the chain of speaking machines, absent at the root), `rfc`
-/// (the clause that the note follows, where there is one). The note's plain English is the message.
+/// The note's `Display` is the message. The fields are `at` (seconds since the driver was made), `scope` (the chain of
+/// machines that made the note, absent at the root), `code` ([`Explain::code`]) and `rfc` (the clause that the note
+/// follows, where there is one).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tracing;
 
@@ -25,6 +26,6 @@ impl Trace for Tracing {
             return;
         }
         let scope = scope.parent().map(|_| display(scope));
-        tracing::debug!(target: "portolan", at = %at, scope, rfc = note.rfc().map(display), "{note}");
+        tracing::debug!(target: "portolan", at = %at, scope, code = note.code(), rfc = note.rfc().map(display), "{note}");
     }
 }

@@ -4,6 +4,7 @@
 //! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
 //! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name, and for a row for each sentence of a swept RFC.
 //! * `cargo xtask language` counts words that the style rule replaces, and measures sentences.
+//! * `cargo xtask notes` looks for a table in `docs/notes.md` for each enum of notes.
 //! * `cargo xtask sweep` lists the sentences of an RFC's text, and holds them against its ledger.
 //! * `cargo xtask fuzz` runs the fuzz targets, and shows that seeded bugs are found.
 
@@ -16,6 +17,7 @@ mod floors;
 mod fuzz;
 mod language;
 mod no_std;
+mod notes;
 mod rfc;
 mod sweep;
 
@@ -25,6 +27,7 @@ usage: cargo xtask CHECK
 checks:
   floors   no crate imports what docs/architecture.md forbids
   no-std   the crates below the line build, link and run without the standard library
+  notes    every enum of notes has a table in docs/notes.md
   rfc      the tests that docs/rfc/*.md name exist, and each sentence of a swept RFC has a row
   language words that the style rule replaces are few; prints the length of the sentences in doc comments
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let findings = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["floors"] => floors::run(&root),
         ["no-std"] => no_std::run(&root),
+        ["notes"] => notes::run(&root),
         ["rfc"] => rfc::run(&root),
         ["language"] => language::run(&root),
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),

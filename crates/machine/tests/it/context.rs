@@ -64,6 +64,10 @@ impl fmt::Display for Remark {
     }
 }
 impl Explain for Remark {
+    fn code(&self) -> &'static str {
+        "remark"
+    }
+
     fn rfc(&self) -> Option<Clause> {
         None
     }

@@ -1,5 +1,6 @@
 //! What a reader of the log learns.
 
+use crate::note::refusal_code;
 use crate::profile::Unknown;
 use core::fmt;
 use core::net::SocketAddr;
@@ -118,7 +119,60 @@ impl fmt::Display for LifetimeNote {
     }
 }
 
+/// A code that names the reason for a missing value: the prefix, a hyphen and the text of [`Unknown::as_str`].
+macro_rules! unknown_code {
+    ($prefix:literal, $why:expr) => {
+        match $why {
+            Unknown::Blocked => concat!($prefix, "-blocked"),
+            Unknown::Offline => concat!($prefix, "-offline"),
+            Unknown::SingleServer => concat!($prefix, "-single-server"),
+            Unknown::Dependent => concat!($prefix, "-destination-dependent"),
+            Unknown::NoOtherAddress => concat!($prefix, "-no-other-address"),
+            Unknown::OtherAddressInvalid => concat!($prefix, "-other-address-invalid"),
+            Unknown::ChangeRequestIgnored => concat!($prefix, "-change-request-ignored"),
+            Unknown::ChangeRequestRefused => concat!($prefix, "-change-request-refused"),
+            Unknown::ChangeRequestUnanswered => concat!($prefix, "-change-request-unanswered"),
+            Unknown::AlternateUnreachable => concat!($prefix, "-alternate-unreachable"),
+            Unknown::AnswersFromElsewhere => concat!($prefix, "-answers-from-elsewhere"),
+            Unknown::HighLoss => concat!($prefix, "-high-loss"),
+            Unknown::Rebinding => concat!($prefix, "-rebinding"),
+            Unknown::MultiPath => concat!($prefix, "-multi-path"),
+            Unknown::ServersDisagree => concat!($prefix, "-servers-disagree"),
+            Unknown::ServerSilent => concat!($prefix, "-server-silent"),
+            Unknown::ServerError => concat!($prefix, "-server-error"),
+            Unknown::TooFewSamples => concat!($prefix, "-too-few-samples"),
+            Unknown::TimedOut => concat!($prefix, "-timed-out"),
+            Unknown::NotTested => concat!($prefix, "-not-tested"),
+            Unknown::NoNat => concat!($prefix, "-no-nat"),
+            Unknown::NoEvidence => concat!($prefix, "-no-evidence"),
+            Unknown::ResponsePortRefused => concat!($prefix, "-response-port-refused"),
+            Unknown::ResponsePortIgnored => concat!($prefix, "-response-port-ignored"),
+            Unknown::ResponsePortUnanswered => concat!($prefix, "-response-port-unanswered"),
+            Unknown::TooLong => concat!($prefix, "-too-long"),
+            Unknown::TooShort => concat!($prefix, "-too-short"),
+            Unknown::AbsoluteEnd => concat!($prefix, "-absolute-end"),
+            Unknown::Contradictory => concat!($prefix, "-contradictory"),
+        }
+    };
+}
+
 impl Explain for LifetimeNote {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::PortRefused { why, .. } => refusal_code!("port-refused", *why),
+            Self::Asked { .. } => "response-port-tested",
+            Self::Honoured { .. } => "response-port-supported",
+            Self::Rejected { why, .. } => unknown_code!("server-rejected", *why),
+            Self::Mapped { .. } => "mapping-created",
+            Self::Alive { .. } => "mapping-alive",
+            Self::Silent { .. } => "mapping-silent",
+            Self::Dead { .. } => "mapping-expired",
+            Self::NewOwner { .. } => "external-port-reassigned",
+            Self::Remade { .. } => "mapping-changed",
+            Self::Spoilt { why, .. } => unknown_code!("socket-unusable", *why),
+        }
+    }
+
     fn rfc(&self) -> Option<Clause> {
         Some(match self {
             Self::PortRefused { .. } => Clause::new(5780, "4.1"),

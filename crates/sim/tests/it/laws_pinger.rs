@@ -131,6 +131,10 @@ impl fmt::Display for Full {
 }
 
 impl Explain for Full {
+    fn code(&self) -> &'static str {
+        "queue-full"
+    }
+
     fn rfc(&self) -> Option<Clause> {
         None
     }

@@ -296,6 +296,10 @@ impl core::fmt::Display for Stale {
 }
 
 impl Explain for Stale {
+    fn code(&self) -> &'static str {
+        "stale-nonce"
+    }
+
     fn rfc(&self) -> Option<Clause> {
         Some(Clause::new(8489, "9.2.5"))
     }
@@ -317,8 +321,8 @@ async fn notes_become_tracing_events() {
     assert_eq!(
         *lines,
         [
-            "portolan DEBUG message=the nonce is stale at=1.250s rfc=RFC 8489 §9.2.5",
-            "portolan DEBUG message=the nonce is stale at=1.250s scope=turn 2 rfc=RFC 8489 §9.2.5",
+            "portolan DEBUG message=the nonce is stale at=1.250s code=\"stale-nonce\" rfc=RFC 8489 §9.2.5",
+            "portolan DEBUG message=the nonce is stale at=1.250s scope=turn 2 code=\"stale-nonce\" rfc=RFC 8489 §9.2.5",
         ]
     );
 }

@@ -1,0 +1,48 @@
+//! Every note of this crate has a code of its own, and `docs/notes.md` lists it.
+
+#[path = "../../../machine/tests/support/notes.rs"]
+mod notes;
+
+use super::DriverNote;
+use core::net::{Ipv4Addr, SocketAddr};
+use notes::table;
+use portolan_machine::{Refusal, SocketId, TlsFailure};
+
+#[test]
+fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
+    use DriverNote as N;
+    let (socket, remote) = (SocketId(1), SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+    let mut samples = vec![N::Full { socket, remote }, N::NotOpen { socket }];
+    let refusals = [
+        Refusal::AddressInUse,
+        Refusal::AddressNotAvailable,
+        Refusal::PermissionDenied,
+        Refusal::NoRoute,
+        Refusal::ConnectionRefused,
+        Refusal::TimedOut,
+        Refusal::FamilyNotSupported,
+        Refusal::TooManySockets,
+        Refusal::TlsHandshake(TlsFailure::Unspecified),
+        Refusal::Unsupported,
+        Refusal::Unspecified,
+    ];
+    samples.extend(refusals.map(|why| N::AcceptFailed { socket, why }));
+    samples.extend([
+        N::HandshakeFailed { socket, remote },
+        N::Unclaimed { socket, remote },
+        N::Stuck { why: "retransmission" },
+    ]);
+    let patterns = table!(
+        DriverNote,
+        samples,
+        [
+            N::Full { .. },
+            N::NotOpen { .. },
+            N::AcceptFailed { .. },
+            N::HandshakeFailed { .. },
+            N::Unclaimed { .. },
+            N::Stuck { .. },
+        ]
+    );
+    notes::assert_documented("tokio", &[patterns]);
+}
