@@ -70,6 +70,7 @@ extern crate alloc;
 
 mod clock;
 mod config;
+mod data;
 mod driver;
 mod entropy;
 mod errors;
@@ -79,10 +80,11 @@ mod trace;
 
 pub use clock::Clock;
 pub use config::DriverConfig;
+pub use data::{EventOrData, Received, SendError};
 pub use driver::Driver;
 pub use entropy::OsEntropy;
 pub use note::DriverNote;
 /// The TLS library whose certificates and keys a [`DriverConfig`] takes.
 pub use rustls;
-pub use sockets::Counters;
+pub use sockets::{Backlog, Counters};
 pub use trace::Tracing;
