@@ -10,7 +10,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
-use portolan_tokio::DriverConfig;
+use portolan_tokio::{DriverConfig, SendError};
 use std::io::Read as _;
 use std::process::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -201,6 +201,9 @@ async fn a_full_socket_drops_and_counts() {
     assert!((50..100).contains(&full), "{full} of 100 dropped");
     let line = "driver 0: the send buffer of s1 is full, what was meant for 10.0.1.77:7 is dropped";
     assert_eq!(lines.0.lock().unwrap().iter().filter(|said| *said == line).count() as u64, full);
+    let own = Transmit::new(socket, remote, vec![0; 1_000].into());
+    assert_eq!(driver.send(own), Err(SendError::Full));
+    assert_eq!(driver.counters().full, full, "the owner was told");
     // The kernel gives up asking for the neighbour, and says so of what waited.
     assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why: Unreachability::Host });
 }
