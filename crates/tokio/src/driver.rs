@@ -1,9 +1,9 @@
 //! The driver: carries a machine's inputs in and its outputs out.
 //!
-//! One turn: the machine is drained, hears waiting news, hears that its time has come, and then hears the sockets that
-//! have rung; after **every** input it is drained again. Each part of a turn is bounded, so neither a machine that
-//! floods its outputs nor a peer that floods a socket keeps the rest waiting. All state lives in the driver and none in
-//! its futures: dropping [`Driver::next`] loses nothing.
+//! In one turn the driver drains the machine, hands in the news that wait, hands in a timeout if the deadline has come,
+//! and then looks at the sockets that are ready. After **every** input it drains the machine again. Each part of a turn is
+//! bounded, so neither a machine with endless outputs nor a peer that floods a socket starves the rest. All state is in
+//! the driver and none in its futures: dropping [`Driver::next`] loses nothing.
 
 mod streams;
 

@@ -524,6 +524,16 @@ mod tests {
         assert!(read.chunks(10).enumerate().all(|(part, bytes)| bytes == [part as u8; 10]));
     }
 
+    /// Tokio lets one task do 128 operations in a turn.
+    #[tokio::test]
+    async fn many_payloads_in_one_turn_are_not_dropped() {
+        let (mut stream, _peer) = narrow(100 * KIB * KIB);
+        for _ in 0..1_000 {
+            assert_eq!(send(&mut stream, 20 * KIB, WhenFull::Drop), Sent::Accepted);
+            assert_eq!(stream.unsent(), 0);
+        }
+    }
+
     #[test]
     fn the_memory_of_many_unsent_bytes_is_released() {
         let (mut stream, peer) = narrow(1_000);
