@@ -1,23 +1,27 @@
 //! The driver: carries a machine's inputs in and its outputs out.
 //!
-//! One turn: the machine is drained, hears waiting news, hears that its time has come, and then hears the sockets that
-//! have rung; after **every** input it is drained again. Each part of a turn is bounded, so neither a machine that
-//! floods its outputs nor a peer that floods a socket keeps the rest waiting. All state lives in the driver and none in
-//! its futures: dropping [`Driver::next`] loses nothing.
+//! In one turn the driver drains the machine, hands in the news that wait, hands in a timeout if the deadline has come,
+//! and then looks at the sockets that are ready. After **every** input it drains the machine again. Each part of a turn is
+//! bounded, so neither a machine with endless outputs nor a peer that floods a socket starves the rest. All state is in
+//! the driver and none in its futures: dropping [`Driver::next`] loses nothing.
+
+mod streams;
 
 use crate::clock::{Clock, Schedule};
 use crate::config::DriverConfig;
+use crate::data::{OwnerQueue, SendError};
 use crate::entropy::OsEntropy;
 use crate::note::DriverNote;
+use crate::sockets::stream::Stream;
 use crate::sockets::udp::{Inbox, Udp};
-use crate::sockets::{Counters, Found, Sockets};
-use alloc::collections::VecDeque;
+use crate::sockets::{Backlog, Counters, Found, Sockets};
 use core::fmt;
 use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::task::{Context, Poll, ready};
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Trace, Verdict,
+    Cx, Datagram, Input, Instant, Machine, Output, Protocol, SocketId, SocketIds, SocketNews, SocketOrder, Trace,
+    Transmit, Verdict,
 };
 use tokio::runtime::Handle;
 
@@ -58,8 +62,8 @@ impl<M: Machine> Driver<M> {
             ids: SocketIds::new(),
             trace: config.trace.take(),
         };
-        let helm =
-            Helm { machine, world, sockets: Sockets::new(config), schedule: Schedule::new(), events: VecDeque::new() };
+        let (sockets, schedule, queue) = (Sockets::new(config), Schedule::new(), OwnerQueue::new());
+        let helm = Helm { machine, world, sockets, schedule, queue, drained: false };
         Ok(Self { helm, inbox: Inbox::new(), runtime })
     }
 
@@ -79,30 +83,34 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// [`next`](Self::next) for those who poll by hand. Must be called within the runtime.
+    /// Polls for [`next`](Self::next). Must be called within the runtime.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<M::Event> {
-        // An owner that only ever takes events gives way to other tasks, too, and to the system's news.
+        self.poll_with(cx, |helm| helm.queue.pop_event())
+    }
+
+    /// Takes turns until `take` finds something for the owner.
+    fn poll_with<T>(&mut self, cx: &mut Context<'_>, take: impl Fn(&mut Helm<M>) -> Option<T>) -> Poll<T> {
+        // An owner that only takes events gives other tasks and the system's news their chance, too.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
         self.helm.sockets.listen(cx.waker());
         for _ in 0..Self::TURNS {
-            if let Some(event) = self.helm.events.pop_front() {
+            if let Some(found) = take(&mut self.helm) {
                 budget.made_progress();
-                return Poll::Ready(event);
+                return Poll::Ready(found);
             }
             let busy = self.turn();
-            let Helm { schedule, world, events, .. } = &mut self.helm;
-            if !busy && events.is_empty() && schedule.poll(&world.clock, cx).is_pending() {
+            if let Some(found) = take(&mut self.helm) {
+                budget.made_progress();
+                return Poll::Ready(found);
+            }
+            let Helm { schedule, world, .. } = &mut self.helm;
+            if !busy && schedule.poll(&world.clock, cx).is_pending() {
                 return Poll::Pending;
             }
         }
         budget.made_progress();
-        match self.helm.events.pop_front() {
-            Some(event) => Poll::Ready(event),
-            None => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Asks the machine for something, and does at once what it wants done.
@@ -152,6 +160,56 @@ impl<M: Machine> Driver<M> {
         Ok((id, local))
     }
 
+    /// Takes over a listening TCP socket of the caller's. Returns its id, which the machine must be told, and its address.
+    /// The machine gets no `Opened` for it. `protocol` is [`Protocol::TcpListen`] or [`Protocol::TlsListen`].
+    ///
+    /// # Errors
+    /// When the system cannot use the socket without blocking, when `protocol` is no listener
+    /// ([`InvalidInput`](std::io::ErrorKind::InvalidInput)), or when it asks for TLS and the driver has no certificate
+    /// ([`Unsupported`](std::io::ErrorKind::Unsupported)).
+    pub fn adopt_listener(
+        &mut self,
+        socket: std::net::TcpListener,
+        protocol: Protocol,
+    ) -> std::io::Result<(SocketId, SocketAddr)> {
+        let _within = self.runtime.enter();
+        let id = self.helm.world.ids.next_socket();
+        Ok((id, self.helm.sockets.adopt_listener(id, socket, protocol)?))
+    }
+
+    /// Takes over a connected TCP socket of the caller's. Returns its id, which the machine must be told, and its local
+    /// address. The machine gets no `Opened` for it.
+    ///
+    /// # Errors
+    /// When the system cannot use the socket without blocking, or when the socket is not connected.
+    pub fn adopt_stream(&mut self, socket: std::net::TcpStream) -> std::io::Result<(SocketId, SocketAddr)> {
+        let _within = self.runtime.enter();
+        let stream = Stream::adopt(socket)?;
+        let (id, local) = (self.helm.world.ids.next_socket(), stream.local());
+        self.helm.sockets.name(id, stream);
+        Ok((id, local))
+    }
+
+    /// Sends bytes of the application on a machine's socket, at once and whole. [`Transmit::when_full`] is ignored.
+    ///
+    /// A datagram that cannot reach its destination is reported to the machine, as
+    /// [`Unreachable`](SocketNews::Unreachable).
+    ///
+    /// # Errors
+    /// * [`SendError::NotOpen`]: the socket is not open.
+    /// * [`SendError::Full`]: the system's send buffer is full; on a stream: more than 64 KiB wait to be sent, or more
+    ///   than 256 KiB would wait. The socket lives on, and nothing of the payload was sent or kept.
+    pub fn send(&mut self, transmit: Transmit) -> Result<(), SendError> {
+        let _within = self.runtime.enter();
+        self.helm.sockets.send(&transmit, &mut self.helm.world)
+    }
+
+    /// The number of bytes that the driver holds for an open stream; `None` for other sockets.
+    #[must_use]
+    pub fn backlog(&self, stream: SocketId) -> Option<Backlog> {
+        self.helm.sockets.backlog(stream)
+    }
+
     /// Ends the driver: sends what streams have queued (within the linger time of [`DriverConfig`]), closes all sockets, and
     /// tells the machine of every stream and listener that it had not closed itself.
     ///
@@ -161,7 +219,7 @@ impl<M: Machine> Driver<M> {
             if self.helm.drain() {
                 break;
             }
-            self.helm.events.clear();
+            self.helm.queue.clear_events();
         }
         let news = self.helm.sockets.close_all(&mut self.helm.world);
         poll_fn(|cx| {
@@ -212,13 +270,8 @@ impl<M: Machine> Driver<M> {
                     helm.take_datagrams(id, inbox, index);
                 }
             }
-            Found::Chunk { length, local, remote } => {
-                let chunk = Datagram::new(id, local, remote, inbox.chunk(length));
-                if helm.machine.stream(&mut helm.world.cx(), chunk).is_none() {
-                    helm.sockets.counters.not_mine += 1;
-                }
-                helm.drain();
-            }
+            Found::Chunk { length, local, remote } => helm.take_chunk(id, local, remote, inbox.chunk(length)),
+            Found::Unread { bytes, local, remote } => helm.take_unread(id, local, remote, bytes),
             Found::Accepted(stream) => {
                 let (socket, local, remote) = (helm.world.ids.next_socket(), stream.local(), stream.remote());
                 helm.sockets.name(socket, stream);
@@ -244,7 +297,9 @@ struct Helm<M: Machine> {
     world: World,
     sockets: Sockets,
     schedule: Schedule,
-    events: VecDeque<M::Event>,
+    queue: OwnerQueue<M::Event>,
+    /// Whether the last drain ended with a wait.
+    drained: bool,
 }
 
 impl<M: Machine> Helm<M> {
@@ -269,7 +324,10 @@ impl<M: Machine> Helm<M> {
             let Some((id, news)) = self.sockets.next_news() else {
                 return told > 0;
             };
-            let _for_all = self.handle(Input::Socket(id, news));
+            let verdict = self.handle(Input::Socket(id, news));
+            if let SocketNews::Closed(why) = news {
+                self.end_for_owner(id, why, verdict == Verdict::Mine);
+            }
         }
         true
     }
@@ -284,6 +342,8 @@ impl<M: Machine> Helm<M> {
         };
         let mut rest = bytes;
         loop {
+            // An earlier datagram may have filled a stream.
+            self.tell_news();
             // The machine may have closed the socket over an earlier datagram.
             if !self.sockets.is_alive(id) {
                 return;
@@ -292,7 +352,7 @@ impl<M: Machine> Helm<M> {
             let (payload, later) = rest.split_at(length);
             let datagram = Datagram::new(id, local, meta.addr, payload);
             if self.handle(Input::Datagram(datagram)) == Verdict::NotMine {
-                self.sockets.counters.not_mine += 1;
+                self.keep_datagram(datagram);
             }
             rest = later;
             if rest.is_empty() {
@@ -303,29 +363,44 @@ impl<M: Machine> Helm<M> {
 
     /// Does what the machine wants done, until it waits. `false`: it has more than one turn may take.
     fn drain(&mut self) -> bool {
+        self.drained = false;
         for _ in 0..Self::OUTPUTS {
-            if self.events.len() >= Self::EVENTS {
-                return false;
+            if self.queue.events() >= Self::EVENTS {
+                break;
             }
             match self.machine.poll() {
                 Output::Transmit(transmit) => self.sockets.transmit(transmit, &mut self.world),
-                Output::Socket(SocketOrder::Open(open)) => self.sockets.open(open),
-                Output::Socket(SocketOrder::Close(id)) => self.sockets.close(id, &mut self.world),
-                Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) => {}
-                Output::Event(event) => self.events.push_back(event),
+                Output::Socket(order) => self.obey(order),
+                Output::Event(event) => self.queue.push_event(event),
                 Output::Wait(wait) => {
                     if let Some(why) = self.schedule.set(wait) {
                         self.world.note(|| DriverNote::Stuck { why });
                     }
-                    return true;
+                    self.drained = true;
+                    break;
                 }
             }
         }
-        false
+        self.drained
+    }
+
+    fn obey(&mut self, order: SocketOrder) {
+        match order {
+            SocketOrder::Open(open) => self.sockets.open(open, &mut self.world),
+            SocketOrder::Pause(id) => self.sockets.pause(id, &mut self.world),
+            SocketOrder::Resume(id) => self.sockets.resume(id, &mut self.world),
+            SocketOrder::Close(id) => {
+                if self.sockets.owner_has_bytes(id) {
+                    self.queue.forget_chunk(id);
+                }
+                self.sockets.close(id, &mut self.world);
+            }
+        }
     }
 
     fn flush(&mut self) {
         self.sockets.flush(&mut self.world);
+        self.sockets.flush_streams();
     }
 }
 

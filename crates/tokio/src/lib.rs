@@ -9,11 +9,20 @@
 //!
 //! # What it does
 //!
-//! A [`Driver`] owns a machine and the sockets that the machine orders: UDP, in batches where the platform can; TCP and
-//! TLS streams and listeners. [`Driver::next`] carries datagrams, stream chunks, socket news and time in, sends what
-//! comes out, and returns at the machine's next event. Dropping that future loses nothing. What does not fit is not
-//! read (datagrams stay in the kernel's buffer), not sent (a full UDP socket drops, with a note and a counter) or ends
-//! the stream ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).
+//! A [`Driver`] owns a machine and its sockets: UDP, in batches where the platform can; TCP and TLS streams and listeners.
+//! The machine orders the sockets, or the caller hands them in ([`Driver::adopt_udp`], [`Driver::adopt_stream`],
+//! [`Driver::adopt_listener`]). [`Driver::next`] carries datagrams, stream bytes, socket news and time in, sends what comes
+//! out, and returns the machine's next event. [`Driver::next_or_data`] also returns the bytes that the machine does not
+//! take, and [`Driver::send`] sends on the machine's sockets. Dropping a future loses nothing.
+//!
+//! Every buffer is bounded:
+//!
+//! * Datagrams that the driver does not read stay in the system's buffer. A full UDP socket drops, with a note and a
+//!   counter.
+//! * A stream of which the machine takes only a part is read on when the machine has taken the rest: the peer waits.
+//! * A stream on which more than 64 KiB wait to be sent is not read, and droppable payloads for it are dropped whole
+//!   ([`WhenFull`](portolan_machine::WhenFull)). More than 256 KiB end the stream
+//!   ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).
 //!
 //! An echo machine on loopback:
 //!
@@ -70,6 +79,7 @@ extern crate alloc;
 
 mod clock;
 mod config;
+mod data;
 mod driver;
 mod entropy;
 mod errors;
@@ -79,10 +89,11 @@ mod trace;
 
 pub use clock::Clock;
 pub use config::DriverConfig;
+pub use data::{EventOrData, Received, SendError};
 pub use driver::Driver;
 pub use entropy::OsEntropy;
 pub use note::DriverNote;
 /// The TLS library whose certificates and keys a [`DriverConfig`] takes.
 pub use rustls;
-pub use sockets::Counters;
+pub use sockets::{Backlog, Counters};
 pub use trace::Tracing;

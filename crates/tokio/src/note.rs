@@ -8,7 +8,7 @@ use portolan_machine::{Clause, Explain, Refusal, SocketId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DriverNote {
-    /// The system's send buffer was full: datagrams to `remote` were dropped.
+    /// The system's send buffer was full, or more than 64 KiB waited on a stream: a datagram to `remote` was dropped.
     Full {
         /// The socket.
         socket: SocketId,
@@ -19,6 +19,23 @@ pub enum DriverNote {
     NotOpen {
         /// The name it used.
         socket: SocketId,
+    },
+    /// The machine ordered a socket under an id that is known already. The order is ignored.
+    KnownId {
+        /// The id.
+        socket: SocketId,
+    },
+    /// The machine paused or resumed a socket that is not an open stream. The order is ignored.
+    NotAStream {
+        /// The id.
+        socket: SocketId,
+    },
+    /// The machine took no byte of a stream twice in a row, although it could. The stream is closed.
+    NotRead {
+        /// The stream.
+        socket: SocketId,
+        /// The peer.
+        remote: SocketAddr,
     },
     /// A listener could not accept, and tries again a little later.
     AcceptFailed {
@@ -55,6 +72,13 @@ impl fmt::Display for DriverNote {
                 write!(f, "the send buffer of {socket} is full, what was meant for {remote} is dropped")
             }
             Self::NotOpen { socket } => write!(f, "nothing can be sent on {socket}, it is not open"),
+            Self::KnownId { socket } => write!(f, "{socket} is ordered a second time, the order is ignored"),
+            Self::NotAStream { socket } => {
+                write!(f, "{socket} is not an open stream and can be neither paused nor resumed")
+            }
+            Self::NotRead { socket, remote } => {
+                write!(f, "the bytes of {remote} on {socket} are not read, the stream is closed")
+            }
             Self::AcceptFailed { socket, why } => {
                 write!(f, "{socket} could not accept a stream ({why}), trying again shortly")
             }

@@ -9,15 +9,18 @@ mod listener;
 pub(crate) mod ready;
 mod route;
 pub(crate) mod stream;
+mod streams;
 pub(crate) mod udp;
 
 use crate::config::{self, DriverConfig};
+use crate::data::SendError;
 use crate::driver::World;
 use crate::note::DriverNote;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use batch::Batch;
+use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -25,7 +28,8 @@ use listener::{Brought, Listener};
 use portolan_machine::{Closure, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
 use ready::{Bell, ReadyList};
 use std::collections::HashMap;
-use stream::{Read, Stream};
+use stream::Stream;
+pub use streams::Backlog;
 use udp::{Inbox, Udp, Unsent};
 
 /// What the driver has had to drop since it began.
@@ -34,10 +38,16 @@ use udp::{Inbox, Udp, Unsent};
 pub struct Counters {
     /// Datagrams dropped because a send buffer was full.
     pub full: u64,
-    /// Transmits on sockets that were not open.
+    /// Transmits on sockets that were not open, or on streams that had failed.
     pub not_open: u64,
-    /// Datagrams and chunks that the machine called not its own.
+    /// Datagrams and chunks dropped because the machine called them not its own, and the owner does not ask for data.
     pub not_mine: u64,
+    /// Transmits that may be dropped, dropped because more than 64 KiB waited on their stream.
+    pub stream_full: u64,
+    /// Datagrams for the owner, dropped because 1 MiB waited for it already.
+    pub data: u64,
+    /// Orders to open a socket under an id that was known already.
+    pub known_ids: u64,
     /// Reports of unreachable remotes dropped because too many waited.
     pub news: u64,
 }
@@ -64,6 +74,15 @@ impl Endpoint {
     const fn is_stream(&self) -> bool {
         matches!(self, Self::Stream(_) | Self::Opening(_) | Self::Closing(_))
     }
+
+    /// The number of streams that it counts for.
+    const fn streams(&self) -> usize {
+        match self {
+            Self::Stream(_) | Self::Opening(_) | Self::Closing(_) => 1,
+            Self::Listener(listener) => listener.under_way(),
+            Self::Udp(_) => 0,
+        }
+    }
 }
 
 struct Entry {
@@ -81,6 +100,8 @@ pub(crate) enum Found {
     Datagrams(usize),
     /// So many bytes of a stream in the inbox.
     Chunk { length: usize, local: SocketAddr, remote: SocketAddr },
+    /// Bytes of a stream that were read earlier and not taken.
+    Unread { bytes: BytesMut, local: SocketAddr, remote: SocketAddr },
     /// A stream for a listener.
     Accepted(Stream),
 }
@@ -93,6 +114,12 @@ pub(crate) struct Sockets {
     /// The bytes of a batch in one piece.
     joined: Vec<u8>,
     news: VecDeque<(SocketId, SocketNews)>,
+    /// Streams whose small payloads wait for the end of a drain.
+    corked: Vec<SocketId>,
+    /// The addresses of the streams whose end waits among the news.
+    ends: HashMap<SocketId, (SocketAddr, SocketAddr)>,
+    /// The number of streams: opening, open and closing ones, and TLS handshakes of listeners.
+    streams: usize,
     config: DriverConfig,
     /// Whether a listener has been told that there is no room.
     crowded: bool,
@@ -110,6 +137,9 @@ impl Sockets {
             batch: Batch::default(),
             joined: Vec::new(),
             news: VecDeque::new(),
+            corked: Vec::new(),
+            ends: HashMap::new(),
+            streams: 0,
             config,
             crowded: false,
             counters: Counters::default(),
@@ -141,10 +171,12 @@ impl Sockets {
     }
 
     /// Does what the machine ordered; its answer waits among the news.
-    pub(crate) fn open(&mut self, open: Open) {
+    pub(crate) fn open(&mut self, open: Open, world: &mut World) {
         let id = open.id;
         if self.table.contains_key(&id) {
-            // An id is given once; the socket that has it lives on.
+            // `Refused` would mean that the id is dead, but the socket that has it lives on.
+            self.counters.known_ids += 1;
+            world.note(|| DriverNote::KnownId { socket: id });
             return;
         }
         let limit = self.config.connect_timeout;
@@ -195,7 +227,28 @@ impl Sockets {
         self.insert(id, Endpoint::Udp(Box::new(udp)));
     }
 
-    /// Gives an accepted stream its name.
+    /// Takes over a listener of the caller's, and returns its address.
+    pub(crate) fn adopt_listener(
+        &mut self,
+        id: SocketId,
+        socket: std::net::TcpListener,
+        protocol: Protocol,
+    ) -> std::io::Result<SocketAddr> {
+        let tls = match protocol {
+            Protocol::TcpListen => None,
+            Protocol::TlsListen => match &self.config.tls_server {
+                Some(tls) => Some(Arc::clone(tls)),
+                None => return Err(std::io::ErrorKind::Unsupported.into()),
+            },
+            Protocol::Udp | Protocol::Tcp | Protocol::Tls => return Err(std::io::ErrorKind::InvalidInput.into()),
+        };
+        let listener = Listener::adopt(socket, tls, self.config.connect_timeout)?;
+        let local = listener.local();
+        self.insert(id, Endpoint::Listener(Box::new(listener)));
+        Ok(local)
+    }
+
+    /// Puts an open stream under its id: an accepted one, or one of the caller's.
     pub(crate) fn name(&mut self, id: SocketId, stream: Stream) {
         self.insert(id, Endpoint::Stream(stream));
     }
@@ -204,6 +257,7 @@ impl Sockets {
         let bell = Bell::new(id, &self.ready);
         let waker = Waker::from(Arc::clone(&bell));
         bell.ring();
+        self.streams += endpoint.streams();
         self.table.insert(id, Entry { endpoint, bell, waker });
     }
 
@@ -213,6 +267,7 @@ impl Sockets {
             self.flush(world);
         }
         self.news.retain(|(socket, _)| *socket != id);
+        self.ends.remove(&id);
         let Some(entry) = self.remove(id) else {
             return;
         };
@@ -233,6 +288,7 @@ impl Sockets {
 
     fn remove(&mut self, id: SocketId) -> Option<Entry> {
         let entry = self.table.remove(&id)?;
+        self.streams = self.streams.saturating_sub(entry.endpoint.streams());
         if self.crowded && entry.endpoint.is_stream() {
             self.crowded = false;
             let listeners = self.table.values().filter(|entry| matches!(entry.endpoint, Endpoint::Listener(_)));
@@ -261,16 +317,33 @@ impl Sockets {
                 let sent = udp.send(transmit.remote, &transmit.payload, transmit.hop_limit);
                 self.after_send(id, transmit.remote, sent, world);
             }
-            Some((Endpoint::Stream(stream), waker)) => {
-                if let Err(why) = stream.send(&mut Context::from_waker(waker), &transmit.payload) {
-                    self.remove(id);
-                    self.news.push_back((id, SocketNews::Closed(why)));
-                }
-            }
+            Some((Endpoint::Stream(_), _)) => self.transmit_stream(&transmit, world),
             Some((Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_), _)) | None => {
                 self.counters.not_open += 1;
                 world.note(|| DriverNote::NotOpen { socket: id });
             }
+        }
+    }
+
+    /// Sends at once for the owner.
+    pub(crate) fn send(&mut self, transmit: &Transmit, world: &mut World) -> Result<(), SendError> {
+        // What was queued before leaves first.
+        self.flush(world);
+        let id = transmit.socket;
+        match self.table.get_mut(&id).map(|entry| &mut entry.endpoint) {
+            Some(Endpoint::Udp(udp)) => match udp.send(transmit.remote, &transmit.payload, transmit.hop_limit) {
+                Err(Unsent::Full) => Err(SendError::Full),
+                sent @ (Ok(()) | Err(Unsent::Unreachable(_))) => {
+                    self.after_send(id, transmit.remote, sent, world);
+                    Ok(())
+                }
+            },
+            Some(Endpoint::Stream(_)) => {
+                let sent = self.offer_stream(transmit);
+                self.flush_streams();
+                sent
+            }
+            Some(Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_)) | None => Err(SendError::NotOpen),
         }
     }
 
@@ -358,31 +431,27 @@ impl Sockets {
                 Poll::Pending => return Found::Nothing,
                 Poll::Ready(count) => Found::Datagrams(count),
             },
-            Endpoint::Stream(stream) => match stream.poll(&mut cx, inbox.plain()) {
-                Poll::Pending => return Found::Nothing,
-                Poll::Ready(Read::Chunk(length)) => {
-                    Found::Chunk { length, local: stream.local(), remote: stream.remote() }
+            Endpoint::Stream(_) => return self.look_at_stream(id, inbox),
+            Endpoint::Listener(listener) => {
+                let before = listener.under_way();
+                let brought = listener.poll(&mut cx, room);
+                self.streams = self.streams + listener.under_way() - before;
+                match brought {
+                    Poll::Pending => {
+                        self.crowded |= !room;
+                        return Found::Nothing;
+                    }
+                    Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
+                    Poll::Ready(Brought::Failed(remote)) => {
+                        world.note(|| DriverNote::HandshakeFailed { socket: id, remote });
+                        Found::Nothing
+                    }
+                    Poll::Ready(Brought::Refused(why)) => {
+                        world.note(|| DriverNote::AcceptFailed { socket: id, why });
+                        Found::Nothing
+                    }
                 }
-                Poll::Ready(Read::Ended(why)) => {
-                    self.end(id, why);
-                    return Found::Nothing;
-                }
-            },
-            Endpoint::Listener(listener) => match listener.poll(&mut cx, room) {
-                Poll::Pending => {
-                    self.crowded |= !room;
-                    return Found::Nothing;
-                }
-                Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
-                Poll::Ready(Brought::Failed(remote)) => {
-                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote });
-                    Found::Nothing
-                }
-                Poll::Ready(Brought::Refused(why)) => {
-                    world.note(|| DriverNote::AcceptFailed { socket: id, why });
-                    Found::Nothing
-                }
-            },
+            }
             Endpoint::Opening(opening) => {
                 let Poll::Ready(opened) = opening.as_mut().poll(&mut cx) else {
                     return Found::Nothing;
@@ -416,28 +485,9 @@ impl Sockets {
         self.news.push_back((id, news));
     }
 
-    /// A stream has ended by itself; what was queued for a peer that only finished sending still goes out.
-    fn end(&mut self, id: SocketId, why: Closure) {
-        if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.remove(id)
-            && why == Closure::ByPeer
-        {
-            self.linger(id, stream);
-        }
-        self.news.push_back((id, SocketNews::Closed(why)));
-    }
-
     /// Whether listeners may accept more streams.
-    fn has_room(&self) -> bool {
-        let streams: usize = self
-            .table
-            .values()
-            .map(|entry| match &entry.endpoint {
-                Endpoint::Stream(_) | Endpoint::Opening(_) | Endpoint::Closing(_) => 1,
-                Endpoint::Listener(listener) => listener.under_way(),
-                Endpoint::Udp(_) => 0,
-            })
-            .sum();
-        streams < self.config.stream_limit
+    const fn has_room(&self) -> bool {
+        self.streams < self.config.stream_limit
     }
 
     /// Closes everything. Returns, in order, what the machine must hear of what it has not closed itself.

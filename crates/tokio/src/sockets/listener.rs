@@ -4,7 +4,7 @@
 //! allows: who comes then waits in the kernel's queue. An error of the system (no descriptors left) is not tried again
 //! at once.
 
-use super::stream::{Stream, Transport};
+use super::stream::{self, Stream, Transport};
 use crate::errors;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -54,7 +54,7 @@ impl Listener {
 
     /// Listens on `local`; each handshake has the time `limit`.
     pub(crate) fn bind(local: SocketAddr, tls: Option<Arc<ServerConfig>>, limit: Duration) -> Result<Self, Refusal> {
-        let bind = || -> std::io::Result<TcpListener> {
+        let bind = || -> std::io::Result<Self> {
             let socket = Socket::new(Domain::for_address(local), Type::STREAM, Some(Protocol::TCP))?;
             socket.set_nonblocking(true)?;
             if local.is_ipv6() {
@@ -65,10 +65,20 @@ impl Listener {
             socket.set_reuse_address(true)?;
             socket.bind(&local.into())?;
             socket.listen(Self::BACKLOG)?;
-            TcpListener::from_std(socket.into())
+            Self::adopt(socket.into(), tls, limit)
         };
-        let bound = bind().and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (local, listener) = bound.map_err(|error| errors::refusal(&error))?;
+        bind().map_err(|error| errors::refusal(&error))
+    }
+
+    /// Takes over a listening socket.
+    pub(crate) fn adopt(
+        socket: std::net::TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        limit: Duration,
+    ) -> std::io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let local = socket.local_addr()?;
+        let listener = TcpListener::from_std(socket)?;
         let tls = tls.map(TlsAcceptor::from);
         Ok(Self { listener, local, tls, handshakes: Vec::new(), limit, rest: None })
     }
@@ -120,7 +130,7 @@ impl Listener {
     }
 
     fn greet(&mut self, tcp: TcpStream, remote: SocketAddr) -> Option<Brought> {
-        let local = match tcp.set_nodelay(true).and_then(|()| tcp.local_addr()) {
+        let local = match stream::set_options(&tcp).and_then(|()| tcp.local_addr()) {
             Ok(local) => local,
             Err(error) => return Some(Brought::Refused(errors::refusal(&error))),
         };

@@ -1,20 +1,26 @@
-//! A byte stream, TCP or TLS: how it is made, read, written and let go.
+//! A byte stream, TCP or TLS: how it is connected, read, written and closed.
 //!
-//! * Opened means connected and, for TLS, verified. Both together have the driver's time.
-//! * What the system does not take at once is kept, up to 256 KiB; past that the stream ends.
-//! * A stream that its machine closes still sends what was queued before, says farewell, and waits for the peer's,
-//!   within the linger time: a socket that is closed with unread bytes would take sent ones back (TCP RST).
+//! * A stream is open when it is connected and, for TLS, when the peer is verified. Both share one timeout.
+//! * Small payloads wait for the end of the drain that queued them, so that they leave in one call to the system.
+//! * Bytes that the system does not accept at once are kept. A stream is full above 64 KiB and writable again below
+//!   32 KiB. It ends when more than 256 KiB would wait.
+//! * Bytes that were read and not taken come before the next read. Nothing is read while the stream is paused or full, or
+//!   while the owner has not taken earlier bytes.
+//! * A stream that the machine closes first sends the bytes that were queued before. Then it shuts down the sending
+//!   direction and waits for the peer's FIN, within the linger time. A socket that is closed with unread bytes would
+//!   destroy sent bytes (TCP RST).
 
 use crate::errors;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::{Buf, BytesMut};
 use core::fmt;
+use core::future::poll_fn;
 use core::net::SocketAddr;
-use core::pin::Pin;
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
-use portolan_machine::{Closure, Open, Refusal, TlsFailure};
+use portolan_machine::{Closure, Open, Refusal, SocketNews, TlsFailure, WhenFull};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -22,18 +28,44 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
-/// The transport under a stream: TCP itself, or TLS over it.
+/// The transport under a stream: TCP itself, or TLS over TCP.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-/// What happened when a stream was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a stream has for the machine.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// So many bytes came.
+    /// So many bytes were read into the buffer.
     Chunk(usize),
-    /// It ended.
+    /// Bytes that were read earlier and not taken.
+    Unread(BytesMut),
+    /// The stream ended, and all its bytes were taken.
     Ended(Closure),
+}
+
+/// What became of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It was sent, or waits until the system accepts more.
+    Accepted,
+    /// It waits for [`Stream::write_unsent`] at the end of the drain.
+    Corked,
+    /// It was dropped as a whole ([`WhenFull::Drop`]).
+    Dropped,
+    /// It was dropped: the stream has failed, and its end is told after its last bytes.
+    Broken,
+    /// More than 256 KiB would wait ([`WhenFull::Close`]). The stream must end.
+    Overflow,
+}
+
+/// Whether the machine took bytes when it should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// It did, or it may still.
+    Continues,
+    /// It took nothing twice in a row.
+    Refuses,
 }
 
 /// One open stream.
@@ -41,17 +73,59 @@ pub(crate) struct Stream {
     transport: Box<dyn Transport>,
     local: SocketAddr,
     remote: SocketAddr,
+    /// Bytes that wait to be sent.
     unsent: BytesMut,
+    /// Bytes that were read and not taken.
+    unread: BytesMut,
+    paused: bool,
+    /// Whether the machine was told `Full` and not yet `Writable`.
+    full: bool,
+    /// Whether the owner has bytes of this stream to take before the next read.
+    owner_has_bytes: bool,
+    /// Whether the machine took nothing when it was last asked.
+    refused_once: bool,
+    /// Why sending failed.
+    broken: Option<Closure>,
 }
 
 impl Stream {
-    /// How many unsent bytes are kept.
+    /// The number of unsent bytes above which the stream ends.
     pub(crate) const UNSENT: usize = 256 * 1_024;
-    /// How much is read at a time.
+    /// The number of unsent bytes above which the stream is full.
+    pub(crate) const FULL: usize = 64 * 1_024;
+    /// The number of unsent bytes below which a full stream is writable again.
+    pub(crate) const WRITABLE: usize = 32 * 1_024;
+    /// The number of bytes of small payloads that wait for the end of a drain.
+    const CORK: usize = 16 * 1_024;
+    /// The number of bytes that one read takes at most.
     const CHUNK: usize = 64 * 1_024;
+    /// The number of bytes that the system keeps before it sends them (TCP_NOTSENT_LOWAT): more would only hide from the
+    /// driver that the peer reads slowly.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const UNSENT_IN_SYSTEM: u32 = 128 * 1_024;
 
     pub(crate) fn new(transport: Box<dyn Transport>, local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { transport, local, remote, unsent: BytesMut::new() }
+        Self {
+            transport,
+            local,
+            remote,
+            unsent: BytesMut::new(),
+            unread: BytesMut::new(),
+            paused: false,
+            full: false,
+            owner_has_bytes: false,
+            refused_once: false,
+            broken: None,
+        }
+    }
+
+    /// Takes over a connected socket.
+    pub(crate) fn adopt(socket: std::net::TcpStream) -> std::io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let (local, remote) = (socket.local_addr()?, socket.peer_addr()?);
+        let tcp = TcpStream::from_std(socket)?;
+        set_options(&tcp)?;
+        Ok(Self::new(Box::new(tcp), local, remote))
     }
 
     pub(crate) const fn local(&self) -> SocketAddr {
@@ -62,41 +136,128 @@ impl Stream {
         self.remote
     }
 
-    /// Sends what it can, then reads the next chunk into `buffer`.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Read> {
-        // What the peer sent before it broke the stream off is still read.
-        let sent = self.write_unsent(cx);
+    /// The number of bytes that wait to be sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.len()
+    }
+
+    /// The number of bytes that were read and not taken.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Stops or starts reading on the machine's order.
+    pub(crate) const fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Stops reading until the owner has taken the bytes that it was given.
+    pub(crate) const fn set_owner_has_bytes(&mut self, has_bytes: bool) {
+        self.owner_has_bytes = has_bytes;
+    }
+
+    /// Whether the owner has bytes of this stream to take.
+    pub(crate) const fn owner_has_bytes(&self) -> bool {
+        self.owner_has_bytes
+    }
+
+    /// Whether sending has failed.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// Whether bytes may be handed in.
+    pub(crate) const fn is_readable(&self) -> bool {
+        !self.paused && !self.full && !self.owner_has_bytes
+    }
+
+    /// Keeps bytes that were read and not taken, for the next [`poll_read`](Self::poll_read).
+    pub(crate) fn keep_unread(&mut self, bytes: BytesMut) {
+        debug_assert!(self.unread.is_empty(), "nothing is read before the unread bytes are taken");
+        self.unread = bytes;
+    }
+
+    /// Records how many bytes a drained machine took of a readable stream.
+    pub(crate) const fn record_taken(&mut self, count: usize) -> Taking {
+        let refused_before = self.refused_once;
+        self.refused_once = count == 0;
+        if refused_before && self.refused_once { Taking::Refuses } else { Taking::Continues }
+    }
+
+    /// Returns the unread bytes, or reads the next chunk into `buffer`.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Read> {
+        if !self.is_readable() {
+            return Poll::Pending;
+        }
+        if !self.unread.is_empty() {
+            return Poll::Ready(Read::Unread(core::mem::take(&mut self.unread)));
+        }
         let room = buffer.len().min(Self::CHUNK);
         let mut room = ReadBuf::new(buffer.get_mut(..room).unwrap_or_default());
-        match Pin::new(&mut self.transport).poll_read(cx, &mut room) {
+        let transport = &mut self.transport;
+        match without_budget(cx, |cx| Pin::new(&mut *transport).poll_read(cx, &mut room)) {
             Poll::Ready(Ok(())) if room.filled().is_empty() => Poll::Ready(Read::Ended(Closure::ByPeer)),
             Poll::Ready(Ok(())) => Poll::Ready(Read::Chunk(room.filled().len())),
             Poll::Ready(Err(error)) => Poll::Ready(Read::Ended(errors::closure(&error))),
-            Poll::Pending => match sent {
-                Ok(()) => Poll::Pending,
-                Err(why) => Poll::Ready(Read::Ended(why)),
-            },
+            // Bytes that arrived before the stream broke were read first.
+            Poll::Pending => self.broken.map_or(Poll::Pending, |why| Poll::Ready(Read::Ended(why))),
         }
     }
 
-    /// Sends bytes after all those before; keeps what the system does not take.
-    pub(crate) fn send(&mut self, cx: &mut Context<'_>, mut payload: &[u8]) -> Result<(), Closure> {
-        self.write_unsent(cx)?;
-        while self.unsent.is_empty() && !payload.is_empty() {
-            match Pin::new(&mut self.transport).poll_write(cx, payload) {
-                Poll::Ready(Ok(count)) => payload = payload.get(count..).unwrap_or_default(),
-                Poll::Ready(Err(error)) => return Err(errors::closure(&error)),
-                Poll::Pending => break,
-            }
+    /// Sends a payload after all earlier ones, and keeps what the system does not accept.
+    pub(crate) fn send(&mut self, cx: &mut Context<'_>, mut payload: &[u8], when_full: WhenFull) -> Sent {
+        if self.broken.is_some() {
+            return Sent::Broken;
+        }
+        if self.unsent.len() + payload.len() <= Self::CORK {
+            let corked = if self.unsent.is_empty() { Sent::Corked } else { Sent::Accepted };
+            self.unsent.extend_from_slice(payload);
+            return corked;
+        }
+        self.write_unsent(cx);
+        let too_many = self.unsent.len() > Self::FULL || self.unsent.len() + payload.len() > Self::UNSENT;
+        if when_full == WhenFull::Drop && too_many && self.broken.is_none() {
+            return Sent::Dropped;
+        }
+        if self.unsent.is_empty() && self.broken.is_none() {
+            let written = self.write(cx, payload);
+            payload = payload.get(written..).unwrap_or_default();
+            self.flush(cx);
+        }
+        if self.broken.is_some() {
+            return Sent::Broken;
         }
         if self.unsent.len() + payload.len() > Self::UNSENT {
-            return Err(Closure::Overflow);
+            return Sent::Overflow;
         }
         self.unsent.extend_from_slice(payload);
-        self.flush(cx)
+        Sent::Accepted
     }
 
-    /// Sends what is left, says farewell, and waits for the peer's; the caller bounds the time.
+    /// Returns `Full` or `Writable` when the number of unsent bytes has crossed a threshold since the last call.
+    pub(crate) fn take_news(&mut self) -> Option<SocketNews> {
+        if self.full == self.is_full() {
+            return None;
+        }
+        self.full = !self.full;
+        Some(if self.full { SocketNews::Full } else { SocketNews::Writable })
+    }
+
+    /// Whether [`take_news`](Self::take_news) would return `Full`.
+    pub(crate) fn becomes_full(&self) -> bool {
+        !self.full && self.is_full()
+    }
+
+    /// Whether [`take_news`](Self::take_news) would return `Writable`.
+    pub(crate) fn becomes_writable(&self) -> bool {
+        self.full && !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.unsent.len() > Self::FULL || self.full && self.unsent.len() >= Self::WRITABLE
+    }
+
+    /// Sends the rest, shuts down the sending direction, and waits for the peer's FIN. The caller bounds the time.
     pub(crate) async fn finish(mut self) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         if self.transport.write_all_buf(&mut self.unsent).await.is_err() || self.transport.shutdown().await.is_err() {
@@ -106,22 +267,52 @@ impl Stream {
         while self.transport.read(&mut unread).await.is_ok_and(|count| count > 0) {}
     }
 
-    fn write_unsent(&mut self, cx: &mut Context<'_>) -> Result<(), Closure> {
-        while !self.unsent.is_empty() {
-            match Pin::new(&mut self.transport).poll_write(cx, &self.unsent) {
-                Poll::Ready(Ok(count)) => self.unsent.advance(count),
-                Poll::Ready(Err(error)) => return Err(errors::closure(&error)),
-                Poll::Pending => return Ok(()),
+    /// Sends what waits, as far as the system accepts it.
+    pub(crate) fn write_unsent(&mut self, cx: &mut Context<'_>) {
+        if self.broken.is_some() {
+            return;
+        }
+        if !self.unsent.is_empty() {
+            let mut unsent = core::mem::take(&mut self.unsent);
+            let written = self.write(cx, &unsent);
+            if self.broken.is_none() && written < unsent.len() {
+                unsent.advance(written);
+                self.unsent = unsent;
+            } else if unsent.capacity() <= Self::CORK {
+                // A small buffer serves again; the memory of a large one is released.
+                unsent.clear();
+                self.unsent = unsent;
             }
         }
-        self.flush(cx)
+        self.flush(cx);
     }
 
-    /// TLS may hold records that the system had no room for.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<(), Closure> {
-        match Pin::new(&mut self.transport).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Err(errors::closure(&error)),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+    /// Writes `bytes` until the system accepts no more, and returns how many it accepted. A failure is kept.
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            let transport = &mut self.transport;
+            match without_budget(cx, |cx| Pin::new(&mut *transport).poll_write(cx, rest)) {
+                Poll::Ready(Ok(0)) => self.broken = Some(Closure::Unspecified),
+                Poll::Ready(Ok(count)) => {
+                    written += count;
+                    continue;
+                }
+                Poll::Ready(Err(error)) => self.broken = Some(errors::closure(&error)),
+                Poll::Pending => {}
+            }
+            break;
+        }
+        written
+    }
+
+    /// Flushes the transport: TLS keeps records that the system had no room for.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let transport = &mut self.transport;
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = without_budget(cx, |cx| Pin::new(&mut *transport).poll_flush(cx))
+        {
+            self.broken = Some(errors::closure(&error));
         }
     }
 }
@@ -132,8 +323,24 @@ impl fmt::Debug for Stream {
             .field("local", &self.local)
             .field("remote", &self.remote)
             .field("unsent", &self.unsent.len())
+            .field("unread", &self.unread.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Polls without tokio's cooperative budget. A transport that is out of budget looks as if the system accepted nothing,
+/// and a droppable payload would be dropped for that. The driver bounds its turns itself.
+fn without_budget<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pin!(tokio::task::unconstrained(poll_fn(poll))).poll(cx)
+}
+
+/// Sets the options that every stream has: no delay of small segments, and a bound on what the system keeps unsent.
+pub(crate) fn set_options(tcp: &TcpStream) -> std::io::Result<()> {
+    tcp.set_nodelay(true)?;
+    // Without the option the system keeps more, which is no reason to refuse the stream.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _unsupported = socket2::SockRef::from(tcp).set_tcp_notsent_lowat(Stream::UNSENT_IN_SYSTEM);
+    Ok(())
 }
 
 /// Connects the stream that was ordered, within `limit`.
@@ -176,7 +383,7 @@ async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream
         socket.bind(&local.into())?;
     }
     let stream = TcpSocket::from_std_stream(socket.into()).connect(remote).await?;
-    stream.set_nodelay(true)?;
+    set_options(&stream)?;
     Ok(stream)
 }
 
@@ -186,27 +393,123 @@ mod tests {
     use core::task::Waker;
     use tokio::io::{AsyncReadExt as _, duplex};
 
-    /// A stream over a transport that takes so many bytes.
-    fn narrow(takes: usize) -> (Stream, tokio::io::DuplexStream) {
-        let (own, peer) = duplex(takes);
+    const KIB: usize = 1_024;
+
+    /// A stream over a transport that accepts so many bytes.
+    fn narrow(accepts: usize) -> (Stream, tokio::io::DuplexStream) {
+        let (own, peer) = duplex(accepts);
         (Stream::new(Box::new(own), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()), peer)
     }
 
+    fn send(stream: &mut Stream, length: usize, when_full: WhenFull) -> Sent {
+        stream.send(&mut Context::from_waker(Waker::noop()), &vec![7; length], when_full)
+    }
+
+    fn read(stream: &mut Stream) -> Poll<Read> {
+        stream.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 100])
+    }
+
     #[test]
-    fn a_quarter_of_a_mebibyte_is_held_and_not_a_byte_more() {
-        let mut cx = Context::from_waker(Waker::noop());
+    fn at_most_a_quarter_of_a_mebibyte_is_held() {
         let (mut stream, _peer) = narrow(1_000);
-        assert_eq!(stream.send(&mut cx, &vec![0; 1_000 + Stream::UNSENT]), Ok(()));
-        assert_eq!(stream.send(&mut cx, &[]), Ok(()));
-        assert_eq!(stream.send(&mut cx, &[0]), Err(Closure::Overflow));
+        assert_eq!(send(&mut stream, 1_000 + Stream::UNSENT, WhenFull::Close), Sent::Accepted);
+        assert_eq!(stream.unsent(), Stream::UNSENT);
+        assert_eq!(send(&mut stream, 0, WhenFull::Close), Sent::Accepted);
+        assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Overflow);
+    }
+
+    #[test]
+    fn above_64_kib_a_droppable_payload_is_dropped_whole() {
+        let (mut stream, _peer) = narrow(1_000);
+        assert_eq!(send(&mut stream, 1_000 + 64 * KIB, WhenFull::Drop), Sent::Accepted, "not above 64 KiB before");
+        assert_eq!(send(&mut stream, 30 * KIB, WhenFull::Drop), Sent::Accepted, "64 KiB are not above 64 KiB");
+        assert_eq!(send(&mut stream, 1, WhenFull::Drop), Sent::Dropped);
+        assert_eq!(stream.unsent(), 94 * KIB, "64 KiB and one payload");
+        assert_eq!(send(&mut stream, KIB, WhenFull::Close), Sent::Accepted, "other payloads are kept");
+    }
+
+    #[test]
+    fn a_droppable_payload_never_ends_the_stream() {
+        let (mut stream, mut peer) = narrow(1_000);
+        assert_eq!(send(&mut stream, Stream::UNSENT + 1, WhenFull::Drop), Sent::Dropped);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut buffer = [0; 10];
+        let read = Pin::new(&mut peer).poll_read(&mut cx, &mut ReadBuf::new(&mut buffer));
+        assert!(read.is_pending(), "no part of it was sent");
     }
 
     #[tokio::test]
-    async fn what_is_held_leaves_in_order() {
+    async fn full_and_writable_are_told_once_each() {
+        let (mut stream, mut peer) = narrow(1_000);
+        assert_eq!(send(&mut stream, 1_000 + 64 * KIB, WhenFull::Close), Sent::Accepted);
+        assert_eq!(stream.take_news(), None);
+        assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Accepted);
+        assert_eq!((stream.take_news(), stream.is_readable()), (Some(SocketNews::Full), false));
+        assert_eq!(stream.take_news(), None);
+        let mut told = Vec::new();
+        while stream.unsent() > 0 {
+            assert_eq!(peer.read(&mut [0; 1_000]).await.unwrap(), 1_000);
+            stream.write_unsent(&mut Context::from_waker(Waker::noop()));
+            told.extend(stream.take_news().map(|news| (news, stream.unsent())));
+        }
+        // Each step of the peer makes room for 1,000 bytes.
+        assert!(matches!(told[..], [(SocketNews::Writable, 31_768..32_768)]), "{told:?}");
+        assert!(stream.is_readable());
+    }
+
+    #[tokio::test]
+    async fn small_payloads_leave_together() {
+        let (mut stream, mut peer) = narrow(100 * KIB);
+        assert_eq!(send(&mut stream, 100, WhenFull::Close), Sent::Corked);
+        assert_eq!(send(&mut stream, 100, WhenFull::Drop), Sent::Accepted);
+        assert_eq!(stream.unsent(), 200);
+        stream.write_unsent(&mut Context::from_waker(Waker::noop()));
+        assert_eq!((stream.unsent(), peer.read(&mut [0; 1_000]).await.unwrap()), (0, 200));
+        // Too many for the buffer of small ones: they do not wait.
+        for _ in 0..17 {
+            send(&mut stream, KIB, WhenFull::Close);
+        }
+        assert_eq!((stream.unsent(), peer.read(&mut [0; 100_000]).await.unwrap()), (0, 17 * KIB));
+    }
+
+    #[tokio::test]
+    async fn unread_bytes_come_before_the_next_read_and_wait_for_resume() {
+        let (mut stream, mut peer) = narrow(1_000);
+        tokio::io::AsyncWriteExt::write_all(&mut peer, b"later").await.unwrap();
+        drop(peer);
+        stream.keep_unread(b"first"[..].into());
+        stream.set_paused(true);
+        assert_eq!((read(&mut stream), stream.unread()), (Poll::Pending, 5));
+        stream.set_paused(false);
+        assert_eq!(read(&mut stream), Poll::Ready(Read::Unread(b"first"[..].into())));
+        assert_eq!(read(&mut stream), Poll::Ready(Read::Chunk(5)));
+        stream.set_owner_has_bytes(true);
+        assert_eq!(read(&mut stream), Poll::Pending);
+        stream.set_owner_has_bytes(false);
+        assert_eq!(read(&mut stream), Poll::Ready(Read::Ended(Closure::ByPeer)));
+    }
+
+    #[tokio::test]
+    async fn bytes_that_arrived_are_read_after_sending_failed() {
+        let (mut stream, mut peer) = narrow(1_000);
+        tokio::io::AsyncWriteExt::write_all(&mut peer, b"last").await.unwrap();
+        send(&mut stream, 1_000 + 65 * KIB, WhenFull::Close);
+        assert_eq!(stream.take_news(), Some(SocketNews::Full));
+        drop(peer);
+        stream.write_unsent(&mut Context::from_waker(Waker::noop()));
+        assert!(stream.is_broken());
+        assert_eq!(stream.take_news(), Some(SocketNews::Writable), "nothing waits any more");
+        assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Broken);
+        assert_eq!(read(&mut stream), Poll::Ready(Read::Chunk(4)));
+        assert!(matches!(read(&mut stream), Poll::Ready(Read::Ended(_))));
+    }
+
+    #[tokio::test]
+    async fn held_bytes_leave_in_order() {
         let mut cx = Context::from_waker(Waker::noop());
         let (mut stream, mut peer) = narrow(7);
         for part in 0..100_u8 {
-            assert_eq!(stream.send(&mut cx, &[part; 10]), Ok(()));
+            assert_ne!(stream.send(&mut cx, &[part; 10], WhenFull::Close), Sent::Overflow);
         }
         let mut read = Vec::new();
         let (result, ()) = tokio::join!(
@@ -219,5 +522,24 @@ mod tests {
         );
         assert_eq!(result.unwrap(), 1_000);
         assert!(read.chunks(10).enumerate().all(|(part, bytes)| bytes == [part as u8; 10]));
+    }
+
+    /// Tokio lets one task do 128 operations in a turn.
+    #[tokio::test]
+    async fn many_payloads_in_one_turn_are_not_dropped() {
+        let (mut stream, _peer) = narrow(100 * KIB * KIB);
+        for _ in 0..1_000 {
+            assert_eq!(send(&mut stream, 20 * KIB, WhenFull::Drop), Sent::Accepted);
+            assert_eq!(stream.unsent(), 0);
+        }
+    }
+
+    #[test]
+    fn the_memory_of_many_unsent_bytes_is_released() {
+        let (mut stream, peer) = narrow(1_000);
+        send(&mut stream, 200 * KIB, WhenFull::Close);
+        drop(peer);
+        stream.write_unsent(&mut Context::from_waker(Waker::noop()));
+        assert_eq!((stream.unsent.len(), stream.unsent.capacity()), (0, 0));
     }
 }

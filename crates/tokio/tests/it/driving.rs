@@ -195,7 +195,7 @@ async fn shutdown_frees_every_port_and_tells_the_machine() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = elsewhere.local_addr().unwrap();
     let (stream, _) = driver.opened_towards(Protocol::Tcp, remote).await;
-    driver.send(stream, remote, b"farewell");
+    driver.transmit(stream, remote, b"farewell");
     let (mut peer, _) = elsewhere.accept().await.unwrap();
     let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let (mut machine, read) = in_time(async {
@@ -341,6 +341,6 @@ impl Trace for Lines {
 async fn the_driver_says_what_it_could_not_do() {
     let lines = Lines::default();
     let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
-    driver.send(portolan_machine::SocketId(77), "127.0.0.1:9".parse().unwrap(), b"nowhere");
+    driver.transmit(portolan_machine::SocketId(77), "127.0.0.1:9".parse().unwrap(), b"nowhere");
     assert_eq!(*lines.0.lock().unwrap(), ["driver 0: nothing can be sent on s77, it is not open"]);
 }

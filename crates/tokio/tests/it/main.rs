@@ -11,6 +11,8 @@
 
 extern crate alloc;
 
+mod application;
+mod backpressure;
 mod driving;
 mod namespace;
 mod puppet;

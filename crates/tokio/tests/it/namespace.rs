@@ -10,7 +10,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
-use portolan_tokio::DriverConfig;
+use portolan_tokio::{DriverConfig, SendError};
 use std::io::Read as _;
 use std::process::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -88,11 +88,11 @@ async fn a_hop_limit_is_that_of_one_datagram_only() {
         let remote = peer.local_addr().unwrap();
         let (socket, from) = driver.opened(Protocol::Udp, local).await;
         let mut wire = Wire::tap();
-        driver.send(socket, remote, b"before");
+        driver.transmit(socket, remote, b"before");
         driver.send_limited(socket, remote, b"short", 3);
-        driver.send(socket, remote, b"between");
+        driver.transmit(socket, remote, b"between");
         driver.send_limited(socket, remote, b"shorter", 1);
-        driver.send(socket, remote, b"after");
+        driver.transmit(socket, remote, b"after");
         let expected: [(&[u8], u8); 5] =
             [(b"before", 64), (b"short", 3), (b"between", 64), (b"shorter", 1), (b"after", 64)];
         for (payload, hop_limit) in expected {
@@ -117,7 +117,7 @@ async fn a_datagram_larger_than_the_path_arrives_in_fragments() {
         {
             match hop_limit {
                 Some(limit) => driver.send_limited(socket, remote, &vec![6; length], limit),
-                None => driver.send(socket, remote, &vec![6; length]),
+                None => driver.transmit(socket, remote, &vec![6; length]),
             }
             match in_time(peer.next()).await {
                 Heard::Datagram { remote, payload, .. } => {
@@ -159,7 +159,7 @@ async fn without_a_route_a_wildcard_is_refused() {
         }
         let (socket, _) = driver.opened(Protocol::Udp, local).await;
         let remote = remote.parse().unwrap();
-        driver.send(socket, remote, b"nowhere");
+        driver.transmit(socket, remote, b"nowhere");
         let why = Unreachability::Network;
         assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
     }
@@ -175,7 +175,7 @@ async fn what_the_routing_table_forbids_is_heard() {
     let (socket, _) = driver.opened(Protocol::Udp, "0.0.0.0:0").await;
     for (remote, why) in [("192.0.2.7:7", Unreachability::Prohibited), ("192.0.2.8:7", Unreachability::Host)] {
         let remote = remote.parse().unwrap();
-        driver.send(socket, remote, b"forbidden");
+        driver.transmit(socket, remote, b"forbidden");
         assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
     }
 }
@@ -195,12 +195,15 @@ async fn a_full_socket_drops_and_counts() {
     let remote: SocketAddr = "10.0.1.77:7".parse().unwrap();
     let (socket, _) = driver.opened_towards(Protocol::Udp, remote).await;
     for _ in 0..100 {
-        driver.send(socket, remote, &[0; 1_000]);
+        driver.transmit(socket, remote, &[0; 1_000]);
     }
     let full = driver.counters().full;
     assert!((50..100).contains(&full), "{full} of 100 dropped");
     let line = "driver 0: the send buffer of s1 is full, what was meant for 10.0.1.77:7 is dropped";
     assert_eq!(lines.0.lock().unwrap().iter().filter(|said| *said == line).count() as u64, full);
+    let own = Transmit::new(socket, remote, vec![0; 1_000].into());
+    assert_eq!(driver.send(own), Err(SendError::Full));
+    assert_eq!(driver.counters().full, full, "the owner was told");
     // The kernel gives up asking for the neighbour, and says so of what waited.
     assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why: Unreachability::Host });
 }
@@ -270,7 +273,7 @@ async fn what_a_stream_holds_outlives_its_end() {
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peer = TcpStream::connect(server).await.unwrap();
     let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
-    driver.send(socket, remote, &vec![1; HELD]);
+    driver.transmit(socket, remote, &vec![1; HELD]);
     driver.close(socket);
     driver.beside(turns()).await;
     let mut read = Vec::new();
@@ -279,16 +282,18 @@ async fn what_a_stream_holds_outlives_its_end() {
     // Ended by a peer that only finished sending.
     let mut peer = TcpStream::connect(server).await.unwrap();
     let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
-    driver.send(socket, remote, &vec![2; HELD]);
+    driver.transmit(socket, remote, &vec![2; HELD]);
     peer.shutdown().await.unwrap();
-    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::ByPeer)));
     let mut read = Vec::new();
-    driver.beside(peer.read_to_end(&mut read)).await.0.unwrap();
+    let (result, heard) = driver.beside(peer.read_to_end(&mut read)).await;
+    result.unwrap();
     assert_eq!(read.len(), HELD);
+    let news = [SocketNews::Full, SocketNews::Writable, SocketNews::Closed(Closure::ByPeer)];
+    assert_eq!(heard, news.map(|news| Heard::News(socket, news)), "a full stream is not read: its end is told later");
     // By the driver itself.
     let mut peer = TcpStream::connect(server).await.unwrap();
     let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
-    driver.send(socket, remote, &vec![3; HELD]);
+    driver.transmit(socket, remote, &vec![3; HELD]);
     let mut read = Vec::new();
     let (_, result) = tokio::join!(in_time(driver.shutdown()), async {
         let result = peer.read_to_end(&mut read).await;
@@ -318,11 +323,11 @@ async fn routers_are_heard() {
     let (socket, local) = driver.opened_towards(Protocol::Udp, remote).await;
     assert_eq!(local.ip().to_string(), "10.0.1.1");
     let heard = |why| SocketNews::Unreachable { remote, why };
-    driver.send(socket, remote, b"to a closed port");
+    driver.transmit(socket, remote, b"to a closed port");
     assert_eq!(driver.news().await, heard(Unreachability::Port));
     driver.send_limited(socket, remote, b"one hop", 1);
     assert_eq!(driver.news().await, heard(Unreachability::HopLimit));
-    driver.send(socket, remote, &[0; 1_400]);
+    driver.transmit(socket, remote, &[0; 1_400]);
     assert_eq!(driver.news().await, heard(Unreachability::TooLarge), "forbidden to be fragmented");
     // A word of the router that comes between two datagrams of one go is heard all the same.
     let other: SocketAddr = "10.0.2.1:8".parse().unwrap();
@@ -335,6 +340,6 @@ async fn routers_are_heard() {
     let of = |why| SocketNews::Unreachable { remote: other, why };
     assert_eq!(told, [of(Unreachability::TooLarge), of(Unreachability::Port)]);
     // Known by now: the next one is fragmented, and arrives at the closed port.
-    driver.send(socket, remote, &[0; 1_400]);
+    driver.transmit(socket, remote, &[0; 1_400]);
     assert_eq!(driver.news().await, heard(Unreachability::Port));
 }

@@ -97,7 +97,7 @@ impl Machine for Puppet {
 /// The strings of the puppet.
 pub(crate) trait Strings {
     fn order(&mut self, protocol: Protocol, local: &str, change: impl FnOnce(Open) -> Open) -> SocketId;
-    fn send(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]);
+    fn transmit(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]);
     fn send_limited(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8], hop_limit: u8);
     fn close(&mut self, socket: SocketId);
     async fn news(&mut self) -> SocketNews;
@@ -119,7 +119,7 @@ impl Strings for Driver<Puppet> {
         })
     }
 
-    fn send(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]) {
+    fn transmit(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]) {
         let transmit = Transmit::new(socket, remote, Bytes::copy_from_slice(payload));
         self.with(|puppet, _| puppet.out.push(Output::Transmit(transmit)));
     }

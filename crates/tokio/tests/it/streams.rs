@@ -16,7 +16,7 @@ async fn a_stream_goes_and_comes_over_both_families() {
         let mut client = puppet(Habit::Tells);
         let ((socket, from), heard) = echo.beside(client.opened_towards(Protocol::Tcp, server)).await;
         assert!(!from.ip().is_unspecified());
-        client.send(socket, server, b"ahoy");
+        client.transmit(socket, server, b"ahoy");
         let (answer, more) = echo.beside(client.read(socket, 4)).await;
         assert_eq!(answer, b"ahoy");
         let accepted: Vec<Heard> = heard.into_iter().chain(more).collect();
@@ -136,6 +136,7 @@ async fn a_peer_that_does_not_read_ends_in_overflow() {
     }
     assert!(sent < 64 << 20, "bounded");
     assert!(sent > 256 * 1_024, "but not below its bound");
+    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Full));
     assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::Overflow)));
     drop(peer);
 }
@@ -154,11 +155,11 @@ async fn what_was_sent_before_a_close_arrives_whole() {
     peer.write_all(b"unread").await.unwrap();
     let mut sent = 0;
     for _ in 0..12 {
-        driver.send(socket, remote, &[5; 20 * 1_024]);
+        driver.transmit(socket, remote, &[5; 20 * 1_024]);
         sent += 20 * 1_024;
     }
     driver.close(socket);
-    driver.send(socket, remote, b"too late");
+    driver.transmit(socket, remote, b"too late");
     assert_eq!(driver.counters().not_open, 1);
     let mut read = Vec::new();
     let (result, heard) = driver.beside(peer.read_to_end(&mut read)).await;

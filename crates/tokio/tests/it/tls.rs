@@ -52,7 +52,7 @@ async fn a_stream_is_verified_by_name_or_by_address() {
         let mut client = client(&certificate);
         let (socket, news) = ordered(&mut echo, &mut client, remote, name).await;
         assert!(!opened(news).ip().is_unspecified());
-        client.send(socket, remote, b"ahoy");
+        client.transmit(socket, remote, b"ahoy");
         let (answer, _) = echo.beside(client.read(socket, 4)).await;
         assert_eq!(answer, b"ahoy");
     }
@@ -65,7 +65,7 @@ async fn half_a_megabyte_comes_back_whole() {
     let mut client = client(&certificate);
     let (socket, _) = ordered(&mut echo, &mut client, remote, None).await;
     for part in 0..8_u8 {
-        client.send(socket, remote, &[part; 64 * 1_024]);
+        client.transmit(socket, remote, &[part; 64 * 1_024]);
         let (back, _) = echo.beside(client.read(socket, 64 * 1_024)).await;
         assert!(back == vec![part; 64 * 1_024], "part {part}");
     }
@@ -110,7 +110,7 @@ async fn a_listener_survives_rubbish_and_silence() {
     assert_eq!(heard, [], "a stream whose handshake failed was never accepted");
     let mut client = client(&certificate);
     let (socket, _) = ordered(&mut echo, &mut client, remote, None).await;
-    client.send(socket, remote, b"ahoy");
+    client.transmit(socket, remote, b"ahoy");
     assert_eq!(echo.beside(client.read(socket, 4)).await.0, b"ahoy");
 }
 
@@ -133,7 +133,7 @@ async fn a_farewell_is_the_end_and_a_cut_is_not() {
             client.beside(driver.next()).await.0
         } else {
             // What the client has read does not turn the cut into a reset.
-            driver.send(stream, remote, b"!");
+            driver.transmit(stream, remote, b"!");
             driver.beside(client.read(socket, 1)).await;
             drop(client);
             in_time(driver.next()).await

@@ -14,7 +14,7 @@ async fn datagrams_go_and_come_over_both_families() {
         let (_, server) = echo.opened(Protocol::Udp, local).await;
         let mut client = puppet(Habit::Tells);
         let (socket, from) = client.opened_towards(Protocol::Udp, server).await;
-        client.send(socket, server, b"ahoy");
+        client.transmit(socket, server, b"ahoy");
         let (heard, _) = echo.beside(client.next()).await;
         assert_eq!(heard, Heard::Datagram { socket, local: from, remote: server, payload: b"ahoy".to_vec() });
     }
@@ -26,7 +26,7 @@ async fn an_empty_datagram_is_a_datagram() {
     let (_, server) = echo.opened(Protocol::Udp, "127.0.0.1:0").await;
     let mut client = puppet(Habit::Tells);
     let (socket, local) = client.opened_towards(Protocol::Udp, server).await;
-    client.send(socket, server, b"");
+    client.transmit(socket, server, b"");
     let (heard, _) = echo.beside(client.next()).await;
     assert_eq!(heard, Heard::Datagram { socket, local, remote: server, payload: Vec::new() });
 }
@@ -70,13 +70,13 @@ async fn a_datagram_of_any_length_arrives_whole() {
     let (_, to) = receiver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (socket, _) = sender.opened(Protocol::Udp, "127.0.0.1:0").await;
     for length in [1, 1_232, 1_233, 1_472, 1_473, 9_000, 65_507] {
-        sender.send(socket, to, &vec![3; length]);
+        sender.transmit(socket, to, &vec![3; length]);
         match in_time(receiver.next()).await {
             Heard::Datagram { payload, .. } => assert_eq!(payload, vec![3; length]),
             other => panic!("heard {other:?}"),
         }
     }
-    sender.send(socket, to, &vec![3; 65_508]);
+    sender.transmit(socket, to, &vec![3; 65_508]);
     let why = Unreachability::TooLarge;
     assert_eq!(sender.news().await, SocketNews::Unreachable { remote: to, why });
 }
@@ -165,7 +165,7 @@ async fn a_closed_port_is_heard_of_by_the_unconnected_socket() {
             peer.local_addr().unwrap()
         };
         let (socket, _) = driver.opened(Protocol::Udp, local).await;
-        driver.send(socket, gone, b"anybody?");
+        driver.transmit(socket, gone, b"anybody?");
         let why = Unreachability::Port;
         assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Unreachable { remote: gone, why }));
     }
@@ -181,8 +181,8 @@ async fn a_closed_port_does_not_disturb_other_peers() {
     let remote = peer.local_addr().unwrap();
     let (mut arrived, mut answered) = (0, 0);
     for round in 0..50_u8 {
-        driver.send(socket, gone, b"anybody?");
-        driver.send(socket, remote, &[round]);
+        driver.transmit(socket, gone, b"anybody?");
+        driver.transmit(socket, remote, &[round]);
         let mut buffer = [0; 8];
         let (got, heard) = driver
             .beside(async {

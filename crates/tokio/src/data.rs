@@ -1,0 +1,232 @@
+//! Application data: the bytes that no machine takes, and the queue in which they wait for the owner of the driver.
+//!
+//! Events and data share one order of arrival. Each queue is bounded: events by the driver, which drains its machine no
+//! further above a limit; datagrams by their bytes; streams by one chunk each, because a stream is not read on before the
+//! owner has taken its bytes.
+
+use alloc::collections::VecDeque;
+use bytes::Bytes;
+use core::fmt;
+use core::net::SocketAddr;
+use portolan_machine::SocketId;
+
+/// Bytes that no machine took: a UDP datagram, or the next bytes of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The socket that received the bytes.
+    pub socket: SocketId,
+    /// The address that the bytes were sent to; never unspecified.
+    pub local: SocketAddr,
+    /// The address that the bytes came from.
+    pub remote: SocketAddr,
+    /// The bytes. On a stream at most 64 KiB; none means that the stream has ended and its id is dead.
+    pub payload: Bytes,
+}
+
+/// What [`Driver::next_or_data`](crate::Driver::next_or_data) returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventOrData<E> {
+    /// An event of the machine.
+    Event(E),
+    /// Bytes that the machine did not take.
+    Data(Received),
+}
+
+/// Why [`Driver::send`](crate::Driver::send) sent nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The socket is not open: its id is unknown or dead, it is not open yet, or it is a listener.
+    NotOpen,
+    /// UDP: the system's send buffer is full. Stream: more than 64 KiB wait to be sent, or more than 256 KiB would wait.
+    Full,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOpen => "the socket is not open",
+            Self::Full => "too many bytes wait to be sent",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// What waits for the owner: events and, once the owner has asked for them, data.
+#[derive(Debug)]
+pub(crate) struct OwnerQueue<E> {
+    events: VecDeque<(u64, E)>,
+    data: VecDeque<(u64, Data)>,
+    /// The number of the next item: the order of arrival.
+    arrived: u64,
+    /// The bytes of the datagrams that wait.
+    bytes: usize,
+    keeps_data: bool,
+}
+
+#[derive(Debug)]
+struct Data {
+    received: Received,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A datagram, or the end of a stream.
+    Datagram,
+    /// Bytes of a stream, which is not read on before the owner has taken them.
+    Chunk,
+}
+
+impl<E> OwnerQueue<E> {
+    /// The number of bytes of datagrams that may wait.
+    pub(crate) const BYTES: usize = 1_024 * 1_024;
+    /// The least number of bytes that a datagram counts for, so that empty datagrams are bounded too.
+    const LEAST: usize = 64;
+    /// The number of items whose memory is kept when the queue is empty.
+    const KEPT: usize = 64;
+
+    pub(crate) const fn new() -> Self {
+        Self { events: VecDeque::new(), data: VecDeque::new(), arrived: 0, bytes: 0, keeps_data: false }
+    }
+
+    /// Keeps data from now on.
+    pub(crate) const fn keep_data(&mut self) {
+        self.keeps_data = true;
+    }
+
+    pub(crate) const fn keeps_data(&self) -> bool {
+        self.keeps_data
+    }
+
+    /// The number of events that wait.
+    pub(crate) fn events(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn push_event(&mut self, event: E) {
+        let number = self.number();
+        self.events.push_back((number, event));
+    }
+
+    /// Queues a datagram. Returns `false` when too many bytes wait and the datagram was dropped.
+    pub(crate) fn push_datagram(&mut self, received: Received) -> bool {
+        let bytes = self.bytes + received.payload.len().max(Self::LEAST);
+        if bytes > Self::BYTES {
+            return false;
+        }
+        self.bytes = bytes;
+        self.push_data(received, Kind::Datagram);
+        true
+    }
+
+    /// Queues bytes of a stream, which is not read on before they are taken.
+    pub(crate) fn push_chunk(&mut self, received: Received) {
+        self.push_data(received, Kind::Chunk);
+    }
+
+    /// Queues the end of a stream. Returns `false` when too many bytes wait and the end was dropped.
+    pub(crate) fn push_end(&mut self, socket: SocketId, local: SocketAddr, remote: SocketAddr) -> bool {
+        self.push_datagram(Received { socket, local, remote, payload: Bytes::new() })
+    }
+
+    /// Drops bytes of a stream that the machine has closed. Otherwise peers that come again and again would leave a chunk
+    /// each.
+    pub(crate) fn forget_chunk(&mut self, socket: SocketId) {
+        self.data.retain(|(_, data)| data.kind != Kind::Chunk || data.received.socket != socket);
+    }
+
+    /// Returns the oldest event.
+    pub(crate) fn pop_event(&mut self) -> Option<E> {
+        self.events.pop_front().map(|(_, event)| event)
+    }
+
+    /// Drops all events.
+    pub(crate) fn clear_events(&mut self) {
+        self.events.clear();
+    }
+
+    /// Returns the oldest event or data, and the stream that may be read on.
+    pub(crate) fn pop(&mut self) -> Option<(EventOrData<E>, Option<SocketId>)> {
+        let event = self.events.front().map(|(number, _)| *number);
+        let data = self.data.front().map(|(number, _)| *number);
+        if data.is_none_or(|data| event.is_some_and(|event| event < data)) {
+            return self.pop_event().map(|event| (EventOrData::Event(event), None));
+        }
+        let (_, Data { received, kind }) = self.data.pop_front()?;
+        let read_on = match kind {
+            Kind::Datagram => {
+                self.bytes = self.bytes.saturating_sub(received.payload.len().max(Self::LEAST));
+                None
+            }
+            Kind::Chunk => Some(received.socket),
+        };
+        if self.data.is_empty() {
+            self.data.shrink_to(Self::KEPT);
+        }
+        Some((EventOrData::Data(received), read_on))
+    }
+
+    fn push_data(&mut self, received: Received, kind: Kind) {
+        let number = self.number();
+        self.data.push_back((number, Data { received, kind }));
+    }
+
+    fn number(&mut self) -> u64 {
+        self.arrived += 1;
+        self.arrived
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn datagram(length: usize) -> Received {
+        let (local, remote) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        Received { socket: SocketId(1), local, remote, payload: vec![0; length].into() }
+    }
+
+    #[test]
+    fn events_and_data_leave_in_order_of_arrival() {
+        let mut queue = OwnerQueue::new();
+        queue.push_event('a');
+        assert!(queue.push_datagram(datagram(1)));
+        queue.push_event('b');
+        queue.push_chunk(datagram(2));
+        queue.push_event('c');
+        assert_eq!(queue.pop_event(), Some('a'));
+        assert_eq!(queue.pop(), Some((EventOrData::Data(datagram(1)), None)));
+        assert_eq!(queue.pop(), Some((EventOrData::Event('b'), None)));
+        assert_eq!(queue.pop_event(), Some('c'), "data does not hold up who takes events only");
+        assert_eq!(queue.pop(), Some((EventOrData::Data(datagram(2)), Some(SocketId(1)))));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn a_chunk_of_a_closed_stream_is_forgotten() {
+        let mut queue = OwnerQueue::<()>::new();
+        queue.push_chunk(datagram(65_536));
+        assert!(queue.push_datagram(datagram(3)));
+        queue.forget_chunk(SocketId(1));
+        assert_eq!(queue.pop(), Some((EventOrData::Data(datagram(3)), None)));
+        assert_eq!(queue.pop(), None);
+    }
+
+    #[test]
+    fn datagrams_are_bounded_by_their_bytes_and_by_their_number() {
+        for (length, most) in [(1_024, 1_024), (65_507, 16), (0, 16_384), (64, 16_384)] {
+            let mut queue = OwnerQueue::<()>::new();
+            let kept = (0..20_000).filter(|_| queue.push_datagram(datagram(length))).count();
+            assert_eq!(kept, most, "datagrams of {length} bytes");
+            assert!(queue.pop().is_some());
+            assert!(queue.push_datagram(datagram(length)), "there is room again");
+            assert!(!queue.push_datagram(datagram(length)), "for one");
+            while queue.pop().is_some() {}
+            assert_eq!(queue.bytes, 0);
+            assert!(queue.data.capacity() <= 64, "the memory is released");
+        }
+    }
+}

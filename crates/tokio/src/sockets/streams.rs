@@ -1,0 +1,196 @@
+//! What the driver's sockets do with their streams: sending, backpressure, unread bytes, the end.
+
+use super::stream::{Read, Sent, Stream, Taking};
+use super::{Endpoint, Entry, Found, Sockets};
+use crate::data::SendError;
+use crate::driver::World;
+use crate::note::DriverNote;
+use crate::sockets::udp::Inbox;
+use bytes::BytesMut;
+use core::net::SocketAddr;
+use core::task::{Context, Poll};
+use portolan_machine::{Closure, SocketId, SocketNews, Transmit, WhenFull};
+
+/// The number of bytes that the driver holds for one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// Bytes that wait to be sent, at most 256 KiB. The system's own buffer is not counted.
+    pub unsent: usize,
+    /// Bytes that were read and not taken, at most 64 KiB.
+    pub unread: usize,
+}
+
+impl Sockets {
+    /// Sends a machine's payload on a stream.
+    pub(super) fn transmit_stream(&mut self, transmit: &Transmit, world: &mut World) {
+        let (socket, remote) = (transmit.socket, transmit.remote);
+        match self.send_stream(socket, &transmit.payload, transmit.when_full) {
+            Some(Sent::Accepted | Sent::Corked) => {}
+            Some(Sent::Dropped) => {
+                self.counters.stream_full += 1;
+                world.note(|| DriverNote::Full { socket, remote });
+            }
+            Some(Sent::Overflow) => self.end(socket, Closure::Overflow),
+            Some(Sent::Broken) | None => {
+                self.counters.not_open += 1;
+                world.note(|| DriverNote::NotOpen { socket });
+            }
+        }
+    }
+
+    /// Sends an owner's payload on a stream, or nothing of it.
+    pub(super) fn offer_stream(&mut self, transmit: &Transmit) -> Result<(), SendError> {
+        match self.send_stream(transmit.socket, &transmit.payload, WhenFull::Drop) {
+            Some(Sent::Accepted | Sent::Corked) => Ok(()),
+            Some(Sent::Dropped | Sent::Overflow) => Err(SendError::Full),
+            Some(Sent::Broken) | None => Err(SendError::NotOpen),
+        }
+    }
+
+    fn send_stream(&mut self, id: SocketId, payload: &[u8], when_full: WhenFull) -> Option<Sent> {
+        let Entry { endpoint: Endpoint::Stream(stream), bell, waker } = self.table.get_mut(&id)? else {
+            return None;
+        };
+        let sent = stream.send(&mut Context::from_waker(waker), payload, when_full);
+        if sent == Sent::Corked && self.corked.last() != Some(&id) {
+            self.corked.push(id);
+        }
+        if stream.becomes_full() {
+            self.news.extend(stream.take_news().map(|news| (id, news)));
+        }
+        if sent == Sent::Broken || stream.becomes_writable() {
+            bell.ring();
+        }
+        Some(sent)
+    }
+
+    /// Sends the small payloads that waited for the end of a drain.
+    pub(crate) fn flush_streams(&mut self) {
+        for id in self.corked.drain(..) {
+            let Some(Entry { endpoint: Endpoint::Stream(stream), bell, waker }) = self.table.get_mut(&id) else {
+                continue;
+            };
+            stream.write_unsent(&mut Context::from_waker(waker));
+            if stream.is_broken() || stream.becomes_writable() {
+                bell.ring();
+            }
+        }
+    }
+
+    /// Writes what waits, and returns what the stream has for the machine.
+    pub(super) fn look_at_stream(&mut self, id: SocketId, inbox: &mut Inbox) -> Found {
+        let Some(Entry { endpoint: Endpoint::Stream(stream), bell, waker }) = self.table.get_mut(&id) else {
+            return Found::Nothing;
+        };
+        let mut cx = Context::from_waker(waker);
+        stream.write_unsent(&mut cx);
+        self.news.extend(stream.take_news().map(|news| (id, news)));
+        let (local, remote) = (stream.local(), stream.remote());
+        let found = match stream.poll_read(&mut cx, inbox.plain()) {
+            Poll::Pending => return Found::Nothing,
+            Poll::Ready(Read::Chunk(length)) => Found::Chunk { length, local, remote },
+            Poll::Ready(Read::Unread(bytes)) => Found::Unread { bytes, local, remote },
+            Poll::Ready(Read::Ended(why)) => {
+                self.end(id, why);
+                return Found::Nothing;
+            }
+        };
+        // There may be more: the stream is looked at again after the other sockets.
+        bell.ring();
+        found
+    }
+
+    /// Whether bytes of this stream may be handed in.
+    pub(crate) fn is_readable(&self, id: SocketId) -> bool {
+        self.stream(id).is_some_and(Stream::is_readable)
+    }
+
+    /// Keeps bytes of a stream that were read and not taken.
+    pub(crate) fn keep_unread(&mut self, id: SocketId, bytes: BytesMut) {
+        if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.table.get_mut(&id) {
+            stream.keep_unread(bytes);
+        }
+    }
+
+    /// Records how many bytes a drained machine took of a readable stream. The stream of which nothing is taken twice in
+    /// a row ends.
+    pub(crate) fn record_taken(&mut self, id: SocketId, count: usize, world: &mut World) {
+        let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.table.get_mut(&id) else {
+            return;
+        };
+        if stream.record_taken(count) == Taking::Refuses {
+            let remote = stream.remote();
+            world.note(|| DriverNote::NotRead { socket: id, remote });
+            self.end(id, Closure::NotRead);
+        }
+    }
+
+    /// Stops handing in bytes of a stream until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self, id: SocketId, world: &mut World) {
+        match self.table.get_mut(&id) {
+            Some(Entry { endpoint: Endpoint::Stream(stream), .. }) => stream.set_paused(true),
+            Some(_) | None => world.note(|| DriverNote::NotAStream { socket: id }),
+        }
+    }
+
+    /// Hands in bytes of a stream again.
+    pub(crate) fn resume(&mut self, id: SocketId, world: &mut World) {
+        match self.table.get_mut(&id) {
+            Some(Entry { endpoint: Endpoint::Stream(stream), bell, .. }) => {
+                stream.set_paused(false);
+                bell.ring();
+            }
+            Some(_) | None => world.note(|| DriverNote::NotAStream { socket: id }),
+        }
+    }
+
+    /// Reads no more of a stream until the owner has taken the bytes that it was given.
+    pub(crate) fn wait_for_owner(&mut self, id: SocketId) {
+        if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.table.get_mut(&id) {
+            stream.set_owner_has_bytes(true);
+        }
+    }
+
+    /// Whether the owner has bytes of this stream to take.
+    pub(crate) fn owner_has_bytes(&self, id: SocketId) -> bool {
+        self.stream(id).is_some_and(Stream::owner_has_bytes)
+    }
+
+    /// Reads a stream again: the owner has taken the bytes that it was given.
+    pub(crate) fn owner_took_bytes(&mut self, id: SocketId) {
+        if let Some(Entry { endpoint: Endpoint::Stream(stream), bell, .. }) = self.table.get_mut(&id) {
+            stream.set_owner_has_bytes(false);
+            bell.ring();
+        }
+    }
+
+    /// The number of bytes that are held for an open stream.
+    pub(crate) fn backlog(&self, id: SocketId) -> Option<Backlog> {
+        let stream = self.stream(id)?;
+        Some(Backlog { unsent: stream.unsent(), unread: stream.unread() })
+    }
+
+    /// Ends a stream that its machine did not close. What was queued still leaves, unless the peer takes nothing more.
+    fn end(&mut self, id: SocketId, why: Closure) {
+        if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.remove(id) {
+            self.ends.insert(id, (stream.local(), stream.remote()));
+            if matches!(why, Closure::ByPeer | Closure::NotRead) {
+                self.linger(id, stream);
+            }
+        }
+        self.news.push_back((id, SocketNews::Closed(why)));
+    }
+
+    /// Returns the addresses of a stream whose end is being told: local and remote.
+    pub(crate) fn take_end(&mut self, id: SocketId) -> Option<(SocketAddr, SocketAddr)> {
+        self.ends.remove(&id)
+    }
+
+    fn stream(&self, id: SocketId) -> Option<&Stream> {
+        match &self.table.get(&id)?.endpoint {
+            Endpoint::Stream(stream) => Some(stream),
+            Endpoint::Udp(_) | Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_) => None,
+        }
+    }
+}

@@ -1,0 +1,674 @@
+//! Streams that are taken in part, and streams whose peers read slowly.
+
+use crate::driving::Lines;
+use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
+use alloc::collections::BTreeMap;
+use bytes::Bytes;
+use core::net::SocketAddr;
+use portolan_machine::{
+    Closure, Cx, Datagram, Input, Machine, Never, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
+    Transmit, Verdict, WhenFull,
+};
+use portolan_tokio::{Driver, DriverConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+
+const KIB: usize = 1_024;
+const REQUEST: usize = 20;
+
+/// Answers requests of 20 bytes, and stops taking bytes while its output queue is full.
+struct Server {
+    out: Outbox<(SocketId, SocketNews)>,
+    response: usize,
+    /// The first bytes of requests that have not arrived whole.
+    partial: BTreeMap<SocketId, Vec<u8>>,
+}
+
+impl Machine for Server {
+    type Command = Never;
+    type Error = Never;
+    type Event = (SocketId, SocketNews);
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        let Input::Socket(id, news) = input else { return Verdict::NotMine };
+        self.out.push(Output::Event((id, news)));
+        Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let partial = self.partial.entry(chunk.socket).or_default();
+        let mut taken = 0;
+        while taken < chunk.payload.len() && self.out.room() > 0 {
+            let part = (REQUEST - partial.len()).min(chunk.payload.len() - taken);
+            partial.extend_from_slice(&chunk.payload[taken..taken + part]);
+            taken += part;
+            if partial.len() == REQUEST {
+                let mut response = vec![0; self.response];
+                response[..8].copy_from_slice(&partial[..8]);
+                partial.clear();
+                let response = Transmit::new(chunk.socket, chunk.remote, response.into());
+                assert!(self.out.offer(Output::Transmit(response)));
+            }
+        }
+        Some(taken)
+    }
+
+    fn poll(&mut self) -> Output<Self::Event> {
+        self.out.pop().unwrap_or(Output::Wait(None))
+    }
+}
+
+/// A server that a client is connected to.
+async fn server(response: usize) -> (Driver<Server>, SocketId, TcpStream) {
+    let mut driver = Driver::new(Server { out: Outbox::new(), response, partial: BTreeMap::new() }).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_, local) = driver.adopt_listener(listener, Protocol::TcpListen).unwrap();
+    let client = TcpStream::connect(local).await.unwrap();
+    let (_, SocketNews::Accepted { socket, .. }) = in_time(driver.next()).await else { panic!("no stream") };
+    (driver, socket, client)
+}
+
+fn request(number: u64) -> [u8; REQUEST] {
+    let mut request = [0; REQUEST];
+    request[..8].copy_from_slice(&number.to_be_bytes());
+    request
+}
+
+fn requests(count: u64) -> Vec<u8> {
+    (0..count).flat_map(request).collect()
+}
+
+/// Reads `count` responses and checks that each one is there, once and in order.
+async fn read_responses(client: &mut (impl tokio::io::AsyncRead + Unpin), count: u64, length: usize) {
+    let mut reader = tokio::io::BufReader::with_capacity(64 * KIB, client);
+    let mut response = vec![0; length];
+    for number in 0..count {
+        reader.read_exact(&mut response).await.unwrap();
+        assert_eq!(response[..8], number.to_be_bytes(), "response {number}");
+    }
+}
+
+/// What a driver was seen to do.
+struct Watch<E> {
+    events: Vec<E>,
+    /// The most unsent and unread bytes that were held for the streams together.
+    most: (usize, usize),
+}
+
+impl<E> Watch<E> {
+    const fn new() -> Self {
+        Self { events: Vec::new(), most: (0, 0) }
+    }
+
+    fn look(&mut self, driver: &Driver<impl Machine>, streams: &[SocketId]) -> (usize, usize) {
+        let held = streams.iter().filter_map(|id| driver.backlog(*id));
+        let held = held.fold((0, 0), |sum, held| (sum.0 + held.unsent, sum.1 + held.unread));
+        self.most = (self.most.0.max(held.0), self.most.1.max(held.1));
+        held
+    }
+
+    /// Polls the driver once, and lets the other tasks run.
+    async fn step<M: Machine<Event = E>>(&mut self, driver: &mut Driver<M>, streams: &[SocketId]) -> (usize, usize) {
+        tokio::select! {
+            biased;
+            event = driver.next() => self.events.push(event),
+            () = core::future::ready(()) => {}
+        }
+        tokio::task::yield_now().await;
+        self.look(driver, streams)
+    }
+
+    /// Drives until `task` is done.
+    async fn drive<M: Machine<Event = E>, T>(
+        &mut self,
+        driver: &mut Driver<M>,
+        streams: &[SocketId],
+        task: tokio::task::JoinHandle<T>,
+    ) -> T {
+        in_time(async {
+            while !task.is_finished() {
+                self.step(driver, streams).await;
+            }
+        })
+        .await;
+        task.await.unwrap()
+    }
+
+    /// Drives until nothing changes any more.
+    async fn drive_until_idle<M: Machine<Event = E>>(&mut self, driver: &mut Driver<M>, streams: &[SocketId]) {
+        in_time(async {
+            let (mut last, mut unchanged) = ((0, 0, 0), 0);
+            while unchanged < 2_000 {
+                let held = self.step(driver, streams).await;
+                let now = (held.0, held.1, self.events.len());
+                unchanged = if now == last { unchanged + 1 } else { 0 };
+                last = now;
+            }
+        })
+        .await;
+    }
+}
+
+/// The system's buffers are small on the client's side, and the driver holds at most 64 KiB and the responses of one
+/// call. The client writes and reads at the same time.
+#[tokio::test]
+async fn every_pipelined_request_is_answered() {
+    for count in [1, 300, 3_000, 30_000] {
+        let (mut driver, stream, client) = server(32).await;
+        let (mut read, mut write) = client.into_split();
+        let writer = tokio::spawn(async move { write.write_all(&requests(count)).await.map(|()| write) });
+        let reader = tokio::spawn(async move { read_responses(&mut read, count, 32).await });
+        let mut watch = Watch::new();
+        watch.drive(&mut driver, &[stream], reader).await;
+        assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", watch.most.0);
+        assert!(watch.most.1 <= 64 * KIB, "{} unread bytes", watch.most.1);
+        drop(writer.await.unwrap().unwrap());
+    }
+}
+
+/// The client reads nothing until its own requests are stopped.
+#[tokio::test]
+async fn every_pipelined_request_of_a_late_reader_is_answered() {
+    const COUNT: u64 = 300_000;
+    let (mut driver, stream, client) = server(32).await;
+    let (mut read, mut write) = client.into_split();
+    let writer = tokio::spawn(async move { write.write_all(&requests(COUNT)).await.map(|()| write) });
+    let mut watch = Watch::new();
+    watch.drive_until_idle(&mut driver, &[stream]).await;
+    assert!(!writer.is_finished(), "the client waits");
+    assert_eq!(watch.events, [(stream, SocketNews::Full)]);
+    assert!(driver.backlog(stream).unwrap().unsent > 64 * KIB);
+    let reader = tokio::spawn(async move { read_responses(&mut read, COUNT, 32).await });
+    watch.drive(&mut driver, &[stream], reader).await;
+    assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", watch.most.0);
+    assert!(watch.most.1 <= 64 * KIB, "{} unread bytes", watch.most.1);
+    assert_eq!(watch.events[1], (stream, SocketNews::Writable));
+    drop(writer.await.unwrap().unwrap());
+}
+
+#[tokio::test]
+async fn a_half_closed_peer_that_reads_late_gets_every_response() {
+    const COUNT: u64 = 3_000;
+    let (mut driver, stream, mut client) = server(400).await;
+    client.write_all(&requests(COUNT)).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut watch = Watch::new();
+    watch.drive_until_idle(&mut driver, &[stream]).await;
+    assert_eq!(watch.events, [(stream, SocketNews::Full)], "the FIN is behind unread bytes");
+    let reader = tokio::spawn(async move {
+        read_responses(&mut client, COUNT, 400).await;
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "and then the end");
+    });
+    watch.drive(&mut driver, &[stream], reader).await;
+    assert_eq!(watch.events.last(), Some(&(stream, SocketNews::Closed(Closure::ByPeer))));
+    assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 400, "{} unsent bytes", watch.most.0);
+}
+
+/// A puppet whose stream leads to the returned client.
+async fn connected(habit: Habit, config: DriverConfig) -> (Driver<Puppet>, SocketId, TcpStream) {
+    let mut driver = puppet_with(habit, config);
+    let (_, local) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    let client = TcpStream::connect(local).await.unwrap();
+    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    (driver, socket, client)
+}
+
+#[tokio::test]
+async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_lives() {
+    const LENGTH: usize = 1_200;
+    const COUNT: u64 = 10_000; // 12 MB
+    let (mut driver, stream, mut client) = connected(Habit::Tells, DriverConfig::default()).await;
+    let remote = client.local_addr().unwrap();
+    let mut watch = Watch::new();
+    let send = |driver: &mut Driver<Puppet>, number: u64| {
+        let mut payload = vec![0; LENGTH];
+        payload[..8].copy_from_slice(&number.to_be_bytes());
+        let transmit = Transmit::new(stream, remote, payload.into()).with_when_full(WhenFull::Drop);
+        driver.with(|puppet, _| puppet.out.push(Output::Transmit(transmit)));
+    };
+    for number in 0..COUNT {
+        send(&mut driver, number);
+        watch.step(&mut driver, &[stream]).await;
+    }
+    let dropped = driver.counters().stream_full;
+    assert!((1..COUNT).contains(&dropped), "{dropped} of {COUNT} dropped");
+    assert!(watch.most.0 > 64 * KIB && watch.most.0 <= 64 * KIB + LENGTH, "{} bytes held", watch.most.0);
+    assert_eq!(watch.events, [Heard::News(stream, SocketNews::Full)]);
+    // The reader goes on: whole datagrams, in order, without those that were dropped.
+    let reader = tokio::spawn(async move {
+        let (mut payload, mut numbers) = ([0; LENGTH], Vec::new());
+        while numbers.len() as u64 + dropped < COUNT {
+            client.read_exact(&mut payload).await.unwrap();
+            numbers.push(u64::from_be_bytes(payload[..8].try_into().unwrap()));
+        }
+        (numbers, client)
+    });
+    let (numbers, mut client) = watch.drive(&mut driver, &[stream], reader).await;
+    assert!(numbers.is_sorted_by(|one, next| one < next));
+    assert_eq!(watch.events[1..], [Heard::News(stream, SocketNews::Writable)]);
+    send(&mut driver, COUNT);
+    let mut payload = [0; LENGTH];
+    driver.beside(client.read_exact(&mut payload)).await.0.unwrap();
+    assert_eq!(payload[..8], COUNT.to_be_bytes());
+    assert_eq!(driver.counters().stream_full, dropped);
+}
+
+/// Sends 70,000 bytes on a stream for every datagram until the stream is full.
+#[derive(Default)]
+struct Amplifier {
+    out: Outbox<&'static str>,
+    stream: Option<(SocketId, SocketAddr)>,
+    full: bool,
+}
+
+impl Machine for Amplifier {
+    type Command = Never;
+    type Error = Never;
+    type Event = &'static str;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        match (input, self.stream) {
+            (Input::Datagram(_), Some((stream, remote))) if !self.full => {
+                self.out.push(Output::Event("sends"));
+                self.out.push(Output::Transmit(Transmit::new(stream, remote, vec![0; 70_000].into())));
+            }
+            (Input::Datagram(_), _) => self.out.push(Output::Event("is full")),
+            (Input::Socket(_, SocketNews::Full), _) => self.full = true,
+            (input, _) => panic!("{input:?}"),
+        }
+        Verdict::Mine
+    }
+
+    fn poll(&mut self) -> Output<&'static str> {
+        self.out.pop().unwrap_or(Output::Wait(None))
+    }
+}
+
+/// Also when the system delivers several datagrams in one batch.
+#[tokio::test]
+async fn a_full_stream_is_told_before_the_next_datagram() {
+    let mut driver = Driver::new(Amplifier::default()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_idle, _) = listener.accept().unwrap();
+    let remote = own.peer_addr().unwrap();
+    let (stream, _) = driver.adopt_stream(own).unwrap();
+    driver.with(|amplifier, _| amplifier.stream = Some((stream, remote)));
+    let (_, local) = driver.adopt_udp(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
+    let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut told = Vec::new();
+    // The system accepts some megabytes before the driver keeps anything.
+    while !told.contains(&"is full") {
+        for _ in 0..8 {
+            peer.send_to(b"!", local).unwrap();
+        }
+        for _ in 0..8 {
+            told.push(in_time(driver.next()).await);
+        }
+    }
+    let unsent = driver.backlog(stream).expect("the stream lives").unsent;
+    assert!(unsent > 64 * KIB && unsent <= 64 * KIB + 70_000, "{unsent} bytes, {} events", told.len());
+}
+
+/// Passes the bytes of each of two streams on to the other. Pauses a stream while the other is full.
+#[derive(Default)]
+struct Splice {
+    out: Outbox<(SocketId, SocketNews)>,
+    streams: Vec<(SocketId, SocketAddr)>,
+}
+
+impl Splice {
+    fn other(&self, id: SocketId) -> (SocketId, SocketAddr) {
+        self.streams[usize::from(self.streams[0].0 == id)]
+    }
+}
+
+impl Machine for Splice {
+    type Command = Never;
+    type Error = Never;
+    type Event = (SocketId, SocketNews);
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        let Input::Socket(id, news) = input else { return Verdict::NotMine };
+        match news {
+            SocketNews::Full => self.out.push(Output::Socket(SocketOrder::Pause(self.other(id).0))),
+            SocketNews::Writable => self.out.push(Output::Socket(SocketOrder::Resume(self.other(id).0))),
+            SocketNews::Closed(_) => self.out.push(Output::Socket(SocketOrder::Close(self.other(id).0))),
+            _ => {}
+        }
+        self.out.push(Output::Event((id, news)));
+        Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let (socket, remote) = self.other(chunk.socket);
+        let payload = Bytes::copy_from_slice(chunk.payload);
+        self.out.offer(Output::Transmit(Transmit::new(socket, remote, payload))).then_some(chunk.payload.len())
+    }
+
+    fn poll(&mut self) -> Output<Self::Event> {
+        self.out.pop().unwrap_or(Output::Wait(None))
+    }
+}
+
+/// A hash of a byte stream, and the number of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digest(u64, usize);
+
+impl Digest {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.wrapping_mul(0x100_0000_01b3) ^ u64::from(*byte));
+        self.1 += bytes.len();
+    }
+}
+
+/// Writes `total` pseudo-random bytes, `step` in a turn, and closes the stream.
+async fn write_all(mut stream: impl tokio::io::AsyncWrite + Unpin, total: usize, step: usize) -> Digest {
+    let (mut digest, mut random, mut bytes) = (Digest(0, 0), 1_u64, vec![0; step]);
+    while digest.1 < total {
+        let step = step.min(total - digest.1);
+        for eight in bytes.chunks_mut(8) {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            eight.copy_from_slice(&random.to_be_bytes()[..eight.len()]);
+        }
+        stream.write_all(&bytes[..step]).await.unwrap();
+        digest.update(&bytes[..step]);
+        tokio::task::yield_now().await;
+    }
+    stream.shutdown().await.unwrap();
+    digest
+}
+
+/// Reads to the end, at most `step` bytes in a turn.
+async fn read_all(mut stream: impl tokio::io::AsyncRead + Unpin, step: usize) -> Digest {
+    let (mut digest, mut bytes) = (Digest(0, 0), vec![0; step]);
+    loop {
+        match stream.read(&mut bytes).await.unwrap() {
+            0 => return digest,
+            count => digest.update(&bytes[..count]),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One side writes and reads ten times as fast as the other one.
+#[tokio::test]
+async fn two_spliced_streams_of_different_speeds_lose_nothing() {
+    const TOTAL: usize = 100_000_000;
+    const FAST: usize = 60_000;
+    const SLOW: usize = 6_000;
+    let mut driver = Driver::new(Splice::default()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut pair = || {
+        let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (peer, remote) = listener.accept().unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let (id, local) = driver.adopt_stream(own).unwrap();
+        assert_eq!(local, remote);
+        (id, peer.local_addr().unwrap(), TcpStream::from_std(peer).unwrap())
+    };
+    let ((fast, fast_remote, fast_peer), (slow, slow_remote, slow_peer)) = (pair(), pair());
+    driver.with(|splice, _| splice.streams = vec![(fast, fast_remote), (slow, slow_remote)]);
+    let mut watch = Watch::new();
+    let writer = tokio::spawn(write_all(fast_peer, TOTAL, FAST));
+    let reader = tokio::spawn(read_all(slow_peer, SLOW));
+    let read = watch.drive(&mut driver, &[fast, slow], reader).await;
+    let written = writer.await.unwrap();
+    assert_eq!((read, read.1), (written, TOTAL));
+    assert!(watch.most.0 + watch.most.1 <= 512 * KIB, "held {:?}", watch.most);
+    let told = |news| watch.events.iter().filter(|event| **event == (slow, news)).count();
+    let (full, writable) = (told(SocketNews::Full), told(SocketNews::Writable));
+    assert!(full > 10 && full - writable <= 1, "{full} times full, {writable} times writable again");
+    println!("held at most {:?} bytes (unsent, unread), {full} times full", watch.most);
+}
+
+fn order(driver: &mut Driver<Puppet>, order: SocketOrder) {
+    driver.with(|puppet, _| puppet.out.push(Output::Socket(order)));
+}
+
+#[tokio::test]
+async fn a_paused_stream_is_not_read_and_its_end_comes_after_its_last_bytes() {
+    let (mut driver, stream, mut client) = connected(Habit::Tells, DriverConfig::default()).await;
+    order(&mut driver, SocketOrder::Pause(stream));
+    client.write_all(b"last words").await.unwrap();
+    drop(client);
+    let mut watch = Watch::new();
+    watch.drive_until_idle(&mut driver, &[stream]).await;
+    assert_eq!(watch.events, []);
+    order(&mut driver, SocketOrder::Resume(stream));
+    assert_eq!(driver.read(stream, 10).await, b"last words");
+    assert_eq!(in_time(driver.next()).await, Heard::News(stream, SocketNews::Closed(Closure::ByPeer)));
+}
+
+/// Takes four bytes at a time and pauses the stream after each.
+#[derive(Default)]
+struct Nibbler {
+    out: Outbox<Vec<u8>>,
+    takes: usize,
+    pauses: bool,
+    closed: Option<Closure>,
+}
+
+impl Machine for Nibbler {
+    type Command = Never;
+    type Error = Never;
+    type Event = Vec<u8>;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        if let Input::Socket(_, SocketNews::Closed(why)) = input {
+            self.closed = Some(why);
+            self.out.push(Output::Event(Vec::new()));
+        }
+        Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let count = self.takes.min(chunk.payload.len());
+        self.out.push(Output::Event(chunk.payload[..count].to_vec()));
+        if self.pauses {
+            self.out.push(Output::Socket(SocketOrder::Pause(chunk.socket)));
+        }
+        Some(count)
+    }
+
+    fn poll(&mut self) -> Output<Vec<u8>> {
+        self.out.pop().unwrap_or(Output::Wait(None))
+    }
+}
+
+async fn nibbler(takes: usize, pauses: bool, config: DriverConfig) -> (Driver<Nibbler>, SocketId, TcpStream) {
+    let mut driver = Driver::with_config(Nibbler { takes, pauses, ..Nibbler::default() }, config).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = driver.adopt_stream(own).unwrap();
+    (driver, stream, listener.accept().await.unwrap().0)
+}
+
+#[tokio::test]
+async fn bytes_that_were_read_wait_for_resume_too() {
+    let (mut driver, stream, mut client) = nibbler(4, true, DriverConfig::default()).await;
+    client.write_all(b"abcdefghij").await.unwrap();
+    client.shutdown().await.unwrap();
+    for part in [&b"abcd"[..], b"efgh", b"ij"] {
+        assert_eq!(in_time(driver.next()).await, part);
+        let mut watch = Watch::new();
+        watch.drive_until_idle(&mut driver, &[stream]).await;
+        assert_eq!(watch.events, Vec::<Vec<u8>>::new(), "paused");
+        assert!(driver.backlog(stream).is_some(), "the end waits behind the bytes");
+        driver.with(|nibbler, _| nibbler.out.push(Output::Socket(SocketOrder::Resume(stream))));
+    }
+    assert_eq!(in_time(driver.next()).await, b"");
+    assert_eq!(driver.machine().closed, Some(Closure::ByPeer));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_is_closed() {
+    let lines = Lines::default();
+    let (mut driver, stream, mut client) = nibbler(0, false, DriverConfig::default().with_trace(lines.clone())).await;
+    let remote = client.local_addr().unwrap();
+    driver.with(|nibbler, _| {
+        nibbler.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(b"before"))));
+    });
+    client.write_all(b"unread").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(in_time(driver.next()).await, b"", "asked to take bytes");
+    }
+    assert_eq!((in_time(driver.next()).await, driver.machine().closed), (Vec::new(), Some(Closure::NotRead)));
+    assert_eq!(driver.backlog(stream), None);
+    let line = format!("driver 0: the bytes of {remote} on {stream} are not read, the stream is closed");
+    assert_eq!(*lines.0.lock().unwrap(), [line]);
+    let reader = tokio::spawn(async move {
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.map(|_| read)
+    });
+    assert_eq!(Watch::new().drive(&mut driver, &[], reader).await.unwrap(), b"before", "queued bytes still leave");
+}
+
+#[tokio::test]
+async fn a_machine_that_pauses_may_take_nothing_again_and_again() {
+    let (mut driver, stream, mut client) = nibbler(0, true, DriverConfig::default()).await;
+    client.write_all(b"later").await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(in_time(driver.next()).await, b"");
+        driver.with(|nibbler, _| nibbler.out.push(Output::Socket(SocketOrder::Resume(stream))));
+    }
+    driver.with(|nibbler, _| nibbler.takes = 10);
+    while in_time(driver.next()).await != b"later" {}
+    assert_eq!(driver.machine().closed, None);
+}
+
+/// The loud stream always has 64 KiB, of which the machine takes one byte at a time.
+#[tokio::test]
+async fn a_stream_that_is_taken_slowly_does_not_starve_another() {
+    let (mut driver, _, mut loud) = nibbler(1, false, DriverConfig::default()).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    driver.adopt_stream(std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
+    let (mut quiet, _) = listener.accept().unwrap();
+    loud.write_all(&[1; 60_000]).await.unwrap();
+    for _ in 0..1_000 {
+        assert_eq!(in_time(driver.next()).await, [1]);
+    }
+    std::io::Write::write_all(&mut quiet, b"\x02").unwrap();
+    let mut before = 0;
+    while in_time(driver.next()).await != [2] {
+        before += 1;
+    }
+    assert!(before <= 100, "{before} bytes of the loud stream came first");
+}
+
+#[tokio::test]
+async fn a_flooded_stream_does_not_starve_another() {
+    let (mut driver, loud, mut peer) = connected(Habit::Tells, DriverConfig::default()).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (quiet, _) = driver.adopt_stream(own).unwrap();
+    let (mut quiet_peer, _) = listener.accept().unwrap();
+    let flood = tokio::spawn(async move { while peer.write_all(&[1; 64 * KIB]).await.is_ok() {} });
+    let mut before = 0;
+    in_time(async {
+        loop {
+            match driver.next().await {
+                Heard::Chunk { socket, payload } if socket == loud => {
+                    if before == 0 {
+                        std::io::Write::write_all(&mut quiet_peer, b"word").unwrap();
+                    }
+                    before += payload.len();
+                }
+                heard => break assert_eq!(heard, Heard::Chunk { socket: quiet, payload: b"word".to_vec() }),
+            }
+        }
+    })
+    .await;
+    assert!(before <= 64 * 64 * KIB, "{before} bytes of the loud stream came first");
+    flood.abort();
+}
+
+#[tokio::test]
+async fn small_payloads_that_were_queued_before_a_close_leave() {
+    let (mut driver, stream, mut client) = connected(Habit::Tells, DriverConfig::default()).await;
+    let remote = client.local_addr().unwrap();
+    driver.with(|puppet, _| {
+        puppet.out.push(Output::Socket(SocketOrder::Pause(stream)));
+        for part in [&b"a"[..], b"bc", b"def"] {
+            puppet.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(part))));
+        }
+        puppet.out.push(Output::Socket(SocketOrder::Close(stream)));
+    });
+    let mut read = Vec::new();
+    let (result, heard) = driver.beside(client.read_to_end(&mut read)).await;
+    result.unwrap();
+    assert_eq!((&*read, heard), (&b"abcdef"[..], Vec::new()));
+}
+
+#[tokio::test]
+async fn orders_for_the_wrong_socket_are_noted_and_ignored() {
+    let lines = Lines::default();
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
+    let (udp, _) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    order(&mut driver, SocketOrder::Pause(udp));
+    order(&mut driver, SocketOrder::Resume(SocketId(77)));
+    let note = |id| format!("driver 0: {id} is not an open stream and can be neither paused nor resumed");
+    assert_eq!(*lines.0.lock().unwrap(), [note("s1"), note("s77")]);
+}
+
+#[tokio::test]
+async fn a_second_order_for_a_known_id_is_counted_and_not_answered() {
+    let lines = Lines::default();
+    let mut driver = puppet_with(Habit::Echoes, DriverConfig::default().with_trace(lines.clone()));
+    let (udp, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    for protocol in [Protocol::Udp, Protocol::Tcp] {
+        order(
+            &mut driver,
+            SocketOrder::Open(portolan_machine::Open::new(udp, protocol, "127.0.0.1:0".parse().unwrap())),
+        );
+    }
+    assert_eq!(driver.counters().known_ids, 2);
+    assert_eq!(*lines.0.lock().unwrap(), ["driver 0: s1 is ordered a second time, the order is ignored"; 2]);
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(b"alive", local).await.unwrap();
+    let (received, heard) = driver.beside(client.recv(&mut [0; 8])).await;
+    assert_eq!((received.unwrap(), heard), (5, Vec::new()));
+}
+
+#[tokio::test]
+async fn memory_for_unsent_bytes_is_bounded_when_the_stream_closes() {
+    let (mut driver, stream, client) = connected(Habit::Tells, DriverConfig::default()).await;
+    let remote = client.local_addr().unwrap();
+    let mut most = 0;
+    while let Some(held) = driver.backlog(stream) {
+        most = most.max(held.unsent);
+        driver.transmit(stream, remote, &[0; 10_000]);
+    }
+    assert!(most > 200 * KIB && most <= 256 * KIB, "{most} bytes held");
+    let told = [in_time(driver.next()).await, in_time(driver.next()).await];
+    let news = [SocketNews::Full, SocketNews::Closed(Closure::Overflow)];
+    assert_eq!(told, news.map(|news| Heard::News(stream, news)));
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[tokio::test]
+async fn the_system_keeps_at_most_128_kib_unsent() {
+    let mut driver = puppet(Habit::Tells);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let same = own.try_clone().unwrap();
+    driver.adopt_stream(own).unwrap();
+    let same = socket2::SockRef::from(&same);
+    assert_eq!((same.tcp_notsent_lowat().unwrap(), same.tcp_nodelay().unwrap()), (128 * 1_024, true));
+}
