@@ -76,6 +76,7 @@ pub mod note;
 pub mod rate;
 pub mod responder;
 pub mod schedule;
+mod source;
 pub mod transaction;
 
 pub use audit::{Audit, AuditConfig, AuditEvent};
