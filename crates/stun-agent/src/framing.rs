@@ -6,7 +6,6 @@
 //! the bound too. Whole messages are handed on where they lie, only broken ones are held.
 
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
 use portolan_machine::SocketId;
 use portolan_stun::{HEADER_LEN, framing};
 
@@ -41,45 +40,43 @@ impl Framer {
 
     /// Takes the next bytes, and hands on every message that they complete.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Broken> {
-        let fed = self.feed_until(bytes, |message| {
+        let fed = self.feed_while(bytes, |message| {
             each(message);
-            ControlFlow::Continue(())
+            true
         });
         fed.map(drop)
     }
 
-    /// Takes the next bytes, and hands on every message that they complete, until `each` breaks. Returns how many bytes it
-    /// took: all of them, or those up to the end of the message at which `each` broke.
-    pub(crate) fn feed_until(
-        &mut self,
-        bytes: &[u8],
-        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<usize, Broken> {
+    /// Takes the next bytes, and hands on every message that they complete, until `each` returns `false`. That message is
+    /// not taken: the bytes that complete it are handed in again. Returns the number of bytes taken.
+    pub(crate) fn feed_while(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8]) -> bool) -> Result<usize, Broken> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let wanted = match message_length(if self.held.is_empty() { rest } else { &self.held }, self.limit)? {
+            if self.held.is_empty()
+                && let Some(length) = message_length(rest, self.limit)?
+                && let Some((message, after)) = rest.split_at_checked(length)
+            {
+                if !each(message) {
+                    break;
+                }
+                rest = after;
+                continue;
+            }
+            let wanted = match message_length(&self.held, self.limit)? {
                 Some(length) => length,
                 None => HEADER_LEN,
             };
-            let flow = if self.held.is_empty()
-                && let Some((message, after)) = rest.split_at_checked(wanted)
-            {
-                rest = after;
-                each(message)
-            } else {
-                let (part, after) = rest.split_at_checked(wanted - self.held.len()).unwrap_or((rest, &[]));
-                self.held.extend_from_slice(part);
-                rest = after;
-                if message_length(&self.held, self.limit)? != Some(self.held.len()) {
-                    continue;
+            let held = self.held.len();
+            let (part, after) = rest.split_at_checked(wanted - held).unwrap_or((rest, &[]));
+            self.held.extend_from_slice(part);
+            if message_length(&self.held, self.limit)?.is_some_and(|length| length == self.held.len()) {
+                if !each(&self.held) {
+                    self.held.truncate(held);
+                    break;
                 }
-                let flow = each(&self.held);
                 self.held.clear();
-                flow
-            };
-            if flow.is_break() {
-                break;
             }
+            rest = after;
         }
         Ok(bytes.len() - rest.len())
     }

@@ -11,7 +11,6 @@ use crate::framing::Framer;
 use crate::note::{ResponderDropped, ResponderNote};
 use crate::source::Source;
 use core::net::SocketAddr;
-use core::ops::ControlFlow;
 use core::time::Duration;
 use portolan_machine::{Cx, Datagram, Deadline, Instant, Output, Protocol, SocketId, SocketOrder, Timers, Verdict};
 
@@ -61,9 +60,10 @@ impl Responder {
         let (arm, remote) = (stream.arm, stream.remote);
         let mut framer = core::mem::replace(&mut stream.framer, Framer::new(0));
         let mut messages = 0_u32;
-        let fed = framer.feed_until(chunk.payload, |payload| {
-            messages += 1;
-            self.stream_message(cx, arm, Datagram::new(id, chunk.local, remote, payload))
+        let fed = framer.feed_while(chunk.payload, |payload| {
+            let taken = self.stream_message(cx, arm, Datagram::new(id, chunk.local, remote, payload));
+            messages += u32::from(taken);
+            taken
         });
         if messages > 0 {
             self.streams.renew(cx.now(), id);
@@ -79,18 +79,20 @@ impl Responder {
         Some(taken)
     }
 
-    /// Takes a whole message, and says whether the stream is read on.
-    fn stream_message(&mut self, cx: &mut Cx<'_>, arm: usize, message: Datagram<'_>) -> ControlFlow<()> {
+    /// Takes a whole message; `false`: it is to be handed in again.
+    fn stream_message(&mut self, cx: &mut Cx<'_>, arm: usize, message: Datagram<'_>) -> bool {
+        let is_paused = self.streams.get_mut(message.socket).is_none_or(|stream| stream.pause.is_some());
+        if is_paused || self.out.room() < STREAM_ROOM {
+            return false;
+        }
         if !is_binding_request(message.payload) {
             self.drop_request(cx, message.remote, ResponderDropped::NotARequest);
-            return ControlFlow::Continue(());
-        }
-        if let Some(until) = self.exhausted_until(cx.now(), message.remote.ip().into()) {
+        } else if let Some(until) = self.exhausted_until(cx.now(), message.remote.ip().into()) {
             self.pause(cx, until, message);
-            return ControlFlow::Break(());
+        } else {
+            self.answer(cx, arm, Protocol::TcpListen, message);
         }
-        self.answer(cx, arm, Protocol::TcpListen, message);
-        if self.out.room() < STREAM_ROOM { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        true
     }
 
     /// The moment until which the source gets no replies; `None` if it may have one now.
