@@ -19,13 +19,12 @@
 //!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`].
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
-//! * [`Audit`]: asks one server a fixed set of questions, regular and not, and says which clauses it honours.
 //! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: who
 //!   wrote a request, or with what it is rejected. A responder takes one in [`ResponderConfig::credentials`].
 //! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
 //!   a client's guard against redirections in circles.
 //!
-//! [`Transactions`], [`Responder`] and [`Audit`] are machines: everything that happens goes in by `handle` or `command`,
+//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle`, `stream` or `command`,
 //! everything that they do comes out of `poll`.
 //!
 //! ```
@@ -65,7 +64,6 @@
 extern crate alloc;
 
 pub mod alternate;
-pub mod audit;
 pub mod authenticator;
 pub mod credential;
 pub mod error;
@@ -79,7 +77,6 @@ pub mod schedule;
 mod source;
 pub mod transaction;
 
-pub use audit::{Audit, AuditConfig, AuditEvent};
 pub use authenticator::{Authenticator, Users};
 pub use credential::{ChallengeError, Credential, Mechanism};
 pub use error::{RequestError, ResponderConfigError, ResponderError};

@@ -6,7 +6,6 @@
 extern crate alloc;
 
 mod alternates;
-mod audit;
 mod backpressure;
 mod credentials_client;
 mod credentials_server;
