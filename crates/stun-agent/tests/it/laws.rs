@@ -5,12 +5,14 @@ use crate::responses::config;
 use crate::world::{addr, message};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, Verdict};
+use portolan_machine::{
+    Closure, Instant, Output, Refusal, Script, SocketId, SocketNews, SocketOrder, Unreachability, Verdict,
+};
 use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
 use portolan_stun_agent::{
-    AnswerFrom, Authenticator, Request, Responder, ResponderCommand, ResponderEvent, Schedule, TransactionCommand,
-    Transactions,
+    AnswerFrom, Authenticator, Credential, Request, Responder, ResponderCommand, ResponderEvent, Schedule,
+    TransactionCommand, Transactions,
 };
 use proptest::prelude::*;
 
@@ -132,14 +134,31 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
     )
 }
 
-pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+    asker_steps_with(Just(None))
+}
+
+/// Commands and inputs in the middle of a conversation; the requests have such credentials or none.
+pub(crate) fn asker_steps_with(
+    credential: impl Strategy<Value = Option<Credential>> + Clone + 'static,
+) -> impl Strategy<Value = Vec<Step>> {
+    let request = (any_request(), credential.clone()).prop_map(|(request, credential)| match credential {
+        Some(credential) => TransactionCommand::RequestWith(request, credential),
+        None => TransactionCommand::Request(request),
+    });
+    let forget = (any_id(), credential).prop_map(|(id, credential)| match credential {
+        Some(credential) => TransactionCommand::Forget(credential),
+        None => TransactionCommand::Cancel(id),
+    });
+    let tail = |(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail));
     let command = prop_oneof![
-        6 => any_request().prop_map(TransactionCommand::Request),
+        12 => request,
+        1 => forget,
         1 => any_id().prop_map(TransactionCommand::Cancel),
-        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail))),
+        2 => (any_id(), 0..5000_u64).prop_map(tail),
     ];
     steps(prop_oneof![
-        2 => command.prop_map(|command| Action::Command(command.to_string())),
+        2 => command.prop_map(|command| Action::Command(command.to_text())),
         3 => any_input(1..4_u64),
     ])
 }
