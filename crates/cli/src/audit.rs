@@ -13,10 +13,9 @@ use crate::resolve::{System, resolve};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
+use portolan_audit::{Audit, AuditConfig, AuditError as Unasked, AuditEvent, Report};
 use portolan_machine::Refusal;
 use portolan_nat::profile::Family;
-use portolan_stun_agent::audit::{AuditError as Unasked, Report};
-use portolan_stun_agent::{Audit, AuditConfig, AuditEvent};
 use portolan_tokio::Driver;
 
 /// How long the name lookup may take.

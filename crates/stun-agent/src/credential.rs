@@ -1,7 +1,8 @@
 //! Names and passwords of a client: what a request proves, and which answer is believed.
 //!
-//! Rules of this file: a credential is handed over beside a request, never in it, because requests have a text form and
-//! land in recordings; printing it shows nothing of it; its password is hashed and never sent. Texts are taken as they
+//! Rules of this file: a credential is handed over beside a request, never in it. `Debug` and `Display` show its mechanism
+//! alone. Only its [`Script`] text holds the user name and the password, so that a recording can be replayed: treat
+//! recordings with credentials as secrets. The password is hashed and never sent. Texts are taken as they
 //! are given: what OpaqueString (RFC 8265) changes beyond printable ASCII is the caller's to prepare.
 //!
 //! The parts below take a message and return a decision; they see no queue, no socket and no clock but the time given.
@@ -47,9 +48,12 @@ pub(crate) use attempt::{Attempt, Ruling};
 pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, end};
 
+use crate::transaction::{read_hex, write_hex};
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
+use portolan_machine::{Script, ScriptError};
 use portolan_stun::{Attribute, Class, EncodeError, Integrity, IntegrityKey, Method, TransactionId, Writer};
 
 /// A user name and its password, and by which mechanism they are proved; clones are cheap and share them.
@@ -164,6 +168,54 @@ impl Eq for Credential {}
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credential({})", self.mechanism())
+    }
+}
+
+impl fmt::Display for Credential {
+    /// The mechanism alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.mechanism().fmt(f)
+    }
+}
+
+impl Script for Credential {
+    /// Writes one word: the mechanism, the user name and the password, the latter two in hexadecimal. It is secret.
+    ///
+    /// The mechanisms are `short-term`, `short-term-sha1`, `short-term-sha256-32` (with the fewest bytes accepted),
+    /// `long-term` and `long-term-anonymous`.
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{}", self.mechanism())?;
+        match &self.0.proves {
+            Proves::ShortTerm { only: None, .. } | Proves::LongTerm { anonymous: false } => {}
+            Proves::ShortTerm { only: Some(Integrity::Sha1), .. } => out.write_str("-sha1")?,
+            Proves::ShortTerm { only: Some(Integrity::Sha256 { least }), .. } => write!(out, "-sha256-{least}")?,
+            Proves::LongTerm { anonymous: true } => out.write_str("-anonymous")?,
+        }
+        out.write_str(":")?;
+        write_hex(out, self.username().as_bytes())?;
+        out.write_str(":")?;
+        write_hex(out, self.password().as_bytes())
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        const CREDENTIAL: ScriptError = ScriptError::new("a credential like `long-term:USER:PASSWORD`, in hexadecimal");
+        let mut parts = text.split(':');
+        let (Some(kind), Some(user), Some(password), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(CREDENTIAL);
+        };
+        let plain = |hex| String::from_utf8(read_hex(hex)?).map_err(|_| CREDENTIAL);
+        let (user, password) = (plain(user)?, plain(password)?);
+        Ok(match kind {
+            "short-term" => Self::short_term(&user, &password),
+            "short-term-sha1" => Self::short_term_with(&user, &password, Integrity::Sha1),
+            "long-term" => Self::long_term(&user, &password),
+            "long-term-anonymous" => Self::long_term_anonymous(&user, &password),
+            other => {
+                let least = other.strip_prefix("short-term-sha256-").and_then(|least| least.parse().ok());
+                Self::short_term_with(&user, &password, Integrity::Sha256 { least: least.ok_or(CREDENTIAL)? })
+            }
+        })
     }
 }
 

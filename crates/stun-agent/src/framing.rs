@@ -5,6 +5,7 @@
 //! not begin like STUN: it ends the stream, because nothing tells where the next message would begin; a message longer than
 //! the bound too. Whole messages are handed on where they lie, only broken ones are held.
 
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use portolan_machine::SocketId;
 use portolan_stun::{HEADER_LEN, framing};
@@ -38,30 +39,38 @@ impl Framer {
         self.held.is_empty()
     }
 
-    /// Takes the next bytes, and hands on every message that they complete.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Broken> {
-        while !bytes.is_empty() {
+    /// Takes the next bytes, and hands on every message that they complete, until `each` returns `false`. That message is
+    /// not taken: the bytes that complete it are handed in again. Returns the number of bytes taken.
+    pub(crate) fn feed_while(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8]) -> bool) -> Result<usize, Broken> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             if self.held.is_empty()
-                && let Some(length) = message_length(bytes, self.limit)?
-                && let Some((message, rest)) = bytes.split_at_checked(length)
+                && let Some(length) = message_length(rest, self.limit)?
+                && let Some((message, after)) = rest.split_at_checked(length)
             {
-                each(message);
-                bytes = rest;
+                if !each(message) {
+                    break;
+                }
+                rest = after;
                 continue;
             }
             let wanted = match message_length(&self.held, self.limit)? {
                 Some(length) => length,
                 None => HEADER_LEN,
             };
-            let (part, rest) = bytes.split_at_checked(wanted - self.held.len()).unwrap_or((bytes, &[]));
+            let held = self.held.len();
+            let (part, after) = rest.split_at_checked(wanted - held).unwrap_or((rest, &[]));
             self.held.extend_from_slice(part);
-            bytes = rest;
             if message_length(&self.held, self.limit)?.is_some_and(|length| length == self.held.len()) {
-                each(&self.held);
+                if !each(&self.held) {
+                    self.held.truncate(held);
+                    break;
+                }
                 self.held.clear();
             }
+            rest = after;
         }
-        Ok(())
+        Ok(bytes.len() - rest.len())
     }
 }
 
@@ -77,44 +86,73 @@ fn message_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Broken> {
     }
 }
 
-/// The streams of which something must be remembered.
+/// The streams on which a message is half read.
+///
+/// A stream on which a request is pending is kept as long as its message is half read: there are at most as many as
+/// requests. Of the streams without a request at most [`RESTING`](Self::RESTING) are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Framers {
-    streams: Vec<(SocketId, Framer)>,
+    reading: BTreeMap<SocketId, Framer>,
+    /// Streams on which no request is pending; the one that was heard of last is last.
+    resting: VecDeque<(SocketId, Framer)>,
 }
 
 impl Framers {
+    /// The number of streams without a request of which the rest of a message is still awaited.
+    pub(crate) const RESTING: usize = 32;
+
     pub(crate) const fn new() -> Self {
-        Self { streams: Vec::new() }
+        Self { reading: BTreeMap::new(), resting: VecDeque::new() }
     }
 
-    pub(crate) fn knows(&self, socket: SocketId) -> bool {
-        self.streams.iter().any(|(id, _)| *id == socket)
+    /// Whether a message of this stream is half read.
+    pub(crate) fn is_reading(&self, socket: SocketId) -> bool {
+        self.reading.contains_key(&socket) || self.resting.iter().any(|(id, _)| *id == socket)
     }
 
-    /// The stream's framer, a new one where nothing is remembered.
+    /// Takes the stream's framer out; a new one where no message is half read.
     pub(crate) fn take(&mut self, socket: SocketId) -> Framer {
-        match self.streams.iter().position(|(id, _)| *id == socket) {
-            Some(index) => self.streams.remove(index).1,
-            None => Framer::new(Framer::LONGEST),
+        let framer = self.reading.remove(&socket).or_else(|| self.take_resting(socket));
+        framer.unwrap_or(const { Framer::new(Framer::LONGEST) })
+    }
+
+    /// Keeps a stream's framer if a message is half read. `asked`: a request is pending on the stream.
+    pub(crate) fn put(&mut self, socket: SocketId, framer: Framer, asked: bool) {
+        if framer.is_between() {
+            return;
+        }
+        if asked {
+            self.reading.insert(socket, framer);
+            return;
+        }
+        if self.resting.len() >= Self::RESTING {
+            self.resting.pop_front();
+        }
+        self.resting.push_back((socket, framer));
+    }
+
+    /// A request is made on the stream.
+    pub(crate) fn wake(&mut self, socket: SocketId) {
+        if let Some(framer) = self.take_resting(socket) {
+            self.reading.insert(socket, framer);
         }
     }
 
-    /// Remembers a stream, and at most `limit`: the one heard of least recently goes first.
-    pub(crate) fn put(&mut self, socket: SocketId, framer: Framer, limit: usize) {
-        if self.streams.len() >= limit && !self.streams.is_empty() {
-            self.streams.remove(0);
-        }
-        self.streams.push((socket, framer));
-    }
-
-    /// Nothing is pending on the stream: only the rest of a half-read message keeps it in mind.
+    /// No request is pending on the stream any more.
     pub(crate) fn rest(&mut self, socket: SocketId) {
-        self.streams.retain(|(id, framer)| *id != socket || !framer.is_between());
+        if let Some(framer) = self.reading.remove(&socket) {
+            self.put(socket, framer, false);
+        }
     }
 
-    pub(crate) fn forget(&mut self, socket: SocketId) {
-        self.streams.retain(|(id, _)| *id != socket);
+    /// The stream is gone. Returns whether a message was half read.
+    pub(crate) fn forget(&mut self, socket: SocketId) -> bool {
+        self.reading.remove(&socket).is_some() || self.take_resting(socket).is_some()
+    }
+
+    fn take_resting(&mut self, socket: SocketId) -> Option<Framer> {
+        let index = self.resting.iter().position(|(id, _)| *id == socket)?;
+        self.resting.remove(index).map(|(_, framer)| framer)
     }
 }
 
@@ -132,7 +170,12 @@ mod tests {
             let mut framer = Framer::new(100);
             let mut out = vec![];
             for chunk in stream.chunks(cut) {
-                framer.feed(chunk, |message| out.push(message.to_vec())).unwrap();
+                framer
+                    .feed_while(chunk, |message| {
+                        out.push(message.to_vec());
+                        true
+                    })
+                    .unwrap();
             }
             assert_eq!(out, vec![MESSAGE.to_vec(); 3], "cut into {cut}");
             assert!(framer.is_between());
@@ -146,8 +189,8 @@ mod tests {
             broken[at] = byte;
             let mut framer = Framer::new(100);
             for (n, chunk) in broken.chunks(1).take(known + 1).enumerate() {
-                let fed = framer.feed(chunk, |_| panic!("no message"));
-                assert_eq!(fed, if n == known { Err(Broken::NotStun) } else { Ok(()) }, "byte {at}");
+                let fed = framer.feed_while(chunk, |_| panic!("no message"));
+                assert_eq!(fed, if n == known { Err(Broken::NotStun) } else { Ok(1) }, "byte {at}");
             }
         }
     }
@@ -155,6 +198,6 @@ mod tests {
     #[test]
     fn a_long_message_is_refused_before_it_is_held() {
         let mut framer = Framer::new(23);
-        assert_eq!(framer.feed(&MESSAGE[..4], |_| ()), Err(Broken::TooLong));
+        assert_eq!(framer.feed_while(&MESSAGE[..4], |_| true), Err(Broken::TooLong));
     }
 }

@@ -6,7 +6,7 @@
 //! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion
 //! about the network: which NAT stands in front of you, which path works, is for those who ask with it. It never takes an
 //! answer from elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never
-//! sends a password or puts one into what is recorded or printed, never answers a response or an indication, and never
+//! sends a password or shows one in `Debug` or `Display`, never answers a response or an indication, and never
 //! sends a reply to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys,
 //! and where it asks for credentials it does nothing for those that prove none.
 //!
@@ -16,16 +16,16 @@
 //!   answered, given up (RFC 8489 §6.2, §6.3).
 //! * [`credential`]: the client's half of the short-term and long-term mechanisms (RFC 8489 §9): requests are signed,
 //!   answers verified, challenges answered within bounds and never for less than before, verified redirections followed
-//!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`].
+//!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`],
+//!   [`TransactionCommand::RequestWith`].
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
-//! * [`Audit`]: asks one server a fixed set of questions, regular and not, and says which clauses it honours.
 //! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: who
 //!   wrote a request, or with what it is rejected. A responder takes one in [`ResponderConfig::credentials`].
 //! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
 //!   a client's guard against redirections in circles.
 //!
-//! [`Transactions`], [`Responder`] and [`Audit`] are machines: everything that happens goes in by `handle` or `command`,
+//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle`, `stream` or `command`,
 //! everything that they do comes out of `poll`.
 //!
 //! ```
@@ -67,7 +67,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod alternate;
-pub mod audit;
 pub mod authenticator;
 pub mod credential;
 pub mod error;
@@ -78,9 +77,9 @@ pub mod note;
 pub mod rate;
 pub mod responder;
 pub mod schedule;
+mod source;
 pub mod transaction;
 
-pub use audit::{Audit, AuditConfig, AuditEvent};
 pub use authenticator::{Authenticator, Users};
 pub use credential::{ChallengeError, Credential, Mechanism};
 pub use error::{RequestError, ResponderConfigError, ResponderError};
@@ -90,4 +89,4 @@ pub use portolan_stun::TransactionId;
 pub use rate::Rate;
 pub use responder::{DroppedStats, RejectedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};
 pub use schedule::{Schedule, ScheduleParseError};
-pub use transaction::{AnswerFrom, AnswerOn, Request, Seal, TextError, TransactionCommand, Transactions};
+pub use transaction::{AnswerFrom, AnswerOn, Request, Seal, TransactionCommand, Transactions};

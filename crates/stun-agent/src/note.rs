@@ -16,7 +16,7 @@ use crate::credential::{ChallengeError, Mechanism};
 use crate::nonce::NonceError;
 use core::fmt;
 use core::net::SocketAddr;
-use portolan_machine::{Clause, Explain, SocketId};
+use portolan_machine::{Clause, Explain, Instant, SocketId};
 use portolan_stun::{DecodeError, Integrity, IntegrityError, Method, TransactionId};
 
 /// What [`Transactions`](crate::Transactions) tells whoever listens.
@@ -396,8 +396,17 @@ pub enum ResponderNote {
     StreamsFull {
         /// The stream that is closed.
         closed: SocketId,
-        /// Who came.
+        /// The peer of the new stream.
         newcomer: SocketAddr,
+    },
+    /// The source of a stream has no replies left: the stream is not read for a while.
+    Paused {
+        /// The stream.
+        socket: SocketId,
+        /// Its peer.
+        remote: SocketAddr,
+        /// The end of the pause.
+        until: Instant,
     },
 }
 
@@ -439,6 +448,9 @@ impl fmt::Display for ResponderNote {
             Self::Dropped { from, why } => write!(f, "message from {from} dropped: {why}"),
             Self::StreamsFull { closed, newcomer } => {
                 write!(f, "too many streams: {newcomer} came, {closed} is closed")
+            }
+            Self::Paused { socket, remote, until } => {
+                write!(f, "{remote} asks too often, its stream {socket} is paused until {until}")
             }
         }
     }
@@ -485,6 +497,7 @@ impl Explain for ResponderNote {
                 | ResponderDropped::Unwritable => return None,
             },
             Self::StreamsFull { .. } => Clause::new(8489, "6.2.2"),
+            Self::Paused { .. } => return None,
         })
     }
 }

@@ -1,9 +1,9 @@
 //! How often one source is answered.
 //!
-//! Rules of this file: the table has a fixed size, whoever knocks; a source is an IPv4 address or an IPv6 /64, because
-//! who has one address of a /64 has them all; no source ever gets more than its rate, not even by pushing itself out of
-//! the table. A bucket is one number, the moment at which it would be full again. Where a source lies in the table
-//! depends on a secret from the caller's dice, so that nobody can choose whom to share a place with.
+//! Rules of this file: the table has a fixed size, whatever the number of sources; a source is an IPv4 address or an IPv6
+//! /64; no source ever gets more than its rate, not even by pushing itself out of the table. A bucket is one number, the
+//! moment at which it would be full again. The place of a source in the table depends on a secret from the RNG, so that
+//! no peer can choose the sources that share its place.
 //!
 //! ```
 //! use core::num::NonZeroU32;
@@ -14,10 +14,10 @@
 //! assert_eq!(slow.burst.get(), 10, "twice the rate unless said otherwise");
 //! ```
 
+use crate::source::Source;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr};
 use core::num::NonZeroU32;
 use core::time::Duration;
 use portolan_machine::{Cx, Instant};
@@ -85,7 +85,7 @@ impl Limiter {
     }
 
     /// Whether the source may have a reply now; it is then counted.
-    pub(crate) fn admit(&mut self, cx: &mut Cx<'_>, source: IpAddr) -> bool {
+    pub(crate) fn admit(&mut self, cx: &mut Cx<'_>, source: Source) -> bool {
         if self.holders.is_empty() {
             let (low, high) = (cx.random::<8>(), cx.random::<8>());
             self.secret = [u64::from_be_bytes(low), u64::from_be_bytes(high)];
@@ -93,29 +93,54 @@ impl Limiter {
             self.full_at = vec![0; SETS * WAYS];
         }
         let now = nanos(cx.now());
-        let holder = keyed(source, self.secret);
-        let set = usize::try_from(holder % SETS as u64).unwrap_or_default() * WAYS;
-        let (Some(holders), Some(full_at)) =
-            (self.holders.get_mut(set..set + WAYS), self.full_at.get_mut(set..set + WAYS))
-        else {
+        let (holder, place) = self.place(source);
+        let (cost, emptiest) = (self.rate.cost(), self.emptiest(now));
+        let (Some(holding), Some(full_at)) = (self.holders.get_mut(place), self.full_at.get_mut(place)) else {
             return false;
         };
-        let place = match holders.iter().position(|&other| other == holder) {
-            Some(place) => place,
-            // The place that is free soonest. Where its bucket is not full yet, the newcomer takes over what is left in
-            // it: else two sources could make each other's places new for ever.
-            None => full_at.iter().enumerate().min_by_key(|&(_, full_at)| full_at).map_or(0, |(place, _)| place),
-        };
-        let (Some(holding), Some(full_at)) = (holders.get_mut(place), full_at.get_mut(place)) else { return false };
         *holding = holder;
-        let (cost, burst) = (self.rate.cost(), u64::from(self.rate.burst.get()));
-        let emptiest = now.saturating_add(cost.saturating_mul(burst));
         // No bucket is emptier than empty: only a clock that stepped back makes it look so.
         let before = (*full_at).clamp(now, emptiest);
         let after = before.saturating_add(cost);
         let admitted = after <= emptiest;
         *full_at = if admitted { after } else { before };
         admitted
+    }
+
+    /// The moment from which the source may have several replies again; `None`: it may have one now.
+    ///
+    /// Several are what 100 ms give, at least one and at most the burst: a stream that is paused until then is not paused
+    /// and resumed for each reply.
+    pub(crate) fn exhausted_until(&self, now: Instant, source: Source) -> Option<Instant> {
+        const BATCH_NANOS: u64 = 100_000_000;
+        let (now, cost, burst) = (nanos(now), self.rate.cost(), u64::from(self.rate.burst.get()));
+        let emptiest = self.emptiest(now);
+        let before = self.full_at.get(self.place(source).1).map_or(now, |&full_at| full_at.clamp(now, emptiest));
+        if before.saturating_add(cost) <= emptiest {
+            return None;
+        }
+        let batch = (BATCH_NANOS / cost).clamp(1, burst);
+        let until = before.saturating_add(cost.saturating_mul(batch)).saturating_sub(cost.saturating_mul(burst));
+        Some(Instant::from_origin(Duration::from_nanos(until)))
+    }
+
+    /// The hash of a source and its place: the one that it holds, or the one whose bucket is full soonest. Where that
+    /// bucket is not full yet, the newcomer takes over what is left in it: else two sources could renew each other's
+    /// places for ever.
+    fn place(&self, source: Source) -> (u64, usize) {
+        let holder = keyed(source, self.secret);
+        let set = usize::try_from(holder % SETS as u64).unwrap_or_default() * WAYS;
+        let (Some(holders), Some(full_at)) = (self.holders.get(set..set + WAYS), self.full_at.get(set..set + WAYS))
+        else {
+            return (holder, set);
+        };
+        let soonest = || full_at.iter().enumerate().min_by_key(|&(_, full_at)| full_at).map_or(0, |(place, _)| place);
+        (holder, set + holders.iter().position(|&other| other == holder).unwrap_or_else(soonest))
+    }
+
+    /// The moment at which a bucket is full again that is empty now.
+    fn emptiest(&self, now: u64) -> u64 {
+        now.saturating_add(self.rate.cost().saturating_mul(u64::from(self.rate.burst.get())))
     }
 }
 
@@ -124,22 +149,14 @@ fn nanos(at: Instant) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A hash of the source that is not 0 and cannot be foretold without the secret.
-fn keyed(source: IpAddr, [first, second]: [u64; 2]) -> u64 {
+/// A hash of the source that is not 0 and cannot be predicted without the secret.
+fn keyed(source: Source, [first, second]: [u64; 2]) -> u64 {
     let (family, value) = match source {
-        IpAddr::V4(ip) => (4, u64::from(u32::from(ip))),
-        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(ip) => (4, u64::from(u32::from(ip))),
-            None => (6, subnet(ip)),
-        },
+        Source::V4(ip) => (4, u64::from(u32::from(ip))),
+        Source::V6(prefix) => (6, prefix),
     };
     let mixed = fold(value ^ first, second | 1).wrapping_add(family);
     fold(mixed ^ second, first | 1).max(1)
-}
-
-/// The /64 of an address.
-fn subnet(ip: Ipv6Addr) -> u64 {
-    u64::try_from(u128::from(ip) >> 64).unwrap_or_default()
 }
 
 /// Both halves of the wide product, folded.
@@ -151,7 +168,7 @@ fn fold(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+    use core::net::{IpAddr, Ipv4Addr};
     use portolan_machine::{Entropy, SocketIds};
 
     struct Counting(u8);
@@ -167,7 +184,7 @@ mod tests {
     fn admitted(limiter: &mut Limiter, at: u64, source: IpAddr, times: u32) -> u32 {
         let (mut dice, mut ids) = (Counting(1), SocketIds::new());
         let mut cx = Cx::new(Instant::from_millis(at), &mut dice, &mut ids);
-        (0..times).map(|_| u32::from(limiter.admit(&mut cx, source))).sum()
+        (0..times).map(|_| u32::from(limiter.admit(&mut cx, source.into()))).sum()
     }
 
     fn v4(n: u32) -> IpAddr {
@@ -215,7 +232,7 @@ mod tests {
         let place = |dice: u8| {
             let (mut limiter, mut ids) = (Limiter::new(Rate::DEFAULT), SocketIds::new());
             let mut dice = Counting(dice);
-            assert!(limiter.admit(&mut Cx::new(Instant::ORIGIN, &mut dice, &mut ids), v4(1)));
+            assert!(limiter.admit(&mut Cx::new(Instant::ORIGIN, &mut dice, &mut ids), v4(1).into()));
             limiter.holders.iter().position(|&holder| holder != 0)
         };
         assert_eq!(place(1), place(1));
@@ -228,5 +245,21 @@ mod tests {
         assert_eq!(admitted(&mut limiter, 1_000_000_000, v4(1), 400), 400);
         assert_eq!(admitted(&mut limiter, 1000, v4(1), 10), 0);
         assert_eq!(admitted(&mut limiter, 3000, v4(1), 500), 400, "two seconds on it is full");
+    }
+
+    #[test]
+    fn the_end_of_a_wait_is_the_moment_at_which_a_batch_is_admitted() {
+        let at = Instant::from_millis;
+        for (per_second, burst, wait, batch) in [(200, 400, 100, 20), (200, 4, 20, 4), (5, 10, 200, 1), (1000, 1, 1, 1)]
+        {
+            let number = |n| NonZeroU32::new(n).unwrap();
+            let mut limiter = Limiter::new(Rate { per_second: number(per_second), burst: number(burst) });
+            assert_eq!(limiter.exhausted_until(at(7), v4(1).into()), None, "nothing was asked yet");
+            assert_eq!(admitted(&mut limiter, 1000, v4(1), burst), burst);
+            assert_eq!(limiter.exhausted_until(at(1000), v4(1).into()), Some(at(1000 + wait)));
+            assert_eq!(limiter.exhausted_until(at(1000), v4(2).into()), None, "others are not touched");
+            assert_eq!(limiter.exhausted_until(at(1000 + wait), v4(1).into()), None);
+            assert_eq!(admitted(&mut limiter, 1000 + wait, v4(1), 1000), batch);
+        }
     }
 }

@@ -37,6 +37,7 @@ mod reply;
 mod sites;
 mod stats;
 mod streams;
+mod tcp;
 
 pub use config::ResponderConfig;
 pub use stats::{DroppedStats, RejectedStats, Stats, StreamStats};
@@ -49,15 +50,14 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
-use core::time::Duration;
 use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script, ScriptError,
-    SocketId, SocketNews, SocketOrder, Transmit, Verdict,
+    SocketId, SocketNews, SocketOrder, Timers, Transmit, Verdict,
 };
 use portolan_stun::{Checked, ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
 use sites::Sites;
-use streams::{Admission, Streams};
+use streams::Streams;
 
 /// A STUN server: Binding over UDP and TCP, what RFC 5780 adds to it, and credentials where the owner asks for them.
 #[derive(Clone, Debug)]
@@ -70,13 +70,12 @@ pub struct Responder {
     streams: Streams,
     limiter: Option<Limiter>,
     out: Outbox<ResponderEvent>,
-    /// When streams that could not be closed for want of room are closed.
+    /// The moment at which streams are closed whose `Close` found no room in the queue.
     again: Option<Deadline>,
+    /// The ends of the pauses of streams.
+    pauses: Timers<SocketId>,
     stats: Stats,
 }
-
-/// How long after a full queue it is tried again.
-const AGAIN: Duration = Duration::from_millis(10);
 
 /// What a responder is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +120,7 @@ impl Responder {
             limiter: config.rate.map(Limiter::new),
             out: Outbox::new(),
             again: None,
+            pauses: Timers::new(),
             stats: Stats::default(),
         })
     }
@@ -168,13 +168,12 @@ impl Responder {
             return Err(ResponderError::NotServing);
         }
         self.become_phase(Phase::Stopped);
+        self.stop_streams();
         if !self.handed_in {
-            for id in self.streams.ids().chain(self.sites.live()) {
+            for id in self.sites.live() {
                 self.out.push(Output::Socket(SocketOrder::Close(id)));
             }
         }
-        self.streams = Streams::new(0);
-        self.again = None;
         self.out.push(Output::Event(ResponderEvent::Stopped));
         Ok(())
     }
@@ -185,9 +184,9 @@ impl Responder {
         self.stats
     }
 
-    /// How many TCP streams are open.
+    /// The number of open TCP streams.
     #[must_use]
-    pub const fn streams(&self) -> usize {
+    pub fn streams(&self) -> usize {
         self.streams.len()
     }
 
@@ -233,7 +232,7 @@ impl Responder {
         if !can_be_answered(remote) {
             return self.drop_request(cx, remote, ResponderDropped::Unaddressable);
         }
-        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip())) {
+        if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip().into())) {
             return self.drop_request(cx, remote, ResponderDropped::RateLimited);
         }
         let at = At { arm, protocol, datagram };
@@ -273,9 +272,8 @@ impl Responder {
         let Some(from) = self.sites.get(from) else { return };
         let socket = if means.datagram { from.udp() } else { Some(datagram.socket) };
         let Some(socket) = socket else { return self.drop_request(cx, remote, ResponderDropped::Unaddressable) };
-        // A wildcard socket has no address of its own, only the one that the request came to.
-        let wild = from.local.ip().is_unspecified();
-        let origin = if wild { self.config.public(datagram.local) } else { from.public };
+        let source = from.source_for(datagram);
+        let origin = source.map_or(from.public, |_| self.config.public(datagram.local));
         let told = Told { mapped: remote, origin, other };
         let Ok(payload) = reply::write_reply(request, &plan, told, signature) else {
             return self.drop_request(cx, remote, ResponderDropped::Unwritable);
@@ -283,7 +281,8 @@ impl Responder {
         // RFC 5780 §7.5: another port, but never another address than the request's own.
         let mut destination = remote;
         destination.set_port(to.unwrap_or(remote.port()));
-        if !self.out.offer(Output::Transmit(Transmit::new(socket, destination, payload))) {
+        let transmit = from_source(Transmit::new(socket, destination, payload), source.filter(|_| means.datagram));
+        if !self.out.offer(Output::Transmit(transmit)) {
             return self.drop_request(cx, remote, ResponderDropped::QueueFull);
         }
         let code = match plan {
@@ -303,7 +302,9 @@ impl Responder {
             credentials.write_rejection(&mut room, cx.now(), remote, request, why).ok().map(Bytes::copy_from_slice)
         });
         let Some(payload) = written else { return self.drop_request(cx, remote, ResponderDropped::Unwritable) };
-        if !self.out.offer(Output::Transmit(Transmit::new(at.datagram.socket, remote, payload))) {
+        let arm = self.sites.get(at.arm).filter(|_| at.protocol == Protocol::Udp);
+        let source = arm.and_then(|arm| arm.source_for(at.datagram));
+        if !self.out.offer(Output::Transmit(from_source(Transmit::new(at.datagram.socket, remote, payload), source))) {
             return self.drop_request(cx, remote, ResponderDropped::QueueFull);
         }
         self.stats.count_rejection(why);
@@ -315,65 +316,11 @@ impl Responder {
         cx.note(|| ResponderNote::Dropped { from, why });
     }
 
-    fn accepted(&mut self, cx: &mut Cx<'_>, listener: SocketId, id: SocketId, remote: SocketAddr) -> Verdict {
-        let Some(arm) = self.sites.open(Protocol::TcpListen, listener) else {
-            return Verdict::NotMine;
-        };
-        if self.streams.knows(id) {
-            return Verdict::NotMine;
-        }
-        let closed = match self.streams.admit(cx.now(), id, arm, remote) {
-            Admission::Welcome => None,
-            Admission::Instead(other) => Some(other),
-            Admission::Full => Some(id),
-        };
-        self.stats.count_stream(closed == Some(id));
-        if let Some(closed) = closed {
-            self.streams.close(closed);
-            cx.note(|| ResponderNote::StreamsFull { closed, newcomer: remote });
-            self.close_streams(cx);
-        }
-        Verdict::Mine
-    }
-
-    fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let mut stream = self.streams.take(cx.now(), chunk.socket)?;
-        let (arm, remote) = (stream.arm, stream.remote);
-        let fed = stream.framer.feed(chunk.payload, |payload| {
-            if is_binding_request(payload) {
-                self.answer(cx, arm, Protocol::TcpListen, Datagram::new(chunk.socket, chunk.local, remote, payload));
-            } else {
-                self.drop_request(cx, remote, ResponderDropped::NotARequest);
-            }
-        });
-        if fed.is_ok() {
-            self.streams.put(stream);
-        } else {
-            self.drop_request(cx, remote, ResponderDropped::Framing);
-            self.streams.close(chunk.socket);
-            self.close_streams(cx);
-        }
-        Some(chunk.payload.len())
-    }
-
-    /// Closes what is to be closed; what finds no room among the outputs is tried again in a moment, because a stream
-    /// that is forgotten without being closed would stay open for ever.
-    fn close_streams(&mut self, cx: &Cx<'_>) {
-        self.again = None;
-        while let Some(id) = self.streams.closing() {
-            if !self.out.offer(Output::Socket(SocketOrder::Close(id))) {
-                self.again = Some(Deadline::new(cx.now() + AGAIN, "streams to close"));
-                return;
-            }
-            self.streams.closed();
-        }
-    }
-
     fn opened(&mut self, cx: &mut Cx<'_>, socket: SocketId, local: SocketAddr) -> Verdict {
         let Some((arm, protocol)) = self.sites.find(socket) else { return Verdict::NotMine };
         if self.sites.opened(arm, protocol, local) {
             self.out.push(Output::Event(ResponderEvent::Listening { socket, protocol, local }));
-            if protocol == Protocol::Udp && self.config.streams > 0 && !self.handed_in {
+            if protocol == Protocol::Udp && self.config.streams.total > 0 && !self.handed_in {
                 self.order(cx, arm, Protocol::TcpListen);
             }
         }
@@ -395,7 +342,7 @@ impl Responder {
     }
 
     fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
-        if self.streams.forget(socket) {
+        if self.lost_stream(socket) {
             return Verdict::Mine;
         }
         self.gone(socket, |protocol, local| ResponderEvent::Lost { protocol, local, why })
@@ -408,6 +355,15 @@ struct At<'a> {
     arm: usize,
     protocol: Protocol,
     datagram: Datagram<'a>,
+}
+
+/// The transmit with this source address, if one must be chosen.
+#[inline]
+fn from_source(transmit: Transmit, source: Option<IpAddr>) -> Transmit {
+    match source {
+        Some(local) => transmit.with_local(local),
+        None => transmit,
+    }
 }
 
 /// Whether the header is that of a Binding request: type 0x0001 (RFC 8489 §5, §18.2).
@@ -447,13 +403,11 @@ impl Machine for Responder {
             }
             Input::Socket(socket, SocketNews::Refused(why)) => self.refused(socket, why),
             Input::Socket(socket, SocketNews::Closed(why)) => self.closed(socket, why),
-            Input::Timeout if self.again.is_some_and(|again| again.is_due(cx.now())) => {
-                self.close_streams(cx);
-                Verdict::Mine
-            }
-            // Replies are sent once: whether they arrive is the client's to find out.
-            Input::Socket(_, SocketNews::Unreachable { .. } | SocketNews::Full | SocketNews::Writable)
-            | Input::Timeout => Verdict::NotMine,
+            Input::Socket(socket, SocketNews::Full) => self.set_full(socket, true),
+            Input::Socket(socket, SocketNews::Writable) => self.set_full(socket, false),
+            Input::Timeout => self.wake(cx),
+            // A response is sent once (RFC 8489 §6.3.1): the client finds out whether it arrived.
+            Input::Socket(_, SocketNews::Unreachable { .. }) => Verdict::NotMine,
         }
     }
 
@@ -462,7 +416,7 @@ impl Machine for Responder {
     }
 
     fn poll(&mut self) -> Output<ResponderEvent> {
-        self.out.pop().unwrap_or(Output::Wait(self.again))
+        self.out.pop().unwrap_or_else(|| Output::Wait(self.wait()))
     }
 }
 

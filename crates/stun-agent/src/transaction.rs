@@ -2,8 +2,9 @@
 //!
 //! Rules of this file: a response belongs to a request by its transaction id alone (RFC 8489 §6.3); whether it counts is
 //! decided by its sender, its socket and its method, and what does not count is never accepted in silence. Ids of
-//! finished requests are kept for a while, so that a late duplicate is recognised. An answer that comes with a deadline
-//! is dealt with before the deadline. A request that proves who asks takes verified answers only; with a
+//! finished requests are kept for a while, so that a late duplicate is recognised. A datagram that comes with a deadline
+//! is handled before the deadline; bytes of a stream are handled after it, so that the outputs do not depend on how the
+//! stream is cut into chunks. A request that proves who asks takes verified answers only; with a
 //! [`Credential`](crate::Credential) it may become several transactions under one tag (RFC 8489 §9, §10).
 //!
 //! ```
@@ -36,81 +37,58 @@
 //! ```
 
 mod authentication;
-mod recent;
+mod ids;
+mod pending;
 mod request;
 mod text;
 mod timeline;
 
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
-pub use text::{TextError, TransactionCommand};
+pub use text::TransactionCommand;
+pub(crate) use text::{read_hex, write_hex};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
 use crate::note::{Dropped, TransactionEnd, TransactionNote};
 use crate::{Answer, RequestError, SocketLoss, TransactionEvent, Unusable};
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use authentication::Retry;
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
+use pending::{Accept, Aim, Pending, PendingTable};
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Outbox, Output, SocketId, SocketNews, Transmit, Unreachability,
-    Verdict,
+    Cx, Datagram, Input, Instant, Machine, Outbox, Output, SocketId, SocketNews, Transmit, Unreachability, Verdict,
 };
-use portolan_stun::{Class, Integrity, Message, Method, TransactionId, is_stun};
-use recent::Recent;
+use portolan_stun::{Class, Integrity, Message, TransactionId, is_stun};
 use timeline::{Step, Timeline};
 
-/// Requests on their way; `T` is what the owner calls each of them.
+/// The requests of one agent on their way; `T` is the owner's tag of a request.
 ///
-/// It opens no sockets: the owner names open ones in each [`Request`]. It shares them with others: whatever is no
-/// response to one of its requests is [`Verdict::NotMine`]. On a stream that a pending request names it takes all bytes,
-/// since nobody else can know where a message begins.
+/// This machine opens no sockets: the owner names open ones in each [`Request`], and shares them with other machines.
+/// Whatever is no response to one of its requests is [`Verdict::NotMine`]. On a stream that a pending request names it
+/// takes all bytes, because no other machine can know where a message begins. It stops before a message whose outputs
+/// find no room, and takes that message after a drain.
+///
+/// # Cost and memory
+///
+/// No input, command or deadline searches all pending requests: the cost grows with the logarithm of their number. The
+/// memory of finished requests is released, but for their ids: at most `limit` of them, about 70 bytes each.
+///
+/// # Bound
+///
+/// Between two drains peers cause at most [`Outbox::LIMIT`] outputs, or `limit` + 1 if that is more. One output for the
+/// end of each pending request is always free, so that no request ends without its event.
 #[derive(Clone, Debug)]
 pub struct Transactions<T> {
-    pending: Vec<Pending<T>>,
-    limit: usize,
-    recent: Recent,
+    table: PendingTable<T>,
     /// What servers asked of credentials.
     sessions: Sessions,
     framers: Framers,
     out: Outbox<TransactionEvent<T>>,
-    /// The earliest of all deadlines; kept because `poll` is asked far more often than they change.
-    wait: Option<Deadline>,
-}
-
-#[derive(Clone, Debug)]
-struct Pending<T> {
-    id: TransactionId,
-    /// The id that its owner knows; another one once it was challenged or redirected.
-    first: TransactionId,
-    tag: T,
-    aim: Aim,
-    accept: Accept,
-    timeline: Timeline,
-    answers: u32,
-    /// Boxed, as most requests have no credential.
-    retry: Option<Box<Retry>>,
-}
-
-/// The send, as often as it is made.
-#[derive(Clone, Debug)]
-struct Aim {
-    socket: SocketId,
-    remote: SocketAddr,
-    hop_limit: Option<u8>,
-    message: Bytes,
-}
-
-/// Which answer counts.
-#[derive(Clone, Copy, Debug)]
-struct Accept {
-    method: Method,
-    from: AnswerFrom,
-    on: AnswerOn,
-    seal: Seal,
 }
 
 impl<T> Default for Transactions<T> {
@@ -120,61 +98,50 @@ impl<T> Default for Transactions<T> {
 }
 
 impl<T> Transactions<T> {
-    /// How many requests may be pending unless the owner says otherwise.
-    pub const LIMIT: usize = 256;
+    /// The number of requests that may be pending unless the owner says otherwise. Beside the end of each, an empty
+    /// output queue has room for one output more.
+    pub const LIMIT: usize = Outbox::<()>::LIMIT - 1;
 
-    /// No requests yet, at most [`LIMIT`](Self::LIMIT) at a time; allocates nothing.
+    /// A machine without requests, for at most [`LIMIT`](Self::LIMIT) at a time; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self::with_limit(Self::LIMIT)
     }
 
-    /// No requests yet, at most `limit` at a time; as many finished ones are remembered.
+    /// A machine without requests, for at most `limit` at a time. It remembers the ids of as many finished ones.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {
-        Self {
-            pending: Vec::new(),
-            limit,
-            recent: Recent::new(limit),
-            sessions: Sessions::new(),
-            framers: Framers::new(),
-            out: Outbox::new(),
-            wait: None,
-        }
+        Self { table: PendingTable::new(limit), sessions: Sessions::new(), framers: Framers::new(), out: Outbox::new() }
     }
 
-    /// How many requests are pending.
+    /// The number of pending requests.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.pending.len()
+        self.table.len()
     }
 
     /// Whether no request is pending.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        self.table.len() == 0
     }
 
-    /// The pending requests, oldest first: the id of the present transaction, tag, and how often that was sent.
+    /// The pending requests, oldest first: the id of the present transaction, the tag, and the number of its sends.
     pub fn pending(&self) -> impl Iterator<Item = (TransactionId, &T, u32)> {
-        self.pending.iter().map(|pending| (pending.id, &pending.tag, pending.timeline.sends()))
-    }
-
-    fn position(&self, id: TransactionId) -> Option<usize> {
-        self.pending.iter().position(|pending| pending.id == id)
-    }
-
-    /// The request that its owner knows by this id, the first it had or its present one.
-    fn named(&self, id: TransactionId) -> Option<usize> {
-        self.pending.iter().position(|pending| pending.id == id || pending.first == id)
+        self.table.by_age().map(|pending| (pending.id, &pending.tag, pending.timeline.sends()))
     }
 }
 
 impl<T: Clone> Transactions<T> {
-    /// Makes a request: sends it now, if its schedule says so, and tells its id.
+    /// Makes a request, sends it now if its schedule says so, and returns its id.
     ///
     /// # Errors
-    /// `Full`, `Destination`, `Attributes`, `Encode`; nothing is then sent.
+    /// * [`Full`](RequestError::Full): as many requests are pending as are allowed.
+    /// * [`Destination`](RequestError::Destination): the remote address is unspecified, or its port is 0.
+    /// * [`Attributes`](RequestError::Attributes): the attributes are not whole.
+    /// * [`Encode`](RequestError::Encode): the message cannot be written.
+    ///
+    /// Nothing is sent then.
     pub fn request(&mut self, cx: &mut Cx<'_>, request: Request<T>) -> Result<TransactionId, RequestError> {
         self.enqueue(cx, request, None)
     }
@@ -185,8 +152,9 @@ impl<T: Clone> Transactions<T> {
         request: Request<T>,
         retry: Option<Retry>,
     ) -> Result<TransactionId, RequestError> {
-        if self.pending.len() >= self.limit {
-            return Err(RequestError::Full { limit: self.limit });
+        let limit = self.table.limit();
+        if self.table.len() >= limit {
+            return Err(RequestError::Full { limit });
         }
         if request.remote.ip().is_unspecified() || request.remote.port() == 0 {
             return Err(RequestError::Destination);
@@ -197,49 +165,51 @@ impl<T: Clone> Transactions<T> {
             None => request.blank().encode(id, None)?,
         };
         let Request { socket, remote, tag, method, schedule, from, on, hop_limit, seal, attributes: _ } = request;
-        self.pending.push(Pending {
-            id,
-            first: id,
-            tag,
-            aim: Aim { socket, remote, hop_limit, message },
-            accept: Accept { method, from, on, seal },
-            timeline: Timeline::new(schedule, cx.now()),
-            answers: 0,
-            retry: retry.map(Box::new),
-        });
+        let aim = Aim { socket, remote, hop_limit, message };
+        let accept = Accept { method, from, on, seal };
+        let mut pending = Pending::new(id, tag, aim, accept, Timeline::new(schedule, cx.now()));
+        pending.retry = retry.map(Box::new);
+        self.framers.wake(socket);
+        // What is due already belongs to older requests and comes first.
         self.settle(cx);
+        self.table.insert(pending);
+        self.advance(cx, id);
         Ok(id)
     }
 
-    /// Forgets a request. A late answer to it is recognised and dropped.
+    /// Forgets a request. A late response to it is recognized and dropped.
     ///
     /// # Errors
-    /// `NotPending`.
+    /// [`NotPending`](RequestError::NotPending): no pending request has this id.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
-        let index = self.named(id).ok_or(RequestError::NotPending(id))?;
-        let id = self.remove(index, TransactionEnd::Cancelled).id;
+        let index = self.table.named(id);
+        let cancelled = index.and_then(|index| self.remove(index, TransactionEnd::Cancelled));
+        let id = cancelled.ok_or(RequestError::NotPending(id))?.id;
         cx.note(|| TransactionNote::Cancelled { id });
         self.settle(cx);
         Ok(())
     }
 
-    /// Says how long after its last send a request is given up, once the round trip is known better.
+    /// Sets how long after its last send a request is given up, once the round trip time is known better.
     ///
-    /// Where that moment has passed already it is given up at once.
+    /// If that time is over already, the request is given up at once.
     ///
     /// # Errors
-    /// `NotPending`.
+    /// [`NotPending`](RequestError::NotPending): no pending request has this id.
     pub fn set_tail(&mut self, cx: &mut Cx<'_>, id: TransactionId, tail: Duration) -> Result<(), RequestError> {
-        let pending = self.named(id).and_then(|index| self.pending.get_mut(index));
-        pending.ok_or(RequestError::NotPending(id))?.timeline.set_tail(tail);
+        let index = self.table.named(id).ok_or(RequestError::NotPending(id))?;
+        if let Some(pending) = self.table.get_mut(index) {
+            pending.timeline.set_tail(tail);
+        }
+        self.table.schedule(index);
         self.settle(cx);
         Ok(())
     }
 
-    /// A random id that no request of ours has or lately had: with broken dice ids still differ.
+    /// Returns a random id that no request of this machine has or had lately. With a broken RNG the ids still differ.
     fn fresh_id(&mut self, cx: &mut Cx<'_>) -> TransactionId {
         let mut bytes: [u8; 12] = cx.random();
-        while self.named(bytes.into()).is_some() || self.recent.find(bytes.into()).is_some() {
+        while self.table.is_known(bytes.into()) {
             for byte in bytes.iter_mut().rev() {
                 *byte = byte.wrapping_add(1);
                 if *byte != 0 {
@@ -250,63 +220,95 @@ impl<T: Clone> Transactions<T> {
         bytes.into()
     }
 
-    fn remove(&mut self, index: usize, ending: TransactionEnd) -> Pending<T> {
-        let pending = self.pending.remove(index);
-        self.recent.remember(pending.id, ending);
-        if !self.pending.iter().any(|other| other.aim.socket == pending.aim.socket) {
-            self.framers.rest(pending.aim.socket);
+    fn remove(&mut self, index: usize, ending: TransactionEnd) -> Option<Pending<T>> {
+        let pending = self.table.remove(index, ending)?;
+        let socket = pending.aim.socket;
+        if self.framers.is_reading(socket) && !self.table.has_socket(socket) {
+            self.framers.rest(socket);
         }
-        pending
+        Some(pending)
     }
 
-    /// Does what is due, and reckons the next wait.
+    /// Does everything that is due: the oldest request first, whatever its deadline.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        let (mut index, mut first) = (0, None);
-        while let Some(pending) = self.pending.get_mut(index) {
+        let Some(first) = self.table.pop_due(cx.now()) else { return };
+        if !self.table.is_due(cx.now()) {
+            return self.advance(cx, first.1);
+        }
+        let mut due = vec![first];
+        while let Some(next) = self.table.pop_due(cx.now()) {
+            due.push(next);
+        }
+        due.sort_unstable();
+        for (_, id) in due {
+            self.advance(cx, id);
+        }
+    }
+
+    /// Does the steps of one request that are due, and sets its timer to the next step.
+    fn advance(&mut self, cx: &mut Cx<'_>, id: TransactionId) {
+        let Some(index) = self.table.position(id) else { return };
+        while let Some(pending) = self.table.get_mut(index) {
             match pending.timeline.advance(cx) {
-                Step::Nothing => {
-                    let due = pending.timeline.due();
-                    if first.is_none_or(|(earliest, _)| due < earliest) {
-                        first = Some((due, index));
-                    }
-                    index += 1;
-                }
+                Step::Nothing => return self.table.schedule(index),
                 Step::Send => {
                     let Aim { socket, remote, hop_limit, ref message } = pending.aim;
-                    let (id, send, payload) = (pending.id, pending.timeline.sends(), message.clone());
+                    let (send, payload) = (pending.timeline.sends(), message.clone());
                     let mut transmit = Transmit::new(socket, remote, payload);
                     transmit.hop_limit = hop_limit;
                     self.out.push(Output::Transmit(transmit));
                     cx.note(|| TransactionNote::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
-                    let pending = self.remove(index, TransactionEnd::Exhausted);
-                    let (id, sends) = (pending.id, pending.timeline.sends());
+                    let Some(pending) = self.remove(index, TransactionEnd::Exhausted) else { return };
+                    let sends = pending.timeline.sends();
                     self.out.push(Output::Event(pending.given_up()));
                     cx.note(|| TransactionNote::GivenUp { id, sends });
+                    return;
                 }
             }
         }
-        let first = first.and_then(|(_, index)| self.pending.get(index));
-        self.wait = first.map(|pending| Deadline::new(pending.timeline.due(), pending.timeline.why()));
     }
 
-    /// A whole message: ours if it is a response with an id of ours.
-    fn message(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>, reliable: bool) -> Verdict {
+    /// Takes a datagram: it is this machine's if it is a response with the id of a request.
+    fn datagram(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'_>) -> Verdict {
         let Some(id) = response_id(datagram.payload) else {
             return Verdict::NotMine;
         };
-        let Some(index) = self.position(id) else {
-            let Some(ending) = self.recent.find(id) else {
-                return Verdict::NotMine;
-            };
-            cx.note(|| TransactionNote::Dropped { from: datagram.remote, why: Dropped::Late { id, ending } });
-            return Verdict::Mine;
+        let Some(index) = self.table.position(id) else {
+            return self.late(cx, id, datagram.remote);
         };
-        let judgement = self.pending.get(index).map(|pending| judge(cx.now(), pending, datagram));
-        if let Some(judgement) = judgement {
-            self.apply(cx, index, judgement, datagram, reliable);
+        if let Some(judgement) = self.table.get(index).map(|pending| judge(cx.now(), pending, datagram)) {
+            self.apply(cx, index, judgement, datagram, false);
         }
+        Verdict::Mine
+    }
+
+    /// Takes a whole message of a stream. Returns `false`, and changes nothing, if its outputs find no room.
+    fn message(&mut self, cx: &mut Cx<'_>, message: Datagram<'_>) -> bool {
+        let id = response_id(message.payload);
+        let index = id.and_then(|id| self.table.position(id));
+        let pending = index.and_then(|index| Some((index, self.table.get(index)?)));
+        let Some((index, pending)) = pending else {
+            if id.is_none_or(|id| self.late(cx, id, message.remote) == Verdict::NotMine) {
+                cx.note(|| TransactionNote::Dropped { from: message.remote, why: Dropped::NotAsked });
+            }
+            return true;
+        };
+        let judgement = judge(cx.now(), pending, message);
+        if judgement.needs_room(pending.timeline.repeats()) && !self.has_room() {
+            return false;
+        }
+        self.apply(cx, index, judgement, message, true);
+        // A renewed transaction is sent before the next message is read, so that the outputs do not depend on the chunks.
+        self.settle(cx);
+        true
+    }
+
+    /// Drops a response whose transaction is over.
+    fn late(&self, cx: &mut Cx<'_>, id: TransactionId, from: SocketAddr) -> Verdict {
+        let Some(ending) = self.table.ending(id) else { return Verdict::NotMine };
+        cx.note(|| TransactionNote::Dropped { from, why: Dropped::Late { id, ending } });
         Verdict::Mine
     }
 
@@ -316,7 +318,7 @@ impl<T: Clone> Transactions<T> {
             Judgement::Drop(why) => cx.note(|| TransactionNote::Dropped { from, why }),
             Judgement::Elsewhere(why) => {
                 cx.note(|| TransactionNote::Dropped { from, why });
-                if let Some(answer) = self.pending.get(index).map(|pending| pending.answer(cx, datagram, None)) {
+                if let Some(answer) = self.table.get(index).map(|pending| pending.answer(cx, datagram, None)) {
                     self.offer(cx, from, TransactionEvent::Elsewhere(answer));
                 }
             }
@@ -328,10 +330,10 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Takes an answer; with the attribute by which it was verified, if it had to be.
+    /// Accepts a response. `integrity` is the attribute by which it was verified, if it had to be.
     fn accept(&mut self, cx: &mut Cx<'_>, index: usize, integrity: Option<Integrity>, datagram: Datagram<'_>) {
         let from = datagram.remote;
-        let Some(pending) = self.pending.get_mut(index) else { return };
+        let Some(pending) = self.table.get_mut(index) else { return };
         let id = pending.id;
         pending.answers = pending.answers.saturating_add(1);
         if let (Some(retry), Some(integrity)) = (pending.retry.as_deref_mut(), integrity)
@@ -339,75 +341,88 @@ impl<T: Clone> Transactions<T> {
         {
             retry.attempt.learn(integrity, &message, &mut self.sessions);
         }
-        let answer = pending.answer(cx, datagram, integrity);
         cx.note(|| TransactionNote::Accepted { id, from });
         if pending.timeline.repeats() {
+            let answer = pending.answer(cx, datagram, integrity);
             self.offer(cx, from, TransactionEvent::Answered(answer));
-        } else {
-            self.remove(index, TransactionEnd::Answered);
+        } else if let Some(pending) = self.remove(index, TransactionEnd::Answered) {
+            let answer = pending.answer(cx, datagram, integrity);
             self.out.push(Output::Event(TransactionEvent::Answered(answer)));
         }
     }
 
-    /// Queues what a peer may cause more than once, and leaves room for the end of each pending request, so that what
-    /// peers cause in all is bounded and no request ends unheard.
+    /// Queues an output that a peer may cause more than once, if there is room.
     fn offer(&mut self, cx: &mut Cx<'_>, from: SocketAddr, event: TransactionEvent<T>) {
-        if !(self.has_room() && self.out.offer(Output::Event(event))) {
+        if self.has_room() {
+            self.out.push(Output::Event(event));
+        } else {
             cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
         }
     }
 
-    /// Whether peers may cause one more output.
+    /// The number of outputs that peers may still cause, beside the end of each pending request. A drained machine has
+    /// room for at least one.
+    fn room(&self) -> usize {
+        let most = Outbox::<()>::LIMIT.max(self.table.limit().saturating_add(1));
+        most.saturating_sub(self.out.len()).saturating_sub(self.table.len())
+    }
+
     fn has_room(&self) -> bool {
-        self.out.len() + self.pending.len() < Outbox::<TransactionEvent<T>>::LIMIT
+        self.room() > 0
     }
 
     fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let socket = chunk.socket;
-        if !self.framers.knows(socket) && !self.pending.iter().any(|pending| pending.aim.socket == socket) {
+        if !self.table.has_socket(socket) && !self.framers.is_reading(socket) {
             return None;
         }
+        // Timers that are due run before the first byte: otherwise the outputs would depend on the chunks.
+        self.settle(cx);
         let mut framer = self.framers.take(socket);
-        let fed = framer.feed(chunk.payload, |payload| {
-            if self.message(cx, chunk.with_payload(payload), true) == Verdict::NotMine {
-                cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotAsked });
+        match framer.feed_while(chunk.payload, |message| self.message(cx, chunk.with_payload(message))) {
+            Ok(taken) => {
+                self.framers.put(socket, framer, self.table.has_socket(socket));
+                Some(taken)
             }
-        });
-        match fed {
-            Ok(()) if framer.is_between() && !self.pending.iter().any(|pending| pending.aim.socket == socket) => {}
-            Ok(()) => self.framers.put(socket, framer, self.limit),
             Err(_) => {
                 cx.note(|| TransactionNote::Dropped { from: chunk.remote, why: Dropped::NotStun });
                 let _lost = self.lose(socket, SocketLoss::NotStun);
+                Some(chunk.payload.len())
             }
         }
-        Some(chunk.payload.len())
     }
 
     /// Ends the requests of a socket that is gone (RFC 8489 §6.2.2).
     fn lose(&mut self, socket: SocketId, why: SocketLoss) -> Verdict {
-        let mut verdict = Verdict::NotMine;
-        while let Some(index) = self.pending.iter().position(|pending| pending.aim.socket == socket) {
-            let Pending { id, tag, .. } = self.remove(index, TransactionEnd::SocketLost);
-            self.out.push(Output::Event(TransactionEvent::SocketLost { tag, id, socket, why }));
-            verdict = Verdict::Mine;
+        let begun = self.framers.forget(socket);
+        let lost = self.table.on_socket(socket);
+        let verdict = if lost.is_empty() && !begun { Verdict::NotMine } else { Verdict::Mine };
+        for id in lost {
+            let index = self.table.position(id);
+            let Some(pending) = index.and_then(|index| self.remove(index, TransactionEnd::SocketLost)) else {
+                continue;
+            };
+            let event = TransactionEvent::SocketLost { tag: pending.tag, id, socket, why };
+            self.out.push(Output::Event(event));
         }
-        self.framers.forget(socket);
         verdict
     }
 
+    /// Tells of each request to a destination that a datagram did not arrive there, as far as there is room.
     fn unreachable(&mut self, cx: &mut Cx<'_>, socket: SocketId, remote: SocketAddr, why: Unreachability) -> Verdict {
-        let mut verdict = Verdict::NotMine;
-        for index in 0..self.pending.len() {
-            let asked = self.pending.get(index).filter(|p| p.aim.socket == socket && p.aim.remote == remote);
-            let Some(event) =
-                asked.map(|p| TransactionEvent::Unreachable { tag: p.tag.clone(), id: p.id, remote, why })
-            else {
-                continue;
-            };
-            self.offer(cx, remote, event);
-            verdict = Verdict::Mine;
+        let mut asked = self.table.on_route(socket, remote);
+        let events: Vec<_> = asked
+            .by_ref()
+            .take(self.room())
+            .map(|pending| TransactionEvent::Unreachable { tag: pending.tag.clone(), id: pending.id, remote, why })
+            .collect();
+        let is_cut = asked.next().is_some();
+        drop(asked);
+        if is_cut {
+            cx.note(|| TransactionNote::Dropped { from: remote, why: Dropped::QueueFull });
         }
+        let verdict = if is_cut || !events.is_empty() { Verdict::Mine } else { Verdict::NotMine };
+        events.into_iter().for_each(|event| self.out.push(Output::Event(event)));
         verdict
     }
 }
@@ -429,14 +444,15 @@ impl<T: Clone> Pending<T> {
         }
     }
 
-    /// The end of its schedule.
+    /// The event at the end of its schedule.
     fn given_up(self) -> TransactionEvent<T> {
+        let sends = self.timeline.sends();
         let Self { id, tag, answers, retry, .. } = self;
         let violated = retry.and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
         match violated {
             // RFC 8489 §9.1.4, §9.2.5: what was not verified is told instead of a time-out.
             Some((from, why)) => TransactionEvent::Unusable { tag, id, from, why: Unusable::Integrity(why) },
-            None => TransactionEvent::Exhausted { tag, id, sends: self.timeline.sends(), answers },
+            None => TransactionEvent::Exhausted { tag, id, sends, answers },
         }
     }
 }
@@ -449,6 +465,21 @@ enum Judgement {
     Elsewhere(Dropped),
     Unusable(Unusable),
     Drop(Dropped),
+}
+
+impl Judgement {
+    /// Whether it may cause an output beside the end of its request, on a stream. `repeats`: the request goes on after
+    /// its answers.
+    const fn needs_room(&self, repeats: bool) -> bool {
+        match self {
+            Self::Elsewhere(_) | Self::Judged(Ruling::Answer { .. }) => true,
+            // On a stream a redirection is an answer.
+            Self::Judged(Ruling::Believe(_) | Ruling::Alternate(_, Ok(_))) => repeats,
+            Self::Judged(Ruling::Decline(_) | Ruling::Alternate(_, Err(_)) | Ruling::Doubt(_) | Ruling::Ignore(_))
+            | Self::Unusable(_)
+            | Self::Drop(_) => false,
+        }
+    }
 }
 
 /// RFC 8489 §6.3, §9, §6.3.3, §6.3.4, in that order; who answered comes before what is in it, so that nobody else can
@@ -517,14 +548,21 @@ where
     fn command(&mut self, cx: &mut Cx<'_>, command: TransactionCommand<T>) -> Result<(), RequestError> {
         match command {
             TransactionCommand::Request(request) => self.request(cx, request).map(drop),
+            TransactionCommand::RequestWith(request, credential) => {
+                self.request_with(cx, request, credential).map(drop)
+            }
             TransactionCommand::Cancel(id) => self.cancel(cx, id),
             TransactionCommand::SetTail(id, tail) => self.set_tail(cx, id, tail),
+            TransactionCommand::Forget(credential) => {
+                self.forget(&credential);
+                Ok(())
+            }
         }
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = match input {
-            Input::Datagram(datagram) => self.message(cx, datagram, false),
+            Input::Datagram(datagram) => self.datagram(cx, datagram),
             Input::Socket(socket, SocketNews::Unreachable { remote, why }) => self.unreachable(cx, socket, remote, why),
             Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, SocketLoss::Refused(why)),
             Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, SocketLoss::Closed(why)),
@@ -532,7 +570,7 @@ where
                 _,
                 SocketNews::Opened { .. } | SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable,
             ) => Verdict::NotMine,
-            Input::Timeout if self.wait.is_some_and(|wait| wait.is_due(cx.now())) => Verdict::Mine,
+            Input::Timeout if self.table.is_due(cx.now()) => Verdict::Mine,
             Input::Timeout => Verdict::NotMine,
         };
         // `NotMine` changes nothing, not even by what happens to be due.
@@ -543,12 +581,10 @@ where
     }
 
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let taken = self.take_chunk(cx, chunk)?;
-        self.settle(cx);
-        Some(taken)
+        self.take_chunk(cx, chunk)
     }
 
     fn poll(&mut self) -> Output<TransactionEvent<T>> {
-        self.out.pop().unwrap_or(Output::Wait(self.wait))
+        self.out.pop().unwrap_or_else(|| Output::Wait(self.table.wait()))
     }
 }

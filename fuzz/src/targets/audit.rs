@@ -4,10 +4,9 @@ use super::peer::Peer;
 use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
+use portolan_audit::{Audit, AuditCommand, AuditConfig};
 use portolan_machine::{Instant, Output};
 use portolan_sim::laws::{Context, Step};
-use portolan_stun_agent::audit::AuditCommand;
-use portolan_stun_agent::{Audit, AuditConfig};
 
 /// Plays what the bytes say; says whether the server was asked.
 pub fn run(bytes: &[u8]) -> bool {

@@ -1,9 +1,11 @@
-//! `stun-agent`, `nat` and `sim` at work: a request and its answer, a NAT, and a discovery in a simulated network.
+//! `stun-agent`, `nat`, `audit` and `sim` at work: a request and its answer, a NAT, a discovery and an audit in a simulated
+//! network.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
+use portolan_audit::{Audit, AuditCommand, AuditConfig, AuditEvent};
 use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds};
 use portolan_nat::behavior::Mapping;
 use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
@@ -87,4 +89,25 @@ fn discover() -> Option<()> {
         _ => None,
     })?;
     (mapping == Mapping::AddressAndPortDependent).then_some(())
+}
+
+/// `sim` and `audit`: an audit of an honest server finds no violation.
+pub fn prove_audit() -> bool {
+    audit().is_some()
+}
+
+fn audit() -> Option<()> {
+    let server: SocketAddr = "192.0.2.1:3478".parse().ok()?;
+    let mut net = Net::new(1);
+    net.add_server(net.internet(), Server::new("server", server), &Link::PERFECT);
+    let link = Link::delay(Duration::from_millis(25));
+    let audit = Audit::new(AuditConfig::new(server));
+    let host = net.add_host(net.internet(), "host", &["198.51.100.7".parse().ok()?], &link, audit);
+    net.command(host, AuditCommand::Start).ok()?;
+    let _stop = net.run_for(Duration::from_secs(6));
+    let report = net.events().iter().find_map(|happening| match &happening.event {
+        AuditEvent::Report(report) => Some(report),
+        _ => None,
+    })?;
+    (report.is_answered() && report.violations().next().is_none()).then_some(())
 }

@@ -16,7 +16,7 @@ mod text;
 
 /// 0, or the number of the first thing that did not come out as it must.
 fn prove() -> u8 {
-    let proofs: [fn() -> bool; 8] = [
+    let proofs: [fn() -> bool; 9] = [
         codec::prove,
         text::prove,
         machines::prove_contract,
@@ -25,6 +25,7 @@ fn prove() -> u8 {
         agents::prove_exchange,
         agents::prove_translator,
         agents::prove_discovery,
+        agents::prove_audit,
     ];
     for (number, proof) in (1..).zip(proofs) {
         if !proof() {

@@ -2,7 +2,7 @@
 
 use core::fmt::Write;
 use core::net::SocketAddr;
-use portolan_stun_agent::audit::{Credentials, Finding, Outcome, Report};
+use portolan_audit::{Credentials, Finding, Outcome, Report};
 use portolan_stun_agent::nonce::Features;
 use serde::Serialize;
 
@@ -265,7 +265,7 @@ fn line(finding: &Finding) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portolan_stun_agent::audit::{Check, UnknownReason, Violation};
+    use portolan_audit::{Check, UnknownReason, Violation};
 
     #[test]
     fn a_line_says_clause_meaning_and_what_stands_against_it() {

@@ -14,6 +14,7 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+use super::streams::Limits;
 use crate::{Authenticator, Rate, ResponderConfigError};
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -25,7 +26,7 @@ pub struct ResponderConfig {
     alternate: Vec<SocketAddr>,
     advertise: Vec<(IpAddr, IpAddr)>,
     pub(super) rate: Option<Rate>,
-    pub(super) streams: usize,
+    pub(super) streams: Limits,
     pub(super) credentials: Option<Authenticator>,
 }
 
@@ -36,8 +37,10 @@ impl Default for ResponderConfig {
 }
 
 impl ResponderConfig {
-    /// How many TCP streams are held unless the owner says otherwise.
+    /// The number of TCP streams that are held unless the owner says otherwise.
     pub const STREAMS: usize = 256;
+    /// The number of TCP streams of one source that are held unless the owner says otherwise.
+    pub const STREAMS_PER_SOURCE: usize = 64;
 
     /// No addresses yet; the default rate, and TCP beside UDP.
     #[must_use]
@@ -47,7 +50,7 @@ impl ResponderConfig {
             alternate: Vec::new(),
             advertise: Vec::new(),
             rate: Some(Rate::DEFAULT),
-            streams: Self::STREAMS,
+            streams: Limits { total: Self::STREAMS, source: Self::STREAMS_PER_SOURCE },
             credentials: None,
         }
     }
@@ -75,6 +78,8 @@ impl ResponderConfig {
     }
 
     /// Answers each source at most this often; `None`: as often as it asks.
+    ///
+    /// A request over UDP beyond the rate is dropped. A stream beyond the rate is paused: its requests wait.
     #[must_use]
     pub const fn rate(mut self, rate: Option<Rate>) -> Self {
         self.rate = rate;
@@ -82,9 +87,23 @@ impl ResponderConfig {
     }
 
     /// Holds at most this many TCP streams; 0: does not listen for TCP.
+    ///
+    /// When all places are taken, a newcomer displaces the longest silent stream of the source that holds most, if that
+    /// source then still holds as many as the newcomer's, or if the stream has been silent for 39.5 seconds (Ti of RFC 8489
+    /// §6.2.2). Else the newcomer is closed. A stream is silent from its last whole message on.
     #[must_use]
     pub const fn streams(mut self, streams: usize) -> Self {
-        self.streams = streams;
+        self.streams.total = streams;
+        self
+    }
+
+    /// Holds at most this many TCP streams of one source: an IPv4 address or an IPv6 /64.
+    ///
+    /// A newcomer of a source that holds so many displaces that source's own longest silent stream, if that has been
+    /// silent for 39.5 seconds. Else the newcomer is closed.
+    #[must_use]
+    pub const fn streams_per_source(mut self, streams: usize) -> Self {
+        self.streams.source = streams;
         self
     }
 

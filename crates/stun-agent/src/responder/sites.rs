@@ -5,8 +5,8 @@
 //! another (RFC 5780 §6.1, table 1).
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
-use portolan_machine::{Protocol, SocketId};
+use core::net::{IpAddr, SocketAddr};
+use portolan_machine::{Datagram, Protocol, SocketId};
 use portolan_stun::ChangeRequest;
 
 /// All arms of all sites.
@@ -164,6 +164,13 @@ impl Arm {
 
     const fn door_mut(&mut self, protocol: Protocol) -> &mut Door {
         if protocol.is_stream() { &mut self.tcp } else { &mut self.udp }
+    }
+
+    /// The source address of a response to this request: the address that the request came to, where the socket is bound
+    /// to a wildcard. `None` where the socket has an address of its own, and where the driver does not know the address.
+    pub(super) fn source_for(&self, request: Datagram<'_>) -> Option<IpAddr> {
+        let asked = request.local.ip();
+        (self.local.ip().is_unspecified() && !asked.is_unspecified()).then_some(asked)
     }
 
     /// Its UDP socket, if that hears.

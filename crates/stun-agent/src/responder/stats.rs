@@ -1,5 +1,6 @@
 //! What a responder counts.
 
+use super::streams::Admission;
 use crate::authenticator::{Rejection, RejectionKind};
 use crate::note::ResponderDropped;
 use core::fmt;
@@ -29,7 +30,7 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DroppedStats {
-    /// Their source asked too often.
+    /// Their source asked too often. Over UDP only: a stream is paused instead.
     pub rate_limited: u64,
     /// They cannot be read.
     pub undecodable: u64,
@@ -80,6 +81,10 @@ pub struct StreamStats {
     pub broken: u64,
     /// Whole messages on them that were no Binding requests.
     pub not_requests: u64,
+    /// Closed to make room for a newcomer.
+    pub displaced: u64,
+    /// Pauses of streams, because their source had no replies left.
+    pub paused: u64,
 }
 
 impl Stats {
@@ -120,8 +125,15 @@ impl Stats {
         } += 1;
     }
 
-    pub(super) const fn count_stream(&mut self, refused: bool) {
-        *if refused { &mut self.streams.refused } else { &mut self.streams.accepted } += 1;
+    pub(super) const fn count_stream(&mut self, admission: &Admission) {
+        match admission {
+            Admission::Admitted => self.streams.accepted += 1,
+            Admission::Displaced(..) => {
+                self.streams.accepted += 1;
+                self.streams.displaced += 1;
+            }
+            Admission::Refused => self.streams.refused += 1,
+        }
     }
 }
 
@@ -132,7 +144,7 @@ impl fmt::Display for Stats {
         write!(
             f,
             "{} requests: {} answered, {} bad (400), {} not understood (420), {} over the rate, {} undecodable, {} with a \
-             wrong fingerprint, {} from no address, {} in overload; {} streams, {} refused, {} broken",
+             wrong fingerprint, {} from no address, {} in overload; {} streams, {} refused, {} displaced, {} broken",
             self.requests,
             self.successes,
             self.bad_requests,
@@ -144,6 +156,7 @@ impl fmt::Display for Stats {
             dropped.overload,
             streams.accepted,
             streams.refused,
+            streams.displaced,
             streams.broken,
         )?;
         let rejected = self.rejected;

@@ -12,7 +12,7 @@ use crate::note::{Dropped, TransactionEnd, TransactionNote};
 use crate::{RequestError, TransactionEvent, Unusable};
 use bytes::Bytes;
 use core::net::SocketAddr;
-use portolan_machine::{Cx, Datagram, Outbox, Output};
+use portolan_machine::{Cx, Datagram, Output};
 use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 
 /// What is kept of a request with a credential, so that it can be made anew.
@@ -44,22 +44,15 @@ impl<T: Clone> Transactions<T> {
     /// Redirections are not followed over streams, which lead to one server, nor where one address alone may answer: there
     /// the verified 300 is an answer, and [`alternate`](crate::alternate) tells its owner where to go.
     ///
-    /// There is no [`TransactionCommand`](super::TransactionCommand) for it: a command has a text form, and a
-    /// password has none.
-    ///
     /// # Errors
-    /// As [`request`](Self::request), at 255 pending requests `Full`; `Reserved` for attributes that the credential writes.
+    /// Those of [`request`](Self::request), and [`Reserved`](RequestError::Reserved): the request has an attribute that the
+    /// credential writes.
     pub fn request_with(
         &mut self,
         cx: &mut Cx<'_>,
         request: Request<T>,
         credential: Credential,
     ) -> Result<TransactionId, RequestError> {
-        // What peers cause must find room beside the end of each request, and retries are caused by peers.
-        let limit = self.limit.min(Outbox::<TransactionEvent<T>>::LIMIT - 1);
-        if self.pending.len() >= limit {
-            return Err(RequestError::Full { limit });
-        }
         credential.check()?;
         let blank = request.blank();
         if let Some(kind) = blank.kinds().find(|kind| RESERVED.contains(kind)) {
@@ -93,7 +86,7 @@ impl<T: Clone> Transactions<T> {
             Ruling::Doubt(why) => self.doubt(cx, index, why, from, reliable),
             Ruling::Decline(why) => self.decline(cx, index, why, from),
             Ruling::Alternate(_, Err(why)) => {
-                let Some(id) = self.pending.get(index).map(|pending| pending.id) else { return };
+                let Some(id) = self.table.get(index).map(|pending| pending.id) else { return };
                 cx.note(|| TransactionNote::Stayed { id, from, why });
                 self.end(index, from, Unusable::Alternate(why));
             }
@@ -133,7 +126,7 @@ impl<T: Clone> Transactions<T> {
     }
 
     fn decline(&mut self, cx: &mut Cx<'_>, index: usize, why: ChallengeError, from: SocketAddr) {
-        let Some(pending) = self.pending.get(index) else { return };
+        let Some(pending) = self.table.get(index) else { return };
         let id = pending.id;
         if let Some(retry) = pending.retry.as_deref().filter(|_| why == ChallengeError::WrongCredentials) {
             retry.attempt.unlearn(&mut self.sessions);
@@ -152,7 +145,7 @@ impl<T: Clone> Transactions<T> {
         reliable: bool,
     ) {
         let from = datagram.remote;
-        let Some((id, accept)) = self.pending.get(index).map(|pending| (pending.id, pending.accept)) else { return };
+        let Some((id, accept)) = self.table.get(index).map(|pending| (pending.id, pending.accept)) else { return };
         let pinned = matches!(accept.from, AnswerFrom::Exactly(_)).then_some(RedirectError::Pinned);
         if let Some(why) = reliable.then_some(RedirectError::Stream).or(pinned) {
             cx.note(|| TransactionNote::Stayed { id, from, why });
@@ -163,9 +156,8 @@ impl<T: Clone> Transactions<T> {
             cx.note(|| TransactionNote::Dropped { from, why: Dropped::QueueFull });
             return;
         }
-        let Some(pending) = self.pending.get_mut(index) else { return };
-        pending.aim.remote = to;
-        if let Some(retry) = pending.retry.as_deref_mut() {
+        self.table.redirect(index, to);
+        if let Some(retry) = self.table.get_mut(index).and_then(|pending| pending.retry.as_deref_mut()) {
             retry.attempt.follow(cx.now(), to, &self.sessions);
         }
         match self.renew(cx, index, TransactionEnd::Redirected) {
@@ -174,7 +166,7 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Puts a new transaction in the place of the one that has ended so, and the next settling sends it; `None` where it
+    /// Puts a new transaction in the place of the one that has ended so. The next call of `settle` sends it. `None`: it
     /// cannot be written.
     fn renew(
         &mut self,
@@ -183,23 +175,23 @@ impl<T: Clone> Transactions<T> {
         ending: TransactionEnd,
     ) -> Option<(TransactionId, TransactionId)> {
         let id = self.fresh_id(cx);
-        let pending = self.pending.get_mut(index)?;
-        pending.aim.message = pending.retry.as_deref()?.encode(id).ok()?;
+        let pending = self.table.get_mut(index)?;
+        let message = pending.retry.as_deref()?.encode(id).ok()?;
         pending.timeline.restart(cx.now());
-        let was = core::mem::replace(&mut pending.id, id);
-        self.recent.remember(was, ending);
+        let was = self.table.renew(index, id, message, ending)?;
+        self.table.schedule(index);
         Some((was, id))
     }
 
     /// Ends a request whose answers cannot be used.
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
-        let pending = self.remove(index, TransactionEnd::Unusable);
+        let Some(pending) = self.remove(index, TransactionEnd::Unusable) else { return };
         // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
         self.out.push(Output::Event(TransactionEvent::Unusable { tag: pending.tag, id: pending.id, from, why }));
     }
 
     fn retry(&mut self, index: usize) -> Option<&mut Retry> {
-        self.pending.get_mut(index)?.retry.as_deref_mut()
+        self.table.get_mut(index)?.retry.as_deref_mut()
     }
 }
 

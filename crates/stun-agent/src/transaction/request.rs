@@ -3,14 +3,14 @@
 //! Rules of this file: a request is plain data until [`Transactions`](crate::Transactions) takes it; its attributes are
 //! kept encoded, without the header, so that a run can be recorded as text and the message is written once.
 
-use super::text::{self, TextError};
+use super::text;
 use crate::credential::{self, Attempt};
 use crate::{RequestError, Schedule};
 use bytes::Bytes;
 use core::fmt;
 use core::net::SocketAddr;
 use core::str::FromStr;
-use portolan_machine::SocketId;
+use portolan_machine::{Script, ScriptError, SocketId};
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, EncodeError, HEADER_LEN, Method, TransactionId, Writer,
 };
@@ -304,31 +304,44 @@ impl<T: fmt::Display> fmt::Display for Request<T> {
     }
 }
 
-impl<T: FromStr> FromStr for Request<T> {
-    type Err = TextError;
+impl<T: fmt::Display + FromStr> Script for Request<T> {
+    /// Writes the same text as `Display`.
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
 
-    fn from_str(text: &str) -> Result<Self, TextError> {
-        let (head, tag) = text.split_once(" tag=").ok_or(TextError::Tag)?;
-        let tag = tag.parse().map_err(|_| TextError::Tag)?;
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        const TAG: ScriptError = ScriptError::new("`tag=` and a tag at the end of a request");
+        let (head, tag) = text.split_once(" tag=").ok_or(TAG)?;
+        let tag = tag.parse().map_err(|_| TAG)?;
         let mut words = head.split(' ');
         let socket = text::socket(words.next().unwrap_or_default())?;
-        let remote = words.next().and_then(|word| word.parse().ok()).ok_or(TextError::Address)?;
+        let remote = words.next().and_then(|word| word.parse().ok()).ok_or(ADDRESS)?;
         let method = text::method(words.next().unwrap_or_default())?;
-        let mut request = Self::new(method, socket, remote, tag);
-        for word in words {
-            match word.split_once('=').ok_or(TextError::Word)? {
-                ("schedule", schedule) => request.schedule = schedule.parse()?,
-                ("from", "any") => request.from = AnswerFrom::AnyReported,
-                ("from", from) => {
-                    request.from = AnswerFrom::Exactly(from.parse().map_err(|_| TextError::Address)?);
-                }
-                ("on", "any") => request.on = AnswerOn::AnySocket,
-                ("hop-limit", limit) => request.hop_limit = Some(limit.parse().map_err(|_| TextError::Word)?),
-                ("seal", "fingerprint") => request.seal = Seal::Fingerprint,
-                ("attributes", hex) => request.attributes = text::bytes(hex)?.into(),
-                _ => return Err(TextError::Word),
+        words.try_fold(Self::new(method, socket, remote, tag), Self::with_word)
+    }
+}
+
+const ADDRESS: ScriptError = ScriptError::new("an address like `192.0.2.1:3478` or `[2001:db8::1]:3478`");
+
+impl<T> Request<T> {
+    /// Returns the same request with what one word of its text says.
+    fn with_word(mut self, word: &str) -> Result<Self, ScriptError> {
+        const WORD: ScriptError =
+            ScriptError::new("`schedule=`, `from=`, `on=`, `hop-limit=`, `seal=` or `attributes=` with its value");
+        match word.split_once('=').ok_or(WORD)? {
+            ("schedule", schedule) => {
+                self.schedule =
+                    schedule.parse().map_err(|_| ScriptError::new("a schedule like `at:0ms,90ms/tail:500ms`"))?;
             }
+            ("from", "any") => self.from = AnswerFrom::AnyReported,
+            ("from", from) => self.from = AnswerFrom::Exactly(from.parse().map_err(|_| ADDRESS)?),
+            ("on", "any") => self.on = AnswerOn::AnySocket,
+            ("hop-limit", limit) => self.hop_limit = Some(limit.parse().map_err(|_| WORD)?),
+            ("seal", "fingerprint") => self.seal = Seal::Fingerprint,
+            ("attributes", hex) => self.attributes = text::read_hex(hex)?.into(),
+            _ => return Err(WORD),
         }
-        Ok(request)
+        Ok(self)
     }
 }

@@ -1,128 +1,126 @@
-//! Commands as text: a recorded run is a list of lines.
+//! Commands as text, so that a recorded run is a list of lines.
 
-use crate::{Request, ScheduleParseError};
+use crate::{Credential, Request};
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{Script, ScriptError, SocketId};
 use portolan_stun::{Method, TransactionId};
 
-/// What the owner of [`Transactions`](crate::Transactions) may ask; its text is one line.
+/// What the owner of [`Transactions`](crate::Transactions) may ask for.
+///
+/// Its [`Script`] text is one line, and holds the secrets of a credential. Its `Display` and `Debug` show the kind of the
+/// credential alone. The text of a tag must be one line.
+///
+/// ```
+/// use portolan_machine::{Script, SocketId};
+/// use portolan_stun_agent::{Credential, Request, TransactionCommand};
+///
+/// let request = Request::binding(SocketId(1), "192.0.2.1:3478".parse()?, 7);
+/// let command = TransactionCommand::RequestWith(request, Credential::long_term("ann", "secret"));
+/// assert_eq!(command.to_string(), "request-with long-term s1 192.0.2.1:3478 binding tag=7");
+/// let text = command.to_text();
+/// assert_eq!(text, "request-with long-term:616e6e:736563726574 s1 192.0.2.1:3478 binding tag=7");
+/// assert_eq!(TransactionCommand::read(&text), Ok(command));
+/// # Ok::<(), core::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransactionCommand<T> {
-    /// Make this request: `request s1 192.0.2.1:3478 binding tag=…`.
+    /// Makes this request: `request s1 192.0.2.1:3478 binding tag=…`.
     Request(Request<T>),
-    /// Want its answer no longer: `cancel 010101010101010101010101`.
+    /// Makes this request with this credential: `request-with long-term:616e6e:736563726574 s1 … tag=…`.
+    RequestWith(Request<T>, Credential),
+    /// Forgets a request: `cancel 010101010101010101010101`.
     Cancel(TransactionId),
-    /// Give it up this long after its last send, in nanoseconds as text: `tail 0101…01 250000000`.
+    /// Sets how long after its last send a request is given up, in nanoseconds as text: `tail 0101…01 250000000`.
     SetTail(TransactionId, Duration),
+    /// Forgets what servers asked of this credential, and the credential: `forget long-term:616e6e:736563726574`.
+    Forget(Credential),
 }
 
 impl<T: fmt::Display> fmt::Display for TransactionCommand<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(request) => write!(f, "request {request}"),
+            Self::RequestWith(request, credential) => write!(f, "request-with {credential} {request}"),
             Self::Cancel(id) => write!(f, "cancel {id}"),
             Self::SetTail(id, tail) => write!(f, "tail {id} {}", tail.as_nanos()),
-        }
-    }
-}
-
-impl<T: FromStr> FromStr for TransactionCommand<T> {
-    type Err = TextError;
-
-    fn from_str(text: &str) -> Result<Self, TextError> {
-        let (verb, rest) = text.split_once(' ').ok_or(TextError::Verb)?;
-        match verb {
-            "request" => rest.parse().map(Self::Request),
-            "cancel" => transaction_id(rest).map(Self::Cancel),
-            "tail" => {
-                let (id, tail) = rest.split_once(' ').ok_or(TextError::Number)?;
-                let nanos: u128 = tail.parse().map_err(|_| TextError::Number)?;
-                let secs = u64::try_from(nanos / 1_000_000_000).map_err(|_| TextError::Number)?;
-                let subsec = u32::try_from(nanos % 1_000_000_000).map_err(|_| TextError::Number)?;
-                Ok(Self::SetTail(transaction_id(id)?, Duration::new(secs, subsec)))
-            }
-            _ => Err(TextError::Verb),
+            Self::Forget(credential) => write!(f, "forget {credential}"),
         }
     }
 }
 
 impl<T: fmt::Display + FromStr> Script for TransactionCommand<T> {
-    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        write!(out, "{self}")
+    fn write(&self, out: &mut dyn Write) -> fmt::Result {
+        match self {
+            Self::RequestWith(request, credential) => {
+                out.write_str("request-with ")?;
+                credential.write(out)?;
+                write!(out, " {request}")
+            }
+            Self::Forget(credential) => {
+                out.write_str("forget ")?;
+                credential.write(out)
+            }
+            Self::Request(_) | Self::Cancel(_) | Self::SetTail(..) => write!(out, "{self}"),
+        }
     }
 
     fn read(text: &str) -> Result<Self, ScriptError> {
-        text.parse().map_err(|_| ScriptError::new("`request …`, `cancel ID` or `tail ID NANOSECONDS`"))
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match verb {
+            "request" => Request::read(rest).map(Self::Request),
+            "request-with" => {
+                let (credential, request) = rest.split_once(' ').ok_or(ScriptError::new("a request"))?;
+                Ok(Self::RequestWith(Request::read(request)?, Credential::read(credential)?))
+            }
+            "cancel" => transaction_id(rest).map(Self::Cancel),
+            "tail" => {
+                let (id, tail) = rest.split_once(' ').ok_or(NANOSECONDS)?;
+                let nanos: u128 = tail.parse().map_err(|_| NANOSECONDS)?;
+                let secs = u64::try_from(nanos / 1_000_000_000).map_err(|_| NANOSECONDS)?;
+                let subsec = u32::try_from(nanos % 1_000_000_000).map_err(|_| NANOSECONDS)?;
+                Ok(Self::SetTail(transaction_id(id)?, Duration::new(secs, subsec)))
+            }
+            "forget" => Credential::read(rest).map(Self::Forget),
+            _ => Err(ScriptError::new("`request`, `request-with`, `cancel`, `tail` or `forget`")),
+        }
     }
 }
 
-/// Why a text is no command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TextError {
-    /// It begins with none of the known verbs.
-    #[error("a command begins with a known verb and a space")]
-    Verb,
-    /// A socket is `s` and a number.
-    #[error("a socket is written `s1`")]
-    Socket,
-    /// An address is an IP address and a port.
-    #[error("an address is written `192.0.2.1:3478` or `[2001:db8::1]:3478`")]
-    Address,
-    /// A method is `binding` or a number.
-    #[error("a method is `binding` or a number from 0x0 to 0xfff")]
-    Method,
-    /// A transaction id is 24 hexadecimal digits.
-    #[error("a transaction id is 24 hexadecimal digits")]
-    TransactionId,
-    /// Attributes are pairs of hexadecimal digits.
-    #[error("attributes are pairs of hexadecimal digits")]
-    Hex,
-    /// A number is out of range or none.
-    #[error("not a number in range")]
-    Number,
-    /// A word is none of `schedule=`, `from=`, `on=`, `hop-limit=`, `seal=`, `attributes=`, with a value of theirs.
-    #[error("expected schedule=, from=, on=, hop-limit=, seal= or attributes= with its value")]
-    Word,
-    /// The tag is missing or cannot be read.
-    #[error("a request ends with `tag=` and its tag")]
-    Tag,
-    /// The schedule cannot be read.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleParseError),
-}
+const NANOSECONDS: ScriptError = ScriptError::new("a transaction id and a number of nanoseconds");
 
-pub(super) fn socket(word: &str) -> Result<SocketId, TextError> {
-    word.strip_prefix('s').and_then(|number| number.parse().ok()).map(SocketId).ok_or(TextError::Socket)
+pub(super) fn socket(word: &str) -> Result<SocketId, ScriptError> {
+    let number = word.strip_prefix('s').and_then(|number| number.parse().ok());
+    number.map(SocketId).ok_or(ScriptError::new("a socket like `s1`"))
 }
 
 pub(super) fn write_method(f: &mut fmt::Formatter<'_>, method: Method) -> fmt::Result {
     if method == Method::BINDING { f.write_str("binding") } else { write!(f, "{:#x}", method.number()) }
 }
 
-pub(super) fn method(word: &str) -> Result<Method, TextError> {
+pub(super) fn method(word: &str) -> Result<Method, ScriptError> {
     if word == "binding" {
         return Ok(Method::BINDING);
     }
     let number = word.strip_prefix("0x").and_then(|hex| u16::from_str_radix(hex, 16).ok());
-    number.and_then(Method::new).ok_or(TextError::Method)
+    number.and_then(Method::new).ok_or(ScriptError::new("a method: `binding`, or a number from 0x0 to 0xfff"))
 }
 
-pub(super) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+pub(crate) fn write_hex(out: &mut dyn Write, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
 }
 
-pub(super) fn bytes(hex: &str) -> Result<Vec<u8>, TextError> {
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(TextError::Hex) };
-    pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect::<Option<_>>().ok_or(TextError::Hex)
+pub(crate) fn read_hex(hex: &str) -> Result<Vec<u8>, ScriptError> {
+    const PAIRS: ScriptError = ScriptError::new("pairs of hexadecimal digits");
+    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(PAIRS) };
+    pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect::<Option<_>>().ok_or(PAIRS)
 }
 
-fn transaction_id(hex: &str) -> Result<TransactionId, TextError> {
-    let bytes = bytes(hex).ok().and_then(|bytes| <[u8; 12]>::try_from(bytes).ok());
-    bytes.map(TransactionId::from).ok_or(TextError::TransactionId)
+fn transaction_id(hex: &str) -> Result<TransactionId, ScriptError> {
+    let bytes = read_hex(hex).ok().and_then(|bytes| <[u8; 12]>::try_from(bytes).ok());
+    bytes.map(TransactionId::from).ok_or(ScriptError::new("a transaction id of 24 hexadecimal digits"))
 }
 
 fn digit(ascii: u8) -> Option<u8> {

@@ -5,13 +5,14 @@ use crate::responses::config;
 use crate::world::{addr, message};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, Verdict};
+use portolan_machine::{
+    Closure, Instant, Output, Refusal, Script, SocketId, SocketNews, SocketOrder, Unreachability, Verdict,
+};
 use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
-use portolan_stun_agent::audit::AuditCommand;
 use portolan_stun_agent::{
-    AnswerFrom, Audit, AuditConfig, AuditEvent, Authenticator, Request, Responder, ResponderCommand, ResponderEvent,
-    Schedule, TransactionCommand, Transactions,
+    AnswerFrom, Authenticator, Credential, Request, Responder, ResponderCommand, ResponderEvent, Schedule,
+    TransactionCommand, Transactions,
 };
 use proptest::prelude::*;
 
@@ -133,14 +134,31 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
     )
 }
 
-pub(crate) fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
+    asker_steps_with(Just(None))
+}
+
+/// Commands and inputs in the middle of a conversation; the requests have such credentials or none.
+pub(crate) fn asker_steps_with(
+    credential: impl Strategy<Value = Option<Credential>> + Clone + 'static,
+) -> impl Strategy<Value = Vec<Step>> {
+    let request = (any_request(), credential.clone()).prop_map(|(request, credential)| match credential {
+        Some(credential) => TransactionCommand::RequestWith(request, credential),
+        None => TransactionCommand::Request(request),
+    });
+    let forget = (any_id(), credential).prop_map(|(id, credential)| match credential {
+        Some(credential) => TransactionCommand::Forget(credential),
+        None => TransactionCommand::Cancel(id),
+    });
+    let tail = |(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail));
     let command = prop_oneof![
-        6 => any_request().prop_map(TransactionCommand::Request),
+        12 => request,
+        1 => forget,
         1 => any_id().prop_map(TransactionCommand::Cancel),
-        1 => (any_id(), 0..5000_u64).prop_map(|(id, tail)| TransactionCommand::SetTail(id, Duration::from_millis(tail))),
+        2 => (any_id(), 0..5000_u64).prop_map(tail),
     ];
     steps(prop_oneof![
-        2 => command.prop_map(|command| Action::Command(command.to_string())),
+        2 => command.prop_map(|command| Action::Command(command.to_text())),
         3 => any_input(1..4_u64),
     ])
 }
@@ -210,37 +228,6 @@ fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     steps
 }
 
-fn audit() -> Audit {
-    Audit::new(AuditConfig::new(addr(SERVER)))
-}
-
-fn audit_steps() -> impl Strategy<Value = Vec<Step>> {
-    let start = Just(Action::Command(AuditCommand::Start.to_string()));
-    steps(prop_oneof![3 => start, 20 => any_input(1..5_u64)])
-}
-
-/// A network that opens every socket, and a server that is right, rude or silent: by the id's first byte.
-fn audited(at: Instant, output: &Output<AuditEvent>) -> Vec<Step> {
-    let later = |millis| at + Duration::from_millis(millis);
-    match output {
-        Output::Socket(SocketOrder::Open(open)) => {
-            vec![Step::news(later(1), open.id, SocketNews::Opened { local: addr(CLIENT) })]
-        }
-        Output::Transmit(sent) => {
-            let Some(id) = sent.payload.get(8..20).and_then(|id| <[u8; 12]>::try_from(id).ok()) else { return vec![] };
-            let told = [Attribute::XorMappedAddress(addr(CLIENT)), Attribute::OtherAddress(addr(OTHER))];
-            let bytes = match id[0] % 4 {
-                0 => sent.payload.to_vec(),
-                1 => vec![],
-                _ => message(Class::SuccessResponse, id.into(), &told),
-            };
-            let answer = Step::datagram(later(20), sent.socket, addr(CLIENT), sent.remote, &bytes);
-            if bytes.is_empty() { vec![] } else { vec![answer] }
-        }
-        Output::Socket(_) | Output::Event(_) | Output::Wait(_) => vec![],
-    }
-}
-
 fn responder() -> Responder {
     Responder::new(&config(&[SERVER], &[OTHER]).streams(3)).unwrap()
 }
@@ -298,15 +285,6 @@ proptest! {
         let (authenticator, factory) = (long_term(), || guarded(&long_term()));
         let whole = laws::rehearse(&|| guarded(&authenticator), &script, &context, 120, users);
         let kept = laws::check_all(&factory, &whole, &context);
-        prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
-    }
-
-    #[test]
-    fn an_audit_keeps_the_laws(script in audit_steps(), seed in any::<u64>()) {
-        let context = Context { seed, terminal: |_| true, ..Context::default() };
-        let script = [vec![Step::command(Instant::ORIGIN, &AuditCommand::Start)], script].concat();
-        let whole = laws::rehearse(&audit, &script, &context, 300, audited);
-        let kept = laws::check_all(&audit, &whole, &context);
         prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
     }
 

@@ -6,7 +6,7 @@
 extern crate alloc;
 
 mod alternates;
-mod audit;
+mod backpressure;
 mod credentials_client;
 mod credentials_server;
 mod credentials_together;
@@ -15,5 +15,6 @@ mod nonces;
 mod properties;
 mod requests;
 mod responses;
+mod source_address;
 mod streams;
 mod world;

@@ -3,9 +3,9 @@
 use crate::world::addr;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::SocketId;
-use portolan_stun::{Method, TransactionId};
-use portolan_stun_agent::{AnswerFrom, AnswerOn, Request, Schedule, Seal, TransactionCommand};
+use portolan_machine::{Script, SocketId};
+use portolan_stun::{Integrity, Method, TransactionId};
+use portolan_stun_agent::{AnswerFrom, AnswerOn, Credential, Request, Schedule, Seal, TransactionCommand};
 use proptest::prelude::*;
 
 fn any_addr() -> impl Strategy<Value = SocketAddr> {
@@ -69,9 +69,27 @@ prop_compose! {
     }
 }
 
+/// Names and passwords of any characters, line breaks and separators included.
+fn any_credential() -> impl Strategy<Value = Credential> {
+    let only = prop_oneof![
+        Just(Integrity::Sha1),
+        Just(Integrity::SHA256),
+        (16..=32_usize).prop_map(|least| Integrity::Sha256 { least })
+    ];
+    (any::<String>(), any::<String>(), only, 0..4_u8).prop_map(|(user, password, only, kind)| match kind {
+        0 => Credential::short_term(&user, &password),
+        1 => Credential::short_term_with(&user, &password, only),
+        2 => Credential::long_term(&user, &password),
+        _ => Credential::long_term_anonymous(&user, &password),
+    })
+}
+
 fn any_command() -> impl Strategy<Value = TransactionCommand<String>> {
     prop_oneof![
         any_request().prop_map(TransactionCommand::Request),
+        (any_request(), any_credential())
+            .prop_map(|(request, credential)| TransactionCommand::RequestWith(request, credential)),
+        any_credential().prop_map(TransactionCommand::Forget),
         any::<[u8; 12]>().prop_map(|id| TransactionCommand::Cancel(TransactionId::from(id))),
         (any::<[u8; 12]>(), any_duration()).prop_map(|(id, tail)| TransactionCommand::SetTail(id.into(), tail)),
     ]
@@ -80,12 +98,19 @@ fn any_command() -> impl Strategy<Value = TransactionCommand<String>> {
 proptest! {
     #[test]
     fn a_command_is_its_text(command in any_command()) {
-        prop_assert_eq!(command.to_string().parse(), Ok(command));
+        let text = command.to_text();
+        prop_assert_eq!(text.lines().count(), 1, "{}", text);
+        prop_assert_eq!(TransactionCommand::read(&text), Ok(command));
     }
 
     #[test]
-    fn no_text_panics(text in "(request|cancel|tail)?[ -~]{0,80}") {
-        let _parsed = text.parse::<TransactionCommand<String>>();
+    fn a_credential_is_its_text(credential in any_credential()) {
+        prop_assert_eq!(Credential::read(&credential.to_text()), Ok(credential));
+    }
+
+    #[test]
+    fn no_text_panics(text in "(request|request-with|cancel|tail|forget)?[ -~]{0,80}") {
+        let _parsed = TransactionCommand::<String>::read(&text);
         let _parsed = text.parse::<Schedule>();
     }
 
@@ -105,8 +130,67 @@ fn a_command_reads_like_a_sentence() {
         .from(AnswerFrom::Exactly(addr("192.0.2.2:3479")))
         .schedule(Schedule::at_millis([0, 90]).jitter(Duration::from_millis(10)));
     assert_eq!(
-        TransactionCommand::Request(request).to_string(),
+        TransactionCommand::Request(request).to_text(),
         "request s1 192.0.2.1:3478 binding schedule=at:0ms,90ms/jitter:10ms/tail:500ms from=192.0.2.2:3479 \
          attributes=0003000400000006 tag=7"
     );
+}
+
+/// Every way to print a command, a credential, or a machine that holds one.
+#[test]
+fn debug_and_display_show_no_secret() {
+    let (user, password) = ("an-uncommon-user", "correct-horse-battery");
+    let credentials = [
+        Credential::short_term(user, password),
+        Credential::short_term_with(user, password, Integrity::SHA256),
+        Credential::long_term(user, password),
+        Credential::long_term_anonymous(user, password),
+    ];
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for credential in credentials {
+        let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), 7);
+        let command = TransactionCommand::RequestWith(request.clone(), credential.clone());
+        let forget = TransactionCommand::<u8>::Forget(credential.clone());
+        let mut world = crate::world::World::new(portolan_stun_agent::Transactions::new());
+        world.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
+        let shown = [
+            format!("{credential} {credential:?} {credential:#?}"),
+            format!("{command} {command:?} {command:#?}"),
+            format!("{forget} {forget:?}"),
+            format!("{:?} {:?}", world.machine, world.notes.0),
+        ];
+        for text in shown {
+            for secret in [password, &hex(password), &format!("{:?}", password.as_bytes())] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+        assert!(!format!("{command} {command:?} {credential} {credential:?}").contains(user));
+        assert!(command.to_text().contains(&hex(password)), "the text of a recording replays");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_command_is_refused_with_what_was_expected() {
+    let refused = |text: &str| TransactionCommand::<u8>::read(text).unwrap_err().to_string();
+    for (text, expected) in [
+        ("ask s1", "expected `request`, `request-with`, `cancel`, `tail` or `forget`"),
+        ("request s1 192.0.2.1:3478 binding", "expected `tag=` and a tag at the end of a request"),
+        ("request 1 192.0.2.1:3478 binding tag=7", "expected a socket like `s1`"),
+        ("request s1 192.0.2.1 binding tag=7", "expected an address like `192.0.2.1:3478` or `[2001:db8::1]:3478`"),
+        ("request s1 192.0.2.1:3478 bind tag=7", "expected a method: `binding`, or a number from 0x0 to 0xfff"),
+        (
+            "request-with long-term:00 s1 192.0.2.1:3478 binding tag=7",
+            "expected a credential like `long-term:USER:PASSWORD`, in hexadecimal",
+        ),
+        (
+            "request-with long-term:ff:00 s1 192.0.2.1:3478 binding tag=7",
+            "expected a credential like `long-term:USER:PASSWORD`, in hexadecimal",
+        ),
+        ("forget mid-term:00:00", "expected a credential like `long-term:USER:PASSWORD`, in hexadecimal"),
+        ("forget long-term:0:00", "expected pairs of hexadecimal digits"),
+        ("cancel 01", "expected a transaction id of 24 hexadecimal digits"),
+        ("tail 010101010101010101010101", "expected a transaction id and a number of nanoseconds"),
+    ] {
+        assert_eq!(refused(text), expected, "{text}");
+    }
 }

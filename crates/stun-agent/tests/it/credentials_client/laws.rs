@@ -1,60 +1,25 @@
-//! The eleven laws of every machine, with credentials and a server that challenges.
+//! The laws of every machine, with credentials and a server that challenges.
 
 use super::{ALGORITHMS, BEST_FIRST, BOTH, PASSWORD, PLAIN, USER, challenge, md5, response, sha256, stale};
-use crate::laws::asker_steps;
+use crate::laws::asker_steps_with;
 use crate::world::addr;
 use core::time::Duration;
-use portolan_machine::{Cx, Input, Instant, Machine, Output, SocketId, Verdict};
+use portolan_machine::{Instant, Output, SocketId};
 use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message};
-use portolan_stun_agent::{Credential, Request, RequestError, TransactionCommand, TransactionEvent, Transactions};
+use portolan_stun_agent::{Credential, Request, TransactionCommand, TransactionEvent, Transactions};
 use proptest::prelude::*;
 
-/// Requests whose tag says by which credential they are proved: no text of a command holds one.
-#[derive(Clone, Debug)]
-struct Proving {
-    inner: Transactions<u8>,
-    credentials: [Credential; 3],
-}
-
-impl Proving {
-    fn new() -> Self {
-        let credentials = [
-            Credential::long_term(USER, PASSWORD),
-            Credential::short_term(USER, PASSWORD),
-            Credential::short_term_with(USER, PASSWORD, Integrity::Sha1),
-        ];
-        Self { inner: Transactions::new(), credentials }
-    }
-}
-
-impl Machine for Proving {
-    type Command = TransactionCommand<u8>;
-    type Error = RequestError;
-    type Event = TransactionEvent<u8>;
-
-    fn command(&mut self, cx: &mut Cx<'_>, command: TransactionCommand<u8>) -> Result<(), RequestError> {
-        match command {
-            TransactionCommand::Request(request) => {
-                let credential = match request.tag % 5 {
-                    4 => return self.inner.request(cx, request).map(drop),
-                    1 => &self.credentials[1],
-                    2 => &self.credentials[2],
-                    _ => &self.credentials[0],
-                };
-                self.inner.request_with(cx, request, credential.clone()).map(drop)
-            }
-            other @ (TransactionCommand::Cancel(_) | TransactionCommand::SetTail(..)) => self.inner.command(cx, other),
-        }
-    }
-
-    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        self.inner.handle(cx, input)
-    }
-
-    fn poll(&mut self) -> Output<TransactionEvent<u8>> {
-        self.inner.poll()
-    }
+/// Credentials that the server knows, one that it does not know, and none.
+fn any_credential() -> impl Strategy<Value = Option<Credential>> + Clone {
+    prop_oneof![
+        2 => Just(Some(Credential::long_term(USER, PASSWORD))),
+        1 => Just(Some(Credential::long_term_anonymous(USER, PASSWORD))),
+        1 => Just(Some(Credential::short_term(USER, PASSWORD))),
+        1 => Just(Some(Credential::short_term_with(USER, PASSWORD, Integrity::Sha1))),
+        1 => Just(Some(Credential::long_term(USER, "another"))),
+        1 => Just(None),
+    ]
 }
 
 /// A server that knows the user: challenges who proves nothing, calls every third nonce stale, redirects now and then.
@@ -96,10 +61,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn requests_with_credentials_keep_the_laws(script in asker_steps(), seed in any::<u64>()) {
+    fn requests_with_credentials_keep_the_laws(script in asker_steps_with(any_credential()), seed in any::<u64>()) {
         let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
-        let whole = laws::rehearse(&Proving::new, &script, &context, 120, server);
-        let kept = laws::check_all(&Proving::new, &whole, &context);
+        let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, server);
+        let kept = laws::check_all(&Transactions::<u8>::new, &whole, &context);
         prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
     }
 }
@@ -112,11 +77,17 @@ fn the_conversations_of_the_laws_get_far() {
         let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
         let request = |n: u8| {
             let request = Request::binding(SocketId(1), addr("192.0.2.1:3478"), n);
-            Step::command(Instant::from_millis(u64::from(n) * 1000), &TransactionCommand::Request(request))
+            let credential = match n {
+                1 => Credential::short_term(USER, PASSWORD),
+                2 => Credential::short_term_with(USER, PASSWORD, Integrity::Sha1),
+                _ => Credential::long_term(USER, PASSWORD),
+            };
+            let command = TransactionCommand::RequestWith(request, credential);
+            Step::command(Instant::from_millis(u64::from(n) * 1000), &command)
         };
         let script: Vec<_> = (0..4).map(request).collect();
-        let whole = laws::rehearse(&Proving::new, &script, &context, 120, server);
-        for played in laws::record(Proving::new(), &whole, &context).1 {
+        let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, server);
+        for played in laws::record(Transactions::<u8>::new(), &whole, &context).1 {
             for output in &played.outputs {
                 match output {
                     Output::Event(TransactionEvent::Answered(answer)) if answer.integrity.is_some() => verified += 1,

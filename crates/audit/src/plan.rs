@@ -2,17 +2,17 @@
 //!
 //! Rules of this file: takes the time, returns what to do, sees no queue.
 
-use super::probe::{DEAF_AFTER, ODDITIES, PACE, Probe, REQUESTS};
-use crate::Schedule;
+use crate::probe::{DEAF_AFTER, ODDITIES, PACE, Probe, REQUESTS};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{Deadline, Instant};
+use portolan_stun_agent::Schedule;
 
 /// What is still to be begun.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     requests: VecDeque<Probe>,
     oddities: VecDeque<Probe>,
     started: Instant,
@@ -20,22 +20,22 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { requests: REQUESTS.into(), oddities: ODDITIES.into(), started: Instant::ORIGIN, next: Instant::ORIGIN }
     }
 
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         (self.started, self.next) = (now, now);
     }
 
-    pub(super) const fn started(&self) -> Instant {
+    pub(crate) const fn started(&self) -> Instant {
         self.started
     }
 
     /// The questions to begin now: a request and, in the first slots, one that is none.
     ///
     /// A question that cannot be asked gives its slot to the next one. When nothing was heard for long the rest is left out.
-    pub(super) fn step(
+    pub(crate) fn step(
         &mut self,
         now: Instant,
         deaf: bool,
@@ -63,14 +63,14 @@ impl Plan {
         self.requests.is_empty() && self.oddities.is_empty()
     }
 
-    pub(super) fn wait(&self) -> Option<Deadline> {
+    pub(crate) fn wait(&self) -> Option<Deadline> {
         (!self.is_empty()).then_some(Deadline::new(self.next, "next question"))
     }
 }
 
 /// Questions on their way that are no transactions.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Irregular {
+pub(crate) struct Irregular {
     shots: Vec<Shot>,
 }
 
@@ -87,17 +87,17 @@ struct Shot {
 }
 
 impl Irregular {
-    pub(super) fn begin(&mut self, now: Instant, probe: Probe, to: SocketAddr, bytes: Bytes, schedule: Schedule) {
+    pub(crate) fn begin(&mut self, now: Instant, probe: Probe, to: SocketAddr, bytes: Bytes, schedule: Schedule) {
         self.shots.push(Shot { probe, to, bytes, schedule, base: now, due: now, sends: 0 });
     }
 
     /// Forgets a question that is answered.
-    pub(super) fn answered(&mut self, probe: Probe) {
+    pub(crate) fn answered(&mut self, probe: Probe) {
         self.shots.retain(|shot| shot.probe != probe);
     }
 
     /// The next datagram that is due now; forgets the questions whose time is up.
-    pub(super) fn step(&mut self, now: Instant) -> Option<(SocketAddr, Bytes)> {
+    pub(crate) fn step(&mut self, now: Instant) -> Option<(SocketAddr, Bytes)> {
         self.shots.retain(|shot| shot.due > now || shot.schedule.offset(shot.sends).is_some());
         let shot = self.shots.iter_mut().find(|shot| shot.due <= now)?;
         // A late wake-up moves the rest, as in a transaction.
@@ -110,7 +110,7 @@ impl Irregular {
         Some((shot.to, shot.bytes.clone()))
     }
 
-    pub(super) fn wait(&self) -> Option<Deadline> {
+    pub(crate) fn wait(&self) -> Option<Deadline> {
         let first = self.shots.iter().map(|shot| shot.due).min()?;
         Some(Deadline::new(first, "next question of no transaction"))
     }

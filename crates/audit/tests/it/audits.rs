@@ -1,18 +1,18 @@
 //! Audits of servers honest and lying: what each fault is found out by, and that nobody is accused of the network's faults.
 
-use crate::world::Counting;
+use crate::world::{Counting, message};
 use core::cell::{Cell, RefCell};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use portolan_audit::{
+    Audit, AuditCommand, AuditConfig, AuditEvent, Check, Implausible, Outcome, Report, UnknownReason, Violation,
+};
 use portolan_machine::{
     Cx, Datagram, Input, Instant, Machine, Output, Protocol, Refusal, SocketId, SocketIds, SocketNews, SocketOrder,
 };
 use portolan_sim::server::{Bogus, Tcp};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Preset, Server, Topology};
 use portolan_stun::{Attribute, Class, ErrorCode, Method, Writer};
-use portolan_stun_agent::audit::{
-    Audit, AuditCommand, AuditConfig, AuditEvent, Check, Implausible, Outcome, Report, UnknownReason, Violation,
-};
 use portolan_stun_agent::nonce::Features;
 
 const SERVER: &str = "203.0.113.10:3478";
@@ -351,7 +351,7 @@ impl Audited {
 /// A response with the id of whatever came, whatever that was.
 fn response(class: Class, to: &[u8], attributes: &[Attribute<'_>]) -> Vec<Vec<u8>> {
     let id: [u8; 12] = to[8..20].try_into().unwrap();
-    vec![crate::world::message(class, id.into(), attributes)]
+    vec![message(class, id.into(), attributes)]
 }
 
 const SEEN: &str = "192.0.2.7:41000";

@@ -1,20 +1,20 @@
 //! What an audit found.
 //!
 //! ```
-//! use portolan_stun_agent::audit::{Check, Finding, Outcome};
+//! use portolan_audit::{Check, Finding, Outcome};
 //!
 //! let finding = Finding { check: Check::Tcp, outcome: Outcome::NotSupported };
 //! assert_eq!(finding.to_string(), "a Binding request over TCP is answered: not supported (RFC 8489 §6.2.2)");
 //! ```
 
-use super::probe::Probe;
-use super::{Check, Outcome};
-use crate::nonce::Features;
+use crate::probe::Probe;
+use crate::{Check, Outcome};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
+use portolan_stun_agent::nonce::Features;
 
 /// What became of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

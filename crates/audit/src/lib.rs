@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketIds, SocketNews, SocketOrder};
-//! use portolan_stun_agent::audit::{Audit, AuditConfig};
+//! use portolan_audit::{Audit, AuditConfig};
 //! # struct Counting(u8);
 //! # impl Entropy for Counting { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
 //!
@@ -27,7 +27,11 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+#![no_std]
+#![forbid(unsafe_code)]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a question is like the others unless a match names it")]
+
+extern crate alloc;
 
 mod check;
 mod evidence;
@@ -40,7 +44,6 @@ pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
 pub use probe::{Probe, UnknownProbe};
 pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};
 
-use crate::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -53,6 +56,7 @@ use portolan_machine::{
     ScriptError, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{ChangeRequest, TransactionId};
+use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
 
 /// Whom an audit asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,7 +294,8 @@ impl Audit {
             TransactionEvent::Unusable { .. } | TransactionEvent::SocketLost { .. } => self.gone(Stream::Broken),
             TransactionEvent::Elsewhere(_)
             | TransactionEvent::Exhausted { .. }
-            | TransactionEvent::Unreachable { .. } => {}
+            | TransactionEvent::Unreachable { .. }
+            | _ => {}
         }
     }
 

@@ -4,7 +4,7 @@
 //! the server did. Nothing is decided here.
 //!
 //! ```
-//! use portolan_stun_agent::audit::{Check, Outcome, Violation};
+//! use portolan_audit::{Check, Outcome, Violation};
 //!
 //! assert_eq!(Check::UnknownRequired.clause().to_string(), "RFC 8489 §6.3.1");
 //! let outcome = Outcome::Violated(Violation::Error(500));

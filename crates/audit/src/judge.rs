@@ -3,21 +3,21 @@
 //! Rules of this file: pure. A server is accused only of what it did, or of a silence that loss, filters and NATs on the way
 //! do not explain; everything else that is missing is unknown.
 
-use super::evidence::{Evidence, Place, Stream, Trail};
-use super::probe::{self, Probe, UNKNOWN_REQUIRED};
-use super::report::{Amplification, ControlStats, Credentials, Finding, Report};
-use super::{Check, Implausible, Outcome, UnknownReason, Violation};
-use crate::nonce::Features;
+use crate::evidence::{Evidence, Place, Stream, Trail};
+use crate::probe::{self, Probe, UNKNOWN_REQUIRED};
+use crate::report::{Amplification, ControlStats, Credentials, Finding, Report};
+use crate::{Check, Implausible, Outcome, UnknownReason, Violation};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use portolan_stun::{Class, ErrorCode, Message};
+use portolan_stun_agent::nonce::Features;
 
 mod behaviour;
 
 /// Judges everything.
-pub(super) fn report(evidence: &Evidence, elapsed: Duration) -> Report {
+pub(crate) fn report(evidence: &Evidence, elapsed: Duration) -> Report {
     let amplification = amplification(evidence);
     let findings = Check::all().map(|check| Finding { check, outcome: outcome(evidence, check, &amplification) });
     let software = evidence.success(Probe::Control).and_then(|(_, message)| message.software());
@@ -74,7 +74,7 @@ fn outcome(evidence: &Evidence, check: Check, amplification: &[Amplification]) -
 }
 
 /// The other address, where there is one that can be asked.
-pub(super) fn alternates(evidence: &Evidence) -> Option<SocketAddr> {
+pub(crate) fn alternates(evidence: &Evidence) -> Option<SocketAddr> {
     let other = evidence.other_address()?;
     implausible(evidence.server, other).is_none().then_some(other)
 }

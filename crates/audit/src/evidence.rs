@@ -3,8 +3,8 @@
 //! Rules of this file: keeps and counts, concludes nothing. What a server can cause to be kept is bounded; what goes
 //! beyond is counted.
 
-use super::probe::Probe;
-use super::report::Traffic;
+use crate::probe::Probe;
+use crate::report::Traffic;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -14,7 +14,7 @@ use portolan_stun::{Class, Message, TransactionId, is_stun};
 
 /// Where an answer came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The socket that asks.
     First,
     /// The socket that RESPONSE-PORT names.
@@ -23,24 +23,24 @@ pub(super) enum Place {
 
 /// An answer as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) from: SocketAddr,
-    pub(super) place: Place,
-    pub(super) bytes: Bytes,
+pub(crate) struct Reply {
+    pub(crate) from: SocketAddr,
+    pub(crate) place: Place,
+    pub(crate) bytes: Bytes,
 }
 
 /// One probe's sends and answers.
 #[derive(Clone, Debug)]
-pub(super) struct Trail {
-    pub(super) probe: Probe,
-    pub(super) id: TransactionId,
-    pub(super) to: SocketAddr,
-    pub(super) first_send: Instant,
-    pub(super) sends: u32,
-    pub(super) request_len: usize,
-    pub(super) replies: u32,
-    pub(super) reply_bytes: u64,
-    pub(super) kept: Vec<Reply>,
+pub(crate) struct Trail {
+    pub(crate) probe: Probe,
+    pub(crate) id: TransactionId,
+    pub(crate) to: SocketAddr,
+    pub(crate) first_send: Instant,
+    pub(crate) sends: u32,
+    pub(crate) request_len: usize,
+    pub(crate) replies: u32,
+    pub(crate) reply_bytes: u64,
+    pub(crate) kept: Vec<Reply>,
 }
 
 /// How many answers to one probe are kept.
@@ -48,16 +48,16 @@ const KEPT: usize = 12;
 
 /// Answers that belong to no probe.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Strays {
+pub(crate) struct Strays {
     /// STUN responses with an id that was never sent.
-    pub(super) responses: u32,
+    pub(crate) responses: u32,
     /// Bytes that are no STUN.
-    pub(super) unreadable: u32,
+    pub(crate) unreadable: u32,
 }
 
 /// What became of the stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     /// Not wanted.
     #[default]
     NotAsked,
@@ -75,18 +75,18 @@ pub(super) enum Stream {
 
 /// Everything that was sent and that came back.
 #[derive(Clone, Debug)]
-pub(super) struct Evidence {
-    pub(super) server: SocketAddr,
-    pub(super) locals: [Option<SocketAddr>; 2],
-    pub(super) trails: Vec<Trail>,
-    pub(super) strays: Strays,
-    pub(super) stream: Stream,
-    pub(super) traffic: Traffic,
-    pub(super) rtt: Option<Duration>,
+pub(crate) struct Evidence {
+    pub(crate) server: SocketAddr,
+    pub(crate) locals: [Option<SocketAddr>; 2],
+    pub(crate) trails: Vec<Trail>,
+    pub(crate) strays: Strays,
+    pub(crate) stream: Stream,
+    pub(crate) traffic: Traffic,
+    pub(crate) rtt: Option<Duration>,
 }
 
 impl Evidence {
-    pub(super) fn new(server: SocketAddr) -> Self {
+    pub(crate) fn new(server: SocketAddr) -> Self {
         Self {
             server,
             locals: [None; 2],
@@ -98,11 +98,11 @@ impl Evidence {
         }
     }
 
-    pub(super) fn trail(&self, probe: Probe) -> Option<&Trail> {
+    pub(crate) fn trail(&self, probe: Probe) -> Option<&Trail> {
         self.trails.iter().find(|trail| trail.probe == probe)
     }
 
-    pub(super) fn begin(&mut self, probe: Probe, id: TransactionId, to: SocketAddr) {
+    pub(crate) fn begin(&mut self, probe: Probe, id: TransactionId, to: SocketAddr) {
         self.trails.push(Trail {
             probe,
             id,
@@ -117,7 +117,7 @@ impl Evidence {
     }
 
     /// A datagram went out.
-    pub(super) fn sent(&mut self, now: Instant, bytes: &[u8]) {
+    pub(crate) fn sent(&mut self, now: Instant, bytes: &[u8]) {
         let Some(trail) = id_in(bytes).and_then(|id| self.trails.iter_mut().find(|trail| trail.id == id)) else {
             return;
         };
@@ -130,7 +130,7 @@ impl Evidence {
     }
 
     /// A datagram came in; tells whose answer it is.
-    pub(super) fn received(&mut self, now: Instant, place: Place, from: SocketAddr, bytes: &[u8]) -> Option<Probe> {
+    pub(crate) fn received(&mut self, now: Instant, place: Place, from: SocketAddr, bytes: &[u8]) -> Option<Probe> {
         let id = id_in(bytes);
         let trail = id.and_then(|id| self.trails.iter_mut().find(|trail| trail.id == id));
         if trail.is_none() && !self.is_of_server(from) {
@@ -164,35 +164,35 @@ impl Evidence {
     }
 
     /// The first success response to a probe.
-    pub(super) fn success(&self, probe: Probe) -> Option<(&Reply, Message<'_>)> {
+    pub(crate) fn success(&self, probe: Probe) -> Option<(&Reply, Message<'_>)> {
         self.trail(probe)?.successes().next()
     }
 
     /// The address that a success response to a probe tells.
-    pub(super) fn mapped(&self, probe: Probe) -> Option<SocketAddr> {
+    pub(crate) fn mapped(&self, probe: Probe) -> Option<SocketAddr> {
         let (_, message) = self.success(probe)?;
         message.xor_mapped_address().or_else(|| message.mapped_address())
     }
 
     /// OTHER-ADDRESS, as the first success response tells it.
-    pub(super) fn other_address(&self) -> Option<SocketAddr> {
+    pub(crate) fn other_address(&self) -> Option<SocketAddr> {
         self.success(Probe::Control).and_then(|(_, message)| message.other_address())
     }
 }
 
 impl Trail {
     /// The answers that can be read.
-    pub(super) fn messages(&self) -> impl Iterator<Item = (&Reply, Message<'_>)> + Clone {
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (&Reply, Message<'_>)> + Clone {
         self.kept.iter().filter_map(|reply| Some((reply, Message::decode(&reply.bytes).ok()?)))
     }
 
     /// Those of them that are success responses.
-    pub(super) fn successes(&self) -> impl Iterator<Item = (&Reply, Message<'_>)> + Clone {
+    pub(crate) fn successes(&self) -> impl Iterator<Item = (&Reply, Message<'_>)> + Clone {
         self.messages().filter(|(_, message)| message.class() == Class::SuccessResponse)
     }
 
     /// The code of the first error response.
-    pub(super) fn error(&self) -> Option<u16> {
+    pub(crate) fn error(&self) -> Option<u16> {
         let mut errors = self.messages().filter(|(_, message)| message.class() == Class::ErrorResponse);
         // An error without a code is an error all the same.
         errors.next().map(|(_, message)| message.error_code().map_or(0, |error| error.code()))

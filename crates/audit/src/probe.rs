@@ -1,15 +1,15 @@
 //! The questions: which there are, when each is sent again, and their bytes where no honest client would write them.
 //!
-//! Rules of this file: pure. Regular requests are left to [`Transactions`](crate::Transactions); what a [`Writer`] refuses
+//! Rules of this file: pure. Regular requests are left to [`Transactions`](portolan_stun_agent::Transactions); what a [`Writer`] refuses
 //! to write, or what must not be taken for a transaction, is built here byte by byte.
 
-use crate::Schedule;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_stun::{Attribute, AttributeType, Class, HEADER_LEN, MAGIC_COOKIE, Method, TransactionId, Writer};
+use portolan_stun_agent::Schedule;
 
 /// One kind of question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ pub enum Probe {
 
 /// Requests in the order that they are made: silence is waited for longest, so what needs it goes first; what needs the
 /// answers of others goes last.
-pub(super) const REQUESTS: [Probe; 18] = [
+pub(crate) const REQUESTS: [Probe; 18] = [
     Probe::Control,
     Probe::Second,
     Probe::UnknownRequired,
@@ -89,34 +89,34 @@ pub(super) const REQUESTS: [Probe; 18] = [
 ];
 
 /// What is no request and makes no transaction; one goes out beside each of the first requests.
-pub(super) const ODDITIES: [Probe; 5] =
+pub(crate) const ODDITIES: [Probe; 5] =
     [Probe::Indication, Probe::Response, Probe::Truncated, Probe::OddLength, Probe::Garbage];
 
 /// Between two new requests: at most ten in any second with the one over TCP (RFC 5780 §5).
-pub(super) const PACE: Duration = Duration::from_millis(112);
+pub(crate) const PACE: Duration = Duration::from_millis(112);
 /// When nothing was heard by then the rest is not asked.
-pub(super) const DEAF_AFTER: Duration = Duration::from_millis(1200);
+pub(crate) const DEAF_AFTER: Duration = Duration::from_millis(1200);
 /// The attribute that no server knows and must: from the range for experiments, without a name.
-pub(super) const UNKNOWN_REQUIRED: AttributeType = AttributeType::new(0x7ead);
+pub(crate) const UNKNOWN_REQUIRED: AttributeType = AttributeType::new(0x7ead);
 /// The attribute that no server knows and need not.
 const UNKNOWN_OPTIONAL: AttributeType = AttributeType::new(0xfead);
 /// How much PADDING: enough to be seen, too little to be of use to anybody.
-pub(super) const PADDING: u16 = 256;
+pub(crate) const PADDING: u16 = 256;
 
 /// The control goes on through the whole audit, answered or not.
-pub(super) const CONTROL: Schedule = Schedule::at_millis([0])
+pub(crate) const CONTROL: Schedule = Schedule::at_millis([0])
     .every(Duration::from_millis(200))
     .until(Duration::from_secs(2))
     .jitter(Duration::from_millis(10))
     .repeat(true);
 /// A question whose answer is due: sent until answered.
-pub(super) const ASKED: Schedule = Schedule::at_millis([0, 90, 190, 300, 400, 510, 600]);
+pub(crate) const ASKED: Schedule = Schedule::at_millis([0, 90, 190, 300, 400, 510, 600]);
 /// A question to which silence is due.
-pub(super) const QUIET: Schedule = Schedule::at_millis([0, 150, 300, 450]);
+pub(crate) const QUIET: Schedule = Schedule::at_millis([0, 150, 300, 450]);
 
 impl Probe {
     /// Whether silence is what an honest server answers.
-    pub(super) const fn wants_silence(self) -> bool {
+    pub(crate) const fn wants_silence(self) -> bool {
         matches!(
             self,
             Self::WrongFingerprint
@@ -130,11 +130,11 @@ impl Probe {
     }
 
     /// Sent by the audit itself, because it is no regular request.
-    pub(super) const fn is_irregular(self) -> bool {
+    pub(crate) const fn is_irregular(self) -> bool {
         self.wants_silence() || matches!(self, Self::Classic | Self::Fingerprint | Self::AfterFingerprint)
     }
 
-    pub(super) const fn schedule(self) -> Schedule {
+    pub(crate) const fn schedule(self) -> Schedule {
         match self {
             Self::Control => CONTROL,
             _ if self.wants_silence() => QUIET,
@@ -190,7 +190,7 @@ impl FromStr for Probe {
 pub struct UnknownProbe;
 
 /// The attribute of a regular request that is unknown to everybody.
-pub(super) const fn unknown(probe: Probe) -> Option<Attribute<'static>> {
+pub(crate) const fn unknown(probe: Probe) -> Option<Attribute<'static>> {
     match probe {
         Probe::UnknownRequired => Some(Attribute::Unknown { kind: UNKNOWN_REQUIRED, value: b"what" }),
         Probe::UnknownOptional => Some(Attribute::Unknown { kind: UNKNOWN_OPTIONAL, value: b"what" }),
@@ -199,7 +199,7 @@ pub(super) const fn unknown(probe: Probe) -> Option<Attribute<'static>> {
 }
 
 /// The bytes of an irregular question; `None` for a regular one.
-pub(super) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
+pub(crate) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
     let mut bytes = plain(probe, id)?;
     match probe {
         Probe::Classic => set(&mut bytes, 4, &CLASSIC_COOKIE),
@@ -229,7 +229,7 @@ pub(super) fn irregular(probe: Probe, id: TransactionId) -> Option<Bytes> {
 }
 
 /// What stands in place of the cookie in a request of RFC 3489, where it is part of the transaction id.
-pub(super) const CLASSIC_COOKIE: [u8; 4] = *b"3489";
+pub(crate) const CLASSIC_COOKIE: [u8; 4] = *b"3489";
 
 /// The message before it is bent.
 fn plain(probe: Probe, id: TransactionId) -> Option<Vec<u8>> {
@@ -261,7 +261,7 @@ fn set_length(bytes: &mut [u8]) {
 
 /// The value of MAPPED-ADDRESS in a success response of RFC 3489, whose 16-byte id is the cookie's place and the rest:
 /// present and well-formed. `None`: no such response, or another's id.
-pub(super) fn classic_answer(bytes: &[u8], id: TransactionId) -> Option<bool> {
+pub(crate) fn classic_answer(bytes: &[u8], id: TransactionId) -> Option<bool> {
     let (header, mut rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
     let (front, tail) = header.split_first_chunk::<8>()?;
     let [0x01, 0x01, _, _, cookie @ ..] = *front else { return None };
@@ -280,6 +280,6 @@ pub(super) fn classic_answer(bytes: &[u8], id: TransactionId) -> Option<bool> {
 }
 
 /// Whether the bytes claim to be STUN of today.
-pub(super) fn has_cookie(bytes: &[u8]) -> bool {
+pub(crate) fn has_cookie(bytes: &[u8]) -> bool {
     bytes.iter().skip(4).take(4).eq(MAGIC_COOKIE.to_be_bytes().iter())
 }

@@ -1,0 +1,207 @@
+//! Binding over TCP (RFC 8489 §6.2.2): streams are accepted, read, paused and closed.
+//!
+//! Rules of this file: a request on a stream is answered or makes its peer wait; no response is dropped, because over TCP
+//! no client retransmits. A stream is read up to the end of a message. It is not read on while the output queue is full,
+//! while the driver says that the stream is full, and while its source has no replies left. In the last case the stream is
+//! paused with the request that found none; a timer resumes it.
+
+use super::streams::{Admission, Pause, Stream, Streams};
+use super::{Phase, Responder, is_binding_request};
+use crate::framing::Framer;
+use crate::note::{ResponderDropped, ResponderNote};
+use crate::source::Source;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Cx, Datagram, Deadline, Instant, Output, Protocol, SocketId, SocketOrder, Timers, Verdict};
+
+/// The time after which the machine tries again what found no room in the queue.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// The room in the queue without which no stream is read: for a response, and for a `Close` or a `Pause` after it.
+const STREAM_ROOM: usize = 2;
+
+impl Responder {
+    pub(super) fn accepted(
+        &mut self,
+        cx: &mut Cx<'_>,
+        listener: SocketId,
+        id: SocketId,
+        remote: SocketAddr,
+    ) -> Verdict {
+        let Some(arm) = self.sites.open(Protocol::TcpListen, listener) else {
+            return Verdict::NotMine;
+        };
+        if self.streams.knows(id) {
+            return Verdict::NotMine;
+        }
+        let admission = self.streams.admit(cx.now(), id, arm, remote);
+        self.stats.count_stream(&admission);
+        let closed = match admission {
+            Admission::Admitted => return Verdict::Mine,
+            Admission::Displaced(other, stream) => {
+                self.cancel_pause(&stream);
+                other
+            }
+            Admission::Refused => id,
+        };
+        self.streams.close(closed);
+        cx.note(|| ResponderNote::StreamsFull { closed, newcomer: remote });
+        self.close_streams(cx.now());
+        Verdict::Mine
+    }
+
+    /// Reads a stream up to the end of the last message that can be answered now, or that waits for its answer.
+    pub(super) fn take_chunk(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        let id = chunk.socket;
+        let stream = self.streams.get_mut(id)?;
+        if stream.full || stream.pause.is_some() || self.out.room() < STREAM_ROOM {
+            return Some(0);
+        }
+        let (arm, remote) = (stream.arm, stream.remote);
+        let mut framer = core::mem::replace(&mut stream.framer, Framer::new(0));
+        let mut messages = 0_u32;
+        let fed = framer.feed_while(chunk.payload, |payload| {
+            let taken = self.stream_message(cx, arm, Datagram::new(id, chunk.local, remote, payload));
+            messages += u32::from(taken);
+            taken
+        });
+        if messages > 0 {
+            self.streams.renew(cx.now(), id);
+        }
+        let Ok(taken) = fed else {
+            self.drop_request(cx, remote, ResponderDropped::Framing);
+            self.forget_stream(id);
+            self.streams.close(id);
+            self.close_streams(cx.now());
+            return Some(chunk.payload.len());
+        };
+        self.streams.get_mut(id)?.framer = framer;
+        Some(taken)
+    }
+
+    /// Takes a whole message; `false`: it is to be handed in again.
+    fn stream_message(&mut self, cx: &mut Cx<'_>, arm: usize, message: Datagram<'_>) -> bool {
+        let is_paused = self.streams.get_mut(message.socket).is_none_or(|stream| stream.pause.is_some());
+        if is_paused || self.out.room() < STREAM_ROOM {
+            return false;
+        }
+        if !is_binding_request(message.payload) {
+            self.drop_request(cx, message.remote, ResponderDropped::NotARequest);
+        } else if let Some(until) = self.exhausted_until(cx.now(), message.remote.ip().into()) {
+            self.pause(cx, until, message);
+        } else {
+            self.answer(cx, arm, Protocol::TcpListen, message);
+        }
+        true
+    }
+
+    /// The moment until which the source gets no replies; `None` if it may have one now.
+    fn exhausted_until(&self, now: Instant, source: Source) -> Option<Instant> {
+        self.limiter.as_ref()?.exhausted_until(now, source)
+    }
+
+    /// Pauses a stream, and keeps its request until then.
+    fn pause(&mut self, cx: &mut Cx<'_>, until: Instant, request: Datagram<'_>) {
+        let (id, remote) = (request.socket, request.remote);
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let timer = self.pauses.insert(until, id);
+        stream.pause = Some(Pause { timer, local: request.local, request: request.payload.into() });
+        self.stats.streams.paused += 1;
+        cx.note(|| ResponderNote::Paused { socket: id, remote, until });
+        let had_room = self.out.offer(Output::Socket(SocketOrder::Pause(id)));
+        debug_assert!(had_room, "a stream is read only while the queue has room");
+    }
+
+    /// Answers the request that a paused stream kept, and reads on. The pause goes on while the source still has no
+    /// replies left, because its other streams or datagrams used them, and while the queue is full.
+    fn resume(&mut self, cx: &mut Cx<'_>, id: SocketId) {
+        let now = cx.now();
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let (arm, remote) = (stream.arm, stream.remote);
+        let Some(mut pause) = stream.pause.take() else { return };
+        let full = (self.out.room() < STREAM_ROOM).then(|| now + RETRY);
+        if let Some(until) = self.exhausted_until(now, remote.ip().into()).or(full) {
+            pause.timer = self.pauses.insert(until, id);
+            if let Some(stream) = self.streams.get_mut(id) {
+                stream.pause = Some(pause);
+            }
+            return;
+        }
+        self.answer(cx, arm, Protocol::TcpListen, Datagram::new(id, pause.local, remote, &pause.request));
+        self.out.push(Output::Socket(SocketOrder::Resume(id)));
+    }
+
+    fn cancel_pause(&mut self, stream: &Stream) {
+        if let Some(pause) = &stream.pause {
+            self.pauses.cancel(pause.timer);
+        }
+    }
+
+    fn forget_stream(&mut self, id: SocketId) -> bool {
+        let Some(stream) = self.streams.forget(id) else { return false };
+        self.cancel_pause(&stream);
+        true
+    }
+
+    /// Closes the streams that are to be closed. What finds no room among the outputs is tried again soon: a stream that
+    /// is forgotten without being closed would stay open for ever.
+    fn close_streams(&mut self, now: Instant) {
+        self.again = None;
+        while let Some(id) = self.streams.closing() {
+            if !self.out.offer(Output::Socket(SocketOrder::Close(id))) {
+                self.again = Some(Deadline::new(now + RETRY, "streams to close"));
+                return;
+            }
+            self.streams.closed(id);
+        }
+    }
+
+    /// Does what is due at this time.
+    pub(super) fn wake(&mut self, cx: &mut Cx<'_>) -> Verdict {
+        let now = cx.now();
+        let mut verdict = Verdict::NotMine;
+        if self.again.is_some_and(|again| again.is_due(now)) {
+            self.close_streams(now);
+            verdict = Verdict::Mine;
+        }
+        // A pause that goes on is inserted again; at the end of time that is due at once.
+        for _ in 0..self.pauses.len() {
+            let Some(id) = self.pauses.pop_due(now) else { break };
+            self.resume(cx, id);
+            verdict = Verdict::Mine;
+        }
+        verdict
+    }
+
+    /// The next moment at which [`wake`](Self::wake) has something to do.
+    pub(super) fn wait(&self) -> Option<Deadline> {
+        let resume = self.pauses.next().map(|at| Deadline::new(at, "replies for a paused stream"));
+        Deadline::earliest(self.again, resume)
+    }
+
+    /// The driver says that too many bytes wait to be sent on a stream, or no longer.
+    pub(super) fn set_full(&mut self, id: SocketId, full: bool) -> Verdict {
+        let Some(stream) = self.streams.get_mut(id) else { return Verdict::NotMine };
+        stream.full = full;
+        Verdict::Mine
+    }
+
+    /// A stream ended, and the machine had not ordered it.
+    pub(super) fn lost_stream(&mut self, id: SocketId) -> bool {
+        let was_closing = self.streams.closed(id);
+        self.forget_stream(id) || was_closing
+    }
+
+    /// Closes all streams, and forgets them.
+    pub(super) fn stop_streams(&mut self) {
+        debug_assert_eq!(self.phase, Phase::Stopped);
+        if !self.handed_in {
+            for id in self.streams.ids() {
+                self.out.push(Output::Socket(SocketOrder::Close(id)));
+            }
+        }
+        self.streams = Streams::new(self.config.streams);
+        self.pauses = Timers::new();
+        self.again = None;
+    }
+}

@@ -1,0 +1,41 @@
+//! Whom a server counts as one source: an IPv4 address or an IPv6 /64.
+//!
+//! A host that has one address of an IPv6 /64 usually has all of them (RFC 6177), so the /64 counts as one source. An
+//! IPv4-mapped IPv6 address counts as its IPv4 address.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+/// A source of requests or of streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Source {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// The first 64 bits of an IPv6 address.
+    V6(u64),
+}
+
+impl From<IpAddr> for Source {
+    fn from(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::V4(ip),
+            IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source::from(text.parse::<IpAddr>().unwrap())
+    }
+
+    #[test]
+    fn a_slash_64_is_one_source_and_so_is_a_mapped_address() {
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:2"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+    }
+}

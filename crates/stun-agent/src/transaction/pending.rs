@@ -1,0 +1,328 @@
+//! The pending requests, and the ids of the finished ones.
+//!
+//! Rules of this file: every question that an input or a deadline asks is answered by an index, never by a search through
+//! all requests: a transaction id (a table of ids), the next deadline ([`Timers`]), a socket and a destination (an ordered
+//! map). The requests lie side by side in no order; a removed one leaves its place to the last. Their order is that of
+//! their numbers. What many requests occupied is released when few are left. Only the ids of finished requests are kept,
+//! as many as requests are allowed, so that a late duplicate is recognized.
+
+use super::authentication::Retry;
+use super::ids::IdTable;
+use super::timeline::Timeline;
+use super::{AnswerFrom, AnswerOn, Seal};
+use crate::note::TransactionEnd;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use portolan_machine::{Deadline, Instant, SocketId, TimerId, Timers};
+use portolan_stun::{Method, TransactionId};
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Pending<T> {
+    pub(super) id: TransactionId,
+    /// The id that the owner knows. It differs from `id` after a challenge or a redirection.
+    pub(super) first: TransactionId,
+    pub(super) tag: T,
+    pub(super) aim: Aim,
+    pub(super) accept: Accept,
+    pub(super) timeline: Timeline,
+    pub(super) answers: u32,
+    /// Boxed, because most requests have no credential.
+    pub(super) retry: Option<Box<Retry>>,
+    /// The request's place in the order of age, and its timer. Both belong to the table.
+    place: Place,
+}
+
+/// What the table keeps of a request for itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    number: u64,
+    timer: Option<(Instant, TimerId)>,
+}
+
+/// What is sent, and where to.
+#[derive(Clone, Debug)]
+pub(super) struct Aim {
+    pub(super) socket: SocketId,
+    pub(super) remote: SocketAddr,
+    pub(super) hop_limit: Option<u8>,
+    pub(super) message: Bytes,
+}
+
+/// Which response counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accept {
+    pub(super) method: Method,
+    pub(super) from: AnswerFrom,
+    pub(super) on: AnswerOn,
+    pub(super) seal: Seal,
+}
+
+impl<T> Pending<T> {
+    /// A request that the table does not know yet.
+    pub(super) fn new(id: TransactionId, tag: T, aim: Aim, accept: Accept, timeline: Timeline) -> Self {
+        Self { id, first: id, tag, aim, accept, timeline, answers: 0, retry: None, place: Place::default() }
+    }
+
+    const fn route(&self) -> Route {
+        Route { socket: self.aim.socket, remote: self.aim.remote, number: self.place.number }
+    }
+}
+
+/// Where a request goes, and its age among those that go there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Route {
+    socket: SocketId,
+    remote: SocketAddr,
+    number: u64,
+}
+
+impl Route {
+    /// The least route of a socket.
+    const fn first(socket: SocketId) -> Self {
+        Self::first_to(socket, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
+    }
+
+    /// The least route of a socket to a destination.
+    const fn first_to(socket: SocketId, remote: SocketAddr) -> Self {
+        Self { socket, remote, number: 0 }
+    }
+}
+
+/// What is known of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// The present id of the request at this index.
+    Pending(u32),
+    /// The id of a transaction that is over.
+    Finished(TransactionEnd),
+}
+
+/// All pending requests.
+#[derive(Clone, Debug)]
+pub(super) struct PendingTable<T> {
+    requests: Vec<Pending<T>>,
+    ids: IdTable<Known>,
+    /// From the first to the present id, of requests where these differ.
+    renewed: BTreeMap<TransactionId, TransactionId>,
+    routes: BTreeMap<Route, TransactionId>,
+    timers: Timers<TransactionId>,
+    /// The ids of finished transactions, oldest first.
+    finished: VecDeque<TransactionId>,
+    limit: usize,
+    inserted: u64,
+}
+
+impl<T> PendingTable<T> {
+    /// An empty table for at most `limit` requests; allocates nothing.
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            requests: Vec::new(),
+            ids: IdTable::new(),
+            renewed: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            timers: Timers::new(),
+            finished: VecDeque::new(),
+            limit,
+            inserted: 0,
+        }
+    }
+
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// All requests, oldest first. Sorts them: for the owner, not for an input.
+    pub(super) fn by_age(&self) -> impl Iterator<Item = &Pending<T>> {
+        let mut requests: Vec<_> = self.requests.iter().collect();
+        requests.sort_unstable_by_key(|pending| pending.place.number);
+        requests.into_iter()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, index: usize) -> Option<&Pending<T>> {
+        self.requests.get(index)
+    }
+
+    /// A request, to change it. Its id, socket, destination and deadlines are changed by [`renew`](Self::renew),
+    /// [`redirect`](Self::redirect) and, after its timeline, [`schedule`](Self::schedule).
+    #[inline]
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Pending<T>> {
+        self.requests.get_mut(index)
+    }
+
+    /// The request whose present id this is.
+    #[inline]
+    pub(super) fn position(&self, id: TransactionId) -> Option<usize> {
+        match self.ids.get(id)? {
+            Known::Pending(index) => Some(index as usize),
+            Known::Finished(_) => None,
+        }
+    }
+
+    /// The request that its owner knows by this id: its first or its present one.
+    pub(super) fn named(&self, id: TransactionId) -> Option<usize> {
+        self.position(id).or_else(|| self.position(*self.renewed.get(&id)?))
+    }
+
+    /// How a finished transaction ended.
+    pub(super) fn ending(&self, id: TransactionId) -> Option<TransactionEnd> {
+        match self.ids.get(id)? {
+            Known::Pending(_) => None,
+            Known::Finished(ending) => Some(ending),
+        }
+    }
+
+    /// Whether a request has this id or had it lately.
+    pub(super) fn is_known(&self, id: TransactionId) -> bool {
+        self.ids.get(id).is_some() || self.renewed.contains_key(&id)
+    }
+
+    /// Adds a request as the youngest, and returns its index. Its timer is set by [`schedule`](Self::schedule).
+    pub(super) fn insert(&mut self, mut pending: Pending<T>) -> usize {
+        pending.place = Place { number: self.inserted, timer: None };
+        self.inserted += 1;
+        let index = self.requests.len();
+        self.ids.set(pending.id, known_at(index));
+        self.routes.insert(pending.route(), pending.id);
+        self.requests.push(pending);
+        index
+    }
+
+    /// Removes a request whose transaction ended so. The last request takes its index.
+    pub(super) fn remove(&mut self, index: usize, ending: TransactionEnd) -> Option<Pending<T>> {
+        if index >= self.requests.len() {
+            return None;
+        }
+        let pending = self.requests.swap_remove(index);
+        if let Some(moved) = self.requests.get(index) {
+            self.ids.set(moved.id, known_at(index));
+        }
+        if let Some((_, timer)) = pending.place.timer {
+            self.timers.cancel(timer);
+        }
+        self.routes.remove(&pending.route());
+        if pending.first != pending.id {
+            self.renewed.remove(&pending.first);
+        }
+        self.finish(pending.id, ending);
+        self.release();
+        Some(pending)
+    }
+
+    /// Gives a request its next id and message, because its transaction ended so. Returns the id that it had.
+    pub(super) fn renew(
+        &mut self,
+        index: usize,
+        id: TransactionId,
+        message: Bytes,
+        ending: TransactionEnd,
+    ) -> Option<TransactionId> {
+        let pending = self.requests.get_mut(index)?;
+        pending.aim.message = message;
+        let was = core::mem::replace(&mut pending.id, id);
+        let (first, route) = (pending.first, pending.route());
+        if let Some((_, timer)) = pending.place.timer.take() {
+            self.timers.cancel(timer);
+        }
+        self.ids.set(id, known_at(index));
+        self.renewed.insert(first, id);
+        self.routes.insert(route, id);
+        self.finish(was, ending);
+        Some(was)
+    }
+
+    /// Gives a request another destination.
+    pub(super) fn redirect(&mut self, index: usize, remote: SocketAddr) {
+        let Some(pending) = self.requests.get_mut(index) else { return };
+        self.routes.remove(&pending.route());
+        pending.aim.remote = remote;
+        self.routes.insert(pending.route(), pending.id);
+    }
+
+    /// Sets a request's timer to the next step of its timeline.
+    pub(super) fn schedule(&mut self, index: usize) {
+        let Some(pending) = self.requests.get_mut(index) else { return };
+        let due = pending.timeline.due();
+        if let Some((at, timer)) = pending.place.timer {
+            if at == due {
+                return;
+            }
+            self.timers.cancel(timer);
+        }
+        pending.place.timer = Some((due, self.timers.insert(due, pending.id)));
+    }
+
+    /// Whether a timer is due.
+    #[inline]
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.timers.next().is_some_and(|at| at <= now)
+    }
+
+    /// Takes the timer that is due first; returns its request's number in the order of age, and its id.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(u64, TransactionId)> {
+        let id = self.timers.pop_due(now)?;
+        let index = self.position(id)?;
+        let place = &mut self.requests.get_mut(index)?.place;
+        place.timer = None;
+        Some((place.number, id))
+    }
+
+    /// The next deadline and its reason.
+    pub(super) fn wait(&self) -> Option<Deadline> {
+        let id = *self.timers.next_key()?;
+        let timeline = &self.requests.get(self.position(id)?)?.timeline;
+        Some(Deadline::new(timeline.due(), timeline.why()))
+    }
+
+    /// Whether a request is pending on this socket.
+    pub(super) fn has_socket(&self, socket: SocketId) -> bool {
+        self.routes.range(Route::first(socket)..).next().is_some_and(|(route, _)| route.socket == socket)
+    }
+
+    /// The requests on this socket, oldest first.
+    pub(super) fn on_socket(&self, socket: SocketId) -> Vec<TransactionId> {
+        let on_socket = self.routes.range(Route::first(socket)..).take_while(|(route, _)| route.socket == socket);
+        let mut numbered: Vec<_> = on_socket.map(|(route, id)| (route.number, *id)).collect();
+        numbered.sort_unstable();
+        numbered.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The requests on this socket to this destination, oldest first.
+    pub(super) fn on_route(&self, socket: SocketId, remote: SocketAddr) -> impl Iterator<Item = &Pending<T>> {
+        let routes = self.routes.range(Route::first_to(socket, remote)..);
+        let same = routes.take_while(move |(route, _)| route.socket == socket && route.remote == remote);
+        same.filter_map(|(_, id)| self.requests.get(self.position(*id)?))
+    }
+
+    /// Keeps the id of a transaction that is over; the oldest such id gives way.
+    fn finish(&mut self, id: TransactionId, ending: TransactionEnd) {
+        if self.finished.len() >= self.limit
+            && let Some(oldest) = self.finished.pop_front()
+        {
+            self.ids.remove(oldest);
+        }
+        self.ids.set(id, Known::Finished(ending));
+        self.finished.push_back(id);
+    }
+
+    /// Gives memory back when the requests fill less than a quarter of it.
+    fn release(&mut self) {
+        const KEPT: usize = 64;
+        let capacity = self.requests.capacity();
+        if capacity > KEPT && self.requests.len() < capacity / 4 {
+            self.requests.shrink_to((capacity / 2).max(KEPT));
+        }
+    }
+}
+
+fn known_at(index: usize) -> Known {
+    Known::Pending(u32::try_from(index).unwrap_or(u32::MAX))
+}
