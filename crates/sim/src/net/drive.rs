@@ -281,13 +281,18 @@ impl<M: Machine> Net<M> {
             let interface = self.interface_of(number, bound)?;
             return self.map.interfaces.get(interface)?.is_up.then_some((bound, interface));
         }
-        let host = self.hosts.get(number)?;
-        let routed = host.ways.routes.iter().find(|(to, _)| *to == destination).map(|(_, interface)| *interface);
-        routed.into_iter().chain(host.ways.interfaces.iter().copied()).find_map(|number| {
+        let leaves_by = |number: usize| {
             let interface = self.map.interfaces.get(number).filter(|interface| interface.is_up)?;
             let mut own = interface.addresses.iter().copied();
             own.find(|ip| ip.is_ipv4() == destination.is_ipv4()).map(|ip| (ip, number))
-        })
+        };
+        let ways = &self.hosts.get(number)?.ways;
+        if let Some((_, interface)) = ways.routes.iter().find(|(to, _)| *to == destination)
+            && let Some(way) = leaves_by(*interface)
+        {
+            return Some(way);
+        }
+        ways.interfaces.iter().find_map(|interface| leaves_by(*interface))
     }
 
     /// Carries out a transmit.

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
 use portolan_machine::{Closure, SocketNews, WhenFull};
-use portolan_stun::{HEADER_LEN, framing};
+use portolan_stun::HEADER_LEN;
+use portolan_stun::framing::{self, FrameError};
 
 /// The receive window: the bytes that may be on their way or unread.
 pub(super) const WINDOW: usize = 64 * 1_024;
@@ -230,7 +231,7 @@ impl Receiver {
 
     /// For a server: takes the message that is held, if it is whole.
     pub(super) fn next_message(&mut self) -> Option<Vec<u8>> {
-        let length = framing::length(&self.held).ok().flatten()?;
+        let length = stun_length(&self.held).ok().flatten()?;
         (self.held.len() >= length).then(|| core::mem::take(&mut self.held))
     }
 
@@ -238,15 +239,23 @@ impl Receiver {
     /// dropped.
     pub(super) fn hold(&mut self) -> usize {
         let Some(front) = self.chunks.front() else { return 0 };
-        let wanted = framing::length(&self.held).ok().flatten().unwrap_or(HEADER_LEN);
+        let wanted = stun_length(&self.held).ok().flatten().unwrap_or(HEADER_LEN);
         let mut taken = front.len().min(wanted.saturating_sub(self.held.len()));
         self.held.extend_from_slice(front.get(..taken).unwrap_or_default());
-        if framing::length(&self.held).is_err() {
+        if stun_length(&self.held).is_err() {
             self.held.clear();
             taken = front.len();
         }
         self.take(taken);
         taken
+    }
+}
+
+/// The length of the STUN message that begins here; `None`: it is not known yet. ChannelData is none.
+fn stun_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+    match bytes.first() {
+        Some(&found) if found & 0xc0 != 0 => Err(FrameError::FirstByte { found }),
+        _ => framing::length(bytes),
     }
 }
 

@@ -7,6 +7,9 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
+mod backpressure;
+mod breaks;
+mod calls;
 mod datagrams;
 mod laws_driver;
 mod laws_faults;
@@ -17,4 +20,6 @@ mod laws_script;
 mod places;
 mod probe;
 mod stories;
+mod streamer;
 mod streams;
+mod wires;
