@@ -220,6 +220,17 @@ impl Receiver {
         self.end.filter(|_| self.chunks.is_empty())
     }
 
+    /// Whether the end is known: nothing may arrive any more.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Drops what is unread, and returns how many bytes that were.
+    pub(super) fn discard(&mut self) -> usize {
+        self.chunks.clear();
+        core::mem::take(&mut self.unread)
+    }
+
     /// Whether there are bytes to read, or the end.
     pub(super) fn is_readable(&self) -> bool {
         !self.chunks.is_empty() || self.end.is_some()

@@ -108,6 +108,10 @@ impl<M: Machine> Net<M> {
             };
         }
         let reader = 1 - pipe;
+        // A system that knows no such stream any more answers with RST.
+        if at.receiver.has_ended() {
+            return self.break_end(id, pipe, Closure::Reset);
+        }
         match stream.ends.get(reader).map(|end| end.owner) {
             Some(EndOwner::Socket(..) | EndOwner::Server(_)) => {
                 at.receiver.push(segment);
@@ -119,14 +123,13 @@ impl<M: Machine> Net<M> {
                     self.taken(id, pipe, bytes.len());
                 }
             }
-            // The system of this end knows no such stream: it answers with RST.
             Some(EndOwner::Lost) => self.break_end(id, pipe, Closure::Reset),
             None => {}
         }
     }
 
     /// The reader of a pipe has taken bytes; its sender learns of it later.
-    fn taken(&mut self, id: StreamId, pipe: usize, bytes: usize) {
+    pub(super) fn taken(&mut self, id: StreamId, pipe: usize, bytes: usize) {
         if bytes > 0 {
             self.later(self.stream_delay(id, 1 - pipe), StreamNews::Taken(id, pipe, bytes));
         }

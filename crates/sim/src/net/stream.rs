@@ -401,7 +401,7 @@ impl<M: Machine> Net<M> {
             host.sockets.remove(socket)
         });
         let (Some(closed), Some((id, end))) = (closed, stream) else { return };
-        self.streams.set_owner(id, end, EndOwner::Closed);
+        self.leave(id, end, EndOwner::Closed);
         if let (true, Some(pipe)) = (closed.is_connected, self.streams.pipe_mut(id, end)) {
             pipe.sender.finish();
             self.pump(id, end);
@@ -415,13 +415,20 @@ impl<M: Machine> Net<M> {
         host.sockets.remove(socket);
         host.inbox.news.push_back((socket, SocketNews::Closed(why)));
         if matches!(why, Closure::Overflow | Closure::NotRead) {
-            self.streams.set_owner(id, end, EndOwner::Closed);
+            self.leave(id, end, EndOwner::Closed);
             return self.reset_peer(id, end);
         }
         if let Some(pipe) = self.streams.pipe_mut(id, end) {
             pipe.sender.abandon();
         }
         let owner = if why == Closure::ByPeer { EndOwner::Closed } else { EndOwner::Lost };
+        self.leave(id, end, owner);
+    }
+
+    /// Takes the owner from an end. What it has not read is dropped and holds no room in the window any more.
+    fn leave(&mut self, id: StreamId, end: usize, owner: EndOwner) {
+        let unread = self.streams.pipe_mut(id, 1 - end).map_or(0, |pipe| pipe.receiver.discard());
+        self.taken(id, 1 - end, unread);
         self.streams.set_owner(id, end, owner);
     }
 

@@ -13,6 +13,7 @@ mod calls;
 mod datagrams;
 mod laws_driver;
 mod laws_faults;
+mod laws_of_streams;
 mod laws_of_the_net;
 mod laws_pinger;
 mod laws_recording;

@@ -139,7 +139,7 @@ pub(crate) fn connected(link: &Link) -> (Net<Streamer>, [HostId; 2], [SocketId; 
     let b = host(&mut net, "b", B, &Link::delay(MS * 25));
     net.with(b, |b, cx| b.open(cx, Protocol::TcpListen, "0.0.0.0:9", None));
     let near = net.with(a, |a, cx| a.open(cx, Protocol::Tcp, "0.0.0.0:0", Some("85.0.0.2:9"))).unwrap();
-    let _end = net.run_for(MS * 50);
+    let _end = net.run_for(MS * 50 + link.round_trip());
     let (opened, far) = (format!("{near} opened on {A}:"), SocketId(2));
     assert!(net.events().iter().any(|event| event.event.starts_with(&opened)), "{:?}", net.events());
     net.take_events();
