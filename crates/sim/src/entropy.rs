@@ -78,6 +78,11 @@ impl Likelihood {
         // A float cast saturates, and makes 0 of what is not a number.
         Self((probability.clamp(0.0, 1.0) * 4_294_967_296.0) as u64)
     }
+
+    /// Whether it happens always.
+    pub(crate) const fn is_certain(self) -> bool {
+        self.0 == 1 << 32
+    }
 }
 
 /// Dice that count: the n-th filling is all n.

@@ -5,6 +5,7 @@
 
 use crate::clock::Nanos;
 use crate::entropy::{HostRng, SeededRng};
+use crate::net::StreamStats;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,15 +20,63 @@ pub(crate) struct Host<M> {
     pub(crate) dice: HostRng,
     pub(crate) ids: SocketIds,
     pub(crate) sockets: Sockets,
+    pub(crate) ways: Ways,
+    pub(crate) timer: Timer,
+    pub(crate) inbox: Inbox,
+    pub(crate) system: System,
+    pub(crate) stream_stats: StreamStats,
+}
+
+/// The ways out of a host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ways {
     /// Interfaces in the order of preference.
     pub(crate) interfaces: Vec<usize>,
     /// Destinations that leave by an interface of their own.
     pub(crate) routes: Vec<(IpAddr, usize)>,
-    pub(crate) timer: Timer,
-    /// Socket news that the machine has not been told yet.
+    /// Whether an address was ever taken away: packets to it may then still be on their way.
+    pub(crate) are_readdressed: bool,
+}
+
+/// What the machine has not been told or given yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inbox {
     pub(crate) news: VecDeque<(SocketId, SocketNews)>,
+    /// Streams that may have bytes, or their end, for the machine.
+    pub(crate) readable: VecDeque<SocketId>,
+}
+
+impl Inbox {
+    pub(crate) fn clear(&mut self) {
+        self.news.clear();
+        self.readable.clear();
+    }
+
+    /// Remembers a stream that may have bytes for the machine.
+    pub(crate) fn mark_readable(&mut self, socket: SocketId) {
+        if !self.readable.contains(&socket) {
+            self.readable.push_back(socket);
+        }
+    }
+
+    /// Forgets a socket that the machine has closed.
+    pub(crate) fn forget(&mut self, socket: SocketId) {
+        self.news.retain(|(other, _)| *other != socket);
+        self.readable.retain(|other| *other != socket);
+    }
+}
+
+/// How the host's operating system behaves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System {
     /// Whether ports where nobody listens answer with ICMP.
     pub(crate) rejects: bool,
+    /// Whether streams end at once with an address that the host loses.
+    pub(crate) aborts_streams: bool,
+}
+
+impl System {
+    pub(crate) const ORDINARY: Self = Self { rejects: true, aborts_streams: true };
 }
 
 /// When the machine wants to be woken, and when it will be: at most one entry of the agenda counts.
@@ -44,8 +93,21 @@ pub(crate) struct Socket {
     pub(crate) protocol: Protocol,
     /// As bound: the address may be unspecified, the port never is 0.
     pub(crate) bound: SocketAddr,
-    /// The stream it is an end of.
-    pub(crate) stream: Option<usize>,
+    /// The stream that this socket is an end of.
+    pub(crate) stream: Option<StreamId>,
+    /// Whether the stream is open, not only ordered.
+    pub(crate) is_connected: bool,
+    /// Whether the machine has paused the stream.
+    pub(crate) is_paused: bool,
+}
+
+/// A stream of a net. Numbers are never used twice in a run.
+pub(crate) type StreamId = u64;
+
+impl Socket {
+    const fn new(id: SocketId, protocol: Protocol, bound: SocketAddr) -> Self {
+        Self { id, protocol, bound, stream: None, is_connected: false, is_paused: false }
+    }
 }
 
 /// The sockets of a host.
@@ -72,6 +134,11 @@ impl Sockets {
 
     pub(crate) fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
         self.place(id).and_then(|place| self.open.get_mut(place))
+    }
+
+    /// The ends of streams that are open.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = &Socket> {
+        self.open.iter().filter(|socket| socket.is_connected)
     }
 
     fn place(&self, id: SocketId) -> Option<usize> {
@@ -131,13 +198,14 @@ impl Sockets {
         } else if indexed && self.is_taken(bound, stream) {
             return Err(Refusal::AddressInUse);
         }
-        self.insert(Socket { id: order.id, protocol: order.protocol, bound, stream: None }, indexed);
+        self.insert(Socket::new(order.id, order.protocol, bound), indexed);
         Ok(bound)
     }
 
-    /// Takes a stream in that a listener accepted.
-    pub(crate) fn accept(&mut self, id: SocketId, bound: SocketAddr, stream: usize) {
-        self.insert(Socket { id, protocol: Protocol::Tcp, bound, stream: Some(stream) }, false);
+    /// Adds a stream that a listener accepted.
+    pub(crate) fn accept(&mut self, id: SocketId, bound: SocketAddr, stream: StreamId) {
+        let socket = Socket::new(id, Protocol::Tcp, bound);
+        self.insert(Socket { stream: Some(stream), is_connected: true, ..socket }, false);
     }
 
     fn insert(&mut self, socket: Socket, indexed: bool) {

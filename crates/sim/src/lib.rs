@@ -3,14 +3,14 @@
 //! # What this crate refuses to do
 //!
 //! It opens no socket, reads no clock, starts no thread and sleeps for nobody: an hour of its time takes as long as what
-//! happens in it. Nothing in it is random but by the seed, and nothing leaves the process. It models no congestion, no
-//! bandwidth, no fragments and no TCP segments: datagrams cross links one by one, streams are pipes. It knows no
+//! happens in it. Nothing in it is random but by the seed, and nothing leaves the process. It models no congestion control,
+//! no fragments and no loss of TCP segments: datagrams cross links one by one, streams are pipes with a window. It knows no
 //! protocol but STUN, which it needs for its servers and stories. Its dice are fit for tests and nothing else.
 //!
 //! # What it does
 //!
 //! It runs machines ([`portolan_machine::Machine`]) on hosts behind gateways behind gateways, and leaps from wake-up to
-//! wake-up. Links delay, lose, double and reorder ([`link`]); gateways translate, filter or block by the words of
+//! wake-up. Links delay, lose, double and reorder, and have a bandwidth and a queue ([`link`]); gateways translate, filter or block by the words of
 //! RFC 4787 ([`gateway`]); servers tell the truth or do one of two dozen things that servers have been seen to do
 //! ([`server`]). A run can be told as a [`story`]; a [`net::Ledger`] accounts for every packet; [`laws`] checks what any
 //! machine must keep. Ready-made networks stand in [`topology`].
@@ -98,7 +98,7 @@ pub mod topology;
 
 pub use gateway::{Barrier, Gateway};
 pub use link::{Link, Wire, WireStats};
-pub use net::{EventRecord, HostId, Ledger, Net, SegmentId, ServerId, Stop};
+pub use net::{EventRecord, HostId, Ledger, Net, SegmentId, ServerId, Stop, StreamBacklog, StreamStats};
 pub use server::{Fault, Server};
 pub use story::Story;
 pub use topology::{Lab, Preset, Topology};

@@ -4,17 +4,21 @@
 //! probabilities loses, doubles or holds back a packet. Jitter alone keeps the order, as a queue does; only a packet
 //! that is held back ([`Wire::reordering`]) lets later ones overtake it.
 //!
+//! A wire may have a bandwidth. It then sends one packet after the other, and the packets that wait form a queue of a
+//! bounded number of bytes. A packet that finds no room in the queue is dropped and counted (tail drop).
+//!
 //! ```
 //! use core::time::Duration;
 //! use portolan_sim::link::Link;
 //!
-//! let dsl = Link::delay(Duration::from_millis(25)).loss(0.05);
+//! let dsl = Link::delay(Duration::from_millis(25)).loss(0.05).bandwidth(125_000, 32_768);
 //! assert_eq!(dsl.up, dsl.down);
 //! assert_eq!(dsl.round_trip(), Duration::from_millis(50));
 //! ```
 
 use crate::clock::{Nanos, nanos};
 use crate::entropy::{Likelihood, SeededRng};
+use alloc::boxed::Box;
 use core::time::Duration;
 
 /// One direction of a link, as plain data.
@@ -32,6 +36,14 @@ pub struct Wire {
     pub reordering: f64,
     /// For how long packets are held back.
     pub hold: Duration,
+    /// Bytes a second of IP packets, headers included; `None`: unlimited. A wire of 0 bytes a second carries nothing.
+    ///
+    /// Datagrams share this bandwidth among each other, and streams among each other. Datagrams and streams take none
+    /// from each other.
+    pub bandwidth: Option<u64>,
+    /// Bytes of datagrams that may wait while the wire is busy, the rest of the packet that is being sent included. A
+    /// packet that finds less room is dropped. Without a [`bandwidth`](Self::bandwidth) nothing waits.
+    pub queue: u64,
 }
 
 impl Wire {
@@ -43,6 +55,8 @@ impl Wire {
         duplication: 0.0,
         reordering: 0.0,
         hold: Duration::ZERO,
+        bandwidth: None,
+        queue: 0,
     };
 }
 
@@ -103,6 +117,16 @@ impl Link {
         self
     }
 
+    /// Returns the same link with this bandwidth in each direction, in bytes a second, and with a queue of `queue` bytes.
+    ///
+    /// [`Wire::bandwidth`] and [`Wire::queue`] say what counts.
+    #[must_use]
+    pub const fn bandwidth(mut self, bytes_per_second: u64, queue: u64) -> Self {
+        (self.up.bandwidth, self.up.queue) = (Some(bytes_per_second), queue);
+        (self.down.bandwidth, self.down.queue) = (Some(bytes_per_second), queue);
+        self
+    }
+
     /// The least time there and back.
     #[must_use]
     pub const fn round_trip(&self) -> Duration {
@@ -121,6 +145,8 @@ pub struct WireStats {
     pub duplicated: u64,
     /// Packets that were held back.
     pub held: u64,
+    /// Packets that were dropped because the queue was full (tail drop). They do not count as lost.
+    pub tail_dropped: u64,
 }
 
 impl WireStats {
@@ -138,6 +164,7 @@ impl WireStats {
             lost: self.lost + other.lost,
             duplicated: self.duplicated + other.duplicated,
             held: self.held + other.held,
+            tail_dropped: self.tail_dropped + other.tail_dropped,
         }
     }
 }
@@ -146,6 +173,8 @@ impl WireStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
     Lost,
+    /// The queue was full.
+    TailDropped,
     Once(Nanos),
     Twice(Nanos, Nanos),
 }
@@ -162,10 +191,48 @@ pub(crate) struct WireState {
     /// When the last packet in order comes out.
     last: Nanos,
     pub(crate) stats: WireStats,
+    /// Apart, so that a wire without a bandwidth stays small.
+    limiter: Option<Box<Limiter>>,
 }
+
+/// The bandwidth of a wire.
+#[derive(Clone, Copy, Debug)]
+struct Limiter {
+    bytes_per_second: u64,
+    queue: u64,
+    /// When the last datagram of the queue has been sent.
+    idle_at: Nanos,
+    /// The same for segments of streams.
+    streams_idle_at: Nanos,
+}
+
+impl Limiter {
+    /// How long `bytes` take to be sent.
+    fn time(&self, bytes: u64) -> Nanos {
+        let time = (u128::from(bytes) * NANOS_PER_SECOND).div_ceil(u128::from(self.bytes_per_second.max(1)));
+        Nanos::try_from(time).unwrap_or(Nanos::MAX)
+    }
+
+    /// Puts a datagram at the end of the queue. Returns when it has been sent; `None`: the queue has no room.
+    fn enqueue(&mut self, now: Nanos, bytes: u64) -> Option<Nanos> {
+        let busy = u128::from(self.idle_at.saturating_sub(now));
+        let waiting = (busy * u128::from(self.bytes_per_second)).div_ceil(NANOS_PER_SECOND);
+        let is_full = waiting > 0 && waiting + u128::from(bytes) > u128::from(self.queue);
+        if is_full || self.bytes_per_second == 0 {
+            return None;
+        }
+        self.idle_at = self.idle_at.max(now).saturating_add(self.time(bytes));
+        Some(self.idle_at)
+    }
+}
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 impl WireState {
     pub(crate) fn new(wire: &Wire) -> Self {
+        let limiter = wire.bandwidth.map(|bytes_per_second| {
+            Box::new(Limiter { bytes_per_second, queue: wire.queue, idle_at: 0, streams_idle_at: 0 })
+        });
         Self {
             delay: nanos(wire.delay),
             jitter: nanos(wire.jitter),
@@ -175,12 +242,16 @@ impl WireState {
             reordering: Likelihood::new(wire.reordering),
             last: 0,
             stats: WireStats::default(),
+            limiter,
         }
     }
 
     pub(crate) fn reset(&mut self) {
         self.last = 0;
         self.stats = WireStats::default();
+        if let Some(limiter) = &mut self.limiter {
+            (limiter.idle_at, limiter.streams_idle_at) = (0, 0);
+        }
     }
 
     /// The least time a packet takes.
@@ -188,16 +259,49 @@ impl WireState {
         self.delay
     }
 
-    pub(crate) fn carry(&mut self, now: Nanos, dice: &mut SeededRng) -> Carried {
+    /// Whether the wire has a bandwidth.
+    pub(crate) const fn is_limited(&self) -> bool {
+        self.limiter.is_some()
+    }
+
+    /// Whether no packet comes out of this wire: it loses all packets, or has a bandwidth of 0.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.loss.is_certain() || self.limiter.as_ref().is_some_and(|limiter| limiter.bytes_per_second == 0)
+    }
+
+    /// Carries a segment of a stream: no loss, no jitter, no limit to the queue. Returns when the segment comes out.
+    pub(crate) fn carry_segment(&mut self, now: Nanos, bytes: u64) -> Nanos {
+        let sent = match &mut self.limiter {
+            Some(limiter) => {
+                limiter.streams_idle_at = limiter.streams_idle_at.max(now).saturating_add(limiter.time(bytes));
+                limiter.streams_idle_at
+            }
+            None => now,
+        };
+        sent.saturating_add(self.delay)
+    }
+
+    /// Carries a packet; `bytes` gives its length where the wire has a bandwidth.
+    pub(crate) fn carry(&mut self, now: Nanos, bytes: impl FnOnce() -> u64, dice: &mut SeededRng) -> Carried {
         self.stats.sent += 1;
+        let sent = match &mut self.limiter {
+            None => now,
+            Some(limiter) => {
+                let Some(sent) = limiter.enqueue(now, bytes()) else {
+                    self.stats.tail_dropped += 1;
+                    return Carried::TailDropped;
+                };
+                sent
+            }
+        };
         if dice.happens(self.loss) {
             self.stats.lost += 1;
             return Carried::Lost;
         }
-        let first = self.arrival(now, dice);
+        let first = self.arrival(sent, dice);
         if dice.happens(self.duplication) {
             self.stats.duplicated += 1;
-            return Carried::Twice(first, self.arrival(now, dice));
+            return Carried::Twice(first, self.arrival(sent, dice));
         }
         Carried::Once(first)
     }
@@ -222,7 +326,7 @@ mod tests {
 
     fn arrivals(link: Link) -> (alloc::vec::Vec<Carried>, WireStats) {
         let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
-        let carried = (0..10_000).map(|n| wire.carry(n * MS, &mut dice)).collect();
+        let carried = (0..10_000).map(|n| wire.carry(n * MS, || 128, &mut dice)).collect();
         (carried, wire.stats)
     }
 
@@ -242,6 +346,23 @@ mod tests {
             assert!(at >= last && (n * MS + 20 * MS..=n * MS + 50 * MS).contains(&at));
             last = at;
         }
+    }
+
+    #[test]
+    fn a_wire_sends_one_packet_after_the_other_and_drops_what_finds_the_queue_full() {
+        // 1,000 bytes a second: a packet of 100 bytes takes 100 ms. 350 bytes may wait.
+        let link = Link::delay(Duration::from_millis(5)).bandwidth(1_000, 350);
+        let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
+        let mut carry = |at_ms: u64| wire.carry(at_ms * MS, || 100, &mut dice);
+        assert_eq!(carry(0), Carried::Once(105 * MS));
+        assert_eq!(carry(0), Carried::Once(205 * MS));
+        assert_eq!(carry(0), Carried::Once(305 * MS));
+        assert_eq!(carry(0), Carried::TailDropped);
+        assert_eq!(carry(49), Carried::TailDropped, "251 bytes wait");
+        assert_eq!(carry(50), Carried::Once(405 * MS), "250 bytes wait");
+        assert_eq!(carry(1_000), Carried::Once(1_105 * MS), "an idle wire sends at once");
+        assert_eq!(wire.stats, WireStats { sent: 7, tail_dropped: 2, ..WireStats::default() });
+        assert!(!wire.is_cut() && WireState::new(&Link::PERFECT.bandwidth(0, 9).up).is_cut());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A segment is a place where addresses are unique: the Internet, or the inside of a gateway. Each interface hangs by
 //! its link in one segment; each segment but the Internet has a way out, its gateway.
 
+use crate::clock::Nanos;
 use crate::entropy::SeededRng;
 use crate::gateway::GatewayState;
 use crate::link::{Link, WireState};
@@ -44,6 +45,16 @@ pub(crate) struct Segment {
     routes: Vec<(IpAddr, usize)>,
     /// The gateway to the outside; none in the Internet.
     pub(crate) gateway: Option<usize>,
+    /// Whether the first exchange with a new neighbor (ARP, neighbor discovery) is lost.
+    pub(crate) loses_first_exchange: bool,
+}
+
+/// One wire of a way: an interface's link, in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hop {
+    pub(crate) interface: usize,
+    /// Towards the segment.
+    pub(crate) up: bool,
 }
 
 impl Segment {
@@ -67,6 +78,13 @@ impl Segment {
             }
             Err(place) => self.routes.insert(place, (address, interface)),
         }
+    }
+
+    /// Removes an address that lies behind this interface. Returns whether it did.
+    fn remove(&mut self, address: IpAddr, interface: usize) -> bool {
+        let before = self.routes.len();
+        self.routes.retain(|route| *route != (address, interface));
+        self.routes.len() < before
     }
 }
 
@@ -104,6 +122,60 @@ impl Map {
             let Some(outer) = self.interfaces.get(interface) else { return };
             segment = outer.segment;
         }
+    }
+
+    /// Replaces the addresses of an interface.
+    pub(crate) fn set_addresses(&mut self, number: usize, addresses: &[IpAddr]) {
+        let Some(interface) = self.interfaces.get_mut(number) else { return };
+        let (segment, old) = (interface.segment, core::mem::replace(&mut interface.addresses, addresses.to_vec()));
+        for address in old {
+            if !addresses.contains(&address) {
+                self.withdraw(address, segment, number);
+            }
+        }
+        for address in addresses {
+            self.announce(*address, segment, number);
+        }
+    }
+
+    /// Undoes [`announce`](Self::announce), as far out as the address still lies behind this interface.
+    fn withdraw(&mut self, address: IpAddr, mut segment: usize, mut interface: usize) {
+        while let Some(place) = self.segments.get_mut(segment)
+            && place.remove(address, interface)
+        {
+            let Some(gateway) = place.gateway.and_then(|gateway| self.gateways.get(gateway)) else { return };
+            interface = gateway.interface;
+            let Some(outer) = self.interfaces.get(interface) else { return };
+            segment = outer.segment;
+        }
+    }
+
+    /// The wire of a hop.
+    pub(crate) fn wire(&self, hop: Hop) -> Option<&WireState> {
+        let interface = self.interfaces.get(hop.interface)?;
+        Some(if hop.up { &interface.up } else { &interface.down })
+    }
+
+    /// The wire of a hop, to send on it.
+    pub(crate) fn wire_mut(&mut self, hop: Hop) -> Option<&mut WireState> {
+        let interface = self.interfaces.get_mut(hop.interface)?;
+        Some(if hop.up { &mut interface.up } else { &mut interface.down })
+    }
+
+    /// The least time that the way over these wires takes.
+    pub(crate) fn delay(&self, hops: &[Hop]) -> Nanos {
+        hops.iter().filter_map(|hop| self.wire(*hop)).fold(0, |sum, wire| sum.saturating_add(wire.delay()))
+    }
+
+    /// Whether a packet can pass this wire: its interface is up and the wire is not cut.
+    pub(crate) fn is_passable(&self, hop: Hop) -> bool {
+        let is_up = self.interfaces.get(hop.interface).is_some_and(|interface| interface.is_up);
+        is_up && self.wire(hop).is_some_and(|wire| !wire.is_cut())
+    }
+
+    /// Whether an interface has this address.
+    pub(crate) fn has_address(&self, interface: usize, address: IpAddr) -> bool {
+        self.interfaces.get(interface).is_some_and(|interface| interface.addresses.contains(&address))
     }
 
     /// No packet and no mapping any more; what was built and set stays, interfaces that are down included.

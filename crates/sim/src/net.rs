@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: what machines order and send is carried out before the clock moves; everything that chooses draws
 //! from the seed. How a net is built stands in `build.rs`, how a machine is driven in `drive.rs`, how datagrams travel in
-//! `travel.rs` and bytes over TCP in `stream.rs`.
+//! `travel.rs`, and bytes over TCP in `stream.rs`, `segment.rs` and `pipe.rs`. Neighbors stand in `neighbor.rs`.
 //!
 //! ```
 //! use core::time::Duration;
@@ -32,8 +32,13 @@
 
 mod build;
 mod drive;
+mod neighbor;
+mod pipe;
+mod segment;
 mod stream;
 mod travel;
+
+pub use stream::{StreamBacklog, StreamStats};
 
 use crate::clock::{Clock, instant, nanos};
 use crate::entropy::{CountingRng, HostRng, SeededRng};
@@ -47,8 +52,10 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
-use portolan_machine::{Instant, Machine, SocketIds, Unreachability};
+use neighbor::{Neighbors, Pair};
+use portolan_machine::{Cx, Instant, Machine, SocketIds, Unreachability};
 use portolan_nat::translator::Translator;
 use stream::{StreamNews, Streams};
 
@@ -86,7 +93,7 @@ pub struct Ledger {
     pub heard: u64,
     /// Given to a server.
     pub served: u64,
-    /// Lost on wires, or on an interface that was down.
+    /// Lost on wires, on an interface that was down, in a full queue, or while a neighbor was asked for.
     pub lost: u64,
     /// Dropped by gateways.
     pub dropped: u64,
@@ -120,7 +127,7 @@ pub enum Stop {
 #[derive(Debug)]
 pub struct Net<M: Machine> {
     seed: u64,
-    clock: Clock<Wake>,
+    clock: Clock<Wake<M>>,
     dice: SeededRng,
     map: Map,
     hosts: Vec<Host<M>>,
@@ -135,13 +142,28 @@ pub struct Net<M: Machine> {
 
 /// What the clock wakes.
 #[derive(Debug)]
-enum Wake {
+enum Wake<M> {
     /// A packet comes to the end of a wire, or leaves a server late.
     Flight(Box<Packet>),
     Timer(u32),
     /// Bad news comes back to the socket that sent.
     News(Box<(Origin, Unreachability)>),
     Stream(Box<StreamNews>),
+    /// A request for a neighbor gets through.
+    Neighbor(Box<Pair>),
+    Call(Box<DelayedCall<M>>),
+}
+
+/// A call at a host that waits for its time.
+struct DelayedCall<M> {
+    host: usize,
+    call: Box<dyn FnOnce(&mut M, &mut Cx<'_>) + Send>,
+}
+
+impl<M> fmt::Debug for DelayedCall<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DelayedCall").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// Packets between wake-ups.
@@ -153,6 +175,7 @@ struct Transit {
     /// How much went on while the clock stood still.
     at_once: u32,
     ledger: Ledger,
+    neighbors: Neighbors,
 }
 
 /// More than this at one moment means that somebody breaks the laws.
@@ -190,6 +213,9 @@ impl<M: Machine> Net<M> {
         while let Some(packet) = self.transit.ready.pop_front() {
             self.transit.pool.recycle(packet);
         }
+        for packet in self.transit.neighbors.clear() {
+            self.transit.pool.recycle(packet);
+        }
         (self.transit.at_once, self.transit.ledger) = (0, Ledger::default());
         self.dice = SeededRng::fork(seed, 0);
         self.map.reset(seed);
@@ -201,7 +227,8 @@ impl<M: Machine> Net<M> {
             host.ids = SocketIds::new();
             host.sockets.clear();
             host.timer = Timer::default();
-            host.news.clear();
+            host.inbox.clear();
+            host.stream_stats = StreamStats::default();
         }
         for (server, n) in self.servers.iter_mut().zip(0..) {
             server.reset(Self::server_seed(seed, n));
@@ -259,7 +286,7 @@ impl<M: Machine> Net<M> {
     /// What the first link of a host has done, up and down.
     #[must_use]
     pub fn host_stats(&self, host: HostId) -> (WireStats, WireStats) {
-        self.interface_stats(self.hosts.get(host.0).and_then(|host| host.interfaces.first().copied()))
+        self.interface_stats(self.hosts.get(host.0).and_then(|host| host.ways.interfaces.first().copied()))
     }
 
     /// What the link of a server has done, up and down.
@@ -322,6 +349,8 @@ impl<M: Machine> Net<M> {
             Wake::Timer(host) => self.wake(host as usize),
             Wake::News(news) => self.bring(*news),
             Wake::Stream(news) => self.stream_news(*news),
+            Wake::Neighbor(pair) => self.exchange_is_due(*pair),
+            Wake::Call(call) => self.call(*call),
         }
         self.settle();
         Some(self.now())

@@ -49,6 +49,16 @@ pub(crate) struct Origin {
     pub(crate) remote: SocketAddr,
 }
 
+/// The length in bytes of the IP packets that carry a segment of a stream: 40 bytes of headers for each full packet and for
+/// the rest (IPv4 and TCP without options).
+pub(crate) fn stream_wire_len(payload: usize) -> u64 {
+    let packets = payload.div_ceil(SEGMENT).max(1);
+    (payload + packets * 40) as u64
+}
+
+/// The most bytes of a stream in one packet: an Ethernet frame's worth.
+pub(crate) const SEGMENT: usize = 1_460;
+
 /// The hop limit of a datagram that states none (RFC 1340 recommends 64).
 const HOP_LIMIT: u8 = 64;
 
@@ -70,6 +80,12 @@ impl Packet {
     /// What it carries.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.shared.as_deref().unwrap_or(&self.own)
+    }
+
+    /// The length of the IP packet in bytes: 28 bytes of headers for IPv4, 48 for IPv6 (RFC 768, RFC 791, RFC 8200).
+    pub(crate) fn wire_len(&self) -> u64 {
+        let headers = if self.destination.is_ipv4() { 28 } else { 48 };
+        self.bytes().len() as u64 + headers
     }
 
     /// What it carries, in a copy of its own.

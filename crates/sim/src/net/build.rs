@@ -1,13 +1,12 @@
 //! Building a net: what is added to the map, and what can be changed while it runs.
 
-use super::{HostId, Net, SegmentId, ServerId};
+use super::{HostId, Net, SegmentId, ServerId, StreamStats};
 use crate::entropy::{CountingRng, HostRng};
 use crate::gateway::{Gateway, GatewayState};
-use crate::host::{Host, Sockets, Timer};
+use crate::host::{Host, Inbox, Sockets, System, Timer, Ways};
 use crate::link::{Link, WireState};
 use crate::map::{Map, Owner, Segment};
 use crate::server::{Fault, Server, ServerState};
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use portolan_machine::{Machine, SocketIds};
@@ -50,11 +49,11 @@ impl<M: Machine> Net<M> {
             dice: HostRng::Seeded(Self::host_dice(self.seed, host.0)),
             ids: SocketIds::new(),
             sockets: Sockets::default(),
-            interfaces: alloc::vec![interface],
-            routes: Vec::new(),
+            ways: Ways { interfaces: alloc::vec![interface], ..Ways::default() },
             timer: Timer::default(),
-            news: VecDeque::new(),
-            rejects: true,
+            inbox: Inbox::default(),
+            system: System::ORDINARY,
+            stream_stats: StreamStats::default(),
         });
         self.set_timer(host.0, Some(self.clock.now()));
         host
@@ -64,16 +63,16 @@ impl<M: Machine> Net<M> {
     pub fn add_interface(&mut self, host: HostId, segment: SegmentId, addresses: &[IpAddr], link: &Link) {
         let interface = self.map.attach(Owner::Host(host.0), segment.0, addresses, link);
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.interfaces.push(interface);
+            host.ways.interfaces.push(interface);
         }
     }
 
     /// Makes a host send to `destination` by its `nth` interface, the first being 0.
     pub fn add_route(&mut self, host: HostId, destination: IpAddr, nth: usize) {
         if let Some(host) = self.hosts.get_mut(host.0)
-            && let Some(interface) = host.interfaces.get(nth).copied()
+            && let Some(interface) = host.ways.interfaces.get(nth).copied()
         {
-            host.routes.push((destination, interface));
+            host.ways.routes.push((destination, interface));
         }
     }
 
@@ -96,16 +95,56 @@ impl<M: Machine> Net<M> {
     /// Whether ports of a host where nobody listens answer with ICMP; they do unless told otherwise.
     pub fn set_rejects(&mut self, host: HostId, rejects: bool) {
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.rejects = rejects;
+            host.system.rejects = rejects;
         }
     }
 
-    /// Takes the `nth` interface of a host down or up. While it is down nothing leaves or arrives by it.
+    /// Sets whether the system of a host ends a stream at once when the host loses the stream's address; it does so unless
+    /// told otherwise.
+    ///
+    /// Android and Windows do so; the machine hears [`Closure::Reset`](portolan_machine::Closure::Reset), the driver's word
+    /// for ECONNABORTED. Linux does not: there the stream lives until its retransmissions have failed for fifteen minutes
+    /// ([`Closure::TimedOut`](portolan_machine::Closure::TimedOut)).
+    pub fn set_aborts_streams(&mut self, host: HostId, aborts: bool) {
+        if let Some(host) = self.hosts.get_mut(host.0) {
+            host.system.aborts_streams = aborts;
+        }
+    }
+
+    /// Takes the `nth` interface of a host down or up. While it is down nothing leaves or arrives by it; streams wait, and
+    /// time out after fifteen minutes.
     pub fn set_interface(&mut self, host: HostId, nth: usize, is_up: bool) {
-        let interface = self.hosts.get(host.0).and_then(|host| host.interfaces.get(nth).copied());
-        if let Some(interface) = interface.and_then(|interface| self.map.interfaces.get_mut(interface)) {
+        let Some(number) = self.nth_interface(host, nth) else { return };
+        if let Some(interface) = self.map.interfaces.get_mut(number) {
             interface.is_up = is_up;
         }
+        if !is_up {
+            self.forget_neighbors(number);
+        }
+    }
+
+    /// Gives the `nth` interface of a host these addresses in place of those that it has; none takes all away.
+    ///
+    /// Packets to an address that the host has lost do not arrive, those on their way included. Sockets that are bound to
+    /// it stay open and send nothing. Its streams end, see [`set_aborts_streams`](Self::set_aborts_streams). The new
+    /// addresses stay when the net is [reset](Self::reset).
+    pub fn set_addresses(&mut self, host: HostId, nth: usize, addresses: &[IpAddr]) {
+        let Some(number) = self.nth_interface(host, nth) else { return };
+        self.map.set_addresses(number, addresses);
+        self.forget_neighbors(number);
+        let Some(at) = self.hosts.get_mut(host.0) else { return };
+        at.ways.are_readdressed = true;
+        if self.story.is_some() {
+            self.say(host.0, format_args!("has other addresses: {addresses:?}"));
+        }
+        if self.hosts.get(host.0).is_some_and(|host| host.system.aborts_streams) {
+            self.abort_streams(host.0);
+            self.settle();
+        }
+    }
+
+    fn nth_interface(&self, host: HostId, nth: usize) -> Option<usize> {
+        self.hosts.get(host.0)?.ways.interfaces.get(nth).copied()
     }
 
     /// Changes the link that a segment's gateway hangs on; what is on its way stays on its way.

@@ -3,13 +3,14 @@
 //! Rules of this file: a machine is drained after every input; socket news is told between drains, never inside one;
 //! of the timers put on the clock only the last one set for a host counts.
 
-use super::{HostId, Net, Wake};
+use super::{DelayedCall, HostId, Net, Wake};
 use crate::clock::{instant, nanos};
 use crate::host::Host;
 use crate::packet::{Origin, Packet, Place};
 use crate::story::{Heading, Notes, Story};
 use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Deadline, Input, Instant, Machine, Open, Output, Protocol, Refusal, SocketId, SocketNews,
     SocketOrder, Transmit, Unreachability, Verdict,
@@ -67,6 +68,48 @@ impl<M: Machine> Net<M> {
         Some(result)
     }
 
+    /// Calls an inherent command of a machine after a delay, and carries out what follows: for messages that reach a host
+    /// by another way than the net, such as signaling.
+    ///
+    /// The call is dropped when the net is [reset](Self::reset), and for a host of another net.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use portolan_sim::{Link, Net};
+    /// # use portolan_machine::{Cx, Input, Machine, Never, Output, Verdict};
+    /// # #[derive(Default)]
+    /// # struct Agent { candidates: Vec<&'static str> }
+    /// # impl Machine for Agent {
+    /// #     type Command = Never;
+    /// #     type Error = Never;
+    /// #     type Event = ();
+    /// #     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> { match command {} }
+    /// #     fn handle(&mut self, _: &mut Cx<'_>, _: Input<'_>) -> Verdict { Verdict::NotMine }
+    /// #     fn poll(&mut self) -> Output<()> { Output::Wait(None) }
+    /// # }
+    ///
+    /// let mut net = Net::new(7);
+    /// let host = net.add_host(net.internet(), "b", &["85.0.0.2".parse()?], &Link::PERFECT, Agent::default());
+    /// net.after(host, Duration::from_millis(120), |agent, _| agent.candidates.push("candidate:1 1 udp …"));
+    /// net.run_for(Duration::from_millis(119));
+    /// assert!(net.machine(host).unwrap().candidates.is_empty());
+    /// net.run_for(Duration::from_millis(1));
+    /// assert_eq!(net.machine(host).unwrap().candidates.len(), 1);
+    /// # Ok::<(), core::net::AddrParseError>(())
+    /// ```
+    pub fn after(&mut self, host: HostId, delay: Duration, call: impl FnOnce(&mut M, &mut Cx<'_>) + Send + 'static) {
+        let call = DelayedCall { host: host.0, call: Box::new(call) };
+        self.clock.put(self.clock.now().saturating_add(nanos(delay)), Wake::Call(Box::new(call)));
+    }
+
+    /// Makes a call whose time has come.
+    pub(super) fn call(&mut self, DelayedCall { host, call }: DelayedCall<M>) {
+        if self.hosts.get(host).is_some() {
+            self.say(host, format_args!("is called by its owner"));
+        }
+        self.with(HostId(host), call);
+    }
+
     /// Opens a UDP socket for a host, to be handed to its machine by id; the machine hears nothing of the opening.
     ///
     /// # Errors
@@ -94,9 +137,15 @@ impl<M: Machine> Net<M> {
     /// Gives a datagram to the socket it is for.
     pub(super) fn deliver(&mut self, packet: Box<Packet>, number: usize) {
         let now = self.now();
+        let Some(host) = self.hosts.get(number) else { return };
+        if host.ways.are_readdressed && self.interface_of(number, packet.destination.ip()).is_none() {
+            self.transit.ledger.stranded += 1;
+            self.say(number, format_args!("has lost the address of {} → {}", packet.source, packet.destination));
+            return self.transit.pool.recycle(packet);
+        }
         let Some(host) = self.hosts.get_mut(number) else { return };
         let Some(socket) = host.sockets.receiver(packet.destination, false) else {
-            let rejects = host.rejects;
+            let rejects = host.system.rejects;
             self.transit.ledger.stranded += 1;
             self.say(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
             if rejects {
@@ -118,7 +167,8 @@ impl<M: Machine> Net<M> {
         self.drive(number);
     }
 
-    /// Drains a machine, carries out what it ordered, tells it the news, and sets its timer.
+    /// Drains a machine, carries out what it ordered, tells it the news, hands in the bytes of its streams, and sets its
+    /// timer.
     pub(super) fn drive(&mut self, number: usize) {
         let now = self.now();
         loop {
@@ -141,9 +191,12 @@ impl<M: Machine> Net<M> {
                 }
             };
             let Some(host) = self.hosts.get_mut(number) else { return };
-            let Some((socket, news)) = host.news.pop_front() else {
-                self.set_timer(number, wait.map(|Deadline { at, .. }| nanos(at.since_origin())));
-                return;
+            let Some((socket, news)) = host.inbox.news.pop_front() else {
+                match host.inbox.readable.pop_front() {
+                    Some(socket) => self.hand_in(number, socket),
+                    None => return self.set_timer(number, wait.map(|Deadline { at, .. }| nanos(at.since_origin()))),
+                }
+                continue;
             };
             if let Some(story) = &mut self.story {
                 story.tell(now, &host.name, format_args!("{socket} {news}"));
@@ -179,7 +232,8 @@ impl<M: Machine> Net<M> {
         }
         match order {
             SocketOrder::Close(id) => self.close(number, id),
-            SocketOrder::Pause(_) | SocketOrder::Resume(_) => {}
+            SocketOrder::Pause(id) => self.set_paused(number, id, true),
+            SocketOrder::Resume(id) => self.set_paused(number, id, false),
             SocketOrder::Open(open) => {
                 let connects = open.protocol.is_stream() && !open.protocol.is_listener();
                 let news = match self.bind(number, &open) {
@@ -191,7 +245,7 @@ impl<M: Machine> Net<M> {
                     Err(why) => SocketNews::Refused(why),
                 };
                 if let Some(host) = self.hosts.get_mut(number) {
-                    host.news.push_back((open.id, news));
+                    host.inbox.news.push_back((open.id, news));
                 }
             }
         }
@@ -216,12 +270,9 @@ impl<M: Machine> Net<M> {
     }
 
     /// The interface of a host that has this address.
-    fn interface_of(&self, number: usize, address: IpAddr) -> Option<usize> {
+    pub(super) fn interface_of(&self, number: usize, address: IpAddr) -> Option<usize> {
         let host = self.hosts.get(number)?;
-        let has = |interface: &usize| {
-            self.map.interfaces.get(*interface).is_some_and(|interface| interface.addresses.contains(&address))
-        };
-        host.interfaces.iter().copied().find(has)
+        host.ways.interfaces.iter().copied().find(|interface| self.map.has_address(*interface, address))
     }
 
     /// The source address and the interface for datagrams from a socket bound to `bound` to `destination`.
@@ -230,35 +281,40 @@ impl<M: Machine> Net<M> {
             let interface = self.interface_of(number, bound)?;
             return self.map.interfaces.get(interface)?.is_up.then_some((bound, interface));
         }
-        let host = self.hosts.get(number)?;
-        let routed = host.routes.iter().find(|(to, _)| *to == destination).map(|(_, interface)| *interface);
-        routed.into_iter().chain(host.interfaces.iter().copied()).find_map(|number| {
+        let leaves_by = |number: usize| {
             let interface = self.map.interfaces.get(number).filter(|interface| interface.is_up)?;
             let mut own = interface.addresses.iter().copied();
             own.find(|ip| ip.is_ipv4() == destination.is_ipv4()).map(|ip| (ip, number))
-        })
+        };
+        let ways = &self.hosts.get(number)?.ways;
+        if let Some((_, interface)) = ways.routes.iter().find(|(to, _)| *to == destination)
+            && let Some(way) = leaves_by(*interface)
+        {
+            return Some(way);
+        }
+        ways.interfaces.iter().find_map(|interface| leaves_by(*interface))
     }
 
+    /// Carries out a transmit.
     fn transmit(&mut self, number: usize, transmit: Transmit) {
-        let Transmit { socket: id, remote, hop_limit, payload, .. } = transmit;
-        let found = self.hosts.get(number).and_then(|host| host.sockets.get(id));
-        let Some((bound, stream, protocol)) = found.map(|socket| (socket.bound, socket.stream, socket.protocol)) else {
+        let Transmit { socket: id, local, remote, hop_limit, when_full, payload, .. } = transmit;
+        let Some(socket) = self.hosts.get(number).and_then(|host| host.sockets.get(id)) else {
             return self.say(number, format_args!("sends on {id}, which is not open: nothing happens"));
         };
-        if protocol.is_stream() {
-            return match stream {
-                Some(stream) => self.send_on(number, id, stream, payload),
-                None => self.say(number, format_args!("sends on {id}, which is not connected: nothing happens")),
+        if socket.protocol.is_stream() {
+            return if socket.is_connected {
+                self.send_on(number, id, payload, when_full)
+            } else {
+                self.say(number, format_args!("sends on {id}, which is not connected: nothing happens"))
             };
         }
+        let bound = socket.bound;
+        let Some(source) = self.source(number, bound.ip(), local) else {
+            return self.unreachable(number, id, remote, Unreachability::SourceAddress);
+        };
         let family = bound.is_ipv4() == remote.is_ipv4();
-        let Some((ip, interface)) = family.then(|| self.way_out(number, bound.ip(), remote.ip())).flatten() else {
-            self.say(number, format_args!("has no way to {remote}"));
-            if let Some(host) = self.hosts.get_mut(number) {
-                let why = Unreachability::Network;
-                host.news.push_back((id, SocketNews::Unreachable { remote, why }));
-            }
-            return;
+        let Some((ip, interface)) = family.then(|| self.way_out(number, source, remote.ip())).flatten() else {
+            return self.unreachable(number, id, remote, Unreachability::Network);
         };
         let source = SocketAddr::new(ip, bound.port());
         let mut packet = self.transit.pool.packet(source, remote, Place::Up(interface), self.clock.now());
@@ -267,5 +323,22 @@ impl<M: Machine> Net<M> {
         packet.share(payload);
         self.transit.ledger.sent += 1;
         self.transit.ready.push_back(packet);
+    }
+
+    /// The source address that a transmit chooses, the bound address if it leaves the choice. `None`: the host has no such
+    /// address, or the socket is bound to another one.
+    fn source(&self, number: usize, bound: IpAddr, chosen: Option<IpAddr>) -> Option<IpAddr> {
+        let Some(chosen) = chosen else { return Some(bound) };
+        let may_send = chosen == bound || (bound.is_unspecified() && chosen.is_ipv4() == bound.is_ipv4());
+        (may_send && self.interface_of(number, chosen).is_some()).then_some(chosen)
+    }
+
+    /// Tells a machine that a datagram could not be sent.
+    fn unreachable(&mut self, number: usize, socket: SocketId, remote: SocketAddr, why: Unreachability) {
+        let what = if why == Unreachability::SourceAddress { "no such source address for" } else { "no way to" };
+        self.say(number, format_args!("has {what} {remote}"));
+        if let Some(host) = self.hosts.get_mut(number) {
+            host.inbox.news.push_back((socket, SocketNews::Unreachable { remote, why }));
+        }
     }
 }

@@ -1,77 +1,116 @@
-//! TCP as a pipe: connections that are accepted, refused or met with silence, and bytes that arrive in order.
+//! TCP connections: how they are opened, accepted and closed, and what breaks them.
 //!
-//! A connection finds its way through the gateways once, when it is opened, through their tables for TCP; after that
-//! its bytes take the delay of that way, and neither loss nor jitter touches them: TCP would repair the one and hide
-//! the other. TLS is taken for granted: bytes go over it as they are. What a driver bounds (256 KiB unsent) is not
-//! modelled, for nothing here is ever unsent.
+//! A connection finds its way through the gateways once, when it is opened, through their tables for TCP. After that its
+//! bytes take the delay and the bandwidth of the wires on that way ([`segment`](super::segment)); neither loss nor jitter
+//! touches them, because TCP repairs the one and hides the other. TLS is assumed: bytes go over it as they are.
+//!
+//! A stream breaks in two ways. If an interface on its way is down, or a wire is cut, its bytes are retransmitted until
+//! the way is whole again or fifteen minutes have passed ([`Closure::TimedOut`]). If the host loses the address of an
+//! end, the system ends the stream at once ([`Closure::Reset`], the driver's word for ECONNABORTED), or leaves it to time
+//! out ([`Net::set_aborts_streams`]); the peer hears nothing of that.
 
+use super::neighbor::Neighbor;
+use super::pipe::{Pipe, Retry, Segment};
 use super::{HostId, Net, Wake};
-use crate::clock::{Nanos, instant, nanos};
+use crate::clock::{Nanos, nanos};
 use crate::gateway::Fall;
-use crate::map::Owner;
+use crate::host::StreamId;
+use crate::map::{Hop, Owner};
 use crate::server::Tcp;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Datagram, Machine, Refusal, SocketId, SocketNews};
+use portolan_machine::{Closure, Machine, Refusal, SocketId, SocketNews};
 
-/// How long a driver tries to connect to somebody who does not answer.
+/// How long a driver tries to connect to a peer that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What became of the bytes of a host's streams, beside those that its machine took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Transmits that were dropped whole, because they may be dropped and more than 64 KiB waited on their stream.
+    pub dropped: u64,
+    /// The bytes of those transmits.
+    pub dropped_bytes: u64,
+    /// Bytes that arrived and that the machine did not call its own.
+    pub unclaimed_bytes: u64,
+}
+
+/// How many bytes of a stream wait, seen from one of its ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamBacklog {
+    /// Bytes that the machine has sent and that wait for room in the receive window.
+    pub unsent: usize,
+    /// Bytes that are on their way to the other end, or wait there to be read; at most 64 KiB.
+    pub in_window: usize,
+    /// Bytes that have arrived here and that the machine has not taken; at most 64 KiB.
+    pub unread: usize,
+}
 
 /// The connections of a net.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
-    streams: Vec<Stream>,
+    /// A stream is removed when neither end is there any more.
+    streams: BTreeMap<StreamId, Stream>,
+    opened: StreamId,
 }
 
-/// A connection: who opened it, then who accepted it.
+/// A connection. End 0 opened it, end 1 accepted it; pipe 0 leads from end 0 to end 1, pipe 1 back.
 #[derive(Clone, Debug)]
-struct Stream {
-    ends: [End; 2],
-    /// From one end to the other.
-    delay: Nanos,
+pub(super) struct Stream {
+    pub(super) ends: [End; 2],
+    pub(super) pipes: [Pipe; 2],
 }
 
 #[derive(Clone, Copy, Debug)]
-struct End {
-    owner: EndOwner,
-    local: SocketAddr,
-    remote: SocketAddr,
+pub(super) struct End {
+    pub(super) owner: EndOwner,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EndOwner {
+pub(super) enum EndOwner {
     Socket(HostId, SocketId),
     Server(usize),
-    /// Nobody any more.
-    Gone,
+    /// The owner has closed it, or has heard that the peer has.
+    Closed,
+    /// The stream broke at this end, which the peer may not know.
+    Lost,
 }
 
-/// Something on its way over a connection.
+/// Something that happens to a connection.
 #[derive(Clone, Debug)]
 pub(super) enum StreamNews {
-    /// The first segment comes to whoever is to accept.
-    Syn(usize),
+    /// The first segment comes to the end that is to accept.
+    Syn(StreamId),
     /// The answer to it comes back.
-    Answer(usize, Result<(), Refusal>),
-    /// Bytes for this end.
-    Bytes(usize, usize, Bytes),
-    /// The other end is done.
-    Fin(usize, usize),
+    Answer(StreamId, Result<(), Refusal>),
+    /// A segment of this pipe comes to the wire with this number on its way, or to the reading end.
+    Segment(StreamId, usize, usize, Segment),
+    /// The sender of this pipe learns that so many bytes were taken.
+    Taken(StreamId, usize, usize),
+    /// The sender of this pipe tries a broken way again.
+    Retry(StreamId, usize),
 }
 
-/// Where a connection leads.
+/// The way of a connection.
 struct Path {
-    delay: Nanos,
+    hops: Vec<Hop>,
+    /// How long the first segment waits for neighbors on the way.
+    wait: Nanos,
     /// Source and destination as the accepting end sees them.
     source: SocketAddr,
     destination: SocketAddr,
     owner: Result<Owner, Refused>,
 }
 
-/// Why a path leads nowhere.
+/// Why a way leads nowhere.
+#[derive(Clone, Copy)]
 enum Refused {
     Silence,
     Unreachable,
@@ -80,112 +119,200 @@ enum Refused {
 impl Streams {
     pub(super) fn clear(&mut self) {
         self.streams.clear();
+        self.opened = 0;
     }
 
-    fn end(&self, stream: usize, end: usize) -> Option<&End> {
-        self.streams.get(stream)?.ends.get(end)
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
     }
 
-    fn set_owner(&mut self, stream: usize, end: usize, owner: EndOwner) {
-        if let Some(end) = self.streams.get_mut(stream).and_then(|stream| stream.ends.get_mut(end)) {
+    pub(super) fn get(&self, id: StreamId) -> Option<&Stream> {
+        self.streams.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams.get_mut(&id)
+    }
+
+    pub(super) fn end(&self, id: StreamId, end: usize) -> Option<End> {
+        self.get(id)?.ends.get(end).copied()
+    }
+
+    pub(super) fn pipe(&self, id: StreamId, pipe: usize) -> Option<&Pipe> {
+        self.get(id)?.pipes.get(pipe)
+    }
+
+    pub(super) fn pipe_mut(&mut self, id: StreamId, pipe: usize) -> Option<&mut Pipe> {
+        self.get_mut(id)?.pipes.get_mut(pipe)
+    }
+
+    fn add(&mut self, stream: Stream) -> StreamId {
+        self.opened += 1;
+        self.streams.insert(self.opened, stream);
+        self.opened
+    }
+
+    fn remove(&mut self, id: StreamId) {
+        self.streams.remove(&id);
+    }
+
+    /// Notes that an end has no reader any more, and forgets the stream if the other end has none either.
+    pub(super) fn set_owner(&mut self, id: StreamId, end: usize, owner: EndOwner) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        if let Some(end) = stream.ends.get_mut(end) {
             end.owner = owner;
+        }
+        if stream.ends.iter().all(|end| matches!(end.owner, EndOwner::Closed | EndOwner::Lost)) {
+            self.remove(id);
         }
     }
 }
 
+impl Stream {
+    /// The end that is this socket.
+    pub(super) fn end_of(&self, host: HostId, socket: SocketId) -> Option<usize> {
+        self.ends.iter().position(|end| end.owner == EndOwner::Socket(host, socket))
+    }
+}
+
 impl<M: Machine> Net<M> {
-    fn later(&mut self, after: Nanos, news: StreamNews) {
+    /// What became of the bytes of a host's streams, beside those that its machine took.
+    #[must_use]
+    pub fn stream_stats(&self, host: HostId) -> StreamStats {
+        self.hosts.get(host.0).map(|host| host.stream_stats).unwrap_or_default()
+    }
+
+    /// How many bytes wait on a stream, seen from this socket; `None` for a socket that is no stream.
+    #[must_use]
+    pub fn stream_backlog(&self, host: HostId, socket: SocketId) -> Option<StreamBacklog> {
+        let (id, end) = self.stream_of(host.0, socket)?;
+        let (out, back) = (self.streams.pipe(id, end)?, self.streams.pipe(id, 1 - end)?);
+        let (unsent, in_window) = (out.sender.unsent(), out.sender.in_window());
+        Some(StreamBacklog { unsent, in_window, unread: back.receiver.unread() })
+    }
+
+    /// How many streams there are of which at least one end is open. A stream to a server counts once.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// The stream that a socket is an end of, and which end.
+    pub(super) fn stream_of(&self, number: usize, socket: SocketId) -> Option<(StreamId, usize)> {
+        let id = self.hosts.get(number)?.sockets.get(socket)?.stream?;
+        Some((id, self.streams.get(id)?.end_of(HostId(number), socket)?))
+    }
+
+    pub(super) fn later(&mut self, after: Nanos, news: StreamNews) {
         self.clock.put(self.clock.now().saturating_add(after), Wake::Stream(Box::new(news)));
+    }
+
+    /// The least time that a segment of this pipe takes.
+    pub(super) fn stream_delay(&self, id: StreamId, pipe: usize) -> Nanos {
+        self.streams.pipe(id, pipe).map_or(0, |pipe| self.map.delay(&pipe.hops))
     }
 
     /// Begins to connect a stream that is bound to `local`.
     pub(super) fn connect(&mut self, number: usize, socket: SocketId, local: SocketAddr, remote: SocketAddr) {
         let path = self.trace(number, local, remote);
-        let owner = EndOwner::Socket(HostId(number), socket);
-        let near = End { owner, local, remote };
-        let stream = self.streams.streams.len();
-        let (far, then) = match path.owner {
-            Ok(Owner::Server(server)) => (EndOwner::Server(server), Some(StreamNews::Syn(stream))),
-            Ok(Owner::Host(host)) => {
-                // Which of its sockets, the first segment finds out when it comes.
-                (EndOwner::Socket(HostId(host), SocketId(0)), Some(StreamNews::Syn(stream)))
-            }
-            Ok(Owner::Gateway(_)) | Err(Refused::Silence) => (EndOwner::Gone, None),
-            Err(Refused::Unreachable) => (EndOwner::Gone, Some(StreamNews::Answer(stream, Err(Refusal::NoRoute)))),
+        let near = End { owner: EndOwner::Socket(HostId(number), socket), local, remote };
+        let owner = match path.owner {
+            Ok(Owner::Server(server)) => EndOwner::Server(server),
+            // The first segment finds out which of the host's sockets it is.
+            Ok(Owner::Host(host)) => EndOwner::Socket(HostId(host), SocketId(0)),
+            Ok(Owner::Gateway(_)) | Err(_) => EndOwner::Closed,
         };
-        let far = End { owner: far, local: path.destination, remote: path.source };
-        self.streams.streams.push(Stream { ends: [near, far], delay: path.delay });
-        match then {
-            Some(syn @ StreamNews::Syn(_)) => self.later(path.delay, syn),
-            Some(answer) => self.later(path.delay.saturating_mul(2), answer),
-            None => self.later(nanos(CONNECT_TIMEOUT), StreamNews::Answer(stream, Err(Refusal::TimedOut))),
+        let far = End { owner, local: path.destination, remote: path.source };
+        let delay = self.map.delay(&path.hops);
+        let back = path.hops.iter().rev().map(|hop| Hop { up: !hop.up, ..*hop }).collect();
+        let pipes = [path.hops, back].map(|hops| Pipe { hops, ..Pipe::default() });
+        let id = self.streams.add(Stream { ends: [near, far], pipes });
+        if let Some(socket) = self.hosts.get_mut(number).and_then(|host| host.sockets.get_mut(socket)) {
+            socket.stream = Some(id);
         }
+        match path.owner {
+            Ok(Owner::Host(_) | Owner::Server(_)) => self.later(delay.saturating_add(path.wait), StreamNews::Syn(id)),
+            Err(Refused::Unreachable) => {
+                self.later(delay.saturating_mul(2), StreamNews::Answer(id, Err(Refusal::NoRoute)));
+            }
+            Ok(Owner::Gateway(_)) | Err(Refused::Silence) => self.refuse_in_silence(id),
+        }
+    }
+
+    /// Nothing answers: the end that opened gives up after its time.
+    fn refuse_in_silence(&mut self, id: StreamId) {
+        self.later(nanos(CONNECT_TIMEOUT), StreamNews::Answer(id, Err(Refusal::TimedOut)));
     }
 
     /// Follows the way of a connection through links and gateways.
     fn trace(&mut self, number: usize, local: SocketAddr, remote: SocketAddr) -> Path {
         let now = self.now();
-        let (mut source, mut destination, mut delay) = (local, remote, 0);
-        let nowhere = |delay, why| Path { delay, source: local, destination: remote, owner: Err(why) };
-        let first = self.hosts.get(number).and_then(|host| {
-            let has = |n: &&usize| self.map.interfaces.get(**n).is_some_and(|i| i.addresses.contains(&local.ip()));
-            host.interfaces.iter().find(has).copied()
-        });
-        let Some(mut interface) = first else { return nowhere(0, Refused::Unreachable) };
-        let mut outwards = true;
+        let mut path =
+            Path { hops: Vec::new(), wait: 0, source: local, destination: remote, owner: Err(Refused::Silence) };
+        let refused = |path: Path, why| Path { source: local, destination: remote, owner: Err(why), ..path };
+        let Some(mut interface) = self.interface_of(number, local.ip()) else {
+            return refused(path, Refused::Unreachable);
+        };
+        let mut up = true;
         // Up at most through every gateway and down through every gateway: a way that is longer goes in circles.
         for _ in 0..=2 * self.map.interfaces.len() {
-            let Some(at) = self.map.interfaces.get(interface) else { break };
-            if !outwards {
-                delay += at.down.delay();
-                let Owner::Gateway(gateway) = at.owner else {
-                    return Path { delay, source, destination, owner: Ok(at.owner) };
-                };
+            let hop = Hop { interface, up };
+            path.hops.push(hop);
+            let Some(at) = self.map.interfaces.get(interface).filter(|_| self.map.is_passable(hop)) else { break };
+            let (owner, segment) = (at.owner, at.segment);
+            if !up {
+                let Owner::Gateway(gateway) = owner else { return Path { owner: Ok(owner), ..path } };
                 let Some(gateway) = self.map.gateways.get_mut(gateway) else { break };
-                match gateway.accept(now, source, destination) {
-                    Ok(inside) => destination = inside,
-                    Err(_) => return nowhere(delay, Refused::Silence),
-                }
-                let inside = self.map.segments.get(gateway.inside);
-                match inside.and_then(|inside| inside.route(destination.ip())) {
-                    Some(next) => interface = next,
-                    None => return nowhere(delay, Refused::Silence),
-                }
+                let Ok(destination) = gateway.accept(now, path.source, path.destination) else { break };
+                path.destination = destination;
+                let inside = gateway.inside;
+                let Some(next) = self.map.segments.get(inside).and_then(|inside| inside.route(destination.ip())) else {
+                    break;
+                };
+                path.wait += self.neighbor_wait(inside, Neighbor::Gateway, Neighbor::Interface(next), path.wait);
+                interface = next;
                 continue;
             }
-            delay += at.up.delay();
-            let Some(segment) = self.map.segments.get(at.segment) else { break };
-            if let Some(next) = segment.route(destination.ip()) {
-                (interface, outwards) = (next, false);
+            if let Some(neighbor) = self.next_hop(segment, path.destination.ip()) {
+                path.wait += self.neighbor_wait(segment, Neighbor::Interface(interface), neighbor, path.wait);
+            }
+            let Some(place) = self.map.segments.get(segment) else { break };
+            if let Some(next) = place.route(path.destination.ip()) {
+                (interface, up) = (next, false);
                 continue;
             }
-            let Some(gateway) = segment.gateway.and_then(|gateway| self.map.gateways.get_mut(gateway)) else {
-                return nowhere(delay, Refused::Unreachable);
+            let Some(gateway) = place.gateway.and_then(|gateway| self.map.gateways.get_mut(gateway)) else {
+                return refused(path, Refused::Unreachable);
             };
-            match gateway.connect(now, source, destination) {
-                Ok(seen) => (source, interface) = (seen, gateway.interface),
-                Err(Fall::Blocked { tells: true }) => return nowhere(delay, Refused::Unreachable),
-                Err(Fall::Blocked { tells: false } | Fall::Translator(_)) => return nowhere(delay, Refused::Silence),
+            match gateway.connect(now, path.source, path.destination) {
+                Ok(seen) => (path.source, interface) = (seen, gateway.interface),
+                Err(Fall::Blocked { tells: true }) => return refused(path, Refused::Unreachable),
+                Err(Fall::Blocked { tells: false } | Fall::Translator(_)) => break,
             }
         }
-        nowhere(delay, Refused::Silence)
+        refused(path, Refused::Silence)
     }
 
-    /// Something has come over a connection.
+    /// Something happens to a connection.
     pub(super) fn stream_news(&mut self, news: StreamNews) {
         match news {
-            StreamNews::Syn(stream) => self.accept(stream),
-            StreamNews::Answer(stream, answer) => self.connected(stream, answer),
-            StreamNews::Bytes(stream, end, payload) => self.stream_bytes(stream, end, &payload),
-            StreamNews::Fin(stream, end) => self.finished(stream, end),
+            StreamNews::Syn(id) => self.accept(id),
+            StreamNews::Answer(id, answer) => self.connected(id, answer),
+            StreamNews::Segment(id, pipe, hop, segment) => self.move_segment(id, pipe, hop, segment),
+            StreamNews::Taken(id, pipe, bytes) => self.window_opens(id, pipe, bytes),
+            StreamNews::Retry(id, pipe) => self.retry(id, pipe),
         }
     }
 
     /// The accepting end decides.
-    fn accept(&mut self, stream: usize) {
-        let Some((far, delay)) = self.streams.streams.get(stream).map(|s| (s.ends[1], s.delay)) else { return };
+    fn accept(&mut self, id: StreamId) {
+        let (Some(far), Some(near)) = (self.streams.end(id, 1), self.streams.end(id, 0)) else { return };
+        if near.owner == EndOwner::Closed {
+            return self.streams.remove(id);
+        }
         let answer = match far.owner {
-            EndOwner::Gone => None,
+            _ if !self.is_whole(id, 0) => None,
+            EndOwner::Closed | EndOwner::Lost => None,
             EndOwner::Server(server) => match self.servers.get(server).map(|server| server.config.tcp) {
                 Some(Tcp::Accepts) => Some(Ok(())),
                 Some(Tcp::Refuses) => Some(Err(Refusal::ConnectionRefused)),
@@ -196,103 +323,160 @@ impl<M: Machine> Net<M> {
                 match at.sockets.receiver(far.local, true) {
                     Some(listener) => {
                         let socket = at.ids.next_socket();
-                        at.sockets.accept(socket, far.local, stream);
+                        at.sockets.accept(socket, far.local, id);
                         let news = SocketNews::Accepted { socket, local: far.local, remote: far.remote };
-                        at.news.push_back((listener, news));
-                        self.streams.set_owner(stream, 1, EndOwner::Socket(host, socket));
-                        self.drive(host.0);
-                        Some(Ok(()))
+                        at.inbox.news.push_back((listener, news));
+                        self.streams.set_owner(id, 1, EndOwner::Socket(host, socket));
+                        self.later(self.stream_delay(id, 1), StreamNews::Answer(id, Ok(())));
+                        return self.drive(host.0);
                     }
-                    None if at.rejects => Some(Err(Refusal::ConnectionRefused)),
+                    None if at.system.rejects => Some(Err(Refusal::ConnectionRefused)),
                     None => None,
                 }
             }
         };
         match answer {
-            Some(answer) => self.later(delay, StreamNews::Answer(stream, answer)),
-            None => self.later(nanos(CONNECT_TIMEOUT), StreamNews::Answer(stream, Err(Refusal::TimedOut))),
+            Some(answer) => self.later(self.stream_delay(id, 1), StreamNews::Answer(id, answer)),
+            None => self.refuse_in_silence(id),
         }
     }
 
     /// The end that opened hears what became of it.
-    fn connected(&mut self, stream: usize, answer: Result<(), Refusal>) {
-        let Some(End { owner: EndOwner::Socket(host, socket), local, .. }) = self.streams.end(stream, 0).copied()
-        else {
-            return;
+    fn connected(&mut self, id: StreamId, answer: Result<(), Refusal>) {
+        let Some(End { owner, local, .. }) = self.streams.end(id, 0) else { return };
+        let EndOwner::Socket(host, socket) = owner else {
+            // It has closed meanwhile.
+            return self.end_refused(id);
         };
+        if answer.is_ok() && !self.is_whole(id, 1) {
+            return self.refuse_in_silence(id);
+        }
         let Some(at) = self.hosts.get_mut(host.0) else { return };
         match answer {
             Ok(()) => {
                 let Some(opened) = at.sockets.get_mut(socket) else { return };
-                opened.stream = Some(stream);
-                at.news.push_back((socket, SocketNews::Opened { local }));
+                opened.is_connected = true;
+                at.inbox.news.push_back((socket, SocketNews::Opened { local }));
+                // Bytes of the accepting end may have come before.
+                at.inbox.mark_readable(socket);
             }
             Err(why) => {
-                if at.sockets.remove(socket).is_none() {
-                    return;
-                }
-                self.streams.set_owner(stream, 0, EndOwner::Gone);
-                at.news.push_back((socket, SocketNews::Refused(why)));
+                at.sockets.remove(socket);
+                at.inbox.news.push_back((socket, SocketNews::Refused(why)));
+                self.end_refused(id);
             }
         }
         self.drive(host.0);
     }
 
-    /// Sends bytes over the connection that a socket is an end of.
-    pub(super) fn send_on(&mut self, number: usize, socket: SocketId, stream: usize, payload: Bytes) {
-        let Some((ends, delay)) = self.streams.streams.get(stream).map(|s| (s.ends, s.delay)) else { return };
-        let [near, _] = ends;
-        let to = usize::from(near.owner == EndOwner::Socket(HostId(number), socket));
-        self.later(delay, StreamNews::Bytes(stream, to, payload));
-    }
-
-    fn stream_bytes(&mut self, stream: usize, end: usize, payload: &[u8]) {
-        let now = instant(self.clock.now());
-        let Some(End { owner, local, remote }) = self.streams.end(stream, end).copied() else { return };
-        match owner {
-            EndOwner::Gone => {}
-            EndOwner::Server(server) => {
-                let Some(server) = self.servers.get_mut(server) else { return };
-                let reply = server.serve_stream(self.clock.now(), local, remote, payload);
-                let delay = self.streams.streams.get(stream).map_or(0, |stream| stream.delay);
-                if let Some(reply) = reply {
-                    self.later(delay, StreamNews::Bytes(stream, 1 - end, reply));
-                }
-            }
-            EndOwner::Socket(host, socket) => {
-                self.say(host.0, format_args!("{socket} brings {} bytes from {remote}", payload.len()));
-                let Some(at) = self.hosts.get_mut(host.0) else { return };
-                let chunk = Datagram::new(socket, local, remote, payload);
-                let _taken =
-                    super::drive::with_cx(at, now, self.story.as_mut(), |machine, cx| machine.stream(cx, chunk));
-                self.drive(host.0);
-            }
+    /// Ends a stream that did not open at the end that ordered it. An end that has accepted it is reset.
+    fn end_refused(&mut self, id: StreamId) {
+        let accepted = |end: End| match end.owner {
+            EndOwner::Socket(_, socket) => socket != SocketId(0),
+            EndOwner::Server(_) => true,
+            EndOwner::Closed | EndOwner::Lost => false,
+        };
+        let is_accepted = self.streams.end(id, 1).is_some_and(accepted);
+        self.streams.set_owner(id, 0, EndOwner::Closed);
+        if is_accepted {
+            self.reset_peer(id, 0);
+        } else {
+            self.streams.remove(id);
         }
     }
 
-    /// Lets a socket go.
-    pub(super) fn close(&mut self, number: usize, id: SocketId) {
-        let closed = self.hosts.get_mut(number).and_then(|host| {
-            host.news.retain(|(socket, _)| *socket != id);
-            host.sockets.remove(id)
-        });
-        let Some(stream) = closed.and_then(|socket| socket.stream) else { return };
-        let Some((ends, delay)) = self.streams.streams.get(stream).map(|s| (s.ends, s.delay)) else { return };
-        let [near, _] = ends;
-        let own = usize::from(near.owner != EndOwner::Socket(HostId(number), id));
-        self.streams.set_owner(stream, own, EndOwner::Gone);
-        self.later(delay, StreamNews::Fin(stream, 1 - own));
+    /// Sends a reset from this end to the other.
+    pub(super) fn reset_peer(&mut self, id: StreamId, end: usize) {
+        if let Some(pipe) = self.streams.pipe_mut(id, end) {
+            pipe.sender.reset();
+            self.pump(id, end);
+        }
     }
 
-    fn finished(&mut self, stream: usize, end: usize) {
-        let Some(End { owner: EndOwner::Socket(host, socket), .. }) = self.streams.end(stream, end).copied() else {
-            return;
+    /// Lets a socket go, at the order of its machine. Bytes that wait still go out, then the end.
+    pub(super) fn close(&mut self, number: usize, socket: SocketId) {
+        let stream = self.stream_of(number, socket);
+        let closed = self.hosts.get_mut(number).and_then(|host| {
+            host.inbox.forget(socket);
+            host.sockets.remove(socket)
+        });
+        let (Some(closed), Some((id, end))) = (closed, stream) else { return };
+        self.leave(id, end, EndOwner::Closed);
+        if let (true, Some(pipe)) = (closed.is_connected, self.streams.pipe_mut(id, end)) {
+            pipe.sender.finish();
+            self.pump(id, end);
+        }
+    }
+
+    /// Closes a stream of a host for the driver's own reason, and tells machine and peer.
+    pub(super) fn close_for(&mut self, number: usize, socket: SocketId, why: Closure) {
+        let Some((id, end)) = self.stream_of(number, socket) else { return };
+        let Some(host) = self.hosts.get_mut(number) else { return };
+        host.sockets.remove(socket);
+        host.inbox.news.push_back((socket, SocketNews::Closed(why)));
+        if matches!(why, Closure::Overflow | Closure::NotRead) {
+            self.leave(id, end, EndOwner::Closed);
+            return self.reset_peer(id, end);
+        }
+        if let Some(pipe) = self.streams.pipe_mut(id, end) {
+            pipe.sender.abandon();
+        }
+        let owner = if why == Closure::ByPeer { EndOwner::Closed } else { EndOwner::Lost };
+        self.leave(id, end, owner);
+    }
+
+    /// Takes the owner from an end. What it has not read is dropped and holds no room in the window any more.
+    fn leave(&mut self, id: StreamId, end: usize, owner: EndOwner) {
+        let unread = self.streams.pipe_mut(id, 1 - end).map_or(0, |pipe| pipe.receiver.discard());
+        self.taken(id, 1 - end, unread);
+        self.streams.set_owner(id, end, owner);
+    }
+
+    /// Ends a stream at one end, after the bytes that have arrived there. Nothing more is sent from this end.
+    pub(super) fn break_end(&mut self, id: StreamId, end: usize, why: Closure) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        if let Some(pipe) = stream.pipes.get_mut(end) {
+            pipe.sender.abandon();
+        }
+        if let Some(pipe) = stream.pipes.get_mut(1 - end) {
+            pipe.receiver.push(Segment::End(why));
+        }
+        self.read(id, end);
+    }
+
+    /// Ends the streams of a host whose local address it has lost.
+    pub(super) fn abort_streams(&mut self, number: usize) {
+        let Some(host) = self.hosts.get(number) else { return };
+        let lost: Vec<(StreamId, usize)> = host
+            .sockets
+            .connected()
+            .filter_map(|socket| {
+                let (id, end) = self.stream_of(number, socket.id)?;
+                let local = self.streams.end(id, end)?.local;
+                self.interface_of(number, local.ip()).is_none().then_some((id, end))
+            })
+            .collect();
+        for (id, end) in lost {
+            self.break_end(id, end, Closure::Reset);
+        }
+    }
+
+    /// Whether segments of a pipe reach its reading end: all wires are passable, and both ends have their addresses.
+    pub(super) fn is_whole(&self, id: StreamId, pipe: usize) -> bool {
+        let Some(stream) = self.streams.get(id) else { return false };
+        let Some(hops) = stream.pipes.get(pipe).map(|pipe| &pipe.hops) else { return false };
+        let [near, far] = [pipe, 1 - pipe].map(|end| stream.ends.get(end).map(|end| end.local));
+        let has = |hop: Option<&Hop>, local: Option<SocketAddr>| {
+            hop.zip(local).is_some_and(|(hop, local)| self.map.has_address(hop.interface, local.ip()))
         };
-        self.streams.set_owner(stream, end, EndOwner::Gone);
-        let Some(at) = self.hosts.get_mut(host.0) else { return };
-        if at.sockets.remove(socket).is_some() {
-            at.news.push_back((socket, SocketNews::Closed(Closure::ByPeer)));
-            self.drive(host.0);
+        hops.iter().all(|hop| self.map.is_passable(*hop)) && has(hops.first(), near) && has(hops.last(), far)
+    }
+
+    /// Puts the next retransmission of a pipe on the clock.
+    pub(super) fn put_retry(&mut self, id: StreamId, pipe: usize, retry: Retry) {
+        if let Some(at) = self.streams.pipe_mut(id, pipe) {
+            at.retry = Some(retry);
+            self.later(nanos(retry.delay()), StreamNews::Retry(id, pipe));
         }
     }
 }

@@ -30,12 +30,24 @@ impl<M: Machine> Net<M> {
     /// Takes a packet as far as it goes without the clock.
     pub(super) fn travel(&mut self, mut packet: Box<Packet>) {
         loop {
+            if self.transit.neighbors.is_used()
+                && let Place::Up(interface) = packet.place
+            {
+                let Some(goes_on) = self.wait_for_next_hop(packet, interface) else { return };
+                packet = goes_on;
+            }
             let next = match packet.place {
                 Place::Up(interface) | Place::Down(interface) => self.carry(&packet, interface),
                 Place::AtSegment(segment) => self.route(&mut packet, segment).map(|next| (self.clock.now(), next)),
                 Place::AtOwner(interface) => match self.map.interfaces.get(interface).map(|at| at.owner) {
                     Some(Owner::Gateway(gateway)) => {
-                        self.enter(&mut packet, gateway).map(|next| (self.clock.now(), next))
+                        let next = self.enter(&mut packet, gateway);
+                        if let (true, Some(next)) = (self.transit.neighbors.is_used(), next) {
+                            packet.place = next;
+                            let Some(goes_on) = self.wait_inside(packet, gateway) else { return };
+                            packet = goes_on;
+                        }
+                        next.map(|next| (self.clock.now(), next))
                     }
                     Some(Owner::Host(host)) => return self.deliver(packet, host),
                     Some(Owner::Server(server)) => return self.serve(packet, server),
@@ -69,7 +81,7 @@ impl<M: Machine> Net<M> {
             Place::Up(_) => (&mut interface.up, Place::AtSegment(interface.segment)),
             Place::Down(_) | Place::AtSegment(_) | Place::AtOwner(_) => (&mut interface.down, Place::AtOwner(at)),
         };
-        match wire.carry(self.clock.now(), &mut self.dice) {
+        match wire.carry(self.clock.now(), || packet.wire_len(), &mut self.dice) {
             Carried::Once(out) => Some((out, end)),
             Carried::Twice(out, again) => {
                 self.transit.ledger.doubled += 1;
@@ -78,11 +90,12 @@ impl<M: Machine> Net<M> {
                 self.clock.put(again, Wake::Flight(twin));
                 Some((out, end))
             }
-            Carried::Lost => {
+            carried @ (Carried::Lost | Carried::TailDropped) => {
+                let what = if carried == Carried::Lost { "loses" } else { "has a full queue: drops" };
                 self.transit.ledger.lost += 1;
                 self.tell(at, |story, now, who| {
                     let (from, to) = (packet.source, packet.destination);
-                    story.tell(now, who, format_args!("loses {from} → {to}"));
+                    story.tell(now, who, format_args!("{what} {from} → {to}"));
                 });
                 None
             }
@@ -198,13 +211,13 @@ impl<M: Machine> Net<M> {
         if let Some(at) = self.hosts.get_mut(host.0)
             && at.sockets.get(socket).is_some()
         {
-            at.news.push_back((socket, SocketNews::Unreachable { remote, why }));
+            at.inbox.news.push_back((socket, SocketNews::Unreachable { remote, why }));
             self.drive(host.0);
         }
     }
 
     /// Adds to the story, where one is told, under the name of an interface's owner.
-    fn tell(&mut self, interface: usize, what: impl FnOnce(&mut Story, Instant, &str)) {
+    pub(super) fn tell(&mut self, interface: usize, what: impl FnOnce(&mut Story, Instant, &str)) {
         let Some(story) = &mut self.story else { return };
         let who = match self.map.interfaces.get(interface).map(|interface| interface.owner) {
             Some(Owner::Host(host)) => self.hosts.get(host).map(|host| &host.name),

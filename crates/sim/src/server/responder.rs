@@ -84,6 +84,10 @@ impl Hosted {
                 Output::Transmit(transmit) => {
                     let nth = usize::try_from(transmit.socket.0).unwrap_or(0).wrapping_sub(1);
                     let Some(from) = self.locals.get(nth).copied() else { continue };
+                    // Each socket is bound to one address, and no system sends from another one on it.
+                    if transmit.local.is_some_and(|local| local != from.ip()) {
+                        continue;
+                    }
                     let mut reply = pool.packet(from, transmit.remote, Place::Up(interface), now);
                     reply.share(transmit.payload);
                     send(0, reply);

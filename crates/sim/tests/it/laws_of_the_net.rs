@@ -31,10 +31,13 @@ fn translators() -> impl Strategy<Value = TranslatorConfig> {
 }
 
 fn links() -> impl Strategy<Value = Link> {
-    (0..60_u64, 0..40_u64, 0.0..0.5, 0.0..0.5, 0.0..0.5, 0..90_u64).prop_map(
-        |(delay, jitter, loss, twice, held, hold)| {
+    let bandwidth = prop_oneof![Just(None), (500..20_000_u64, 0..400_u64).prop_map(Some)];
+    (0..60_u64, 0..40_u64, 0.0..0.5, 0.0..0.5, 0.0..0.5, 0..90_u64, bandwidth).prop_map(
+        |(delay, jitter, loss, twice, held, hold, bandwidth)| {
             let ms = Duration::from_millis;
-            Link::delay(ms(delay)).jitter(ms(jitter)).loss(loss).duplication(twice).reordering(held, ms(hold))
+            let link =
+                Link::delay(ms(delay)).jitter(ms(jitter)).loss(loss).duplication(twice).reordering(held, ms(hold));
+            bandwidth.map_or(link, |(bytes, queue)| link.bandwidth(bytes, queue))
         },
     )
 }
@@ -119,8 +122,8 @@ proptest! {
         prop_assert_eq!(lab.net.ledger().in_flight(), 0, "{:?}", lab.net.ledger());
         let times = lab.net.events().windows(2).all(|pair| pair[0].at <= pair[1].at);
         prop_assert!(times);
-        let lost = lab.net.stats().lost;
-        prop_assert_eq!(lab.net.ledger().lost, lost);
+        let (lost, tail_dropped) = (lab.net.stats().lost, lab.net.stats().tail_dropped);
+        prop_assert_eq!(lab.net.ledger().lost, lost + tail_dropped);
         prop_assert_eq!(lab.net.ledger().doubled, lab.net.stats().duplicated);
     }
 }

@@ -7,9 +7,13 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
+mod backpressure;
+mod breaks;
+mod calls;
 mod datagrams;
 mod laws_driver;
 mod laws_faults;
+mod laws_of_streams;
 mod laws_of_the_net;
 mod laws_pinger;
 mod laws_recording;
@@ -17,4 +21,6 @@ mod laws_script;
 mod places;
 mod probe;
 mod stories;
+mod streamer;
 mod streams;
+mod wires;

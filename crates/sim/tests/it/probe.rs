@@ -44,6 +44,11 @@ impl Probe {
         self.out.push(Output::Transmit(transmit(socket, to, bytes.into())));
     }
 
+    pub(crate) fn send_from(&mut self, socket: SocketId, to: &str, source: &str, bytes: &str) {
+        let transmit = transmit(socket, to, bytes.into()).with_local(source.parse().unwrap());
+        self.out.push(Output::Transmit(transmit));
+    }
+
     pub(crate) fn send_hops(&mut self, socket: SocketId, to: &str, hops: u8) {
         let mut transmit = transmit(socket, to, b"ttl".to_vec());
         transmit.hop_limit = Some(hops);

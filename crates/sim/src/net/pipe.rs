@@ -1,0 +1,389 @@
+//! One direction of a stream: what waits to be sent, what is on its way, what waits to be read.
+//!
+//! Rules of this file: bytes leave a pipe in the order in which they went in, and none is lost. The receive window holds
+//! [`WINDOW`] bytes, those on their way included; a reader that takes nothing so stops the sender. The thresholds of the
+//! sender are those of the driving contract ([`portolan_machine::socket`]). Nothing here knows the clock or a machine.
+
+use crate::clock::Nanos;
+use crate::map::Hop;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::time::Duration;
+use portolan_machine::{Closure, SocketNews, WhenFull};
+use portolan_stun::HEADER_LEN;
+use portolan_stun::framing::{self, FrameError};
+
+/// The receive window: the bytes that may be on their way or unread.
+pub(super) const WINDOW: usize = 64 * 1_024;
+/// More unsent bytes than this make a stream full. The driver then hands in no bytes of this stream.
+const FULL: usize = 64 * 1_024;
+/// Fewer unsent bytes than this make a full stream writable.
+const WRITABLE: usize = 32 * 1_024;
+/// More unsent bytes than this never wait.
+const OVERFLOW: usize = 256 * 1_024;
+
+/// One direction of a stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pipe {
+    pub(super) sender: Sender,
+    pub(super) receiver: Receiver,
+    /// The wires from the sending end to the reading one.
+    pub(super) hops: Vec<Hop>,
+    /// When the last segment arrives: none overtakes another.
+    pub(super) last_arrival: Nanos,
+    /// The retransmission that is on the clock, because the way is broken.
+    pub(super) retry: Option<Retry>,
+}
+
+/// A part of a stream on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Segment {
+    Bytes(Bytes),
+    /// The end of the stream: FIN or RST.
+    End(Closure),
+}
+
+/// What a sender has not got rid of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sender {
+    waiting: VecDeque<Bytes>,
+    unsent: usize,
+    /// Segments that did not arrive because the way was broken. They are sent again before all others.
+    returned: VecDeque<Segment>,
+    in_window: usize,
+    /// The end of the stream, to be sent after all bytes.
+    end: Option<Closure>,
+    /// Whether the machine was told that the stream is full.
+    is_full: bool,
+    /// Whether no byte is sent any more.
+    is_ended: bool,
+}
+
+impl Sender {
+    /// Queues bytes after all those before. Returns `false` when they were dropped whole.
+    pub(super) fn push(&mut self, payload: Bytes, when_full: WhenFull) -> bool {
+        if when_full == WhenFull::Drop && self.is_blocked() {
+            return false;
+        }
+        if !self.is_ended && !payload.is_empty() {
+            self.unsent += payload.len();
+            self.waiting.push_back(payload);
+        }
+        true
+    }
+
+    /// Takes the next segment of at most `limit` bytes that the window has room for.
+    pub(super) fn next_segment(&mut self, limit: usize) -> Option<Segment> {
+        if let Some(segment) = self.returned.pop_front() {
+            return Some(segment);
+        }
+        let Some(front) = self.waiting.front_mut() else {
+            return self.end.take().map(Segment::End);
+        };
+        let length = front.len().min(limit).min(WINDOW - self.in_window);
+        if length == 0 {
+            return None;
+        }
+        let bytes = front.split_to(length);
+        if front.is_empty() {
+            self.waiting.pop_front();
+        }
+        self.unsent -= length;
+        self.in_window += length;
+        Some(Segment::Bytes(bytes))
+    }
+
+    /// Whether anything waits that the window has room for.
+    pub(super) fn has_segment(&self) -> bool {
+        let has_room = self.in_window < WINDOW;
+        !self.returned.is_empty() || if self.waiting.is_empty() { self.end.is_some() } else { has_room }
+    }
+
+    /// Takes back a segment that did not arrive.
+    pub(super) fn give_back(&mut self, segment: Segment) {
+        self.returned.push_back(segment);
+    }
+
+    /// Whether segments wait to be sent again.
+    pub(super) fn has_returned(&self) -> bool {
+        !self.returned.is_empty()
+    }
+
+    /// The reader has taken so many bytes.
+    pub(super) const fn acknowledge(&mut self, taken: usize) {
+        self.in_window = self.in_window.saturating_sub(taken);
+    }
+
+    /// What the machine must be told, once for each change.
+    pub(super) const fn news(&mut self) -> Option<SocketNews> {
+        if !self.is_full && self.unsent > FULL {
+            self.is_full = true;
+            Some(SocketNews::Full)
+        } else if self.is_full && self.unsent < WRITABLE {
+            self.is_full = false;
+            Some(SocketNews::Writable)
+        } else {
+            None
+        }
+    }
+
+    /// Whether so much waits that the driver hands in no bytes of this stream, and drops what may be dropped.
+    pub(super) const fn is_blocked(&self) -> bool {
+        self.unsent > FULL
+    }
+
+    /// Whether so much waits that the driver closes the stream.
+    pub(super) const fn overflows(&self) -> bool {
+        self.unsent > OVERFLOW
+    }
+
+    /// Sends the end after the bytes that wait, and accepts no more.
+    pub(super) fn finish(&mut self) {
+        if !self.is_ended {
+            (self.end, self.is_ended) = (Some(Closure::ByPeer), true);
+        }
+    }
+
+    /// Drops the bytes that wait, and sends a reset.
+    pub(super) fn reset(&mut self) {
+        self.abandon();
+        self.end = Some(Closure::Reset);
+    }
+
+    /// Drops the bytes that wait, and sends nothing more.
+    pub(super) fn abandon(&mut self) {
+        *self = Self { in_window: self.in_window, is_full: self.is_full, is_ended: true, ..Self::default() };
+    }
+
+    pub(super) const fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    pub(super) const fn in_window(&self) -> usize {
+        self.in_window
+    }
+}
+
+/// What has arrived and was not read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Receiver {
+    chunks: VecDeque<Bytes>,
+    unread: usize,
+    /// The end, told after the last bytes.
+    end: Option<Closure>,
+    /// How often in a row the machine took nothing.
+    refused: u8,
+    /// The front of a message that a server has not got whole.
+    held: Vec<u8>,
+}
+
+impl Receiver {
+    /// Adds what has arrived. Nothing comes after the end.
+    pub(super) fn push(&mut self, segment: Segment) {
+        match segment {
+            _ if self.end.is_some() => {}
+            Segment::Bytes(bytes) => {
+                self.unread += bytes.len();
+                self.chunks.push_back(bytes);
+            }
+            Segment::End(why) => self.end = Some(why),
+        }
+    }
+
+    /// The next bytes to hand in; cheap to clone.
+    pub(super) fn front(&self) -> Option<&Bytes> {
+        self.chunks.front()
+    }
+
+    /// Removes `taken` bytes from the front. Returns `false` when nothing was taken twice in a row.
+    pub(super) fn take(&mut self, taken: usize) -> bool {
+        self.refused = if taken == 0 { self.refused.saturating_add(1) } else { 0 };
+        if let Some(front) = self.chunks.front_mut() {
+            let taken = taken.min(front.len());
+            let _taken = front.split_to(taken);
+            self.unread -= taken;
+            if front.is_empty() {
+                self.chunks.pop_front();
+            }
+        }
+        self.refused < 2
+    }
+
+    /// Begins to count anew how often nothing was taken: the stream was paused or full.
+    pub(super) const fn forgive(&mut self) {
+        self.refused = 0;
+    }
+
+    /// How the stream ended, once all its bytes are read.
+    pub(super) fn ended(&self) -> Option<Closure> {
+        self.end.filter(|_| self.chunks.is_empty())
+    }
+
+    /// Whether the end is known: nothing may arrive any more.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Drops what is unread, and returns how many bytes that were.
+    pub(super) fn discard(&mut self) -> usize {
+        self.chunks.clear();
+        core::mem::take(&mut self.unread)
+    }
+
+    /// Whether there are bytes to read, or the end.
+    pub(super) fn is_readable(&self) -> bool {
+        !self.chunks.is_empty() || self.end.is_some()
+    }
+
+    pub(super) const fn unread(&self) -> usize {
+        self.unread
+    }
+
+    /// For a server: takes the message that is held, if it is whole.
+    pub(super) fn next_message(&mut self) -> Option<Vec<u8>> {
+        let length = stun_length(&self.held).ok().flatten()?;
+        (self.held.len() >= length).then(|| core::mem::take(&mut self.held))
+    }
+
+    /// For a server: takes bytes up to the end of a message, and returns how many. A chunk that does not go on like STUN is
+    /// dropped.
+    pub(super) fn hold(&mut self) -> usize {
+        let Some(front) = self.chunks.front() else { return 0 };
+        let wanted = stun_length(&self.held).ok().flatten().unwrap_or(HEADER_LEN);
+        let mut taken = front.len().min(wanted.saturating_sub(self.held.len()));
+        self.held.extend_from_slice(front.get(..taken).unwrap_or_default());
+        if stun_length(&self.held).is_err() {
+            self.held.clear();
+            taken = front.len();
+        }
+        self.take(taken);
+        taken
+    }
+}
+
+/// The length of the STUN message that begins here; `None`: it is not known yet. ChannelData is none.
+fn stun_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+    match bytes.first() {
+        Some(&found) if found & 0xc0 != 0 => Err(FrameError::FirstByte { found }),
+        _ => framing::length(bytes),
+    }
+}
+
+/// Retransmissions over a way that is broken, as Linux spaces them: 200 ms, doubled up to 120 s. After the fifteenth, at
+/// 924.6 s, the stream ends (`tcp_retries2`; RFC 9293 §3.8.3 asks for at least 100 s).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Retry {
+    count: u32,
+}
+
+impl Retry {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(120);
+    const LIMIT: u32 = 15;
+
+    /// The time until the way is tried again.
+    pub(super) fn delay(self) -> Duration {
+        (Self::FIRST * 2_u32.pow(self.count)).min(Self::LONGEST)
+    }
+
+    /// The next retransmission; `None` after the last one.
+    pub(super) fn next(self) -> Option<Self> {
+        (self.count < Self::LIMIT).then(|| Self { count: self.count + 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: usize = 1_024;
+
+    fn bytes(length: usize) -> Bytes {
+        Bytes::from(alloc::vec![7; length])
+    }
+
+    fn sent(sender: &mut Sender) -> usize {
+        core::iter::from_fn(|| sender.next_segment(10 * KIB))
+            .map(|segment| match segment {
+                Segment::Bytes(bytes) => bytes.len(),
+                Segment::End(_) => 0,
+            })
+            .sum()
+    }
+
+    #[test]
+    fn a_sender_fills_the_window_and_goes_on_when_the_reader_takes() {
+        let mut sender = Sender::default();
+        assert!(sender.push(bytes(100 * KIB), WhenFull::Close));
+        assert_eq!((sent(&mut sender), sender.unsent(), sender.in_window()), (64 * KIB, 36 * KIB, 64 * KIB));
+        assert!(!sender.has_segment());
+        sender.acknowledge(5 * KIB);
+        assert_eq!((sent(&mut sender), sender.unsent()), (5 * KIB, 31 * KIB));
+        sender.finish();
+        sender.acknowledge(64 * KIB);
+        assert_eq!(sent(&mut sender), 31 * KIB, "and the end after the last bytes");
+        assert!(!sender.has_segment());
+    }
+
+    #[test]
+    fn full_and_writable_are_told_once_and_droppable_bytes_are_dropped_whole() {
+        let mut sender = Sender::default();
+        sender.push(bytes(128 * KIB), WhenFull::Close);
+        sent(&mut sender);
+        assert_eq!((sender.unsent(), sender.news(), sender.is_blocked()), (64 * KIB, None, false));
+        assert!(sender.push(bytes(1), WhenFull::Drop), "64 KiB wait, not more");
+        assert_eq!((sender.news(), sender.news()), (Some(SocketNews::Full), None));
+        assert!(!sender.push(bytes(1), WhenFull::Drop));
+        assert!(sender.push(bytes(192 * KIB - 1), WhenFull::Close) && !sender.overflows());
+        assert!(sender.push(bytes(1), WhenFull::Close) && sender.overflows());
+        for _ in 0..4 {
+            sender.acknowledge(56 * KIB);
+            sent(&mut sender);
+        }
+        assert_eq!((sender.unsent(), sender.news()), (32 * KIB + 1, None));
+        sender.acknowledge(2);
+        sent(&mut sender);
+        assert_eq!((sender.unsent(), sender.news(), sender.news()), (32 * KIB - 1, Some(SocketNews::Writable), None));
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_sent_again_first() {
+        let mut sender = Sender::default();
+        sender.push(bytes(3), WhenFull::Close);
+        sender.push(bytes(2), WhenFull::Close);
+        sender.finish();
+        let first = sender.next_segment(9).unwrap();
+        sender.give_back(first.clone());
+        assert!(sender.has_segment() && sender.has_returned());
+        assert_eq!(sender.next_segment(9), Some(first));
+        assert_eq!(sender.next_segment(9), Some(Segment::Bytes(bytes(2))));
+        assert_eq!(sender.next_segment(9), Some(Segment::End(Closure::ByPeer)));
+        assert_eq!((sender.next_segment(9), sender.in_window()), (None, 5));
+    }
+
+    #[test]
+    fn the_end_is_told_after_the_last_bytes() {
+        let mut receiver = Receiver::default();
+        receiver.push(Segment::Bytes(bytes(10)));
+        receiver.push(Segment::End(Closure::ByPeer));
+        receiver.push(Segment::Bytes(bytes(10)));
+        assert!(receiver.take(4) && receiver.take(0) && receiver.take(5));
+        assert_eq!((receiver.unread(), receiver.ended()), (1, None));
+        assert!(receiver.take(0) && !receiver.take(0), "nothing twice in a row");
+        receiver.forgive();
+        assert!(receiver.take(0) && receiver.take(1));
+        assert_eq!((receiver.unread(), receiver.ended()), (0, Some(Closure::ByPeer)));
+    }
+
+    #[test]
+    fn retransmissions_end_after_fifteen_minutes() {
+        let mut total = Duration::ZERO;
+        let mut retry = Some(Retry::default());
+        while let Some(now) = retry {
+            total += now.delay();
+            retry = now.next();
+        }
+        assert_eq!(total, Duration::from_millis(924_600));
+    }
+}

@@ -1,0 +1,251 @@
+//! How the bytes of a stream move: out of the sender's queue, over the wires, into the window, to the reader.
+//!
+//! Rules of this file, those of a driver ([`portolan_machine::socket`]): a machine is drained between two chunks; bytes
+//! that it does not take are handed in again; nothing is handed in from a stream that is paused, or on which more than
+//! 64 KiB wait to be sent; the end of a stream comes after its last bytes. Segments arrive in order: one that meets a
+//! broken way goes back to its sender, and so do all that follow, until the sender tries again.
+
+use super::pipe::{Retry, Segment};
+use super::stream::{EndOwner, StreamNews};
+use super::{Net, Wake};
+use crate::clock::instant;
+use crate::host::StreamId;
+use crate::packet::{SEGMENT, stream_wire_len};
+use alloc::boxed::Box;
+use bytes::Bytes;
+use portolan_machine::{Closure, Datagram, Machine, SocketId, WhenFull};
+
+impl<M: Machine> Net<M> {
+    /// Sends bytes over the stream that a socket is an end of.
+    pub(super) fn send_on(&mut self, number: usize, socket: SocketId, payload: Bytes, when_full: WhenFull) {
+        let Some((id, end)) = self.stream_of(number, socket) else { return };
+        let length = payload.len();
+        let Some(pipe) = self.streams.pipe_mut(id, end) else { return };
+        if !pipe.sender.push(payload, when_full) {
+            if let Some(host) = self.hosts.get_mut(number) {
+                host.stream_stats.dropped += 1;
+                host.stream_stats.dropped_bytes += length as u64;
+            }
+            return self.say(number, format_args!("drops {length} bytes for {socket}: more than 64 KiB wait"));
+        }
+        self.pump(id, end);
+        if self.streams.pipe(id, end).is_some_and(|pipe| pipe.sender.overflows()) {
+            return self.close_for(number, socket, Closure::Overflow);
+        }
+        self.tell_fullness(id, end);
+    }
+
+    /// Tells the owner of an end once that its stream became full, or writable again.
+    fn tell_fullness(&mut self, id: StreamId, end: usize) {
+        let owner = self.streams.end(id, end).map(|end| end.owner);
+        let (Some(EndOwner::Socket(host, socket)), Some(pipe)) = (owner, self.streams.pipe_mut(id, end)) else {
+            return;
+        };
+        let news = pipe.sender.news();
+        if let (Some(news), Some(host)) = (news, self.hosts.get_mut(host.0)) {
+            host.inbox.news.push_back((socket, news));
+        }
+    }
+
+    /// Sends what can be sent now that the window or the way has opened. The sender may read again.
+    fn pump_and_read(&mut self, id: StreamId, pipe: usize) {
+        self.pump(id, pipe);
+        self.tell_fullness(id, pipe);
+        self.read(id, pipe);
+    }
+
+    /// Sends what the window of a pipe has room for.
+    pub(super) fn pump(&mut self, id: StreamId, pipe: usize) {
+        let Some(at) = self.streams.pipe(id, pipe) else { return };
+        if at.retry.is_some() || !at.sender.has_segment() {
+            return;
+        }
+        if !self.is_whole(id, pipe) {
+            return self.put_retry(id, pipe, Retry::default());
+        }
+        let is_limited = at.hops.iter().any(|hop| self.map.wire(*hop).is_some_and(|wire| wire.is_limited()));
+        let limit = if is_limited { SEGMENT } else { usize::MAX };
+        while let Some(segment) = self.streams.pipe_mut(id, pipe).and_then(|pipe| pipe.sender.next_segment(limit)) {
+            self.move_segment(id, pipe, 0, segment);
+        }
+    }
+
+    /// Moves a segment on from the wire with number `hop` of its way. Where it must wait for a wire with a bandwidth, and
+    /// at the end of the way, it goes on the clock.
+    pub(super) fn move_segment(&mut self, id: StreamId, pipe: usize, hop: usize, segment: Segment) {
+        let Some(at) = self.streams.pipe_mut(id, pipe) else { return };
+        if hop > at.hops.len() {
+            return self.arrive(id, pipe, segment);
+        }
+        let now = self.clock.now();
+        let mut out = now;
+        for (number, next) in at.hops.iter().enumerate().skip(hop) {
+            let Some(wire) = self.map.wire_mut(*next) else { continue };
+            if wire.is_limited() && out > now {
+                let news = StreamNews::Segment(id, pipe, number, segment);
+                return self.clock.put(out, Wake::Stream(Box::new(news)));
+            }
+            let length = match &segment {
+                Segment::Bytes(bytes) => bytes.len(),
+                Segment::End(_) => 0,
+            };
+            out = wire.carry_segment(out, stream_wire_len(length));
+        }
+        at.last_arrival = at.last_arrival.max(out);
+        let news = StreamNews::Segment(id, pipe, at.hops.len() + 1, segment);
+        self.clock.put(at.last_arrival, Wake::Stream(Box::new(news)));
+    }
+
+    /// A segment has come to the end of its way.
+    fn arrive(&mut self, id: StreamId, pipe: usize, segment: Segment) {
+        let is_whole = self.is_whole(id, pipe);
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(at) = stream.pipes.get_mut(pipe) else { return };
+        if !is_whole || at.sender.has_returned() {
+            at.sender.give_back(segment);
+            return if at.retry.is_none() {
+                self.put_retry(id, pipe, Retry::default())
+            };
+        }
+        let reader = 1 - pipe;
+        // A system that knows no such stream any more answers with RST.
+        if at.receiver.has_ended() {
+            return self.break_end(id, pipe, Closure::Reset);
+        }
+        match stream.ends.get(reader).map(|end| end.owner) {
+            Some(EndOwner::Socket(..) | EndOwner::Server(_)) => {
+                at.receiver.push(segment);
+                self.read(id, reader);
+            }
+            // The system of a closed end takes the bytes and drops them.
+            Some(EndOwner::Closed) => {
+                if let Segment::Bytes(bytes) = segment {
+                    self.taken(id, pipe, bytes.len());
+                }
+            }
+            Some(EndOwner::Lost) => self.break_end(id, pipe, Closure::Reset),
+            None => {}
+        }
+    }
+
+    /// The reader of a pipe has taken bytes; its sender learns of it later.
+    pub(super) fn taken(&mut self, id: StreamId, pipe: usize, bytes: usize) {
+        if bytes > 0 {
+            self.later(self.stream_delay(id, 1 - pipe), StreamNews::Taken(id, pipe, bytes));
+        }
+    }
+
+    /// The sender of a pipe learns that bytes were taken.
+    pub(super) fn window_opens(&mut self, id: StreamId, pipe: usize, bytes: usize) {
+        let Some(at) = self.streams.pipe_mut(id, pipe) else { return };
+        at.sender.acknowledge(bytes);
+        self.pump_and_read(id, pipe);
+    }
+
+    /// Tries a broken way again.
+    pub(super) fn retry(&mut self, id: StreamId, pipe: usize) {
+        let is_whole = self.is_whole(id, pipe);
+        let Some(retry) = self.streams.pipe_mut(id, pipe).and_then(|pipe| pipe.retry.take()) else { return };
+        match retry.next() {
+            _ if is_whole => self.pump_and_read(id, pipe),
+            _ if !self.streams.pipe(id, pipe).is_some_and(|pipe| pipe.sender.has_segment()) => {}
+            Some(retry) => self.put_retry(id, pipe, retry),
+            None => self.break_end(id, pipe, Closure::TimedOut),
+        }
+    }
+
+    /// Gives an end what has arrived for it.
+    pub(super) fn read(&mut self, id: StreamId, end: usize) {
+        let Some(owner) = self.streams.end(id, end).map(|end| end.owner) else { return };
+        match owner {
+            EndOwner::Socket(host, socket) => {
+                let Some(at) = self.hosts.get_mut(host.0) else { return };
+                at.inbox.mark_readable(socket);
+                self.drive(host.0);
+            }
+            EndOwner::Server(server) => self.server_reads(id, end, server),
+            EndOwner::Closed | EndOwner::Lost => {}
+        }
+    }
+
+    /// Hands a machine the next chunk of a stream, or tells it of the end.
+    pub(super) fn hand_in(&mut self, number: usize, socket: SocketId) {
+        let Some((id, end)) = self.stream_of(number, socket) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let at = self.hosts.get(number).and_then(|host| host.sockets.get(socket));
+        let may_read = at.is_some_and(|socket| socket.is_connected && !socket.is_paused);
+        let is_blocked = stream.pipes.get(end).is_some_and(|out| out.sender.is_blocked());
+        let Some(receiver) = stream.pipes.get_mut(1 - end).map(|pipe| &mut pipe.receiver) else { return };
+        if !may_read || is_blocked {
+            return receiver.forgive();
+        }
+        let Some(chunk) = receiver.front().cloned() else {
+            return match receiver.ended() {
+                Some(why) => self.close_for(number, socket, why),
+                None => {}
+            };
+        };
+        let Some((local, remote)) = stream.ends.get(end).map(|end| (end.local, end.remote)) else { return };
+        self.say(number, format_args!("{socket} brings {} bytes from {remote}", chunk.len()));
+        let now = instant(self.clock.now());
+        let Some(host) = self.hosts.get_mut(number) else { return };
+        let datagram = Datagram::new(socket, local, remote, &chunk);
+        let answer = super::drive::with_cx(host, now, self.story.as_mut(), |machine, cx| machine.stream(cx, datagram));
+        let taken = answer.unwrap_or(chunk.len()).min(chunk.len());
+        if answer.is_none() {
+            host.stream_stats.unclaimed_bytes += chunk.len() as u64;
+            self.say(number, format_args!("has no use for it"));
+        } else if taken < chunk.len() {
+            self.say(number, format_args!("takes {taken} of them"));
+        }
+        self.taken(id, 1 - end, taken);
+        let receiver = self.streams.pipe_mut(id, 1 - end).map(|pipe| &mut pipe.receiver);
+        let (goes_on, is_readable) = receiver.map_or((true, false), |at| (at.take(taken), at.is_readable()));
+        if !goes_on {
+            self.close_for(number, socket, Closure::NotRead);
+        } else if is_readable && let Some(host) = self.hosts.get_mut(number) {
+            host.inbox.mark_readable(socket);
+        }
+    }
+
+    /// A server answers the messages that have arrived whole, as long as its answers find room.
+    fn server_reads(&mut self, id: StreamId, end: usize, server: usize) {
+        let now = self.clock.now();
+        let Some(at) = self.streams.end(id, end) else { return };
+        loop {
+            let Some(stream) = self.streams.get_mut(id) else { return };
+            if stream.pipes.get(end).is_none_or(|out| out.sender.is_blocked()) {
+                return;
+            }
+            let Some(receiver) = stream.pipes.get_mut(1 - end).map(|pipe| &mut pipe.receiver) else { return };
+            if let Some(message) = receiver.next_message() {
+                let server = self.servers.get_mut(server);
+                let reply = server.and_then(|server| server.serve_stream(now, at.local, at.remote, &message));
+                if let (Some(reply), Some(out)) = (reply, self.streams.pipe_mut(id, end)) {
+                    out.sender.push(reply, WhenFull::Close);
+                    self.pump(id, end);
+                }
+            } else if receiver.unread() > 0 {
+                let taken = receiver.hold();
+                self.taken(id, 1 - end, taken);
+            } else {
+                if receiver.ended().is_some() {
+                    self.streams.set_owner(id, end, EndOwner::Closed);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Pauses a stream, or hands in its bytes again.
+    pub(super) fn set_paused(&mut self, number: usize, socket: SocketId, is_paused: bool) {
+        let Some(host) = self.hosts.get_mut(number) else { return };
+        match host.sockets.get_mut(socket).filter(|at| at.protocol.is_stream() && !at.protocol.is_listener()) {
+            Some(at) => {
+                at.is_paused = is_paused;
+                host.inbox.mark_readable(socket);
+            }
+            None => self.say(number, format_args!("{socket} is no stream: nothing happens")),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Interfaces that lose or change their addresses, ways that break, and what becomes of streams and datagrams then.
+
+use crate::datagrams::{at, ip};
+use crate::probe::{Heard, Probe};
+use crate::streamer::{A, B, KIB, MS, Streamer, connected, pattern, told};
+use core::time::Duration;
+use portolan_machine::{Instant, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, WhenFull};
+use portolan_nat::translator::TranslatorConfig;
+use portolan_sim::{Barrier, Gateway, HostId, Link, Net};
+
+const QUARTER: Duration = Duration::from_secs(15 * 60);
+
+fn send(net: &mut Net<Streamer>, host: HostId, socket: SocketId, bytes: &[u8]) {
+    net.with(host, |machine, _| machine.send(socket, bytes.to_vec(), WhenFull::Close));
+}
+
+#[test]
+fn a_stream_ends_with_its_address_after_the_bytes_that_had_arrived() {
+    let (mut net, hosts @ [a, b], [near, far]) = connected(&Link::PERFECT);
+    let start = net.now();
+    net.with(a, |a, _| a.order(SocketOrder::Pause(near)));
+    send(&mut net, b, far, b"unread");
+    let _end = net.run_for(MS * 30);
+    net.set_addresses(a, 0, &[ip("85.0.0.77")]);
+    let _end = net.run_for(MS * 30);
+    assert_eq!(told(&mut net, hosts, start), [""; 0], "it is paused");
+    net.with(a, |a, _| a.order(SocketOrder::Resume(near)));
+    let lines = told(&mut net, hosts, start);
+    assert_eq!(lines, ["60 a s1 takes 6 of 6", "60 a s1 closed: reset by the peer"]);
+
+    // The peer hears nothing, and notices when fifteen retransmissions have failed.
+    let _end = net.run_for(QUARTER * 4);
+    assert_eq!(told(&mut net, hosts, start), [""; 0]);
+    let start = net.now();
+    send(&mut net, b, far, b"lost");
+    assert_eq!(net.run_for(QUARTER * 4), portolan_sim::Stop::Idle);
+    assert_eq!(told(&mut net, hosts, start), ["924600 b s2 closed: timed out"]);
+    assert_eq!(net.stream_count(), 0);
+}
+
+#[test]
+fn a_stream_that_broke_is_reset_when_its_address_comes_back() {
+    let (mut net, hosts @ [a, b], [_, far]) = connected(&Link::PERFECT);
+    let start = net.now();
+    net.set_addresses(a, 0, &[]);
+    net.set_addresses(a, 0, &[ip(A)]);
+    assert_eq!(told(&mut net, hosts, start), ["0 a s1 closed: reset by the peer"]);
+    send(&mut net, b, far, b"who is this?");
+    let _end = net.run_for(MS * 100);
+    assert_eq!(told(&mut net, hosts, start), ["25 b s2 closed: reset by the peer"]);
+    assert_eq!(net.stream_count(), 0);
+}
+
+#[test]
+fn only_the_streams_of_the_lost_address_end() {
+    let mut net = Net::new(1);
+    let a = net.add_host(net.internet(), "a", &[ip("85.0.0.1"), ip("85.0.0.11")], &Link::PERFECT, Streamer::default());
+    let b = net.add_host(net.internet(), "b", &[ip(B)], &Link::PERFECT, Streamer::default());
+    net.with(b, |b, cx| b.open(cx, Protocol::TcpListen, "0.0.0.0:9", None));
+    for local in ["85.0.0.1:0", "85.0.0.11:0"] {
+        net.with(a, |a, cx| a.open(cx, Protocol::Tcp, local, Some("85.0.0.2:9")));
+    }
+    let _end = net.run_for(MS);
+    net.take_events();
+    net.set_addresses(a, 0, &[ip("85.0.0.11"), ip("85.0.0.12")]);
+    assert_eq!(told(&mut net, [a, b], Instant::ORIGIN), ["1 a s1 closed: reset by the peer"]);
+    send(&mut net, a, SocketId(2), b"still here");
+    let _end = net.run_for(MS);
+    assert_eq!(net.machine(b).unwrap().taken, b"still here");
+}
+
+#[test]
+fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
+    let (mut net, hosts @ [a, b], [near, far]) = connected(&Link::PERFECT);
+    net.with(b, |b, _| b.is_quiet = true);
+    let (start, bytes) = (net.now(), pattern(100 * KIB));
+    send(&mut net, a, near, &bytes[..40 * KIB]);
+    let _end = net.run_for(MS * 10);
+    // What is on its way is lost with the interface, and so are the bytes behind it.
+    net.set_interface(b, 0, false);
+    let _end = net.run_for(MS * 10);
+    send(&mut net, a, near, &bytes[40 * KIB..60 * KIB]);
+    let _end = net.run_for(Duration::from_secs(5));
+    assert_eq!(net.machine(b).unwrap().taken.len(), 0);
+    net.set_interface(b, 0, true);
+    send(&mut net, a, near, &bytes[60 * KIB..]);
+    let _end = net.run_for(Duration::from_secs(5));
+    assert!(net.machine(b).unwrap().taken == bytes, "in order");
+    // Retransmissions 0.2, 0.6, 1.4, 3.0 and 6.2 seconds after the first loss at 25 ms; the last finds the way whole.
+    assert_eq!(told(&mut net, hosts, start), [""; 0]);
+    let backlog = net.stream_backlog(a, near).unwrap();
+    assert_eq!((backlog.unsent, backlog.in_window), (0, 0));
+    send(&mut net, b, far, b"back");
+    let _end = net.run_for(MS * 25);
+    assert_eq!(told(&mut net, hosts, start).len(), 1);
+}
+
+#[test]
+fn retransmissions_are_spaced_as_on_linux() {
+    let (mut net, [a, b], [near, _]) = connected(&Link::PERFECT);
+    let start = net.now();
+    net.set_interface(b, 0, false);
+    send(&mut net, a, near, b"hello");
+    let _end = net.run_until(start + MS * 3_100);
+    net.set_interface(b, 0, true);
+    let _end = net.run_until(start + MS * 6_224);
+    assert_eq!(net.machine(b).unwrap().taken, b"", "the retransmission after that of 3.0 s comes at 6.2 s");
+    let _end = net.run_until(start + MS * 6_225);
+    assert_eq!(net.machine(b).unwrap().taken, b"hello");
+}
+
+#[test]
+fn a_stream_whose_interface_stays_down_times_out_and_an_idle_one_does_not() {
+    for (cut, seconds) in [("interface", 924), ("address", 924)] {
+        let (mut net, hosts @ [a, b], [near, far]) = connected(&Link::PERFECT);
+        let start = net.now();
+        net.set_aborts_streams(a, false);
+        match cut {
+            "interface" => net.set_interface(a, 0, false),
+            _ => net.set_addresses(a, 0, &[]),
+        }
+        let _end = net.run_for(QUARTER * 2);
+        assert_eq!(told(&mut net, hosts, start), [""; 0], "{cut}: nothing is sent, nothing is noticed");
+        let start = net.now();
+        send(&mut net, a, near, b"hello");
+        send(&mut net, b, far, b"hello");
+        let _end = net.run_for(QUARTER * 2);
+        let lines = told(&mut net, hosts, start);
+        let expected = [format!("{seconds}600 a s1 closed: timed out"), format!("{seconds}600 b s2 closed: timed out")];
+        assert_eq!(lines, expected, "{cut}");
+        assert_eq!((net.stream_count(), net.machine(b).unwrap().taken.len()), (0, 0));
+    }
+}
+
+#[test]
+fn what_waits_for_a_broken_way_is_bounded() {
+    let (mut net, hosts @ [a, b], [near, _]) = connected(&Link::PERFECT);
+    net.set_interface(b, 0, false);
+    let start = net.now();
+    for _ in 0..256 {
+        send(&mut net, a, near, &[7; KIB]);
+    }
+    assert_eq!(net.stream_backlog(a, near).unwrap().unsent, 256 * KIB);
+    send(&mut net, a, near, b"!");
+    let lines = told(&mut net, hosts, start);
+    assert_eq!(lines, ["0 a s1 full: the peer reads slowly", "0 a s1 closed: too many unsent bytes"]);
+}
+
+#[test]
+fn a_stream_does_not_open_over_a_way_that_is_broken() {
+    let (mut net, hosts @ [a, b], _) = connected(&Link::PERFECT);
+    let open = |net: &mut Net<Streamer>| {
+        let start = net.now();
+        net.with(a, |a, cx| a.open(cx, Protocol::Tcp, "0.0.0.0:0", Some("85.0.0.2:9")));
+        start
+    };
+    net.set_interface(b, 0, false);
+    let start = open(&mut net);
+    let _end = net.run_for(Duration::from_secs(60));
+    assert_eq!(told(&mut net, hosts, start), ["30000 a s2 refused: timed out"]);
+    net.set_interface(b, 0, true);
+    let start = open(&mut net);
+    let _end = net.run_for(MS * 30);
+    net.set_interface(a, 0, false);
+    let _end = net.run_for(Duration::from_secs(60));
+    let lines = told(&mut net, hosts, start);
+    assert!(lines[0].starts_with("25 b s1 accepted s3") && lines[1] == "30050 a s3 refused: timed out", "{lines:?}");
+    net.set_interface(a, 0, true);
+    let _end = net.run_for(Duration::from_secs(60));
+    assert_eq!(net.stream_count(), 1, "the accepted end is reset, not left open");
+}
+
+#[test]
+fn who_closes_while_connecting_leaves_no_stream() {
+    let (mut net, hosts @ [a, _], _) = connected(&Link::PERFECT);
+    for (ms, lines) in [(10, &[][..]), (30, &["25 b s1 accepted", "75 b s3 closed: reset by the peer"])] {
+        let start = net.now();
+        let id = net.with(a, |a, cx| a.open(cx, Protocol::Tcp, "0.0.0.0:0", Some("85.0.0.2:9"))).unwrap();
+        let _end = net.run_for(MS * ms);
+        net.with(a, |a, _| a.order(SocketOrder::Close(id)));
+        let _end = net.run_for(MS * 100);
+        let told = told(&mut net, hosts, start);
+        assert!(
+            told.len() == lines.len() && told.iter().zip(lines).all(|(told, line)| told.starts_with(line)),
+            "{told:?}"
+        );
+        assert_eq!(net.stream_count(), 1);
+    }
+}
+
+/// A host with these addresses, and a peer that echoes what begins with `?` from 85.0.0.2:7.
+fn probes(addresses: &[&str]) -> (Net<Probe>, HostId, HostId) {
+    let mut net = Net::new(1);
+    let addresses: Vec<_> = addresses.iter().map(|address| ip(address)).collect();
+    let a = net.add_host(net.internet(), "a", &addresses, &Link::PERFECT, Probe::default());
+    let b = net.add_host(net.internet(), "b", &[ip(B), ip("2a00::2")], &Link::delay(MS * 10), Probe::default());
+    net.with(b, |b, cx| ["0.0.0.0:7", "[::]:7"].map(|local| b.open(cx, Protocol::Udp, local, None)));
+    net.take_events();
+    (net, a, b)
+}
+
+fn heard(net: &mut Net<Probe>, host: HostId) -> Vec<Heard> {
+    net.take_events().into_iter().filter(|event| event.host == host).map(|event| event.event).collect()
+}
+
+#[test]
+fn a_machine_chooses_the_source_address_of_each_datagram() {
+    let (mut net, a, b) = probes(&["85.0.0.1", "85.0.0.11", "2a00::1", "2a00::11"]);
+    for (local, peer, sources) in [
+        ("0.0.0.0:5000", "85.0.0.2:7", ["85.0.0.1", "85.0.0.11"]),
+        ("[::]:5000", "[2a00::2]:7", ["2a00::1", "2a00::11"]),
+    ] {
+        let socket = net.with(a, |a, cx| a.open(cx, Protocol::Udp, local, None)).unwrap();
+        for source in sources {
+            heard(&mut net, a);
+            net.with(a, |a, _| a.send_from(socket, peer, source, "?hi"));
+            let _end = net.run_for(MS * 20);
+            let events = net.take_events();
+            let on = |host| events.iter().find(|event| event.host == host).map(|event| &event.event);
+            let source = core::net::SocketAddr::new(ip(source), 5000);
+            assert!(matches!(on(b), Some(Heard::Datagram { remote, .. }) if *remote == source), "{events:?}");
+            assert!(matches!(on(a), Some(Heard::Datagram { local, .. }) if *local == source), "{events:?}");
+        }
+    }
+}
+
+#[test]
+fn a_source_address_that_the_socket_cannot_have_is_unreachable() {
+    let (mut net, a, b) = probes(&["85.0.0.1", "85.0.0.11", "2a00::1"]);
+    for (bound, peer, source) in [
+        ("0.0.0.0:0", "85.0.0.2:7", "85.0.0.99"),
+        ("0.0.0.0:0", "85.0.0.2:7", "85.0.0.2"),
+        ("0.0.0.0:0", "85.0.0.2:7", "0.0.0.0"),
+        ("0.0.0.0:0", "85.0.0.2:7", "2a00::1"),
+        ("[::]:0", "[2a00::2]:7", "85.0.0.1"),
+        ("85.0.0.1:0", "85.0.0.2:7", "85.0.0.11"),
+    ] {
+        let socket = net.with(a, |a, cx| a.open(cx, Protocol::Udp, bound, None)).unwrap();
+        net.take_events();
+        net.with(a, |a, _| a.send_from(socket, peer, source, "?hi"));
+        let news = SocketNews::Unreachable { remote: at(peer), why: Unreachability::SourceAddress };
+        assert_eq!(heard(&mut net, a), [Heard::News(socket, news)], "{bound} {source}");
+        let _end = net.run_for(MS * 20);
+        assert_eq!(heard(&mut net, b), []);
+    }
+    assert_eq!(net.ledger().sent, 0);
+    // The address that the socket is bound to may be named.
+    let socket = net.with(a, |a, cx| a.open(cx, Protocol::Udp, "85.0.0.11:0", None)).unwrap();
+    net.with(a, |a, _| a.send_from(socket, "85.0.0.2:7", "85.0.0.11", "?hi"));
+    assert_eq!(net.ledger().sent, 1);
+}
+
+#[test]
+fn datagrams_follow_a_host_to_its_new_address() {
+    let (mut net, a, b) = probes(&["85.0.0.1"]);
+    net.record_story();
+    let [any, bound] = ["0.0.0.0:5000", "85.0.0.1:6000"]
+        .map(|local| net.with(a, |a, cx| a.open(cx, Protocol::Udp, local, None)).unwrap());
+    let from_b = |net: &mut Net<Probe>, to: &str| {
+        net.with(b, |b, _| b.send(SocketId(1), to, "hi"));
+    };
+    from_b(&mut net, "85.0.0.1:5000");
+    net.take_events();
+    net.set_addresses(a, 0, &[ip("85.0.0.77")]);
+    let _end = net.run_for(MS * 20);
+    assert_eq!(heard(&mut net, a), [], "what was on its way finds nobody");
+
+    from_b(&mut net, "85.0.0.77:5000");
+    net.with(a, |a, _| [any, bound].map(|socket| a.send(socket, "85.0.0.2:7", "hi")));
+    let _end = net.run_for(MS * 20);
+    let events: Vec<_> = net.take_events();
+    let unreachable = SocketNews::Unreachable { remote: at("85.0.0.2:7"), why: Unreachability::Network };
+    assert!(events.iter().any(|event| event.event == Heard::News(bound, unreachable)), "{events:?}");
+    let arrived = |host, remote: &str| {
+        events.iter().any(|event| {
+            event.host == host && matches!(&event.event, Heard::Datagram { remote: from, .. } if *from == at(remote))
+        })
+    };
+    assert!(arrived(a, "85.0.0.2:7") && arrived(b, "85.0.0.77:5000"), "{events:?}");
+
+    net.with(a, |a, cx| a.open(cx, Protocol::Udp, "85.0.0.1:0", None));
+    let refused = |event: &Heard| matches!(event, Heard::News(_, SocketNews::Refused(Refusal::AddressNotAvailable)));
+    assert!(heard(&mut net, a).iter().any(refused));
+    assert_eq!(net.ledger().in_flight(), 0);
+}
+
+#[test]
+fn a_packet_on_the_last_wire_finds_that_the_address_is_gone() {
+    let (mut net, a, b) = probes(&["85.0.0.1"]);
+    net.record_story();
+    net.with(a, |a, cx| a.open(cx, Protocol::Udp, "0.0.0.0:5000", None));
+    let _socket = net.with(a, |a, _| a.send(SocketId(1), "85.0.0.2:7", "?hi"));
+    let _end = net.run_for(MS * 5);
+    net.set_addresses(b, 0, &[ip("85.0.0.3")]);
+    let _end = net.run_for(MS * 20);
+    assert!(
+        net.story().contains("b            has lost the address of 85.0.0.1:5000 → 85.0.0.2:7\n"),
+        "{}",
+        net.story()
+    );
+    assert_eq!((net.ledger().heard, net.ledger().stranded, net.ledger().in_flight()), (0, 1, 0));
+}
+
+#[test]
+fn an_address_behind_a_router_is_withdrawn_outside_too() {
+    let mut net = Net::new(1);
+    let gateway = Gateway::new("router", [ip("203.0.113.7")], TranslatorConfig::home()).ipv6(Barrier::Open);
+    let inside = net.add_gateway(net.internet(), gateway, &Link::PERFECT);
+    let [a, c] = [("a", "2a00::1"), ("c", "2a00::9")]
+        .map(|(name, address)| net.add_host(inside, name, &[ip(address)], &Link::PERFECT, Probe::default()));
+    let b = net.add_host(net.internet(), "b", &[ip("2a00:b::2")], &Link::PERFECT, Probe::default());
+    for host in [a, b, c] {
+        net.with(host, |host, cx| host.open(cx, Protocol::Udp, "[::]:7", None));
+    }
+    let reaches = |net: &mut Net<Probe>| {
+        net.take_events();
+        net.with(b, |b, _| b.send(SocketId(1), "[2a00::1]:7", "hi"));
+        let _end = net.run_for(MS);
+        let is_datagram = |event: &Heard| matches!(event, Heard::Datagram { .. });
+        net.events().iter().find(|event| is_datagram(&event.event)).map(|event| event.host)
+    };
+    assert_eq!(reaches(&mut net), Some(a));
+    net.set_addresses(a, 0, &[]);
+    assert_eq!(reaches(&mut net), None);
+    net.set_addresses(c, 0, &[ip("2a00::9"), ip("2a00::1")]);
+    assert_eq!(reaches(&mut net), Some(c));
+    net.set_addresses(a, 0, &[ip("2a00::5")]);
+    assert_eq!(reaches(&mut net), Some(c), "the other host keeps what it has taken over");
+}

@@ -1,0 +1,160 @@
+//! A machine on streams that takes as much as a test allows, and writes down what happened, like a packet trace.
+
+use bytes::Bytes;
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{
+    Cx, Datagram, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
+    Transmit, Verdict, WhenFull,
+};
+use portolan_sim::{EventRecord, HostId, Link, Net};
+
+/// How much of a chunk the machine takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Appetite {
+    #[default]
+    All,
+    AtMost(usize),
+    Nothing,
+    /// Nothing once, then everything.
+    NothingOnce,
+    /// Nothing, and the machine pauses the stream.
+    Pause,
+    /// The stream is not this machine's.
+    NotMine,
+}
+
+/// Reads and writes streams.
+#[derive(Debug, Default)]
+pub(crate) struct Streamer {
+    pub(crate) out: Outbox<String>,
+    pub(crate) appetite: Appetite,
+    /// Sends back what it takes.
+    pub(crate) echoes: bool,
+    /// Sends what it takes from the first stream on to the second, and stops reading while that is full.
+    pub(crate) splice: Option<(SocketId, SocketId)>,
+    /// What it took.
+    pub(crate) taken: Vec<u8>,
+    /// Whether it says what it takes.
+    pub(crate) is_quiet: bool,
+    /// Whether it was drained since the last chunk.
+    is_drained: bool,
+}
+
+impl Streamer {
+    pub(crate) fn open(&mut self, cx: &mut Cx<'_>, protocol: Protocol, local: &str, remote: Option<&str>) -> SocketId {
+        let id = cx.next_socket();
+        let mut open = Open::new(id, protocol, local.parse().unwrap());
+        if let Some(remote) = remote {
+            open = open.towards(remote.parse().unwrap());
+        }
+        self.out.push(Output::Socket(SocketOrder::Open(open)));
+        id
+    }
+
+    pub(crate) fn order(&mut self, order: SocketOrder) {
+        self.out.push(Output::Socket(order));
+    }
+
+    pub(crate) fn send(&mut self, socket: SocketId, bytes: impl Into<Bytes>, when_full: WhenFull) {
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.out.push(Output::Transmit(Transmit::new(socket, anywhere, bytes.into()).with_when_full(when_full)));
+    }
+}
+
+impl Machine for Streamer {
+    type Command = Never;
+    type Error = Never;
+    type Event = String;
+
+    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
+        match command {}
+    }
+
+    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        let Input::Socket(socket, news) = input else { return Verdict::NotMine };
+        self.out.push(Output::Event(format!("{socket} {news}")));
+        match (self.splice, news) {
+            (Some((from, to)), SocketNews::Full) if to == socket => self.order(SocketOrder::Pause(from)),
+            (Some((from, to)), SocketNews::Writable) if to == socket => self.order(SocketOrder::Resume(from)),
+            _ => {}
+        }
+        Verdict::Mine
+    }
+
+    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        assert!(self.is_drained, "a machine is drained between two chunks");
+        self.is_drained = false;
+        let (socket, offered) = (chunk.socket, chunk.payload.len());
+        let taken = match self.appetite {
+            Appetite::NotMine => return None,
+            Appetite::All => offered,
+            Appetite::AtMost(most) => most.min(offered),
+            Appetite::Nothing => 0,
+            Appetite::Pause => {
+                self.order(SocketOrder::Pause(socket));
+                0
+            }
+            Appetite::NothingOnce => {
+                self.appetite = Appetite::All;
+                0
+            }
+        };
+        let bytes = &chunk.payload[..taken];
+        self.taken.extend_from_slice(bytes);
+        if self.echoes {
+            self.send(socket, bytes.to_vec(), WhenFull::Close);
+        }
+        if let Some((_, to)) = self.splice.filter(|(from, _)| *from == socket) {
+            self.send(to, bytes.to_vec(), WhenFull::Close);
+        }
+        if !self.is_quiet {
+            self.out.push(Output::Event(format!("{socket} takes {taken} of {offered}")));
+        }
+        Some(taken)
+    }
+
+    fn poll(&mut self) -> Output<String> {
+        self.out.pop().unwrap_or_else(|| {
+            self.is_drained = true;
+            Output::Wait(None)
+        })
+    }
+}
+
+pub(crate) const MS: Duration = Duration::from_millis(1);
+pub(crate) const KIB: usize = 1_024;
+/// The addresses of the two hosts of [`connected`], `a` and `b`; `b` listens on port 9.
+pub(crate) const A: &str = "85.0.0.1";
+pub(crate) const B: &str = "85.0.0.2";
+
+/// Two hosts on the Internet with a stream between them: `a`, `b`, and the socket of each. Nothing is on its
+/// way, and no event waits.
+pub(crate) fn connected(link: &Link) -> (Net<Streamer>, [HostId; 2], [SocketId; 2]) {
+    let mut net = Net::new(1);
+    let host = |net: &mut Net<Streamer>, name, address: &str, link: &Link| {
+        net.add_host(net.internet(), name, &[address.parse().unwrap()], link, Streamer::default())
+    };
+    let a = host(&mut net, "a", A, link);
+    let b = host(&mut net, "b", B, &Link::delay(MS * 25));
+    net.with(b, |b, cx| b.open(cx, Protocol::TcpListen, "0.0.0.0:9", None));
+    let near = net.with(a, |a, cx| a.open(cx, Protocol::Tcp, "0.0.0.0:0", Some("85.0.0.2:9"))).unwrap();
+    let _end = net.run_for(MS * 50 + link.round_trip());
+    let (opened, far) = (format!("{near} opened on {A}:"), SocketId(2));
+    assert!(net.events().iter().any(|event| event.event.starts_with(&opened)), "{:?}", net.events());
+    net.take_events();
+    (net, [a, b], [near, far])
+}
+
+/// What the machines of [`connected`] told since the last time, as lines: milliseconds after `since`, host, event.
+pub(crate) fn told(net: &mut Net<Streamer>, [a, _]: [HostId; 2], since: Instant) -> Vec<String> {
+    let line = |EventRecord { at, host, event }| {
+        format!("{} {} {event}", (at - since).as_millis(), if host == a { "a" } else { "b" })
+    };
+    net.take_events().into_iter().map(line).collect()
+}
+
+/// Bytes that show where they stand: no two places within 64 KiB look alike.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length.div_ceil(2)).flat_map(|n| (n as u16).to_be_bytes()).take(length).collect()
+}
