@@ -13,6 +13,8 @@ mod laws_faults;
 mod laws_of_the_net;
 mod laws_pinger;
 mod laws_recording;
+mod laws_relay;
+mod laws_relay_faults;
 mod laws_script;
 mod places;
 mod probe;
