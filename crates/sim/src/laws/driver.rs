@@ -101,9 +101,10 @@ impl Driver {
 
     /// The sockets that can still end without an order of the machine: streams, listeners and those handed in.
     pub(super) fn closable(&self) -> Vec<SocketId> {
-        let alive = self.0.iter().filter(|(_, (kind, state))| {
-            *kind != Kind::Datagrams && matches!(state, State::Open | State::Full)
-        });
+        let alive = self
+            .0
+            .iter()
+            .filter(|(_, (kind, state))| *kind != Kind::Datagrams && matches!(state, State::Open | State::Full));
         alive.map(|(id, _)| *id).collect()
     }
 

@@ -91,7 +91,9 @@ pub fn state_is_bounded<M: Machine<Command: Script>>(
             let measured = if nth % MEASURED == MEASURED - 1 { footprint(&peers.stage.machine) } else { 0 };
             if measured > limit.flooded {
                 let (inputs, allowed) = (nth + 1, limit.flooded);
-                return broken(format!("after {inputs} inputs of many peers the footprint is {measured}, {allowed} is allowed"));
+                return broken(format!(
+                    "after {inputs} inputs of many peers the footprint is {measured}, {allowed} is allowed"
+                ));
             }
         }
         peers.play(after);
@@ -190,7 +192,9 @@ impl<M: Machine<Command: Script>> Peers<M> {
                 }
                 Action::Stream(chunk)
             }
-            action @ (Action::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | Action::Command(_)) => action.clone(),
+            action @ (Action::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | Action::Command(_)) => {
+                action.clone()
+            }
         };
         self.step(&Step::new(self.now, action));
     }

@@ -3,7 +3,7 @@
 use super::inputs::UNKNOWN;
 use super::script::{Action, OwnedInput, Step};
 use super::short_way::none_of_forward_changes_nothing;
-use super::stage::{DrainEnd, Place, Stage, play, shorten, unlike};
+use super::stage::{DrainEnd, Place, Snapshot, Stage, play, shorten, unlike};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
@@ -33,6 +33,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     let mut own = Vec::new();
     let mut outcome = Vec::from([fresh]);
     for (index, step) in &salted {
+        let before = Snapshot::new(&stage, context);
         let played = stage.play(step);
         if played.verdict == Some(Verdict::NotMine) && has_one_owner(step) {
             // After a drain without end, which is law 1's to report, more of it says nothing.
@@ -43,6 +44,9 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
             if played.rest != rest {
                 let what = format!("NotMine, and yet there was {rest}, then {}", played.rest);
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
+            }
+            if let Some(unlike) = before.difference(&Snapshot::new(&stage, context)) {
+                return Err(Place::Step(*index, step).violation(Law::NotMine, format!("NotMine, and yet {unlike}")));
             }
         } else {
             rest = played.rest;

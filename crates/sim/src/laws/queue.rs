@@ -157,7 +157,8 @@ fn flood<M: Machine<Command: Script>>(
         match &step.action {
             Action::Stream(chunk) => streams.hand_in(stage, at, chunk),
             Action::Input(OwnedInput::Socket(listener, SocketNews::Accepted { socket, local, remote })) => {
-                let news = SocketNews::Accepted { socket: streams.renamed(stage, *socket), local: *local, remote: *remote };
+                let news =
+                    SocketNews::Accepted { socket: streams.renamed(stage, *socket), local: *local, remote: *remote };
                 let _verdict = stage.handle(at, Input::Socket(*listener, news));
             }
             Action::Input(input) => {

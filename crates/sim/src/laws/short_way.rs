@@ -1,7 +1,7 @@
 //! Law 12: the short way for datagrams gives what the queue gives.
 
 use super::script::{Action, OwnedDatagram, OwnedInput, Step};
-use super::stage::{DrainEnd, Place, Stage, StepResult, shorten, unlike};
+use super::stage::{DrainEnd, Place, Snapshot, Stage, StepResult, unlike};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::string::String;
@@ -121,25 +121,5 @@ fn compare<M: Machine<Command: Script>>(
     if one != other {
         return Some(unlike(Some(one), Some(other)));
     }
-    if first.dice != second.dice {
-        return Some("other random bytes were drawn".into());
-    }
-    if first.ids != second.ids {
-        return Some("other socket ids were drawn".into());
-    }
-    let state = context.state?;
-    let (one, other) = (state(&first.machine), state(&second.machine));
-    if one == other {
-        return None;
-    }
-    let at = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
-    Some(format!("the state was `{}`, then `{}`", excerpt(&one, at), excerpt(&other, at)))
-}
-
-/// The part of a text around a byte.
-fn excerpt(text: &str, at: usize) -> String {
-    const BEFORE: usize = 40;
-    let start = (0..=at.saturating_sub(BEFORE)).rev().find(|start| text.is_char_boundary(*start)).unwrap_or(0);
-    let part: String = text.get(start..).unwrap_or(text).chars().take(3 * BEFORE).collect();
-    shorten(&part)
+    Snapshot::new(first, context).difference(&Snapshot::new(second, context))
 }

@@ -348,6 +348,43 @@ impl<M: Machine<Command: Script>> Stage<M> {
     }
 }
 
+/// The part of a stage that no output shows: what was drawn, and the state where the context renders it.
+pub(super) struct Snapshot {
+    rng: Dice,
+    ids: SocketIds,
+    state: Option<String>,
+}
+
+impl Snapshot {
+    pub(super) fn new<M: Machine<Command: Script>>(stage: &Stage<M>, context: &Context<'_, M>) -> Self {
+        let state = context.state.map(|state| state(&stage.machine));
+        Self { rng: stage.dice.clone(), ids: stage.ids.clone(), state }
+    }
+
+    /// The first difference, in words.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        if self.rng != other.rng {
+            return Some("other random bytes were drawn".to_string());
+        }
+        if self.ids != other.ids {
+            return Some("other socket ids were drawn".to_string());
+        }
+        let (one, other) = (self.state.as_ref()?, other.state.as_ref()?);
+        if one == other {
+            return None;
+        }
+        let at = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+        Some(format!("the state was `{}`, then `{}`", excerpt(one, at), excerpt(other, at)))
+    }
+}
+
+/// The part of a text around a byte.
+fn excerpt(text: &str, at: usize) -> String {
+    const BEFORE: usize = 40;
+    let start = (0..=at.saturating_sub(BEFORE)).rev().find(|start| text.is_char_boundary(*start)).unwrap_or(0);
+    text.get(start..).unwrap_or(text).chars().take(3 * BEFORE).collect()
+}
+
 /// Polls until the machine waits, at most `limit` times.
 pub(super) fn drain<M: Machine<Command: Script>>(machine: &mut M, limit: usize) -> StepResult<M::Event> {
     let mut played = StepResult::nothing();
@@ -382,9 +419,7 @@ impl Place<'_> {
             Place::Step(index, step) => {
                 Violation::new(law, Some(index), format!("`{}`: {what}", shorten(&step.to_string())))
             }
-            Place::Timeout(step, at) => {
-                Violation::new(law, step, format!("at a timeout that was due at {at}: {what}"))
-            }
+            Place::Timeout(step, at) => Violation::new(law, step, format!("at a timeout that was due at {at}: {what}")),
         }
     }
 }

@@ -161,7 +161,8 @@ impl<E: fmt::Debug + PartialEq> Run<E> {
         let mut first: Option<(usize, String)> = None;
         for lane in lanes {
             let difference = self.difference(other, self.lane(lane), other.lane(lane));
-            if let Some((index, what)) = difference.filter(|(index, _)| first.as_ref().is_none_or(|(at, _)| index < at)) {
+            if let Some((index, what)) = difference.filter(|(index, _)| first.as_ref().is_none_or(|(at, _)| index < at))
+            {
                 first = Some((index, format!("{how}, an {lane} differs: {what}")));
             }
         }

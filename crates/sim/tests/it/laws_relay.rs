@@ -2,7 +2,7 @@
 //!
 //! It has two UDP sockets, one for clients and one for peers, and a listener, all handed in. A client binds itself for ten
 //! seconds, and then its data goes to the peer. A stream carries messages with one byte of length before them; each is
-//! sent back, a bad length closes the stream.
+//! sent back, a bad length closes the stream. The message `wait` pauses the stream for a second.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     TakesTooMuch,
     /// Law 13: takes nothing of a stream that it has not paused.
     TakesNothing,
+    /// Law 13: drops the rest of the chunk in which it pauses the stream.
+    DropsAtPause,
     /// Law 14: remembers every client.
     UnboundedBindings,
     /// Law 14: keeps a binding that has expired, so that a new client finds no place.
@@ -74,6 +76,8 @@ pub(crate) struct Relay {
     pub(crate) bindings: BTreeMap<SocketAddr, Instant>,
     /// The accepted streams, and the bytes of their half-read messages.
     pub(crate) streams: BTreeMap<SocketId, Vec<u8>>,
+    /// The paused streams, and when they are resumed.
+    paused: BTreeMap<SocketId, Instant>,
     /// Relayed datagrams.
     relayed: u64,
     /// What a fault counted.
@@ -97,10 +101,13 @@ impl Relay {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        self.bindings.values().any(|expires| *expires <= now)
+        self.bindings.values().chain(self.paused.values()).any(|at| *at <= now)
     }
 
     fn expire(&mut self, now: Instant) {
+        for (id, _) in self.paused.extract_if(.., |_, resumed| *resumed <= now) {
+            self.out.push(Output::Socket(SocketOrder::Resume(id)));
+        }
         if !self.has(Fault::KeepsExpired) {
             self.bindings.retain(|_, expires| *expires > now);
         }
@@ -131,7 +138,8 @@ impl Relay {
     }
 
     /// Takes whole messages, and the beginning of the next one, while there is room.
-    fn take(&mut self, socket: SocketId, remote: SocketAddr, mut held: Vec<u8>, chunk: &[u8]) -> usize {
+    fn take(&mut self, now: Instant, from: Datagram<'_>, mut held: Vec<u8>) -> usize {
+        let Datagram { socket, remote, payload: chunk, .. } = from;
         if self.has(Fault::ChunkIsMessage) {
             self.send_back(socket, remote, &chunk[1.min(chunk.len())..]);
             return chunk.len();
@@ -150,7 +158,14 @@ impl Relay {
             }
             if held.len() == usize::from(held[0]) + 1 {
                 self.send_back(socket, remote, &held[1..]);
+                let pauses = held == b"\x04wait";
                 held.clear();
+                if pauses {
+                    self.paused.insert(socket, now + Duration::from_secs(1));
+                    let _room = self.out.offer(Output::Socket(SocketOrder::Pause(socket)));
+                    self.streams.insert(socket, held);
+                    return if self.has(Fault::DropsAtPause) { chunk.len() } else { nth + 1 };
+                }
                 if self.has(Fault::ForgetsRest) {
                     break;
                 }
@@ -185,6 +200,7 @@ impl Machine for Relay {
                 }
             }
             Input::Socket(id, SocketNews::Closed(_)) if self.streams.contains_key(&id) => {
+                self.paused.remove(&id);
                 if !self.has(Fault::KeepsClosed) {
                     self.streams.remove(&id);
                 }
@@ -195,7 +211,10 @@ impl Machine for Relay {
         Verdict::Mine
     }
 
-    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if self.paused.contains_key(&chunk.socket) {
+            return Some(0);
+        }
         let Some(held) = self.streams.remove(&chunk.socket) else {
             if self.has(Fault::KeepsForeignBytes) && chunk.payload.len() == 32 {
                 self.streams.insert(SocketId(1000), vec![0]);
@@ -206,7 +225,7 @@ impl Machine for Relay {
             self.streams.insert(chunk.socket, held);
             return Some(0);
         }
-        let taken = self.take(chunk.socket, chunk.remote, held, chunk.payload);
+        let taken = self.take(cx.now(), chunk, held);
         Some(if self.has(Fault::TakesTooMuch) { taken + 1 } else { taken })
     }
 
@@ -237,8 +256,10 @@ impl Machine for Relay {
     }
 
     fn poll(&mut self) -> Output<Event> {
-        let wait = self.bindings.values().min().filter(|_| !self.has(Fault::KeepsExpired));
-        self.out.pop().unwrap_or(Output::Wait(wait.map(|at| Deadline::new(*at, "a binding expires"))))
+        let bindings = self.bindings.values().min().filter(|_| !self.has(Fault::KeepsExpired));
+        let expires = bindings.map(|at| Deadline::new(*at, "a binding expires"));
+        let resumes = self.paused.values().min().map(|at| Deadline::new(*at, "a stream goes on"));
+        self.out.pop().unwrap_or(Output::Wait(Deadline::earliest(expires, resumes)))
     }
 }
 
@@ -278,7 +299,11 @@ impl Machine for Parent {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = match input {
             Input::Timeout => {
-                if self.child.wake(cx) { Verdict::Mine } else { Verdict::NotMine }
+                if self.child.wake(cx) {
+                    Verdict::Mine
+                } else {
+                    Verdict::NotMine
+                }
             }
             Input::Datagram(_) | Input::Socket(..) => self.child.handle(cx, input),
         };

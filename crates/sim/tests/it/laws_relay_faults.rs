@@ -1,8 +1,8 @@
 //! A deliberately faulty relay for each of the laws about parents, the short way, streams and state.
 
-use crate::laws_relay::{BINDINGS, CLIENTS, Fault, LISTENER, PEER, PEERS, Parent, Relay};
+use crate::laws_relay::{BINDINGS, CLIENTS, Fault, LISTENER, PEERS, Parent, Relay};
 use core::net::SocketAddr;
-use portolan_machine::{Closure, Instant, Machine, Script, SocketId, SocketNews};
+use portolan_machine::{Closure, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
 use portolan_sim::laws::{self, Context, Footprint, Law, StateLimit, Step};
 
 const HANDED: [SocketId; 3] = [CLIENTS, PEERS, LISTENER];
@@ -29,7 +29,8 @@ fn context() -> Context<'static, Relay> {
 }
 
 /// A client binds, sends data, and sends more when its binding has expired. Two streams carry messages whole, in pieces
-/// and several at once; one of them ends, the other sends a bad length.
+/// and several at once. The first is full for a moment, and ends by a bad length. The second is paused by the relay, and
+/// ends before it is resumed.
 fn script() -> Vec<Step> {
     let client = |millis, payload: &[u8]| Step::datagram(at(millis), CLIENTS, address(1), address(7), payload);
     let accepted = |id| SocketNews::Accepted { socket: SocketId(id), local: address(1), remote: address(8) };
@@ -50,12 +51,17 @@ fn script() -> Vec<Step> {
         chunk(23_010, 7, b"\x03one\x03two"),
         chunk(23_010, 7, b"\x05th"),
         chunk(23_010, 7, b"ree"),
+        Step::news(at(23_012), SocketId(7), SocketNews::Full),
+        chunk(23_013, 7, b"\x04late"),
+        Step::news(at(23_014), SocketId(7), SocketNews::Writable),
         chunk(23_020, 8, b"\x02hi"),
+        chunk(23_025, 8, b"\x04wait\x03one"),
         chunk(23_030, 8, b"\x04half"),
-        chunk(23_035, 8, b"\x09not whole"),
+        chunk(23_035, 8, b"\x0enot whole"),
         chunk(23_040, 7, b"\xff bad"),
         chunk(23_050, 7, b"\x01x"),
         Step::news(at(23_060), SocketId(8), SocketNews::Closed(Closure::ByPeer)),
+        Step::timeout(at(24_025)),
         Step::timeout(at(60_000)),
     ]
 }
@@ -87,7 +93,11 @@ fn the_correct_relay_breaks_no_law() {
 fn the_script_reaches_what_the_faults_need() {
     let (_, played) = laws::record(Relay::new(None), &script(), &context());
     let outputs: Vec<usize> = played.iter().map(|played| played.outputs.len()).collect();
-    assert_eq!(outputs, [0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 2, 0, 1, 1, 1, 1, 1, 0, 0, 0], "{played:?}");
+    assert_eq!(
+        outputs,
+        [0, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0, 0, 2, 0, 1, 0, 0, 1, 1, 2, 0, 0, 1, 0, 0, 3, 0],
+        "{played:?}"
+    );
 }
 
 #[test]
@@ -116,7 +126,8 @@ fn forward_is_only_a_short_way() {
 fn a_double_count_needs_the_state() {
     let blind = Context { state: None, ..context() };
     assert_eq!(broken(|| Relay::new(Some(Fault::CountsForwardTwice)), &script(), &blind), []);
-    let violation = laws::check_all(&|| Relay::new(Some(Fault::CountsForwardTwice)), &script(), &context()).unwrap_err();
+    let violation =
+        laws::check_all(&|| Relay::new(Some(Fault::CountsForwardTwice)), &script(), &context()).unwrap_err();
     assert!(violation.what.contains("relayed: 1, ") && violation.what.contains("relayed: 2, "), "{violation}");
 }
 
@@ -128,9 +139,38 @@ fn no_byte_of_a_stream_is_dropped() {
         Fault::ForgetsRest,
         Fault::TakesTooMuch,
         Fault::TakesNothing,
+        Fault::DropsAtPause,
     ] {
         assert_eq!(broken_by(fault), [Law::StreamBytes], "{fault:?}");
     }
+}
+
+/// Bytes wait while the stream is full or the machine has paused it, and the end of the stream comes after them.
+#[test]
+fn bytes_wait_while_a_stream_is_full_or_paused() {
+    let script = script();
+    let (recording, played) = laws::record(Relay::new(None), &script, &context());
+    let sent = |step: usize| -> Vec<String> {
+        let outputs = played[step + 1].outputs.iter();
+        let sent = outputs.filter_map(|output| match output {
+            Output::Transmit(sent) => Some(String::from_utf8_lossy(&sent.payload).into_owned()),
+            Output::Socket(SocketOrder::Close(_)) => Some("close".into()),
+            Output::Socket(order) => Some(order.to_string()),
+            Output::Event(_) | Output::Wait(_) => None,
+        });
+        sent.collect()
+    };
+    let step = |text: &str| script.iter().position(|step| step.to_string().ends_with(text)).unwrap();
+    assert_eq!(sent(step("s7 full") + 1), [""; 0]);
+    assert_eq!(sent(step("s7 writable")), ["late"]);
+    let paused = step("0477616974036f6e65");
+    assert_eq!(sent(paused), ["wait", "pause s8"]);
+    assert_eq!(sent(paused + 1), [""; 0]);
+    assert_eq!(sent(step("s8 closed by-peer")), [""; 0]);
+    assert_eq!(sent(script.len() - 2), ["resume s8", "one", "half"]);
+    let text = recording.to_string();
+    let (bytes, end) = (text.find("stream s8 192.0.2.1:5000 192.0.2.8:5000 036f6e65"), text.find("s8 closed by-peer"));
+    assert!(bytes.is_some() && bytes < end, "the end comes after the last bytes: {text}");
 }
 
 /// 300 requests in one chunk give 300 responses: the machine stops where its queue is full, and gets the rest.

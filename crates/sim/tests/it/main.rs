@@ -8,6 +8,7 @@
 )]
 
 mod datagrams;
+mod laws_command;
 mod laws_driver;
 mod laws_faults;
 mod laws_of_the_net;

@@ -1,4 +1,4 @@
-//! The eleven laws of every machine, with credentials and a server that challenges.
+//! The laws of every machine, with credentials and a server that challenges.
 
 use super::{ALGORITHMS, BEST_FIRST, BOTH, PASSWORD, PLAIN, USER, challenge, md5, response, sha256, stale};
 use crate::laws::asker_steps;
