@@ -6,7 +6,7 @@
 
 use crate::SEEDED;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Output, Script, SocketNews, Transmit, Verdict,
+    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Output, Script, SocketNews, Transmit, Verdict,
 };
 use std::time::Duration;
 
@@ -75,6 +75,13 @@ impl<M: Machine<Command: Script>> Machine for Flawed<M> {
         self.now = cx.now();
         self.packet(Some(taken.is_some()));
         taken
+    }
+
+    fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        let forward = self.machine.forward(cx, datagram)?;
+        self.now = cx.now();
+        self.packet(Some(true));
+        Some(forward)
     }
 
     fn poll(&mut self) -> Output<M::Event> {

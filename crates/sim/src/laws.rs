@@ -1,18 +1,20 @@
 //! The laws of every machine, as plain functions.
 //!
-//! The driving contract has [eleven laws](portolan_machine). Each is a function here: it takes a factory of fresh
-//! machines, a script of [`Step`]s and a [`Context`], plays the script as often and in as many ways as the law needs,
-//! and returns a [`Violation`] that says which law broke, at which step, and how. They need no test framework, so they
-//! serve unit tests, property tests (`portolan-strategies` wraps them with shrinking) and fuzz targets alike.
+//! The driving contract has [fourteen laws](portolan_machine). Each is a function here. It takes a factory of new machines,
+//! a script of [`Step`]s and a [`Context`], plays the script in as many runs as the law needs, and returns a [`Violation`]:
+//! the law, the step and the reason. The functions need no test framework. So they serve unit tests, property tests
+//! (`portolan-strategies` adds shrinking) and fuzz targets.
 //!
-//! * [`check_all`] checks them all, [`check`] one, [`Law::ALL`] lists them.
-//! * A panic is not caught here, for there is no unwinding without the standard library: it reaches the test. The laws
-//!   that are about panics are checked first, so that a panic of the others is rare.
-//! * [`rehearse`] turns a script into a conversation: something answers what the machine sends, so that random steps
-//!   fall into the middle of a protocol rather than on its doorstep.
-//! * Machines trust their driver. A random script may hold news that no driver would tell, after which a sound machine
-//!   may well break law 8; [`driver_legal`] takes them out, and [`rehearse`] does too.
-//! * A [`Recording`] is a run as text, to be replayed byte for byte.
+//! * [`check_all`] checks all laws, [`check`] one, [`Law::ALL`] lists them.
+//! * A panic is not caught here, because there is no unwinding without the standard library: it reaches the test. The laws
+//!   about panics are checked first.
+//! * Two laws look into a machine where the context lets them: [`Context::state`] for the laws 10 and 12,
+//!   [`Context::footprint`] for law 14.
+//! * [`rehearse`] turns a script into a conversation: a peer answers what the machine sends, so that random steps fall into
+//!   the middle of a protocol.
+//! * Machines trust their driver. A random script may hold news that no driver tells, after which a correct machine may
+//!   break law 8. [`driver_legal`] removes such news, and so does [`rehearse`].
+//! * A [`Recording`] is a run as text, which can be replayed byte for byte.
 //!
 //! ```
 //! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, SocketId, Verdict};
@@ -45,58 +47,45 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
+mod context;
 mod driver;
+mod footprint;
 mod foreign;
+mod inbound;
 mod inputs;
 mod queue;
 mod recording;
 mod rehearsal;
 mod sameness;
 mod script;
+mod short_way;
 mod sockets;
 mod stage;
+mod streams;
 mod time;
+mod violation;
 
+pub use context::{Context, Footprint, StateLimit, debug_length};
 pub use driver::driver_legal;
+pub use footprint::state_is_bounded;
 pub use foreign::not_mine_changes_nothing;
 pub use inputs::no_input_panics;
 pub use queue::{a_drain_ends, draining_is_the_owners_choice, peers_are_bounded};
 pub use recording::{CallContext, Recorded, Recorder, Recording, ReplayError, ReplayErrorKind, record, replay};
 pub use rehearsal::rehearse;
-pub use sameness::determinism;
+pub use sameness::{a_command_survives_its_text, determinism};
 pub use script::{Action, OwnedDatagram, OwnedInput, ReadError, Step};
+pub use short_way::forward_is_only_a_short_way;
 pub use sockets::{no_transmit_before_opened, the_end_is_the_end};
 pub use stage::{DrainEnd, StepResult};
+pub use streams::no_byte_of_a_stream_is_dropped;
 pub use time::{an_early_timeout_changes_nothing, time_may_misbehave, waits_lie_ahead};
+pub use violation::{Steps, Violation, read_steps};
 
-use alloc::string::String;
 use core::fmt;
-use portolan_machine::{Machine, Outbox, Script, SocketId};
+use portolan_machine::{Machine, Script};
 
-/// What a machine's owner knows and the laws cannot guess.
-#[derive(Clone, Copy, Debug)]
-pub struct Context<'a, E> {
-    /// Whether an event is the machine's last.
-    pub terminal: fn(&E) -> bool,
-    /// Sockets that the machine did not order itself: open from the beginning. The machine's own numbers come after.
-    pub handed_in: &'a [SocketId],
-    /// The seed of the machine's dice.
-    pub seed: u64,
-    /// How many outputs peers may cause without a drain: [`Outbox::LIMIT`], for a
-    /// [`Pair`](portolan_machine::Pair) the sum of its two.
-    pub queue_limit: usize,
-    /// How many outputs one drain may give before it counts as endless; far above anything honest.
-    pub drain_limit: usize,
-}
-
-impl<E> Default for Context<'_, E> {
-    /// No event is the last, no socket is handed in, and the limits are those of a simple machine.
-    fn default() -> Self {
-        Self { terminal: |_| false, handed_in: &[], seed: 0, queue_limit: Outbox::<E>::LIMIT, drain_limit: 16 * 1024 }
-    }
-}
-
-/// One of the eleven laws; its number is that of the list on the front page of `portolan-machine`.
+/// One of the fourteen laws; its number is that of the list on the front page of `portolan-machine`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Law {
     /// 1: a drain ends.
@@ -117,16 +106,22 @@ pub enum Law {
     OpenedFirst,
     /// 9: determinism.
     Determinism,
-    /// 10: `NotMine` changes nothing.
+    /// 10: `NotMine` changes nothing, and neither does a `None` of `stream` or `forward`.
     NotMine,
     /// 11: the end is the end.
     EndIsEnd,
+    /// 12: `forward` is only a short way.
+    ShortWay,
+    /// 13: no byte of a stream is dropped.
+    StreamBytes,
+    /// 14: state is bounded and released.
+    StateBounded,
 }
 
 impl Law {
-    /// All of them, in the order in which [`check_all`] checks: the laws about panics first, because they name what
-    /// would otherwise end the check of another; determinism before the laws that compare two runs.
-    pub const ALL: [Self; 11] = [
+    /// All laws, in the order in which [`check_all`] checks them. The laws about panics come first, because a panic would
+    /// end the check of another law. Determinism comes before the laws that compare two runs.
+    pub const ALL: [Self; 14] = [
         Self::NoInputPanics,
         Self::TimeMayMisbehave,
         Self::DrainEnds,
@@ -138,9 +133,12 @@ impl Law {
         Self::OpenedFirst,
         Self::NotMine,
         Self::EndIsEnd,
+        Self::ShortWay,
+        Self::StreamBytes,
+        Self::StateBounded,
     ];
 
-    /// Its number in the list, 1 to 11.
+    /// The number in the list, 1 to 14.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -155,6 +153,9 @@ impl Law {
             Self::Determinism => 9,
             Self::NotMine => 10,
             Self::EndIsEnd => 11,
+            Self::ShortWay => 12,
+            Self::StreamBytes => 13,
+            Self::StateBounded => 14,
         }
     }
 }
@@ -173,54 +174,35 @@ impl fmt::Display for Law {
             Self::Determinism => "determinism",
             Self::NotMine => "NotMine changes nothing",
             Self::EndIsEnd => "the end is the end",
+            Self::ShortWay => "forward is only a short way",
+            Self::StreamBytes => "no byte of a stream is dropped",
+            Self::StateBounded => "state is bounded and released",
         };
         write!(f, "law {} ({name})", self.number())
     }
 }
 
-/// A law was broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which.
-    pub law: Law,
-    /// At or after which step of the script, counted from 0; `None` before the first.
-    pub step: Option<usize>,
-    /// What happened, in plain words.
-    pub what: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} broken ", self.law)?;
-        match self.step {
-            Some(step) => write!(f, "at step {step}: ")?,
-            None => f.write_str("before the first step: ")?,
-        }
-        f.write_str(&self.what)
-    }
-}
-
-impl core::error::Error for Violation {}
-
-/// Checks all eleven laws, in the order of [`Law::ALL`].
+/// Checks all laws, in the order of [`Law::ALL`].
+///
+/// Law 14 is checked where the context has a [footprint](Context::footprint).
 ///
 /// # Errors
-/// The first violation found.
+/// The first violation found, with the steps that show it.
 ///
 /// # Panics
 /// When the machine does: that breaks law 4 or 5, and the panic reaches the test.
 pub fn check_all<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     Law::ALL.into_iter().try_for_each(|law| check(law, factory, script, context))
 }
 
-/// Checks one law.
+/// Checks one law; law 14 only where the context has a [footprint](Context::footprint).
 ///
 /// # Errors
-/// Its violation.
+/// The violation, with the steps that show it.
 ///
 /// # Panics
 /// When the machine does.
@@ -228,7 +210,17 @@ pub fn check<M: Machine<Command: Script>>(
     law: Law,
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
+) -> Result<(), Violation> {
+    check_whole(law, factory, script, context).map_err(|violation| violation.shortened(factory, script, context))
+}
+
+/// Checks one law, and leaves the steps of a violation empty.
+fn check_whole<M: Machine<Command: Script>>(
+    law: Law,
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     match law {
         Law::DrainEnds => a_drain_ends(factory, script, context),
@@ -248,5 +240,11 @@ pub fn check<M: Machine<Command: Script>>(
         Law::Determinism => determinism(factory, script, context),
         Law::NotMine => not_mine_changes_nothing(factory, script, context),
         Law::EndIsEnd => the_end_is_the_end(factory, script, context),
+        Law::ShortWay => forward_is_only_a_short_way(factory, script, context),
+        Law::StreamBytes => no_byte_of_a_stream_is_dropped(factory, script, context),
+        Law::StateBounded => match context.footprint {
+            Some(footprint) => state_is_bounded(factory, script, context, footprint.measure, footprint.limit),
+            None => Ok(()),
+        },
     }
 }

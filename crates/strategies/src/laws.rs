@@ -1,7 +1,8 @@
-//! The eleven laws of a machine over random runs, with shrinking.
+//! The laws of every machine over random runs, with shrinking.
 //!
-//! [`assert_laws`] is what a test calls; [`find_violation`] returns what it found. Each random run is checked for each
-//! law of [`portolan_sim::laws`], panics included; the smallest script that breaks a law is told with the law's words.
+//! A test calls [`assert_laws`]; [`find_violation`] returns the failure instead. Each random run is checked for each law of
+//! [`portolan_sim::laws`], panics included. The smallest script that breaks a law is reported up to its broken step, as a
+//! value for a regression test.
 //!
 //! ```
 //! use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Never, Output, Verdict};
@@ -46,31 +47,31 @@ use core::cell::RefCell;
 use core::fmt;
 use core::panic::AssertUnwindSafe;
 use portolan_machine::{Machine, Script, SocketId};
-use portolan_sim::laws::{self, Context, Law, Step};
+use portolan_sim::laws::{self, Context, Law, Step, Steps};
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use std::panic::catch_unwind;
 
 /// How the laws are checked.
-pub struct LawsConfig<E: 'static> {
-    /// What the laws must know of the machine.
-    pub context: Context<'static, E>,
-    /// How many random runs; `PROPTEST_CASES` replaces it.
+pub struct LawsConfig<M: Machine> {
+    /// What the laws must know about the machine.
+    pub context: Context<'static, M>,
+    /// The number of random runs; the environment variable `PROPTEST_CASES` replaces it.
     pub cases: u32,
-    /// At how many steps a rehearsed run ends.
+    /// The number of steps at which a rehearsed run ends.
     pub longest: usize,
-    /// Who answers what the machine sends.
-    pub peer: Peer<E>,
+    /// The peer that answers what the machine sends.
+    pub peer: Peer<M::Event>,
 }
 
-impl<E: 'static> Default for LawsConfig<E> {
-    /// 128 runs of at most 160 steps, nobody who answers, and the default context.
+impl<M: Machine<Event: 'static>> Default for LawsConfig<M> {
+    /// 128 runs of at most 160 steps, no peer that answers, and the default context.
     fn default() -> Self {
         Self { context: Context::default(), cases: 128, longest: 160, peer: nobody() }
     }
 }
 
-impl<E: 'static> LawsConfig<E> {
+impl<M: Machine<Event: 'static>> LawsConfig<M> {
     /// The default, with these sockets handed in.
     #[must_use]
     pub fn handed(sockets: &'static [SocketId]) -> Self {
@@ -78,20 +79,19 @@ impl<E: 'static> LawsConfig<E> {
     }
 }
 
-impl<E> Clone for LawsConfig<E> {
+impl<M: Machine> Clone for LawsConfig<M> {
     fn clone(&self) -> Self {
-        let Context { terminal, handed_in, seed, queue_limit, drain_limit } = self.context;
-        let context = Context { terminal, handed_in, seed, queue_limit, drain_limit };
-        Self { context, cases: self.cases, longest: self.longest, peer: Peer::clone(&self.peer) }
+        let Self { context, cases, longest, ref peer } = *self;
+        Self { context, cases, longest, peer: Peer::clone(peer) }
     }
 }
 
-impl<E> fmt::Debug for LawsConfig<E> {
+impl<M: Machine> fmt::Debug for LawsConfig<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LawsConfig")
             .field("cases", &self.cases)
             .field("longest", &self.longest)
-            .field("handed_in", &self.context.handed_in)
+            .field("context", &self.context)
             .finish_non_exhaustive()
     }
 }
@@ -99,18 +99,20 @@ impl<E> fmt::Debug for LawsConfig<E> {
 /// A law that a random run broke, after shrinking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Which law; a panic breaks law 4 where time was tampered with, else law 5.
+    /// The law; a panic breaks law 4 where the times were changed, and law 5 elsewhere.
     pub law: Law,
-    /// What happened, in plain words.
+    /// What happened, in plain English.
     pub what: String,
-    /// The whole run, to be played again by [`portolan_sim::laws::check`].
+    /// The steps up to the broken one. They break the law when [`portolan_sim::laws::check`] plays them. After a panic:
+    /// all steps of the run.
     pub steps: Vec<Step>,
 }
 
 impl fmt::Display for Failure {
+    /// The sentence, and the steps as a value for a regression test.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\nthe whole run:", self.what)?;
-        self.steps.iter().try_for_each(|step| write!(f, "\n{step}"))
+        write!(f, "{}\nthe steps, for `laws::check(Law::{:?}, …)` in a regression test:\n", self.what, self.law)?;
+        write!(f, "{}", Steps(&self.steps))
     }
 }
 
@@ -120,11 +122,7 @@ impl core::error::Error for Failure {}
 ///
 /// # Panics
 /// With the smallest run found that breaks a law.
-pub fn assert_laws<M: Machine<Command: Script>>(
-    factory: &impl Fn() -> M,
-    scripts: &Scripts,
-    config: &LawsConfig<M::Event>,
-) {
+pub fn assert_laws<M: Machine<Command: Script>>(factory: &impl Fn() -> M, scripts: &Scripts, config: &LawsConfig<M>) {
     if let Some(failure) = find_violation(factory, scripts, config) {
         panic!("{failure}");
     }
@@ -134,7 +132,7 @@ pub fn assert_laws<M: Machine<Command: Script>>(
 pub fn find_violation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     scripts: &Scripts,
-    config: &LawsConfig<M::Event>,
+    config: &LawsConfig<M>,
 ) -> Option<Failure> {
     let environment = ProptestConfig::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { environment.cases } else { config.cases };
@@ -158,14 +156,14 @@ pub fn find_violation<M: Machine<Command: Script>>(
     }
 }
 
-/// Checks all laws over one script: as it stands, or as a conversation with the peer.
+/// Checks all laws over one script: as it is, or as a conversation with the peer.
 ///
 /// # Errors
 /// The first law broken.
 pub fn check_script<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &RandomScript,
-    config: &LawsConfig<M::Event>,
+    config: &LawsConfig<M>,
 ) -> Result<(), Failure> {
     let steps = caught(|| conversation(factory, script, config)).map_err(|panic| Failure {
         law: Law::NoInputPanics,
@@ -175,8 +173,11 @@ pub fn check_script<M: Machine<Command: Script>>(
     for law in Law::ALL {
         let what = match caught(|| laws::check(law, factory, &steps, &config.context)) {
             Ok(Ok(())) => continue,
-            Ok(Err(violation)) => violation.to_string(),
-            // Whichever law was under check, a panic breaks one of two.
+            Ok(Err(mut violation)) => {
+                let steps = core::mem::take(&mut violation.steps);
+                return Err(Failure { law, what: violation.to_string(), steps });
+            }
+            // A panic breaks one of two laws, and not the law under check.
             Err(panic) if law == Law::TimeMayMisbehave => format!("{law} broken: {panic}"),
             Err(panic) => {
                 let (broken, what) = (Law::NoInputPanics, format!("{panic}, at the check of {law}"));
@@ -195,7 +196,7 @@ pub fn check_script<M: Machine<Command: Script>>(
 pub fn conversation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &RandomScript,
-    config: &LawsConfig<M::Event>,
+    config: &LawsConfig<M>,
 ) -> Vec<Step> {
     let Some(seed) = script.peer else { return laws::driver_legal(factory, &script.steps, &config.context) };
     let mut choices = Choices::new(seed);

@@ -9,8 +9,8 @@
 //!
 //! # What it does
 //!
-//! * [`laws`] checks the eleven laws of a [`Machine`](portolan_machine::Machine) over thousands of random runs, and
-//!   shrinks what breaks one to a script of a few lines.
+//! * [`laws`] checks the fourteen laws of a [`Machine`](portolan_machine::Machine) over thousands of random runs, and
+//!   shrinks a run that breaks one to a script of a few lines.
 //! * [`machines`] makes those runs: random inputs at random times, and a peer that answers what the machine sends.
 //! * [`messages`] makes STUN messages: valid ones, and valid ones with something broken in them.
 //! * [`sessions`] makes session descriptions: valid ones, and valid ones with something broken in them; [`candidates`] makes

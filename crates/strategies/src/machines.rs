@@ -14,8 +14,8 @@
 //!
 //! let scripts = Scripts::new(prop::collection::vec(any::<u8>(), 0..40)).sockets(&[SocketId(7)]).length(5..=5);
 //! let script = scripts.strategy().new_tree(&mut TestRunner::deterministic()).unwrap().current();
-//! assert_eq!(script.steps.len(), 5);
-//! assert_eq!(format!("{script:?}").lines().count(), 6, "a head, and one line a step");
+//! assert!(script.steps.len() >= 5, "bytes of a stream may come in several chunks");
+//! assert_eq!(format!("{script:?}").lines().count(), 1 + script.steps.len(), "a head, and one line a step");
 //! ```
 
 use core::fmt;
@@ -127,7 +127,7 @@ impl Scripts {
         self
     }
 
-    /// The same with this many steps.
+    /// The same with this many steps. A step that cuts the bytes of a stream into several chunks counts once.
     #[must_use]
     pub fn length(mut self, steps: RangeInclusive<usize>) -> Self {
         self.length = steps;
@@ -136,7 +136,7 @@ impl Scripts {
 
     /// The strategy. It shrinks to fewer steps, shorter times and simpler payloads.
     pub fn strategy(&self) -> BoxedStrategy<RandomScript> {
-        let step = (gap(), prop::bool::weighted(0.8), self.what());
+        let step = (gap(), prop::bool::weighted(0.8), self.actions());
         let steps = prop::collection::vec(step, self.length.clone());
         let script = (steps, proptest::option::weighted(0.7, any::<u64>()));
         let opening: Vec<Step> =
@@ -149,18 +149,22 @@ impl Scripts {
             .boxed()
     }
 
-    fn what(&self) -> BoxedStrategy<Action> {
+    fn actions(&self) -> BoxedStrategy<Vec<Action>> {
         let bytes = (self.socket(), select(self.locals.clone()), select(self.remotes.clone()), self.payloads.clone());
         let datagram =
             bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
+        let one = |input| vec![Action::Input(input)];
+        let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
         let input = prop_oneof![
-            8 => datagram.clone().prop_map(|datagram| Action::Input(OwnedInput::Datagram(datagram))),
-            2 => datagram.prop_map(Action::Stream),
-            3 => (self.socket(), self.news()).prop_map(|(socket, news)| Action::Input(OwnedInput::Socket(socket, news))),
-            3 => Just(Action::Input(OwnedInput::Timeout)),
+            8 => datagram.clone().prop_map(move |datagram| one(OwnedInput::Datagram(datagram))),
+            2 => (datagram, cuts).prop_map(|(chunk, cuts)| cut(&chunk, &cuts)),
+            3 => (self.socket(), self.news()).prop_map(move |(socket, news)| one(OwnedInput::Socket(socket, news))),
+            3 => Just(one(OwnedInput::Timeout)),
         ];
         match &self.commands {
-            Some(commands) => prop_oneof![1 => commands.clone().prop_map(Action::Command), 3 => input].boxed(),
+            Some(commands) => {
+                prop_oneof![1 => commands.clone().prop_map(|text| vec![Action::Command(text)]), 3 => input].boxed()
+            }
             None => input.boxed(),
         }
     }
@@ -209,14 +213,30 @@ fn gap() -> impl Strategy<Value = Gap> {
     ]
 }
 
-fn timed(steps: Vec<(Gap, bool, Action)>) -> Vec<Step> {
+/// The bytes of a stream, cut at these places into chunks that follow each other.
+fn cut(chunk: &OwnedDatagram, cuts: &[prop::sample::Index]) -> Vec<Action> {
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(chunk.payload.len().max(1))).collect();
+    ends.push(chunk.payload.len());
+    ends.sort_unstable();
+    ends.dedup();
+    let mut begin = 0;
+    let pieces = ends.into_iter().filter_map(|end| {
+        let payload = chunk.payload.get(begin..end)?.to_vec();
+        begin = end;
+        Some(Action::Stream(OwnedDatagram { payload, ..*chunk }))
+    });
+    pieces.collect()
+}
+
+fn timed(steps: Vec<(Gap, bool, Vec<Action>)>) -> Vec<Step> {
     let mut now = Instant::ORIGIN;
-    let timed = steps.into_iter().map(|(gap, drain, action)| {
+    let timed = steps.into_iter().flat_map(|(gap, drain, actions)| {
         now = match gap {
             Gap::Forward(time) => now + time,
             Gap::Back(time) => now - time,
         };
-        Step { at: now, drain, action }
+        let at = now;
+        actions.into_iter().map(move |action| Step { at, drain, action })
     });
     timed.collect()
 }

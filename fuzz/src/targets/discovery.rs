@@ -4,7 +4,7 @@ use super::peer::Peer;
 use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
-use portolan_machine::{Instant, Output};
+use portolan_machine::{Instant, Outbox, Output};
 use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws::{Context, Step};
@@ -22,7 +22,7 @@ pub fn run(bytes: &[u8]) -> bool {
     config.hairpin = shape & 4 != 0;
     config.ports = shape & 8 != 0;
     let terminal = |event: &DiscoveryEvent| matches!(event, DiscoveryEvent::Report(_));
-    let queue_limit = 3 * Context::<DiscoveryEvent>::default().queue_limit;
+    let queue_limit = 3 * Outbox::<DiscoveryEvent>::LIMIT;
     let context = Context { seed: u64::from(shape), terminal, queue_limit, ..Context::default() };
     let factory = || Flawed::new(Discovery::new(config.clone()).expect("a configuration"), Flaw::Eavesdropper);
     let mut script = vec![Step::command(Instant::ORIGIN, &MeasurementCommand::Start)];

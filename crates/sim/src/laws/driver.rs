@@ -7,12 +7,13 @@
 use super::Context;
 use super::script::{Action, OwnedInput, Step};
 use super::stage::{HIGHEST_SOCKET, Stage, StepResult};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use portolan_machine::{Machine, Output, Protocol, Script, SocketId, SocketNews, SocketOrder};
 
 /// The sockets as a driver sees them.
 #[derive(Debug)]
-pub(super) struct Driver(Vec<(SocketId, Kind, State)>);
+pub(super) struct Driver(BTreeMap<SocketId, (Kind, State)>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -27,19 +28,23 @@ enum Kind {
 enum State {
     Ordered,
     Open,
+    /// An open stream on which more than 64 KiB wait to be sent.
+    Full,
     Dead,
 }
 
 impl Driver {
     pub(super) fn new(handed_in: &[SocketId]) -> Self {
-        Self(handed_in.iter().map(|id| (*id, Kind::Unknown, State::Open)).collect())
+        Self(handed_in.iter().map(|id| (*id, (Kind::Unknown, State::Open))).collect())
     }
 
     /// Carries out what was drained.
     pub(super) fn learn<E>(&mut self, played: &StepResult<E>) {
         for output in &played.outputs {
             match output {
-                Output::Socket(SocketOrder::Open(open)) => self.0.push((open.id, kind(open.protocol), State::Ordered)),
+                Output::Socket(SocketOrder::Open(open)) => {
+                    self.0.entry(open.id).or_insert((kind(open.protocol), State::Ordered));
+                }
                 Output::Socket(SocketOrder::Close(id)) => self.set(*id, State::Dead),
                 Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_))
                 | Output::Transmit(_)
@@ -55,7 +60,7 @@ impl Driver {
             Action::Command(_) | Action::Input(OwnedInput::Timeout) => true,
             Action::Input(OwnedInput::Datagram(d)) | Action::Stream(d) => {
                 // A socket that is not the machine's is another's, and its bytes are shown to all.
-                self.get(d.socket).is_none_or(|(_, state)| state == State::Open)
+                self.get(d.socket).is_none_or(|(_, state)| matches!(state, State::Open | State::Full))
             }
             Action::Input(OwnedInput::Socket(id, news)) => self.news(*id, *news),
         }
@@ -69,13 +74,16 @@ impl Driver {
         match (news, state) {
             (SocketNews::Opened { .. }, State::Ordered) => self.set(id, State::Open),
             (SocketNews::Refused(_), State::Ordered) => self.set(id, State::Dead),
-            (SocketNews::Closed(_), State::Open) if kind != Kind::Datagrams => self.set(id, State::Dead),
+            (SocketNews::Closed(_), State::Open | State::Full) if kind != Kind::Datagrams => self.set(id, State::Dead),
             (SocketNews::Unreachable { .. }, State::Open) if matches!(kind, Kind::Datagrams | Kind::Unknown) => {}
-            (SocketNews::Full | SocketNews::Writable, State::Open) if matches!(kind, Kind::Stream | Kind::Unknown) => {}
+            (SocketNews::Full, State::Open) if matches!(kind, Kind::Stream | Kind::Unknown) => {
+                self.set(id, State::Full);
+            }
+            (SocketNews::Writable, State::Full) => self.set(id, State::Open),
             (SocketNews::Accepted { socket, .. }, State::Open)
                 if matches!(kind, Kind::Listener | Kind::Unknown) && self.get(socket).is_none() =>
             {
-                self.0.push((socket, Kind::Stream, State::Open));
+                self.0.insert(socket, (Kind::Stream, State::Open));
             }
             (
                 SocketNews::Opened { .. }
@@ -85,19 +93,28 @@ impl Driver {
                 | SocketNews::Full
                 | SocketNews::Writable
                 | SocketNews::Closed(_),
-                State::Ordered | State::Open | State::Dead,
+                State::Ordered | State::Open | State::Full | State::Dead,
             ) => return false,
         }
         true
     }
 
+    /// The sockets that can still end without an order of the machine: streams, listeners and those handed in.
+    pub(super) fn closable(&self) -> Vec<SocketId> {
+        let alive = self
+            .0
+            .iter()
+            .filter(|(_, (kind, state))| *kind != Kind::Datagrams && matches!(state, State::Open | State::Full));
+        alive.map(|(id, _)| *id).collect()
+    }
+
     fn get(&self, id: SocketId) -> Option<(Kind, State)> {
-        self.0.iter().find(|(its, ..)| *its == id).map(|(_, kind, state)| (*kind, *state))
+        self.0.get(&id).copied()
     }
 
     fn set(&mut self, id: SocketId, state: State) {
-        if let Some(entry) = self.0.iter_mut().find(|(its, ..)| *its == id) {
-            entry.2 = state;
+        if let Some((_, known)) = self.0.get_mut(&id) {
+            *known = state;
         }
     }
 }
@@ -139,7 +156,7 @@ const fn kind(protocol: Protocol) -> Kind {
 pub fn driver_legal<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Vec<Step> {
     let mut stage = Stage::new(factory(), context);
     let mut driver = Driver::new(context.handed_in);

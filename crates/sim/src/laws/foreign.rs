@@ -2,26 +2,29 @@
 
 use super::inputs::UNKNOWN;
 use super::script::{Action, OwnedInput, Step};
-use super::stage::{DrainEnd, Place, Stage, play, shorten, unlike};
+use super::short_way::none_of_forward_changes_nothing;
+use super::stage::{DrainEnd, Place, Snapshot, Stage, play, shorten, unlike};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
 use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
 
-/// Law 10: an input that the machine calls [`Verdict::NotMine`] changes nothing.
+/// Law 10: an input that the machine calls [`Verdict::NotMine`] changes nothing, and neither does a `None` of
+/// [`Machine::stream`] or [`Machine::forward`].
 ///
-/// Datagrams that nobody sent are put after every step, on handed-in sockets and on one that the machine never heard
-/// of. Whatever it calls not its own must give no output and leave the wait as it was; then the run is repeated
-/// without those inputs, and all else must come out the same. Timeouts and the news that
-/// [`Pair`](portolan_machine::Pair) shares are excepted: their verdict means nothing.
+/// Foreign datagrams are added after every step, on handed-in sockets and on an unknown one, and foreign bytes of a stream
+/// on the unknown socket. What the machine calls not its own must give no output and leave the wait as it was. Then the run
+/// is repeated without those inputs, and all other steps must have the same outputs. Timeouts and the news that
+/// [`Pair`](portolan_machine::Pair) shares are excepted: their verdict means nothing. At last the run is repeated with a
+/// call of `forward` before each datagram that the machine does not forward.
 ///
 /// # Errors
-/// The first foreign input that had an effect, or the first step that they changed.
+/// The first foreign input or `None` that had an effect, or the first step that they changed.
 pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     let salted = salt(script, context.handed_in);
     let mut stage = Stage::new(factory(), context);
@@ -30,6 +33,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     let mut own = Vec::new();
     let mut outcome = Vec::from([fresh]);
     for (index, step) in &salted {
+        let before = Snapshot::new(&stage, context);
         let played = stage.play(step);
         if played.verdict == Some(Verdict::NotMine) && has_one_owner(step) {
             // After a drain without end, which is law 1's to report, more of it says nothing.
@@ -41,6 +45,9 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
                 let what = format!("NotMine, and yet there was {rest}, then {}", played.rest);
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
             }
+            if let Some(unlike) = before.difference(&Snapshot::new(&stage, context)) {
+                return Err(Place::Step(*index, step).violation(Law::NotMine, format!("NotMine, and yet {unlike}")));
+            }
         } else {
             rest = played.rest;
             own.push((*index, step.clone()));
@@ -51,7 +58,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     let alone = play(Stage::new(factory(), context), &steps);
     let changed = outcome.iter().zip(&alone).skip(1).zip(&own).find(|((one, other), _)| one != other);
     match changed {
-        None => Ok(()),
+        None => none_of_forward_changes_nothing(factory, &salted, context),
         Some(((one, other), (index, step))) => {
             let what = format!(
                 "came out otherwise than without the inputs before it that were NotMine: {}",
@@ -62,7 +69,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     }
 }
 
-/// The script drained everywhere, with datagrams that nobody sent after each step.
+/// The script drained everywhere, with foreign datagrams and bytes after each step.
 fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
     let local = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 1));
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
@@ -72,6 +79,7 @@ fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
         for id in core::iter::once(UNKNOWN).chain(handed_in.iter().copied().take(2)) {
             salted.push((index, Step::datagram(step.at, id, local, remote, &[0xff; 32])));
         }
+        salted.push((index, Step::stream(step.at, UNKNOWN, local, remote, &[0xff; 32])));
     }
     salted
 }

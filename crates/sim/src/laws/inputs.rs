@@ -25,7 +25,7 @@ pub(super) const UNKNOWN: SocketId = SocketId(u64::MAX);
 pub fn no_input_panics<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) {
     let payloads = hostile_payloads(script);
     let stride = script.len().div_ceil(PLACES).max(1);

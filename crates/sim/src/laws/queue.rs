@@ -1,13 +1,14 @@
 //! Laws 1, 6 and 7: what waits to be drained.
 
-use super::script::{Action, OwnedInput, Step};
-use super::stage::{DrainEnd, Place, Stage, StepResult, live, play, shorten};
+use super::script::{Action, OwnedDatagram, OwnedInput, Step};
+use super::stage::{DrainEnd, Place, Stage, live, play, shorten};
 use super::{Context, Law, Violation};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use portolan_machine::{Instant, Machine, Outbox, Output, Script, SocketNews};
+use portolan_machine::{Datagram, Input, Instant, Machine, Outbox, Output, Script, SocketId, SocketNews};
 
 /// Law 1: `poll` reaches a wait after finitely many outputs, at most [`Context::drain_limit`].
 ///
@@ -16,7 +17,7 @@ use portolan_machine::{Instant, Machine, Outbox, Output, Script, SocketNews};
 pub fn a_drain_ends<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     live(&mut Stage::new(factory(), context), script, |place, played| {
         if played.rest != DrainEnd::Endless {
@@ -40,7 +41,7 @@ pub fn a_drain_ends<M: Machine<Command: Script>>(
 pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     let drained: Vec<Step> = script.iter().map(|step| Step { drain: true, ..step.clone() }).collect();
     let plain = play(Stage::new(factory(), context), &drained);
@@ -50,34 +51,37 @@ pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
     for parity in [0, 1] {
         let mut stage = Stage::new(factory(), context);
         stage.drain();
-        let mut waiting: Vec<&Output<M::Event>> = Vec::new();
+        let (mut waiting, mut given) = (Vec::<&Output<M::Event>>::new(), Vec::new());
         for (index, (step, alone)) in comparable.iter().zip(plain.iter().skip(1)).enumerate() {
             waiting.extend(&alone.outputs);
             let drain = index % 2 == parity || index + 1 == comparable.len();
             let together = stage.play_at(step.at, drain, &step.action);
+            // Bytes of a stream that need several calls are drained between them.
+            given.extend(together.outputs);
             if waiting.len() >= Outbox::<M::Event>::LIMIT {
                 break;
             }
             if !drain {
                 continue;
             }
-            if let Some(what) = lost_or_gained(&waiting, &together, alone) {
+            if let Some(what) = lost_or_gained(&waiting, &given, (together.rest, alone.rest)) {
                 return Err(Place::Step(index, step).violation(Law::DrainingIsFree, what));
             }
             waiting.clear();
+            given.clear();
         }
     }
     Ok(())
 }
 
-/// What an undrained pair of steps did differently from the two drained ones.
+/// The difference between an undrained pair of steps and the two drained ones.
 fn lost_or_gained<E: PartialEq + fmt::Debug>(
     expected: &[&Output<E>],
-    together: &StepResult<E>,
-    alone: &StepResult<E>,
+    given: &[Output<E>],
+    (together, alone): (DrainEnd, DrainEnd),
 ) -> Option<String> {
     let mut expected: Vec<&Output<E>> = expected.to_vec();
-    for output in &together.outputs {
+    for output in given {
         match expected.iter().position(|one| *one == output) {
             Some(at) => drop(expected.swap_remove(at)),
             None => {
@@ -91,22 +95,25 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
     if let Some(lost) = expected.first() {
         return Some(format!("without a drain before it, this was lost: {}", shorten(&format!("{lost:?}"))));
     }
-    (together.rest != alone.rest)
-        .then(|| format!("without a drain before it there was {}, with one {}", together.rest, alone.rest))
+    (together != alone).then(|| format!("without a drain before it there was {together}, with one {alone}"))
 }
 
 /// Law 7: what peers cause to be queued is bounded by [`Context::queue_limit`].
 ///
-/// The script is played with a drain after every step. After each run of steps that peers can cause (datagrams, stream
-/// chunks, accepted streams, unreachable news), and once more after the last step, those steps are repeated without a
-/// drain until they are more than twice the limit; then everything that waits is counted.
+/// The script is played with a drain after every step. After each run of steps that peers can cause (datagrams, bytes of
+/// streams, accepted streams, unreachable news), and once more after the last step, those steps are repeated without a
+/// drain until they are more than twice the limit. Then the outputs that wait are counted. So a parent is flooded whose
+/// own queue holds what it drained from its children.
+///
+/// The flood is that of an owner who keeps the contract: when a machine took less than the whole chunk, the stream hands in
+/// no more before the next drain. Bytes of a stream that is accepted in the flood come on the new stream.
 ///
 /// # Errors
-/// The first flood that left more behind than the limit.
+/// The first flood that left more outputs than the limit.
 pub fn peers_are_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     let mut stage = Stage::new(factory(), context);
     stage.drain();
@@ -126,7 +133,8 @@ pub fn peers_are_bounded<M: Machine<Command: Script>>(
     flood(&mut stage, &all, (script.len() - 1, last.at), context.queue_limit)
 }
 
-const fn by_peer(step: &Step) -> bool {
+/// Whether a peer can cause the step.
+pub(super) const fn by_peer(step: &Step) -> bool {
     match &step.action {
         Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
         Action::Input(OwnedInput::Socket(_, news)) => {
@@ -144,33 +152,62 @@ fn flood<M: Machine<Command: Script>>(
     limit: usize,
 ) -> Result<(), Violation> {
     let rounds = if run.is_empty() { 0 } else { (2 * limit + 2).div_ceil(run.len()) };
+    let mut streams = FloodStreams::default();
     for step in (0..rounds).flat_map(|_| run) {
-        if let Action::Stream(chunk) = &step.action {
-            let _taken = stage.chunk(at, chunk.as_datagram());
-            continue;
-        }
-        let Action::Input(input) = &step.action else { continue };
-        // An accepted stream has a fresh name each time.
-        let input = match input {
-            OwnedInput::Socket(listener, SocketNews::Accepted { local, remote, .. }) => {
-                let news = SocketNews::Accepted { socket: stage.ids.next_socket(), local: *local, remote: *remote };
-                &OwnedInput::Socket(*listener, news)
+        match &step.action {
+            Action::Stream(chunk) => streams.hand_in(stage, at, chunk),
+            Action::Input(OwnedInput::Socket(listener, SocketNews::Accepted { socket, local, remote })) => {
+                let news =
+                    SocketNews::Accepted { socket: streams.renamed(stage, *socket), local: *local, remote: *remote };
+                let _verdict = stage.handle(at, Input::Socket(*listener, news));
             }
-            OwnedInput::Datagram(_) | OwnedInput::Socket(..) | OwnedInput::Timeout => input,
-        };
-        let _verdict = stage.handle(at, input.as_input());
+            Action::Input(input) => {
+                let _verdict = stage.handle(at, input.as_input());
+            }
+            Action::Command(_) => {}
+        }
     }
     let left = stage.drain();
+    for rest in streams.rests.into_values() {
+        stage.play_at(at, true, &Action::Stream(rest));
+    }
     if left.rest == DrainEnd::Endless || left.outputs.len() <= limit {
         return Ok(());
     }
-    Err(Violation {
-        law: Law::PeersAreBounded,
-        step: Some(index),
-        what: format!(
-            "{} inputs from peers without a drain left {} outputs waiting, {limit} are allowed",
-            rounds * run.len(),
-            left.outputs.len()
-        ),
-    })
+    let what = format!(
+        "{} inputs from peers without a drain left {} outputs waiting, {limit} are allowed",
+        rounds * run.len(),
+        left.outputs.len()
+    );
+    Err(Violation::new(Law::PeersAreBounded, Some(index), what))
+}
+
+/// The streams of one flood.
+#[derive(Default)]
+struct FloodStreams {
+    /// For an accepted stream of the script: the stream that was accepted last in its place.
+    names: BTreeMap<SocketId, SocketId>,
+    /// What the machine did not take. The stream hands in no more before the next drain.
+    rests: BTreeMap<SocketId, OwnedDatagram>,
+}
+
+impl FloodStreams {
+    /// A new id for an accepted stream: each id is given once.
+    fn renamed<M: Machine<Command: Script>>(&mut self, stage: &mut Stage<M>, socket: SocketId) -> SocketId {
+        let new = stage.ids.next_socket();
+        self.names.insert(socket, new);
+        new
+    }
+
+    fn hand_in<M: Machine<Command: Script>>(&mut self, stage: &mut Stage<M>, at: Instant, chunk: &OwnedDatagram) {
+        let socket = self.names.get(&chunk.socket).copied().unwrap_or(chunk.socket);
+        if self.rests.contains_key(&socket) || stage.is_blocked(socket) {
+            return;
+        }
+        let datagram = Datagram::new(socket, chunk.local, chunk.remote, &chunk.payload);
+        let rest = stage.chunk(at, datagram).and_then(|taken| chunk.payload.get(taken..));
+        if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+            self.rests.insert(socket, datagram.with_payload(rest).into());
+        }
+    }
 }

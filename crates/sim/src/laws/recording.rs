@@ -36,7 +36,7 @@
 //! ```
 
 use super::script::{Action, Hex, Nanos, ReadError, Step, read_hex, read_socket, read_time, read_what};
-use super::stage::{Dice, HIGHEST_SOCKET, Stage, StepResult, drain};
+use super::stage::{HIGHEST_SOCKET, Stage, StepResult, drain};
 use super::{Context, OwnedInput};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -143,17 +143,27 @@ pub struct Recorder {
 pub struct CallContext<'a> {
     /// The time of the call.
     pub now: Instant,
-    /// The dice.
+    /// The RNG.
     pub entropy: &'a mut dyn Entropy,
-    /// The socket numbers.
+    /// The socket ids.
     pub sockets: &'a mut SocketIds,
-    /// Who listens to notes.
+    /// The listener for notes.
     pub trace: Option<&'a mut dyn Trace>,
+}
+
+impl<'a> CallContext<'a> {
+    pub(super) fn into_cx(self) -> Cx<'a> {
+        let cx = Cx::new(self.now, self.entropy, self.sockets);
+        match self.trace {
+            Some(trace) => cx.with_trace(trace),
+            None => cx,
+        }
+    }
 }
 
 impl fmt::Debug for CallContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("now", &self.now).field("sockets", &self.sockets).finish_non_exhaustive()
+        f.debug_struct("CallContext").field("now", &self.now).field("sockets", &self.sockets).finish_non_exhaustive()
     }
 }
 
@@ -168,22 +178,23 @@ impl Recorder {
     pub fn handle<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,
-        world: CallContext<'_>,
+        context: CallContext<'_>,
         input: Input<'_>,
     ) -> Verdict {
-        let what = Action::Input(OwnedInput::from(input));
-        self.call(world, what, |cx| machine.handle(cx, input))
+        let action = Action::Input(OwnedInput::from(input));
+        self.call(context, action, |cx| machine.handle(cx, input))
     }
 
-    /// Hands bytes of a stream to the machine, and keeps those that it took.
+    /// Hands bytes of a stream to the machine, and keeps those that it took. Bytes of which the machine says that they are
+    /// not its own are all kept.
     pub fn stream<M: Machine>(
         &mut self,
         machine: &mut M,
-        world: CallContext<'_>,
+        context: CallContext<'_>,
         chunk: Datagram<'_>,
     ) -> Option<usize> {
-        let what = Action::Stream(chunk.into());
-        let taken = self.call(world, what, |cx| machine.stream(cx, chunk));
+        let action = Action::Stream(chunk.into());
+        let taken = self.call(context, action, |cx| machine.stream(cx, chunk));
         if let (Some(Recorded { step: Step { action: Action::Stream(kept), .. }, .. }), Some(taken)) =
             (self.recording.steps.last_mut(), taken)
         {
@@ -199,11 +210,11 @@ impl Recorder {
     pub fn command<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,
-        world: CallContext<'_>,
+        context: CallContext<'_>,
         command: M::Command,
     ) -> Result<(), M::Error> {
-        let what = Action::Command(command.to_text());
-        self.call(world, what, |cx| machine.command(cx, command))
+        let action = Action::Command(command.to_text());
+        self.call(context, action, |cx| machine.command(cx, command))
     }
 
     /// The machine was drained after the last call.
@@ -219,8 +230,13 @@ impl Recorder {
         self.recording
     }
 
-    fn call<R>(&mut self, world: CallContext<'_>, what: Action, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
-        let CallContext { now, entropy, sockets, trace } = world;
+    /// How many calls were recorded.
+    pub(super) const fn len(&self) -> usize {
+        self.recording.steps.len()
+    }
+
+    fn call<R>(&mut self, context: CallContext<'_>, action: Action, call: impl FnOnce(&mut Cx<'_>) -> R) -> R {
+        let CallContext { now, entropy, sockets, trace } = context;
         let before = sockets.clone();
         let mut tape = Tape { from: entropy, drawn: Vec::new() };
         let mut cx = Cx::new(now, &mut tape, sockets);
@@ -228,7 +244,7 @@ impl Recorder {
             cx = cx.with_trace(trace);
         }
         let result = call(&mut cx);
-        let step = Step::new(now, what).undrained();
+        let step = Step::new(now, action).undrained();
         self.recording.steps.push(Recorded { step, entropy: tape.drawn, sockets: between(before, sockets) });
         result
     }
@@ -258,37 +274,37 @@ impl Entropy for Tape<'_> {
 
 /// Plays the script on `machine` and records it. Steps whose command is no command of the machine are left out.
 ///
-/// What came out stands beside it: of the fresh machine first, then of each step.
+/// Returns the outputs beside the recording: those of the fresh machine first, then those of each step. A step whose bytes
+/// the machine took in several calls is several steps of the recording.
 pub fn record<M: Machine<Command: Script>>(
-    mut machine: M,
+    machine: M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> (Recording, Vec<StepResult<M::Event>>) {
-    let mut dice = Dice(context.seed);
-    let mut sockets = Stage::<M>::first_sockets(context);
-    let mut recorder = Recorder::new();
-    let mut all = Vec::from([drain(&mut machine, context.drain_limit)]);
+    let (recording, played, _) = record_calls(machine, script, context);
+    (recording, played)
+}
+
+/// Like [`record`], and returns in addition of how many recorded calls each step consists.
+pub(super) fn record_calls<M: Machine<Command: Script>>(
+    machine: M,
+    script: &[Step],
+    context: &Context<'_, M>,
+) -> (Recording, Vec<StepResult<M::Event>>, Vec<usize>) {
+    let mut stage = Stage::new(machine, context).recorded();
+    let mut all = Vec::from([stage.drain()]);
+    let mut calls = Vec::new();
     for step in script {
-        let world = CallContext { now: step.at, entropy: &mut dice, sockets: &mut sockets, trace: None };
-        let (verdict, refused) = match &step.action {
-            Action::Input(input) => (Some(recorder.handle(&mut machine, world, input.as_input())), None),
-            Action::Stream(chunk) => {
-                let taken = recorder.stream(&mut machine, world, chunk.as_datagram());
-                (Some(if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }), None)
-            }
-            Action::Command(text) => {
-                let Ok(command) = M::Command::read(text) else { continue };
-                (None, recorder.command(&mut machine, world, command).err().map(|why| why.to_string()))
-            }
-        };
-        let mut played = StepResult::nothing();
-        if step.drain {
-            played = drain(&mut machine, context.drain_limit);
-            recorder.drained();
+        if let Action::Command(text) = &step.action
+            && M::Command::read(text).is_err()
+        {
+            continue;
         }
-        all.push(StepResult { verdict, refused, ..played });
+        let before = stage.recorded_calls();
+        all.push(stage.play(step));
+        calls.push(stage.recorded_calls() - before);
     }
-    (recorder.into_recording(), all)
+    (stage.into_recording(), all, calls)
 }
 
 /// Why a recording does not fit the machine it is replayed on.
@@ -309,8 +325,10 @@ pub enum ReplayErrorKind {
     EntropyShort,
     /// The machine drew less entropy than was recorded.
     EntropyLeft,
-    /// The machine drew other socket numbers than were recorded.
+    /// The machine drew other socket ids than were recorded.
     Sockets,
+    /// The machine took fewer bytes of a stream than were recorded.
+    Stream,
 }
 
 impl fmt::Display for ReplayError {
@@ -319,7 +337,8 @@ impl fmt::Display for ReplayError {
             ReplayErrorKind::Command => "the command is not one of this machine's",
             ReplayErrorKind::EntropyShort => "the machine drew more entropy than was recorded",
             ReplayErrorKind::EntropyLeft => "the machine drew less entropy than was recorded",
-            ReplayErrorKind::Sockets => "the machine drew other socket numbers than were recorded",
+            ReplayErrorKind::Sockets => "the machine drew other socket ids than were recorded",
+            ReplayErrorKind::Stream => "the machine took fewer bytes of a stream than were recorded",
         };
         write!(f, "step {}: {what}", self.step)
     }
@@ -337,7 +356,7 @@ impl core::error::Error for ReplayError {}
 pub fn replay<M: Machine<Command: Script>>(
     mut machine: M,
     recording: &Recording,
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<Vec<StepResult<M::Event>>, ReplayError> {
     let mut sockets = SocketIds::new();
     let mut all = Vec::from([drain(&mut machine, context.drain_limit)]);
@@ -353,6 +372,9 @@ pub fn replay<M: Machine<Command: Script>>(
             Action::Input(input) => (Some(machine.handle(&mut cx, input.as_input())), None),
             Action::Stream(chunk) => {
                 let taken = machine.stream(&mut cx, chunk.as_datagram());
+                if taken.is_some_and(|taken| taken < chunk.payload.len()) {
+                    return Err(fault(ReplayErrorKind::Stream));
+                }
                 (Some(if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }), None)
             }
             Action::Command(text) => {

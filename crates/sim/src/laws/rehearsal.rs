@@ -57,7 +57,7 @@ use portolan_machine::{Instant, Machine, Output, Script};
 pub fn rehearse<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
     limit: usize,
     mut peer: impl FnMut(Instant, &Output<M::Event>) -> Vec<Step>,
 ) -> Vec<Step> {

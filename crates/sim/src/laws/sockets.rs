@@ -21,7 +21,7 @@ use portolan_machine::{Instant, Machine, Output, Script, SocketId, SocketNews, S
 pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     let mut open: Vec<SocketId> = context.handed_in.to_vec();
     let mut closed: Vec<SocketId> = Vec::new();
@@ -74,7 +74,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
 pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     let mut stage = Stage::new(factory(), context);
     let mut ended = false;

@@ -1,6 +1,8 @@
-//! Where a machine is played on: one machine, its dice, its socket numbers, and what came out after each step.
+//! A stage: one machine with its RNG, its socket ids and the bytes of its streams, and what came out after each step.
 
-use super::script::{Action, OwnedInput, Step};
+use super::inbound::Inbound;
+use super::recording::{CallContext, Recorder, Recording};
+use super::script::{Action, OwnedDatagram, OwnedInput, Step};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,7 +10,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Entropy, Explain, Input, Instant, Machine, Output, Scope, Script, SocketIds, Trace, Verdict,
+    Datagram, Deadline, Entropy, Explain, Forward, Input, Instant, Machine, Output, Scope, Script, SocketId, SocketIds,
+    Trace, Verdict,
 };
 
 /// Timeouts that the driver's part gives between two steps, and after the last one. A script may leap by years, over
@@ -18,12 +21,12 @@ pub(super) const WAKEUPS: usize = 64;
 /// The highest number up to which socket numbers are counted through; they have no other constructor.
 pub(super) const HIGHEST_SOCKET: u64 = 1 << 24;
 
-/// Dice with a seed (SplitMix64), the same on every machine.
-#[derive(Clone, Debug)]
+/// An RNG with a seed (SplitMix64), the same on every machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self) -> u64 {
+    pub(super) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -104,24 +107,73 @@ impl<E> StepResult<E> {
     }
 }
 
+/// How the bytes of streams are cut before they are handed in.
+#[derive(Clone, Debug)]
+pub(super) enum Cut {
+    /// Not at all.
+    Whole,
+    /// Into single bytes.
+    Bytes,
+    /// At random.
+    Random(Dice),
+}
+
+impl Cut {
+    /// The longest next piece.
+    fn next(&mut self) -> usize {
+        match self {
+            Self::Whole => usize::MAX,
+            Self::Bytes => 1,
+            Self::Random(rng) => {
+                let roll = rng.roll();
+                let longest = if roll & 1 == 0 { 4 } else { 100 };
+                1 + usize::try_from((roll >> 1) % longest).unwrap_or(0)
+            }
+        }
+    }
+}
+
 /// A machine with all that its run depends on.
 #[derive(Debug)]
 pub(super) struct Stage<M: Machine<Command: Script>> {
-    machine: M,
-    dice: Dice,
+    pub(super) machine: M,
+    pub(super) dice: Dice,
     pub(super) ids: SocketIds,
     notes: Option<Notes>,
+    recorder: Option<Recorder>,
+    inbound: Inbound,
+    cut: Cut,
+    /// The first thing that the machine did with bytes of a stream and may not do.
+    pub(super) fault: Option<String>,
     limit: usize,
+    /// Whether the machine was drained after the last call.
+    is_drained: bool,
+}
+
+/// The context of one call.
+fn cx<'c>(at: Instant, rng: &'c mut Dice, ids: &'c mut SocketIds, notes: &'c mut Option<Notes>) -> CallContext<'c> {
+    let trace = notes.as_mut().map(|notes| notes as &mut dyn Trace);
+    CallContext { now: at, entropy: rng, sockets: ids, trace }
 }
 
 impl<M: Machine<Command: Script>> Stage<M> {
-    pub(super) fn new(machine: M, context: &Context<'_, M::Event>) -> Self {
-        let ids = Self::first_sockets(context);
-        Self { machine, dice: Dice(context.seed), ids, notes: None, limit: context.drain_limit }
+    pub(super) fn new(machine: M, context: &Context<'_, M>) -> Self {
+        Self {
+            machine,
+            dice: Dice(context.seed),
+            ids: Self::first_sockets(context),
+            notes: None,
+            recorder: None,
+            inbound: Inbound::default(),
+            cut: Cut::Whole,
+            fault: None,
+            limit: context.drain_limit,
+            is_drained: false,
+        }
     }
 
-    /// Socket numbers that begin after those handed in.
-    pub(super) fn first_sockets(context: &Context<'_, M::Event>) -> SocketIds {
+    /// Socket ids that begin after those handed in.
+    fn first_sockets(context: &Context<'_, M>) -> SocketIds {
         let mut ids = SocketIds::new();
         let taken = context.handed_in.iter().map(|id| id.0).filter(|id| *id <= HIGHEST_SOCKET).max();
         for _ in 0..taken.unwrap_or(0) {
@@ -135,6 +187,35 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self
     }
 
+    pub(super) fn recorded(mut self) -> Self {
+        self.recorder = Some(Recorder::new());
+        self
+    }
+
+    pub(super) fn cut(mut self, cut: Cut) -> Self {
+        self.cut = cut;
+        self
+    }
+
+    /// How many calls were recorded.
+    pub(super) fn recorded_calls(&self) -> usize {
+        self.recorder.as_ref().map_or(0, Recorder::len)
+    }
+
+    pub(super) fn into_recording(self) -> Recording {
+        self.recorder.map(Recorder::into_recording).unwrap_or_default()
+    }
+
+    /// Whether bytes of a stream wait that the machine has not taken.
+    pub(super) fn has_bytes_waiting(&self) -> bool {
+        self.inbound.is_waiting()
+    }
+
+    /// Whether the machine has paused or closed the stream, or it is full.
+    pub(super) fn is_blocked(&self, id: SocketId) -> bool {
+        self.inbound.is_blocked(id)
+    }
+
     /// Does what the step says, and drains if it says so.
     pub(super) fn play(&mut self, step: &Step) -> StepResult<M::Event> {
         self.play_at(step.at, step.drain, &step.action)
@@ -143,38 +224,90 @@ impl<M: Machine<Command: Script>> Stage<M> {
     pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &Action) -> StepResult<M::Event> {
         let mut outputs = Vec::new();
         let (verdict, refused) = match what {
+            Action::Input(OwnedInput::Socket(id, news)) => {
+                // The end of a stream whose bytes still wait is told later: until then it is an input like any other.
+                let told = self.inbound.hear(*id, *news);
+                (Some(if told { self.handle(at, Input::Socket(*id, *news)) } else { Verdict::Mine }), None)
+            }
             Action::Input(input) => (Some(self.handle(at, input.as_input())), None),
-            Action::Stream(chunk) => (Some(self.stream(at, chunk.as_datagram(), &mut outputs)), None),
+            Action::Stream(chunk) => (Some(self.stream(at, chunk, &mut outputs)), None),
             Action::Command(text) => (None, self.command(at, text)),
         };
-        let mut played = if drain { self.drain() } else { StepResult::nothing() };
+        if !drain {
+            return StepResult { verdict, refused, outputs, rest: DrainEnd::Undrained };
+        }
+        let mut played = self.drain();
         outputs.append(&mut played.outputs);
+        // Bytes of a stream that the machine has resumed, or that can be written again.
+        while let Some(id) = self.inbound.ready() {
+            let _verdict = self.deliver(at, id, &mut outputs);
+            played = self.drain();
+            outputs.append(&mut played.outputs);
+        }
         StepResult { verdict, refused, outputs, ..played }
+    }
+
+    /// Bytes of a stream come. The verdict says whether the machine took any; bytes that must wait are the machine's.
+    fn stream(&mut self, at: Instant, chunk: &OwnedDatagram, outputs: &mut Vec<Output<M::Event>>) -> Verdict {
+        self.inbound.arrive(chunk);
+        if self.inbound.is_blocked(chunk.socket) {
+            return if self.inbound.has_bytes(chunk.socket) { Verdict::Mine } else { Verdict::NotMine };
+        }
+        self.deliver(at, chunk.socket, outputs)
     }
 
     /// Hands bytes in until the machine has taken all of them, or nothing twice in a row. Between two calls the machine is
     /// drained, as its owner must.
-    fn stream(&mut self, at: Instant, mut chunk: Datagram<'_>, outputs: &mut Vec<Output<M::Event>>) -> Verdict {
-        let mut untaken = 0;
-        while let Some(taken) = self.chunk(at, chunk) {
-            let rest = chunk.payload.get(taken..).unwrap_or_default();
-            untaken = if taken == 0 { untaken + 1 } else { 0 };
-            if rest.is_empty() || untaken == 2 {
-                return Verdict::Mine;
+    fn deliver(&mut self, at: Instant, id: SocketId, outputs: &mut Vec<Output<M::Event>>) -> Verdict {
+        let mut verdict = Verdict::NotMine;
+        let most = self.cut.next();
+        let mut next = self.inbound.next(id, most);
+        while let Some(chunk) = next.take() {
+            let (length, was_drained) = (chunk.payload.len(), self.is_drained);
+            let Some(taken) = self.chunk(at, chunk.as_datagram()) else {
+                self.inbound.give_away(id);
+                break;
+            };
+            verdict = Verdict::Mine;
+            if taken > length {
+                self.fault.get_or_insert_with(|| format!("took {taken} bytes of a chunk of {length} on {id}"));
+            }
+            self.inbound.take(id, taken);
+            if !self.inbound.has_bytes(id) && (taken > 0 || length == 0) {
+                break;
             }
             outputs.append(&mut self.drain().outputs);
-            chunk = chunk.with_payload(rest);
+            if taken == 0 && length > 0 && was_drained && !self.inbound.is_blocked(id) {
+                self.fault.get_or_insert_with(|| {
+                    format!("drained, it took none of {length} bytes on {id}, which is neither paused nor full")
+                });
+            }
+            let most = self.cut.next();
+            next = self.inbound.next(id, most);
         }
-        Verdict::NotMine
+        if let Some(end) = self.inbound.take_end(id) {
+            if !self.is_drained {
+                outputs.append(&mut self.drain().outputs);
+            }
+            let _verdict = self.handle(at, Input::Socket(id, end));
+        }
+        verdict
     }
 
     /// Hands bytes of a stream in once.
     pub(super) fn chunk(&mut self, at: Instant, chunk: Datagram<'_>) -> Option<usize> {
-        let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
-        if let Some(notes) = &mut self.notes {
-            cx = cx.with_trace(notes);
+        self.is_drained = false;
+        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        match &mut self.recorder {
+            Some(recorder) => recorder.stream(&mut self.machine, call, chunk),
+            None => self.machine.stream(&mut call.into_cx(), chunk),
         }
-        self.machine.stream(&mut cx, chunk)
+    }
+
+    /// Asks for the short way. The machine must be drained.
+    pub(super) fn forward<'a>(&mut self, at: Instant, datagram: Datagram<'a>) -> Option<Forward<'a>> {
+        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        self.machine.forward(&mut call.into_cx(), datagram)
     }
 
     pub(super) fn timeout(&mut self, at: Instant) -> StepResult<M::Event> {
@@ -182,11 +315,12 @@ impl<M: Machine<Command: Script>> Stage<M> {
     }
 
     pub(super) fn handle(&mut self, at: Instant, input: Input<'_>) -> Verdict {
-        let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
-        if let Some(notes) = &mut self.notes {
-            cx = cx.with_trace(notes);
+        self.is_drained = false;
+        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        match &mut self.recorder {
+            Some(recorder) => recorder.handle(&mut self.machine, call, input),
+            None => self.machine.handle(&mut call.into_cx(), input),
         }
-        self.machine.handle(&mut cx, input)
     }
 
     /// Why the command was refused. A text that is no command is refused by its reader.
@@ -194,16 +328,61 @@ impl<M: Machine<Command: Script>> Stage<M> {
         let Ok(command) = M::Command::read(text) else {
             return Some("not a command of this machine".to_string());
         };
-        let mut cx = Cx::new(at, &mut self.dice, &mut self.ids);
-        if let Some(notes) = &mut self.notes {
-            cx = cx.with_trace(notes);
-        }
-        self.machine.command(&mut cx, command).err().map(|why| why.to_string())
+        self.is_drained = false;
+        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let result = match &mut self.recorder {
+            Some(recorder) => recorder.command(&mut self.machine, call, command),
+            None => self.machine.command(&mut call.into_cx(), command),
+        };
+        result.err().map(|why| why.to_string())
     }
 
     pub(super) fn drain(&mut self) -> StepResult<M::Event> {
-        drain(&mut self.machine, self.limit)
+        let drained = drain(&mut self.machine, self.limit);
+        self.inbound.learn(&drained.outputs);
+        self.is_drained = drained.rest != DrainEnd::Endless;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.drained();
+        }
+        drained
     }
+}
+
+/// The part of a stage that no output shows: what was drawn, and the state where the context renders it.
+pub(super) struct Snapshot {
+    rng: Dice,
+    ids: SocketIds,
+    state: Option<String>,
+}
+
+impl Snapshot {
+    pub(super) fn new<M: Machine<Command: Script>>(stage: &Stage<M>, context: &Context<'_, M>) -> Self {
+        let state = context.state.map(|state| state(&stage.machine));
+        Self { rng: stage.dice.clone(), ids: stage.ids.clone(), state }
+    }
+
+    /// The first difference, in words.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        if self.rng != other.rng {
+            return Some("other random bytes were drawn".to_string());
+        }
+        if self.ids != other.ids {
+            return Some("other socket ids were drawn".to_string());
+        }
+        let (one, other) = (self.state.as_ref()?, other.state.as_ref()?);
+        if one == other {
+            return None;
+        }
+        let at = one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
+        Some(format!("the state was `{}`, then `{}`", excerpt(one, at), excerpt(other, at)))
+    }
+}
+
+/// The part of a text around a byte.
+fn excerpt(text: &str, at: usize) -> String {
+    const BEFORE: usize = 40;
+    let start = (0..=at.saturating_sub(BEFORE)).rev().find(|start| text.is_char_boundary(*start)).unwrap_or(0);
+    text.get(start..).unwrap_or(text).chars().take(3 * BEFORE).collect()
 }
 
 /// Polls until the machine waits, at most `limit` times.
@@ -236,13 +415,11 @@ pub(super) enum Place<'s> {
 impl Place<'_> {
     pub(super) fn violation(self, law: Law, what: String) -> Violation {
         match self {
-            Place::Start => Violation { law, step: None, what: format!("on the fresh machine: {what}") },
+            Place::Start => Violation::new(law, None, format!("on the fresh machine: {what}")),
             Place::Step(index, step) => {
-                Violation { law, step: Some(index), what: format!("`{}`: {what}", shorten(&step.to_string())) }
+                Violation::new(law, Some(index), format!("`{}`: {what}", shorten(&step.to_string())))
             }
-            Place::Timeout(step, at) => {
-                Violation { law, step, what: format!("at a timeout that was due at {at}: {what}") }
-            }
+            Place::Timeout(step, at) => Violation::new(law, step, format!("at a timeout that was due at {at}: {what}")),
         }
     }
 }

@@ -22,7 +22,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub fn waits_lie_ahead<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     live(&mut Stage::new(factory(), context), script, |place, played| {
         let at = match place {
@@ -51,7 +51,7 @@ pub fn waits_lie_ahead<M: Machine<Command: Script>>(
 pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) -> Result<(), Violation> {
     let plain = play(Stage::new(factory(), context), script);
     let mut stage = Stage::new(factory(), context);
@@ -63,22 +63,22 @@ pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
             if !woken.outputs.is_empty() || woken.rest != last.rest {
                 let asleep = StepResult { verdict: woken.verdict, rest: last.rest, ..StepResult::nothing() };
                 let unlike = unlike(Some(&asleep), Some(&woken));
-                return Err(Violation {
-                    law: Law::EarlyTimeout,
-                    step: index.checked_sub(1),
-                    what: format!("a timeout at {early}, before the deadline, had an effect: {unlike}"),
-                });
+                return Err(Violation::new(
+                    Law::EarlyTimeout,
+                    index.checked_sub(1),
+                    format!("a timeout at {early}, before the deadline, had an effect: {unlike}"),
+                ));
             }
         }
         let played = stage.play(step);
         if played != *expected {
             let step_text = shorten(&format!("{step}"));
             let unlike = unlike(Some(expected), Some(&played));
-            return Err(Violation {
-                law: Law::EarlyTimeout,
-                step: Some(index),
-                what: format!("`{step_text}` came out otherwise after timeouts before the deadline: {unlike}"),
-            });
+            return Err(Violation::new(
+                Law::EarlyTimeout,
+                Some(index),
+                format!("`{step_text}` came out otherwise after timeouts before the deadline: {unlike}"),
+            ));
         }
         last = played;
         now = Some(step.at);
@@ -108,7 +108,7 @@ fn early_moments<E>(last: &StepResult<E>, now: Option<Instant>, next: Instant) -
 pub fn time_may_misbehave<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
-    context: &Context<'_, M::Event>,
+    context: &Context<'_, M>,
 ) {
     let times: Vec<Instant> = script.iter().map(|step| step.at).collect();
     let kinds: [&dyn Fn(usize) -> Instant; 5] = [

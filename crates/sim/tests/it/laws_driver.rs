@@ -55,3 +55,24 @@ fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
     ];
     assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is heard");
 }
+
+#[test]
+fn a_stream_is_full_once_and_then_writable_once() {
+    let at = Instant::from_millis;
+    let news = |millis, news| Step::news(at(millis), SocketId(40), news);
+    let script = [
+        news(0, SocketNews::Writable),
+        news(1, SocketNews::Full),
+        news(2, SocketNews::Full),
+        Step::stream(at(3), SocketId(40), here(), here(), b"bytes come, and wait"),
+        news(4, SocketNews::Writable),
+        news(5, SocketNews::Writable),
+        news(6, SocketNews::Full),
+        news(7, SocketNews::Closed(Closure::Reset)),
+        news(8, SocketNews::Writable),
+    ];
+    let context = Context { terminal, handed_in: &[SocketId(40)], ..Context::default() };
+    let legal = laws::driver_legal(&|| Pinger::new(None), &script, &context);
+    let kept: Vec<Step> = [1, 3, 4, 6, 7].map(|nth: usize| script[nth].clone()).to_vec();
+    assert_eq!(legal, kept);
+}

@@ -12,8 +12,8 @@ fn address(host: u8) -> SocketAddr {
     ([192, 0, 2, host], 5000).into()
 }
 
-const fn context() -> Context<'static, Event> {
-    Context { terminal, handed_in: &[], seed: 7, queue_limit: 256, drain_limit: 4096 }
+fn context() -> Context<'static, Pinger> {
+    Context { terminal, seed: 7, drain_limit: 4096, ..Context::default() }
 }
 
 fn ping(lossy: bool) -> Command {
@@ -169,15 +169,49 @@ fn a_violation_says_where_and_what() {
     assert_eq!(
         violation.to_string(),
         "law 8 (no transmit before Opened) broken at step 0: `0.000000000 command ping 192.0.2.9:5000`: a transmit of 5 \
-         bytes to 192.0.2.9:5000 on s1, which is not open"
+         bytes to 192.0.2.9:5000 on s1, which is not open\n\
+         the steps that break it, for a regression test:\n\
+         laws::read_steps(\n    r\"\n0.000000000 command ping 192.0.2.9:5000\n\",\n)\n.unwrap()"
     );
+}
+
+/// The steps of a violation are the beginning of the script, up to the broken step, and break the law by themselves.
+#[test]
+fn a_violation_holds_the_steps_up_to_the_broken_one() {
+    let machine = || Pinger::new(Some(Fault::TellsForeign));
+    let script = talk(&|| Pinger::new(None), false, true);
+    let violation = laws::check(Law::NotMine, &machine, &script, &context()).unwrap_err();
+    let broken = violation.step.unwrap();
+    assert!((2..script.len() - 1).contains(&broken), "in the middle: {violation}");
+    assert_eq!(violation.steps, script[..=broken]);
+    assert_eq!(laws::check(Law::NotMine, &machine, &violation.steps, &context()), Err(violation));
+
+    // An early timeout shows only where something follows it: one step more.
+    let machine = || Pinger::new(Some(Fault::WakesEarly));
+    let violation = laws::check(Law::EarlyTimeout, &machine, &script, &context()).unwrap_err();
+    assert_eq!(violation.steps.len(), violation.step.unwrap() + 2);
+    assert_eq!(laws::check(Law::EarlyTimeout, &machine, &violation.steps, &context()), Err(violation));
+}
+
+/// What a violation prints is a Rust expression; its text is read back.
+#[test]
+fn the_steps_of_a_violation_can_be_pasted_into_a_test() {
+    let odd = Step::new(at(3), Action::Command("say \"a\"# and \\ twice\n".into()));
+    let steps = [Step::command(at(1), &ping(false)), odd, Step::timeout(at(4)).undrained()];
+    let text = laws::Steps(&steps).to_string();
+    let inner =
+        text.strip_prefix("laws::read_steps(\n    r##\"").and_then(|text| text.strip_suffix("\"##,\n)\n.unwrap()"));
+    assert_eq!(laws::read_steps(inner.expect(&text)).unwrap(), steps);
+    let error = laws::read_steps("\n# a comment\n0.000000000 timeout\nsoon\n").unwrap_err();
+    assert_eq!(error.to_string(), "line 4: expected a time in seconds with nine decimals");
 }
 
 /// Two machines on shared sockets keep the laws too, with two queues.
 #[test]
 fn a_pair_keeps_the_laws() {
     let machine = || Pair::new(Pinger::new(None), Pinger::new(None));
-    let from_peer = |millis, payload: &[u8]| Step::datagram(at(millis), SocketId(2), address(1), address(9), payload);
+    let to = |id, millis, payload: &[u8]| Step::datagram(at(millis), SocketId(id), address(1), address(9), payload);
+    let from_peer = |millis, payload: &[u8]| to(2, millis, payload);
     let script = [
         Step::new(at(0), Action::Command("first ping 192.0.2.9:5000".into())),
         Step::new(at(5), Action::Command("second ping 192.0.2.8:5000".into())),
@@ -185,18 +219,22 @@ fn a_pair_keeps_the_laws() {
         Step::news(at(11), SocketId(2), SocketNews::Opened { local: address(1) }).undrained(),
         from_peer(20, b"?one"),
         from_peer(21, b"?two").undrained(),
+        to(1, 22, b"?three"),
         from_peer(22, b"foreign"),
         Step::timeout(at(510)),
         Step::timeout(at(2000)),
     ];
     let context = Context { queue_limit: 512, ..Context::default() };
     laws::check_all(&machine, &script, &context).unwrap();
+    let one_queue = Context { queue_limit: 256, ..context };
+    let violation = laws::check_all(&machine, &script, &one_queue).unwrap_err();
+    assert_eq!(violation.law, Law::PeersAreBounded, "both queues are full: {violation}");
 }
 
 #[test]
 fn numbers_and_names_are_those_of_the_contract() {
     let mut numbers: Vec<u8> = Law::ALL.iter().map(|law| law.number()).collect();
     numbers.sort_unstable();
-    assert_eq!(numbers, (1..=11).collect::<Vec<u8>>());
+    assert_eq!(numbers, (1..=14).collect::<Vec<u8>>());
     assert_eq!(Law::NotMine.to_string(), "law 10 (NotMine changes nothing)");
 }

@@ -56,7 +56,7 @@ fn internet(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)
     vec![(from, answer.finish().to_vec())]
 }
 
-fn asking() -> (Scripts, LawsConfig<DiscoveryEvent>) {
+fn asking() -> (Scripts, LawsConfig<Discovery>) {
     let sockets: Vec<SocketId> = (1..=6).map(SocketId).collect();
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&sockets)

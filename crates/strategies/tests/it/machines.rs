@@ -26,6 +26,8 @@ fn runs_hold_everything_that_can_happen() {
     assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Accepted { .. })))));
     assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Unreachable { .. })))));
     assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Closed(_))))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Full)))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Writable)))));
     assert!(steps().any(|step| !step.drain));
     assert!(all.iter().any(|script| script.peer.is_none()) && all.iter().any(|script| script.peer.is_some()));
     let backwards = |script: &RandomScript| script.steps.is_sorted_by_key(|step| step.at);
@@ -79,4 +81,32 @@ fn a_host_answers_late_twice_from_elsewhere_or_never() {
     }
     assert!(counts[0] > 100 && counts[1] > 5 && counts[2] > 0 && counts[3] == 0, "{counts:?}");
     assert!(all.iter().any(|steps| steps.len() >= 2) && all.iter().any(Vec::is_empty));
+}
+
+/// The bytes of a stream come in chunks that follow each other at one time: joined, they are the payload.
+#[test]
+fn streams_are_cut_at_random() {
+    let payload = b"sixteen bytes ok";
+    let all = samples(&Scripts::new(Just(payload.to_vec())).length(20..=20), 50);
+    let mut pieces = [0; 5];
+    for script in &all {
+        let mut rest: &[u8] = &[];
+        let mut count = 0;
+        for step in &script.steps {
+            let Action::Stream(chunk) = &step.action else {
+                assert!(rest.is_empty(), "nothing comes between the pieces");
+                continue;
+            };
+            if rest.is_empty() {
+                (rest, count) = (payload, 0);
+            }
+            rest = rest.strip_prefix(&chunk.payload[..]).expect("the pieces follow each other");
+            count += 1;
+            if rest.is_empty() {
+                pieces[count] += 1;
+            }
+        }
+        assert!(rest.is_empty(), "all pieces came");
+    }
+    assert!(pieces[1] > 10 && pieces[2] > 10 && pieces[4] > 5, "{pieces:?}");
 }

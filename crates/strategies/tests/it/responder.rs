@@ -19,7 +19,7 @@ fn responder() -> Responder {
     Responder::new(&ResponderConfig::new().listen(LISTEN).alternate(alternate)).expect("sound addresses")
 }
 
-fn serving() -> (Scripts, LawsConfig<ResponderEvent>) {
+fn serving() -> (Scripts, LawsConfig<Responder>) {
     let sockets: Vec<SocketId> = (1..=8).chain([1_000_000, 1_000_001]).map(SocketId).collect();
     let attributes = prop::collection::vec(messages::behavior_attribute(), 0..=2);
     let requests =

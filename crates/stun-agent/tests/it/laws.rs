@@ -1,4 +1,4 @@
-//! The eleven laws of every machine, under random steps in the middle of a conversation.
+//! The laws of every machine, under random steps in the middle of a conversation.
 
 use crate::credentials_server::{Draft, long_term};
 use crate::responses::config;

@@ -1,4 +1,4 @@
-//! The eleven laws, kept in the middle of a measurement: answers come, mappings die, and anything else happens besides.
+//! The laws of every machine, in the middle of a measurement: answers come, mappings die, and other things happen.
 
 use super::lab::SERVER;
 use alloc::collections::BTreeMap;
@@ -18,7 +18,7 @@ fn machine() -> Lifetime {
     Lifetime::new(LifetimeConfig::new(vec![server, other]).max(Duration::from_secs(25))).unwrap()
 }
 
-fn context(seed: u64) -> Context<'static, LifetimeEvent> {
+fn context(seed: u64) -> Context<'static, Lifetime> {
     Context { terminal: |event| matches!(event, LifetimeEvent::Report(_)), seed, ..Context::default() }
 }
 

@@ -1,0 +1,153 @@
+//! The bytes of streams between the owner of the sockets and the machine.
+//!
+//! Rules of this file: a byte that came is handed in until the machine has taken it. Nothing is handed in while the
+//! machine has paused the stream, while more than 64 KiB wait to be sent on it ([`SocketNews::Full`] until
+//! [`SocketNews::Writable`]), and after the machine has closed it. The end of a stream is told after its last bytes.
+
+use super::script::OwnedDatagram;
+use alloc::collections::BTreeMap;
+use portolan_machine::{Output, SocketId, SocketNews, SocketOrder};
+
+/// The streams of one machine.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    streams: BTreeMap<SocketId, Stream>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    /// Bytes that came and that the machine has not taken, with their addresses.
+    waiting: Option<OwnedDatagram>,
+    paused: bool,
+    full: bool,
+    closed: bool,
+    /// The end of the stream, which is told after its last bytes.
+    end: Option<SocketNews>,
+    /// How often in a row the machine took nothing.
+    untaken: u8,
+}
+
+impl Stream {
+    const fn is_blocked(&self) -> bool {
+        self.paused || self.full || self.closed
+    }
+
+    const fn has_bytes(&self) -> bool {
+        self.waiting.is_some()
+    }
+}
+
+impl Inbound {
+    /// Bytes came. Bytes of a closed stream are dropped.
+    pub(super) fn arrive(&mut self, chunk: &OwnedDatagram) {
+        let stream = self.stream(chunk.socket);
+        if stream.closed {
+            return;
+        }
+        match &mut stream.waiting {
+            Some(waiting) => waiting.payload.extend_from_slice(&chunk.payload),
+            None => stream.waiting = Some(chunk.clone()),
+        }
+    }
+
+    /// Notes what the driver tells about a socket. Returns `false` for the end of a stream whose bytes still wait: the
+    /// driver tells it later.
+    pub(super) fn hear(&mut self, id: SocketId, news: SocketNews) -> bool {
+        match news {
+            SocketNews::Full => self.stream(id).full = true,
+            SocketNews::Writable => self.stream(id).full = false,
+            SocketNews::Accepted { socket, .. } => drop(self.streams.remove(&socket)),
+            SocketNews::Closed(_) => {
+                let stream = self.stream(id);
+                if stream.has_bytes() {
+                    stream.end = Some(news);
+                    return false;
+                }
+                stream.closed = true;
+            }
+            SocketNews::Opened { .. } | SocketNews::Refused(_) | SocketNews::Unreachable { .. } => {}
+        }
+        true
+    }
+
+    /// Carries out the orders of a drain.
+    pub(super) fn learn<E>(&mut self, outputs: &[Output<E>]) {
+        for output in outputs {
+            match output {
+                Output::Socket(SocketOrder::Pause(id)) => self.stream(*id).paused = true,
+                Output::Socket(SocketOrder::Resume(id)) => self.stream(*id).paused = false,
+                Output::Socket(SocketOrder::Close(id)) => {
+                    let stream = self.stream(*id);
+                    (stream.closed, stream.waiting, stream.end) = (true, None, None);
+                }
+                Output::Socket(SocketOrder::Open(_)) | Output::Transmit(_) | Output::Event(_) | Output::Wait(_) => {}
+            }
+        }
+    }
+
+    /// The next bytes to hand in, at most `most` of them; `None`: none came, or none may be handed in now.
+    pub(super) fn next(&self, id: SocketId, most: usize) -> Option<OwnedDatagram> {
+        let stream = self.get(id).filter(|stream| !stream.is_blocked())?;
+        let waiting = stream.waiting.as_ref()?;
+        let payload = waiting.payload.get(..most).unwrap_or(&waiting.payload).to_vec();
+        Some(OwnedDatagram { payload, ..*waiting })
+    }
+
+    /// The machine took `count` bytes. A driver closes a stream of which nothing is taken twice in a row; its bytes are
+    /// then dropped.
+    pub(super) fn take(&mut self, id: SocketId, count: usize) {
+        let stream = self.stream(id);
+        stream.untaken = if count == 0 { stream.untaken.saturating_add(1) } else { 0 };
+        if let Some(waiting) = &mut stream.waiting {
+            waiting.payload.drain(..count.min(waiting.payload.len()));
+            if waiting.payload.is_empty() || stream.untaken == 2 {
+                stream.waiting = None;
+                stream.untaken = 0;
+            }
+        }
+    }
+
+    /// The stream is not the machine's: what waits goes to another owner.
+    pub(super) fn give_away(&mut self, id: SocketId) {
+        let stream = self.stream(id);
+        (stream.waiting, stream.untaken) = (None, 0);
+    }
+
+    /// The end of the stream, once nothing waits before it.
+    pub(super) fn take_end(&mut self, id: SocketId) -> Option<SocketNews> {
+        let stream = self.stream(id);
+        if stream.has_bytes() {
+            return None;
+        }
+        let end = stream.end.take();
+        stream.closed |= end.is_some();
+        end
+    }
+
+    /// A stream whose bytes can be handed in now.
+    pub(super) fn ready(&self) -> Option<SocketId> {
+        self.streams.iter().find(|(_, stream)| stream.has_bytes() && !stream.is_blocked()).map(|(id, _)| *id)
+    }
+
+    pub(super) fn has_bytes(&self, id: SocketId) -> bool {
+        self.get(id).is_some_and(Stream::has_bytes)
+    }
+
+    /// Whether bytes of any stream wait.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.streams.values().any(Stream::has_bytes)
+    }
+
+    /// Whether the machine has paused or closed the stream, or it is full.
+    pub(super) fn is_blocked(&self, id: SocketId) -> bool {
+        self.get(id).is_some_and(Stream::is_blocked)
+    }
+
+    fn get(&self, id: SocketId) -> Option<&Stream> {
+        self.streams.get(&id)
+    }
+
+    fn stream(&mut self, id: SocketId) -> &mut Stream {
+        self.streams.entry(id).or_default()
+    }
+}

@@ -1,0 +1,210 @@
+//! Law 13: what a machine makes of a stream does not depend on how the stream is cut.
+
+use super::script::{Action, OwnedDatagram, Step};
+use super::stage::{Cut, Dice, Place, Stage, shorten};
+use super::{Context, Law, Violation};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use portolan_machine::{Machine, Output, Script, SocketId, SocketOrder, Verdict};
+
+/// How often a chunk is repeated, so that it causes more outputs than a queue holds.
+const COPIES: usize = 300;
+/// The longest chunk that a driver hands in, in bytes.
+const CHUNK: usize = 64 * 1024;
+/// How many chunks of a script are repeated.
+const REPEATED: usize = 3;
+
+/// Law 13: no byte of a stream is dropped.
+///
+/// The script is played with a drain after every step. Then it is played again with the bytes of its streams cut in other
+/// ways: byte by byte, at random, and with chunks joined that came at one time. At last some chunks are repeated 300 times,
+/// in one chunk and one by one. Each time the outputs must be the same in the same order: the transmits and the `Close` of
+/// each socket, the events, and the orders for new sockets. Pause and resume orders may differ. A machine that takes less
+/// than the chunk gets the rest after a drain. Two things more are checked: a drained machine takes at least one byte of a
+/// stream unless it has paused or closed the stream or the stream is full, and never more than the chunk holds.
+///
+/// # Errors
+/// The first output that depends on the cut, or the first call that took no bytes or too many.
+pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M>,
+) -> Result<(), Violation> {
+    if !script.iter().any(|step| matches!(step.action, Action::Stream(_))) {
+        return Ok(());
+    }
+    let run = |steps: &[(usize, Step)], cut: Cut| Run::new(Stage::new(factory(), context).cut(cut), steps);
+    let drained = |(index, step): (usize, &Step)| (index, Step { drain: true, ..step.clone() });
+    let plain: Vec<(usize, Step)> = script.iter().enumerate().map(drained).collect();
+    let whole = run(&plain, Cut::Whole)?;
+    whole.compare(&run(&plain, Cut::Bytes)?, script, "in one chunk and byte by byte")?;
+    whole.compare(&run(&plain, Cut::Random(Dice(context.seed ^ 13)))?, script, "in one chunk and cut at random")?;
+    let joined = joined(&plain);
+    let as_joined = run(&joined, Cut::Whole)?;
+    whole.compare(&as_joined, script, "in several chunks and in one")?;
+
+    let chosen = as_joined.chosen();
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let in_one = run(&repeated(&joined, &chosen, true), Cut::Whole)?;
+    let one_by_one = run(&repeated(&joined, &chosen, false), Cut::Whole)?;
+    one_by_one.compare(&in_one, script, "repeated, in many chunks and in one")
+}
+
+/// The steps with each chunk joined to the chunk before it, where both came on one stream at one time.
+fn joined(steps: &[(usize, Step)]) -> Vec<(usize, Step)> {
+    let mut all: Vec<(usize, Step)> = Vec::new();
+    for (index, step) in steps {
+        if let (Some((_, Step { at, action: Action::Stream(before), .. })), Action::Stream(chunk)) =
+            (all.last_mut(), &step.action)
+            && *at == step.at
+            && (before.socket, before.local, before.remote) == (chunk.socket, chunk.local, chunk.remote)
+        {
+            before.payload.extend_from_slice(&chunk.payload);
+        } else {
+            all.push((*index, step.clone()));
+        }
+    }
+    all
+}
+
+/// The steps with the chosen chunks repeated: in one chunk, or one after another.
+fn repeated(steps: &[(usize, Step)], chosen: &BTreeSet<usize>, in_one: bool) -> Vec<(usize, Step)> {
+    let mut all = Vec::new();
+    for (index, step) in steps {
+        let Action::Stream(chunk) = &step.action else {
+            all.push((*index, step.clone()));
+            continue;
+        };
+        let copies = if chosen.contains(index) { COPIES.min(CHUNK / chunk.payload.len().max(1)).max(1) } else { 1 };
+        if in_one {
+            let joined = OwnedDatagram { payload: chunk.payload.repeat(copies), ..*chunk };
+            all.push((*index, Step::new(step.at, Action::Stream(joined))));
+        } else {
+            all.extend((0..copies).map(|_| (*index, step.clone())));
+        }
+    }
+    all
+}
+
+/// Where the order of outputs counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    /// Transmits on a socket, and its `Close`.
+    Socket(SocketId),
+    /// Orders for new sockets.
+    Opens,
+    /// Events.
+    Events,
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(id) => write!(f, "output on {id}"),
+            Self::Opens => f.write_str("order for a new socket"),
+            Self::Events => f.write_str("event"),
+        }
+    }
+}
+
+/// The outputs of a run, each with the number of its step in the script.
+struct Run<E> {
+    lanes: BTreeMap<Lane, Vec<(usize, Output<E>)>>,
+    /// The steps whose bytes were the machine's, and whether they caused outputs.
+    taken: BTreeMap<usize, bool>,
+    /// Whether bytes wait at the end, because the machine has paused a stream or a stream is full.
+    is_waiting: bool,
+}
+
+impl<E: fmt::Debug + PartialEq> Run<E> {
+    fn new<M: Machine<Command: Script, Event = E>>(
+        mut stage: Stage<M>,
+        steps: &[(usize, Step)],
+    ) -> Result<Self, Violation> {
+        let mut run = Self { lanes: BTreeMap::new(), taken: BTreeMap::new(), is_waiting: false };
+        stage.drain();
+        for (index, step) in steps {
+            let played = stage.play(step);
+            if let Some(fault) = stage.fault.take() {
+                return Err(Place::Step(*index, step).violation(Law::StreamBytes, fault));
+            }
+            if let (Action::Stream(_), Some(Verdict::Mine)) = (&step.action, played.verdict) {
+                *run.taken.entry(*index).or_default() |= !played.outputs.is_empty();
+            }
+            for output in played.outputs {
+                if let Some(lane) = lane(&output) {
+                    run.lanes.entry(lane).or_default().push((*index, output));
+                }
+            }
+        }
+        run.is_waiting = stage.has_bytes_waiting();
+        Ok(run)
+    }
+
+    /// The chunks to repeat: first those that caused outputs.
+    fn chosen(&self) -> BTreeSet<usize> {
+        let of = |wanted| self.taken.iter().filter(move |(_, outputs)| **outputs == wanted).map(|(index, _)| *index);
+        of(true).chain(of(false)).take(REPEATED).collect()
+    }
+
+    fn lane(&self, lane: Lane) -> &[(usize, Output<E>)] {
+        self.lanes.get(&lane).map_or(&[], Vec::as_slice)
+    }
+
+    fn compare(&self, other: &Self, script: &[Step], how: &str) -> Result<(), Violation> {
+        let lanes: BTreeSet<Lane> = self.lanes.keys().chain(other.lanes.keys()).copied().collect();
+        let mut first: Option<(usize, String)> = None;
+        for lane in lanes {
+            let difference = self.difference(other, self.lane(lane), other.lane(lane));
+            if let Some((index, what)) = difference.filter(|(index, _)| first.as_ref().is_none_or(|(at, _)| index < at))
+            {
+                first = Some((index, format!("{how}, an {lane} differs: {what}")));
+            }
+        }
+        match first {
+            None => Ok(()),
+            Some((index, what)) => Err(match script.get(index) {
+                Some(step) => Place::Step(index, step).violation(Law::StreamBytes, what),
+                None => Violation::new(Law::StreamBytes, Some(index), what),
+            }),
+        }
+    }
+
+    /// The first difference in one lane, and its step. A run in which bytes wait may have fewer outputs.
+    fn difference(
+        &self,
+        other: &Self,
+        one_lane: &[(usize, Output<E>)],
+        other_lane: &[(usize, Output<E>)],
+    ) -> Option<(usize, String)> {
+        let text = |output: &Output<E>| shorten(&format!("{output:?}"));
+        let unequal = one_lane.iter().zip(other_lane).find(|((_, one), (_, other))| one != other);
+        if let Some(((at, one), (other_at, other))) = unequal {
+            return Some((*at.min(other_at), format!("{}, then {}", text(one), text(other))));
+        }
+        let (longer, shorter, shorter_waits) = if one_lane.len() > other_lane.len() {
+            (one_lane, other_lane, other.is_waiting)
+        } else {
+            (other_lane, one_lane, self.is_waiting)
+        };
+        let (at, extra) = longer.get(shorter.len()).filter(|_| !shorter_waits)?;
+        let counts = format!("there were {}, then {}", one_lane.len(), other_lane.len());
+        Some((*at, format!("{counts}; one run lacks {}", text(extra))))
+    }
+}
+
+/// The lane of an output; `None` for outputs that may depend on the cut.
+const fn lane<E>(output: &Output<E>) -> Option<Lane> {
+    match output {
+        Output::Transmit(transmit) => Some(Lane::Socket(transmit.socket)),
+        Output::Socket(SocketOrder::Close(id)) => Some(Lane::Socket(*id)),
+        Output::Socket(SocketOrder::Open(_)) => Some(Lane::Opens),
+        Output::Event(_) => Some(Lane::Events),
+        Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) | Output::Wait(_) => None,
+    }
+}
