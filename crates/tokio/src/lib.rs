@@ -75,6 +75,11 @@ mod entropy;
 mod errors;
 mod note;
 mod sockets;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+mod tls;
 mod trace;
 
 pub use clock::Clock;
@@ -82,7 +87,8 @@ pub use config::DriverConfig;
 pub use driver::Driver;
 pub use entropy::OsEntropy;
 pub use note::DriverNote;
-/// The TLS library whose certificates and keys a [`DriverConfig`] takes.
+/// The TLS library whose certificates, keys and configurations a [`DriverConfig`] takes.
+#[cfg(feature = "tls")]
 pub use rustls;
 pub use sockets::Counters;
 pub use trace::Tracing;

@@ -5,15 +5,17 @@
 
 mod batch;
 mod beside;
+mod limits;
 mod listener;
 pub(crate) mod ready;
 mod route;
 pub(crate) mod stream;
 pub(crate) mod udp;
 
-use crate::config::{self, DriverConfig};
+use crate::config::DriverConfig;
 use crate::driver::World;
 use crate::note::DriverNote;
+use crate::tls::{TlsClient, TlsServer};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -21,6 +23,7 @@ use batch::Batch;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use limits::Limits;
 use listener::{Brought, Listener};
 use portolan_machine::{Closure, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
 use ready::{Bell, ReadyList};
@@ -40,9 +43,18 @@ pub struct Counters {
     pub not_mine: u64,
     /// Reports of unreachable remotes dropped because too many waited.
     pub news: u64,
+    /// Accepted streams closed at once, because their source held as many streams as one source may.
+    pub too_many_streams: u64,
+    /// Accepted streams closed at once, because their source held as many TLS handshakes as one source may.
+    pub too_many_handshakes: u64,
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<Stream, Refusal>> + Send>>;
+/// A stream that is being connected.
+struct Opening {
+    remote: Option<SocketAddr>,
+    connecting: Pin<Box<dyn Future<Output = Result<Stream, Refusal>> + Send>>,
+}
+
 type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What stands behind a name.
@@ -94,8 +106,9 @@ pub(crate) struct Sockets {
     joined: Vec<u8>,
     news: VecDeque<(SocketId, SocketNews)>,
     config: DriverConfig,
-    /// Whether a listener has been told that there is no room.
-    crowded: bool,
+    /// The number of streams in the table, lingering ones included.
+    streams: usize,
+    limits: Arc<Limits>,
     pub(crate) counters: Counters,
 }
 
@@ -110,8 +123,9 @@ impl Sockets {
             batch: Batch::default(),
             joined: Vec::new(),
             news: VecDeque::new(),
+            limits: Limits::new(&config),
             config,
-            crowded: false,
+            streams: 0,
             counters: Counters::default(),
         }
     }
@@ -147,17 +161,16 @@ impl Sockets {
             // An id is given once; the socket that has it lives on.
             return;
         }
-        let limit = self.config.connect_timeout;
         let opened = match open.protocol {
             Protocol::Udp => self.open_udp(&open),
-            Protocol::Tcp => Ok((Endpoint::Opening(Box::pin(stream::connect(open, None, limit))), None)),
-            Protocol::Tls => self.tls_client().map(|tls| {
-                let connect = stream::connect(open, Some(tls), limit);
-                (Endpoint::Opening(Box::pin(connect)), None)
-            }),
-            Protocol::TcpListen => listen_on(Listener::bind(open.local, None, limit)),
-            Protocol::TlsListen => match &self.config.tls_server {
-                Some(tls) => listen_on(Listener::bind(open.local, Some(Arc::clone(tls)), limit)),
+            Protocol::Tcp => Ok((self.connect(open, None), None)),
+            Protocol::Tls => match self.config.tls.client() {
+                Some(tls) => Ok((self.connect(open, Some(tls)), None)),
+                None => Err(Refusal::Unsupported),
+            },
+            Protocol::TcpListen => self.listen_on(open.local, None),
+            Protocol::TlsListen => match self.config.tls.server() {
+                Some(tls) => self.listen_on(open.local, Some(tls)),
                 None => Err(Refusal::Unsupported),
             },
         };
@@ -183,11 +196,16 @@ impl Sockets {
         Ok((Endpoint::Udp(Box::new(udp)), Some(local)))
     }
 
-    fn tls_client(&mut self) -> Result<Arc<rustls::ClientConfig>, Refusal> {
-        if self.config.tls_client.is_none() {
-            self.config.tls_client = config::web_client().ok();
-        }
-        self.config.tls_client.clone().ok_or(Refusal::Unsupported)
+    fn connect(&self, open: Open, tls: Option<TlsClient>) -> Endpoint {
+        let remote = open.remote;
+        let connecting = Box::pin(stream::connect(open, tls, self.config.connect_timeout));
+        Endpoint::Opening(Opening { remote, connecting })
+    }
+
+    fn listen_on(&self, local: SocketAddr, tls: Option<TlsServer>) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
+        let listener = Listener::bind(local, tls, self.config.connect_timeout, &self.limits)?;
+        let local = listener.local();
+        Ok((Endpoint::Listener(Box::new(listener)), Some(local)))
     }
 
     /// Takes over a socket of the caller's.
@@ -204,7 +222,9 @@ impl Sockets {
         let bell = Bell::new(id, &self.ready);
         let waker = Waker::from(Arc::clone(&bell));
         bell.ring();
-        self.table.insert(id, Entry { endpoint, bell, waker });
+        self.streams += usize::from(endpoint.is_stream());
+        let replaced = self.table.insert(id, Entry { endpoint, bell, waker });
+        self.streams -= usize::from(replaced.is_some_and(|entry| entry.endpoint.is_stream()));
     }
 
     /// Lets a socket go, after what was sent on it before. The machine hears nothing more of it.
@@ -233,10 +253,9 @@ impl Sockets {
 
     fn remove(&mut self, id: SocketId) -> Option<Entry> {
         let entry = self.table.remove(&id)?;
-        if self.crowded && entry.endpoint.is_stream() {
-            self.crowded = false;
-            let listeners = self.table.values().filter(|entry| matches!(entry.endpoint, Endpoint::Listener(_)));
-            listeners.for_each(|listener| listener.bell.ring());
+        if entry.endpoint.is_stream() {
+            self.streams -= 1;
+            self.limits.wake();
         }
         Some(entry)
     }
@@ -369,24 +388,21 @@ impl Sockets {
                 }
             },
             Endpoint::Listener(listener) => match listener.poll(&mut cx, room) {
-                Poll::Pending => {
-                    self.crowded |= !room;
-                    return Found::Nothing;
-                }
+                Poll::Pending => return Found::Nothing,
                 Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
-                Poll::Ready(Brought::Failed(remote)) => {
-                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote });
-                    Found::Nothing
-                }
-                Poll::Ready(Brought::Refused(why)) => {
-                    world.note(|| DriverNote::AcceptFailed { socket: id, why });
+                Poll::Ready(Brought::NoStream(why)) => {
+                    why.count(&mut self.counters);
+                    world.note(|| why.note(id));
                     Found::Nothing
                 }
             },
             Endpoint::Opening(opening) => {
-                let Poll::Ready(opened) = opening.as_mut().poll(&mut cx) else {
+                let Poll::Ready(opened) = opening.connecting.as_mut().poll(&mut cx) else {
                     return Found::Nothing;
                 };
+                if let (Err(Refusal::TlsHandshake(why)), Some(remote)) = (&opened, opening.remote) {
+                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote, why: *why });
+                }
                 self.opened(id, opened);
                 return Found::Nothing;
             }
@@ -428,16 +444,7 @@ impl Sockets {
 
     /// Whether listeners may accept more streams.
     fn has_room(&self) -> bool {
-        let streams: usize = self
-            .table
-            .values()
-            .map(|entry| match &entry.endpoint {
-                Endpoint::Stream(_) | Endpoint::Opening(_) | Endpoint::Closing(_) => 1,
-                Endpoint::Listener(listener) => listener.under_way(),
-                Endpoint::Udp(_) => 0,
-            })
-            .sum();
-        streams < self.config.stream_limit
+        self.streams + self.limits.handshakes() < self.config.stream_limit
     }
 
     /// Closes everything. Returns, in order, what the machine must hear of what it has not closed itself.
@@ -473,10 +480,4 @@ impl Sockets {
             Endpoint::Opening(_) | Endpoint::Stream(_) | Endpoint::Listener(_) | Endpoint::Closing(_) => None,
         }
     }
-}
-
-fn listen_on(bound: Result<Listener, Refusal>) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
-    let listener = bound?;
-    let local = listener.local();
-    Ok((Endpoint::Listener(Box::new(listener)), Some(local)))
 }

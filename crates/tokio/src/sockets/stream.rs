@@ -5,22 +5,20 @@
 //! * A stream that its machine closes still sends what was queued before, says farewell, and waits for the peer's,
 //!   within the linger time: a socket that is closed with unread bytes would take sent ones back (TCP RST).
 
+use super::limits::Permit;
 use crate::errors;
+use crate::tls::TlsClient;
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use bytes::{Buf, BytesMut};
 use core::fmt;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use core::time::Duration;
-use portolan_machine::{Closure, Open, Refusal, TlsFailure};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use portolan_machine::{Closure, Open, Refusal};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
 
 /// The transport under a stream: TCP itself, or TLS over it.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,6 +40,8 @@ pub(crate) struct Stream {
     local: SocketAddr,
     remote: SocketAddr,
     unsent: BytesMut,
+    /// Counts an accepted stream towards its source until the descriptor is closed.
+    permit: Option<Permit>,
 }
 
 impl Stream {
@@ -51,7 +51,13 @@ impl Stream {
     const CHUNK: usize = 64 * 1_024;
 
     pub(crate) fn new(transport: Box<dyn Transport>, local: SocketAddr, remote: SocketAddr) -> Self {
-        Self { transport, local, remote, unsent: BytesMut::new() }
+        Self { transport, local, remote, unsent: BytesMut::new(), permit: None }
+    }
+
+    /// Returns the same stream as one that was accepted under this permit.
+    pub(crate) fn with_permit(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
+        self
     }
 
     pub(crate) const fn local(&self) -> SocketAddr {
@@ -137,30 +143,23 @@ impl fmt::Debug for Stream {
 }
 
 /// Connects the stream that was ordered, within `limit`.
-pub(crate) async fn connect(open: Open, tls: Option<Arc<ClientConfig>>, limit: Duration) -> Result<Stream, Refusal> {
+pub(crate) async fn connect(open: Open, tls: Option<TlsClient>, limit: Duration) -> Result<Stream, Refusal> {
     let connected = tokio::time::timeout(limit, connect_unbounded(open, tls)).await;
     connected.unwrap_or(Err(Refusal::TimedOut))
 }
 
-async fn connect_unbounded(open: Open, tls: Option<Arc<ClientConfig>>) -> Result<Stream, Refusal> {
+async fn connect_unbounded(open: Open, tls: Option<TlsClient>) -> Result<Stream, Refusal> {
     let remote = open.remote.ok_or(Refusal::NoRoute)?;
     if remote.is_ipv4() != open.local.is_ipv4() {
         return Err(Refusal::FamilyNotSupported);
     }
     let tcp = tcp(open.local, remote).await.map_err(|error| errors::refusal(&error))?;
     let local = tcp.local_addr().map_err(|error| errors::refusal(&error))?;
-    let Some(tls) = tls else {
-        return Ok(Stream::new(Box::new(tcp), local, remote));
+    let transport: Box<dyn Transport> = match tls {
+        Some(tls) => tls.connect(tcp, open.server_name, remote).await?,
+        None => Box::new(tcp),
     };
-    let name = match &open.server_name {
-        Some(name) => {
-            ServerName::try_from(String::from(&**name)).map_err(|_| Refusal::TlsHandshake(TlsFailure::Name))?
-        }
-        None => ServerName::from(remote.ip()),
-    };
-    let tls =
-        TlsConnector::from(tls).connect(name, tcp).await.map_err(|_| Refusal::TlsHandshake(TlsFailure::Unspecified))?;
-    Ok(Stream::new(Box::new(tls), local, remote))
+    Ok(Stream::new(transport, local, remote))
 }
 
 async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream> {
