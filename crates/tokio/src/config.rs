@@ -59,14 +59,15 @@ impl DriverConfig {
         self
     }
 
-    /// The number of accepted streams, lingering ones and TLS handshakes included, that one source may hold; 64 by
+    /// The number of accepted streams, lingering ones and TLS handshakes included, that one source may hold; 128 by
     /// default. A source is an IPv4 address or an IPv6 /64 network. A further stream of the source is closed at once
     /// (TCP RST), noted ([`DriverNote::TooManyStreams`](crate::DriverNote::TooManyStreams)) and counted
     /// ([`Counters::too_many_streams`](crate::Counters::too_many_streams)).
     ///
     /// Many users can share one source behind a carrier-grade NAT. A server for them needs a larger share. The share
     /// should stay well below [`with_stream_limit`](Self::with_stream_limit): a source that may hold all streams can shut
-    /// out all other sources.
+    /// out all other sources. It should stay above a limit of the machine's own: the machine can close its least used
+    /// stream for a new one only if it hears of the new one.
     #[must_use]
     pub const fn with_streams_per_source(mut self, limit: usize) -> Self {
         self.streams_per_source = limit;
@@ -162,7 +163,7 @@ impl Default for DriverConfig {
             connect_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             stream_limit: 1_024,
-            streams_per_source: 64,
+            streams_per_source: 128,
             handshake_limit: 128,
             handshakes_per_source: 16,
             socket_buffers: None,

@@ -15,6 +15,15 @@
 //! read (datagrams stay in the kernel's buffer), not sent (a full UDP socket drops, with a note and a counter) or ends
 //! the stream ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).
 //!
+//! # Features
+//!
+//! * `tls` (default): streams and listeners over TLS, by `rustls`. Without it the driver refuses orders for
+//!   [`Protocol::Tls`](portolan_machine::Protocol::Tls) and
+//!   [`Protocol::TlsListen`](portolan_machine::Protocol::TlsListen) with
+//!   [`Refusal::Unsupported`](portolan_machine::Refusal::Unsupported).
+//!
+//! # Example
+//!
 //! An echo machine on loopback:
 //!
 //! ```

@@ -7,6 +7,7 @@
 
 use super::Counters;
 use super::limits::{Limits, Resource};
+use super::ready::{Bell, ReadyList};
 use super::stream::Stream;
 use crate::errors;
 use crate::note::DriverNote;
@@ -16,15 +17,21 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use portolan_machine::{Refusal, SocketId, TlsFailure};
+use portolan_machine::{Refusal, SocketId, SocketIds, TlsFailure};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 
-type Handshake = Pin<Box<dyn Future<Output = Brought> + Send>>;
+/// A TLS handshake with a waker of its own: what one peer sends costs one poll, not one for every handshake.
+struct Handshake {
+    result: Pin<Box<dyn Future<Output = Brought> + Send>>,
+    bell: Arc<Bell>,
+    waker: Waker,
+}
 
 /// The result of a poll.
 #[derive(Debug)]
@@ -75,7 +82,11 @@ pub(crate) struct Listener {
     listener: TcpListener,
     local: SocketAddr,
     tls: Option<TlsServer>,
-    handshakes: Vec<Handshake>,
+    /// The handshakes under way. Their ids are known to this listener alone.
+    handshakes: HashMap<SocketId, Handshake>,
+    ids: SocketIds,
+    /// The handshakes to poll.
+    ready: Arc<ReadyList>,
     /// The time that each handshake has.
     timeout: Duration,
     limits: Arc<Limits>,
@@ -111,7 +122,17 @@ impl Listener {
         };
         let bound = bind().and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (local, listener) = bound.map_err(|error| errors::refusal(&error))?;
-        Ok(Self { listener, local, tls, handshakes: Vec::new(), timeout, limits: Arc::clone(limits), rest: None })
+        Ok(Self {
+            listener,
+            local,
+            tls,
+            handshakes: HashMap::new(),
+            ids: SocketIds::new(),
+            ready: Arc::default(),
+            timeout,
+            limits: Arc::clone(limits),
+            rest: None,
+        })
     }
 
     pub(crate) const fn local(&self) -> SocketAddr {
@@ -172,24 +193,42 @@ impl Listener {
             return Some(turn_away(&tcp, remote, Resource::Handshake));
         };
         let timeout = self.timeout;
-        self.handshakes.push(Box::pin(async move {
+        self.begin(async move {
             let _until_it_ends = under_way;
             match tokio::time::timeout(timeout, tls.accept(tcp)).await {
                 Ok(Ok(transport)) => Brought::Stream(Stream::new(transport, local, remote).with_permit(permit)),
                 Ok(Err(why)) => Brought::NoStream(NoStream::Failed(remote, why)),
                 Err(_) => Brought::NoStream(NoStream::TimedOut(remote)),
             }
-        }));
+        });
         None
     }
 
-    fn poll_handshakes(&mut self, cx: &mut Context<'_>) -> Option<Brought> {
-        for index in 0..self.handshakes.len() {
-            if let Poll::Ready(brought) = self.handshakes.get_mut(index)?.as_mut().poll(cx) {
-                drop(self.handshakes.swap_remove(index));
+    fn begin(&mut self, handshake: impl Future<Output = Brought> + Send + 'static) {
+        let id = self.ids.next_socket();
+        let bell = Bell::new(id, &self.ready);
+        let waker = Waker::from(Arc::clone(&bell));
+        bell.ring();
+        self.handshakes.insert(id, Handshake { result: Box::pin(handshake), bell, waker });
+    }
+
+    /// Returns the result of the next handshake that ends.
+    fn poll_handshakes(&mut self, cx: &Context<'_>) -> Option<Brought> {
+        self.ready.listen(cx.waker());
+        // Bounded: a handshake that has used up its share of the runtime's time wakes itself.
+        for _ in 0..=self.handshakes.len() {
+            let id = self.ready.pop()?;
+            let Some(handshake) = self.handshakes.get_mut(&id) else {
+                continue;
+            };
+            handshake.bell.answer();
+            let mut own = Context::from_waker(&handshake.waker);
+            if let Poll::Ready(brought) = handshake.result.as_mut().poll(&mut own) {
+                self.handshakes.remove(&id);
                 return Some(brought);
             }
         }
+        cx.waker().wake_by_ref();
         None
     }
 }
@@ -209,5 +248,35 @@ impl fmt::Debug for Listener {
             .field("tls", &self.tls.is_some())
             .field("handshakes", &self.handshakes.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DriverConfig;
+    use core::future::poll_fn;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Mutex;
+
+    #[tokio::test]
+    async fn what_one_peer_sends_costs_the_poll_of_one_handshake() {
+        let limits = Limits::new(&DriverConfig::default());
+        let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, Duration::from_secs(1), &limits).unwrap();
+        let (polls, wakers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        for _ in 0..100 {
+            let (polls, wakers) = (Arc::clone(&polls), Arc::clone(&wakers));
+            listener.begin(poll_fn(move |cx| {
+                polls.fetch_add(1, Ordering::Relaxed);
+                wakers.lock().unwrap().push(cx.waker().clone());
+                Poll::Pending
+            }));
+        }
+        let cx = Context::from_waker(Waker::noop());
+        assert!(listener.poll_handshakes(&cx).is_none());
+        assert_eq!(polls.load(Ordering::Relaxed), 100);
+        wakers.lock().unwrap()[7].wake_by_ref();
+        assert!(listener.poll_handshakes(&cx).is_none() && listener.poll_handshakes(&cx).is_none());
+        assert_eq!(polls.load(Ordering::Relaxed), 101);
     }
 }

@@ -423,12 +423,23 @@ async fn the_handshakes_of_one_source_are_bounded_and_that_of_another_completes(
 #[tokio::test]
 async fn past_the_handshake_limit_peers_wait_until_a_handshake_ends() {
     let (shown, key) = certificate(&["127.0.0.1"]);
-    let mut server = puppet_with(Habit::Echoes, share_of_two(&shown, &key).with_handshake_limit(2));
+    assert_third_waits(share_of_two(&shown, &key).with_handshake_limit(2), &shown).await;
+}
+
+#[tokio::test]
+async fn handshakes_count_as_streams() {
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    assert_third_waits(share_of_two(&shown, &key).with_stream_limit(2), &shown).await;
+}
+
+/// Asserts that a third handshake does not begin before one of the first two has ended.
+async fn assert_third_waits(server: DriverConfig, shown: &CertificateDer<'static>) {
+    let mut server = puppet_with(Habit::Echoes, server);
     let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
     // The limit is that of the driver: a second listener waits too, and is woken by the first one's handshakes.
     let (_, second) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
     let (one, _other) = (silent(&mut server, remote).await, silent(&mut server, remote).await);
-    let mut client = client(&shown);
+    let mut client = client(shown);
     order_from_elsewhere(&mut client, second);
     let turns = async {
         for _ in 0..200 {
