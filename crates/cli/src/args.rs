@@ -152,6 +152,19 @@ pub(crate) struct ServeArgs {
     /// Replies a second for one source (an IPv4 address, an IPv6 /64), with twice as many in a burst; or `off`
     #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate)]
     pub(crate) rate: RateLimit,
+    /// TCP connections open at once
+    ///
+    /// Each takes a file descriptor: about twice as many must be allowed (ulimit -n). At this number a new connection
+    /// takes the place of a silent one, or is closed.
+    #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) streams: u32,
+    /// TCP connections of one source (an IPv4 address, an IPv6 /64) open at once
+    ///
+    /// At this number a new connection of the source takes the place of a silent one of its own, or is closed. While this
+    /// is well below --streams, one source cannot shut out others. Raise it where many users share one address behind a
+    /// carrier's NAT.
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) streams_per_source: u32,
     /// Answer only those who prove to be this user; may be given several times (other programs can see it: see --users)
     ///
     /// The name ends at the first colon. Name and password beyond ASCII are used as they are given. With --realm the

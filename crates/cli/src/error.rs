@@ -57,6 +57,8 @@ pub(crate) enum Complaint {
     Listen { local: SocketAddr, protocol: &'static str, why: Refusal },
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
+    #[error("cannot start: {0}; raise the limit of open files (ulimit -n)")]
+    Descriptors(io::Error),
     #[error(transparent)]
     Source(#[from] crate::explain::SourceError),
     #[error(transparent)]

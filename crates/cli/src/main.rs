@@ -35,6 +35,7 @@ use crate::error::Complaint;
 use crate::exit::Exit;
 use clap::Parser;
 use clap::error::ErrorKind;
+use std::io;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -80,10 +81,22 @@ fn run(command: Command) -> Result<Exit, Complaint> {
     }
 }
 
-/// Runs to the end in a runtime of its own; what hangs in the background then does not keep the process.
+/// Runs a command to its end in a runtime of its own. The process does not wait for threads that still hang, for example
+/// in a name lookup.
 fn in_runtime(run: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
+    reserve_descriptors().map_err(Complaint::Descriptors)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run);
     runtime.shutdown_background();
     result
+}
+
+/// Checks that the descriptors are there that a runtime takes. Without them tokio panics in its signal handler instead of
+/// returning an error. No other thread runs yet, so nothing takes them before the runtime does.
+fn reserve_descriptors() -> io::Result<()> {
+    /// A runtime takes six descriptors with tokio 1.54; a pipe has two.
+    const PIPES: usize = 4;
+    let reserved: Vec<_> = (0..PIPES).map(|_| io::pipe()).collect::<io::Result<_>>()?;
+    drop(reserved);
+    Ok(())
 }

@@ -17,7 +17,7 @@ use core::num::NonZeroU32;
 use portolan_machine::{Protocol, Refusal};
 use portolan_stun_agent::Mechanism;
 use portolan_stun_agent::{Rate, Responder, ResponderCommand, ResponderConfig, ResponderEvent};
-use portolan_tokio::Driver;
+use portolan_tokio::{Driver, DriverConfig};
 
 /// Where to listen when nobody says: all addresses, the port of STUN.
 const EVERYWHERE: [SocketAddr; 2] = [
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Complaint> {
         }
         config = config.credentials(authenticator);
     }
-    let mut driver = Driver::new(Responder::new(&config)?)?;
+    let mut driver = Driver::with_config(Responder::new(&config)?, config_of_driver(args))?;
     // A responder that has just been made can be started.
     let _ = driver.command(ResponderCommand::Start);
     let mut serving = Serving { by_default: args.listen.is_empty(), refused: 0 };
@@ -61,7 +61,7 @@ fn config(args: &ServeArgs) -> ResponderConfig {
         RateLimit::PerSecond(replies) => NonZeroU32::new(replies).map(Rate::per_second),
     };
     let listen = if args.listen.is_empty() { &EVERYWHERE[..] } else { &args.listen };
-    let mut config = ResponderConfig::new().rate(rate);
+    let mut config = ResponderConfig::new().rate(rate).streams(count(args.streams));
     for local in listen {
         config = config.listen(*local);
     }
@@ -72,6 +72,19 @@ fn config(args: &ServeArgs) -> ResponderConfig {
         config = config.advertise(*local, *public);
     }
     config
+}
+
+/// Returns the driver's limits, above those of the responder: a stream that the responder closes to make room lingers for
+/// a moment, and a new stream is heard of before the responder decides which one has to go.
+fn config_of_driver(args: &ServeArgs) -> DriverConfig {
+    const ABOVE: u32 = 2;
+    DriverConfig::default()
+        .with_stream_limit(count(args.streams.saturating_mul(ABOVE)))
+        .with_streams_per_source(count(args.streams_per_source.saturating_mul(ABOVE)))
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// What has been heard of the sockets so far.

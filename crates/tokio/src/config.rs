@@ -1,12 +1,17 @@
-//! What a driver may be told before it begins.
+//! The settings of a driver.
 
+use crate::tls::TlsConfig;
 use crate::trace::Tracing;
-use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 use portolan_machine::Trace;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+#[cfg(feature = "tls")]
+use {
+    crate::tls,
+    alloc::sync::Arc,
+    rustls::pki_types::{CertificateDer, PrivateKeyDer},
+    rustls::{ClientConfig, RootCertStore, ServerConfig},
+};
 
 /// The driver's settings; the default suits a client on the public internet.
 ///
@@ -21,9 +26,11 @@ pub struct DriverConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) stream_limit: usize,
+    pub(crate) streams_per_source: usize,
+    pub(crate) handshake_limit: usize,
+    pub(crate) handshakes_per_source: usize,
     pub(crate) socket_buffers: Option<usize>,
-    pub(crate) tls_client: Option<Arc<ClientConfig>>,
-    pub(crate) tls_server: Option<Arc<ServerConfig>>,
+    pub(crate) tls: TlsConfig,
     pub(crate) trace: Option<Box<dyn Trace + Send>>,
 }
 
@@ -43,11 +50,45 @@ impl DriverConfig {
         self
     }
 
-    /// How many streams may be open, lingering ones included, before listeners stop accepting: 1,024 unless said
-    /// otherwise. Streams that the machine orders itself count, but are never refused for it.
+    /// The number of streams, lingering ones and TLS handshakes included, at which listeners stop accepting; 1,024 by
+    /// default. New peers then wait in the system's queue until a stream ends. Streams that the machine orders itself
+    /// count too, but are never refused because of this limit.
     #[must_use]
     pub const fn with_stream_limit(mut self, limit: usize) -> Self {
         self.stream_limit = limit;
+        self
+    }
+
+    /// The number of accepted streams, lingering ones and TLS handshakes included, that one source may hold; 128 by
+    /// default. A source is an IPv4 address or an IPv6 /64 network. A further stream of the source is closed at once
+    /// (TCP RST), noted ([`DriverNote::TooManyStreams`](crate::DriverNote::TooManyStreams)) and counted
+    /// ([`Counters::too_many_streams`](crate::Counters::too_many_streams)).
+    ///
+    /// Many users can share one source behind a carrier-grade NAT. A server for them needs a larger share. The share
+    /// should stay well below [`with_stream_limit`](Self::with_stream_limit): a source that may hold all streams can shut
+    /// out all other sources. It should stay above a limit of the machine's own: the machine can close its least used
+    /// stream for a new one only if it hears of the new one.
+    #[must_use]
+    pub const fn with_streams_per_source(mut self, limit: usize) -> Self {
+        self.streams_per_source = limit;
+        self
+    }
+
+    /// The number of TLS handshakes under way at which TLS listeners stop accepting; 128 by default. New peers then wait
+    /// in the system's queue until a handshake ends.
+    #[must_use]
+    pub const fn with_handshake_limit(mut self, limit: usize) -> Self {
+        self.handshake_limit = limit;
+        self
+    }
+
+    /// The number of TLS handshakes under way that one source may hold; 16 by default. A further stream of the source is
+    /// closed at once, as for [`with_streams_per_source`](Self::with_streams_per_source), noted
+    /// ([`DriverNote::TooManyHandshakes`](crate::DriverNote::TooManyHandshakes)) and counted
+    /// ([`Counters::too_many_handshakes`](crate::Counters::too_many_handshakes)).
+    #[must_use]
+    pub const fn with_handshakes_per_source(mut self, limit: usize) -> Self {
+        self.handshakes_per_source = limit;
         self
     }
 
@@ -57,32 +98,6 @@ impl DriverConfig {
     pub const fn with_socket_buffers(mut self, bytes: usize) -> Self {
         self.socket_buffers = Some(bytes);
         self
-    }
-
-    /// Whom to trust as a TLS client, in place of the public web's authorities.
-    ///
-    /// # Errors
-    /// When the TLS library supports none of the default protocol versions.
-    pub fn with_tls_roots(mut self, roots: RootCertStore) -> Result<Self, rustls::Error> {
-        self.tls_client = Some(client(roots)?);
-        Ok(self)
-    }
-
-    /// What to show as a TLS server, the leaf certificate first. Without it a TLS listener is refused as unsupported.
-    ///
-    /// # Errors
-    /// When the key does not fit the certificate or has a kind that the TLS library does not know.
-    pub fn with_tls_certificate(
-        mut self,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<Self, rustls::Error> {
-        let server = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
-        self.tls_server = Some(Arc::new(server));
-        Ok(self)
     }
 
     /// Who hears the notes, in place of [`Tracing`].
@@ -100,15 +115,59 @@ impl DriverConfig {
     }
 }
 
+/// TLS (feature `tls`).
+#[cfg(feature = "tls")]
+impl DriverConfig {
+    /// The authorities that a TLS client trusts, in place of those of the public web.
+    ///
+    /// # Errors
+    /// [`rustls::Error`], when the TLS library supports none of the default protocol versions.
+    pub fn with_tls_roots(self, roots: RootCertStore) -> Result<Self, rustls::Error> {
+        Ok(self.with_tls_client(tls::client(roots)?))
+    }
+
+    /// The whole configuration of TLS clients, for those who need more than
+    /// [`with_tls_roots`](Self::with_tls_roots): a client certificate, ALPN, other protocol versions, a verifier of
+    /// their own. The later of both calls counts.
+    #[must_use]
+    pub fn with_tls_client(mut self, client: Arc<ClientConfig>) -> Self {
+        self.tls.set_client(client);
+        self
+    }
+
+    /// The certificate of a TLS server, the leaf certificate first. Without it a TLS listener is refused as unsupported.
+    ///
+    /// # Errors
+    /// [`rustls::Error`], when the key does not fit the certificate or has a kind that the TLS library does not know.
+    pub fn with_tls_certificate(
+        self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, rustls::Error> {
+        Ok(self.with_tls_server(tls::server(chain, key)?))
+    }
+
+    /// The whole configuration of TLS servers, for those who need more than
+    /// [`with_tls_certificate`](Self::with_tls_certificate): several certificates, client certificates, ALPN. The later
+    /// of both calls counts.
+    #[must_use]
+    pub fn with_tls_server(mut self, server: Arc<ServerConfig>) -> Self {
+        self.tls.set_server(server);
+        self
+    }
+}
+
 impl Default for DriverConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(2),
             stream_limit: 1_024,
+            streams_per_source: 128,
+            handshake_limit: 128,
+            handshakes_per_source: 16,
             socket_buffers: None,
-            tls_client: None,
-            tls_server: None,
+            tls: TlsConfig::default(),
             trace: Some(Box::new(Tracing)),
         }
     }
@@ -120,26 +179,11 @@ impl fmt::Debug for DriverConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("linger", &self.linger)
             .field("stream_limit", &self.stream_limit)
+            .field("streams_per_source", &self.streams_per_source)
+            .field("handshake_limit", &self.handshake_limit)
+            .field("handshakes_per_source", &self.handshakes_per_source)
             .field("socket_buffers", &self.socket_buffers)
             .field("traced", &self.trace.is_some())
             .finish_non_exhaustive()
     }
-}
-
-/// A TLS client that trusts the public web's authorities.
-pub(crate) fn web_client() -> Result<Arc<ClientConfig>, rustls::Error> {
-    client(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
-}
-
-fn client(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let client = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(client))
-}
-
-/// Named here, so that no process-wide default has to be installed by the program.
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }

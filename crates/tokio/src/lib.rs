@@ -24,6 +24,15 @@
 //!   ([`WhenFull`](portolan_machine::WhenFull)). More than 256 KiB end the stream
 //!   ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).
 //!
+//! # Features
+//!
+//! * `tls` (default): streams and listeners over TLS, by `rustls`. Without it the driver refuses orders for
+//!   [`Protocol::Tls`](portolan_machine::Protocol::Tls) and
+//!   [`Protocol::TlsListen`](portolan_machine::Protocol::TlsListen) with
+//!   [`Refusal::Unsupported`](portolan_machine::Refusal::Unsupported).
+//!
+//! # Example
+//!
 //! An echo machine on loopback:
 //!
 //! ```
@@ -85,6 +94,11 @@ mod entropy;
 mod errors;
 mod note;
 mod sockets;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+mod tls;
 mod trace;
 
 pub use clock::Clock;
@@ -93,7 +107,8 @@ pub use data::{EventOrData, Received, SendError};
 pub use driver::Driver;
 pub use entropy::OsEntropy;
 pub use note::DriverNote;
-/// The TLS library whose certificates and keys a [`DriverConfig`] takes.
+/// The TLS library whose certificates, keys and configurations a [`DriverConfig`] takes.
+#[cfg(feature = "tls")]
 pub use rustls;
 pub use sockets::{Backlog, Counters};
 pub use trace::Tracing;

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
-use portolan_machine::{Clause, Explain, Refusal, SocketId};
+use portolan_machine::{Clause, Explain, Refusal, SocketId, TlsFailure};
 
 /// Something that the driver did or could not do. No note changes what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,31 @@ pub enum DriverNote {
         /// What the system said.
         why: Refusal,
     },
-    /// A peer came to a TLS listener and the handshake failed.
+    /// A TLS handshake failed.
     HandshakeFailed {
+        /// The listener that the peer came to, or the stream that the machine ordered.
+        socket: SocketId,
+        /// The peer.
+        remote: SocketAddr,
+        /// Why the handshake failed.
+        why: TlsFailure,
+    },
+    /// A peer came to a TLS listener and did not complete the handshake in the driver's time.
+    HandshakeTimedOut {
+        /// The listener.
+        socket: SocketId,
+        /// The peer.
+        remote: SocketAddr,
+    },
+    /// A source holds as many accepted streams as one source may. Its new stream is closed.
+    TooManyStreams {
+        /// The listener.
+        socket: SocketId,
+        /// The peer.
+        remote: SocketAddr,
+    },
+    /// A source holds as many TLS handshakes as one source may. Its new stream is closed.
+    TooManyHandshakes {
         /// The listener.
         socket: SocketId,
         /// The peer.
@@ -82,9 +105,19 @@ impl fmt::Display for DriverNote {
             Self::AcceptFailed { socket, why } => {
                 write!(f, "{socket} could not accept a stream ({why}), trying again shortly")
             }
-            Self::HandshakeFailed { socket, remote } => {
-                write!(f, "the TLS handshake of {remote} with {socket} failed")
+            Self::HandshakeFailed { socket, remote, why } => {
+                write!(f, "the TLS handshake with {remote} on {socket} failed: {why}")
             }
+            Self::HandshakeTimedOut { socket, remote } => {
+                write!(f, "the TLS handshake with {remote} on {socket} timed out")
+            }
+            Self::TooManyStreams { socket, remote } => {
+                write!(f, "the source of {remote} holds all streams that it may, its new stream to {socket} is closed")
+            }
+            Self::TooManyHandshakes { socket, remote } => write!(
+                f,
+                "the source of {remote} holds all TLS handshakes that it may, its new stream to {socket} is closed"
+            ),
             Self::Unclaimed { socket, remote } => {
                 write!(f, "nobody wants the stream of {remote} to {socket}, it is closed")
             }
@@ -99,7 +132,13 @@ impl Explain for DriverNote {
             Self::Full { .. } => "send-buffer-full",
             Self::NotOpen { .. } => "socket-not-open",
             Self::AcceptFailed { why, .. } => accept_failed(*why),
-            Self::HandshakeFailed { .. } => "tls-handshake-failed",
+            Self::KnownId { .. } => "socket-id-known",
+            Self::NotAStream { .. } => "not-a-stream",
+            Self::NotRead { .. } => "stream-not-read",
+            Self::HandshakeFailed { why, .. } => handshake_failed(*why),
+            Self::HandshakeTimedOut { .. } => "tls-handshake-timed-out",
+            Self::TooManyStreams { .. } => "too-many-streams-of-source",
+            Self::TooManyHandshakes { .. } => "too-many-tls-handshakes-of-source",
             Self::Unclaimed { .. } => "stream-unclaimed",
             Self::Stuck { .. } => "deadline-stuck",
         }
@@ -124,6 +163,18 @@ const fn accept_failed(why: Refusal) -> &'static str {
         Refusal::TlsHandshake(_) => "accept-failed-tls-handshake",
         Refusal::Unsupported => "accept-failed-unsupported",
         Refusal::Unspecified | _ => "accept-failed-unspecified",
+    }
+}
+
+/// The code of [`DriverNote::HandshakeFailed`].
+const fn handshake_failed(why: TlsFailure) -> &'static str {
+    match why {
+        TlsFailure::Certificate => "tls-handshake-failed-certificate",
+        TlsFailure::Name => "tls-handshake-failed-name",
+        TlsFailure::Protocol => "tls-handshake-failed-protocol",
+        TlsFailure::Alert => "tls-handshake-failed-alert",
+        TlsFailure::Closed => "tls-handshake-failed-closed",
+        TlsFailure::Unspecified | _ => "tls-handshake-failed-unspecified",
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod batch;
 mod beside;
+mod limits;
 mod listener;
 pub(crate) mod ready;
 mod route;
@@ -12,10 +13,11 @@ pub(crate) mod stream;
 mod streams;
 pub(crate) mod udp;
 
-use crate::config::{self, DriverConfig};
+use crate::config::DriverConfig;
 use crate::data::SendError;
 use crate::driver::World;
 use crate::note::DriverNote;
+use crate::tls::{TlsClient, TlsServer};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -24,6 +26,7 @@ use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+use limits::Limits;
 use listener::{Brought, Listener};
 use portolan_machine::{Closure, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
 use ready::{Bell, ReadyList};
@@ -50,9 +53,18 @@ pub struct Counters {
     pub known_ids: u64,
     /// Reports of unreachable remotes dropped because too many waited.
     pub news: u64,
+    /// Accepted streams closed at once, because their source held as many streams as one source may.
+    pub too_many_streams: u64,
+    /// Accepted streams closed at once, because their source held as many TLS handshakes as one source may.
+    pub too_many_handshakes: u64,
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<Stream, Refusal>> + Send>>;
+/// A stream that is being connected.
+struct Opening {
+    remote: Option<SocketAddr>,
+    connecting: Pin<Box<dyn Future<Output = Result<Stream, Refusal>> + Send>>,
+}
+
 type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What stands behind a name.
@@ -73,15 +85,6 @@ impl Endpoint {
 
     const fn is_stream(&self) -> bool {
         matches!(self, Self::Stream(_) | Self::Opening(_) | Self::Closing(_))
-    }
-
-    /// The number of streams that it counts for.
-    const fn streams(&self) -> usize {
-        match self {
-            Self::Stream(_) | Self::Opening(_) | Self::Closing(_) => 1,
-            Self::Listener(listener) => listener.under_way(),
-            Self::Udp(_) => 0,
-        }
     }
 }
 
@@ -118,11 +121,10 @@ pub(crate) struct Sockets {
     corked: Vec<SocketId>,
     /// The addresses of the streams whose end waits among the news.
     ends: HashMap<SocketId, (SocketAddr, SocketAddr)>,
-    /// The number of streams: opening, open and closing ones, and TLS handshakes of listeners.
-    streams: usize,
     config: DriverConfig,
-    /// Whether a listener has been told that there is no room.
-    crowded: bool,
+    /// The number of streams in the table, lingering ones included.
+    streams: usize,
+    limits: Arc<Limits>,
     pub(crate) counters: Counters,
 }
 
@@ -139,9 +141,9 @@ impl Sockets {
             news: VecDeque::new(),
             corked: Vec::new(),
             ends: HashMap::new(),
-            streams: 0,
+            limits: Limits::new(&config),
             config,
-            crowded: false,
+            streams: 0,
             counters: Counters::default(),
         }
     }
@@ -179,17 +181,16 @@ impl Sockets {
             world.note(|| DriverNote::KnownId { socket: id });
             return;
         }
-        let limit = self.config.connect_timeout;
         let opened = match open.protocol {
             Protocol::Udp => self.open_udp(&open),
-            Protocol::Tcp => Ok((Endpoint::Opening(Box::pin(stream::connect(open, None, limit))), None)),
-            Protocol::Tls => self.tls_client().map(|tls| {
-                let connect = stream::connect(open, Some(tls), limit);
-                (Endpoint::Opening(Box::pin(connect)), None)
-            }),
-            Protocol::TcpListen => listen_on(Listener::bind(open.local, None, limit)),
-            Protocol::TlsListen => match &self.config.tls_server {
-                Some(tls) => listen_on(Listener::bind(open.local, Some(Arc::clone(tls)), limit)),
+            Protocol::Tcp => Ok((self.connect(open, None), None)),
+            Protocol::Tls => match self.config.tls.client() {
+                Some(tls) => Ok((self.connect(open, Some(tls)), None)),
+                None => Err(Refusal::Unsupported),
+            },
+            Protocol::TcpListen => self.listen_on(open.local, None),
+            Protocol::TlsListen => match self.config.tls.server() {
+                Some(tls) => self.listen_on(open.local, Some(tls)),
                 None => Err(Refusal::Unsupported),
             },
         };
@@ -215,11 +216,16 @@ impl Sockets {
         Ok((Endpoint::Udp(Box::new(udp)), Some(local)))
     }
 
-    fn tls_client(&mut self) -> Result<Arc<rustls::ClientConfig>, Refusal> {
-        if self.config.tls_client.is_none() {
-            self.config.tls_client = config::web_client().ok();
-        }
-        self.config.tls_client.clone().ok_or(Refusal::Unsupported)
+    fn connect(&self, open: Open, tls: Option<TlsClient>) -> Endpoint {
+        let remote = open.remote;
+        let connecting = Box::pin(stream::connect(open, tls, self.config.connect_timeout));
+        Endpoint::Opening(Opening { remote, connecting })
+    }
+
+    fn listen_on(&self, local: SocketAddr, tls: Option<TlsServer>) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
+        let listener = Listener::bind(local, tls, self.config.connect_timeout, &self.limits)?;
+        let local = listener.local();
+        Ok((Endpoint::Listener(Box::new(listener)), Some(local)))
     }
 
     /// Takes over a socket of the caller's.
@@ -236,13 +242,13 @@ impl Sockets {
     ) -> std::io::Result<SocketAddr> {
         let tls = match protocol {
             Protocol::TcpListen => None,
-            Protocol::TlsListen => match &self.config.tls_server {
-                Some(tls) => Some(Arc::clone(tls)),
+            Protocol::TlsListen => match self.config.tls.server() {
+                Some(tls) => Some(tls),
                 None => return Err(std::io::ErrorKind::Unsupported.into()),
             },
             Protocol::Udp | Protocol::Tcp | Protocol::Tls => return Err(std::io::ErrorKind::InvalidInput.into()),
         };
-        let listener = Listener::adopt(socket, tls, self.config.connect_timeout)?;
+        let listener = Listener::adopt(socket, tls, self.config.connect_timeout, &self.limits)?;
         let local = listener.local();
         self.insert(id, Endpoint::Listener(Box::new(listener)));
         Ok(local)
@@ -257,8 +263,9 @@ impl Sockets {
         let bell = Bell::new(id, &self.ready);
         let waker = Waker::from(Arc::clone(&bell));
         bell.ring();
-        self.streams += endpoint.streams();
-        self.table.insert(id, Entry { endpoint, bell, waker });
+        self.streams += usize::from(endpoint.is_stream());
+        let replaced = self.table.insert(id, Entry { endpoint, bell, waker });
+        self.streams -= usize::from(replaced.is_some_and(|entry| entry.endpoint.is_stream()));
     }
 
     /// Lets a socket go, after what was sent on it before. The machine hears nothing more of it.
@@ -288,11 +295,9 @@ impl Sockets {
 
     fn remove(&mut self, id: SocketId) -> Option<Entry> {
         let entry = self.table.remove(&id)?;
-        self.streams = self.streams.saturating_sub(entry.endpoint.streams());
-        if self.crowded && entry.endpoint.is_stream() {
-            self.crowded = false;
-            let listeners = self.table.values().filter(|entry| matches!(entry.endpoint, Endpoint::Listener(_)));
-            listeners.for_each(|listener| listener.bell.ring());
+        if entry.endpoint.is_stream() {
+            self.streams -= 1;
+            self.limits.wake();
         }
         Some(entry)
     }
@@ -432,30 +437,22 @@ impl Sockets {
                 Poll::Ready(count) => Found::Datagrams(count),
             },
             Endpoint::Stream(_) => return self.look_at_stream(id, inbox),
-            Endpoint::Listener(listener) => {
-                let before = listener.under_way();
-                let brought = listener.poll(&mut cx, room);
-                self.streams = self.streams + listener.under_way() - before;
-                match brought {
-                    Poll::Pending => {
-                        self.crowded |= !room;
-                        return Found::Nothing;
-                    }
-                    Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
-                    Poll::Ready(Brought::Failed(remote)) => {
-                        world.note(|| DriverNote::HandshakeFailed { socket: id, remote });
-                        Found::Nothing
-                    }
-                    Poll::Ready(Brought::Refused(why)) => {
-                        world.note(|| DriverNote::AcceptFailed { socket: id, why });
-                        Found::Nothing
-                    }
+            Endpoint::Listener(listener) => match listener.poll(&mut cx, room) {
+                Poll::Pending => return Found::Nothing,
+                Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
+                Poll::Ready(Brought::NoStream(why)) => {
+                    why.count(&mut self.counters);
+                    world.note(|| why.note(id));
+                    Found::Nothing
                 }
-            }
+            },
             Endpoint::Opening(opening) => {
-                let Poll::Ready(opened) = opening.as_mut().poll(&mut cx) else {
+                let Poll::Ready(opened) = opening.connecting.as_mut().poll(&mut cx) else {
                     return Found::Nothing;
                 };
+                if let (Err(Refusal::TlsHandshake(why)), Some(remote)) = (&opened, opening.remote) {
+                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote, why: *why });
+                }
                 self.opened(id, opened);
                 return Found::Nothing;
             }
@@ -486,8 +483,8 @@ impl Sockets {
     }
 
     /// Whether listeners may accept more streams.
-    const fn has_room(&self) -> bool {
-        self.streams < self.config.stream_limit
+    fn has_room(&self) -> bool {
+        self.streams + self.limits.handshakes() < self.config.stream_limit
     }
 
     /// Closes everything. Returns, in order, what the machine must hear of what it has not closed itself.
@@ -523,10 +520,4 @@ impl Sockets {
             Endpoint::Opening(_) | Endpoint::Stream(_) | Endpoint::Listener(_) | Endpoint::Closing(_) => None,
         }
     }
-}
-
-fn listen_on(bound: Result<Listener, Refusal>) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
-    let listener = bound?;
-    let local = listener.local();
-    Ok((Endpoint::Listener(Box::new(listener)), Some(local)))
 }

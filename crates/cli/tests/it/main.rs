@@ -8,6 +8,8 @@ mod audit;
 #[path = "../support/binary.rs"]
 mod binary;
 mod credentials;
+#[cfg(unix)]
+mod descriptors;
 mod explain;
 mod help;
 mod lab;

@@ -4,7 +4,8 @@ use crate::binary::portolan;
 use crate::process::Process;
 use crate::{PATIENCE, assert_refused, run};
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
-use std::net::{TcpListener, UdpSocket};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 /// A server on two loopback addresses, with its first address.
 pub(crate) fn two_addresses() -> (Process, String) {
@@ -73,9 +74,70 @@ fn addresses_that_cannot_be_are_one_line() {
         (&["--listen", "127.0.0.1"], &["127.0.0.1", "--listen"]),
         (&["--listen", "127.0.0.1:0", "--advertise", "10.0.0.1=203.0.113.1"], &["10.0.0.1"]),
         (&["--rate", "never"], &["--rate", "or off"]),
+        (&["--streams", "0"], &["--streams", "1..=1000000"]),
+        (&["--streams-per-source", "many"], &["--streams-per-source", "many"]),
     ] {
         assert_refused(&run(&[&["serve"], arguments].concat()), words);
     }
+}
+
+/// Whether a Binding request over this stream is answered; `false`: the server closed it.
+fn is_answered(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut request = [0; 20];
+    let request = Writer::new(&mut request, Class::Request, Method::BINDING, [7; 12].into()).expect("room").finish();
+    let mut answer = [0; 20];
+    let read = stream.write_all(request).and_then(|()| stream.read_exact(&mut answer));
+    match read {
+        Ok(()) => true,
+        Err(error) => {
+            let is_closed = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+            assert!(is_closed.contains(&error.kind()), "{error}");
+            false
+        }
+    }
+}
+
+/// Connects from this address of the loopback network.
+fn connect(from: [u8; 4], server: &str) -> io::Result<TcpStream> {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)?;
+    rustix::net::bind(&socket, &SocketAddr::from((from, 0)))?;
+    let server: SocketAddr = server.parse().expect("an address");
+    rustix::net::connect(&socket, &server)?;
+    Ok(TcpStream::from(socket))
+}
+
+#[test]
+fn one_source_holds_its_share_of_streams_and_another_is_answered() {
+    let (_server, local) = served(&["--streams-per-source", "2"]);
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect([127, 0, 0, 2], &local).expect("loopback");
+        assert!(is_answered(&mut stream));
+        held.push(stream);
+    }
+    // The driver leaves room above the limit, so that the responder can choose which stream has to go.
+    let more: Vec<bool> = (0..5)
+        .map(|_| {
+            connect([127, 0, 0, 2], &local).is_ok_and(|mut stream| {
+                let is_answered = is_answered(&mut stream);
+                held.push(stream);
+                is_answered
+            })
+        })
+        .collect();
+    assert_eq!(more.last(), Some(&false), "{more:?}");
+    assert!(is_answered(&mut connect([127, 0, 0, 3], &local).expect("loopback")));
+    assert!(is_answered(&mut held[0]), "an old stream goes on");
+}
+
+#[test]
+fn beyond_all_streams_a_new_one_is_closed() {
+    let (_server, local) = served(&["--streams", "2"]);
+    let mut held: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(&local).expect("loopback")).collect();
+    assert!(held.iter_mut().all(is_answered));
+    assert!(!TcpStream::connect(&local).is_ok_and(|mut stream| is_answered(&mut stream)));
+    assert!(held.iter_mut().all(is_answered));
 }
 
 /// A request of alice's to a server that gave this nonce.

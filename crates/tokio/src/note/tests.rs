@@ -27,8 +27,22 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
         Refusal::Unspecified,
     ];
     samples.extend(refusals.map(|why| N::AcceptFailed { socket, why }));
+    let failures = [
+        TlsFailure::Certificate,
+        TlsFailure::Name,
+        TlsFailure::Protocol,
+        TlsFailure::Alert,
+        TlsFailure::Closed,
+        TlsFailure::Unspecified,
+    ];
+    samples.extend(failures.map(|why| N::HandshakeFailed { socket, remote, why }));
     samples.extend([
-        N::HandshakeFailed { socket, remote },
+        N::KnownId { socket },
+        N::NotAStream { socket },
+        N::NotRead { socket, remote },
+        N::HandshakeTimedOut { socket, remote },
+        N::TooManyStreams { socket, remote },
+        N::TooManyHandshakes { socket, remote },
         N::Unclaimed { socket, remote },
         N::Stuck { why: "retransmission" },
     ]);
@@ -39,7 +53,13 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
             N::Full { .. },
             N::NotOpen { .. },
             N::AcceptFailed { .. },
+            N::KnownId { .. },
+            N::NotAStream { .. },
+            N::NotRead { .. },
             N::HandshakeFailed { .. },
+            N::HandshakeTimedOut { .. },
+            N::TooManyStreams { .. },
+            N::TooManyHandshakes { .. },
             N::Unclaimed { .. },
             N::Stuck { .. },
         ]

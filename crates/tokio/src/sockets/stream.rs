@@ -10,9 +10,10 @@
 //!   direction and waits for the peer's FIN, within the linger time. A socket that is closed with unread bytes would
 //!   destroy sent bytes (TCP RST).
 
+use super::limits::Permit;
 use crate::errors;
+use crate::tls::TlsClient;
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use bytes::{Buf, BytesMut};
 use core::fmt;
 use core::future::poll_fn;
@@ -20,13 +21,10 @@ use core::net::SocketAddr;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
-use portolan_machine::{Closure, Open, Refusal, SocketNews, TlsFailure, WhenFull};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
+use portolan_machine::{Closure, Open, Refusal, SocketNews, WhenFull};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
 
 /// The transport under a stream: TCP itself, or TLS over TCP.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -86,6 +84,8 @@ pub(crate) struct Stream {
     refused_once: bool,
     /// Why sending failed.
     broken: Option<Closure>,
+    /// Counts an accepted stream towards its source until the descriptor is closed.
+    permit: Option<Permit>,
 }
 
 impl Stream {
@@ -116,6 +116,7 @@ impl Stream {
             owner_has_bytes: false,
             refused_once: false,
             broken: None,
+            permit: None,
         }
     }
 
@@ -126,6 +127,12 @@ impl Stream {
         let tcp = TcpStream::from_std(socket)?;
         set_options(&tcp)?;
         Ok(Self::new(Box::new(tcp), local, remote))
+    }
+
+    /// Returns the same stream as one that was accepted under this permit.
+    pub(crate) fn with_permit(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
+        self
     }
 
     pub(crate) const fn local(&self) -> SocketAddr {
@@ -344,30 +351,23 @@ pub(crate) fn set_options(tcp: &TcpStream) -> std::io::Result<()> {
 }
 
 /// Connects the stream that was ordered, within `limit`.
-pub(crate) async fn connect(open: Open, tls: Option<Arc<ClientConfig>>, limit: Duration) -> Result<Stream, Refusal> {
+pub(crate) async fn connect(open: Open, tls: Option<TlsClient>, limit: Duration) -> Result<Stream, Refusal> {
     let connected = tokio::time::timeout(limit, connect_unbounded(open, tls)).await;
     connected.unwrap_or(Err(Refusal::TimedOut))
 }
 
-async fn connect_unbounded(open: Open, tls: Option<Arc<ClientConfig>>) -> Result<Stream, Refusal> {
+async fn connect_unbounded(open: Open, tls: Option<TlsClient>) -> Result<Stream, Refusal> {
     let remote = open.remote.ok_or(Refusal::NoRoute)?;
     if remote.is_ipv4() != open.local.is_ipv4() {
         return Err(Refusal::FamilyNotSupported);
     }
     let tcp = tcp(open.local, remote).await.map_err(|error| errors::refusal(&error))?;
     let local = tcp.local_addr().map_err(|error| errors::refusal(&error))?;
-    let Some(tls) = tls else {
-        return Ok(Stream::new(Box::new(tcp), local, remote));
+    let transport: Box<dyn Transport> = match tls {
+        Some(tls) => tls.connect(tcp, open.server_name, remote).await?,
+        None => Box::new(tcp),
     };
-    let name = match &open.server_name {
-        Some(name) => {
-            ServerName::try_from(String::from(&**name)).map_err(|_| Refusal::TlsHandshake(TlsFailure::Name))?
-        }
-        None => ServerName::from(remote.ip()),
-    };
-    let tls =
-        TlsConnector::from(tls).connect(name, tcp).await.map_err(|_| Refusal::TlsHandshake(TlsFailure::Unspecified))?;
-    Ok(Stream::new(Box::new(tls), local, remote))
+    Ok(Stream::new(transport, local, remote))
 }
 
 async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream> {

@@ -14,9 +14,13 @@ extern crate alloc;
 mod application;
 mod backpressure;
 mod driving;
+mod limits;
 mod namespace;
+#[cfg(not(feature = "tls"))]
+mod no_tls;
 mod puppet;
 mod streams;
 mod time;
+#[cfg(feature = "tls")]
 mod tls;
 mod udp;

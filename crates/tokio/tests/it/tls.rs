@@ -1,14 +1,17 @@
 //! TLS on loopback, with certificates made for each test.
 
+use crate::driving::Lines;
 use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, opened, puppet, puppet_with};
+use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Protocol, Refusal, SocketNews, TlsFailure};
-use portolan_tokio::rustls::RootCertStore;
+use portolan_tokio::rustls::crypto::{CryptoProvider, ring};
 use portolan_tokio::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use portolan_tokio::rustls::{self, RootCertStore};
 use portolan_tokio::{Driver, DriverConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A certificate for these names, and its key.
 fn certificate(names: &[&str]) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
@@ -17,20 +20,40 @@ fn certificate(names: &[&str]) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'
     (made.cert.der().clone(), made.signing_key.serialize_der().into())
 }
 
+/// A certificate for these names that is valid from one year to another, and its key.
+fn certificate_for_years(names: &[&str], from: i32, to: i32) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(to, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let made = params.self_signed(&key).unwrap();
+    (made.der().clone(), key.serialize_der().into())
+}
+
+/// A server that shows this certificate.
+fn showing(shown: &CertificateDer<'static>, key: &PrivatePkcs8KeyDer<'static>) -> DriverConfig {
+    let config = DriverConfig::default().with_connect_timeout(Duration::from_secs(5));
+    config.with_tls_certificate(vec![shown.clone()], key.clone_key().into()).unwrap()
+}
+
+/// A client that trusts this certificate alone.
+fn trusting(trusts: &CertificateDer<'static>) -> DriverConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusts.clone()).unwrap();
+    DriverConfig::default().with_tls_roots(roots).unwrap()
+}
+
 fn server(habit: Habit, names: &[&str]) -> (Driver<Puppet>, CertificateDer<'static>) {
     let (certificate, key) = certificate(names);
-    let config = DriverConfig::default().with_connect_timeout(Duration::from_secs(5));
-    let config = config.with_tls_certificate(vec![certificate.clone()], key.into()).unwrap();
-    (puppet_with(habit, config), certificate)
+    (puppet_with(habit, showing(&certificate, &key)), certificate)
 }
 
 fn client(trusts: &CertificateDer<'static>) -> Driver<Puppet> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusts.clone()).unwrap();
-    puppet_with(Habit::Tells, DriverConfig::default().with_tls_roots(roots).unwrap())
+    puppet_with(Habit::Tells, trusting(trusts))
 }
 
-/// What a client hears that comes to `remote` for `name`.
+/// Orders a stream to `remote` for `name`. Returns its id and its first news.
 async fn ordered(
     server: &mut Driver<Puppet>,
     client: &mut Driver<Puppet>,
@@ -71,24 +94,208 @@ async fn half_a_megabyte_comes_back_whole() {
     }
 }
 
-#[tokio::test]
-async fn a_wrong_name_or_an_unknown_authority_is_refused() {
-    let (mut echo, certificate) = server(Habit::Echoes, &["turn.example"]);
-    let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
-    let (stranger, _) = self::certificate(&["turn.example"]);
-    let refused = SocketNews::Refused(Refusal::TlsHandshake(TlsFailure::Unspecified));
-    for (trusts, name) in [
-        (&certificate, Some("other.example")),
-        (&certificate, Some("not a name")),
-        (&certificate, None),
-        (&stranger, Some("turn.example")),
-    ] {
-        let mut client = client(trusts);
-        assert_eq!(ordered(&mut echo, &mut client, remote, name).await.1, refused, "for {name:?}");
+/// What both sides say of a handshake that fails: the refusal and the note of the client, the note of the server.
+async fn failed(client: DriverConfig, server: DriverConfig, name: Option<&str>) -> [TlsFailure; 3] {
+    let [client_lines, server_lines] = [Lines::default(), Lines::default()];
+    let mut server = puppet_with(Habit::Tells, server.with_trace(server_lines.clone()));
+    let mut client = puppet_with(Habit::Tells, client.with_trace(client_lines.clone()));
+    let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    let (_, news) = ordered(&mut server, &mut client, remote, name).await;
+    let SocketNews::Refused(Refusal::TlsHandshake(why)) = news else { panic!("heard that it is {news}") };
+    let (_, heard) = server.beside(client_and_server_noted(&client_lines, &server_lines)).await;
+    assert_eq!(heard, [], "a stream whose handshake failed was never accepted");
+    [why, noted(&client_lines), noted(&server_lines)]
+}
+
+async fn client_and_server_noted(client: &Lines, server: &Lines) {
+    while client.0.lock().unwrap().is_empty() || server.0.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
     }
-    // The web's authorities, which the default trusts, do not know it either.
-    let mut client = puppet(Habit::Tells);
-    assert_eq!(ordered(&mut echo, &mut client, remote, Some("turn.example")).await.1, refused);
+}
+
+/// The reason in the one note of a driver.
+fn noted(lines: &Lines) -> TlsFailure {
+    let lines = lines.0.lock().unwrap();
+    let [line] = lines.as_slice() else { panic!("one note: {lines:?}") };
+    let all = [
+        TlsFailure::Certificate,
+        TlsFailure::Name,
+        TlsFailure::Protocol,
+        TlsFailure::Alert,
+        TlsFailure::Closed,
+        TlsFailure::Unspecified,
+    ];
+    let said = |why: &TlsFailure| line.starts_with("driver 0: ") && line.ends_with(&format!(" failed: {why}"));
+    all.into_iter().find(said).unwrap_or_else(|| panic!("no reason in {line:?}"))
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_refused_as_such() {
+    let names = ["turn.example"];
+    let (shown, key) = certificate(&names);
+    let (stranger, _) = certificate(&names);
+    let refused = [TlsFailure::Certificate, TlsFailure::Certificate, TlsFailure::Alert];
+    for trusts in [trusting(&stranger), DriverConfig::default()] {
+        assert_eq!(failed(trusts, showing(&shown, &key), Some("turn.example")).await, refused, "unknown issuer");
+    }
+    for (from, to) in [(2001, 2002), (3000, 3001)] {
+        let (shown, key) = certificate_for_years(&names, from, to);
+        let failure = failed(trusting(&shown), showing(&shown, &key), Some("turn.example")).await;
+        assert_eq!(failure, refused, "valid from {from} to {to}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_or_address_is_refused_as_such() {
+    let (shown, key) = certificate(&["turn.example"]);
+    for name in [Some("other.example"), None] {
+        let failure = failed(trusting(&shown), showing(&shown, &key), name).await;
+        assert_eq!(failure, [TlsFailure::Name, TlsFailure::Name, TlsFailure::Alert], "for {name:?}");
+    }
+    // What is no name is found out when the stream is connected, before the handshake.
+    let (mut echo, _) = server(Habit::Echoes, &["turn.example"]);
+    let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    let (_, news) = ordered(&mut echo, &mut client(&shown), remote, Some("not a name")).await;
+    assert_eq!(news, SocketNews::Refused(Refusal::TlsHandshake(TlsFailure::Name)));
+}
+
+/// A provider of these cipher suites alone.
+fn suites(suites: &[rustls::SupportedCipherSuite]) -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { cipher_suites: suites.to_vec(), ..ring::default_provider() })
+}
+
+/// A client that trusts this certificate, with these versions and ciphers.
+fn client_of(
+    trusts: &CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> DriverConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusts.clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    DriverConfig::default().with_tls_client(Arc::new(client.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// A server with this certificate, with these versions and ciphers.
+fn server_of(
+    (shown, key): (&CertificateDer<'static>, &PrivatePkcs8KeyDer<'static>),
+    provider: Arc<CryptoProvider>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> DriverConfig {
+    let server = rustls::ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![shown.clone()], key.clone_key().into()).unwrap();
+    DriverConfig::default().with_tls_server(Arc::new(server))
+}
+
+#[tokio::test]
+async fn peers_without_a_common_version_or_cipher_say_so_on_both_sides() {
+    use rustls::version::{TLS12, TLS13};
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    let all = || Arc::new(ring::default_provider());
+    let (aes, chacha) = (
+        suites(&[ring::cipher_suite::TLS13_AES_128_GCM_SHA256]),
+        suites(&[ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256]),
+    );
+    let refused = [TlsFailure::Protocol; 3];
+    for (client, server) in [(&TLS12, &TLS13), (&TLS13, &TLS12)] {
+        let (client, server) = (client_of(&shown, all(), &[client]), server_of((&shown, &key), all(), &[server]));
+        assert_eq!(failed(client, server, None).await, refused, "other versions");
+    }
+    let (client, server) = (client_of(&shown, aes.clone(), &[&TLS13]), server_of((&shown, &key), chacha, &[&TLS13]));
+    assert_eq!(failed(client, server, None).await, refused, "other ciphers");
+
+    // The same settings on both sides work.
+    let mut echo = puppet_with(Habit::Echoes, server_of((&shown, &key), aes.clone(), &[&TLS13]));
+    let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    let mut client = puppet_with(Habit::Tells, client_of(&shown, aes, &[&TLS13]));
+    let (_, news) = ordered(&mut echo, &mut client, remote, None).await;
+    assert!(matches!(news, SocketNews::Opened { .. }), "heard that it is {news}");
+}
+
+/// What a client says of a server that reads its hello, sends these bytes and closes; refusal and note.
+async fn failed_client(bytes: &[u8], is_reset: bool) -> [TlsFailure; 2] {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = listener.local_addr().unwrap();
+    let lines = Lines::default();
+    let mut client = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
+    client.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
+    let (news, _peer) = tokio::join!(client.news(), async {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut hello = [0; 4_096];
+        assert!(peer.read(&mut hello).await.unwrap() > 0);
+        peer.write_all(bytes).await.unwrap();
+        if is_reset {
+            socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+            return None;
+        }
+        peer.shutdown().await.unwrap();
+        Some(peer)
+    });
+    let SocketNews::Refused(Refusal::TlsHandshake(why)) = news else { panic!("heard that it is {news}") };
+    [why, noted(&lines)]
+}
+
+#[tokio::test]
+async fn a_client_tells_a_peer_without_tls_from_an_alert_and_from_a_peer_that_closes() {
+    assert_eq!(failed_client(b"220 smtp.example ready\r\n", false).await, [TlsFailure::Protocol; 2]);
+    assert_eq!(failed_client(&alert(80), false).await, [TlsFailure::Alert; 2], "internal_error");
+    assert_eq!(failed_client(&alert(112), false).await, [TlsFailure::Alert; 2], "unrecognized_name");
+    assert_eq!(failed_client(&alert(70), false).await, [TlsFailure::Protocol; 2], "protocol_version");
+    assert_eq!(failed_client(b"", false).await, [TlsFailure::Closed; 2], "FIN");
+    assert_eq!(failed_client(b"", true).await, [TlsFailure::Closed; 2], "RST");
+    // The first bytes of a record are no reason to think otherwise.
+    assert_eq!(failed_client(&[22, 3, 3], false).await, [TlsFailure::Closed; 2], "cut off");
+}
+
+/// A record with a fatal alert (RFC 8446 §6).
+fn alert(description: u8) -> [u8; 7] {
+    [21, 3, 3, 0, 2, 2, description]
+}
+
+/// What a server notes of a client that sends these bytes and closes.
+async fn failed_server(bytes: &[u8], is_reset: bool) -> TlsFailure {
+    let lines = Lines::default();
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    let mut server = puppet_with(Habit::Tells, showing(&shown, &key).with_trace(lines.clone()));
+    let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    let client = async {
+        let mut client = TcpStream::connect(remote).await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        if is_reset {
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(client);
+        while lines.0.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(server.beside(client).await.1, [], "never accepted");
+    noted(&lines)
+}
+
+#[tokio::test]
+async fn a_server_tells_a_peer_without_tls_from_an_alert_and_from_a_peer_that_closes() {
+    assert_eq!(failed_server(b"GET / HTTP/1.0\r\n\r\n", false).await, TlsFailure::Protocol);
+    assert_eq!(failed_server(&alert(80), false).await, TlsFailure::Alert, "internal_error");
+    assert_eq!(failed_server(b"", false).await, TlsFailure::Closed, "FIN");
+    assert_eq!(failed_server(b"", true).await, TlsFailure::Closed, "RST");
+    assert_eq!(failed_server(&[22, 3, 1], false).await, TlsFailure::Closed, "cut off");
+}
+
+/// With paused time: the clock moves on only when nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_shakes_hands_is_noted_as_timed_out() {
+    let lines = Lines::default();
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    let mut server = puppet_with(Habit::Tells, showing(&shown, &key).with_trace(lines.clone()));
+    let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    let start = tokio::time::Instant::now();
+    let mut silent = TcpStream::connect(remote).await.unwrap();
+    let local = silent.local_addr().unwrap();
+    let (read, heard) = server.beside(silent.read(&mut [0])).await;
+    assert_eq!((read.unwrap(), heard), (0, vec![]), "closed, and never accepted");
+    assert_eq!(start.elapsed().as_secs(), 5);
+    assert_eq!(*lines.0.lock().unwrap(), [format!("driver 0: the TLS handshake with {local} on s1 timed out")]);
 }
 
 #[tokio::test]
@@ -143,21 +350,6 @@ async fn a_farewell_is_the_end_and_a_cut_is_not() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_speak_tls_is_refused() {
-    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let remote = deaf.local_addr().unwrap();
-    let mut driver = puppet(Habit::Tells);
-    driver.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
-    let (news, ()) = tokio::join!(driver.news(), async {
-        let (mut peer, _) = deaf.accept().await.unwrap();
-        peer.write_all(b"220 smtp.example ready\r\n").await.unwrap();
-        let mut hello = Vec::new();
-        let _broken_off = peer.read_to_end(&mut hello).await;
-    });
-    assert_eq!(news, SocketNews::Refused(Refusal::TlsHandshake(TlsFailure::Unspecified)));
-}
-
-#[tokio::test]
 async fn a_server_that_never_shakes_hands_is_refused_as_timed_out() {
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = deaf.local_addr().unwrap();
@@ -165,4 +357,101 @@ async fn a_server_that_never_shakes_hands_is_refused_as_timed_out() {
     let mut driver = puppet_with(Habit::Tells, config);
     driver.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));
+}
+
+/// Connects to a TLS listener and says nothing. The driver has begun the handshake when this returns.
+async fn silent(driver: &mut Driver<Puppet>, remote: SocketAddr) -> TcpStream {
+    let connect = async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let stream = socket.connect(remote).await.unwrap();
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        stream
+    };
+    driver.beside(connect).await.0
+}
+
+fn share_of_two(shown: &CertificateDer<'static>, key: &PrivatePkcs8KeyDer<'static>) -> DriverConfig {
+    showing(shown, key).with_handshakes_per_source(2)
+}
+
+/// Orders a stream from 127.0.0.3.
+fn order_from_elsewhere(client: &mut Driver<Puppet>, remote: SocketAddr) {
+    client.order(Protocol::Tls, "127.0.0.3:0", |open| open.towards(remote));
+}
+
+#[tokio::test]
+async fn the_handshakes_of_one_source_are_bounded_and_that_of_another_completes() {
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    let lines = Lines::default();
+    let mut server = puppet_with(Habit::Echoes, share_of_two(&shown, &key).with_trace(lines.clone()));
+    let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    for round in 1..=2 {
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            held.push(silent(&mut server, remote).await);
+        }
+        for _ in 0..3 {
+            // The system may tell the reset when the stream connects, or later.
+            let turned_away = async {
+                let socket = TcpSocket::new_v4().unwrap();
+                socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+                socket.connect(remote).await?.read(&mut [0]).await
+            };
+            let error = server.beside(turned_away).await.0.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        assert_eq!(server.counters().too_many_handshakes, 3 * round);
+        let mut client = client(&shown);
+        order_from_elsewhere(&mut client, remote);
+        assert!(matches!(server.beside(client.news()).await.0, SocketNews::Opened { .. }));
+        // When its handshakes have ended, the source may begin others.
+        lines.0.lock().unwrap().clear();
+        drop(held);
+        let both_noted = async {
+            while lines.0.lock().unwrap().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        server.beside(both_noted).await;
+    }
+    assert_eq!(server.counters().too_many_streams, 0);
+}
+
+#[tokio::test]
+async fn past_the_handshake_limit_peers_wait_until_a_handshake_ends() {
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    assert_third_waits(share_of_two(&shown, &key).with_handshake_limit(2), &shown).await;
+}
+
+#[tokio::test]
+async fn handshakes_count_as_streams() {
+    let (shown, key) = certificate(&["127.0.0.1"]);
+    assert_third_waits(share_of_two(&shown, &key).with_stream_limit(2), &shown).await;
+}
+
+/// Asserts that a third handshake does not begin before one of the first two has ended.
+async fn assert_third_waits(server: DriverConfig, shown: &CertificateDer<'static>) {
+    let mut server = puppet_with(Habit::Echoes, server);
+    let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    // The limit is that of the driver: a second listener waits too, and is woken by the first one's handshakes.
+    let (_, second) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
+    let (one, _other) = (silent(&mut server, remote).await, silent(&mut server, remote).await);
+    let mut client = client(shown);
+    order_from_elsewhere(&mut client, second);
+    let turns = async {
+        for _ in 0..200 {
+            tokio::select! {
+                biased;
+                event = client.next() => panic!("heard {event:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    };
+    server.beside(turns).await;
+    drop(one);
+    assert!(matches!(server.beside(client.news()).await.0, SocketNews::Opened { .. }));
+    assert_eq!(server.counters().too_many_handshakes, 0);
 }

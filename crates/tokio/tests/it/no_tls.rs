@@ -1,0 +1,15 @@
+//! Without the feature `tls`.
+
+use crate::puppet::{Habit, Strings as _, puppet};
+use portolan_machine::{Protocol, Refusal, SocketNews};
+
+#[tokio::test]
+async fn orders_for_tls_are_refused_as_unsupported() {
+    let mut driver = puppet(Habit::Tells);
+    let unsupported = SocketNews::Refused(Refusal::Unsupported);
+    driver.order(Protocol::TlsListen, "127.0.0.1:0", |open| open);
+    assert_eq!(driver.news().await, unsupported);
+    let remote = "127.0.0.1:9".parse().unwrap();
+    driver.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote).named("turn.example".into()));
+    assert_eq!(driver.news().await, unsupported);
+}
