@@ -32,15 +32,19 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a question is like the others unless a match names it")]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod check;
 mod evidence;
 mod judge;
+mod note;
 mod plan;
 mod probe;
 mod report;
 
 pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
+pub use note::AuditNote;
 pub use probe::{Probe, UnknownProbe};
 pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};
 
@@ -52,8 +56,8 @@ use core::time::Duration;
 use evidence::{Evidence, Place, Stream};
 use plan::{Irregular, Plan};
 use portolan_machine::{
-    Clause, Cx, Datagram, Deadline, Explain, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script,
-    ScriptError, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script, ScriptError, SocketId,
+    SocketNews, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
@@ -479,57 +483,4 @@ pub enum AuditError {
     /// The text is no command.
     #[error("the only command is `start`")]
     UnknownCommand,
-}
-
-/// What [`Audit`] tells whoever listens, beside the notes of its transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AuditNote {
-    /// A question begins.
-    Asking {
-        /// Which.
-        probe: Probe,
-        /// Where it goes.
-        to: SocketAddr,
-    },
-    /// A datagram came.
-    Heard {
-        /// What it answers; `None`: nothing that was asked.
-        probe: Option<Probe>,
-        /// Whom it came from.
-        from: SocketAddr,
-        /// Its bytes.
-        length: usize,
-    },
-}
-
-impl fmt::Display for AuditNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Asking { probe, to } => write!(f, "question {probe} to {to}"),
-            Self::Heard { probe: Some(probe), from, length } => {
-                write!(f, "{length} bytes from {from} answer the question {probe}")
-            }
-            Self::Heard { probe: None, from, length } => {
-                write!(f, "{length} bytes from {from} answer nothing that was asked")
-            }
-        }
-    }
-}
-
-impl Explain for AuditNote {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Asking { .. } => "probe-sent",
-            Self::Heard { probe: Some(_), .. } => "probe-answered",
-            Self::Heard { probe: None, .. } => "probe-unmatched",
-        }
-    }
-
-    fn rfc(&self) -> Option<Clause> {
-        match self {
-            Self::Asking { .. } => None,
-            Self::Heard { .. } => Some(Clause::new(8489, "6.3")),
-        }
-    }
 }

@@ -149,7 +149,6 @@ impl Explain for DiscoveryNote {
             Self::TcpEnded { why: None, .. } => "tcp-connected",
             Self::TcpEnded { why: Some(why), .. } => refusal_code!("tcp-failed", *why),
             Self::PortTaken { .. } => "port-taken",
-            Self::BudgetSpent => "request-budget-spent",
             Self::Dropped { .. } => "dropped-unsolicited",
         }
     }

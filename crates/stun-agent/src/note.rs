@@ -478,6 +478,7 @@ impl Explain for ResponderNote {
             Self::Rejected { why, .. } => rejected(why.kind),
             Self::Dropped { why, .. } => why.code(),
             Self::StreamsFull { .. } => "streams-full",
+            Self::Paused { .. } => "stream-paused",
         }
     }
 

@@ -92,7 +92,7 @@ impl<M: Machine> Driver<M> {
     fn poll_with<T>(&mut self, cx: &mut Context<'_>, take: impl Fn(&mut Helm<M>) -> Option<T>) -> Poll<T> {
         // An owner that only takes events gives other tasks and the system's news their chance, too.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
-        self.helm.sockets.listen(cx.waker());
+        self.helm.sockets.set_driver(cx.waker());
         for _ in 0..Self::TURNS {
             if let Some(found) = take(&mut self.helm) {
                 budget.made_progress();
@@ -210,6 +210,22 @@ impl<M: Machine> Driver<M> {
         self.helm.sockets.backlog(stream)
     }
 
+    /// Takes a UDP socket back: one that was adopted, or one that the machine ordered. To the machine this is like its own
+    /// [`SocketOrder::Close`]: it hears nothing more of the socket. `None` if no open UDP socket has this id.
+    ///
+    /// * Datagrams that the machine has sent leave first.
+    /// * Datagrams that arrived and were not read stay in the socket. The driver holds none: it hands in all that it has
+    ///   received before [`next`](Self::next) returns.
+    /// * The socket is nonblocking. On Linux and Android all other options are as they were before the driver had the
+    ///   socket. Elsewhere the options that `quinn-udp` sets remain (packet information, no fragments).
+    pub fn release_udp(&mut self, id: SocketId) -> Option<std::net::UdpSocket> {
+        let _within = self.runtime.enter();
+        self.helm.drain();
+        let socket = self.helm.sockets.release_udp(id, &mut self.helm.world);
+        self.helm.flush();
+        socket
+    }
+
     /// Ends the driver: sends what streams have queued (within the linger time of [`DriverConfig`]), closes all sockets, and
     /// tells the machine of every stream and listener that it had not closed itself.
     ///
@@ -224,7 +240,7 @@ impl<M: Machine> Driver<M> {
         let news = self.helm.sockets.close_all(&mut self.helm.world);
         poll_fn(|cx| {
             let Helm { sockets, world, .. } = &mut self.helm;
-            sockets.listen(cx.waker());
+            sockets.set_driver(cx.waker());
             while let Some(id) = sockets.next_ready() {
                 let _found = sockets.look(id, &mut self.inbox, world);
             }
@@ -341,6 +357,8 @@ impl<M: Machine> Helm<M> {
             return;
         };
         let mut rest = bytes;
+        // Only a drained machine is asked for the short way.
+        let mut drained = self.drain();
         loop {
             // An earlier datagram may have filled a stream.
             self.tell_news();
@@ -351,9 +369,14 @@ impl<M: Machine> Helm<M> {
             let length = if meta.stride == 0 { rest.len() } else { meta.stride.min(rest.len()) };
             let (payload, later) = rest.split_at(length);
             let datagram = Datagram::new(id, local, meta.addr, payload);
-            if self.handle(Input::Datagram(datagram)) == Verdict::NotMine {
+            let forward = if drained { self.machine.forward(&mut self.world.cx(), datagram) } else { None };
+            if let Some(forward) = forward {
+                self.sockets.forward(&forward, &mut self.world);
+            } else if self.machine.handle(&mut self.world.cx(), Input::Datagram(datagram)) == Verdict::NotMine {
                 self.keep_datagram(datagram);
             }
+            // After `forward` too: the wait of the machine may be another one.
+            drained = self.drain();
             rest = later;
             if rest.is_empty() {
                 return;

@@ -1,10 +1,9 @@
 //! The sockets of one driver, by name.
 //!
 //! Orders come in ([`Sockets::open`], [`Sockets::close`], [`Sockets::transmit`]), what happens goes out
-//! ([`Sockets::look`], [`Sockets::next_news`]). Nothing here waits: a socket that rings is looked at, once.
+//! ([`Sockets::look`], [`Sockets::next_news`]). Nothing here waits: a socket that is ready is looked at, once.
 
 mod batch;
-mod beside;
 mod limits;
 mod listener;
 pub(crate) mod ready;
@@ -21,19 +20,19 @@ use crate::tls::{TlsClient, TlsServer};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use batch::Batch;
+use batch::{Batch, Flow};
 use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use limits::Limits;
 use listener::{Brought, Listener};
-use portolan_machine::{Closure, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
-use ready::{Bell, ReadyList};
+use portolan_machine::{Closure, Forward, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
+use ready::{ReadyQueue, SocketWaker};
 use std::collections::HashMap;
 use stream::Stream;
 pub use streams::Backlog;
-use udp::{Inbox, Udp, Unsent};
+use udp::{Addressing, Inbox, Udp, UnsentReason};
 
 /// What the driver has had to drop since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +89,8 @@ impl Endpoint {
 
 struct Entry {
     endpoint: Endpoint,
-    bell: Arc<Bell>,
+    /// The same waker in two forms.
+    socket_waker: Arc<SocketWaker>,
     waker: Waker,
 }
 
@@ -112,10 +112,8 @@ pub(crate) enum Found {
 /// All sockets of a driver.
 pub(crate) struct Sockets {
     table: HashMap<SocketId, Entry>,
-    ready: Arc<ReadyList>,
+    ready: Arc<ReadyQueue>,
     batch: Batch,
-    /// The bytes of a batch in one piece.
-    joined: Vec<u8>,
     news: VecDeque<(SocketId, SocketNews)>,
     /// Streams whose small payloads wait for the end of a drain.
     corked: Vec<SocketId>,
@@ -135,9 +133,8 @@ impl Sockets {
     pub(crate) fn new(config: DriverConfig) -> Self {
         Self {
             table: HashMap::new(),
-            ready: Arc::new(ReadyList::default()),
+            ready: Arc::new(ReadyQueue::default()),
             batch: Batch::default(),
-            joined: Vec::new(),
             news: VecDeque::new(),
             corked: Vec::new(),
             ends: HashMap::new(),
@@ -148,12 +145,12 @@ impl Sockets {
         }
     }
 
-    /// Whom to wake when a socket rings.
-    pub(crate) fn listen(&self, driver: &Waker) {
-        self.ready.listen(driver);
+    /// Sets the waker that is called when a socket becomes ready.
+    pub(crate) fn set_driver(&self, driver: &Waker) {
+        self.ready.set_driver(driver);
     }
 
-    /// The next socket that has rung.
+    /// The next socket that is ready.
     pub(crate) fn next_ready(&self) -> Option<SocketId> {
         self.ready.pop()
     }
@@ -260,11 +257,11 @@ impl Sockets {
     }
 
     fn insert(&mut self, id: SocketId, endpoint: Endpoint) {
-        let bell = Bell::new(id, &self.ready);
-        let waker = Waker::from(Arc::clone(&bell));
-        bell.ring();
+        let socket_waker = SocketWaker::new(id, &self.ready);
+        let waker = Waker::from(Arc::clone(&socket_waker));
+        socket_waker.queue();
         self.streams += usize::from(endpoint.is_stream());
-        let replaced = self.table.insert(id, Entry { endpoint, bell, waker });
+        let replaced = self.table.insert(id, Entry { endpoint, socket_waker, waker });
         self.streams -= usize::from(replaced.is_some_and(|entry| entry.endpoint.is_stream()));
     }
 
@@ -302,25 +299,33 @@ impl Sockets {
         Some(entry)
     }
 
-    /// Sends, or lets it wait for those that can leave with it.
-    pub(crate) fn transmit(&mut self, transmit: Transmit, world: &mut World) {
-        if Batch::suits(&transmit) {
-            if !self.batch.accepts(&transmit) {
-                self.flush(world);
-            }
-            // Whether the socket is there is seen when the batch leaves; streams do not wait.
-            if self.is_udp(transmit.socket) {
-                self.batch.push(transmit);
-                return;
-            }
-        } else {
-            self.flush(world);
+    /// Takes a UDP socket out. The datagrams that wait for it leave first. To the machine this is like its own `Close`.
+    pub(crate) fn release_udp(&mut self, id: SocketId, world: &mut World) -> Option<std::net::UdpSocket> {
+        if !self.is_udp(id) {
+            return None;
         }
+        self.flush(world);
+        self.news.retain(|(socket, _)| *socket != id);
+        match self.remove(id)?.endpoint {
+            Endpoint::Udp(udp) => udp.release(),
+            Endpoint::Opening(_) | Endpoint::Stream(_) | Endpoint::Listener(_) | Endpoint::Closing(_) => None,
+        }
+    }
+
+    /// Sends a transmit, or keeps it for others that can leave with it.
+    pub(crate) fn transmit(&mut self, transmit: Transmit, world: &mut World) {
+        let length = transmit.payload.len();
+        if Batch::suits(length) && transmit.hop_limit.is_none() && self.is_udp(transmit.socket) {
+            self.join_batch(Flow::from(&transmit), length, |out| out.extend_from_slice(&transmit.payload), world);
+            return;
+        }
+        self.flush(world);
         let id = transmit.socket;
         match self.table.get_mut(&id).map(|entry| (&mut entry.endpoint, &entry.waker)) {
             Some((Endpoint::Udp(udp), _)) => {
-                let sent = udp.send(transmit.remote, &transmit.payload, transmit.hop_limit);
-                self.after_send(id, transmit.remote, sent, world);
+                let Transmit { remote, local, hop_limit, .. } = transmit;
+                let sent = udp.send(Addressing { remote, local, hop_limit }, &transmit.payload);
+                self.after_send(id, remote, sent, world);
             }
             Some((Endpoint::Stream(_), _)) => self.transmit_stream(&transmit, world),
             Some((Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_), _)) | None => {
@@ -336,13 +341,16 @@ impl Sockets {
         self.flush(world);
         let id = transmit.socket;
         match self.table.get_mut(&id).map(|entry| &mut entry.endpoint) {
-            Some(Endpoint::Udp(udp)) => match udp.send(transmit.remote, &transmit.payload, transmit.hop_limit) {
-                Err(Unsent::Full) => Err(SendError::Full),
-                sent @ (Ok(()) | Err(Unsent::Unreachable(_))) => {
-                    self.after_send(id, transmit.remote, sent, world);
-                    Ok(())
+            Some(Endpoint::Udp(udp)) => {
+                let Transmit { remote, local, hop_limit, ref payload, .. } = *transmit;
+                match udp.send(Addressing { remote, local, hop_limit }, payload) {
+                    Err(UnsentReason::Full) => Err(SendError::Full),
+                    sent @ (Ok(()) | Err(UnsentReason::Unreachable(_))) => {
+                        self.after_send(id, remote, sent, world);
+                        Ok(())
+                    }
                 }
-            },
+            }
             Some(Endpoint::Stream(_)) => {
                 let sent = self.offer_stream(transmit);
                 self.flush_streams();
@@ -350,6 +358,31 @@ impl Sockets {
             }
             Some(Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_)) | None => Err(SendError::NotOpen),
         }
+    }
+
+    /// Sends the result of [`Machine::forward`](portolan_machine::Machine::forward), or keeps it for others that can
+    /// leave with it. On a UDP socket that allocates nothing.
+    pub(crate) fn forward(&mut self, forward: &Forward<'_>, world: &mut World) {
+        if !self.is_udp(forward.socket) {
+            self.transmit(forward.to_transmit(), world);
+            return;
+        }
+        let length = forward.len();
+        if Batch::suits(length) {
+            self.join_batch(Flow::from(forward), length, |out| forward.write_to(out), world);
+        } else {
+            self.flush(world);
+            self.batch.push(Flow::from(forward), length, |out| forward.write_to(out));
+            self.flush(world);
+        }
+    }
+
+    /// Adds a datagram to the batch, after the batch has left if it cannot take the datagram.
+    fn join_batch(&mut self, flow: Flow, length: usize, write: impl FnOnce(&mut Vec<u8>), world: &mut World) {
+        if !self.batch.accepts(flow, length) {
+            self.flush(world);
+        }
+        self.batch.push(flow, length, write);
     }
 
     fn is_udp(&self, id: SocketId) -> bool {
@@ -360,58 +393,54 @@ impl Sockets {
         self.table.get(&id).is_some_and(|entry| matches!(entry.endpoint, Endpoint::Listener(_)))
     }
 
-    /// Sends what waits to leave together.
+    /// Sends the datagrams that wait to leave together.
     pub(crate) fn flush(&mut self, world: &mut World) {
-        let Some((id, remote)) = self.batch.close() else {
+        let Some(flow) = self.batch.close() else {
             return;
         };
         let batch = core::mem::take(&mut self.batch);
-        self.send_batch(id, remote, &batch, world);
+        self.send_batch(flow, &batch, world);
         self.batch = batch;
         self.batch.clear();
     }
 
-    fn send_batch(&mut self, id: SocketId, remote: SocketAddr, batch: &Batch, world: &mut World) {
-        let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&id) else {
+    fn send_batch(&mut self, flow: Flow, batch: &Batch, world: &mut World) {
+        let to = Addressing { remote: flow.remote, local: flow.local, hop_limit: None };
+        let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&flow.socket) else {
             return;
         };
-        let pieces = batch.pieces();
-        if pieces.len() > 1 && pieces.len() <= udp.max_pieces() {
-            self.joined.clear();
-            pieces.iter().for_each(|piece| self.joined.extend_from_slice(piece));
-            if udp.send_pieces(remote, &self.joined, batch.size()) {
-                return;
-            }
+        let count = batch.len();
+        if count > 1 && count <= udp.max_segments() && udp.send_segments(to, batch.bytes(), batch.size()) {
+            self.report_undelivered(flow.socket);
+            return;
         }
-        for piece in pieces {
-            let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&id) else {
+        for datagram in batch.datagrams() {
+            let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&flow.socket) else {
                 return;
             };
-            let sent = udp.send(remote, piece, None);
-            self.after_send(id, remote, sent, world);
+            let sent = udp.send(to, datagram);
+            self.after_send(flow.socket, flow.remote, sent, world);
         }
     }
 
-    fn after_send(&mut self, id: SocketId, remote: SocketAddr, sent: Result<(), Unsent>, world: &mut World) {
+    fn after_send(&mut self, id: SocketId, remote: SocketAddr, sent: Result<(), UnsentReason>, world: &mut World) {
         match sent {
             Ok(()) => {}
-            Err(Unsent::Full) => {
+            Err(UnsentReason::Full) => {
                 self.counters.full += 1;
                 world.note(|| DriverNote::Full { socket: id, remote });
             }
-            Err(Unsent::Unreachable(why)) => self.tell_unreachable(id, SocketNews::Unreachable { remote, why }),
+            Err(UnsentReason::Unreachable(why)) => self.tell_unreachable(id, SocketNews::Unreachable { remote, why }),
         }
-        self.tell_unreached(id);
+        self.report_undelivered(id);
     }
 
-    /// Passes on what ICMP said of earlier datagrams.
-    fn tell_unreached(&mut self, id: SocketId) {
-        let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&id) else {
-            return;
-        };
-        let news: Vec<_> = udp.take_unreached().map(|(remote, why)| SocketNews::Unreachable { remote, why }).collect();
-        for news in news {
-            self.tell_unreachable(id, news);
+    /// Tells the machine of datagrams that did not arrive, as ICMP says.
+    fn report_undelivered(&mut self, id: SocketId) {
+        while let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&id)
+            && let Some(udp::Undelivered { remote, why }) = udp.take_undelivered()
+        {
+            self.tell_unreachable(id, SocketNews::Unreachable { remote, why });
         }
     }
 
@@ -423,13 +452,13 @@ impl Sockets {
         }
     }
 
-    /// Looks at a socket that has rung.
+    /// Looks at a socket that is ready.
     pub(crate) fn look(&mut self, id: SocketId, inbox: &mut Inbox, world: &mut World) -> Found {
         let room = self.is_listener(id) && self.has_room();
         let Some(entry) = self.table.get_mut(&id) else {
             return Found::Nothing;
         };
-        entry.bell.answer();
+        entry.socket_waker.rearm();
         let mut cx = Context::from_waker(&entry.waker);
         let found = match &mut entry.endpoint {
             Endpoint::Udp(udp) => match udp.poll_receive(&mut cx, inbox) {
@@ -463,9 +492,9 @@ impl Sockets {
                 return Found::Nothing;
             }
         };
-        // There may be more: it stands in line again, behind the others.
-        entry.bell.ring();
-        self.tell_unreached(id);
+        // There may be more. The socket is queued again, behind the others.
+        entry.socket_waker.queue();
+        self.report_undelivered(id);
         found
     }
 

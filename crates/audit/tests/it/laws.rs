@@ -25,7 +25,7 @@ fn audit() -> Audit {
 }
 
 /// Audits of a server that answers, sends the request back, or is silent: by the transaction id's first byte.
-fn audits() -> (Scripts, LawsConfig<AuditEvent>) {
+fn audits() -> (Scripts, LawsConfig<Audit>) {
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&[1, 2, 3, 4].map(SocketId))
         .remotes(&[at(SERVER), at(OTHER)])

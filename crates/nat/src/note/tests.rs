@@ -75,7 +75,7 @@ fn discovery() -> Table {
         N::TcpEnded { to, why: None },
     ]);
     samples.extend(REFUSALS.map(|why| N::TcpEnded { to, why: Some(why) }));
-    samples.extend([N::PortTaken { port }, N::BudgetSpent, N::Dropped { from }]);
+    samples.extend([N::PortTaken { port }, N::Dropped { from }]);
     table!(
         DiscoveryNote,
         samples,
@@ -106,7 +106,6 @@ fn discovery() -> Table {
             N::TcpEnded { why: None, .. },
             N::TcpEnded { why: Some(_), .. },
             N::PortTaken { .. },
-            N::BudgetSpent,
             N::Dropped { .. },
         ]
     )

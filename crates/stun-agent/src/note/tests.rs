@@ -5,7 +5,6 @@ mod notes;
 
 use super::{Dropped, ResponderDropped, ResponderNote, TransactionEnd, TransactionNote};
 use crate::alternate::RedirectError;
-use crate::audit::{AuditNote, Probe};
 use crate::authenticator::{Rejection, RejectionKind};
 use crate::credential::{ChallengeError, Mechanism};
 use crate::event::Unusable;
@@ -20,7 +19,7 @@ const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 
 
 #[test]
 fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
-    notes::assert_documented("stun-agent", &[transactions(), responder(), audit()]);
+    notes::assert_documented("stun-agent", &[transactions(), responder()]);
 }
 
 fn transactions() -> Table {
@@ -201,6 +200,7 @@ fn responder() -> Table {
     ];
     samples.extend(dropped.map(|why| N::Dropped { from, why }));
     samples.push(N::StreamsFull { closed: SocketId(1), newcomer: HERE });
+    samples.push(N::Paused { socket: SocketId(1), remote: HERE, until: Instant::ORIGIN });
     table!(
         ResponderNote,
         samples,
@@ -224,16 +224,7 @@ fn responder() -> Table {
             N::Dropped { why: D::NotARequest, .. },
             N::Dropped { why: D::Framing, .. },
             N::StreamsFull { .. },
+            N::Paused { .. },
         ]
     )
-}
-
-fn audit() -> Table {
-    use AuditNote as N;
-    let samples = [
-        N::Asking { probe: Probe::Control, to: HERE },
-        N::Heard { probe: Some(Probe::Control), from: HERE, length: 20 },
-        N::Heard { probe: None, from: HERE, length: 20 },
-    ];
-    table!(AuditNote, samples, [N::Asking { .. }, N::Heard { probe: Some(_), .. }, N::Heard { probe: None, .. }])
 }

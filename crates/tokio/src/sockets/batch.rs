@@ -1,80 +1,111 @@
 //! Datagrams that leave together.
 //!
-//! What a machine sends in one go to one remote address in pieces of one size goes to the kernel in one call (generic
-//! segmentation offload) and leaves as so many datagrams. Only the last piece may be shorter.
+//! Consecutive datagrams of one flow and one size go to the kernel in one call, which sends them as single datagrams
+//! (generic segmentation offload, GSO). Only the last one may be shorter. Their bytes are joined in one buffer, which is
+//! used again, so that a datagram costs no allocation.
 
-use bytes::Bytes;
-use core::net::SocketAddr;
-use portolan_machine::{SocketId, Transmit};
+use core::net::{IpAddr, SocketAddr};
+use portolan_machine::{Forward, SocketId, Transmit};
 
-/// Pieces that wait to leave together.
+/// What the datagrams of one batch have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flow {
+    pub(crate) socket: SocketId,
+    pub(crate) remote: SocketAddr,
+    /// The source address that the machine chose.
+    pub(crate) local: Option<IpAddr>,
+}
+
+impl From<&Transmit> for Flow {
+    fn from(transmit: &Transmit) -> Self {
+        Self { socket: transmit.socket, remote: transmit.remote, local: transmit.local }
+    }
+}
+
+impl From<&Forward<'_>> for Flow {
+    fn from(forward: &Forward<'_>) -> Self {
+        Self { socket: forward.socket, remote: forward.remote, local: forward.local }
+    }
+}
+
+/// Datagrams that wait to leave together.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    to: Option<(SocketId, SocketAddr)>,
-    /// The length of every piece but the last.
+    flow: Option<Flow>,
+    /// The length of every datagram but the last.
     size: usize,
-    pieces: Vec<Bytes>,
+    bytes: Vec<u8>,
 }
 
 impl Batch {
-    /// What fits any IPv6 path (1,280 bytes less the IPv6 and UDP headers): offloading larger pieces is refused by
-    /// some kernels and devices as a whole.
-    pub(crate) const PIECE: usize = 1_232;
-    /// The kernel's own bound on segments of one send.
-    const PIECES: usize = 64;
-    /// Below the longest UDP payload over either family.
+    /// The longest datagram that shares a batch: it fits any IPv6 path (1,280 bytes less the IPv6 and UDP headers). Some
+    /// kernels and devices refuse a whole batch of larger ones.
+    pub(crate) const SEGMENT: usize = 1_232;
+    /// The kernel's bound on the segments of one send.
+    const SEGMENTS: usize = 64;
+    /// Less than the longest UDP payload over either family.
     const BYTES: usize = 65_000;
 
-    /// Whether this datagram can leave together with others at all.
-    pub(crate) fn suits(transmit: &Transmit) -> bool {
-        transmit.hop_limit.is_none() && (1..=Self::PIECE).contains(&transmit.payload.len())
+    /// Whether a datagram of this length can share a batch with others.
+    pub(crate) fn suits(length: usize) -> bool {
+        (1..=Self::SEGMENT).contains(&length)
     }
 
-    /// Whether it can join those that wait.
-    pub(crate) fn accepts(&self, transmit: &Transmit) -> bool {
-        let Some(to) = self.to else {
+    /// Whether a datagram can join those that wait.
+    pub(crate) fn accepts(&self, flow: Flow, length: usize) -> bool {
+        let Some(own) = self.flow else {
             return true;
         };
-        let length = transmit.payload.len();
-        to == (transmit.socket, transmit.remote)
+        own == flow
             && length <= self.size
-            && self.pieces.last().is_some_and(|last| last.len() == self.size)
-            && self.pieces.len() < Self::PIECES
-            && (self.pieces.len() + 1) * self.size <= Self::BYTES
+            && self.bytes.len().is_multiple_of(self.size)
+            && self.bytes.len() / self.size < Self::SEGMENTS
+            && self.bytes.len() + self.size <= Self::BYTES
     }
 
-    /// Adds it.
-    pub(crate) fn push(&mut self, transmit: Transmit) {
-        if self.to.is_none() {
-            self.to = Some((transmit.socket, transmit.remote));
-            self.size = transmit.payload.len();
+    /// Adds the datagram of this length that `write` appends. It is the first, or [`Self::accepts`] it.
+    pub(crate) fn push(&mut self, flow: Flow, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.flow.is_none() {
+            self.flow = Some(flow);
+            self.size = length;
         }
-        self.pieces.push(transmit.payload);
+        write(&mut self.bytes);
     }
 
-    /// Whether the pieces go out of this socket.
+    /// Whether the datagrams leave from this socket.
     pub(crate) fn uses(&self, socket: SocketId) -> bool {
-        self.to.is_some_and(|(own, _)| own == socket)
+        self.flow.is_some_and(|own| own.socket == socket)
     }
 
-    /// Where the pieces go, if any wait; they are then no longer waiting for others.
-    pub(crate) fn close(&mut self) -> Option<(SocketId, SocketAddr)> {
-        self.to.take()
+    /// Ends the batch. Returns its flow, if datagrams wait.
+    pub(crate) fn close(&mut self) -> Option<Flow> {
+        self.flow.take()
     }
 
-    /// The length of every piece but the last.
+    /// The length of every datagram but the last.
     pub(crate) const fn size(&self) -> usize {
         self.size
     }
 
-    /// The pieces themselves.
-    pub(crate) fn pieces(&self) -> &[Bytes] {
-        &self.pieces
+    /// The bytes of all datagrams.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// Forgets the pieces and keeps the room for the next ones.
+    /// The number of datagrams in a closed batch.
+    pub(crate) fn len(&self) -> usize {
+        self.datagrams().count()
+    }
+
+    /// The datagrams of a closed batch. An empty datagram is one, too.
+    pub(crate) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let empty = self.bytes.is_empty().then_some(&[][..]);
+        empty.into_iter().chain(self.bytes.chunks(self.size.max(1)))
+    }
+
+    /// Forgets the datagrams and keeps the buffer for the next ones.
     pub(crate) fn clear(&mut self) {
-        self.pieces.clear();
+        self.bytes.clear();
     }
 }
 
@@ -82,45 +113,64 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn datagram(socket: u64, port: u16, length: usize) -> Transmit {
-        Transmit::new(SocketId(socket), ([127, 0, 0, 1], port).into(), Bytes::from(vec![0; length]))
+    const FLOW: Flow = Flow {
+        socket: SocketId(1),
+        remote: SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::LOCALHOST), 7),
+        local: None,
+    };
+
+    fn push(batch: &mut Batch, length: usize) {
+        batch.push(FLOW, length, |out| out.resize(out.len() + length, 6));
     }
 
     #[test]
-    fn only_the_last_piece_is_shorter() {
+    fn only_the_last_datagram_is_shorter() {
         let mut batch = Batch::default();
         for _ in 0..2 {
-            assert!(batch.accepts(&datagram(1, 7, 100)));
-            batch.push(datagram(1, 7, 100));
+            assert!(batch.accepts(FLOW, 100));
+            push(&mut batch, 100);
         }
-        assert!(!batch.accepts(&datagram(1, 7, 101)), "longer");
-        assert!(!batch.accepts(&datagram(1, 8, 100)), "elsewhere");
-        assert!(!batch.accepts(&datagram(2, 7, 100)), "from elsewhere");
-        assert!(batch.accepts(&datagram(1, 7, 99)));
-        batch.push(datagram(1, 7, 99));
-        assert!(!batch.accepts(&datagram(1, 7, 99)), "nothing after a shorter one");
-        assert_eq!(batch.close(), Some((SocketId(1), ([127, 0, 0, 1], 7).into())));
-        assert_eq!((batch.size(), batch.pieces().len()), (100, 3));
+        assert!(!batch.accepts(FLOW, 101), "longer");
+        assert!(batch.accepts(FLOW, 99));
+        push(&mut batch, 99);
+        assert!(!batch.accepts(FLOW, 99), "nothing after a shorter one");
+        assert_eq!(batch.close(), Some(FLOW));
+        assert_eq!((batch.size(), batch.len(), batch.bytes().len()), (100, 3, 299));
         batch.clear();
-        assert!(batch.accepts(&datagram(2, 8, 1_000)));
+        assert!(batch.accepts(Flow { socket: SocketId(2), ..FLOW }, 1_000));
+    }
+
+    #[test]
+    fn datagrams_that_differ_in_socket_remote_or_source_do_not_share_a_batch() {
+        let mut batch = Batch::default();
+        push(&mut batch, 100);
+        let sources = ["127.0.0.1", "::1"].map(|local| Some(local.parse().unwrap()));
+        for local in sources {
+            assert!(!batch.accepts(Flow { local, ..FLOW }, 100), "another source");
+        }
+        assert!(!batch.accepts(Flow { remote: ([127, 0, 0, 1], 8).into(), ..FLOW }, 100), "another destination");
+        assert!(!batch.accepts(Flow { socket: SocketId(2), ..FLOW }, 100), "another socket");
+        assert!(batch.accepts(FLOW, 100));
     }
 
     #[test]
     fn a_batch_is_bounded() {
         for (length, most) in [(20, 64), (1_200, 54)] {
             let mut batch = Batch::default();
-            while batch.accepts(&datagram(1, 7, length)) {
-                batch.push(datagram(1, 7, length));
+            while batch.accepts(FLOW, length) {
+                push(&mut batch, length);
             }
-            assert_eq!(batch.pieces().len(), most);
+            assert_eq!(batch.len(), most);
         }
     }
 
     #[test]
-    fn long_empty_and_hop_limited_datagrams_leave_alone() {
-        assert!(Batch::suits(&datagram(1, 7, Batch::PIECE)));
-        assert!(!Batch::suits(&datagram(1, 7, Batch::PIECE + 1)));
-        assert!(!Batch::suits(&datagram(1, 7, 0)));
-        assert!(!Batch::suits(&datagram(1, 7, 20).with_hop_limit(3)));
+    fn a_batch_of_one_holds_any_length() {
+        for length in [0, 1, Batch::SEGMENT, Batch::SEGMENT + 1, 65_507] {
+            let mut batch = Batch::default();
+            push(&mut batch, length);
+            assert_eq!(batch.datagrams().map(<[u8]>::len).collect::<Vec<_>>(), [length]);
+            assert_eq!(Batch::suits(length), (1..=Batch::SEGMENT).contains(&length));
+        }
     }
 }

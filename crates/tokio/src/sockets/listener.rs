@@ -7,7 +7,7 @@
 
 use super::Counters;
 use super::limits::{Limits, Resource};
-use super::ready::{Bell, ReadyList};
+use super::ready::{ReadyQueue, SocketWaker};
 use super::stream::{self, Stream};
 use crate::errors;
 use crate::note::DriverNote;
@@ -29,7 +29,7 @@ use tokio::time::Sleep;
 /// A TLS handshake with a waker of its own: what one peer sends costs one poll, not one for every handshake.
 struct Handshake {
     result: Pin<Box<dyn Future<Output = Brought> + Send>>,
-    bell: Arc<Bell>,
+    socket_waker: Arc<SocketWaker>,
     waker: Waker,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct Listener {
     handshakes: HashMap<SocketId, Handshake>,
     ids: SocketIds,
     /// The handshakes to poll.
-    ready: Arc<ReadyList>,
+    ready: Arc<ReadyQueue>,
     /// The time that each handshake has.
     timeout: Duration,
     limits: Arc<Limits>,
@@ -216,22 +216,22 @@ impl Listener {
 
     fn begin(&mut self, handshake: impl Future<Output = Brought> + Send + 'static) {
         let id = self.ids.next_socket();
-        let bell = Bell::new(id, &self.ready);
-        let waker = Waker::from(Arc::clone(&bell));
-        bell.ring();
-        self.handshakes.insert(id, Handshake { result: Box::pin(handshake), bell, waker });
+        let socket_waker = SocketWaker::new(id, &self.ready);
+        let waker = Waker::from(Arc::clone(&socket_waker));
+        socket_waker.queue();
+        self.handshakes.insert(id, Handshake { result: Box::pin(handshake), socket_waker, waker });
     }
 
     /// Returns the result of the next handshake that ends.
     fn poll_handshakes(&mut self, cx: &Context<'_>) -> Option<Brought> {
-        self.ready.listen(cx.waker());
+        self.ready.set_driver(cx.waker());
         // Bounded: a handshake that has used up its share of the runtime's time wakes itself.
         for _ in 0..=self.handshakes.len() {
             let id = self.ready.pop()?;
             let Some(handshake) = self.handshakes.get_mut(&id) else {
                 continue;
             };
-            handshake.bell.answer();
+            handshake.socket_waker.rearm();
             let mut own = Context::from_waker(&handshake.waker);
             if let Poll::Ready(brought) = handshake.result.as_mut().poll(&mut own) {
                 self.handshakes.remove(&id);

@@ -1,8 +1,8 @@
-//! Who has rung: one waker per socket, one list for all.
+//! The ready queue: one waker per socket feeds a FIFO of sockets to look at.
 //!
-//! A driver is one future over many sockets. Each socket polls with a waker of its own, which puts the socket's name on
-//! a list and wakes the driver; so a wake-up costs what has happened, not how many sockets are open. A name stands on
-//! the list at most once: the list is no longer than the number of sockets.
+//! A driver is one future over many sockets. Each socket is polled with a waker of its own, which appends the id of the
+//! socket to the queue and wakes the driver. So the cost of a wake-up grows with what has happened, not with the number of
+//! open sockets. An id is in the queue at most once, so the queue is no longer than the number of sockets.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -12,82 +12,84 @@ use core::task::Waker;
 use portolan_machine::SocketId;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The names of the sockets that have rung, in order.
+/// The ids of the sockets that are ready, in order.
 #[derive(Debug, Default)]
-pub(crate) struct ReadyList {
-    rung: Mutex<Rung>,
+pub(crate) struct ReadyQueue {
+    ready: Mutex<Ready>,
 }
 
 #[derive(Debug, Default)]
-struct Rung {
+struct Ready {
     sockets: VecDeque<SocketId>,
     driver: Option<Waker>,
 }
 
-impl ReadyList {
-    /// Whom to wake from now on.
-    pub(crate) fn listen(&self, driver: &Waker) {
-        let mut rung = self.lock();
-        match &mut rung.driver {
+impl ReadyQueue {
+    /// Sets the waker of the driver.
+    pub(crate) fn set_driver(&self, driver: &Waker) {
+        let mut ready = self.lock();
+        match &mut ready.driver {
             Some(known) => known.clone_from(driver),
             none @ None => *none = Some(driver.clone()),
         }
     }
 
-    /// The socket that has waited longest.
+    /// Removes the socket that has waited longest.
     pub(crate) fn pop(&self) -> Option<SocketId> {
         self.lock().sockets.pop_front()
     }
 
     fn push(&self, socket: SocketId) {
-        let mut rung = self.lock();
-        rung.sockets.push_back(socket);
-        let driver = rung.driver.clone();
-        drop(rung);
+        let mut ready = self.lock();
+        ready.sockets.push_back(socket);
+        let driver = ready.driver.clone();
+        drop(ready);
         if let Some(driver) = driver {
             driver.wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Rung> {
-        // A poisoned lock means that some waker panicked; the list itself is whole.
-        self.rung.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Ready> {
+        // A poisoned lock means that some waker panicked. The queue itself is whole.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One socket's bell.
+/// The waker of one socket.
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct SocketWaker {
     socket: SocketId,
-    rung: AtomicBool,
-    list: Arc<ReadyList>,
+    queued: AtomicBool,
+    queue: Arc<ReadyQueue>,
 }
 
-impl Bell {
-    pub(crate) fn new(socket: SocketId, list: &Arc<ReadyList>) -> Arc<Self> {
-        Arc::new(Self { socket, rung: AtomicBool::new(false), list: Arc::clone(list) })
+impl SocketWaker {
+    pub(crate) fn new(socket: SocketId, queue: &Arc<ReadyQueue>) -> Arc<Self> {
+        Arc::new(Self { socket, queued: AtomicBool::new(false), queue: Arc::clone(queue) })
     }
 
-    /// Puts the socket on the list, unless it stands there already.
-    pub(crate) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            self.list.push(self.socket);
+    /// Appends the socket to the queue, unless it is there already.
+    pub(crate) fn queue(&self) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.queue.push(self.socket);
         }
     }
 
-    /// The socket has been taken from the list and is about to be looked at: it may ring again.
-    pub(crate) fn answer(&self) {
-        self.rung.store(false, Ordering::Release);
+    /// Allows that the socket is queued again. It has been taken from the queue and is about to be looked at.
+    pub(crate) fn rearm(&self) {
+        // A swap and not a store: a wake-up that came just before is then seen by the look that follows, and one that
+        // comes later finds `false` and queues the socket.
+        self.queued.swap(false, Ordering::AcqRel);
     }
 }
 
-impl Wake for Bell {
+impl Wake for SocketWaker {
     fn wake(self: Arc<Self>) {
-        self.ring();
+        self.queue();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ring();
+        self.queue();
     }
 }
 
@@ -96,18 +98,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bell_rings_once_until_it_is_answered() {
-        let list = Arc::new(ReadyList::default());
-        let (one, two) = (Bell::new(SocketId(1), &list), Bell::new(SocketId(2), &list));
-        one.ring();
-        two.ring();
-        one.ring();
-        assert_eq!(list.pop(), Some(SocketId(1)));
-        one.ring();
-        assert_eq!(list.pop(), Some(SocketId(2)), "an unanswered bell stays silent");
-        assert_eq!(list.pop(), None);
-        one.answer();
-        one.ring();
-        assert_eq!(list.pop(), Some(SocketId(1)));
+    fn a_socket_is_queued_once_until_it_is_rearmed() {
+        let queue = Arc::new(ReadyQueue::default());
+        let (one, two) = (SocketWaker::new(SocketId(1), &queue), SocketWaker::new(SocketId(2), &queue));
+        one.queue();
+        two.queue();
+        one.queue();
+        assert_eq!(queue.pop(), Some(SocketId(1)));
+        one.queue();
+        assert_eq!(queue.pop(), Some(SocketId(2)), "not rearmed, not queued");
+        assert_eq!(queue.pop(), None);
+        one.rearm();
+        one.queue();
+        assert_eq!(queue.pop(), Some(SocketId(1)));
     }
 }

@@ -49,7 +49,7 @@ impl Sockets {
     }
 
     fn send_stream(&mut self, id: SocketId, payload: &[u8], when_full: WhenFull) -> Option<Sent> {
-        let Entry { endpoint: Endpoint::Stream(stream), bell, waker } = self.table.get_mut(&id)? else {
+        let Entry { endpoint: Endpoint::Stream(stream), socket_waker, waker } = self.table.get_mut(&id)? else {
             return None;
         };
         let sent = stream.send(&mut Context::from_waker(waker), payload, when_full);
@@ -60,7 +60,7 @@ impl Sockets {
             self.news.extend(stream.take_news().map(|news| (id, news)));
         }
         if sent == Sent::Broken || stream.becomes_writable() {
-            bell.ring();
+            socket_waker.queue();
         }
         Some(sent)
     }
@@ -68,19 +68,20 @@ impl Sockets {
     /// Sends the small payloads that waited for the end of a drain.
     pub(crate) fn flush_streams(&mut self) {
         for id in self.corked.drain(..) {
-            let Some(Entry { endpoint: Endpoint::Stream(stream), bell, waker }) = self.table.get_mut(&id) else {
+            let Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, waker }) = self.table.get_mut(&id)
+            else {
                 continue;
             };
             stream.write_unsent(&mut Context::from_waker(waker));
             if stream.is_broken() || stream.becomes_writable() {
-                bell.ring();
+                socket_waker.queue();
             }
         }
     }
 
     /// Writes what waits, and returns what the stream has for the machine.
     pub(super) fn look_at_stream(&mut self, id: SocketId, inbox: &mut Inbox) -> Found {
-        let Some(Entry { endpoint: Endpoint::Stream(stream), bell, waker }) = self.table.get_mut(&id) else {
+        let Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, waker }) = self.table.get_mut(&id) else {
             return Found::Nothing;
         };
         let mut cx = Context::from_waker(waker);
@@ -97,7 +98,7 @@ impl Sockets {
             }
         };
         // There may be more: the stream is looked at again after the other sockets.
-        bell.ring();
+        socket_waker.queue();
         found
     }
 
@@ -137,9 +138,9 @@ impl Sockets {
     /// Hands in bytes of a stream again.
     pub(crate) fn resume(&mut self, id: SocketId, world: &mut World) {
         match self.table.get_mut(&id) {
-            Some(Entry { endpoint: Endpoint::Stream(stream), bell, .. }) => {
+            Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, .. }) => {
                 stream.set_paused(false);
-                bell.ring();
+                socket_waker.queue();
             }
             Some(_) | None => world.note(|| DriverNote::NotAStream { socket: id }),
         }
@@ -159,9 +160,9 @@ impl Sockets {
 
     /// Reads a stream again: the owner has taken the bytes that it was given.
     pub(crate) fn owner_took_bytes(&mut self, id: SocketId) {
-        if let Some(Entry { endpoint: Endpoint::Stream(stream), bell, .. }) = self.table.get_mut(&id) {
+        if let Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, .. }) = self.table.get_mut(&id) {
             stream.set_owner_has_bytes(false);
-            bell.ring();
+            socket_waker.queue();
         }
     }
 
