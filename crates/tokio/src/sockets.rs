@@ -435,7 +435,7 @@ impl Sockets {
             Endpoint::Listener(listener) => {
                 let before = listener.under_way();
                 let brought = listener.poll(&mut cx, room);
-                self.streams = self.streams + listener.under_way() - before;
+                self.streams = (self.streams + listener.under_way()).saturating_sub(before);
                 match brought {
                     Poll::Pending => {
                         self.crowded |= !room;
