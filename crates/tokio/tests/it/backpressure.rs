@@ -191,6 +191,7 @@ async fn every_pipelined_request_of_a_late_reader_is_answered() {
     assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", watch.most.0);
     assert!(watch.most.1 <= 64 * KIB, "{} unread bytes", watch.most.1);
     assert_eq!(watch.events[1], (stream, SocketNews::Writable));
+    println!("300,000 requests: held at most {:?} bytes (unsent, unread)", watch.most);
     drop(in_time(writer).await.unwrap().unwrap());
 }
 
@@ -239,6 +240,7 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_lives() {
         watch.step(&mut driver, &[stream]).await;
     }
     let dropped = driver.counters().stream_full;
+    println!("{dropped} of {COUNT} datagrams dropped, held at most {} bytes", watch.most.0);
     assert!((1..COUNT).contains(&dropped), "{dropped} of {COUNT} dropped");
     assert!(watch.most.0 > 64 * KIB && watch.most.0 <= 64 * KIB + LENGTH, "{} bytes held", watch.most.0);
     assert_eq!(watch.events, [Heard::News(stream, SocketNews::Full)]);
