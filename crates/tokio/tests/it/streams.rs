@@ -242,3 +242,37 @@ async fn past_the_stream_limit_peers_wait_until_there_is_room() {
     assert_eq!(in_time(driver.next()).await, Heard::News(accepted[0], SocketNews::Closed(Closure::ByPeer)));
     assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
 }
+
+/// However a stream ends, it is no longer counted.
+#[tokio::test]
+async fn streams_that_have_ended_do_not_count_for_the_limit() {
+    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_stream_limit(1));
+    let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
+    for round in 0..12 {
+        let peer = TcpStream::connect(server).await.unwrap();
+        let remote = peer.local_addr().unwrap();
+        let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+        match round % 3 {
+            0 => driver.close(socket),
+            1 => {
+                socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+                drop(peer);
+                assert_eq!(driver.news().await, SocketNews::Closed(Closure::Reset));
+                continue;
+            }
+            _ => {
+                driver.transmit(socket, remote, &vec![0; 16 << 20]);
+                assert_eq!(driver.news().await, SocketNews::Closed(Closure::Overflow));
+            }
+        }
+        drop(peer);
+    }
+    // Orders of the machine's own count, and are not refused.
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for _ in 0..3 {
+        driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(gone));
+        assert_eq!(driver.news().await, SocketNews::Refused(Refusal::ConnectionRefused));
+    }
+    let _peer = TcpStream::connect(server).await.unwrap();
+    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+}
