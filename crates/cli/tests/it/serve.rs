@@ -3,9 +3,10 @@
 use crate::binary::portolan;
 use crate::process::Process;
 use crate::{PATIENCE, assert_refused, run};
+use core::net::SocketAddr;
 use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 
 /// A server on two loopback addresses, with its first address.
 pub(crate) fn two_addresses() -> (Process, String) {
