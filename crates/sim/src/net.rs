@@ -157,8 +157,10 @@ enum Wake<M> {
 /// A call at a host that waits for its time.
 struct DelayedCall<M> {
     host: usize,
-    call: Box<dyn FnOnce(&mut M, &mut Cx<'_>) + Send>,
+    call: Box<HostCall<M>>,
 }
+
+type HostCall<M> = dyn FnOnce(&mut M, &mut Cx<'_>) + Send;
 
 impl<M> fmt::Debug for DelayedCall<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

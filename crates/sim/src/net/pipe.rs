@@ -6,7 +6,7 @@
 
 use crate::clock::Nanos;
 use crate::map::Hop;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
@@ -38,10 +38,27 @@ pub(super) struct Pipe {
 
 /// A part of a stream on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Segment {
+pub(super) struct Segment {
+    /// The number of bytes of the stream before this segment.
+    start: u64,
+    content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
     Bytes(Bytes),
     /// The end of the stream: FIN or RST.
     End(Closure),
+}
+
+impl Segment {
+    /// The number of bytes.
+    pub(super) fn len(&self) -> usize {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::End(_) => 0,
+        }
+    }
 }
 
 /// What a sender has not got rid of.
@@ -49,15 +66,19 @@ pub(super) enum Segment {
 pub(super) struct Sender {
     waiting: VecDeque<Bytes>,
     unsent: usize,
-    /// Segments that did not arrive because the way was broken. They are sent again before all others.
-    returned: VecDeque<Segment>,
+    /// Segments that did not arrive because the way was broken, by their start. They are sent again before all others.
+    returned: BTreeMap<u64, Segment>,
     in_window: usize,
+    /// Bytes that were sent, those that are sent again counted once.
+    sent: u64,
     /// The end of the stream, to be sent after all bytes.
     end: Option<Closure>,
     /// Whether the machine was told that the stream is full.
     is_full: bool,
-    /// Whether no byte is sent any more.
+    /// Whether no more bytes are accepted.
     is_ended: bool,
+    /// Whether nothing is sent any more.
+    is_abandoned: bool,
 }
 
 impl Sender {
@@ -75,11 +96,12 @@ impl Sender {
 
     /// Takes the next segment of at most `limit` bytes that the window has room for.
     pub(super) fn next_segment(&mut self, limit: usize) -> Option<Segment> {
-        if let Some(segment) = self.returned.pop_front() {
+        if let Some((_, segment)) = self.returned.pop_first() {
             return Some(segment);
         }
+        let start = self.sent;
         let Some(front) = self.waiting.front_mut() else {
-            return self.end.take().map(Segment::End);
+            return self.end.take().map(|why| Segment { start, content: Content::End(why) });
         };
         let length = front.len().min(limit).min(WINDOW - self.in_window);
         if length == 0 {
@@ -91,7 +113,8 @@ impl Sender {
         }
         self.unsent -= length;
         self.in_window += length;
-        Some(Segment::Bytes(bytes))
+        self.sent += length as u64;
+        Some(Segment { start, content: Content::Bytes(bytes) })
     }
 
     /// Whether anything waits that the window has room for.
@@ -102,12 +125,9 @@ impl Sender {
 
     /// Takes back a segment that did not arrive.
     pub(super) fn give_back(&mut self, segment: Segment) {
-        self.returned.push_back(segment);
-    }
-
-    /// Whether segments wait to be sent again.
-    pub(super) fn has_returned(&self) -> bool {
-        !self.returned.is_empty()
+        if !self.is_abandoned {
+            self.returned.insert(segment.start, segment);
+        }
     }
 
     /// The reader has taken so many bytes.
@@ -145,15 +165,16 @@ impl Sender {
         }
     }
 
-    /// Drops the bytes that wait, and sends a reset.
+    /// Drops the bytes that wait, and sends a reset after those that were sent.
     pub(super) fn reset(&mut self) {
-        self.abandon();
-        self.end = Some(Closure::Reset);
+        self.waiting.clear();
+        (self.unsent, self.end, self.is_ended) = (0, Some(Closure::Reset), true);
     }
 
     /// Drops the bytes that wait, and sends nothing more.
     pub(super) fn abandon(&mut self) {
-        *self = Self { in_window: self.in_window, is_full: self.is_full, is_ended: true, ..Self::default() };
+        let Self { in_window, sent, is_full, .. } = *self;
+        *self = Self { in_window, sent, is_full, is_ended: true, is_abandoned: true, ..Self::default() };
     }
 
     pub(super) const fn unsent(&self) -> usize {
@@ -170,6 +191,8 @@ impl Sender {
 pub(super) struct Receiver {
     chunks: VecDeque<Bytes>,
     unread: usize,
+    /// Bytes that have arrived: the start of the next segment.
+    arrived: u64,
     /// The end, told after the last bytes.
     end: Option<Closure>,
     /// How often in a row the machine took nothing.
@@ -179,16 +202,26 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Adds what has arrived. Nothing comes after the end.
+    /// Whether a segment is the next one: a segment before it may have been lost.
+    pub(super) const fn expects(&self, segment: &Segment) -> bool {
+        segment.start == self.arrived
+    }
+
+    /// Adds the next segment.
     pub(super) fn push(&mut self, segment: Segment) {
-        match segment {
-            _ if self.end.is_some() => {}
-            Segment::Bytes(bytes) => {
+        self.arrived += segment.len() as u64;
+        match segment.content {
+            Content::Bytes(bytes) => {
                 self.unread += bytes.len();
                 self.chunks.push_back(bytes);
             }
-            Segment::End(why) => self.end = Some(why),
+            Content::End(why) => self.break_off(why),
         }
+    }
+
+    /// Ends the stream after the bytes that have arrived.
+    pub(super) fn break_off(&mut self, why: Closure) {
+        self.end = self.end.or(Some(why));
     }
 
     /// The next bytes to hand in; cheap to clone.
@@ -304,12 +337,7 @@ mod tests {
     }
 
     fn sent(sender: &mut Sender) -> usize {
-        core::iter::from_fn(|| sender.next_segment(10 * KIB))
-            .map(|segment| match segment {
-                Segment::Bytes(bytes) => bytes.len(),
-                Segment::End(_) => 0,
-            })
-            .sum()
+        core::iter::from_fn(|| sender.next_segment(10 * KIB)).map(|segment| segment.len()).sum()
     }
 
     #[test]
@@ -348,26 +376,50 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_arrive_is_sent_again_first() {
-        let mut sender = Sender::default();
+    fn what_did_not_arrive_is_sent_again_first_and_in_order() {
+        let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
         sender.push(bytes(3), WhenFull::Close);
         sender.push(bytes(2), WhenFull::Close);
         sender.finish();
-        let first = sender.next_segment(9).unwrap();
+        let [first, second, end] = [9; 3].map(|limit| sender.next_segment(limit).unwrap());
+        assert!(!sender.has_segment());
+        // The first is lost; those behind it come over a way that is whole again.
         sender.give_back(first.clone());
-        assert!(sender.has_segment() && sender.has_returned());
-        assert_eq!(sender.next_segment(9), Some(first));
-        assert_eq!(sender.next_segment(9), Some(Segment::Bytes(bytes(2))));
-        assert_eq!(sender.next_segment(9), Some(Segment::End(Closure::ByPeer)));
+        assert_eq!(sender.next_segment(9), Some(first.clone()));
+        assert!(receiver.expects(&first) && !receiver.expects(&second) && !receiver.expects(&end));
+        sender.give_back(end.clone());
+        sender.give_back(second.clone());
+        assert_eq!([9; 2].map(|limit| sender.next_segment(limit)), [Some(second.clone()), Some(end.clone())]);
+        for segment in [first, second, end] {
+            assert!(receiver.expects(&segment));
+            receiver.push(segment);
+        }
+        assert_eq!((receiver.unread(), receiver.end), (5, Some(Closure::ByPeer)));
         assert_eq!((sender.next_segment(9), sender.in_window()), (None, 5));
+    }
+
+    #[test]
+    fn a_reset_follows_the_bytes_that_were_sent_and_an_abandoned_sender_sends_nothing() {
+        let mut sender = Sender::default();
+        sender.push(bytes(3), WhenFull::Close);
+        let first = sender.next_segment(9).unwrap();
+        sender.push(bytes(2), WhenFull::Close);
+        sender.give_back(first.clone());
+        sender.reset();
+        assert_eq!((sender.unsent(), sender.next_segment(9)), (0, Some(first.clone())));
+        assert_eq!(sender.next_segment(9), Some(Segment { start: 3, content: Content::End(Closure::Reset) }));
+        sender.abandon();
+        sender.give_back(first);
+        sender.push(bytes(2), WhenFull::Close);
+        assert!(!sender.has_segment());
     }
 
     #[test]
     fn the_end_is_told_after_the_last_bytes() {
         let mut receiver = Receiver::default();
-        receiver.push(Segment::Bytes(bytes(10)));
-        receiver.push(Segment::End(Closure::ByPeer));
-        receiver.push(Segment::Bytes(bytes(10)));
+        receiver.push(Segment { start: 0, content: Content::Bytes(bytes(10)) });
+        receiver.push(Segment { start: 10, content: Content::End(Closure::ByPeer) });
+        receiver.break_off(Closure::Reset);
         assert!(receiver.take(4) && receiver.take(0) && receiver.take(5));
         assert_eq!((receiver.unread(), receiver.ended()), (1, None));
         assert!(receiver.take(0) && !receiver.take(0), "nothing twice in a row");

@@ -3,7 +3,7 @@
 //! Rules of this file, those of a driver ([`portolan_machine::socket`]): a machine is drained between two chunks; bytes
 //! that it does not take are handed in again; nothing is handed in from a stream that is paused, or on which more than
 //! 64 KiB wait to be sent; the end of a stream comes after its last bytes. Segments arrive in order: one that meets a
-//! broken way goes back to its sender, and so do all that follow, until the sender tries again.
+//! broken way goes back to its sender, and so do those behind it, until the sender has sent it again.
 
 use super::pipe::{Retry, Segment};
 use super::stream::{EndOwner, StreamNews};
@@ -85,11 +85,7 @@ impl<M: Machine> Net<M> {
                 let news = StreamNews::Segment(id, pipe, number, segment);
                 return self.clock.put(out, Wake::Stream(Box::new(news)));
             }
-            let length = match &segment {
-                Segment::Bytes(bytes) => bytes.len(),
-                Segment::End(_) => 0,
-            };
-            out = wire.carry_segment(out, stream_wire_len(length));
+            out = wire.carry_segment(out, stream_wire_len(segment.len()));
         }
         at.last_arrival = at.last_arrival.max(out);
         let news = StreamNews::Segment(id, pipe, at.hops.len() + 1, segment);
@@ -101,7 +97,7 @@ impl<M: Machine> Net<M> {
         let is_whole = self.is_whole(id, pipe);
         let Some(stream) = self.streams.get_mut(id) else { return };
         let Some(at) = stream.pipes.get_mut(pipe) else { return };
-        if !is_whole || at.sender.has_returned() {
+        if !is_whole || !at.receiver.expects(&segment) {
             at.sender.give_back(segment);
             return if at.retry.is_none() {
                 self.put_retry(id, pipe, Retry::default())
@@ -119,9 +115,10 @@ impl<M: Machine> Net<M> {
             }
             // The system of a closed end takes the bytes and drops them.
             Some(EndOwner::Closed) => {
-                if let Segment::Bytes(bytes) = segment {
-                    self.taken(id, pipe, bytes.len());
-                }
+                let length = segment.len();
+                at.receiver.push(segment);
+                at.receiver.discard();
+                self.taken(id, pipe, length);
             }
             Some(EndOwner::Lost) => self.break_end(id, pipe, Closure::Reset),
             None => {}
@@ -180,10 +177,10 @@ impl<M: Machine> Net<M> {
             return receiver.forgive();
         }
         let Some(chunk) = receiver.front().cloned() else {
-            return match receiver.ended() {
-                Some(why) => self.close_for(number, socket, why),
-                None => {}
-            };
+            if let Some(why) = receiver.ended() {
+                self.close_for(number, socket, why);
+            }
+            return;
         };
         let Some((local, remote)) = stream.ends.get(end).map(|end| (end.local, end.remote)) else { return };
         self.say(number, format_args!("{socket} brings {} bytes from {remote}", chunk.len()));

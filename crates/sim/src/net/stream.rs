@@ -439,7 +439,7 @@ impl<M: Machine> Net<M> {
             pipe.sender.abandon();
         }
         if let Some(pipe) = stream.pipes.get_mut(1 - end) {
-            pipe.receiver.push(Segment::End(why));
+            pipe.receiver.break_off(why);
         }
         self.read(id, end);
     }

@@ -95,6 +95,20 @@ fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
     assert_eq!(told(&mut net, hosts, start).len(), 1);
 }
 
+/// The second segment is still on the slow wire when the first, which was lost, is sent again behind it.
+#[test]
+fn segments_stay_in_order_when_an_interface_is_down_for_a_moment() {
+    let (mut net, [a, b], [near, _]) = connected(&Link::PERFECT.bandwidth(2_841, 0));
+    let bytes = pattern(1_989);
+    send(&mut net, a, near, &bytes);
+    let _end = net.run_for(MS * 225);
+    net.set_interface(b, 0, false);
+    let _end = net.run_for(MS * 328);
+    net.set_interface(b, 0, true);
+    let _end = net.run_for(Duration::from_secs(10));
+    assert!(net.machine(b).unwrap().taken == bytes);
+}
+
 #[test]
 fn retransmissions_are_spaced_as_on_linux() {
     let (mut net, [a, b], [near, _]) = connected(&Link::PERFECT);
