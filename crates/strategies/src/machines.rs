@@ -154,11 +154,16 @@ impl Scripts {
         let datagram =
             bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
         let one = |input| vec![Action::Input(input)];
+        // Half of the bytes come on streams that a listener may have accepted.
+        let chunk = (datagram.clone(), proptest::option::of(accepted()))
+            .prop_map(|(chunk, stream)| OwnedDatagram { socket: stream.unwrap_or(chunk.socket), ..chunk });
         let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
         let input = prop_oneof![
             8 => datagram.clone().prop_map(move |datagram| one(OwnedInput::Datagram(datagram))),
-            2 => (datagram, cuts).prop_map(|(chunk, cuts)| cut(&chunk, &cuts)),
+            2 => (chunk, cuts).prop_map(|(chunk, cuts)| cut(&chunk, &cuts)),
             3 => (self.socket(), self.news()).prop_map(move |(socket, news)| one(OwnedInput::Socket(socket, news))),
+            1 => (prop_oneof![self.socket(), accepted()], select(&FLOW[..]))
+                .prop_map(move |(socket, news)| one(OwnedInput::Socket(socket, news))),
             3 => Just(one(OwnedInput::Timeout)),
         ];
         match &self.commands {
@@ -176,11 +181,10 @@ impl Scripts {
 
     fn news(&self) -> BoxedStrategy<SocketNews> {
         let (locals, remotes) = (select(self.locals.clone()), select(self.remotes.clone()));
-        let accepted = (1_000_000..1_000_100_u64, locals.clone(), remotes.clone());
+        let accepted = (accepted(), locals.clone(), remotes.clone());
         prop_oneof![
             4 => locals.prop_map(|local| SocketNews::Opened { local }),
-            1 => prop_oneof![Just(SocketNews::Full), Just(SocketNews::Writable)],
-            2 => accepted.prop_map(|(id, local, remote)| SocketNews::Accepted { socket: SocketId(id), local, remote }),
+            2 => accepted.prop_map(|(socket, local, remote)| SocketNews::Accepted { socket, local, remote }),
             2 => (remotes, select(&UNREACHABLE[..]))
                 .prop_map(|(remote, why)| SocketNews::Unreachable { remote, why }),
             1 => select(&REFUSALS[..]).prop_map(SocketNews::Refused),
@@ -190,6 +194,13 @@ impl Scripts {
     }
 }
 
+/// The id of a stream that a listener accepts; few, so that bytes come on streams that were accepted.
+fn accepted() -> impl Strategy<Value = SocketId> + Clone {
+    (1_000_000..1_000_004_u64).prop_map(SocketId)
+}
+
+/// Backpressure, as a driver tells it: bytes of a full stream wait until it is writable again.
+const FLOW: [SocketNews; 3] = [SocketNews::Full, SocketNews::Writable, SocketNews::Writable];
 const UNREACHABLE: [Unreachability; 3] = [Unreachability::Port, Unreachability::Network, Unreachability::TooLarge];
 const REFUSALS: [Refusal; 3] = [Refusal::AddressInUse, Refusal::NoRoute, Refusal::ConnectionRefused];
 const CLOSURES: [Closure; 3] = [Closure::ByPeer, Closure::Reset, Closure::Overflow];

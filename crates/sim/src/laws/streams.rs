@@ -19,9 +19,10 @@ const REPEATED: usize = 3;
 
 /// Law 13: no byte of a stream is dropped.
 ///
-/// The script is played with a drain after every step. Then it is played again with the bytes of its streams cut in other
-/// ways: byte by byte, at random, and with chunks joined that came at one time. At last some chunks are repeated 300 times,
-/// in one chunk and one by one. Each time the outputs must be the same in the same order: the transmits and the `Close` of
+/// The script is played with a drain after every step, and with a timeout before bytes that come when a deadline is due.
+/// Then it is played again with the bytes of its streams cut in other
+/// ways: byte by byte, at random, and with chunks joined that came at one time. At last the bytes of some streams are
+/// repeated 300 times, in one chunk and one after another. Each time the outputs must be the same in the same order: the transmits and the `Close` of
 /// each socket, the events, and the orders for new sockets. Pause and resume orders may differ. A machine that takes less
 /// than the chunk gets the rest after a drain. Two things more are checked: a drained machine takes at least one byte of a
 /// stream unless it has paused or closed the stream or the stream is full, and never more than the chunk holds.
@@ -72,21 +73,23 @@ fn joined(steps: &[(usize, Step)]) -> Vec<(usize, Step)> {
     all
 }
 
-/// The steps with the chosen chunks repeated: in one chunk, or one after another.
+/// The steps with what came on a stream up to each chosen chunk repeated: in one chunk, or one after another. All bytes of a
+/// stream are whole messages where the last chunk alone may be the end of one.
 fn repeated(steps: &[(usize, Step)], chosen: &BTreeSet<usize>, in_one: bool) -> Vec<(usize, Step)> {
     let mut all = Vec::new();
+    let mut came: BTreeMap<SocketId, Vec<u8>> = BTreeMap::new();
     for (index, step) in steps {
-        let Action::Stream(chunk) = &step.action else {
-            all.push((*index, step.clone()));
+        all.push((*index, step.clone()));
+        let Action::Stream(chunk) = &step.action else { continue };
+        let came = came.entry(chunk.socket).or_default();
+        came.extend_from_slice(&chunk.payload);
+        let copies = COPIES.min(CHUNK / came.len().max(1));
+        if !chosen.contains(index) || copies == 0 {
             continue;
-        };
-        let copies = if chosen.contains(index) { COPIES.min(CHUNK / chunk.payload.len().max(1)).max(1) } else { 1 };
-        if in_one {
-            let joined = OwnedDatagram { payload: chunk.payload.repeat(copies), ..*chunk };
-            all.push((*index, Step::new(step.at, Action::Stream(joined))));
-        } else {
-            all.extend((0..copies).map(|_| (*index, step.clone())));
         }
+        let (payload, times) = if in_one { (came.repeat(copies), 1) } else { (came.clone(), copies) };
+        let again = Step::new(step.at, Action::Stream(OwnedDatagram { payload, ..*chunk }));
+        all.extend((0..times).map(|_| (*index, again.clone())));
     }
     all
 }
@@ -127,23 +130,33 @@ impl<E: fmt::Debug + PartialEq> Run<E> {
         steps: &[(usize, Step)],
     ) -> Result<Self, Violation> {
         let mut run = Self { lanes: BTreeMap::new(), taken: BTreeMap::new(), is_waiting: false };
-        stage.drain();
+        let mut last = stage.drain();
         for (index, step) in steps {
-            let played = stage.play(step);
+            // A deadline that is due passes before the bytes: the cut does not decide which of them comes first.
+            let is_due = last.deadline().is_some_and(|wait| wait.is_due(step.at));
+            if is_due && matches!(step.action, Action::Stream(_)) {
+                run.keep(*index, stage.timeout(step.at).outputs);
+            }
+            let mut played = stage.play(step);
             if let Some(fault) = stage.fault.take() {
                 return Err(Place::Step(*index, step).violation(Law::StreamBytes, fault));
             }
             if let (Action::Stream(_), Some(Verdict::Mine)) = (&step.action, played.verdict) {
                 *run.taken.entry(*index).or_default() |= !played.outputs.is_empty();
             }
-            for output in played.outputs {
-                if let Some(lane) = lane(&output) {
-                    run.lanes.entry(lane).or_default().push((*index, output));
-                }
-            }
+            run.keep(*index, core::mem::take(&mut played.outputs));
+            last = played;
         }
         run.is_waiting = stage.has_bytes_waiting();
         Ok(run)
+    }
+
+    fn keep(&mut self, index: usize, outputs: Vec<Output<E>>) {
+        for output in outputs {
+            if let Some(lane) = lane(&output) {
+                self.lanes.entry(lane).or_default().push((index, output));
+            }
+        }
     }
 
     /// The chunks to repeat: first those that caused outputs.
