@@ -186,6 +186,7 @@ impl<T> PendingTable<T> {
     }
 
     /// Adds a request as the youngest, and returns its index. Its timer is set by [`schedule`](Self::schedule).
+    #[inline]
     pub(super) fn insert(&mut self, mut pending: Pending<T>) -> usize {
         pending.place = Place { number: self.inserted, timer: None };
         self.inserted += 1;
@@ -197,24 +198,27 @@ impl<T> PendingTable<T> {
     }
 
     /// Removes a request whose transaction ended so. The last request takes its index.
-    pub(super) fn remove(&mut self, index: usize, ending: TransactionEnd) -> Option<Pending<T>> {
-        if index >= self.requests.len() {
-            return None;
+    pub(super) fn remove(&mut self, index: usize, ending: TransactionEnd) {
+        let Some(last) = self.requests.len().checked_sub(1).filter(|last| index <= *last) else { return };
+        if index < last {
+            self.requests.swap(index, last);
+            if let Some(moved) = self.requests.get(index) {
+                self.ids.set(moved.id, known_at(index));
+            }
         }
-        let pending = self.requests.swap_remove(index);
-        if let Some(moved) = self.requests.get(index) {
-            self.ids.set(moved.id, known_at(index));
-        }
+        // The request is dropped where it lies: it is large.
+        let Some(pending) = self.requests.get(last) else { return };
+        let (id, first) = (pending.id, pending.first);
         if let Some((_, timer)) = pending.place.timer {
             self.timers.cancel(timer);
         }
         self.routes.remove(&pending.route());
-        if pending.first != pending.id {
-            self.renewed.remove(&pending.first);
+        self.requests.truncate(last);
+        if first != id {
+            self.renewed.remove(&first);
         }
-        self.finish(pending.id, ending);
+        self.finish(id, ending);
         self.release();
-        Some(pending)
     }
 
     /// Gives a request its next id and message, because its transaction ended so. Returns the id that it had.
