@@ -76,7 +76,7 @@ use timeline::{Step, Timeline};
 /// # Cost and memory
 ///
 /// No input, command or deadline searches all pending requests: the cost grows with the logarithm of their number. The
-/// memory of finished requests is released, but for their ids: at most `limit` of them, about 70 bytes each.
+/// memory of finished requests is released, but for their ids: at most `limit` of them, at most 200 bytes each.
 ///
 /// # Bound
 ///
