@@ -76,7 +76,7 @@ use timeline::{Step, Timeline};
 /// # Cost and memory
 ///
 /// No input, command or deadline searches all pending requests: the cost grows with the logarithm of their number. The
-/// memory of finished requests is released, but for their ids: at most `limit` of them, about 70 bytes each.
+/// memory of finished requests is released, but for their ids: at most `limit` of them, at most 200 bytes each.
 ///
 /// # Bound
 ///
@@ -172,8 +172,8 @@ impl<T: Clone> Transactions<T> {
         self.framers.wake(socket);
         // What is due already belongs to older requests and comes first.
         self.settle(cx);
-        self.table.insert(pending);
-        self.advance(cx, id);
+        let index = self.table.insert(pending);
+        self.advance(cx, index);
         Ok(id)
     }
 
@@ -182,9 +182,9 @@ impl<T: Clone> Transactions<T> {
     /// # Errors
     /// [`NotPending`](RequestError::NotPending): no pending request has this id.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
-        let index = self.table.named(id);
-        let cancelled = index.and_then(|index| self.remove(index, TransactionEnd::Cancelled));
-        let id = cancelled.ok_or(RequestError::NotPending(id))?.id;
+        let named = self.table.named(id).and_then(|index| Some((index, self.table.get(index)?.id)));
+        let (index, id) = named.ok_or(RequestError::NotPending(id))?;
+        self.remove(index, TransactionEnd::Cancelled);
         cx.note(|| TransactionNote::Cancelled { id });
         self.settle(cx);
         Ok(())
@@ -220,35 +220,38 @@ impl<T: Clone> Transactions<T> {
         bytes.into()
     }
 
-    fn remove(&mut self, index: usize, ending: TransactionEnd) -> Option<Pending<T>> {
-        let pending = self.table.remove(index, ending)?;
-        let socket = pending.aim.socket;
+    fn remove(&mut self, index: usize, ending: TransactionEnd) {
+        let Some(socket) = self.table.get(index).map(|pending| pending.aim.socket) else { return };
+        self.table.remove(index, ending);
         if self.framers.is_reading(socket) && !self.table.has_socket(socket) {
             self.framers.rest(socket);
         }
-        Some(pending)
     }
 
     /// Does everything that is due: the oldest request first, whatever its deadline.
     fn settle(&mut self, cx: &mut Cx<'_>) {
-        let Some(first) = self.table.pop_due(cx.now()) else { return };
+        let Some((number, id)) = self.table.pop_due(cx.now()) else { return };
         if !self.table.is_due(cx.now()) {
-            return self.advance(cx, first.1);
+            return self.advance_id(cx, id);
         }
-        let mut due = vec![first];
+        let mut due = vec![(number, id)];
         while let Some(next) = self.table.pop_due(cx.now()) {
             due.push(next);
         }
         due.sort_unstable();
-        for (_, id) in due {
-            self.advance(cx, id);
+        due.into_iter().for_each(|(_, id)| self.advance_id(cx, id));
+    }
+
+    fn advance_id(&mut self, cx: &mut Cx<'_>, id: TransactionId) {
+        if let Some(index) = self.table.position(id) {
+            self.advance(cx, index);
         }
     }
 
     /// Does the steps of one request that are due, and sets its timer to the next step.
-    fn advance(&mut self, cx: &mut Cx<'_>, id: TransactionId) {
-        let Some(index) = self.table.position(id) else { return };
+    fn advance(&mut self, cx: &mut Cx<'_>, index: usize) {
         while let Some(pending) = self.table.get_mut(index) {
+            let id = pending.id;
             match pending.timeline.advance(cx) {
                 Step::Nothing => return self.table.schedule(index),
                 Step::Send => {
@@ -260,9 +263,9 @@ impl<T: Clone> Transactions<T> {
                     cx.note(|| TransactionNote::Sent { id, remote, send });
                 }
                 Step::GiveUp => {
-                    let Some(pending) = self.remove(index, TransactionEnd::Exhausted) else { return };
-                    let sends = pending.timeline.sends();
-                    self.out.push(Output::Event(pending.given_up()));
+                    let (sends, event) = (pending.timeline.sends(), pending.given_up());
+                    self.remove(index, TransactionEnd::Exhausted);
+                    self.out.push(Output::Event(event));
                     cx.note(|| TransactionNote::GivenUp { id, sends });
                     return;
                 }
@@ -341,13 +344,13 @@ impl<T: Clone> Transactions<T> {
         {
             retry.attempt.learn(integrity, &message, &mut self.sessions);
         }
+        let event = TransactionEvent::Answered(pending.answer(cx, datagram, integrity));
         cx.note(|| TransactionNote::Accepted { id, from });
         if pending.timeline.repeats() {
-            let answer = pending.answer(cx, datagram, integrity);
-            self.offer(cx, from, TransactionEvent::Answered(answer));
-        } else if let Some(pending) = self.remove(index, TransactionEnd::Answered) {
-            let answer = pending.answer(cx, datagram, integrity);
-            self.out.push(Output::Event(TransactionEvent::Answered(answer)));
+            self.offer(cx, from, event);
+        } else {
+            self.remove(index, TransactionEnd::Answered);
+            self.out.push(Output::Event(event));
         }
     }
 
@@ -398,12 +401,11 @@ impl<T: Clone> Transactions<T> {
         let lost = self.table.on_socket(socket);
         let verdict = if lost.is_empty() && !begun { Verdict::NotMine } else { Verdict::Mine };
         for id in lost {
-            let index = self.table.position(id);
-            let Some(pending) = index.and_then(|index| self.remove(index, TransactionEnd::SocketLost)) else {
-                continue;
-            };
-            let event = TransactionEvent::SocketLost { tag: pending.tag, id, socket, why };
-            self.out.push(Output::Event(event));
+            let Some(index) = self.table.position(id) else { continue };
+            if let Some(tag) = self.table.get(index).map(|pending| pending.tag.clone()) {
+                self.out.push(Output::Event(TransactionEvent::SocketLost { tag, id, socket, why }));
+            }
+            self.remove(index, TransactionEnd::SocketLost);
         }
         verdict
     }
@@ -445,10 +447,9 @@ impl<T: Clone> Pending<T> {
     }
 
     /// The event at the end of its schedule.
-    fn given_up(self) -> TransactionEvent<T> {
-        let sends = self.timeline.sends();
-        let Self { id, tag, answers, retry, .. } = self;
-        let violated = retry.and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
+    fn given_up(&self) -> TransactionEvent<T> {
+        let (tag, id, sends, answers) = (self.tag.clone(), self.id, self.timeline.sends(), self.answers);
+        let violated = self.retry.as_ref().and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
         match violated {
             // RFC 8489 §9.1.4, §9.2.5: what was not verified is told instead of a time-out.
             Some((from, why)) => TransactionEvent::Unusable { tag, id, from, why: Unusable::Integrity(why) },

@@ -185,9 +185,11 @@ impl<T: Clone> Transactions<T> {
 
     /// Ends a request whose answers cannot be used.
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
-        let Some(pending) = self.remove(index, TransactionEnd::Unusable) else { return };
+        let Some(pending) = self.table.get(index) else { return };
+        let event = TransactionEvent::Unusable { tag: pending.tag.clone(), id: pending.id, from, why };
+        self.remove(index, TransactionEnd::Unusable);
         // Its owner waits for the end of each request: it is one event a request, so it needs no bound.
-        self.out.push(Output::Event(TransactionEvent::Unusable { tag: pending.tag, id: pending.id, from, why }));
+        self.out.push(Output::Event(event));
     }
 
     fn retry(&mut self, index: usize) -> Option<&mut Retry> {

@@ -18,15 +18,15 @@ pub(crate) type Asker = World<Transactions<u32>>;
 
 const SERVER: &str = "192.0.2.1:3478";
 const MAPPED: &str = "203.0.113.5:50000";
-const USER: &str = "user";
-const PASSWORD: &str = "correct-horse-battery";
+pub(crate) const USER: &str = "user";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
 const REALM: &str = "example.org";
 /// No feature, password algorithms, anonymity, both: the cookie of RFC 8489 §9.2 and something behind it.
 const PLAIN: &str = "obMatJos2AAAAn1";
 const ALGORITHMS: &str = "obMatJos2gAAAn1";
 const ANONYMITY: &str = "obMatJos2QAAAn1";
-const BOTH: &str = "obMatJos2wAAAn1";
-const BEST_FIRST: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
+pub(crate) const BOTH: &str = "obMatJos2wAAAn1";
+pub(crate) const BEST_FIRST: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::SHA256, PasswordAlgorithm::MD5];
 const MD5_ONLY: &[PasswordAlgorithm<'_>] = &[PasswordAlgorithm::MD5];
 
 fn asker() -> Asker {
@@ -42,7 +42,7 @@ fn md5() -> IntegrityKey {
     IntegrityKey::long_term_md5(USER, REALM, PASSWORD)
 }
 
-fn sha256() -> IntegrityKey {
+pub(crate) fn sha256() -> IntegrityKey {
     IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)
 }
 
@@ -86,14 +86,14 @@ fn kinds(request: &[u8]) -> Vec<AttributeType> {
 
 /// What a server says; `None` for parts that are left out.
 #[derive(Clone, Copy, Debug)]
-struct Challenge<'a> {
+pub(crate) struct Challenge<'a> {
     code: u16,
     realm: Option<&'a str>,
     nonce: Option<&'a str>,
     algorithms: Option<&'a [PasswordAlgorithm<'a>]>,
 }
 
-const fn challenge<'a>(nonce: &'a str, algorithms: Option<&'a [PasswordAlgorithm<'a>]>) -> Challenge<'a> {
+pub(crate) const fn challenge<'a>(nonce: &'a str, algorithms: Option<&'a [PasswordAlgorithm<'a>]>) -> Challenge<'a> {
     Challenge { code: 401, realm: Some(REALM), nonce: Some(nonce), algorithms }
 }
 
@@ -107,7 +107,7 @@ impl<'a> Challenge<'a> {
         self
     }
 
-    fn to(&self, request: &[u8]) -> Vec<u8> {
+    pub(crate) fn to(&self, request: &[u8]) -> Vec<u8> {
         let mut buffer = [0; 2048];
         let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, id(request)).unwrap();
         writer.add(&Attribute::ErrorCode(ErrorCode::recommended(self.code).unwrap())).unwrap();

@@ -7,10 +7,13 @@ extern crate alloc;
 
 mod alternates;
 mod backpressure;
+mod audit;
+mod chunks;
 mod credentials_client;
 mod credentials_server;
 mod credentials_together;
 mod laws;
+mod load;
 mod nonces;
 mod properties;
 mod requests;

@@ -1,0 +1,149 @@
+//! A request and its response, while other requests are pending.
+//!
+//! `cargo bench -p portolan-benches --bench transactions` prints, for each number of pending requests, the processor time
+//! of one request and its response (the least and the median of the rounds) and the allocations. The pending requests go
+//! to one server, then each to a server of its own.
+//!
+//! `… --bench transactions -- --pending 100 --pairs 1000` makes this many requests without a clock, for a tool that counts
+//! instructions: the difference of two runs is the cost of the additional requests.
+
+#[path = "../harness/allocations.rs"]
+mod allocations;
+
+use core::hint::black_box;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
+use portolan_stun::{Attribute, Class, Method, Writer};
+use portolan_stun_agent::{Request, Schedule, Transactions};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Pending requests.
+const PENDING: [usize; 5] = [0, 20, 100, 250, 10_000];
+/// Requests in a round.
+const PAIRS: u32 = 1_000;
+/// Rounds; an odd number has a middle.
+const ROUNDS: usize = 101;
+
+const SOCKET: SocketId = SocketId(1);
+const SERVER: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 3478);
+const LOCAL: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), 40_000);
+
+/// A fast RNG whose ids do not repeat.
+struct Xorshift(u64);
+
+impl Entropy for Xorshift {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            chunk.copy_from_slice(&self.0.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// A client with pending requests.
+struct Client {
+    transactions: Transactions<u32>,
+    rng: Xorshift,
+    ids: SocketIds,
+    millis: u64,
+    response: Vec<u8>,
+}
+
+impl Client {
+    fn new(pending: usize, one_server: bool) -> Self {
+        let limit = Transactions::<u32>::LIMIT.max(pending + 1);
+        let mut buffer = [0; 64];
+        let mut response = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, [0; 12].into())
+            .expect("there is room for a header");
+        response.add(&Attribute::XorMappedAddress(LOCAL)).expect("there is room for an address");
+        let mut client = Self {
+            transactions: Transactions::with_limit(limit),
+            rng: Xorshift(0x9e37_79b9_7f4a_7c15),
+            ids: SocketIds::new(),
+            millis: 0,
+            response: response.finish().to_vec(),
+        };
+        for number in 0..pending {
+            let port = if one_server { SERVER.port() } else { u16::try_from(number + 1).expect("a port for each") };
+            let server = SocketAddr::new(SERVER.ip(), port);
+            let long = Schedule::reliable(Duration::from_secs(1_000_000));
+            client.request(Request::binding(SOCKET, server, 0).schedule(long));
+            client.drain();
+        }
+        // As in a client that has run for a while: the table of finished requests is full.
+        for _ in 0..2 * limit {
+            client.pair();
+        }
+        assert_eq!(client.transactions.len(), pending, "each request got its response");
+        client
+    }
+
+    fn request(&mut self, request: Request<u32>) -> [u8; 12] {
+        let mut cx = Cx::new(Instant::from_millis(self.millis), &mut self.rng, &mut self.ids);
+        let id = self.transactions.request(&mut cx, request).expect("there is room for a request");
+        *id.as_bytes()
+    }
+
+    fn drain(&mut self) -> u32 {
+        let mut outputs = 0;
+        while !matches!(black_box(self.transactions.poll()), Output::Wait(_)) {
+            outputs += 1;
+        }
+        outputs
+    }
+
+    /// Makes one request and hands in its response.
+    fn pair(&mut self) {
+        self.millis += 1;
+        let id = self.request(Request::binding(SOCKET, SERVER, 1));
+        assert_eq!(self.drain(), 1, "the request");
+        self.response[8..20].copy_from_slice(&id);
+        let mut cx = Cx::new(Instant::from_millis(self.millis), &mut self.rng, &mut self.ids);
+        let datagram = Datagram::new(SOCKET, LOCAL, SERVER, &self.response);
+        assert_eq!(self.transactions.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
+        assert_eq!(self.drain(), 1, "the response");
+    }
+}
+
+/// The processor time of this thread, in nanoseconds.
+fn now() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+/// The value behind an option of the command line.
+fn option(name: &str) -> Option<usize> {
+    let value = std::env::args().skip_while(|word| word != name).nth(1)?;
+    Some(value.parse().unwrap_or_else(|why| panic!("{name}: {why}")))
+}
+
+fn main() {
+    if let Some(pairs) = option("--pairs") {
+        let mut client = Client::new(option("--pending").unwrap_or(0), true);
+        (0..pairs).for_each(|_| client.pair());
+        return;
+    }
+    println!("a request and its response: least ns, median ns of {ROUNDS} rounds, allocations");
+    for one_server in [true, false] {
+        println!("{}", if one_server { "pending requests to one server" } else { "each to a server of its own" });
+        let mut clients = PENDING.map(|pending| Client::new(pending, one_server));
+        let mut rounds = PENDING.map(|_| Vec::with_capacity(ROUNDS));
+        for _ in 0..ROUNDS {
+            for (client, rounds) in clients.iter_mut().zip(&mut rounds) {
+                // The caches hold what this client needs.
+                (0..PAIRS / 10).for_each(|_| client.pair());
+                let start = now();
+                (0..PAIRS).for_each(|_| client.pair());
+                rounds.push((now() - start) / f64::from(PAIRS));
+            }
+        }
+        for ((pending, client), mut rounds) in PENDING.into_iter().zip(&mut clients).zip(rounds) {
+            rounds.sort_by(f64::total_cmp);
+            let allocations = allocations::of(|| client.pair());
+            println!("  {pending:>6} pending {:>9.0} {:>9.0} {allocations:>6.2}", rounds[0], rounds[ROUNDS / 2]);
+        }
+    }
+}
