@@ -13,6 +13,7 @@ mod credentials_together;
 mod laws;
 mod nonces;
 mod properties;
+mod query;
 mod requests;
 mod responses;
 mod source_address;
