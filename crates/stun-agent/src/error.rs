@@ -107,6 +107,27 @@ pub enum ResponderConfigError {
     },
 }
 
+/// Why a command to a query was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The query was started before.
+    #[error("the query was started before")]
+    NotIdle,
+    /// The query was not started, or has ended.
+    #[error("the query is not running")]
+    NotRunning,
+    /// Nothing can be sent to an unspecified address or to port 0.
+    #[error("the server has no address or no port")]
+    Destination,
+    /// The protocol is a listener's.
+    #[error("a query goes over UDP, TCP or TLS, not to a listener")]
+    Protocol,
+    /// The local address is of another family than the server's.
+    #[error("the local address and the server's are of different families")]
+    LocalFamily,
+}
+
 /// Why a command to a responder was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -18,6 +18,7 @@
 //!   answers verified, challenges answered within bounds and never for less than before, verified redirections followed
 //!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`],
 //!   [`TransactionCommand::RequestWith`].
+//! * [`Query`]: one Binding request to one server, with the socket, the deadline and the decoded response.
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
 //! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: who
@@ -25,7 +26,7 @@
 //! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
 //!   a client's guard against redirections in circles.
 //!
-//! [`Transactions`] and [`Responder`] are machines: everything that happens goes in by `handle`, `stream` or `command`,
+//! [`Transactions`], [`Query`] and [`Responder`] are machines: everything that happens goes in by `handle`, `stream` or `command`,
 //! everything that they do comes out of `poll`.
 //!
 //! ```
@@ -74,6 +75,7 @@ pub mod event;
 mod framing;
 pub mod nonce;
 pub mod note;
+pub mod query;
 pub mod rate;
 pub mod responder;
 pub mod schedule;
@@ -82,10 +84,13 @@ pub mod transaction;
 
 pub use authenticator::{Authenticator, Users};
 pub use credential::{ChallengeError, Credential, Mechanism};
-pub use error::{RequestError, ResponderConfigError, ResponderError};
+pub use error::{QueryError, RequestError, ResponderConfigError, ResponderError};
 pub use event::{Answer, ResponderEvent, SocketLoss, TransactionEvent, Unusable};
 pub use note::{Dropped, ResponderDropped, ResponderNote, TransactionEnd, TransactionNote};
 pub use portolan_stun::TransactionId;
+pub use query::{
+    ErrorResponse, Query, QueryCommand, QueryConfig, QueryEvent, QueryFailure, QueryResponse, ResponseFacts,
+};
 pub use rate::Rate;
 pub use responder::{DroppedStats, RejectedStats, Responder, ResponderCommand, ResponderConfig, Stats, StreamStats};
 pub use schedule::{Schedule, ScheduleParseError};

@@ -206,6 +206,21 @@ impl<T: Clone> Transactions<T> {
         Ok(())
     }
 
+    /// Gives a request up now, as if its schedule had run out: for an owner with a deadline of its own.
+    ///
+    /// # Errors
+    /// [`NotPending`](RequestError::NotPending): no pending request has this id.
+    pub fn give_up(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
+        let index = self.table.named(id);
+        let given_up = index.and_then(|index| self.remove(index, TransactionEnd::Exhausted));
+        let pending = given_up.ok_or(RequestError::NotPending(id))?;
+        let (id, sends) = (pending.id, pending.timeline.sends());
+        self.out.push(Output::Event(pending.given_up()));
+        cx.note(|| TransactionNote::GivenUp { id, sends });
+        self.settle(cx);
+        Ok(())
+    }
+
     /// Returns a random id that no request of this machine has or had lately. With a broken RNG the ids still differ.
     fn fresh_id(&mut self, cx: &mut Cx<'_>) -> TransactionId {
         let mut bytes: [u8; 12] = cx.random();
@@ -553,6 +568,7 @@ where
                 self.request_with(cx, request, credential).map(drop)
             }
             TransactionCommand::Cancel(id) => self.cancel(cx, id),
+            TransactionCommand::GiveUp(id) => self.give_up(cx, id),
             TransactionCommand::SetTail(id, tail) => self.set_tail(cx, id, tail),
             TransactionCommand::Forget(credential) => {
                 self.forget(&credential);

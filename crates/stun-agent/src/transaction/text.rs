@@ -33,6 +33,8 @@ pub enum TransactionCommand<T> {
     RequestWith(Request<T>, Credential),
     /// Forgets a request: `cancel 010101010101010101010101`.
     Cancel(TransactionId),
+    /// Gives a request up now, as if its schedule had run out: `give-up 010101010101010101010101`.
+    GiveUp(TransactionId),
     /// Sets how long after its last send a request is given up, in nanoseconds as text: `tail 0101…01 250000000`.
     SetTail(TransactionId, Duration),
     /// Forgets what servers asked of this credential, and the credential: `forget long-term:616e6e:736563726574`.
@@ -45,6 +47,7 @@ impl<T: fmt::Display> fmt::Display for TransactionCommand<T> {
             Self::Request(request) => write!(f, "request {request}"),
             Self::RequestWith(request, credential) => write!(f, "request-with {credential} {request}"),
             Self::Cancel(id) => write!(f, "cancel {id}"),
+            Self::GiveUp(id) => write!(f, "give-up {id}"),
             Self::SetTail(id, tail) => write!(f, "tail {id} {}", tail.as_nanos()),
             Self::Forget(credential) => write!(f, "forget {credential}"),
         }
@@ -63,7 +66,7 @@ impl<T: fmt::Display + FromStr> Script for TransactionCommand<T> {
                 out.write_str("forget ")?;
                 credential.write(out)
             }
-            Self::Request(_) | Self::Cancel(_) | Self::SetTail(..) => write!(out, "{self}"),
+            Self::Request(_) | Self::Cancel(_) | Self::GiveUp(_) | Self::SetTail(..) => write!(out, "{self}"),
         }
     }
 
@@ -76,6 +79,7 @@ impl<T: fmt::Display + FromStr> Script for TransactionCommand<T> {
                 Ok(Self::RequestWith(Request::read(request)?, Credential::read(credential)?))
             }
             "cancel" => transaction_id(rest).map(Self::Cancel),
+            "give-up" => transaction_id(rest).map(Self::GiveUp),
             "tail" => {
                 let (id, tail) = rest.split_once(' ').ok_or(NANOSECONDS)?;
                 let nanos: u128 = tail.parse().map_err(|_| NANOSECONDS)?;
@@ -84,7 +88,7 @@ impl<T: fmt::Display + FromStr> Script for TransactionCommand<T> {
                 Ok(Self::SetTail(transaction_id(id)?, Duration::new(secs, subsec)))
             }
             "forget" => Credential::read(rest).map(Self::Forget),
-            _ => Err(ScriptError::new("`request`, `request-with`, `cancel`, `tail` or `forget`")),
+            _ => Err(ScriptError::new("`request`, `request-with`, `cancel`, `give-up`, `tail` or `forget`")),
         }
     }
 }

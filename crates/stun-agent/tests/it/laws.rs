@@ -155,6 +155,7 @@ pub(crate) fn asker_steps_with(
         12 => request,
         1 => forget,
         1 => any_id().prop_map(TransactionCommand::Cancel),
+        1 => any_id().prop_map(TransactionCommand::GiveUp),
         2 => (any_id(), 0..5000_u64).prop_map(tail),
     ];
     steps(prop_oneof![

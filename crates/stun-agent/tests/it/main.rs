@@ -16,6 +16,7 @@ mod laws;
 mod load;
 mod nonces;
 mod properties;
+mod query;
 mod requests;
 mod responses;
 mod source_address;

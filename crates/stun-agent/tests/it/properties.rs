@@ -91,6 +91,7 @@ fn any_command() -> impl Strategy<Value = TransactionCommand<String>> {
             .prop_map(|(request, credential)| TransactionCommand::RequestWith(request, credential)),
         any_credential().prop_map(TransactionCommand::Forget),
         any::<[u8; 12]>().prop_map(|id| TransactionCommand::Cancel(TransactionId::from(id))),
+        any::<[u8; 12]>().prop_map(|id| TransactionCommand::GiveUp(TransactionId::from(id))),
         (any::<[u8; 12]>(), any_duration()).prop_map(|(id, tail)| TransactionCommand::SetTail(id.into(), tail)),
     ]
 }
@@ -173,7 +174,7 @@ fn debug_and_display_show_no_secret() {
 fn a_text_that_is_no_command_is_refused_with_what_was_expected() {
     let refused = |text: &str| TransactionCommand::<u8>::read(text).unwrap_err().to_string();
     for (text, expected) in [
-        ("ask s1", "expected `request`, `request-with`, `cancel`, `tail` or `forget`"),
+        ("ask s1", "expected `request`, `request-with`, `cancel`, `give-up`, `tail` or `forget`"),
         ("request s1 192.0.2.1:3478 binding", "expected `tag=` and a tag at the end of a request"),
         ("request 1 192.0.2.1:3478 binding tag=7", "expected a socket like `s1`"),
         ("request s1 192.0.2.1 binding tag=7", "expected an address like `192.0.2.1:3478` or `[2001:db8::1]:3478`"),
