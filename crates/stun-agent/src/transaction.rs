@@ -211,12 +211,8 @@ impl<T: Clone> Transactions<T> {
     /// # Errors
     /// [`NotPending`](RequestError::NotPending): no pending request has this id.
     pub fn give_up(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
-        let index = self.table.named(id);
-        let given_up = index.and_then(|index| self.remove(index, TransactionEnd::Exhausted));
-        let pending = given_up.ok_or(RequestError::NotPending(id))?;
-        let (id, sends) = (pending.id, pending.timeline.sends());
-        self.out.push(Output::Event(pending.given_up()));
-        cx.note(|| TransactionNote::GivenUp { id, sends });
+        let index = self.table.named(id).ok_or(RequestError::NotPending(id))?;
+        self.end_exhausted(cx, index);
         self.settle(cx);
         Ok(())
     }
@@ -277,15 +273,18 @@ impl<T: Clone> Transactions<T> {
                     self.out.push(Output::Transmit(transmit));
                     cx.note(|| TransactionNote::Sent { id, remote, send });
                 }
-                Step::GiveUp => {
-                    let (sends, event) = (pending.timeline.sends(), pending.given_up());
-                    self.remove(index, TransactionEnd::Exhausted);
-                    self.out.push(Output::Event(event));
-                    cx.note(|| TransactionNote::GivenUp { id, sends });
-                    return;
-                }
+                Step::GiveUp => return self.end_exhausted(cx, index),
             }
         }
+    }
+
+    /// Ends a request without a response.
+    fn end_exhausted(&mut self, cx: &mut Cx<'_>, index: usize) {
+        let Some(pending) = self.table.get_mut(index) else { return };
+        let (id, sends, event) = (pending.id, pending.timeline.sends(), pending.given_up());
+        self.remove(index, TransactionEnd::Exhausted);
+        self.out.push(Output::Event(event));
+        cx.note(|| TransactionNote::GivenUp { id, sends });
     }
 
     /// Takes a datagram: it is this machine's if it is a response with the id of a request.

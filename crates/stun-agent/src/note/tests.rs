@@ -12,7 +12,7 @@ use crate::nonce::NonceError;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use notes::{Table, table};
-use portolan_machine::SocketId;
+use portolan_machine::{Instant, SocketId};
 use portolan_stun::{AttributeType, Integrity, IntegrityError, Message, Method, TransactionId};
 
 const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 3478));

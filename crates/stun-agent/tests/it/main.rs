@@ -7,7 +7,6 @@ extern crate alloc;
 
 mod alternates;
 mod backpressure;
-mod audit;
 mod chunks;
 mod credentials_client;
 mod credentials_server;

@@ -386,7 +386,7 @@ fn after_its_end_a_query_is_as_small_as_a_new_one_and_holds_no_secret() {
 }
 
 /// Queries of a server that answers, challenges, or is silent.
-fn queries(command: QueryCommand) -> (Scripts, LawsConfig<QueryEvent>) {
+fn queries(command: QueryCommand) -> (Scripts, LawsConfig<Query>) {
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&[1, 2].map(SocketId))
         .remotes(&[addr(SERVER), addr(OTHER)])
