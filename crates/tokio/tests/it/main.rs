@@ -14,6 +14,7 @@ extern crate alloc;
 mod driving;
 mod namespace;
 mod puppet;
+mod release;
 mod streams;
 mod time;
 mod tls;
