@@ -40,7 +40,30 @@ unsafe impl GlobalAlloc for Counter {
     }
 }
 
+/// Starts to count from zero.
+#[allow(dead_code, reason = "not every bench calls it")]
+pub(crate) fn start() {
+    COUNT.store(0, Relaxed);
+    COUNTING.store(true, Relaxed);
+}
+
+/// Stops to count, and returns the number of allocations since [`start`].
+#[allow(dead_code, reason = "not every bench calls it")]
+pub(crate) fn stop() -> u64 {
+    COUNTING.store(false, Relaxed);
+    COUNT.load(Relaxed)
+}
+
+/// Does `work`, and returns its result and the number of allocations.
+#[allow(dead_code, reason = "not every bench calls it")]
+pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    start();
+    let result = work();
+    (result, stop())
+}
+
 /// How often `work` allocates each time; the first time, which may fill caches, is not counted.
+#[allow(dead_code, reason = "not every bench calls it")]
 pub(crate) fn of(mut work: impl FnMut()) -> f64 {
     const TIMES: u32 = 64;
     work();

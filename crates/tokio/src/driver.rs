@@ -214,15 +214,28 @@ impl<M: Machine> Driver<M> {
     /// [`SocketOrder::Close`]: it hears nothing more of the socket. `None` if no open UDP socket has this id.
     ///
     /// * Datagrams that the machine has sent leave first.
-    /// * Datagrams that arrived and were not read stay in the socket. The driver holds none: it hands in all that it has
-    ///   received before [`next`](Self::next) returns.
+    /// * Datagrams that arrived and were not read stay in the socket. The driver itself holds none: it hands in all that
+    ///   it has received before [`next`](Self::next) returns. There is one exception. On a busy socket the system merges
+    ///   datagrams of one flow (GRO), and they could not be told apart in the released socket. So on a socket that has
+    ///   once filled a whole receive batch, the machine is handed what waits there first.
     /// * The socket is nonblocking. On Linux and Android all other options are as they were before the driver had the
     ///   socket. Elsewhere the options that `quinn-udp` sets remain (packet information, no fragments).
     pub fn release_udp(&mut self, id: SocketId) -> Option<std::net::UdpSocket> {
+        /// More batches than a receive buffer of the usual size holds: a flood must not hold the driver here.
+        const BATCHES: usize = 256;
         let _within = self.runtime.enter();
-        self.helm.drain();
-        let socket = self.helm.sockets.release_udp(id, &mut self.helm.world);
-        self.helm.flush();
+        let Self { helm, inbox, .. } = self;
+        helm.drain();
+        for _ in 0..BATCHES {
+            let Some(count) = helm.sockets.receive_merged(id, inbox) else {
+                break;
+            };
+            for index in 0..count {
+                helm.take_datagrams(id, inbox, index);
+            }
+        }
+        let socket = helm.sockets.release_udp(id, &mut helm.world);
+        helm.flush();
         socket
     }
 

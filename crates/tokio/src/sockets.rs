@@ -299,6 +299,15 @@ impl Sockets {
         Some(entry)
     }
 
+    /// Receives one batch of a UDP socket that is about to be released, if its queue may hold merged datagrams. Returns the
+    /// number of filled buffers.
+    pub(crate) fn receive_merged(&mut self, id: SocketId, inbox: &mut Inbox) -> Option<usize> {
+        match &mut self.table.get_mut(&id)?.endpoint {
+            Endpoint::Udp(udp) => udp.receive_merged(inbox),
+            Endpoint::Opening(_) | Endpoint::Stream(_) | Endpoint::Listener(_) | Endpoint::Closing(_) => None,
+        }
+    }
+
     /// Takes a UDP socket out. The datagrams that wait for it leave first. To the machine this is like its own `Close`.
     pub(crate) fn release_udp(&mut self, id: SocketId, world: &mut World) -> Option<std::net::UdpSocket> {
         if !self.is_udp(id) {

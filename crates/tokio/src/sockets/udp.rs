@@ -4,6 +4,8 @@
 //!   datagram ([`error_queue`]).
 //! * One receive call clears the readiness of the socket when it has emptied the socket. A second call that did so could
 //!   clear the readiness of a datagram that arrived in between.
+//! * The receive offload (GRO) merges datagrams of one flow in the queue of the socket, and nothing can take them apart
+//!   there once the socket is released. So it is on only for a socket that has filled a whole receive batch.
 //! * Waiting for datagrams allocates nothing. Waiting for errors allocates once per error.
 
 mod error_queue;
@@ -25,7 +27,7 @@ use error_queue::HopLimited;
 use options::SocketOptions;
 use portolan_machine::{Refusal, Unreachability};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use source::SourceAddresses;
 use std::io::{ErrorKind, IoSliceMut, Result};
 use tokio::io::Interest;
@@ -94,6 +96,8 @@ pub(crate) struct Udp {
     bound: SocketAddr,
     /// The options from before the driver had the socket.
     options: SocketOptions,
+    /// Whether the system may merge datagrams of one flow on this socket.
+    receive_offload: bool,
     /// The wait for an entry in the error queue.
     error_ready: Option<Readiness>,
     /// Whether ICMP said that the MTU of some path is smaller than that of the interface. Large datagrams then leave in
@@ -129,7 +133,7 @@ impl Udp {
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
         let options = SocketOptions::read(&socket, bound.is_ipv4());
-        let state = UdpSocketState::new((&socket).into())?;
+        let state = new_state(SockRef::from(&socket), false)?;
         state.enable_transport_errors((&socket).into())?;
         Ok(Self {
             socket: Arc::new(UdpSocket::from_std(socket)?),
@@ -137,6 +141,7 @@ impl Udp {
             state,
             bound,
             options,
+            receive_offload: false,
             error_ready: None,
             fragments: false,
             sources: SourceAddresses::default(),
@@ -219,6 +224,10 @@ impl Udp {
                     Err(error) => Err(error),
                 }
             });
+            if count == Some(BATCH_SIZE) && !self.receive_offload {
+                self.receive_offload = true;
+                options::set_receive_offload(&*self.socket, true);
+            }
             match emptied {
                 _ if count.is_some() => return count,
                 Ok(()) => return count,
@@ -233,6 +242,23 @@ impl Udp {
             self.read_error_queue(None);
         }
         (!self.undelivered.is_empty()).then_some(0)
+    }
+
+    /// Receives one batch of a socket that is about to be released and whose queue may hold merged datagrams.
+    pub(crate) fn receive_merged(&mut self, inbox: &mut Inbox) -> Option<usize> {
+        if !self.receive_offload {
+            return None;
+        }
+        let mut slices = inbox.bytes.chunks_mut(Inbox::BUFFER).map(IoSliceMut::new).collect::<Vec<_>>();
+        match self.state.recv((&*self.socket).into(), &mut slices, &mut inbox.metas) {
+            Ok(BATCH_SIZE) => Some(BATCH_SIZE),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Some(0), // a pending ICMP error comes before the data
+            emptied => {
+                self.receive_offload = false;
+                options::set_receive_offload(&*self.socket, false);
+                emptied.ok()
+            }
+        }
     }
 
     /// Whether the system has reported errors. Clears that readiness; the caller then empties the error queue.
@@ -262,6 +288,13 @@ impl Udp {
         }
         Some(local)
     }
+}
+
+/// Makes the state of `quinn-udp`, which sets its options on the socket.
+fn new_state(socket: SockRef<'_>, receive_offload: bool) -> Result<UdpSocketState> {
+    let state = UdpSocketState::new((&*socket).into())?;
+    options::set_receive_offload(&*socket, receive_offload);
+    Ok(state)
 }
 
 impl fmt::Debug for Udp {

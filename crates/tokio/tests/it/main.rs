@@ -19,6 +19,7 @@ mod namespace;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
 mod puppet;
+mod release;
 mod streams;
 mod time;
 #[cfg(feature = "tls")]

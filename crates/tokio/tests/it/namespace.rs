@@ -5,12 +5,12 @@
 #![cfg(target_os = "linux")]
 
 use crate::driving::Lines;
-use crate::puppet::{Habit, Heard, Strings as _, in_time, puppet, puppet_with};
+use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
 use bytes::Bytes;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit, Unreachability};
-use portolan_tokio::{DriverConfig, SendError};
+use portolan_machine::{Closure, Output, Protocol, Refusal, SocketId, SocketNews, Transmit, Unreachability};
+use portolan_tokio::{Driver, DriverConfig, SendError};
 use std::io::Read as _;
 use std::process::Command;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -61,7 +61,7 @@ impl Wire {
 
     /// The hop limit and source port of the next UDP packet whose payload is this.
     fn find(&mut self, payload: &[u8]) -> (u8, u16) {
-        let mut buffer = [0; 2_048];
+        let mut buffer = [0; 65_536];
         loop {
             let count = self.0.read(&mut buffer).expect("the packet on the wire");
             let packet = &buffer[..count];
@@ -127,7 +127,7 @@ async fn a_datagram_larger_than_the_path_arrives_in_fragments() {
                 other => panic!("heard {other:?}"),
             }
         }
-        // The socket beside hears nothing: what comes still comes to the machine's own.
+        // Datagrams in the other direction arrive as before.
         let from = SocketAddr::new(remote.ip(), bound.port());
         let from = if bound.ip().is_unspecified() { from } else { bound };
         let stranger = UdpSocket::bind(to).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_datagram_larger_than_the_path_arrives_in_fragments() {
             let heard = in_time(driver.next()).await;
             assert!(matches!(&heard, Heard::Datagram { payload, .. } if *payload == [number]), "heard {heard:?}");
         }
-        // And the port is as taken as before.
+        // The port was never shared.
         driver.order(Protocol::Udp, &bound.to_string(), |open| open);
         assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
         let sharing = socket2::Socket::new(socket2::Domain::for_address(bound), socket2::Type::DGRAM, None).unwrap();
@@ -228,6 +228,154 @@ async fn what_can_leave_together_does() {
     let mut buffer = [0; 2_048];
     for _ in 0..10 {
         assert_eq!(in_time(peer.recv(&mut buffer)).await.unwrap(), 100, "and arrives as ten");
+    }
+}
+
+/// A host with two addresses of each family. The packets of its loopback hold 1,500 bytes.
+const TWO_ADDRESSES: &str = "ip link set lo mtu 1500 up; \
+    for n in 1 2; do ip addr add 10.9.0.$n/32 dev lo; ip addr add fd00:9::$n/128 dev lo nodad; done; \
+    ip link add name out0 type veth peer name in0; ip addr add 10.8.0.1/24 dev out0; ip link set out0 up; \
+    ip link set in0 up";
+
+/// Both families: a wildcard address, the address of a peer, the host's two addresses, and one that it does not have.
+const FAMILIES: [(&str, &str, [&str; 2], &str); 2] = [
+    ("0.0.0.0:0", "10.9.0.1:0", ["10.9.0.1", "10.9.0.2"], "192.0.2.1"),
+    ("[::]:0", "[fd00:9::1]:0", ["fd00:9::1", "fd00:9::2"], "2001:db8::1"),
+];
+
+/// Sends `count` datagrams of 100 bytes in one go from each of these sources.
+fn send_from(driver: &mut Driver<Puppet>, socket: SocketId, remote: SocketAddr, sources: &[&str], count: usize) {
+    driver.with(|puppet, _| {
+        for (number, source) in (0_u8..).zip(sources) {
+            let payload = Bytes::from(vec![number; 100]);
+            let transmit = Transmit::new(socket, remote, payload).with_local(source.parse().unwrap());
+            (0..count).for_each(|_| puppet.out.push(Output::Transmit(transmit.clone())));
+        }
+    });
+}
+
+/// Receives as many datagrams of 100 bytes, and returns their source addresses.
+async fn sources_of(peer: &UdpSocket, count: usize) -> Vec<SocketAddr> {
+    let mut sources = Vec::new();
+    for _ in 0..count {
+        let mut buffer = [0; 2_048];
+        let (length, from) = in_time(peer.recv_from(&mut buffer)).await.unwrap();
+        assert_eq!(length, 100);
+        sources.push(from);
+    }
+    sources
+}
+
+#[tokio::test]
+async fn datagrams_leave_from_the_chosen_source() {
+    if !inside("datagrams_leave_from_the_chosen_source", TWO_ADDRESSES) {
+        return;
+    }
+    for (any, to, sources, _) in FAMILIES {
+        let mut driver = puppet(Habit::Tells);
+        let (socket, bound) = driver.opened(Protocol::Udp, any).await;
+        let peer = UdpSocket::bind(to).await.unwrap();
+        let remote = peer.local_addr().unwrap();
+        for count in [1, 8, 64] {
+            let mut wire = Wire::tap();
+            send_from(&mut driver, socket, remote, &[sources[1], sources[0], sources[1]], count);
+            let got = sources_of(&peer, 3 * count).await;
+            let from = |n: usize| SocketAddr::new(sources[n].parse().unwrap(), bound.port());
+            let expected = [1, 0, 1].into_iter().flat_map(|n| core::iter::repeat_n(from(n), count));
+            assert_eq!(got, expected.collect::<Vec<_>>(), "{count}");
+            // Each source has a batch of its own, and the batch is one packet.
+            (0..3_u8).for_each(|number| _ = wire.find(&vec![number; 100 * count]));
+        }
+        // Larger than the path MTU, and with a hop limit.
+        let large = Transmit::new(socket, remote, Bytes::from(vec![1; 9_000])).with_local(sources[1].parse().unwrap());
+        for transmit in [large.clone(), large.with_hop_limit(9)] {
+            driver.with(|puppet, _| puppet.out.push(Output::Transmit(transmit)));
+            let mut buffer = vec![0; 10_000];
+            let (length, from) = in_time(peer.recv_from(&mut buffer)).await.unwrap();
+            assert_eq!((length, from.ip()), (9_000, sources[1].parse().unwrap()));
+        }
+    }
+}
+
+/// What the system refuses with EINVAL must not stop segmentation offload.
+#[tokio::test]
+async fn a_foreign_source_is_reported_and_does_not_stop_segmentation_offload() {
+    if !inside("a_foreign_source_is_reported_and_does_not_stop_segmentation_offload", TWO_ADDRESSES) {
+        return;
+    }
+    for (any, to, sources, foreign) in FAMILIES {
+        let mut driver = puppet(Habit::Tells);
+        let (socket, _) = driver.opened(Protocol::Udp, any).await;
+        let peer = UdpSocket::bind(to).await.unwrap();
+        let remote = peer.local_addr().unwrap();
+        let refused = SocketNews::Unreachable { remote, why: Unreachability::SourceAddress };
+        let mut wire = Wire::tap();
+        send_from(&mut driver, socket, remote, &[sources[0], foreign, sources[1], foreign, sources[0]], 8);
+        for _ in 0..16 {
+            assert_eq!(driver.news().await, refused);
+        }
+        sources_of(&peer, 24).await;
+        (0..5_u8).step_by(2).for_each(|number| _ = wire.find(&[number; 800]));
+
+        // The host loses an address that was used just before, and gets it again.
+        let (prefix, family) = if remote.is_ipv4() { ("32", "-4") } else { ("128", "-6") };
+        let address = |what: &str| {
+            let mut ip = Command::new("ip");
+            ip.args([family, "addr", what, &format!("{}/{prefix}", sources[1]), "dev", "lo"]);
+            assert!(ip.status().unwrap().success());
+        };
+        address("del");
+        send_from(&mut driver, socket, remote, &[sources[1], sources[0]], 8);
+        for _ in 0..8 {
+            assert_eq!(driver.news().await, refused);
+        }
+        sources_of(&peer, 8).await;
+        wire.find(&[1; 800]);
+        address("add");
+        send_from(&mut driver, socket, remote, &[sources[1]], 8);
+        let arrived = sources_of(&peer, 8).await;
+        assert!(arrived.iter().all(|from| from.ip() == sources[1].parse::<IpAddr>().unwrap()), "{arrived:?}");
+        wire.find(&[0; 800]);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_source_is_reported() {
+    if !inside("what_cannot_be_a_source_is_reported", TWO_ADDRESSES) {
+        return;
+    }
+    use Unreachability::{SourceAddress, Unspecified};
+    let cases = [
+        ("0.0.0.0:0", "10.9.0.1:7", "0.0.0.0", SourceAddress),
+        ("0.0.0.0:0", "10.9.0.1:7", "fd00:9::1", SourceAddress),
+        ("0.0.0.0:0", "10.9.0.1:7", "::ffff:10.9.0.1", SourceAddress),
+        ("0.0.0.0:0", "10.9.0.1:7", "224.0.0.1", SourceAddress),
+        ("0.0.0.0:0", "10.9.0.1:7", "255.255.255.255", SourceAddress),
+        ("0.0.0.0:0", "10.9.0.1:7", "10.8.0.255", SourceAddress),
+        ("[::]:0", "[fd00:9::1]:7", "::", SourceAddress),
+        ("[::]:0", "[fd00:9::1]:7", "10.9.0.1", SourceAddress),
+        ("[::]:0", "[fd00:9::1]:7", "ff02::1", SourceAddress),
+        ("[::]:0", "[fd00:9::1]:7", "fe80::1", SourceAddress),
+        ("10.9.0.1:0", "10.9.0.1:7", "10.9.0.2", SourceAddress),
+        ("[fd00:9::1]:0", "[fd00:9::1]:7", "fd00:9::2", SourceAddress),
+        // An address of this host, but not towards another host.
+        ("0.0.0.0:0", "10.8.0.2:7", "127.0.0.1", Unspecified),
+        ("0.0.0.0:0", "10.9.0.1:0", "10.9.0.1", Unspecified),
+    ];
+    for (local, remote, source, why) in cases {
+        let mut driver = puppet(Habit::Tells);
+        let (socket, _) = driver.opened(Protocol::Udp, local).await;
+        let remote = remote.parse().unwrap();
+        send_from(&mut driver, socket, remote, &[source], 2);
+        let news = [driver.news().await, driver.news().await];
+        assert_eq!(news, [SocketNews::Unreachable { remote, why }; 2], "from {source}");
+        // Segmentation offload goes on.
+        let own = if remote.is_ipv4() { "10.9.0.1" } else { "fd00:9::1" };
+        let peer = UdpSocket::bind((own, 0)).await.unwrap();
+        let mut wire = Wire::tap();
+        send_from(&mut driver, socket, peer.local_addr().unwrap(), &[own], 8);
+        sources_of(&peer, 8).await;
+        wire.find(&[0; 800]);
     }
 }
 

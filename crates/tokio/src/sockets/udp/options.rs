@@ -3,12 +3,12 @@
 //! `quinn-udp` sets on every socket: packet information, traffic class, timestamps, receive offload (GRO), the ban on
 //! fragmentation and the error queue. [`SocketOptions`] is their state before that, so that a released socket behaves
 //! as it did before the driver had it. The ban on fragmentation is lifted for single datagrams
-//! ([`set_fragmentation`]).
+//! ([`set_fragmentation`]), and the receive offload is on only where it helps ([`set_receive_offload`]).
 //!
 //! Only Linux and Android are implemented. Elsewhere the options of a released socket stay as `quinn-udp` set them, and
 //! datagrams larger than the path MTU are refused.
 
-pub(super) use system::{SocketOptions, set_fragmentation};
+pub(super) use system::{SocketOptions, set_fragmentation, set_receive_offload};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod system {
@@ -130,6 +130,11 @@ mod system {
         }
     }
 
+    /// Turns the receive offload on or off for the datagrams that arrive from now on.
+    pub(in super::super) fn set_receive_offload(socket: &impl AsFd, on: bool) {
+        set(socket, sockopt::UdpGroSegment, Some(on));
+    }
+
     /// Allows that datagrams leave in fragments, or forbids it again as `quinn-udp` does.
     ///
     /// When allowed, the system fragments what is larger than the path MTU that it knows, as on any other socket.
@@ -161,6 +166,8 @@ mod system {
 
         pub(in super::super) fn restore<S>(&self, _: &S) {}
     }
+
+    pub(in super::super) fn set_receive_offload<S>(_: &S, _: bool) {}
 
     pub(in super::super) fn set_fragmentation<S>(_: &S, _: bool, _: bool) -> Result<()> {
         Err(ErrorKind::Unsupported.into())

@@ -14,7 +14,6 @@ use crate::errors;
 use crate::sockets::batch::Batch;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::Unreachability;
-use quinn_udp::UdpSocketState;
 use socket2::SockRef;
 use std::io::{Error, ErrorKind, Result};
 
@@ -86,7 +85,10 @@ impl Udp {
                     return Ok(());
                 }
                 Err(error) if errors::is_full(&error) => return Err(UnsentReason::Full),
-                Err(error) if stops_offload(&error) => return Err(self.recover(to, source)),
+                Err(error) if stops_offload(&error) => {
+                    self.resume_offload();
+                    return Err(self.failure(to, source, &error));
+                }
                 Err(error) if large && !fragment && quinn_udp::is_msg_size_err(&error) => {
                     self.read_error_queue(None);
                     fragment = true;
@@ -96,7 +98,7 @@ impl Udp {
                     self.read_error_queue(Some(&error));
                     tried_again = true;
                 }
-                Err(error) => return Err(UnsentReason::Unreachable(errors::unreachability(&error))),
+                Err(error) => return Err(self.failure(to, source, &error)),
             }
         }
     }
@@ -138,19 +140,23 @@ impl Udp {
         if is_source(local) && self.sources.check(local, to.remote) { Ok(Some(local)) } else { Err(FOREIGN) }
     }
 
-    /// Makes the state of `quinn-udp` anew if it stopped segmentation offload because of a single datagram. Returns why
-    /// the datagram could not be sent.
-    fn recover(&mut self, to: Addressing, source: Option<IpAddr>) -> UnsentReason {
+    /// Makes the state of `quinn-udp` anew if it stopped segmentation offload because of a single datagram.
+    fn resume_offload(&mut self) {
         if self.max_segments() < self.usable_segments
-            && let Ok(state) = UdpSocketState::new((&*self.socket).into())
+            && let Ok(state) = super::new_state(SockRef::from(&*self.socket), self.receive_offload)
         {
             self.state = state;
         }
+    }
+
+    /// Returns why a datagram could not be sent: the host may have lost the source address since the last check, or the
+    /// system gives another reason.
+    fn failure(&mut self, to: Addressing, source: Option<IpAddr>, error: &Error) -> UnsentReason {
         let lost = source.is_some_and(|source| {
             self.sources.forget(source);
             !self.sources.check(source, to.remote)
         });
-        UnsentReason::Unreachable(if lost { Unreachability::SourceAddress } else { Unreachability::Unspecified })
+        UnsentReason::Unreachable(if lost { Unreachability::SourceAddress } else { errors::unreachability(error) })
     }
 }
 

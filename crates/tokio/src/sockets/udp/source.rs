@@ -90,7 +90,8 @@ impl Source {
             Err(error) => return Err(error),
         }
         // Broadcast addresses can be bound, and on some hosts foreign ones too. The routing table finds both: it has no
-        // way from a foreign address (EINVAL), and a way to a broadcast address needs a permission (EACCES).
+        // way from a foreign address (EINVAL or ENETUNREACH), and a way to a broadcast address needs a permission
+        // (EACCES).
         local.set_port(DISCARD);
         Ok(!socket
             .connect(&local.into())
