@@ -101,9 +101,9 @@ async fn a_release_is_like_a_close_to_the_machine() {
     let (listener, _) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
-    driver.send(id, remote, b"before");
+    driver.transmit(id, remote, b"before");
     let released = driver.release_udp(id).unwrap();
-    driver.send(id, remote, b"after");
+    driver.transmit(id, remote, b"after");
     assert_eq!(driver.counters().not_open, 1, "the id is dead");
     let mut buffer = [0; 16];
     let (count, from) = in_time(peer.recv_from(&mut buffer)).await.unwrap();
@@ -123,7 +123,7 @@ async fn a_pending_error_stays_with_the_driver() {
     let mut driver = puppet(Habit::Tells);
     let (id, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    driver.send(id, closed, b"nobody reads this");
+    driver.transmit(id, closed, b"nobody reads this");
     let released = driver.release_udp(id).unwrap();
     released.send_to(b"nor this", closed).unwrap();
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -261,7 +261,7 @@ async fn the_socket_options_are_those_from_before_the_adoption() {
         for (id, expected) in [plain, special, opened].into_iter().zip(expected) {
             // A hop limit and fragments change options for one datagram.
             driver.send_limited(id, at, b"short", 3);
-            driver.send(id, at, &[0; 60_000]);
+            driver.transmit(id, at, &[0; 60_000]);
             assert_eq!(read(&driver.release_udp(id).unwrap()), expected, "{local}");
         }
     }
