@@ -4,8 +4,9 @@
 //! of one request and its response (the least and the median of the rounds) and the allocations. The pending requests go
 //! to one server, then each to a server of its own.
 //!
-//! `… --bench transactions -- --pending 100 --pairs 1000` makes this many requests without a clock, for a tool that counts
-//! instructions: the difference of two runs is the cost of the additional requests.
+//! `… --bench transactions -- --pending 100` measures beside 100 pending requests alone. With `--pairs 1000` it makes this
+//! many requests without a clock, for a tool that counts instructions: the difference of two runs is the cost of the
+//! additional requests.
 
 #[path = "../harness/allocations.rs"]
 mod allocations;
@@ -126,11 +127,12 @@ fn main() {
         (0..pairs).for_each(|_| client.pair());
         return;
     }
+    let numbers = option("--pending").map_or_else(|| PENDING.to_vec(), |pending| vec![pending]);
     println!("a request and its response: least ns, median ns of {ROUNDS} rounds, allocations");
     for one_server in [true, false] {
         println!("{}", if one_server { "pending requests to one server" } else { "each to a server of its own" });
-        let mut clients = PENDING.map(|pending| Client::new(pending, one_server));
-        let mut rounds = PENDING.map(|_| Vec::with_capacity(ROUNDS));
+        let mut clients: Vec<_> = numbers.iter().map(|pending| Client::new(*pending, one_server)).collect();
+        let mut rounds: Vec<_> = numbers.iter().map(|_| Vec::with_capacity(ROUNDS)).collect();
         for _ in 0..ROUNDS {
             for (client, rounds) in clients.iter_mut().zip(&mut rounds) {
                 // The caches hold what this client needs.
@@ -140,7 +142,7 @@ fn main() {
                 rounds.push((now() - start) / f64::from(PAIRS));
             }
         }
-        for ((pending, client), mut rounds) in PENDING.into_iter().zip(&mut clients).zip(rounds) {
+        for ((pending, client), mut rounds) in numbers.iter().zip(&mut clients).zip(rounds) {
             rounds.sort_by(f64::total_cmp);
             let allocations = allocations::of(|| client.pair());
             println!("  {pending:>6} pending {:>9.0} {:>9.0} {allocations:>6.2}", rounds[0], rounds[ROUNDS / 2]);

@@ -1,6 +1,7 @@
 //! Many requests at once: order, bounds, and the release of memory.
 
 use crate::world::{World, addr, success};
+use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
@@ -144,7 +145,7 @@ fn with_a_broken_rng_ids_differ_from_those_of_pending_and_of_finished_requests()
     let (mut rng, mut sockets) = (Stuck, SocketIds::new());
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut sockets);
     let mut machine = Transactions::<u32>::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for round in 0..2 {
         // The first half of the ids is that of finished requests afterwards.
         for tag in 0..120 {
