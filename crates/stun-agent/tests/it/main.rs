@@ -15,5 +15,6 @@ mod nonces;
 mod properties;
 mod requests;
 mod responses;
+mod state;
 mod streams;
 mod world;
