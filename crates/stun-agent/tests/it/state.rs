@@ -97,18 +97,18 @@ fn server(now: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
     vec![Step::datagram(later, sent.socket, local, sent.remote, &payload)]
 }
 
-/// Eighty servers are asked over UDP, each request with a credential; then eleven over streams, which send half a response
-/// each. Four requests are pending at most, and as much is remembered.
+/// Eighty servers are asked over UDP, each request with a credential; then sixty over streams, which send half a response
+/// each. At most four requests are pending.
 #[test]
 fn transactions_keep_a_bounded_state_and_release_it() {
-    let sockets: Vec<SocketId> = (1..=12).map(SocketId).collect();
+    let sockets: Vec<SocketId> = (1..=61).map(SocketId).collect();
     let request = |nth: u64, socket, schedule| {
         let server = format!("192.0.2.{}:3478", nth + 1);
         let request = Request::binding(SocketId(socket), addr(&server), nth as u8).schedule(schedule);
         Step::command(at(nth * 300), &TransactionCommand::Request(request))
     };
     let over_udp = (0..80).map(|nth| request(nth, 1, Schedule::rfc8489()));
-    let over_streams = (0..11).map(|nth| request(80 + nth, 2 + nth, Schedule::reliable(Duration::from_millis(100))));
+    let over_streams = (0..60).map(|nth| request(80 + nth, 2 + nth, Schedule::reliable(Duration::from_millis(100))));
     let script: Vec<Step> = over_udp.chain(over_streams).chain([Step::timeout(at(60_000))]).collect();
     let context = Context { handed_in: &sockets, ..Context::default() };
     let whole = laws::rehearse(&Asker::new, &script, &context, 2000, server);
@@ -120,8 +120,8 @@ fn transactions_keep_a_bounded_state_and_release_it() {
     laws::state_is_bounded(&Asker::new, &whole, &context, debug_length, limit).unwrap();
 }
 
-/// 32 sessions, four finished ids, and four framers with half a message of 600 bytes.
-const FLOODED_ASKER: usize = 20_000;
+/// 32 sessions, four finished ids, and 32 framers with half a message of 600 bytes.
+const FLOODED_ASKER: usize = 75_000;
 /// The sessions and the finished ids stay.
 const TABLES_ASKER: usize = 8_000;
 
