@@ -16,4 +16,5 @@ mod lifetime;
 mod model;
 mod paths;
 mod regressions;
+mod state;
 mod world;

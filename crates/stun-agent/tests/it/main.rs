@@ -19,5 +19,6 @@ mod query;
 mod requests;
 mod responses;
 mod source_address;
+mod state;
 mod streams;
 mod world;

@@ -1,0 +1,73 @@
+//! State is bounded and released (law 14): what a discovery and a measurement keep of many peers, and at their end.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use portolan_machine::{Instant, Machine, Output, Script, SocketNews, SocketOrder};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, StunServer};
+use portolan_nat::event::DiscoveryEvent;
+use portolan_nat::lifetime::{Lifetime, LifetimeConfig};
+use portolan_sim::laws::{self, Context, StateLimit, Step, debug_length};
+use portolan_stun::{Attribute, Class, Message, Writer};
+
+const SERVERS: [&str; 2] = ["198.51.100.1:3478", "198.51.100.2:3478"];
+const LOCAL: &str = "10.0.0.2:50000";
+
+/// A host behind a NAT that keeps the port, and servers that answer every third request not at all, and every fifth from
+/// another port.
+fn internet<E>(now: Instant, output: &Output<E>) -> Vec<Step> {
+    let later = now + Duration::from_millis(40);
+    let local: SocketAddr = LOCAL.parse().unwrap();
+    match output {
+        Output::Socket(SocketOrder::Open(open)) => {
+            let port = if open.local.port() == 0 { local.port() } else { open.local.port() };
+            vec![Step::news(later, open.id, SocketNews::Opened { local: SocketAddr::new(local.ip(), port) })]
+        }
+        Output::Transmit(sent) => {
+            let request = Message::decode(&sent.payload).unwrap();
+            let (method, id) = (request.method(), request.transaction_id());
+            let lot = id.as_bytes()[0];
+            let mut buffer = [0; 100];
+            let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, method, id).unwrap();
+            let mapped = SocketAddr::new("203.0.113.7".parse().unwrap(), local.port());
+            answer.add(&Attribute::XorMappedAddress(mapped)).unwrap();
+            answer.add(&Attribute::ResponseOrigin(sent.remote)).unwrap();
+            let mut from = sent.remote;
+            from.set_port(from.port() + u16::from(lot.is_multiple_of(5)));
+            let steps = vec![Step::datagram(later, sent.socket, local, from, answer.finish())];
+            if lot.is_multiple_of(3) { vec![] } else { steps }
+        }
+        Output::Socket(_) | Output::Event(_) | Output::Wait(_) => vec![],
+    }
+}
+
+/// Checks law 14 in the middle of a run and at its end, with several seeds.
+fn check<M: Machine<Command: Script> + core::fmt::Debug>(
+    factory: impl Fn() -> M,
+    terminal: fn(&M::Event) -> bool,
+    steps: usize,
+    limit: StateLimit,
+) {
+    for seed in 0..3 {
+        let context = Context { seed, terminal, ..Context::default() };
+        let start = [Step::new(Instant::ORIGIN, laws::Action::Command("start".into()))];
+        let whole = laws::rehearse(&factory, &start, &context, steps, internet);
+        assert!(whole.len() > 20, "{whole:?}");
+        laws::state_is_bounded(&factory, &whole, &context, debug_length, limit).unwrap();
+    }
+}
+
+#[test]
+fn a_discovery_keeps_a_bounded_state_and_releases_it() {
+    let servers = SERVERS.map(|server| StunServer { name: server.into(), addresses: vec![server.parse().unwrap()] });
+    let config = DiscoveryConfig::new(servers.to_vec());
+    let limit = StateLimit { flooded: 40_000, tables: 6_000 };
+    check(|| Discovery::new(config.clone()).unwrap(), |event| matches!(event, DiscoveryEvent::Report(_)), 400, limit);
+}
+
+#[test]
+fn a_measurement_keeps_a_bounded_state_and_releases_it() {
+    let servers = SERVERS.map(|server| server.parse().unwrap());
+    let config = LifetimeConfig::new(servers.to_vec()).max(Duration::from_secs(25));
+    let limit = StateLimit { flooded: 60_000, tables: 30_000 };
+    check(|| Lifetime::new(config.clone()).unwrap(), |_| false, 600, limit);
+}
