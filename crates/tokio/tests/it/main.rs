@@ -12,6 +12,7 @@
 extern crate alloc;
 
 mod driving;
+mod forward;
 mod namespace;
 mod puppet;
 mod release;
