@@ -1,30 +1,74 @@
-//! The system's dice.
+//! Random bytes of the operating system.
 
+use core::fmt;
 use portolan_machine::Entropy;
 
 /// Random bytes from the operating system's CSPRNG.
+///
+/// They are drawn in blocks of [`OsEntropy::BLOCK`] bytes, so that most transaction ids cost no system call. Each byte is
+/// given once, and its place in the block is overwritten with zero. A process that forks while it has an `OsEntropy` must
+/// use it on one side only.
 ///
 /// ```
 /// use portolan_machine::Entropy;
 /// use portolan_tokio::OsEntropy;
 ///
 /// let (mut a, mut b) = ([0; 16], [0; 16]);
-/// OsEntropy.fill(&mut a);
-/// OsEntropy.fill(&mut b);
+/// let mut entropy = OsEntropy::default();
+/// entropy.fill(&mut a);
+/// entropy.fill(&mut b);
 /// assert_ne!(a, b);
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OsEntropy;
+pub struct OsEntropy {
+    block: [u8; Self::BLOCK],
+    /// The number of bytes at the end of the block that were not given yet.
+    left: usize,
+}
 
 impl OsEntropy {
-    /// Asks the system for random bytes once, so that a host without any is found out before the first machine runs.
+    /// The number of bytes that one system call draws.
+    pub const BLOCK: usize = 256;
+
+    /// Draws the first block, so that a host without a random source is found before the first machine runs.
     ///
     /// # Errors
     /// When the system has no random source.
     pub(crate) fn probe() -> std::io::Result<Self> {
-        let mut probe = [0; 8];
-        getrandom::fill(&mut probe).map_err(|_| std::io::Error::other("the system has no random source"))?;
-        Ok(Self)
+        let mut entropy = Self::default();
+        entropy.draw().map_err(|_| std::io::Error::other("the system has no random source"))?;
+        Ok(entropy)
+    }
+
+    fn draw(&mut self) -> Result<(), getrandom::Error> {
+        getrandom::fill(&mut self.block)?;
+        self.left = Self::BLOCK;
+        Ok(())
+    }
+
+    /// Moves bytes from the block to `out`, as many as both have room for. Returns the rest of `out`.
+    fn take<'a>(&mut self, out: &'a mut [u8]) -> &'a mut [u8] {
+        let start = Self::BLOCK - self.left;
+        let count = out.len().min(self.left);
+        let (filled, rest) = out.split_at_mut(count);
+        if let Some(fresh) = self.block.get_mut(start..start + count) {
+            filled.copy_from_slice(fresh);
+            fresh.fill(0);
+        }
+        self.left -= count;
+        rest
+    }
+}
+
+impl Default for OsEntropy {
+    /// Draws nothing yet.
+    fn default() -> Self {
+        Self { block: [0; Self::BLOCK], left: 0 }
+    }
+}
+
+impl fmt::Debug for OsEntropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OsEntropy").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
@@ -32,8 +76,50 @@ impl Entropy for OsEntropy {
     /// # Panics
     /// When the system's random source fails after it has worked before: predictable transaction ids would be worse.
     fn fill(&mut self, out: &mut [u8]) {
-        if let Err(why) = getrandom::fill(out) {
-            panic!("the system's random source failed: {why}");
+        let mut rest = self.take(out);
+        while !rest.is_empty() {
+            if let Err(why) = self.draw() {
+                panic!("the system's random source failed: {why}");
+            }
+            rest = self.take(rest);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_given_once_and_wiped() {
+        let mut entropy = OsEntropy::probe().unwrap();
+        let mut expected = entropy.block;
+        expected.reverse();
+        let mut expected = expected.to_vec();
+        for length in [1, 12, 100, 96, 47] {
+            let mut out = vec![0; length];
+            entropy.fill(&mut out);
+            assert!(out.iter().all(|byte| Some(*byte) == expected.pop()), "in order, from the block");
+            assert!(entropy.block[..OsEntropy::BLOCK - entropy.left].iter().all(|byte| *byte == 0), "wiped");
+        }
+        assert_eq!(entropy.left, 0);
+        assert_eq!(entropy.block, [0; OsEntropy::BLOCK]);
+    }
+
+    #[test]
+    fn any_length_is_filled() {
+        for length in [0, 1, 255, 256, 257, 1_000] {
+            let (mut one, mut other) = (vec![0; length], vec![0; length]);
+            let mut entropy = OsEntropy::default();
+            entropy.fill(&mut one);
+            entropy.fill(&mut other);
+            assert!(length < 16 || one != other);
+            assert!(length < 16 || one[length - 16..].iter().any(|byte| *byte != 0));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_random_byte() {
+        assert_eq!(format!("{:?}", OsEntropy::probe().unwrap()), "OsEntropy { left: 256, .. }");
     }
 }

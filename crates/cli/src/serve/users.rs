@@ -77,7 +77,7 @@ pub(super) fn authenticator(
         None => Authenticator::short_term(users),
         Some(realm) => {
             let mut secret = [0; 32];
-            OsEntropy.fill(&mut secret);
+            OsEntropy::default().fill(&mut secret);
             Authenticator::long_term(realm, &secret, users)?
         }
     };

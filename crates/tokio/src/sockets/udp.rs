@@ -302,3 +302,41 @@ impl fmt::Debug for Udp {
         f.debug_struct("Udp").field("bound", &self.bound).field("fragments", &self.fragments).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// `quinn-udp` never sees a source address that the host does not have: at the first EINVAL it would stop
+    /// segmentation offload.
+    #[tokio::test]
+    async fn a_foreign_source_is_found_before_the_send() {
+        for (any, remote, foreign) in [("0.0.0.0:0", "127.0.0.1:9", "192.0.2.1"), ("[::]:0", "[::1]:9", "2001:db8::1")]
+        {
+            let mut udp = Udp::bind(any.parse().unwrap(), None).unwrap();
+            let before = udp.max_segments();
+            assert!(before > 1, "this kernel can segment");
+            let to =
+                Addressing { remote: remote.parse().unwrap(), local: Some(foreign.parse().unwrap()), hop_limit: None };
+            assert!(!udp.send_segments(to, &[0; 100], 50));
+            assert_eq!(udp.max_segments(), before);
+            assert_eq!(udp.send(to, &[0; 50]), Err(UnsentReason::Unreachable(Unreachability::SourceAddress)));
+        }
+    }
+
+    /// The driver waits for datagrams and errors at the same time, and both waits are used again.
+    #[tokio::test]
+    async fn a_socket_that_is_shut_down_does_not_hold_the_driver() {
+        let mut udp = Udp::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        // Shutting down needs a peer address.
+        let socket = SockRef::from(&*udp.socket);
+        socket.connect(&udp.bound.into()).unwrap();
+        socket.shutdown(std::net::Shutdown::Read).unwrap();
+        let mut inbox = Inbox::new();
+        for _ in 0..100 {
+            let polled = core::future::poll_fn(|cx| Poll::Ready(udp.poll_receive(cx, &mut inbox))).await;
+            assert!(polled.is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+}

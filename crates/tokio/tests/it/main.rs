@@ -14,6 +14,7 @@ extern crate alloc;
 mod application;
 mod backpressure;
 mod driving;
+mod forward;
 mod limits;
 mod namespace;
 #[cfg(not(feature = "tls"))]

@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::driving::Lines;
+use crate::forward::{arrive, datagram, relay, send};
 use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -377,6 +378,20 @@ async fn what_cannot_be_a_source_is_reported() {
         sources_of(&peer, 8).await;
         wire.find(&[0; 800]);
     }
+}
+
+/// Forwarded datagrams of one flow leave in one call, as queued ones do.
+#[tokio::test]
+async fn forwarded_datagrams_leave_together() {
+    if !inside("forwarded_datagrams_leave_together", "ip link set lo up") {
+        return;
+    }
+    let (mut driver, local, sink) = relay().await;
+    let datagrams: Vec<_> = (0..10).map(|_| datagram(b'f', 100, b'f')).collect();
+    send(local, &datagrams).await;
+    let mut wire = Wire::tap();
+    arrive(&mut driver, &sink, &datagrams).await;
+    wire.find(&[b'f'; 1_000]);
 }
 
 /// Out of descriptors, a listener rests between its tries, and accepts once there are some again.
