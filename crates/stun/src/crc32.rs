@@ -14,13 +14,13 @@ pub(crate) fn of(bytes: &[u8]) -> u32 {
         None => (!0, bytes),
     };
     while let Some((block, after)) = rest.split_first_chunk::<16>() {
-        (crc, rest) = (fold::<_, 4>(crc, block), after);
+        (crc, rest) = (fold::<16, 4>(crc, block), after);
     }
     if let Some((block, after)) = rest.split_first_chunk::<8>() {
-        (crc, rest) = (fold::<_, 4>(crc, block), after);
+        (crc, rest) = (fold::<8, 4>(crc, block), after);
     }
     if let Some((block, after)) = rest.split_first_chunk::<4>() {
-        (crc, rest) = (fold::<_, 4>(crc, block), after);
+        (crc, rest) = (fold::<4, 4>(crc, block), after);
     }
     !rest.iter().fold(crc, |crc, byte| one(crc, *byte))
 }

@@ -134,7 +134,7 @@ fn verified(reply: &Reply, report: &Report) -> Option<String> {
 /// The report for people.
 pub(super) fn human(reply: &Reply, report: &Report) -> String {
     let mut text = String::new();
-    let from = format_args!("{} ({}, {})", report.server.name, report.server.address, report.transport);
+    let from = format!("{} ({}, {})", report.server.name, report.server.address, report.transport);
     // Writing to a string cannot fail.
     let _ = match (&report.mapped, &report.error) {
         (Some(mapped), _) => writeln!(text, "{from} sees you at {mapped}."),

@@ -170,7 +170,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
 impl TcpType {
     /// The type of a name.
     #[must_use]
-    pub const fn named(name: &[u8]) -> Option<Self> {
+    pub fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
             _ if name.eq_ignore_ascii_case(b"active") => Self::Active,
             _ if name.eq_ignore_ascii_case(b"passive") => Self::Passive,
