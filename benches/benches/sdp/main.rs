@@ -1,8 +1,8 @@
 //! Descriptions beside the peers: the same texts, the same work, in one run.
 //!
-//! `cargo bench -p portolan-benches --bench sdp [FILTER]` runs every operation with every codec in many short rounds and
-//! prints the median of the rounds' medians, what was allocated, and the median of the rounds' ratios to the best peer; what
-//! the columns mean stands in `docs/benchmarks.md`.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench sdp [FILTER]` runs every operation with every codec in many short
+//! rounds. It prints the median of the rounds' medians, the allocations, and the median of the rounds' ratios to the best
+//! peer. `docs/benchmarks.md` explains the columns.
 //!
 //! Before anything is timed each codec is asked to understand what is put before it: one that reads something else, takes
 //! what is broken or writes something else ends the run.

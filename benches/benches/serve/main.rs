@@ -1,9 +1,9 @@
 //! A Binding server beside a bare UDP echo of the same driver, over loopback, in one run.
 //!
-//! `cargo bench -p portolan-benches --bench serve` lets each answer in turn, on one thread, while a client on another one
-//! keeps 64 requests on their way. A client that pays two system calls for each request is no faster than the server, so
-//! answers a second would measure the client; what counts is the processor time of the server's thread for each answer.
-//! Printed is the median of seven rounds: what one core could answer, and the share of the echo that the server reaches.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench serve` runs both in turn, on one thread, while a client on another
+//! thread keeps 64 requests on their way. A client that pays two system calls for each request is no faster than the server,
+//! so responses a second would measure the client. The measure is the processor time of the server's thread for each
+//! response. The output is the median of seven rounds: what one core could answer, and the server's share of the echo.
 
 use core::net::SocketAddr;
 use core::time::Duration;

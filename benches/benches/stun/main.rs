@@ -1,8 +1,8 @@
 //! The STUN codec beside its peers: the same messages, the same work, in one run.
 //!
-//! `cargo bench -p portolan-benches --bench stun [FILTER]` runs every operation with every codec in many short rounds and
-//! prints the median of the rounds' medians, what was allocated, and the median of the rounds' ratios to the best peer; what
-//! the columns mean stands in `docs/benchmarks.md`.
+//! `cargo bench --manifest-path benches/Cargo.toml --bench stun [FILTER]` runs every operation with every codec in many short
+//! rounds. It prints the median of the rounds' medians, the allocations, and the median of the rounds' ratios to the best
+//! peer. `docs/benchmarks.md` explains the columns.
 //!
 //! Before anything is timed each codec is asked to understand what is put before it: one that reads something else, accepts a
 //! forgery or writes another message ends the run.

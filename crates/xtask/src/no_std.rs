@@ -94,7 +94,7 @@ impl Yard {
     /// Copies what the proofs are built of, with the workspace's own `Cargo.lock` for each of them.
     fn lay(root: &Path) -> Result<Self, String> {
         let yard = Self { root: root.join("target/no-std") };
-        for name in ["crates", "proofs", "benches"] {
+        for name in ["crates", "proofs"] {
             for extension in ["rs", "toml"] {
                 for file in files(&root.join(name), extension) {
                     let inside = file.strip_prefix(root).unwrap_or(&file);

@@ -49,8 +49,7 @@ impl House {
         let mut crates = Vec::new();
         for package in metadata.workspace_packages() {
             let folder = package.manifest_path.parent().and_then(|path| path.strip_prefix(root.join("crates")).ok());
-            // A member beside `crates/` (the benches) has no floor: nothing may stand on it, and it may name all.
-            let Some(folder) = folder else { continue };
+            let folder = folder.ok_or_else(|| format!("the package `{}` is not in crates/", package.name))?;
             crates.push(Crate::read(folder.as_str(), package, &metadata)?);
         }
         Ok(Self { crates })
