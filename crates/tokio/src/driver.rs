@@ -1,7 +1,7 @@
 //! The driver: carries a machine's inputs in and its outputs out.
 //!
 //! One turn: the machine is drained, hears waiting news, hears that its time has come, and then hears the sockets that
-//! have rung; after **every** input it is drained again. Each part of a turn is bounded, so neither a machine that
+//! are ready; after **every** input it is drained again. A drained machine is asked first whether it forwards a datagram. Each part of a turn is bounded, so neither a machine that
 //! floods its outputs nor a peer that floods a socket keeps the rest waiting. All state lives in the driver and none in
 //! its futures: dropping [`Driver::next`] loses nothing.
 
