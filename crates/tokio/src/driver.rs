@@ -1,9 +1,10 @@
 //! The driver: carries a machine's inputs in and its outputs out.
 //!
 //! In one turn the driver drains the machine, hands in the news that wait, hands in a timeout if the deadline has come,
-//! and then looks at the sockets that are ready. After **every** input it drains the machine again. Each part of a turn is
-//! bounded, so neither a machine with endless outputs nor a peer that floods a socket starves the rest. All state is in
-//! the driver and none in its futures: dropping [`Driver::next`] loses nothing.
+//! and then looks at the sockets that are ready. After **every** input it drains the machine again. A drained machine is
+//! asked first whether it forwards a datagram. Each part of a turn is bounded, so neither a machine with endless outputs
+//! nor a peer that floods a socket starves the rest. All state is in the driver and none in its futures: dropping
+//! [`Driver::next`] loses nothing.
 
 mod streams;
 

@@ -1,7 +1,6 @@
-//! Which of this host's addresses leads to a remote one.
+//! The source address that the routing table chooses towards a destination.
 //!
-//! The system's routing table is asked by connecting a throw-away UDP socket: that chooses a route and a source address
-//! and sends nothing.
+//! A throw-away UDP socket is connected to the destination. That chooses a route and a source address, and sends nothing.
 
 use crate::errors;
 use core::net::{IpAddr, SocketAddr};
@@ -9,7 +8,7 @@ use portolan_machine::Refusal;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 
-/// The address that packets for `remote` leave from.
+/// Returns the source address of packets to `remote`.
 pub(crate) fn source_towards(remote: SocketAddr) -> Result<IpAddr, Refusal> {
     let source = probe(remote).map_err(|error| {
         // No address of the family at all, or none from which the remote one can be reached.
@@ -25,7 +24,8 @@ fn probe(remote: SocketAddr) -> std::io::Result<Option<IpAddr>> {
     Ok(socket.local_addr()?.as_socket().map(|local| local.ip()))
 }
 
-/// The address that a socket bound to `bound` has towards `remote`: its own, or for a wildcard the routing table's.
+/// Returns the address that a socket bound to `bound` has towards `remote`: its own, or for a wildcard address the one
+/// that the routing table chooses.
 pub(crate) fn local_towards(bound: SocketAddr, remote: SocketAddr) -> Result<SocketAddr, Refusal> {
     if bound.is_ipv4() != remote.is_ipv4() {
         return Err(Refusal::FamilyNotSupported);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_leads_to_loopback() {
+    fn the_source_towards_loopback_is_loopback() {
         let bound = ([0, 0, 0, 0], 4_000).into();
         assert_eq!(local_towards(bound, ([127, 0, 0, 9], 1).into()), Ok(([127, 0, 0, 1], 4_000).into()));
         let own = ([127, 0, 0, 2], 4_000).into();

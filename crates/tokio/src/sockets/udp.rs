@@ -63,7 +63,7 @@ impl Inbox {
         Self { bytes: vec![0; BATCH_SIZE * Self::BUFFER], metas: [RecvMeta::default(); BATCH_SIZE] }
     }
 
-    /// Buffer `index` and what the system says of it.
+    /// Returns buffer `index` with its addresses and the size of its datagrams.
     pub(crate) fn buffer(&self, index: usize) -> Option<(&RecvMeta, &[u8])> {
         let meta = self.metas.get(index)?;
         let buffer = self.bytes.chunks(Self::BUFFER).nth(index)?;
@@ -324,7 +324,7 @@ mod tests {
         }
     }
 
-    /// The driver waits for datagrams and errors at the same time, and both waits are used again.
+    /// Such a socket is always readable and never has anything to read.
     #[tokio::test]
     async fn a_socket_that_is_shut_down_does_not_hold_the_driver() {
         let mut udp = Udp::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
