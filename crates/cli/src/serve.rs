@@ -61,7 +61,8 @@ fn config(args: &ServeArgs) -> ResponderConfig {
         RateLimit::PerSecond(replies) => NonZeroU32::new(replies).map(Rate::per_second),
     };
     let listen = if args.listen.is_empty() { &EVERYWHERE[..] } else { &args.listen };
-    let mut config = ResponderConfig::new().rate(rate)
+    let mut config = ResponderConfig::new()
+        .rate(rate)
         .streams(count(args.streams))
         .streams_per_source(count(args.streams_per_source));
     for local in listen {

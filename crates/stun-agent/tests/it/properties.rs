@@ -3,7 +3,7 @@
 use crate::world::addr;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::SocketId;
+use portolan_machine::{Script, SocketId};
 use portolan_stun::{Integrity, Method, TransactionId};
 use portolan_stun_agent::{AnswerFrom, AnswerOn, Credential, Request, Schedule, Seal, TransactionCommand};
 use proptest::prelude::*;

@@ -2,9 +2,7 @@
 
 use crate::world::{addr, message};
 use core::time::Duration;
-use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder, Verdict,
-};
+use portolan_machine::{Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder, Verdict};
 use portolan_sim::laws::{self, Context, StateLimit, Step, debug_length};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{
