@@ -218,9 +218,9 @@ fn run(socket: &UdpSocket, datagrams: u32) -> std::io::Result<()> {
 fn main() -> Outcome<()> {
     let (mut memory, mut loopback) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
     for _ in 0..ROUNDS {
-        for (way, forwards) in [true, false].into_iter().enumerate() {
-            memory[way].push(in_memory(forwards));
-            loopback[way].push(over_loopback(forwards)?);
+        for ((memory, loopback), forwards) in memory.iter_mut().zip(&mut loopback).zip([true, false]) {
+            memory.push(in_memory(forwards));
+            loopback.push(over_loopback(forwards)?);
         }
     }
     let mut out = std::io::stdout();

@@ -4,17 +4,19 @@
 //! the datagram. So the queue is read here: the address of an entry is the destination, and the reason is the pending
 //! error of the socket.
 
-use super::{Udp, Undelivered};
-use crate::errors;
+use super::Udp;
 use core::net::SocketAddr;
-use portolan_machine::Unreachability;
-use socket2::SockRef;
 
 impl Udp {
     /// Reads the error queue of the system. `taken` is the error that a failed call returned: the pending error of the
     /// first entry, which that call took from the socket.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(super) fn read_error_queue(&mut self, mut taken: Option<&std::io::Error>) {
+        use super::Undelivered;
+        use crate::errors;
+        use portolan_machine::Unreachability;
+        use socket2::SockRef;
+
         /// The number of errors that are kept in one call. The rest is dropped.
         const ERRORS: usize = 64;
         /// `MSG_ERRQUEUE`, the same on every architecture of Linux.
