@@ -14,6 +14,7 @@ extern crate alloc;
 mod application;
 mod backpressure;
 mod driving;
+mod machines;
 mod namespace;
 mod puppet;
 mod streams;
