@@ -1,68 +1,20 @@
 //! Streams that are taken in part, and streams whose peers read slowly.
 
 use crate::driving::Lines;
+use crate::machines::{Amplifier, Nibbler, REQUEST, Server, Splice};
 use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
-use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::Poll;
 use portolan_machine::{
-    Closure, Cx, Datagram, Input, Machine, Never, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
-    Transmit, Verdict, WhenFull,
+    Closure, Machine, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder, Transmit, WhenFull,
 };
 use portolan_tokio::{Driver, DriverConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
 const KIB: usize = 1_024;
-const REQUEST: usize = 20;
-
-/// Answers requests of 20 bytes, and stops taking bytes while its output queue is full.
-struct Server {
-    out: Outbox<(SocketId, SocketNews)>,
-    response: usize,
-    /// The first bytes of requests that have not arrived whole.
-    partial: BTreeMap<SocketId, Vec<u8>>,
-}
-
-impl Machine for Server {
-    type Command = Never;
-    type Error = Never;
-    type Event = (SocketId, SocketNews);
-
-    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
-        match command {}
-    }
-
-    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let Input::Socket(id, news) = input else { return Verdict::NotMine };
-        self.out.push(Output::Event((id, news)));
-        Verdict::Mine
-    }
-
-    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let partial = self.partial.entry(chunk.socket).or_default();
-        let mut taken = 0;
-        while taken < chunk.payload.len() && self.out.room() > 0 {
-            let part = (REQUEST - partial.len()).min(chunk.payload.len() - taken);
-            partial.extend_from_slice(&chunk.payload[taken..taken + part]);
-            taken += part;
-            if partial.len() == REQUEST {
-                let mut response = vec![0; self.response];
-                response[..8].copy_from_slice(&partial[..8]);
-                partial.clear();
-                let response = Transmit::new(chunk.socket, chunk.remote, response.into());
-                assert!(self.out.offer(Output::Transmit(response)));
-            }
-        }
-        Some(taken)
-    }
-
-    fn poll(&mut self) -> Output<Self::Event> {
-        self.out.pop().unwrap_or(Output::Wait(None))
-    }
-}
 
 /// A server that a client is connected to.
 async fn server(response: usize) -> (Driver<Server>, SocketId, TcpStream) {
@@ -263,41 +215,6 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_lives() {
     assert_eq!(driver.counters().stream_full, dropped);
 }
 
-/// Sends 70,000 bytes on a stream for every datagram until the stream is full.
-#[derive(Default)]
-struct Amplifier {
-    out: Outbox<&'static str>,
-    stream: Option<(SocketId, SocketAddr)>,
-    full: bool,
-}
-
-impl Machine for Amplifier {
-    type Command = Never;
-    type Error = Never;
-    type Event = &'static str;
-
-    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
-        match command {}
-    }
-
-    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        match (input, self.stream) {
-            (Input::Datagram(_), Some((stream, remote))) if !self.full => {
-                self.out.push(Output::Event("sends"));
-                self.out.push(Output::Transmit(Transmit::new(stream, remote, vec![0; 70_000].into())));
-            }
-            (Input::Datagram(_), _) => self.out.push(Output::Event("is full")),
-            (Input::Socket(_, SocketNews::Full), _) => self.full = true,
-            (input, _) => panic!("{input:?}"),
-        }
-        Verdict::Mine
-    }
-
-    fn poll(&mut self) -> Output<&'static str> {
-        self.out.pop().unwrap_or(Output::Wait(None))
-    }
-}
-
 /// Also when the system delivers several datagrams in one batch.
 #[tokio::test]
 async fn a_full_stream_is_told_before_the_next_datagram() {
@@ -322,51 +239,6 @@ async fn a_full_stream_is_told_before_the_next_datagram() {
     }
     let unsent = driver.backlog(stream).expect("the stream lives").unsent;
     assert!(unsent > 64 * KIB && unsent <= 64 * KIB + 70_000, "{unsent} bytes, {} events", told.len());
-}
-
-/// Passes the bytes of each of two streams on to the other. Pauses a stream while the other is full.
-#[derive(Default)]
-struct Splice {
-    out: Outbox<(SocketId, SocketNews)>,
-    streams: Vec<(SocketId, SocketAddr)>,
-}
-
-impl Splice {
-    fn other(&self, id: SocketId) -> (SocketId, SocketAddr) {
-        self.streams[usize::from(self.streams[0].0 == id)]
-    }
-}
-
-impl Machine for Splice {
-    type Command = Never;
-    type Error = Never;
-    type Event = (SocketId, SocketNews);
-
-    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
-        match command {}
-    }
-
-    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let Input::Socket(id, news) = input else { return Verdict::NotMine };
-        match news {
-            SocketNews::Full => self.out.push(Output::Socket(SocketOrder::Pause(self.other(id).0))),
-            SocketNews::Writable => self.out.push(Output::Socket(SocketOrder::Resume(self.other(id).0))),
-            SocketNews::Closed(_) => self.out.push(Output::Socket(SocketOrder::Close(self.other(id).0))),
-            _ => {}
-        }
-        self.out.push(Output::Event((id, news)));
-        Verdict::Mine
-    }
-
-    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let (socket, remote) = self.other(chunk.socket);
-        let payload = Bytes::copy_from_slice(chunk.payload);
-        self.out.offer(Output::Transmit(Transmit::new(socket, remote, payload))).then_some(chunk.payload.len())
-    }
-
-    fn poll(&mut self) -> Output<Self::Event> {
-        self.out.pop().unwrap_or(Output::Wait(None))
-    }
 }
 
 /// A hash of a byte stream, and the number of its bytes.
@@ -456,46 +328,6 @@ async fn a_paused_stream_is_not_read_and_its_end_comes_after_its_last_bytes() {
     order(&mut driver, SocketOrder::Resume(stream));
     assert_eq!(driver.read(stream, 10).await, b"last words");
     assert_eq!(in_time(driver.next()).await, Heard::News(stream, SocketNews::Closed(Closure::ByPeer)));
-}
-
-/// Takes four bytes at a time and pauses the stream after each.
-#[derive(Default)]
-struct Nibbler {
-    out: Outbox<Vec<u8>>,
-    takes: usize,
-    pauses: bool,
-    closed: Option<Closure>,
-}
-
-impl Machine for Nibbler {
-    type Command = Never;
-    type Error = Never;
-    type Event = Vec<u8>;
-
-    fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
-        match command {}
-    }
-
-    fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        if let Input::Socket(_, SocketNews::Closed(why)) = input {
-            self.closed = Some(why);
-            self.out.push(Output::Event(Vec::new()));
-        }
-        Verdict::Mine
-    }
-
-    fn stream(&mut self, _: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
-        let count = self.takes.min(chunk.payload.len());
-        self.out.push(Output::Event(chunk.payload[..count].to_vec()));
-        if self.pauses {
-            self.out.push(Output::Socket(SocketOrder::Pause(chunk.socket)));
-        }
-        Some(count)
-    }
-
-    fn poll(&mut self) -> Output<Vec<u8>> {
-        self.out.pop().unwrap_or(Output::Wait(None))
-    }
 }
 
 async fn nibbler(takes: usize, pauses: bool, config: DriverConfig) -> (Driver<Nibbler>, SocketId, TcpStream) {

@@ -16,6 +16,7 @@ mod backpressure;
 mod driving;
 mod forward;
 mod limits;
+mod machines;
 mod namespace;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
