@@ -234,6 +234,11 @@ impl<M: Machine> Net<M> {
             SocketOrder::Close(id) => self.close(number, id),
             SocketOrder::Pause(id) => self.set_paused(number, id, true),
             SocketOrder::Resume(id) => self.set_paused(number, id, false),
+            SocketOrder::Open(open)
+                if self.hosts.get(number).is_some_and(|host| host.sockets.get(open.id).is_some()) =>
+            {
+                self.say(number, format_args!("knows {} already: nothing happens", open.id));
+            }
             SocketOrder::Open(open) => {
                 let connects = open.protocol.is_stream() && !open.protocol.is_listener();
                 let news = match self.bind(number, &open) {

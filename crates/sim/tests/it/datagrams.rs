@@ -157,3 +157,14 @@ fn icmp_comes_back_to_the_socket_that_sent() {
         assert_eq!((&last.event, last.at), (&Heard::News(id.unwrap(), news), before + after));
     }
 }
+
+#[test]
+fn a_second_order_for_an_id_is_not_answered() {
+    let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::PERFECT, 1);
+    net.record_story();
+    let id = net.with(host, |probe, cx| probe.open(cx, Protocol::Udp, "0.0.0.0:7", None)).unwrap();
+    net.with(host, |probe, _| probe.open_as(id, Protocol::Tcp, "0.0.0.0:8", Some(P)));
+    assert_eq!(net.run_for(Duration::from_secs(60)), Stop::Idle);
+    assert_eq!(net.events().len(), 1, "{:?}", net.events());
+    assert!(net.story().ends_with("client       knows s1 already: nothing happens\n"), "{}", net.story());
+}

@@ -28,12 +28,16 @@ pub(crate) enum Heard {
 impl Probe {
     pub(crate) fn open(&mut self, cx: &mut Cx<'_>, protocol: Protocol, local: &str, remote: Option<&str>) -> SocketId {
         let id = cx.next_socket();
+        self.open_as(id, protocol, local, remote);
+        id
+    }
+
+    pub(crate) fn open_as(&mut self, id: SocketId, protocol: Protocol, local: &str, remote: Option<&str>) {
         let mut open = Open::new(id, protocol, local.parse().unwrap());
         if let Some(remote) = remote {
             open = open.towards(remote.parse().unwrap());
         }
         self.out.push(Output::Socket(SocketOrder::Open(open)));
-        id
     }
 
     pub(crate) fn close(&mut self, socket: SocketId) {
