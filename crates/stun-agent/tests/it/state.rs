@@ -2,9 +2,7 @@
 
 use crate::world::{addr, message};
 use core::time::Duration;
-use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder, Verdict,
-};
+use portolan_machine::{Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder, Verdict};
 use portolan_sim::laws::{self, Context, StateLimit, Step, debug_length};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{
@@ -175,6 +173,6 @@ fn a_responder_keeps_a_bounded_state_and_releases_it() {
 }
 
 /// Eight streams with half a message of 900 bytes.
-const FLOODED_RESPONDER: usize = 40_000;
+const FLOODED_RESPONDER: usize = 20_000;
 /// The ids of the open sockets, and the counters.
-const TABLES_RESPONDER: usize = 400;
+const TABLES_RESPONDER: usize = 100;
