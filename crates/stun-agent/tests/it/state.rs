@@ -173,6 +173,6 @@ fn a_responder_keeps_a_bounded_state_and_releases_it() {
 }
 
 /// Eight streams with half a message of 900 bytes.
-const FLOODED_RESPONDER: usize = 40_000;
+const FLOODED_RESPONDER: usize = 20_000;
 /// The ids of the open sockets, and the counters.
-const TABLES_RESPONDER: usize = 400;
+const TABLES_RESPONDER: usize = 100;
