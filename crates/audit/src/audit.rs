@@ -1,59 +1,20 @@
-//! An audit of one server: which clauses of RFC 8489 and RFC 5780 it honours, and how much it amplifies.
+//! The machine: it asks all questions, keeps what comes as evidence, and ends with a report.
 //!
-//! Rules of this file: [`Audit`] asks a fixed set of questions, at most [`Audit::MAX_DATAGRAMS`] datagrams in all, at most
-//! ten new requests in any second (RFC 5780 §5), and is done within three seconds at usual round trips. What is a regular
-//! request goes through [`Transactions`]; what an honest client would never send goes out from here. Every datagram that
-//! comes in is kept as evidence first, whatever the transactions make of it. All judging is done at the end, in `judge`.
-//!
-//! Silence counts only beside a control: a bare request that is repeated all the time, whose answers tell the loss.
-//! Where loss, a filter or a NAT may be the reason, the outcome is unknown and no violation.
-//!
-//! ```
-//! use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketIds, SocketNews, SocketOrder};
-//! use portolan_audit::{Audit, AuditConfig};
-//! # struct Counting(u8);
-//! # impl Entropy for Counting { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
-//!
-//! let (mut dice, mut ids) = (Counting(0), SocketIds::new());
-//! let mut audit = Audit::new(AuditConfig::new("192.0.2.1:3478".parse()?).tcp(false));
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
-//! audit.start(&mut cx)?;
-//! for local in ["198.51.100.7:40000", "198.51.100.7:40001"] {
-//!     let Output::Socket(SocketOrder::Open(open)) = audit.poll() else { panic!("two sockets") };
-//!     audit.handle(&mut cx, Input::Socket(open.id, SocketNews::Opened { local: local.parse()? }));
-//! }
-//! let Output::Transmit(first) = audit.poll() else { panic!("the control goes first") };
-//! assert_eq!((first.remote.to_string().as_str(), first.payload.len()), ("192.0.2.1:3478", 20));
-//! # Ok::<(), Box<dyn core::error::Error>>(())
-//! ```
+//! Rules of this file: what is a regular request goes through [`Transactions`]; what an honest client would never send goes
+//! out from here. Every datagram that comes in is kept as evidence first, whatever the transactions make of it. The report is
+//! made at the end, in `judge`.
 
-#![no_std]
-#![forbid(unsafe_code)]
-#![expect(clippy::wildcard_enum_match_arm, reason = "a question is like the others unless a match names it")]
-
-extern crate alloc;
-
-mod check;
-mod evidence;
-mod judge;
-mod plan;
-mod probe;
-mod report;
-
-pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
-pub use probe::{Probe, UnknownProbe};
-pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};
-
+use crate::evidence::{Evidence, Place, Stream};
+use crate::plan::{Irregular, Plan};
+use crate::{AuditError, AuditEvent, AuditNote, Probe, judge, probe};
 use alloc::boxed::Box;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
-use evidence::{Evidence, Place, Stream};
-use plan::{Irregular, Plan};
 use portolan_machine::{
-    Clause, Cx, Datagram, Deadline, Explain, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script,
-    ScriptError, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Script, ScriptError, Slot, SocketId,
+    SocketNews, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
@@ -88,11 +49,10 @@ pub struct Audit {
     /// The one that asks, the one that RESPONSE-PORT names, the stream.
     sockets: [Option<SocketId>; 3],
     plan: Plan,
-    transactions: Transactions<Probe>,
+    transactions: Slot<Transactions<Probe>>,
     irregular: Irregular,
     evidence: Evidence,
     out: Outbox<AuditEvent>,
-    wait: Option<Deadline>,
 }
 
 /// What an audit is doing.
@@ -131,11 +91,10 @@ impl Audit {
             phase: Phase::Idle,
             sockets: [None; 3],
             plan: Plan::new(),
-            transactions: Transactions::new(),
+            transactions: Slot::new("transactions", 0, Transactions::new()),
             irregular: Irregular::default(),
             evidence: Evidence::new(config.server),
             out: Outbox::new(),
-            wait: None,
         }
     }
 
@@ -219,7 +178,8 @@ impl Audit {
         match news {
             SocketNews::Opened { .. } if self.evidence.stream == Stream::Pending => {
                 let request = Request::binding(socket, self.config.server, Probe::Tcp);
-                let asked = self.transactions.request(cx, request.schedule(Schedule::reliable(STREAM_TAIL)));
+                let request = request.schedule(Schedule::reliable(STREAM_TAIL));
+                let asked = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request));
                 self.evidence.stream = if asked.is_ok() { Stream::Open } else { Stream::Broken };
             }
             SocketNews::Refused(_) => self.gone(Stream::Refused),
@@ -262,19 +222,27 @@ impl Audit {
                 self.transmit(cx, Transmit::new(socket, remote, payload));
             }
         }
-        let inner = loop {
-            match self.transactions.poll() {
+        while let Some(output) = self.transactions.take() {
+            match output {
                 Output::Transmit(transmit) => self.transmit(cx, transmit),
                 Output::Event(event) => self.outcome(event),
                 Output::Socket(order) => self.out.push(Output::Socket(order)),
-                Output::Wait(wait) => break wait,
+                Output::Wait(_) => {}
             }
-        };
-        self.wait = Deadline::earliest(Deadline::earliest(self.plan.wait(), self.irregular.wait()), inner);
-        if self.wait.is_none() {
+        }
+        if self.wait().is_none() {
             let report = judge::report(&self.evidence, cx.now().since(self.plan.started()));
             self.end(AuditEvent::Report(Box::new(report)));
         }
+    }
+
+    /// The next moment at which there is something to do.
+    fn wait(&mut self) -> Option<Deadline> {
+        if self.phase != Phase::Asking {
+            return None;
+        }
+        let own = Deadline::earliest(self.plan.wait(), self.irregular.wait());
+        Deadline::earliest(own, self.transactions.wait())
     }
 
     fn transmit(&mut self, cx: &Cx<'_>, transmit: Transmit) {
@@ -317,7 +285,7 @@ impl Audit {
         let Some(request) = self.request(probe, to) else { return };
         // The transaction takes any sender's answer: who may answer is the question here.
         let request = request.schedule(schedule).from(AnswerFrom::AnyReported);
-        if let Ok(id) = self.transactions.request(cx, request) {
+        if let Ok(id) = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)) {
             self.evidence.begin(probe, id, to);
         }
     }
@@ -356,7 +324,6 @@ impl Audit {
         for socket in self.sockets.iter_mut().filter_map(Option::take) {
             self.out.push(Output::Socket(SocketOrder::Close(socket)));
         }
-        self.wait = None;
         self.out.push(Output::Event(event));
     }
 }
@@ -399,8 +366,8 @@ impl Machine for Audit {
                 None => Verdict::NotMine,
             },
             Input::Socket(socket, news) => self.news(cx, socket, news),
-            Input::Timeout if self.wait.is_some_and(|wait| wait.is_due(cx.now())) => {
-                let _verdict = self.transactions.handle(cx, input);
+            Input::Timeout if self.wait().is_some_and(|wait| wait.is_due(cx.now())) => {
+                self.transactions.wake(cx);
                 Verdict::Mine
             }
             Input::Timeout => Verdict::NotMine,
@@ -415,30 +382,24 @@ impl Machine for Audit {
         if matches!(self.phase, Phase::Idle | Phase::Done) || !self.is_stream(chunk.socket) {
             return None;
         }
+        if !self.out.is_empty() {
+            return Some(0);
+        }
+        // When the request is over, what follows on the stream says nothing.
         let taken = self.transactions.stream(cx, chunk).unwrap_or(chunk.payload.len());
         self.settle(cx);
         Some(taken)
     }
 
     fn poll(&mut self) -> Output<AuditEvent> {
-        self.out.pop().unwrap_or(Output::Wait(self.wait))
+        self.out.pop().unwrap_or_else(|| Output::Wait(self.wait()))
     }
 }
 
-/// What the owner of an [`Audit`] must act on; either is the last.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum AuditEvent {
-    /// What was found.
-    Report(Box<Report>),
-    /// A UDP socket could not be made.
-    Failed(Refusal),
-}
-
-/// What the owner of an [`Audit`] may ask; as text `start`.
+/// What the owner of an [`Audit`] may ask for; as text `start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditCommand {
-    /// Order the sockets, and ask.
+    /// Orders the sockets, and asks.
     Start,
 }
 
@@ -463,65 +424,5 @@ impl Script for AuditCommand {
 
     fn read(text: &str) -> Result<Self, ScriptError> {
         text.parse().map_err(|_| ScriptError::new("`start`"))
-    }
-}
-
-/// Why a command to an audit was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AuditError {
-    /// It was started before.
-    #[error("the audit was started before")]
-    NotIdle,
-    /// Nothing can be sent to an unspecified address or to port 0.
-    #[error("the server has no address or no port")]
-    Destination,
-    /// The text is no command.
-    #[error("the only command is `start`")]
-    UnknownCommand,
-}
-
-/// What [`Audit`] tells whoever listens, beside the notes of its transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AuditNote {
-    /// A question begins.
-    Asking {
-        /// Which.
-        probe: Probe,
-        /// Where it goes.
-        to: SocketAddr,
-    },
-    /// A datagram came.
-    Heard {
-        /// What it answers; `None`: nothing that was asked.
-        probe: Option<Probe>,
-        /// Whom it came from.
-        from: SocketAddr,
-        /// Its bytes.
-        length: usize,
-    },
-}
-
-impl fmt::Display for AuditNote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Asking { probe, to } => write!(f, "question {probe} to {to}"),
-            Self::Heard { probe: Some(probe), from, length } => {
-                write!(f, "{length} bytes from {from} answer the question {probe}")
-            }
-            Self::Heard { probe: None, from, length } => {
-                write!(f, "{length} bytes from {from} answer nothing that was asked")
-            }
-        }
-    }
-}
-
-impl Explain for AuditNote {
-    fn rfc(&self) -> Option<Clause> {
-        match self {
-            Self::Asking { .. } => None,
-            Self::Heard { .. } => Some(Clause::new(8489, "6.3")),
-        }
     }
 }

@@ -1,0 +1,58 @@
+//! An audit of one server: which clauses of RFC 8489 and RFC 5780 it honours, and how much it amplifies.
+//!
+//! # What this crate refuses to do
+//!
+//! It reads no clock, has no RNG and owns no socket. It draws no conclusion about the network: an outcome for which loss, a
+//! filter or a NAT may be the reason is unknown, and no violation.
+//!
+//! # What it does
+//!
+//! [`Audit`] is a machine. It asks a fixed set of questions, at most [`Audit::MAX_DATAGRAMS`] datagrams in all, at most ten
+//! new requests in any second (RFC 5780 §5), and is done within three seconds at usual round trip times. It ends with a
+//! [`Report`], which has a [`Finding`] for each [`Check`].
+//!
+//! Silence counts only beside a control: a bare request that is repeated all the time, whose answers show the loss.
+//!
+//! ```
+//! use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketIds, SocketNews, SocketOrder};
+//! use portolan_audit::{Audit, AuditConfig};
+//! # struct Counting(u8);
+//! # impl Entropy for Counting { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
+//!
+//! let (mut rng, mut ids) = (Counting(0), SocketIds::new());
+//! let mut audit = Audit::new(AuditConfig::new("192.0.2.1:3478".parse()?).tcp(false));
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
+//! audit.start(&mut cx)?;
+//! for local in ["198.51.100.7:40000", "198.51.100.7:40001"] {
+//!     let Output::Socket(SocketOrder::Open(open)) = audit.poll() else { panic!("two sockets") };
+//!     audit.handle(&mut cx, Input::Socket(open.id, SocketNews::Opened { local: local.parse()? }));
+//! }
+//! let Output::Transmit(first) = audit.poll() else { panic!("the control goes first") };
+//! assert_eq!((first.remote.to_string().as_str(), first.payload.len()), ("192.0.2.1:3478", 20));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a question is like the others unless a match names it")]
+
+extern crate alloc;
+
+mod audit;
+pub mod check;
+pub mod error;
+pub mod event;
+mod evidence;
+mod judge;
+pub mod note;
+mod plan;
+pub mod probe;
+pub mod report;
+
+pub use audit::{Audit, AuditCommand, AuditConfig};
+pub use check::{Check, Implausible, Outcome, UnknownReason, Violation};
+pub use error::AuditError;
+pub use event::AuditEvent;
+pub use note::AuditNote;
+pub use probe::{Probe, UnknownProbe};
+pub use report::{Amplification, ControlStats, Credentials, Finding, Report, Traffic};

@@ -1,0 +1,59 @@
+//! What a reader of the log learns.
+//!
+//! ```
+//! use portolan_audit::{AuditNote, Probe};
+//!
+//! let note = AuditNote::Asking { probe: Probe::Control, to: "192.0.2.1:3478".parse()? };
+//! assert_eq!(note.to_string(), "question control to 192.0.2.1:3478");
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
+
+use crate::Probe;
+use core::fmt;
+use core::net::SocketAddr;
+use portolan_machine::{Clause, Explain};
+
+/// A note of an [`Audit`](crate::Audit), beside the notes of its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditNote {
+    /// A question is asked for the first time.
+    Asking {
+        /// The question.
+        probe: Probe,
+        /// Its destination.
+        to: SocketAddr,
+    },
+    /// A datagram arrived.
+    Heard {
+        /// The question that it answers; `None`: no question.
+        probe: Option<Probe>,
+        /// The sender of the datagram.
+        from: SocketAddr,
+        /// The length of the datagram in bytes.
+        length: usize,
+    },
+}
+
+impl fmt::Display for AuditNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asking { probe, to } => write!(f, "question {probe} to {to}"),
+            Self::Heard { probe: Some(probe), from, length } => {
+                write!(f, "{length} bytes from {from} answer the question {probe}")
+            }
+            Self::Heard { probe: None, from, length } => {
+                write!(f, "{length} bytes from {from} answer nothing that was asked")
+            }
+        }
+    }
+}
+
+impl Explain for AuditNote {
+    fn rfc(&self) -> Option<Clause> {
+        match self {
+            Self::Asking { .. } => None,
+            Self::Heard { .. } => Some(Clause::new(8489, "6.3")),
+        }
+    }
+}
