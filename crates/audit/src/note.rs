@@ -1,28 +1,36 @@
-//! What a reader of the log learns during an audit, beside the notes of its transactions.
+//! What a reader of the log learns.
+//!
+//! ```
+//! use portolan_audit::{AuditNote, Probe};
+//!
+//! let note = AuditNote::Asking { probe: Probe::Control, to: "192.0.2.1:3478".parse()? };
+//! assert_eq!(note.to_string(), "question control to 192.0.2.1:3478");
+//! # Ok::<(), core::net::AddrParseError>(())
+//! ```
 
 use crate::Probe;
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain};
 
-/// The notes of an [`Audit`](crate::Audit).
+/// A note of an [`Audit`](crate::Audit), beside the notes of its transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuditNote {
-    /// A question begins.
+    /// A question is asked for the first time.
     Asking {
-        /// Which.
+        /// The question.
         probe: Probe,
-        /// Where it goes.
+        /// Its destination.
         to: SocketAddr,
     },
-    /// A datagram came.
+    /// A datagram arrived.
     Heard {
-        /// What it answers; `None`: nothing that was asked.
+        /// The question that it answers; `None`: no question.
         probe: Option<Probe>,
-        /// Whom it came from.
+        /// The sender of the datagram.
         from: SocketAddr,
-        /// Its bytes.
+        /// The length of the datagram in bytes.
         length: usize,
     },
 }

@@ -1,7 +1,7 @@
 //! The questions: which there are, when each is sent again, and their bytes where no honest client would write them.
 //!
-//! Rules of this file: pure. Regular requests are left to [`Transactions`](portolan_stun_agent::Transactions); what a [`Writer`] refuses
-//! to write, or what must not be taken for a transaction, is built here byte by byte.
+//! Rules of this file: pure. Regular requests are left to [`Transactions`](portolan_stun_agent::Transactions); what a
+//! [`Writer`] refuses to write, or what must not be taken for a transaction, is built here byte by byte.
 
 use alloc::vec::Vec;
 use bytes::Bytes;

@@ -1,9 +1,8 @@
 //! `portolan stun`: one Binding request to one server, and what came back.
 //!
-//! What is sent, and how often, is decided by the machine that it drives ([`ask`]); this file looks the name up, waits
-//! and tells.
+//! What is sent, and how often, is decided by the machine that it drives ([`Query`]); this file looks the name up, waits
+//! and prints.
 
-mod ask;
 mod tell;
 mod trust;
 
@@ -15,7 +14,6 @@ use crate::resolve::{System, resolve};
 use crate::secret::{self, Secret};
 use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError};
 use alloc::sync::Arc;
-use ask::{Ask, Told};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::str::FromStr;
@@ -23,7 +21,10 @@ use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
 use portolan_nat::profile::Family;
 use portolan_stun::uri::{Scheme, Uri};
-use portolan_stun_agent::{Answer, Credential, TransactionEvent, Unusable};
+use portolan_stun_agent::{
+    ChallengeError, Credential, Query, QueryConfig, QueryError, QueryEvent, QueryFailure, QueryResponse, RequestError,
+    Unusable,
+};
 use portolan_tokio::{Driver, DriverConfig};
 pub(crate) use trust::TrustError;
 
@@ -85,6 +86,8 @@ pub(crate) enum StunError {
     Refused { server: SocketAddr, transport: &'static str, why: Refusal },
     #[error("{server} ended the connection before it answered; it may not speak STUN over {transport}")]
     Ended { server: SocketAddr, transport: &'static str },
+    #[error("{server} sent bytes over {transport} that are not STUN; another protocol may listen on this port")]
+    NotStun { server: SocketAddr, transport: &'static str },
     #[error("{server} did not answer over {transport} within {seconds} s, asked {sends} times{hint}")]
     Silent { server: SocketAddr, transport: &'static str, seconds: f64, sends: u32, hint: Hint },
     #[error(
@@ -93,15 +96,19 @@ pub(crate) enum StunError {
     )]
     Unproved { server: SocketAddr },
     #[error("{server} answered what cannot be used: {why}")]
-    Unusable { server: SocketAddr, why: portolan_stun_agent::Unusable },
+    Unusable { server: SocketAddr, why: Unusable },
     #[error("{server} challenged the credentials, and that is the end of it: {why}")]
-    Challenge { server: SocketAddr, why: portolan_stun_agent::ChallengeError },
+    Challenge { server: SocketAddr, why: ChallengeError },
     #[error("--user wants a password: add --password-file FILE, or --password")]
     NoPassword,
     #[error(transparent)]
     PasswordFile(#[from] secret::SecretError),
     #[error("the request was refused by this program itself: {0}")]
-    Request(portolan_stun_agent::RequestError),
+    Request(RequestError),
+    #[error("{server} cannot be asked: {why}")]
+    Query { server: SocketAddr, why: QueryError },
+    #[error("the program could not go on by itself: the query ended without a response")]
+    Cancelled,
 }
 
 /// What else is known of a server that is silent.
@@ -123,11 +130,10 @@ struct Reply {
     name: Box<str>,
     server: SocketAddr,
     protocol: Protocol,
-    local: SocketAddr,
     request: Bytes,
-    answer: Answer<u8>,
+    response: QueryResponse,
     explain: bool,
-    /// Somebody was named who asks.
+    /// Whether a user was named.
     is_named: bool,
 }
 
@@ -160,38 +166,26 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
         return Err(StunError::Unresolved(why.into()).into());
     };
     let left = args.timeout.saturating_sub(started.elapsed());
-    let proven = match &name.host {
-        Host::Name(name) => Some(Arc::from(&**name)),
-        Host::Address(_) => None,
-    };
-    let ask = Ask::new(server, protocol, proven, left, credential(args)?);
-    let mut driver = Driver::with_config(ask, config.with_connect_timeout(left))?;
-    let mut listener =
-        Listener { args, server, protocol, request: Bytes::new(), local: None, sends: 0, hint: None, is_heard: false };
-    driver.with(Ask::start);
-    let heard = tokio::time::timeout(left, async {
-        loop {
-            let event = driver.next().await;
-            let now = driver.now();
-            if let Some(reply) = listener.hear(event, now)? {
-                return Ok::<_, Complaint>(reply);
-            }
+    let mut query = QueryConfig::new(server).protocol(protocol).timeout(left);
+    if let Host::Name(name) = &name.host {
+        query = query.server_name(Arc::from(&**name));
+    }
+    if let Some(credential) = credential(args)? {
+        query = query.credential(credential);
+    }
+    let mut driver = Driver::with_config(Query::new(), config.with_connect_timeout(left))?;
+    let mut listener = Listener { args, server, protocol, request: Bytes::new() };
+    driver.with(|machine, cx| machine.start(cx, query)).map_err(|why| StunError::Query { server, why })?;
+    let response = loop {
+        let event = driver.next().await;
+        let now = driver.now();
+        if let Some(response) = listener.hear(event, now)? {
+            break response;
         }
-    });
-    let answer = match heard.await {
-        Ok(answer) => answer?,
-        Err(_) => return Err(listener.silent().into()),
     };
-    let reply = Reply {
-        name: name.to_string().into(),
-        server,
-        protocol,
-        local: listener.local.unwrap_or(answer.local),
-        request: listener.request,
-        answer,
-        explain: args.explain,
-        is_named: args.user.is_some(),
-    };
+    let (name, request) = (name.to_string().into(), listener.request);
+    let reply =
+        Reply { name, server, protocol, request, response, explain: args.explain, is_named: args.user.is_some() };
     let report = tell::Report::of(&reply);
     output::print(&match args.format {
         Format::Human => tell::human(&reply, &report),
@@ -219,51 +213,50 @@ impl StunArgs {
     }
 }
 
-/// Hears what happens until there is an answer.
+/// Follows the query until there is a response.
 struct Listener<'a> {
     args: &'a StunArgs,
     server: SocketAddr,
     protocol: Protocol,
     request: Bytes,
-    local: Option<SocketAddr>,
-    sends: u32,
-    hint: Option<Unreachability>,
-    is_heard: bool,
 }
 
 impl Listener<'_> {
-    fn hear(&mut self, told: Told, now: Instant) -> Result<Option<Answer<u8>>, Complaint> {
-        match told {
-            Told::Opened(local) => self.local = Some(local),
-            Told::Sent(request) => {
-                self.sends += 1;
-                self.request = request;
-                self.event("sent", now, self.sends)?;
+    fn hear(&mut self, event: QueryEvent, now: Instant) -> Result<Option<QueryResponse>, Complaint> {
+        match event {
+            QueryEvent::Sent { message, send } => {
+                self.request = message;
+                self.event("sent", now, send)?;
             }
-            Told::Heard => self.is_heard = true,
-            Told::Refused(why) => {
-                return Err(StunError::Refused { server: self.server, transport: self.word(), why }.into());
-            }
-            Told::NotAsked(why) => return Err(StunError::Request(why).into()),
-            Told::Outcome(TransactionEvent::Answered(answer)) => return Ok(Some(answer)),
-            // Nobody but the server may answer; who else does is shown where there is someone to look.
-            Told::Outcome(TransactionEvent::Elsewhere(answer)) => self.event("elsewhere", now, answer.from)?,
-            Told::Outcome(TransactionEvent::Unreachable { why, .. }) => {
-                self.hint = Some(why);
-                self.event("unreachable", now, why)?;
-            }
-            Told::Outcome(TransactionEvent::Unusable { why: Unusable::Challenge(why), .. }) => {
-                return Err(StunError::Challenge { server: self.server, why }.into());
-            }
-            Told::Outcome(TransactionEvent::Unusable { why, .. }) => {
-                return Err(StunError::Unusable { server: self.server, why }.into());
-            }
-            Told::Outcome(TransactionEvent::SocketLost { .. }) => {
-                return Err(StunError::Ended { server: self.server, transport: self.word() }.into());
-            }
-            Told::Outcome(_) => return Err(self.silent().into()),
+            // Only the server may answer; other senders are shown to a reader of the events.
+            QueryEvent::Elsewhere { from } => self.event("elsewhere", now, from)?,
+            QueryEvent::Unreachable { why, .. } => self.event("unreachable", now, why)?,
+            QueryEvent::Response(response) => return Ok(Some(*response)),
+            QueryEvent::Failed(why) => return Err(self.failure(why).into()),
+            QueryEvent::Opened { .. } | _ => {}
         }
         Ok(None)
+    }
+
+    fn failure(&self, why: QueryFailure) -> StunError {
+        let (server, transport) = (self.server, tell::word(self.protocol));
+        match why {
+            QueryFailure::Refused(why) => StunError::Refused { server, transport, why },
+            QueryFailure::Closed(_) => StunError::Ended { server, transport },
+            QueryFailure::NotStun => StunError::NotStun { server, transport },
+            QueryFailure::TimedOut { sends, unreachable } => {
+                let seconds = self.args.timeout.as_secs_f64();
+                StunError::Silent { server, transport, seconds, sends, hint: Hint(unreachable) }
+            }
+            QueryFailure::Unusable { why: Unusable::Challenge(why), .. } => StunError::Challenge { server, why },
+            // No challenge precedes short-term credentials: a wrong password shows only in what cannot be verified.
+            QueryFailure::Unusable { why: Unusable::Integrity(_), .. } if self.args.short_term => {
+                StunError::Unproved { server }
+            }
+            QueryFailure::Unusable { why, .. } => StunError::Unusable { server, why },
+            QueryFailure::Request(why) => StunError::Request(why),
+            QueryFailure::Cancelled | _ => StunError::Cancelled,
+        }
     }
 
     /// One line for those who follow along.
@@ -273,24 +266,6 @@ impl Listener<'_> {
             output::print(&tell::event(event, millis, &what.to_string()))?;
         }
         Ok(())
-    }
-
-    /// Time has run out: with short-term credentials, which no challenge precedes, whatever came was not proved.
-    fn silent(&self) -> StunError {
-        if self.is_heard && self.args.short_term {
-            return StunError::Unproved { server: self.server };
-        }
-        StunError::Silent {
-            server: self.server,
-            transport: self.word(),
-            seconds: self.args.timeout.as_secs_f64(),
-            sends: self.sends,
-            hint: Hint(self.hint),
-        }
-    }
-
-    const fn word(&self) -> &'static str {
-        tell::word(self.protocol)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::explain::tell::{JsonLine, json_lines, lines};
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_machine::Protocol;
-use portolan_stun::{Class, Integrity, Message, Text};
+use portolan_stun::Integrity;
 use serde::Serialize;
 
 const SCHEMA: &str = "portolan.stun/1";
@@ -59,42 +59,36 @@ struct Line<'a> {
 }
 
 impl Report {
-    /// Reads the answer.
+    /// Reads the response.
     pub(super) fn of(reply: &Reply) -> Self {
-        let answer = &reply.answer;
-        let message = Message::decode(&answer.message).ok();
-        let message = message.as_ref();
-        let is_success = message.is_some_and(|message| message.class() == Class::SuccessResponse);
-        let mapped = message.and_then(|message| message.xor_mapped_address().or_else(|| message.mapped_address()));
-        let outcome = match (is_success, mapped) {
-            (true, Some(_)) => "answered",
-            (true, None) => "no-mapped-address",
-            (false, _) => "refused",
+        let response = &reply.response;
+        let facts = &response.facts;
+        let outcome = match (&facts.error, facts.mapped) {
+            (Some(_), _) => "refused",
+            (None, Some(_)) => "answered",
+            (None, None) => "no-mapped-address",
         };
         Self {
             schema: SCHEMA,
             server: Server { name: reply.name.clone(), address: reply.server },
             transport: word(reply.protocol),
-            local: reply.local,
+            local: response.local,
             outcome,
-            mapped: mapped.filter(|_| is_success),
-            // Of a request sent twice nobody knows which one was answered (RFC 8489 §6.2.1).
-            rtt_ms: (answer.sends == 1).then(|| milliseconds(answer.since_first)),
-            sends: answer.sends,
-            error: message
-                .and_then(Message::error_code)
-                .map(|error| Refusal { code: error.code(), reason: shown(error.reason()) }),
-            software: message.and_then(Message::software).map(shown),
-            other_address: message.and_then(Message::other_address),
-            response_origin: message.and_then(Message::response_origin),
-            alternate_server: message.and_then(Message::alternate_server),
-            verified: answer.integrity.map(|integrity| match integrity {
+            mapped: facts.mapped,
+            rtt_ms: response.round_trip.map(milliseconds),
+            sends: response.sends,
+            error: facts.error.as_ref().map(|error| Refusal { code: error.code, reason: shown(&error.reason) }),
+            software: facts.software.as_deref().map(shown),
+            other_address: facts.other_address,
+            response_origin: facts.response_origin,
+            alternate_server: facts.alternate_server,
+            verified: response.integrity.map(|integrity| match integrity {
                 Integrity::Sha1 => "sha1",
                 Integrity::Sha256 { .. } => "sha256",
             }),
             explained: reply
                 .explain
-                .then(|| Explained { request: json_lines(&reply.request), response: json_lines(&answer.message) }),
+                .then(|| Explained { request: json_lines(&reply.request), response: json_lines(&response.message) }),
         }
     }
 
@@ -158,7 +152,7 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     fact("verified", verified(reply, report));
     fact("ask instead", report.alternate_server.map(|address| address.to_string()));
     if reply.explain {
-        for (what, bytes) in [("Request", &reply.request), ("Response", &reply.answer.message)] {
+        for (what, bytes) in [("Request", &reply.request), ("Response", &reply.response.message)] {
             let _ = write!(text, "\n{what}, {} bytes\n{}", bytes.len(), lines(bytes, "").0);
         }
     }
@@ -178,7 +172,7 @@ pub(super) const fn word(protocol: Protocol) -> &'static str {
     }
 }
 
-/// What a peer wrote, with nothing in it that a terminal would obey.
-fn shown(text: Text<'_>) -> String {
-    String::from_utf8_lossy(text.as_bytes()).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+/// The text of a peer without control characters, which a terminal would obey.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

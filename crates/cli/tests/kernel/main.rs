@@ -22,6 +22,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod recipes;
 #[cfg(target_os = "linux")]
+mod serving;
+#[cfg(target_os = "linux")]
 mod topology;
 #[cfg(target_os = "linux")]
 mod trials;

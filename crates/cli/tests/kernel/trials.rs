@@ -7,6 +7,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use crate::Outcome;
 use crate::kinds::{KINDS, Kind, named};
 use crate::peer::{self, Probe};
+use crate::serving;
 use crate::topology::Topology;
 use crate::verdicts;
 
@@ -40,6 +41,8 @@ pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     list.add("nat::offline_by_name".to_owned(), verdicts::offline_by_name);
     list.add("nat::nobody_to_ask".to_owned(), verdicts::nobody_to_ask);
     list.add("serve::ends".to_owned(), verdicts::server_ends);
+    list.add("serve::wildcards".to_owned(), serving::wildcards);
+    list.add("serve::alternates".to_owned(), serving::alternates);
     list.trials
 }
 

@@ -341,7 +341,7 @@ pub(crate) fn server_ends() -> Outcome {
 }
 
 /// Starts `portolan serve` and waits until it listens on so many addresses.
-fn serve(host: &Namespace, arguments: &[&str], sockets: usize) -> Outcome<Process> {
+pub(crate) fn serve(host: &Namespace, arguments: &[&str], sockets: usize) -> Outcome<Process> {
     let mut server = start(host, &[&["serve"], arguments].concat())?;
     for _ in 0..sockets {
         server.wait_for("listening", PATIENCE)?;
@@ -350,7 +350,7 @@ fn serve(host: &Namespace, arguments: &[&str], sockets: usize) -> Outcome<Proces
 }
 
 /// Starts the binary on a host.
-fn start<A: AsRef<OsStr> + Sync>(host: &Namespace, arguments: &[A]) -> Outcome<Process> {
+pub(crate) fn start<A: AsRef<OsStr> + Sync>(host: &Namespace, arguments: &[A]) -> Outcome<Process> {
     host.inside(|| Ok(Process::start(portolan(arguments)?)?))
 }
 
@@ -373,7 +373,7 @@ fn one_line(finished: &Finished) -> Outcome {
 }
 
 /// How long a run may take before it is ended; far more than any should.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a classification without loss may take: the last of seven sends, the wait for its answer, and a busy
 /// machine.
 const QUICK: Duration = Duration::from_millis(1500);

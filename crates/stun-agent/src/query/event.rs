@@ -124,7 +124,7 @@ impl<T> From<Answer<T>> for QueryResponse {
 pub struct ResponseFacts {
     /// The client's address as the server saw it: XOR-MAPPED-ADDRESS, else MAPPED-ADDRESS. `None` in an error response.
     pub mapped: Option<SocketAddr>,
-    /// The error, if this is an error response.
+    /// ERROR-CODE of an error response.
     pub error: Option<ErrorResponse>,
     /// SOFTWARE, with invalid UTF-8 replaced. It may hold control characters.
     pub software: Option<Box<str>>,
@@ -140,10 +140,13 @@ impl ResponseFacts {
     /// Reads them from a message.
     #[must_use]
     pub fn of(message: &Message<'_>) -> Self {
-        let mapped = message.xor_mapped_address().or_else(|| message.mapped_address());
+        let (success, error) = (message.class() == Class::SuccessResponse, message.class() == Class::ErrorResponse);
         Self {
-            mapped: mapped.filter(|_| message.class() == Class::SuccessResponse),
-            error: message.error_code().map(|error| ErrorResponse { code: error.code(), reason: text(error.reason()) }),
+            mapped: message.xor_mapped_address().or_else(|| message.mapped_address()).filter(|_| success),
+            error: message
+                .error_code()
+                .filter(|_| error)
+                .map(|error| ErrorResponse { code: error.code(), reason: text(error.reason()) }),
             software: message.software().map(text),
             other_address: message.other_address(),
             response_origin: message.response_origin(),

@@ -59,7 +59,7 @@ fn last_id(world: &mut Asker) -> TransactionId {
         Output::Transmit(sent) => Some(sent),
         Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
     });
-    Message::decode(&sent.expect("a request").payload).unwrap().transaction_id()
+    Message::decode(&sent.unwrap().payload).unwrap().transaction_id()
 }
 
 fn plain() -> QueryConfig {

@@ -1,0 +1,428 @@
+//! The machine: it asks all questions, keeps what comes as evidence, and ends with a report.
+//!
+//! Rules of this file: what is a regular request goes through [`Transactions`]; what an honest client would never send goes
+//! out from here. Every datagram that comes in is kept as evidence first, whatever the transactions make of it. The report is
+//! made at the end, in `judge`.
+
+use crate::evidence::{Evidence, Place, Stream};
+use crate::plan::{Irregular, Plan};
+use crate::{AuditError, AuditEvent, AuditNote, Probe, judge, probe};
+use alloc::boxed::Box;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::str::FromStr;
+use core::time::Duration;
+use portolan_machine::{
+    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Script, ScriptError, Slot, SocketId,
+    SocketNews, SocketOrder, Transmit, Verdict,
+};
+use portolan_stun::{ChangeRequest, TransactionId};
+use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
+
+/// Whom an audit asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditConfig {
+    server: SocketAddr,
+    tcp: bool,
+}
+
+impl AuditConfig {
+    /// This server, over UDP and TCP.
+    #[must_use]
+    pub const fn new(server: SocketAddr) -> Self {
+        Self { server, tcp: true }
+    }
+
+    /// Whether TCP is tried too.
+    #[must_use]
+    pub const fn tcp(mut self, tcp: bool) -> Self {
+        self.tcp = tcp;
+        self
+    }
+}
+
+/// Asks one server what it honours.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    config: AuditConfig,
+    phase: Phase,
+    /// The one that asks, the one that RESPONSE-PORT names, the stream.
+    sockets: [Option<SocketId>; 3],
+    plan: Plan,
+    transactions: Slot<Transactions<Probe>>,
+    irregular: Irregular,
+    evidence: Evidence,
+    out: Outbox<AuditEvent>,
+}
+
+/// What an audit is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Not told to start yet.
+    Idle,
+    /// Its sockets are ordered.
+    Opening,
+    /// It asks.
+    Asking,
+    /// Ended.
+    Done,
+}
+
+/// What may follow what.
+const TRANSITIONS: &[(Phase, Phase)] = &[
+    (Phase::Idle, Phase::Opening),
+    (Phase::Opening, Phase::Asking),
+    (Phase::Opening, Phase::Done),
+    (Phase::Asking, Phase::Done),
+];
+
+/// How long the answer over TCP is waited for, from the connection on.
+const STREAM_TAIL: Duration = Duration::from_secs(1);
+
+impl Audit {
+    /// No audit sends more datagrams than this; a server that answers gets about seventy.
+    pub const MAX_DATAGRAMS: u32 = 160;
+
+    /// An audit that waits for its start.
+    #[must_use]
+    pub fn new(config: AuditConfig) -> Self {
+        Self {
+            config,
+            phase: Phase::Idle,
+            sockets: [None; 3],
+            plan: Plan::new(),
+            transactions: Slot::new("transactions", 0, Transactions::new()),
+            irregular: Irregular::default(),
+            evidence: Evidence::new(config.server),
+            out: Outbox::new(),
+        }
+    }
+
+    /// Orders the sockets; the questions follow when they are open.
+    ///
+    /// # Errors
+    /// `NotIdle`, `Destination`.
+    pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), AuditError> {
+        if self.phase != Phase::Idle {
+            return Err(AuditError::NotIdle);
+        }
+        if self.config.server.ip().is_unspecified() || self.config.server.port() == 0 {
+            return Err(AuditError::Destination);
+        }
+        self.become_phase(Phase::Opening);
+        let any: IpAddr = match self.config.server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let protocols = [Some(Protocol::Udp), Some(Protocol::Udp), self.config.tcp.then_some(Protocol::Tcp)];
+        for (slot, protocol) in self.sockets.iter_mut().zip(protocols) {
+            let Some(protocol) = protocol else { continue };
+            let id = cx.next_socket();
+            *slot = Some(id);
+            let open = Open::new(id, protocol, SocketAddr::new(any, 0)).towards(self.config.server);
+            self.out.push(Output::Socket(SocketOrder::Open(open)));
+        }
+        if self.config.tcp {
+            self.evidence.stream = Stream::Pending;
+        }
+        Ok(())
+    }
+
+    fn become_phase(&mut self, next: Phase) {
+        let allowed = TRANSITIONS.contains(&(self.phase, next));
+        debug_assert!(allowed, "{:?} to {next:?}", self.phase);
+        if allowed {
+            self.phase = next;
+        }
+    }
+
+    fn place(&self, socket: SocketId) -> Option<Place> {
+        let [first, second, _] = self.sockets;
+        match socket {
+            socket if Some(socket) == first => Some(Place::First),
+            socket if Some(socket) == second => Some(Place::Second),
+            _ => None,
+        }
+    }
+
+    fn is_stream(&self, socket: SocketId) -> bool {
+        matches!(self.sockets, [_, _, Some(stream)] if stream == socket)
+    }
+
+    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
+        if self.is_stream(socket) {
+            return self.stream_news(cx, socket, news);
+        }
+        let Some(place) = self.place(socket) else { return Verdict::NotMine };
+        match news {
+            SocketNews::Opened { local } => {
+                let [first, second] = &mut self.evidence.locals;
+                *(if place == Place::First { first } else { second }) = Some(local);
+                if self.phase == Phase::Opening && self.evidence.locals.iter().all(Option::is_some) {
+                    self.become_phase(Phase::Asking);
+                    self.plan.begin(cx.now());
+                }
+            }
+            SocketNews::Refused(why) => self.end(AuditEvent::Failed(why)),
+            // A socket of datagrams does not end by itself; one that does hears nothing more, which loss tells.
+            SocketNews::Unreachable { .. }
+            | SocketNews::Accepted { .. }
+            | SocketNews::Full
+            | SocketNews::Writable
+            | SocketNews::Closed(_) => {}
+        }
+        Verdict::Mine
+    }
+
+    fn stream_news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
+        match news {
+            SocketNews::Opened { .. } if self.evidence.stream == Stream::Pending => {
+                let request = Request::binding(socket, self.config.server, Probe::Tcp);
+                let request = request.schedule(Schedule::reliable(STREAM_TAIL));
+                let asked = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request));
+                self.evidence.stream = if asked.is_ok() { Stream::Open } else { Stream::Broken };
+            }
+            SocketNews::Refused(_) => self.gone(Stream::Refused),
+            SocketNews::Closed(_) => self.gone(Stream::Broken),
+            SocketNews::Opened { .. }
+            | SocketNews::Unreachable { .. }
+            | SocketNews::Full
+            | SocketNews::Writable
+            | SocketNews::Accepted { .. } => {}
+        }
+        let _verdict = self.transactions.handle(cx, Input::Socket(socket, news));
+        Verdict::Mine
+    }
+
+    /// The stream is gone: an answer that came before stays.
+    fn gone(&mut self, how: Stream) {
+        if !matches!(self.evidence.stream, Stream::Answered(_)) {
+            self.evidence.stream = how;
+        }
+        let [_, _, stream] = &mut self.sockets;
+        *stream = None;
+    }
+
+    /// Does what is due, hands on what the transactions do, and ends when nothing is left to ask or to hear.
+    fn settle(&mut self, cx: &mut Cx<'_>) {
+        if self.phase != Phase::Asking {
+            return;
+        }
+        let deaf = self.evidence.traffic.received == 0;
+        while let Some((request, oddity)) =
+            self.plan.step(cx.now(), deaf, |probe| destination(&self.evidence, probe).is_some())
+        {
+            for probe in [request, oddity].into_iter().flatten() {
+                self.ask(cx, probe);
+            }
+        }
+        let now = cx.now();
+        if let [Some(socket), ..] = self.sockets {
+            while let Some((remote, payload)) = self.irregular.step(now) {
+                self.transmit(cx, Transmit::new(socket, remote, payload));
+            }
+        }
+        while let Some(output) = self.transactions.take() {
+            match output {
+                Output::Transmit(transmit) => self.transmit(cx, transmit),
+                Output::Event(event) => self.outcome(event),
+                Output::Socket(order) => self.out.push(Output::Socket(order)),
+                Output::Wait(_) => {}
+            }
+        }
+        if self.wait().is_none() {
+            let report = judge::report(&self.evidence, cx.now().since(self.plan.started()));
+            self.end(AuditEvent::Report(Box::new(report)));
+        }
+    }
+
+    /// The next moment at which there is something to do.
+    fn wait(&mut self) -> Option<Deadline> {
+        if self.phase != Phase::Asking {
+            return None;
+        }
+        let own = Deadline::earliest(self.plan.wait(), self.irregular.wait());
+        Deadline::earliest(own, self.transactions.wait())
+    }
+
+    fn transmit(&mut self, cx: &Cx<'_>, transmit: Transmit) {
+        if self.place(transmit.socket).is_some() {
+            self.evidence.sent(cx.now(), &transmit.payload);
+        }
+        self.out.push(Output::Transmit(transmit));
+    }
+
+    /// The transactions tell of the stream what no datagram tells; all else is evidence already.
+    fn outcome(&mut self, event: TransactionEvent<Probe>) {
+        if *event.tag() != Probe::Tcp {
+            return;
+        }
+        match event {
+            TransactionEvent::Answered(answer) => self.evidence.stream = Stream::Answered(answer.message),
+            TransactionEvent::Unusable { .. } | TransactionEvent::SocketLost { .. } => self.gone(Stream::Broken),
+            TransactionEvent::Elsewhere(_)
+            | TransactionEvent::Exhausted { .. }
+            | TransactionEvent::Unreachable { .. }
+            | _ => {}
+        }
+    }
+
+    /// Begins a question.
+    fn ask(&mut self, cx: &mut Cx<'_>, probe: Probe) {
+        let Some(to) = destination(&self.evidence, probe) else { return };
+        // Given up when the answer cannot come any more: three round trips, or what a round trip may take at most.
+        let tail = self.evidence.rtt.map_or(Duration::from_millis(500), |rtt| {
+            rtt.saturating_mul(3).clamp(Duration::from_millis(250), Duration::from_secs(1))
+        });
+        let schedule = probe.schedule().tail(tail);
+        cx.note(|| AuditNote::Asking { probe, to });
+        if probe.is_irregular() {
+            let id = TransactionId::from(cx.random::<12>());
+            let Some(bytes) = probe::irregular(probe, id) else { return };
+            self.evidence.begin(probe, id, to);
+            return self.irregular.begin(cx.now(), probe, to, bytes, schedule);
+        }
+        let Some(request) = self.request(probe, to) else { return };
+        // The transaction takes any sender's answer: who may answer is the question here.
+        let request = request.schedule(schedule).from(AnswerFrom::AnyReported);
+        if let Ok(id) = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request)) {
+            self.evidence.begin(probe, id, to);
+        }
+    }
+
+    /// A regular question.
+    fn request(&self, probe: Probe, to: SocketAddr) -> Option<Request<Probe>> {
+        let [first, second, _] = self.sockets;
+        let socket = if probe == Probe::Second { second? } else { first? };
+        let request = Request::binding(socket, to, probe);
+        // Where the second socket is seen; without that its own port, which is right where nothing translates.
+        let port = self.evidence.mapped(Probe::Second).or(self.evidence.locals[1]).map_or(0, |seen| seen.port());
+        Some(match probe {
+            Probe::ChangePort => request.change(ChangeRequest::PORT),
+            Probe::ChangeAddress => request.change(ChangeRequest::IP),
+            Probe::ChangeBoth => request.change(ChangeRequest::IP_AND_PORT),
+            Probe::Padding => request.padding(probe::PADDING),
+            Probe::ResponsePort => request.response_port(port),
+            Probe::PaddingAndResponsePort => request.padding(probe::PADDING).response_port(port),
+            _ => match probe::unknown(probe) {
+                Some(attribute) => request.attribute(&attribute).ok()?,
+                None => request,
+            },
+        })
+    }
+
+    fn heard(&mut self, cx: &mut Cx<'_>, place: Place, from: SocketAddr, bytes: &[u8]) {
+        let probe = self.evidence.received(cx.now(), place, from, bytes);
+        if let Some(probe) = probe {
+            self.irregular.answered(probe);
+        }
+        cx.note(|| AuditNote::Heard { probe, from, length: bytes.len() });
+    }
+
+    fn end(&mut self, event: AuditEvent) {
+        self.become_phase(Phase::Done);
+        for socket in self.sockets.iter_mut().filter_map(Option::take) {
+            self.out.push(Output::Socket(SocketOrder::Close(socket)));
+        }
+        self.out.push(Output::Event(event));
+    }
+}
+
+/// Where a question goes; `None`: it cannot be asked of this server.
+fn destination(evidence: &Evidence, probe: Probe) -> Option<SocketAddr> {
+    let server = evidence.server;
+    match probe {
+        Probe::AlternateAddress => judge::alternates(evidence).map(|other| SocketAddr::new(other.ip(), server.port())),
+        Probe::AlternatePort => judge::alternates(evidence).map(|other| SocketAddr::new(server.ip(), other.port())),
+        Probe::AlternateBoth => judge::alternates(evidence),
+        Probe::ChangePort | Probe::ChangeAddress => judge::alternates(evidence).map(|_| server),
+        _ => Some(server),
+    }
+}
+
+impl Machine for Audit {
+    type Command = AuditCommand;
+    type Error = AuditError;
+    type Event = AuditEvent;
+
+    fn command(&mut self, cx: &mut Cx<'_>, command: AuditCommand) -> Result<(), AuditError> {
+        match command {
+            AuditCommand::Start => self.start(cx),
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
+        if matches!(self.phase, Phase::Idle | Phase::Done) {
+            return Verdict::NotMine;
+        }
+        let verdict = match input {
+            Input::Datagram(datagram) => match self.place(datagram.socket) {
+                Some(place) if self.phase == Phase::Asking => {
+                    self.heard(cx, place, datagram.remote, datagram.payload);
+                    let _verdict = self.transactions.handle(cx, input);
+                    Verdict::Mine
+                }
+                Some(_) => Verdict::Mine,
+                None => Verdict::NotMine,
+            },
+            Input::Socket(socket, news) => self.news(cx, socket, news),
+            Input::Timeout if self.wait().is_some_and(|wait| wait.is_due(cx.now())) => {
+                self.transactions.wake(cx);
+                Verdict::Mine
+            }
+            Input::Timeout => Verdict::NotMine,
+        };
+        if verdict == Verdict::Mine {
+            self.settle(cx);
+        }
+        verdict
+    }
+
+    fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
+        if matches!(self.phase, Phase::Idle | Phase::Done) || !self.is_stream(chunk.socket) {
+            return None;
+        }
+        if !self.out.is_empty() {
+            return Some(0);
+        }
+        // When the request is over, what follows on the stream says nothing.
+        let taken = self.transactions.stream(cx, chunk).unwrap_or(chunk.payload.len());
+        self.settle(cx);
+        Some(taken)
+    }
+
+    fn poll(&mut self) -> Output<AuditEvent> {
+        self.out.pop().unwrap_or_else(|| Output::Wait(self.wait()))
+    }
+}
+
+/// What the owner of an [`Audit`] may ask for; as text `start`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuditCommand {
+    /// Orders the sockets, and asks.
+    Start,
+}
+
+impl fmt::Display for AuditCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("start")
+    }
+}
+
+impl FromStr for AuditCommand {
+    type Err = AuditError;
+
+    fn from_str(text: &str) -> Result<Self, AuditError> {
+        if text == "start" { Ok(Self::Start) } else { Err(AuditError::UnknownCommand) }
+    }
+}
+
+impl Script for AuditCommand {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, "{self}")
+    }
+
+    fn read(text: &str) -> Result<Self, ScriptError> {
+        text.parse().map_err(|_| ScriptError::new("`start`"))
+    }
+}
