@@ -1,8 +1,8 @@
 //! 300 (Try Alternate): where a server sends its client, and how often that is followed.
 //!
-//! Rules of this file: takes the time and an answer, returns where to go or why not; whoever is sent in a circle, to the
-//! client's own host, or where no single host is, does not go. An answer that nobody vouches for moves nobody who has
-//! credentials, unless the owner says so.
+//! Rules of this file: it takes the time and a response, and returns the next server or the reason why there is none. A
+//! redirection is not followed in a circle, to the client's own host, or to an address that is not one host. With
+//! credentials, only an authenticated response redirects, unless the owner allows others.
 //!
 //! RFC 8489 §10, §14.15, §14.16.
 //!
@@ -40,14 +40,14 @@ pub struct Alternates {
     hops: u32,
 }
 
-/// Who vouches for an answer.
+/// How a response is authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResponseAuthentication {
     /// Its integrity was verified.
     ByIntegrity,
     /// No credentials are in use, or the transport authenticates the server (TLS).
     ByUsage,
-    /// Nobody, though credentials are in use.
+    /// Not at all, though credentials are in use.
     Nobody,
 }
 
@@ -55,13 +55,13 @@ pub enum ResponseAuthentication {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// The answer is no 300.
+    /// The response is no 300.
     #[error("no redirection")]
     NoRedirection,
-    /// Credentials are in use and nobody vouches for the answer.
+    /// Credentials are in use and the response is not authenticated.
     #[error("nobody vouches for the redirection")]
     Unauthenticated,
-    /// It names no server of the family of the present one.
+    /// It has no server of the address family of the current one.
     #[error("the redirection names no server of this address family")]
     NoServer,
     /// It names an address that is no single host's, port 0, or this host itself.
@@ -73,16 +73,16 @@ pub enum RedirectError {
     /// There were as many redirections as are followed.
     #[error("too many redirections")]
     TooMany,
-    /// The request is on a stream, which leads to one server; its owner opens another.
+    /// The request is on a stream, which leads to one server; the owner opens another stream.
     #[error("the redirection leads to where this stream does not")]
     Stream,
-    /// The request takes its answer from one address only, whoever it is sent to.
+    /// The request accepts a response from one address only, whatever its destination.
     #[error("the request takes no answer from where the redirection leads")]
     Pinned,
 }
 
 impl Alternates {
-    /// How many redirections of one request are followed.
+    /// The largest number of redirections of one request.
     pub const HOPS: u32 = 5;
     /// How long a server counts as asked already (RFC 8489 §10).
     pub const MEMORY: Duration = Duration::from_secs(300);
@@ -153,7 +153,7 @@ impl Alternates {
     }
 }
 
-/// Whether one host can be there; this one only for a client that speaks with itself anyway.
+/// Whether the address can be one host; the client's own host counts only for a client that uses its own server anyway.
 fn is_addressable(server: SocketAddr, from_loopback: bool) -> bool {
     let ip = server.ip().to_canonical();
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast() || ip.octets().starts_with(&[0]));

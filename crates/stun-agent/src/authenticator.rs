@@ -1,8 +1,8 @@
-//! The server half of the credential mechanisms: who wrote a message, and what one gets that does not prove it.
+//! The server half of the credential mechanisms: the user of a message, or the rejection.
 //!
-//! Rules of this file: [`Authenticator::judge`] is pure, keeps nothing of what it judged, and asks in the order of the
-//! clause; the first rule that is broken decides. A user that nobody knows costs the same HMAC as one with a wrong password
-//! and gets the same reply, so that neither the reply nor the time names a user. Rejections are never signed: there is no key
+//! Rules of this file: [`Authenticator::judge`] is pure, keeps no state of a message, and checks in the order of the
+//! section; the first broken rule decides. An unknown user costs the same HMAC as a wrong password
+//! and gets the same reply, so neither the reply nor the time reveals a user name. Rejections are never signed: there is no key
 //! that both sides know. What is not covered by the integrity is never seen by the owner, because all that it gets is the
 //! [`Verified`] view.
 //!
@@ -12,13 +12,13 @@
 //!
 //! A 401 of the long-term mechanism holds no address and is equally long in both families: 104 bytes and the realm, padded
 //! to 4; 116 with the realm `example.org`, which is 5.8 times a bare request of 20 bytes (3.0 times over IPv4 and 2.4 times
-//! over IPv6, headers included). That is what the RFC prescribes and no less; a server that answers whoever asks keeps its
+//! over IPv6, headers included). The RFC prescribes this length. A server for any client keeps its
 //! [`Rate`](crate::Rate), which counts rejections too. No rejection is longer than [`Authenticator::REJECTION_LEN`].
 //!
 //! # The secret of the nonces
 //!
-//! The owner gives 32 random bytes that serve nothing else, new ones each time that it starts (its clock starts anew then,
-//! too). Nonces live for [`Authenticator::NONCE_LIFETIME`] unless said otherwise; there is no need to change the secret
+//! The owner gives 32 random bytes that serve no other purpose, new ones at each start (its clock starts again then,
+//! too). Nonces are valid for [`Authenticator::NONCE_LIFETIME`] by default; there is no need to change the secret
 //! while running. Where it may have become known, [`Authenticator::renew`] makes all nonces stale: each client gets one 438
 //! with a fresh nonce and goes on.
 //!
@@ -63,13 +63,13 @@ use portolan_stun::{
     PasswordAlgorithm, ResponseClass, Verified, Writer,
 };
 
-/// Judges requests by the credentials of a server's users; one of the two mechanisms.
+/// Checks requests against the credentials of a server's users, by one of the two mechanisms.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     keys: Arc<dyn Keys>,
-    /// What the HMAC of a user that nobody knows is compared with.
+    /// The key that the HMAC of an unknown user is compared with.
     dummy: IntegrityKey,
-    /// What the long-term mechanism adds; `None`: short-term.
+    /// The part of the long-term mechanism; `None`: short-term.
     challenge: Option<Challenge>,
 }
 
@@ -97,11 +97,11 @@ pub enum Judgement<'a> {
 /// A message that a user wrote, and what its reply is signed with.
 #[derive(Clone, Debug)]
 pub struct Admitted<'a> {
-    /// What the integrity covers, and nothing else.
+    /// The attributes that the integrity covers, and no others.
     pub message: Verified<'a>,
-    /// Who wrote it, by name also where it was sent as USERHASH.
+    /// The user, by name also where the request had USERHASH.
     pub username: Arc<str>,
-    /// What the reply is signed with.
+    /// The key that signs the reply.
     pub signature: Signature,
 }
 
@@ -125,7 +125,7 @@ pub enum AuthenticatorError {
 }
 
 impl Authenticator {
-    /// The longest realm in bytes; the RFC's limit is 127 characters (§14.9), and a challenge is to stay short.
+    /// The longest realm in bytes; the RFC's limit is 127 characters (§14.9), and a challenge must be short.
     pub const REALM_LEN: usize = 127;
     /// Room for every rejection, in bytes: header, ERROR-CODE, REALM, NONCE, PASSWORD-ALGORITHMS, FINGERPRINT.
     pub const REJECTION_LEN: usize = 20 + 24 + (4 + 128) + 44 + 12 + 8;
@@ -269,7 +269,7 @@ impl Authenticator {
         let algorithm = if has_any { chosen } else { Some(PasswordAlgorithm::MD5) };
         let kind = algorithm.filter(|algorithm| challenge.algorithms.contains(algorithm)).and_then(KeyKind::of);
         let ours = challenge.takes(name) && realm == *challenge.realm;
-        // Without a key that could be his, nobody is the user; the dummy key is computed with all the same.
+        // Without a key the user is unknown; the HMAC is computed with the dummy key all the same.
         let name = if ours && kind.is_some() { name } else { Name::Username("") };
         let sought = KeyQuery { name, realm: &challenge.realm, kind: kind.unwrap_or(KeyKind::Sha256) };
         let reply = if has_any { Integrity::SHA256 } else { Integrity::Sha1 };
@@ -278,7 +278,7 @@ impl Authenticator {
         Ok(admitted)
     }
 
-    /// Verifies the stronger integrity attribute that is there; an unknown user's against a key that is nobody's.
+    /// Verifies the stronger integrity attribute; the message of an unknown user is verified with the dummy key.
     fn verify<'a>(
         &self,
         message: &Message<'a>,
@@ -306,7 +306,7 @@ impl Authenticator {
         request: &Message<'_>,
         rejection: Rejection,
     ) -> Result<&'b [u8], EncodeError> {
-        // The clauses ask for an answer although nobody has proved anything.
+        // The sections require a reply although the request is not authenticated.
         let mut writer = Writer::response(buffer, &request.exempt(), ResponseClass::Error)?;
         if let Some(error) = ErrorCode::recommended(rejection.code()) {
             writer.add(&Attribute::ErrorCode(error))?;
@@ -322,7 +322,7 @@ impl Authenticator {
 }
 
 impl Challenge {
-    /// Whether a user may go by such a name.
+    /// Whether a user can have such a name.
     const fn takes(&self, name: Name<'_>) -> bool {
         matches!(name, Name::Username(_)) || self.features.contains(Features::USERNAME_ANONYMITY)
     }
@@ -361,14 +361,14 @@ impl From<IntegrityError> for RejectionKind {
     }
 }
 
-/// The one HMAC that a message costs, whoever wrote it.
+/// The one HMAC that each message costs, for known and unknown users.
 fn check<'a>(message: &Message<'a>, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
     #[cfg(test)]
     tests::count_hmac(message);
     message.verify(key)
 }
 
-/// Whether either integrity attribute is there.
+/// Whether the message has an integrity attribute.
 fn is_signed(message: &Message<'_>) -> bool {
     message.has(AttributeType::MESSAGE_INTEGRITY) || message.has(AttributeType::MESSAGE_INTEGRITY_SHA256)
 }

@@ -1,4 +1,4 @@
-//! Names and passwords of a client: what a request proves, and which answer is believed.
+//! Names and passwords of a client: the authentication of a request, and the responses that are accepted.
 //!
 //! Rules of this file: a credential is handed over beside a request, never in it. `Debug` and `Display` show its mechanism
 //! alone. Only its [`Script`] text holds the user name and the password, so that a recording can be replayed: treat
@@ -108,8 +108,8 @@ impl Credential {
         Self::new(username, password, Proves::LongTerm { anonymous: false })
     }
 
-    /// A long-term credential whose name is never sent in the clear: a server that does not announce USERHASH is not
-    /// answered, the request ends with [`ChallengeError::NoAnonymity`].
+    /// A long-term credential whose name is never sent in plain text. A challenge of a server that does not announce USERHASH
+    /// is not answered; the request ends with [`ChallengeError::NoAnonymity`].
     #[must_use]
     pub fn long_term_anonymous(username: &str, password: &str) -> Self {
         Self::new(username, password, Proves::LongTerm { anonymous: true })
@@ -148,7 +148,7 @@ impl Credential {
 }
 
 impl PartialEq for Credential {
-    /// Compares what the owner gave, not what a peer sent: time may tell nothing to anybody else.
+    /// Compares values of the owner, not of a peer, so the time of the comparison reveals nothing.
     fn eq(&self, other: &Self) -> bool {
         let same = |a: &Secret, b: &Secret| {
             let proves = match (&a.proves, &b.proves) {

@@ -69,7 +69,7 @@ pub enum ResponderConfigError {
         /// Its alternate.
         alternate: SocketAddr,
     },
-    /// Nobody can tell the two addresses of a wildcard apart.
+    /// The two addresses of a wildcard cannot be distinguished.
     #[error("with the alternate {alternate} the listening address {listen} must be given, neither can be a wildcard")]
     Wildcard {
         /// The listening address.

@@ -15,27 +15,27 @@ use core::time::Duration;
 use portolan_machine::{Closure, Protocol, Refusal, SocketId, Unreachability};
 use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 
-/// What became of a request; `T` is the tag that its owner gave it.
+/// The result of a request; `T` is the tag that its owner gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionEvent<T> {
-    /// An answer came from where one was allowed; a success or an error response, its class tells.
+    /// A response from an allowed address; its class says whether it is a success or an error response.
     ///
     /// The request is over, unless its schedule repeats.
     Answered(Answer<T>),
     /// An answer with the right id came from an address, or to a socket, that the request does not accept.
     ///
-    /// It counts for nothing and the request goes on; a server that lies about where it answers from shows here.
+    /// It does not count and the request continues. It shows a server that responds from a wrong address.
     Elsewhere(Answer<T>),
-    /// The answer cannot be used, and the request is over (RFC 8489 §6.3.3, §6.3.4, §9.1.4, §9.2.5, §10).
+    /// The response cannot be used, and the request has ended (RFC 8489 §6.3.3, §6.3.4, §9.1.4, §9.2.5, §10).
     Unusable {
         /// The owner's name for the request.
         tag: T,
         /// The transaction.
         id: TransactionId,
-        /// Who answered.
+        /// The sender of the response.
         from: SocketAddr,
-        /// Why it cannot be used.
+        /// The reason.
         why: Unusable,
     },
     /// The schedule ran out, of the last transaction where a credential made it several. With `answers` 0, which only a
@@ -107,9 +107,9 @@ pub struct Answer<T> {
     pub id: TransactionId,
     /// The socket that it came to.
     pub socket: SocketId,
-    /// The local address that it came to.
+    /// The local address that received it.
     pub local: SocketAddr,
-    /// Whom it came from, as the socket saw it.
+    /// Its sender, as the socket saw it.
     pub from: SocketAddr,
     /// The whole message; it decodes.
     pub message: Bytes,
@@ -122,12 +122,12 @@ pub struct Answer<T> {
     pub since_first: Duration,
     /// Time since the last send.
     pub since_last: Duration,
-    /// The integrity attribute that was verified; `None` where the request proved nothing, so that none was asked for,
-    /// and of what came from elsewhere, which nobody verified.
+    /// The integrity attribute that was verified. `None` where the request had no credential, and for a response from an
+    /// unexpected address, which is not verified.
     pub integrity: Option<Integrity>,
 }
 
-/// Why an answer cannot be used.
+/// Why a response cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Unusable {
     /// It holds a comprehension-required attribute that this stack has no name for.
@@ -177,10 +177,10 @@ pub enum ResponderEvent {
         protocol: Protocol,
         /// Where it was to listen.
         local: SocketAddr,
-        /// Why it does not.
+        /// The reason.
         why: Refusal,
     },
-    /// A socket ended without having been told to.
+    /// A socket ended without an order to close.
     Lost {
         /// `Udp` or `TcpListen`.
         protocol: Protocol,

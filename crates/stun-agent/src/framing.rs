@@ -1,9 +1,9 @@
 //! Messages out of a byte stream (RFC 8489 §6.2.2): their own headers say where they end.
 //!
 //! Rules of this file: where a message ends is `portolan_stun::framing`'s to say, which keeps nothing; here the bytes are
-//! kept that it needs, of each stream. No channel is bound on these streams, so ChannelData is refused as whatever else does
-//! not begin like STUN: it ends the stream, because nothing tells where the next message would begin; a message longer than
-//! the bound too. Whole messages are handed on where they lie, only broken ones are held.
+//! kept that it needs, of each stream. No channel is bound on these streams, so ChannelData is refused like any bytes that do
+//! not begin like STUN. It ends the stream, because the start of the next message is unknown; so does a message longer than
+//! the bound. Whole messages are handed on in place, only incomplete ones are stored.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -93,7 +93,7 @@ fn message_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Broken> {
 #[derive(Clone, Debug)]
 pub(crate) struct Framers {
     reading: BTreeMap<SocketId, Framer>,
-    /// Streams on which no request is pending; the one that was heard of last is last.
+    /// Streams without a pending request; the most recent one is last.
     resting: VecDeque<(SocketId, Framer)>,
 }
 

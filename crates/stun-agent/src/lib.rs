@@ -3,17 +3,17 @@
 //!
 //! # What this crate refuses to do
 //!
-//! It reads no clock, rolls no dice and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion
-//! about the network: which NAT stands in front of you, which path works, is for those who ask with it. It never takes an
-//! answer from elsewhere than expected in silence, and once a request proves who asks, none that is not verified. It never
+//! It reads no clock, has no RNG and owns no socket: a driver does, see [`portolan_machine`]. It draws no conclusion about
+//! the network: the type of NAT and the usable paths are the task of its callers. A response from an unexpected address is
+//! reported, never accepted. A request with a credential accepts only verified responses. The crate never
 //! sends a password or shows one in `Debug` or `Display`, never answers a response or an indication, and never
 //! sends a reply to another host than the one that asked. Its responder knows no RFC 3489, keeps of passwords only keys,
 //! and where it asks for credentials it does nothing for those that prove none.
 //!
 //! # What it does
 //!
-//! * [`Transactions`]: requests sent and sent again by their [`Schedule`], matched with their answers, judged by who
-//!   answered, given up (RFC 8489 §6.2, §6.3).
+//! * [`Transactions`]: requests, retransmitted by their [`Schedule`], matched with their responses, checked for the sender,
+//!   timed out (RFC 8489 §6.2, §6.3).
 //! * [`credential`]: the client's half of the short-term and long-term mechanisms (RFC 8489 §9): requests are signed,
 //!   answers verified, challenges answered within bounds and never for less than before, verified redirections followed
 //!   (§10). A [`Credential`] goes beside a request: [`Transactions::request_with`],
@@ -21,8 +21,8 @@
 //! * [`Query`]: one Binding request to one server, with the socket, the deadline and the decoded response.
 //! * [`Responder`]: a server for Binding (RFC 8489) and NAT behaviour discovery (RFC 5780), over UDP and TCP, each source
 //!   at its [`Rate`].
-//! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: who
-//!   wrote a request, or with what it is rejected. A responder takes one in [`ResponderConfig::credentials`].
+//! * [`Authenticator`]: the server half of the credential mechanisms (RFC 8489 §9.1.3, §9.2.4), pure and usable alone: it
+//!   returns the user of a request, or the rejection. A responder takes one in [`ResponderConfig::credentials`].
 //! * [`nonce`] and [`alternate`]: two more parts that are pure and stand alone: a server's nonces that need no memory, and
 //!   a client's guard against redirections in circles.
 //!

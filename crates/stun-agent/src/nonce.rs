@@ -96,14 +96,14 @@ impl Features {
 impl Nonces {
     /// Nonces under a secret of 32 random bytes, each valid for `lifetime` after it was made, in whole seconds.
     ///
-    /// The secret serves nothing else. Servers that share it and their clock's origin know each other's nonces; a server that
-    /// starts anew takes a new one, as its clock starts anew.
+    /// The secret serves no other purpose. Servers that share it and the origin of their clock know each other's nonces. A
+    /// server takes a new secret at each start, because its clock starts again.
     #[must_use]
     pub fn new(secret: &[u8; 32], lifetime: Duration) -> Self {
         Self { key: IntegrityKey::from_bytes(secret), lifetime }
     }
 
-    /// How long each is valid.
+    /// The validity of each nonce.
     #[must_use]
     pub const fn lifetime(&self) -> Duration {
         self.lifetime
@@ -149,12 +149,12 @@ impl Nonces {
         let message = Message::decode(message).map_err(|_| NonceError::NotOurs)?;
         message.verify_with(&self.key, Integrity::Sha256 { least: MAC }).map_err(|_| NonceError::NotOurs)?;
 
-        // What is from the future was made before the clock started anew.
+        // A nonce from the future was made before the last start of the clock.
         let age = seconds(now).checked_sub(made).ok_or(NonceError::NotOurs)?;
         if u64::from(age) < self.lifetime.as_secs() { Ok(()) } else { Err(NonceError::Expired) }
     }
 
-    /// The message whose truncated integrity is the MAC: all that a nonce is bound to.
+    /// Builds the pseudo message over which the nonce's MAC is computed.
     fn writ<'b>(
         &self,
         buffer: &'b mut [u8; ROOM],

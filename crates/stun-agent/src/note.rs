@@ -1,4 +1,4 @@
-//! What a student may hear.
+//! Notes: what a reader of the log learns.
 //!
 //! ```
 //! use portolan_machine::Explain;
@@ -20,7 +20,7 @@ use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain, Instant, SocketId};
 use portolan_stun::{DecodeError, Integrity, IntegrityError, Method, TransactionId};
 
-/// What [`Transactions`](crate::Transactions) tells whoever listens.
+/// The notes of [`Transactions`](crate::Transactions).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransactionNote {
@@ -37,7 +37,7 @@ pub enum TransactionNote {
     Accepted {
         /// The transaction.
         id: TransactionId,
-        /// Who answered.
+        /// The sender of the response.
         from: SocketAddr,
     },
     /// The schedule ran out.
@@ -53,7 +53,7 @@ pub enum TransactionNote {
         was: TransactionId,
         /// The one that takes its place.
         id: TransactionId,
-        /// Who challenged.
+        /// The sender of the challenge.
         from: SocketAddr,
         /// 401, or 438 where a nonce had become stale.
         code: u16,
@@ -73,7 +73,7 @@ pub enum TransactionNote {
     Declined {
         /// The transaction.
         id: TransactionId,
-        /// Who challenged.
+        /// The sender of the challenge.
         from: SocketAddr,
         /// Why it is not answered.
         why: ChallengeError,
@@ -84,7 +84,7 @@ pub enum TransactionNote {
         was: TransactionId,
         /// The one that takes its place.
         id: TransactionId,
-        /// Who redirected.
+        /// The server that redirected.
         from: SocketAddr,
         /// Where to.
         to: SocketAddr,
@@ -93,7 +93,7 @@ pub enum TransactionNote {
     Stayed {
         /// The transaction.
         id: TransactionId,
-        /// Who redirected.
+        /// The server that redirected.
         from: SocketAddr,
         /// Why it is not followed.
         why: RedirectError,
@@ -105,7 +105,7 @@ pub enum TransactionNote {
     },
     /// A message was dropped.
     Dropped {
-        /// Whom it came from.
+        /// The sender.
         from: SocketAddr,
         /// Why.
         why: Dropped,
@@ -146,9 +146,9 @@ pub enum Dropped {
         /// What is wrong with it.
         why: IntegrityError,
     },
-    /// A 400 that nobody vouches for.
+    /// A 400 that is not authenticated.
     BadRequest,
-    /// Its nonce announces PASSWORD-ALGORITHMS and there is none: somebody may have taken it out.
+    /// Its nonce announces PASSWORD-ALGORITHMS and there is none: a third party may have removed it.
     Stripped,
     /// Came on a stream of ours and has no id of ours.
     NotAsked,
@@ -366,29 +366,29 @@ const fn of_declined(why: ChallengeError) -> &'static str {
     }
 }
 
-/// What [`Responder`](crate::Responder) tells whoever listens.
+/// The notes of [`Responder`](crate::Responder).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponderNote {
     /// A request was answered.
     Replied {
-        /// Who asked.
+        /// The client.
         asked_by: SocketAddr,
-        /// Where the reply goes; another port where RESPONSE-PORT asks for it.
+        /// The destination of the reply; another port where RESPONSE-PORT asks for it.
         to: SocketAddr,
         /// The error code, `None` for success.
         code: Option<u16>,
     },
     /// A request was answered with an error because of its credentials.
     Rejected {
-        /// Who asked.
+        /// The client.
         asked_by: SocketAddr,
         /// Why.
         why: Rejection,
     },
     /// A request got no reply.
     Dropped {
-        /// Who sent it.
+        /// The sender.
         from: SocketAddr,
         /// Why.
         why: ResponderDropped,

@@ -67,7 +67,7 @@ impl fmt::Display for Rate {
 pub(crate) struct Limiter {
     rate: Rate,
     secret: [u64; 2],
-    /// Who holds each place, by keyed hash; 0: nobody. Empty until the first request.
+    /// The source of each place, by keyed hash; 0: none. Empty until the first request.
     holders: Vec<u64>,
     /// When the bucket of each place is full again, in nanoseconds since the origin.
     full_at: Vec<u64>,
@@ -124,7 +124,7 @@ impl Limiter {
         Some(Instant::from_origin(Duration::from_nanos(until)))
     }
 
-    /// The hash of a source and its place: the one that it holds, or the one whose bucket is full soonest. Where that
+    /// The hash of a source and its place: its current one, or the one whose bucket is full soonest. Where that
     /// bucket is not full yet, the newcomer takes over what is left in it: else two sources could renew each other's
     /// places for ever.
     fn place(&self, source: Source) -> (u64, usize) {

@@ -2,11 +2,11 @@
 //!
 //! Rules of this file: it answers Binding requests and nothing else, never a response and never an indication, so that
 //! two responders cannot keep each other busy; it keeps no state of a request; what a source may cause is bounded.
-//! Requests without the magic cookie (RFC 3489) are not answered: on a shared socket they cannot be told from other
-//! traffic, they can ask for replies to anybody's address, and RFC 8489 §11 no longer asks for them.
+//! Requests without the magic cookie (RFC 3489) are not answered: on a shared socket they look like other
+//! traffic, they can ask for replies to any address, and RFC 8489 §11 no longer requires them.
 //!
-//! It opens its sockets itself when told to [`start`](Responder::start); with [`Responder::over`] it uses those that are
-//! handed in.
+//! It opens its sockets itself at [`start`](Responder::start); with [`Responder::over`] it uses sockets of its
+//! owner.
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -64,23 +64,23 @@ use streams::Streams;
 pub struct Responder {
     config: ResponderConfig,
     phase: Phase,
-    /// Whether the sockets were handed in, and are not ours to open and close.
+    /// Whether the sockets belong to the owner, so that the responder neither opens nor closes them.
     handed_in: bool,
     sites: Sites,
     streams: Streams,
     limiter: Option<Limiter>,
     out: Outbox<ResponderEvent>,
-    /// The moment at which streams are closed whose `Close` found no room in the queue.
+    /// When to close the streams whose `Close` found no room in the queue.
     again: Option<Deadline>,
     /// The ends of the pauses of streams.
     pauses: Timers<SocketId>,
     stats: Stats,
 }
 
-/// What a responder is doing.
+/// The state of a responder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Not told to start yet.
+    /// Before the start.
     Idle,
     /// Its sockets are ordered or open.
     Serving,
@@ -101,10 +101,10 @@ pub enum ResponderCommand {
 }
 
 impl Responder {
-    /// A responder that orders its own sockets once it is told to start.
+    /// A responder that orders its own sockets at the start.
     ///
     /// # Errors
-    /// What is wrong with the addresses.
+    /// The reason why the addresses cannot be used.
     pub fn new(config: &ResponderConfig) -> Result<Self, ResponderConfigError> {
         let mut sites = Sites::new();
         for (listen, alternate) in config.sites()? {
@@ -125,7 +125,7 @@ impl Responder {
         })
     }
 
-    /// A responder on open UDP sockets of its owner, who names the one of each address; without TCP.
+    /// A responder on open UDP sockets of its owner, one of each address; without TCP.
     ///
     /// # Errors
     /// What is wrong with the addresses.
@@ -216,7 +216,7 @@ impl Responder {
         Verdict::Mine
     }
 
-    /// Answers a Binding request, if it can be read and its source is not asking too often.
+    /// Answers a Binding request, if it can be decoded and its source is below its rate.
     fn answer(&mut self, cx: &mut Cx<'_>, arm: usize, protocol: Protocol, datagram: Datagram<'_>) {
         let remote = datagram.remote;
         self.stats.requests += 1;
@@ -242,7 +242,7 @@ impl Responder {
         }
     }
 
-    /// Answers a request whose credentials are asked for. Apart: a server that asks for none does not pay for it.
+    /// Answers a request that needs credentials. A separate function, so that a server without credentials does not pay for it.
     #[inline(never)]
     fn answer_users(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>) {
         let Some(credentials) = &self.config.credentials else { return };
@@ -252,7 +252,7 @@ impl Responder {
         }
     }
 
-    /// Does what a request asks for, and says so where it came from, or where it wants.
+    /// Sends the response to the source of the request, or to its RESPONSE-PORT.
     #[inline(always)]
     fn reply<T: Checked>(
         &mut self,
@@ -294,7 +294,7 @@ impl Responder {
         cx.note(|| ResponderNote::Replied { asked_by: remote, to: destination, code });
     }
 
-    /// Answers a request whose credentials are not taken, where it came from (RFC 8489 §9.1.3, §9.2.4).
+    /// Rejects a request because of its credentials, to its source (RFC 8489 §9.1.3, §9.2.4).
     fn reject(&mut self, cx: &mut Cx<'_>, at: At<'_>, request: &Message<'_>, why: Rejection) {
         let remote = at.datagram.remote;
         let mut room = [0; Authenticator::REJECTION_LEN];
@@ -349,7 +349,7 @@ impl Responder {
     }
 }
 
-/// A request, and where it came in.
+/// A request and the socket that received it.
 #[derive(Clone, Copy, Debug)]
 struct At<'a> {
     arm: usize,
@@ -372,7 +372,7 @@ fn is_binding_request(bytes: &[u8]) -> bool {
     matches!(bytes, [0x00, 0x01, ..]) && is_stun(bytes)
 }
 
-/// Whether a reply to this sender would go to one host: to nobody and to everybody there is none.
+/// Whether a reply to this sender would go to one host, and not to an unspecified, broadcast or multicast address.
 fn can_be_answered(remote: SocketAddr) -> bool {
     let ip = remote.ip();
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
@@ -406,7 +406,7 @@ impl Machine for Responder {
             Input::Socket(socket, SocketNews::Full) => self.set_full(socket, true),
             Input::Socket(socket, SocketNews::Writable) => self.set_full(socket, false),
             Input::Timeout => self.wake(cx),
-            // A response is sent once (RFC 8489 §6.3.1): the client finds out whether it arrived.
+            // A response is sent once (RFC 8489 §6.3.1): the client retransmits when it does not arrive.
             Input::Socket(_, SocketNews::Unreachable { .. }) => Verdict::NotMine,
         }
     }

@@ -1,8 +1,8 @@
 //! When a request is sent, sent again, and given up.
 //!
 //! Rules of this file: a [`Schedule`] is plain data, `Copy` and without heap; times count from the moment of the request;
-//! resolution is a microsecond and nothing lies further than 71 minutes ahead (longer durations are cut there). The
-//! ladder is that of RFC 8489 §6.2.1, the one send of a stream that of §6.2.2; explicit offsets are for probes whose
+//! resolution is a microsecond and no time is more than 71 minutes ahead (longer durations are cut). The
+//! retransmissions are those of RFC 8489 §6.2.1, the one send of a stream that of §6.2.2; explicit offsets are for probes whose
 //! silence is evidence (RFC 5780 §4).
 //!
 //! ```
@@ -59,7 +59,7 @@ impl Schedule {
 
     /// The ladder of RFC 8489 §6.2.1: `rc` sends with doubling intervals from `rto`, given up `rm` × `rto` after the last.
     ///
-    /// `rto` is at least 1 ms, `rc` at least 1; sends that would lie more than 71 minutes ahead are left out.
+    /// `rto` is at least 1 ms, `rc` at least 1; sends more than 71 minutes ahead are left out.
     #[must_use]
     pub const fn doubling(rto: Duration, rc: u8, rm: u8) -> Self {
         let rto = Span::at_least_a_milli(rto);
@@ -121,7 +121,7 @@ impl Schedule {
         self
     }
 
-    /// No send of [`every`](Self::every) lies later than `until` after the request.
+    /// No send of [`every`](Self::every) is later than `until` after the request.
     #[must_use]
     pub const fn until(mut self, until: Duration) -> Self {
         self.until = Span::new(until);

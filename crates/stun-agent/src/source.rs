@@ -1,4 +1,4 @@
-//! Whom a server counts as one source: an IPv4 address or an IPv6 /64.
+//! The unit that a server counts as one source: an IPv4 address or an IPv6 /64.
 //!
 //! A host that has one address of an IPv6 /64 usually has all of them (RFC 6177), so the /64 counts as one source. An
 //! IPv4-mapped IPv6 address counts as its IPv4 address.

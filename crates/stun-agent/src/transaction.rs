@@ -4,8 +4,8 @@
 //! decided by its sender, its socket and its method, and what does not count is never accepted in silence. Ids of
 //! finished requests are kept for a while, so that a late duplicate is recognised. A datagram that comes with a deadline
 //! is handled before the deadline; bytes of a stream are handled after it, so that the outputs do not depend on how the
-//! stream is cut into chunks. A request that proves who asks takes verified answers only; with a
-//! [`Credential`](crate::Credential) it may become several transactions under one tag (RFC 8489 §9, §10).
+//! stream is cut into chunks. A request with a credential accepts verified responses only; with a
+//! [`Credential`](crate::Credential) it can become several transactions under one tag (RFC 8489 §9, §10).
 //!
 //! ```
 //! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, Verdict};
@@ -69,7 +69,7 @@ use timeline::{Step, Timeline};
 /// The requests of one agent on their way; `T` is the owner's tag of a request.
 ///
 /// This machine opens no sockets: the owner names open ones in each [`Request`], and shares them with other machines.
-/// Whatever is no response to one of its requests is [`Verdict::NotMine`]. On a stream that a pending request names it
+/// A datagram that is no response to one of its requests is [`Verdict::NotMine`]. On a stream of a pending request it
 /// takes all bytes, because no other machine can know where a message begins. It stops before a message whose outputs
 /// find no room, and takes that message after a drain.
 ///
@@ -347,7 +347,7 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Accepts a response. `integrity` is the attribute by which it was verified, if it had to be.
+    /// Accepts a response. `integrity` is the attribute by which it was verified, if verification was required.
     fn accept(&mut self, cx: &mut Cx<'_>, index: usize, integrity: Option<Integrity>, datagram: Datagram<'_>) {
         let from = datagram.remote;
         let Some(pending) = self.table.get_mut(index) else { return };
@@ -409,7 +409,7 @@ impl<T: Clone> Transactions<T> {
         }
     }
 
-    /// Ends the requests of a socket that is gone (RFC 8489 §6.2.2).
+    /// Ends the requests of a closed socket (RFC 8489 §6.2.2).
     fn lose(&mut self, socket: SocketId, why: SocketLoss) -> Verdict {
         let begun = self.framers.forget(socket);
         let lost = self.table.on_socket(socket);
@@ -424,7 +424,7 @@ impl<T: Clone> Transactions<T> {
         verdict
     }
 
-    /// Tells of each request to a destination that a datagram did not arrive there, as far as there is room.
+    /// Reports to each request of a destination that a datagram did not arrive, as far as there is room.
     fn unreachable(&mut self, cx: &mut Cx<'_>, socket: SocketId, remote: SocketAddr, why: Unreachability) -> Verdict {
         let mut asked = self.table.on_route(socket, remote);
         let events: Vec<_> = asked
@@ -465,17 +465,17 @@ impl<T: Clone> Pending<T> {
         let (tag, id, sends, answers) = (self.tag.clone(), self.id, self.timeline.sends(), self.answers);
         let violated = self.retry.as_ref().and_then(|retry| retry.attempt.violated).filter(|_| answers == 0);
         match violated {
-            // RFC 8489 §9.1.4, §9.2.5: what was not verified is told instead of a time-out.
+            // RFC 8489 §9.1.4, §9.2.5: the reason why a response was not verified replaces the time-out.
             Some((from, why)) => TransactionEvent::Unusable { tag, id, from, why: Unusable::Integrity(why) },
             None => TransactionEvent::Exhausted { tag, id, sends, answers },
         }
     }
 }
 
-/// What an answer with the right id is worth.
+/// What a response with a known id does to its request.
 #[derive(Clone, Debug)]
 enum Judgement {
-    /// Judged by its credential, if it has one.
+    /// Checked by its credential, if it has one.
     Judged(Ruling),
     Elsewhere(Dropped),
     Unusable(Unusable),
@@ -488,7 +488,7 @@ impl Judgement {
     const fn needs_room(&self, repeats: bool) -> bool {
         match self {
             Self::Elsewhere(_) | Self::Judged(Ruling::Answer { .. }) => true,
-            // On a stream a redirection is an answer.
+            // On a stream a redirection is a response.
             Self::Judged(Ruling::Believe(_) | Ruling::Alternate(_, Ok(_))) => repeats,
             Self::Judged(Ruling::Decline(_) | Ruling::Alternate(_, Err(_)) | Ruling::Doubt(_) | Ruling::Ignore(_))
             | Self::Unusable(_)
@@ -497,8 +497,8 @@ impl Judgement {
     }
 }
 
-/// RFC 8489 §6.3, §9, §6.3.3, §6.3.4, in that order; who answered comes before what is in it, so that nobody else can
-/// end the request, and so does whether it is verified.
+/// RFC 8489 §6.3, §9, §6.3.3, §6.3.4, in that order. The sender and the integrity are checked before the content, so that
+/// no third party can end the request.
 fn judge<T>(now: Instant, pending: &Pending<T>, datagram: Datagram<'_>) -> Judgement {
     let Pending { aim, accept, .. } = pending;
     let message = match Message::decode(datagram.payload) {
@@ -540,10 +540,10 @@ fn judge<T>(now: Instant, pending: &Pending<T>, datagram: Datagram<'_>) -> Judge
     Judgement::Judged(ruling)
 }
 
-/// The transaction id, if the header is that of a STUN response: enough to know whose it is.
+/// The transaction id, if the header is that of a STUN response.
 #[inline]
 fn response_id(bytes: &[u8]) -> Option<TransactionId> {
-    /// Class bit 1 stands in the lowest bit of the first byte: responses have it (RFC 8489 §5, figure 3).
+    /// Class bit 1 is the lowest bit of the first byte: responses have it (RFC 8489 §5, figure 3).
     const RESPONSE: u8 = 0x01;
     let (&[first, ..], rest) = bytes.split_first_chunk::<8>()?;
     if first & RESPONSE == 0 || !is_stun(bytes) {

@@ -1,4 +1,4 @@
-//! What a judgement costs, counted: nobody learns from the time that it takes whether a user is known.
+//! The cost of an authentication, counted: the time does not reveal whether a user is known.
 
 extern crate std;
 
@@ -119,7 +119,7 @@ fn an_unknown_user_costs_as_much_as_a_wrong_password() {
         }
         assert_eq!(judge(Name::Username("")), (Err(RejectionKind::UnknownUser), 1, true));
     }
-    // Who is right pays the same.
+    // The right user costs the same.
     let right = IntegrityKey::long_term_sha256("alice", REALM, "TheMatrIX");
     let bytes = request(Name::Username("alice"), Some(nonce.as_str()), &right, true);
     assert_eq!(judged(&authenticator, &keys, &bytes), (Ok(()), 1, vec![bytes.len()]));

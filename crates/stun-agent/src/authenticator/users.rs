@@ -1,4 +1,4 @@
-//! Whose messages are taken: the keys of users, found by name or by USERHASH.
+//! The users of a server: their keys, found by name or by USERHASH.
 //!
 //! Rules of this file: keys are kept, never passwords; nothing prints a key or a name. The table is searched by a hash of
 //! the name, so that the time that a search takes says nothing about the names in it; what is added is bounded.
@@ -31,10 +31,10 @@ pub trait Keys: fmt::Debug + Send + Sync {
     fn find(&self, sought: KeyQuery<'_>) -> Option<UserKey>;
 }
 
-/// What is asked of [`Keys`].
+/// The lookup of [`Keys`].
 #[derive(Clone, Copy, Debug)]
 pub struct KeyQuery<'a> {
-    /// Who says to have written the message.
+    /// The user name of the message, as sent.
     pub name: Name<'a>,
     /// The server's own realm; empty for the short-term mechanism.
     pub realm: &'a str,
@@ -124,22 +124,22 @@ impl KeyKind {
 }
 
 impl Users {
-    /// How many users there may be unless the owner says otherwise.
+    /// The default for the largest number of users.
     pub const LIMIT: usize = 65_536;
 
-    /// Nobody yet, for the short-term mechanism.
+    /// No users yet, for the short-term mechanism.
     #[must_use]
     pub fn short_term() -> Self {
         Self::long_term("")
     }
 
-    /// Nobody yet, for the long-term mechanism in this realm, which is that of the authenticator.
+    /// No users yet, for the long-term mechanism in this realm, which is the realm of the authenticator.
     #[must_use]
     pub fn long_term(realm: &str) -> Self {
         Self { realm: realm.into(), table: BTreeMap::new(), limit: Self::LIMIT }
     }
 
-    /// Takes at most so many users.
+    /// Sets the largest number of users.
     #[must_use]
     pub const fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
@@ -167,7 +167,7 @@ impl Users {
         self.insert(username, keys)
     }
 
-    /// Adds a user of whom only keys are stored: the hashes of RFC 8489 §18.5.1, each where it is there.
+    /// Adds a user by stored keys: the hashes of RFC 8489 §18.5.1, each one where it is known.
     ///
     /// # Errors
     /// `Full`, `Username`, `Mechanism`; `Password` where there is no key at all.
@@ -206,13 +206,13 @@ impl Users {
         self.table.remove(&userhash(username, &self.realm)).is_some()
     }
 
-    /// How many users there are.
+    /// The number of users.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there is nobody.
+    /// Whether there are no users.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()

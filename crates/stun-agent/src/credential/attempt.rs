@@ -1,7 +1,7 @@
 //! One request with a credential: what its responses mean to it, and how far it has been led.
 //!
-//! Rules of this file: `judge` looks and changes nothing; who sent the response has been checked before, what else is in
-//! it is judged after. Only 401 and 438 are believed unverified, because who sends them has no key (RFC 8489 §9.2.4), and
+//! Rules of this file: `judge` changes nothing. The sender of the response has been checked before, the rest of its content
+//! is checked afterwards. Only 401 and 438 are accepted unverified, because their sender has no key (RFC 8489 §9.2.4), and
 //! they lead at most to another request to the same server. A bound for all that follows from one request is
 //! [`Attempt::TRANSACTIONS`].
 //!
@@ -30,14 +30,14 @@ pub(crate) struct Attempt {
     alternates: Alternates,
     challenges: u32,
     stale: u32,
-    /// The last response of this transaction that was not verified, and whose it was.
+    /// The last response of this transaction that was not verified, and its sender.
     pub(crate) violated: Option<(SocketAddr, IntegrityError)>,
 }
 
 /// What a response means to a request with a credential.
 #[derive(Clone, Debug)]
 pub(crate) enum Ruling {
-    /// It is believed; with the attribute that was verified, if one was asked for.
+    /// It is accepted; with the attribute that was verified, if one was required.
     Believe(Option<Integrity>),
     /// A challenge of this code, 401 or 438, that the session answers.
     Answer { code: u16, session: Arc<Session> },

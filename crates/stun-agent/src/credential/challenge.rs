@@ -1,7 +1,7 @@
 //! What a client does about 401 (Unauthenticated) and 438 (Stale Nonce).
 //!
-//! Rules of this file: takes a challenge and what went before it, returns the session that answers it, or why it is not
-//! answered; nobody vouches for a challenge, so that none may lead to less than the one before. What a request may be
+//! Rules of this file: takes a challenge and the session before it, returns the session that answers it, or why it is not
+//! answered. A challenge is not authenticated, so no challenge may lower the security of the one before. What a request can be
 //! made to do in all is bounded here.
 //!
 //! RFC 8489 §9.2.5 (the retry), §9.2.1 (bid-down attacks), §18.1 (features).

@@ -132,7 +132,7 @@ impl Session {
     }
 }
 
-/// How a retry proves itself, for whoever wants to know.
+/// How a retry authenticates, for notes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signed {
     pub(crate) algorithm: Option<u16>,
@@ -191,10 +191,10 @@ fn bare(text: &str) -> &str {
     text.trim_end_matches('\0').trim_matches('"')
 }
 
-/// How the servers last heard of want to be asked, for each credential (RFC 8489 §9.1.5, §9.2.3.2).
+/// The session of each recent server, for each credential (RFC 8489 §9.1.5, §9.2.3.2).
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
-    /// The one learnt of last is last.
+    /// The latest one is last.
     known: Vec<(SocketAddr, Credential, Proof)>,
 }
 

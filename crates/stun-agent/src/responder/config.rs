@@ -100,23 +100,23 @@ impl ResponderConfig {
     /// Holds at most this many TCP streams of one source: an IPv4 address or an IPv6 /64.
     ///
     /// A newcomer of a source that holds so many displaces that source's own longest silent stream, if that has been
-    /// silent for 39.5 seconds. Else the newcomer is closed.
+    /// silent for 39.5 seconds. Otherwise the new stream is closed.
     #[must_use]
     pub const fn streams_per_source(mut self, streams: usize) -> Self {
         self.streams.source = streams;
         self
     }
 
-    /// Answers only those whose credentials this authenticator admits, and signs what it answers them.
+    /// Answers only requests that this authenticator admits, and signs the responses.
     ///
-    /// Without it nobody is asked for credentials, and those that are sent are ignored.
+    /// Without it no credentials are required, and credentials in a request are ignored.
     #[must_use]
     pub fn credentials(mut self, authenticator: Authenticator) -> Self {
         self.credentials = Some(authenticator);
         self
     }
 
-    /// The address that is said where a socket has `local`.
+    /// The address that is advertised where a socket has `local`.
     pub(super) fn public(&self, local: SocketAddr) -> SocketAddr {
         let mut public = local;
         if let Some((_, said)) = self.advertise.iter().find(|(ip, _)| *ip == local.ip()) {

@@ -3,7 +3,7 @@
 //! Rules of this file: pure. [`plan`] reads the request and decides (RFC 8489 §6.3.1, RFC 5780 §6.1), [`write_reply`] writes.
 //! First what is not understood or cannot be done (420), then what makes no sense (400), then success. A reply says
 //! nothing that was not asked for: no SOFTWARE, and to a bare request of a server without alternate address
-//! XOR-MAPPED-ADDRESS alone, because whoever forges a sender's address turns each byte against its owner.
+//! XOR-MAPPED-ADDRESS alone: with a forged sender address each byte of the reply goes to a victim.
 
 use crate::authenticator::Signature;
 use alloc::vec;
@@ -14,7 +14,7 @@ use portolan_stun::{
     Writer,
 };
 
-/// What the place where the request came in can do.
+/// What the socket of the request can do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Means {
     /// All four sockets of the site are open.
@@ -57,7 +57,7 @@ impl Unknown {
     }
 }
 
-/// Understood, and without meaning in a Binding request whose credentials are not asked for, or judged already (RFC 8489
+/// Understood, and without meaning in a Binding request without required credentials, or checked already (RFC 8489
 /// §6.3).
 ///
 /// Not among them: the attributes of ICE and TURN, which this is no server for, and RESPONSE-ADDRESS of RFC 3489, which
@@ -117,7 +117,7 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
     Plan::Success { change: change.unwrap_or(ChangeRequest::NONE), response_port, padding, bare }
 }
 
-/// The addresses that a success response tells.
+/// The addresses of a success response.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Told {
     /// Where the request came from.
@@ -131,7 +131,7 @@ pub(super) struct Told {
 /// Room for every reply without PADDING.
 const SMALL: usize = 256;
 /// RFC 5780 §7.6: the whole IP datagram stays below 64 kB, also with the 48 bytes of the IPv6 and UDP headers, and with
-/// what else the reply holds.
+/// the rest of the reply.
 const PADDING_LIMIT: usize = 65_535 - 48 - SMALL;
 
 /// Writes the reply, signed where the request was verified. It ends with FINGERPRINT where the request did (RFC 8489 §7).

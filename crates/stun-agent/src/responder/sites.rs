@@ -39,9 +39,9 @@ struct Door {
 enum DoorState {
     /// Not ordered yet.
     Idle,
-    /// Ordered, not there yet.
+    /// Ordered, not open yet.
     Ordered,
-    /// Hears.
+    /// Open.
     Open,
     /// Refused or lost.
     Gone,
@@ -112,7 +112,7 @@ impl Sites {
         }
     }
 
-    /// The other address and port, if all four sockets of the site hear (RFC 5780 §6: else there is no alternate).
+    /// The other address and port, if all four sockets of the site are open (RFC 5780 §6: else there is no alternate).
     pub(super) fn other(&self, index: usize, protocol: Protocol) -> Option<SocketAddr> {
         let first = self.arms.get(index)?.pair?;
         let four = self.arms.get(first..first + 4)?;
@@ -123,7 +123,7 @@ impl Sites {
         self.arms.get(self.changed(index, ChangeRequest::IP_AND_PORT)).map(|arm| arm.public)
     }
 
-    /// The sockets that are ordered or open, for the moment that all end.
+    /// The sockets that are ordered or open, for the end of the responder.
     pub(super) fn live(&self) -> impl Iterator<Item = SocketId> {
         let live = |door: Door| door.id.filter(|_| matches!(door.state, DoorState::Ordered | DoorState::Open));
         self.arms.iter().flat_map(move |arm| [live(arm.udp), live(arm.tcp)]).flatten()
@@ -138,7 +138,7 @@ impl Sites {
         }
     }
 
-    /// The socket hears; `false` where that is no news. A port that the system chose is kept.
+    /// The socket is open; `false` where it was open already. A port that the system chose is kept.
     pub(super) fn opened(&mut self, index: usize, protocol: Protocol, local: SocketAddr) -> bool {
         let Some(arm) = self.arms.get_mut(index) else { return false };
         if !arm.door_mut(protocol).become_state(DoorState::Open) {
@@ -151,7 +151,7 @@ impl Sites {
         true
     }
 
-    /// The socket is gone; `false` where that is no news.
+    /// The socket is closed; `false` where it was closed already.
     pub(super) fn gone(&mut self, index: usize, protocol: Protocol) -> bool {
         self.arms.get_mut(index).is_some_and(|arm| arm.door_mut(protocol).become_state(DoorState::Gone))
     }
@@ -167,13 +167,13 @@ impl Arm {
     }
 
     /// The source address of a response to this request: the address that the request came to, where the socket is bound
-    /// to a wildcard. `None` where the socket has an address of its own, and where the driver does not know the address.
+    /// to a wildcard. `None` where the socket has a specific address, and where the driver does not know the address.
     pub(super) fn source_for(&self, request: Datagram<'_>) -> Option<IpAddr> {
         let asked = request.local.ip();
         (self.local.ip().is_unspecified() && !asked.is_unspecified()).then_some(asked)
     }
 
-    /// Its UDP socket, if that hears.
+    /// Its UDP socket, if that is open.
     pub(super) fn udp(&self) -> Option<SocketId> {
         self.udp.id.filter(|_| self.udp.state == DoorState::Open)
     }

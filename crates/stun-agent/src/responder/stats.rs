@@ -52,7 +52,7 @@ pub struct RejectedStats {
     pub incomplete: u64,
     /// 400: other password algorithms than were offered.
     pub algorithms: u64,
-    /// 401: users that nobody knows.
+    /// 401: unknown users.
     pub unknown_users: u64,
     /// 401: the integrity of another password.
     pub wrong_integrity: u64,

@@ -39,7 +39,7 @@ pub(super) struct Limits {
 /// One accepted stream.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
-    /// The arm whose listener accepted it.
+    /// The socket pair whose listener accepted it.
     pub(super) arm: usize,
     /// The client.
     pub(super) remote: SocketAddr,
@@ -120,9 +120,9 @@ impl Streams {
 
     /// The stream that a newcomer from `source` displaces, which holds `held` streams already.
     ///
-    /// A source that is at its limit displaces only its own streams. Else the source that holds most gives up a stream: at
-    /// once if it still holds as many afterwards as the newcomer's source, otherwise only if nobody waits for an answer on
-    /// the stream any more.
+    /// A source that is at its limit displaces only its own streams. Otherwise the source with the most streams loses one: at
+    /// once if it still holds as many afterwards as the source of the new stream, otherwise only if no answer is pending on
+    /// the stream.
     fn displaced_by(&self, now: Instant, source: Source, held: usize) -> Option<SocketId> {
         let (most, (heard, id)) = if held >= self.limits.source {
             (held, *self.sources.get(&source)?.first()?)

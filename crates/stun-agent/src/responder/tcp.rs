@@ -143,8 +143,8 @@ impl Responder {
         true
     }
 
-    /// Closes the streams that are to be closed. What finds no room among the outputs is tried again soon: a stream that
-    /// is forgotten without being closed would stay open for ever.
+    /// Closes the streams that have ended. A `Close` that finds no room among the outputs is tried again soon: otherwise a
+    /// forgotten stream would stay open for ever.
     fn close_streams(&mut self, now: Instant) {
         self.again = None;
         while let Some(id) = self.streams.closing() {

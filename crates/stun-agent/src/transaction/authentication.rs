@@ -1,4 +1,4 @@
-//! Requests with a credential: what a judged response makes of them.
+//! Requests with a credential: the effect of a checked response.
 //!
 //! Rules of this file: decisions come from [`crate::credential`]; here they become transactions, events and notes. A retry
 //! is a transaction of its own, with a new id and its schedule from the start, in the place of the one before (RFC 8489
@@ -15,7 +15,7 @@ use core::net::SocketAddr;
 use portolan_machine::{Cx, Datagram, Output};
 use portolan_stun::{AttributeType, Integrity, IntegrityError, TransactionId};
 
-/// What is kept of a request with a credential, so that it can be made anew.
+/// What is kept of a request with a credential, to encode it again.
 #[derive(Clone, Debug)]
 pub(super) struct Retry {
     pub(super) attempt: Attempt,
@@ -29,20 +29,20 @@ impl Retry {
 }
 
 impl<T: Clone> Transactions<T> {
-    /// Makes a request that proves who asks, and then takes only answers that prove who answers (RFC 8489 §9).
+    /// Sends a request with a credential; it accepts only authenticated responses (RFC 8489 §9).
     ///
-    /// The first request of a long-term credential to a server proves nothing (§9.2.3.1): a server that does not challenge
-    /// it is believed as if there were no credential, and [`integrity`](crate::Answer::integrity) of its answer is `None`. An
-    /// owner who must not be answered by just anybody looks at that.
+    /// The first request of a long-term credential to a server has no integrity (§9.2.3.1). The response of a server that does
+    /// not challenge it is accepted as without a credential, and [`integrity`](crate::Answer::integrity) of its answer is `None`.
+    /// An owner that needs an authenticated server checks that field.
     ///
-    /// Challenges (401, 438) are answered and redirections (300) followed here, as long as that leads forward: each time
-    /// the request becomes a new transaction with a new id, whose schedule begins anew; its tag stays, and the id returned
-    /// here still names it to [`cancel`](Self::cancel) and [`set_tail`](Self::set_tail). It becomes at most
+    /// Challenges (401, 438) are answered and redirections (300) followed here, as long as each step makes progress. Each time
+    /// the request becomes a new transaction with a new id, whose schedule starts again. Its tag stays the same, and the id
+    /// returned here still names it to [`cancel`](Self::cancel) and [`set_tail`](Self::set_tail). It becomes at most
     /// [`TRANSACTIONS`](Self::TRANSACTIONS). What a server asked for is remembered for the next request to it with an
     /// equal credential, of up to 32 servers and credentials.
     ///
     /// Redirections are not followed over streams, which lead to one server, nor where one address alone may answer: there
-    /// the verified 300 is an answer, and [`alternate`](crate::alternate) tells its owner where to go.
+    /// the verified 300 is an answer, and [`alternate`](crate::alternate) returns the next server.
     ///
     /// # Errors
     /// Those of [`request`](Self::request), and [`Reserved`](RequestError::Reserved): the request has an attribute that the
@@ -183,7 +183,7 @@ impl<T: Clone> Transactions<T> {
         Some((was, id))
     }
 
-    /// Ends a request whose answers cannot be used.
+    /// Ends a request whose responses cannot be used.
     pub(super) fn end(&mut self, index: usize, from: SocketAddr, why: Unusable) {
         let Some(pending) = self.table.get(index) else { return };
         let event = TransactionEvent::Unusable { tag: pending.tag.clone(), id: pending.id, from, why };

@@ -2,7 +2,7 @@
 //!
 //! Rules of this file: every question that an input or a deadline asks is answered by an index, never by a search through
 //! all requests: a transaction id (a table of ids), the next deadline ([`Timers`]), a socket and a destination (an ordered
-//! map). The requests lie side by side in no order; a removed one leaves its place to the last. Their order is that of
+//! map). The requests are stored in no order; the last request takes the place of a removed one. Their order is that of
 //! their numbers. What many requests occupied is released when few are left. Only the ids of finished requests are kept,
 //! as many as requests are allowed, so that a late duplicate is recognized.
 
@@ -158,7 +158,7 @@ impl<T> PendingTable<T> {
         self.requests.get_mut(index)
     }
 
-    /// The request whose present id this is.
+    /// The request with this current id.
     #[inline]
     pub(super) fn position(&self, id: TransactionId) -> Option<usize> {
         match self.ids.get(id)? {
@@ -167,7 +167,7 @@ impl<T> PendingTable<T> {
         }
     }
 
-    /// The request that its owner knows by this id: its first or its present one.
+    /// The request that its owner knows by this id: its first or its current one.
     pub(super) fn named(&self, id: TransactionId) -> Option<usize> {
         self.position(id).or_else(|| self.position(*self.renewed.get(&id)?))
     }
@@ -206,7 +206,7 @@ impl<T> PendingTable<T> {
                 self.ids.set(moved.id, known_at(index));
             }
         }
-        // The request is dropped where it lies: it is large.
+        // The request is dropped in place: it is large.
         let Some(pending) = self.requests.get(last) else { return };
         let (id, first) = (pending.id, pending.first);
         if let Some((_, timer)) = pending.place.timer {

@@ -1,4 +1,4 @@
-//! What is asked, of whom, how often, and whose answer counts.
+//! A request: its message, its destination, its schedule, and the accepted responses.
 //!
 //! Rules of this file: a request is plain data until [`Transactions`](crate::Transactions) takes it; its attributes are
 //! kept encoded, without the header, so that a run can be recorded as text and the message is written once.
@@ -15,7 +15,7 @@ use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, EncodeError, HEADER_LEN, Method, TransactionId, Writer,
 };
 
-/// A request to be made: what is asked, of whom, how often, and whose answer counts.
+/// A request to send: its message, its destination, its schedule, and the accepted responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request<T> {
@@ -31,9 +31,9 @@ pub struct Request<T> {
     pub attributes: Bytes,
     /// When it is sent and given up.
     pub schedule: Schedule,
-    /// Who may answer.
+    /// The addresses whose response is accepted.
     pub from: AnswerFrom,
-    /// Which socket may get the answer.
+    /// The sockets that can receive the response.
     pub on: AnswerOn,
     /// IPv4 TTL or IPv6 hop limit of the sends; `None` leaves the system's.
     pub hop_limit: Option<u8>,
@@ -41,7 +41,7 @@ pub struct Request<T> {
     pub seal: Seal,
 }
 
-/// Who may answer a request.
+/// The addresses whose response is accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AnswerFrom {
     /// The address that the request went to (RFC 8489 §6.3.1.2).
@@ -49,17 +49,17 @@ pub enum AnswerFrom {
     SameAsDestination,
     /// This address: what CHANGE-REQUEST asked for (RFC 5780 §6.1).
     Exactly(SocketAddr),
-    /// Anybody with the right id; the event tells who it was.
+    /// Any address, if the id is right; the event has the address.
     AnyReported,
 }
 
-/// Which socket may get the answer.
+/// The sockets that can receive the response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AnswerOn {
     /// The one that the request left from.
     #[default]
     SameSocket,
-    /// Any; the event tells which. RESPONSE-PORT sends the answer to another one (RFC 5780 §4.6).
+    /// Any; the event has the socket. RESPONSE-PORT sends the response to another one (RFC 5780 §4.6).
     AnySocket,
 }
 
@@ -78,7 +78,7 @@ impl<T> Request<T> {
     /// The longest PADDING in bytes: RFC 5780 §7.6, less the headers and some room for other attributes.
     pub const PADDING_LIMIT: u16 = 65_400;
 
-    /// A request without attributes, on the ladder of RFC 8489, answered by whom it went to.
+    /// A request without attributes, on the schedule of RFC 8489, with a response from its destination.
     #[must_use]
     pub const fn new(method: Method, socket: SocketId, remote: SocketAddr, tag: T) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl<T> Request<T> {
         }
     }
 
-    /// A Binding request: which address do you see me at?
+    /// A Binding request: it returns the external address of the socket.
     #[must_use]
     pub const fn binding(socket: SocketId, remote: SocketAddr, tag: T) -> Self {
         Self::new(Method::BINDING, socket, remote, tag)

@@ -1,6 +1,6 @@
 //! Where one request stands on its schedule.
 //!
-//! Rules of this file: takes the time and the dice, returns what to do, sees no queue. A wake-up that comes late sends
+//! Rules of this file: takes the time and the RNG, returns what to do, sees no queue. A late wake-up sends
 //! one datagram and moves the rest of the schedule by the lateness: the intervals between sends are never cut short,
 //! because they are what keeps retransmissions from being a burst (RFC 8489 §6.2.1), and probes from being lost together.
 
@@ -51,7 +51,7 @@ impl Timeline {
         Self { schedule, phase: Phase::Sending, base: now, due, first: due, last: due, sends: 0 }
     }
 
-    /// Begins anew, as for another request.
+    /// Starts again, as for another request.
     pub(super) fn restart(&mut self, now: Instant) {
         *self = Self::new(self.schedule, now);
     }
@@ -123,7 +123,7 @@ impl Timeline {
         now.since(self.last)
     }
 
-    /// Why the next wake-up is asked for.
+    /// The reason for the next wake-up.
     pub(super) const fn why(&self) -> &'static str {
         match (self.phase, self.sends) {
             (Phase::Sending, 0) => "first transmission",
@@ -141,7 +141,7 @@ impl Timeline {
     }
 }
 
-/// A random duration of whole microseconds, 0 to `most`; rolls no dice where there is no choice.
+/// A random duration of whole microseconds, 0 to `most`; draws no random bytes where there is no choice.
 fn random_up_to(cx: &mut Cx<'_>, most: Duration) -> Duration {
     let micros = u32::try_from(most.as_micros()).unwrap_or(u32::MAX);
     if micros == 0 { Duration::ZERO } else { Duration::from_micros(cx.random_below(micros.saturating_add(1)).into()) }
