@@ -40,6 +40,7 @@ mod authentication;
 mod ids;
 mod pending;
 mod request;
+mod routes;
 mod text;
 mod timeline;
 

@@ -8,6 +8,7 @@
 
 use super::authentication::Retry;
 use super::ids::IdTable;
+use super::routes::{Route, Routes};
 use super::timeline::Timeline;
 use super::{AnswerFrom, AnswerOn, Seal};
 use crate::note::TransactionEnd;
@@ -15,7 +16,7 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use portolan_machine::{Deadline, Instant, SocketId, TimerId, Timers};
 use portolan_stun::{Method, TransactionId};
 
@@ -72,24 +73,11 @@ impl<T> Pending<T> {
     }
 }
 
-/// Where a request goes, and its age among those that go there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Route {
-    socket: SocketId,
-    remote: SocketAddr,
-    number: u64,
-}
-
-impl Route {
-    /// The least route of a socket.
-    const fn first(socket: SocketId) -> Self {
-        Self::first_to(socket, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
-    }
-
-    /// The least route of a socket to a destination.
-    const fn first_to(socket: SocketId, remote: SocketAddr) -> Self {
-        Self { socket, remote, number: 0 }
-    }
+/// The next step of a request, as its timer knows it.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    id: TransactionId,
+    why: &'static str,
 }
 
 /// What is known of an id.
@@ -108,8 +96,8 @@ pub(super) struct PendingTable<T> {
     ids: IdTable<Known>,
     /// From the first to the present id, of requests where these differ.
     renewed: BTreeMap<TransactionId, TransactionId>,
-    routes: BTreeMap<Route, TransactionId>,
-    timers: Timers<TransactionId>,
+    routes: Routes,
+    timers: Timers<Due>,
     /// The ids of finished transactions, oldest first.
     finished: VecDeque<TransactionId>,
     limit: usize,
@@ -123,7 +111,7 @@ impl<T> PendingTable<T> {
             requests: Vec::new(),
             ids: IdTable::new(),
             renewed: BTreeMap::new(),
-            routes: BTreeMap::new(),
+            routes: Routes::new(),
             timers: Timers::new(),
             finished: VecDeque::new(),
             limit,
@@ -192,7 +180,7 @@ impl<T> PendingTable<T> {
         self.inserted += 1;
         let index = self.requests.len();
         self.ids.set(pending.id, known_at(index));
-        self.routes.insert(pending.route(), pending.id);
+        self.routes.add(pending.route(), pending.id);
         self.requests.push(pending);
         index
     }
@@ -212,7 +200,7 @@ impl<T> PendingTable<T> {
         if let Some((_, timer)) = pending.place.timer {
             self.timers.cancel(timer);
         }
-        self.routes.remove(&pending.route());
+        self.routes.remove(pending.route());
         self.requests.truncate(last);
         if first != id {
             self.renewed.remove(&first);
@@ -238,7 +226,7 @@ impl<T> PendingTable<T> {
         }
         self.ids.set(id, known_at(index));
         self.renewed.insert(first, id);
-        self.routes.insert(route, id);
+        self.routes.replace(route, route, id);
         self.finish(was, ending);
         Some(was)
     }
@@ -246,9 +234,9 @@ impl<T> PendingTable<T> {
     /// Gives a request another destination.
     pub(super) fn redirect(&mut self, index: usize, remote: SocketAddr) {
         let Some(pending) = self.requests.get_mut(index) else { return };
-        self.routes.remove(&pending.route());
+        let was = pending.route();
         pending.aim.remote = remote;
-        self.routes.insert(pending.route(), pending.id);
+        self.routes.replace(was, pending.route(), pending.id);
     }
 
     /// Sets a request's timer to the next step of its timeline.
@@ -261,7 +249,8 @@ impl<T> PendingTable<T> {
             }
             self.timers.cancel(timer);
         }
-        pending.place.timer = Some((due, self.timers.insert(due, pending.id)));
+        let next = Due { id: pending.id, why: pending.timeline.why() };
+        pending.place.timer = Some((due, self.timers.insert(due, next)));
     }
 
     /// Whether a timer is due.
@@ -272,7 +261,7 @@ impl<T> PendingTable<T> {
 
     /// Takes the timer that is due first; returns its request's number in the order of age, and its id.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<(u64, TransactionId)> {
-        let id = self.timers.pop_due(now)?;
+        let Due { id, .. } = self.timers.pop_due(now)?;
         let index = self.position(id)?;
         let place = &mut self.requests.get_mut(index)?.place;
         place.timer = None;
@@ -281,29 +270,22 @@ impl<T> PendingTable<T> {
 
     /// The next deadline and its reason.
     pub(super) fn wait(&self) -> Option<Deadline> {
-        let id = *self.timers.next_key()?;
-        let timeline = &self.requests.get(self.position(id)?)?.timeline;
-        Some(Deadline::new(timeline.due(), timeline.why()))
+        Some(Deadline::new(self.timers.next()?, self.timers.next_key()?.why))
     }
 
     /// Whether a request is pending on this socket.
     pub(super) fn has_socket(&self, socket: SocketId) -> bool {
-        self.routes.range(Route::first(socket)..).next().is_some_and(|(route, _)| route.socket == socket)
+        self.routes.has_socket(socket)
     }
 
     /// The requests on this socket, oldest first.
     pub(super) fn on_socket(&self, socket: SocketId) -> Vec<TransactionId> {
-        let on_socket = self.routes.range(Route::first(socket)..).take_while(|(route, _)| route.socket == socket);
-        let mut numbered: Vec<_> = on_socket.map(|(route, id)| (route.number, *id)).collect();
-        numbered.sort_unstable();
-        numbered.into_iter().map(|(_, id)| id).collect()
+        self.routes.on_socket(socket)
     }
 
     /// The requests on this socket to this destination, oldest first.
     pub(super) fn on_route(&self, socket: SocketId, remote: SocketAddr) -> impl Iterator<Item = &Pending<T>> {
-        let routes = self.routes.range(Route::first_to(socket, remote)..);
-        let same = routes.take_while(move |(route, _)| route.socket == socket && route.remote == remote);
-        same.filter_map(|(_, id)| self.requests.get(self.position(*id)?))
+        self.routes.to(socket, remote).filter_map(|id| self.requests.get(self.position(id)?))
     }
 
     /// Keeps the id of a transaction that is over; the oldest such id gives way.
@@ -335,6 +317,7 @@ fn known_at(index: usize) -> Known {
 mod tests {
     use super::*;
     use crate::Schedule;
+    use core::net::Ipv4Addr;
 
     fn pending(number: u16) -> Pending<u16> {
         let mut id = [0; 12];
