@@ -13,7 +13,8 @@ use crate::process::Process;
 use crate::verdicts::{PATIENCE, serve, start};
 
 const SERVER: [&str; 4] = ["198.51.100.1", "198.51.100.2", "2001:db8:5::1", "2001:db8:5::2"];
-const CLIENT: [&str; 2] = ["198.51.100.7", "2001:db8:5::7"];
+const CLIENT: &str = "198.51.100.7";
+const CLIENT6: &str = "2001:db8:5::7";
 const PORT: u16 = 3478;
 const REQUESTS: u8 = 100;
 
@@ -31,7 +32,7 @@ impl Link {
             format!("link add name eth0 netns {} type veth peer name eth0 netns {}", server.name(), client.name());
         run(tool("ip").args(["-batch", "-"]), &pair)?;
         server.ip(&addresses(&SERVER))?;
-        client.ip(&addresses(&CLIENT))?;
+        client.ip(&addresses(&[CLIENT, CLIENT6]))?;
         Ok(Self { server, client })
     }
 }
@@ -55,7 +56,7 @@ pub(crate) fn wildcards() -> Outcome {
     let mut wrong = vec![];
     for server in SERVER {
         let server: IpAddr = server.parse()?;
-        let client: IpAddr = CLIENT[usize::from(server.is_ipv6())].parse()?;
+        let client: IpAddr = if server.is_ipv6() { CLIENT6 } else { CLIENT }.parse()?;
         let socket = link.client.bind(SocketAddr::new(client, 0))?;
         let right = answered(&socket, SocketAddr::new(server, PORT))?;
         if right != u32::from(REQUESTS) {
@@ -88,15 +89,10 @@ fn answered(socket: &UdpSocket, server: SocketAddr) -> Outcome<u32> {
 /// With specific addresses and an alternate the audit finds no violation, and a client finds out that nothing translates.
 pub(crate) fn alternates() -> Outcome {
     let link = Link::build()?;
-    let [first, second, first6, second6] =
-        SERVER.map(|address| SocketAddr::new(address.parse().unwrap_or(IpAddr::V4(0.into())), PORT));
-    let other = |mut address: SocketAddr| {
-        address.set_port(PORT + 1);
-        address.to_string()
-    };
-    let (listen, listen6) = (first.to_string(), first6.to_string());
-    let arguments =
-        ["--listen", &listen, "--listen", &listen6, "--alternate", &other(second), "--alternate", &other(second6)];
+    let [first, second, first6, second6] = SERVER;
+    let (listen, listen6) = (format!("{first}:3478"), format!("[{first6}]:3478"));
+    let (other, other6) = (format!("{second}:3479"), format!("[{second6}]:3479"));
+    let arguments = ["--listen", &listen, "--listen", &listen6, "--alternate", &other, "--alternate", &other6];
     let _server = serve(&link.server, &arguments, 8)?;
     for server in [&listen, &listen6] {
         let report = report(start(&link.client, &["audit", server, "--format", "json"])?)?;
