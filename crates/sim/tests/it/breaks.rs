@@ -330,12 +330,18 @@ fn an_address_behind_a_router_is_withdrawn_outside_too() {
         net.take_events();
         net.with(b, |b, _| b.send(SocketId(1), "[2a00::1]:7", "hi"));
         let _end = net.run_for(MS);
-        let is_datagram = |event: &Heard| matches!(event, Heard::Datagram { .. });
-        net.events().iter().find(|event| is_datagram(&event.event)).map(|event| event.host)
+        let events = net.take_events();
+        let datagram = events.iter().find(|event| matches!(event.event, Heard::Datagram { .. }));
+        let unreachable = SocketNews::Unreachable { remote: at("[2a00::1]:7"), why: Unreachability::Network };
+        let is_unreachable = events.iter().any(|event| event.event == Heard::News(SocketId(1), unreachable));
+        assert_eq!(is_unreachable, datagram.is_none(), "the Internet has no route to an address that nobody has");
+        datagram.map(|event| event.host)
     };
     assert_eq!(reaches(&mut net), Some(a));
     net.set_addresses(a, 0, &[]);
     assert_eq!(reaches(&mut net), None);
+    net.set_addresses(a, 0, &[ip("2a00::1")]);
+    assert_eq!(reaches(&mut net), Some(a));
     net.set_addresses(c, 0, &[ip("2a00::9"), ip("2a00::1")]);
     assert_eq!(reaches(&mut net), Some(c));
     net.set_addresses(a, 0, &[ip("2a00::5")]);
