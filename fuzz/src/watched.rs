@@ -33,7 +33,8 @@ pub fn play<M: Machine<Command: Script>>(
     whole
 }
 
-/// The law of some bytes: of 256 runs one for each of the three that take a hundred runs to check, four for each other.
+/// The law of some bytes: of 256 runs one for each of the two that take a hundred runs to check, four for each other. Law 14
+/// is left out: no target has a footprint, and the crates' tests check it.
 fn lot(bytes: &[u8]) -> Option<Law> {
     let mixed = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(23)
@@ -42,10 +43,9 @@ fn lot(bytes: &[u8]) -> Option<Law> {
     match lot {
         0 => Some(Law::NoInputPanics),
         1 => Some(Law::PeersAreBounded),
-        2 => Some(Law::StateBounded),
         lot => {
-            let costly = [Law::NoInputPanics, Law::PeersAreBounded, Law::StateBounded];
-            Law::ALL.into_iter().filter(|law| !costly.contains(law)).nth((lot - 3) / 4)
+            let excluded = [Law::NoInputPanics, Law::PeersAreBounded, Law::StateBounded];
+            Law::ALL.into_iter().filter(|law| !excluded.contains(law)).nth((lot - 2) / 4)
         }
     }
 }
@@ -407,7 +407,8 @@ mod tests {
         let mut dice = crate::mutate::Dice::new(1);
         let inputs = (0..20_000).map(|_| std::array::from_fn::<u8, 40, _>(|_| dice.byte()));
         let laws: Vec<Law> = inputs.filter_map(|bytes| lot(&bytes)).collect();
-        assert!((3000..4500).contains(&laws.len()), "{} of 20000 instead of 47 of 256", laws.len());
-        assert!(Law::ALL.iter().all(|law| laws.contains(law)));
+        assert!((3000..4500).contains(&laws.len()), "{} of 20000 instead of 46 of 256", laws.len());
+        let checked = Law::ALL.iter().filter(|law| **law != Law::StateBounded);
+        assert!(checked.into_iter().all(|law| laws.contains(law)));
     }
 }
