@@ -9,6 +9,7 @@
 //! let note = DiscoveryNote::AlternateFound { server: "192.0.2.1:3478".parse()?, other: "192.0.2.2:3479".parse()? };
 //! assert_eq!(note.to_string(), "192.0.2.1:3478 also answers at 192.0.2.2:3479: mapping is measured with it");
 //! assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §7.4");
+//! assert_eq!(note.code(), "alternate-address-found");
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 

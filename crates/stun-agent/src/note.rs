@@ -7,6 +7,7 @@
 //! let note = TransactionNote::Sent { id: TransactionId::from([1; 12]), remote: "192.0.2.1:3478".parse()?, send: 2 };
 //! assert_eq!(note.to_string(), "request 010101010101010101010101 to 192.0.2.1:3478, send 2");
 //! assert_eq!(note.rfc().unwrap().to_string(), "RFC 8489 §6.2.1");
+//! assert_eq!(note.code(), "request-sent");
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 

@@ -17,6 +17,7 @@ use portolan_machine::{Clause, Explain, Refusal};
 /// let note = LifetimeNote::Alive { external: "203.0.113.9:50000".parse()?, after: Duration::from_secs(30) };
 /// assert_eq!(note.to_string(), "203.0.113.9:50000 let an answer in after 30.0 s");
 /// assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §4.6");
+/// assert_eq!(note.code(), "mapping-alive");
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
