@@ -16,7 +16,7 @@
 //! A child bounds what peers cause by [`Outbox::offer`](crate::Outbox::offer): at most 256 outputs wait in it. A parent
 //! that drains the child after every input lifts this bound, because the outputs then wait in the parent. So a parent
 //! bounds again, by `offer` on its own queue, what datagrams cause. It hands bytes of a stream to a child only while its
-//! own queue is empty, and stops the stream otherwise ([`Machine::stream`](crate::Machine::stream)).
+//! own queue is empty, and stops the stream otherwise ([`Machine::stream`]).
 //!
 //! # Virtual sockets
 //!
