@@ -17,8 +17,8 @@
 //! # struct Ones(u8);
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
 //!
-//! let (mut dice, mut ids) = (Ones(0), SocketIds::new());
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let (mut rng, mut ids) = (Ones(0), SocketIds::new());
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! let mut transactions = Transactions::<u8>::new();
 //! let (socket, server, local) = (SocketId(1), "192.0.2.1:3478".parse()?, "198.51.100.7:40000".parse()?);
 //!

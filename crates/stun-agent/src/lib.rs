@@ -42,12 +42,12 @@
 //! }
 //!
 //! // A client and a server, and nothing between them but this program.
-//! let (mut dice, mut ids) = (Counting(0), SocketIds::new());
+//! let (mut rng, mut ids) = (Counting(0), SocketIds::new());
 //! let (client, server) = ("198.51.100.7:40000".parse()?, "192.0.2.1:3478".parse()?);
 //! let mut asker = Transactions::<u8>::new();
 //! let mut responder = Responder::over(&ResponderConfig::new().listen(server), |_| SocketId(2))?;
 //!
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! asker.request(&mut cx, Request::binding(SocketId(1), server, 7))?;
 //! let Output::Transmit(request) = asker.poll() else { panic!("a request") };
 //! let there = Datagram::new(SocketId(2), server, client, &request.payload);

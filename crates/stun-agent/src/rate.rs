@@ -182,8 +182,8 @@ mod tests {
     }
 
     fn admitted(limiter: &mut Limiter, at: u64, source: IpAddr, times: u32) -> u32 {
-        let (mut dice, mut ids) = (Counting(1), SocketIds::new());
-        let mut cx = Cx::new(Instant::from_millis(at), &mut dice, &mut ids);
+        let (mut rng, mut ids) = (Counting(1), SocketIds::new());
+        let mut cx = Cx::new(Instant::from_millis(at), &mut rng, &mut ids);
         (0..times).map(|_| u32::from(limiter.admit(&mut cx, source.into()))).sum()
     }
 
@@ -229,10 +229,10 @@ mod tests {
 
     #[test]
     fn where_a_source_lies_depends_on_the_dice() {
-        let place = |dice: u8| {
+        let place = |rng: u8| {
             let (mut limiter, mut ids) = (Limiter::new(Rate::DEFAULT), SocketIds::new());
-            let mut dice = Counting(dice);
-            assert!(limiter.admit(&mut Cx::new(Instant::ORIGIN, &mut dice, &mut ids), v4(1).into()));
+            let mut rng = Counting(rng);
+            assert!(limiter.admit(&mut Cx::new(Instant::ORIGIN, &mut rng, &mut ids), v4(1).into()));
             limiter.holders.iter().position(|&holder| holder != 0)
         };
         assert_eq!(place(1), place(1));

@@ -15,14 +15,14 @@
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
-//! let (mut dice, mut ids) = (Ones, SocketIds::new());
+//! let (mut rng, mut ids) = (Ones, SocketIds::new());
 //! let local = "192.0.2.1:3478".parse()?;
 //! let mut responder = Responder::over(&ResponderConfig::new().listen(local), |_| SocketId(1))?;
 //!
 //! let mut buffer = [0; 20];
 //! let request = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into())?.finish();
 //! let datagram = Datagram::new(SocketId(1), local, "198.51.100.7:40000".parse()?, request);
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! assert_eq!(responder.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
 //!
 //! let Output::Transmit(reply) = responder.poll() else { panic!("a reply") };
@@ -33,8 +33,8 @@
 //! ```
 
 mod config;
+mod endpoints;
 mod reply;
-mod sites;
 mod stats;
 mod streams;
 mod tcp;
@@ -50,13 +50,13 @@ use bytes::Bytes;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
+use endpoints::Endpoints;
 use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script, ScriptError,
     SocketId, SocketNews, SocketOrder, Timers, Transmit, Verdict,
 };
 use portolan_stun::{Checked, ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
-use sites::Sites;
 use streams::Streams;
 
 /// A STUN server: Binding over UDP and TCP, what RFC 5780 adds to it, and credentials where the owner asks for them.
@@ -66,7 +66,7 @@ pub struct Responder {
     phase: Phase,
     /// Whether the sockets belong to the owner, so that the responder neither opens nor closes them.
     handed_in: bool,
-    sites: Sites,
+    endpoints: Endpoints,
     streams: Streams,
     limiter: Option<Limiter>,
     out: Outbox<ResponderEvent>,
@@ -106,16 +106,16 @@ impl Responder {
     /// # Errors
     /// The reason why the addresses cannot be used.
     pub fn new(config: &ResponderConfig) -> Result<Self, ResponderConfigError> {
-        let mut sites = Sites::new();
-        for (listen, alternate) in config.sites()? {
-            let site = config::locals((listen, alternate)).map(|local| (local, config.public(local)));
-            sites.add(site, alternate.is_some());
+        let mut endpoints = Endpoints::new();
+        for (listen, alternate) in config.endpoints()? {
+            let group = config::locals((listen, alternate)).map(|local| (local, config.public(local)));
+            endpoints.add(group, alternate.is_some());
         }
         Ok(Self {
             config: config.clone(),
             phase: Phase::Idle,
             handed_in: false,
-            sites,
+            endpoints,
             streams: Streams::new(config.streams),
             limiter: config.rate.map(Limiter::new),
             out: Outbox::new(),
@@ -135,10 +135,10 @@ impl Responder {
     ) -> Result<Self, ResponderConfigError> {
         let mut responder = Self::new(config)?;
         responder.handed_in = true;
-        for index in 0..responder.sites.len() {
-            let Some(local) = responder.sites.get(index).map(|arm| arm.local) else { continue };
-            responder.sites.ordered(index, Protocol::Udp, socket(local));
-            let _news = responder.sites.opened(index, Protocol::Udp, local);
+        for index in 0..responder.endpoints.len() {
+            let Some(local) = responder.endpoints.get(index).map(|endpoint| endpoint.local) else { continue };
+            responder.endpoints.ordered(index, Protocol::Udp, socket(local));
+            let _news = responder.endpoints.opened(index, Protocol::Udp, local);
         }
         responder.become_phase(Phase::Serving);
         Ok(responder)
@@ -153,7 +153,7 @@ impl Responder {
             return Err(ResponderError::NotIdle);
         }
         self.become_phase(Phase::Serving);
-        for index in 0..self.sites.len() {
+        for index in 0..self.endpoints.len() {
             self.order(cx, index, Protocol::Udp);
         }
         Ok(())
@@ -170,7 +170,7 @@ impl Responder {
         self.become_phase(Phase::Stopped);
         self.stop_streams();
         if !self.handed_in {
-            for id in self.sites.live() {
+            for id in self.endpoints.live() {
                 self.out.push(Output::Socket(SocketOrder::Close(id)));
             }
         }
@@ -199,9 +199,9 @@ impl Responder {
     }
 
     fn order(&mut self, cx: &mut Cx<'_>, index: usize, protocol: Protocol) {
-        let Some(local) = self.sites.get(index).map(|arm| arm.local) else { return };
+        let Some(local) = self.endpoints.get(index).map(|endpoint| endpoint.local) else { return };
         let id = cx.next_socket();
-        self.sites.ordered(index, protocol, id);
+        self.endpoints.ordered(index, protocol, id);
         self.out.push(Output::Socket(SocketOrder::Open(Open::new(id, protocol, local))));
     }
 
@@ -209,15 +209,15 @@ impl Responder {
         if !is_binding_request(datagram.payload) {
             return Verdict::NotMine;
         }
-        let Some(arm) = self.sites.open(Protocol::Udp, datagram.socket) else {
+        let Some(endpoint) = self.endpoints.open(Protocol::Udp, datagram.socket) else {
             return Verdict::NotMine;
         };
-        self.answer(cx, arm, Protocol::Udp, datagram);
+        self.answer(cx, endpoint, Protocol::Udp, datagram);
         Verdict::Mine
     }
 
     /// Answers a Binding request, if it can be decoded and its source is below its rate.
-    fn answer(&mut self, cx: &mut Cx<'_>, arm: usize, protocol: Protocol, datagram: Datagram<'_>) {
+    fn answer(&mut self, cx: &mut Cx<'_>, endpoint: usize, protocol: Protocol, datagram: Datagram<'_>) {
         let remote = datagram.remote;
         self.stats.requests += 1;
         let request = match Message::decode(datagram.payload) {
@@ -235,7 +235,7 @@ impl Responder {
         if self.limiter.as_mut().is_some_and(|limiter| !limiter.admit(cx, remote.ip().into())) {
             return self.drop_request(cx, remote, ResponderDropped::RateLimited);
         }
-        let at = At { arm, protocol, datagram };
+        let at = At { endpoint, protocol, datagram };
         match &self.config.credentials {
             None => self.reply(cx, at, &request.exempt(), None),
             Some(_) => self.answer_users(cx, at, &request),
@@ -257,19 +257,19 @@ impl Responder {
     fn reply<T: Checked>(
         &mut self,
         cx: &mut Cx<'_>,
-        At { arm, protocol, datagram }: At<'_>,
+        At { endpoint, protocol, datagram }: At<'_>,
         request: &Message<'_, T>,
         signature: Option<&Signature>,
     ) {
         let remote = datagram.remote;
-        let other = self.sites.other(arm, protocol);
+        let other = self.endpoints.other(endpoint, protocol);
         let means = Means { alternate: other.is_some(), datagram: protocol == Protocol::Udp };
         let plan = reply::plan(request, means);
         let (from, to) = match &plan {
-            Plan::Success { change, response_port, .. } => (self.sites.changed(arm, *change), *response_port),
-            Plan::Unknown(_) | Plan::BadRequest => (arm, None),
+            Plan::Success { change, response_port, .. } => (self.endpoints.changed(endpoint, *change), *response_port),
+            Plan::Unknown(_) | Plan::BadRequest => (endpoint, None),
         };
-        let Some(from) = self.sites.get(from) else { return };
+        let Some(from) = self.endpoints.get(from) else { return };
         let socket = if means.datagram { from.udp() } else { Some(datagram.socket) };
         let Some(socket) = socket else { return self.drop_request(cx, remote, ResponderDropped::Unaddressable) };
         let source = from.source_for(datagram);
@@ -302,8 +302,8 @@ impl Responder {
             credentials.write_rejection(&mut room, cx.now(), remote, request, why).ok().map(Bytes::copy_from_slice)
         });
         let Some(payload) = written else { return self.drop_request(cx, remote, ResponderDropped::Unwritable) };
-        let arm = self.sites.get(at.arm).filter(|_| at.protocol == Protocol::Udp);
-        let source = arm.and_then(|arm| arm.source_for(at.datagram));
+        let endpoint = self.endpoints.get(at.endpoint).filter(|_| at.protocol == Protocol::Udp);
+        let source = endpoint.and_then(|endpoint| endpoint.source_for(at.datagram));
         if !self.out.offer(Output::Transmit(from_source(Transmit::new(at.datagram.socket, remote, payload), source))) {
             return self.drop_request(cx, remote, ResponderDropped::QueueFull);
         }
@@ -317,42 +317,42 @@ impl Responder {
     }
 
     fn opened(&mut self, cx: &mut Cx<'_>, socket: SocketId, local: SocketAddr) -> Verdict {
-        let Some((arm, protocol)) = self.sites.find(socket) else { return Verdict::NotMine };
-        if self.sites.opened(arm, protocol, local) {
+        let Some((endpoint, protocol)) = self.endpoints.find(socket) else { return Verdict::NotMine };
+        if self.endpoints.opened(endpoint, protocol, local) {
             self.out.push(Output::Event(ResponderEvent::Listening { socket, protocol, local }));
             if protocol == Protocol::Udp && self.config.streams.total > 0 && !self.handed_in {
-                self.order(cx, arm, Protocol::TcpListen);
+                self.order(cx, endpoint, Protocol::TcpListen);
             }
         }
         Verdict::Mine
     }
 
-    fn gone(&mut self, socket: SocketId, event: impl FnOnce(Protocol, SocketAddr) -> ResponderEvent) -> Verdict {
-        let Some((arm, protocol)) = self.sites.find(socket) else { return Verdict::NotMine };
-        if self.sites.gone(arm, protocol)
-            && let Some(arm) = self.sites.get(arm)
+    fn ended(&mut self, socket: SocketId, event: impl FnOnce(Protocol, SocketAddr) -> ResponderEvent) -> Verdict {
+        let Some((endpoint, protocol)) = self.endpoints.find(socket) else { return Verdict::NotMine };
+        if self.endpoints.closed(endpoint, protocol)
+            && let Some(endpoint) = self.endpoints.get(endpoint)
         {
-            self.out.push(Output::Event(event(protocol, arm.local)));
+            self.out.push(Output::Event(event(protocol, endpoint.local)));
         }
         Verdict::Mine
     }
 
     fn refused(&mut self, socket: SocketId, why: Refusal) -> Verdict {
-        self.gone(socket, |protocol, local| ResponderEvent::Refused { protocol, local, why })
+        self.ended(socket, |protocol, local| ResponderEvent::Refused { protocol, local, why })
     }
 
     fn closed(&mut self, socket: SocketId, why: Closure) -> Verdict {
         if self.lost_stream(socket) {
             return Verdict::Mine;
         }
-        self.gone(socket, |protocol, local| ResponderEvent::Lost { protocol, local, why })
+        self.ended(socket, |protocol, local| ResponderEvent::Lost { protocol, local, why })
     }
 }
 
 /// A request and the socket that received it.
 #[derive(Clone, Copy, Debug)]
 struct At<'a> {
-    arm: usize,
+    endpoint: usize,
     protocol: Protocol,
     datagram: Datagram<'a>,
 }

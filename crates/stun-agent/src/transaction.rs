@@ -14,11 +14,11 @@
 //! # struct Ones;
 //! # impl Entropy for Ones { fn fill(&mut self, out: &mut [u8]) { out.fill(1) } }
 //!
-//! let (mut dice, mut ids) = (Ones, SocketIds::new());
+//! let (mut rng, mut ids) = (Ones, SocketIds::new());
 //! let mut transactions = Transactions::<u8>::new();
 //! let (socket, server, local) = (SocketId(1), "192.0.2.1:3478".parse()?, "198.51.100.7:40000".parse()?);
 //!
-//! let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+//! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! let id = transactions.request(&mut cx, Request::binding(socket, server, 7))?;
 //! let Output::Transmit(sent) = transactions.poll() else { panic!("the request goes out at once") };
 //! assert_eq!((sent.remote, sent.payload.len()), (server, 20));
@@ -28,7 +28,7 @@
 //! let mut buffer = [0; 64];
 //! let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, id)?;
 //! answer.add(&Attribute::XorMappedAddress(local))?;
-//! let mut cx = Cx::new(Instant::from_millis(40), &mut dice, &mut ids);
+//! let mut cx = Cx::new(Instant::from_millis(40), &mut rng, &mut ids);
 //! let input = Input::Datagram(Datagram::new(socket, local, server, answer.finish()));
 //! assert_eq!(transactions.handle(&mut cx, input), Verdict::Mine);
 //! let Output::Event(TransactionEvent::Answered(answer)) = transactions.poll() else { panic!("answered") };

@@ -276,7 +276,7 @@ fn audit_over(
     let server = at(server);
     let mut world = Audited {
         audit: Audit::new(AuditConfig::new(server).tcp(over_tcp.is_some())),
-        dice: Counting::default(),
+        rng: Counting::default(),
         ids: SocketIds::new(),
         now: 0,
     };
@@ -336,14 +336,14 @@ fn audit_over(
 
 struct Audited {
     audit: Audit,
-    dice: Counting,
+    rng: Counting,
     ids: SocketIds,
     now: u64,
 }
 
 impl Audited {
     fn with<R>(&mut self, call: impl FnOnce(&mut Audit, &mut Cx<'_>) -> R) -> R {
-        let mut cx = Cx::new(Instant::from_millis(self.now), &mut self.dice, &mut self.ids);
+        let mut cx = Cx::new(Instant::from_millis(self.now), &mut self.rng, &mut self.ids);
         call(&mut self.audit, &mut cx)
     }
 }
@@ -563,7 +563,7 @@ fn an_unreachable_port_and_a_refused_socket_end_without_a_report_of_lies() {
     assert!(!report.is_answered() && report.violations().count() == 0, "{}", told(&report));
     let mut world = Audited {
         audit: Audit::new(AuditConfig::new(at(SERVER))),
-        dice: Counting::default(),
+        rng: Counting::default(),
         ids: SocketIds::new(),
         now: 0,
     };

@@ -125,20 +125,20 @@ impl ResponderConfig {
         public
     }
 
-    /// The sites in order, each an address alone or with its alternate.
-    pub(super) fn sites(&self) -> Result<Vec<(SocketAddr, Option<SocketAddr>)>, ResponderConfigError> {
+    /// The endpoints in order, each an address alone or with its alternate.
+    pub(super) fn endpoints(&self) -> Result<Vec<(SocketAddr, Option<SocketAddr>)>, ResponderConfigError> {
         if self.listen.is_empty() {
             return Err(ResponderConfigError::NoAddress);
         }
-        let mut sites: Vec<_> = self.listen.iter().map(|&listen| (listen, None)).collect();
+        let mut endpoints: Vec<_> = self.listen.iter().map(|&listen| (listen, None)).collect();
         for &alternate in &self.alternate {
             let free =
-                sites.iter_mut().find(|(listen, other)| listen.is_ipv4() == alternate.is_ipv4() && other.is_none());
+                endpoints.iter_mut().find(|(listen, other)| listen.is_ipv4() == alternate.is_ipv4() && other.is_none());
             let (listen, slot) = free.ok_or(ResponderConfigError::Unpaired { alternate })?;
             self.check_pair(*listen, alternate)?;
             *slot = Some(alternate);
         }
-        let locals: Vec<_> = sites.iter().flat_map(|&site| locals(site)).collect();
+        let locals: Vec<_> = endpoints.iter().flat_map(|&group| locals(group)).collect();
         for (n, &local) in locals.iter().enumerate() {
             if local.port() != 0 && locals.iter().skip(n + 1).any(|&other| other == local) {
                 return Err(ResponderConfigError::Twice { local });
@@ -155,7 +155,7 @@ impl ResponderConfig {
                 return Err(ResponderConfigError::AdvertisedUnknown { local });
             }
         }
-        Ok(sites)
+        Ok(endpoints)
     }
 
     fn check_pair(&self, listen: SocketAddr, alternate: SocketAddr) -> Result<(), ResponderConfigError> {
@@ -175,7 +175,7 @@ impl ResponderConfig {
     }
 }
 
-/// The sockets of a site: one, or four in the order A1:P1, A2:P1, A1:P2, A2:P2.
+/// The sockets of a group: one, or four in the order A1:P1, A2:P1, A1:P2, A2:P2.
 pub(super) fn locals((listen, alternate): (SocketAddr, Option<SocketAddr>)) -> impl Iterator<Item = SocketAddr> {
     let other = alternate.unwrap_or(listen);
     let (mut second, mut third) = (other, listen);

@@ -17,7 +17,7 @@ use portolan_stun::{
 /// What the socket of the request can do.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Means {
-    /// All four sockets of the site are open.
+    /// All four sockets of the group are open.
     pub(super) alternate: bool,
     /// A datagram: it can be answered from elsewhere, and to elsewhere.
     pub(super) datagram: bool,

@@ -40,7 +40,7 @@ pub(super) struct Limits {
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     /// The socket pair whose listener accepted it.
-    pub(super) arm: usize,
+    pub(super) endpoint: usize,
     /// The client.
     pub(super) remote: SocketAddr,
     pub(super) framer: Framer,
@@ -101,7 +101,7 @@ impl Streams {
     }
 
     /// Finds a place for a newcomer.
-    pub(super) fn admit(&mut self, now: Instant, id: SocketId, arm: usize, remote: SocketAddr) -> Admission {
+    pub(super) fn admit(&mut self, now: Instant, id: SocketId, endpoint: usize, remote: SocketAddr) -> Admission {
         let source = Source::from(remote.ip());
         let held = self.sources.get(&source).map_or(0, BTreeSet::len);
         let mut admission = Admission::Admitted;
@@ -111,7 +111,7 @@ impl Streams {
             admission = Admission::Displaced(id, stream);
         }
         let framer = Framer::new(Self::MESSAGE);
-        self.streams.insert(id, Stream { arm, remote, framer, full: false, pause: None, heard: now });
+        self.streams.insert(id, Stream { endpoint, remote, framer, full: false, pause: None, heard: now });
         self.change_source(source, |silences| {
             silences.insert((now, id));
         });

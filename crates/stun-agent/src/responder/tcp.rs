@@ -28,13 +28,13 @@ impl Responder {
         id: SocketId,
         remote: SocketAddr,
     ) -> Verdict {
-        let Some(arm) = self.sites.open(Protocol::TcpListen, listener) else {
+        let Some(endpoint) = self.endpoints.open(Protocol::TcpListen, listener) else {
             return Verdict::NotMine;
         };
         if self.streams.knows(id) {
             return Verdict::NotMine;
         }
-        let admission = self.streams.admit(cx.now(), id, arm, remote);
+        let admission = self.streams.admit(cx.now(), id, endpoint, remote);
         self.stats.count_stream(&admission);
         let closed = match admission {
             Admission::Admitted => return Verdict::Mine,
@@ -57,11 +57,11 @@ impl Responder {
         if stream.full || stream.pause.is_some() || self.out.room() < STREAM_ROOM {
             return Some(0);
         }
-        let (arm, remote) = (stream.arm, stream.remote);
+        let (endpoint, remote) = (stream.endpoint, stream.remote);
         let mut framer = core::mem::replace(&mut stream.framer, Framer::new(0));
         let mut messages = 0_u32;
         let fed = framer.feed_while(chunk.payload, |payload| {
-            let taken = self.stream_message(cx, arm, Datagram::new(id, chunk.local, remote, payload));
+            let taken = self.stream_message(cx, endpoint, Datagram::new(id, chunk.local, remote, payload));
             messages += u32::from(taken);
             taken
         });
@@ -80,7 +80,7 @@ impl Responder {
     }
 
     /// Takes a whole message; `false`: it is to be handed in again.
-    fn stream_message(&mut self, cx: &mut Cx<'_>, arm: usize, message: Datagram<'_>) -> bool {
+    fn stream_message(&mut self, cx: &mut Cx<'_>, endpoint: usize, message: Datagram<'_>) -> bool {
         let is_paused = self.streams.get_mut(message.socket).is_none_or(|stream| stream.pause.is_some());
         if is_paused || self.out.room() < STREAM_ROOM {
             return false;
@@ -90,7 +90,7 @@ impl Responder {
         } else if let Some(until) = self.exhausted_until(cx.now(), message.remote.ip().into()) {
             self.pause(cx, until, message);
         } else {
-            self.answer(cx, arm, Protocol::TcpListen, message);
+            self.answer(cx, endpoint, Protocol::TcpListen, message);
         }
         true
     }
@@ -117,7 +117,7 @@ impl Responder {
     fn resume(&mut self, cx: &mut Cx<'_>, id: SocketId) {
         let now = cx.now();
         let Some(stream) = self.streams.get_mut(id) else { return };
-        let (arm, remote) = (stream.arm, stream.remote);
+        let (endpoint, remote) = (stream.endpoint, stream.remote);
         let Some(mut pause) = stream.pause.take() else { return };
         let full = (self.out.room() < STREAM_ROOM).then(|| now + RETRY);
         if let Some(until) = self.exhausted_until(now, remote.ip().into()).or(full) {
@@ -127,7 +127,7 @@ impl Responder {
             }
             return;
         }
-        self.answer(cx, arm, Protocol::TcpListen, Datagram::new(id, pause.local, remote, &pause.request));
+        self.answer(cx, endpoint, Protocol::TcpListen, Datagram::new(id, pause.local, remote, &pause.request));
         self.out.push(Output::Socket(SocketOrder::Resume(id)));
     }
 

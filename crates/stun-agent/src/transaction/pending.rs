@@ -82,7 +82,7 @@ struct Due {
 
 /// What is known of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+enum IdState {
     /// The present id of the request at this index.
     Pending(u32),
     /// The id of a transaction that is over.
@@ -93,7 +93,7 @@ enum Known {
 #[derive(Clone, Debug)]
 pub(super) struct PendingTable<T> {
     requests: Vec<Pending<T>>,
-    ids: IdTable<Known>,
+    ids: IdTable<IdState>,
     /// From the first to the present id, of requests where these differ.
     renewed: BTreeMap<TransactionId, TransactionId>,
     routes: Routes,
@@ -150,8 +150,8 @@ impl<T> PendingTable<T> {
     #[inline]
     pub(super) fn position(&self, id: TransactionId) -> Option<usize> {
         match self.ids.get(id)? {
-            Known::Pending(index) => Some(index as usize),
-            Known::Finished(_) => None,
+            IdState::Pending(index) => Some(index as usize),
+            IdState::Finished(_) => None,
         }
     }
 
@@ -163,8 +163,8 @@ impl<T> PendingTable<T> {
     /// How a finished transaction ended.
     pub(super) fn ending(&self, id: TransactionId) -> Option<TransactionEnd> {
         match self.ids.get(id)? {
-            Known::Pending(_) => None,
-            Known::Finished(ending) => Some(ending),
+            IdState::Pending(_) => None,
+            IdState::Finished(ending) => Some(ending),
         }
     }
 
@@ -179,7 +179,7 @@ impl<T> PendingTable<T> {
         pending.place = Place { number: self.inserted, timer: None };
         self.inserted += 1;
         let index = self.requests.len();
-        self.ids.set(pending.id, known_at(index));
+        self.ids.set(pending.id, pending_at(index));
         self.routes.add(pending.route(), pending.id);
         self.requests.push(pending);
         index
@@ -191,7 +191,7 @@ impl<T> PendingTable<T> {
         if index < last {
             self.requests.swap(index, last);
             if let Some(moved) = self.requests.get(index) {
-                self.ids.set(moved.id, known_at(index));
+                self.ids.set(moved.id, pending_at(index));
             }
         }
         // The request is dropped in place: it is large.
@@ -224,7 +224,7 @@ impl<T> PendingTable<T> {
         if let Some((_, timer)) = pending.place.timer.take() {
             self.timers.cancel(timer);
         }
-        self.ids.set(id, known_at(index));
+        self.ids.set(id, pending_at(index));
         self.renewed.insert(first, id);
         self.routes.replace(route, route, id);
         self.finish(was, ending);
@@ -295,7 +295,7 @@ impl<T> PendingTable<T> {
         {
             self.ids.remove(oldest);
         }
-        self.ids.set(id, Known::Finished(ending));
+        self.ids.set(id, IdState::Finished(ending));
         self.finished.push_back(id);
     }
 
@@ -309,8 +309,8 @@ impl<T> PendingTable<T> {
     }
 }
 
-fn known_at(index: usize) -> Known {
-    Known::Pending(u32::try_from(index).unwrap_or(u32::MAX))
+fn pending_at(index: usize) -> IdState {
+    IdState::Pending(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn any_place() -> impl Strategy<Value = SocketAddr> {
     prop_oneof![4 => Just(SERVER), 2 => Just(OTHER), 2 => Just(CLIENT), 1 => Just("[2001:db8::1]:3478")].prop_map(addr)
 }
 
-/// Ids that the counting dice of a run may well have given, and others.
+/// Ids that the counting rng of a run may well have given, and others.
 fn any_id() -> impl Strategy<Value = TransactionId> {
     prop_oneof![(0..4_u8).prop_map(|n| [n; 12].into()), any::<[u8; 12]>().prop_map(TransactionId::from)]
 }

@@ -380,7 +380,7 @@ fn pending_is_bounded_and_ids_differ_even_with_broken_dice() {
     let mut ids: Vec<_> = (0..300).map(|tag| ask(&mut world, binding(tag))).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 300, "the dice of this world begin anew after 256");
+    assert_eq!(ids.len(), 300, "the rng of this world begin anew after 256");
     let refused = world.with(|machine, cx| machine.request(cx, binding(300)));
     assert_eq!(refused, Err(RequestError::Full { limit: 300 }));
 }

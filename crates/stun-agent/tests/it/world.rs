@@ -1,4 +1,4 @@
-//! A world for one machine: virtual time, dice that count, and what it does as lines that read like a packet trace.
+//! A world for one machine: virtual time, rng that count, and what it does as lines that read like a packet trace.
 
 use core::fmt::Debug;
 use core::net::SocketAddr;
@@ -37,7 +37,7 @@ pub(crate) struct World<M> {
     pub(crate) machine: M,
     pub(crate) now: u64,
     pub(crate) notes: Notes,
-    dice: Counting,
+    rng: Counting,
     ids: SocketIds,
 }
 
@@ -46,11 +46,11 @@ where
     M::Event: Line,
 {
     pub(crate) fn new(machine: M) -> Self {
-        Self { machine, now: 0, notes: Notes::default(), dice: Counting(0), ids: SocketIds::new() }
+        Self { machine, now: 0, notes: Notes::default(), rng: Counting(0), ids: SocketIds::new() }
     }
 
     pub(crate) fn with<R>(&mut self, call: impl FnOnce(&mut M, &mut Cx<'_>) -> R) -> R {
-        let mut cx = Cx::new(Instant::from_millis(self.now), &mut self.dice, &mut self.ids).with_trace(&mut self.notes);
+        let mut cx = Cx::new(Instant::from_millis(self.now), &mut self.rng, &mut self.ids).with_trace(&mut self.notes);
         call(&mut self.machine, &mut cx)
     }
 
