@@ -24,7 +24,7 @@ use core::fmt;
 pub struct Ssrc<'a> {
     /// The SSRC.
     pub id: u32,
-    /// The name of the attribute, such as `cname`. Empty if the line names only the source, as some endpoints write.
+    /// The name of the attribute, such as `cname`. `None` if the line has only the source, as some endpoints write.
     pub name: Option<&'a str>,
     /// Its value.
     pub value: Option<&'a [u8]>,

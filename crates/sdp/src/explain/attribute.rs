@@ -1,4 +1,4 @@
-//! The words of attributes. The match is over all of them: one that is added needs its words.
+//! The texts for attributes. The match is exhaustive: a new attribute needs a text.
 
 use super::line::static_format;
 use super::media;
@@ -10,7 +10,7 @@ use crate::attribute::{
 use crate::candidate::{Candidate, CandidateType, TcpType, Transport};
 use core::fmt;
 
-/// The payload type that an attribute is about.
+/// Returns the payload type that an attribute refers to.
 pub(super) fn payload_type(attribute: &Attribute<'_>) -> Option<u8> {
     if let Attribute::Fmtp(fmtp) = attribute {
         fmtp.payload_type()
@@ -21,7 +21,7 @@ pub(super) fn payload_type(attribute: &Attribute<'_>) -> Option<u8> {
     }
 }
 
-/// What an attribute says.
+/// Writes the meaning of an attribute.
 #[allow(clippy::too_many_lines, reason = "a table: one arm for each attribute")]
 pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Attribute as A;

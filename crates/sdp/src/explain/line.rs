@@ -1,4 +1,4 @@
-//! The words of lines other than attributes (RFC 8866 §5).
+//! The texts for lines other than attributes (RFC 8866 §5).
 
 use super::print::{Count, Text, list};
 use super::{Item, LineValue};
@@ -9,7 +9,7 @@ use crate::value::{
 };
 use core::fmt;
 
-/// What a line says.
+/// Writes the meaning of a line.
 pub(super) fn words(item: &Item<'_>, says: &LineValue<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match says {
         LineValue::Version(_) => f.write_str("version 0 of SDP, the only one"),
@@ -51,7 +51,7 @@ fn origin(origin: &Origin<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, " at {}: session {id}, version {version} of its description", Place(*address))
 }
 
-/// An address, with what is known of it.
+/// Writes an address and its special range, if any.
 struct Place<'a>(Address<'a>);
 
 impl fmt::Display for Place<'_> {
@@ -151,7 +151,7 @@ fn timing(timing: Timing, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// A time in seconds since 1900 as UTC; what is past the year 9999 as its number.
+/// A time in seconds since 1900, written as UTC; a time after the year 9999 is written as a number.
 pub(super) struct Moment(pub(super) u64);
 
 impl fmt::Display for Moment {
@@ -194,7 +194,7 @@ fn media(item: &Item<'_>, media: &MediaLine<'_>, f: &mut fmt::Formatter<'_>) -> 
     list(f, media.formats().map(|format| Format { item, format }))
 }
 
-/// What a protocol means, after the kind of media.
+/// Returns the meaning of a protocol, to be written after the kind of media.
 fn transport(protocol: &str) -> Option<&'static str> {
     Some(match protocol {
         "RTP/AVP" => "in RTP",
@@ -217,7 +217,7 @@ fn transport(protocol: &str) -> Option<&'static str> {
     })
 }
 
-/// A format with its codec, if the section or RFC 3551 knows it.
+/// A format with its codec, if the section or RFC 3551 defines it.
 struct Format<'i, 's> {
     item: &'i Item<'s>,
     format: &'i str,
@@ -243,7 +243,7 @@ impl fmt::Display for Format<'_, '_> {
     }
 }
 
-/// The payload types that RFC 3551 §6 gave away for good.
+/// The static payload types of RFC 3551 §6.
 pub(crate) fn static_format(format: &str) -> Option<&'static str> {
     Some(match format {
         "0" => "PCMU",

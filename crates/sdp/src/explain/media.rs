@@ -1,4 +1,4 @@
-//! The words of attributes of RFC 8866, of players, phones and studios; those of WebRTC stand in `attribute.rs`.
+//! The texts for attributes of RFC 8866, RTSP, telephony and professional media. `attribute.rs` has those of WebRTC.
 
 use super::print::{Count, Text, list};
 use crate::attribute::{
@@ -48,7 +48,7 @@ pub(super) fn content(content: &Content<'_>, f: &mut fmt::Formatter<'_>) -> fmt:
     )
 }
 
-/// Keys are never told.
+/// Keys are never written.
 pub(super) fn crypto(crypto: &Crypto<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "choice {} of SRTP keys: {}, ", crypto.tag, crypto.suite)?;
     write!(f, "{} in the clear, so the description must be kept secret", Count(crypto.keys.iter().count(), "key"))?;
