@@ -103,8 +103,7 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
         }
     }
     order(&before, &pairs, changes);
-    // Feedback of an added or removed codec is not reported. Feedback of a codec with another payload type is compared
-    // under the new one.
+    // Feedback of an added, removed or renumbered codec is part of that change, and is not reported separately.
     let same = pairs.iter().filter(|(was, is)| was.format == is.format);
     let stays: BTreeSet<u8> = same.filter_map(|(was, _)| was.format.parse().ok()).collect();
     let of_kept = |line: &&Line<'s>| match line.typed() {

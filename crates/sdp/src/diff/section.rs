@@ -121,7 +121,7 @@ fn group<'s>(before: &[Line<'s>], after: &[Line<'s>], changes: &mut Changes<'s>)
 /// Returns the lines that are in one list only, compared by meaning, each in its order.
 pub(super) fn difference<'s>(before: &[Line<'s>], after: &[Line<'s>]) -> (Vec<Line<'s>>, Vec<Line<'s>>) {
     let mut counts: BTreeMap<Vec<u8>, isize> = BTreeMap::new();
-    // `surplus` holds for each value how many more lines the first list has, and then counts down.
+    // For each value: how many more lines the first list has. A negative count is a surplus of the second list.
     for line in after {
         *counts.entry(meaning(line)).or_default() -= 1;
     }

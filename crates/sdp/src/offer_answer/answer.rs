@@ -1,7 +1,7 @@
-//! The answer to an offer (RFC 3264 §6, RFC 8829 §5.3): decided first, then written.
+//! Builds the answer to an offer (RFC 3264 §6, RFC 8829 §5.3): first all decisions, then the text.
 //!
-//! Rules of this file: deciding is pure and never writes; each section ends as accepted or refused with one reason. The
-//! order is that of what depends on what: what a section says, its codecs, the bundles, the transports.
+//! Rules of this file: decisions are pure and write no text. Each section is accepted, or refused with one reason. The
+//! steps follow their dependencies: the lines of a section, its codecs, the bundles, the transports.
 
 use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
@@ -18,38 +18,40 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// An answer, and why it is what it is.
+/// An answer with the reasons for its contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The description; its media sections are those of the offer, in their order.
+    /// The answer. Its media sections are those of the offer, in the same order.
     pub session: Session<'static>,
-    /// One for each media section.
+    /// One explanation for each media section.
     pub explanations: Vec<Explanation>,
 }
 
-/// Why there is no answer at all.
+/// Why no answer can be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// The offer cannot be answered section by section: an `m=` line, or a line that holds for all, cannot be read.
+    /// The offer has an `m=` line, or a line that applies to all sections, that cannot be parsed.
     #[error("the offer: {0}")]
     Offer(TypedError),
-    /// A text of the capabilities would break its line.
+    /// A text of the capabilities contains a byte that would break its line.
     #[error("the capabilities: {0}")]
     Breaks(EditError),
-    /// A value of the capabilities is none of its kind; the line is that of the answer.
+    /// A value of the capabilities does not match its grammar. The line is that of the answer.
     #[error("the capabilities: {0}")]
     Capabilities(TypedError),
 }
 
-/// Answers an offer.
+/// Builds the answer to an offer.
 ///
-/// The payload types, the numbers of header extensions and the `mid`s are the offer's; what is unknown is left out or
+/// Payload types, identifiers of header extensions and `mid`s are those of the offer. Unknown items are left out or
 /// refused, never guessed. The same offer and capabilities give the same answer.
 ///
 /// # Errors
-/// An offer whose sections cannot be told, or capabilities that cannot be written. Whatever else is odd about an offer
-/// refuses a section, or leaves something out.
+/// * [`AnswerError::Offer`]: the offer has an `m=` line, or a line that applies to all sections, that cannot be parsed.
+///   Any other error of an offer only refuses a section or leaves an item out.
+/// * [`AnswerError::Breaks`]: a text of the capabilities would break its line.
+/// * [`AnswerError::Capabilities`]: a value of the capabilities does not match its grammar.
 pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<Answer, AnswerError> {
     let top = section::top(offer);
     if let Some(fault) = top.fault.as_deref() {
@@ -60,40 +62,40 @@ pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<An
         let plan = Plan::new(&top, &sections, capabilities);
         (writing::write(offer, &plan), plan.sections.iter().map(Planned::explain).collect())
     };
-    // What was decided is gone by now: only what was written is needed.
+    // The decisions are dropped by now; only the text is needed.
     Ok(Answer { session: text.read()?, explanations })
 }
 
-/// What was decided.
+/// The decisions for the whole answer.
 #[derive(Debug)]
 pub(super) struct Plan<'s, 'a> {
     pub(super) capabilities: &'a Capabilities<'a>,
     pub(super) sections: Vec<Planned<'s, 'a>>,
     pub(super) bundles: Groups,
-    /// The lip-synchronised groups of the offer.
+    /// The lip synchronization groups (`LS`) of the offer.
     pub(super) synchronised: Groups,
-    /// The options of ICE that the offer has for all.
+    /// The ICE options that the offer has for the session.
     pub(super) ice_options: Option<IceOptions<'s>>,
 }
 
-/// What was decided of one section.
+/// The decisions for one section.
 #[derive(Debug)]
 pub(super) struct Planned<'s, 'a> {
     pub(super) offered: &'s Described<'s>,
-    /// Its name, unless that is another section's.
+    /// The `mid`, unless an earlier section has the same one.
     pub(super) mid: Option<&'s str>,
     pub(super) decision: Result<Accepted<'s, 'a>, Refusal>,
 }
 
-/// A section that is taken.
+/// An accepted section.
 #[derive(Debug)]
 pub(super) struct Accepted<'s, 'a> {
-    /// None for data channels.
+    /// `None` for data channels.
     pub(super) media: Option<Box<MediaPlan<'s, 'a>>>,
     pub(super) carriage: Carriage<'a>,
 }
 
-/// What is sent and received.
+/// The simulcast streams that are sent and received.
 #[derive(Debug)]
 pub(super) struct MediaPlan<'s, 'a> {
     pub(super) media: &'a Media<'a>,
@@ -103,18 +105,18 @@ pub(super) struct MediaPlan<'s, 'a> {
     pub(super) versions: Versions<'s>,
 }
 
-/// How it is carried.
+/// The transport of a section.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carriage<'a> {
     pub(super) transport: &'a Transport<'a>,
-    /// The section whose transport it is.
+    /// The section whose transport is used.
     pub(super) owner: usize,
     pub(super) uses_ice: bool,
-    /// The role in DTLS; none without DTLS.
+    /// The DTLS role; `None` without DTLS.
     pub(super) setup: Option<Setup>,
 }
 
-/// What a section says by itself.
+/// A section as decided from its own lines.
 type Considered<'s, 'a> = Result<Option<Box<MediaPlan<'s, 'a>>>, Refusal>;
 
 impl<'s, 'a> Plan<'s, 'a> {
@@ -158,7 +160,7 @@ impl<'s, 'a> Plan<'s, 'a> {
     }
 }
 
-/// Judges a section without its neighbours.
+/// Decides on a section independent of the other sections.
 fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'a>, nth: usize) -> Considered<'s, 'a> {
     if section.is_removed() {
         return Err(Refusal::Removed);
@@ -186,7 +188,8 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     if choice.chosen.is_empty() {
         return Err(Refusal::NoCommonFormat);
     }
-    // RFC 3264 §6.1: the offer seen from here, as far as the answerer goes along.
+    // The direction of the offer from the view of the answerer, restricted to what the answerer supports (RFC 3264
+    // §6.1).
     let seen = section.direction.reversed();
     let direction =
         Direction::of(seen.sends() && media.direction.sends(), seen.receives() && media.direction.receives());
@@ -195,7 +198,7 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     Ok(Some(Box::new(MediaPlan { media, choice, direction, extensions, versions })))
 }
 
-/// RFC 8829 §5.1.2: what an offer may call SRTP with keys from DTLS, and what goes without.
+/// The protocols of an offer for DTLS-SRTP (RFC 8829 §5.1.2), and those without DTLS.
 fn is_known(protocol: &str) -> bool {
     matches!(
         protocol,
@@ -216,7 +219,7 @@ fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Re
     let mut formats = section.head.formats();
     match (section.own.data.port, section.own.data.sctpmap) {
         (Some(_), _) if formats.any(|format| format == CHANNELS) => Ok(()),
-        // The format was the port then, and the map said what it is for.
+        // In old offers the format is the port, and `a=sctpmap` gives its use.
         (None, Some(map)) if map.application == CHANNELS => {
             let is_mapped = formats.any(|format| format.parse() == Ok(map.port));
             if is_mapped { Ok(()) } else { Err(Refusal::NoCommonFormat) }
@@ -226,7 +229,7 @@ fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Re
     }
 }
 
-/// The header extensions that both know, with the numbers of the offer (RFC 8285 §7).
+/// Returns the header extensions that both endpoints support, with the identifiers of the offer (RFC 8285 §7).
 fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
     let mut answered: Vec<Extmap<'s>> = Vec::new();
     for offered in section.extensions.iter() {
@@ -234,11 +237,11 @@ fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Directi
         let known = media.extensions.iter().find(|known| {
             known.uri == offered.uri && known.attributes.as_bytes() == offered.attributes.unwrap_or_default()
         });
-        // Two alternatives may have one number; beyond 255 there is no packet that could carry it.
+        // Two alternatives may share an identifier. Packets cannot carry identifiers above 255.
         let is_free = offered.id < 256 && answered.iter().all(|other| other.id != offered.id);
         let Some(known) = known.filter(|_| is_free) else { continue };
         let seen = offered.direction.unwrap_or_default().reversed();
-        // RFC 8285 §7: an extension goes no way that its stream does not, unless that goes none for now.
+        // An extension has no direction that its stream does not have, unless the stream is inactive (RFC 8285 §7).
         let stream = unless_inactive(direction);
         let sends = seen.sends() && known.direction.sends() && stream.sends();
         let receives = seen.receives() && known.direction.receives() && stream.receives();
@@ -246,14 +249,14 @@ fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Directi
         if wanted == Direction::Inactive {
             continue;
         }
-        // Without a direction it goes the way of the stream.
+        // Without a direction the extension has that of the stream.
         let direction = if wanted == stream { None } else { Some(wanted) };
         answered.push(Extmap { direction, ..*offered });
     }
     answered
 }
 
-/// Gives each section that is left its transport, or refuses it.
+/// Assigns a transport to each section that is not refused, or refuses the section.
 fn carry<'a>(
     sections: &[Described<'_>],
     capabilities: &'a Capabilities<'a>,
@@ -287,7 +290,8 @@ fn carry<'a>(
         if let (true, Some(slot)) = (owner != section.index, carriages.get_mut(section.index)) {
             *slot = carriage;
         }
-        // RFC 9143 §9.3: RTCP is multiplexed in a bundle, and its first section says so for all (§7.1.3).
+        // In a bundle RTCP is multiplexed (RFC 9143 §9.3). The first section has the attribute for all of them
+        // (§7.1.3).
         let flags = section.own.flags;
         let says_owner = sections.get(owner).is_some_and(|owner| owner.own.flags.rtcp_mux);
         let is_muxed = flags.rtcp_mux || says_owner || (flags.bundle_only && owner != section.index);
@@ -295,12 +299,12 @@ fn carry<'a>(
             refuse(refusals, section.index, Refusal::NoRtcpMux);
         }
     }
-    // The section that carried a bundle may just have gone.
+    // The section that carries the bundle may have been refused just now.
     bundles.spread(refusals);
     carriages
 }
 
-/// How a section goes over a transport of its own.
+/// Decides how a section uses its own transport.
 fn carriage<'a>(
     section: &Described<'_>,
     capabilities: &Capabilities<'_>,
@@ -313,7 +317,7 @@ fn carriage<'a>(
     if is_demanded && !uses_ice {
         return Err(if offers_ice { Refusal::TransportWithoutIce } else { Refusal::NoIce });
     }
-    // Profiles with an S encrypt; without a fingerprint there is no key here to do it with.
+    // Profiles with an S are encrypted. Without a fingerprint there is no key.
     let must_encrypt = is_demanded || section.is_dtls() || section.head.protocol.contains("SAVP");
     let uses_dtls = keys.has_fingerprint && transport.dtls.is_some();
     if must_encrypt && !uses_dtls {
@@ -327,7 +331,7 @@ fn carriage<'a>(
             Role::Passive => Setup::Passive,
         }),
         (Some(_), Some(Setup::Passive)) => Some(Setup::Active),
-        // RFC 4145 §4: an offer that says nothing is active.
+        // Without `a=setup` the offerer is active (RFC 4145 §4).
         (Some(_), Some(Setup::Active) | None) => Some(Setup::Passive),
     };
     Ok(Carriage { transport, owner: section.index, uses_ice, setup })
@@ -367,7 +371,7 @@ impl Planned<'_, '_> {
             look(extensions.len() + 1);
             extensions.iter().any(|known| known.uri == offered.uri)
         };
-        // What the session offers to all is not told of each.
+        // Session-level extensions of the offer are not reported for each section.
         let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
         let left_out = own.iter().filter(|offered| !is_answered(offered));
         notes.extend(left_out.map(|offered| Decision::ExtensionLeftOut { id: offered.id }));

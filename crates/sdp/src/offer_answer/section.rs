@@ -1,8 +1,9 @@
-//! What negotiation reads of a description: each section's attributes, and those of the session that hold for it.
+//! Reads the lines of a description that negotiation needs: the attributes of each section, and those of the session
+//! that apply to it.
 //!
-//! Rules of this file: one pass over each section's lines; what an exchange cannot do without is a fault where it cannot be
-//! read, the rest is then not there (RFC 8866 §5.13 has unknown attributes ignored). Of an attribute that may stand once the
-//! first counts.
+//! Rules of this file: one pass over the lines of each section. A required line that cannot be parsed is a fault; any
+//! other such line is ignored (RFC 8866 §5.13 requires to ignore unknown attributes). If an attribute that may occur
+//! once is repeated, the first one is used.
 
 use super::codecs::{number, of_static};
 use crate::attribute::{
@@ -18,39 +19,39 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-/// One media section, with what it has from the session.
+/// One media section, with the attributes that it inherits from the session.
 #[derive(Debug)]
 pub(super) struct Described<'s> {
     pub(super) index: usize,
     pub(super) head: MediaLine<'s>,
-    /// The line of the `m=`, counted from 1.
+    /// The line number of the `m=`, counted from 1.
     pub(super) line: usize,
     pub(super) direction: Direction,
-    /// The formats of RTP, each once, in order.
+    /// The RTP formats in order, each once.
     pub(super) formats: Vec<Format<'s>>,
-    /// The header extensions; those of the session are shared by all.
+    /// The header extensions. All sections share those of the session.
     pub(super) extensions: Rc<[Extmap<'s>]>,
-    /// What its own lines say, and where they say nothing the session's.
+    /// The attributes of the section, with those of the session as default.
     pub(super) own: Gathered<'s>,
 }
 
-/// A format of RTP.
+/// An RTP format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format<'s> {
     pub(super) payload: u8,
-    /// Empty where nothing says it.
+    /// The encoding; empty if it is not known.
     pub(super) name: &'s str,
     pub(super) clock: u32,
     pub(super) channels: u32,
-    /// May be without text.
+    /// The parameters; the text may be empty.
     pub(super) parameters: Fmtp<'s>,
-    /// For this format alone.
+    /// The RTCP feedback for this format alone.
     pub(super) feedback: Vec<RtcpFb<'s>>,
-    /// An `a=rtpmap` says what it is.
+    /// Whether there is an `a=rtpmap`.
     pub(super) is_mapped: bool,
 }
 
-/// What negotiation reads of the lines of one section.
+/// The attributes of one section that negotiation needs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered<'s> {
     pub(super) connection: Option<Rc<Connection<'s>>>,
@@ -61,11 +62,11 @@ pub(super) struct Gathered<'s> {
     pub(super) rtp: Seldom<Rtp<'s>>,
     pub(super) data: Seldom<Data<'s>>,
     pub(super) wide: Seldom<Wide<'s>>,
-    /// The first line that cannot be read and cannot be done without.
+    /// The first required line that cannot be parsed.
     pub(super) fault: Option<Box<TypedError>>,
 }
 
-/// How the transport is protected.
+/// The attributes that protect the transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Keys<'s> {
     pub(super) fragment: Option<&'s str>,
@@ -75,7 +76,7 @@ pub(super) struct Keys<'s> {
     pub(super) has_tls_id: bool,
 }
 
-/// Attributes that are there or not.
+/// Attributes without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
     pub(super) rtcp_mux: bool,
@@ -86,7 +87,7 @@ pub(super) struct Flags {
     pub(super) remote_candidates: bool,
 }
 
-/// What RTP has.
+/// RTP attributes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rtp<'s> {
     maps: Vec<Rtpmap<'s>>,
@@ -97,15 +98,15 @@ pub(super) struct Rtp<'s> {
     pub(super) simulcast: Option<Simulcast<'s>>,
 }
 
-/// What data channels have.
+/// Data channel attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Data<'s> {
     pub(super) port: Option<u16>,
-    /// What was there before `a=sctp-port`.
+    /// `a=sctpmap`, the predecessor of `a=sctp-port`.
     pub(super) sctpmap: Option<Sctpmap<'s>>,
 }
 
-/// What holds for the whole session.
+/// The attributes of the whole session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wide<'s> {
     pub(super) groups: Vec<Group<'s>>,
@@ -114,7 +115,7 @@ pub(super) struct Wide<'s> {
     pub(super) ice_pacing: bool,
 }
 
-/// What most sections of a large description do without: memory for it is asked for when something is there.
+/// Attributes that most sections of a large description do not have. Memory is allocated only when one is present.
 #[derive(Clone, Debug)]
 pub(super) struct Seldom<T>(Option<Box<T>>);
 
@@ -152,18 +153,18 @@ blank! {
     Wide { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
 }
 
-/// What a session says before its first media section.
+/// The attributes before the first media section.
 pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
     Gathered::of(&session.top())
 }
 
-/// All media sections of a session.
+/// Reads all media sections of a session.
 ///
 /// # Errors
-/// An `m=` line cannot be read.
+/// [`TypedError`]: an `m=` line cannot be parsed.
 pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Gathered<'s>) -> Result<Vec<Described<'s>>, TypedError> {
     let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
-    // At once: a list that doubles would for a while be there twice.
+    // Allocated at once: growing the list would need the memory twice for a while.
     let mut sections = Vec::with_capacity(session.media_count());
     for (index, section) in session.all_media().enumerate() {
         sections.push(Described::read(index, &section, top, &shared)?);
@@ -178,7 +179,7 @@ impl<'s> Described<'s> {
         top: &Gathered<'s>,
         shared: &Rc<[Extmap<'s>]>,
     ) -> Result<Self, TypedError> {
-        // A media section begins with its `m=`, or it would be none.
+        // A media section always begins with its `m=`.
         let line = section.range().start + 1;
         let head: MediaLine<'s> = match section.line(Kind::Media) {
             Some(line) => line.read()?,
@@ -188,10 +189,10 @@ impl<'s> Described<'s> {
         };
         let mut own = Gathered::of(section);
         let formats = if is_rtp(&head) { own.formats(&head) } else { Vec::new() };
-        // RFC 3264 §6.1: what neither says is both ways.
+        // The default direction is both ways (RFC 3264 §6.1).
         let direction = own.direction.or(top.direction).unwrap_or_default();
         own.inherit(top);
-        // RFC 8285 §7: extensions stand at one of both levels, never at both.
+        // Extensions are at the session level or at the media level, never at both (RFC 8285 §7).
         let extensions =
             if own.rtp.extensions.is_empty() { shared.clone() } else { own.rtp.extensions.as_slice().into() };
         Ok(Self { index, head, line, direction, formats, extensions, own })
@@ -201,18 +202,19 @@ impl<'s> Described<'s> {
         is_rtp(&self.head)
     }
 
-    /// Data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
+    /// Returns whether the section is for data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
     pub(super) fn is_data(&self) -> bool {
         let is_sctp = matches!(self.head.protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP" | "DTLS/SCTP");
         is_sctp && self.head.media == "application"
     }
 
-    /// The protocol asks for DTLS.
+    /// Returns whether the protocol includes DTLS.
     pub(super) fn is_dtls(&self) -> bool {
         self.head.protocol.split('/').any(|part| matches!(part, "TLS" | "DTLS"))
     }
 
-    /// RFC 3264 §8.2: the port is 0. RFC 9143 §6: it is 0 too where the section is offered in a bundle only.
+    /// Returns whether the port is 0 (RFC 3264 §8.2). An offered `bundle-only` section also has port 0 (RFC 9143 §6),
+    /// but is not removed.
     pub(super) fn is_removed(&self) -> bool {
         self.head.port == 0 && !self.own.flags.bundle_only
     }
@@ -286,12 +288,12 @@ impl<'s> Gathered<'s> {
         }
     }
 
-    /// Whether it says something of header extensions.
+    /// Returns whether the attributes mention header extensions.
     pub(super) fn has_extensions(&self) -> bool {
         !self.rtp.extensions.is_empty()
     }
 
-    /// Takes from the session what the section does not say itself.
+    /// Takes the attributes of the session that the section does not have.
     fn inherit(&mut self, top: &Self) {
         if self.connection.is_none() {
             self.connection.clone_from(&top.connection);
@@ -305,11 +307,11 @@ impl<'s> Gathered<'s> {
         self.flags.mixed_extensions |= top.flags.mixed_extensions;
     }
 
-    /// The formats of an `m=` line, each payload type once.
+    /// Returns the formats of an `m=` line, each payload type once.
     fn formats(&self, head: &MediaLine<'s>) -> Vec<Format<'s>> {
-        // No more than there are payload types, and no room for what is not there.
+        // The capacity is at most the number of payload types and at most the number of formats.
         let mut formats: Vec<Format<'s>> = Vec::with_capacity(head.formats().take(128).count());
-        // Where the format of a payload type stands; there are 128 of them.
+        // For each of the 128 payload types the index of its format.
         let mut places = [None; 128];
         for (payload, text) in head.formats().filter_map(|format| Some((number(format.as_bytes())?, format))) {
             let Some(place) = places.get_mut(usize::from(payload)).filter(|place| place.is_none()) else { continue };
@@ -344,14 +346,14 @@ impl<'s> Gathered<'s> {
     }
 }
 
-/// How many numbers of header extensions there are (RFC 8285 §7): 1 to 255, and 4096 to 4351; what is beyond is not read.
+/// The number of identifiers of header extensions (RFC 8285 §7): 1 to 255, and 4096 to 4351. Further ones are ignored.
 const MOST_EXTENSIONS: usize = 511;
 
 fn keep<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);
 }
 
-/// Whether an exchange goes wrong where an attribute is not understood.
+/// Returns whether negotiation needs an attribute, so that a parse error is a fault.
 fn is_essential(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 10] = [
         b"mid",
@@ -368,7 +370,7 @@ fn is_essential(name: &[u8]) -> bool {
     NAMES.contains(&name)
 }
 
-/// Whether a feedback is the one that `text` names: `nack pli`.
+/// Returns whether a feedback equals the one in `text`: `nack pli`.
 pub(super) fn is_feedback(feedback: &RtcpFb<'_>, text: &str) -> bool {
     look(1);
     let mut words = text.splitn(3, ' ');
@@ -377,7 +379,8 @@ pub(super) fn is_feedback(feedback: &RtcpFb<'_>, text: &str) -> bool {
         && words.next().map(str::as_bytes) == feedback.value
 }
 
-/// Which way header extensions go that say nothing: that of their stream, and both ways where it goes none (RFC 8285 §7).
+/// Returns the default direction of header extensions: that of their stream, or both ways for an inactive stream (RFC
+/// 8285 §7).
 pub(super) fn unless_inactive(direction: Direction) -> Direction {
     if direction == Direction::Inactive { Direction::SendRecv } else { direction }
 }

@@ -1,7 +1,7 @@
-//! What of an answer is not as the RFCs have it, given its offer (RFC 3264 §6, RFC 8829 §5.8.3 and §5.11).
+//! Checks an answer against its offer (RFC 3264 §6, RFC 8829 §5.8.3 and §5.11).
 //!
-//! Rules of this file: sections are compared in pairs, by position; of a refused section only what holds for it is asked. A
-//! transport is that of the first section of a bundle.
+//! Rules of this file: sections are compared in pairs, by index. For a refused section only the rules for refused
+//! sections are checked. The transport of a bundle is that of its first section.
 
 use super::bundle::Groups;
 use super::codecs::{is_configured_alike, of_static};
@@ -15,10 +15,10 @@ use crate::work::look;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-/// Compares an answer with its offer; nothing where all is well.
+/// Compares an answer with its offer; returns an empty list if the answer has no violation.
 ///
-/// Both may be incomplete (candidates that follow later) and unusual (attributes that nobody knows); a finding is a MUST
-/// that two such descriptions can show.
+/// Both descriptions may be incomplete (candidates follow later) and may have unknown attributes. A finding is a
+/// violated MUST that is visible in the two descriptions.
 #[must_use]
 pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
     let mut told = Told { findings: Vec::new(), media: None, line: None };
@@ -56,7 +56,7 @@ pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
     told.findings
 }
 
-/// What was found so far, and where one is looking.
+/// The findings so far, and the current section.
 struct Told {
     findings: Vec<Finding>,
     media: Option<usize>,
@@ -75,7 +75,7 @@ impl Told {
     }
 }
 
-/// The lines before the first section.
+/// Checks the lines before the first section.
 fn session(told: &mut Told, offer: &Session<'_>, answer: &Session<'_>) {
     let (offered, answered) = (offer.media_count(), answer.media_count());
     told.tell_if(offered != answered, Flaw::MediaCount { offered, answered });
@@ -83,7 +83,7 @@ fn session(told: &mut Told, offer: &Session<'_>, answer: &Session<'_>) {
         session.top().lines_of(Kind::Time).filter_map(|line| line.read().ok()).collect()
     };
     let asked = times(offer);
-    // An offer without a time is none that could be equalled.
+    // An offer without `t=` has nothing to compare.
     told.tell_if(!asked.is_empty() && asked != times(answer), Flaw::Time);
     let Some(origin) = answer.top().line(Kind::Origin) else { return };
     let is_same = offer.top().line(Kind::Origin).is_some_and(|offered| offered.value() == origin.value());
@@ -94,7 +94,7 @@ fn session(told: &mut Told, offer: &Session<'_>, answer: &Session<'_>) {
     }
 }
 
-/// What an answer says for all of its sections, whatever was offered.
+/// Checks the session lines of the answer that do not depend on the offer.
 fn wide(told: &mut Told, top: &Gathered<'_>, answered: &[Described<'_>]) {
     told.tell_if(top.wide.ice_lite && top.wide.ice_pacing, Flaw::PacingOfLite);
     let known: BTreeSet<&str> = answered.iter().filter_map(|section| section.own.mid).collect();
@@ -111,12 +111,12 @@ struct Exchange<'x, 's> {
     offered: &'x [Described<'s>],
     offered_bundles: Groups,
     answered_bundles: Groups,
-    /// For each offered bundle whether a section of it has `a=rtcp-mux`, and `a=rtcp-rsize`.
+    /// For each offered bundle whether one of its sections has `a=rtcp-mux`, and `a=rtcp-rsize`.
     said: Vec<(bool, bool)>,
 }
 
 impl<'s> Exchange<'_, 's> {
-    /// RFC 9143 §7.3: a bundle of the answer is a part of one that was offered.
+    /// A bundle of the answer must be a subset of an offered bundle (RFC 9143 §7.3).
     fn bundles(&self, told: &mut Told) {
         for members in &self.answered_bundles.members {
             let mut offered = members.iter().map(|member| self.offered_bundles.of(*member));
@@ -131,7 +131,7 @@ impl<'s> Exchange<'_, 's> {
         told.tell_if(offered.head.protocol != answered.head.protocol, Flaw::Protocol);
         let (theirs, ours) = (offered.own.mid, answered.own.mid);
         let is_refused = answered.head.port == 0;
-        // A refused section need not have a name, but it has no other.
+        // A refused section need not have a `mid`, but must not have another one.
         told.tell_if(theirs != ours && !(is_refused && ours.is_none()), Flaw::Mid);
         told.tell_if(answered.own.flags.bundle_only, Flaw::BundleOnlyAnswered);
         if is_refused {
@@ -158,7 +158,7 @@ impl<'s> Exchange<'_, 's> {
         }
     }
 
-    /// ICE and DTLS; of a bundle those of its first section.
+    /// Checks ICE and DTLS; in a bundle only those of the first section.
     fn transport(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
         let is_owner = self.answered_bundles.owner(answered.index) == answered.index;
         let is_bundled = self.answered_bundles.of(answered.index).is_some();
@@ -177,20 +177,20 @@ impl<'s> Exchange<'_, 's> {
         told.tell_if(has_half, Flaw::HalfIce);
         let is_offered = theirs.fragment.is_some() && theirs.password.is_some();
         told.tell_if(ours.fragment.is_some() && !is_offered, Flaw::IceNotOffered);
-        // Where DTLS is, WebRTC's rules hold; elsewhere an answerer may go without ICE (RFC 8839 §4.3.3).
+        // With DTLS the WebRTC rules apply. Otherwise an answerer may omit ICE (RFC 8839 §4.3.3).
         let is_missing = is_offered && ours.fragment.is_none() && !has_half;
         told.tell_if(is_owner && answered.is_dtls() && is_missing, Flaw::NoIce);
         told.tell_if(is_owner && answered.is_dtls() && !ours.has_fingerprint, Flaw::NoFingerprint);
     }
 
-    /// What is offered for the transport of a section: in a bundle that counts what its first section says.
+    /// Returns the offered attributes for the transport of a section; in a bundle those of its first section.
     fn offered_keys(&self, offered: &Described<'s>) -> Keys<'s> {
         let is_bundled = self.answered_bundles.of(offered.index).is_some();
         let first = self.offered.get(self.offered_bundles.owner(offered.index)).filter(|_| is_bundled);
         first.unwrap_or(offered).own.keys
     }
 
-    /// Where RTCP goes. In a bundle one section speaks for all.
+    /// Checks RTCP. In a bundle one section has the attributes for all.
     fn multiplexing(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
         let (theirs, ours) = (offered.own.flags, answered.own.flags);
         let said = self.offered_bundles.of(offered.index).and_then(|group| self.said.get(group));
@@ -203,7 +203,7 @@ impl<'s> Exchange<'_, 's> {
     }
 }
 
-/// What the sections of each bundle say of RTCP, taken together.
+/// Returns the RTCP attributes of each bundle, combined over its sections.
 fn said(bundles: &Groups, sections: &[Described<'_>]) -> Vec<(bool, bool)> {
     let flags = |members: &Vec<usize>| {
         let flags = members.iter().filter_map(|member| sections.get(*member)).map(|section| section.own.flags);
@@ -212,10 +212,10 @@ fn said(bundles: &Groups, sections: &[Described<'_>]) -> Vec<(bool, bool)> {
     bundles.members.iter().map(flags).collect()
 }
 
-/// Where media goes, and which way.
+/// Checks the address and the direction of the media.
 fn addresses(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
     if offered.is_multicast() {
-        // RFC 3264 §6.2: all who take part see one description.
+        // All participants of a multicast session see the same description (RFC 3264 §6.2).
         let known: BTreeSet<&str> = offered.head.formats().collect();
         let is_same = offered.own.connection == answered.own.connection
             && offered.head.port == answered.head.port
@@ -228,7 +228,7 @@ fn addresses(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>)
     told.tell_if(!answered.is_data() && !fits(theirs, ours), Flaw::Direction { offered: theirs, answered: ours });
 }
 
-/// Whether what one side does the other side does too.
+/// Returns whether each direction that one side uses is also used by the other side.
 const fn fits(offered: Direction, answered: Direction) -> bool {
     (offered.receives() || !answered.sends()) && (offered.sends() || !answered.receives())
 }
@@ -255,7 +255,8 @@ fn formats(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
     feedback(told, offered, answered);
 }
 
-/// RFC 8829 §5.11: what the section offers counts, formats that are new in the answer may have it too.
+/// The answer may use the feedback that the offered section has. Formats that are new in the answer may have it too
+/// (RFC 8829 §5.11).
 fn feedback(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
     let known: BTreeSet<_> = offered.own.rtp.feedback.iter().map(what).collect();
     for feedback in &answered.own.rtp.feedback {
@@ -264,7 +265,7 @@ fn feedback(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) 
     }
 }
 
-/// A feedback without the formats that it is for.
+/// Returns a feedback without its payload type.
 const fn what<'s>(feedback: &RtcpFb<'s>) -> (&'s str, Option<&'s str>, Option<&'s [u8]>) {
     (feedback.kind, feedback.parameter, feedback.value)
 }
@@ -287,12 +288,13 @@ fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>
         let same = alike.and_then(|alike| alike.iter().inspect(|_| look(1)).find(|theirs| theirs.id == id));
         let is_renumbered = match (alike, same) {
             (_, Some(_)) => false,
-            // Numbers beyond 255 are there to be replaced.
+            // The answer must replace identifiers above 255.
             (Some(alike), None) => alike.iter().inspect(|_| look(1)).any(|theirs| theirs.id < 256),
             (None, None) => by_id.contains_key(&id),
         };
         told.tell_if(is_renumbered, Flaw::ExtensionRenumbered { id });
-        // What says nothing goes the way of its stream; of a stream that goes none, or goes wrong, nothing follows.
+        // Without a direction an extension has that of its stream. If the stream is inactive, or its direction is
+        // invalid, nothing is checked.
         let stream = answered.direction;
         if extension.direction.is_none() && (stream == Direction::Inactive || !fits(offered.direction, stream)) {
             continue;
@@ -326,7 +328,7 @@ fn simulcast(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>)
     );
 }
 
-/// Whether all versions of an answer are among those of the offer.
+/// Returns whether all encodings of an answer are among those of the offer.
 fn is_part(answered: Option<Streams<'_>>, offered: Option<Streams<'_>>) -> bool {
     let offered: BTreeSet<&str> = names(offered).collect();
     names(answered).all(|name| offered.contains(name))
