@@ -311,7 +311,7 @@ impl fmt::Display for Parameters<'_, '_> {
         }
         let set = configuration(format.name);
         let configures = |name: &[u8]| set.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-        // Called several times for a format; each call reads all parameters.
+        // The parameter may be repeated, and computing the level reads all parameters: the level is computed once.
         let mut level = None;
         let mut separator = "";
         for mut parameter in offered.parameters().filter(|parameter| configures(parameter.name)) {

@@ -234,7 +234,7 @@ fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
     let before = text.out.len();
     text.line('a', format_args!("fmtp:{payload} {}", Parameters(*chosen)));
     if text.out.ends_with(b" \r\n") {
-        // The list is empty.
+        // There are no parameters: the line is removed again.
         text.out.truncate(before);
     }
 }

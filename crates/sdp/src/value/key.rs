@@ -1,6 +1,6 @@
-//! A key in the clear (RFC 8866 §5.12), obsolete: it must not be sent, and must be thrown away where it arrives.
+//! Keys in the description (RFC 8866 §5.12). Obsolete: `k=` must not be sent, and a receiver must discard it.
 //!
-//! Rules of this file: no key reaches `Debug`.
+//! Rules of this file: no key is written by `Debug`.
 
 use super::uri::uri;
 use crate::error::{Citation, ValueError};
@@ -9,16 +9,16 @@ use crate::line::Lossy;
 use crate::value::Value;
 use core::fmt;
 
-/// `k=`: a key, or how to get it.
+/// `k=`: a key, or the method to get one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key<'a> {
     /// `prompt`: ask the user.
     Prompt,
-    /// `clear:` and the key as it is.
+    /// `clear:` and the key as text.
     Clear(&'a [u8]),
     /// `base64:` and the key in base 64.
     Base64(&'a str),
-    /// `uri:` and where it is.
+    /// `uri:` and the URI of the key.
     Uri(&'a str),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-/// The key itself is left out.
+/// Omits the key.
 impl fmt::Debug for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
