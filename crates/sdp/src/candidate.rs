@@ -36,7 +36,7 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Citation, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, told};
+use crate::grammar::{Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, value_error};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use alloc::borrow::ToOwned;
@@ -263,23 +263,23 @@ impl<'a> Value<'a> for Candidate<&'a str> {
 
     /// Parses what deployed endpoints write; see [`Candidate::deviations`].
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let told = |error| told(value, Self::CLAUSE, error);
-        let (rest, foundation) = foundation(value).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, component) = component(rest).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, transport) = transport(rest).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, priority) = priority(rest).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, address) = address(rest, false).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, port) = number_u16(rest, PORT).map_err(told)?;
-        let (rest, ()) = keyword(rest, b" typ ", "typ").map_err(told)?;
-        let (rest, candidate_type) = candidate_type(rest).map_err(told)?;
-        let (rest, related) = related(rest).map_err(told)?;
+        let to_error = |error| value_error(value, Self::CLAUSE, error);
+        let (rest, foundation) = foundation(value).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, component) = component(rest).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, transport) = transport(rest).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, priority) = priority(rest).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, address) = address(rest, false).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, port) = number_u16(rest, PORT).map_err(to_error)?;
+        let (rest, ()) = keyword(rest, b" typ ", "typ").map_err(to_error)?;
+        let (rest, candidate_type) = candidate_type(rest).map_err(to_error)?;
+        let (rest, related) = related(rest).map_err(to_error)?;
         // The extensions are the rest of the value.
-        let (_, (tcp_type, extensions)) = extension::parse(rest).map_err(told)?;
+        let (_, (tcp_type, extensions)) = extension::parse(rest).map_err(to_error)?;
         Ok(Self {
             foundation,
             component,

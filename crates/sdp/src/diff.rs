@@ -198,13 +198,13 @@ impl ChangeKind<'_> {
 /// Returns the changes from one description to another: first those of the session, then those of each section.
 #[must_use]
 pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
-    let usual = |session: &Session<'_>| section::said(&session.top()).unwrap_or_default();
+    let usual = |session: &Session<'_>| section::own_direction(&session.top()).unwrap_or_default();
     let mut changes = Changes { place: Place::Session, usual: (usual(was), usual(is)), list: Vec::new() };
     section::compare(&was.top(), &is.top(), &mut changes);
-    let partners = partners(was, is);
+    let matching_sections = matching_sections(was, is);
     for section in is.all_media() {
         let index = section.media_index().unwrap_or_default();
-        let before = partners.get(&index).and_then(|index| was.media(*index));
+        let before = matching_sections.get(&index).and_then(|index| was.media(*index));
         changes.place = place(&section, before.as_ref().and_then(Section::media_index), Some(index));
         let Some(before) = before else {
             changes.push(ChangeKind::MediaAdded);
@@ -215,7 +215,7 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
         }
         section::compare(&before, &section, &mut changes);
     }
-    let matched: BTreeMap<usize, ()> = partners.values().map(|index| (*index, ())).collect();
+    let matched: BTreeMap<usize, ()> = matching_sections.values().map(|index| (*index, ())).collect();
     for section in was.all_media() {
         let index = section.media_index().unwrap_or_default();
         if !matched.contains_key(&index) {
@@ -227,7 +227,7 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
 }
 
 /// Returns for each media section of the second description its index in the first.
-fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
+fn matching_sections(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
     // Several sections may share a `mid` by mistake; the first one is used.
     let mut named = BTreeMap::<&str, VecDeque<usize>>::new();
     for (index, section) in was.all_media().enumerate() {
@@ -235,7 +235,7 @@ fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
             named.entry(mid).or_default().push_back(index);
         }
     }
-    let mut partners = BTreeMap::new();
+    let mut matching_sections = BTreeMap::new();
     for (index, section) in is.all_media().enumerate() {
         let found = match mid(&section) {
             // A section with a new `mid` may replace a section without one.
@@ -246,12 +246,12 @@ fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
             None => was.media(index).map(|_| index),
         };
         if let Some(found) = found {
-            partners.insert(index, found);
+            matching_sections.insert(index, found);
         }
     }
     // A section that was matched by index may also be matched by `mid`. The `mid` counts.
     let mut taken = BTreeMap::new();
-    for (index, found) in &partners {
+    for (index, found) in &matching_sections {
         let by_name = is.media(*index).is_some_and(|section| mid(&section).is_some());
         match taken.get(found) {
             Some((_, true)) => {}
@@ -260,8 +260,8 @@ fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
             }
         }
     }
-    partners.retain(|index, found| taken.get(found).is_some_and(|(taken, _)| taken == index));
-    partners
+    matching_sections.retain(|index, found| taken.get(found).is_some_and(|(taken, _)| taken == index));
+    matching_sections
 }
 
 fn mid<'s>(section: &Section<'s>) -> Option<&'s str> {

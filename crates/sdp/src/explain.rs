@@ -118,9 +118,9 @@ impl<'s> Iterator for Explanation<'s> {
         if line.index() == self.next_head || line.kind() == Kind::Media {
             self.enter(&line);
         }
-        let says = says(line);
-        let codec = says.ok().and_then(|says| self.codec(&says));
-        Some(Item { line, media: self.sections.checked_sub(1), says, session: self.session, codec })
+        let value = parse_line(line);
+        let codec = value.ok().and_then(|value| self.codec(&value));
+        Some(Item { line, media: self.sections.checked_sub(1), says: value, session: self.session, codec })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -153,8 +153,8 @@ impl<'s> Explanation<'s> {
     }
 
     /// Returns the encoding of the payload type that a line refers to.
-    fn codec(&self, says: &LineValue<'s>) -> Option<Rtpmap<'s>> {
-        let LineValue::Attribute(attribute) = says else { return None };
+    fn codec(&self, value: &LineValue<'s>) -> Option<Rtpmap<'s>> {
+        let LineValue::Attribute(attribute) = value else { return None };
         let index = *self.codecs.get(usize::from(attribute::payload_type(attribute)?))?;
         match self.session.line(index as usize)?.typed()? {
             Ok(Attribute::Rtpmap(map)) => Some(map),
@@ -167,7 +167,7 @@ fn is_rtpmap(line: &Line<'_>) -> bool {
     line.kind() == Kind::Attribute && line.value().starts_with(b"rtpmap:")
 }
 
-fn says(line: Line<'_>) -> Result<LineValue<'_>, TypedError> {
+fn parse_line(line: Line<'_>) -> Result<LineValue<'_>, TypedError> {
     Ok(match line.kind() {
         Kind::Version => LineValue::Version(line.read()?),
         Kind::Origin => LineValue::Origin(line.read()?),

@@ -71,13 +71,13 @@ pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Citation, parsed: Parsed<'a
     match parsed {
         Ok(([], found)) => Ok(found),
         Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
-        Err(refused) => Err(told(value, clause, refused)),
+        Err(refused) => Err(value_error(value, clause, refused)),
     }
 }
 
 /// Converts a failed parse of a part into an error of the whole value.
 #[cold]
-pub(crate) fn told(value: &[u8], clause: Citation, refused: Err<Fault<'_>>) -> ValueError {
+pub(crate) fn value_error(value: &[u8], clause: Citation, refused: Err<Fault<'_>>) -> ValueError {
     match refused {
         Err::Error(fault) | Err::Failure(fault) => error(value, fault, clause),
         Err::Incomplete(_) => ValueError::new(value, value.len(), "more", clause),

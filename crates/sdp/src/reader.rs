@@ -72,7 +72,7 @@ pub struct Reading<'a> {
     /// only remarks.
     pub diagnostics: Vec<Diagnostic>,
     /// How many more diagnostics there were.
-    pub untold: usize,
+    pub unreported: usize,
 }
 
 impl Reader {
@@ -127,16 +127,16 @@ impl Reader {
             lines: Vec::with_capacity(expected),
             heads: Vec::new(),
             diagnostics: Vec::new(),
-            untold: 0,
+            unreported: 0,
             order,
             attributes: 0,
             is_known: false,
             reported: ReportedOnce::default(),
         };
         reading.run()?;
-        let Progress { lines, heads, diagnostics, untold, .. } = reading;
+        let Progress { lines, heads, diagnostics, unreported, .. } = reading;
         let session = Session::of(Cow::Borrowed(text), lines, heads);
-        Ok(Reading { session, diagnostics, untold })
+        Ok(Reading { session, diagnostics, unreported })
     }
 }
 
@@ -153,7 +153,7 @@ struct Progress<'a> {
     lines: Vec<Record>,
     heads: Vec<u32>,
     diagnostics: Vec<Diagnostic>,
-    untold: usize,
+    unreported: usize,
     order: Order,
     /// How many `a=` lines the section has so far.
     attributes: usize,
@@ -291,7 +291,7 @@ impl Progress<'_> {
         if self.diagnostics.len() < self.reader.limits.diagnostics {
             self.diagnostics.insert(at, diagnostic);
         } else {
-            self.untold += 1;
+            self.unreported += 1;
         }
     }
 
@@ -320,7 +320,7 @@ impl Progress<'_> {
         if self.diagnostics.len() < self.reader.limits.diagnostics {
             self.diagnostics.push(diagnostic);
         } else {
-            self.untold += 1;
+            self.unreported += 1;
         }
         Ok(())
     }

@@ -112,8 +112,8 @@ impl Scrubber {
             Kind::Version | Kind::Time | Kind::Repeat | Kind::Zone if value.iter().all(|byte| is_of_time(*byte)) => {
                 out.extend_from_slice(value);
             }
-            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => self.aliases.sweep(value, out),
-            Kind::Media if MediaLine::parse(value).is_ok() => self.aliases.sweep(value, out),
+            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => self.aliases.replace_addresses(value, out),
+            Kind::Media if MediaLine::parse(value).is_ok() => self.aliases.replace_addresses(value, out),
             Kind::Origin => self.origin(value, out),
             Kind::Connection => self.words(value, out),
             Kind::Name if matches!(value, b"-" | b" ") => out.extend_from_slice(value),

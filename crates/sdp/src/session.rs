@@ -20,7 +20,7 @@
 mod edit;
 
 pub use edit::EditError;
-pub(crate) use edit::breaking;
+pub(crate) use edit::first_forbidden_byte;
 
 use crate::diagnostic::Diagnostic;
 use crate::line::{Ending, Kind, Line, Lossy};
@@ -43,7 +43,7 @@ pub struct Session<'a> {
     /// The indices of the `m=` lines.
     pub(crate) heads: Vec<u32>,
     /// How many bytes of `added` no line uses any more.
-    dead: usize,
+    unused: usize,
     is_edited: bool,
 }
 
@@ -144,13 +144,13 @@ impl<'a> Session<'a> {
     /// Returns a session that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Session<'static> {
-        let Self { read, added, lines, heads, dead, is_edited } = self;
-        Session { read: Cow::Owned(read.into_owned()), added, lines, heads, dead, is_edited }
+        let Self { read, added, lines, heads, unused, is_edited } = self;
+        Session { read: Cow::Owned(read.into_owned()), added, lines, heads, unused, is_edited }
     }
 
     /// Makes a session from a text and the records of its lines.
     pub(crate) const fn of(read: Cow<'a, [u8]>, lines: Vec<Record>, heads: Vec<u32>) -> Self {
-        Self { read, added: Vec::new(), lines, heads, dead: 0, is_edited: false }
+        Self { read, added: Vec::new(), lines, heads, unused: 0, is_edited: false }
     }
 
     /// Returns the description as bytes. Without an edit these are the bytes that were read. Makes one allocation.

@@ -37,7 +37,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{TypedError, ValueError};
 use crate::line::{Ending, Kind, name_and_value};
 use crate::reader::{Limits, Reader, rank};
-use crate::session::{EditError, Session, breaking};
+use crate::session::{EditError, Session, first_forbidden_byte};
 use crate::value::{Bandwidth, Connection, MediaLine, Origin, Repeat, Timing, Value, Version, Zone};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -387,7 +387,7 @@ impl Draft {
     /// A byte that breaks the line is reported first: it also explains why a value differs or cannot be read.
     fn error(&self, line: usize, value: &[u8]) -> Option<BuildError> {
         let kind = self.kind;
-        if let Some((at, byte)) = breaking(value) {
+        if let Some((at, byte)) = first_forbidden_byte(value) {
             return Some(BuildError::Breaks { line, column: at + 3, byte });
         }
         if let None | Some(b'\r' | b'\n' | 0) = kind.letter() {

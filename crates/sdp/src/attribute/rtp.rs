@@ -304,9 +304,9 @@ mod tests {
     #[test]
     fn parameters_are_found_however_they_are_spaced() {
         let fmtp = Fmtp::parse(b"96 ;a=1; b = 2 ;;flag; SPROP=x=,y==;").unwrap();
-        let told: alloc::vec::Vec<_> = fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
+        let parameters: alloc::vec::Vec<_> = fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
         assert_eq!(
-            told,
+            parameters,
             [(&b"a"[..], Some(&b"1"[..])), (b"b", Some(b"2")), (b"flag", None), (b"SPROP", Some(b"x=,y==")),]
         );
         assert_eq!(fmtp.payload_type(), Some(96));

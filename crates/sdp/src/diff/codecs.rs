@@ -25,7 +25,7 @@ struct Formats<'s> {
 type Identity = (String, u32, u32);
 
 /// Returns whether a line is compared in this file.
-pub(super) fn is_theirs(line: &Line<'_>) -> bool {
+pub(super) fn is_format_attribute(line: &Line<'_>) -> bool {
     line.attribute().is_some_and(|(name, _)| matches!(name, b"rtpmap" | b"fmtp" | b"rtcp-fb"))
 }
 
@@ -33,7 +33,7 @@ impl<'s> Formats<'s> {
     fn of(section: &Section<'s>) -> Self {
         let (mut maps, mut parameters) = (BTreeMap::<u8, (Rtpmap<'s>, Line<'s>)>::new(), BTreeMap::new());
         let (mut feedback, mut rest, mut settings) = (Vec::new(), Vec::new(), Vec::new());
-        for line in section.lines().filter(is_theirs) {
+        for line in section.lines().filter(is_format_attribute) {
             match line.typed() {
                 Some(Ok(Attribute::Rtpmap(map))) if !maps.contains_key(&map.payload_type) => {
                     maps.insert(map.payload_type, (map, line));
@@ -67,7 +67,7 @@ impl<'s> Formats<'s> {
     }
 
     /// Returns the parameters in normalized form, without the format.
-    fn setting(&self, codec: &Codec<'s>) -> Option<Vec<u8>> {
+    fn normalized(&self, codec: &Codec<'s>) -> Option<Vec<u8>> {
         let fmtp = self.parameters(codec)?;
         Some(parameters(&Fmtp { format: "", ..*fmtp }))
     }
@@ -96,7 +96,7 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
         if was.format != is.format {
             changes.push(ChangeKind::CodecRenumbered { was: *was, is: *is });
         }
-        if before.setting(was) != after.setting(is) {
+        if before.normalized(was) != after.normalized(is) {
             let (was, now) = (before.parameters(was), after.parameters(is));
             let text = |fmtp: Option<&Fmtp<'s>>| fmtp.map(|fmtp| fmtp.text);
             changes.push(ChangeKind::CodecParameters { codec: *is, was: text(was), is: text(now) });
@@ -134,11 +134,11 @@ fn pairs<'s>(before: &Formats<'s>, after: &Formats<'s>) -> Vec<(Codec<'s>, Codec
     // Then: the same codec with the same parameters and another payload type.
     let mut loose: BTreeMap<_, Vec<Codec<'s>>> = BTreeMap::new();
     for codec in before.list.iter().rev().filter(|codec| numbered.contains_key(codec.format) && codec.map.is_some()) {
-        loose.entry((identity(codec), before.setting(codec))).or_default().push(*codec);
+        loose.entry((identity(codec), before.normalized(codec))).or_default().push(*codec);
     }
     for (codec, found) in after.list.iter().zip(&mut found) {
         if found.is_none() && codec.map.is_some() {
-            *found = loose.get_mut(&(identity(codec), after.setting(codec))).and_then(Vec::pop);
+            *found = loose.get_mut(&(identity(codec), after.normalized(codec))).and_then(Vec::pop);
         }
     }
     found.into_iter().zip(&after.list).filter_map(|(old, new)| Some((old?, *new))).collect()

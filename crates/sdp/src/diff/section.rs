@@ -54,14 +54,14 @@ fn media_line<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>
 /// Compares the direction of the media. A section without a direction has that of the session (RFC 8866 §6.7).
 fn direction<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>) {
     let (was_usual, is_usual) = changes.usual;
-    let (was, is) = (said(was).unwrap_or(was_usual), said(is).unwrap_or(is_usual));
+    let (was, is) = (own_direction(was).unwrap_or(was_usual), own_direction(is).unwrap_or(is_usual));
     if was != is {
         changes.push(ChangeKind::Direction { was, is });
     }
 }
 
 /// Returns the direction of a section, if the section has one.
-pub(super) fn said(section: &Section<'_>) -> Option<Direction> {
+pub(super) fn own_direction(section: &Section<'_>) -> Option<Direction> {
     section.lines().find_map(|line| of_line(&line))
 }
 
@@ -75,7 +75,7 @@ fn groups<'s>(section: &Section<'s>) -> Groups<'s> {
     for line in section.lines() {
         let name = line.attribute().map_or(&b""[..], |(name, _)| name);
         let is_compared_elsewhere =
-            matches!(line.kind(), Kind::Version | Kind::Media) || codecs::is_theirs(&line) || of_line(&line).is_some();
+            matches!(line.kind(), Kind::Version | Kind::Media) || codecs::is_format_attribute(&line) || of_line(&line).is_some();
         if is_compared_elsewhere {
             continue;
         }

@@ -10,8 +10,8 @@ use crate::value::{
 use core::fmt;
 
 /// Writes the meaning of a line.
-pub(super) fn words(item: &Item<'_>, says: &LineValue<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match says {
+pub(super) fn words(item: &Item<'_>, value: &LineValue<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match value {
         LineValue::Version(_) => f.write_str("version 0 of SDP, the only one"),
         LineValue::Origin(origin) => self::origin(origin, f),
         LineValue::Connection(connection) => self::connection(connection, f),

@@ -43,7 +43,7 @@ impl fmt::Display for Words<'_, '_> {
                 write!(f, "cannot be read at column {}: expected {}, found {found}", error.column, error.error.expected)
             }
             Ok(LineValue::Attribute(attribute)) => super::attribute::words(&attribute, item.codec, f),
-            Ok(says) => super::line::words(item, &says, f),
+            Ok(value) => super::line::words(item, &value, f),
         }
     }
 }

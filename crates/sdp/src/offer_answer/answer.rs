@@ -7,7 +7,7 @@ use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
 use super::explanation::{Decision, Explanation, Refusal, SectionOutcome};
-use super::section::{self, Described, Gathered, unless_inactive};
+use super::section::{self, MediaSection, Attributes, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
 use crate::attribute::{Direction, Extmap, IceOptions, Setup};
@@ -81,7 +81,7 @@ pub(super) struct Plan<'s, 'a> {
 /// The decisions for one section.
 #[derive(Debug)]
 pub(super) struct Planned<'s, 'a> {
-    pub(super) offered: &'s Described<'s>,
+    pub(super) offered: &'s MediaSection<'s>,
     /// The `mid`, unless an earlier section has the same one.
     pub(super) mid: Option<&'s str>,
     pub(super) decision: Result<Accepted<'s, 'a>, Refusal>,
@@ -92,7 +92,7 @@ pub(super) struct Planned<'s, 'a> {
 pub(super) struct Accepted<'s, 'a> {
     /// `None` for data channels.
     pub(super) media: Option<Box<MediaPlan<'s, 'a>>>,
-    pub(super) carriage: Carriage<'a>,
+    pub(super) transport_plan: TransportPlan<'a>,
 }
 
 /// The simulcast streams that are sent and received.
@@ -107,7 +107,7 @@ pub(super) struct MediaPlan<'s, 'a> {
 
 /// The transport of a section.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Carriage<'a> {
+pub(super) struct TransportPlan<'a> {
     pub(super) transport: &'a Transport<'a>,
     /// The section whose transport is used.
     pub(super) owner: usize,
@@ -117,18 +117,18 @@ pub(super) struct Carriage<'a> {
 }
 
 /// A section as decided from its own lines.
-type Considered<'s, 'a> = Result<Option<Box<MediaPlan<'s, 'a>>>, Refusal>;
+type SectionDecision<'s, 'a> = Result<Option<Box<MediaPlan<'s, 'a>>>, Refusal>;
 
 impl<'s, 'a> Plan<'s, 'a> {
-    fn new(top: &Gathered<'s>, sections: &'s [Described<'s>], capabilities: &'a Capabilities<'a>) -> Self {
+    fn new(top: &Attributes<'s>, sections: &'s [MediaSection<'s>], capabilities: &'a Capabilities<'a>) -> Self {
         let mut plans = Vec::with_capacity(sections.len());
         let mut refusals: Vec<Option<Refusal>> = Vec::with_capacity(sections.len());
         let (named, mut entries) = (bundle::names(sections), BTreeMap::new());
         let is_named =
-            |section: &Described<'s>| section.own.mid.is_none_or(|mid| named.get(mid) == Some(&section.index));
+            |section: &MediaSection<'s>| section.own.mid.is_none_or(|mid| named.get(mid) == Some(&section.index));
         for section in sections {
             let nth = entries.entry(section.head.media).and_modify(|nth| *nth += 1).or_insert(0_usize);
-            let (plan, refusal) = match consider(section, capabilities, *nth) {
+            let (plan, refusal) = match decide(section, capabilities, *nth) {
                 Err(refusal) => (None, Some(refusal)),
                 Ok(_) if !is_named(section) => (None, Some(Refusal::MidTwice)),
                 Ok(plan) => (plan, None),
@@ -142,26 +142,26 @@ impl<'s, 'a> Plan<'s, 'a> {
                 Groups::read("BUNDLE", top, sections)
             }
         };
-        bundles.judge(capabilities.bundle, sections, &mut refusals);
-        let carriages = carry(sections, capabilities, &bundles, &mut refusals);
+        bundles.apply_policy(capabilities.bundle, sections, &mut refusals);
+        let transport_plans = assign_transports(sections, capabilities, &bundles, &mut refusals);
         let synchronised = Groups::read("LS", top, sections);
         let sections = sections.iter().zip(plans).map(|(offered, media)| {
             let refusal = refusals.get(offered.index).copied().flatten();
-            let carriage = carriages.get(offered.index).copied().flatten();
-            let decision = match (refusal, carriage) {
+            let transport_plan = transport_plans.get(offered.index).copied().flatten();
+            let decision = match (refusal, transport_plan) {
                 (Some(refusal), _) => Err(refusal),
-                (None, Some(carriage)) => Ok(Accepted { media, carriage }),
+                (None, Some(transport_plan)) => Ok(Accepted { media, transport_plan }),
                 (None, None) => Err(Refusal::NoTransport),
             };
             Planned { offered, mid: offered.own.mid.filter(|_| is_named(offered)), decision }
         });
         let sections = sections.collect();
-        Self { capabilities, sections, bundles, synchronised, ice_options: top.wide.ice_options }
+        Self { capabilities, sections, bundles, synchronised, ice_options: top.session_level.ice_options }
     }
 }
 
 /// Decides on a section independent of the other sections.
-fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'a>, nth: usize) -> Considered<'s, 'a> {
+fn decide<'s, 'a>(section: &'s MediaSection<'s>, capabilities: &'a Capabilities<'a>, nth: usize) -> SectionDecision<'s, 'a> {
     if section.is_removed() {
         return Err(Refusal::Removed);
     }
@@ -172,7 +172,7 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
         return Err(Refusal::Multicast);
     }
     if section.is_data() {
-        return consider_data(section, capabilities).map(|()| None);
+        return decide_data(section, capabilities).map(|()| None);
     }
     look(capabilities.media.len());
     let mut entries = capabilities.media.iter().filter(|media| media.kind == section.head.media);
@@ -213,7 +213,7 @@ fn is_known(protocol: &str) -> bool {
     )
 }
 
-fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Result<(), Refusal> {
+fn decide_data(section: &MediaSection<'_>, capabilities: &Capabilities<'_>) -> Result<(), Refusal> {
     const CHANNELS: &str = "webrtc-datachannel";
     capabilities.data.ok_or(Refusal::Kind)?;
     let mut formats = section.head.formats();
@@ -230,7 +230,7 @@ fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Re
 }
 
 /// Returns the header extensions that both endpoints support, with the identifiers of the offer (RFC 8285 §7).
-fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
+fn extensions<'s>(section: &MediaSection<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
     let mut answered: Vec<Extmap<'s>> = Vec::new();
     for offered in section.extensions.iter() {
         look(media.extensions.len() + answered.len() + 1);
@@ -257,13 +257,13 @@ fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Directi
 }
 
 /// Assigns a transport to each section that is not refused, or refuses the section.
-fn carry<'a>(
-    sections: &[Described<'_>],
+fn assign_transports<'a>(
+    sections: &[MediaSection<'_>],
     capabilities: &'a Capabilities<'a>,
     bundles: &Groups,
     refusals: &mut [Option<Refusal>],
-) -> Vec<Option<Carriage<'a>>> {
-    let mut carriages: Vec<Option<Carriage<'a>>> = alloc::vec![None; sections.len()];
+) -> Vec<Option<TransportPlan<'a>>> {
+    let mut transport_plans: Vec<Option<TransportPlan<'a>>> = alloc::vec![None; sections.len()];
     let mut transports = capabilities.transports.iter();
     let is_refused = |refusals: &[Option<Refusal>], index: usize| refusals.get(index).is_some_and(Option::is_some);
     for section in sections.iter().filter(|section| bundles.owner(section.index) == section.index) {
@@ -271,10 +271,10 @@ fn carry<'a>(
             continue;
         }
         let made = match transports.as_slice().first() {
-            Some(transport) => carriage(section, capabilities, transport),
+            Some(transport) => transport_plan(section, capabilities, transport),
             None => Err(Refusal::NoTransport),
         };
-        match (made, carriages.get_mut(section.index)) {
+        match (made, transport_plans.get_mut(section.index)) {
             (Ok(made), Some(slot)) => {
                 *slot = Some(made);
                 transports.next();
@@ -283,33 +283,33 @@ fn carry<'a>(
             (Ok(_), None) => {}
         }
     }
-    bundles.spread(refusals);
+    bundles.refuse_dependents(refusals);
     for section in sections.iter().filter(|section| !is_refused(refusals, section.index)).collect::<Vec<_>>() {
         let owner = bundles.owner(section.index);
-        let carriage = carriages.get(owner).copied().flatten();
-        if let (true, Some(slot)) = (owner != section.index, carriages.get_mut(section.index)) {
-            *slot = carriage;
+        let transport_plan = transport_plans.get(owner).copied().flatten();
+        if let (true, Some(slot)) = (owner != section.index, transport_plans.get_mut(section.index)) {
+            *slot = transport_plan;
         }
         // In a bundle RTCP is multiplexed (RFC 9143 §9.3). The first section has the attribute for all of them
         // (§7.1.3).
         let flags = section.own.flags;
-        let says_owner = sections.get(owner).is_some_and(|owner| owner.own.flags.rtcp_mux);
-        let is_muxed = flags.rtcp_mux || says_owner || (flags.bundle_only && owner != section.index);
+        let is_owner_muxed = sections.get(owner).is_some_and(|owner| owner.own.flags.rtcp_mux);
+        let is_muxed = flags.rtcp_mux || is_owner_muxed || (flags.bundle_only && owner != section.index);
         if section.is_rtp() && !is_muxed && (capabilities.rtcp_mux == MuxPolicy::Require || flags.rtcp_mux_only) {
             refuse(refusals, section.index, Refusal::NoRtcpMux);
         }
     }
     // The section that carries the bundle may have been refused just now.
-    bundles.spread(refusals);
-    carriages
+    bundles.refuse_dependents(refusals);
+    transport_plans
 }
 
 /// Decides how a section uses its own transport.
-fn carriage<'a>(
-    section: &Described<'_>,
+fn transport_plan<'a>(
+    section: &MediaSection<'_>,
     capabilities: &Capabilities<'_>,
     transport: &'a Transport<'a>,
-) -> Result<Carriage<'a>, Refusal> {
+) -> Result<TransportPlan<'a>, Refusal> {
     let keys = section.own.keys;
     let is_demanded = capabilities.demands == Demands::Webrtc;
     let offers_ice = keys.fragment.is_some() && keys.password.is_some();
@@ -334,7 +334,7 @@ fn carriage<'a>(
         // Without `a=setup` the offerer is active (RFC 4145 §4).
         (Some(_), Some(Setup::Active) | None) => Some(Setup::Passive),
     };
-    Ok(Carriage { transport, owner: section.index, uses_ice, setup })
+    Ok(TransportPlan { transport, owner: section.index, uses_ice, setup })
 }
 
 impl Planned<'_, '_> {
@@ -355,8 +355,8 @@ impl Planned<'_, '_> {
 
     fn notes(&self, accepted: &Accepted<'_, '_>) -> Vec<Decision> {
         let mut notes = Vec::new();
-        if accepted.carriage.owner != self.offered.index {
-            notes.push(Decision::BundledWith { media: accepted.carriage.owner });
+        if accepted.transport_plan.owner != self.offered.index {
+            notes.push(Decision::BundledWith { media: accepted.transport_plan.owner });
         }
         let Some(media) = &accepted.media else { return notes };
         let MediaPlan { choice, direction, extensions, versions, .. } = &**media;

@@ -6,7 +6,7 @@
 
 use super::capabilities::BundlePolicy;
 use super::explanation::Refusal;
-use super::section::{Described, Gathered};
+use super::section::{MediaSection, Attributes};
 use crate::work::look;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -22,10 +22,10 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Returns the groups with these semantics; removed sections are in no group.
-    pub(super) fn read(semantics: &str, top: &Gathered<'_>, sections: &[Described<'_>]) -> Self {
+    pub(super) fn read(semantics: &str, top: &Attributes<'_>, sections: &[MediaSection<'_>]) -> Self {
         let named = names(sections);
         let mut groups = Self { members: Vec::new(), of: alloc::vec![None; sections.len()] };
-        for group in top.wide.groups.iter().filter(|group| group.semantics == semantics) {
+        for group in top.session_level.groups.iter().filter(|group| group.semantics == semantics) {
             let number = groups.members.len();
             let mut members = Vec::new();
             for index in group.mids().inspect(|mid| look(mid.len())).filter_map(|mid| named.get(mid)) {
@@ -58,10 +58,10 @@ impl Groups {
 
     /// Refuses sections that the policy excludes, groups whose first section is refused, and `bundle-only` sections
     /// outside of a group.
-    pub(super) fn judge(&self, policy: BundlePolicy, sections: &[Described<'_>], refusals: &mut [Option<Refusal>]) {
+    pub(super) fn apply_policy(&self, policy: BundlePolicy, sections: &[MediaSection<'_>], refusals: &mut [Option<Refusal>]) {
         // RFC 8829 §5.3.1 names the first section. Here it is the first section that was not removed; otherwise a
         // session could not continue after its first section ended.
-        let mut firsts: BTreeMap<&str, &Described<'_>> = BTreeMap::new();
+        let mut firsts: BTreeMap<&str, &MediaSection<'_>> = BTreeMap::new();
         for section in sections.iter().filter(|section| !section.is_removed()) {
             look(section.head.media.len() + 1);
             let kind = match policy {
@@ -75,7 +75,7 @@ impl Groups {
                 refuse(refusals, section.index, Refusal::NotBundled);
             }
         }
-        self.spread(refusals);
+        self.refuse_dependents(refusals);
         for section in sections.iter().filter(|section| section.own.flags.bundle_only) {
             if self.of(section.index).is_none() {
                 refuse(refusals, section.index, Refusal::BundleOnly);
@@ -84,7 +84,7 @@ impl Groups {
     }
 
     /// Refuses all sections that are bundled with a refused section (RFC 8829 §5.3.1).
-    pub(super) fn spread(&self, refusals: &mut [Option<Refusal>]) {
+    pub(super) fn refuse_dependents(&self, refusals: &mut [Option<Refusal>]) {
         for members in &self.members {
             look(members.len() + 1);
             let Some(first) = members.first() else { continue };
@@ -96,7 +96,7 @@ impl Groups {
 }
 
 /// Maps each `mid` to its section: the first one of those not removed, or of all.
-pub(super) fn names<'s>(sections: &[Described<'s>]) -> BTreeMap<&'s str, usize> {
+pub(super) fn names<'s>(sections: &[MediaSection<'s>]) -> BTreeMap<&'s str, usize> {
     let mut named = BTreeMap::new();
     for is_removed in [false, true] {
         for section in sections.iter().filter(|section| section.is_removed() == is_removed) {

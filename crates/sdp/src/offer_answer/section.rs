@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 
 /// One media section, with the attributes that it inherits from the session.
 #[derive(Debug)]
-pub(super) struct Described<'s> {
+pub(super) struct MediaSection<'s> {
     pub(super) index: usize,
     pub(super) head: MediaLine<'s>,
     /// The line number of the `m=`, counted from 1.
@@ -32,7 +32,7 @@ pub(super) struct Described<'s> {
     /// The header extensions. All sections share those of the session.
     pub(super) extensions: Rc<[Extmap<'s>]>,
     /// The attributes of the section, with those of the session as default.
-    pub(super) own: Gathered<'s>,
+    pub(super) own: Attributes<'s>,
 }
 
 /// An RTP format.
@@ -53,15 +53,15 @@ pub(super) struct Format<'s> {
 
 /// The attributes of one section that negotiation needs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gathered<'s> {
+pub(super) struct Attributes<'s> {
     pub(super) connection: Option<Rc<Connection<'s>>>,
     pub(super) direction: Option<Direction>,
     pub(super) mid: Option<&'s str>,
     pub(super) keys: Keys<'s>,
     pub(super) flags: Flags,
-    pub(super) rtp: Seldom<Rtp<'s>>,
-    pub(super) data: Seldom<Data<'s>>,
-    pub(super) wide: Seldom<Wide<'s>>,
+    pub(super) rtp: Rare<Rtp<'s>>,
+    pub(super) data: Rare<Data<'s>>,
+    pub(super) session_level: Rare<SessionLevel<'s>>,
     /// The first required line that cannot be parsed.
     pub(super) fault: Option<Box<TypedError>>,
 }
@@ -108,7 +108,7 @@ pub(super) struct Data<'s> {
 
 /// The attributes of the whole session.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wide<'s> {
+pub(super) struct SessionLevel<'s> {
     pub(super) groups: Vec<Group<'s>>,
     pub(super) ice_options: Option<IceOptions<'s>>,
     pub(super) ice_lite: bool,
@@ -117,26 +117,26 @@ pub(super) struct Wide<'s> {
 
 /// Attributes that most sections of a large description do not have. Memory is allocated only when one is present.
 #[derive(Clone, Debug)]
-pub(super) struct Seldom<T>(Option<Box<T>>);
+pub(super) struct Rare<T>(Option<Box<T>>);
 
-impl<T> Default for Seldom<T> {
+impl<T> Default for Rare<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-macro_rules! blank {
+macro_rules! rare {
     ($($type:ident { $($field:ident: $value:expr),* })*) => {$(
-        impl<'s> core::ops::Deref for Seldom<$type<'s>> {
+        impl<'s> core::ops::Deref for Rare<$type<'s>> {
             type Target = $type<'s>;
 
             fn deref(&self) -> &$type<'s> {
-                static BLANK: $type<'static> = $type { $($field: $value),* };
-                self.0.as_deref().unwrap_or(&BLANK)
+                static EMPTY: $type<'static> = $type { $($field: $value),* };
+                self.0.as_deref().unwrap_or(&EMPTY)
             }
         }
 
-        impl core::ops::DerefMut for Seldom<$type<'_>> {
+        impl core::ops::DerefMut for Rare<$type<'_>> {
             fn deref_mut(&mut self) -> &mut Self::Target {
                 self.0.get_or_insert_default()
             }
@@ -144,39 +144,39 @@ macro_rules! blank {
     )*};
 }
 
-blank! {
+rare! {
     Rtp {
         maps: Vec::new(), parameters: Vec::new(), feedback: Vec::new(), extensions: Vec::new(), rids: Vec::new(),
         simulcast: None
     }
     Data { port: None, sctpmap: None }
-    Wide { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
+    SessionLevel { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
 }
 
 /// The attributes before the first media section.
-pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
-    Gathered::of(&session.top())
+pub(super) fn top<'s>(session: &'s Session<'s>) -> Attributes<'s> {
+    Attributes::of(&session.top())
 }
 
 /// Reads all media sections of a session.
 ///
 /// # Errors
 /// [`TypedError`]: an `m=` line cannot be parsed.
-pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Gathered<'s>) -> Result<Vec<Described<'s>>, TypedError> {
+pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Attributes<'s>) -> Result<Vec<MediaSection<'s>>, TypedError> {
     let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
     // Allocated at once: growing the list would need the memory twice for a while.
     let mut sections = Vec::with_capacity(session.media_count());
     for (index, section) in session.all_media().enumerate() {
-        sections.push(Described::read(index, &section, top, &shared)?);
+        sections.push(MediaSection::read(index, &section, top, &shared)?);
     }
     Ok(sections)
 }
 
-impl<'s> Described<'s> {
+impl<'s> MediaSection<'s> {
     fn read(
         index: usize,
         section: &Section<'s>,
-        top: &Gathered<'s>,
+        top: &Attributes<'s>,
         shared: &Rc<[Extmap<'s>]>,
     ) -> Result<Self, TypedError> {
         // A media section always begins with its `m=`.
@@ -187,7 +187,7 @@ impl<'s> Described<'s> {
                 return Err(TypedError { line, column: 1, error: ValueError::new(&[], 0, "m=", MediaLine::CLAUSE) });
             }
         };
-        let mut own = Gathered::of(section);
+        let mut own = Attributes::of(section);
         let formats = if is_rtp(&head) { own.formats(&head) } else { Vec::new() };
         // The default direction is both ways (RFC 3264 §6.1).
         let direction = own.direction.or(top.direction).unwrap_or_default();
@@ -232,37 +232,37 @@ fn is_rtp(head: &MediaLine<'_>) -> bool {
     head.protocol.split('/').any(|part| part == "RTP")
 }
 
-impl<'s> Gathered<'s> {
+impl<'s> Attributes<'s> {
     fn of(section: &Section<'s>) -> Self {
-        let mut gathered = Self::default();
+        let mut attributes = Self::default();
         for line in section.lines() {
             look(line.text().len() + 2);
-            if line.kind() == Kind::Connection && gathered.connection.is_none() {
+            if line.kind() == Kind::Connection && attributes.connection.is_none() {
                 match line.read() {
-                    Ok(connection) => gathered.connection = Some(Rc::new(connection)),
-                    Err(error) => drop(gathered.fault.get_or_insert_with(|| Box::new(error))),
+                    Ok(connection) => attributes.connection = Some(Rc::new(connection)),
+                    Err(error) => drop(attributes.fault.get_or_insert_with(|| Box::new(error))),
                 }
             }
             match line.typed() {
-                Some(Ok(attribute)) => gathered.learn(attribute),
+                Some(Ok(attribute)) => attributes.record(attribute),
                 Some(Err(error)) if line.attribute().is_some_and(|(name, _)| is_essential(name)) => {
-                    gathered.fault.get_or_insert_with(|| Box::new(error));
+                    attributes.fault.get_or_insert_with(|| Box::new(error));
                 }
                 Some(Err(_)) | None => {}
             }
         }
-        gathered
+        attributes
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the attributes that negotiation does not read")]
-    fn learn(&mut self, attribute: Attribute<'s>) {
+    fn record(&mut self, attribute: Attribute<'s>) {
         match attribute {
-            Attribute::Direction(direction) => keep(&mut self.direction, direction),
-            Attribute::Mid(mid) => keep(&mut self.mid, mid.0),
-            Attribute::IceUfrag(fragment) => keep(&mut self.keys.fragment, fragment.0),
-            Attribute::IcePwd(password) => keep(&mut self.keys.password, password.0),
+            Attribute::Direction(direction) => set_first(&mut self.direction, direction),
+            Attribute::Mid(mid) => set_first(&mut self.mid, mid.0),
+            Attribute::IceUfrag(fragment) => set_first(&mut self.keys.fragment, fragment.0),
+            Attribute::IcePwd(password) => set_first(&mut self.keys.password, password.0),
             Attribute::Fingerprint(_) => self.keys.has_fingerprint = true,
-            Attribute::Setup(setup) => keep(&mut self.keys.setup, setup),
+            Attribute::Setup(setup) => set_first(&mut self.keys.setup, setup),
             Attribute::TlsId(_) => self.keys.has_tls_id = true,
             Attribute::RtcpMux => self.flags.rtcp_mux = true,
             Attribute::RtcpMuxOnly => self.flags.rtcp_mux_only = true,
@@ -277,13 +277,13 @@ impl<'s> Gathered<'s> {
                 self.rtp.extensions.push(extension);
             }
             Attribute::Rid(rid) => self.rtp.rids.push(rid),
-            Attribute::Simulcast(simulcast) => keep(&mut self.rtp.simulcast, simulcast),
-            Attribute::SctpPort(port) => keep(&mut self.data.port, port.0),
-            Attribute::Sctpmap(map) => keep(&mut self.data.sctpmap, map),
-            Attribute::Group(group) => self.wide.groups.push(group),
-            Attribute::IceOptions(options) => keep(&mut self.wide.ice_options, options),
-            Attribute::IceLite => self.wide.ice_lite = true,
-            Attribute::IcePacing(_) => self.wide.ice_pacing = true,
+            Attribute::Simulcast(simulcast) => set_first(&mut self.rtp.simulcast, simulcast),
+            Attribute::SctpPort(port) => set_first(&mut self.data.port, port.0),
+            Attribute::Sctpmap(map) => set_first(&mut self.data.sctpmap, map),
+            Attribute::Group(group) => self.session_level.groups.push(group),
+            Attribute::IceOptions(options) => set_first(&mut self.session_level.ice_options, options),
+            Attribute::IceLite => self.session_level.ice_lite = true,
+            Attribute::IcePacing(_) => self.session_level.ice_pacing = true,
             _ => {}
         }
     }
@@ -349,7 +349,7 @@ impl<'s> Gathered<'s> {
 /// The number of identifiers of header extensions (RFC 8285 §7): 1 to 255, and 4096 to 4351. Further ones are ignored.
 const MOST_EXTENSIONS: usize = 511;
 
-fn keep<T>(slot: &mut Option<T>, value: T) {
+fn set_first<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);
 }
 

@@ -3,7 +3,7 @@
 //! Rules of this file: nothing is decided here. A byte that breaks a line is refused while the text is written. The
 //! complete text is parsed again before it is returned.
 
-use super::answer::{Accepted, AnswerError, Carriage, MediaPlan, Plan, Planned};
+use super::answer::{Accepted, AnswerError, TransportPlan, MediaPlan, Plan, Planned};
 use super::capabilities::DataChannel;
 use super::codecs::{Chosen, Parameters};
 use super::section::is_feedback;
@@ -51,7 +51,7 @@ fn head(text: &mut Text, offer: &Session<'_>, plan: &Plan<'_, '_>) {
 
 /// Writes the ICE attributes of the session, if a section uses ICE.
 fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
-    let uses_ice = |section: &Planned<'_, '_>| section.decision.as_ref().is_ok_and(|made| made.carriage.uses_ice);
+    let uses_ice = |section: &Planned<'_, '_>| section.decision.as_ref().is_ok_and(|made| made.transport_plan.uses_ice);
     if !plan.sections.iter().any(uses_ice) {
         return;
     }
@@ -62,7 +62,7 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
     // Only options that the offer has (RFC 8829 §5.3.1).
     let is_offered = |option: &str| {
         // The session-level options are compared once, not for each section.
-        let own = plan.sections.iter().filter_map(|section| section.offered.own.wide.ice_options);
+        let own = plan.sections.iter().filter_map(|section| section.offered.own.session_level.ice_options);
         let mut options = own.chain(plan.ice_options);
         options.any(|options| options.has(option))
     };
@@ -119,7 +119,7 @@ fn reject(text: &mut Text, section: &Planned<'_, '_>) {
 }
 
 fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepted: &Accepted<'_, '_>) {
-    let (head, transport) = (section.offered.head, accepted.carriage.transport);
+    let (head, transport) = (section.offered.head, accepted.transport_plan.transport);
     match &accepted.media {
         None => {
             text.line('m', format_args!("{} {} {} {}", head.media, transport.port, head.protocol, head.format_list));
@@ -134,7 +134,7 @@ fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accep
     if let Some(media) = &accepted.media {
         text.line('a', format_args!("{}", media.direction));
     }
-    let is_owner = accepted.carriage.owner == section.offered.index;
+    let is_owner = accepted.transport_plan.owner == section.offered.index;
     if is_owner || plan.capabilities.repeats_transport {
         keys(text, plan, section, accepted);
     }
@@ -142,7 +142,7 @@ fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accep
         None => data(text, plan.capabilities.data, section),
         Some(media) => formats(text, section, media),
     }
-    if is_owner && accepted.carriage.uses_ice {
+    if is_owner && accepted.transport_plan.uses_ice {
         for candidate in transport.candidates {
             text.line('a', format_args!("candidate:{candidate}"));
         }
@@ -154,8 +154,8 @@ fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accep
 
 /// Writes the attributes that a transport has once (RFC 8859, categories IDENTICAL and TRANSPORT).
 fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepted: &Accepted<'_, '_>) {
-    let carriage = accepted.carriage;
-    let Carriage { transport, uses_ice, setup, .. } = carriage;
+    let transport_plan = accepted.transport_plan;
+    let TransportPlan { transport, uses_ice, setup, .. } = transport_plan;
     if let Some(credentials) = transport.credentials.filter(|_| uses_ice) {
         text.line('a', format_args!("ice-ufrag:{}", credentials.fragment));
         text.line('a', format_args!("ice-pwd:{}", credentials.password));
@@ -170,7 +170,7 @@ fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepte
         }
     }
     let index = section.offered.index;
-    let is_owner = carriage.owner == index;
+    let is_owner = transport_plan.owner == index;
     // In a bundle the first section has the attributes for all, even if it is a data section (RFC 8829 §5.3.1).
     let members = plan.bundles.of(index).filter(|_| is_owner).and_then(|group| plan.bundles.members.get(group));
     let others = members.into_iter().flatten().filter_map(|member| plan.accepted(*member));

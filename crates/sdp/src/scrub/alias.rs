@@ -56,26 +56,26 @@ impl Aliases {
     }
 
     /// Returns the number of a value, from 1.
-    fn number(&mut self, class: Class, thing: &[u8]) -> usize {
-        let key = (class, thing.to_owned());
+    fn number(&mut self, class: Class, value: &[u8]) -> usize {
+        let key = (class, value.to_owned());
         if let Some(number) = self.known.get(&key) {
             return *number;
         }
         let count = self.counts.entry(class).or_default();
         *count += 1;
         if class.is_name() {
-            self.names.entry(thing.to_owned()).or_insert(class);
+            self.names.entry(value.to_owned()).or_insert(class);
         }
         self.known.insert(key, *count);
         *count
     }
 
     /// Writes the stand-in of a value.
-    pub(super) fn write(&mut self, class: Class, thing: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write(&mut self, class: Class, value: &[u8], out: &mut Vec<u8>) {
         if class == Class::Fingerprint || class == Class::Hardware {
-            return self.pairs(class, thing, out);
+            return self.pairs(class, value, out);
         }
-        let number = self.number(class, thing);
+        let number = self.number(class, value);
         let text = match class {
             Class::User => format!("user-{number}"),
             Class::Name => format!("session {number}"),
@@ -86,10 +86,10 @@ impl Aliases {
             Class::Phone => format!("+1 555 {number:07}"),
             Class::Tool => format!("tool {number}"),
             Class::Foundation => format!("{number}"),
-            Class::Ufrag => padded("u", number, thing.len()),
-            Class::Password => padded("pwd", number, thing.len()),
-            Class::TlsId => padded("id", number, thing.len()),
-            Class::Key => key(number, thing),
+            Class::Ufrag => padded("u", number, value.len()),
+            Class::Password => padded("pwd", number, value.len()),
+            Class::TlsId => padded("id", number, value.len()),
+            Class::Key => key(number, value),
             Class::Id => format!("id-{number}"),
             Class::Cname => format!("cname-{number}"),
             Class::Control => format!("control-{number}"),
@@ -107,10 +107,10 @@ impl Aliases {
     }
 
     /// Writes the same number of hexadecimal pairs, with the same separators.
-    fn pairs(&mut self, class: Class, thing: &[u8], out: &mut Vec<u8>) {
+    fn pairs(&mut self, class: Class, value: &[u8], out: &mut Vec<u8>) {
         let separator = if class == Class::Fingerprint { b':' } else { b'-' };
-        let count = thing.split(|byte| *byte == separator).count();
-        let number = self.number(class, &thing.to_ascii_uppercase());
+        let count = value.split(|byte| *byte == separator).count();
+        let number = self.number(class, &value.to_ascii_uppercase());
         for place in (0..count).rev() {
             let byte = if place < size_of::<usize>() { (number >> (8 * place)) & 0xff } else { 0 };
             out.extend_from_slice(format!("{byte:02X}").as_bytes());
@@ -180,14 +180,14 @@ impl Aliases {
             (Class::PublicIp4, &[[198, 51, 100], [203, 0, 113]])
         };
         let place = self.number(class, &v4.octets()) - 1;
-        let host = u8::try_from(place % A_BLOCK + 1).unwrap_or(u8::MAX);
-        if let Some([a, b, c]) = blocks.get(place / A_BLOCK) {
+        let host = u8::try_from(place % ADDRESSES_PER_BLOCK + 1).unwrap_or(u8::MAX);
+        if let Some([a, b, c]) = blocks.get(place / ADDRESSES_PER_BLOCK) {
             return Ipv4Addr::new(*a, *b, *c, host);
         }
         // No real description has this many addresses. Private and public ones have half of the range each; the last
         // address is shared.
         let half = if class == Class::PrivateIp4 { 18 } else { 19 };
-        let rest = u16::try_from(place - blocks.len() * A_BLOCK).unwrap_or(u16::MAX);
+        let rest = u16::try_from(place - blocks.len() * ADDRESSES_PER_BLOCK).unwrap_or(u16::MAX);
         let [c, d] = rest.to_be_bytes();
         if class == Class::MulticastIp4 { Ipv4Addr::new(233, 252, 0, 255) } else { Ipv4Addr::new(198, half, c, d) }
     }
@@ -209,7 +209,7 @@ impl Aliases {
     }
 
     /// Copies a text and replaces each IP address in it.
-    pub(super) fn sweep(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn replace_addresses(&mut self, text: &[u8], out: &mut Vec<u8>) {
         for run in runs(text, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')) {
             // A character next to an address in a text may look like a part of the address.
             let after = run.strip_prefix(b":").filter(|rest| !rest.starts_with(b":"));
@@ -226,13 +226,13 @@ impl Aliases {
                     out.extend_from_slice(format!("{}", self.ip(ip.into())).as_bytes());
                     out.extend_from_slice(rest);
                 }
-                None => self.sweep4(run, out),
+                None => self.replace_ipv4(run, out),
             }
         }
     }
 
     /// Does the same for IPv4 only.
-    fn sweep4(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    fn replace_ipv4(&mut self, text: &[u8], out: &mut Vec<u8>) {
         for run in runs(text, |byte| byte.is_ascii_digit() || byte == b'.') {
             let start = run.iter().position(|byte| *byte != b'.').unwrap_or(0);
             let end = run.iter().rposition(|byte| *byte != b'.').map_or(0, |at| at + 1);
@@ -251,12 +251,12 @@ impl Aliases {
 
     /// Copies a parameter list. Replaces each IP address, and each value that is a name or a secret elsewhere.
     /// Parameter names are kept.
-    pub(super) fn sweep_all(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn replace_known(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let is_word = |byte: u8| byte.is_ascii_graphic() && !b"\"&'()<>[]{};,=".contains(&byte);
         let mut words = runs(text, is_word).peekable();
         while let Some(word) = words.next() {
             if words.peek().is_some_and(|next| next.starts_with(b"=")) {
-                self.sweep(word, out);
+                self.replace_addresses(word, out);
             } else {
                 self.word(word, out);
             }
@@ -273,15 +273,15 @@ impl Aliases {
         for part in word.chunk_by(|a, b| is_part(*a) && is_part(*b)) {
             ends.push(ends.last().copied().unwrap_or(0) + part.len());
         }
-        let (mut start, mut untold, mut rest) = (0, 0, ends.as_slice());
+        let (mut start, mut copied, mut rest) = (0, 0, ends.as_slice());
         while let [next, after @ ..] = rest {
             let tried = rest.iter().take(MOST).enumerate().rev();
             let found = tried.filter_map(|(nth, end)| Some((nth, *end, self.alias_of(word.get(start..*end)?)?))).next();
             match found {
                 Some((nth, end, (class, name))) => {
-                    self.sweep(word.get(untold..start).unwrap_or_default(), out);
+                    self.replace_addresses(word.get(copied..start).unwrap_or_default(), out);
                     self.write(class, &name, out);
-                    (start, untold) = (end, end);
+                    (start, copied) = (end, end);
                     rest = rest.get(nth + 1..).unwrap_or_default();
                 }
                 None => {
@@ -290,7 +290,7 @@ impl Aliases {
                 }
             }
         }
-        self.sweep(word.get(untold..).unwrap_or_default(), out);
+        self.replace_addresses(word.get(copied..).unwrap_or_default(), out);
     }
 
     /// Returns the class in which a word is known. Short words and short numbers identify no one.
@@ -328,18 +328,18 @@ impl Class {
     }
 }
 
-/// An IPv6 address made from a number.
+/// Parses an IPv6 address.
 fn ip6(text: &[u8]) -> Option<Ipv6Addr> {
     str::from_utf8(text).ok().filter(|text| text.len() < 46)?.parse().ok()
 }
 
 /// Splits a text into runs of accepted bytes and runs of other bytes.
-fn runs(text: &[u8], is_asked: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
-    text.chunk_by(move |a, b| is_asked(*a) == is_asked(*b))
+fn runs(text: &[u8], is_accepted: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+    text.chunk_by(move |a, b| is_accepted(*a) == is_accepted(*b))
 }
 
 /// The number of addresses of a /24 block that are used: .1 to .254.
-const A_BLOCK: usize = 254;
+const ADDRESSES_PER_BLOCK: usize = 254;
 
 /// Writes `prefix` and a number, padded with zeros to a length.
 fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {
@@ -348,10 +348,10 @@ fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {
 
 /// Writes base 64 of the original length: `AAA…0001`. If the original had padding, the result has a last `A` with zero
 /// bits and then padding. A text that is too short for the number is extended in steps of four characters.
-fn key(number: usize, thing: &[u8]) -> alloc::string::String {
-    let padding = thing.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+fn key(number: usize, value: &[u8]) -> alloc::string::String {
+    let padding = value.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
     let end = if padding > 0 { "A" } else { "" };
-    let length = thing.len().saturating_sub(padding + end.len());
+    let length = value.len().saturating_sub(padding + end.len());
     let digits = format!("{number:04}");
     let least = digits.len() + end.len() + padding;
     let fill = length.checked_sub(digits.len()).unwrap_or(least.next_multiple_of(4) - least);

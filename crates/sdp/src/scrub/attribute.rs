@@ -66,7 +66,7 @@ impl Scrubber {
         if !name.iter().all(|byte| is_token(*byte)) {
             return self.aliases.write(Class::Value, line.value(), out);
         }
-        self.aliases.sweep(name, out);
+        self.aliases.replace_addresses(name, out);
         let Some(value) = value else { return };
         out.push(b':');
         let is_read = line.typed().is_some_and(|read| read.is_ok());
@@ -78,11 +78,11 @@ impl Scrubber {
             (Treatment::Candidate, _) => self.candidate(name == b"candidate", value, out),
             (Treatment::Words, _) => self.words(value, out),
             (_, _) if !is_read => self.aliases.write(Class::Value, value, out),
-            (Treatment::Keep, _) if !is_printable => self.printable(value, Aliases::sweep, out),
-            (Treatment::Free, _) if !is_printable => self.printable(value, Aliases::sweep_all, out),
-            (Treatment::Keep, _) => self.aliases.sweep(value, out),
-            (Treatment::Free, _) => self.aliases.sweep_all(value, out),
-            (Treatment::Fingerprint, _) => self.second(value, Class::Fingerprint, out),
+            (Treatment::Keep, _) if !is_printable => self.printable(value, Aliases::replace_addresses, out),
+            (Treatment::Free, _) if !is_printable => self.printable(value, Aliases::replace_known, out),
+            (Treatment::Keep, _) => self.aliases.replace_addresses(value, out),
+            (Treatment::Free, _) => self.aliases.replace_known(value, out),
+            (Treatment::Fingerprint, _) => self.replace_rest(value, Class::Fingerprint, out),
             (Treatment::Crypto, _) => self.crypto(value, out),
             (Treatment::Msid, _) => self.ids(value, 0, out),
             (Treatment::MsidSemantic, _) => self.semantic(value, out),
@@ -100,7 +100,7 @@ impl Scrubber {
         while let Some(word) = words.next() {
             let is_name = words.peek().is_some_and(|next| next.starts_with(b"="));
             if word.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-                if is_name { self.aliases.sweep(word, out) } else { keep(&mut self.aliases, word, out) }
+                if is_name { self.aliases.replace_addresses(word, out) } else { keep(&mut self.aliases, word, out) }
             } else {
                 self.aliases.write(Class::Value, word, out);
             }
@@ -108,10 +108,10 @@ impl Scrubber {
     }
 
     /// Keeps the first word and replaces the rest as one value.
-    fn second(&mut self, value: &[u8], class: Class, out: &mut Vec<u8>) {
+    fn replace_rest(&mut self, value: &[u8], class: Class, out: &mut Vec<u8>) {
         match cut(value, b' ') {
             Some((first, second)) => {
-                self.aliases.sweep(first, out);
+                self.aliases.replace_addresses(first, out);
                 out.push(b' ');
                 self.aliases.write(class, second, out);
             }
@@ -123,7 +123,7 @@ impl Scrubber {
     /// description.
     fn candidate(&mut self, has_foundation: bool, value: &[u8], out: &mut Vec<u8>) {
         let is_related = words(value).nth(8).is_some_and(|word| word.eq_ignore_ascii_case(b"raddr"));
-        // From here on names and values alternate.
+        // Names and values alternate from this word on.
         let extensions = if is_related { 12 } else { 8 };
         let mut before: &[u8] = b"";
         for (index, word) in words(value).enumerate() {
@@ -153,13 +153,13 @@ impl Scrubber {
             }
             let name = cut(word, b'=').map_or(word, |(name, _)| name);
             match (index, word.strip_prefix(b"FEC_KEY=")) {
-                (0 | 1, _) => self.aliases.sweep(word, out),
+                (0 | 1, _) => self.aliases.replace_addresses(word, out),
                 (2, _) => self.keys(word, out),
                 (_, Some(keys)) => {
                     out.extend_from_slice(b"FEC_KEY=");
                     self.keys(keys, out);
                 }
-                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => self.aliases.sweep(word, out),
+                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => self.aliases.replace_addresses(word, out),
                 (_, None) => self.aliases.write(Class::Value, word, out),
             }
             index += 1;
@@ -175,7 +175,7 @@ impl Scrubber {
             let Some(inline) = parameter.strip_prefix(b"inline:") else {
                 match cut(parameter, b':') {
                     Some((method, key)) => {
-                        self.aliases.sweep(method, out);
+                        self.aliases.replace_addresses(method, out);
                         out.push(b':');
                         self.aliases.write(Class::Value, key, out);
                     }
@@ -204,7 +204,7 @@ impl Scrubber {
                 out.push(b' ');
             }
             if index < kept || matches!(word, b"" | b"-" | b"*") {
-                self.aliases.sweep(word, out);
+                self.aliases.replace_addresses(word, out);
             } else {
                 self.aliases.write(Class::Id, word, out);
             }
@@ -225,16 +225,16 @@ impl Scrubber {
         self.words(ssrc, out);
         out.push(b' ');
         let Some((name, value)) = cut(attribute, b':') else {
-            return self.aliases.sweep(attribute, out);
+            return self.aliases.replace_addresses(attribute, out);
         };
-        self.aliases.sweep(name, out);
+        self.aliases.replace_addresses(name, out);
         out.push(b':');
         match name {
             b"msid" => self.ids(value, 0, out),
             b"mslabel" | b"label" => self.aliases.write(Class::Id, value, out),
             b"cname" => self.aliases.write(Class::Cname, value, out),
-            b"fmtp" => self.aliases.sweep_all(value, out),
-            b"previous-ssrc" => self.aliases.sweep(value, out),
+            b"fmtp" => self.aliases.replace_known(value, out),
+            b"previous-ssrc" => self.aliases.replace_addresses(value, out),
             _ => self.aliases.write(Class::Value, value, out),
         }
     }
@@ -265,11 +265,11 @@ impl Scrubber {
                         if index > 0 {
                             out.push(b':');
                         }
-                        if index == 1 { self.hardware(part, out) } else { self.aliases.sweep(part, out) }
+                        if index == 1 { self.hardware(part, out) } else { self.aliases.replace_addresses(part, out) }
                     }
                 }
                 // A time, a rate, or a kind of clock without a name: local, gps, traceable.
-                _ => self.aliases.sweep(word, out),
+                _ => self.aliases.replace_addresses(word, out),
             }
         }
     }
@@ -291,7 +291,7 @@ impl Scrubber {
                 out.push(b'[');
                 self.aliases.address(address, out);
                 out.push(b']');
-                self.aliases.sweep(port, out);
+                self.aliases.replace_addresses(port, out);
             }
             (None, Some((host, port))) if port.iter().all(u8::is_ascii_digit) => {
                 self.aliases.address(host, out);

@@ -65,7 +65,7 @@ impl Session<'_> {
             *slot = new;
         }
         self.forget(&old);
-        self.settle(index..index + 1, new.kind != old.kind);
+        self.repair(index..index + 1, new.kind != old.kind);
         Ok(())
     }
 
@@ -83,9 +83,9 @@ impl Session<'_> {
             return Err(EditError::NoLine { index, lines });
         }
         let letter = kind.letter().filter(|letter| !breaks(*letter)).ok_or(EditError::NoLetter)?;
-        let record = self.add(Some(letter), value, self.usual_ending())?;
+        let record = self.add(Some(letter), value, self.default_ending())?;
         self.lines.insert(index, record);
-        self.settle(index..index + 1, true);
+        self.repair(index..index + 1, true);
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Session<'_> {
         }
         let old = self.lines.remove(index);
         self.forget(&old);
-        self.settle(index..index, true);
+        self.repair(index..index, true);
         Ok(())
     }
 
@@ -113,12 +113,12 @@ impl Session<'_> {
     pub fn remove_media(&mut self, index: usize) -> Result<(), EditError> {
         let range = self.section(index)?;
         let start = range.start;
-        let mut dead = 0;
+        let mut unused = 0;
         for old in self.lines.drain(range) {
-            dead += if old.place == Place::Added { old.length as usize } else { 0 };
+            unused += if old.place == Place::Added { old.length as usize } else { 0 };
         }
-        self.dead += dead;
-        self.settle(start..start, true);
+        self.unused += unused;
+        self.repair(start..start, true);
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl Session<'_> {
             if let Some(lines) = self.lines.get_mut(span.clone()) {
                 lines.rotate_left(by);
             }
-            self.settle(span, true);
+            self.repair(span, true);
         }
         Ok(())
     }
@@ -153,14 +153,14 @@ impl Session<'_> {
         if index > sections {
             return Err(EditError::NoMedia { index, sections });
         }
-        let (at, ending) = (self.head(index), self.usual_ending());
+        let (at, ending) = (self.head(index), self.default_ending());
         let added = self.added.len();
         let new: Result<Vec<Record>, EditError> =
             lines.map(|(letter, value)| self.append(Some(letter), value, ending)).collect();
         let new = new.inspect_err(|_| self.added.truncate(added))?;
         let end = at + new.len();
         self.lines.splice(at..at, new);
-        self.settle(at..end, true);
+        self.repair(at..end, true);
         Ok(())
     }
 
@@ -176,14 +176,14 @@ impl Session<'_> {
     /// Appends text to `added`, and returns the record of its line.
     fn add(&mut self, letter: Option<u8>, value: &[u8], ending: Ending) -> Result<Record, EditError> {
         // Edits leave at most half of `added` unused.
-        if self.dead > 1024 && self.dead > self.added.len() / 2 {
+        if self.unused > 1024 && self.unused > self.added.len() / 2 {
             self.compact();
         }
         self.append(letter, value, ending)
     }
 
     fn append(&mut self, letter: Option<u8>, value: &[u8], ending: Ending) -> Result<Record, EditError> {
-        if let Some((at, byte)) = breaking(value) {
+        if let Some((at, byte)) = first_forbidden_byte(value) {
             return Err(EditError::Breaks { at, byte });
         }
         let length = value.len() + if letter.is_some() { 2 } else { 0 };
@@ -206,26 +206,26 @@ impl Session<'_> {
     /// Counts the bytes of a removed line as unused.
     const fn forget(&mut self, old: &Record) {
         if matches!(old.place, Place::Added) {
-            self.dead += old.length as usize;
+            self.unused += old.length as usize;
         }
     }
 
     /// Copies `added` without the bytes that no line uses.
     #[cold]
     fn compact(&mut self) {
-        let mut kept = Vec::with_capacity(self.added.len().saturating_sub(self.dead));
+        let mut kept = Vec::with_capacity(self.added.len().saturating_sub(self.unused));
         for record in self.lines.iter_mut().filter(|record| record.place == Place::Added) {
             let start = record.start as usize;
             // The copy is at most as long as the old text, whose length fits.
             record.start = u32::try_from(kept.len()).unwrap_or(u32::MAX);
             kept.extend_from_slice(self.added.get(start..start + record.length as usize).unwrap_or_default());
         }
-        (self.added, self.dead) = (kept, 0);
+        (self.added, self.unused) = (kept, 0);
     }
 
     /// Repairs the session after an edit: separates lines that would be read as one, and finds the `m=` lines again.
-    fn settle(&mut self, edited: Range<usize>, moves_heads: bool) {
-        let usual = self.usual_ending();
+    fn repair(&mut self, edited: Range<usize>, moves_heads: bool) {
+        let usual = self.default_ending();
         for index in edited.start.saturating_sub(1)..edited.end.min(self.lines.len()) {
             self.end_line(index, usual);
         }
@@ -254,7 +254,7 @@ impl Session<'_> {
     }
 
     /// Returns the ending of new lines: that of the first line.
-    fn usual_ending(&self) -> Ending {
+    fn default_ending(&self) -> Ending {
         self.lines.first().map(|record| record.ending).filter(|ending| !ending.is_empty()).unwrap_or_default()
     }
 
@@ -269,7 +269,7 @@ impl Session<'_> {
 }
 
 /// Returns the first byte that would end or break a line, and its offset.
-pub(crate) fn breaking(value: &[u8]) -> Option<(usize, u8)> {
+pub(crate) fn first_forbidden_byte(value: &[u8]) -> Option<(usize, u8)> {
     let at = memchr::memchr3(b'\n', b'\r', 0, value)?;
     Some((at, value.get(at).copied().unwrap_or_default()))
 }

@@ -23,7 +23,7 @@ impl Decimal<'_> {
 
     /// Returns the nearest floating-point number.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "as near as the type can tell")]
+    #[allow(clippy::cast_precision_loss, reason = "the nearest value of the type")]
     pub fn to_f64(&self) -> f64 {
         self.integer as f64 + f64::from(self.fraction_of(9)) / 1e9
     }

@@ -24,7 +24,7 @@ proptest! {
     fn a_valid_session_has_no_deviation_and_keeps_its_bytes(text in sessions::session()) {
         let reading = Reader::lenient().read(&text).unwrap();
         let deviations = reading.diagnostics.iter().filter(|told| told.rule.severity() >= Severity::Deviation).count();
-        prop_assert_eq!((deviations, reading.untold), (0, 0));
+        prop_assert_eq!((deviations, reading.unreported), (0, 0));
         prop_assert_eq!(reading.session.to_bytes(), text);
     }
 

@@ -151,7 +151,7 @@ fn a_limit_is_passed_by_one() {
     let exact = Limits { bytes: text.len(), lines: 10, attributes: 2, media: 2, diagnostics: 0 };
     let read = |limits| Reader::lenient().with_limits(limits).read(text.as_bytes());
     let reading = read(exact).unwrap();
-    assert_eq!((reading.diagnostics.len(), reading.untold), (0, 2), "neither section has c=");
+    assert_eq!((reading.diagnostics.len(), reading.unreported), (0, 2), "neither section has c=");
     let passed = |limits, line, counted, most| {
         let refused = read(limits).unwrap_err();
         assert_eq!((refused.line, refused.rule), (line, Rule::Limit { counted, most }), "{refused}");
