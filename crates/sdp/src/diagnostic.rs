@@ -188,8 +188,8 @@ impl Rule {
         match self {
             Self::LineFeed | Self::CarriageReturn => "end each line with CR and LF",
             Self::NoFinalEnding => "end the last line with CR and LF too",
-            Self::Nul => "take the byte out; no value may hold it",
-            Self::Blank => "take the empty line out",
+            Self::Nul => "remove the byte; no value may contain it",
+            Self::Blank => "remove the empty line",
             Self::NoLetter => "write a letter and \"=\" without space between them",
             Self::UnknownKind(_) => "extensions are attributes: write a=NAME or a=NAME:VALUE",
             Self::VersionNotFirst => "begin with v=0",
@@ -203,9 +203,9 @@ impl Rule {
             Self::NotInMedia(_) => "move it before the first m=",
             Self::NoConnection => "add c= to the session or to this media description",
             Self::Empty(_) => "write a value, or leave the line out",
-            Self::Value { .. } => "write the value as the section has it",
+            Self::Value { .. } => "write the value as the section requires",
             Self::NotADescription => "a description begins with the line v=0",
-            Self::Limit { .. } => "read it with higher limits if it comes from where you trust",
+            Self::Limit { .. } => "read it with higher limits if you trust its source",
         }
     }
 }

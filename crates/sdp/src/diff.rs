@@ -12,8 +12,8 @@
 //! let is = Session::read(
 //!     b"v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/AVP 96 98\r\na=inactive\r\na=rtpmap:98 VP9/90000\r\na=rtpmap:96 vp8/90000\r\na=mid:v\r\n",
 //! )?;
-//! let told: Vec<String> = diff(&was, &is).iter().map(ToString::to_string).collect();
-//! assert_eq!(told, [
+//! let changes: Vec<String> = diff(&was, &is).iter().map(ToString::to_string).collect();
+//! assert_eq!(changes, [
 //!     "session: version 1 → 2",
 //!     "video (mid v): codec VP9 (98) added",
 //!     "video (mid v): direction sendrecv → inactive",

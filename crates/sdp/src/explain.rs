@@ -15,7 +15,7 @@
 //! assert_eq!(items[5].meaning().to_string(), "payload type 111 is opus at 48 kHz, 2 channels");
 //! assert_eq!(items[5].clause().to_string(), "RFC 8866 §6.6");
 //! assert_eq!(items[4].to_string(), "   5  m=audio 9 UDP/TLS/RTP/SAVPF 111
-//!       audio in RTP with feedback, encrypted by SRTP with keys from DTLS, its port is told elsewhere; format 111 (opus) (RFC 8866 §5.14)");
+//!       audio in RTP with feedback, encrypted by SRTP with keys from DTLS, its port is signalled elsewhere; format 111 (opus) (RFC 8866 §5.14)");
 //! # Ok::<(), portolan_sdp::Diagnostic>(())
 //! ```
 

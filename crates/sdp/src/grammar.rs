@@ -561,7 +561,7 @@ mod tests {
 
         /// The table gives the same result as the parser.
         #[test]
-        fn a_payload_type_known_beforehand_is_the_token_that_stands_there(text in "[0-9]{1,4}[ /a]?[0-9]?") {
+        fn the_table_of_payload_types_agrees_with_the_parser(text in "[0-9]{1,4}[ /a]?[0-9]?") {
             let input = text.as_bytes();
             if let Some(known) = payload_type_token(input) {
                 prop_assert_eq!(token(input, "a token"), Ok(known));

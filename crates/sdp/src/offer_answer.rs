@@ -28,8 +28,8 @@
 //! let capabilities = Capabilities::plain(Origin::parse(b"bob 2 1 IN IP4 198.51.100.7")?, &media, &transports);
 //!
 //! let made = answer(&offer, &capabilities)?;
-//! let told: Vec<String> = made.explanations.iter().map(ToString::to_string).collect();
-//! assert_eq!(told, ["m-line 0 accepted: 1 of 2 formats, sendrecv", "m-line 1 refused: no common codec"]);
+//! let explanations: Vec<String> = made.explanations.iter().map(ToString::to_string).collect();
+//! assert_eq!(explanations, ["m-line 0 accepted: 1 of 2 formats, sendrecv", "m-line 1 refused: no common codec"]);
 //! assert!(validate(&offer, &made.session).is_empty());
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```

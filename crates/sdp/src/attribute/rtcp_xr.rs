@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_says_where() {
+    fn an_invalid_value_is_refused_at_its_offset() {
         for (bad, at, expected) in [
             (&b" "[..], 0, "a report such as rcvr-rtt=all"),
             (b"voip-metrics ", 13, "a report such as rcvr-rtt=all"),

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_gone_wrong_says_where() {
+    fn an_invalid_filter_is_refused_at_its_offset() {
         refused::<SourceFilter<'_>>(b" include IN IP4 * 192.0.2.1", 5, "a space");
         refused::<SourceFilter<'_>>(b" only IN IP4 * 192.0.2.1", 1, "incl or excl");
         refused::<SourceFilter<'_>>(b" incl IN IP5 * 192.0.2.1", 9, "an address type, IP4, IP6 or *");

@@ -73,8 +73,8 @@ impl Deviation {
     /// use portolan_sdp::Value;
     ///
     /// let value = b"1 1 tcp 2105458943 192.0.2.3 9 typ host";
-    /// let told: Vec<_> = Candidate::parse(value)?.deviations().map(|deviation| deviation.in_value(value)).collect();
-    /// assert_eq!((told[0].at, told[0].expected), (39, "tcptype"));
+    /// let errors: Vec<_> = Candidate::parse(value)?.deviations().map(|deviation| deviation.in_value(value)).collect();
+    /// assert_eq!((errors[0].at, errors[0].expected), (39, "tcptype"));
     /// # Ok::<(), portolan_sdp::ValueError>(())
     /// ```
     #[must_use]
@@ -158,7 +158,7 @@ impl fmt::Display for Deviation {
             Self::NoRelated => "raddr and rport are missing",
             Self::RelatedOfHost => "a host candidate has no related address",
             Self::RelatedAddress => "raddr is no address",
-            Self::NoTcpType => "a TCP candidate says with tcptype who opens the connection",
+            Self::NoTcpType => "a TCP candidate needs tcptype, which says which side opens the connection",
             Self::LoneExtension => "the last extension has a name and no value",
         })
     }

@@ -170,7 +170,7 @@ fn ice_options(options: &IceOptions<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Res
 
 fn fingerprint(fingerprint: &Fingerprint<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "the writer's certificate has this {} hash, ", fingerprint.hash)?;
-    write!(f, "{}: whoever shows another one is someone else", Count(fingerprint.digest.len(), "byte"))
+    write!(f, "{}: a peer with another certificate is not the writer", Count(fingerprint.digest.len(), "byte"))
 }
 
 fn group(group: &Group<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

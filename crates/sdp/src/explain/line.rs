@@ -32,7 +32,7 @@ pub(super) fn words(item: &Item<'_>, value: &LineValue<'_>, f: &mut fmt::Formatt
             list(f, zone.adjustments().map(Shift))
         }
         LineValue::Key(key) => f.write_str(match key {
-            Key::Prompt => "whoever joins is asked for the key",
+            Key::Prompt => "the user is asked for the key",
             Key::Clear(_) | Key::Base64(_) => "a key in the clear, which must not be used any more",
             Key::Uri(_) => "the key is at a URL, which must not be used any more",
         }),
@@ -44,7 +44,7 @@ pub(super) fn words(item: &Item<'_>, value: &LineValue<'_>, f: &mut fmt::Formatt
 
 fn origin(origin: &Origin<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match origin.username {
-        b"-" => f.write_str("made by nobody named")?,
+        b"-" => f.write_str("made by an unnamed user")?,
         user => write!(f, "made by the user {}", Text(user))?,
     }
     let Origin { id, version, address, .. } = origin;
@@ -94,8 +94,8 @@ fn bandwidth(bandwidth: &Bandwidth<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resu
         BandwidthKind::Tias => {
             write!(f, "the media takes {amount} bit/s at most, without the headers of the transport")
         }
-        BandwidthKind::Rs => write!(f, "those who send may take {amount} bit/s for RTCP"),
-        BandwidthKind::Rr => write!(f, "those who only receive may take {amount} bit/s for RTCP"),
+        BandwidthKind::Rs => write!(f, "active senders may use {amount} bit/s for RTCP"),
+        BandwidthKind::Rr => write!(f, "receivers may use {amount} bit/s for RTCP"),
         BandwidthKind::Other(kind) => write!(f, "a bandwidth of {amount} of the kind {kind}"),
     }
 }
@@ -185,7 +185,7 @@ fn media(item: &Item<'_>, media: &MediaLine<'_>, f: &mut fmt::Formatter<'_>) -> 
     }
     match port {
         0 => f.write_str(", refused or ended (port 0)")?,
-        9 => f.write_str(", its port is told elsewhere")?,
+        9 => f.write_str(", its port is signalled elsewhere")?,
         port => write!(f, ", on port {port}")?,
     }
     ports.iter().try_for_each(|ports| write!(f, " and those after it, {}", Count(*ports as usize, "pair")))?;
@@ -277,7 +277,7 @@ fn text(item: &Item<'_>, text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result
         (Kind::Stray, _) => f.write_str("no line of a description: it does not begin with a letter and \"=\""),
         (Kind::Unknown(_), _) => f.write_str("a kind of line that RFC 8866 does not know; readers pass it over"),
         (Kind::Name, b"" | b" " | b"-") => f.write_str("the session has no name"),
-        (kind, []) => write!(f, "{kind} says nothing"),
+        (kind, []) => write!(f, "{kind} is empty"),
         (Kind::Name, name) => write!(f, "the session is named \"{}\"", Text(name)),
         (Kind::Information, about) => write!(f, "about the {of}: \"{}\"", Text(about)),
         (

@@ -28,7 +28,7 @@ pub(super) struct Chosen<'s, 'a> {
 #[non_exhaustive]
 pub enum LeftOut {
     /// It has no `a=rtpmap`, and its payload type is not a static one (RFC 3551 §6).
-    #[error("nothing says what it is")]
+    #[error("it has no rtpmap, and its payload type is not static")]
     Unnamed,
     /// The capabilities have no codec with its name, clock rate and channels.
     #[error("the codec is not supported")]

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bandwidth_gone_wrong_says_where() {
+    fn an_invalid_bandwidth_is_refused_at_its_offset() {
         refused::<Bandwidth<'_>>(b"AS", 2, "a colon");
         refused::<Bandwidth<'_>>(b":64", 0, "a kind of bandwidth such as AS");
         refused::<Bandwidth<'_>>(b"AS:-1000", 3, "a bandwidth in digits, at most 2^64 - 1");

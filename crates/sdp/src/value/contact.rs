@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_address_gone_wrong_says_where() {
+    fn an_invalid_email_address_is_refused_at_its_offset() {
         refused::<Email<'_>>(b"", 0, "an email address");
         refused::<Email<'_>>(b"NONE ", 4, "@");
         refused::<Email<'_>>(b"jane", 4, "@");

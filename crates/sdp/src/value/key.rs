@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gone_wrong_says_where() {
+    fn an_invalid_key_is_refused_at_its_offset() {
         refused::<Key<'_>>(b"", 0, "prompt, clear:, base64: or uri:");
         refused::<Key<'_>>(b"prompt:", 6, "the end of the value");
         refused::<Key<'_>>(b"clear:", 6, "a key");

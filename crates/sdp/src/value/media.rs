@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_line_gone_wrong_says_where() {
+    fn an_invalid_media_line_is_refused_at_its_offset() {
         for (bad, at, expected) in [
             (&b""[..], 0, "a kind of media such as audio"),
             (b"audio 65536 RTP/AVP 0", 6, "a port, 0 to 65535"),

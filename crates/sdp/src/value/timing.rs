@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_line_gone_wrong_says_where() {
+    fn an_invalid_repeat_line_is_refused_at_its_offset() {
         refused::<Repeat<'_>>(b"", 0, "an interval such as 7d, more than 0");
         refused::<Repeat<'_>>(b"0 1 0", 0, "an interval such as 7d, more than 0");
         refused::<Repeat<'_>>(b"7D 1h 0", 1, "a space");

@@ -1,11 +1,11 @@
-//! The attributes of WebRTC as others wrote them, and why some are refused here.
+//! The WebRTC attributes of the corpus, and the reasons why some are refused.
 
 use crate::allocations::count;
 use crate::field::{folder, rows, unquoted};
 use portolan_sdp::{Attribute, Session};
 use std::fs;
 
-/// The names that this file is about.
+/// The attribute names that these tests check.
 const NAMES: [&str; 33] = [
     "bundle-only",
     "candidate",
@@ -45,7 +45,7 @@ const NAMES: [&str; 33] = [
 const TOKEN: &str = "the RFC has a token there, so that what is unknown today can be read tomorrow";
 const CODEC: &str = "what a parameter may be is the codec's affair";
 
-/// Lines that are judged otherwise than the collection's source does, and why.
+/// Lines with another result than in the source of the corpus, and the reason.
 const ARGUED_LINES: [(&str, &str); 23] = [
     ("moz-027", TOKEN),
     ("moz-032", TOKEN),
@@ -76,7 +76,7 @@ const SHORT: &str = "RFC 8839 §5.4: a password has at least 22 characters; thes
 const SPACE: &str = "RFC 8830 §2: what follows the space is missing; a fold of an RFC's text, joined";
 const JOINED: &str = "folded lines of an RFC's text, joined without the space that the fold stood for";
 
-/// Lines in accepted descriptions that are refused when they are read as attributes, and why.
+/// Lines of accepted descriptions that are refused as attributes, and the reason.
 const ARGUED_IN_FILES: [(&str, &str); 28] = [
     ("fingerprint:sha-256 AA:BB", "RFC 8122 §5: a fingerprint is as long as its hash"),
     ("fingerprint:sha-256 E7:70:CE:58:6A:CC:77:B0:B4:4B:F2:BC:7E:89:0D:69:E3:90:FR3:", "no hexadecimal digit"),
@@ -108,7 +108,7 @@ const ARGUED_IN_FILES: [(&str, &str); 28] = [
     ("ssrc:1.* cname:evil", "RFC 5576 §4.1: a source is a number; it was made up for a test"),
 ];
 
-/// Whether an attribute is read as what its name says.
+/// Returns whether an attribute is parsed as the type of its name.
 fn is_read(name: &str, value: Option<&[u8]>) -> bool {
     matches!(Attribute::parse(name.as_bytes(), value), Ok(attribute) if !matches!(attribute, Attribute::Other { .. }))
 }
@@ -121,7 +121,7 @@ fn every_single_line_is_judged_alike_or_argued() {
         let [id, text, expect, ..] = row.as_slice() else { panic!("three columns and more: {row:?}") };
         let text = unquoted(text);
         let (name, value) = text.split_once(':').map_or((&*text, None), |(name, value)| (name, Some(value.as_bytes())));
-        // A name that runs on, such as `rtcp-mux foobar`, is another name: nobody takes it for this one.
+        // A longer name, such as `rtcp-mux foobar`, is another name and is never read as this one.
         if name.split(' ').next().is_none_or(|name| !NAMES.contains(&name)) {
             continue;
         }
@@ -146,7 +146,7 @@ fn every_line_of_accepted_descriptions_is_read_or_argued() {
             lines(&bytes, |text, is_read| if is_read { read += 1 } else { refused.push(text) });
         }
     }
-    // What browsers gave is read without exception.
+    // All attributes of browsers are parsed.
     for entry in fs::read_dir(folder.join("browser")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "sdp") {
@@ -166,7 +166,7 @@ fn every_line_of_accepted_descriptions_is_read_or_argued() {
     println!("{read} read, {} refused", refused.len());
 }
 
-/// Tells each attribute of [`NAMES`] in a description, and whether it is read.
+/// Returns each attribute of [`NAMES`] in a description, and whether it is parsed.
 fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
     let session = Session::read(bytes).unwrap();
     for line in session.lines() {
@@ -184,7 +184,7 @@ fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
     }
 }
 
-/// One line of each kind, and one that is refused late.
+/// One line of each kind, and one that fails late.
 const LINES: [(&str, &str); 27] = [
     (
         "candidate",

@@ -14,7 +14,7 @@ const STEPS: [Step; 9] = [
     Step::Close,
 ];
 
-/// The ways to each state.
+/// The steps to each state.
 fn way_to(state: State) -> &'static [Step] {
     match state {
         State::Stable => &[],
@@ -26,7 +26,7 @@ fn way_to(state: State) -> &'static [Step] {
     }
 }
 
-/// What the words of RFC 8829 §5.5, §5.6 and §5.7 say, written without the table.
+/// The rules of RFC 8829 §5.5, §5.6 and §5.7, written independently of the table.
 fn words(state: State, step: Step) -> Option<State> {
     use State::{Closed, HaveLocalOffer, HaveLocalPranswer, HaveRemoteOffer, HaveRemotePranswer, Stable};
     let (begun, offered, answering) = match step {
@@ -89,7 +89,7 @@ fn rfc3264_4_an_offer_waits_until_the_one_before_is_answered() {
     assert_eq!(glare.step.clause().to_string(), "RFC 8829 §5.6");
 }
 
-/// Prints what belongs into the page, where it does not hold it.
+/// Prints the expected diagram if the page does not contain it.
 #[test]
 fn the_diagram_of_the_documentation_is_the_table() {
     let page = include_str!("../../../../../docs/signalling.md");
