@@ -36,7 +36,9 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Citation, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, value_error};
+use crate::grammar::{
+    Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, value_error,
+};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use alloc::borrow::ToOwned;

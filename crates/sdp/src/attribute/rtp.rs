@@ -304,7 +304,8 @@ mod tests {
     #[test]
     fn parameters_are_found_however_they_are_spaced() {
         let fmtp = Fmtp::parse(b"96 ;a=1; b = 2 ;;flag; SPROP=x=,y==;").unwrap();
-        let parameters: alloc::vec::Vec<_> = fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
+        let parameters: alloc::vec::Vec<_> =
+            fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
         assert_eq!(
             parameters,
             [(&b"a"[..], Some(&b"1"[..])), (b"b", Some(b"2")), (b"flag", None), (b"SPROP", Some(b"x=,y==")),]

@@ -74,8 +74,9 @@ fn groups<'s>(section: &Section<'s>) -> Groups<'s> {
     let mut groups = Groups::new();
     for line in section.lines() {
         let name = line.attribute().map_or(&b""[..], |(name, _)| name);
-        let is_compared_elsewhere =
-            matches!(line.kind(), Kind::Version | Kind::Media) || codecs::is_format_attribute(&line) || of_line(&line).is_some();
+        let is_compared_elsewhere = matches!(line.kind(), Kind::Version | Kind::Media)
+            || codecs::is_format_attribute(&line)
+            || of_line(&line).is_some();
         if is_compared_elsewhere {
             continue;
         }

@@ -7,7 +7,7 @@ use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
 use super::explanation::{Decision, Explanation, Refusal, SectionOutcome};
-use super::section::{self, MediaSection, Attributes, unless_inactive};
+use super::section::{self, Attributes, MediaSection, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
 use crate::attribute::{Direction, Extmap, IceOptions, Setup};
@@ -161,7 +161,11 @@ impl<'s, 'a> Plan<'s, 'a> {
 }
 
 /// Decides on a section independent of the other sections.
-fn decide<'s, 'a>(section: &'s MediaSection<'s>, capabilities: &'a Capabilities<'a>, nth: usize) -> SectionDecision<'s, 'a> {
+fn decide<'s, 'a>(
+    section: &'s MediaSection<'s>,
+    capabilities: &'a Capabilities<'a>,
+    nth: usize,
+) -> SectionDecision<'s, 'a> {
     if section.is_removed() {
         return Err(Refusal::Removed);
     }

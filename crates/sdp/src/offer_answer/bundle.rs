@@ -6,7 +6,7 @@
 
 use super::capabilities::BundlePolicy;
 use super::explanation::Refusal;
-use super::section::{MediaSection, Attributes};
+use super::section::{Attributes, MediaSection};
 use crate::work::look;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -58,7 +58,12 @@ impl Groups {
 
     /// Refuses sections that the policy excludes, groups whose first section is refused, and `bundle-only` sections
     /// outside of a group.
-    pub(super) fn apply_policy(&self, policy: BundlePolicy, sections: &[MediaSection<'_>], refusals: &mut [Option<Refusal>]) {
+    pub(super) fn apply_policy(
+        &self,
+        policy: BundlePolicy,
+        sections: &[MediaSection<'_>],
+        refusals: &mut [Option<Refusal>],
+    ) {
         // RFC 8829 §5.3.1 names the first section. Here it is the first section that was not removed; otherwise a
         // session could not continue after its first section ended.
         let mut firsts: BTreeMap<&str, &MediaSection<'_>> = BTreeMap::new();

@@ -162,7 +162,10 @@ pub(super) fn top<'s>(session: &'s Session<'s>) -> Attributes<'s> {
 ///
 /// # Errors
 /// [`TypedError`]: an `m=` line cannot be parsed.
-pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Attributes<'s>) -> Result<Vec<MediaSection<'s>>, TypedError> {
+pub(super) fn read_all<'s>(
+    session: &'s Session<'s>,
+    top: &Attributes<'s>,
+) -> Result<Vec<MediaSection<'s>>, TypedError> {
     let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
     // Allocated at once: growing the list would need the memory twice for a while.
     let mut sections = Vec::with_capacity(session.media_count());

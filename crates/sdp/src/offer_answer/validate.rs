@@ -6,7 +6,7 @@
 use super::bundle::Groups;
 use super::codecs::{is_configured_alike, of_static};
 use super::flaw::{Finding, Flaw};
-use super::section::{self, MediaSection, Format, Attributes, Keys, unless_inactive};
+use super::section::{self, Attributes, Format, Keys, MediaSection, unless_inactive};
 use crate::attribute::{Direction, Extmap, Rid, RidDirection, RtcpFb, Setup, Streams};
 use crate::line::Kind;
 use crate::session::Session;
@@ -322,10 +322,8 @@ fn simulcast(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSe
     let described: BTreeSet<(&str, bool)> =
         ours.rids.iter().map(|rid| (rid.id, rid.direction == RidDirection::Send)).collect();
     let is_described = |streams, sends| names(streams).all(|name| described.contains(&(name, sends)));
-    report.add_if(
-        !is_described(simulcast.send, true) || !is_described(simulcast.recv, false),
-        Flaw::SimulcastWithoutRid,
-    );
+    report
+        .add_if(!is_described(simulcast.send, true) || !is_described(simulcast.recv, false), Flaw::SimulcastWithoutRid);
 }
 
 /// Returns whether all encodings of an answer are among those of the offer.

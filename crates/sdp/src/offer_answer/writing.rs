@@ -3,7 +3,7 @@
 //! Rules of this file: nothing is decided here. A byte that breaks a line is refused while the text is written. The
 //! complete text is parsed again before it is returned.
 
-use super::answer::{Accepted, AnswerError, TransportPlan, MediaPlan, Plan, Planned};
+use super::answer::{Accepted, AnswerError, MediaPlan, Plan, Planned, TransportPlan};
 use super::capabilities::DataChannel;
 use super::codecs::{Chosen, Parameters};
 use super::section::is_feedback;

@@ -164,7 +164,10 @@ fn every_verdict_is_met() {
         assert!(is_read || expect == "reject", "{file}: {diagnostics:?}");
         // The lenient reader reports each of them.
         for word in deviations {
-            assert!(diagnostics.iter().any(|diagnostic| is_named(word, diagnostic, text)), "{file}: no {word} in {diagnostics:#?}");
+            assert!(
+                diagnostics.iter().any(|diagnostic| is_named(word, diagnostic, text)),
+                "{file}: no {word} in {diagnostics:#?}"
+            );
         }
         match &strict {
             Ok(_) => assert!(deviations.is_empty(), "{file}: strict takes what {deviations:?} is wrong with"),

@@ -41,8 +41,9 @@ fn compare(text: &[u8]) -> Result<Fate, String> {
             }
             Ok(converted) => Err(format!("{converted:#?}\nis not theirs: {theirs:#?}")),
             Err(ConvertError::Value(error)) => {
-                let is_reported =
-                    diagnostics.iter().any(|diagnostic| matches!(diagnostic.rule, Rule::Value { error: found, .. } if found == error.error));
+                let is_reported = diagnostics.iter().any(
+                    |diagnostic| matches!(diagnostic.rule, Rule::Value { error: found, .. } if found == error.error),
+                );
                 fate(is_reported, Fate::WeRefuse, &error)
             }
             Err(error) => Err(format!("{error}: {diagnostics:?}")),
@@ -96,13 +97,16 @@ fn there_and_back(theirs: &sdp_types::Session) -> Result<(), String> {
 /// Returns whether this crate reports a deviation where `sdp-types` fails: in the same line, or for the missing line.
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is left is deprecated, and never reported")]
 fn is_named(error: &ParserError, diagnostics: &[Diagnostic], session: &Session<'_>) -> bool {
-    let deviates =
-        |line: usize| diagnostics.iter().any(|diagnostic| diagnostic.line == line && diagnostic.rule.severity() >= Severity::Deviation);
+    let deviates = |line: usize| {
+        diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.line == line && diagnostic.rule.severity() >= Severity::Deviation)
+    };
     match error {
         // `sdp-types` expects it in the first line.
-        ParserError::NoVersion => {
-            diagnostics.iter().any(|diagnostic| matches!(diagnostic.rule, Rule::VersionNotFirst | Rule::UnknownKind(_) | Rule::NoLetter))
-        }
+        ParserError::NoVersion => diagnostics
+            .iter()
+            .any(|diagnostic| matches!(diagnostic.rule, Rule::VersionNotFirst | Rule::UnknownKind(_) | Rule::NoLetter)),
         // The texts of the model are UTF-8; a line of this crate may hold any bytes.
         ParserError::InvalidFieldEncoding(line, _) => {
             deviates(*line) || session.line(line - 1).is_some_and(|line| core::str::from_utf8(line.value()).is_err())

@@ -124,7 +124,11 @@ pub(crate) fn start_of(text: &[u8], line: usize) -> usize {
 /// Asserts that line and column match the span.
 pub(crate) fn assert_place(text: &[u8], diagnostic: &Diagnostic) {
     assert_eq!(start_of(text, diagnostic.line) + diagnostic.column - 1, diagnostic.span.start, "{diagnostic}");
-    assert!(diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= text.len(), "{diagnostic}: {:?}", diagnostic.span);
+    assert!(
+        diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= text.len(),
+        "{diagnostic}: {:?}",
+        diagnostic.span
+    );
 }
 
 #[test]
@@ -132,8 +136,11 @@ fn each_deviation_has_its_place_and_its_rule() {
     for (text, expected) in DEVIATIONS {
         let text = text.replace("H|", HEAD);
         let reading = Reader::lenient().read(text.as_bytes()).unwrap();
-        let found: Vec<(usize, usize, String)> =
-            reading.diagnostics.iter().map(|diagnostic| (diagnostic.line, diagnostic.column, diagnostic.rule.to_string())).collect();
+        let found: Vec<(usize, usize, String)> = reading
+            .diagnostics
+            .iter()
+            .map(|diagnostic| (diagnostic.line, diagnostic.column, diagnostic.rule.to_string()))
+            .collect();
         assert_eq!(found.len(), expected.len(), "{text:?}: {found:#?}");
         for (diagnostic, (line, column, words)) in reading.diagnostics.iter().zip(*expected) {
             let sentence = diagnostic.to_string();

@@ -1,6 +1,6 @@
 //! The examples of RFC 3264 §10 and RFC 8829 §7.
 
-use super::endpoints::{origin, ports, section, session, explanations, values};
+use super::endpoints::{explanations, origin, ports, section, session, values};
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
     BundlePolicy, Capabilities, Codec, DataChannel, Dtls, Extension, Features, Flaw, Media, Role, Transport, answer,

@@ -2,7 +2,7 @@
 
 use super::endpoints::{
     ALL, AUDIO, AUDIO_CODECS, CAMERA, FINGERPRINT, LEVEL, MID, OPUS, OWN_ORDER, PCMA, PCMU, STREAM_ID, VIDEO_CODECS,
-    VP8, browser, origin, ports, section, session, explanations, transports, values,
+    VP8, browser, explanations, origin, ports, section, session, transports, values,
 };
 use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
@@ -354,7 +354,8 @@ fn bundled() -> Session<'static> {
 fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     let media = [AUDIO, CAMERA];
     let transports = transports();
-    let sections = |bundle| explanations(&checked(&bundled(), &Capabilities { bundle, ..browser(&media, &transports) }));
+    let sections =
+        |bundle| explanations(&checked(&bundled(), &Capabilities { bundle, ..browser(&media, &transports) }));
     let is_taken = |bundle| sections(bundle).iter().map(|text| text.contains("accepted")).collect::<Vec<_>>();
     assert_eq!(is_taken(BundlePolicy::MaxCompat), [true, true, true, true]);
     assert_eq!(is_taken(BundlePolicy::Balanced), [true, true, true, false]);
@@ -409,7 +410,10 @@ fn rfc9143_9_3_the_first_section_speaks_for_the_bundle() {
     ));
     let made = answered(&offer, &[CAMERA]);
     assert_eq!(values(&made.session, 0, "a=rtcp-mux"), [""]);
-    assert_eq!(explanations(&made), ["m-line 0 accepted: data channels", "m-line 1 accepted: 1 of 1 formats, sendrecv"]);
+    assert_eq!(
+        explanations(&made),
+        ["m-line 0 accepted: data channels", "m-line 1 accepted: 1 of 1 formats, sendrecv"]
+    );
     let unmuxed = session(&offer.to_string().replace("a=rtcp-mux\r\n", ""));
     assert_eq!(explanations(&answered(&unmuxed, &[CAMERA]))[1], "m-line 1 refused: rtcp-mux is not offered");
     // As browsers write it: the media section has the attribute itself.
