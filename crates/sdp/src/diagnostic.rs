@@ -12,7 +12,7 @@
 //!     "line 3, column 3: s= is empty (RFC 8866 §5.3)",
 //! ]);
 //! let severities: Vec<Severity> = reading.diagnostics.iter().map(|diagnostic| diagnostic.rule.severity()).collect();
-//! assert_eq!(severities, [Severity::Remark, Severity::Deviation], "RFC 8866 asks readers to take LF");
+//! assert_eq!(severities, [Severity::Remark, Severity::Deviation], "RFC 8866 asks readers to accept LF");
 //! # Ok::<(), portolan_sdp::diagnostic::Diagnostic>(())
 //! ```
 
@@ -222,9 +222,9 @@ impl fmt::Display for Rule {
             Self::UnknownKind(kind) => write!(f, "{kind} is no line of a session description"),
             Self::VersionNotFirst => f.write_str("the first line is not v="),
             Self::Missing(kind) => write!(f, "{kind} is missing"),
-            Self::Repeated(kind) => write!(f, "{kind} stands here a second time"),
-            Self::OutOfOrder { kind, after } => write!(f, "{kind} stands after {after}"),
-            Self::NotInMedia(kind) => write!(f, "{kind} stands in a media description"),
+            Self::Repeated(kind) => write!(f, "{kind} occurs a second time"),
+            Self::OutOfOrder { kind, after } => write!(f, "{kind} is out of order after {after}"),
+            Self::NotInMedia(kind) => write!(f, "{kind} is not allowed in a media description"),
             Self::NoConnection => f.write_str("there is no c= for this media description"),
             Self::Empty(kind) => write!(f, "{kind} is empty"),
             Self::Value { kind, error } => {

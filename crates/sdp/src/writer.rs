@@ -203,7 +203,12 @@ impl SessionBuilder {
     /// Builds the session.
     ///
     /// # Errors
-    /// A [`BuildError`] for the first line, in the order of the description, that cannot be written.
+    /// The error of the first line, in the order of the description, that cannot be written:
+    /// * [`BuildError::Breaks`]: a value holds CR, LF or NUL.
+    /// * [`BuildError::Value`]: the text of a typed value does not match its grammar.
+    /// * [`BuildError::Differs`]: the text of a typed value is read back as another value.
+    /// * [`BuildError::Kind`]: a raw line has a kind that cannot be added.
+    /// * [`BuildError::Refused`]: a strict reader refuses the description.
     pub fn build(mut self) -> Result<Session<'static>, BuildError> {
         for (kind, usual) in [(Kind::Name, "-"), (Kind::Time, "0 0")] {
             if !self.top.has(kind) {
@@ -240,8 +245,8 @@ impl Session<'_> {
     /// Inserts a media section before section `index`, or at the end if `index` is the number of sections.
     ///
     /// # Errors
-    /// A [`BuildError`] for a line that cannot be written; [`BuildError::Edit`] if `index` is past the end. The session
-    /// is then unchanged.
+    /// The errors of [`SessionBuilder::build`] for a line that cannot be written; [`BuildError::Edit`] if `index` is
+    /// past the end. The session is then unchanged.
     pub fn insert_media(&mut self, index: usize, mut media: MediaBuilder) -> Result<(), BuildError> {
         let mut text = Vec::with_capacity(media.part.length());
         media.part.write(&mut text, &mut 0)?;
@@ -253,8 +258,8 @@ impl Session<'_> {
     /// Inserts a new attribute before line `index`, like [`Session::insert`].
     ///
     /// # Errors
-    /// A [`BuildError`] for an attribute that cannot be written; [`BuildError::Edit`] if `index` is past the end. The
-    /// session is then unchanged.
+    /// The errors of [`SessionBuilder::build`] for an attribute that cannot be written; [`BuildError::Edit`] if `index`
+    /// is past the end. The session is then unchanged.
     pub fn insert_attribute<'v>(&mut self, index: usize, new: impl Into<Attribute<'v>>) -> Result<(), BuildError> {
         let value = attribute_text(&new.into(), index)?;
         Ok(self.insert(index, Kind::Attribute, &value)?)
@@ -263,8 +268,8 @@ impl Session<'_> {
     /// Replaces an attribute; the line keeps its ending.
     ///
     /// # Errors
-    /// A [`BuildError`] for an attribute that cannot be written; [`BuildError::Edit`] if the line does not exist;
-    /// [`BuildError::Kind`] if the line is no attribute. The session is then unchanged.
+    /// The errors of [`SessionBuilder::build`] for an attribute that cannot be written; [`BuildError::Edit`] if the
+    /// line does not exist; [`BuildError::Kind`] if the line is no attribute. The session is then unchanged.
     pub fn set_attribute<'v>(&mut self, index: usize, new: impl Into<Attribute<'v>>) -> Result<(), BuildError> {
         if let Some(line) = self.line(index).filter(|line| line.kind() != Kind::Attribute) {
             return Err(BuildError::Kind { line: index + 1, kind: line.kind() });

@@ -153,7 +153,7 @@ impl fmt::Display for Deviation {
             Self::NoFoundation => "the foundation is empty",
             Self::ComponentZero => "the component is 0, and components count from 1",
             Self::PriorityRange => "the priority is not in 1 to 2147483647",
-            Self::Zone => "the address has a zone, which means nothing elsewhere",
+            Self::Zone => "the address has a zone, which has no meaning on another host",
             Self::UnknownType => "no RFC describes the type of the candidate",
             Self::NoRelated => "raddr and rport are missing",
             Self::RelatedOfHost => "a host candidate has no related address",

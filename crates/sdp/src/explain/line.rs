@@ -273,9 +273,9 @@ pub(crate) fn static_format(format: &str) -> Option<&'static str> {
 fn text(item: &Item<'_>, text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let of = if item.media.is_some() { "media" } else { "session" };
     match (item.line.kind(), text) {
-        (Kind::Stray, []) => f.write_str("an empty line, which has no place here"),
+        (Kind::Stray, []) => f.write_str("an empty line, which is not allowed"),
         (Kind::Stray, _) => f.write_str("no line of a description: it does not begin with a letter and \"=\""),
-        (Kind::Unknown(_), _) => f.write_str("a kind of line that RFC 8866 does not know; readers pass it over"),
+        (Kind::Unknown(_), _) => f.write_str("a kind of line that RFC 8866 does not define; readers ignore it"),
         (Kind::Name, b"" | b" " | b"-") => f.write_str("the session has no name"),
         (kind, []) => write!(f, "{kind} is empty"),
         (Kind::Name, name) => write!(f, "the session is named \"{}\"", Text(name)),

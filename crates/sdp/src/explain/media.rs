@@ -172,12 +172,14 @@ pub(super) fn range(range: &Range<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 pub(super) fn reference_clock(clock: &TsRefClk<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("times come from ")?;
     match clock {
-        TsRefClk::Ntp(None) => f.write_str("NTP, traceable to the world's time"),
+        TsRefClk::Ntp(None) => f.write_str("NTP, traceable to a standard time source"),
         TsRefClk::Ntp(Some(server)) => {
             write!(f, "the NTP server {}", server.host)?;
             server.port.iter().try_for_each(|port| write!(f, " port {port}"))
         }
-        TsRefClk::Ptp { version, grandmaster: None } => write!(f, "PTP ({version}), traceable to the world's time"),
+        TsRefClk::Ptp { version, grandmaster: None } => {
+            write!(f, "PTP ({version}), traceable to a standard time source")
+        }
         TsRefClk::Ptp { version, grandmaster: Some(grandmaster) } => {
             write!(f, "PTP ({version}) from the grandmaster {}", grandmaster.identity)?;
             match grandmaster.domain {
@@ -189,7 +191,7 @@ pub(super) fn reference_clock(clock: &TsRefClk<'_>, f: &mut fmt::Formatter<'_>) 
         TsRefClk::Gps => f.write_str("GPS"),
         TsRefClk::Galileo => f.write_str("Galileo"),
         TsRefClk::Glonass => f.write_str("GLONASS"),
-        TsRefClk::Local => f.write_str("the sender's own clock, which follows no other"),
+        TsRefClk::Local => f.write_str("the free-running clock of the sender"),
         TsRefClk::Private { is_traceable: true } => {
             f.write_str("an unnamed clock, traceable to a standard time source")
         }

@@ -110,13 +110,13 @@ impl fmt::Display for Count {
 }
 
 /// A list with a maximum number of entries, then the number of the rest: `a, b and 7 more`.
-pub(super) fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, things: impl Iterator<Item = T>) -> fmt::Result {
+pub(super) fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = T>) -> fmt::Result {
     const MOST: usize = 24;
     let mut more = 0;
-    for (index, thing) in things.enumerate() {
+    for (index, item) in items.enumerate() {
         match index {
-            0 => write!(f, "{thing}")?,
-            1..MOST => write!(f, ", {thing}")?,
+            0 => write!(f, "{item}")?,
+            1..MOST => write!(f, ", {item}")?,
             _ => more += 1,
         }
     }

@@ -58,8 +58,8 @@ fn lines_are_explained_in_plain_words() {
         ),
         ("k=prompt", "the user is asked for the key"),
         ("k=clear:hunter2", "a key in the clear, which must not be used any more"),
-        ("x=1", "a kind of line that RFC 8866 does not know; readers pass it over"),
-        ("", "an empty line, which has no place here"),
+        ("x=1", "a kind of line that RFC 8866 does not define; readers ignore it"),
+        ("", "an empty line, which is not allowed"),
         ("hello", "no line of a description: it does not begin with a letter and \"=\""),
     ] {
         assert_eq!(said(line), words, "{line}");
@@ -125,7 +125,7 @@ fn attributes_are_explained_in_plain_words() {
             "a=rtcp-xr:rcvr-rtt=all:10 voip-metrics",
             "extended RTCP reports: round trips, of all receivers, how good a call is",
         ),
-        ("a=x-mine:1", "the attribute x-mine, which has no words here, with the value \"1\""),
+        ("a=x-mine:1", "the attribute x-mine, which has no explanation, with the value \"1\""),
     ] {
         assert_eq!(said(line), words, "{line}");
     }

@@ -18,7 +18,7 @@
 //! let transports = [Transport::trickled("6sFv", "cOTZKZNVlO9RSGsEGM63JXT2", &fingerprints)];
 //! let origin = Origin::parse(b"- 6729291447651054566 1 IN IP4 0.0.0.0")?;
 //! let capabilities = Capabilities::webrtc(origin, &media, &transports);
-//! assert!(capabilities.data.is_none(), "no data channel unless it is said");
+//! assert!(capabilities.data.is_none(), "no data channel by default");
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 

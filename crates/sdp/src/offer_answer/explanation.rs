@@ -86,7 +86,7 @@ pub enum Refusal {
     #[error("this kind of media is not supported")]
     Kind,
     /// The capabilities refuse this kind of media.
-    #[error("it is not wanted")]
+    #[error("the endpoint declines it")]
     Declined,
     /// The protocol of the `m=` line is not supported.
     #[error("the protocol is not supported")]
@@ -107,7 +107,7 @@ pub enum Refusal {
     #[error("it is not bundled with the first section, as the bundle policy asks for")]
     NotBundled,
     /// The offer has `bundle-only`, but the section is in no bundle.
-    #[error("it is offered in a bundle only, and is in none")]
+    #[error("it is bundle-only, but in no bundle")]
     BundleOnly,
     /// The section whose transport it would use is refused.
     #[error("it is bundled with m-line {with}, which is refused")]

@@ -98,10 +98,10 @@ flaws! {
     #[error("a refused section is in a bundle")]
     BundleOfRefused => "RFC 9143" "7.3.3";
     /// A group has a `mid` that no section has.
-    #[error("a group names a section that there is not")]
+    #[error("a group has a mid that no section has")]
     GroupUnknown => "RFC 5888" "9.1";
     /// A lite implementation writes `a=ice-pacing`.
-    #[error("a=ice-pacing of a lite implementation, which does not check")]
+    #[error("a=ice-pacing of a lite implementation, which sends no checks")]
     PacingOfLite => "RFC 8839" "4.3.2";
     /// The kind of media differs from the offer.
     #[error("the kind of media is not that of the offer")]
@@ -163,7 +163,7 @@ flaws! {
     #[error("a=bundle-only in an answer")]
     BundleOnlyAnswered => "RFC 8829" "5.3.1";
     /// A `bundle-only` section is accepted outside of any bundle.
-    #[error("the section is offered in a bundle only, and is taken outside of any")]
+    #[error("the section is bundle-only, but accepted outside of a bundle")]
     BundleOnlyAlone => "RFC 9143" "6";
     /// There is DTLS, but no `a=setup`.
     #[error("DTLS without a=setup")]

@@ -48,7 +48,7 @@ fn more_addresses_than_documents_have_stay_different() {
         aliases.address(ip.to_string().as_bytes(), &mut out);
         seen.insert(out);
     }
-    assert_eq!(seen.len(), 508 + 65_536, "then the last is shared");
+    assert_eq!(seen.len(), 508 + 65_536, "the last address is shared");
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn offer_and_answer_are_linear_in_lists() {
         }
     };
     assert_linear("ice-options", SIZE, 200, shared("a=ice-options:x", " y"), negotiate);
-    assert_linear("mids of nobody", SIZE, 200, shared("a=group:BUNDLE", " y"), negotiate);
+    assert_linear("unknown mids", SIZE, 200, shared("a=group:BUNDLE", " y"), negotiate);
     for (name, line, item) in [
         ("profile-level-id", "a=fmtp:96 packetization-mode=1", ";profile-level-id=42e01f"),
         ("apt", "a=fmtp:97 apt=96", ";apt=96"),

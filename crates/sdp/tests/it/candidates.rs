@@ -23,10 +23,7 @@ const NAMES: [(&str, Deviation); 10] = [
 const ARGUED: [(&str, &str); 6] = [
     ("pion-ice-046", "the zone of the address is a deviation too, which the checker overlooks when there is one only"),
     ("pion-ice-054", "*VCHAR may be empty: the candidate is as the grammar has it"),
-    (
-        "mozilla-112",
-        "transport-extension is a token: FOO is a transport that nobody knows yet, for the agent to pass over",
-    ),
+    ("mozilla-112", "transport-extension is a token: FOO is an unknown transport, which the agent ignores"),
     ("mozilla-120", "extension-att-value is any VCHAR: the grammar does not know that a generation is a number"),
     ("ezk-131", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
     ("from-sdp:sdp-types-226", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),

@@ -70,7 +70,7 @@ const AGAINST_THE_RFC: &[(&str, &str)] = &[
         "pion-sdp/unmarshal_test-L92-TimeZonesSDPExpected.sdp",
         "line 5, column 14: r= expected a duration such as 1h, found '-' (RFC 8866 §5.10)",
     ),
-    ("pion-sdp/unmarshal_test-L95-TimeZonesSDP2.sdp", "line 5, column 1: z= stands after t= (RFC 8866 §9)"),
+    ("pion-sdp/unmarshal_test-L95-TimeZonesSDP2.sdp", "line 5, column 1: z= is out of order after t= (RFC 8866 §9)"),
     ("sdp-transform/alac.sdp", "line 2, column 34: o= expected the end of the value, found ':' (RFC 8866 §5.2)"),
     (
         "sdp-types/attributes-L2182-sdp.sdp",

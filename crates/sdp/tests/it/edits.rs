@@ -226,7 +226,7 @@ fn an_edit_never_makes_one_line_of_two() {
     session.remove(2).unwrap();
     assert_eq!(session.line(1).unwrap().ending(), Ending::CrLf, "CR before an empty line with LF would be CR and LF");
     assert_eq!(session.to_bytes(), b"v=0\r\na=one\r\n\n");
-    assert_eq!(session.line(1).unwrap().span().map(|span| span.start), Some(5), "its text is where it was");
+    assert_eq!(session.line(1).unwrap().span().map(|span| span.start), Some(5), "the text is in its old position");
 }
 
 /// Values that were overwritten many times are freed.

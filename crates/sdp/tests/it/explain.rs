@@ -21,7 +21,7 @@ fn every_line_of_the_corpus_has_a_text_and_every_type_has_its_text() {
                 "{context}"
             );
             let has_none = matches!(item.says, Ok(LineValue::Attribute(Attribute::Other { .. })));
-            assert_eq!(words.contains("has no words here"), has_none, "{context}");
+            assert_eq!(words.contains("has no explanation"), has_none, "{context}");
             counted += 1;
         }
         let media = items.iter().filter_map(|item| item.media).max().map_or(0, |last| last + 1);

@@ -54,7 +54,7 @@ pub(crate) fn unquoted(json: &str) -> String {
         .and_then(|json| json.strip_suffix('"'))
         .unwrap_or_else(|| panic!("{json}: no JSON string"));
     let text = text.replace("\\u0000", "\0").replace("\\r", "\r").replace("\\n", "\n").replace("\\\"", "\"");
-    assert!(!text.contains('\\'), "an escape that this function does not know: {json}");
+    assert!(!text.contains('\\'), "an unknown escape: {json}");
     text
 }
 

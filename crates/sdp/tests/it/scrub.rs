@@ -168,8 +168,8 @@ fn person() -> impl Strategy<Value = Person> {
     )
 }
 
-/// A description with all data of a person in every place for a text, before and after the lines that define the data,
-/// and before the media section of another person.
+/// A description with all data of a person in every place for a text. The data occur before and after the lines that
+/// define the data, and before the media section of another person.
 fn indiscreet(person: &Person, other: &Session<'_>) -> String {
     let Person { user, host, ip, ip6, ufrag, pwd, digest } = person;
     let media: String =

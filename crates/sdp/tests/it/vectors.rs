@@ -55,7 +55,7 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
     ),
     (
         "H|s= \r\rt=0 0\r\n",
-        &[(4, 1, "s= stands here a second time"), (4, 4, "the line ends with CR alone"), (5, 1, "the line is empty")],
+        &[(4, 1, "s= occurs a second time"), (4, 4, "the line ends with CR alone"), (5, 1, "the line is empty")],
     ),
     ("H|t=0 0\r\na=x:\0y\r\n", &[(5, 5, "the line holds a NUL byte")]),
     (
@@ -69,21 +69,21 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
     ),
     (
         "H|c=IN IP4 192.0.2.1\r\nt=0 0\r\nb=AS:1\r\nz=3730928400 -1h\r\n",
-        &[(6, 1, "b= stands after t= (RFC 8866 §9)"), (7, 1, "z= stands after t=")],
+        &[(6, 1, "b= is out of order after t= (RFC 8866 §9)"), (7, 1, "z= is out of order after t=")],
     ),
     ("H|t=0 0\r\ny=1\r\n =2\r\n", &[(5, 1, "y= is no line of a session description"), (6, 1, "0x20= is no line")]),
     (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\na=x\r\nc=IN IP4 192.0.2.1\r\nu=x\r\n",
-        &[(7, 1, "c= stands after a="), (8, 1, "u= stands in a media description")],
+        &[(7, 1, "c= is out of order after a="), (8, 1, "u= is not allowed in a media description")],
     ),
     (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\ne=a@example.org\r\np=+1 1\r\n",
-        &[(7, 1, "e= stands in a media description (RFC 8866 §9)"), (8, 1, "p= stands in a media description")],
+        &[
+            (7, 1, "e= is not allowed in a media description (RFC 8866 §9)"),
+            (8, 1, "p= is not allowed in a media description"),
+        ],
     ),
-    (
-        "H|c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n",
-        &[(5, 1, "c= stands here a second time (RFC 8866 §5.7)")],
-    ),
+    ("H|c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n", &[(5, 1, "c= occurs a second time (RFC 8866 §5.7)")]),
     (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\na=x:\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n",
         &[(5, 1, "there is no c= for this media description (RFC 8866 §5.7)"), (6, 5, "a= expected the value")],

@@ -53,7 +53,7 @@ fn rfc3264_10_1_the_basic_exchange() {
         explanations(&made),
         [
             "m-line 0 accepted: 1 of 1 formats, sendrecv",
-            "m-line 1 refused: it is not wanted",
+            "m-line 1 refused: the endpoint declines it",
             "m-line 2 accepted: 1 of 1 formats, sendrecv",
         ]
     );

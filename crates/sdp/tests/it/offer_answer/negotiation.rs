@@ -245,7 +245,7 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
     assert_eq!(role("a=setup:actpass\r\n", Role::Passive).0, "passive");
     assert_eq!(role("a=setup:active\r\n", Role::Active).0, "passive");
     assert_eq!(role("a=setup:passive\r\n", Role::Passive).0, "active");
-    assert_eq!(role("", Role::Active).0, "passive", "an offer that says nothing is active");
+    assert_eq!(role("", Role::Active).0, "passive", "an offer without a=setup is active");
     assert_eq!(
         role("a=setup:holdconn\r\n", Role::Active).1,
         "m-line 0 refused: a=setup:holdconn cannot be answered with DTLS"
@@ -279,7 +279,7 @@ fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
         ("m=audio 9 UDP/TLS/RTP/SAVPF 96 300 x", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 9", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 RTP/AVP 0\nc=IN IP4 233.252.0.1/3", "multicast is not supported (RFC 3264 §6.2)"),
-        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is offered in a bundle only, and is in none (RFC 9143 §6)"),
+        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is bundle-only, but in no bundle (RFC 9143 §6)"),
         ("m=application 9 UDP/DTLS/SCTP other\na=sctp-port:1", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5\na=sctpmap:6 webrtc-datachannel", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 8829 §5.8.2)"),
@@ -293,7 +293,7 @@ fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
     }
     let declined = [Media::declined("audio")];
     let words = refused(AUDIO_HEAD, KEYS, &Capabilities { media: &declined, ..browser });
-    assert_eq!(words, "it is not wanted (RFC 3264 §6)");
+    assert_eq!(words, "the endpoint declines it (RFC 3264 §6)");
     let words = refused("m=application 9 UDP/DTLS/SCTP x", KEYS, &Capabilities { data: None, ..browser });
     assert_eq!(words, "this kind of media is not supported (RFC 3264 §6)");
 }
@@ -361,7 +361,7 @@ fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     assert_eq!(is_taken(BundlePolicy::Balanced), [true, true, true, false]);
     assert_eq!(is_taken(BundlePolicy::MaxBundle), [true, true, true, false]);
     assert_eq!(is_taken(BundlePolicy::Never), [true, true, false, true]);
-    assert_eq!(sections(BundlePolicy::Never)[2], "m-line 2 refused: it is offered in a bundle only, and is in none");
+    assert_eq!(sections(BundlePolicy::Never)[2], "m-line 2 refused: it is bundle-only, but in no bundle");
     assert_eq!(
         sections(BundlePolicy::MaxBundle)[3],
         "m-line 3 refused: it is not bundled with the first section, as the bundle policy asks for"
@@ -372,7 +372,7 @@ fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     assert_eq!(
         super::endpoints::explanations(&made),
         [
-            "m-line 0 refused: it is not wanted",
+            "m-line 0 refused: the endpoint declines it",
             "m-line 1 refused: it is bundled with m-line 0, which is refused",
             "m-line 2 refused: it is bundled with m-line 0, which is refused",
             "m-line 3 accepted: 1 of 1 formats, sendrecv",
@@ -448,7 +448,7 @@ fn rfc8829_5_3_1_lip_synchronization_groups_are_answered() {
     };
     assert!(group(&["one"], &["one"]));
     assert!(!group(&["one"], &["two"]));
-    assert!(group(&[], &[]), "who sends nothing leaves it to the offerer");
+    assert!(group(&[], &[]), "sections without a stream stay in the offered group");
     assert!(group(&["one"], &["two", "one"]));
 }
 

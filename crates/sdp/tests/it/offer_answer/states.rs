@@ -60,7 +60,7 @@ fn rfc8829_5_5_5_6_5_7_every_step_from_every_state_is_as_the_words_have_it() {
             taken += usize::from(after.is_ok());
         }
     }
-    assert_eq!(taken, TRANSITIONS.len(), "the table has no line twice, and none that cannot be taken");
+    assert_eq!(taken, TRANSITIONS.len(), "the table has no duplicate and no unreachable transition");
 }
 
 #[test]
@@ -94,5 +94,5 @@ fn rfc3264_4_an_offer_waits_until_the_one_before_is_answered() {
 fn the_diagram_of_the_documentation_is_the_table() {
     let page = include_str!("../../../../../docs/signalling.md");
     let drawn = format!("```mermaid\n{Diagram}```\n");
-    assert!(page.contains(&drawn), "docs/signalling.md shows another table than this:\n{drawn}");
+    assert!(page.contains(&drawn), "docs/signalling.md differs from this table:\n{drawn}");
 }

@@ -127,7 +127,7 @@ fn every_value_of_the_field_reads_typed() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     met.sort_unstable();
     met.dedup();
-    assert_eq!(met.len(), EXCEPTIONS.len(), "each exception is there");
+    assert_eq!(met.len(), EXCEPTIONS.len(), "each exception occurs");
     drop(writeln!(stderr(), "{lines} lines and {attributes} attributes of the field read typed"));
     assert!(lines >= 2_000 && attributes >= 330, "{lines} lines, {attributes} attributes");
 }
