@@ -270,7 +270,7 @@ mod tests {
     const SHA1: &str = "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
 
     #[test]
-    fn fingerprints_are_what_they_say_in_any_case() {
+    fn fingerprints_are_case_insensitive() {
         let fingerprint = Fingerprint::parse(SHA1.as_bytes()).unwrap();
         let small = SHA1.to_ascii_lowercase().replace("sha", "SHA");
         assert_eq!(Fingerprint::parse(small.as_bytes()), Ok(fingerprint));

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_old_endpoints_write_into_credentials_is_read() {
+    fn credentials_of_old_endpoints_are_accepted() {
         assert_eq!(IceUfrag::parse(b"a_b-c=d#"), Ok(IceUfrag("a_b-c=d#")));
     }
 

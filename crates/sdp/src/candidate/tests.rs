@@ -182,7 +182,7 @@ fn extensions_are_added_or_refused_with_a_place() {
 }
 
 #[test]
-fn what_would_break_its_line_or_read_otherwise_is_not_written() {
+fn candidates_that_would_be_parsed_differently_are_not_written() {
     let good = read(HOST).to_owned();
     assert_eq!(good.clone().checked(), Ok(good.clone()));
     let broken = CandidateAttribute { foundation: "1\r\na=x".into(), ..good.clone() };

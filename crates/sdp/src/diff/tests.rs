@@ -45,7 +45,7 @@ fn spelling_and_the_order_of_attributes_are_no_change() {
 }
 
 #[test]
-fn codecs_are_followed_by_what_they_are() {
+fn codecs_are_matched_by_encoding() {
     let was = "m=video 9 RTP/AVP 96 97 98\na=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\na=rtpmap:98 H264/90000\n\
                a=fmtp:98 packetization-mode=1\na=rtcp-fb:96 nack\na=rtcp-fb:98 nack";
     let is = "m=video 9 RTP/AVP 102 96 45\na=rtpmap:96 VP8/90000\na=rtpmap:102 H264/90000\na=fmtp:102 packetization-mode=1\n\
@@ -87,7 +87,7 @@ fn sections_are_matched_by_name_then_by_place() {
 }
 
 #[test]
-fn what_a_call_does_has_words_of_its_own() {
+fn each_change_of_a_call_has_its_text() {
     for (was, is, words) in [
         (
             "m=audio 9 RTP/AVP 0\na=sendrecv",
@@ -137,7 +137,7 @@ fn what_a_call_does_has_words_of_its_own() {
 }
 
 #[test]
-fn an_origin_tells_versions_from_sessions() {
+fn an_origin_distinguishes_versions_from_sessions() {
     let of = |origin: &str| HEAD.replace("- 1 1", origin);
     let (was, is, other) = (of("- 1 1"), of("- 1 9"), of("- 2 1"));
     let read = |text| Session::read(text).unwrap();

@@ -52,7 +52,7 @@ fn more_addresses_than_documents_have_stay_different() {
 }
 
 #[test]
-fn what_a_grammar_counts_keeps_its_length() {
+fn values_with_a_counted_length_keep_it() {
     for (line, stand_in) in [
         ("a=ice-ufrag:aB3+", "a=ice-ufrag:u001"),
         ("a=ice-pwd:abcdefghijklmnopqrstuv", "a=ice-pwd:pwd0000000000000000001"),
@@ -112,7 +112,7 @@ fn one_scrubber_is_consistent_over_descriptions() {
 }
 
 #[test]
-fn clocks_and_tracks_lose_who_they_are() {
+fn identities_of_clocks_and_tracks_are_replaced() {
     for (line, stand_in) in [
         (
             "a=ts-refclk:ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37",
@@ -133,7 +133,7 @@ fn clocks_and_tracks_lose_who_they_are() {
 }
 
 #[test]
-fn the_unknown_and_the_broken_are_replaced() {
+fn unknown_and_invalid_values_are_replaced() {
     for (line, stand_in) in [
         ("a=x-account:4711", "a=x-account:value-1"),
         ("a=me@home", "a=value-1"),

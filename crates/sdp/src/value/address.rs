@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gone_wrong_is_no_name() {
+    fn an_invalid_address_is_no_name() {
         for bad in [&b"IN IP4 192.0.2.256"[..], b"IN IP4 192.0.2", b"IN IP4 1.2.3.4.5", b"IN IP4 01.2.3.4", b"IN IP4 "]
         {
             refused::<Connection<'_>>(bad, 7, "an IPv4 address or a domain name");

@@ -126,7 +126,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_media_line_is_its_port_its_protocol_and_its_formats() {
+    fn a_media_line_has_a_port_a_protocol_and_formats() {
         let media = MediaLine::parse(b"video 49170/2 UDP/TLS/RTP/SAVPF 96 t140").unwrap();
         assert_eq!(
             (media.media, media.port, media.ports, media.protocol),

@@ -241,7 +241,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_repeat_line_is_its_interval_its_duration_and_its_offsets() {
+    fn a_repeat_line_has_an_interval_a_duration_and_offsets() {
         let repeat = Repeat::parse(b"7d 1h 0 25h").unwrap();
         assert_eq!((repeat.interval.seconds(), repeat.duration.seconds()), (604_800, 3_600));
         assert_eq!(repeat.offsets().map(TypedTime::seconds).collect::<Vec<_>>(), [0, 90_000]);

@@ -351,7 +351,7 @@ fn offer_and_answer_are_linear_in_lists() {
 
 /// Work that is done three times is counted three times.
 #[test]
-fn what_is_counted_grows_when_work_does() {
+fn the_count_grows_with_the_work() {
     let (text, texts) = ("1 1 UDP 1 192.0.2.1 9 typ host", Vec::from([(); 3]));
     let once = cost(|| Candidate::parse(text.as_bytes()));
     assert_eq!(cost(|| texts.iter().filter(|()| Candidate::parse(text.as_bytes()).is_ok()).count()), 3 * once);

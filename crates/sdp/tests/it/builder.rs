@@ -53,7 +53,7 @@ fn the_calls_may_come_in_any_order() {
 }
 
 #[test]
-fn what_breaks_a_line_is_refused_with_its_place() {
+fn bytes_that_break_a_line_are_refused_with_their_position() {
     let builder = || SessionBuilder::new(&ORIGIN);
     let breaks = |line, column, byte| Err(BuildError::Breaks { line, column, byte });
     assert_eq!(builder().name("a\nb").build().map(drop), breaks(3, 4, b'\n'));
@@ -68,7 +68,7 @@ fn what_breaks_a_line_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_value_is_written_as_it_is_or_not_at_all() {
+fn a_value_is_written_unchanged_or_refused() {
     let refused = |builder: SessionBuilder| builder.build().unwrap_err();
     // Not UTF-8: `Display` writes other bytes.
     let origin = Origin { username: b"caf\xe9", ..ORIGIN };
@@ -88,7 +88,7 @@ fn a_value_is_written_as_it_is_or_not_at_all() {
 }
 
 #[test]
-fn what_no_strict_reader_takes_is_refused() {
+fn a_builder_refuses_what_a_strict_reader_refuses() {
     let refused = |builder: SessionBuilder| {
         let error = builder.build().unwrap_err();
         let BuildError::Refused(diagnostic) = error else { panic!("{error}") };

@@ -30,7 +30,7 @@ const EXPLAINED: [(&str, &str); 6] = [
 ];
 
 #[test]
-fn every_verdict_is_met_or_argued() {
+fn every_verdict_agrees_or_is_explained() {
     let Some(folder) = folder() else { return };
     let rows = rows(&folder.join("ice/candidates.tsv"));
     assert!(rows.len() >= 240, "{} rows", rows.len());

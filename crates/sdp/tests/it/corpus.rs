@@ -152,7 +152,7 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
 }
 
 #[test]
-fn every_verdict_is_met() {
+fn every_verdict_agrees() {
     let Some(cases) = cases() else { return };
     let mut against = Vec::new();
     for Case { file, expect, deviations, text } in &cases {
@@ -220,7 +220,7 @@ fn invalid_values_are_reported_when_they_are_parsed() {
 }
 
 #[test]
-fn what_browsers_made_is_read_strictly() {
+fn descriptions_of_browsers_are_read_strictly() {
     let Some(folder) = folder("browser") else { return };
     let mut met = 0;
     for entry in fs::read_dir(folder).unwrap() {

@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_differs_from_itself_and_the_way_back_is_the_same_way(
+    fn a_description_equals_itself_and_the_reverse_is_symmetric(
         one in nearly_valid(session()), other in nearly_valid(session()), is_near in any::<bool>(), at in any::<Index>(),
     ) {
         let Ok(was) = Session::read(&one) else { return Ok(()) };

@@ -96,7 +96,7 @@ fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
     Some(())
 }
 
-fn do_it(session: &mut Session<'_>, edit: &Edit) -> Result<(), EditError> {
+fn make_edit(session: &mut Session<'_>, edit: &Edit) -> Result<(), EditError> {
     match edit {
         Edit::Set(index, value) => session.set_value(*index, value),
         Edit::Insert(index, kind, value) => session.insert(*index, *kind, value),
@@ -187,7 +187,7 @@ proptest! {
             let before = session.clone();
             let mut after = model.clone();
             let expected = apply(&mut after, edit);
-            let done = do_it(&mut session, edit);
+            let done = make_edit(&mut session, edit);
             prop_assert_eq!(done.is_ok(), expected.is_some(), "{:?} gave {:?}", edit, done);
             if expected.is_some() {
                 model = after;

@@ -74,7 +74,7 @@ fn the_default_limits_bound_memory() {
 
 /// Iterating over a session allocates nothing. Writing it makes one allocation of the exact size.
 #[test]
-fn walking_is_free_and_writing_takes_one_allocation() {
+fn iterating_allocates_nothing_and_writing_allocates_once() {
     let text = [b"v=0\r\n", b"m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n".repeat(10_000).as_slice()].concat();
     let mut session = Reader::lenient().with_limits(NO_LIMITS).read(&text).unwrap().session;
     assert_eq!(session.media_count(), 10_000);

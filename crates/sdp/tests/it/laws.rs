@@ -139,7 +139,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_an_agent_builds_is_read_as_it_was_built(candidate in built()) {
+    fn candidates_of_an_agent_are_parsed_unchanged(candidate in built()) {
         let checked = candidate.clone().checked();
         prop_assert_eq!(checked.as_ref(), Ok(&candidate));
         prop_assert_eq!(candidate.to_string().parse(), Ok(candidate.clone()));

@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_damaged_is_kept_and_named(text in damaged()) {
+    fn damaged_lines_are_kept_and_reported(text in damaged()) {
         let lenient = Reader::lenient().read(&text);
         let strict = Reader::strict().read(&text);
         let Ok(lenient) = lenient else {
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_too_strange(text in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_do_not_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
         for reader in [Reader::strict(), Reader::lenient()] {
             for read in [reader.read(&text), reader.read_fragment(&text)].into_iter().flatten() {
                 prop_assert_eq!(read.session.to_bytes(), &text[..]);

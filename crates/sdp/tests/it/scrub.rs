@@ -117,7 +117,7 @@ fn lines_keep_their_kinds_and_valid_values_stay_valid() {
 }
 
 #[test]
-fn the_same_is_replaced_by_the_same_and_different_things_stay_different() {
+fn equal_values_get_equal_stand_ins() {
     for (path, bytes) in field::descriptions() {
         let Ok(session) = Session::read(&bytes) else { continue };
         let scrubbed = scrub(&session);
@@ -170,7 +170,7 @@ fn person() -> impl Strategy<Value = Person> {
 
 /// A description with all data of a person in every place for a text. The data occur before and after the lines that
 /// define the data, and before the media section of another person.
-fn indiscreet(person: &Person, other: &Session<'_>) -> String {
+fn private_description(person: &Person, other: &Session<'_>) -> String {
     let Person { user, host, ip, ip6, ufrag, pwd, digest } = person;
     let media: String =
         other.all_media().flat_map(|section| section.lines()).map(|line| format!("{line}\r\n")).collect();
@@ -210,9 +210,9 @@ fn reads(line: &Line<'_>) -> bool {
 
 proptest! {
     #[test]
-    fn nothing_of_a_person_survives_anywhere(person in person(), other in session()) {
+    fn no_private_data_remains(person in person(), other in session()) {
         let other = Session::read(&other).unwrap();
-        let text = indiscreet(&person, &other);
+        let text = private_description(&person, &other);
         let was = Session::read(text.as_bytes()).unwrap();
         let is = scrub(&was);
         let found = is.to_string();
@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn a_scrubbed_description_reads_as_before_and_keeps_its_shape(
+    fn a_scrubbed_description_is_parsed_as_before(
         text in nearly_valid(session()), is_whole in any::<bool>(), whole in session(),
     ) {
         let text = if is_whole { whole } else { text };

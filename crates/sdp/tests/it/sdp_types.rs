@@ -124,14 +124,14 @@ fn is_named(error: &ParserError, diagnostics: &[Diagnostic], session: &Session<'
 }
 
 #[test]
-fn descriptions_of_our_own_mean_the_same() {
+fn generated_descriptions_mean_the_same() {
     for text in vectors::VALID {
         assert_eq!(compare(text.as_bytes()), Ok(Fate::Same), "{text}");
     }
 }
 
 #[test]
-fn descriptions_of_the_field_mean_the_same() {
+fn descriptions_of_the_corpus_mean_the_same() {
     let Some(cases) = corpus::cases() else { return };
     let (mut same, mut refused) = (0, 0);
     for case in &cases {
@@ -149,14 +149,14 @@ fn descriptions_of_the_field_mean_the_same() {
 }
 
 #[test]
-fn what_breaks_a_line_is_refused() {
+fn bytes_that_break_a_line_are_refused() {
     let mut model = sdp_types::Session::parse(vectors::VALID[0].as_bytes()).unwrap();
     model.session_name = "two\r\nlines".to_owned();
     assert_eq!(Session::try_from(&model).unwrap_err(), EditError::Breaks { at: 3, byte: b'\r' });
 }
 
 #[test]
-fn what_the_model_has_no_place_for_is_refused() {
+fn lines_without_a_place_in_the_model_are_refused() {
     let refused = |lines: &str| {
         let text = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n{lines}");
         sdp_types::Session::try_from(&Session::read(text.as_bytes()).unwrap()).unwrap_err()

@@ -29,7 +29,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_written_is_read_as_what_was_read_however_often(
+    fn repeated_writing_and_reading_changes_nothing(
         text in sessions::nearly_valid(sessions::session()),
         passes in 1..5_usize,
     ) {

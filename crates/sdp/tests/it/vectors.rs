@@ -20,7 +20,7 @@ pub(crate) const VALID: &[&str] = &[
 ];
 
 #[test]
-fn what_keeps_the_rules_is_read_strictly() {
+fn valid_descriptions_are_read_strictly() {
     for text in VALID {
         let reading = Reader::strict().read(text.as_bytes()).unwrap();
         assert_eq!(reading.session.to_bytes(), text.as_bytes());

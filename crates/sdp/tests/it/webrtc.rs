@@ -114,7 +114,7 @@ fn is_read(name: &str, value: Option<&[u8]>) -> bool {
 }
 
 #[test]
-fn every_single_line_is_judged_alike_or_argued() {
+fn every_line_has_the_same_verdict_or_is_explained() {
     let Some(folder) = folder() else { return };
     let (mut alike, mut different) = (0, Vec::new());
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
@@ -136,7 +136,7 @@ fn every_single_line_is_judged_alike_or_argued() {
 }
 
 #[test]
-fn every_line_of_accepted_descriptions_is_read_or_argued() {
+fn every_line_of_accepted_descriptions_is_parsed_or_explained() {
     let Some(folder) = folder() else { return };
     let (mut read, mut refused) = (0, Vec::new());
     for row in rows(&folder.join("sdp/manifest.tsv")) {

@@ -55,7 +55,7 @@ fn pairs() -> Vec<(String, Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn what_browsers_answer_is_an_answer() {
+fn answers_of_browsers_are_valid() {
     for (name, offer, answer) in pairs() {
         let (offer, answer) = (Session::read(&offer).unwrap(), Session::read(&answer).unwrap());
         let findings: Vec<String> = validate(&offer, &answer).iter().map(ToString::to_string).collect();
@@ -65,7 +65,7 @@ fn what_browsers_answer_is_an_answer() {
 
 /// Uses every description of the corpus as an offer.
 #[test]
-fn what_the_field_sends_is_answered() {
+fn descriptions_of_the_corpus_are_answered() {
     let media = [AUDIO, CAMERA];
     let (carriers, ports) = (transports(), ports());
     let browser = browser(&media, &carriers);

@@ -275,7 +275,7 @@ proptest! {
 
     /// Every answer is valid, section by section, and has an explanation for each section.
     #[test]
-    fn every_answer_is_one(text in offers(), answerer in answerers()) {
+    fn every_answer_is_valid(text in offers(), answerer in answerers()) {
         let offer = read(&text);
         let made = answerer.answer(&offer);
         let findings: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
@@ -290,7 +290,7 @@ proptest! {
 
     /// Each side accepts the other side's descriptions: from the third description on, only the roles change.
     #[test]
-    fn an_exchange_settles(text in offers(), answerer in answerers()) {
+    fn an_exchange_converges(text in offers(), answerer in answerers()) {
         let mut exchange = vec![answerer.answer(&read(&text)).session];
         for _ in 0..7 {
             let next = answerer.answer(exchange.last().unwrap()).session;

@@ -561,7 +561,7 @@ fn rfc3264_6_the_time_is_the_offers() {
 }
 
 #[test]
-fn what_would_break_a_line_is_refused_and_so_is_what_cannot_be_read() {
+fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
     let offer = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]);
     let made = |transport: Transport<'_>| {
         let transports = [transport];

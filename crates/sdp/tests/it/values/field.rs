@@ -98,7 +98,7 @@ fn read(line: &Line<'_>) -> Option<Result<String, &'static str>> {
 }
 
 #[test]
-fn every_value_of_the_field_reads_typed() {
+fn every_value_of_the_corpus_is_parsed() {
     let Some(folder) = folder() else { return };
     let (mut lines, mut attributes, mut failed, mut met) = (0, 0, Vec::new(), Vec::new());
     for file in descriptions(&folder) {
@@ -133,7 +133,7 @@ fn every_value_of_the_field_reads_typed() {
 }
 
 #[test]
-fn the_rows_of_a_browser_are_met() {
+fn the_rows_of_a_browser_agree() {
     let Some(folder) = folder() else { return };
     let mut met = 0;
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
