@@ -56,7 +56,7 @@ pub fn run(bytes: &[u8]) -> bool {
     let pool = &POOL[..1 + feed.below(2)];
     let mut nat = Translator::new(config, pool, u64::from(feed.byte()));
     let mut model = Model { config, entries: Vec::new() };
-    let (mut now, mut received_ids) = (Instant::ORIGIN, false);
+    let (mut now, mut heard) = (Instant::ORIGIN, false);
     while !feed.is_empty() {
         now += Duration::from_millis(u64::from(feed.byte()) * 100);
         let inside = SocketAddr::from(([10, 0, 0, 1 + feed.byte() % 3], 40_000 + u16::from(feed.byte() % 4)));
@@ -66,12 +66,12 @@ pub fn run(bytes: &[u8]) -> bool {
         } else {
             let nth = feed.below(model.entries.len().max(1));
             let to = model.entries.get(nth).map_or(SocketAddr::new(POOL[0], 40_000), |entry| entry.external);
-            received_ids |= back(&mut nat, &mut model, now, remote, to);
+            heard |= back(&mut nat, &mut model, now, remote, to);
         }
         let alive = model.living(now).count();
         assert_eq!(nat.mappings(now).count(), alive, "mappings that are alive");
     }
-    received_ids
+    heard
 }
 
 fn config(feed: &mut Feed<'_>) -> TranslatorConfig {

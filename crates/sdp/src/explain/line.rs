@@ -73,12 +73,12 @@ impl fmt::Display for Place<'_> {
 
 fn connection(connection: &Connection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Connection { address, ttl, count, .. } = connection;
-    let occurs_nowhere = match address {
+    let is_unspecified = match address {
         Address::Ip4(ip) => ip.is_unspecified(),
         Address::Ip6(ip) => ip.is_unspecified(),
         Address::Name(_) | Address::Other(_) => false,
     };
-    if occurs_nowhere {
+    if is_unspecified {
         return f.write_str("no address yet: ICE will find one, or the media is on hold");
     }
     write!(f, "media goes to {}", Place(*address))?;

@@ -292,13 +292,13 @@ fn rfc8829_7_1_the_simple_example() {
         Codec::rtx(90_000),
     ];
     let mid = Extension::new("urn:ietf:params:rtp-hdrext:sdes:mid");
-    let received_ids = [mid, Extension::new("urn:ietf:params:rtp-hdrext:ssrc-audio-level")];
+    let audio_extensions = [mid, Extension::new("urn:ietf:params:rtp-hdrext:ssrc-audio-level")];
     let seen = [mid, Extension::new("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")];
     let features = Features { reduced_size: true, ..Features::NONE };
     let streams = ["61317484-2ed4-49d7-9eb7-1414322a7aae"];
     let media = [
         Media {
-            extensions: &received_ids,
+            extensions: &audio_extensions,
             features,
             streams: &streams,
             attributes: &["maxptime:120"],
