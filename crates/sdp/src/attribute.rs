@@ -1,7 +1,7 @@
-//! Attributes with a grammar of their own (`a=`), each a type; [`Attribute`] is all of them, and `Other` keeps the rest.
+//! Typed attributes (`a=`). [`Attribute`] has one variant for each type; `Attribute::Other` keeps any other attribute.
 //!
-//! Each type is read from what follows `a=NAME:` and written by `Display`; an attribute without a value is read from no
-//! bytes. Lists inside of a value are checked once and then iterated, without allocation.
+//! Each type parses the text after `a=NAME:`, and `Display` writes it. An attribute without a value is parsed from an
+//! empty text. Lists inside a value are checked once and then iterated without allocation.
 //!
 //! ```
 //! use portolan_sdp::Session;
@@ -66,47 +66,47 @@ use crate::line::{Line, Lossy};
 use crate::value::Value;
 use core::fmt;
 
-/// Writes the enum, its reader and its writer from one list: the name, the variant and its type; for an attribute without a
-/// value the name, the variant and its section.
+/// Generates the enum, its parser and its writer from one list: name, variant and type. An attribute without a value
+/// has its RFC section in place of the type.
 macro_rules! attributes {
     (
         values { $($(#[$doc:meta])* $name:literal => $variant:ident($type:ty),)* }
         flags { $($(#[$flag_doc:meta])* $flag_name:literal => $flag:ident, $document:literal $section:literal;)* }
     ) => {
-        /// An attribute, by its name.
+        /// An attribute. The name selects the variant.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Attribute<'a> {
-            /// `a=sendrecv`, `sendonly`, `recvonly`, `inactive`: which way the media goes (RFC 8866 §6.7).
+            /// `a=sendrecv`, `sendonly`, `recvonly`, `inactive`: the direction of the media (RFC 8866 §6.7).
             Direction(Direction),
             $($(#[$doc])* $variant($type),)*
             $($(#[$flag_doc])* $flag,)*
-            /// An attribute without a type of its own, as its bytes.
+            /// An attribute without its own type, as bytes.
             Other {
-                /// What stands before the colon.
+                /// The text before the colon.
                 name: &'a [u8],
-                /// What stands after it, if there is one.
+                /// The text after the colon; `None` without a colon.
                 value: Option<&'a [u8]>,
             },
         }
 
         impl<'a> Attribute<'a> {
-            /// The names of all attributes that have a type.
+            /// The names of all attributes that have their own type.
             pub const NAMES: &'static [&'static str] = &[
                 "sendrecv", "sendonly", "recvonly", "inactive", $(text($name),)* $(text($flag_name),)*
             ];
 
-            /// Reads an attribute by its name.
+            /// Parses an attribute by its name.
             ///
             /// # Errors
-            /// A value that is none of its name's, or one where there must be none; its place counts from the start of the
-            /// value.
+            /// [`ValueError`]: the value does not match the grammar of its name, or there is a value where none is
+            /// allowed. The offset counts from the start of the value.
             pub fn parse(name: &'a [u8], value: Option<&'a [u8]>) -> Result<Self, ValueError> {
                 Self::dispatch(name, value, Ok, Err)
             }
 
-            /// Reads an attribute and hands it on arm by arm: the largest of them is many times as large as most, and to move
-            /// it about as a whole would cost more than to read it.
+            /// Parses an attribute and passes it to `read` in each match arm. The largest variant is many times larger
+            /// than most of the others, so that moving the enum would cost more than parsing.
             #[inline(always)]
             fn dispatch<R>(
                 name: &'a [u8],
@@ -134,7 +134,7 @@ macro_rules! attributes {
                 }
             }
 
-            /// The section that describes the attribute; none for [`Attribute::Other`].
+            /// Returns the section that defines the attribute; `None` for [`Attribute::Other`].
             #[must_use]
             pub const fn clause(&self) -> Option<Citation> {
                 match self {
@@ -152,7 +152,7 @@ macro_rules! attributes {
             }
         })*
 
-        /// What follows `a=`.
+        /// Writes the text after `a=`.
         impl fmt::Display for Attribute<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
@@ -172,51 +172,51 @@ attributes! {
         // WebRTC begins
         /// `a=candidate`: a transport address that a peer may try.
         b"candidate" => Candidate(Candidate<&'a str>),
-        /// `a=ice-ufrag`: the name of a side in its checks.
+        /// `a=ice-ufrag`: the user name fragment of ICE.
         b"ice-ufrag" => IceUfrag(IceUfrag<'a>),
-        /// `a=ice-pwd`: the password of the checks.
+        /// `a=ice-pwd`: the password of ICE.
         b"ice-pwd" => IcePwd(IcePwd<'a>),
-        /// `a=ice-options`: the extensions of ICE that a side knows.
+        /// `a=ice-options`: the ICE extensions that an endpoint supports.
         b"ice-options" => IceOptions(IceOptions<'a>),
-        /// `a=ice-pacing`: how long a side wants between two checks.
+        /// `a=ice-pacing`: the interval that an endpoint wants between two connectivity checks.
         b"ice-pacing" => IcePacing(IcePacing),
-        /// `a=remote-candidates`: the peer's candidates that a side has chosen.
+        /// `a=remote-candidates`: the peer's candidates that the offerer has selected.
         b"remote-candidates" => RemoteCandidates(RemoteCandidates<'a>),
         /// `a=fingerprint`: the hash of a certificate.
         b"fingerprint" => Fingerprint(Fingerprint<'a>),
-        /// `a=setup`: which side begins.
+        /// `a=setup`: which endpoint opens the connection.
         b"setup" => Setup(Setup),
-        /// `a=tls-id`: which DTLS association is meant.
+        /// `a=tls-id`: the identifier of the DTLS association.
         b"tls-id" => TlsId(TlsId<'a>),
         /// `a=group`: media sections that belong together.
         b"group" => Group(Group<'a>),
         /// `a=msid`: the stream and the track of a media section.
         b"msid" => Msid(Msid<'a>),
-        /// `a=msid-semantic`: what `msid` means.
+        /// `a=msid-semantic`: the meaning of `msid`.
         b"msid-semantic" => MsidSemantic(MsidSemantic<'a>),
-        /// `a=rtpmap`: what a payload type stands for.
+        /// `a=rtpmap`: the encoding of a payload type.
         b"rtpmap" => Rtpmap(Rtpmap<'a>),
         /// `a=fmtp`: parameters of a format.
         b"fmtp" => Fmtp(Fmtp<'a>),
-        /// `a=rtcp-fb`: feedback that the writer understands.
+        /// `a=rtcp-fb`: RTCP feedback that the endpoint supports.
         b"rtcp-fb" => RtcpFb(RtcpFb<'a>),
-        /// `a=extmap`: what an extension of the RTP header stands for.
+        /// `a=extmap`: the meaning of an RTP header extension.
         b"extmap" => Extmap(Extmap<'a>),
-        /// `a=rtcp`: where RTCP goes.
+        /// `a=rtcp`: port and address of RTCP.
         b"rtcp" => Rtcp(Rtcp<'a>),
         /// `a=ssrc`: an attribute of one source.
         b"ssrc" => Ssrc(Ssrc<'a>),
         /// `a=ssrc-group`: sources that belong together.
         b"ssrc-group" => SsrcGroup(SsrcGroup<'a>),
-        /// `a=rid`: the name of an encoding, and what it keeps to.
+        /// `a=rid`: the name of an encoding, with its restrictions.
         b"rid" => Rid(Rid<'a>),
-        /// `a=simulcast`: which encodings are sent, and which would be received.
+        /// `a=simulcast`: the encodings that an endpoint sends and receives.
         b"simulcast" => Simulcast(Simulcast<'a>),
         /// `a=sctp-port`: the port of the SCTP association.
         b"sctp-port" => SctpPort(SctpPort),
-        /// `a=max-message-size`: how long a message may be.
+        /// `a=max-message-size`: the longest message that an endpoint accepts.
         b"max-message-size" => MaxMessageSize(MaxMessageSize),
-        /// `a=sctpmap`: what `sctp-port` says, as drafts had it.
+        /// `a=sctpmap`: the older form of `sctp-port`, from drafts of RFC 8841.
         b"sctpmap" => Sctpmap(Sctpmap<'a>),
         // WebRTC ends
         // Sections and bundles.
@@ -225,11 +225,11 @@ attributes! {
         // The session and its media (RFC 8866 §6).
         /// `a=cat`: the category of the session.
         b"cat" => Cat(Cat<'a>),
-        /// `a=keywds`: words to find the session by.
+        /// `a=keywds`: search words for the session.
         b"keywds" => Keywds(Keywds<'a>),
-        /// `a=tool`: what made the description.
+        /// `a=tool`: the program that wrote the description.
         b"tool" => Tool(Tool<'a>),
-        /// `a=type`: what kind of conference the session is.
+        /// `a=type`: the kind of conference.
         b"type" => Type(ConferenceType),
         /// `a=charset`: the character set of the session's texts.
         b"charset" => Charset(Charset<'a>),
@@ -237,40 +237,40 @@ attributes! {
         b"sdplang" => SdpLang(SdpLang<'a>),
         /// `a=lang`: a language of the media.
         b"lang" => Lang(Lang<'a>),
-        /// `a=orient`: how a workspace stands on the screen.
+        /// `a=orient`: the orientation of a workspace on the screen.
         b"orient" => Orient(Orientation),
-        /// `a=ptime`: how long the media in a packet should play.
+        /// `a=ptime`: the recommended duration of the media in a packet.
         b"ptime" => PTime(PTime<'a>),
-        /// `a=maxptime`: how long the media in a packet may play at most.
+        /// `a=maxptime`: the maximum duration of the media in a packet.
         b"maxptime" => MaxPTime(MaxPTime<'a>),
-        /// `a=framerate`: the highest rate of a video.
+        /// `a=framerate`: the maximum frame rate of a video.
         b"framerate" => FrameRate(FrameRate<'a>),
-        /// `a=quality`: how good the encoding should be.
+        /// `a=quality`: the recommended quality of the encoding.
         b"quality" => Quality(Quality),
-        // What streams are.
-        /// `a=label`: a name that other documents point at.
+        // Identification and content of streams.
+        /// `a=label`: a name by which other documents refer to the stream.
         b"label" => Label(Label<'a>),
-        /// `a=content`: what a stream shows.
+        /// `a=content`: the content of a stream.
         b"content" => Content(Content<'a>),
-        /// `a=imageattr`: which sizes of pictures are sent and received.
+        /// `a=imageattr`: the image sizes that an endpoint sends and receives.
         b"imageattr" => ImageAttr(ImageAttr<'a>),
-        // How they are carried.
-        /// `a=connection`: whether a TCP connection is made anew.
+        // Transport of streams.
+        /// `a=connection`: whether a new TCP connection is opened.
         b"connection" => Connection(ConnectionUse),
         /// `a=crypto`: keys for SRTP.
         b"crypto" => Crypto(Crypto<'a>),
-        /// `a=rtcp-xr`: which extended reports are sent.
+        /// `a=rtcp-xr`: the extended reports that an endpoint requests.
         b"rtcp-xr" => RtcpXr(RtcpXr<'a>),
-        /// `a=source-filter`: which sources may send.
+        /// `a=source-filter`: the sources from which packets are accepted or excluded.
         b"source-filter" => SourceFilter(SourceFilter<'a>),
-        // Players and studios.
-        /// `a=control`: where an RTSP server is told to play.
+        // RTSP and professional media.
+        /// `a=control`: the URI for RTSP requests.
         b"control" => Control(Control<'a>),
-        /// `a=range`: which part of a presentation there is.
+        /// `a=range`: the time range of a presentation.
         b"range" => Range(Range<'a>),
-        /// `a=ts-refclk`: the clock that the times in reports are of.
+        /// `a=ts-refclk`: the reference clock of the times in RTCP reports.
         b"ts-refclk" => TsRefClk(TsRefClk<'a>),
-        /// `a=mediaclk`: the clock that timestamps follow.
+        /// `a=mediaclk`: the clock of the RTP timestamps.
         b"mediaclk" => MediaClk(MediaClk<'a>),
     }
     flags {
@@ -281,13 +281,13 @@ attributes! {
         b"rtcp-mux-only" => RtcpMuxOnly, "RFC 8858" "3";
         /// `a=rtcp-rsize`: RTCP packets may be shorter than compound ones.
         b"rtcp-rsize" => RtcpRsize, "RFC 5506" "5";
-        /// `a=extmap-allow-mixed`: header extensions of one and of two bytes in one stream.
+        /// `a=extmap-allow-mixed`: one stream may mix one-byte and two-byte header extensions.
         b"extmap-allow-mixed" => ExtmapAllowMixed, "RFC 8285" "6";
-        /// `a=bundle-only`: the media section is good for nothing outside of its bundle.
+        /// `a=bundle-only`: the media section must not be used outside its bundle.
         b"bundle-only" => BundleOnly, "RFC 9143" "6";
-        /// `a=ice-lite`: the writer is a lite implementation of ICE.
+        /// `a=ice-lite`: the endpoint is a lite implementation of ICE.
         b"ice-lite" => IceLite, "RFC 8839" "5.3";
-        /// `a=ice-mismatch`: the offer's default destination was none of its candidates.
+        /// `a=ice-mismatch`: the default destination of the offer was none of its candidates.
         b"ice-mismatch" => IceMismatch, "RFC 8839" "5.3";
         /// `a=end-of-candidates`: no more candidates will follow.
         b"end-of-candidates" => EndOfCandidates, "RFC 8840" "8.1";
@@ -303,7 +303,7 @@ impl From<Direction> for Attribute<'_> {
     }
 }
 
-/// A name of the list above as a text.
+/// Converts a name of the list above to a string.
 const fn text(name: &'static [u8]) -> &'static str {
     match core::str::from_utf8(name) {
         Ok(name) => name,
@@ -311,16 +311,16 @@ const fn text(name: &'static [u8]) -> &'static str {
     }
 }
 
-/// An attribute that has no value must have none.
+/// Checks that an attribute without a value has none.
 fn no_value(value: &[u8], clause: Citation) -> Result<(), ValueError> {
     if value.is_empty() { Ok(()) } else { Err(ValueError::new(value, 0, "no value", clause)) }
 }
 
 impl<'s> Line<'s> {
-    /// Reads the line as an attribute; none where it is none.
+    /// Parses the line as an attribute; `None` if the line is no `a=` line.
     ///
     /// # Errors
-    /// What is wrong with its value, and where it stands.
+    /// [`TypedError`]: the value does not match its grammar. The error gives the line and the column.
     pub fn typed(&self) -> Option<Result<Attribute<'s>, crate::TypedError>> {
         let (name, value) = self.attribute()?;
         let place = |error| Some(Err(self.locate(value.unwrap_or_default(), error)));
@@ -329,7 +329,7 @@ impl<'s> Line<'s> {
 }
 
 impl<'s> crate::Section<'s> {
-    /// Reads all attributes in order.
+    /// Parses all attributes in order.
     pub fn attributes(&self) -> impl Iterator<Item = Result<Attribute<'s>, crate::TypedError>> + use<'s> {
         self.lines().filter_map(|line| line.typed())
     }

@@ -1,9 +1,9 @@
-//! The grammar of ICE candidates: the `a=candidate` attribute (RFC 8839 §5.1) with the TCP types of RFC 6544 §4.5.
+//! ICE candidates: the `a=candidate` attribute (RFC 8839 §5.1) with the TCP types of RFC 6544 §4.5.
 //!
-//! Rules of this file: one grammar for attributes, for trickled candidates and for what an agent writes. What deployed
-//! endpoints write against the RFC is read, and each [`Deviation`] has a name; [`Candidate::strict`] refuses at the first.
-//! No name is resolved and no candidate is dropped: what an agent must ignore (RFC 8839 §5.1: names, address families that
-//! it does not know) it can see. Reading allocates nothing.
+//! Rules of this file: attributes, trickled candidates and the candidates of an agent share one grammar. The parser
+//! accepts what deployed endpoints write against the RFC, and each [`Deviation`] has a name. [`Candidate::strict`]
+//! rejects the first deviation. The parser resolves no name and drops no candidate: an agent can see which candidates
+//! it must ignore (RFC 8839 §5.1: names and unknown address families). Parsing allocates nothing.
 //!
 //! ```
 //! use portolan_sdp::Candidate;
@@ -36,7 +36,9 @@ pub use deviation::Deviation;
 pub use extension::Extensions;
 
 use crate::error::{Citation, ValueError};
-use crate::grammar::{Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, told};
+use crate::grammar::{
+    Fault, Parsed, fail, ipv4, ipv6_groups, number, number_u16, refuse, space, to_ipv6, token, value_error,
+};
 use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use alloc::borrow::ToOwned;
@@ -47,36 +49,36 @@ use nom::Err;
 
 /// A candidate: a transport address that a peer may try (RFC 8839 §5.1).
 ///
-/// Its texts are `&str` where it was read, so that it is `Copy`, and `String` where an agent keeps it
-/// ([`CandidateAttribute`]). `Display` writes what follows `a=candidate:`, with `UDP` and `TCP` in capitals and `tcptype`
-/// before other extensions. The fields are open: [`CandidateAttribute::checked`] tells whether what they hold can be read
-/// again.
+/// A parsed candidate borrows its texts (`&str`) and is `Copy`. A candidate that an agent stores owns them (`String`,
+/// [`CandidateAttribute`]). `Display` writes the text after `a=candidate:`, with `UDP` and `TCP` in upper case and
+/// `tcptype` before other extensions. The fields are public and can hold any text. [`CandidateAttribute::checked`]
+/// tests whether the written candidate can be parsed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate<S: AsRef<str>> {
-    /// Equal for candidates of one type, base and server: 1 to 32 letters, digits, `+` or `/`.
+    /// The foundation: equal for candidates of the same type, base and server. 1 to 32 letters, digits, `+` or `/`.
     pub foundation: S,
-    /// Which component of the data stream, 1 to 256: RTP is 1, RTCP 2.
+    /// The component of the data stream, 1 to 256: RTP is 1, RTCP 2.
     pub component: u16,
-    /// Over what.
+    /// The transport protocol.
     pub transport: Transport<S>,
-    /// 1 to 2³¹ − 1, higher is tried first (RFC 8445 §5.1.2).
+    /// The priority, 1 to 2³¹ − 1; higher priorities are tried first (RFC 8445 §5.1.2).
     pub priority: u32,
-    /// Where.
+    /// The address.
     pub address: ConnectionAddress<S>,
-    /// At which port; 9 for a TCP candidate that only opens connections (RFC 6544 §4.5).
+    /// The port; 9 for an active TCP candidate (RFC 6544 §4.5).
     pub port: u16,
-    /// How the candidate was found (`typ`).
+    /// The type of the candidate (`typ`).
     pub candidate_type: CandidateType<S>,
-    /// The base, or the mapped address of a relayed candidate (`raddr` and `rport`); `0.0.0.0` or `::` and port 9 where it
-    /// is not told. None for host candidates.
+    /// The base, or the mapped address of a relayed candidate (`raddr` and `rport`). `0.0.0.0` or `::` with port 9
+    /// hides the address. `None` for host candidates.
     pub related: Option<(ConnectionAddress<S>, u16)>,
-    /// Who opens the connection, for TCP.
+    /// For TCP: which endpoint opens the connection.
     pub tcp_type: Option<TcpType>,
     /// All other names and values, in order.
     pub extensions: Extensions<S>,
 }
 
-/// A candidate that borrows nothing, for agents that keep, build and write it.
+/// A candidate that owns its texts, for agents that store, build and write candidates.
 pub type CandidateAttribute = Candidate<String>;
 
 /// A transport protocol.
@@ -86,22 +88,22 @@ pub enum Transport<S> {
     Udp,
     /// TCP (RFC 6544 §4.5).
     Tcp,
-    /// Another, such as `ssltcp`: a token.
+    /// Another protocol, such as `ssltcp`: a token.
     Other(S),
 }
 
-/// How a candidate was found (RFC 8445 §4).
+/// The type of a candidate (RFC 8445 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CandidateType<S> {
     /// `host`: an address of the host.
     Host,
-    /// `srflx`: as a server saw it.
+    /// `srflx`: server reflexive, an address that a server saw.
     ServerReflexive,
-    /// `prflx`: as a peer saw it.
+    /// `prflx`: peer reflexive, an address that a peer saw.
     PeerReflexive,
-    /// `relay`: at a relay.
+    /// `relay`: an address of a relay.
     Relayed,
-    /// Another: a token.
+    /// Another type: a token.
     Other(S),
 }
 
@@ -112,37 +114,37 @@ pub enum ConnectionAddress<S> {
     Ip4(Ipv4Addr),
     /// An IPv6 address.
     Ip6(Ipv6Addr),
-    /// A domain name, such as one of mDNS that ends with `.local`; as a related address also what looks like an IPv4
-    /// address and is none. RFC 8839 §5.1: an agent ignores a candidate whose name it cannot or does not resolve.
+    /// A domain name, such as an mDNS name that ends with `.local`. A related address may also be an invalid IPv4
+    /// address. An agent ignores a candidate whose name it cannot or does not resolve (RFC 8839 §5.1).
     Name(S),
-    /// An IPv6 address with a zone after `%`, which means nothing on another host.
+    /// An IPv6 address with a zone after `%`. A zone has no meaning on another host.
     Zoned(S),
 }
 
-/// Who opens the connection of a TCP candidate (RFC 6544 §4.5).
+/// Which endpoint opens the connection of a TCP candidate (RFC 6544 §4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TcpType {
-    /// It opens connections; its port is 9.
+    /// `active`: opens the connection; the port is 9.
     Active,
-    /// It waits for connections.
+    /// `passive`: accepts connections.
     Passive,
-    /// Both sides open at the same time (`so`).
+    /// `so`: both endpoints open the connection at the same time.
     SimultaneousOpen,
 }
 
-/// What stood before a candidate.
+/// The prefix of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Prefix {
-    /// Nothing: the value alone.
+    /// No prefix: the value alone.
     Bare,
-    /// `candidate:`, as in the messages of WebRTC.
+    /// `candidate:`, as in WebRTC messages.
     Name,
     /// `a=candidate:`, a line of a description.
     Line,
 }
 
 impl Prefix {
-    /// The text.
+    /// Returns the text of the prefix.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -152,7 +154,7 @@ impl Prefix {
         }
     }
 
-    /// Tells what stands before the value, and where the value begins.
+    /// Returns the prefix of a text and the offset of the value.
     #[must_use]
     pub fn of(text: &[u8]) -> (Self, &[u8]) {
         for prefix in [Self::Name, Self::Line] {
@@ -165,12 +167,12 @@ impl Prefix {
 }
 
 impl<'a> Candidate<&'a str> {
-    /// Reads a candidate that came alone: with `candidate:`, with `a=candidate:`, or with neither. One line ending (CR LF,
-    /// LF or CR) at the end is taken as such; any other control character is refused, so that two candidates are never
-    /// taken for one. An empty text, by which some tell the end of candidates, is no candidate.
+    /// Parses a single candidate with `candidate:`, with `a=candidate:`, or without a prefix. One line ending (CR LF,
+    /// LF or CR) at the end is accepted. Any other control character is rejected, so that two candidates are never read
+    /// as one. An empty text, which some endpoints send after the last candidate, is rejected.
     ///
     /// # Errors
-    /// Where the text is wrong, counted from its start, what was expected, and what stands there.
+    /// [`ValueError`]: the text does not match the grammar. The offset counts from the start of the text.
     pub fn trickled(text: &'a [u8]) -> Result<(Prefix, Self), ValueError> {
         let (prefix, value) = Prefix::of(text);
         let line = value.strip_suffix(b"\n").unwrap_or(value);
@@ -181,10 +183,10 @@ impl<'a> Candidate<&'a str> {
         }
     }
 
-    /// Reads the value as RFC 8839 and RFC 6544 have it, and refuses at the first [`Deviation`].
+    /// Parses the value by RFC 8839 and RFC 6544, and rejects the first [`Deviation`].
     ///
     /// # Errors
-    /// Where it is wrong, what was expected and what stands there.
+    /// [`ValueError`]: the value does not match the grammar, or has a deviation.
     pub fn strict(value: &'a [u8]) -> Result<Self, ValueError> {
         let candidate = Self::parse(value)?;
         match candidate.deviations().next() {
@@ -193,7 +195,7 @@ impl<'a> Candidate<&'a str> {
         }
     }
 
-    /// The same candidate, borrowing nothing.
+    /// Returns the same candidate with owned texts.
     #[must_use]
     pub fn to_owned(&self) -> CandidateAttribute {
         Candidate {
@@ -212,7 +214,7 @@ impl<'a> Candidate<&'a str> {
 }
 
 impl CandidateAttribute {
-    /// The same candidate, borrowed.
+    /// Returns the same candidate with borrowed texts.
     #[must_use]
     pub fn borrowed(&self) -> Candidate<&str> {
         Candidate {
@@ -229,23 +231,23 @@ impl CandidateAttribute {
         }
     }
 
-    /// The candidate, if whoever reads what it writes reads this candidate, without a deviation.
+    /// Returns the candidate, if the written text is parsed as the same candidate, without a deviation.
     ///
     /// # Errors
-    /// What is wrong with what it writes, counted from the start of the value.
+    /// [`ValueError`]: the error of the written text. The offset counts from the start of the value.
     pub fn checked(self) -> Result<Self, ValueError> {
         let text = alloc::format!("{self}");
         let read = Candidate::strict(text.as_bytes())?;
         if read == self.borrowed() {
             Ok(self)
         } else {
-            // Such as a name of `192.0.2.1`, which is an address.
+            // For example the name `192.0.2.1` is parsed as an address.
             Err(ValueError::new(text.as_bytes(), 0, "fields that are read as they were written", Candidate::CLAUSE))
         }
     }
 }
 
-/// Takes the prefixes and the line ending that [`Candidate::trickled`] takes.
+/// Parses a text with the prefixes and the line ending that [`Candidate::trickled`] accepts.
 impl FromStr for CandidateAttribute {
     type Err = ValueError;
 
@@ -261,25 +263,25 @@ impl<'a> AttributeValue<'a> for Candidate<&'a str> {
 impl<'a> Value<'a> for Candidate<&'a str> {
     const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
 
-    /// Takes what deployed endpoints write; see [`Candidate::deviations`].
+    /// Parses what deployed endpoints write; see [`Candidate::deviations`].
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        let told = |error| told(value, Self::CLAUSE, error);
-        let (rest, foundation) = foundation(value).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, component) = component(rest).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, transport) = transport(rest).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, priority) = priority(rest).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, address) = address(rest, false).map_err(told)?;
-        let (rest, ()) = space(rest).map_err(told)?;
-        let (rest, port) = number_u16(rest, PORT).map_err(told)?;
-        let (rest, ()) = keyword(rest, b" typ ", "typ").map_err(told)?;
-        let (rest, candidate_type) = candidate_type(rest).map_err(told)?;
-        let (rest, related) = related(rest).map_err(told)?;
-        // They run to the end of the value.
-        let (_, (tcp_type, extensions)) = extension::parse(rest).map_err(told)?;
+        let to_error = |error| value_error(value, Self::CLAUSE, error);
+        let (rest, foundation) = foundation(value).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, component) = component(rest).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, transport) = transport(rest).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, priority) = priority(rest).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, address) = address(rest, false).map_err(to_error)?;
+        let (rest, ()) = space(rest).map_err(to_error)?;
+        let (rest, port) = number_u16(rest, PORT).map_err(to_error)?;
+        let (rest, ()) = keyword(rest, b" typ ", "typ").map_err(to_error)?;
+        let (rest, candidate_type) = candidate_type(rest).map_err(to_error)?;
+        let (rest, related) = related(rest).map_err(to_error)?;
+        // The extensions are the rest of the value.
+        let (_, (tcp_type, extensions)) = extension::parse(rest).map_err(to_error)?;
         Ok(Self {
             foundation,
             component,
@@ -295,7 +297,7 @@ impl<'a> Value<'a> for Candidate<&'a str> {
     }
 }
 
-/// Up to 32 characters; none is a deviation.
+/// Up to 32 characters; an empty foundation is a deviation.
 #[inline]
 fn foundation(input: &[u8]) -> Parsed<'_, &str> {
     let length = input.iter().position(|byte| !is_ice(*byte)).unwrap_or(input.len());
@@ -304,7 +306,7 @@ fn foundation(input: &[u8]) -> Parsed<'_, &str> {
         return fail(input.get(32..).unwrap_or_default(), "a foundation of 32 characters at most");
     }
     match input.split_at_checked(length).map(|(taken, rest)| (rest, str::from_utf8(taken))) {
-        // What follows is told here, so that nobody looks for a missing space.
+        // The error is given here; otherwise the next field would report a missing space.
         Some(([byte, ..], _)) if *byte != b' ' => {
             fail(input.get(length..).unwrap_or_default(), "a foundation of letters, digits, + and /, then a space")
         }
@@ -313,7 +315,7 @@ fn foundation(input: &[u8]) -> Parsed<'_, &str> {
     }
 }
 
-/// Whether a byte may stand in a foundation (RFC 8839 §5.1, `ice-char`).
+/// Returns whether a byte is allowed in a foundation (RFC 8839 §5.1, `ice-char`).
 pub(crate) const fn is_ice(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
@@ -329,7 +331,7 @@ pub(crate) fn component(input: &[u8]) -> Parsed<'_, u16> {
     }
 }
 
-/// One to ten digits; 0 and what is above 2³¹ − 1 are deviations.
+/// One to ten digits; 0 and values above 2³¹ − 1 are deviations.
 #[inline]
 fn priority(input: &[u8]) -> Parsed<'_, u32> {
     const EXPECTED: &str = "a priority, 1 to 2147483647";
@@ -347,7 +349,7 @@ fn transport(input: &[u8]) -> Parsed<'_, Transport<&str>> {
         [b'u', b'd', b'p', rest @ ..] | [b'U', b'D', b'P', rest @ ..] if is_end(rest) => Ok((rest, Transport::Udp)),
         [b't', b'c', b'p', rest @ ..] | [b'T', b'C', b'P', rest @ ..] if is_end(rest) => Ok((rest, Transport::Tcp)),
         _ => token(input, EXPECTED).map(|(rest, name)| {
-            // RFC 5234 §2.3: the names are case-insensitive.
+            // The names are case-insensitive (RFC 5234 §2.3).
             let known = [("udp", Transport::Udp), ("tcp", Transport::Tcp)];
             let found = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
             (rest, found.map_or(Transport::Other(name), |(_, known)| known))
@@ -376,13 +378,13 @@ fn candidate_type(input: &[u8]) -> Parsed<'_, CandidateType<&str>> {
     }
 }
 
-/// Whether a word ends here.
+/// Returns whether a word ends here.
 #[inline]
 const fn is_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
 }
 
-/// A literal of the grammar, which may come in any case (RFC 5234 §2.3).
+/// A literal of the grammar, in any letter case (RFC 5234 §2.3).
 #[inline]
 fn keyword<'a, const N: usize>(input: &'a [u8], word: &[u8; N], expected: &'static str) -> Parsed<'a, ()> {
     look(N);
@@ -401,7 +403,7 @@ fn related(input: &[u8]) -> Parsed<'_, Option<(ConnectionAddress<&str>, u16)>> {
     if !(*taken == *b" raddr" || taken.eq_ignore_ascii_case(b" raddr")) || !matches!(rest, [] | [b' ', ..]) {
         return Ok((input, None));
     }
-    // From here on it cannot be an extension: a broken one must not be taken for a pair of names.
+    // From here on the text cannot be an extension: a broken related address must not be read as a name and a value.
     let (rest, ()) = space(rest).map_err(cut)?;
     let (rest, address) = address(rest, true).map_err(cut)?;
     let (rest, ()) = keyword(rest, b" rport ", RPORT).map_err(cut)?;
@@ -416,21 +418,22 @@ fn cut(error: Err<Fault<'_>>) -> Err<Fault<'_>> {
     }
 }
 
-/// An address up to the next space. One that is only told for diagnosis (`related`) may be an IPv4 address gone wrong.
+/// An address up to the next space. A related address is informational, so that an invalid IPv4 address is accepted
+/// there.
 #[inline]
 pub(crate) fn address(input: &[u8], is_related: bool) -> Parsed<'_, ConnectionAddress<&str>> {
     if let Ok((rest @ ([] | [b' ', ..]), address)) = ipv4(input, ADDRESS) {
         return Ok((rest, ConnectionAddress::Ip4(address)));
     }
     let length = input.iter().position(|byte| *byte == b' ').unwrap_or(input.len());
-    // To its end, as text, for a colon, and for what no name has.
+    // One pass finds the end, a colon, and a byte that no name contains.
     look(4 * (length + 1));
     let Some((taken, rest)) = input.split_at_checked(length) else { return fail(input, ADDRESS) };
     if let Some(address) = ipv6_groups(taken) {
         return Ok((rest, ConnectionAddress::Ip6(address)));
     }
     let Ok(text) = str::from_utf8(taken) else { return fail(input, ADDRESS) };
-    // RFC 8839 §5.1: a colon tells IPv6.
+    // A colon means IPv6 (RFC 8839 §5.1).
     if text.contains(':') {
         if let Some(address) = to_ipv6(text) {
             return Ok((rest, ConnectionAddress::Ip6(address)));
@@ -448,20 +451,20 @@ pub(crate) fn address(input: &[u8], is_related: bool) -> Parsed<'_, ConnectionAd
     }
 }
 
-/// The address before the zone, where there is one.
+/// Returns the address before the zone, if there is a zone.
 fn zone(text: &str) -> Option<Ipv6Addr> {
     let (address, zone) = text.split_once('%')?;
     let is_zone = !zone.is_empty() && zone.bytes().all(|byte| byte.is_ascii_graphic());
     address.parse().ok().filter(|_| is_zone)
 }
 
-/// Whether a text is an IPv4 address, or one gone wrong.
+/// Returns whether a text is an IPv4 address, or looks like an invalid one.
 fn looks_ipv4(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 impl<S: AsRef<str>> ConnectionAddress<S> {
-    /// The IP address, without its zone; none for a name.
+    /// Returns the IP address, without its zone; `None` for a name.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
@@ -472,7 +475,7 @@ impl<S: AsRef<str>> ConnectionAddress<S> {
         }
     }
 
-    /// Whether it is a name of mDNS, which ends with `.local`.
+    /// Returns whether this is an mDNS name: a name that ends with `.local`.
     #[must_use]
     pub fn is_mdns(&self) -> bool {
         let Self::Name(name) = self else { return false };

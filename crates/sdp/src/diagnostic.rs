@@ -1,4 +1,4 @@
-//! What is unusual about a description, each with its place, its rule and what to do about it.
+//! Diagnostics: each deviation of a description with its position, its rule, and advice how to correct it.
 //!
 //! ```
 //! use portolan_sdp::Reader;
@@ -6,13 +6,13 @@
 //!
 //! // A camera's description: no name, and lines that end with LF alone.
 //! let reading = Reader::lenient().read(b"v=0\no=- 1 1 IN IP4 192.0.2.1\ns=\nt=0 0\n")?;
-//! let told: Vec<String> = reading.diagnostics.iter().map(ToString::to_string).collect();
-//! assert_eq!(told, [
+//! let messages: Vec<String> = reading.diagnostics.iter().map(ToString::to_string).collect();
+//! assert_eq!(messages, [
 //!     "line 1, column 4: the line ends with LF alone, not with CR and LF (RFC 8866 §5)",
 //!     "line 3, column 3: s= is empty (RFC 8866 §5.3)",
 //! ]);
-//! let severities: Vec<Severity> = reading.diagnostics.iter().map(|told| told.rule.severity()).collect();
-//! assert_eq!(severities, [Severity::Remark, Severity::Deviation], "RFC 8866 asks readers to take LF");
+//! let severities: Vec<Severity> = reading.diagnostics.iter().map(|diagnostic| diagnostic.rule.severity()).collect();
+//! assert_eq!(severities, [Severity::Remark, Severity::Deviation], "RFC 8866 asks readers to accept LF");
 //! # Ok::<(), portolan_sdp::diagnostic::Diagnostic>(())
 //! ```
 
@@ -20,32 +20,32 @@ use crate::error::{Citation, Found, Span, ValueError};
 use crate::line::Kind;
 use core::fmt;
 
-/// One thing that is unusual, and where.
+/// One deviation or remark, with its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("line {line}, column {column}: {rule} ({})", .rule.clause())]
 pub struct Diagnostic {
-    /// The line, counted from 1. What is missing altogether is told of the line where it should have stood.
+    /// The line, counted from 1. A missing line is reported at the line where it belongs.
     pub line: usize,
     /// The byte in the line, counted from 1.
     pub column: usize,
-    /// The bytes of the text that are meant; empty where something is missing.
+    /// The range of bytes in the text; empty if something is missing.
     pub span: Span,
-    /// What is unusual.
+    /// The rule.
     pub rule: Rule,
 }
 
-/// How much a rule matters.
+/// The severity of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Allowed, but worth knowing.
+    /// Allowed by RFC 8866, but worth reporting.
     Remark,
-    /// Not as RFC 8866 has it; a strict reader refuses it, a lenient one goes on.
+    /// Not allowed by RFC 8866. A strict reader refuses the text; a lenient reader continues.
     Deviation,
     /// Every reader refuses it.
     Fatal,
 }
 
-/// What a reader counts.
+/// What a limit of the reader counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// Bytes of the description.
@@ -58,64 +58,64 @@ pub enum Counted {
     Media,
 }
 
-/// What is unusual, or wrong.
+/// The rule that a description breaks, or a remark about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
-    /// A line ends with LF alone. Told once for a description.
+    /// A line ends with LF alone. Reported once for a description.
     LineFeed,
-    /// A line ends with CR alone. Told once for a description.
+    /// A line ends with CR alone. Reported once for a description.
     CarriageReturn,
-    /// The last line does not end.
+    /// The last line has no ending.
     NoFinalEnding,
     /// A line holds a NUL byte.
     Nul,
-    /// A line has nothing in it.
+    /// A line is empty.
     Blank,
-    /// A line is not a letter and `=`.
+    /// A line does not begin with a letter and `=`.
     NoLetter,
-    /// A letter that RFC 8866 does not know.
+    /// RFC 8866 does not define the letter.
     UnknownKind(Kind),
     /// The first line is not `v=`.
     VersionNotFirst,
-    /// There is no such line, and there must be.
+    /// A required line is missing.
     Missing(Kind),
-    /// There is a second one, and there may be one only.
+    /// A second line of a kind that may occur only once.
     Repeated(Kind),
-    /// A line stands after one that it belongs before.
+    /// A line stands after a line that must follow it.
     OutOfOrder {
-        /// The line.
+        /// The line that is out of order.
         kind: Kind,
-        /// What it stands after.
+        /// The line that it follows.
         after: Kind,
     },
-    /// A line that belongs before the first `m=` stands in a media description.
+    /// A line of the session stands in a media description.
     NotInMedia(Kind),
-    /// Neither the session nor this media description says where the media goes. RFC 8866 §5.7 asks for it; so many leave
-    /// it out where ICE finds the addresses that no reader refuses it.
+    /// Neither the session nor this media description has `c=`. RFC 8866 §5.7 requires one. No reader refuses the
+    /// description: with ICE many endpoints leave `c=` out, because ICE finds the addresses.
     NoConnection,
-    /// A line that must say something is empty.
+    /// A line that needs a value is empty.
     Empty(Kind),
-    /// The value of a line is not what its grammar has.
+    /// The value of a line does not match its grammar.
     Value {
         /// The line.
         kind: Kind,
-        /// What is wrong with its value.
+        /// The error of its value.
         error: ValueError,
     },
-    /// No line of it is a letter and `=`: this is something else.
+    /// No line has the form letter and `=`: the text is not a session description.
     NotADescription,
-    /// A limit of the reader is passed.
+    /// The text exceeds a limit of the reader.
     Limit {
-        /// Of what there is too much.
+        /// What the limit counts.
         counted: Counted,
-        /// How much the reader takes.
+        /// The limit.
         most: usize,
     },
 }
 
 impl Rule {
-    /// How much it matters.
+    /// Returns the severity.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
@@ -137,7 +137,7 @@ impl Rule {
         }
     }
 
-    /// A short name that stays the same, for programs.
+    /// Returns a short name for programs, which does not change between versions.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -161,7 +161,7 @@ impl Rule {
         }
     }
 
-    /// The section that it breaks.
+    /// Returns the section of the RFC that has the rule.
     #[must_use]
     pub const fn clause(&self) -> Citation {
         match self {
@@ -182,14 +182,14 @@ impl Rule {
         }
     }
 
-    /// What to do about it, in words.
+    /// Returns advice how to correct the deviation, in words.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::LineFeed | Self::CarriageReturn => "end each line with CR and LF",
             Self::NoFinalEnding => "end the last line with CR and LF too",
-            Self::Nul => "take the byte out; no value may hold it",
-            Self::Blank => "take the empty line out",
+            Self::Nul => "remove the byte; no value may contain it",
+            Self::Blank => "remove the empty line",
             Self::NoLetter => "write a letter and \"=\" without space between them",
             Self::UnknownKind(_) => "extensions are attributes: write a=NAME or a=NAME:VALUE",
             Self::VersionNotFirst => "begin with v=0",
@@ -203,9 +203,9 @@ impl Rule {
             Self::NotInMedia(_) => "move it before the first m=",
             Self::NoConnection => "add c= to the session or to this media description",
             Self::Empty(_) => "write a value, or leave the line out",
-            Self::Value { .. } => "write the value as the section has it",
+            Self::Value { .. } => "write the value as the section requires",
             Self::NotADescription => "a description begins with the line v=0",
-            Self::Limit { .. } => "read it with higher limits if it comes from where you trust",
+            Self::Limit { .. } => "read it with higher limits if you trust its source",
         }
     }
 }
@@ -222,9 +222,9 @@ impl fmt::Display for Rule {
             Self::UnknownKind(kind) => write!(f, "{kind} is no line of a session description"),
             Self::VersionNotFirst => f.write_str("the first line is not v="),
             Self::Missing(kind) => write!(f, "{kind} is missing"),
-            Self::Repeated(kind) => write!(f, "{kind} stands here a second time"),
-            Self::OutOfOrder { kind, after } => write!(f, "{kind} stands after {after}"),
-            Self::NotInMedia(kind) => write!(f, "{kind} stands in a media description"),
+            Self::Repeated(kind) => write!(f, "{kind} occurs a second time"),
+            Self::OutOfOrder { kind, after } => write!(f, "{kind} is out of order after {after}"),
+            Self::NotInMedia(kind) => write!(f, "{kind} is not allowed in a media description"),
             Self::NoConnection => f.write_str("there is no c= for this media description"),
             Self::Empty(kind) => write!(f, "{kind} is empty"),
             Self::Value { kind, error } => {

@@ -1,9 +1,9 @@
-//! What changed between two descriptions, by meaning rather than by text.
+//! The differences in meaning between two descriptions.
 //!
-//! Rules of this file: media sections are matched by `mid`, those without one by their place; values are compared as what they
-//! say, so that letter case, spaces and the order of attributes make no difference where they have none; the order of formats,
-//! which is a preference, does. Neither description is judged, and what cannot be read is compared as its bytes. It costs
-//! n · log n of the number of lines.
+//! Rules of this file: media sections are matched by `mid`, and sections without one by their index. Values are
+//! compared by meaning: letter case, spaces and the order of attributes count only where the RFC gives them a meaning.
+//! The order of formats counts, because it is a preference. Neither description is validated; values that cannot be
+//! parsed are compared as bytes. The cost is n · log n in the number of lines.
 //!
 //! ```
 //! use portolan_sdp::{Session, diff::diff};
@@ -12,8 +12,8 @@
 //! let is = Session::read(
 //!     b"v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/AVP 96 98\r\na=inactive\r\na=rtpmap:98 VP9/90000\r\na=rtpmap:96 vp8/90000\r\na=mid:v\r\n",
 //! )?;
-//! let told: Vec<String> = diff(&was, &is).iter().map(ToString::to_string).collect();
-//! assert_eq!(told, [
+//! let changes: Vec<String> = diff(&was, &is).iter().map(ToString::to_string).collect();
+//! assert_eq!(changes, [
 //!     "session: version 1 → 2",
 //!     "video (mid v): codec VP9 (98) added",
 //!     "video (mid v): direction sendrecv → inactive",
@@ -36,29 +36,29 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-/// One thing that changed, and where.
+/// One change, with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change<'s> {
-    /// Where.
+    /// The place.
     pub place: Place<'s>,
-    /// What.
+    /// The change.
     pub what: ChangeKind<'s>,
 }
 
-/// Where something changed.
+/// The place of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'s> {
     /// Before the first media section.
     Session,
     /// In a media section.
     Media {
-        /// Its place in the first description, counted from 0; none: it was not there.
+        /// The index in the first description, counted from 0; `None`: the section was added.
         was: Option<usize>,
-        /// Its place in the second one; none: it is gone.
+        /// The index in the second description, counted from 0; `None`: the section was removed.
         is: Option<usize>,
-        /// The kind of media, as its `m=` has it now, such as `video`; as bytes where that cannot be read.
+        /// The kind of media in the newer `m=` line, such as `video`; the raw bytes if the line cannot be parsed.
         media: &'s [u8],
-        /// Its name.
+        /// The `mid`.
         mid: Option<&'s str>,
     },
 }
@@ -66,47 +66,47 @@ pub enum Place<'s> {
 /// A format of a media section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Codec<'s> {
-    /// The format as it stands in `m=`: for RTP a payload type.
+    /// The format in `m=`; for RTP a payload type.
     pub format: &'s str,
-    /// What it stands for, where that is told.
+    /// The encoding, if it is known.
     pub map: Option<Rtpmap<'s>>,
 }
 
-/// What changed.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChangeKind<'s> {
-    /// `o=` tells of another session, or another who made it.
+    /// `o=` has another session id or another author.
     NewSession,
     /// The version of the description in `o=`.
     Version {
-        /// Before.
+        /// The version before.
         was: &'s str,
-        /// Now.
+        /// The version now.
         is: &'s str,
     },
     /// The media section is new.
     MediaAdded,
     /// The media section is gone.
     MediaRemoved,
-    /// The media section stands elsewhere.
+    /// The media section has another position.
     MediaMoved,
-    /// The media section has port 0 now.
+    /// The port of the media section is now 0.
     Refused,
-    /// The media section had port 0.
+    /// The port of the media section was 0.
     Revived,
     /// The port changed.
     Port {
-        /// Before.
+        /// The port before.
         was: u16,
-        /// Now.
+        /// The port now.
         is: u16,
     },
     /// The kind of media or the protocol of `m=` changed.
     MediaLine {
-        /// Before.
+        /// The value before.
         was: MediaLine<'s>,
-        /// Now.
+        /// The value now.
         is: MediaLine<'s>,
     },
     /// A format is new.
@@ -115,37 +115,37 @@ pub enum ChangeKind<'s> {
     CodecRemoved(Codec<'s>),
     /// A codec has another payload type.
     CodecRenumbered {
-        /// Before.
+        /// The payload type before.
         was: Codec<'s>,
-        /// Now.
+        /// The payload type now.
         is: Codec<'s>,
     },
     /// The parameters of a format (`fmtp`) changed.
     CodecParameters {
-        /// The format, as it is now.
+        /// The format now.
         codec: Codec<'s>,
-        /// Before; none: there were none.
+        /// The parameters before; `None`: there were none.
         was: Option<&'s [u8]>,
-        /// Now; none: there are none.
+        /// The parameters now; `None`: there are none.
         is: Option<&'s [u8]>,
     },
-    /// Formats that are in both are preferred in another order.
+    /// The order of preference of the formats in both descriptions changed.
     CodecsReordered {
-        /// The first that both have, as it is now.
+        /// The most preferred format of both, as it is now.
         first: Codec<'s>,
     },
-    /// Which way the media goes.
+    /// The direction of the media changed.
     Direction {
-        /// Before.
+        /// The direction before.
         was: Direction,
-        /// Now.
+        /// The direction now.
         is: Direction,
     },
-    /// User name and password of ICE changed: its checks begin anew (RFC 8839 §4.4.1.1.1).
+    /// User name fragment and password of ICE changed: an ICE restart (RFC 8839 §4.4.1.1.1).
     IceRestart {
-        /// The user name before.
+        /// The user name fragment before.
         was: &'s [u8],
-        /// The user name now.
+        /// The user name fragment now.
         is: &'s [u8],
     },
     /// A candidate is new.
@@ -156,17 +156,17 @@ pub enum ChangeKind<'s> {
     Added(Line<'s>),
     /// A line is gone.
     Removed(Line<'s>),
-    /// A line of a kind or name of which there is one has another value.
+    /// A line that occurs once in both descriptions has another value.
     Changed {
-        /// Before.
+        /// The line before.
         was: Line<'s>,
-        /// Now.
+        /// The line now.
         is: Line<'s>,
     },
 }
 
 impl ChangeKind<'_> {
-    /// A short name that stays the same, for programs.
+    /// Returns a short name for programs, which does not change between versions.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -195,16 +195,16 @@ impl ChangeKind<'_> {
     }
 }
 
-/// Tells what changed from one description to another: of the session first, then section by section.
+/// Returns the changes from one description to another: first those of the session, then those of each section.
 #[must_use]
 pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
-    let usual = |session: &Session<'_>| section::said(&session.top()).unwrap_or_default();
+    let usual = |session: &Session<'_>| section::own_direction(&session.top()).unwrap_or_default();
     let mut changes = Changes { place: Place::Session, usual: (usual(was), usual(is)), list: Vec::new() };
     section::compare(&was.top(), &is.top(), &mut changes);
-    let partners = partners(was, is);
+    let matching_sections = matching_sections(was, is);
     for section in is.all_media() {
         let index = section.media_index().unwrap_or_default();
-        let before = partners.get(&index).and_then(|index| was.media(*index));
+        let before = matching_sections.get(&index).and_then(|index| was.media(*index));
         changes.place = place(&section, before.as_ref().and_then(Section::media_index), Some(index));
         let Some(before) = before else {
             changes.push(ChangeKind::MediaAdded);
@@ -215,7 +215,7 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
         }
         section::compare(&before, &section, &mut changes);
     }
-    let matched: BTreeMap<usize, ()> = partners.values().map(|index| (*index, ())).collect();
+    let matched: BTreeMap<usize, ()> = matching_sections.values().map(|index| (*index, ())).collect();
     for section in was.all_media() {
         let index = section.media_index().unwrap_or_default();
         if !matched.contains_key(&index) {
@@ -226,19 +226,19 @@ pub fn diff<'s>(was: &'s Session<'_>, is: &'s Session<'_>) -> Vec<Change<'s>> {
     changes.list
 }
 
-/// Which media section of the first description one of the second was.
-fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
-    // Of those that share a name by mistake the first is the first.
+/// Returns for each media section of the second description its index in the first.
+fn matching_sections(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
+    // Several sections may share a `mid` by mistake; the first one is used.
     let mut named = BTreeMap::<&str, VecDeque<usize>>::new();
     for (index, section) in was.all_media().enumerate() {
         if let Some(mid) = mid(&section) {
             named.entry(mid).or_default().push_back(index);
         }
     }
-    let mut partners = BTreeMap::new();
+    let mut matching_sections = BTreeMap::new();
     for (index, section) in is.all_media().enumerate() {
         let found = match mid(&section) {
-            // A name that is new may stand where there was none.
+            // A section with a new `mid` may replace a section without one.
             Some(mid) => {
                 let same = named.get_mut(mid).and_then(VecDeque::pop_front);
                 same.or_else(|| was.media(index).filter(|other| self::mid(other).is_none()).map(|_| index))
@@ -246,12 +246,12 @@ fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
             None => was.media(index).map(|_| index),
         };
         if let Some(found) = found {
-            partners.insert(index, found);
+            matching_sections.insert(index, found);
         }
     }
-    // One that was taken by its place may have been found by its name as well: the name counts.
+    // A section that was matched by index may also be matched by `mid`. The `mid` counts.
     let mut taken = BTreeMap::new();
-    for (index, found) in &partners {
+    for (index, found) in &matching_sections {
         let by_name = is.media(*index).is_some_and(|section| mid(&section).is_some());
         match taken.get(found) {
             Some((_, true)) => {}
@@ -260,8 +260,8 @@ fn partners(was: &Session<'_>, is: &Session<'_>) -> BTreeMap<usize, usize> {
             }
         }
     }
-    partners.retain(|index, found| taken.get(found).is_some_and(|(taken, _)| taken == index));
-    partners
+    matching_sections.retain(|index, found| taken.get(found).is_some_and(|(taken, _)| taken == index));
+    matching_sections
 }
 
 fn mid<'s>(section: &Section<'s>) -> Option<&'s str> {
@@ -274,10 +274,10 @@ fn place<'s>(section: &Section<'s>, was: Option<usize>, is: Option<usize>) -> Pl
     Place::Media { was, is, media, mid: mid(section) }
 }
 
-/// The changes so far, and where those that follow are.
+/// The changes so far, and the place of the next ones.
 struct Changes<'s> {
     place: Place<'s>,
-    /// Which way media goes where its section does not say it.
+    /// The default direction of the sections.
     usual: (Direction, Direction),
     list: Vec<Change<'s>>,
 }
@@ -294,7 +294,7 @@ impl fmt::Display for Change<'_> {
     }
 }
 
-/// `session`, `video (mid 1)`, or where it has no name `video (section 2)`, counted from 1.
+/// Writes `session`, `video (mid 1)`, or without a `mid` `video (section 2)`, counted from 1.
 impl fmt::Display for Shown<'_, Place<'_>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -307,7 +307,7 @@ impl fmt::Display for Shown<'_, Place<'_>> {
     }
 }
 
-/// `VP9 (98)`, or where it is not told what it stands for `format 98`.
+/// Writes `VP9 (98)`, or `format 98` if the encoding is not known.
 impl fmt::Display for Codec<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.map.map(|map| map.encoding).or_else(|| crate::explain::static_format(self.format));
@@ -330,7 +330,7 @@ impl fmt::Display for ChangeKind<'_> {
     }
 }
 
-/// What is written through [`Plain`], so that nothing of a peer reaches a terminal.
+/// Writes through [`Plain`], so that no control character of a peer reaches a terminal.
 struct Shown<'c, T>(&'c T);
 
 impl fmt::Display for Shown<'_, ChangeKind<'_>> {

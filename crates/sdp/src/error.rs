@@ -1,7 +1,7 @@
-//! Where a value is wrong, and what should have stood there.
+//! Errors of values: the position, and what the grammar expected there.
 //!
-//! Every error here is `Copy` and holds no text of its own. A [`ValueError`] counts from the start of the value that was
-//! read; a [`TypedError`] knows the line as well, so that a person finds the place in the description.
+//! Every error here is `Copy` and holds no text. A [`ValueError`] counts from the start of the value that was parsed. A
+//! [`TypedError`] also has the line, so that a user finds the place in the description.
 //!
 //! ```
 //! use portolan_sdp::{Value, value::Bandwidth};
@@ -16,14 +16,14 @@ use core::fmt;
 /// A section of an RFC or of another document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Citation {
-    /// Such as `RFC 8866`.
+    /// The document, such as `RFC 8866`.
     pub document: &'static str,
-    /// Such as `5.2`; empty: the whole document.
+    /// The section, such as `5.2`; empty for the whole document.
     pub section: &'static str,
 }
 
 impl Citation {
-    /// A section of a document.
+    /// Makes the citation of a section of a document.
     #[must_use]
     pub const fn new(document: &'static str, section: &'static str) -> Self {
         Self { document, section }
@@ -40,48 +40,48 @@ impl fmt::Display for Citation {
 /// A range of bytes, the end excluded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
-    /// The first byte.
+    /// The offset of the first byte.
     pub start: usize,
-    /// The byte after the last.
+    /// The offset after the last byte.
     pub end: usize,
 }
 
 impl Span {
-    /// From `start` to before `end`.
+    /// Makes the range from `start` up to, but not including, `end`.
     #[must_use]
     pub const fn new(start: usize, end: usize) -> Self {
         Self { start, end }
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub const fn len(self) -> usize {
         self.end.saturating_sub(self.start)
     }
 
-    /// Whether it has no byte.
+    /// Returns whether the range is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 }
 
-/// Why a text is no value of its kind.
+/// Why a text does not match the grammar of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("byte {at}: expected {expected}, found {} ({clause})", Found(*.found))]
 pub struct ValueError {
     /// The offset in bytes from the start of the value.
     pub at: usize,
-    /// What should have stood there, in words.
+    /// What the grammar expected there, in words.
     pub expected: &'static str,
-    /// The byte that stands there; none: the value ends.
+    /// The byte that was found there; `None`: the value ends there.
     pub found: Option<u8>,
-    /// The section that says so.
+    /// The section that has the grammar.
     pub clause: Citation,
 }
 
 impl ValueError {
-    /// What is wrong at `at` of `value`.
+    /// Makes the error at offset `at` of `value`.
     #[cold]
     #[must_use]
     pub fn new(value: &[u8], at: usize, expected: &'static str, clause: Citation) -> Self {
@@ -89,7 +89,7 @@ impl ValueError {
     }
 }
 
-/// A [`ValueError`] with its place in the description.
+/// A [`ValueError`] with its position in the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("line {line}, column {column}: expected {}, found {} ({})", .error.expected, Found(.error.found), .error.clause)]
 pub struct TypedError {
@@ -97,11 +97,11 @@ pub struct TypedError {
     pub line: usize,
     /// The byte in the line, counted from 1.
     pub column: usize,
-    /// What is wrong there; its offset counts from the start of the value, not of the line.
+    /// The error of the value; its offset counts from the start of the value, not of the line.
     pub error: ValueError,
 }
 
-/// What stands somewhere, for people.
+/// Describes a found byte for users.
 pub(crate) struct Found(pub(crate) Option<u8>);
 
 impl fmt::Display for Found {

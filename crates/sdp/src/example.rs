@@ -1,7 +1,7 @@
-//! One line of each kind that reads as it should: to show to whoever wrote one that does not.
+//! One valid line of each kind, to show to a user whose line is invalid.
 //!
-//! Rules of this file: an example says what endpoints really write, with addresses of documentation (RFC 5737, RFC 3849) and
-//! secrets of nobody. Each is read by its type, strictly, and written as it stands here; the tests hold it to that.
+//! Rules of this file: an example has values that real endpoints write, with addresses for documentation (RFC 5737, RFC
+//! 3849) and made-up secrets. The tests check that each example is parsed strictly, and written back unchanged.
 //!
 //! ```
 //! use portolan_sdp::{Reader, example};
@@ -16,9 +16,9 @@
 
 use crate::line::{Kind, name_and_value};
 
-/// An example of what the text of a line is meant to be: by its letter, and where it is an attribute by its name.
+/// Returns an example for the text of a line: chosen by the letter, and for an attribute by the name.
 ///
-/// None for what nothing is known of.
+/// `None` if the kind or the name is not known.
 #[must_use]
 pub fn of(text: &[u8]) -> Option<&'static str> {
     match text {
@@ -27,14 +27,14 @@ pub fn of(text: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// An example of a line by its kind; none for `a=`, which is known by its name, and for lines that are none.
+/// Returns an example of a line by its kind; `None` for `a=`, which needs a name, and for stray lines.
 #[must_use]
 pub fn kind(kind: Kind) -> Option<&'static str> {
     let letter = kind.letter().filter(|letter| *letter != b'a')?;
     LINES.iter().copied().find(|line| line.as_bytes().first() == Some(&letter))
 }
 
-/// An example of an attribute by its name; none where there is no type for it.
+/// Returns an example of an attribute by its name; `None` if the name has no type.
 #[must_use]
 pub fn attribute(name: &[u8]) -> Option<&'static str> {
     let is_named = |line: &&str| line.as_bytes().get(2..).is_some_and(|text| name_and_value(text).0 == name);
@@ -113,7 +113,7 @@ const ATTRIBUTES: [&str; 61] = [
     "a=maxptime:120",
     "a=framerate:29.97",
     "a=quality:10",
-    // What streams are, and how they are carried.
+    // Identification and transport of streams.
     "a=label:1",
     "a=content:slides,speaker",
     "a=imageattr:97 send [x=800,y=640,sar=1.1,q=0.6] recv [x=330,y=250]",
@@ -121,7 +121,7 @@ const ATTRIBUTES: [&str; 61] = [
     "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:32",
     "a=rtcp-xr:rcvr-rtt=all stat-summary=loss,dup",
     "a=source-filter: incl IN IP4 232.3.4.5 192.0.2.10",
-    // Players and studios.
+    // RTSP and professional media.
     "a=control:trackID=1",
     "a=range:npt=0-7.741",
     "a=ts-refclk:ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37",

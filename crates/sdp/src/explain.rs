@@ -1,8 +1,9 @@
-//! A description line by line: what each says in plain words, which section of which RFC has it, and what is wrong with it.
+//! Explains a description line by line: the meaning in plain words, the section of the RFC, and the error of an invalid
+//! line.
 //!
-//! Rules of this file: every line of any session whatever has one item; the verdicts are those of reading its value, not second
-//! opinions; an item is told in bounded space and time, whatever the session holds. The words stand in `explain/`: those of
-//! lines in `line.rs`, those of attributes in `attribute.rs`, how an item is printed in `print.rs`.
+//! Rules of this file: each line of any session has one item. The errors are those of parsing the value. An item needs
+//! bounded space and time, independent of the session. The texts are in `explain/`: `line.rs` for lines, `attribute.rs`
+//! and `media.rs` for attributes, `print.rs` for the output of an item.
 //!
 //! ```
 //! use portolan_sdp::{Session, explain::explain};
@@ -14,7 +15,7 @@
 //! assert_eq!(items[5].meaning().to_string(), "payload type 111 is opus at 48 kHz, 2 channels");
 //! assert_eq!(items[5].clause().to_string(), "RFC 8866 §6.6");
 //! assert_eq!(items[4].to_string(), "   5  m=audio 9 UDP/TLS/RTP/SAVPF 111
-//!       audio in RTP with feedback, encrypted by SRTP with keys from DTLS, its port is told elsewhere; format 111 (opus) (RFC 8866 §5.14)");
+//!       audio in RTP with feedback, encrypted by SRTP with keys from DTLS, its port is signalled elsewhere; format 111 (opus) (RFC 8866 §5.14)");
 //! # Ok::<(), portolan_sdp::Diagnostic>(())
 //! ```
 
@@ -39,16 +40,16 @@ pub fn explain<'s>(session: &'s Session<'s>) -> Explanation<'s> {
     Explanation { session, lines: session.lines(), sections: 0, next_head: 0, codecs: [NONE; 128] }
 }
 
-/// The items of a session, one for each line in order; made by [`explain`].
+/// An iterator over the items of a session, one for each line in order; made by [`explain`].
 #[derive(Clone)]
 pub struct Explanation<'s> {
     session: &'s Session<'s>,
     lines: Lines<'s>,
-    /// How many media sections have begun.
+    /// The number of media sections that have begun.
     sections: usize,
-    /// The line by which the next one begins.
+    /// The line at which the next section begins.
     next_head: usize,
-    /// Where the section says what a payload type stands for: the line, or [`NONE`].
+    /// For each payload type the line of its `a=rtpmap` in the section, or [`NONE`].
     codecs: [u32; 128],
 }
 
@@ -61,21 +62,21 @@ impl fmt::Debug for Explanation<'_> {
     }
 }
 
-/// One line, and what it says.
+/// One line with its explanation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'s> {
     /// The line.
     pub line: Line<'s>,
-    /// The media section that it stands in, counted from 0; none before the first.
+    /// The index of the media section, counted from 0; `None` before the first section.
     pub media: Option<usize>,
-    /// What it says, or why that cannot be told.
+    /// The parsed value, or its error.
     pub says: Result<LineValue<'s>, TypedError>,
     session: &'s Session<'s>,
-    /// What the payload type that the line is about stands for.
+    /// The encoding of the payload type that the line refers to.
     codec: Option<Rtpmap<'s>>,
 }
 
-/// What a line says.
+/// The parsed value of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineValue<'s> {
@@ -105,7 +106,7 @@ pub enum LineValue<'s> {
     Media(MediaLine<'s>),
     /// `a=`.
     Attribute(Attribute<'s>),
-    /// What follows the `=` of another kind of line, or the whole of a line without one.
+    /// The text after the `=` of a line of another kind, or the whole text of a stray line.
     Text(&'s [u8]),
 }
 
@@ -117,9 +118,9 @@ impl<'s> Iterator for Explanation<'s> {
         if line.index() == self.next_head || line.kind() == Kind::Media {
             self.enter(&line);
         }
-        let says = says(line);
-        let codec = says.ok().and_then(|says| self.codec(&says));
-        Some(Item { line, media: self.sections.checked_sub(1), says, session: self.session, codec })
+        let value = parse_line(line);
+        let codec = value.ok().and_then(|value| self.codec(&value));
+        Some(Item { line, media: self.sections.checked_sub(1), says: value, session: self.session, codec })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -130,7 +131,7 @@ impl<'s> Iterator for Explanation<'s> {
 impl ExactSizeIterator for Explanation<'_> {}
 
 impl<'s> Explanation<'s> {
-    /// A section begins: its codecs are looked up once.
+    /// Begins a section: finds its `a=rtpmap` lines once.
     fn enter(&mut self, line: &Line<'s>) {
         let section = if line.kind() == Kind::Media {
             self.sections += 1;
@@ -151,9 +152,9 @@ impl<'s> Explanation<'s> {
         }
     }
 
-    /// What the payload type that a line is about stands for.
-    fn codec(&self, says: &LineValue<'s>) -> Option<Rtpmap<'s>> {
-        let LineValue::Attribute(attribute) = says else { return None };
+    /// Returns the encoding of the payload type that a line refers to.
+    fn codec(&self, value: &LineValue<'s>) -> Option<Rtpmap<'s>> {
+        let LineValue::Attribute(attribute) = value else { return None };
         let index = *self.codecs.get(usize::from(attribute::payload_type(attribute)?))?;
         match self.session.line(index as usize)?.typed()? {
             Ok(Attribute::Rtpmap(map)) => Some(map),
@@ -166,7 +167,7 @@ fn is_rtpmap(line: &Line<'_>) -> bool {
     line.kind() == Kind::Attribute && line.value().starts_with(b"rtpmap:")
 }
 
-fn says(line: Line<'_>) -> Result<LineValue<'_>, TypedError> {
+fn parse_line(line: Line<'_>) -> Result<LineValue<'_>, TypedError> {
     Ok(match line.kind() {
         Kind::Version => LineValue::Version(line.read()?),
         Kind::Origin => LineValue::Origin(line.read()?),
@@ -189,13 +190,13 @@ fn says(line: Line<'_>) -> Result<LineValue<'_>, TypedError> {
 }
 
 impl<'s> Item<'s> {
-    /// What the line says, in plain words, without a full stop; one line, whatever the peer wrote.
+    /// Returns the meaning of the line in plain words, without a full stop. The text is one line for any input.
     #[must_use]
     pub const fn meaning(&self) -> Meaning<'_, 's> {
         Meaning(self)
     }
 
-    /// The section that has such lines.
+    /// Returns the section of the RFC that defines the line.
     #[must_use]
     pub fn clause(&self) -> Citation {
         match self.says {
@@ -206,7 +207,7 @@ impl<'s> Item<'s> {
     }
 }
 
-/// What a line says, in plain words; made by [`Item::meaning`].
+/// The meaning of a line in plain words; made by [`Item::meaning`].
 #[derive(Clone, Copy, Debug)]
 pub struct Meaning<'i, 's>(&'i Item<'s>);
 

@@ -1,7 +1,7 @@
-//! The small pieces that the grammars of values are made of, over bytes.
+//! The parsers that the grammars of values share. They work on bytes.
 //!
-//! Rules of this file: a parser says what it expected and where it stood ([`Fault`]); the first failure is final, so that
-//! an optional part which has begun cannot be taken for something else (`cut` after its keyword). Nothing is copied.
+//! Rules of this file: a failed parser gives its position and what it expected ([`Fault`]). The first failure is final:
+//! once an optional part has begun (`cut` after its keyword), no alternative is tried. Nothing is copied.
 
 use crate::error::{Citation, ValueError};
 use crate::scan;
@@ -13,7 +13,7 @@ use nom::{Err, IResult};
 
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Fault<'a>>;
 
-/// Where a parser stood, and what it wanted.
+/// The position of a failed parser, and what it expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault<'a> {
     pub(crate) rest: &'a [u8],
@@ -36,14 +36,14 @@ pub(crate) fn fail<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a, 
     Err(Err::Error(Fault { rest, expected }))
 }
 
-/// Fails at `rest` for good.
+/// Fails at `rest`; no alternative is tried.
 #[cold]
 pub(crate) fn refuse<'a, T>(rest: &'a [u8], expected: &'static str) -> Parsed<'a, T> {
     Err(Err::Failure(Fault { rest, expected }))
 }
 
-/// Parses a whole value. Inlined with what it parses, so that a value is made where it is wanted: what is written in words
-/// and then copied in larger ones waits for the words.
+/// Parses a whole value. Inlined together with the parser, so that the value is built at its destination. Otherwise the
+/// value is written in small parts and copied in large ones, and the copy waits for the writes (store forwarding).
 #[inline(always)]
 pub(crate) fn whole<'a, T>(
     value: &'a [u8],
@@ -53,8 +53,8 @@ pub(crate) fn whole<'a, T>(
     finish(value, clause, parser(value))
 }
 
-/// The same for a value that may have spaces at its end which its grammar has no room for. What is wrong with it is told as if
-/// they were not forgiven, so that the place is one of the value as it stands.
+/// Parses a whole value that may be followed by spaces which its grammar does not allow. An error is reported as if the
+/// spaces were an error too, so that its offset is valid in the original value.
 #[inline]
 pub(crate) fn whole_but_spaces<'a, T>(
     value: &'a [u8],
@@ -64,20 +64,20 @@ pub(crate) fn whole_but_spaces<'a, T>(
     whole(trimmed(value), clause, &parser).map_err(|error| whole(value, clause, &parser).err().unwrap_or(error))
 }
 
-/// What was parsed of a whole value, if nothing is left of it. For values that are read by the hundred: a parser that is
-/// handed over as a function is called through a door of its own, one that was called already is not.
+/// Returns the parsed value, if nothing is left of the text. For values that occur by the hundred: a parser passed as a
+/// function would be called through a pointer, whereas this takes the result of a direct call.
 #[inline(always)]
 pub(crate) fn finish<'a, T>(value: &'a [u8], clause: Citation, parsed: Parsed<'a, T>) -> Result<T, ValueError> {
     match parsed {
         Ok(([], found)) => Ok(found),
         Ok((rest, _)) => Err(error(value, Fault { rest, expected: "the end of the value" }, clause)),
-        Err(refused) => Err(told(value, clause, refused)),
+        Err(refused) => Err(value_error(value, clause, refused)),
     }
 }
 
-/// What a part of a value was refused for.
+/// Converts a failed parse of a part into an error of the whole value.
 #[cold]
-pub(crate) fn told(value: &[u8], clause: Citation, refused: Err<Fault<'_>>) -> ValueError {
+pub(crate) fn value_error(value: &[u8], clause: Citation, refused: Err<Fault<'_>>) -> ValueError {
     match refused {
         Err::Error(fault) | Err::Failure(fault) => error(value, fault, clause),
         Err::Incomplete(_) => ValueError::new(value, value.len(), "more", clause),
@@ -89,13 +89,13 @@ fn error(value: &[u8], fault: Fault<'_>, clause: Citation) -> ValueError {
     ValueError::new(value, value.len().saturating_sub(fault.rest.len()), fault.expected, clause)
 }
 
-/// Whether a byte may stand in a token (RFC 8866 §9, `token-char`).
+/// Returns whether a byte is allowed in a token (RFC 8866 §9, `token-char`).
 #[inline]
 pub(crate) fn is_token(byte: u8) -> bool {
     TOKEN.get(usize::from(byte)).is_some_and(|is_token| *is_token)
 }
 
-/// Of each byte whether it may stand in a token: the one question that is asked of almost every byte.
+/// For each byte whether it is allowed in a token. Almost every byte of a description is checked with this table.
 const TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut rest: &mut [bool] = &mut table;
@@ -111,7 +111,7 @@ const TOKEN: [bool; 256] = {
     table
 };
 
-/// At least one byte that `accepts`; every such byte must be ASCII.
+/// At least one byte that `accepts`; every accepted byte must be ASCII.
 #[inline]
 pub(crate) fn ascii<'a>(input: &'a [u8], accepts: impl Fn(u8) -> bool, expected: &'static str) -> Parsed<'a, &'a str> {
     let length = input.iter().position(|byte| !accepts(*byte)).unwrap_or(input.len());
@@ -149,14 +149,14 @@ pub(crate) fn tag<'a>(input: &'a [u8], tag: &[u8], expected: &'static str) -> Pa
     input.strip_prefix(tag).map_or_else(|| fail(input, expected), |rest| Ok((rest, ())))
 }
 
-/// Where the first colon stands: in eight bytes at a time, for names are short.
+/// Returns the offset of the first colon. Compares eight bytes at a time, because names are short.
 #[inline]
 pub(crate) fn colon(value: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
     let mut rest = value;
     while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
-        // A byte is zero where the colon stands; of the bits that tell so the lowest is right.
+        // A byte of the word is zero at a colon. The lowest set bit is exact; higher bits may be wrong.
         let word = u64::from_le_bytes(*chunk) ^ (ONES * b':' as u64);
         let zeros = word.wrapping_sub(ONES) & !word & HIGH;
         if zeros != 0 {
@@ -182,7 +182,7 @@ pub(crate) fn blanks(input: &[u8]) -> Parsed<'_, ()> {
     if length == 0 { fail(input, "a space") } else { Ok((input.get(length..).unwrap_or_default(), ())) }
 }
 
-/// Base 64 with its padding (RFC 8866 §9); no bytes are none of it.
+/// Base 64 with its padding (RFC 8866 §9); an empty text is rejected.
 pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a str> {
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let (rest, text) = ascii(input, |byte| is_digit(byte) || byte == b'=', expected)?;
@@ -191,7 +191,7 @@ pub(crate) fn base64<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, 
     if is_whole { Ok((rest, text)) } else { fail(input, expected) }
 }
 
-/// At least one item, with a separator between two of them; every byte of an item must be ASCII. See [`items_of`].
+/// At least one item, with a separator between items; every byte of an item must be ASCII. See [`items_of`].
 #[inline]
 pub(crate) fn separated<'a, T>(
     input: &'a [u8],
@@ -205,7 +205,7 @@ pub(crate) fn separated<'a, T>(
     taken(input, rest)
 }
 
-/// What stands before `rest`, which must be ASCII.
+/// Returns the text before `rest`, which must be ASCII.
 #[inline]
 pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> {
     look(input.len().saturating_sub(rest.len()));
@@ -215,7 +215,7 @@ pub(crate) fn taken<'a>(input: &'a [u8], rest: &'a [u8]) -> Parsed<'a, &'a str> 
     }
 }
 
-/// The items of a list that was checked before.
+/// Returns the items of a list that was checked before.
 #[inline]
 pub(crate) fn items_of<'a, T, F>(list: &'a str, separator: u8, item: F) -> impl Iterator<Item = T> + use<'a, T, F>
 where
@@ -229,7 +229,7 @@ where
     })
 }
 
-/// A decimal number up to `most`; leading zeros are digits like others.
+/// A decimal number up to `most`; leading zeros are allowed.
 #[inline(always)]
 pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> Parsed<'a, u64> {
     let (mut value, mut length) = (0_u64, 0);
@@ -243,14 +243,14 @@ pub(crate) fn number<'a>(input: &'a [u8], most: u64, expected: &'static str) -> 
     }
     look(length + 1);
     match input.get(length..) {
-        // So many digits are always less than 2⁶⁴.
+        // This number of digits always fits 64 bits.
         Some(rest) if length <= 19 && length > 0 && value <= most => Ok((rest, value)),
         Some(rest) if length > 19 => long_number(input, rest, most, expected),
         _ => fail(input, expected),
     }
 }
 
-/// A number whose digits stand before `rest`, most of them zeros perhaps.
+/// A number with many digits before `rest`, for example leading zeros.
 #[cold]
 fn long_number<'a>(input: &'a [u8], rest: &'a [u8], most: u64, expected: &'static str) -> Parsed<'a, u64> {
     match taken(input, rest)?.1.parse() {
@@ -287,7 +287,7 @@ pub(crate) fn positive<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a
     if input.first() == Some(&b'0') { fail(input, expected) } else { number_u32(input, expected) }
 }
 
-/// A number up to 4,294,967,295 without a zero before other digits (RFC 8866 §9, `zero-based-integer`).
+/// A number up to 4,294,967,295 without leading zeros (RFC 8866 §9, `zero-based-integer`).
 #[inline]
 pub(crate) fn zero_or_positive<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, u32> {
     match input {
@@ -321,7 +321,7 @@ fn octet(input: &[u8]) -> Option<(&[u8], u8)> {
     }
     let mut after = rest;
     while let [digit @ b'0'..=b'9', rest @ ..] = after {
-        // After a zero or three digits there is none.
+        // No digit may follow a zero or three digits.
         if value == 0 || value > 25 {
             return None;
         }
@@ -342,14 +342,14 @@ pub(crate) fn ipv6<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Ip
 /// An IPv6 address without zone.
 #[inline]
 pub(crate) fn to_ipv6(text: &str) -> Option<Ipv6Addr> {
-    // The library's reader tries every form at every place; almost all addresses are plain groups.
+    // The parser of the standard library tries every form at every position; almost all addresses are plain groups.
     ipv6_groups(text.as_bytes()).or_else(|| text.parse().ok())
 }
 
-/// An IPv6 address in groups of hexadecimal digits; none for another form.
+/// An IPv6 address in groups of hexadecimal digits; `None` for another form.
 #[inline]
 pub(crate) fn ipv6_groups(text: &[u8]) -> Option<Ipv6Addr> {
-    // Groups so far and how many; where `::` stood, those before it.
+    // The groups so far and their number, and the number of groups before `::`.
     let (mut groups, mut count) = (0_u128, 0_u32);
     let mut gap = None;
     let mut rest = text;
@@ -402,7 +402,7 @@ fn ipv6_group(input: &[u8]) -> Option<(&[u8], u16)> {
     if rest.len() == input.len() { None } else { Some((rest, group)) }
 }
 
-/// Nothing, where there are spaces only: some endpoints write them after the last token of a value.
+/// Returns an empty text if only spaces are left: some endpoints write spaces after the last token of a value.
 #[inline]
 pub(crate) fn but_spaces(rest: &[u8]) -> &[u8] {
     let spaces = rest.iter().position(|byte| *byte != b' ');
@@ -410,25 +410,25 @@ pub(crate) fn but_spaces(rest: &[u8]) -> &[u8] {
     if spaces.is_none() { &[] } else { rest }
 }
 
-/// Without the spaces at its end, which some endpoints write and which no value of a list or a token can hold.
+/// Removes the spaces at the end. Some endpoints write them, and no list or token can contain them.
 fn trimmed(value: &[u8]) -> &[u8] {
     let length = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
     look(value.len() - length + 1);
     value.get(..length).unwrap_or_default()
 }
 
-/// One or more items, separated by single spaces; returns their text.
+/// One or more items, separated by single spaces; returns the whole text.
 #[inline]
 pub(crate) fn list<'a, T>(input: &'a [u8], item: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, &'a str> {
     separated(input, b' ', item)
 }
 
-/// The items of a list that was checked; none in an empty one.
+/// Returns the items of a list that was checked; an empty text has none.
 pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(' ').inspect(|item| look(item.len() + 1)).filter(|item| !item.is_empty())
 }
 
-/// A payload type of RTP, 0 to 127 (RFC 3550 §5.1).
+/// An RTP payload type, 0 to 127 (RFC 3550 §5.1).
 #[inline(always)]
 pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
     match usual_payload_type(input) {
@@ -441,7 +441,7 @@ pub(crate) fn payload_type(input: &[u8]) -> Parsed<'_, u8> {
 fn any_payload_type(input: &[u8]) -> Parsed<'_, u8> {
     const EXPECTED: &str = "a payload type, 0 to 127";
     match number_u8(input, EXPECTED)? {
-        // RFC 8866 §9, `zero-based-integer`: no zero before other digits.
+        // No leading zeros (RFC 8866 §9, `zero-based-integer`).
         (rest, payload_type @ 0..=127) if !input.starts_with(b"0") || input.len() - rest.len() == 1 => {
             Ok((rest, payload_type))
         }
@@ -449,7 +449,7 @@ fn any_payload_type(input: &[u8]) -> Parsed<'_, u8> {
     }
 }
 
-/// A payload type whose text is a token of its own and is written here already.
+/// A payload type in its usual form. Its text is taken from a table, without a check.
 #[inline(always)]
 pub(crate) fn payload_type_token(input: &[u8]) -> Option<(&[u8], &'static str)> {
     let (rest, payload_type) = usual_payload_type(input)?;
@@ -457,7 +457,7 @@ pub(crate) fn payload_type_token(input: &[u8]) -> Option<(&[u8], &'static str)> 
     Some((rest, PAYLOAD_TYPES.get(end - (input.len() - rest.len())..end)?))
 }
 
-/// One of two or three digits, before a space or at the end.
+/// A payload type of two or three digits, before a space or at the end.
 #[inline(always)]
 fn usual_payload_type(input: &[u8]) -> Option<(&[u8], u8)> {
     let (rest, hundred, tens, ones) = match input {
@@ -473,7 +473,7 @@ const fn is_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
 }
 
-/// 000 to 127, one after another.
+/// The texts 000 to 127, one after another.
 const PAYLOAD_TYPES: &str = {
     const DIGITS: [u8; 3 * 128] = {
         let mut digits = [0; 3 * 128];
@@ -492,8 +492,8 @@ const PAYLOAD_TYPES: &str = {
     }
 };
 
-/// What stands before the first `end`, or all, if it is one of these words, and what follows. Words that an offer has fifty
-/// times need be proved neither tokens nor UTF-8.
+/// Returns the text before the first `end`, or the whole text, if it is one of these words, and the rest. Words that
+/// occur fifty times in an offer then need no check of token characters and UTF-8.
 macro_rules! known {
     ($input:expr, $end:literal, $($bytes:literal => $word:literal,)*) => {{
         let input: &[u8] = $input;
@@ -510,7 +510,7 @@ macro_rules! known {
 
 pub(crate) use known;
 
-/// All that is left, at least one byte, none of which ends a line (RFC 8866 §9, `byte-string`).
+/// The rest, at least one byte, without a byte that ends a line (RFC 8866 §9, `byte-string`).
 #[inline]
 pub(crate) fn bytes<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, &'a [u8]> {
     let length = scan::line_break(input).unwrap_or(input.len());
@@ -527,7 +527,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// The library's reader is the judge: what is read in groups is what it reads, and nothing else.
+        /// The standard library is the reference: the fast parser accepts the same addresses as the library, and no
+        /// others.
         #[test]
         fn groups_are_read_as_the_library_reads_them(
             address in any::<Ipv6Addr>(),
@@ -535,7 +536,7 @@ mod tests {
             text in "[0-9aF]{0,5}(:{1,2}[0-9aF]{0,5}){0,9}",
         ) {
             prop_assert_eq!(ipv6_groups(text.as_bytes()), text.parse().ok(), "{}", text);
-            // Some groups of zeros, which are written as `::`.
+            // Some runs of zero groups, which are written as `::`.
             let bits = (0..8).filter(|group| mask >> group & 1 == 1).fold(0_u128, |bits, group| bits | 0xffff << (16 * group));
             for address in [address, Ipv6Addr::from_bits(address.to_bits() & bits)] {
                 let text = alloc::format!("{address}");
@@ -543,7 +544,7 @@ mod tests {
             }
         }
 
-        /// The library's readers are the judges, but for the zeros in front that they allow.
+        /// The standard library is the reference, except for the leading zeros that it allows.
         #[test]
         fn numbers_and_ipv4_addresses_are_what_the_library_reads(
             digits in "0{0,22}[0-9]{1,21}|25[0-9]|[0-9]{1,3}",
@@ -558,9 +559,9 @@ mod tests {
             prop_assert_eq!(address, dotted.parse().ok().map(|address| (0, address)), "{}", dotted);
         }
 
-        /// What is known beforehand is what is read letter by letter.
+        /// The table gives the same result as the parser.
         #[test]
-        fn a_payload_type_known_beforehand_is_the_token_that_stands_there(text in "[0-9]{1,4}[ /a]?[0-9]?") {
+        fn the_table_of_payload_types_agrees_with_the_parser(text in "[0-9]{1,4}[ /a]?[0-9]?") {
             let input = text.as_bytes();
             if let Some(known) = payload_type_token(input) {
                 prop_assert_eq!(token(input, "a token"), Ok(known));

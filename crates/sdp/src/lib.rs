@@ -1,23 +1,26 @@
-//! Session descriptions (SDP, RFC 8866): text to meaning and back, losing nothing.
+//! Session descriptions (SDP, RFC 8866): a lossless parser, an editor, typed values, and offer/answer.
 //!
 //! # What this crate refuses to do
 //!
-//! It opens no socket, reads no clock and talks to nobody: it knows what is written, and what should be. It never
-//! throws a byte away, never mends a value in silence, and never takes a value that would break its line. It has no opinion
-//! on codecs, and follows no address.
+//! The crate opens no socket and reads no clock. It drops no byte of a description, does not repair a value silently,
+//! and rejects a value that would break its line. It does not prefer any codec, and it resolves no address.
 //!
 //! # What it does
 //!
-//! * [`Reader`] makes a [`Session`] of a text: every line, in order, with its bytes; strict or lenient, each deviation from
-//!   RFC 8866 named with line, column and rule ([`diagnostic`]).
-//! * [`Session`] is the tree: it writes back the very bytes, and an edit touches one line.
-//! * [`SessionBuilder`] makes one of its parts, and what it makes a strict reader takes.
-//! * [`value`] and [`attribute`] are typed values, read on demand, borrowed, each with its own errors.
-//! * [`explain`], [`diff`](mod@diff) and [`scrub`](mod@scrub) are for people: each line in plain words, what changed by meaning,
-//!   and the same without what names anybody; [`example`] has a line of each kind that reads.
-//! * [`offer_answer`] answers an offer by what you can do, checks an answer, and has the signalling states of JSEP.
+//! * [`Reader`] parses a text into a [`Session`]: all lines, in order, with their bytes. It is strict or lenient. Each
+//!   deviation from RFC 8866 is reported with line, column and rule ([`diagnostic`]).
+//! * [`Session`] is the tree of lines. An unedited session writes exactly the bytes that were read; an edit changes one
+//!   line.
+//! * [`SessionBuilder`] builds a session from parts. A strict reader accepts every session that it builds.
+//! * [`value`] and [`attribute`] are typed values. They are parsed on demand and borrow from the text; each reports its
+//!   own error.
+//! * [`explain`] describes each line in plain words. [`diff`](mod@diff) lists what changed in meaning between two
+//!   descriptions. [`scrub`](mod@scrub) replaces everything that identifies a person or a host.
+//! * [`example`] has one valid line of each kind.
+//! * [`offer_answer`] builds the answer to an offer from the capabilities of the endpoint, checks an answer, and has
+//!   the signalling states of JSEP.
 //!
-//! The feature `sdp-types`, the only one, converts to and from the `Session` of the crate of that name.
+//! The only feature, `sdp-types`, converts to and from the `Session` of the `sdp-types` crate.
 //!
 //! ```
 //! use portolan_sdp::{Reader, value::MediaLine, line::Kind};
@@ -67,7 +70,7 @@ pub use session::{EditError, Session};
 pub use value::{AttributeValue, Value};
 pub use writer::{BuildError, MediaBuilder, SessionBuilder};
 
-/// The page for those who come from another crate: its code runs.
+/// The guide for users of other SDP crates. Its code runs as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/moving-to-portolan-sdp.md")]
 mod moving {}

@@ -1,7 +1,7 @@
-//! One line of a description: its letter, its value, how it ends and where it stood.
+//! One line of a description: its letter, its value, its ending and its position.
 //!
-//! A line is told apart by its first two bytes and nothing else (RFC 8866 §5: one case-sensitive character, and `=` without
-//! space on either side); what has another form is kept as [`Kind::Stray`].
+//! The first two bytes alone decide the kind of a line. RFC 8866 §5 has one case-sensitive character, then `=`, without
+//! a space on either side. A line of another form is kept as [`Kind::Stray`].
 //!
 //! ```
 //! use portolan_sdp::line::{Ending, Kind};
@@ -19,18 +19,18 @@ use crate::error::{Citation, Span, TypedError};
 use crate::value::Value;
 use core::fmt;
 
-/// What a line is, by its letter (RFC 8866 §5).
+/// The kind of a line, given by its letter (RFC 8866 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// `v=`, the version of the protocol.
     Version,
-    /// `o=`, who made the description.
+    /// `o=`, the origin: the author of the description.
     Origin,
     /// `s=`, the session's name.
     Name,
     /// `i=`, a line of text about the session or the media.
     Information,
-    /// `u=`, where to read more.
+    /// `u=`, a URI with more information.
     Uri,
     /// `e=`, an email address.
     Email,
@@ -44,7 +44,7 @@ pub enum Kind {
     Time,
     /// `r=`, when it repeats.
     Repeat,
-    /// `z=`, changes of the clock.
+    /// `z=`, time zone adjustments.
     Zone,
     /// `k=`, a key (obsolete, RFC 8866 §5.12).
     Key,
@@ -52,14 +52,14 @@ pub enum Kind {
     Attribute,
     /// `m=`, the head of a media description.
     Media,
-    /// Another letter, or whatever byte stands before the `=`.
+    /// Another letter, or any other byte before the `=`.
     Unknown(u8),
-    /// No `x=` at all, or nothing at all.
+    /// A line without `x=`, or an empty line.
     Stray,
 }
 
 impl Kind {
-    /// The kind of a line, from its text.
+    /// Returns the kind of a line from its text.
     #[must_use]
     #[inline]
     pub const fn of(text: &[u8]) -> Self {
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// The letter; none for a line without one.
+    /// Returns the letter; `None` for a stray line.
     #[must_use]
     pub const fn letter(self) -> Option<u8> {
         Some(match self {
@@ -108,7 +108,7 @@ impl Kind {
         })
     }
 
-    /// The section of RFC 8866 that is about such lines.
+    /// Returns the section of RFC 8866 that describes lines of this kind.
     #[must_use]
     pub const fn clause(self) -> Citation {
         Citation::new(
@@ -134,7 +134,7 @@ impl Kind {
     }
 }
 
-/// `v=` and so on; a line without a letter is `a line without "="`.
+/// Writes `v=` and so on; for a stray line `a line without "="`.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.letter() {
@@ -145,22 +145,22 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How a line ends.
+/// The ending of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Ending {
     /// CR and LF, as RFC 8866 §5 writes it.
     #[default]
     CrLf,
-    /// LF alone, which RFC 8866 §5 asks readers to accept.
+    /// LF alone. RFC 8866 §5 asks readers to accept it.
     Lf,
     /// CR alone.
     Cr,
-    /// The text ended.
+    /// No ending: the text ended.
     End,
 }
 
 impl Ending {
-    /// Its bytes.
+    /// Returns the bytes of the ending.
     #[must_use]
     pub const fn as_bytes(self) -> &'static [u8] {
         match self {
@@ -171,14 +171,14 @@ impl Ending {
         }
     }
 
-    /// How many bytes, 0 to 2.
+    /// Returns the number of bytes, 0 to 2.
     #[must_use]
     #[inline]
     pub const fn len(self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether it is [`Ending::End`].
+    /// Returns whether this is [`Ending::End`].
     #[must_use]
     pub const fn is_empty(self) -> bool {
         matches!(self, Self::End)
@@ -192,51 +192,52 @@ pub struct Line<'s> {
     pub(crate) kind: Kind,
     pub(crate) ending: Ending,
     pub(crate) index: usize,
-    /// Where its first byte stood in what was read; none for a line that was written since.
+    /// The offset of the first byte in the text that was read; none for a line that an edit wrote.
     pub(crate) offset: Option<usize>,
 }
 
 impl<'s> Line<'s> {
-    /// What it is.
+    /// Returns the kind of the line.
     #[must_use]
     #[inline]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The whole line, without its ending.
+    /// Returns the whole line, without its ending.
     #[must_use]
     #[inline]
     pub const fn text(&self) -> &'s [u8] {
         self.text
     }
 
-    /// What follows the `=`; of a stray line all of it.
+    /// Returns the value after the `=`; of a stray line the whole text.
     #[must_use]
     #[inline]
     pub fn value(&self) -> &'s [u8] {
         if self.kind == Kind::Stray { self.text } else { self.text.get(2..).unwrap_or_default() }
     }
 
-    /// How it ends.
+    /// Returns the ending.
     #[must_use]
     pub const fn ending(&self) -> Ending {
         self.ending
     }
 
-    /// Which line of its session it is, counted from 0.
+    /// Returns the index of the line in its session, counted from 0.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// Where it stood in the text that was read, without its ending; none where it was written since.
+    /// Returns the position in the text that was read, without the ending; `None` for a line that an edit wrote.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
         self.offset.map(|start| Span::new(start, start + self.text.len()))
     }
 
-    /// An attribute's name and value (RFC 8866 §5.13); none for another line. An attribute without `:` has no value.
+    /// Returns the name and the value of an attribute (RFC 8866 §5.13); `None` for another line. An attribute without
+    /// `:` has no value.
     #[must_use]
     #[inline]
     pub fn attribute(&self) -> Option<(&'s [u8], Option<&'s [u8]>)> {
@@ -246,22 +247,22 @@ impl<'s> Line<'s> {
         Some(name_and_value(self.value()))
     }
 
-    /// Reads what follows the `=` as a value.
+    /// Parses the text after the `=` as a value.
     ///
     /// # Errors
-    /// What is wrong with it, and where in the session it stands.
+    /// [`TypedError`]: the value does not match its grammar. The error gives the line and the column.
     #[inline]
     pub fn read<T: Value<'s>>(&self) -> Result<T, TypedError> {
         self.read_from(self.value())
     }
 
-    /// Reads `part`, which is a part of this line, as a value.
+    /// Parses `part`, a part of this line, as a value.
     #[inline]
     pub(crate) fn read_from<T: Value<'s>>(&self, part: &'s [u8]) -> Result<T, TypedError> {
         T::parse(part).map_err(|error| self.locate(part, error))
     }
 
-    /// `part` runs to the end of the line.
+    /// Returns the offset in the line; `part` runs to the end of the line.
     #[cold]
     pub(crate) fn locate(&self, part: &[u8], error: crate::ValueError) -> TypedError {
         let before = self.text.len().saturating_sub(part.len());
@@ -269,7 +270,7 @@ impl<'s> Line<'s> {
     }
 }
 
-/// What stands before the first colon of an attribute, and what after it.
+/// Splits an attribute at its first colon.
 #[inline]
 pub(crate) fn name_and_value(attribute: &[u8]) -> (&[u8], Option<&[u8]>) {
     match crate::grammar::colon(attribute).and_then(|at| attribute.split_at_checked(at)) {
@@ -278,7 +279,7 @@ pub(crate) fn name_and_value(attribute: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The text, lossy where it is not UTF-8.
+/// Writes the text; bytes that are not UTF-8 are replaced by U+FFFD.
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&Lossy(self.text), f)
@@ -291,7 +292,7 @@ impl fmt::Debug for Line<'_> {
     }
 }
 
-/// Bytes for people: what is not UTF-8 becomes U+FFFD.
+/// Displays bytes as text; bytes that are not UTF-8 become U+FFFD.
 pub(crate) struct Lossy<'s>(pub(crate) &'s [u8]);
 
 impl fmt::Display for Lossy<'_> {

@@ -1,7 +1,7 @@
-//! A part of a session: its own lines, or those of one media description (RFC 8866 §5.14).
+//! A section of a session: the lines before the first media description, or one media description (RFC 8866 §5.14).
 //!
-//! Typed values are read on demand and borrow from the session; one that cannot be read says where, and the rest stays
-//! readable.
+//! Typed values are parsed on demand and borrow from the session. An invalid value gives an error with its position;
+//! the other values can still be read.
 //!
 //! ```
 //! use portolan_sdp::{Session, value::{Bandwidth, BandwidthKind}};
@@ -21,7 +21,7 @@ use crate::value::AttributeValue;
 use core::fmt;
 use core::ops::Range;
 
-/// The lines of a session before its first media description, or one media description.
+/// The lines of a session before its first media description, or those of one media description.
 #[derive(Clone)]
 pub struct Section<'s> {
     session: &'s Session<'s>,
@@ -34,62 +34,63 @@ impl<'s> Section<'s> {
         Self { session, range, media }
     }
 
-    /// Which media section it is, counted from 0; none for the session's own lines.
+    /// Returns the index of the media section, counted from 0; `None` for the session's own lines.
     #[must_use]
     pub const fn media_index(&self) -> Option<usize> {
         self.media
     }
 
-    /// Which lines of the session they are, counted from 0.
+    /// Returns the indices of the lines in the session, counted from 0.
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 
-    /// The session that it is a part of.
+    /// Returns the session that this section is a part of.
     #[must_use]
     pub const fn session(&self) -> &'s Session<'s> {
         self.session
     }
 
-    /// Its lines in order; that of a media section begins with its `m=`.
+    /// Returns the lines in order. The first line of a media section is its `m=`.
     #[inline]
     pub fn lines(&self) -> Lines<'s> {
         self.session.lines_in(self.range.clone())
     }
 
-    /// The first line of a kind.
+    /// Returns the first line of a kind.
     #[must_use]
     pub fn line(&self, kind: Kind) -> Option<Line<'s>> {
         self.lines().find(|line| line.kind() == kind)
     }
 
-    /// All lines of a kind.
+    /// Returns all lines of a kind.
     pub fn lines_of(&self, kind: Kind) -> impl Iterator<Item = Line<'s>> + use<'s> {
         self.lines().filter(move |line| line.kind() == kind)
     }
 
-    /// The first attribute of a name; names are case-sensitive (RFC 8866 §5.13).
+    /// Returns the first attribute with a name; names are case-sensitive (RFC 8866 §5.13).
     #[must_use]
     pub fn attribute(&self, name: &[u8]) -> Option<Line<'s>> {
         self.lines().find(|line| named(line, name).is_some())
     }
 
-    /// Whether there is an attribute of a name, with or without a value.
+    /// Returns whether the section has an attribute with this name, with or without a value.
     #[must_use]
     pub fn has(&self, name: &[u8]) -> bool {
         self.attribute(name).is_some()
     }
 
-    /// Reads the first attribute of a type; none where there is none of its name.
+    /// Parses the first attribute of a type; `None` if the section has no attribute with its name.
     ///
     /// # Errors
-    /// What is wrong with it, and where it stands.
+    /// [`TypedError`](crate::TypedError): the value does not match its grammar. The error gives the line and the
+    /// column.
     pub fn first<T: AttributeValue<'s>>(&self) -> Option<Result<T, TypedError>> {
         self.all().next()
     }
 
-    /// Reads all attributes of a type.
+    /// Parses all attributes of a type.
     pub fn all<T: AttributeValue<'s>>(&self) -> impl Iterator<Item = Result<T, TypedError>> + use<'s, T> {
         self.lines().filter_map(|line| named(&line, T::NAME.as_bytes()).map(|value| line.read_from(value)))
     }
@@ -101,7 +102,7 @@ impl fmt::Debug for Section<'_> {
     }
 }
 
-/// The value of an attribute of this name; empty for one without.
+/// Returns the value of an attribute with this name; empty for an attribute without a value.
 #[inline]
 fn named<'s>(line: &Line<'s>, name: &[u8]) -> Option<&'s [u8]> {
     if line.kind() != Kind::Attribute {

@@ -1,15 +1,15 @@
-//! Offer and answer (RFC 3264; for WebRTC RFC 8829): an answer is made, a pair is checked, and the states between are told.
+//! Offer and answer (RFC 3264; for WebRTC RFC 8829): builds answers, checks answers, and has the signalling states.
 //!
 //! # What this module refuses to do
 //!
-//! It remembers nothing and sends nothing: whether an offer follows another, and whose turn it is, is the caller's to know
-//! ([`state`] tells what is allowed). It knows no codec by itself; what is not in the [`Capabilities`] is not answered. It
-//! gathers no candidates, and chooses no password.
+//! The module stores nothing and sends nothing. The caller knows whether an offer follows another one and which side
+//! acts next ([`state`] has the allowed steps). The module has no codec list of its own: it answers only codecs in the
+//! [`Capabilities`]. It gathers no candidates and generates no password.
 //!
 //! # What it does
 //!
-//! * [`answer`] makes the answer to an offer and [explains](Explanation) each media section of it.
-//! * [`validate`] tells what of an answer is not as the RFCs have it, given its offer.
+//! * [`answer`] builds the answer to an offer and gives an [explanation](Explanation) for each media section.
+//! * [`validate`] lists the violations of the RFCs in an answer, given its offer.
 //! * [`state`] has the signalling states as a table.
 //!
 //! ```
@@ -28,8 +28,8 @@
 //! let capabilities = Capabilities::plain(Origin::parse(b"bob 2 1 IN IP4 198.51.100.7")?, &media, &transports);
 //!
 //! let made = answer(&offer, &capabilities)?;
-//! let told: Vec<String> = made.explanations.iter().map(ToString::to_string).collect();
-//! assert_eq!(told, ["m-line 0 accepted: 1 of 2 formats, sendrecv", "m-line 1 refused: no common codec"]);
+//! let explanations: Vec<String> = made.explanations.iter().map(ToString::to_string).collect();
+//! assert_eq!(explanations, ["m-line 0 accepted: 1 of 2 formats, sendrecv", "m-line 1 refused: no common codec"]);
 //! assert!(validate(&offer, &made.session).is_empty());
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```

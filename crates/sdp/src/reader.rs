@@ -1,7 +1,8 @@
-//! The one reader, and its two readings: strict refuses at the first deviation, lenient names each and goes on.
+//! The parser of descriptions. A strict reader stops at the first deviation; a lenient reader reports each one and
+//! continues.
 //!
-//! Rules of this file: every byte of the text lands in exactly one line; one step of a vectorised search per line; what a
-//! text can make the reader keep or tell is bounded by [`Limits`] before it is kept or told.
+//! Rules of this file: every byte of the text belongs to exactly one line. A line costs one step of a vectorised
+//! search. [`Limits`] bounds what a text makes the reader store or report; the check comes first.
 //!
 //! ```
 //! use portolan_sdp::{Limits, Reader, diagnostic::Rule, line::Kind};
@@ -34,14 +35,14 @@ use order::{Order, Place};
 
 pub(crate) use order::rank;
 
-/// Reads descriptions.
+/// Parses descriptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reader {
     is_strict: bool,
     limits: Limits,
 }
 
-/// How much a reader takes; what passes a limit is refused, by a lenient reader too.
+/// The limits of a reader. A reader refuses a text that exceeds one of the first four, also in lenient mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the description, at most 2³² − 1; 1 MiB by default.
@@ -52,7 +53,7 @@ pub struct Limits {
     pub attributes: usize,
     /// Media descriptions; 1,000 by default.
     pub media: usize,
-    /// How many diagnostics are told; the rest is counted. 100 by default.
+    /// How many diagnostics are stored; the rest are only counted. 100 by default.
     pub diagnostics: usize,
 }
 
@@ -62,47 +63,49 @@ impl Default for Limits {
     }
 }
 
-/// What a reader made of a text.
+/// The result of reading a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The description.
     pub session: Session<'a>,
-    /// What is unusual about it, in the order of its lines; never more than the limit. A strict reader tells remarks alone.
+    /// The diagnostics, in the order of the lines, at most [`Limits::diagnostics`] of them. A strict reader reports
+    /// only remarks.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many more there were.
-    pub untold: usize,
+    /// How many more diagnostics there were.
+    pub unreported: usize,
 }
 
 impl Reader {
-    /// Refuses at the first deviation from RFC 8866.
+    /// Returns a reader that stops at the first deviation from RFC 8866.
     #[must_use]
     pub fn strict() -> Self {
         Self { is_strict: true, limits: Limits::default() }
     }
 
-    /// Takes what deployed endpoints send, and names each deviation.
+    /// Returns a reader that accepts what deployed endpoints send, and reports each deviation.
     #[must_use]
     pub fn lenient() -> Self {
         Self { is_strict: false, limits: Limits::default() }
     }
 
-    /// The same with other limits.
+    /// Returns the same reader with other limits.
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Reads a description; it borrows from the text.
+    /// Reads a description, which borrows from the text.
     ///
     /// # Errors
-    /// A limit passed, a text without any line of a description, and for a strict reader the first deviation.
+    /// The [`Diagnostic`] that stopped the reader: an exceeded limit ([`Rule::Limit`]), a text without any line of a
+    /// description ([`Rule::NotADescription`]), or, for a strict reader, the first deviation.
     pub fn read<'a>(&self, text: &'a [u8]) -> Result<Reading<'a>, Diagnostic> {
         self.read_in(text, Order::new())
     }
 
-    /// Reads a part of a description: media descriptions, or some lines of one. Nothing is told of what must stand before
-    /// them. Trickled candidates come so (RFC 8840 §9, `application/trickle-ice-sdpfrag`).
+    /// Reads a part of a description: media descriptions, or some lines of one. Lines that must come before the part
+    /// are not missed. Trickled candidates arrive in this form (RFC 8840 §9, `application/trickle-ice-sdpfrag`).
     ///
     /// # Errors
     /// As [`Reader::read`].
@@ -116,7 +119,7 @@ impl Reader {
             let rule = Rule::Limit { counted: Counted::Bytes, most };
             return Err(Diagnostic { line: 1, column: 1, span: Span::new(0, text.len()), rule });
         }
-        // A usual line has about 40 bytes; a text of short lines grows the list.
+        // A typical line has about 40 bytes. For a text of shorter lines the list grows.
         let expected = (text.len() / 28 + 8).min(self.limits.lines);
         let mut reading = Progress {
             reader: *self,
@@ -124,22 +127,22 @@ impl Reader {
             lines: Vec::with_capacity(expected),
             heads: Vec::new(),
             diagnostics: Vec::new(),
-            untold: 0,
+            unreported: 0,
             order,
             attributes: 0,
             is_known: false,
-            told: Told::default(),
+            reported: ReportedOnce::default(),
         };
         reading.run()?;
-        let Progress { lines, heads, diagnostics, untold, .. } = reading;
+        let Progress { lines, heads, diagnostics, unreported, .. } = reading;
         let session = Session::of(Cow::Borrowed(text), lines, heads);
-        Ok(Reading { session, diagnostics, untold })
+        Ok(Reading { session, diagnostics, unreported })
     }
 }
 
-/// What is told once only.
+/// The rules that are reported once for a description.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
+struct ReportedOnce {
     line_feed: bool,
     carriage_return: bool,
 }
@@ -150,13 +153,13 @@ struct Progress<'a> {
     lines: Vec<Record>,
     heads: Vec<u32>,
     diagnostics: Vec<Diagnostic>,
-    untold: usize,
+    unreported: usize,
     order: Order,
     /// How many `a=` lines the section has so far.
     attributes: usize,
-    /// A line of a description was seen.
+    /// Whether a line of a description was seen.
     is_known: bool,
-    told: Told,
+    reported: ReportedOnce,
 }
 
 impl Progress<'_> {
@@ -194,47 +197,47 @@ impl Progress<'_> {
         let (first, length) = (start as u32, text.len() as u32);
         self.lines.push(Record { start: first, length, kind, ending, place: Stored::Read });
         if let Some(at) = nul {
-            self.tell_at(start, at, 1, Rule::Nul)?;
+            self.report_at(start, at, 1, Rule::Nul)?;
         }
-        self.kind(start, text, kind)?;
-        if ending == Ending::CrLf { Ok(()) } else { self.ending(start + text.len(), text.len(), ending) }
+        self.check_kind(start, text, kind)?;
+        if ending == Ending::CrLf { Ok(()) } else { self.check_ending(start + text.len(), text.len(), ending) }
     }
 
-    /// A media description begins.
+    /// Begins a media description.
     fn media(&mut self, start: usize, text: &[u8]) -> Result<(), Diagnostic> {
         if self.heads.len() >= self.reader.limits.media {
             return self.limit(start, text, Counted::Media, self.reader.limits.media);
         }
         self.section_ends(start)?;
         self.attributes = 0;
-        // No more than there are bytes.
+        // The number of lines is at most the number of bytes.
         self.heads.push(u32::try_from(self.lines.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 
-    /// Checks a line's kind and place, and its value.
+    /// Checks the kind of a line, its place and its value.
     #[inline]
-    fn kind(&mut self, start: usize, text: &[u8], kind: Kind) -> Result<(), Diagnostic> {
+    fn check_kind(&mut self, start: usize, text: &[u8], kind: Kind) -> Result<(), Diagnostic> {
         let place = self.order.step(kind);
         if place != Place::Right {
-            self.misplaced(start, text, kind, place)?;
+            self.report_misplaced(start, text, kind, place)?;
         }
         let value = text.get(2..).unwrap_or_default();
         if value.is_empty() && is_text(kind) {
-            return self.tell_at(start, 2, 0, Rule::Empty(kind));
+            return self.report_at(start, 2, 0, Rule::Empty(kind));
         }
         look(value.len());
         match check(kind, value) {
             Ok(()) => Ok(()),
             Err(error) => {
                 let length = value.len().saturating_sub(error.at).min(1);
-                self.tell_at(start, 2 + error.at, length, Rule::Value { kind, error })
+                self.report_at(start, 2 + error.at, length, Rule::Value { kind, error })
             }
         }
     }
 
     #[cold]
-    fn misplaced(&mut self, start: usize, text: &[u8], kind: Kind, place: Place) -> Result<(), Diagnostic> {
+    fn report_misplaced(&mut self, start: usize, text: &[u8], kind: Kind, place: Place) -> Result<(), Diagnostic> {
         let rule = match (kind, place) {
             (Kind::Stray, _) if text.is_empty() => Rule::Blank,
             (Kind::Stray, _) => Rule::NoLetter,
@@ -245,20 +248,20 @@ impl Progress<'_> {
             (_, Place::After(after)) => Rule::OutOfOrder { kind, after },
             (_, Place::Foreign) => Rule::NotInMedia(kind),
         };
-        self.tell_at(start, 0, text.len().min(2), rule)
+        self.report_at(start, 0, text.len().min(2), rule)
     }
 
     #[cold]
-    fn ending(&mut self, at: usize, column: usize, ending: Ending) -> Result<(), Diagnostic> {
+    fn check_ending(&mut self, at: usize, column: usize, ending: Ending) -> Result<(), Diagnostic> {
         let rule = match ending {
-            Ending::Lf if !self.told.line_feed => Rule::LineFeed,
-            Ending::Cr if !self.told.carriage_return => Rule::CarriageReturn,
+            Ending::Lf if !self.reported.line_feed => Rule::LineFeed,
+            Ending::Cr if !self.reported.carriage_return => Rule::CarriageReturn,
             Ending::End => Rule::NoFinalEnding,
             Ending::CrLf | Ending::Lf | Ending::Cr => return Ok(()),
         };
-        self.told.line_feed |= ending == Ending::Lf;
-        self.told.carriage_return |= ending == Ending::Cr;
-        self.tell(Diagnostic {
+        self.reported.line_feed |= ending == Ending::Lf;
+        self.reported.carriage_return |= ending == Ending::Cr;
+        self.report(Diagnostic {
             line: self.lines.len(),
             column: column + 1,
             span: Span::new(at, at + ending.len()),
@@ -266,28 +269,29 @@ impl Progress<'_> {
         })
     }
 
-    /// The lines before the first media description, or of one, are complete.
+    /// Checks that the lines before the first media description, or the lines of a media description, are complete.
     fn section_ends(&mut self, at: usize) -> Result<(), Diagnostic> {
         let line = self.lines.len() + 1;
         for kind in self.order.missing() {
-            self.tell(Diagnostic { line, column: 1, span: Span::new(at, at), rule: Rule::Missing(kind) })?;
+            self.report(Diagnostic { line, column: 1, span: Span::new(at, at), rule: Rule::Missing(kind) })?;
         }
         if let (true, Some(head)) = (self.order.is_unconnected(), self.heads.last()) {
             let (line, start) = (*head as usize, self.lines.get(*head as usize).map_or(at, |head| head.start as usize));
-            self.unconnected(line + 1, start);
+            self.report_no_connection(line + 1, start);
         }
         Ok(())
     }
 
-    /// Tells of a head at the end of its section: before what was told of the lines that follow it.
-    fn unconnected(&mut self, line: usize, start: usize) {
+    /// Reports a deviation of an `m=` line at the end of its section. The diagnostic is inserted before those of later
+    /// lines.
+    fn report_no_connection(&mut self, line: usize, start: usize) {
         let rule = Rule::NoConnection;
-        let told = Diagnostic { line, column: 1, span: Span::new(start, start + 2), rule };
+        let diagnostic = Diagnostic { line, column: 1, span: Span::new(start, start + 2), rule };
         let at = self.diagnostics.partition_point(|other| other.line <= line);
         if self.diagnostics.len() < self.reader.limits.diagnostics {
-            self.diagnostics.insert(at, told);
+            self.diagnostics.insert(at, diagnostic);
         } else {
-            self.untold += 1;
+            self.unreported += 1;
         }
     }
 
@@ -301,28 +305,28 @@ impl Progress<'_> {
         Diagnostic { line, column: 1, span, rule }
     }
 
-    /// Tells of `length` bytes at `at` of the line that was read last.
+    /// Reports a deviation of the line that was read last: `length` bytes at offset `at`.
     #[cold]
-    fn tell_at(&mut self, start: usize, at: usize, length: usize, rule: Rule) -> Result<(), Diagnostic> {
+    fn report_at(&mut self, start: usize, at: usize, length: usize, rule: Rule) -> Result<(), Diagnostic> {
         let span = Span::new(start + at, start + at + length);
-        self.tell(Diagnostic { line: self.lines.len(), column: at + 1, span, rule })
+        self.report(Diagnostic { line: self.lines.len(), column: at + 1, span, rule })
     }
 
     #[cold]
-    fn tell(&mut self, diagnostic: Diagnostic) -> Result<(), Diagnostic> {
+    fn report(&mut self, diagnostic: Diagnostic) -> Result<(), Diagnostic> {
         if self.reader.is_strict && diagnostic.rule.severity() >= Severity::Deviation {
             return Err(diagnostic);
         }
         if self.diagnostics.len() < self.reader.limits.diagnostics {
             self.diagnostics.push(diagnostic);
         } else {
-            self.untold += 1;
+            self.unreported += 1;
         }
         Ok(())
     }
 }
 
-/// How long the first line is, how it ends, and where the first NUL byte in it stands.
+/// Returns the length of the first line, its ending, and the offset of its first NUL byte.
 #[inline]
 fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
     let (mut at, mut nul) = (0, None);
@@ -341,7 +345,7 @@ fn end_of_line(rest: &[u8]) -> (usize, Ending, Option<usize>) {
     (rest.len(), Ending::End, nul)
 }
 
-/// A name that is a token, and where there is a colon a value (RFC 8866 §5.13).
+/// Checks that the name is a token and that the value after a colon is not empty (RFC 8866 §5.13).
 #[inline]
 fn attribute(value: &[u8]) -> Result<(), ValueError> {
     const CLAUSE: Citation = Citation::new("RFC 8866", "5.13");
@@ -354,7 +358,7 @@ fn attribute(value: &[u8]) -> Result<(), ValueError> {
     }
 }
 
-/// Lines that may hold any bytes, but at least one.
+/// Whether lines of this kind may hold any bytes, but at least one.
 const fn is_text(kind: Kind) -> bool {
     matches!(kind, Kind::Name | Kind::Information | Kind::Uri | Kind::Email | Kind::Phone)
 }
@@ -376,7 +380,7 @@ fn check(kind: Kind, value: &[u8]) -> Result<(), ValueError> {
         Kind::Repeat => Repeat::parse(value).map(drop),
         Kind::Zone => Zone::parse(value).map(drop),
         Kind::Key => Key::parse(value).map(drop),
-        // Their bytes are any but those that end a line.
+        // Any byte is allowed but those that end a line.
         Kind::Name | Kind::Information | Kind::Unknown(_) | Kind::Stray => Ok(()),
     }
 }

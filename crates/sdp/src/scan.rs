@@ -1,10 +1,10 @@
-//! Where lines end.
+//! Finds the ends of lines.
 //!
-//! Rules of this file: a line has forty bytes. To set up a search that is made for long texts takes longer than to find what
-//! is so near; and whoever counts bits to learn where a line ends must wait for the number, while a loop over a few bytes is
-//! guessed right, and what follows it has begun by then.
+//! Rules of this file: a line has about 40 bytes. Setting up a search for long texts takes longer than finding an end
+//! that is so near. Counting bits to find the end makes the following code wait for the result. A loop over a few bytes
+//! is predicted by the processor, so that the following code starts earlier.
 
-/// Where the first byte stands that ends a line or must not be in one: CR, LF or NUL.
+/// Returns the offset of the first byte that ends a line or is forbidden in a line: CR, LF or NUL.
 #[inline(always)]
 pub(crate) fn line_break(input: &[u8]) -> Option<usize> {
     let near = input.get(..LONG).unwrap_or(input);
@@ -17,7 +17,7 @@ pub(crate) fn line_break(input: &[u8]) -> Option<usize> {
             }
             break;
         };
-        // One question for the whole block, which takes no branch: few control characters stand in a line.
+        // One test for the whole block, without a branch per byte: control characters are rare in a line.
         if block.iter().fold(false, |any, byte| any | (*byte <= b'\r'))
             && let Some(found) = block.iter().position(|byte| is_break(*byte))
         {
@@ -25,7 +25,7 @@ pub(crate) fn line_break(input: &[u8]) -> Option<usize> {
         }
         rest = after;
     }
-    // Few lines are so long, and some of those are very long.
+    // Few lines are this long, and some of those are very long.
     let far = input.get(near.len()..).filter(|far| !far.is_empty())?;
     memchr::memchr3(b'\r', b'\n', 0, far).map(|at| near.len() + at)
 }
@@ -35,9 +35,9 @@ const fn is_break(byte: u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0)
 }
 
-/// As many bytes as common processors look at at once.
+/// The number of bytes that common processors compare at once.
 const BLOCK: usize = 16;
-/// A line that is longer than this is searched by other means.
+/// A longer line is searched with `memchr`.
 const LONG: usize = 256;
 
 #[cfg(test)]
@@ -46,20 +46,20 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// Bytes of which many are at the borders of what is searched for.
+    /// Bytes, many of which are close to the values that are searched for.
     fn near_borders() -> impl Strategy<Value = alloc::vec::Vec<u8>> {
         let border = prop::sample::select(&b"\0\t\n\r\x0e\x80\x8d\xff"[..]);
         vec(prop_oneof![9 => b'a'..=b'z', 1 => border], 0..40)
     }
 
     proptest! {
-        /// A search byte by byte is the judge.
+        /// A search byte by byte is the reference.
         #[test]
         fn a_line_break_is_the_first_of_three_bytes(input in near_borders()) {
             prop_assert_eq!(line_break(&input), input.iter().position(|byte| is_break(*byte)));
         }
 
-        /// The end of a long line is found by other means, and is the same.
+        /// The end of a long line, found by `memchr`, is the same.
         #[test]
         fn a_line_break_is_found_however_far(before in 0_usize..600, after in near_borders()) {
             let expected = after.iter().position(|byte| is_break(*byte)).map(|at| before + at);

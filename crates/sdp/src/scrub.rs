@@ -1,22 +1,24 @@
-//! A description that may be shown to strangers: who and where is replaced, what it negotiates stays.
+//! Scrubs a description so that it can be published: everything that identifies a person or a host is replaced, and
+//! everything that negotiation needs is kept.
 //!
-//! Rules of this file: what stays is what is known to identify nobody, by its place in the grammar; everything else is
-//! replaced, unknown attributes and lines that cannot be read first of all. The same is replaced by the same, by a number in
-//! the order of appearance and never by a hash, so that nothing can be computed back and relations survive: a `raddr` still
-//! equals the candidate that it belongs to. What a grammar counts (the length of a password, the bytes of a fingerprint) keeps
-//! its length.
+//! Rules of this file: a value is kept only if its place in the grammar guarantees that it identifies no one.
+//! Everything else is replaced, also unknown attributes and lines that cannot be parsed. Equal values get equal
+//! stand-ins. A stand-in is a number in the order of appearance, never a hash, so that the original cannot be computed.
+//! Relations are kept: a `raddr` still equals its candidate. A value whose length has a meaning (a password, a
+//! fingerprint) keeps its length.
 //!
-//! What stays: ports, priorities, payload types, SSRCs, codec parameters, header extensions, names of sections and layers
-//! (`mid`, `rid`), and the numbers of `o=`. Unspecified and loopback addresses stay too. A foundation goes: it may be computed
-//! from an address. In all that stays IP addresses are replaced wherever they stand, in `fmtp` also what is a user, a host or
-//! a secret in another line, before or after it; there the names of parameters stay, and words of less than four letters.
+//! Kept: ports, priorities, payload types, SSRCs, codec parameters, header extensions, the names of sections and
+//! encodings (`mid`, `rid`), the numbers of `o=`, and unspecified and loopback addresses. A foundation is replaced,
+//! because it may be computed from an address. IP addresses are replaced in every kept text. In `fmtp` also each user,
+//! host or secret that occurs in another line is replaced, before or after it; parameter names, and words of less than
+//! four letters, are kept.
 //!
-//! Session id and version, ports and SSRCs stay on purpose: a description is shown together with a trace or a capture, and is
-//! matched with it by them, and answers are judged by them. They do tell something to who has such a capture already: an id
-//! is often the time at which the session was made (RFC 8866 §5.2).
+//! Session id, version, ports and SSRCs are kept deliberately. They match a description with a trace or a capture, and
+//! an answer cannot be checked without them. A reader who already has such a capture learns something from them: an id
+//! is often the time at which the session was created (RFC 8866 §5.2).
 //!
-//! Scrubbed twice it has the same shape, with other stand-ins: a private address became one of those in documents, which are
-//! public.
+//! Scrubbing a scrubbed description keeps its shape, but changes the stand-ins: the stand-in of a private address is a
+//! documentation address, which counts as public.
 //!
 //! ```
 //! use portolan_sdp::{Session, scrub::scrub};
@@ -45,19 +47,20 @@ use crate::value::{Bandwidth, MediaLine, Origin, Value};
 use alias::{Aliases, Class};
 use alloc::vec::Vec;
 
-/// Scrubs one description. To scrub several that belong together, an offer and its answer, use one [`Scrubber`].
+/// Scrubs one description. For several descriptions that belong together (an offer and its answer) use one
+/// [`Scrubber`].
 #[must_use]
 pub fn scrub(session: &Session<'_>) -> Session<'static> {
     Scrubber::default().scrub(session)
 }
 
-/// Scrubs descriptions; it remembers what it replaced by what, so that it holds the secrets that it took out.
+/// Scrubs descriptions. It remembers the stand-in of each replaced value, so it holds the removed secrets.
 #[derive(Clone, Default)]
 pub struct Scrubber {
     aliases: Aliases,
 }
 
-/// Says how much it remembers, not what.
+/// Shows the number of replaced values, not the values.
 impl core::fmt::Debug for Scrubber {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Scrubber").field("replaced", &self.aliases.len()).finish()
@@ -65,19 +68,19 @@ impl core::fmt::Debug for Scrubber {
 }
 
 impl Scrubber {
-    /// One that has seen nothing yet.
+    /// Makes a scrubber without any replaced value.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same description with everything replaced that says who or where.
+    /// Returns the same description, with everything replaced that identifies a person or a host.
     ///
-    /// It has the same lines of the same kinds, ending alike; what could be read as a typed value still can.
+    /// The kinds and endings of the lines do not change. A value that could be parsed can still be parsed.
     #[must_use]
     pub fn scrub(&mut self, session: &Session<'_>) -> Session<'static> {
         let mut out = Vec::new();
-        // Who is who is learned first: a free text may stand before the line that tells it.
+        // First collects names and secrets: a free text may precede the line that defines them.
         session.lines().for_each(|line| self.line(&line, &mut out));
         out.clear();
         for line in session.lines() {
@@ -87,7 +90,7 @@ impl Scrubber {
         let most = usize::MAX;
         let limits = Limits { bytes: most, lines: most, attributes: most, media: most, diagnostics: 0 };
         let read = Reader::lenient().with_limits(limits).read(&out);
-        // Only what was no description, or is past 4 GiB, is none now.
+        // Reading fails only for a text that was no description before, or that is longer than 4 GiB now.
         read.map(|reading| reading.session.into_owned()).unwrap_or_default()
     }
 
@@ -95,7 +98,7 @@ impl Scrubber {
     fn line(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let value = line.value();
         let Some(letter) = line.kind().letter() else {
-            // It must not become a line with a letter.
+            // The line must stay a stray line.
             if !value.is_empty() {
                 self.aliases.write(Class::Value, value, out);
             }
@@ -109,8 +112,8 @@ impl Scrubber {
             Kind::Version | Kind::Time | Kind::Repeat | Kind::Zone if value.iter().all(|byte| is_of_time(*byte)) => {
                 out.extend_from_slice(value);
             }
-            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => self.aliases.sweep(value, out),
-            Kind::Media if MediaLine::parse(value).is_ok() => self.aliases.sweep(value, out),
+            Kind::Bandwidth if Bandwidth::parse(value).is_ok() => self.aliases.replace_addresses(value, out),
+            Kind::Media if MediaLine::parse(value).is_ok() => self.aliases.replace_addresses(value, out),
             Kind::Origin => self.origin(value, out),
             Kind::Connection => self.words(value, out),
             Kind::Name if matches!(value, b"-" | b" ") => out.extend_from_slice(value),
@@ -134,7 +137,7 @@ impl Scrubber {
         }
     }
 
-    /// `o=`, also as cameras write it: a user who has a name loses it, the rest word by word.
+    /// Writes `o=`, also in the forms that cameras write: the user name is replaced, the rest is scrubbed word by word.
     fn origin(&mut self, value: &[u8], out: &mut Vec<u8>) {
         match value.iter().position(|byte| *byte == b' ').and_then(|at| value.split_at_checked(at)) {
             Some((user, rest)) if Origin::parse(value).is_ok() => {
@@ -149,7 +152,7 @@ impl Scrubber {
         }
     }
 
-    /// `k=`: the method stays, the key goes (RFC 8866 §5.12).
+    /// Writes `k=`: the method is kept, the key is replaced (RFC 8866 §5.12).
     fn key(&mut self, value: &[u8], out: &mut Vec<u8>) {
         let at = value.iter().position(|byte| *byte == b':');
         match at.and_then(|at| Some((value.get(..at)?, value.get(at + 1..)?))) {
@@ -173,7 +176,7 @@ impl Scrubber {
         }
     }
 
-    /// Word by word: numbers and the words of the grammars stay, addresses and names are replaced, all else too.
+    /// Scrubs word by word: numbers and words of the grammars are kept, all other words are replaced.
     fn words(&mut self, value: &[u8], out: &mut Vec<u8>) {
         for (index, word) in value.split(|byte| *byte == b' ').enumerate() {
             if index > 0 {
@@ -184,12 +187,12 @@ impl Scrubber {
     }
 }
 
-/// Digits, signs and the units of RFC 8866 §5.10.
+/// Returns whether a word has only digits, signs and the units of RFC 8866 §5.10.
 const fn is_of_time(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'd' | b'h' | b'm' | b's')
 }
 
-/// A number, nothing, or a word that the grammars of `o=`, `c=`, `m=`, `candidate` and their like have.
+/// Returns whether a word is a number, empty, or a keyword of `o=`, `c=`, `m=`, `candidate` and similar lines.
 fn is_plain(word: &[u8]) -> bool {
     const WORDS: &[&[u8]] = &[
         b"-",
@@ -238,7 +241,7 @@ fn is_plain(word: &[u8]) -> bool {
         b"t38",
     ];
     word.iter().all(u8::is_ascii_digit)
-        // The words of candidates come in any case (RFC 5234 §2.3).
+        // Keywords of candidates are case-insensitive (RFC 5234 §2.3).
         || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
 }
 

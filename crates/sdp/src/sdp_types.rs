@@ -1,8 +1,8 @@
-//! To and from the `Session` of the `sdp-types` crate (feature `sdp-types`).
+//! Converts from and to the `Session` of the `sdp-types` crate (feature `sdp-types`).
 //!
-//! That model holds the values of a description, in the order of RFC 8866. It has no place for unknown lines, for line
-//! endings and for the order of lines of different kinds, and its texts are UTF-8. What it has no place for is refused with
-//! the line that it stands on, so that nothing is lost in silence; line endings and order alone are given up.
+//! The `sdp-types` model holds the values of a description in the order of RFC 8866, as UTF-8 texts. It has no place
+//! for unknown lines, line endings, or the order of lines of different kinds. The conversion drops line endings and
+//! order. A line that the model cannot hold is an error that gives the line, so nothing else is lost silently.
 //!
 //! ```
 //! use portolan_sdp::Session;
@@ -29,14 +29,14 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// Why a session is none of the model's. Lines and columns count from 1.
+/// Why the model cannot hold a session. Lines and columns count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// A value is not what its grammar has.
+    /// A value does not match its grammar.
     #[error(transparent)]
     Value(#[from] TypedError),
-    /// The model's texts are UTF-8.
+    /// A value is not UTF-8; the model requires UTF-8.
     #[error("line {line}, column {column}: the model's texts are UTF-8")]
     NotUtf8 {
         /// The line.
@@ -44,13 +44,13 @@ pub enum ConvertError {
         /// The first byte in it that is not UTF-8.
         column: usize,
     },
-    /// The model's numbers are smaller.
+    /// A number is too large for the model.
     #[error("line {line}: a number is too large for the model")]
     TooLarge {
         /// The line.
         line: usize,
     },
-    /// The model has no place for such a line, or not for a second one, or not there.
+    /// The model has no place for a line of this kind, for a second one, or for one at this position.
     #[error("line {line}: the model has no place for {kind}")]
     NoPlace {
         /// The line.
@@ -58,7 +58,7 @@ pub enum ConvertError {
         /// Its kind.
         kind: Kind,
     },
-    /// The model must have an origin.
+    /// The session has no `o=`; the model requires one.
     #[error("o= is missing, and the model must have it")]
     NoOrigin,
 }
@@ -66,9 +66,9 @@ pub enum ConvertError {
 impl TryFrom<&Session<'_>> for model::Session {
     type Error = ConvertError;
 
-    /// A session without `s=` has an empty name.
+    /// The empty name stands for a missing `s=`.
     fn try_from(session: &Session<'_>) -> Result<Self, ConvertError> {
-        // The session's own values go into a model that begins without an origin.
+        // The values are collected in a model that has no origin yet.
         let mut made = Self::new(model::Origin::with_ip_addr("", 0, core::net::Ipv4Addr::UNSPECIFIED), "");
         let mut seen = Seen::default();
         for line in session.top().lines() {
@@ -101,7 +101,7 @@ impl TryFrom<&Session<'_>> for model::Session {
 
 fn media(section: &Section<'_>) -> Result<model::Media, ConvertError> {
     let mut lines = section.lines();
-    // A section begins with its head.
+    // The first line of a section is its `m=`.
     let Some(head) = lines.next() else { return Err(ConvertError::NoPlace { line: 0, kind: Kind::Media }) };
     let MediaLine { media, port, ports, protocol, format_list } = head.read()?;
     let num_ports = match ports {
@@ -142,7 +142,7 @@ fn media(section: &Section<'_>) -> Result<model::Media, ConvertError> {
     Ok(made)
 }
 
-/// Which kinds have been met that the model holds once.
+/// The kinds already seen, of those that the model holds once.
 #[derive(Default)]
 struct Seen(Vec<Kind>);
 
@@ -176,14 +176,14 @@ fn text(line: &Line<'_>) -> Result<String, ConvertError> {
     part(line, line.value())
 }
 
-/// A part of a line that runs to its end, or none of whose bytes is in doubt.
+/// A part of a line: a part that runs to the end of the line, or one that is known to be UTF-8.
 fn part(line: &Line<'_>, part: &[u8]) -> Result<String, ConvertError> {
     core::str::from_utf8(part)
         .map(ToOwned::to_owned)
         .map_err(|_| ConvertError::NotUtf8 { line: line.index() + 1, column: valid(line.text()) + 1 })
 }
 
-/// How many bytes are UTF-8.
+/// Returns the length of the valid UTF-8 prefix.
 fn valid(text: &[u8]) -> usize {
     core::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len)
 }
@@ -210,11 +210,11 @@ fn connection(line: &Line<'_>) -> Result<model::Connection, ConvertError> {
 }
 
 fn net_type(name: &str) -> model::NetType {
-    // It takes every name.
+    // The model accepts any name.
     name.parse().unwrap_or(model::NetType::In)
 }
 
-/// An address as it is written.
+/// An address in its written form.
 fn last_word(line: &Line<'_>) -> Result<String, ConvertError> {
     part(line, line.value().rsplit(|byte| *byte == b' ').next().unwrap_or_default())
 }
@@ -262,11 +262,12 @@ fn attribute(line: &Line<'_>) -> Result<model::Attribute, ConvertError> {
 impl TryFrom<&model::Session> for Session<'static> {
     type Error = EditError;
 
-    /// The lines in the order of RFC 8866, each ending with CR and LF; values are taken as they are. A model without times
-    /// gives a session without them, which a strict reader refuses.
+    /// Writes the lines in the order of RFC 8866, each ended by CR and LF; values are taken unchanged. A model without
+    /// times gives a session without `t=`, which a strict reader refuses.
     ///
     /// # Errors
-    /// A value that would break its line.
+    /// [`EditError::Breaks`] if a value would break its line; [`EditError::TooLong`] if the session would become too
+    /// large.
     fn try_from(model: &model::Session) -> Result<Self, EditError> {
         let mut lines = Lines::default();
         lines.add(b'v', "0");
@@ -281,7 +282,7 @@ impl TryFrom<&model::Session> for Session<'static> {
         for (index, time) in model.times.iter().enumerate() {
             lines.add(b't', &format!("{} {}", time.start_time, time.stop_time));
             time.repeats.iter().for_each(|repeat| lines.repeat(repeat));
-            // The model does not tell which of the times it belongs to.
+            // The model does not record which time the zones belong to.
             if index + 1 == model.times.len() && !model.time_zones.is_empty() {
                 lines.zones(&model.time_zones);
             }

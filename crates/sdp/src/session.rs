@@ -1,8 +1,8 @@
-//! The lossless tree: every line of a description, in the order and with the bytes that it came with.
+//! The lossless tree: all lines of a description, in their order and with their bytes.
 //!
-//! Rules of this file: a line is 12 bytes that say where its text lies, in what was read or in what was added since;
-//! nothing is copied until a line is edited, and then that line alone. Writing copies whole runs of untouched lines.
-//! Reading what a session writes gives the very lines that it has.
+//! Rules of this file: a line is a record of 12 bytes. The record points to the text that was read or to the text that
+//! edits added. Only an edited line is copied. Writing copies runs of unedited lines at once. Reading the written text
+//! again gives the same lines.
 //!
 //! ```
 //! use portolan_sdp::Session;
@@ -20,7 +20,7 @@
 mod edit;
 
 pub use edit::EditError;
-pub(crate) use edit::breaking;
+pub(crate) use edit::first_forbidden_byte;
 
 use crate::diagnostic::Diagnostic;
 use crate::line::{Ending, Kind, Line, Lossy};
@@ -37,21 +37,21 @@ use core::ops::Range;
 #[derive(Clone, Default)]
 pub struct Session<'a> {
     pub(crate) read: Cow<'a, [u8]>,
-    /// The texts of the lines that were written since, one after another.
+    /// The texts of the lines that edits wrote, one after another.
     pub(crate) added: Vec<u8>,
     pub(crate) lines: Vec<Record>,
-    /// Which lines are the heads of media descriptions.
+    /// The indices of the `m=` lines.
     pub(crate) heads: Vec<u32>,
-    /// How many bytes of `added` belong to no line any more.
-    dead: usize,
+    /// How many bytes of `added` no line uses any more.
+    unused: usize,
     is_edited: bool,
 }
 
-/// Where the text of a line lies.
+/// Where the text of a line is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
     pub(crate) start: u32,
-    /// Without the ending.
+    /// The length without the ending.
     pub(crate) length: u32,
     pub(crate) kind: Kind,
     pub(crate) ending: Ending,
@@ -60,59 +60,60 @@ pub(crate) struct Record {
 
 const _: () = assert!(size_of::<Record>() == 12, "a line costs 12 bytes");
 
-/// Where a line's bytes are.
+/// Which buffer holds the bytes of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In what was read, its ending after it.
+    /// The text that was read; the ending follows the line there.
     Read,
-    /// In what was read, but it ends in another way now.
+    /// The text that was read, but the line now has another ending.
     EndsAnew,
-    /// In what was added since, without its ending.
+    /// The text that edits added, without the ending.
     Added,
 }
 
 impl<'a> Session<'a> {
-    /// Reads a description as deployed endpoints write it; what is unusual is not told. [`Reader`] tells it.
+    /// Reads a description as deployed endpoints write it. Deviations are not reported; a [`Reader`] reports them.
     ///
     /// # Errors
-    /// When it passes the default limits, or no line of it is a line of a description.
+    /// The [`Diagnostic`](crate::Diagnostic) of an exceeded default limit, or of a text without any line of a
+    /// description.
     pub fn read(text: &'a [u8]) -> Result<Self, Diagnostic> {
         Reader::lenient().read(text).map(|reading| reading.session)
     }
 
-    /// How many lines there are.
+    /// Returns the number of lines.
     #[must_use]
     pub const fn line_count(&self) -> usize {
         self.lines.len()
     }
 
-    /// One line, counted from 0.
+    /// Returns the line with an index, counted from 0.
     #[must_use]
     #[inline]
     pub fn line(&self, index: usize) -> Option<Line<'_>> {
         self.lines.get(index).map(|record| self.view(index, record))
     }
 
-    /// All lines, those of the media sections too.
+    /// Returns all lines, including those of the media sections.
     #[inline]
     pub fn lines(&self) -> Lines<'_> {
         self.lines_in(0..self.lines.len())
     }
 
-    /// The lines before the first media section.
+    /// Returns the lines before the first media section.
     #[must_use]
     #[inline]
     pub fn top(&self) -> Section<'_> {
         Section::new(self, 0..self.head(0), None)
     }
 
-    /// How many media sections there are.
+    /// Returns the number of media sections.
     #[must_use]
     pub const fn media_count(&self) -> usize {
         self.heads.len()
     }
 
-    /// One media section, counted from 0.
+    /// Returns the media section with an index, counted from 0.
     #[must_use]
     #[inline]
     pub fn media(&self, index: usize) -> Option<Section<'_>> {
@@ -120,7 +121,7 @@ impl<'a> Session<'a> {
         Some(Section::new(self, start as usize..self.head(index + 1), Some(index)))
     }
 
-    /// The media sections in order.
+    /// Returns the media sections in order.
     pub fn all_media(&self) -> impl DoubleEndedIterator<Item = Section<'_>> + ExactSizeIterator + '_ {
         (0..self.heads.len()).map(|index| {
             let start = self.head(index);
@@ -128,31 +129,31 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// What was read: the spans of lines and diagnostics point into it.
+    /// Returns the text that was read. The spans of lines and diagnostics refer to it.
     #[must_use]
     pub fn source(&self) -> &[u8] {
         &self.read
     }
 
-    /// Whether a line was changed, added or removed since it was read.
+    /// Returns whether a line was changed, added or removed since the session was read.
     #[must_use]
     pub const fn is_edited(&self) -> bool {
         self.is_edited
     }
 
-    /// A session that borrows nothing.
+    /// Returns a session that borrows nothing.
     #[must_use]
     pub fn into_owned(self) -> Session<'static> {
-        let Self { read, added, lines, heads, dead, is_edited } = self;
-        Session { read: Cow::Owned(read.into_owned()), added, lines, heads, dead, is_edited }
+        let Self { read, added, lines, heads, unused, is_edited } = self;
+        Session { read: Cow::Owned(read.into_owned()), added, lines, heads, unused, is_edited }
     }
 
-    /// What was read, and the lines that it consists of.
+    /// Makes a session from a text and the records of its lines.
     pub(crate) const fn of(read: Cow<'a, [u8]>, lines: Vec<Record>, heads: Vec<u32>) -> Self {
-        Self { read, added: Vec::new(), lines, heads, dead: 0, is_edited: false }
+        Self { read, added: Vec::new(), lines, heads, unused: 0, is_edited: false }
     }
 
-    /// The description; where nothing was edited, the very bytes that were read. One allocation.
+    /// Returns the description as bytes. Without an edit these are the bytes that were read. Makes one allocation.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -167,7 +168,7 @@ impl<'a> Session<'a> {
             return;
         }
         out.reserve(self.lines.iter().map(Record::full_length).sum());
-        // A run of lines that follow one another in what was read is copied at once.
+        // Consecutive unedited lines are copied at once.
         let mut run: Range<usize> = 0..0;
         for record in &self.lines {
             if record.place != Place::Read {
@@ -187,7 +188,7 @@ impl<'a> Session<'a> {
         out.extend_from_slice(self.read.get(run).unwrap_or_default());
     }
 
-    /// Where a media section begins; past the last one, where the lines end.
+    /// Returns the index of the first line of a media section, or the number of lines past the last section.
     fn head(&self, index: usize) -> usize {
         self.heads.get(index).map_or(self.lines.len(), |start| *start as usize)
     }
@@ -222,7 +223,7 @@ impl Record {
     }
 }
 
-/// The text, lossy where it is not UTF-8.
+/// Writes the text; bytes that are not UTF-8 are replaced by U+FFFD.
 impl fmt::Display for Session<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in self.lines() {
@@ -251,7 +252,7 @@ impl PartialEq for Session<'_> {
 
 impl Eq for Session<'_> {}
 
-/// Lines in order.
+/// An iterator over lines in order.
 #[derive(Clone, Debug)]
 pub struct Lines<'s> {
     session: &'s Session<'s>,

@@ -1,7 +1,7 @@
-//! Values with a grammar of their own: the trait, and those of the lines of RFC 8866 other than `a=`.
+//! Typed values: the trait [`Value`], and the values of the lines of RFC 8866 other than `a=`.
 //!
-//! A value borrows from its text, and `Display` writes it as RFC 8866 does. Numbers are as large as they must be; what the
-//! RFC leaves unbounded is kept as its digits.
+//! A value borrows from its text, and `Display` writes it as RFC 8866 does. Integers have the width that the RFC
+//! requires; a number that the RFC does not bound is kept as its digits.
 //!
 //! ```
 //! use portolan_sdp::value::{Address, Connection, MediaLine};
@@ -47,19 +47,19 @@ pub(crate) use decimal::decimal;
 
 use crate::error::{Citation, ValueError};
 
-/// A value that is read from bytes and written by `Display`; reading what was written gives the same value.
+/// A value that is parsed from bytes and written by `Display`. Parsing the written text gives the same value.
 pub trait Value<'a>: Sized {
-    /// The section that has the grammar.
+    /// The section of the RFC that has the grammar.
     const CLAUSE: Citation;
 
-    /// Reads a whole value.
+    /// Parses a whole value.
     ///
     /// # Errors
-    /// Where it is wrong, what was expected and what stands there.
+    /// [`ValueError`]: the offset, what the grammar expected there, and the byte that was found.
     fn parse(value: &'a [u8]) -> Result<Self, ValueError>;
 }
 
-/// The value of an attribute with a name of its own. An attribute without a value is read from no bytes.
+/// The value of an attribute with its own type. An attribute without a value is parsed from an empty text.
 pub trait AttributeValue<'a>: Value<'a> {
     /// The name, as after `a=`; case-sensitive.
     const NAME: &'static str;
@@ -73,7 +73,7 @@ pub(crate) mod tests {
     use super::Value;
     use core::fmt::Debug;
 
-    /// Where a value is refused, and what should have stood there.
+    /// Checks where a value is refused, and what was expected there.
     pub(crate) fn refusal<'a, T: Value<'a> + Debug>(value: &'a str) -> (usize, &'static str) {
         match T::parse(value.as_bytes()) {
             Err(error) => (error.at, error.expected),
@@ -81,7 +81,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Asserts that a value is refused, at which byte, what was expected there, and what the error says of the rest.
+    /// Asserts that a value is refused: at which byte, what was expected there, and the other fields of the error.
     #[track_caller]
     pub(crate) fn refused<'a, T: Value<'a> + Debug>(value: &'a [u8], at: usize, expected: &str) {
         let error = T::parse(value).expect_err("it must be refused");

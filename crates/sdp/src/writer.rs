@@ -1,9 +1,9 @@
-//! Making descriptions: builders that read like what they make.
+//! Builders of descriptions.
 //!
-//! Rules of this file: what a builder makes, a strict reader takes, and each typed value in it reads back as the value that
-//! was given; nothing is dropped or mended in silence. Lines are put into the order of RFC 8866 §9 whatever the order of
-//! the calls; among lines of one kind, and among all of `t=`, `r=` and `z=`, the calls' order stays. An error knows the line
-//! that it would have been.
+//! Rules of this file: a strict reader accepts what a builder returns, and each typed value in it is read back as the
+//! value that was given. Nothing is dropped or repaired silently. Lines are put into the order of RFC 8866 §9,
+//! independent of the order of the calls. The order of the calls is kept among lines of one kind, and among all of
+//! `t=`, `r=` and `z=`. An error gives the number that the line would have had.
 //!
 //! ```
 //! use portolan_sdp::attribute::{Attribute, Direction, Mid};
@@ -37,14 +37,14 @@ use crate::diagnostic::Diagnostic;
 use crate::error::{TypedError, ValueError};
 use crate::line::{Ending, Kind, name_and_value};
 use crate::reader::{Limits, Reader, rank};
-use crate::session::{EditError, Session, breaking};
+use crate::session::{EditError, Session, first_forbidden_byte};
 use crate::value::{Bandwidth, Connection, MediaLine, Origin, Repeat, Timing, Value, Version, Zone};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::ops::Range;
 
-/// Makes a session of its lines and of its media sections.
+/// Builds a session from its lines and its media sections.
 #[derive(Clone, Debug)]
 #[must_use = "a builder makes nothing until `build`"]
 pub struct SessionBuilder {
@@ -52,15 +52,15 @@ pub struct SessionBuilder {
     media: Vec<MediaBuilder>,
 }
 
-/// Makes one media section.
+/// Builds one media section.
 #[derive(Clone, Debug)]
 #[must_use = "a media section is for a session: `SessionBuilder::media`, `Session::insert_media`"]
 pub struct MediaBuilder {
     part: Part,
 }
 
-/// Why nothing was made. Lines and columns count from 1 in what would have been written; for a media section that is
-/// inserted its `m=` is line 1.
+/// Why a builder failed. Lines and columns count from 1 in the text that would have been written. For a media section
+/// that is inserted into a session, its `m=` is line 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -74,11 +74,11 @@ pub enum BuildError {
         /// 0x00, 0x0A or 0x0D.
         byte: u8,
     },
-    /// What a typed value wrote is no value of its grammar.
+    /// The text that a typed value wrote does not match its grammar.
     #[error(transparent)]
     Value(#[from] TypedError),
-    /// What a typed value wrote reads back as another value. Bytes that are not UTF-8 do that; they can be written as a
-    /// line of their own.
+    /// The text that a typed value wrote is read back as another value. Values with bytes that are not UTF-8 have this
+    /// error; such bytes can be added as a raw line.
     #[error("line {line}: {kind} would be read as another value than the one given")]
     Differs {
         /// The line.
@@ -86,7 +86,7 @@ pub enum BuildError {
         /// Its kind.
         kind: Kind,
     },
-    /// A line of such a kind cannot be added as a line: it has no letter, or it is an `m=`, which is the head of a
+    /// A line of this kind cannot be added as a raw line: the kind has no letter, or it is an `m=`, which begins a
     /// [`MediaBuilder`].
     #[error("line {line}: {kind} cannot be added as a line")]
     Kind {
@@ -98,32 +98,32 @@ pub enum BuildError {
     /// A strict reader would refuse the description.
     #[error(transparent)]
     Refused(#[from] Diagnostic),
-    /// The session that it was for refuses it.
+    /// The session into which the part was to be inserted refuses it.
     #[error(transparent)]
     Edit(#[from] EditError),
 }
 
-/// The calls that a session and a media section share.
+/// The methods that a session and a media section share.
 macro_rules! shared {
     ($($field:ident).+) => {
-        /// Adds `i=`: a text for people about it (RFC 8866 §5.4).
+        /// Adds `i=`: a text about it for users (RFC 8866 §5.4).
         pub fn information(self, text: impl AsRef<[u8]>) -> Self {
             self.line(Kind::Information, text)
         }
 
-        /// Adds `c=`: where the media goes (RFC 8866 §5.7).
+        /// Adds `c=`: the address to which media is sent (RFC 8866 §5.7).
         pub fn connection(mut self, connection: &Connection<'_>) -> Self {
             self.$($field).+.value(Kind::Connection, connection, |text| Ok(Connection::parse(text)? == *connection));
             self
         }
 
-        /// Adds `b=`: how much bandwidth it takes (RFC 8866 §5.8).
+        /// Adds `b=`: the bandwidth (RFC 8866 §5.8).
         pub fn bandwidth(mut self, bandwidth: &Bandwidth<'_>) -> Self {
             self.$($field).+.value(Kind::Bandwidth, bandwidth, |text| Ok(Bandwidth::parse(text)? == *bandwidth));
             self
         }
 
-        /// Adds `a=`: a typed attribute, or any with [`Attribute::Other`], whose bytes are taken as they are.
+        /// Adds `a=`: a typed attribute, or any other one with [`Attribute::Other`], whose bytes are taken unchanged.
         pub fn attribute<'v>(mut self, attribute: impl Into<Attribute<'v>>) -> Self {
             self.$($field).+.attribute(&attribute.into());
             self
@@ -134,9 +134,9 @@ macro_rules! shared {
             attributes.into_iter().fold(self, Self::attribute)
         }
 
-        /// Adds a line of any kind but `m=` from its bytes. A strict reader must take it.
+        /// Adds a line of any kind but `m=` from its bytes. A strict reader must accept the line.
         pub fn line(mut self, kind: Kind, value: impl AsRef<[u8]>) -> Self {
-            // An unknown letter may be one that is known.
+            // `Kind::Other` may hold a letter that RFC 8866 defines.
             let kind = kind.letter().map_or(kind, |letter| Kind::of(&[letter, b'=']));
             let fault = if kind == Kind::Media { Some(Fault::Kind) } else { None };
             self.$($field).+.push(kind, value.as_ref(), fault);
@@ -146,7 +146,7 @@ macro_rules! shared {
 }
 
 impl SessionBuilder {
-    /// Begins with `v=0` and `o=`. Without other calls the session is named `-` and lasts for ever (`t=0 0`).
+    /// Begins with `v=0` and `o=`. By default the session is named `-` and does not end (`t=0 0`).
     pub fn new(origin: &Origin<'_>) -> Self {
         let mut top = Part::default();
         top.value(Kind::Version, &Version, |_| Ok(true));
@@ -159,7 +159,7 @@ impl SessionBuilder {
         self.line(Kind::Name, name)
     }
 
-    /// Adds `u=`: where to read more (RFC 8866 §5.5).
+    /// Adds `u=`: a URI with more information (RFC 8866 §5.5).
     pub fn uri(self, uri: impl AsRef<[u8]>) -> Self {
         self.line(Kind::Uri, uri)
     }
@@ -174,19 +174,19 @@ impl SessionBuilder {
         self.line(Kind::Phone, phone)
     }
 
-    /// Adds `t=`: from when to when (RFC 8866 §5.9). Its `r=` and `z=` are added after it.
+    /// Adds `t=`: the start and stop time (RFC 8866 §5.9). Its `r=` and `z=` are added after it.
     pub fn time(mut self, timing: &Timing) -> Self {
         self.top.value(Kind::Time, timing, |text| Ok(Timing::parse(text)? == *timing));
         self
     }
 
-    /// Adds `r=`: how often the time that was added last repeats (RFC 8866 §5.10).
+    /// Adds `r=`: how often the last added time repeats (RFC 8866 §5.10).
     pub fn repeat(mut self, repeat: &Repeat<'_>) -> Self {
         self.top.value(Kind::Repeat, repeat, |text| Ok(Repeat::parse(text)? == *repeat));
         self
     }
 
-    /// Adds `z=`: when the clocks change for the repetitions that were added last (RFC 8866 §5.11).
+    /// Adds `z=`: the time zone adjustments for the last added repetitions (RFC 8866 §5.11).
     pub fn zone(mut self, zone: &Zone<'_>) -> Self {
         self.top.value(Kind::Zone, zone, |text| Ok(Zone::parse(text)? == *zone));
         self
@@ -194,16 +194,21 @@ impl SessionBuilder {
 
     shared!(top);
 
-    /// Adds a media section after those that there are.
+    /// Adds a media section after those already added.
     pub fn media(mut self, media: MediaBuilder) -> Self {
         self.media.push(media);
         self
     }
 
-    /// Makes the session.
+    /// Builds the session.
     ///
     /// # Errors
-    /// The first line, in the order of the description, that cannot be written.
+    /// The error of the first line, in the order of the description, that cannot be written:
+    /// * [`BuildError::Breaks`]: a value holds CR, LF or NUL.
+    /// * [`BuildError::Value`]: the text of a typed value does not match its grammar.
+    /// * [`BuildError::Differs`]: the text of a typed value is read back as another value.
+    /// * [`BuildError::Kind`]: a raw line has a kind that cannot be added.
+    /// * [`BuildError::Refused`]: a strict reader refuses the description.
     pub fn build(mut self) -> Result<Session<'static>, BuildError> {
         for (kind, usual) in [(Kind::Name, "-"), (Kind::Time, "0 0")] {
             if !self.top.has(kind) {
@@ -237,10 +242,11 @@ impl MediaBuilder {
 }
 
 impl Session<'_> {
-    /// Puts a media section before section `index`, or at the end where `index` is the number of sections.
+    /// Inserts a media section before section `index`, or at the end if `index` is the number of sections.
     ///
     /// # Errors
-    /// A line of it that cannot be written, or no such place. Nothing has changed then.
+    /// The errors of [`SessionBuilder::build`] for a line that cannot be written; [`BuildError::Edit`] if `index` is
+    /// past the end. The session is then unchanged.
     pub fn insert_media(&mut self, index: usize, mut media: MediaBuilder) -> Result<(), BuildError> {
         let mut text = Vec::with_capacity(media.part.length());
         media.part.write(&mut text, &mut 0)?;
@@ -249,19 +255,21 @@ impl Session<'_> {
         Ok(self.splice(index, lines)?)
     }
 
-    /// Puts a new attribute before line `index`, as [`Session::insert`] does.
+    /// Inserts a new attribute before line `index`, like [`Session::insert`].
     ///
     /// # Errors
-    /// An attribute that cannot be written, or no such place. Nothing has changed then.
+    /// The errors of [`SessionBuilder::build`] for an attribute that cannot be written; [`BuildError::Edit`] if `index`
+    /// is past the end. The session is then unchanged.
     pub fn insert_attribute<'v>(&mut self, index: usize, new: impl Into<Attribute<'v>>) -> Result<(), BuildError> {
         let value = attribute_text(&new.into(), index)?;
         Ok(self.insert(index, Kind::Attribute, &value)?)
     }
 
-    /// Replaces an attribute by another; the line's ending stays.
+    /// Replaces an attribute; the line keeps its ending.
     ///
     /// # Errors
-    /// An attribute that cannot be written, no such line, or one that is no attribute. Nothing has changed then.
+    /// The errors of [`SessionBuilder::build`] for an attribute that cannot be written; [`BuildError::Edit`] if the
+    /// line does not exist; [`BuildError::Kind`] if the line is no attribute. The session is then unchanged.
     pub fn set_attribute<'v>(&mut self, index: usize, new: impl Into<Attribute<'v>>) -> Result<(), BuildError> {
         if let Some(line) = self.line(index).filter(|line| line.kind() != Kind::Attribute) {
             return Err(BuildError::Kind { line: index + 1, kind: line.kind() });
@@ -271,7 +279,7 @@ impl Session<'_> {
     }
 }
 
-/// What an attribute writes, checked as a builder checks it.
+/// Writes an attribute and applies the checks of a builder.
 fn attribute_text(attribute: &Attribute<'_>, index: usize) -> Result<Vec<u8>, BuildError> {
     let mut part = Part::default();
     part.attribute(attribute);
@@ -293,17 +301,17 @@ struct Part {
 #[derive(Clone, Debug)]
 struct Draft {
     kind: Kind,
-    /// In [`Part::text`].
+    /// The range in [`Part::text`].
     value: Range<usize>,
     fault: Option<Fault>,
 }
 
-/// What is known to be wrong before the line has its number.
+/// An error that is known before the line has its number.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// It cannot be added as a line.
+    /// The kind cannot be added as a raw line.
     Kind,
-    /// The grammar is not met, at so many bytes from the start of the line's value.
+    /// The value does not match the grammar, at this many bytes from the start of the line's value.
     Value {
         error: ValueError,
         from: usize,
@@ -318,7 +326,7 @@ impl Part {
         self.drafts.push(Draft { kind, value: start..self.text.len(), fault });
     }
 
-    /// Writes a typed value and has it read back.
+    /// Writes a typed value and reads it back.
     fn value(&mut self, kind: Kind, value: &dyn fmt::Display, is_same: impl FnOnce(&[u8]) -> Result<bool, ValueError>) {
         let start = self.text.len();
         let written = write!(Text(&mut self.text), "{value}");
@@ -338,7 +346,7 @@ impl Part {
                 self.text.push(b':');
                 self.text.extend_from_slice(value);
             }
-            // The name of what is read ends at the first colon.
+            // A reader ends the name at the first colon.
             name.contains(&b':').then_some(Fault::Differs)
         } else {
             let written = write!(Text(&mut self.text), "{attribute}");
@@ -357,7 +365,7 @@ impl Part {
         self.drafts.iter().any(|draft| draft.kind == kind)
     }
 
-    /// With the letters and endings.
+    /// The length with letters and endings.
     const fn length(&self) -> usize {
         self.text.len() + 4 * self.drafts.len()
     }
@@ -381,10 +389,10 @@ impl Part {
 }
 
 impl Draft {
-    /// A byte that breaks the line is told first: it is why a value differs, or is not read.
+    /// A byte that breaks the line is reported first: it also explains why a value differs or cannot be read.
     fn error(&self, line: usize, value: &[u8]) -> Option<BuildError> {
         let kind = self.kind;
-        if let Some((at, byte)) = breaking(value) {
+        if let Some((at, byte)) = first_forbidden_byte(value) {
             return Some(BuildError::Breaks { line, column: at + 3, byte });
         }
         if let None | Some(b'\r' | b'\n' | 0) = kind.letter() {
@@ -398,8 +406,8 @@ impl Draft {
     }
 }
 
-/// The order of lines in a part. Each `t=` may have lines of its own after it, and those without a place come last, to be
-/// refused there.
+/// The order of lines in a part. Each `t=` may be followed by its own lines. Lines without a place come last, where the
+/// reader refuses them.
 const fn place(kind: Kind) -> u8 {
     if matches!(kind, Kind::Repeat | Kind::Zone) {
         rank(Kind::Time)
@@ -410,11 +418,11 @@ const fn place(kind: Kind) -> u8 {
     }
 }
 
-/// Nothing that was made here is too large, but for what no session can be.
+/// Saturates: only a text that no session can hold is larger.
 pub(crate) const WRITTEN: Limits =
     Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 0 };
 
-/// `Display` into bytes.
+/// Writes `Display` output into bytes.
 struct Text<'v>(&'v mut Vec<u8>);
 
 impl Write for Text<'_> {

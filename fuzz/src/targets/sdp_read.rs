@@ -24,7 +24,7 @@ pub fn run(bytes: &[u8]) -> bool {
     match (&strict, first) {
         (Ok(strict), None) => assert_eq!(*strict, reading, "the strict reading is another"),
         (Err(refused), Some(first)) => assert_eq!(refused, first, "not the first deviation"),
-        (Err(_), None) => assert!(reading.untold > 0, "{strict:?} alone"),
+        (Err(_), None) => assert!(reading.unreported > 0, "{strict:?} alone"),
         (Ok(_), Some(first)) => panic!("a strict reader takes it: {first}"),
     }
     told(&reading, bytes);
@@ -54,7 +54,7 @@ fn told(reading: &Reading<'_>, bytes: &[u8]) {
         assert!(!told.rule.name().is_empty() && !told.rule.hint().is_empty());
     }
     assert!(reading.diagnostics.len() <= Limits::default().diagnostics);
-    assert!(reading.untold == 0 || reading.diagnostics.len() == Limits::default().diagnostics);
+    assert!(reading.unreported == 0 || reading.diagnostics.len() == Limits::default().diagnostics);
 }
 
 /// The lines are those of the list, and hold every byte.

@@ -38,8 +38,8 @@ impl Findings {
         let values = typed(&reading.session, &reading.diagnostics);
         // Room is taken by whatever comes first; what finds none still counts.
         let hides_deviations = values.untold > 0
-            || reading.untold > 0 && Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
-        let untold = reading.untold + values.untold;
+            || reading.unreported > 0 && Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
+        let untold = reading.unreported + values.untold;
         let mut told = reading.diagnostics;
         told.extend(values.told);
         // Stable: what the reader says of a line comes before what its value says.

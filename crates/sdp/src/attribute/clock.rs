@@ -1,4 +1,4 @@
-//! Which clock a stream follows (RFC 7273 §4.8, §5.4; SMPTE ST 2110-10 for `localmac`).
+//! Reference clocks and media clocks of a stream (RFC 7273 §4.8, §5.4; SMPTE ST 2110-10 for `localmac`).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{
@@ -8,17 +8,17 @@ use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// `a=ts-refclk`: the clock that the times in reports are of.
+/// `a=ts-refclk`: the reference clock of the times in RTCP reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TsRefClk<'a> {
-    /// `ntp=`: a server of NTP; none: `/traceable/`, any that is traceable.
+    /// `ntp=`: an NTP server; `None`: `/traceable/`, any traceable server.
     Ntp(Option<NtpServer<'a>>),
     /// `ptp=`: a clock of IEEE 1588.
     Ptp {
-        /// Which standard, such as `IEEE1588-2008`.
+        /// The version of the standard, such as `IEEE1588-2008`.
         version: &'a str,
-        /// Which clock; none: `traceable`, any that is.
+        /// The grandmaster; `None`: `traceable`, any traceable clock.
         grandmaster: Option<Grandmaster<'a>>,
     },
     /// `gps`.
@@ -27,103 +27,103 @@ pub enum TsRefClk<'a> {
     Galileo,
     /// `glonass`.
     Glonass,
-    /// `local`: the device's own, which follows none.
+    /// `local`: the free-running clock of the device.
     Local,
-    /// `private`: one that both ends know.
+    /// `private`: a clock that both endpoints know.
     Private {
-        /// Whether it is traceable.
+        /// Whether the clock is traceable.
         is_traceable: bool,
     },
-    /// `localmac=`: the own clock of the device with this MAC address (SMPTE ST 2110-10).
+    /// `localmac=`: the clock of the device with this MAC address (SMPTE ST 2110-10).
     LocalMac(Eui<6>),
-    /// Another.
+    /// Another reference clock.
     Other {
         /// Its name.
         name: &'a str,
-        /// What follows its `=`.
+        /// The text after its `=`.
         value: Option<&'a [u8]>,
     },
 }
 
-/// A server of NTP.
+/// An NTP server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NtpServer<'a> {
-    /// Its name or its address, one of IPv6 in brackets.
+    /// The host name or address; an IPv6 address is in brackets.
     pub host: &'a str,
     /// Its port.
     pub port: Option<u16>,
 }
 
-/// The clock at the root of a domain of IEEE 1588.
+/// The grandmaster clock of an IEEE 1588 domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grandmaster<'a> {
-    /// Which one.
+    /// The identity of the clock.
     pub identity: Eui<8>,
-    /// Its domain.
+    /// The domain.
     pub domain: Option<PtpDomain<'a>>,
 }
 
-/// A domain of IEEE 1588.
+/// An IEEE 1588 domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PtpDomain<'a> {
-    /// By its number, 0 to 127.
+    /// The domain number, 0 to 127.
     Number(u8),
-    /// By its name, 1 to 16 characters; in IEEE 1588-2002.
+    /// The domain name, 1 to 16 characters, of IEEE 1588-2002.
     Name(&'a str),
 }
 
-/// An identifier of IEEE of 48 or 64 bits, as its bytes.
+/// An IEEE EUI-48 or EUI-64 identifier, as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Eui<const N: usize>(pub [u8; N]);
 
-/// `a=mediaclk`: the clock that the timestamps of the media follow.
+/// `a=mediaclk`: the clock of the RTP timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MediaClk<'a> {
-    /// Which master clock it is, or follows.
+    /// The master clock that the stream is, or that it follows.
     pub id: Option<MediaClockId<'a>>,
-    /// How it runs.
+    /// The source of the clock.
     pub clock: MediaClock<'a>,
 }
 
 /// The name of a master clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MediaClockId<'a> {
-    /// `src:`: the stream is the master.
+    /// `src:`: the stream is the master clock.
     pub is_source: bool,
     /// The name, in base 64.
     pub tag: &'a str,
 }
 
-/// How a media clock runs.
+/// The source of a media clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MediaClock<'a> {
-    /// `sender`: by itself.
+    /// `sender`: the sender's own clock.
     Sender,
-    /// `direct`: with the reference clock.
+    /// `direct`: the reference clock.
     Direct {
         /// The timestamp at the epoch of the reference clock.
         offset: Option<u64>,
-        /// By what its rate is multiplied.
+        /// The factor of the rate.
         rate: Option<ClockRate>,
     },
-    /// `IEEE1722=`: with a stream of Audio Video Bridging.
+    /// `IEEE1722=`: a stream of Audio Video Bridging.
     Ieee1722(Eui<8>),
-    /// Another.
+    /// Another source.
     Other {
         /// Its name.
         name: &'a str,
-        /// What follows its `=`.
+        /// The text after its `=`.
         value: Option<&'a [u8]>,
     },
 }
 
-/// The factor of a rate, such as 1000/1001.
+/// The factor of a clock rate, such as 1000/1001.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClockRate {
-    /// Above the line, more than 0.
+    /// The numerator, more than 0.
     pub numerator: u64,
-    /// Below the line, more than 0; none: a sender that writes the rate itself, in hertz.
+    /// The denominator, more than 0; `None`: the sender writes the rate itself, in hertz.
     pub denominator: Option<u64>,
 }
 
@@ -201,8 +201,8 @@ impl<'a> NtpServer<'a> {
 }
 
 impl<'a> PtpDomain<'a> {
-    /// RFC 7273 has `domain-nmbr=` and `domain-name=` in its grammar and not in its examples; both are sent, mostly
-    /// without.
+    /// The grammar of RFC 7273 has `domain-nmbr=` and `domain-name=`, but its examples do not. Endpoints send both
+    /// forms, mostly without the prefix.
     fn read(input: &'a [u8]) -> Parsed<'a, Self> {
         const EXPECTED: &str = "a domain: a number up to 127, or a name of at most 16 characters";
         let prefixes = [&b"domain-nmbr="[..], b"domain-name="];
@@ -212,7 +212,7 @@ impl<'a> PtpDomain<'a> {
             let (rest, number) = number(domain, 127, EXPECTED)?;
             return Ok((rest, Self::Number(u8::try_from(number).unwrap_or(u8::MAX))));
         }
-        // A name that would read as a prefix and its name is none.
+        // A domain name that begins like a prefix is rejected.
         let is_plain = !prefixes.iter().any(|prefix| name.as_bytes().starts_with(prefix));
         if name.len() <= 16 && is_plain { Ok((rest, Self::Name(name))) } else { fail(domain, EXPECTED) }
     }
@@ -337,7 +337,7 @@ fn other(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&[u8]>) -> fmt::R
     value.iter().try_for_each(|value| write!(f, "={}", Lossy(value)))
 }
 
-/// Upper-case, with hyphens.
+/// Written in upper case, with hyphens.
 impl<const N: usize> fmt::Display for Eui<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().enumerate().try_for_each(|(index, byte)| match index {

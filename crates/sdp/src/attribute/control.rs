@@ -1,4 +1,4 @@
-//! Where an RTSP server is told to play a session or one of its streams (RFC 2326 §C.1.1, RFC 7826 §D.1.1).
+//! The URI with which an RTSP client controls a session or one of its streams (RFC 2326 §C.1.1, RFC 7826 §D.1.1).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{visible, whole};
@@ -6,14 +6,14 @@ use crate::line::Lossy;
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// `a=control`: the URI that requests name, absolute or relative to that of the description.
+/// `a=control`: the URI for RTSP requests, absolute or relative to the URI of the description.
 ///
-/// It is kept as bytes: cameras write what no URI may hold.
+/// The URI is kept as bytes, because cameras write characters that a URI must not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Control<'a> {
     /// `*`: the URI of the description itself.
     Base,
-    /// Another.
+    /// Another URI.
     Uri(&'a [u8]),
 }
 

@@ -1,6 +1,6 @@
-//! Keys for SRTP in the description itself (RFC 4568 §4, §6).
+//! SRTP keys in the description (RFC 4568 §4, §6).
 //!
-//! Rules of this file: no key reaches `Debug`. Suites are names; which of them are good is not judged here.
+//! Rules of this file: no key is written by `Debug`. Suites are names; this crate does not judge their strength.
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{
@@ -10,10 +10,10 @@ use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use core::fmt;
 
-/// `a=crypto`: a suite of algorithms with its keys.
+/// `a=crypto`: a crypto suite with its keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Crypto<'a> {
-    /// Which of the lines it is, at most nine digits; the answer repeats it.
+    /// The tag of the line, at most nine digits; the answer repeats the tag.
     pub tag: u32,
     /// The suite, such as `AES_CM_128_HMAC_SHA1_80`.
     pub suite: &'a str,
@@ -22,7 +22,7 @@ pub struct Crypto<'a> {
     session_parameters: &'a str,
 }
 
-/// The keys of a suite, checked; at least one.
+/// The keys of a suite, at least one. They are already checked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CryptoKeys<'a>(&'a str);
 
@@ -32,67 +32,67 @@ pub struct CryptoKeys<'a>(&'a str);
 pub enum CryptoKey<'a> {
     /// `inline:`: the key itself.
     Inline {
-        /// The master key and its salt, one after the other, in base 64.
+        /// The master key followed by its salt, in base 64.
         key_salt: &'a str,
-        /// For how many packets.
+        /// The lifetime in packets.
         lifetime: Option<Lifetime>,
-        /// Which of several keys it is.
+        /// The master key identifier.
         mki: Option<Mki<'a>>,
     },
     /// A key by another method.
     Other {
         /// The method.
         method: &'a str,
-        /// What follows its colon.
+        /// The text after its colon.
         info: &'a str,
     },
 }
 
-/// For how many packets a key is good.
+/// The lifetime of a key in packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lifetime {
-    /// So many packets.
+    /// This number of packets.
     Packets(u64),
-    /// Two to the power of this many packets.
+    /// Two to the power of this number of packets.
     PowerOfTwo(u8),
 }
 
-/// The master key identifier, which stands in each packet (RFC 4568 §6.1).
+/// The master key identifier, which is part of each packet (RFC 4568 §6.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mki<'a> {
-    /// Its value: digits, as many as there are.
+    /// The value: any number of digits.
     pub value: &'a str,
-    /// How many bytes of a packet it takes, 1 to 128.
+    /// The length in each packet in bytes, 1 to 128.
     pub length: u8,
 }
 
-/// What else both ends must agree on (RFC 4568 §6.3).
+/// A session parameter (RFC 4568 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionParameter<'a> {
-    /// `KDR=`: a new key is derived after two to the power of this many packets, 0 to 24.
+    /// `KDR=`: a new key is derived every 2ⁿ packets, n from 0 to 24.
     Kdr(u8),
-    /// `UNENCRYPTED_SRTP`: the media is in the clear.
+    /// `UNENCRYPTED_SRTP`: RTP is not encrypted.
     UnencryptedSrtp,
-    /// `UNENCRYPTED_SRTCP`: the reports are in the clear.
+    /// `UNENCRYPTED_SRTCP`: RTCP is not encrypted.
     UnencryptedSrtcp,
-    /// `UNAUTHENTICATED_SRTP`: the media is not authenticated.
+    /// `UNAUTHENTICATED_SRTP`: RTP is not authenticated.
     UnauthenticatedSrtp,
-    /// `FEC_ORDER=`: whether forward error correction comes before SRTP at the sender.
+    /// `FEC_ORDER=`: the order of forward error correction and SRTP at the sender.
     FecOrder {
-        /// `FEC_SRTP`: it does.
+        /// `FEC_SRTP`: forward error correction comes first.
         is_fec_first: bool,
     },
-    /// `FEC_KEY=`: the keys of a stream of forward error correction.
+    /// `FEC_KEY=`: the keys of a forward error correction stream.
     FecKey(CryptoKeys<'a>),
-    /// `WSH=`: how many packets back a repeated one is known, at least 64.
+    /// `WSH=`: the size of the replay window in packets, at least 64.
     Wsh(u32),
-    /// Another; one that begins with `-` may be passed over by who does not know it.
+    /// Another parameter. A receiver that does not know it may ignore it if it begins with `-`.
     Other(&'a str),
 }
 
 impl<'a> Crypto<'a> {
-    /// The parameters, as they are written.
+    /// Returns the parameters, in the written order.
     pub fn session_parameters(&self) -> impl Iterator<Item = SessionParameter<'a>> + use<'a> {
         let words = self
             .session_parameters
@@ -104,7 +104,7 @@ impl<'a> Crypto<'a> {
 }
 
 impl<'a> CryptoKeys<'a> {
-    /// The keys, as they are written.
+    /// Returns the keys, in the written order.
     pub fn iter(&self) -> impl Iterator<Item = CryptoKey<'a>> + use<'a> {
         items_of(self.0, b';', CryptoKey::read)
     }
@@ -162,7 +162,7 @@ impl<'a> CryptoKey<'a> {
         let Some(second) = rest.strip_prefix(b"|") else {
             return Ok((rest, Self::Inline { key_salt, lifetime: None, mki: None }));
         };
-        // Both are optional; a colon tells the identifier.
+        // Both are optional; only the identifier has a colon.
         let field = second.iter().take_while(|byte| !matches!(byte, b'|' | b';' | b' ' | b'\t'));
         look(field.clone().count() + 1);
         if field.clone().any(|byte| *byte == b':') {
@@ -240,12 +240,12 @@ impl<'a> SessionParameter<'a> {
 
 impl fmt::Display for Crypto<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The parameters keep the space before them.
+        // The stored parameters begin with the space before them.
         write!(f, "{} {} {}{}", self.tag, self.suite, self.keys.0, self.session_parameters)
     }
 }
 
-/// The keys are left out.
+/// Omits the keys.
 impl fmt::Debug for Crypto<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Crypto")
@@ -265,14 +265,14 @@ impl fmt::Debug for Parameters<'_> {
     }
 }
 
-/// The keys are left out, not their lifetimes and identifiers.
+/// Omits the keys; shows their lifetimes and identifiers.
 impl fmt::Debug for CryptoKeys<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
 }
 
-/// The key itself is left out.
+/// Omits the key.
 impl fmt::Debug for CryptoKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

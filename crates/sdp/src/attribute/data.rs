@@ -16,7 +16,7 @@ use crate::grammar::{Parsed, fail, number_u16, number_u64, space, token, whole_b
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// `a=sctp-port`: the port of the SCTP association inside of DTLS, 0 to 65535 (RFC 8841 §5).
+/// `a=sctp-port`: the port of the SCTP association over DTLS, 0 to 65535 (RFC 8841 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SctpPort(pub u16);
 
@@ -30,15 +30,16 @@ impl<'a> Value<'a> for SctpPort {
     }
 }
 
-/// `a=max-message-size`: how long a message to the writer may be, in bytes (RFC 8841 §6); 65,536 where nothing is said.
+/// `a=max-message-size`: the longest message that the endpoint accepts, in bytes (RFC 8841 §6). Without it the limit is
+/// 65,536.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MaxMessageSize(pub u64);
 
 impl MaxMessageSize {
-    /// What holds where nothing is said.
+    /// The limit if the attribute is absent.
     pub const DEFAULT: Self = Self(65_536);
 
-    /// The limit; none for 0, by which the writer takes messages of any length.
+    /// Returns the limit; `None` for 0, which means any length.
     #[must_use]
     pub const fn limit(self) -> Option<u64> {
         if self.0 == 0 { None } else { Some(self.0) }
@@ -55,7 +56,7 @@ impl<'a> Value<'a> for MaxMessageSize {
     }
 }
 
-/// RFC 8841 §5, §6: leading zeros must not be used.
+/// Leading zeros are forbidden (RFC 8841 §5, §6).
 fn no_leading_zero<'a, T>(input: &'a [u8], expected: &'static str, parsed: Parsed<'a, T>) -> Parsed<'a, T> {
     match input {
         [b'0', b'0'..=b'9', ..] => fail(input, expected),
@@ -63,14 +64,15 @@ fn no_leading_zero<'a, T>(input: &'a [u8], expected: &'static str, parsed: Parse
     }
 }
 
-/// `a=sctpmap`: port, use and streams of an SCTP association, as drafts of RFC 8841 had it; older endpoints write it still.
+/// `a=sctpmap`: port, use and number of streams of an SCTP association. Drafts of RFC 8841 define it, and older
+/// endpoints still write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sctpmap<'a> {
     /// The port.
     pub port: u16,
-    /// For what: `webrtc-datachannel`.
+    /// The use: `webrtc-datachannel`.
     pub application: &'a str,
-    /// How many streams at most, where it is told.
+    /// The maximum number of streams, if given.
     pub streams: Option<u16>,
 }
 

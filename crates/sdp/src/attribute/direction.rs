@@ -1,26 +1,26 @@
-//! Which way media goes (RFC 8866 §6.7, RFC 3264 §6.1).
+//! The direction of media (RFC 8866 §6.7, RFC 3264 §6.1).
 
 use crate::error::Citation;
 use core::fmt;
 
-/// Which way media goes, seen from who wrote the description.
+/// The direction of media, from the view of the endpoint that wrote the description.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// Both ways; what holds where nothing is said.
+    /// Sends and receives; the default.
     #[default]
     SendRecv,
-    /// The writer sends only.
+    /// Sends only.
     SendOnly,
-    /// The writer receives only.
+    /// Receives only.
     RecvOnly,
-    /// Neither.
+    /// Neither sends nor receives.
     Inactive,
 }
 
 impl Direction {
     pub(crate) const CLAUSE: Citation = Citation::new("RFC 8866", "6.7");
 
-    /// The direction of an attribute's name.
+    /// Returns the direction with this attribute name.
     #[must_use]
     pub const fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
@@ -32,19 +32,19 @@ impl Direction {
         })
     }
 
-    /// Whether the writer sends.
+    /// Returns whether the endpoint sends.
     #[must_use]
     pub const fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
-    /// Whether the writer receives.
+    /// Returns whether the endpoint receives.
     #[must_use]
     pub const fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
 
-    /// The direction of one who sends and receives as told.
+    /// Returns the direction from two flags.
     #[must_use]
     pub const fn of(sends: bool, receives: bool) -> Self {
         match (sends, receives) {
@@ -55,14 +55,14 @@ impl Direction {
         }
     }
 
-    /// The same, seen from the other side.
+    /// Returns the direction from the view of the other endpoint.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self::of(self.receives(), self.sends())
     }
 }
 
-/// The attribute's name.
+/// Returns the name of the attribute.
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

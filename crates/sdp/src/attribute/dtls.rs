@@ -1,4 +1,4 @@
-//! How two sides come to a DTLS or TLS association, and know each other by their certificates (RFC 8122, RFC 8842).
+//! How two endpoints open a DTLS or TLS association and authenticate each other by certificates (RFC 8122, RFC 8842).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -23,21 +23,21 @@ use core::str;
 /// `a=fingerprint`: the hash of a certificate (RFC 8122 §5).
 #[derive(Clone, Copy, Debug)]
 pub struct Fingerprint<'a> {
-    /// The hash function, such as `sha-256`, in any case.
+    /// The hash function, such as `sha-256`, in any letter case.
     pub hash: &'a str,
-    /// The hash. Of a hash function of RFC 8122 it has the right length.
+    /// The hash. For a hash function of RFC 8122 its length is checked.
     pub digest: Digest<'a>,
 }
 
-/// The bytes of a fingerprint. Two are equal when their bytes are, whatever the case of their letters.
+/// The bytes of a fingerprint. Equality compares bytes, independent of the letter case of the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Digest<'a> {
-    /// Pairs of hexadecimal digits with colons between.
+    /// Pairs of hexadecimal digits, separated by colons.
     text: &'a str,
 }
 
 impl<'a> Digest<'a> {
-    /// The bytes in order.
+    /// Returns the bytes in order.
     pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
         self.text.as_bytes().chunks(3).map(|pair| match pair {
             [high, low, ..] => nibble(*high) << 4 | nibble(*low),
@@ -45,7 +45,7 @@ impl<'a> Digest<'a> {
         })
     }
 
-    /// How many bytes, at least 1.
+    /// Returns the number of bytes, at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is at least one byte")]
     pub const fn len(&self) -> usize {
@@ -54,8 +54,8 @@ impl<'a> Digest<'a> {
 }
 
 impl Fingerprint<'_> {
-    /// Whether it is this hash by this function. Fingerprints are public: the time that it takes may tell where they
-    /// differ.
+    /// Returns whether the fingerprint is this hash of this function. The comparison does not take constant time:
+    /// fingerprints are public.
     #[must_use]
     pub fn is(&self, hash: &str, digest: &[u8]) -> bool {
         self.hash.eq_ignore_ascii_case(hash) && self.digest.bytes().eq(digest.iter().copied())
@@ -81,7 +81,7 @@ impl<'a> Value<'a> for Fingerprint<'a> {
     }
 }
 
-/// Pairs of hexadecimal digits; the RFC has capitals, and small letters are around as well.
+/// Pairs of hexadecimal digits. RFC 8122 requires upper case; endpoints also write lower case.
 #[inline]
 fn digest(input: &[u8]) -> Parsed<'_, Digest<'_>> {
     const EXPECTED: &str = "two hexadecimal digits";
@@ -101,7 +101,7 @@ fn digest(input: &[u8]) -> Parsed<'_, Digest<'_>> {
     str::from_utf8(input).map_or_else(|_| fail(input, EXPECTED), |text| Ok((rest, Digest { text })))
 }
 
-/// The value of a hexadecimal digit; 255 for another byte.
+/// The value of each hexadecimal digit; 255 for any other byte.
 #[inline]
 fn nibble(byte: u8) -> u8 {
     NIBBLES.get(usize::from(byte)).copied().unwrap_or(u8::MAX)
@@ -124,7 +124,7 @@ const NIBBLES: [u8; 256] = {
     table
 };
 
-/// How many bytes a hash of RFC 8122 has.
+/// Returns the length in bytes of a hash function of RFC 8122.
 fn length(hash: &str) -> Option<usize> {
     let known =
         [("sha-256", 32), ("sha-1", 20), ("sha-224", 28), ("sha-384", 48), ("sha-512", 64), ("md5", 16), ("md2", 16)];
@@ -160,7 +160,7 @@ impl Hash for Fingerprint<'_> {
     }
 }
 
-/// In capitals, as RFC 8122 has it.
+/// Written in upper case, as RFC 8122 requires.
 impl fmt::Display for Digest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.bytes().enumerate() {
@@ -183,16 +183,16 @@ impl<'a> AttributeValue<'a> for Fingerprint<'a> {
     const NAME: &'static str = "fingerprint";
 }
 
-/// `a=setup`: which side begins (RFC 4145 §4, and for DTLS RFC 8842 §5).
+/// `a=setup`: which endpoint opens the connection (RFC 4145 §4; for DTLS RFC 8842 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setup {
-    /// The writer begins; with DTLS it is the client.
+    /// `active`: the writer opens the connection; with DTLS the writer is the client.
     Active,
-    /// The other side begins.
+    /// `passive`: the other endpoint opens the connection.
     Passive,
-    /// Either; the answer says which.
+    /// `actpass`: either one; the answer decides.
     ActPass,
-    /// Nobody for now.
+    /// `holdconn`: no connection for now.
     HoldConn,
 }
 
@@ -230,8 +230,8 @@ impl fmt::Display for Setup {
     }
 }
 
-/// `a=tls-id`: which DTLS association is meant; a new one is a new association (RFC 8842 §4). 20 to 255 letters, digits,
-/// `+`, `/`, `-` or `_`.
+/// `a=tls-id`: the identifier of a DTLS association; a new value means a new association (RFC 8842 §4). It has 20 to
+/// 255 letters, digits, `+`, `/`, `-` or `_`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TlsId<'a>(pub &'a str);
 
@@ -270,7 +270,7 @@ mod tests {
     const SHA1: &str = "sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB";
 
     #[test]
-    fn fingerprints_are_what_they_say_in_any_case() {
+    fn fingerprints_are_case_insensitive() {
         let fingerprint = Fingerprint::parse(SHA1.as_bytes()).unwrap();
         let small = SHA1.to_ascii_lowercase().replace("sha", "SHA");
         assert_eq!(Fingerprint::parse(small.as_bytes()), Ok(fingerprint));

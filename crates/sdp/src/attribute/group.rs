@@ -1,4 +1,4 @@
-//! Which media sections belong together (RFC 5888, RFC 9143), and to which streams they belong (RFC 8830).
+//! Groups of media sections (RFC 5888, RFC 9143), and the streams that sections belong to (RFC 8830).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -20,19 +20,19 @@ use core::fmt;
 /// `a=group`: media sections that belong together (RFC 5888 §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Group<'a> {
-    /// In what way: `BUNDLE` (RFC 9143), `LS` and `FID` (RFC 5888), or another.
+    /// The semantics: `BUNDLE` (RFC 9143), `LS` and `FID` (RFC 5888), or another.
     pub semantics: &'a str,
-    /// The names of the sections as they stand, separated by single spaces; empty: none. See [`Group::mids`].
+    /// The `mid`s of the sections as text, separated by single spaces; may be empty. See [`Group::mids`].
     pub mid_list: &'a str,
 }
 
 impl<'a> Group<'a> {
-    /// The names of the sections, in order.
+    /// Returns the `mid`s of the sections, in order.
     pub fn mids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         items(self.mid_list)
     }
 
-    /// Whether its sections share one transport (RFC 9143 §5).
+    /// Returns whether the sections share one transport (RFC 9143 §5).
     #[must_use]
     pub fn is_bundle(&self) -> bool {
         self.semantics == "BUNDLE"
@@ -52,7 +52,7 @@ impl<'a> Value<'a> for Group<'a> {
     }
 }
 
-/// What follows a space, if there is one.
+/// Parses the optional text after a space.
 fn optional<'a, T>(input: &'a [u8], parser: impl FnOnce(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, Option<T>> {
     match input {
         [b' ', rest @ ..] => parser(rest).map(|(rest, found)| (rest, Some(found))),
@@ -76,12 +76,12 @@ impl fmt::Display for Group<'_> {
 pub struct Msid<'a> {
     /// The stream, 1 to 64 token characters; `-` for none.
     pub id: &'a str,
-    /// The track (`appdata`), 1 to 64 token characters, where it is told.
+    /// The track (`appdata`), 1 to 64 token characters, if given.
     pub track: Option<&'a str>,
 }
 
 impl<'a> Msid<'a> {
-    /// The stream; none where the track belongs to none.
+    /// Returns the stream; `None` for a track without a stream.
     #[must_use]
     pub fn stream(&self) -> Option<&'a str> {
         if self.id == "-" { None } else { Some(self.id) }
@@ -125,18 +125,18 @@ impl fmt::Display for Msid<'_> {
     }
 }
 
-/// `a=msid-semantic`: what `msid` means in a session. Drafts of RFC 8830 had it; every browser still writes it, most with a
-/// space in front.
+/// `a=msid-semantic`: the meaning of `msid` in a session. Drafts of RFC 8830 define it. Every browser still writes it,
+/// most of them with a space in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MsidSemantic<'a> {
     /// `WMS`, the streams of WebRTC.
     pub semantic: &'a str,
-    /// The streams as they stand, separated by single spaces; `*` for all, empty for none. See [`MsidSemantic::ids`].
+    /// The streams as text, separated by single spaces; `*` for all, empty for none. See [`MsidSemantic::ids`].
     pub id_list: &'a str,
 }
 
 impl<'a> MsidSemantic<'a> {
-    /// The streams in order.
+    /// Returns the streams in order.
     pub fn ids(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         items(self.id_list)
     }
@@ -188,7 +188,7 @@ mod tests {
     fn streams_and_tracks() {
         const EXPECTED: &str = "an identifier of 1 to 64 token characters";
         assert_eq!(Msid::parse(b"- track").map(|msid| (msid.stream(), msid.track)), Ok((None, Some("track"))));
-        // RFC 8830 §2: after a space there is a track.
+        // A space must be followed by a track (RFC 8830 §2).
         assert_eq!(refusal::<Msid<'_>>("{5a99} "), (7, EXPECTED));
         assert_eq!(refusal::<Msid<'_>>("stream track "), (12, "the end of the value"));
         assert_eq!(refusal::<Msid<'_>>(""), (0, EXPECTED));

@@ -1,4 +1,4 @@
-//! What ICE adds to a description beside its candidates (RFC 8839 §5.2–5.6).
+//! The ICE attributes other than candidates (RFC 8839 §5.2–5.6).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -16,13 +16,13 @@ use crate::grammar::{Parsed, ascii, fail, items, list, number, number_u16, space
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// `a=ice-ufrag`: the name of a side in its checks, 4 to 256 letters, digits, `+` or `/`. Whoever writes one takes 32 at
-/// most (RFC 8839 §5.4).
+/// `a=ice-ufrag`: the user name fragment of ICE: 4 to 256 letters, digits, `+` or `/`. A writer uses at most 32
+/// (RFC 8839 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IceUfrag<'a>(pub &'a str);
 
-/// `a=ice-pwd`: the password of the checks, 22 to 256 letters, digits, `+` or `/`. Shorter ones are refused: they hold less
-/// than the 128 bits that RFC 8839 §5.4 asks for.
+/// `a=ice-pwd`: the password of ICE: 22 to 256 letters, digits, `+` or `/`. Shorter ones are rejected: they have less
+/// than the 128 bits that RFC 8839 §5.4 requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IcePwd<'a>(pub &'a str);
 
@@ -42,8 +42,8 @@ impl<'a> Value<'a> for IcePwd<'a> {
     }
 }
 
-/// From `least` to 256 of them. Four characters that the grammar does not have are taken all the same: endpoints that write
-/// them are still around, and browsers take them.
+/// From `least` to 256 characters. Four characters outside the grammar are accepted, because deployed endpoints write
+/// them and browsers accept them.
 fn ice_chars<'a>(input: &'a [u8], least: usize, expected: &'static str) -> Parsed<'a, &'a str> {
     let accepts = |byte: u8| is_ice(byte) || matches!(byte, b'-' | b'=' | b'#' | b'_');
     match ascii(input, accepts, expected)? {
@@ -54,20 +54,20 @@ fn ice_chars<'a>(input: &'a [u8], least: usize, expected: &'static str) -> Parse
     }
 }
 
-/// `a=ice-options`: the extensions that a side knows (RFC 8839 §5.6).
+/// `a=ice-options`: the ICE extensions that an endpoint supports (RFC 8839 §5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IceOptions<'a> {
-    /// The options as they stand, separated by single spaces; see [`IceOptions::iter`].
+    /// The options as text, separated by single spaces; see [`IceOptions::iter`].
     pub list: &'a str,
 }
 
 impl<'a> IceOptions<'a> {
-    /// The options in order.
+    /// Returns the options in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         items(self.list)
     }
 
-    /// Whether it names an option, such as `trickle`, `ice2` or `renomination`.
+    /// Returns whether an option is listed, such as `trickle`, `ice2` or `renomination`.
     #[must_use]
     pub fn has(&self, option: &str) -> bool {
         self.iter().any(|known| known == option)
@@ -78,13 +78,14 @@ impl<'a> Value<'a> for IceOptions<'a> {
     const CLAUSE: Citation = Citation::new("RFC 8839", "5.6");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        // A token, where the RFC has `ice-char` only: `google-ice` is old and still around.
+        // A token, where the RFC allows `ice-char` only: older endpoints write `google-ice`.
         whole_but_spaces(value, Self::CLAUSE, |input| list(input, |item| token(item, "an option such as trickle")))
             .map(|list| Self { list })
     }
 }
 
-/// `a=ice-pacing`: how long a side wants between two checks, in milliseconds; 50 where nothing is said (RFC 8839 §5.5).
+/// `a=ice-pacing`: the interval that an endpoint wants between two checks, in milliseconds; 50 by default (RFC 8839
+/// §5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IcePacing(pub u64);
 
@@ -101,25 +102,25 @@ impl<'a> Value<'a> for IcePacing {
     }
 }
 
-/// `a=remote-candidates`: the peer's candidates that a side has chosen, one for each component (RFC 8839 §5.2).
+/// `a=remote-candidates`: the peer's candidates that the offerer has selected, one for each component (RFC 8839 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteCandidates<'a> {
     text: &'a str,
 }
 
-/// One of [`RemoteCandidates`].
+/// One entry of [`RemoteCandidates`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteCandidate<'a> {
     /// The component, 1 to 256.
     pub component: u16,
-    /// Where.
+    /// The address.
     pub address: ConnectionAddress<&'a str>,
-    /// At which port.
+    /// The port.
     pub port: u16,
 }
 
 impl<'a> RemoteCandidates<'a> {
-    /// One after another.
+    /// Returns the entries in order.
     pub fn iter(&self) -> impl Iterator<Item = RemoteCandidate<'a>> + use<'a> {
         let mut rest = self.text.as_bytes();
         core::iter::from_fn(move || {
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_old_endpoints_write_into_credentials_is_read() {
+    fn credentials_of_old_endpoints_are_accepted() {
         assert_eq!(IceUfrag::parse(b"a_b-c=d#"), Ok(IceUfrag("a_b-c=d#")));
     }
 

@@ -1,7 +1,7 @@
-//! Which sizes of pictures an endpoint sends and likes to get (RFC 6236 §3.1).
+//! The image sizes that an endpoint sends and prefers to receive (RFC 6236 §3.1).
 //!
-//! Rules of this file: sizes and ratios are read when asked for, and checked before; parameters that are not of the RFC are
-//! kept as they stand.
+//! Rules of this file: the whole value is checked once; sizes and ratios are parsed on demand. Parameters that the RFC
+//! does not define are kept as text.
 
 use crate::error::{Citation, ValueError};
 use crate::grammar;
@@ -10,42 +10,42 @@ use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use core::fmt;
 
-/// `a=imageattr`: the pictures of a payload type, as its sender would send and receive them.
+/// `a=imageattr`: the images of a payload type, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ImageAttr<'a> {
-    /// The payload type, 0 to 127; none: `*`, all of the media description.
+    /// The payload type, 0 to 127; `None`: `*`, all payload types of the media description.
     pub payload_type: Option<u8>,
-    /// What is sent; this or the other is there.
+    /// The images that the endpoint sends. At least one of the two directions is present.
     pub send: Option<ImageList<'a>>,
-    /// What is received.
+    /// The images that the endpoint receives.
     pub recv: Option<ImageList<'a>>,
 }
 
-/// Pictures, in sets.
+/// A list of image sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImageList<'a> {
-    /// `*`: nothing is said of them.
+    /// `*`: no restriction.
     Any,
     /// These sets, at least one.
     Sets(ImageSets<'a>),
 }
 
-/// Sets of pictures, checked.
+/// Image sets. They are already checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ImageSets<'a>(&'a str);
 
-/// A set of pictures: `[x=800,y=640,sar=1.1,q=0.6]`.
+/// An image set: `[x=800,y=640,sar=1.1,q=0.6]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ImageSet<'a> {
-    /// How wide they are, in pixels.
+    /// The widths in pixels.
     pub x: Sizes<'a>,
-    /// How high they are, in pixels.
+    /// The heights in pixels.
     pub y: Sizes<'a>,
-    /// How wide a pixel is for its height; none said: 1.0.
+    /// The sample aspect ratio (width to height of a pixel); 1.0 by default.
     pub sar: Option<Ratios<'a>>,
-    /// From which to which ratio of the width to the height of the whole picture.
+    /// The lowest and the highest ratio of the width to the height of the image.
     pub par: Option<(Ratio, Ratio)>,
-    /// How much the set is liked, in hundredths, 0 to 100; none said: 50.
+    /// The preference in hundredths, 0 to 100; 50 by default.
     pub q: Option<u8>,
     parameters: &'a str,
 }
@@ -55,20 +55,20 @@ pub struct ImageSet<'a> {
 pub enum Sizes<'a> {
     /// One size.
     One(u32),
-    /// From one size to another, larger one.
+    /// A range of sizes.
     Between {
-        /// The smallest.
+        /// The smallest size.
         low: u32,
-        /// From one to the next; none said: 1.
+        /// The step; 1 by default.
         step: Option<u32>,
-        /// The largest.
+        /// The largest size.
         high: u32,
     },
-    /// Single sizes.
+    /// A list of sizes.
     Among(SizeList<'a>),
 }
 
-/// Single sizes, checked.
+/// A list of sizes. It is already checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SizeList<'a>(&'a str);
 
@@ -77,13 +77,13 @@ pub struct SizeList<'a>(&'a str);
 pub enum Ratios<'a> {
     /// One ratio.
     One(Ratio),
-    /// From one ratio to another, larger one.
+    /// A range of ratios; the second one is larger.
     Between(Ratio, Ratio),
-    /// Single ratios, each larger than the one before.
+    /// A list of ratios, in increasing order.
     Among(RatioList<'a>),
 }
 
-/// Single ratios, checked.
+/// A list of ratios. It is already checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RatioList<'a>(&'a str);
 
@@ -92,7 +92,7 @@ pub struct RatioList<'a>(&'a str);
 pub struct Ratio(pub u32);
 
 impl<'a> ImageSets<'a> {
-    /// The sets, as they are written.
+    /// Returns the sets, in the written order.
     pub fn iter(&self) -> impl Iterator<Item = ImageSet<'a>> + use<'a> {
         let mut rest = self.0.as_bytes();
         core::iter::from_fn(move || {
@@ -104,7 +104,7 @@ impl<'a> ImageSets<'a> {
 }
 
 impl<'a> ImageSet<'a> {
-    /// All parameters after `x` and `y` as they stand, those of the RFC too.
+    /// Returns all parameters after `x` and `y` as text, including those that the RFC defines.
     #[must_use]
     pub const fn parameters(&self) -> &'a str {
         self.parameters
@@ -112,7 +112,7 @@ impl<'a> ImageSet<'a> {
 }
 
 impl Sizes<'_> {
-    /// Whether a size is one of these.
+    /// Returns whether the sizes contain a size.
     #[must_use]
     pub fn contains(&self, size: u32) -> bool {
         match self {
@@ -126,14 +126,14 @@ impl Sizes<'_> {
 }
 
 impl<'a> SizeList<'a> {
-    /// The sizes, as they are written; at least two.
+    /// Returns the sizes, in the written order; at least two.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
         items_of(self.0, b',', size)
     }
 }
 
 impl<'a> RatioList<'a> {
-    /// The ratios, as they are written; at least two.
+    /// Returns the ratios, in the written order; at least two.
     pub fn iter(&self) -> impl Iterator<Item = Ratio> + use<'a> {
         items_of(self.0, b',', Ratio::read)
     }
@@ -171,7 +171,7 @@ impl<'a> AttributeValue<'a> for ImageAttr<'a> {
     const NAME: &'static str = "imageattr";
 }
 
-/// A payload type of RTP, or `*`.
+/// An RTP payload type, or `*`.
 fn payload_type(input: &[u8]) -> Parsed<'_, Option<u8>> {
     const EXPECTED: &str = "a payload type, 0 to 127, or *";
     if let Some(rest) = input.strip_prefix(b"*") {
@@ -189,7 +189,7 @@ impl<'a> ImageList<'a> {
             return Ok((rest, Self::Any));
         }
         let (mut rest, _) = ImageSet::read(input)?;
-        // A set follows, or the other direction does.
+        // Another set or the other direction follows.
         while let Ok((next @ [b'[', ..], ())) = blanks(rest) {
             (rest, _) = ImageSet::read(next)?;
         }
@@ -236,8 +236,8 @@ impl<'a> ImageSet<'a> {
     }
 }
 
-/// A parameter that is not of the RFC: a name, `=`, and what stands before the next comma or bracket; in brackets of its
-/// own it may have commas.
+/// A parameter that the RFC does not define: a name, `=`, and a value up to the next comma or bracket. A value in
+/// brackets may contain commas.
 fn extension(input: &[u8]) -> Parsed<'_, ()> {
     const EXPECTED: &str = "a parameter such as q=0.5";
     let length = input.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-').unwrap_or(input.len());
@@ -300,7 +300,7 @@ impl<'a> Sizes<'a> {
 }
 
 impl Ratio {
-    /// The RFC has 0.1 to 9.9999, always with a point; whole numbers and larger ones are sent too.
+    /// RFC 6236 has 0.1 to 9.9999, always with a point. Endpoints also send integers and larger numbers.
     fn read(input: &[u8]) -> Parsed<'_, Self> {
         const EXPECTED: &str = "a ratio such as 1.1, at most 9999.9999";
         let (rest, whole) = number_u32(input, EXPECTED)?;
@@ -390,7 +390,7 @@ impl fmt::Display for ImageList<'_> {
     }
 }
 
-/// With one digit after the point, or as many as it has.
+/// Written with one digit after the point, or as many as the ratio needs.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, mut fraction, mut digits) = (self.0 / 10_000, self.0 % 10_000, 4);

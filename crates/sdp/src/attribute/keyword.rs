@@ -1,11 +1,11 @@
-//! Attributes whose value is one of a few words: the type of a conference and the orientation of a workspace
-//! (RFC 8866 §6.8, §6.9), and whether a connection is new (RFC 4145 §5).
+//! Attributes whose value is one of a fixed list of words: the type of a conference and the orientation of a workspace
+//! (RFC 8866 §6.8, §6.9), and whether a new connection is opened (RFC 4145 §5).
 
 use crate::error::{Citation, ValueError};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// Makes an enum of words. They are case-sensitive.
+/// Generates an enum of words. They are case-sensitive.
 macro_rules! words {
     ($(
         $(#[$doc:meta])*
@@ -20,7 +20,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// The word.
+            /// Returns the word.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -53,35 +53,35 @@ macro_rules! words {
 }
 
 words! {
-    /// `a=type`: what kind of conference the session is.
+    /// `a=type`: the kind of conference.
     ConferenceType, "type", "RFC 8866" "6.9", "broadcast, meeting, moderated, test or H332" {
-        /// Who connects receives only.
+        /// `broadcast`: participants only receive.
         "broadcast" => Broadcast,
-        /// All send and receive.
+        /// `meeting`: all participants send and receive.
         "meeting" => Meeting,
-        /// Who joins is silent until let speak.
+        /// `moderated`: a participant sends only when the moderator allows it.
         "moderated" => Moderated,
-        /// Not to be shown to users who did not ask for it.
+        /// `test`: not shown to users who did not ask for it.
         "test" => Test,
-        /// A loosely coupled part of an H.332 session.
+        /// `H332`: the loosely coupled part of an H.332 session.
         "H332" => H332,
     }
 
-    /// `a=orient`: how the workspace stands on the screen.
+    /// `a=orient`: the orientation of a workspace on the screen.
     Orientation, "orient", "RFC 8866" "6.8", "portrait, landscape or seascape" {
-        /// Higher than wide.
+        /// `portrait`: higher than wide.
         "portrait" => Portrait,
-        /// Wider than high.
+        /// `landscape`: wider than high.
         "landscape" => Landscape,
-        /// Landscape, upside down.
+        /// `seascape`: landscape, upside down.
         "seascape" => Seascape,
     }
 
-    /// `a=connection`: whether a TCP connection is made anew.
+    /// `a=connection`: whether a new TCP connection is opened.
     ConnectionUse, "connection", "RFC 4145" "5", "new or existing" {
-        /// A new one.
+        /// `new`: a new connection.
         "new" => New,
-        /// The one that there is, if there is one.
+        /// `existing`: the existing connection, if there is one.
         "existing" => Existing,
     }
 }

@@ -1,11 +1,11 @@
-//! What a stream is: a name for other documents to point at (RFC 4574), and what its pictures or sounds show (RFC 4796).
+//! The label of a stream, by which other documents refer to it (RFC 4574), and its content (RFC 4796).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, items_of, separated, token, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// `a=label`: a name of the stream that other documents point at, a token.
+/// `a=label`: a name by which other documents refer to the stream, a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Label<'a>(pub &'a str);
 
@@ -27,17 +27,17 @@ impl fmt::Display for Label<'_> {
     }
 }
 
-/// `a=content`: what a stream shows; several words tell more of the same stream.
+/// `a=content`: the content of a stream, as one or more words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Content<'a>(&'a str);
 
-/// What a stream shows.
+/// The content of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ContentKind<'a> {
     /// `slides`: a presentation.
     Slides,
-    /// `speaker`: who speaks.
+    /// `speaker`: the person who is speaking.
     Speaker,
     /// `sl`: sign language.
     SignLanguage,
@@ -50,7 +50,7 @@ pub enum ContentKind<'a> {
 }
 
 impl<'a> ContentKind<'a> {
-    /// The kind of a name.
+    /// Returns the content with this name.
     #[must_use]
     pub fn named(name: &'a str) -> Self {
         match name {
@@ -65,7 +65,7 @@ impl<'a> ContentKind<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// What it shows, as it is written; at least one.
+    /// Returns the words, in the written order; at least one.
     pub fn kinds(&self) -> impl Iterator<Item = ContentKind<'a>> + use<'a> {
         items_of(self.0, b',', kind).map(ContentKind::named)
     }

@@ -1,12 +1,11 @@
-//! In which characters and which language the description is written, and in which language the media speaks
-//! (RFC 8866 §6.10 to §6.12).
+//! The character set and the language of the description, and the language of the media (RFC 8866 §6.10 to §6.12).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, whole};
 use crate::value::{AttributeValue, Value};
 use core::fmt;
 
-/// `a=charset`: the character set of the session's name and of what is said of it, by its name at IANA.
+/// `a=charset`: the IANA name of the character set of `s=` and `i=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Charset<'a>(pub &'a str);
 
@@ -45,8 +44,8 @@ impl<'a> Value<'a> for Lang<'a> {
     }
 }
 
-/// The form of a language tag (RFC 5646 §2.1): subtags of one to eight letters and digits, the first without digits. Which
-/// tags there are, a registry knows.
+/// The syntax of a language tag (RFC 5646 §2.1): subtags of one to eight letters and digits, the first without digits.
+/// The registry of tags is not consulted.
 fn language(input: &[u8]) -> Parsed<'_, &str> {
     const EXPECTED: &str = "a language tag such as de-CH";
     let (rest, tag) = ascii(input, |byte| byte.is_ascii_alphanumeric() || byte == b'-', EXPECTED)?;

@@ -1,4 +1,4 @@
-//! How much media a packet holds, and how much there is of it (RFC 8866 §6.4, §6.5, §6.13, §6.14).
+//! Durations of packets, frame rate and quality of media (RFC 8866 §6.4, §6.5, §6.13, §6.14).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{refuse, whole, zero_or_positive};
@@ -39,16 +39,16 @@ macro_rules! decimals {
 }
 
 decimals! {
-    /// `a=ptime`: how long the media in a packet should play, in milliseconds; more than 0.
+    /// `a=ptime`: the recommended duration of the media in a packet, in milliseconds; more than 0.
     PTime, "ptime", "RFC 8866" "6.4", "milliseconds, more than 0";
-    /// `a=maxptime`: how long the media in a packet may play at most, in milliseconds; more than 0.
+    /// `a=maxptime`: the maximum duration of the media in a packet, in milliseconds; more than 0.
     MaxPTime, "maxptime", "RFC 8866" "6.5", "milliseconds, more than 0";
-    /// `a=framerate`: the highest rate of a video in frames a second; more than 0.
+    /// `a=framerate`: the maximum frame rate of a video, in frames per second; more than 0.
     FrameRate, "framerate", "RFC 8866" "6.13", "frames a second, more than 0";
 }
 
 impl PTime<'_> {
-    /// How long the media in a packet should play, cut off to nanoseconds.
+    /// Returns the recommended duration of the media in a packet, truncated to nanoseconds.
     #[must_use]
     pub fn duration(&self) -> Duration {
         milliseconds(self.0)
@@ -56,7 +56,7 @@ impl PTime<'_> {
 }
 
 impl MaxPTime<'_> {
-    /// How long the media in a packet may play at most, cut off to nanoseconds.
+    /// Returns the maximum duration of the media in a packet, truncated to nanoseconds.
     #[must_use]
     pub fn duration(&self) -> Duration {
         milliseconds(self.0)
@@ -67,7 +67,7 @@ fn milliseconds(time: Decimal<'_>) -> Duration {
     Duration::from_millis(time.integer) + Duration::from_nanos(u64::from(time.fraction_of(6)))
 }
 
-/// `a=quality`: how good the encoding should be; of a video 0, the worst, to 10, the best still picture.
+/// `a=quality`: the recommended quality of the encoding. For video: 0 is the worst, 10 the best still-image quality.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quality(pub u32);
 

@@ -1,4 +1,4 @@
-//! Which part of a presentation there is to play (RFC 2326 §3.5 to §3.7, §C.1.5; RFC 7826 §4.4, §20.2.1, §D.1.6).
+//! The time range of a presentation (RFC 2326 §3.5 to §3.7, §C.1.5; RFC 7826 §4.4, §20.2.1, §D.1.6).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, number, number_u64, refuse, tag, token, whole};
@@ -6,38 +6,38 @@ use crate::value::{AttributeValue, Decimal, Value, decimal};
 use core::fmt;
 use core::time::Duration;
 
-/// `a=range`: from when to when there is something to play. One of the two ends may be open.
+/// `a=range`: the time range of a presentation. One of the two ends may be open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Range<'a> {
-    /// `npt=`: counted from the start of the presentation.
+    /// `npt=`: time since the start of the presentation.
     Npt {
-        /// Where it begins.
+        /// The start.
         from: Option<NptTime<'a>>,
-        /// Where it ends.
+        /// The end.
         to: Option<NptTime<'a>>,
     },
-    /// `smpte=` and its like: counted in frames.
+    /// `smpte=` and its variants: time in frames.
     Smpte {
         /// How frames are counted.
         kind: SmpteKind,
-        /// Where it begins.
+        /// The start.
         from: Option<SmpteTime>,
-        /// Where it ends.
+        /// The end.
         to: Option<SmpteTime>,
     },
-    /// `clock=`: by the clock on the wall.
+    /// `clock=`: absolute time in UTC.
     Clock {
-        /// When it begins.
+        /// The start.
         from: Option<UtcTime<'a>>,
-        /// When it ends.
+        /// The end.
         to: Option<UtcTime<'a>>,
     },
     /// A range in another unit.
     Other {
         /// The unit.
         unit: &'a str,
-        /// What follows its `=`.
+        /// The text after its `=`.
         range: &'a str,
     },
 }
@@ -47,57 +47,57 @@ pub enum Range<'a> {
 pub enum NptTime<'a> {
     /// `now`: the live point.
     Now,
-    /// Seconds since the start, also where hours and minutes are written.
+    /// Seconds since the start; hours and minutes are converted.
     Seconds(Decimal<'a>),
 }
 
 /// How frames are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SmpteKind {
-    /// `smpte`: 29.97 frames a second, with numbers of frames dropped.
+    /// `smpte`: 29.97 frames per second, drop-frame counting.
     Smpte,
-    /// `smpte-30-drop`: the same, said aloud.
+    /// `smpte-30-drop`: an explicit name for the same counting.
     Smpte30Drop,
-    /// `smpte-25`: 25 frames a second.
+    /// `smpte-25`: 25 frames per second.
     Smpte25,
 }
 
 /// A time in hours, minutes, seconds and frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SmpteTime {
-    /// 0 to 99.
+    /// The hours, 0 to 99.
     pub hours: u8,
-    /// 0 to 59.
+    /// The minutes, 0 to 59.
     pub minutes: u8,
-    /// 0 to 59.
+    /// The seconds, 0 to 59.
     pub seconds: u8,
-    /// 0 to 99.
+    /// The frames, 0 to 99.
     pub frames: Option<u8>,
-    /// Hundredths of a frame.
+    /// The hundredths of a frame.
     pub subframes: Option<u8>,
 }
 
 /// A time of day in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UtcTime<'a> {
-    /// 0 to 9999.
+    /// The year, 0 to 9999.
     pub year: u16,
-    /// 1 to 12.
+    /// The month, 1 to 12.
     pub month: u8,
-    /// 1 to 31.
+    /// The day, 1 to 31.
     pub day: u8,
-    /// 0 to 23.
+    /// The hour, 0 to 23.
     pub hour: u8,
-    /// 0 to 59.
+    /// The minute, 0 to 59.
     pub minute: u8,
-    /// 0 to 60, which is a leap second.
+    /// The second, 0 to 60, where 60 is a leap second.
     pub second: u8,
-    /// The digits after the point; none: there is no point.
+    /// The digits after the point; `None` without a point.
     pub fraction: &'a str,
 }
 
 impl NptTime<'_> {
-    /// How long after the start, cut off to nanoseconds; none for now.
+    /// Returns the time since the start, truncated to nanoseconds; `None` for `now`.
     #[must_use]
     pub fn since_start(&self) -> Option<Duration> {
         match self {
@@ -133,14 +133,14 @@ impl<'a> AttributeValue<'a> for Range<'a> {
     const NAME: &'static str = "range";
 }
 
-/// Two times with a hyphen between them, one of which may lack.
+/// Two times separated by a hyphen; one of them may be missing.
 fn ends<'a, T>(input: &'a [u8], time: impl Fn(&'a [u8]) -> Parsed<'a, T>) -> Parsed<'a, (Option<T>, Option<T>)> {
     let (rest, from) = match input {
         [b'-', ..] => (input, None),
         _ => time(input).map(|(rest, from)| (rest, Some(from)))?,
     };
     let (rest, ()) = tag(rest, b"-", "a hyphen")?;
-    // Some servers have spaces here.
+    // Some servers write spaces here.
     let end = rest.trim_ascii_start();
     if end.is_empty() {
         return if from.is_none() { fail(end, "the end of the range") } else { Ok((rest, (from, None))) };
@@ -169,7 +169,7 @@ impl<'a> NptTime<'a> {
     }
 }
 
-/// Seconds; RFC 2326 has a point without digits too.
+/// Seconds. RFC 2326 allows a point without digits after it.
 fn seconds<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, NptTime<'a>> {
     let (rest, integer) = number_u64(input, expected)?;
     let (rest, seconds) = match rest {
@@ -228,7 +228,7 @@ impl<'a> UtcTime<'a> {
     }
 }
 
-/// Exactly `count` digits, in a range.
+/// Exactly `count` digits, whose number is in a range.
 fn digits<'a>(
     input: &'a [u8],
     count: usize,
@@ -264,7 +264,7 @@ fn write<T: fmt::Display>(f: &mut fmt::Formatter<'_>, unit: &str, from: Option<&
 }
 
 impl SmpteKind {
-    /// The unit.
+    /// Returns the name of the unit.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Where RTCP goes and what it reports (RFC 3605, RFC 4585).
+//! Port, address and feedback of RTCP (RFC 3605, RFC 4585).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -20,21 +20,21 @@ use crate::line::Lossy;
 use crate::value::{Address, AttributeValue, Value};
 use core::fmt;
 
-/// `a=rtcp`: where RTCP goes, if not to the port after that of RTP (RFC 3605 §2.1).
+/// `a=rtcp`: the port and address of RTCP, if RTCP does not use the port after the RTP port (RFC 3605 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rtcp<'a> {
     /// The port.
     pub port: u16,
-    /// The address, if not that of `c=`.
+    /// The address; `None`: the address of `c=`.
     pub address: Option<RtcpAddress<'a>>,
 }
 
-/// An address with its types, as `c=` has them.
+/// An address with its types, in the form of `c=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RtcpAddress<'a> {
     /// The network type, `IN` for the Internet.
     pub network: &'a str,
-    /// The type of the address, `IP4` or `IP6`.
+    /// The address type, `IP4` or `IP6`.
     pub address_type: &'a str,
     /// The address.
     pub address: Address<'a>,
@@ -66,21 +66,21 @@ impl fmt::Display for Rtcp<'_> {
     }
 }
 
-/// `a=rtcp-fb`: feedback that the writer understands (RFC 4585 §4.2, RFC 5104 §7.1).
+/// `a=rtcp-fb`: RTCP feedback that the endpoint supports (RFC 4585 §4.2, RFC 5104 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RtcpFb<'a> {
-    /// For which payload type, 0 to 127; none: for all (`*`).
+    /// The payload type, 0 to 127; `None`: all (`*`).
     pub payload_type: Option<u8>,
-    /// Such as `nack`, `ccm`, `ack`, `trr-int`, `transport-cc`.
+    /// The kind, such as `nack`, `ccm`, `ack`, `trr-int`, `transport-cc`.
     pub kind: &'a str,
-    /// What of it, such as `pli` of `nack` and `fir` of `ccm`; the milliseconds of `trr-int`.
+    /// The parameter, such as `pli` of `nack` and `fir` of `ccm`; for `trr-int` the milliseconds.
     pub parameter: Option<&'a str>,
-    /// What stands after the parameter.
+    /// The text after the parameter.
     pub value: Option<&'a [u8]>,
 }
 
 impl RtcpFb<'_> {
-    /// Whether it is about a payload type.
+    /// Returns whether the feedback applies to a payload type.
     #[must_use]
     pub fn applies_to(&self, payload_type: u8) -> bool {
         self.payload_type.is_none_or(|known| known == payload_type)
@@ -121,7 +121,7 @@ impl<'a> RtcpFb<'a> {
     }
 }
 
-/// The words of browsers.
+/// The kinds that browsers write.
 #[inline(always)]
 fn word(input: &[u8]) -> Option<(&[u8], &'static str)> {
     known!(input, b' ',
@@ -134,12 +134,12 @@ fn word(input: &[u8]) -> Option<(&[u8], &'static str)> {
     )
 }
 
-/// What follows the kind: two of them cannot do without.
+/// The parameter after the kind. Two kinds require one.
 #[inline(always)]
 fn parameter<'a>(kind: &str, input: &'a [u8]) -> Parsed<'a, Option<&'a str>> {
     let (rest, found) = match (kind, input) {
         ("trr-int", _) => ascii(space(input)?.0, |byte| byte.is_ascii_digit(), "milliseconds")?,
-        // RFC 4585 §4.2: acknowledgements say which.
+        // An acknowledgement names its kind (RFC 4585 §4.2).
         ("ack", _) => token(space(input)?.0, "rpsi, app or another acknowledgement")?,
         (_, rest) if but_spaces(rest).is_empty() => return Ok((&[], None)),
         (_, [b' ', rest @ ..]) => match word(rest) {
@@ -155,7 +155,7 @@ impl<'a> AttributeValue<'a> for RtcpFb<'a> {
     const NAME: &'static str = "rtcp-fb";
 }
 
-/// Lossy where the value is not UTF-8.
+/// Bytes that are not UTF-8 are replaced by U+FFFD.
 impl fmt::Display for RtcpFb<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.payload_type {

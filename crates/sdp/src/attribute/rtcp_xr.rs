@@ -1,4 +1,4 @@
-//! Which extended reports are sent (RFC 3611 §5.1).
+//! RTCP extended reports (RFC 3611 §5.1).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, number_u32, refuse, tag, visible, whole};
@@ -7,7 +7,7 @@ use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use core::fmt;
 
-/// `a=rtcp-xr`: which extended reports the writer would like to get; none of them is none.
+/// `a=rtcp-xr`: the extended reports that the endpoint requests. An empty list requests no report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RtcpXr<'a>(&'a [u8]);
 
@@ -15,37 +15,37 @@ pub struct RtcpXr<'a>(&'a [u8]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum XrFormat<'a> {
-    /// `pkt-loss-rle`: which packets were lost; the report has at most so many bytes.
+    /// `pkt-loss-rle`: which packets were lost. The number is the maximum size of the report in bytes.
     PacketLossRle(Option<u32>),
-    /// `pkt-dup-rle`: which packets came twice; the report has at most so many bytes.
+    /// `pkt-dup-rle`: which packets arrived twice. The number is the maximum size of the report in bytes.
     PacketDuplicateRle(Option<u32>),
-    /// `pkt-rcpt-times`: when packets came; the report has at most so many bytes.
+    /// `pkt-rcpt-times`: when packets arrived. The number is the maximum size of the report in bytes.
     PacketReceiptTimes(Option<u32>),
-    /// `rcvr-rtt`: how receivers measure the time there and back.
+    /// `rcvr-rtt`: how receivers measure the round-trip time.
     ReceiverRtt {
-        /// `all`: of all who get the request; else `sender`: of those who send media.
+        /// `true` is `all`: all receivers of the request. `false` is `sender`: only senders of media.
         is_for_all: bool,
-        /// The report has at most so many bytes.
+        /// The maximum size of the report in bytes.
         most: Option<u32>,
     },
-    /// `stat-summary`: sums of what was lost, doubled, late or far.
+    /// `stat-summary`: statistics of loss, duplicates, jitter and distance.
     StatisticsSummary(StatisticsFlags),
-    /// `voip-metrics`: how well a call sounds.
+    /// `voip-metrics`: the quality of a call.
     VoipMetrics,
-    /// Another, as it stands.
+    /// Another report, as text.
     Other(&'a [u8]),
 }
 
-/// What a summary counts.
+/// The statistics of a summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StatisticsFlags(u8);
 
 impl StatisticsFlags {
-    /// What was lost.
+    /// Lost packets.
     pub const LOSS: Self = Self(1);
-    /// What came twice.
+    /// Duplicate packets.
     pub const DUPLICATES: Self = Self(2);
-    /// How unevenly it came.
+    /// Jitter.
     pub const JITTER: Self = Self(4);
     /// The time to live of IPv4.
     pub const TTL: Self = Self(8);
@@ -60,7 +60,7 @@ impl StatisticsFlags {
         (Self::HOP_LIMIT, "HL"),
     ];
 
-    /// Whether all of `other` are among these.
+    /// Returns whether all flags of `other` are set.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -68,7 +68,7 @@ impl StatisticsFlags {
 }
 
 impl<'a> RtcpXr<'a> {
-    /// The reports, as they are written.
+    /// Returns the reports, in the written order.
     pub fn formats(&self) -> impl Iterator<Item = XrFormat<'a>> + use<'a> {
         let words =
             self.0.split(|byte| *byte == b' ').inspect(|word| look(word.len() + 1)).filter(|word| !word.is_empty());
@@ -128,7 +128,7 @@ impl<'a> XrFormat<'a> {
     }
 }
 
-/// Where the separator stands, how many bytes a report has at most.
+/// Parses the maximum size of the report after the separator, if there is one.
 fn size<'a>(input: &'a [u8], separator: &[u8]) -> Parsed<'a, Option<u32>> {
     match input.strip_prefix(separator) {
         Some(rest) => number_u32(rest, "a size in bytes").map(|(rest, size)| (rest, Some(size))),
@@ -136,7 +136,7 @@ fn size<'a>(input: &'a [u8], separator: &[u8]) -> Parsed<'a, Option<u32>> {
     }
 }
 
-/// After an equals sign flags with commas between them.
+/// Parses the flags after an equals sign, separated by commas.
 fn flags(input: &[u8]) -> Parsed<'_, StatisticsFlags> {
     const EXPECTED: &str = "loss, dup, jitt, TTL or HL";
     let Some(mut rest) = input.strip_prefix(b"=") else { return Ok((input, StatisticsFlags::default())) };
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_says_where() {
+    fn an_invalid_value_is_refused_at_its_offset() {
         for (bad, at, expected) in [
             (&b" "[..], 0, "a report such as rcvr-rtt=all"),
             (b"voip-metrics ", 13, "a report such as rcvr-rtt=all"),

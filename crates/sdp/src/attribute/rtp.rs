@@ -1,4 +1,4 @@
-//! What the payload types and the header extensions of RTP mean (RFC 8866 §6.6, §6.15; RFC 8285).
+//! RTP payload types and header extensions (RFC 8866 §6.6, §6.15; RFC 8285).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -29,16 +29,16 @@ use crate::work::look;
 use core::fmt;
 use core::str;
 
-/// `a=rtpmap`: what a payload type stands for (RFC 8866 §6.6).
+/// `a=rtpmap`: the encoding of a payload type (RFC 8866 §6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rtpmap<'a> {
     /// The payload type, 0 to 127.
     pub payload_type: u8,
-    /// The encoding, such as `opus` or `VP8`; names of media types are the same in any case.
+    /// The encoding, such as `opus` or `VP8`; encoding names are case-insensitive.
     pub encoding: &'a str,
-    /// In hertz.
+    /// The clock rate in hertz.
     pub clock_rate: u32,
-    /// Of audio, where it is told; 1 else.
+    /// The number of channels of audio; 1 if not given.
     pub channels: Option<u32>,
 }
 
@@ -68,12 +68,12 @@ impl<'a> Rtpmap<'a> {
             }
             _ => (rest, None),
         };
-        // Cameras are known that write a space at the end.
+        // Some cameras write a space at the end.
         Ok((but_spaces(rest), Self { payload_type, encoding, clock_rate, channels }))
     }
 }
 
-/// The encodings of browsers.
+/// The encodings that browsers write.
 #[inline(always)]
 fn encoding(input: &[u8]) -> Option<(&[u8], &'static str)> {
     known!(input, b'/',
@@ -106,33 +106,33 @@ impl fmt::Display for Rtpmap<'_> {
     }
 }
 
-/// `a=fmtp`: parameters of a format (RFC 8866 §6.15). What they mean, and which values are good, is the format's affair.
+/// `a=fmtp`: parameters of a format (RFC 8866 §6.15). The format defines their meaning and their valid values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fmtp<'a> {
-    /// The format: for RTP a payload type.
+    /// The format; for RTP a payload type.
     pub format: &'a str,
-    /// All parameters as they stand; empty: none, as some cameras write.
+    /// All parameters as text. Empty if there are none, as some cameras write.
     pub text: &'a [u8],
 }
 
 /// A parameter of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Parameter<'a> {
-    /// What stands before the first `=`, or all of it.
+    /// The text before the first `=`, or the whole text.
     pub name: &'a [u8],
-    /// What stands after it.
+    /// The text after the first `=`.
     pub value: Option<&'a [u8]>,
 }
 
 impl<'a> Fmtp<'a> {
-    /// The payload type, 0 to 127; none where the format is none.
+    /// Returns the payload type, 0 to 127; `None` if the format is no payload type.
     #[must_use]
     pub fn payload_type(&self) -> Option<u8> {
         payload_type(self.format.as_bytes()).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, found)| found)
     }
 
-    /// What stands between the semicolons, without spaces around it; empty parts are passed over. Where a format does not
-    /// have names and values (`0-15,66` for telephone events) that is one parameter without a value.
+    /// Returns the parameters: the texts between the semicolons, without surrounding spaces. Empty texts are skipped. A
+    /// format without names and values (`0-15,66` for telephone events) gives one parameter without a value.
     pub fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> + use<'a> {
         let parts = self.text.split(|byte| *byte == b';').inspect(|part| look(part.len() + 1));
         parts.map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()).map(|part| {
@@ -145,7 +145,8 @@ impl<'a> Fmtp<'a> {
         })
     }
 
-    /// The value of the first parameter of a name, in any case (RFC 6838 §4.3); empty for one without a value.
+    /// Returns the value of the first parameter with a name; empty for a parameter without a value. Names are
+    /// case-insensitive (RFC 6838 §4.3).
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
         let mut parameters = self.parameters();
@@ -183,7 +184,7 @@ impl<'a> AttributeValue<'a> for Fmtp<'a> {
     const NAME: &'static str = "fmtp";
 }
 
-/// Lossy where the parameters are not UTF-8.
+/// Bytes that are not UTF-8 are replaced by U+FFFD.
 impl fmt::Display for Fmtp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.format)?;
@@ -191,17 +192,17 @@ impl fmt::Display for Fmtp<'_> {
     }
 }
 
-/// `a=extmap`: what an extension of the RTP header stands for (RFC 8285 §8).
+/// `a=extmap`: the meaning of an RTP header extension (RFC 8285 §8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extmap<'a> {
-    /// Its number: 1 to 14 in headers of one byte, to 255 in those of two, 256 for the bits of the latter, 4096 to 4351 where
-    /// an answer shall choose.
+    /// The identifier: 1 to 14 in one-byte headers, up to 255 in two-byte headers, 256 for the application bits of
+    /// two-byte headers, 4096 to 4351 if the answer must choose.
     pub id: u16,
-    /// Which way it goes; none: both ways.
+    /// The direction; `None`: both directions.
     pub direction: Option<Direction>,
-    /// Its name, a URI; not checked further.
+    /// The URI of the extension; its syntax is not checked further.
     pub uri: &'a str,
-    /// What the extension wants to say besides, such as the URI that `urn:ietf:params:rtp-hdrext:encrypt` encrypts.
+    /// The attributes of the extension, such as the URI that `urn:ietf:params:rtp-hdrext:encrypt` encrypts.
     pub attributes: Option<&'a [u8]>,
 }
 
@@ -236,7 +237,8 @@ impl<'a> Extmap<'a> {
     }
 }
 
-/// Up to the next space. URIs are long: all of it is looked at at once, and letter by letter only where one is wrong.
+/// The text up to the next space. URIs are long: the text is checked as a whole, and byte by byte only to locate an
+/// error.
 fn uri(input: &[u8]) -> Parsed<'_, &str> {
     let length = memchr::memchr(b' ', input).unwrap_or(input.len());
     look(length + 1);
@@ -265,7 +267,7 @@ impl<'a> AttributeValue<'a> for Extmap<'a> {
     const NAME: &'static str = "extmap";
 }
 
-/// Lossy where the attributes are not UTF-8.
+/// Bytes that are not UTF-8 are replaced by U+FFFD.
 impl fmt::Display for Extmap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
@@ -302,9 +304,10 @@ mod tests {
     #[test]
     fn parameters_are_found_however_they_are_spaced() {
         let fmtp = Fmtp::parse(b"96 ;a=1; b = 2 ;;flag; SPROP=x=,y==;").unwrap();
-        let told: alloc::vec::Vec<_> = fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
+        let parameters: alloc::vec::Vec<_> =
+            fmtp.parameters().map(|parameter| (parameter.name, parameter.value)).collect();
         assert_eq!(
-            told,
+            parameters,
             [(&b"a"[..], Some(&b"1"[..])), (b"b", Some(b"2")), (b"flag", None), (b"SPROP", Some(b"x=,y==")),]
         );
         assert_eq!(fmtp.payload_type(), Some(96));

@@ -1,4 +1,5 @@
-//! Several encodings of one source: their names and restrictions (RFC 8851), and which are sent (RFC 8853).
+//! Simulcast: several encodings of one source, their names and restrictions (RFC 8851), and the direction of each (RFC
+//! 8853).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -21,18 +22,18 @@ use crate::value::{AttributeValue, Value};
 use crate::work::look;
 use core::fmt;
 
-/// `a=rid`: the name of an encoding, which way it goes, and what it keeps to (RFC 8851 §10).
+/// `a=rid`: the name of an encoding, its direction and its restrictions (RFC 8851 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rid<'a> {
     /// The name: letters, digits, `-` and `_`.
     pub id: &'a str,
-    /// Which way it goes.
+    /// The direction.
     pub direction: RidDirection,
-    /// The formats and restrictions as they stand; empty: none.
+    /// The formats and restrictions as text; may be empty.
     text: &'a str,
 }
 
-/// Which way an encoding goes, seen from the writer.
+/// The direction of an encoding, from the view of the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RidDirection {
     /// It is sent.
@@ -42,7 +43,7 @@ pub enum RidDirection {
 }
 
 impl<'a> Rid<'a> {
-    /// The payload types that it may use, in order; none: all.
+    /// Returns the payload types that the encoding may use, in order; none if all are allowed.
     pub fn payload_types(&self) -> impl Iterator<Item = u8> + use<'a> {
         let formats = parts(self.text).next().and_then(|part| part.strip_prefix("pt=")).unwrap_or_default();
         formats
@@ -51,7 +52,7 @@ impl<'a> Rid<'a> {
             .filter_map(|format| format.trim_matches(' ').parse().ok())
     }
 
-    /// The restrictions in order, each with its value, if it has one.
+    /// Returns the restrictions in order, each with its value, if it has one.
     pub fn restrictions(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
         let skipped = usize::from(self.text.starts_with("pt="));
         parts(self.text).skip(skipped).map(|part| match part.split_once('=') {
@@ -60,14 +61,15 @@ impl<'a> Rid<'a> {
         })
     }
 
-    /// The value of the first restriction of a name, such as `max-width`; empty for one without a value.
+    /// Returns the value of the first restriction with a name, such as `max-width`; empty for a restriction without a
+    /// value.
     #[must_use]
     pub fn restriction(&self, name: &str) -> Option<&'a str> {
         self.restrictions().find(|(known, _)| *known == name).map(|(_, value)| value.unwrap_or_default())
     }
 }
 
-/// What stands between the semicolons, without the spaces before it that some write.
+/// Returns the texts between the semicolons, without the leading spaces that some endpoints write.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(';')
         .inspect(|part| look(part.len() + 1))
@@ -105,7 +107,7 @@ fn rid(input: &[u8]) -> Parsed<'_, &str> {
     ascii(input, accepts, "the name of an encoding: letters, digits, - and _")
 }
 
-/// Formats first, if any, and restrictions; returns all of them.
+/// Optional formats, then restrictions; returns the whole text.
 fn restrictions(input: &[u8]) -> Parsed<'_, &str> {
     let (mut rest, ()) = match input.strip_prefix(b"pt=") {
         Some(formats_at) => formats(formats_at)?,
@@ -126,7 +128,7 @@ fn formats(input: &[u8]) -> Parsed<'_, ()> {
     Ok((rest, ()))
 }
 
-/// A name and, mostly, a value.
+/// A name, usually with a value.
 fn restriction(input: &[u8]) -> Parsed<'_, ()> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let (rest, name) = ascii(input, is_name, "a restriction such as max-width")?;
@@ -148,12 +150,12 @@ fn restriction(input: &[u8]) -> Parsed<'_, ()> {
     }
 }
 
-/// Where a number goes wrong; at its start, when it is empty.
+/// Locates the error in a number; an empty number fails at its start.
 fn first_not(value: &[u8], accepts: impl Fn(u8) -> bool) -> Option<usize> {
     if value.is_empty() { Some(0) } else { value.iter().position(|byte| !accepts(*byte)) }
 }
 
-/// The grammars of this file have no space there; some write one.
+/// The grammars of this file have no space here, but some endpoints write one.
 fn skip_spaces(mut input: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] = input {
         look(1);
@@ -182,22 +184,22 @@ impl fmt::Display for Rid<'_> {
     }
 }
 
-/// `a=simulcast`: which encodings are sent, and which the writer would receive (RFC 8853 §5.1); at least one of the two.
+/// `a=simulcast`: the encodings that an endpoint sends and receives (RFC 8853 §5.1); at least one of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Simulcast<'a> {
-    /// What the writer sends.
+    /// The streams that the writer sends.
     pub send: Option<Streams<'a>>,
-    /// What it would receive.
+    /// The streams that the writer is ready to receive.
     pub recv: Option<Streams<'a>>,
 }
 
-/// The streams of one way, one or more, the preferred first.
+/// The streams of one direction, at least one, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Streams<'a> {
     text: &'a str,
 }
 
-/// Encodings of which a stream uses one at a time, the preferred first.
+/// The alternative encodings of a stream, one of which is used at a time, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Alternatives<'a> {
     text: &'a str,
@@ -206,21 +208,21 @@ pub struct Alternatives<'a> {
 /// One encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SimulcastId<'a> {
-    /// The name that a [`Rid`] has.
+    /// The name of a [`Rid`].
     pub rid: &'a str,
-    /// Whether it is not sent for now (`~`).
+    /// Whether the encoding is paused (`~`).
     pub is_paused: bool,
 }
 
 impl<'a> Streams<'a> {
-    /// The streams in order.
+    /// Returns the streams in order.
     pub fn iter(&self) -> impl Iterator<Item = Alternatives<'a>> + use<'a> {
         self.text.split(';').inspect(|text| look(text.len() + 1)).map(|text| Alternatives { text })
     }
 }
 
 impl<'a> Alternatives<'a> {
-    /// The encodings in order.
+    /// Returns the encodings in order.
     pub fn iter(&self) -> impl Iterator<Item = SimulcastId<'a>> + use<'a> {
         self.text.split(',').inspect(|text| look(text.len() + 1)).map(|text| match text.strip_prefix('~') {
             Some(rid) => SimulcastId { rid, is_paused: true },
@@ -253,9 +255,9 @@ impl<'a> Value<'a> for Simulcast<'a> {
     }
 }
 
-/// Streams, separated by semicolons; their alternatives by commas.
+/// Streams, separated by semicolons; the alternatives of a stream are separated by commas.
 fn streams(input: &[u8]) -> Parsed<'_, Streams<'_>> {
-    // A draft of the RFC, which browsers have implemented, had `rid=` in front.
+    // A draft of the RFC, which browsers have implemented, has `rid=` in front.
     let input = input.strip_prefix(b"rid=").unwrap_or(input);
     let mut rest = input;
     loop {

@@ -1,35 +1,35 @@
-//! Which sources may send, or may not (RFC 4570 §3).
+//! The sources that may or may not send (RFC 4570 §3).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, items_of, refuse, separated, space, token, whole};
 use crate::value::{Address, AttributeValue, Value, network};
 use core::fmt;
 
-/// `a=source-filter`: packets to an address are taken from these sources alone, or from all but these.
+/// `a=source-filter`: packets to an address are accepted only from the listed sources, or from all sources but those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceFilter<'a> {
-    /// Whether the sources are the only ones, or shut out.
+    /// Whether the sources are included or excluded.
     pub mode: FilterMode,
     /// The network type, `IN` for the Internet.
     pub network: &'a str,
     /// The type of the addresses, `IP4`, `IP6`, or `*` for names of either.
     pub address_type: &'a str,
-    /// Where the packets go; none: to any address of the session.
+    /// The destination address; `None`: any address of the session.
     pub destination: Option<Address<'a>>,
     sources: &'a str,
 }
 
-/// What a filter does with its sources.
+/// The mode of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FilterMode {
-    /// `incl`: takes packets from these sources alone.
+    /// `incl`: accepts packets only from these sources.
     Include,
-    /// `excl`: takes packets from all other sources.
+    /// `excl`: accepts packets from all other sources.
     Exclude,
 }
 
 impl<'a> SourceFilter<'a> {
-    /// The sources; at least one.
+    /// Returns the sources; at least one.
     pub fn sources(&self) -> impl Iterator<Item = Address<'a>> + use<'a> {
         let address_type = self.address_type;
         items_of(self.sources, b' ', move |input| address(address_type, input))
@@ -37,7 +37,7 @@ impl<'a> SourceFilter<'a> {
 }
 
 fn address<'a>(address_type: &str, input: &'a [u8]) -> Parsed<'a, Address<'a>> {
-    // RFC 4570 §3.2.6: with `*` a source may be of another type than the destination.
+    // With `*` a source may have another address type than the destination (RFC 4570 §3.2.6).
     if address_type == "*" { Address::of_any_type(input) } else { Address::of_type(address_type, input) }
 }
 
@@ -45,7 +45,7 @@ fn destination<'a>(address_type: &str, input: &'a [u8]) -> Parsed<'a, Option<Add
     if let Some(rest @ ([] | [b' ', ..])) = input.strip_prefix(b"*") {
         return Ok((rest, None));
     }
-    // RFC 4570 §3.1: an address has a type.
+    // An address has a type (RFC 4570 §3.1).
     let found = if address_type == "*" {
         Address::name(input, "a domain name or *")
     } else {
@@ -60,7 +60,7 @@ impl<'a> Value<'a> for SourceFilter<'a> {
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         const TYPE: &str = "an address type, IP4, IP6 or *";
         whole(value, Self::CLAUSE, |input| {
-            // The RFC has a space before the mode; a part of the senders has none.
+            // The RFC has a space before the mode; some endpoints write none.
             let input = input.strip_prefix(b" ").unwrap_or(input);
             let (rest, mode) = match input {
                 [b'i', b'n', b'c', b'l', rest @ ..] => (rest, FilterMode::Include),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_gone_wrong_says_where() {
+    fn an_invalid_filter_is_refused_at_its_offset() {
         refused::<SourceFilter<'_>>(b" include IN IP4 * 192.0.2.1", 5, "a space");
         refused::<SourceFilter<'_>>(b" only IN IP4 * 192.0.2.1", 1, "incl or excl");
         refused::<SourceFilter<'_>>(b" incl IN IP5 * 192.0.2.1", 9, "an address type, IP4, IP6 or *");

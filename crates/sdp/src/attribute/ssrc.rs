@@ -1,4 +1,4 @@
-//! What is said of single sources of RTP (RFC 5576).
+//! Attributes of single RTP sources (RFC 5576).
 //!
 //! ```
 //! use portolan_sdp::Value;
@@ -22,9 +22,9 @@ use core::fmt;
 /// `a=ssrc`: an attribute of one source (RFC 5576 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ssrc<'a> {
-    /// The source.
+    /// The SSRC.
     pub id: u32,
-    /// The name of the attribute, such as `cname`. Some tell of a source without saying anything of it.
+    /// The name of the attribute, such as `cname`. `None` if the line has only the source, as some endpoints write.
     pub name: Option<&'a str>,
     /// Its value.
     pub value: Option<&'a [u8]>,
@@ -59,7 +59,7 @@ impl<'a> Ssrc<'a> {
     }
 }
 
-/// What browsers tell of a source.
+/// The attributes that browsers write.
 #[inline(always)]
 fn name(input: &[u8]) -> Option<(&[u8], &'static str)> {
     known!(input, b':',
@@ -72,7 +72,7 @@ impl<'a> AttributeValue<'a> for Ssrc<'a> {
     const NAME: &'static str = "ssrc";
 }
 
-/// Lossy where the value is not UTF-8.
+/// Bytes that are not UTF-8 are replaced by U+FFFD.
 impl fmt::Display for Ssrc<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
@@ -84,14 +84,14 @@ impl fmt::Display for Ssrc<'_> {
 /// `a=ssrc-group`: sources that belong together (RFC 5576 §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SsrcGroup<'a> {
-    /// In what way: `FID` (a source and its retransmission), `FEC-FR`, `SIM`, or another.
+    /// The semantics: `FID` (a source and its retransmission), `FEC-FR`, `SIM`, or another.
     pub semantics: &'a str,
-    /// The sources as they stand, separated by single spaces; empty: none. See [`SsrcGroup::ids`].
+    /// The sources as text, separated by single spaces; may be empty. See [`SsrcGroup::ids`].
     pub id_list: &'a str,
 }
 
 impl<'a> SsrcGroup<'a> {
-    /// The sources in order.
+    /// Returns the sources in order.
     pub fn ids(&self) -> impl Iterator<Item = u32> + use<'a> {
         items(self.id_list).filter_map(|id| id.parse().ok())
     }

@@ -1,4 +1,4 @@
-//! What the session is about, and what described it (RFC 8866 §6.1 to §6.3).
+//! Category, keywords and tool of a session (RFC 8866 §6.1 to §6.3).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{visible, whole};
@@ -8,9 +8,9 @@ use crate::value::{AttributeValue, Value};
 use core::fmt;
 
 texts! {
-    /// `a=keywds`: words to find the session by (obsolete).
+    /// `a=keywds`: search words for the session (obsolete).
     Keywds, "6.2";
-    /// `a=tool`: the name and the version of what made the description.
+    /// `a=tool`: the name and the version of the program that wrote the description.
     Tool, "6.3";
 }
 
@@ -22,7 +22,7 @@ impl<'a> AttributeValue<'a> for Tool<'a> {
     const NAME: &'static str = "tool";
 }
 
-/// `a=cat`: the category of the session, from the widest to the narrowest, with dots between them (obsolete).
+/// `a=cat`: the category of the session, from the widest to the narrowest, separated by dots (obsolete).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cat<'a>(pub &'a [u8]);
 

@@ -1,13 +1,13 @@
-//! What deployed endpoints write against RFC 8839 §5.1 and RFC 6544 §4.5, each by its name.
+//! The deviations from RFC 8839 §5.1 and RFC 6544 §4.5 that deployed endpoints write.
 //!
-//! Rules of this file: a deviation is seen from the candidate alone, so that reading pays nothing for it; its place is
-//! found in the text afterwards, by counting fields.
+//! Rules of this file: a deviation is visible in the parsed candidate, so that parsing spends no time on it. Its offset
+//! is found afterwards in the text, by counting fields.
 
 use super::{Candidate, CandidateType, ConnectionAddress, Transport, looks_ipv4};
 use crate::error::{Citation, ValueError};
 use core::fmt;
 
-/// In what a candidate is not as the RFCs have it.
+/// A deviation of a candidate from the RFCs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Deviation {
@@ -17,16 +17,16 @@ pub enum Deviation {
     ComponentZero,
     /// The priority is 0 or above 2³¹ − 1.
     PriorityRange,
-    /// The address has a zone.
+    /// The address has an IPv6 zone.
     Zone,
-    /// The type is none that an RFC describes. The grammar has room for it, but RFC 8839 §5.1 asks for a document that says
-    /// what an agent does with it.
+    /// No RFC defines the type. The grammar allows other types, but RFC 8839 §5.1 requires a document that defines how
+    /// an agent uses them.
     UnknownType,
-    /// A candidate that is no host candidate has no `raddr` and `rport`.
+    /// A candidate other than a host candidate has no `raddr` and `rport`.
     NoRelated,
     /// A host candidate has `raddr` and `rport`.
     RelatedOfHost,
-    /// `raddr` has a zone, or is an IPv4 address gone wrong.
+    /// `raddr` has a zone, or is an invalid IPv4 address.
     RelatedAddress,
     /// A TCP candidate has no `tcptype`.
     NoTcpType,
@@ -35,7 +35,7 @@ pub enum Deviation {
 }
 
 impl Deviation {
-    /// Every one of them, in the order of the fields.
+    /// All deviations, in the order of the fields.
     pub const ALL: [Self; 10] = [
         Self::NoFoundation,
         Self::ComponentZero,
@@ -49,7 +49,7 @@ impl Deviation {
         Self::LoneExtension,
     ];
 
-    /// The section that it is against.
+    /// Returns the section that the deviation breaks.
     #[must_use]
     pub const fn clause(self) -> Citation {
         match self {
@@ -66,15 +66,15 @@ impl Deviation {
         }
     }
 
-    /// What is wrong with a value that was read as a candidate which has this deviation, and where it stands.
+    /// Returns the deviation as an error of the value that was parsed into the candidate.
     ///
     /// ```
     /// use portolan_sdp::candidate::{Candidate, Deviation};
     /// use portolan_sdp::Value;
     ///
     /// let value = b"1 1 tcp 2105458943 192.0.2.3 9 typ host";
-    /// let told: Vec<_> = Candidate::parse(value)?.deviations().map(|deviation| deviation.in_value(value)).collect();
-    /// assert_eq!((told[0].at, told[0].expected), (39, "tcptype"));
+    /// let errors: Vec<_> = Candidate::parse(value)?.deviations().map(|deviation| deviation.in_value(value)).collect();
+    /// assert_eq!((errors[0].at, errors[0].expected), (39, "tcptype"));
     /// # Ok::<(), portolan_sdp::ValueError>(())
     /// ```
     #[must_use]
@@ -82,7 +82,7 @@ impl Deviation {
         ValueError::new(value, self.place(value), self.expected(), self.clause())
     }
 
-    /// What should have stood there.
+    /// Returns what the RFC expects there.
     pub(super) const fn expected(self) -> &'static str {
         match self {
             Self::NoFoundation => "a foundation of 1 to 32 characters",
@@ -98,7 +98,7 @@ impl Deviation {
         }
     }
 
-    /// Where it stands in a value that could be read, of which it is known that it has it.
+    /// Returns the offset of the deviation in a value that was parsed and is known to have it.
     fn place(self, value: &[u8]) -> usize {
         let field = match self {
             Self::NoFoundation => 0,
@@ -111,13 +111,13 @@ impl Deviation {
             Self::NoTcpType => return value.len(),
             Self::LoneExtension => return value.iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1),
         };
-        // Up to the extensions single spaces separate the fields. What is missing at the end is missed at the end.
+        // Single spaces separate the fields before the extensions. A missing field is reported at the end.
         value.split(|byte| *byte == b' ').take(field).map(|text| text.len() + 1).sum::<usize>().min(value.len())
     }
 }
 
 impl<S: AsRef<str>> Candidate<S> {
-    /// What is not as RFC 8839 and RFC 6544 have it, in the order of the fields.
+    /// Returns the deviations from RFC 8839 and RFC 6544, in the order of the fields.
     pub fn deviations(&self) -> impl Iterator<Item = Deviation> {
         Deviation::ALL.into_iter().filter(|deviation| self.deviates(*deviation))
     }
@@ -146,19 +146,19 @@ impl<S: AsRef<str>> Candidate<S> {
     }
 }
 
-/// What is unusual, in words.
+/// Describes the deviation.
 impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoFoundation => "the foundation is empty",
             Self::ComponentZero => "the component is 0, and components count from 1",
             Self::PriorityRange => "the priority is not in 1 to 2147483647",
-            Self::Zone => "the address has a zone, which means nothing elsewhere",
+            Self::Zone => "the address has a zone, which has no meaning on another host",
             Self::UnknownType => "no RFC describes the type of the candidate",
             Self::NoRelated => "raddr and rport are missing",
             Self::RelatedOfHost => "a host candidate has no related address",
             Self::RelatedAddress => "raddr is no address",
-            Self::NoTcpType => "a TCP candidate says with tcptype who opens the connection",
+            Self::NoTcpType => "a TCP candidate needs tcptype, which says which side opens the connection",
             Self::LoneExtension => "the last extension has a name and no value",
         })
     }

@@ -1,7 +1,7 @@
 //! The names and values at the end of a candidate (RFC 8839 §5.1, `cand-extension`).
 //!
-//! Rules of this file: the text is checked once and then walked; `tcptype` stands among the extensions on the wire, but is
-//! a field of the candidate (RFC 6544 §4.5) and never listed here.
+//! Rules of this file: the text is checked once and then iterated. `tcptype` is one of the extensions on the wire, but
+//! a field of the candidate (RFC 6544 §4.5); it is never listed here.
 
 use super::TcpType;
 use crate::error::{Citation, ValueError};
@@ -11,32 +11,32 @@ use alloc::string::String;
 use core::hash::{Hash, Hasher};
 use core::str;
 
-/// Names and values in order, as they stand; a name may come more than once.
+/// Names and values in order, unchanged; a name may occur more than once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extensions<S> {
-    /// Names and values by turns, separated by single spaces; an odd count where the last name has no value.
+    /// Names and values in turn, separated by single spaces. The count is odd if the last name has no value.
     text: S,
 }
 
 impl<S: AsRef<str>> Extensions<S> {
-    /// Names and values in order; a last name that has no value has an empty one.
+    /// Returns names and values in order; a last name without a value has an empty one.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs().map(|(name, value)| (name, value.unwrap_or_default()))
     }
 
-    /// The value of the first extension of a name; names are case-sensitive.
+    /// Returns the value of the first extension with a name; names are case-sensitive.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no extension.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pairs().next().is_none()
     }
 
-    /// Names with the values that they have.
+    /// Returns the names that have a value, with their values.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let text = self.text.as_ref();
         let mut rest = Some(text).filter(|text| !text.is_empty());
@@ -47,7 +47,7 @@ impl<S: AsRef<str>> Extensions<S> {
         .filter(|(name, _)| !name.eq_ignore_ascii_case("tcptype"))
     }
 
-    /// The last name, where it has no value.
+    /// Returns the last name if it has no value.
     pub(super) fn lone(&self) -> Option<&str> {
         self.pairs().last().filter(|(_, value)| value.is_none()).map(|(name, _)| name)
     }
@@ -60,7 +60,7 @@ impl Extensions<&str> {
 }
 
 impl Extensions<String> {
-    /// None yet.
+    /// Returns an empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self { text: String::new() }
@@ -69,8 +69,9 @@ impl Extensions<String> {
     /// Adds a name and its value.
     ///
     /// # Errors
-    /// A name that is no token, or `raddr`, `rport` or `tcptype`, which are fields of the candidate; a value with a space, a control
-    /// character or a letter beyond ASCII. The place counts from the start of the name or of the value.
+    /// [`ValueError`]: the name is no token, or is `raddr`, `rport` or `tcptype`, which are fields of the candidate; or
+    /// the value has a space, a control character or a byte outside ASCII. The offset counts from the start of the name
+    /// or of the value.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
         const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
         let bad_name = name.bytes().position(|byte| !is_token(byte));
@@ -84,7 +85,7 @@ impl Extensions<String> {
             return Err(ValueError::new(value.as_bytes(), at, "visible characters", CLAUSE));
         }
         if self.text.split(' ').count() % 2 == 1 && !self.text.is_empty() {
-            // The last name has no value yet: an empty one, so that it does not get this name for one.
+            // The last name has no value yet. It gets an empty one; otherwise the new name would become its value.
             self.text.push(' ');
         }
         if !self.text.is_empty() {
@@ -101,7 +102,7 @@ impl Extensions<String> {
     }
 }
 
-/// By what they say: where `tcptype` stood among them makes no difference.
+/// Compares names and values: the position of `tcptype` among them makes no difference.
 impl<S: AsRef<str>> PartialEq for Extensions<S> {
     fn eq(&self, other: &Self) -> bool {
         self.pairs().eq(other.pairs())
@@ -116,11 +117,11 @@ impl<S: AsRef<str>> Hash for Extensions<S> {
     }
 }
 
-/// Takes what stands before the next space.
+/// Returns the text before the next space.
 #[inline]
 fn word<'a>(rest: &mut Option<&'a str>) -> Option<&'a str> {
     let text = (*rest)?;
-    // Words are short: to look at each byte is quicker than a search that is made for long texts.
+    // Words are short: a loop over the bytes is faster than a search for long texts.
     let length = text.bytes().position(|byte| byte == b' ');
     look(length.unwrap_or(text.len()) + 1);
     let (word, after) = length.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
@@ -128,7 +129,7 @@ fn word<'a>(rest: &mut Option<&'a str>) -> Option<&'a str> {
     Some(word)
 }
 
-/// Reads all extensions, each after its space; the last name may lack its value, which is a deviation.
+/// Parses all extensions, each after a space. The last name may have no value, which is a deviation.
 #[inline]
 pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&str>)> {
     let mut tcp_type = None;
@@ -168,7 +169,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
 }
 
 impl TcpType {
-    /// The type of a name.
+    /// The type with this name.
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Self> {
         Some(match name {

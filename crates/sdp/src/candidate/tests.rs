@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 
 const HOST: &str = "1 1 UDP 2130706431 192.0.2.1 5000 typ host";
 
-/// A candidate that can be read.
+/// Parses a valid candidate.
 fn read(text: &str) -> Candidate<&str> {
     Candidate::trickled(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}")).1
 }
 
 #[test]
-fn prefixes_are_told_and_places_count_from_the_start() {
+fn prefixes_are_reported_and_offsets_count_from_the_start() {
     for (prefix, text) in [(Prefix::Bare, ""), (Prefix::Name, "candidate:"), (Prefix::Line, "a=candidate:")] {
         let good = alloc::format!("{text}{HOST}");
         assert_eq!(Candidate::trickled(good.as_bytes()), Ok((prefix, read(HOST))));
@@ -19,7 +19,8 @@ fn prefixes_are_told_and_places_count_from_the_start() {
         let error = Candidate::trickled(bad.as_bytes()).unwrap_err();
         assert_eq!((error.at, error.expected, error.found), (text.len() + 2, "a component, 1 to 256", Some(b'x')));
     }
-    // What looks like another prefix belongs to the foundation, which it spoils; a space after the prefix makes it empty.
+    // Another prefix after the first becomes part of the foundation and is invalid there. A space after the prefix
+    // makes the foundation empty.
     for (other, at) in [("Candidate:", 9), ("x=candidate:", 1), ("a=", 1), ("a= candidate:", 1), ("candidate: ", 15)] {
         let text = alloc::format!("{other}{HOST}");
         assert_eq!(Candidate::trickled(text.as_bytes()).map_err(|error| error.at), Err(at), "{text}");
@@ -71,7 +72,7 @@ fn every_field_is_refused_at_its_place() {
     }
 }
 
-/// Once `raddr` has begun, what follows is never taken for a pair of names.
+/// After `raddr` an invalid text is never parsed as an extension.
 #[test]
 fn a_broken_related_address_is_no_extension() {
     const START: &str = "1 1 UDP 1 192.0.2.1 1 typ srflx";
@@ -98,7 +99,7 @@ fn names_of_the_grammar_come_in_any_case() {
 }
 
 #[test]
-fn what_is_unknown_keeps_its_name() {
+fn unknown_words_keep_their_names() {
     let candidate = read("1 1 ssltcp 1 192.0.2.1 443 typ cloud x 1 y  z 2 x 3");
     assert_eq!(candidate.transport, Transport::Other("ssltcp"));
     assert_eq!(candidate.candidate_type, CandidateType::Other("cloud"));
@@ -157,7 +158,7 @@ fn deviations_are_named_and_strict_refuses_each_at_its_place() {
 }
 
 #[test]
-fn where_tcptype_stands_makes_no_difference() {
+fn the_position_of_tcptype_makes_no_difference() {
     let last = read("1 1 tcp 1 192.0.2.1 9 typ host generation 0 tcptype active ufrag a");
     let first = read("1 1 tcp 1 192.0.2.1 9 typ host tcptype active generation 0 ufrag a");
     assert_eq!((last, last.tcp_type), (first, Some(TcpType::Active)));
@@ -181,7 +182,7 @@ fn extensions_are_added_or_refused_with_a_place() {
 }
 
 #[test]
-fn what_would_break_its_line_or_read_otherwise_is_not_written() {
+fn candidates_that_would_be_parsed_differently_are_not_written() {
     let good = read(HOST).to_owned();
     assert_eq!(good.clone().checked(), Ok(good.clone()));
     let broken = CandidateAttribute { foundation: "1\r\na=x".into(), ..good.clone() };

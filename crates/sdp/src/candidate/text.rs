@@ -1,4 +1,4 @@
-//! How a candidate is written, and how its parts change the kind of their texts.
+//! Writes candidates, and converts their texts between `&str` and `String`.
 
 use super::{Candidate, CandidateType, ConnectionAddress, TcpType, Transport};
 use alloc::string::String;
@@ -64,7 +64,7 @@ impl fmt::Display for TcpType {
     }
 }
 
-/// The same part with another kind of text.
+/// Returns the same part with another kind of text.
 macro_rules! texts {
     ($($type:ident { $($plain:ident)* } { $($held:ident)* } { $($text:ident)* })*) => {$(
         impl<'a> $type<&'a str> {

@@ -1,4 +1,4 @@
-//! The formats of two sections: which are the same, whatever their numbers.
+//! Matches the formats of two sections, independent of their payload types.
 
 use super::section::{difference, parameters};
 use super::{ChangeKind, Changes, Codec};
@@ -13,19 +13,19 @@ use alloc::vec::Vec;
 
 /// The formats of a section.
 struct Formats<'s> {
-    /// In order of preference, each once.
+    /// The formats in order of preference, each once.
     list: Vec<Codec<'s>>,
     parameters: BTreeMap<&'s str, Fmtp<'s>>,
     feedback: Vec<Line<'s>>,
-    /// What tells of formats that are not in `m=`, or cannot be read.
+    /// Attributes of formats that are not in `m=`, or that cannot be parsed.
     rest: Vec<Line<'s>>,
 }
 
-/// Whether two formats are of one codec: its name, clock rate and channels; of one without a name the format.
+/// What identifies the codec of a format: name, clock rate and channels; without a name the format itself.
 type Identity = (String, u32, u32);
 
-/// Whether a line is compared here.
-pub(super) fn is_theirs(line: &Line<'_>) -> bool {
+/// Returns whether a line is compared in this file.
+pub(super) fn is_format_attribute(line: &Line<'_>) -> bool {
     line.attribute().is_some_and(|(name, _)| matches!(name, b"rtpmap" | b"fmtp" | b"rtcp-fb"))
 }
 
@@ -33,7 +33,7 @@ impl<'s> Formats<'s> {
     fn of(section: &Section<'s>) -> Self {
         let (mut maps, mut parameters) = (BTreeMap::<u8, (Rtpmap<'s>, Line<'s>)>::new(), BTreeMap::new());
         let (mut feedback, mut rest, mut settings) = (Vec::new(), Vec::new(), Vec::new());
-        for line in section.lines().filter(is_theirs) {
+        for line in section.lines().filter(is_format_attribute) {
             match line.typed() {
                 Some(Ok(Attribute::Rtpmap(map))) if !maps.contains_key(&map.payload_type) => {
                     maps.insert(map.payload_type, (map, line));
@@ -66,8 +66,8 @@ impl<'s> Formats<'s> {
         self.parameters.get(codec.format)
     }
 
-    /// The parameters in one spelling, without the format that they are of.
-    fn setting(&self, codec: &Codec<'s>) -> Option<Vec<u8>> {
+    /// Returns the parameters in normalized form, without the format.
+    fn normalized(&self, codec: &Codec<'s>) -> Option<Vec<u8>> {
         let fmtp = self.parameters(codec)?;
         Some(parameters(&Fmtp { format: "", ..*fmtp }))
     }
@@ -80,7 +80,7 @@ fn identity(codec: &Codec<'_>) -> Identity {
     }
 }
 
-/// Tells what changed from one section's formats to the other's.
+/// Reports the changes from the formats of one section to those of the other.
 pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>) {
     let (before, after) = (Formats::of(was), Formats::of(is));
     let pairs = pairs(&before, &after);
@@ -96,15 +96,14 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
         if was.format != is.format {
             changes.push(ChangeKind::CodecRenumbered { was: *was, is: *is });
         }
-        if before.setting(was) != after.setting(is) {
+        if before.normalized(was) != after.normalized(is) {
             let (was, now) = (before.parameters(was), after.parameters(is));
             let text = |fmtp: Option<&Fmtp<'s>>| fmtp.map(|fmtp| fmtp.text);
             changes.push(ChangeKind::CodecParameters { codec: *is, was: text(was), is: text(now) });
         }
     }
     order(&before, &pairs, changes);
-    // The feedback of a codec that came or went came or went with it, and that of one that has another number now is the
-    // same under it.
+    // Feedback of an added, removed or renumbered codec is part of that change, and is not reported separately.
     let same = pairs.iter().filter(|(was, is)| was.format == is.format);
     let stays: BTreeSet<u8> = same.filter_map(|(was, _)| was.format.parse().ok()).collect();
     let of_kept = |line: &&Line<'s>| match line.typed() {
@@ -120,11 +119,11 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
     come.into_iter().for_each(|line| changes.push(ChangeKind::Added(line)));
 }
 
-/// The formats that are the same, in the order of the second section.
+/// Returns the pairs of equal formats, in the order of the second section.
 fn pairs<'s>(before: &Formats<'s>, after: &Formats<'s>) -> Vec<(Codec<'s>, Codec<'s>)> {
     let mut numbered: BTreeMap<&str, Codec<'s>> = before.list.iter().map(|codec| (codec.format, *codec)).collect();
     let mut found: Vec<Option<Codec<'s>>> = Vec::with_capacity(after.list.len());
-    // The same number and the same codec.
+    // First: the same payload type and the same codec.
     for codec in &after.list {
         let same = numbered.get(codec.format).filter(|old| identity(old) == identity(codec)).copied();
         if same.is_some() {
@@ -132,20 +131,20 @@ fn pairs<'s>(before: &Formats<'s>, after: &Formats<'s>) -> Vec<(Codec<'s>, Codec
         }
         found.push(same);
     }
-    // The same codec with the same parameters under another number.
+    // Then: the same codec with the same parameters and another payload type.
     let mut loose: BTreeMap<_, Vec<Codec<'s>>> = BTreeMap::new();
     for codec in before.list.iter().rev().filter(|codec| numbered.contains_key(codec.format) && codec.map.is_some()) {
-        loose.entry((identity(codec), before.setting(codec))).or_default().push(*codec);
+        loose.entry((identity(codec), before.normalized(codec))).or_default().push(*codec);
     }
     for (codec, found) in after.list.iter().zip(&mut found) {
         if found.is_none() && codec.map.is_some() {
-            *found = loose.get_mut(&(identity(codec), after.setting(codec))).and_then(Vec::pop);
+            *found = loose.get_mut(&(identity(codec), after.normalized(codec))).and_then(Vec::pop);
         }
     }
     found.into_iter().zip(&after.list).filter_map(|(old, new)| Some((old?, *new))).collect()
 }
 
-/// Whether what both have is preferred in the same order.
+/// Returns whether the formats of both sections are preferred in the same order.
 fn order<'s>(before: &Formats<'s>, pairs: &[(Codec<'s>, Codec<'s>)], changes: &mut Changes<'s>) {
     let places: BTreeMap<&str, usize> =
         before.list.iter().zip(0..).map(|(codec, place)| (codec.format, place)).collect();

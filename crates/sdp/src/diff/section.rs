@@ -1,4 +1,4 @@
-//! Two sections, line by line of the same kind and attribute by attribute of the same name.
+//! Compares two sections: lines of the same kind, and attributes of the same name.
 
 use super::{ChangeKind, Changes, codecs};
 use crate::attribute::{Attribute, Direction, Fmtp};
@@ -10,10 +10,10 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-/// Lines of one kind, and of one name where they are attributes, in order.
+/// The lines of one kind, and for attributes of one name, in order.
 type Groups<'s> = BTreeMap<(u8, &'s [u8]), Vec<Line<'s>>>;
 
-/// Tells what changed from one section to the other.
+/// Reports the changes from one section to the other.
 pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>) {
     media_line(was, is, changes);
     codecs::compare(was, is, changes);
@@ -31,7 +31,7 @@ pub(super) fn compare<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Cha
     }
 }
 
-/// `m=` but for its formats.
+/// Compares `m=` except for its formats.
 fn media_line<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>) {
     let (Some(was), Some(is)) = (was.line(Kind::Media), is.line(Kind::Media)) else { return };
     let (Ok(before), Ok(after)) = (was.read::<MediaLine<'s>>(), is.read::<MediaLine<'s>>()) else {
@@ -51,17 +51,17 @@ fn media_line<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>
     }
 }
 
-/// Which way the media goes; where a section does not say it the session does (RFC 8866 §6.7).
+/// Compares the direction of the media. A section without a direction has that of the session (RFC 8866 §6.7).
 fn direction<'s>(was: &Section<'s>, is: &Section<'s>, changes: &mut Changes<'s>) {
     let (was_usual, is_usual) = changes.usual;
-    let (was, is) = (said(was).unwrap_or(was_usual), said(is).unwrap_or(is_usual));
+    let (was, is) = (own_direction(was).unwrap_or(was_usual), own_direction(is).unwrap_or(is_usual));
     if was != is {
         changes.push(ChangeKind::Direction { was, is });
     }
 }
 
-/// Which way the media goes, where a section says it.
-pub(super) fn said(section: &Section<'_>) -> Option<Direction> {
+/// Returns the direction of a section, if the section has one.
+pub(super) fn own_direction(section: &Section<'_>) -> Option<Direction> {
     section.lines().find_map(|line| of_line(&line))
 }
 
@@ -69,13 +69,14 @@ fn of_line(line: &Line<'_>) -> Option<Direction> {
     if line.kind() == Kind::Attribute { Direction::named(line.value()) } else { None }
 }
 
-/// All lines but those that are compared elsewhere.
+/// Compares all lines that no other function compares.
 fn groups<'s>(section: &Section<'s>) -> Groups<'s> {
     let mut groups = Groups::new();
     for line in section.lines() {
         let name = line.attribute().map_or(&b""[..], |(name, _)| name);
-        let is_compared_elsewhere =
-            matches!(line.kind(), Kind::Version | Kind::Media) || codecs::is_theirs(&line) || of_line(&line).is_some();
+        let is_compared_elsewhere = matches!(line.kind(), Kind::Version | Kind::Media)
+            || codecs::is_format_attribute(&line)
+            || of_line(&line).is_some();
         if is_compared_elsewhere {
             continue;
         }
@@ -84,7 +85,7 @@ fn groups<'s>(section: &Section<'s>) -> Groups<'s> {
     groups
 }
 
-/// A new user name with a new password is a restart; otherwise each is an attribute like others.
+/// A new user name fragment together with a new password is an ICE restart; otherwise each is an ordinary attribute.
 fn credentials<'s>(before: &mut Groups<'s>, after: &mut Groups<'s>, changes: &mut Changes<'s>) {
     const UFRAG: (u8, &[u8]) = (b'a', b"ice-ufrag");
     const PWD: (u8, &[u8]) = (b'a', b"ice-pwd");
@@ -109,7 +110,7 @@ fn credentials<'s>(before: &mut Groups<'s>, after: &mut Groups<'s>, changes: &mu
 fn group<'s>(before: &[Line<'s>], after: &[Line<'s>], changes: &mut Changes<'s>) {
     let (gone, new) = difference(before, after);
     match (before, after, gone.as_slice(), new.as_slice()) {
-        // One, and one again.
+        // One line before and one line now.
         ([_], [_], [was], [is]) => changes.push(changed(*was, *is)),
         _ => {
             gone.iter().for_each(|line| changes.push(removed(*line)));
@@ -118,10 +119,10 @@ fn group<'s>(before: &[Line<'s>], after: &[Line<'s>], changes: &mut Changes<'s>)
     }
 }
 
-/// What is in one list alone, by meaning, each in its order.
+/// Returns the lines that are in one list only, compared by meaning, each in its order.
 pub(super) fn difference<'s>(before: &[Line<'s>], after: &[Line<'s>]) -> (Vec<Line<'s>>, Vec<Line<'s>>) {
     let mut counts: BTreeMap<Vec<u8>, isize> = BTreeMap::new();
-    // What the first has too often is counted down while it is told, and the other way round.
+    // For each value: how many more lines the first list has. A negative count is a surplus of the second list.
     for line in after {
         *counts.entry(meaning(line)).or_default() -= 1;
     }
@@ -129,7 +130,7 @@ pub(super) fn difference<'s>(before: &[Line<'s>], after: &[Line<'s>]) -> (Vec<Li
         *counts.entry(meaning(line)).or_default() += 1;
     }
     let mut surplus = |lines: &[Line<'s>], sign: isize| -> Vec<Line<'s>> {
-        // Equal lines cannot be told apart: the last ones count as those that are too many.
+        // Equal lines cannot be distinguished: the last ones are the surplus.
         let mut found: Vec<Line<'s>> = lines
             .iter()
             .rev()
@@ -148,7 +149,7 @@ pub(super) fn difference<'s>(before: &[Line<'s>], after: &[Line<'s>]) -> (Vec<Li
     (surplus(before, 1), surplus(after, -1))
 }
 
-/// What a line says, in one spelling.
+/// Returns the value of a line in normalized form.
 fn meaning(line: &Line<'_>) -> Vec<u8> {
     match line.typed() {
         Some(Ok(Attribute::Fmtp(fmtp))) => parameters(&fmtp),
@@ -160,7 +161,7 @@ fn meaning(line: &Line<'_>) -> Vec<u8> {
     }
 }
 
-/// Parameters in the order of their names, which make no difference in small or large letters (RFC 6838 §4.3).
+/// Returns the parameters sorted by name. Names are case-insensitive (RFC 6838 §4.3).
 pub(super) fn parameters(fmtp: &Fmtp<'_>) -> Vec<u8> {
     let mut list: Vec<(Vec<u8>, Option<&[u8]>)> =
         fmtp.parameters().map(|parameter| (parameter.name.to_ascii_lowercase(), parameter.value)).collect();

@@ -1,4 +1,4 @@
-//! What is a change, what is none, and where it is told.
+//! Changes and non-changes, and the place of each change.
 
 use super::*;
 use alloc::format;
@@ -6,8 +6,8 @@ use alloc::string::{String, ToString};
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
 
-/// What changed between two lists of lines after a head.
-fn told(was: &str, is: &str) -> Vec<String> {
+/// Returns the changes between two lists of lines after a common head.
+fn changes(was: &str, is: &str) -> Vec<String> {
     let text = |lines: &str| format!("{HEAD}{}\r\n", lines.replace('\n', "\r\n"));
     let (was, is) = (text(was), text(is));
     let (was, is) = (Session::read(was.as_bytes()).unwrap(), Session::read(is.as_bytes()).unwrap());
@@ -40,18 +40,18 @@ fn spelling_and_the_order_of_attributes_are_no_change() {
         ),
         ("m=audio 9 RTP/AVP 0\na=mid:a\nm=video 9 RTP/AVP 31", "m=audio 9 RTP/AVP 0\na=mid:a\nm=video 9 RTP/AVP 31"),
     ] {
-        assert_eq!(told(was, is), Vec::<String>::new(), "{was} {is}");
+        assert_eq!(changes(was, is), Vec::<String>::new(), "{was} {is}");
     }
 }
 
 #[test]
-fn codecs_are_followed_by_what_they_are() {
+fn codecs_are_matched_by_encoding() {
     let was = "m=video 9 RTP/AVP 96 97 98\na=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\na=rtpmap:98 H264/90000\n\
                a=fmtp:98 packetization-mode=1\na=rtcp-fb:96 nack\na=rtcp-fb:98 nack";
     let is = "m=video 9 RTP/AVP 102 96 45\na=rtpmap:96 VP8/90000\na=rtpmap:102 H264/90000\na=fmtp:102 packetization-mode=1\n\
               a=rtpmap:45 AV1/90000\na=rtcp-fb:96 nack\na=rtcp-fb:96 nack pli\na=rtcp-fb:102 nack\na=rtcp-fb:45 nack";
     assert_eq!(
-        told(was, is),
+        changes(was, is),
         [
             "video (section 1): codec rtx (97) removed",
             "video (section 1): codec AV1 (45) added",
@@ -61,33 +61,33 @@ fn codecs_are_followed_by_what_they_are() {
         ]
     );
     assert_eq!(
-        told(
+        changes(
             "m=audio 9 RTP/AVP 0 111\na=rtpmap:111 opus/48000/2",
             "m=audio 9 RTP/AVP 0 111\na=rtpmap:111 opus/48000/2\na=fmtp:111 useinbandfec=1"
         ),
         ["audio (section 1): parameters of opus (111): none → useinbandfec=1"]
     );
     assert_eq!(
-        told("m=audio 9 RTP/AVP 96\na=rtpmap:96 a/8000", "m=audio 9 RTP/AVP 96\na=rtpmap:96 b/8000"),
+        changes("m=audio 9 RTP/AVP 96\na=rtpmap:96 a/8000", "m=audio 9 RTP/AVP 96\na=rtpmap:96 b/8000"),
         ["audio (section 1): codec a (96) removed", "audio (section 1): codec b (96) added"]
     );
-    assert_eq!(told("m=audio 9 RTP/AVP 0 8", "m=audio 9 RTP/AVP 8"), ["audio (section 1): codec PCMU (0) removed"]);
+    assert_eq!(changes("m=audio 9 RTP/AVP 0 8", "m=audio 9 RTP/AVP 8"), ["audio (section 1): codec PCMU (0) removed"]);
 }
 
 #[test]
 fn sections_are_matched_by_name_then_by_place() {
     let (a, v) = ("m=audio 9 RTP/AVP 0\na=mid:a", "m=video 9 RTP/AVP 31\na=mid:v");
-    assert_eq!(told(&format!("{a}\n{v}"), v), ["video (mid v): moved to another place", "audio (mid a): removed"]);
-    assert_eq!(told(a, &format!("{a}\n{v}")), ["video (mid v): added"]);
-    assert_eq!(told("m=audio 9 RTP/AVP 0", a), ["audio (mid a): a=mid:a added"]);
+    assert_eq!(changes(&format!("{a}\n{v}"), v), ["video (mid v): moved to another place", "audio (mid a): removed"]);
+    assert_eq!(changes(a, &format!("{a}\n{v}")), ["video (mid v): added"]);
+    assert_eq!(changes("m=audio 9 RTP/AVP 0", a), ["audio (mid a): a=mid:a added"]);
     assert_eq!(
-        told(&format!("{a}\nm=video 9 RTP/AVP 31"), &format!("m=video 9 RTP/AVP 31\n{a}")),
+        changes(&format!("{a}\nm=video 9 RTP/AVP 31"), &format!("m=video 9 RTP/AVP 31\n{a}")),
         ["video (section 1): added", "audio (mid a): moved to another place", "video (section 2): removed"]
     );
 }
 
 #[test]
-fn what_a_call_does_has_words_of_its_own() {
+fn each_change_of_a_call_has_its_text() {
     for (was, is, words) in [
         (
             "m=audio 9 RTP/AVP 0\na=sendrecv",
@@ -132,12 +132,12 @@ fn what_a_call_does_has_words_of_its_own() {
         ("a=x", "a=x\na=y:\u{1b}[2J", &["session: a=y:·[2J added"]),
         ("m=nothing", "m=something", &["something (section 1): m=nothing → m=something"]),
     ] {
-        assert_eq!(told(was, is), words, "{was} {is}");
+        assert_eq!(changes(was, is), words, "{was} {is}");
     }
 }
 
 #[test]
-fn an_origin_tells_versions_from_sessions() {
+fn an_origin_distinguishes_versions_from_sessions() {
     let of = |origin: &str| HEAD.replace("- 1 1", origin);
     let (was, is, other) = (of("- 1 1"), of("- 1 9"), of("- 2 1"));
     let read = |text| Session::read(text).unwrap();

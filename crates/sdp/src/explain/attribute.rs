@@ -1,4 +1,4 @@
-//! The words of attributes. The match is over all of them: one that is added needs its words.
+//! The texts for attributes. The match is exhaustive: a new attribute needs a text.
 
 use super::line::static_format;
 use super::media;
@@ -10,7 +10,7 @@ use crate::attribute::{
 use crate::candidate::{Candidate, CandidateType, TcpType, Transport};
 use core::fmt;
 
-/// The payload type that an attribute is about.
+/// Returns the payload type that an attribute refers to.
 pub(super) fn payload_type(attribute: &Attribute<'_>) -> Option<u8> {
     if let Attribute::Fmtp(fmtp) = attribute {
         fmtp.payload_type()
@@ -21,7 +21,7 @@ pub(super) fn payload_type(attribute: &Attribute<'_>) -> Option<u8> {
     }
 }
 
-/// What an attribute says.
+/// Writes the meaning of an attribute.
 #[allow(clippy::too_many_lines, reason = "a table: one arm for each attribute")]
 pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Attribute as A;
@@ -38,7 +38,7 @@ pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mu
         A::IceOptions(options) => ice_options(options, f),
         A::IcePacing(pacing) => write!(f, "one ICE check every {} ms", pacing.0),
         A::RemoteCandidates(candidates) => {
-            f.write_str("ICE has chosen the other side's ")?;
+            f.write_str("ICE has selected the peer's ")?;
             list(f, candidates.iter().map(Chosen))
         }
         A::Fingerprint(fingerprint) => self::fingerprint(fingerprint, f),
@@ -48,7 +48,7 @@ pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mu
             Setup::ActPass => "the writer can open the connection or wait for it: the answer chooses",
             Setup::HoldConn => "no connection for now",
         }),
-        A::TlsId(_) => f.write_str("the name of the DTLS association: another one means a new association"),
+        A::TlsId(_) => f.write_str("the identifier of the DTLS association: a new value means a new association"),
         A::Group(group) => self::group(group, f),
         A::Mid(mid) => write!(f, "this section is called \"{mid}\""),
         A::Msid(msid) => self::msid(msid, f),
@@ -69,7 +69,7 @@ pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mu
             map.streams.iter().try_for_each(|streams| write!(f, ", {}", Count(usize::from(*streams), "stream")))
         }
         A::Cat(category) => write!(f, "the session is of the category {}", Text(category.0)),
-        A::Keywds(words) => write!(f, "words to find the session by: {}", Text(words.as_bytes())),
+        A::Keywds(words) => write!(f, "search words for the session: {}", Text(words.as_bytes())),
         A::Tool(tool) => write!(f, "made by the program {}", Text(tool.as_bytes())),
         A::Type(kind) => f.write_str(media::conference(*kind)),
         A::Charset(charset) => write!(f, "texts are written in {}", charset.0),
@@ -93,16 +93,16 @@ pub(super) fn words(attribute: &Attribute<'_>, codec: Option<Rtpmap<'_>>, f: &mu
         A::MediaClk(clock) => media::media_clock(clock, f),
         A::Cryptex => f.write_str("SRTP encrypts header extensions too"),
         A::RtcpMux => f.write_str("RTP and RTCP share one port"),
-        A::RtcpMuxOnly => f.write_str("RTP and RTCP share one port, or there is no session"),
+        A::RtcpMuxOnly => f.write_str("RTP and RTCP must share one port"),
         A::RtcpRsize => f.write_str("RTCP packets may be shorter than compound ones"),
         A::ExtmapAllowMixed => f.write_str("header extensions of one and of two bytes may be mixed in a stream"),
         A::BundleOnly => f.write_str("this section is used in its bundle or not at all"),
         A::IceLite => f.write_str("the writer is a lite ICE agent: it answers checks and sends none"),
         A::IceMismatch => f.write_str("ICE is not used: something on the way changed the addresses of the offer"),
         A::EndOfCandidates => f.write_str("no more candidates follow"),
-        A::Other { name, value: None } => write!(f, "the attribute {}, which has no words here", Text(name)),
+        A::Other { name, value: None } => write!(f, "the attribute {}, which has no explanation", Text(name)),
         A::Other { name, value: Some(value) } => {
-            write!(f, "the attribute {}, which has no words here, with the value \"{}\"", Text(name), Text(value))
+            write!(f, "the attribute {}, which has no explanation, with the value \"{}\"", Text(name), Text(value))
         }
     }
 }
@@ -156,7 +156,7 @@ impl fmt::Display for Chosen<'_> {
 }
 
 fn ice_options(options: &IceOptions<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str("the writer knows these extensions of ICE: ")?;
+    f.write_str("the writer supports these ICE extensions: ")?;
     list(
         f,
         options.iter().map(|option| match option {
@@ -170,7 +170,7 @@ fn ice_options(options: &IceOptions<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Res
 
 fn fingerprint(fingerprint: &Fingerprint<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "the writer's certificate has this {} hash, ", fingerprint.hash)?;
-    write!(f, "{}: whoever shows another one is someone else", Count(fingerprint.digest.len(), "byte"))
+    write!(f, "{}: a peer with another certificate is not the writer", Count(fingerprint.digest.len(), "byte"))
 }
 
 fn group(group: &Group<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

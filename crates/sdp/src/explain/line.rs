@@ -1,4 +1,4 @@
-//! The words of lines other than attributes (RFC 8866 §5).
+//! The texts for lines other than attributes (RFC 8866 §5).
 
 use super::print::{Count, Text, list};
 use super::{Item, LineValue};
@@ -9,9 +9,9 @@ use crate::value::{
 };
 use core::fmt;
 
-/// What a line says.
-pub(super) fn words(item: &Item<'_>, says: &LineValue<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match says {
+/// Writes the meaning of a line.
+pub(super) fn words(item: &Item<'_>, value: &LineValue<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match value {
         LineValue::Version(_) => f.write_str("version 0 of SDP, the only one"),
         LineValue::Origin(origin) => self::origin(origin, f),
         LineValue::Connection(connection) => self::connection(connection, f),
@@ -32,7 +32,7 @@ pub(super) fn words(item: &Item<'_>, says: &LineValue<'_>, f: &mut fmt::Formatte
             list(f, zone.adjustments().map(Shift))
         }
         LineValue::Key(key) => f.write_str(match key {
-            Key::Prompt => "whoever joins is asked for the key",
+            Key::Prompt => "the user is asked for the key",
             Key::Clear(_) | Key::Base64(_) => "a key in the clear, which must not be used any more",
             Key::Uri(_) => "the key is at a URL, which must not be used any more",
         }),
@@ -44,14 +44,14 @@ pub(super) fn words(item: &Item<'_>, says: &LineValue<'_>, f: &mut fmt::Formatte
 
 fn origin(origin: &Origin<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match origin.username {
-        b"-" => f.write_str("made by nobody named")?,
+        b"-" => f.write_str("made by an unnamed user")?,
         user => write!(f, "made by the user {}", Text(user))?,
     }
     let Origin { id, version, address, .. } = origin;
     write!(f, " at {}: session {id}, version {version} of its description", Place(*address))
 }
 
-/// An address, with what is known of it.
+/// Writes an address and its special range, if any.
 struct Place<'a>(Address<'a>);
 
 impl fmt::Display for Place<'_> {
@@ -73,12 +73,12 @@ impl fmt::Display for Place<'_> {
 
 fn connection(connection: &Connection<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Connection { address, ttl, count, .. } = connection;
-    let is_nowhere = match address {
+    let is_unspecified = match address {
         Address::Ip4(ip) => ip.is_unspecified(),
         Address::Ip6(ip) => ip.is_unspecified(),
         Address::Name(_) | Address::Other(_) => false,
     };
-    if is_nowhere {
+    if is_unspecified {
         return f.write_str("no address yet: ICE will find one, or the media is on hold");
     }
     write!(f, "media goes to {}", Place(*address))?;
@@ -94,8 +94,8 @@ fn bandwidth(bandwidth: &Bandwidth<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resu
         BandwidthKind::Tias => {
             write!(f, "the media takes {amount} bit/s at most, without the headers of the transport")
         }
-        BandwidthKind::Rs => write!(f, "those who send may take {amount} bit/s for RTCP"),
-        BandwidthKind::Rr => write!(f, "those who only receive may take {amount} bit/s for RTCP"),
+        BandwidthKind::Rs => write!(f, "active senders may use {amount} bit/s for RTCP"),
+        BandwidthKind::Rr => write!(f, "receivers may use {amount} bit/s for RTCP"),
         BandwidthKind::Other(kind) => write!(f, "a bandwidth of {amount} of the kind {kind}"),
     }
 }
@@ -151,7 +151,7 @@ fn timing(timing: Timing, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// A time in seconds since 1900 as UTC; what is past the year 9999 as its number.
+/// A time in seconds since 1900, written as UTC; a time after the year 9999 is written as a number.
 pub(super) struct Moment(pub(super) u64);
 
 impl fmt::Display for Moment {
@@ -185,7 +185,7 @@ fn media(item: &Item<'_>, media: &MediaLine<'_>, f: &mut fmt::Formatter<'_>) -> 
     }
     match port {
         0 => f.write_str(", refused or ended (port 0)")?,
-        9 => f.write_str(", its port is told elsewhere")?,
+        9 => f.write_str(", its port is signalled elsewhere")?,
         port => write!(f, ", on port {port}")?,
     }
     ports.iter().try_for_each(|ports| write!(f, " and those after it, {}", Count(*ports as usize, "pair")))?;
@@ -194,7 +194,7 @@ fn media(item: &Item<'_>, media: &MediaLine<'_>, f: &mut fmt::Formatter<'_>) -> 
     list(f, media.formats().map(|format| Format { item, format }))
 }
 
-/// What a protocol means, after the kind of media.
+/// Returns the meaning of a protocol, to be written after the kind of media.
 fn transport(protocol: &str) -> Option<&'static str> {
     Some(match protocol {
         "RTP/AVP" => "in RTP",
@@ -217,7 +217,7 @@ fn transport(protocol: &str) -> Option<&'static str> {
     })
 }
 
-/// A format with its codec, if the section or RFC 3551 knows it.
+/// A format with its codec, if the section or RFC 3551 defines it.
 struct Format<'i, 's> {
     item: &'i Item<'s>,
     format: &'i str,
@@ -243,7 +243,7 @@ impl fmt::Display for Format<'_, '_> {
     }
 }
 
-/// The payload types that RFC 3551 §6 gave away for good.
+/// The static payload types of RFC 3551 §6.
 pub(crate) fn static_format(format: &str) -> Option<&'static str> {
     Some(match format {
         "0" => "PCMU",
@@ -273,11 +273,11 @@ pub(crate) fn static_format(format: &str) -> Option<&'static str> {
 fn text(item: &Item<'_>, text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let of = if item.media.is_some() { "media" } else { "session" };
     match (item.line.kind(), text) {
-        (Kind::Stray, []) => f.write_str("an empty line, which has no place here"),
+        (Kind::Stray, []) => f.write_str("an empty line, which is not allowed"),
         (Kind::Stray, _) => f.write_str("no line of a description: it does not begin with a letter and \"=\""),
-        (Kind::Unknown(_), _) => f.write_str("a kind of line that RFC 8866 does not know; readers pass it over"),
+        (Kind::Unknown(_), _) => f.write_str("a kind of line that RFC 8866 does not define; readers ignore it"),
         (Kind::Name, b"" | b" " | b"-") => f.write_str("the session has no name"),
-        (kind, []) => write!(f, "{kind} says nothing"),
+        (kind, []) => write!(f, "{kind} is empty"),
         (Kind::Name, name) => write!(f, "the session is named \"{}\"", Text(name)),
         (Kind::Information, about) => write!(f, "about the {of}: \"{}\"", Text(about)),
         (

@@ -1,4 +1,4 @@
-//! The words of attributes of RFC 8866, of players, phones and studios; those of WebRTC stand in `attribute.rs`.
+//! The texts for attributes of RFC 8866, RTSP, telephony and professional media. `attribute.rs` has those of WebRTC.
 
 use super::print::{Count, Text, list};
 use crate::attribute::{
@@ -10,9 +10,9 @@ use core::fmt;
 
 pub(super) const fn conference(kind: ConferenceType) -> &'static str {
     match kind {
-        ConferenceType::Broadcast => "a broadcast: whoever joins only receives",
+        ConferenceType::Broadcast => "a broadcast: participants only receive",
         ConferenceType::Meeting => "a meeting: everybody sends and receives",
-        ConferenceType::Moderated => "a moderated conference: whoever joins is silent until let speak",
+        ConferenceType::Moderated => "a moderated conference: the moderator decides which participants send",
         ConferenceType::Test => "a test, not to be shown to users who did not ask for it",
         ConferenceType::H332 => "a part of a loosely coupled H.332 conference",
     }
@@ -48,13 +48,13 @@ pub(super) fn content(content: &Content<'_>, f: &mut fmt::Formatter<'_>) -> fmt:
     )
 }
 
-/// Keys are never told.
+/// Keys are never written.
 pub(super) fn crypto(crypto: &Crypto<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "choice {} of SRTP keys: {}, ", crypto.tag, crypto.suite)?;
     write!(f, "{} in the clear, so the description must be kept secret", Count(crypto.keys.iter().count(), "key"))?;
     let is_named = crypto.keys.iter().any(|key| matches!(key, CryptoKey::Inline { mki: Some(_), .. }));
     if is_named {
-        f.write_str(", told apart in packets by MKI")?;
+        f.write_str(", selected in packets by MKI")?;
     }
     for parameter in crypto.session_parameters().take(8) {
         f.write_str(match parameter {
@@ -129,7 +129,7 @@ impl fmt::Display for Report<'_> {
             XrFormat::PacketDuplicateRle(_) => "which packets came twice",
             XrFormat::PacketReceiptTimes(_) => "when each packet came",
             XrFormat::ReceiverRtt { is_for_all: true, .. } => "round trips, of all receivers",
-            XrFormat::ReceiverRtt { is_for_all: false, .. } => "round trips, of those who send",
+            XrFormat::ReceiverRtt { is_for_all: false, .. } => "round trips, of media senders",
             XrFormat::StatisticsSummary(_) => "a summary of statistics",
             XrFormat::VoipMetrics => "how good a call is",
             XrFormat::Other(other) => return write!(f, "{}", Text(other)),
@@ -162,7 +162,7 @@ pub(super) fn range(range: &Range<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         Range::Npt { from: Some(from), to: None } => write!(f, "it plays from second {from}, without a known end"),
         Range::Npt { from: Some(from), to: Some(to) } => write!(f, "it plays from second {from} to {to}"),
         Range::Npt { from: None, to: Some(to) } => write!(f, "it plays up to second {to}"),
-        Range::Npt { .. } => f.write_str("it plays, nobody knows from where to where"),
+        Range::Npt { .. } => f.write_str("it plays, with unknown start and end"),
         Range::Smpte { .. } => write!(f, "it plays for these frames: {range}"),
         Range::Clock { .. } => write!(f, "it plays at these times: {range}"),
         Range::Other { unit, range } => write!(f, "it plays for {range}, in the unit {unit}"),
@@ -170,14 +170,16 @@ pub(super) fn range(range: &Range<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 }
 
 pub(super) fn reference_clock(clock: &TsRefClk<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str("times are told by ")?;
+    f.write_str("times come from ")?;
     match clock {
-        TsRefClk::Ntp(None) => f.write_str("NTP, traceable to the world's time"),
+        TsRefClk::Ntp(None) => f.write_str("NTP, traceable to a standard time source"),
         TsRefClk::Ntp(Some(server)) => {
             write!(f, "the NTP server {}", server.host)?;
             server.port.iter().try_for_each(|port| write!(f, " port {port}"))
         }
-        TsRefClk::Ptp { version, grandmaster: None } => write!(f, "PTP ({version}), traceable to the world's time"),
+        TsRefClk::Ptp { version, grandmaster: None } => {
+            write!(f, "PTP ({version}), traceable to a standard time source")
+        }
         TsRefClk::Ptp { version, grandmaster: Some(grandmaster) } => {
             write!(f, "PTP ({version}) from the grandmaster {}", grandmaster.identity)?;
             match grandmaster.domain {
@@ -189,11 +191,11 @@ pub(super) fn reference_clock(clock: &TsRefClk<'_>, f: &mut fmt::Formatter<'_>) 
         TsRefClk::Gps => f.write_str("GPS"),
         TsRefClk::Galileo => f.write_str("Galileo"),
         TsRefClk::Glonass => f.write_str("GLONASS"),
-        TsRefClk::Local => f.write_str("the sender's own clock, which follows no other"),
+        TsRefClk::Local => f.write_str("the free-running clock of the sender"),
         TsRefClk::Private { is_traceable: true } => {
-            f.write_str("a clock that is not told, traceable to the world's time")
+            f.write_str("an unnamed clock, traceable to a standard time source")
         }
-        TsRefClk::Private { is_traceable: false } => f.write_str("a clock that is not told"),
+        TsRefClk::Private { is_traceable: false } => f.write_str("an unnamed clock"),
         TsRefClk::LocalMac(mac) => write!(f, "the clock of the host with the hardware address {mac}"),
         TsRefClk::Other { name, value: None } => f.write_str(name),
         TsRefClk::Other { name, value: Some(value) } => write!(f, "{name} {}", Text(value)),

@@ -1,20 +1,20 @@
-//! An item as text for a terminal.
+//! Prints an item for a terminal.
 //!
-//! Rules of this file: one line stays one line and does nothing to a terminal, whatever the peer wrote.
+//! Rules of this file: one line stays one line, and no control character of a peer reaches the terminal.
 
 use super::{Item, LineValue, Meaning};
 use core::fmt::{self, Write as _};
 
-/// How many bytes of a line are shown before an ellipsis.
+/// The maximum number of bytes of a line that are shown; an ellipsis follows.
 const SHOWN: usize = 160;
 
-/// `  12  a=mid:0`, under it what it says with its section, and what is wrong under a caret.
+/// Writes `  12  a=mid:0`, below it the meaning with its section, and an error below a caret.
 impl fmt::Display for Item<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.line.text();
         writeln!(f, "{:4}  {}", self.line.index() + 1, Text(text))?;
         if let Err(error) = self.says {
-            // What is past the shown part has its place in words alone.
+            // An error after the shown part is given by its column, without a caret.
             if let Some(before) = text.get(..error.column - 1).filter(|before| before.len() < SHOWN) {
                 let mut width = Width(0);
                 write!(width, "{}", Text(before))?;
@@ -31,7 +31,7 @@ impl fmt::Display for Meaning<'_, '_> {
     }
 }
 
-/// The words before they pass [`Plain`].
+/// The text before it passes [`Plain`].
 struct Words<'i, 's>(&'i Item<'s>);
 
 impl fmt::Display for Words<'_, '_> {
@@ -43,12 +43,12 @@ impl fmt::Display for Words<'_, '_> {
                 write!(f, "cannot be read at column {}: expected {}, found {found}", error.column, error.error.expected)
             }
             Ok(LineValue::Attribute(attribute)) => super::attribute::words(&attribute, item.codec, f),
-            Ok(says) => super::line::words(item, &says, f),
+            Ok(value) => super::line::words(item, &value, f),
         }
     }
 }
 
-/// Passes text on with a dot for each character that would do something to a terminal.
+/// Replaces each character that a terminal would interpret by a dot.
 pub(crate) struct Plain<'f, 'b>(pub(crate) &'f mut fmt::Formatter<'b>);
 
 impl fmt::Write for Plain<'_, '_> {
@@ -63,7 +63,8 @@ impl fmt::Write for Plain<'_, '_> {
     }
 }
 
-/// Text of a peer: control characters and what is no UTF-8 become one character each; past [`SHOWN`] bytes an ellipsis.
+/// Text of a peer. Each control character and each byte sequence that is not UTF-8 becomes one character. After
+/// [`SHOWN`] bytes an ellipsis follows.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'s>(pub(crate) &'s [u8]);
 
@@ -82,7 +83,8 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Neither a control character nor one that turns the direction of the text around (Unicode TR 36 §2.3).
+/// Returns whether a character is neither a control character nor one that changes the text direction (Unicode TR 36
+/// §2.3).
 fn is_plain(c: char) -> bool {
     !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -107,14 +109,14 @@ impl fmt::Display for Count {
     }
 }
 
-/// A list of at most so many things, and how many more there are: `a, b and 7 more`.
-pub(super) fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, things: impl Iterator<Item = T>) -> fmt::Result {
+/// A list with a maximum number of entries, then the number of the rest: `a, b and 7 more`.
+pub(super) fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = T>) -> fmt::Result {
     const MOST: usize = 24;
     let mut more = 0;
-    for (index, thing) in things.enumerate() {
+    for (index, item) in items.enumerate() {
         match index {
-            0 => write!(f, "{thing}")?,
-            1..MOST => write!(f, ", {thing}")?,
+            0 => write!(f, "{item}")?,
+            1..MOST => write!(f, ", {item}")?,
             _ => more += 1,
         }
     }

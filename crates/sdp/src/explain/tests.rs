@@ -1,4 +1,4 @@
-//! The words of lines, the place of what is wrong, and that nothing of a peer gets through to the terminal.
+//! Tests the texts of lines, the position of errors, and that no control character of a peer reaches the terminal.
 
 use super::*;
 use alloc::format;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
 
-/// What the last of these lines says, after a head.
+/// Returns the meaning of the last of these lines, after a head.
 fn said(lines: &str) -> String {
     let text = format!("{HEAD}{}\r\n", lines.replace('\n', "\r\n"));
     let session = Session::read(text.as_bytes()).unwrap();
@@ -17,7 +17,7 @@ fn said(lines: &str) -> String {
 }
 
 #[test]
-fn lines_are_told_in_plain_words() {
+fn lines_are_explained_in_plain_words() {
     for (line, words) in [
         ("v=0", "version 0 of SDP, the only one"),
         (
@@ -26,7 +26,7 @@ fn lines_are_told_in_plain_words() {
         ),
         ("s=Concert", "the session is named \"Concert\""),
         ("s=-", "the session has no name"),
-        ("i=", "i= says nothing"),
+        ("i=", "i= is empty"),
         ("i=A talk", "about the session: \"A talk\""),
         (
             "c=IN IP4 233.252.0.1/127/3",
@@ -41,7 +41,7 @@ fn lines_are_told_in_plain_words() {
         ("m=audio 0 RTP/AVP 0 8 101", "audio in RTP, refused or ended (port 0); formats 0 (PCMU), 8 (PCMA), 101"),
         (
             "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-            "data channels in SCTP over DTLS over UDP, its port is told elsewhere; format webrtc-datachannel",
+            "data channels in SCTP over DTLS over UDP, its port is signalled elsewhere; format webrtc-datachannel",
         ),
         ("m=audio 9 RTP/AVP 0\ni=Loud", "about the media: \"Loud\""),
         ("u=https://example.org/a", "more about the session is at https://example.org/a"),
@@ -56,10 +56,10 @@ fn lines_are_told_in_plain_words() {
             "t=3724394400 3724398000\nr=604800 3600 0\nz=3730928400 -1h",
             "the clock that repeats follow is changed: back by 1 hour at 2018-03-25 01:00:00 UTC",
         ),
-        ("k=prompt", "whoever joins is asked for the key"),
+        ("k=prompt", "the user is asked for the key"),
         ("k=clear:hunter2", "a key in the clear, which must not be used any more"),
-        ("x=1", "a kind of line that RFC 8866 does not know; readers pass it over"),
-        ("", "an empty line, which has no place here"),
+        ("x=1", "a kind of line that RFC 8866 does not define; readers ignore it"),
+        ("", "an empty line, which is not allowed"),
         ("hello", "no line of a description: it does not begin with a letter and \"=\""),
     ] {
         assert_eq!(said(line), words, "{line}");
@@ -67,7 +67,7 @@ fn lines_are_told_in_plain_words() {
 }
 
 #[test]
-fn attributes_are_told_in_plain_words() {
+fn attributes_are_explained_in_plain_words() {
     for (line, words) in [
         ("a=rtpmap:97 L16/22050", "payload type 97 is L16 at 22.05 kHz"),
         ("a=rtpmap:97 L16/11025/1", "payload type 97 is L16 at 11.025 kHz, 1 channel"),
@@ -106,13 +106,13 @@ fn attributes_are_told_in_plain_words() {
         ("a=ptime:20", "each packet should hold 20 ms of media"),
         (
             "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR|2^20|1:32",
-            "choice 1 of SRTP keys: AES_CM_128_HMAC_SHA1_80, 1 key in the clear, so the description must be kept secret, told apart in packets by MKI",
+            "choice 1 of SRTP keys: AES_CM_128_HMAC_SHA1_80, 1 key in the clear, so the description must be kept secret, selected in packets by MKI",
         ),
         ("a=source-filter: incl IN IP4 232.3.4.5 192.0.2.1", "only these may send to 232.3.4.5: 192.0.2.1"),
         ("a=range:npt=0-12.5", "it plays from second 0 to 12.5"),
         (
             "a=ts-refclk:ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37",
-            "times are told by PTP (IEEE1588-2008) from the grandmaster 39-A7-94-FF-FE-07-CB-D0 in domain 37",
+            "times come from PTP (IEEE1588-2008) from the grandmaster 39-A7-94-FF-FE-07-CB-D0 in domain 37",
         ),
         ("a=mediaclk:direct=0", "timestamps follow the reference clock, 0 at its zero"),
         (
@@ -125,7 +125,7 @@ fn attributes_are_told_in_plain_words() {
             "a=rtcp-xr:rcvr-rtt=all:10 voip-metrics",
             "extended RTCP reports: round trips, of all receivers, how good a call is",
         ),
-        ("a=x-mine:1", "the attribute x-mine, which has no words here, with the value \"1\""),
+        ("a=x-mine:1", "the attribute x-mine, which has no explanation, with the value \"1\""),
     ] {
         assert_eq!(said(line), words, "{line}");
     }
@@ -143,7 +143,7 @@ fn codecs_are_those_of_their_own_section() {
 }
 
 #[test]
-fn what_is_wrong_stands_under_a_caret() {
+fn an_error_is_marked_by_a_caret() {
     let text = format!("{HEAD}b=AS:5x0\r\n");
     let session = Session::read(text.as_bytes()).unwrap();
     let item = explain(&session).last().unwrap();
@@ -158,16 +158,16 @@ fn what_is_wrong_stands_under_a_caret() {
 fn nothing_of_a_peer_reaches_the_terminal() {
     let text = [HEAD.as_bytes(), b"s=\x1b[2J\xff\xe2\x80\xae\0\r\na=", &[b'x'; 100_000], b"\r\n"].concat();
     let session = Session::read(&text).unwrap();
-    let told: String = explain(&session).map(|item| format!("{item}\n")).collect();
-    assert!(told.contains("the session is named \"·[2J\u{fffd}··\""), "{told}");
-    assert!(told.chars().all(|c| c == '\n' || !c.is_control()), "{told:?}");
-    assert!(told.len() < 2_000, "a long line is cut: {}", told.len());
+    let text: String = explain(&session).map(|item| format!("{item}\n")).collect();
+    assert!(text.contains("the session is named \"·[2J\u{fffd}··\""), "{text}");
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(text.len() < 2_000, "a long line is cut: {}", text.len());
 }
 
 #[test]
 fn a_list_of_a_hundred_thousand_is_cut_and_counted() {
     let text = format!("{HEAD}m=audio 9 RTP/AVP{}\r\n", " 0".repeat(100_000));
     let session = Session::read(text.as_bytes()).unwrap();
-    let told = explain(&session).last().unwrap().meaning().to_string();
-    assert!(told.ends_with("0 (PCMU) and 99976 more"), "{told}");
+    let text = explain(&session).last().unwrap().meaning().to_string();
+    assert!(text.ends_with("0 (PCMU) and 99976 more"), "{text}");
 }

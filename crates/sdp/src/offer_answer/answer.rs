@@ -1,13 +1,13 @@
-//! The answer to an offer (RFC 3264 §6, RFC 8829 §5.3): decided first, then written.
+//! Builds the answer to an offer (RFC 3264 §6, RFC 8829 §5.3): first all decisions, then the text.
 //!
-//! Rules of this file: deciding is pure and never writes; each section ends as accepted or refused with one reason. The
-//! order is that of what depends on what: what a section says, its codecs, the bundles, the transports.
+//! Rules of this file: decisions are pure and write no text. Each section is accepted, or refused with one reason. The
+//! steps follow their dependencies: the lines of a section, its codecs, the bundles, the transports.
 
 use super::bundle::{self, Groups, refuse};
 use super::capabilities::{BundlePolicy, Capabilities, Demands, Media, MuxPolicy, Role, Transport};
 use super::codecs::{self, Choice};
 use super::explanation::{Decision, Explanation, Refusal, SectionOutcome};
-use super::section::{self, Described, Gathered, unless_inactive};
+use super::section::{self, Attributes, MediaSection, unless_inactive};
 use super::simulcast::{self, Versions};
 use super::writing;
 use crate::attribute::{Direction, Extmap, IceOptions, Setup};
@@ -18,38 +18,40 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// An answer, and why it is what it is.
+/// An answer with the reasons for its contents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The description; its media sections are those of the offer, in their order.
+    /// The answer. Its media sections are those of the offer, in the same order.
     pub session: Session<'static>,
-    /// One for each media section.
+    /// One explanation for each media section.
     pub explanations: Vec<Explanation>,
 }
 
-/// Why there is no answer at all.
+/// Why no answer can be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
-    /// The offer cannot be answered section by section: an `m=` line, or a line that holds for all, cannot be read.
+    /// The offer has an `m=` line, or a line that applies to all sections, that cannot be parsed.
     #[error("the offer: {0}")]
     Offer(TypedError),
-    /// A text of the capabilities would break its line.
+    /// A text of the capabilities contains a byte that would break its line.
     #[error("the capabilities: {0}")]
     Breaks(EditError),
-    /// A value of the capabilities is none of its kind; the line is that of the answer.
+    /// A value of the capabilities does not match its grammar. The line is that of the answer.
     #[error("the capabilities: {0}")]
     Capabilities(TypedError),
 }
 
-/// Answers an offer.
+/// Builds the answer to an offer.
 ///
-/// The payload types, the numbers of header extensions and the `mid`s are the offer's; what is unknown is left out or
+/// Payload types, identifiers of header extensions and `mid`s are those of the offer. Unknown items are left out or
 /// refused, never guessed. The same offer and capabilities give the same answer.
 ///
 /// # Errors
-/// An offer whose sections cannot be told, or capabilities that cannot be written. Whatever else is odd about an offer
-/// refuses a section, or leaves something out.
+/// * [`AnswerError::Offer`]: the offer has an `m=` line, or a line that applies to all sections, that cannot be parsed.
+///   Any other error of an offer only refuses a section or leaves an item out.
+/// * [`AnswerError::Breaks`]: a text of the capabilities would break its line.
+/// * [`AnswerError::Capabilities`]: a value of the capabilities does not match its grammar.
 pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<Answer, AnswerError> {
     let top = section::top(offer);
     if let Some(fault) = top.fault.as_deref() {
@@ -60,40 +62,40 @@ pub fn answer(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Result<An
         let plan = Plan::new(&top, &sections, capabilities);
         (writing::write(offer, &plan), plan.sections.iter().map(Planned::explain).collect())
     };
-    // What was decided is gone by now: only what was written is needed.
+    // The decisions are dropped by now; only the text is needed.
     Ok(Answer { session: text.read()?, explanations })
 }
 
-/// What was decided.
+/// The decisions for the whole answer.
 #[derive(Debug)]
 pub(super) struct Plan<'s, 'a> {
     pub(super) capabilities: &'a Capabilities<'a>,
     pub(super) sections: Vec<Planned<'s, 'a>>,
     pub(super) bundles: Groups,
-    /// The lip-synchronised groups of the offer.
+    /// The lip synchronization groups (`LS`) of the offer.
     pub(super) synchronised: Groups,
-    /// The options of ICE that the offer has for all.
+    /// The ICE options that the offer has for the session.
     pub(super) ice_options: Option<IceOptions<'s>>,
 }
 
-/// What was decided of one section.
+/// The decisions for one section.
 #[derive(Debug)]
 pub(super) struct Planned<'s, 'a> {
-    pub(super) offered: &'s Described<'s>,
-    /// Its name, unless that is another section's.
+    pub(super) offered: &'s MediaSection<'s>,
+    /// The `mid`, unless an earlier section has the same one.
     pub(super) mid: Option<&'s str>,
     pub(super) decision: Result<Accepted<'s, 'a>, Refusal>,
 }
 
-/// A section that is taken.
+/// An accepted section.
 #[derive(Debug)]
 pub(super) struct Accepted<'s, 'a> {
-    /// None for data channels.
+    /// `None` for data channels.
     pub(super) media: Option<Box<MediaPlan<'s, 'a>>>,
-    pub(super) carriage: Carriage<'a>,
+    pub(super) transport_plan: TransportPlan<'a>,
 }
 
-/// What is sent and received.
+/// The simulcast streams that are sent and received.
 #[derive(Debug)]
 pub(super) struct MediaPlan<'s, 'a> {
     pub(super) media: &'a Media<'a>,
@@ -103,30 +105,30 @@ pub(super) struct MediaPlan<'s, 'a> {
     pub(super) versions: Versions<'s>,
 }
 
-/// How it is carried.
+/// The transport of a section.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Carriage<'a> {
+pub(super) struct TransportPlan<'a> {
     pub(super) transport: &'a Transport<'a>,
-    /// The section whose transport it is.
+    /// The section whose transport is used.
     pub(super) owner: usize,
     pub(super) uses_ice: bool,
-    /// The role in DTLS; none without DTLS.
+    /// The DTLS role; `None` without DTLS.
     pub(super) setup: Option<Setup>,
 }
 
-/// What a section says by itself.
-type Considered<'s, 'a> = Result<Option<Box<MediaPlan<'s, 'a>>>, Refusal>;
+/// A section as decided from its own lines.
+type SectionDecision<'s, 'a> = Result<Option<Box<MediaPlan<'s, 'a>>>, Refusal>;
 
 impl<'s, 'a> Plan<'s, 'a> {
-    fn new(top: &Gathered<'s>, sections: &'s [Described<'s>], capabilities: &'a Capabilities<'a>) -> Self {
+    fn new(top: &Attributes<'s>, sections: &'s [MediaSection<'s>], capabilities: &'a Capabilities<'a>) -> Self {
         let mut plans = Vec::with_capacity(sections.len());
         let mut refusals: Vec<Option<Refusal>> = Vec::with_capacity(sections.len());
         let (named, mut entries) = (bundle::names(sections), BTreeMap::new());
         let is_named =
-            |section: &Described<'s>| section.own.mid.is_none_or(|mid| named.get(mid) == Some(&section.index));
+            |section: &MediaSection<'s>| section.own.mid.is_none_or(|mid| named.get(mid) == Some(&section.index));
         for section in sections {
             let nth = entries.entry(section.head.media).and_modify(|nth| *nth += 1).or_insert(0_usize);
-            let (plan, refusal) = match consider(section, capabilities, *nth) {
+            let (plan, refusal) = match decide(section, capabilities, *nth) {
                 Err(refusal) => (None, Some(refusal)),
                 Ok(_) if !is_named(section) => (None, Some(Refusal::MidTwice)),
                 Ok(plan) => (plan, None),
@@ -140,26 +142,30 @@ impl<'s, 'a> Plan<'s, 'a> {
                 Groups::read("BUNDLE", top, sections)
             }
         };
-        bundles.judge(capabilities.bundle, sections, &mut refusals);
-        let carriages = carry(sections, capabilities, &bundles, &mut refusals);
+        bundles.apply_policy(capabilities.bundle, sections, &mut refusals);
+        let transport_plans = assign_transports(sections, capabilities, &bundles, &mut refusals);
         let synchronised = Groups::read("LS", top, sections);
         let sections = sections.iter().zip(plans).map(|(offered, media)| {
             let refusal = refusals.get(offered.index).copied().flatten();
-            let carriage = carriages.get(offered.index).copied().flatten();
-            let decision = match (refusal, carriage) {
+            let transport_plan = transport_plans.get(offered.index).copied().flatten();
+            let decision = match (refusal, transport_plan) {
                 (Some(refusal), _) => Err(refusal),
-                (None, Some(carriage)) => Ok(Accepted { media, carriage }),
+                (None, Some(transport_plan)) => Ok(Accepted { media, transport_plan }),
                 (None, None) => Err(Refusal::NoTransport),
             };
             Planned { offered, mid: offered.own.mid.filter(|_| is_named(offered)), decision }
         });
         let sections = sections.collect();
-        Self { capabilities, sections, bundles, synchronised, ice_options: top.wide.ice_options }
+        Self { capabilities, sections, bundles, synchronised, ice_options: top.session_level.ice_options }
     }
 }
 
-/// Judges a section without its neighbours.
-fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'a>, nth: usize) -> Considered<'s, 'a> {
+/// Decides on a section independent of the other sections.
+fn decide<'s, 'a>(
+    section: &'s MediaSection<'s>,
+    capabilities: &'a Capabilities<'a>,
+    nth: usize,
+) -> SectionDecision<'s, 'a> {
     if section.is_removed() {
         return Err(Refusal::Removed);
     }
@@ -170,7 +176,7 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
         return Err(Refusal::Multicast);
     }
     if section.is_data() {
-        return consider_data(section, capabilities).map(|()| None);
+        return decide_data(section, capabilities).map(|()| None);
     }
     look(capabilities.media.len());
     let mut entries = capabilities.media.iter().filter(|media| media.kind == section.head.media);
@@ -186,7 +192,8 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     if choice.chosen.is_empty() {
         return Err(Refusal::NoCommonFormat);
     }
-    // RFC 3264 §6.1: the offer seen from here, as far as the answerer goes along.
+    // The direction of the offer from the view of the answerer, restricted to what the answerer supports (RFC 3264
+    // §6.1).
     let seen = section.direction.reversed();
     let direction =
         Direction::of(seen.sends() && media.direction.sends(), seen.receives() && media.direction.receives());
@@ -195,7 +202,7 @@ fn consider<'s, 'a>(section: &'s Described<'s>, capabilities: &'a Capabilities<'
     Ok(Some(Box::new(MediaPlan { media, choice, direction, extensions, versions })))
 }
 
-/// RFC 8829 §5.1.2: what an offer may call SRTP with keys from DTLS, and what goes without.
+/// The protocols of an offer for DTLS-SRTP (RFC 8829 §5.1.2), and those without DTLS.
 fn is_known(protocol: &str) -> bool {
     matches!(
         protocol,
@@ -210,13 +217,13 @@ fn is_known(protocol: &str) -> bool {
     )
 }
 
-fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Result<(), Refusal> {
+fn decide_data(section: &MediaSection<'_>, capabilities: &Capabilities<'_>) -> Result<(), Refusal> {
     const CHANNELS: &str = "webrtc-datachannel";
     capabilities.data.ok_or(Refusal::Kind)?;
     let mut formats = section.head.formats();
     match (section.own.data.port, section.own.data.sctpmap) {
         (Some(_), _) if formats.any(|format| format == CHANNELS) => Ok(()),
-        // The format was the port then, and the map said what it is for.
+        // In old offers the format is the port, and `a=sctpmap` gives its use.
         (None, Some(map)) if map.application == CHANNELS => {
             let is_mapped = formats.any(|format| format.parse() == Ok(map.port));
             if is_mapped { Ok(()) } else { Err(Refusal::NoCommonFormat) }
@@ -226,19 +233,19 @@ fn consider_data(section: &Described<'_>, capabilities: &Capabilities<'_>) -> Re
     }
 }
 
-/// The header extensions that both know, with the numbers of the offer (RFC 8285 §7).
-fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
+/// Returns the header extensions that both endpoints support, with the identifiers of the offer (RFC 8285 §7).
+fn extensions<'s>(section: &MediaSection<'s>, media: &Media<'_>, direction: Direction) -> Vec<Extmap<'s>> {
     let mut answered: Vec<Extmap<'s>> = Vec::new();
     for offered in section.extensions.iter() {
         look(media.extensions.len() + answered.len() + 1);
         let known = media.extensions.iter().find(|known| {
             known.uri == offered.uri && known.attributes.as_bytes() == offered.attributes.unwrap_or_default()
         });
-        // Two alternatives may have one number; beyond 255 there is no packet that could carry it.
+        // Two alternatives may share an identifier. Packets cannot carry identifiers above 255.
         let is_free = offered.id < 256 && answered.iter().all(|other| other.id != offered.id);
         let Some(known) = known.filter(|_| is_free) else { continue };
         let seen = offered.direction.unwrap_or_default().reversed();
-        // RFC 8285 §7: an extension goes no way that its stream does not, unless that goes none for now.
+        // An extension has no direction that its stream does not have, unless the stream is inactive (RFC 8285 §7).
         let stream = unless_inactive(direction);
         let sends = seen.sends() && known.direction.sends() && stream.sends();
         let receives = seen.receives() && known.direction.receives() && stream.receives();
@@ -246,21 +253,21 @@ fn extensions<'s>(section: &Described<'s>, media: &Media<'_>, direction: Directi
         if wanted == Direction::Inactive {
             continue;
         }
-        // Without a direction it goes the way of the stream.
+        // Without a direction the extension has that of the stream.
         let direction = if wanted == stream { None } else { Some(wanted) };
         answered.push(Extmap { direction, ..*offered });
     }
     answered
 }
 
-/// Gives each section that is left its transport, or refuses it.
-fn carry<'a>(
-    sections: &[Described<'_>],
+/// Assigns a transport to each section that is not refused, or refuses the section.
+fn assign_transports<'a>(
+    sections: &[MediaSection<'_>],
     capabilities: &'a Capabilities<'a>,
     bundles: &Groups,
     refusals: &mut [Option<Refusal>],
-) -> Vec<Option<Carriage<'a>>> {
-    let mut carriages: Vec<Option<Carriage<'a>>> = alloc::vec![None; sections.len()];
+) -> Vec<Option<TransportPlan<'a>>> {
+    let mut transport_plans: Vec<Option<TransportPlan<'a>>> = alloc::vec![None; sections.len()];
     let mut transports = capabilities.transports.iter();
     let is_refused = |refusals: &[Option<Refusal>], index: usize| refusals.get(index).is_some_and(Option::is_some);
     for section in sections.iter().filter(|section| bundles.owner(section.index) == section.index) {
@@ -268,10 +275,10 @@ fn carry<'a>(
             continue;
         }
         let made = match transports.as_slice().first() {
-            Some(transport) => carriage(section, capabilities, transport),
+            Some(transport) => transport_plan(section, capabilities, transport),
             None => Err(Refusal::NoTransport),
         };
-        match (made, carriages.get_mut(section.index)) {
+        match (made, transport_plans.get_mut(section.index)) {
             (Ok(made), Some(slot)) => {
                 *slot = Some(made);
                 transports.next();
@@ -280,32 +287,33 @@ fn carry<'a>(
             (Ok(_), None) => {}
         }
     }
-    bundles.spread(refusals);
+    bundles.refuse_dependents(refusals);
     for section in sections.iter().filter(|section| !is_refused(refusals, section.index)).collect::<Vec<_>>() {
         let owner = bundles.owner(section.index);
-        let carriage = carriages.get(owner).copied().flatten();
-        if let (true, Some(slot)) = (owner != section.index, carriages.get_mut(section.index)) {
-            *slot = carriage;
+        let transport_plan = transport_plans.get(owner).copied().flatten();
+        if let (true, Some(slot)) = (owner != section.index, transport_plans.get_mut(section.index)) {
+            *slot = transport_plan;
         }
-        // RFC 9143 §9.3: RTCP is multiplexed in a bundle, and its first section says so for all (§7.1.3).
+        // In a bundle RTCP is multiplexed (RFC 9143 §9.3). The first section has the attribute for all of them
+        // (§7.1.3).
         let flags = section.own.flags;
-        let says_owner = sections.get(owner).is_some_and(|owner| owner.own.flags.rtcp_mux);
-        let is_muxed = flags.rtcp_mux || says_owner || (flags.bundle_only && owner != section.index);
+        let is_owner_muxed = sections.get(owner).is_some_and(|owner| owner.own.flags.rtcp_mux);
+        let is_muxed = flags.rtcp_mux || is_owner_muxed || (flags.bundle_only && owner != section.index);
         if section.is_rtp() && !is_muxed && (capabilities.rtcp_mux == MuxPolicy::Require || flags.rtcp_mux_only) {
             refuse(refusals, section.index, Refusal::NoRtcpMux);
         }
     }
-    // The section that carried a bundle may just have gone.
-    bundles.spread(refusals);
-    carriages
+    // The section that carries the bundle may have been refused just now.
+    bundles.refuse_dependents(refusals);
+    transport_plans
 }
 
-/// How a section goes over a transport of its own.
-fn carriage<'a>(
-    section: &Described<'_>,
+/// Decides how a section uses its own transport.
+fn transport_plan<'a>(
+    section: &MediaSection<'_>,
     capabilities: &Capabilities<'_>,
     transport: &'a Transport<'a>,
-) -> Result<Carriage<'a>, Refusal> {
+) -> Result<TransportPlan<'a>, Refusal> {
     let keys = section.own.keys;
     let is_demanded = capabilities.demands == Demands::Webrtc;
     let offers_ice = keys.fragment.is_some() && keys.password.is_some();
@@ -313,7 +321,7 @@ fn carriage<'a>(
     if is_demanded && !uses_ice {
         return Err(if offers_ice { Refusal::TransportWithoutIce } else { Refusal::NoIce });
     }
-    // Profiles with an S encrypt; without a fingerprint there is no key here to do it with.
+    // Profiles with an S are encrypted. Without a fingerprint there is no key.
     let must_encrypt = is_demanded || section.is_dtls() || section.head.protocol.contains("SAVP");
     let uses_dtls = keys.has_fingerprint && transport.dtls.is_some();
     if must_encrypt && !uses_dtls {
@@ -327,10 +335,10 @@ fn carriage<'a>(
             Role::Passive => Setup::Passive,
         }),
         (Some(_), Some(Setup::Passive)) => Some(Setup::Active),
-        // RFC 4145 §4: an offer that says nothing is active.
+        // Without `a=setup` the offerer is active (RFC 4145 §4).
         (Some(_), Some(Setup::Active) | None) => Some(Setup::Passive),
     };
-    Ok(Carriage { transport, owner: section.index, uses_ice, setup })
+    Ok(TransportPlan { transport, owner: section.index, uses_ice, setup })
 }
 
 impl Planned<'_, '_> {
@@ -351,8 +359,8 @@ impl Planned<'_, '_> {
 
     fn notes(&self, accepted: &Accepted<'_, '_>) -> Vec<Decision> {
         let mut notes = Vec::new();
-        if accepted.carriage.owner != self.offered.index {
-            notes.push(Decision::BundledWith { media: accepted.carriage.owner });
+        if accepted.transport_plan.owner != self.offered.index {
+            notes.push(Decision::BundledWith { media: accepted.transport_plan.owner });
         }
         let Some(media) = &accepted.media else { return notes };
         let MediaPlan { choice, direction, extensions, versions, .. } = &**media;
@@ -367,7 +375,7 @@ impl Planned<'_, '_> {
             look(extensions.len() + 1);
             extensions.iter().any(|known| known.uri == offered.uri)
         };
-        // What the session offers to all is not told of each.
+        // Session-level extensions of the offer are not reported for each section.
         let own = if self.offered.own.has_extensions() { &*self.offered.extensions } else { &[] };
         let left_out = own.iter().filter(|offered| !is_answered(offered));
         notes.extend(left_out.map(|offered| Decision::ExtensionLeftOut { id: offered.id }));

@@ -1,30 +1,31 @@
-//! Which sections share a transport (RFC 9143, RFC 8829 §5.3.1), and which are refused for it.
+//! Bundles: which sections share a transport (RFC 9143, RFC 8829 §5.3.1), and which are refused because of the bundle
+//! policy.
 //!
-//! Rules of this file: the first section of an offered group carries the transport of all; where it goes, all go. A name
-//! that no section has, or that stands in a group before, counts for nothing.
+//! Rules of this file: the first section of an offered group carries the transport of all. If it is refused, all are
+//! refused. A `mid` without a section, or in an earlier group, is ignored.
 
 use super::capabilities::BundlePolicy;
 use super::explanation::Refusal;
-use super::section::{Described, Gathered};
+use super::section::{Attributes, MediaSection};
 use crate::work::look;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-/// The groups of one kind, as numbers of sections.
+/// The groups of one kind, as section indices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Groups {
-    /// Each in the order of its names.
+    /// The sections of each group, in the order of its `mid`s.
     pub(super) members: Vec<Vec<usize>>,
-    /// For each section the group that it is in.
+    /// For each section the index of its group.
     of: Vec<Option<usize>>,
 }
 
 impl Groups {
-    /// The groups with these semantics; sections that were removed are in none.
-    pub(super) fn read(semantics: &str, top: &Gathered<'_>, sections: &[Described<'_>]) -> Self {
+    /// Returns the groups with these semantics; removed sections are in no group.
+    pub(super) fn read(semantics: &str, top: &Attributes<'_>, sections: &[MediaSection<'_>]) -> Self {
         let named = names(sections);
         let mut groups = Self { members: Vec::new(), of: alloc::vec![None; sections.len()] };
-        for group in top.wide.groups.iter().filter(|group| group.semantics == semantics) {
+        for group in top.session_level.groups.iter().filter(|group| group.semantics == semantics) {
             let number = groups.members.len();
             let mut members = Vec::new();
             for index in group.mids().inspect(|mid| look(mid.len())).filter_map(|mid| named.get(mid)) {
@@ -39,28 +40,33 @@ impl Groups {
         groups
     }
 
-    /// No groups.
+    /// Returns a value without groups.
     pub(super) fn none(sections: usize) -> Self {
         Self { members: Vec::new(), of: alloc::vec![None; sections] }
     }
 
-    /// The group of a section.
+    /// Returns the group of a section.
     pub(super) fn of(&self, section: usize) -> Option<usize> {
         self.of.get(section).copied().flatten()
     }
 
-    /// The section whose transport a section uses; its own where it is in no group.
+    /// Returns the section whose transport a section uses: the section itself if it is in no group.
     pub(super) fn owner(&self, section: usize) -> usize {
         let group = self.of(section).and_then(|group| self.members.get(group));
         group.and_then(|members| members.first()).copied().unwrap_or(section)
     }
 
-    /// Refuses what the policy does not take, groups whose first section is refused, and what is offered in a bundle only
-    /// but is in none.
-    pub(super) fn judge(&self, policy: BundlePolicy, sections: &[Described<'_>], refusals: &mut [Option<Refusal>]) {
-        // RFC 8829 §5.3.1 counts the first section; here it is the first that was not removed, or a session could never go
-        // on once that one ended.
-        let mut firsts: BTreeMap<&str, &Described<'_>> = BTreeMap::new();
+    /// Refuses sections that the policy excludes, groups whose first section is refused, and `bundle-only` sections
+    /// outside of a group.
+    pub(super) fn apply_policy(
+        &self,
+        policy: BundlePolicy,
+        sections: &[MediaSection<'_>],
+        refusals: &mut [Option<Refusal>],
+    ) {
+        // RFC 8829 §5.3.1 names the first section. Here it is the first section that was not removed; otherwise a
+        // session could not continue after its first section ended.
+        let mut firsts: BTreeMap<&str, &MediaSection<'_>> = BTreeMap::new();
         for section in sections.iter().filter(|section| !section.is_removed()) {
             look(section.head.media.len() + 1);
             let kind = match policy {
@@ -74,7 +80,7 @@ impl Groups {
                 refuse(refusals, section.index, Refusal::NotBundled);
             }
         }
-        self.spread(refusals);
+        self.refuse_dependents(refusals);
         for section in sections.iter().filter(|section| section.own.flags.bundle_only) {
             if self.of(section.index).is_none() {
                 refuse(refusals, section.index, Refusal::BundleOnly);
@@ -82,8 +88,8 @@ impl Groups {
         }
     }
 
-    /// RFC 8829 §5.3.1: what is bundled with a section that is refused is refused with it.
-    pub(super) fn spread(&self, refusals: &mut [Option<Refusal>]) {
+    /// Refuses all sections that are bundled with a refused section (RFC 8829 §5.3.1).
+    pub(super) fn refuse_dependents(&self, refusals: &mut [Option<Refusal>]) {
         for members in &self.members {
             look(members.len() + 1);
             let Some(first) = members.first() else { continue };
@@ -94,8 +100,8 @@ impl Groups {
     }
 }
 
-/// Which section has a name: the first of those that were not removed, or of all.
-pub(super) fn names<'s>(sections: &[Described<'s>]) -> BTreeMap<&'s str, usize> {
+/// Maps each `mid` to its section: the first one of those not removed, or of all.
+pub(super) fn names<'s>(sections: &[MediaSection<'s>]) -> BTreeMap<&'s str, usize> {
     let mut named = BTreeMap::new();
     for is_removed in [false, true] {
         for section in sections.iter().filter(|section| section.is_removed() == is_removed) {
@@ -109,7 +115,7 @@ pub(super) fn names<'s>(sections: &[Described<'s>]) -> BTreeMap<&'s str, usize> 
     named
 }
 
-/// Refuses a section, unless it is refused already.
+/// Refuses a section, unless it is already refused.
 pub(super) fn refuse(refusals: &mut [Option<Refusal>], section: usize, why: Refusal) {
     if let Some(refusal) = refusals.get_mut(section) {
         refusal.get_or_insert(why);

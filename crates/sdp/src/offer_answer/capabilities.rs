@@ -1,7 +1,7 @@
-//! What an endpoint can do and wants: all that an answer is made of besides the offer.
+//! The capabilities of an endpoint: together with the offer the only input of an answer.
 //!
-//! Everything here is borrowed and `Copy`: a table of constants serves, and nothing is remembered between two answers. Text
-//! is written as it is given; what would break its line, or cannot be read back, is refused with
+//! All types borrow and are `Copy`, so that a table of constants is enough. Nothing is remembered between two answers.
+//! Texts are written unchanged. A text that would break its line, or that cannot be parsed again, is refused with an
 //! [`AnswerError`](super::AnswerError).
 //!
 //! ```
@@ -18,7 +18,7 @@
 //! let transports = [Transport::trickled("6sFv", "cOTZKZNVlO9RSGsEGM63JXT2", &fingerprints)];
 //! let origin = Origin::parse(b"- 6729291447651054566 1 IN IP4 0.0.0.0")?;
 //! let capabilities = Capabilities::webrtc(origin, &media, &transports);
-//! assert!(capabilities.data.is_none(), "no data channel unless it is said");
+//! assert!(capabilities.data.is_none(), "no data channel by default");
 //! # Ok::<(), portolan_sdp::ValueError>(())
 //! ```
 
@@ -26,35 +26,36 @@ use crate::attribute::Direction;
 use crate::value::{Address, Connection, Origin};
 use core::net::Ipv4Addr;
 
-/// All that an answer is made of besides the offer.
+/// The capabilities of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities<'a> {
-    /// The `o=` of the answer. It is the answerer's own (RFC 3264 §6); it keeps its number through a session, and its
-    /// version grows by one whenever the description changes (§8): the caller's business.
+    /// The `o=` of the answer, which is the answerer's own (RFC 3264 §6). The caller keeps its session id for the whole
+    /// session, and increments its version by one whenever the description changes (§8).
     pub origin: Origin<'a>,
-    /// What can be done with each kind of media. The first offered section of a kind takes the first entry of that kind,
-    /// the second the second, and so on; the last entry of a kind serves all that are left.
+    /// The media capabilities. The first offered section of a kind uses the first entry of that kind, the second
+    /// section the second entry, and so on. All further sections of the kind use the last entry.
     pub media: &'a [Media<'a>],
-    /// Data channels, where there are any.
+    /// Data channels, if supported.
     pub data: Option<DataChannel>,
-    /// The transports, in the order in which sections that need one of their own take them; a section for which none is
-    /// left is refused. Sections in a bundle share the one of their first.
+    /// The transports. Sections that need their own transport take them in this order. A section for which none is left
+    /// is refused. Bundled sections share the transport of the first one.
     pub transports: &'a [Transport<'a>],
-    /// What ICE says for the whole session.
+    /// The ICE attributes of the session.
     pub ice: Ice<'a>,
     /// Which sections must be bundled.
     pub bundle: BundlePolicy,
-    /// Whether RTP without multiplexed RTCP is taken.
+    /// Whether RTP without multiplexed RTCP is accepted.
     pub rtcp_mux: MuxPolicy,
     /// What an offer must have.
     pub demands: Demands,
-    /// Whether the attributes of the transport stand in each bundled section. RFC 9143 §7.1.3 and RFC 8829 §5.3.1 have them
-    /// in the first alone; endpoints are deployed that miss `a=rtcp-mux` in the others.
+    /// Whether each bundled section repeats the transport attributes. RFC 9143 §7.1.3 and RFC 8829 §5.3.1 require them
+    /// in the first section only, but some deployed endpoints require `a=rtcp-mux` in the others.
     pub repeats_transport: bool,
 }
 
 impl<'a> Capabilities<'a> {
-    /// A WebRTC endpoint: ICE, DTLS and multiplexed RTCP are demanded (RFC 8829 §5.1.1), bundles are balanced.
+    /// Makes a WebRTC endpoint: requires ICE, DTLS and multiplexed RTCP (RFC 8829 §5.1.1); the bundle policy is
+    /// balanced.
     #[must_use]
     pub const fn webrtc(origin: Origin<'a>, media: &'a [Media<'a>], transports: &'a [Transport<'a>]) -> Self {
         Self {
@@ -70,7 +71,7 @@ impl<'a> Capabilities<'a> {
         }
     }
 
-    /// An endpoint that takes what is offered: plain RTP too, without ICE and without DTLS (RFC 3264).
+    /// Makes an endpoint that also accepts plain RTP without ICE and DTLS (RFC 3264).
     #[must_use]
     pub const fn plain(origin: Origin<'a>, media: &'a [Media<'a>], transports: &'a [Transport<'a>]) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl<'a> Capabilities<'a> {
         }
     }
 
-    /// The same with data channels.
+    /// Returns the same capabilities with data channels.
     #[must_use]
     pub const fn with_data(mut self, data: DataChannel) -> Self {
         self.data = Some(data);
@@ -95,70 +96,72 @@ pub enum Demands {
     /// ICE and DTLS in each transport (RFC 8829 §5.1.1).
     #[default]
     Webrtc,
-    /// Nothing: ICE and DTLS are used where they are offered, and DTLS where the protocol of the `m=` line says so.
+    /// No requirement. ICE is used if it is offered. DTLS is used if it is offered and the protocol of the `m=` line
+    /// includes it.
     Nothing,
 }
 
-/// Which sections an answerer takes into bundles, and which it refuses outside of them (RFC 8829 §4.1.1, §5.3.1).
+/// Which sections are accepted in bundles, and which are refused outside of bundles (RFC 8829 §4.1.1, §5.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BundlePolicy {
     /// Refuses sections that are not bundled with the first of their kind.
     #[default]
     Balanced,
-    /// Takes all.
+    /// Accepts all sections.
     MaxCompat,
     /// Refuses sections that are not bundled with the first of the session.
     MaxBundle,
-    /// Takes no bundle: the groups are left out of the answer, each section needs a transport of its own.
+    /// Accepts no bundle: the answer has no groups, and each section needs its own transport.
     Never,
 }
 
-/// Whether RTP without multiplexed RTCP is taken (RFC 8829 §4.1.1).
+/// Whether RTP without multiplexed RTCP is accepted (RFC 8829 §4.1.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MuxPolicy {
     /// RTP sections that do not offer `a=rtcp-mux` are refused.
     #[default]
     Require,
-    /// They are taken.
+    /// RTP sections without multiplexed RTCP are accepted.
     Negotiate,
 }
 
-/// What ICE says for the whole session (RFC 8839 §5.3, §5.5, §5.6).
+/// The ICE attributes of the session (RFC 8839 §5.3, §5.5, §5.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ice<'a> {
-    /// A lite implementation.
+    /// Whether the endpoint is a lite implementation.
     pub is_lite: bool,
-    /// The extensions that are known, such as `trickle`; those that the offer has too are answered.
+    /// The supported ICE options, such as `trickle`. The answer has those that the offer has too.
     pub options: &'a [&'a str],
-    /// The least interval between two checks, in milliseconds; not written by a lite implementation.
+    /// The minimum interval between two checks, in milliseconds. A lite implementation does not write it.
     pub pacing: Option<u32>,
 }
 
-/// What can be done with one kind of media.
+/// The capabilities for one kind of media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Media<'a> {
     /// `audio`, `video` or another.
     pub kind: &'a str,
-    /// The codecs, the best first.
+    /// The codecs, in order of preference.
     pub codecs: &'a [Codec<'a>],
-    /// What the answerer is ready to do: the answer is what the offer leaves of it (RFC 3264 §6.1).
+    /// The directions that the answerer supports. The answer is their intersection with the offer (RFC 3264 §6.1).
     pub direction: Direction,
-    /// In which order the formats are answered.
+    /// The order of the formats in the answer.
     pub order: Order,
     /// The header extensions.
     pub extensions: &'a [Extension<'a>],
-    /// What else is known.
+    /// Other RTP features.
     pub features: Features,
-    /// The streams that what is sent belongs to: one `a=msid` each (RFC 8830), written where [`Media::direction`] sends.
+    /// The media streams of the sent media: one `a=msid` each (RFC 8830). They are written if [`Media::direction`]
+    /// sends.
     pub streams: &'a [&'a str],
-    /// Further attributes of an accepted section, as after `a=`: `ptime:20`, `ssrc:1 cname:x`.
+    /// Further attributes of an accepted section, as text after `a=`: `ptime:20`, `ssrc:1 cname:x`.
     pub attributes: &'a [&'a str],
-    /// Whether sections that take this entry are refused, for whatever reason (RFC 3264 §6).
+    /// Whether sections that use this entry are refused, for any reason of the application (RFC 3264 §6).
     pub is_declined: bool,
 }
 
 impl<'a> Media<'a> {
-    /// Media that is sent and received.
+    /// Makes an entry for media that is sent and received.
     #[must_use]
     pub const fn new(kind: &'a str, codecs: &'a [Codec<'a>]) -> Self {
         Self {
@@ -174,13 +177,13 @@ impl<'a> Media<'a> {
         }
     }
 
-    /// Media that is refused.
+    /// Makes an entry for media that is refused.
     #[must_use]
     pub const fn declined(kind: &'a str) -> Self {
         Self { is_declined: true, ..Self::new(kind, &[]) }
     }
 
-    /// The same with another direction.
+    /// Returns the same entry with another direction.
     #[must_use]
     pub const fn with_direction(mut self, direction: Direction) -> Self {
         self.direction = direction;
@@ -188,82 +191,82 @@ impl<'a> Media<'a> {
     }
 }
 
-/// In which order formats are answered.
+/// The order of formats in the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// As they were offered, which RFC 3264 §6.1 recommends.
+    /// The order of the offer, which RFC 3264 §6.1 recommends.
     #[default]
     Offered,
-    /// As in [`Media::codecs`].
+    /// The order of [`Media::codecs`].
     Own,
 }
 
-/// What else is known of RTP; each is answered only where it is offered.
+/// RTP features. Each is answered only if it is offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Features {
     /// RTCP packets of reduced size (RFC 5506).
     pub reduced_size: bool,
-    /// Header extensions with one byte and with two in one stream (RFC 8285 §4.1.2).
+    /// One-byte and two-byte header extensions in one stream (RFC 8285 §4.1.2).
     pub mixed_extensions: bool,
-    /// Several versions of one source are received (RFC 8853).
+    /// Simulcast streams can be received (RFC 8853).
     pub receives_simulcast: bool,
-    /// Several versions of one source can be sent.
+    /// Simulcast streams can be sent.
     pub sends_simulcast: bool,
 }
 
 impl Features {
-    /// None of them.
+    /// No feature.
     pub const NONE: Self =
         Self { reduced_size: false, mixed_extensions: false, receives_simulcast: false, sends_simulcast: false };
 }
 
 /// A codec, or a format that protects or repeats others.
 ///
-/// `rtx`, `red`, `ulpfec`, `flexfec`, `CN` and `telephone-event` are codecs here too: they are answered where they are listed,
-/// and where what they serve is answered.
+/// `rtx`, `red`, `ulpfec`, `flexfec`, `CN` and `telephone-event` are codecs here too. Each is answered if it is listed
+/// and the formats that it serves are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Codec<'a> {
-    /// The name, as in `a=rtpmap`; letters match in either case.
+    /// The encoding name, as in `a=rtpmap`; case-insensitive.
     pub name: &'a str,
-    /// The clock, in hertz.
+    /// The clock rate in hertz.
     pub clock: u32,
-    /// How many channels, at least 1.
+    /// The number of channels, at least 1.
     pub channels: u32,
-    /// What the answerer says in `a=fmtp`; may be empty. What configures the format (`packetization-mode`, `profile-id` …)
-    /// must be equal in the offer, or the codecs are two.
+    /// The parameters for `a=fmtp` in the answer; may be empty. Parameters that configure the format
+    /// (`packetization-mode`, `profile-id` …) must equal those of the offer; otherwise the codecs are different.
     pub parameters: &'a str,
-    /// What follows the payload type in `a=rtcp-fb`: `nack pli`.
+    /// The RTCP feedback, as text after the payload type in `a=rtcp-fb`: `nack pli`.
     pub feedback: &'a [&'a str],
 }
 
 impl<'a> Codec<'a> {
-    /// A codec with one channel, without parameters and without feedback.
+    /// Makes a codec with one channel, without parameters and without feedback.
     #[must_use]
     pub const fn new(name: &'a str, clock: u32) -> Self {
         Self { name, clock, channels: 1, parameters: "", feedback: &[] }
     }
 
-    /// Retransmission of whatever codec has this clock (RFC 4588).
+    /// Makes a retransmission format for any codec with this clock rate (RFC 4588).
     #[must_use]
     pub const fn rtx(clock: u32) -> Self {
         Self::new("rtx", clock)
     }
 
-    /// The same with other channels.
+    /// Returns the same codec with another number of channels.
     #[must_use]
     pub const fn with_channels(mut self, channels: u32) -> Self {
         self.channels = channels;
         self
     }
 
-    /// The same with other parameters.
+    /// Returns the same codec with other parameters.
     #[must_use]
     pub const fn with_parameters(mut self, parameters: &'a str) -> Self {
         self.parameters = parameters;
         self
     }
 
-    /// The same with other feedback.
+    /// Returns the same codec with other feedback.
     #[must_use]
     pub const fn with_feedback(mut self, feedback: &'a [&'a str]) -> Self {
         self.feedback = feedback;
@@ -274,17 +277,17 @@ impl<'a> Codec<'a> {
 /// A header extension (RFC 8285).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extension<'a> {
-    /// Its name.
+    /// The URI.
     pub uri: &'a str,
-    /// What follows the name, which must be equal in the offer; may be empty. An encrypted extension has its name here and
-    /// `urn:ietf:params:rtp-hdrext:encrypt` as [`Extension::uri`] (RFC 6904).
+    /// The attributes after the URI, which must equal those of the offer; may be empty. For an encrypted extension they
+    /// are the URI of the extension, and [`Extension::uri`] is `urn:ietf:params:rtp-hdrext:encrypt` (RFC 6904).
     pub attributes: &'a str,
-    /// Which way it is wanted.
+    /// The supported direction.
     pub direction: Direction,
 }
 
 impl<'a> Extension<'a> {
-    /// An extension both ways.
+    /// Makes an extension for both directions.
     #[must_use]
     pub const fn new(uri: &'a str) -> Self {
         Self { uri, attributes: "", direction: Direction::SendRecv }
@@ -294,9 +297,10 @@ impl<'a> Extension<'a> {
 /// Data channels over SCTP (RFC 8841).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataChannel {
-    /// The SCTP port, 5000 by custom.
+    /// The SCTP port, usually 5000.
     pub port: u16,
-    /// The longest message that is received, in bytes; 0: any length. None: not said, which means 65,536.
+    /// The longest message that is accepted, in bytes; 0: any length. `None`: the attribute is not written, which means
+    /// 65,536.
     pub max_message_size: Option<u64>,
 }
 
@@ -306,32 +310,32 @@ impl Default for DataChannel {
     }
 }
 
-/// Where media goes, and how it is protected.
+/// Address, port, and protection of the media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Transport<'a> {
     /// The `c=` line.
     pub address: Connection<'a>,
-    /// The port, not 0; 9 where ICE tells the addresses later.
+    /// The port, not 0; 9 if ICE signals the addresses later.
     pub port: u16,
-    /// ICE's user name fragment and password, fresh for each session and each restart.
+    /// User name fragment and password of ICE, new for each session and each restart.
     pub credentials: Option<Credentials<'a>>,
-    /// DTLS.
+    /// The DTLS attributes.
     pub dtls: Option<Dtls<'a>>,
-    /// What follows `a=candidate:`.
+    /// The candidates, as text after `a=candidate:`.
     pub candidates: &'a [&'a str],
-    /// Whether these are all candidates there will be.
+    /// Whether no more candidates will follow.
     pub is_complete: bool,
 }
 
 impl<'a> Transport<'a> {
-    /// An address and a port, without ICE and DTLS.
+    /// Makes a transport with an address and a port, without ICE and DTLS.
     #[must_use]
     pub const fn plain(address: Connection<'a>, port: u16) -> Self {
         Self { address, port, credentials: None, dtls: None, candidates: &[], is_complete: false }
     }
 
-    /// ICE whose candidates follow later, and DTLS where the answerer is the client; address and port are those that
-    /// RFC 8840 §4.1.3 has for this case. Each fingerprint is what follows `a=fingerprint:`.
+    /// Makes a transport with ICE, whose candidates follow later, and DTLS with the answerer as the client. Address and
+    /// port are those of RFC 8840 §4.1.3. Each fingerprint is the text after `a=fingerprint:`.
     #[must_use]
     pub const fn trickled(fragment: &'a str, password: &'a str, fingerprints: &'a [&'a str]) -> Self {
         Self {
@@ -360,7 +364,7 @@ pub struct Credentials<'a> {
     pub password: &'a str,
 }
 
-/// The password is not shown.
+/// Omits the password.
 impl core::fmt::Debug for Credentials<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Credentials").field("fragment", &self.fragment).finish_non_exhaustive()
@@ -370,21 +374,21 @@ impl core::fmt::Debug for Credentials<'_> {
 /// DTLS (RFC 8122, RFC 8842).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dtls<'a> {
-    /// What follows `a=fingerprint:`; at least one.
+    /// The fingerprints, as text after `a=fingerprint:`; at least one.
     pub fingerprints: &'a [&'a str],
-    /// `a=tls-id`, answered where it is offered. It changes exactly when the offer's does (RFC 8829 §5.3.2).
+    /// `a=tls-id`, answered if it is offered. It changes exactly when the offer's `a=tls-id` changes (RFC 8829 §5.3.2).
     pub tls_id: Option<&'a str>,
-    /// Who is the client, where the offer leaves it open. RFC 8829 §5.3.1 recommends [`Role::Active`]; an association that
-    /// goes on keeps its roles.
+    /// The role of the answerer, if the offer leaves the choice. RFC 8829 §5.3.1 recommends [`Role::Active`]. An
+    /// existing association keeps its roles.
     pub role: Role,
 }
 
-/// Which end of a DTLS association (RFC 4145 §4, RFC 5763 §5).
+/// The role in a DTLS association (RFC 4145 §4, RFC 5763 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The client.
+    /// The DTLS client.
     #[default]
     Active,
-    /// The server.
+    /// The DTLS server.
     Passive,
 }

@@ -1,8 +1,10 @@
-//! Which of the offered formats are common (RFC 3264 §6.1, RFC 8829 §5.3.1), and what the answer says of them.
+//! Finds the common formats of offer and capabilities (RFC 3264 §6.1, RFC 8829 §5.3.1), and their `a=fmtp` in the
+//! answer.
 //!
-//! Rules of this file: a format is common when name, clock and channels are, and the parameters that configure it rather
-//! than describe a receiver; formats that serve others (`rtx`, `red`, FEC, `CN`, `telephone-event`) stay only with whom they
-//! serve. Payload types are those of the offer.
+//! Rules of this file: a format is common if name, clock rate and channels are equal, and also the parameters that
+//! configure the format. Parameters that only describe a receiver may differ. A format that serves others (`rtx`,
+//! `red`, FEC, `CN`, `telephone-event`) is kept only together with a format that it serves. Payload types are those of
+//! the offer.
 
 use super::capabilities::{Codec, Media, Order};
 use super::section::Format;
@@ -12,12 +14,12 @@ use crate::work::look;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A format that is answered.
+/// A format of the answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chosen<'s, 'a> {
     pub(super) format: &'s Format<'s>,
     pub(super) codec: &'a Codec<'a>,
-    /// Where the codec stands in the answerer's list.
+    /// The index of the codec in the answerer's list.
     rank: usize,
 }
 
@@ -25,39 +27,39 @@ pub(super) struct Chosen<'s, 'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeftOut {
-    /// No `a=rtpmap` says what it is, and its number is not a static one (RFC 3551 §6).
-    #[error("nothing says what it is")]
+    /// It has no `a=rtpmap`, and its payload type is not a static one (RFC 3551 §6).
+    #[error("it has no rtpmap, and its payload type is not static")]
     Unnamed,
-    /// No codec of its name, clock and channels is known.
+    /// The capabilities have no codec with its name, clock rate and channels.
     #[error("the codec is not supported")]
     Unsupported,
-    /// The codec is known, but not configured so.
+    /// The capabilities have the codec, but not with this configuration.
     #[error("its configuration is not supported")]
     Configuration,
-    /// What it repeats, protects or accompanies is not answered.
+    /// The format that it repeats, protects or accompanies is not answered.
     #[error("no format that it serves is answered")]
     ServesNone,
 }
 
-/// What is common, and what is not.
+/// The common formats, and the others.
 #[derive(Debug)]
 pub(super) struct Choice<'s, 'a> {
-    /// In the order of the answer.
+    /// The formats of the answer, in its order.
     pub(super) chosen: Vec<Chosen<'s, 'a>>,
     pub(super) left_out: Vec<(u8, LeftOut)>,
 }
 
-/// What a format is for.
+/// The purpose of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Media,
-    /// Redundancy in the same stream; its parameters may list formats (RFC 2198).
+    /// Redundancy in the same stream; the parameters may list the formats (RFC 2198).
     Red,
     /// Forward error correction.
     Fec,
-    /// Comfort noise (RFC 3389) for formats of its clock.
+    /// Comfort noise (RFC 3389) for formats with the same clock rate.
     Noise,
-    /// DTMF (RFC 4733) for formats of its clock.
+    /// DTMF (RFC 4733) for formats with the same clock rate.
     Event,
     /// Retransmission of the format that `apt` names (RFC 4588).
     Rtx,
@@ -80,12 +82,12 @@ impl Purpose {
     }
 }
 
-/// Finds what is common.
+/// Finds the common formats.
 pub(super) fn choose<'s, 'a>(formats: &'s [Format<'s>], media: &Media<'a>) -> Choice<'s, 'a> {
     let mut choice = Choice { chosen: Vec::new(), left_out: Vec::new() };
     let purposes: Vec<Purpose> = formats.iter().map(|format| Purpose::of(format.name)).collect();
     let offers_media = purposes.contains(&Purpose::Media);
-    // Whom a format serves must be known before it is looked at.
+    // Media formats come first: a format that serves others depends on them.
     let rounds: [&[Purpose]; 4] =
         [&[Purpose::Media], &[Purpose::Red, Purpose::Fec], &[Purpose::Noise, Purpose::Event], &[Purpose::Rtx]];
     for round in rounds {
@@ -95,7 +97,7 @@ pub(super) fn choose<'s, 'a>(formats: &'s [Format<'s>], media: &Media<'a>) -> Ch
                 Purpose::Red => serves_red(format, &choice.chosen),
                 Purpose::Fec => choice.has_media(|_| true),
                 Purpose::Noise => choice.has_media(|media| media.clock == format.clock),
-                // An offer of nothing but events is one of events (RFC 3264 §10.1).
+                // An offer with `telephone-event` alone is valid (RFC 3264 §10.1).
                 Purpose::Event => !offers_media || choice.has_media(|media| media.clock == format.clock),
                 Purpose::Rtx => serves_rtx(format, &choice.chosen),
             };
@@ -119,7 +121,7 @@ pub(super) fn choose<'s, 'a>(formats: &'s [Format<'s>], media: &Media<'a>) -> Ch
 }
 
 impl Choice<'_, '_> {
-    /// Whether a payload type is answered.
+    /// Returns whether a payload type is answered.
     pub(super) fn has_payload(&self, payload: u8) -> bool {
         look(self.chosen.len() + 1);
         self.chosen.iter().any(|chosen| chosen.format.payload == payload)
@@ -135,7 +137,7 @@ impl Choice<'_, '_> {
     }
 }
 
-/// The first of the answerer's codecs that is the format.
+/// Returns the first codec of the answerer that equals the format.
 fn find<'a>(format: &Format<'_>, codecs: &'a [Codec<'a>], purpose: Purpose) -> Result<(usize, &'a Codec<'a>), LeftOut> {
     if format.name.is_empty() {
         return Err(LeftOut::Unnamed);
@@ -149,7 +151,7 @@ fn find<'a>(format: &Format<'_>, codecs: &'a [Codec<'a>], purpose: Purpose) -> R
         if !is_named {
             continue;
         }
-        // What `rtx` and `red` are set to is whom they serve.
+        // The parameters of `rtx` and `red` name the formats that they serve.
         if purpose != Purpose::Media || is_configured_alike(format.name, &format.parameters, &fmtp(codec.parameters)) {
             return Ok((rank, codec));
         }
@@ -158,7 +160,7 @@ fn find<'a>(format: &Format<'_>, codecs: &'a [Codec<'a>], purpose: Purpose) -> R
     Err(why)
 }
 
-/// `111/111`: all of them are answered. Without such a list it serves whatever there is.
+/// `111/111`: all listed formats must be answered. Without a list `red` serves any format.
 fn serves_red(format: &Format<'_>, chosen: &[Chosen<'_, '_>]) -> bool {
     let list = format.parameters.text.trim_ascii();
     if !list.iter().all(|byte| byte.is_ascii_digit() || *byte == b'/') || list.is_empty() {
@@ -188,23 +190,23 @@ pub(super) fn number(digits: &[u8]) -> Option<u8> {
     core::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The parameters that make one format of another, and what they are where they are not said. RFC 3264 §6.1: they are the
-/// same in offer and answer.
+/// The parameters that distinguish two configurations of a codec, with their default values. They must be equal in
+/// offer and answer (RFC 3264 §6.1).
 const CONFIGURATIONS: [(&str, &[(&str, &str)]); 8] = [
-    // RFC 6184 §8.1, §8.2.2: the profile of it; the level is another matter.
+    // RFC 6184 §8.1, §8.2.2: only the profile is compared here; the level is handled separately.
     ("H264", &[("packetization-mode", "0"), (PROFILE_LEVEL, "42000a")]),
     // RFC 7798 §7.1.
     ("H265", &[("profile-space", "0"), ("profile-id", "1"), ("tier-flag", "0"), ("tx-mode", "SRST")]),
     // RFC 9628.
     ("VP9", &[("profile-id", "0")]),
-    // The RTP payload format of AV1 §7.2.
+    // RTP payload format for AV1, §7.2.
     ("AV1", &[("profile", "0")]),
     // RFC 4867 §8.1, §8.2.
     ("AMR", AMR),
     ("AMR-WB", AMR),
-    // RFC 5577 §4.1.1: without it no decoder knows the frames.
+    // RFC 5577 §4.1.1: a decoder cannot find the frames without it.
     ("G7221", &[("bitrate", "")]),
-    // The payload of several Opus streams, as browsers have it.
+    // Multistream Opus, as browsers define it.
     ("multiopus", &[("channel_mapping", ""), ("num_streams", ""), ("coupled_streams", "")]),
 ];
 const AMR: &[(&str, &str)] = &[("octet-align", "0"), ("crc", "0"), ("robust-sorting", "0"), ("interleaving", "")];
@@ -214,13 +216,13 @@ fn configuration(name: &str) -> &'static [(&'static str, &'static str)] {
     CONFIGURATIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(&[], |(_, set)| set)
 }
 
-/// Whether two sets of parameters of a codec configure it alike.
+/// Returns whether two sets of parameters configure a codec in the same way.
 pub(super) fn is_configured_alike(name: &str, one: &Fmtp<'_>, other: &Fmtp<'_>) -> bool {
     configuration(name).iter().all(|(parameter_name, usual)| {
         let one = one.parameter(parameter_name).unwrap_or(usual.as_bytes());
         let other = other.parameter(parameter_name).unwrap_or(usual.as_bytes());
         if *parameter_name == PROFILE_LEVEL {
-            // Two that cannot be read are alike when they are the same.
+            // Two values that cannot be parsed are compared as text.
             match (ProfileLevel::parse(one), ProfileLevel::parse(other)) {
                 (Some(one), Some(other)) => one.profile() == other.profile(),
                 _ => one.eq_ignore_ascii_case(other),
@@ -231,7 +233,7 @@ pub(super) fn is_configured_alike(name: &str, one: &Fmtp<'_>, other: &Fmtp<'_>) 
     })
 }
 
-/// H.264's `profile-level-id` (RFC 6184 §8.1): three bytes in hexadecimal digits.
+/// The H.264 `profile-level-id` (RFC 6184 §8.1): three bytes in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ProfileLevel {
     idc: u8,
@@ -240,14 +242,14 @@ struct ProfileLevel {
     level: u8,
 }
 
-/// The subset of tools that several spellings name (RFC 6184, table 5).
+/// Returns the profile, for which several encodings exist (RFC 6184, table 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Profile {
     ConstrainedBaseline,
     Baseline,
     Main,
     Extended,
-    /// No profile but this spelling has these tools.
+    /// A profile with a single encoding.
     Exactly(u8, u8),
 }
 
@@ -271,18 +273,19 @@ impl ProfileLevel {
         }
     }
 
-    /// Grows with the level. Level 1b lies between 1 and 1.1, and has two spellings.
+    /// Returns a number that grows with the level. Level 1b is between 1 and 1.1, and has two encodings.
     const fn level(self) -> u16 {
         let is_1b = self.level == 9 || (self.level == 11 && self.iop & 0x10 != 0 && self.idc <= 0x58);
         if is_1b { 21 } else { self.level as u16 * 2 }
     }
 }
 
-/// What the answer says in `a=fmtp`, without the payload type; nothing where there is nothing to say.
+/// Returns the `a=fmtp` of the answer, without the payload type; empty if there are no parameters.
 pub(super) struct Parameters<'s, 'a>(pub(super) Chosen<'s, 'a>);
 
 impl Parameters<'_, '_> {
-    /// RFC 6184 §8.2.2: the level is the answerer's own where both allow two, else the lower of both.
+    /// RFC 6184 §8.2.2: the level is the answerer's own if both allow asymmetric levels; otherwise it is the lower of
+    /// both.
     fn profile_level<'x>(offered: &Fmtp<'x>, own: &Fmtp<'x>) -> &'x [u8] {
         let theirs = offered.parameter(PROFILE_LEVEL).unwrap_or_default();
         let ours = own.parameter(PROFILE_LEVEL).unwrap_or_default();
@@ -308,7 +311,7 @@ impl fmt::Display for Parameters<'_, '_> {
         }
         let set = configuration(format.name);
         let configures = |name: &[u8]| set.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-        // It may be said more than once, and looks at all parameters.
+        // The parameter may be repeated, and computing the level reads all parameters: the level is computed once.
         let mut level = None;
         let mut separator = "";
         for mut parameter in offered.parameters().filter(|parameter| configures(parameter.name)) {
@@ -341,13 +344,13 @@ fn fmtp(text: &str) -> Fmtp<'_> {
 }
 
 impl Format<'_> {
-    /// The payload type that a retransmission repeats.
+    /// Returns the payload type that a retransmission format repeats.
     pub(super) fn primary(&self) -> Option<u8> {
         self.parameters.parameter("apt").and_then(number)
     }
 }
 
-/// What a static payload type is without `a=rtpmap` (RFC 3551 §6): name, clock and channels.
+/// Returns name, clock rate and channels of a static payload type without `a=rtpmap` (RFC 3551 §6).
 pub(super) const fn of_static(payload: u8) -> Option<(&'static str, u32, u32)> {
     Some(match payload {
         0 => ("PCMU", 8000, 1),

@@ -1,4 +1,4 @@
-//! Why each section of an answer is what it is, in words and with the section of the RFC.
+//! Explains the decision on each section of an answer, in words and with the section of the RFC.
 //!
 //! ```
 //! use portolan_sdp::offer_answer::{Explanation, SectionOutcome, Refusal};
@@ -15,42 +15,42 @@ use crate::error::{Citation, TypedError};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What became of one offered media section.
+/// The result for one offered media section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// Which section, counted from 0 as `sdpMLineIndex` does.
+    /// The index of the section, counted from 0 like `sdpMLineIndex`.
     pub media: usize,
-    /// Taken or refused.
+    /// Accepted or refused.
     pub outcome: SectionOutcome,
-    /// What was decided on the way, in order.
+    /// The decisions within the section, in order.
     pub notes: Vec<Decision>,
 }
 
-/// `m-line 1 refused: no common codec`.
+/// Writes `m-line 1 refused: no common codec`.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "m-line {} {}", self.media, self.outcome)
     }
 }
 
-/// Taken or refused.
+/// Accepted or refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SectionOutcome {
-    /// Taken.
+    /// Accepted.
     Accepted {
-        /// How many of the offered formats are answered.
+        /// The number of answered formats.
         formats: usize,
-        /// How many there are.
+        /// The number of offered formats.
         of: usize,
-        /// Which way the media goes, seen from the answerer; none for data channels.
+        /// The direction of the media from the view of the answerer; `None` for data channels.
         direction: Option<Direction>,
     },
-    /// Answered with port 0.
+    /// Refused: answered with port 0.
     Refused(Refusal),
 }
 
 impl SectionOutcome {
-    /// The section that decides it.
+    /// Returns the section of the RFC for the result.
     #[must_use]
     pub const fn clause(&self) -> Citation {
         match self {
@@ -76,22 +76,22 @@ impl fmt::Display for SectionOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It is offered with port 0.
+    /// The section is offered with port 0.
     #[error("it was removed, its port is 0")]
     Removed,
-    /// A line that cannot be done without cannot be read.
+    /// A required line cannot be parsed.
     #[error("{0}")]
     Unreadable(TypedError),
-    /// Nothing is known of this kind of media.
+    /// The capabilities have no entry for this kind of media.
     #[error("this kind of media is not supported")]
     Kind,
-    /// The capabilities say so.
-    #[error("it is not wanted")]
+    /// The capabilities refuse this kind of media.
+    #[error("the endpoint declines it")]
     Declined,
-    /// The protocol of the `m=` line is not known.
+    /// The protocol of the `m=` line is not supported.
     #[error("the protocol is not supported")]
     Protocol,
-    /// It goes to a multicast address; whoever is in such a session has the one description of it.
+    /// The section has a multicast address. All participants of a multicast session share one description.
     #[error("multicast is not supported")]
     Multicast,
     /// No offered codec is supported.
@@ -100,46 +100,46 @@ pub enum Refusal {
     /// Data channels need `a=sctp-port`, or in old offers `a=sctpmap`.
     #[error("data channels without an SCTP port")]
     NoSctpPort,
-    /// Its `a=mid` is that of a section before it, which must not be.
+    /// An earlier section has the same `a=mid`, which is not allowed.
     #[error("its a=mid is that of another section")]
     MidTwice,
-    /// The bundle policy takes it in a bundle only.
+    /// The bundle policy requires a bundle.
     #[error("it is not bundled with the first section, as the bundle policy asks for")]
     NotBundled,
-    /// It is offered in a bundle only, and there is none.
-    #[error("it is offered in a bundle only, and is in none")]
+    /// The offer has `bundle-only`, but the section is in no bundle.
+    #[error("it is bundle-only, but in no bundle")]
     BundleOnly,
     /// The section whose transport it would use is refused.
     #[error("it is bundled with m-line {with}, which is refused")]
     BundleRefused {
-        /// That section.
+        /// The index of that section.
         with: usize,
     },
-    /// RTCP on the port of RTP is required, and not offered.
+    /// Multiplexed RTCP is required, but not offered.
     #[error("rtcp-mux is not offered")]
     NoRtcpMux,
-    /// The other end has no ICE.
+    /// The offer has no ICE.
     #[error("ICE is not offered")]
     NoIce,
-    /// The other end has no key for DTLS.
+    /// The offer has no DTLS fingerprint.
     #[error("no fingerprint, so no DTLS, is offered")]
     NoFingerprint,
-    /// The offered role can be answered by none.
+    /// No role answers the offered role.
     #[error("a=setup:holdconn cannot be answered with DTLS")]
     HoldConnection,
     /// There are more sections than transports.
     #[error("there is no transport left for it")]
     NoTransport,
-    /// The transport that it would take has no ICE credentials.
+    /// The next transport has no ICE credentials.
     #[error("its transport has no ICE credentials")]
     TransportWithoutIce,
-    /// The transport that it would take has no certificate.
+    /// The next transport has no certificate.
     #[error("its transport has no certificate")]
     TransportWithoutDtls,
 }
 
 impl Refusal {
-    /// The section that decides it.
+    /// Returns the section of the RFC for the refusal.
     #[must_use]
     pub const fn clause(&self) -> Citation {
         let (document, section) = match self {
@@ -171,32 +171,32 @@ pub enum Decision {
     FormatLeftOut {
         /// Its payload type.
         payload: u8,
-        /// Why.
+        /// The reason.
         why: LeftOut,
     },
     /// A header extension is not answered.
     ExtensionLeftOut {
-        /// Its number.
+        /// Its identifier.
         id: u16,
     },
-    /// Media goes fewer ways than the offer would have it.
+    /// The answer has fewer directions than the offer.
     Narrowed {
-        /// What was offered, seen from the offerer.
+        /// The offered direction, from the view of the offerer.
         offered: Direction,
-        /// What is answered, seen from the answerer.
+        /// The answered direction, from the view of the answerer.
         answered: Direction,
     },
-    /// It shares the transport of another section.
+    /// The section shares the transport of another section.
     BundledWith {
-        /// That section.
+        /// The index of that section.
         media: usize,
     },
-    /// Several versions of one source are offered or asked for, and not answered.
+    /// Simulcast is offered or requested, and not answered.
     SimulcastLeftOut,
 }
 
 impl Decision {
-    /// The section that the decision follows.
+    /// Returns the section of the RFC for the decision.
     #[must_use]
     pub const fn clause(&self) -> Citation {
         let (document, section) = match self {

@@ -1,8 +1,9 @@
-//! What negotiation reads of a description: each section's attributes, and those of the session that hold for it.
+//! Reads the lines of a description that negotiation needs: the attributes of each section, and those of the session
+//! that apply to it.
 //!
-//! Rules of this file: one pass over each section's lines; what an exchange cannot do without is a fault where it cannot be
-//! read, the rest is then not there (RFC 8866 §5.13 has unknown attributes ignored). Of an attribute that may stand once the
-//! first counts.
+//! Rules of this file: one pass over the lines of each section. A required line that cannot be parsed is a fault; any
+//! other such line is ignored (RFC 8866 §5.13 requires to ignore unknown attributes). If an attribute that may occur
+//! once is repeated, the first one is used.
 
 use super::codecs::{number, of_static};
 use crate::attribute::{
@@ -18,54 +19,54 @@ use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-/// One media section, with what it has from the session.
+/// One media section, with the attributes that it inherits from the session.
 #[derive(Debug)]
-pub(super) struct Described<'s> {
+pub(super) struct MediaSection<'s> {
     pub(super) index: usize,
     pub(super) head: MediaLine<'s>,
-    /// The line of the `m=`, counted from 1.
+    /// The line number of the `m=`, counted from 1.
     pub(super) line: usize,
     pub(super) direction: Direction,
-    /// The formats of RTP, each once, in order.
+    /// The RTP formats in order, each once.
     pub(super) formats: Vec<Format<'s>>,
-    /// The header extensions; those of the session are shared by all.
+    /// The header extensions. All sections share those of the session.
     pub(super) extensions: Rc<[Extmap<'s>]>,
-    /// What its own lines say, and where they say nothing the session's.
-    pub(super) own: Gathered<'s>,
+    /// The attributes of the section, with those of the session as default.
+    pub(super) own: Attributes<'s>,
 }
 
-/// A format of RTP.
+/// An RTP format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Format<'s> {
     pub(super) payload: u8,
-    /// Empty where nothing says it.
+    /// The encoding; empty if it is not known.
     pub(super) name: &'s str,
     pub(super) clock: u32,
     pub(super) channels: u32,
-    /// May be without text.
+    /// The parameters; the text may be empty.
     pub(super) parameters: Fmtp<'s>,
-    /// For this format alone.
+    /// The RTCP feedback for this format alone.
     pub(super) feedback: Vec<RtcpFb<'s>>,
-    /// An `a=rtpmap` says what it is.
+    /// Whether there is an `a=rtpmap`.
     pub(super) is_mapped: bool,
 }
 
-/// What negotiation reads of the lines of one section.
+/// The attributes of one section that negotiation needs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gathered<'s> {
+pub(super) struct Attributes<'s> {
     pub(super) connection: Option<Rc<Connection<'s>>>,
     pub(super) direction: Option<Direction>,
     pub(super) mid: Option<&'s str>,
     pub(super) keys: Keys<'s>,
     pub(super) flags: Flags,
-    pub(super) rtp: Seldom<Rtp<'s>>,
-    pub(super) data: Seldom<Data<'s>>,
-    pub(super) wide: Seldom<Wide<'s>>,
-    /// The first line that cannot be read and cannot be done without.
+    pub(super) rtp: Rare<Rtp<'s>>,
+    pub(super) data: Rare<Data<'s>>,
+    pub(super) session_level: Rare<SessionLevel<'s>>,
+    /// The first required line that cannot be parsed.
     pub(super) fault: Option<Box<TypedError>>,
 }
 
-/// How the transport is protected.
+/// The attributes that protect the transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Keys<'s> {
     pub(super) fragment: Option<&'s str>,
@@ -75,7 +76,7 @@ pub(super) struct Keys<'s> {
     pub(super) has_tls_id: bool,
 }
 
-/// Attributes that are there or not.
+/// Attributes without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Flags {
     pub(super) rtcp_mux: bool,
@@ -86,7 +87,7 @@ pub(super) struct Flags {
     pub(super) remote_candidates: bool,
 }
 
-/// What RTP has.
+/// RTP attributes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rtp<'s> {
     maps: Vec<Rtpmap<'s>>,
@@ -97,45 +98,45 @@ pub(super) struct Rtp<'s> {
     pub(super) simulcast: Option<Simulcast<'s>>,
 }
 
-/// What data channels have.
+/// Data channel attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Data<'s> {
     pub(super) port: Option<u16>,
-    /// What was there before `a=sctp-port`.
+    /// `a=sctpmap`, the predecessor of `a=sctp-port`.
     pub(super) sctpmap: Option<Sctpmap<'s>>,
 }
 
-/// What holds for the whole session.
+/// The attributes of the whole session.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wide<'s> {
+pub(super) struct SessionLevel<'s> {
     pub(super) groups: Vec<Group<'s>>,
     pub(super) ice_options: Option<IceOptions<'s>>,
     pub(super) ice_lite: bool,
     pub(super) ice_pacing: bool,
 }
 
-/// What most sections of a large description do without: memory for it is asked for when something is there.
+/// Attributes that most sections of a large description do not have. Memory is allocated only when one is present.
 #[derive(Clone, Debug)]
-pub(super) struct Seldom<T>(Option<Box<T>>);
+pub(super) struct Rare<T>(Option<Box<T>>);
 
-impl<T> Default for Seldom<T> {
+impl<T> Default for Rare<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-macro_rules! blank {
+macro_rules! rare {
     ($($type:ident { $($field:ident: $value:expr),* })*) => {$(
-        impl<'s> core::ops::Deref for Seldom<$type<'s>> {
+        impl<'s> core::ops::Deref for Rare<$type<'s>> {
             type Target = $type<'s>;
 
             fn deref(&self) -> &$type<'s> {
-                static BLANK: $type<'static> = $type { $($field: $value),* };
-                self.0.as_deref().unwrap_or(&BLANK)
+                static EMPTY: $type<'static> = $type { $($field: $value),* };
+                self.0.as_deref().unwrap_or(&EMPTY)
             }
         }
 
-        impl core::ops::DerefMut for Seldom<$type<'_>> {
+        impl core::ops::DerefMut for Rare<$type<'_>> {
             fn deref_mut(&mut self) -> &mut Self::Target {
                 self.0.get_or_insert_default()
             }
@@ -143,42 +144,45 @@ macro_rules! blank {
     )*};
 }
 
-blank! {
+rare! {
     Rtp {
         maps: Vec::new(), parameters: Vec::new(), feedback: Vec::new(), extensions: Vec::new(), rids: Vec::new(),
         simulcast: None
     }
     Data { port: None, sctpmap: None }
-    Wide { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
+    SessionLevel { groups: Vec::new(), ice_options: None, ice_lite: false, ice_pacing: false }
 }
 
-/// What a session says before its first media section.
-pub(super) fn top<'s>(session: &'s Session<'s>) -> Gathered<'s> {
-    Gathered::of(&session.top())
+/// The attributes before the first media section.
+pub(super) fn top<'s>(session: &'s Session<'s>) -> Attributes<'s> {
+    Attributes::of(&session.top())
 }
 
-/// All media sections of a session.
+/// Reads all media sections of a session.
 ///
 /// # Errors
-/// An `m=` line cannot be read.
-pub(super) fn read_all<'s>(session: &'s Session<'s>, top: &Gathered<'s>) -> Result<Vec<Described<'s>>, TypedError> {
+/// [`TypedError`]: an `m=` line cannot be parsed.
+pub(super) fn read_all<'s>(
+    session: &'s Session<'s>,
+    top: &Attributes<'s>,
+) -> Result<Vec<MediaSection<'s>>, TypedError> {
     let shared: Rc<[Extmap<'s>]> = top.rtp.extensions.as_slice().into();
-    // At once: a list that doubles would for a while be there twice.
+    // Allocated at once: growing the list would need the memory twice for a while.
     let mut sections = Vec::with_capacity(session.media_count());
     for (index, section) in session.all_media().enumerate() {
-        sections.push(Described::read(index, &section, top, &shared)?);
+        sections.push(MediaSection::read(index, &section, top, &shared)?);
     }
     Ok(sections)
 }
 
-impl<'s> Described<'s> {
+impl<'s> MediaSection<'s> {
     fn read(
         index: usize,
         section: &Section<'s>,
-        top: &Gathered<'s>,
+        top: &Attributes<'s>,
         shared: &Rc<[Extmap<'s>]>,
     ) -> Result<Self, TypedError> {
-        // A media section begins with its `m=`, or it would be none.
+        // A media section always begins with its `m=`.
         let line = section.range().start + 1;
         let head: MediaLine<'s> = match section.line(Kind::Media) {
             Some(line) => line.read()?,
@@ -186,12 +190,12 @@ impl<'s> Described<'s> {
                 return Err(TypedError { line, column: 1, error: ValueError::new(&[], 0, "m=", MediaLine::CLAUSE) });
             }
         };
-        let mut own = Gathered::of(section);
+        let mut own = Attributes::of(section);
         let formats = if is_rtp(&head) { own.formats(&head) } else { Vec::new() };
-        // RFC 3264 §6.1: what neither says is both ways.
+        // The default direction is both ways (RFC 3264 §6.1).
         let direction = own.direction.or(top.direction).unwrap_or_default();
         own.inherit(top);
-        // RFC 8285 §7: extensions stand at one of both levels, never at both.
+        // Extensions are at the session level or at the media level, never at both (RFC 8285 §7).
         let extensions =
             if own.rtp.extensions.is_empty() { shared.clone() } else { own.rtp.extensions.as_slice().into() };
         Ok(Self { index, head, line, direction, formats, extensions, own })
@@ -201,18 +205,19 @@ impl<'s> Described<'s> {
         is_rtp(&self.head)
     }
 
-    /// Data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
+    /// Returns whether the section is for data channels over SCTP (RFC 8841, RFC 8829 §5.1.2).
     pub(super) fn is_data(&self) -> bool {
         let is_sctp = matches!(self.head.protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP" | "DTLS/SCTP");
         is_sctp && self.head.media == "application"
     }
 
-    /// The protocol asks for DTLS.
+    /// Returns whether the protocol includes DTLS.
     pub(super) fn is_dtls(&self) -> bool {
         self.head.protocol.split('/').any(|part| matches!(part, "TLS" | "DTLS"))
     }
 
-    /// RFC 3264 §8.2: the port is 0. RFC 9143 §6: it is 0 too where the section is offered in a bundle only.
+    /// Returns whether the port is 0 (RFC 3264 §8.2). An offered `bundle-only` section also has port 0 (RFC 9143 §6),
+    /// but is not removed.
     pub(super) fn is_removed(&self) -> bool {
         self.head.port == 0 && !self.own.flags.bundle_only
     }
@@ -230,37 +235,37 @@ fn is_rtp(head: &MediaLine<'_>) -> bool {
     head.protocol.split('/').any(|part| part == "RTP")
 }
 
-impl<'s> Gathered<'s> {
+impl<'s> Attributes<'s> {
     fn of(section: &Section<'s>) -> Self {
-        let mut gathered = Self::default();
+        let mut attributes = Self::default();
         for line in section.lines() {
             look(line.text().len() + 2);
-            if line.kind() == Kind::Connection && gathered.connection.is_none() {
+            if line.kind() == Kind::Connection && attributes.connection.is_none() {
                 match line.read() {
-                    Ok(connection) => gathered.connection = Some(Rc::new(connection)),
-                    Err(error) => drop(gathered.fault.get_or_insert_with(|| Box::new(error))),
+                    Ok(connection) => attributes.connection = Some(Rc::new(connection)),
+                    Err(error) => drop(attributes.fault.get_or_insert_with(|| Box::new(error))),
                 }
             }
             match line.typed() {
-                Some(Ok(attribute)) => gathered.learn(attribute),
+                Some(Ok(attribute)) => attributes.record(attribute),
                 Some(Err(error)) if line.attribute().is_some_and(|(name, _)| is_essential(name)) => {
-                    gathered.fault.get_or_insert_with(|| Box::new(error));
+                    attributes.fault.get_or_insert_with(|| Box::new(error));
                 }
                 Some(Err(_)) | None => {}
             }
         }
-        gathered
+        attributes
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the attributes that negotiation does not read")]
-    fn learn(&mut self, attribute: Attribute<'s>) {
+    fn record(&mut self, attribute: Attribute<'s>) {
         match attribute {
-            Attribute::Direction(direction) => keep(&mut self.direction, direction),
-            Attribute::Mid(mid) => keep(&mut self.mid, mid.0),
-            Attribute::IceUfrag(fragment) => keep(&mut self.keys.fragment, fragment.0),
-            Attribute::IcePwd(password) => keep(&mut self.keys.password, password.0),
+            Attribute::Direction(direction) => set_first(&mut self.direction, direction),
+            Attribute::Mid(mid) => set_first(&mut self.mid, mid.0),
+            Attribute::IceUfrag(fragment) => set_first(&mut self.keys.fragment, fragment.0),
+            Attribute::IcePwd(password) => set_first(&mut self.keys.password, password.0),
             Attribute::Fingerprint(_) => self.keys.has_fingerprint = true,
-            Attribute::Setup(setup) => keep(&mut self.keys.setup, setup),
+            Attribute::Setup(setup) => set_first(&mut self.keys.setup, setup),
             Attribute::TlsId(_) => self.keys.has_tls_id = true,
             Attribute::RtcpMux => self.flags.rtcp_mux = true,
             Attribute::RtcpMuxOnly => self.flags.rtcp_mux_only = true,
@@ -275,23 +280,23 @@ impl<'s> Gathered<'s> {
                 self.rtp.extensions.push(extension);
             }
             Attribute::Rid(rid) => self.rtp.rids.push(rid),
-            Attribute::Simulcast(simulcast) => keep(&mut self.rtp.simulcast, simulcast),
-            Attribute::SctpPort(port) => keep(&mut self.data.port, port.0),
-            Attribute::Sctpmap(map) => keep(&mut self.data.sctpmap, map),
-            Attribute::Group(group) => self.wide.groups.push(group),
-            Attribute::IceOptions(options) => keep(&mut self.wide.ice_options, options),
-            Attribute::IceLite => self.wide.ice_lite = true,
-            Attribute::IcePacing(_) => self.wide.ice_pacing = true,
+            Attribute::Simulcast(simulcast) => set_first(&mut self.rtp.simulcast, simulcast),
+            Attribute::SctpPort(port) => set_first(&mut self.data.port, port.0),
+            Attribute::Sctpmap(map) => set_first(&mut self.data.sctpmap, map),
+            Attribute::Group(group) => self.session_level.groups.push(group),
+            Attribute::IceOptions(options) => set_first(&mut self.session_level.ice_options, options),
+            Attribute::IceLite => self.session_level.ice_lite = true,
+            Attribute::IcePacing(_) => self.session_level.ice_pacing = true,
             _ => {}
         }
     }
 
-    /// Whether it says something of header extensions.
+    /// Returns whether the attributes mention header extensions.
     pub(super) fn has_extensions(&self) -> bool {
         !self.rtp.extensions.is_empty()
     }
 
-    /// Takes from the session what the section does not say itself.
+    /// Takes the attributes of the session that the section does not have.
     fn inherit(&mut self, top: &Self) {
         if self.connection.is_none() {
             self.connection.clone_from(&top.connection);
@@ -305,11 +310,11 @@ impl<'s> Gathered<'s> {
         self.flags.mixed_extensions |= top.flags.mixed_extensions;
     }
 
-    /// The formats of an `m=` line, each payload type once.
+    /// Returns the formats of an `m=` line, each payload type once.
     fn formats(&self, head: &MediaLine<'s>) -> Vec<Format<'s>> {
-        // No more than there are payload types, and no room for what is not there.
+        // The capacity is at most the number of payload types and at most the number of formats.
         let mut formats: Vec<Format<'s>> = Vec::with_capacity(head.formats().take(128).count());
-        // Where the format of a payload type stands; there are 128 of them.
+        // For each of the 128 payload types the index of its format.
         let mut places = [None; 128];
         for (payload, text) in head.formats().filter_map(|format| Some((number(format.as_bytes())?, format))) {
             let Some(place) = places.get_mut(usize::from(payload)).filter(|place| place.is_none()) else { continue };
@@ -344,14 +349,14 @@ impl<'s> Gathered<'s> {
     }
 }
 
-/// How many numbers of header extensions there are (RFC 8285 §7): 1 to 255, and 4096 to 4351; what is beyond is not read.
+/// The number of identifiers of header extensions (RFC 8285 §7): 1 to 255, and 4096 to 4351. Further ones are ignored.
 const MOST_EXTENSIONS: usize = 511;
 
-fn keep<T>(slot: &mut Option<T>, value: T) {
+fn set_first<T>(slot: &mut Option<T>, value: T) {
     slot.get_or_insert(value);
 }
 
-/// Whether an exchange goes wrong where an attribute is not understood.
+/// Returns whether negotiation needs an attribute, so that a parse error is a fault.
 fn is_essential(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 10] = [
         b"mid",
@@ -368,7 +373,7 @@ fn is_essential(name: &[u8]) -> bool {
     NAMES.contains(&name)
 }
 
-/// Whether a feedback is the one that `text` names: `nack pli`.
+/// Returns whether a feedback equals the one in `text`: `nack pli`.
 pub(super) fn is_feedback(feedback: &RtcpFb<'_>, text: &str) -> bool {
     look(1);
     let mut words = text.splitn(3, ' ');
@@ -377,7 +382,8 @@ pub(super) fn is_feedback(feedback: &RtcpFb<'_>, text: &str) -> bool {
         && words.next().map(str::as_bytes) == feedback.value
 }
 
-/// Which way header extensions go that say nothing: that of their stream, and both ways where it goes none (RFC 8285 §7).
+/// Returns the default direction of header extensions: that of their stream, or both ways for an inactive stream (RFC
+/// 8285 §7).
 pub(super) fn unless_inactive(direction: Direction) -> Direction {
     if direction == Direction::Inactive { Direction::SendRecv } else { direction }
 }

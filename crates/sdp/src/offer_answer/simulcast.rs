@@ -1,7 +1,7 @@
-//! Several versions of one source (RFC 8853 §5.3.2) and their names (RFC 8851 §6.2.2, §6.3), as the answer has them.
+//! Simulcast in the answer: the streams (RFC 8853 §5.3.2) and their `rid`s (RFC 8851 §6.2.2, §6.3).
 //!
-//! Rules of this file: what is offered to be sent is answered to be received, and the other way round; a version whose
-//! formats are not answered goes, and a stream without a version goes with it.
+//! Rules of this file: a stream that the offerer sends is answered as received, and the other way round. An encoding
+//! without answered formats is dropped, and a stream without encodings is dropped.
 
 use super::capabilities::Features;
 use super::codecs::Choice;
@@ -12,25 +12,25 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What the answer says of versions.
+/// The simulcast part of the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Versions<'s> {
-    /// What the answerer sends: streams, each with its alternatives.
+    /// The streams that the answerer sends, each with its alternatives.
     pub(super) send: Vec<Vec<SimulcastId<'s>>>,
-    /// What it receives.
+    /// The streams that the answerer receives.
     pub(super) recv: Vec<Vec<SimulcastId<'s>>>,
     pub(super) rids: Vec<Answered<'s>>,
 }
 
-/// One `a=rid`.
+/// One `a=rid` of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answered<'s> {
     offered: Rid<'s>,
-    /// Those of the offered formats that are answered; empty: all of the section.
+    /// The offered formats that are answered; empty: all formats of the section.
     payloads: Vec<u8>,
 }
 
-/// What of an offer's versions is answered.
+/// Returns the simulcast part of the answer to an offer.
 pub(super) fn answer<'s>(
     rtp: &Rtp<'s>,
     features: Features,
@@ -40,7 +40,7 @@ pub(super) fn answer<'s>(
     let mut versions = Versions::default();
     let Some(simulcast) = rtp.simulcast else { return versions };
     let mut known = BTreeMap::new();
-    // RFC 8851 §6.2.2: a name that stands twice is no name, and none of its lines is answered.
+    // A `rid` that occurs twice is invalid: none of its lines is answered (RFC 8851 §6.2.2).
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     for rid in &rtp.rids {
         look(rid.id.len());
@@ -48,7 +48,7 @@ pub(super) fn answer<'s>(
     }
     for rid in rtp.rids.iter().filter(|rid| count.get(rid.id) == Some(&1) && is_understood(rid)) {
         let payloads: Vec<u8> = rid.payload_types().filter(|payload| choice.has_payload(*payload)).collect();
-        // Restricted to formats of which none is left.
+        // All formats of the `rid` are dropped.
         if payloads.is_empty() && rid.payload_types().next().is_some() {
             continue;
         }
@@ -66,14 +66,15 @@ pub(super) fn answer<'s>(
     versions
 }
 
-/// RFC 8851 §6.3: what shall be sent must be understood, restrictions and all; of what is received that is the sender's.
+/// An encoding that the answerer sends must be understood with all its restrictions. The restrictions of a received
+/// encoding concern the sender (RFC 8851 §6.3).
 fn is_understood(rid: &Rid<'_>) -> bool {
     // RFC 8851 §5.
     const KNOWN: [&str; 8] = ["max-width", "max-height", "max-fps", "max-fs", "max-br", "max-pps", "max-bpp", "depend"];
     rid.direction == RidDirection::Send || rid.restrictions().all(|(name, _)| KNOWN.contains(&name))
 }
 
-/// The streams with what is left of their alternatives.
+/// Returns the streams with the remaining alternatives.
 fn kept<'s>(
     streams: Option<Streams<'s>>,
     direction: RidDirection,
@@ -92,7 +93,7 @@ impl Versions<'_> {
     }
 }
 
-/// What follows `a=simulcast:`.
+/// Writes the text after `a=simulcast:`.
 impl fmt::Display for Versions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -114,7 +115,7 @@ impl fmt::Display for Versions<'_> {
     }
 }
 
-/// What follows `a=rid:`; the restrictions stay as they were offered (RFC 8851 §6.3).
+/// Writes the text after `a=rid:`; the restrictions are those of the offer (RFC 8851 §6.3).
 impl fmt::Display for Answered<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = match self.offered.direction {

@@ -1,8 +1,7 @@
-//! Which description may be set when: the signalling states of JSEP (RFC 8829 §3.2, §5.5 to §5.7), as a table.
+//! The signalling states of JSEP as a table: which description may be set in which state (RFC 8829 §3.2, §5.5 to §5.7).
 //!
-//! Rules of this file: [`TRANSITIONS`] is the only place that knows; [`Signaling`] looks there and nowhere else, and the
-//! diagram is drawn from it. What is not in the table is refused, and the state stays.
-//!
+//! Rules of this file: [`TRANSITIONS`] is the only source. [`Signaling`] looks up each step there, and the diagram is
+//! generated from it. A step that is not in the table is refused, and the state does not change.
 //! ```
 //! use portolan_sdp::offer_answer::state::{Description, Side, Signaling, State};
 //!
@@ -17,47 +16,47 @@
 use crate::error::Citation;
 use core::fmt;
 
-/// How far an exchange of offer and answer has come.
+/// The state of an offer/answer exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum State {
-    /// No exchange is under way.
+    /// No exchange is in progress.
     #[default]
     Stable,
-    /// Our offer waits for an answer.
+    /// The local offer waits for an answer.
     HaveLocalOffer,
-    /// The peer's offer waits for our answer.
+    /// The remote offer waits for a local answer.
     HaveRemoteOffer,
-    /// We have answered provisionally.
+    /// The local side has answered provisionally.
     HaveLocalPranswer,
     /// The peer has answered provisionally.
     HaveRemotePranswer,
-    /// It is over.
+    /// The session is closed.
     Closed,
 }
 
-/// Whose description is set.
+/// The side whose description is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Side {
-    /// Ours.
+    /// The local side.
     Local,
     /// The peer's.
     Remote,
 }
 
-/// What a description is taken for (RFC 8829 §4.1.10).
+/// The type of a description (RFC 8829 §4.1.10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Description {
-    /// Many possible configurations.
+    /// A set of possible configurations.
     Offer,
-    /// An answer that may be followed by others; nothing is let go.
+    /// An answer that others may follow; resources are kept.
     Pranswer,
-    /// The answer that ends the exchange.
+    /// The final answer, which ends the exchange.
     Answer,
-    /// Nothing: the exchange is given up, and the state before it holds again.
+    /// No description: the exchange is cancelled, and the state before it is restored.
     Rollback,
 }
 
-/// What moves the state.
+/// A step that changes the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A description is set.
@@ -66,18 +65,18 @@ pub enum Step {
     Close,
 }
 
-/// One line of the table.
+/// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Transition {
-    /// The state before.
+    /// The state before the step.
     pub from: State,
-    /// What happens.
+    /// The step.
     pub step: Step,
-    /// The state after.
+    /// The state after the step.
     pub to: State,
 }
 
-/// All there are; what is not here is refused.
+/// All allowed transitions. Any other step is refused.
 #[rustfmt::skip]
 pub const TRANSITIONS: [Transition; 25] = {
     use Description::{Answer, Offer, Pranswer, Rollback};
@@ -97,7 +96,7 @@ pub const TRANSITIONS: [Transition; 25] = {
         Transition { from: HaveLocalPranswer, step: Set(Local, Answer), to: Stable },
         Transition { from: HaveRemotePranswer, step: Set(Remote, Pranswer), to: HaveRemotePranswer },
         Transition { from: HaveRemotePranswer, step: Set(Remote, Answer), to: Stable },
-        // §5.7: from every state but stable, and from either side with the same effect.
+        // §5.7: rollback is allowed in every state but stable, and by either side with the same effect.
         Transition { from: HaveLocalOffer, step: Set(Local, Rollback), to: Stable },
         Transition { from: HaveLocalOffer, step: Set(Remote, Rollback), to: Stable },
         Transition { from: HaveRemoteOffer, step: Set(Local, Rollback), to: Stable },
@@ -114,39 +113,39 @@ pub const TRANSITIONS: [Transition; 25] = {
     ]
 };
 
-/// Why a step was refused; the state stays.
+/// A step was refused; the state did not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{step} is refused in {state} ({})", .step.clause())]
 pub struct StateError {
-    /// The state.
+    /// The current state.
     pub state: State,
-    /// What was asked for.
+    /// The refused step.
     pub step: Step,
 }
 
-/// The state of one session.
+/// The signalling state of one session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Signaling {
     state: State,
 }
 
 impl Signaling {
-    /// A session without any description.
+    /// Makes the state of a session without any description.
     #[must_use]
     pub const fn new() -> Self {
         Self { state: State::Stable }
     }
 
-    /// How far it has come.
+    /// Returns the current state.
     #[must_use]
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// A description is set; the new state.
+    /// Sets a description; returns the new state.
     ///
     /// # Errors
-    /// There is no such step in this state (RFC 8829 §5.5, §5.6, §5.7); nothing has changed.
+    /// [`StateError`]: the table has no such step in this state (RFC 8829 §5.5, §5.6, §5.7). The state does not change.
     pub fn set(&mut self, side: Side, description: Description) -> Result<State, StateError> {
         self.step(Step::Set(side, description))
     }
@@ -154,15 +153,15 @@ impl Signaling {
     /// Closes the session.
     ///
     /// # Errors
-    /// It is closed already.
+    /// [`StateError`]: the session is already closed.
     pub fn close(&mut self) -> Result<State, StateError> {
         self.step(Step::Close)
     }
 
-    /// Takes a step; the new state. The one place where the state changes.
+    /// Makes a step; returns the new state. Only this function changes the state.
     ///
     /// # Errors
-    /// There is no such step in this state; nothing has changed.
+    /// [`StateError`]: the table has no such step in this state. The state does not change.
     pub fn step(&mut self, step: Step) -> Result<State, StateError> {
         let found = TRANSITIONS.iter().find(|transition| transition.from == self.state && transition.step == step);
         self.state = found.ok_or(StateError { state: self.state, step })?.to;
@@ -171,7 +170,7 @@ impl Signaling {
 }
 
 impl State {
-    /// All there are.
+    /// All states.
     pub const ALL: [Self; 6] = [
         Self::Stable,
         Self::HaveLocalOffer,
@@ -182,7 +181,7 @@ impl State {
     ];
 }
 
-/// The name that RFC 8829 §3.2 gives it.
+/// Returns the name of the state in RFC 8829 §3.2.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -196,7 +195,7 @@ impl fmt::Display for State {
     }
 }
 
-/// The name that RFC 8829 §4.1.10 gives it.
+/// Returns the name of the type in RFC 8829 §4.1.10.
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -209,7 +208,7 @@ impl fmt::Display for Description {
 }
 
 impl Step {
-    /// The section that says when it may be taken.
+    /// Returns the section that says when a description of this type may be set.
     #[must_use]
     pub const fn clause(self) -> Citation {
         Citation::new(
@@ -224,7 +223,7 @@ impl Step {
     }
 }
 
-/// `setLocal(offer)` and so on, as in the figure of RFC 8829 §3.2.
+/// Writes `setLocal(offer)` and so on, as in the figure of RFC 8829 §3.2.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -235,7 +234,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// The table as a state diagram in the language of Mermaid, one arrow a line.
+/// Displays the table as a Mermaid state diagram, one arrow per line.
 ///
 /// ```
 /// use portolan_sdp::offer_answer::state::Diagram;
@@ -260,7 +259,7 @@ impl fmt::Display for Diagram {
     }
 }
 
-/// A state's name as Mermaid takes it.
+/// Writes the name of a state as a Mermaid identifier.
 struct Id(State);
 
 impl fmt::Display for Id {

@@ -1,12 +1,12 @@
-//! What of an answer is not as the RFCs have it, given its offer (RFC 3264 §6, RFC 8829 §5.8.3 and §5.11).
+//! Checks an answer against its offer (RFC 3264 §6, RFC 8829 §5.8.3 and §5.11).
 //!
-//! Rules of this file: sections are compared in pairs, by position; of a refused section only what holds for it is asked. A
-//! transport is that of the first section of a bundle.
+//! Rules of this file: sections are compared in pairs, by index. For a refused section only the rules for refused
+//! sections are checked. The transport of a bundle is that of its first section.
 
 use super::bundle::Groups;
 use super::codecs::{is_configured_alike, of_static};
 use super::flaw::{Finding, Flaw};
-use super::section::{self, Described, Format, Gathered, Keys, unless_inactive};
+use super::section::{self, Attributes, Format, Keys, MediaSection, unless_inactive};
 use crate::attribute::{Direction, Extmap, Rid, RidDirection, RtcpFb, Setup, Streams};
 use crate::line::Kind;
 use crate::session::Session;
@@ -15,15 +15,15 @@ use crate::work::look;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-/// Compares an answer with its offer; nothing where all is well.
+/// Compares an answer with its offer; returns an empty list if the answer has no violation.
 ///
-/// Both may be incomplete (candidates that follow later) and unusual (attributes that nobody knows); a finding is a MUST
-/// that two such descriptions can show.
+/// Both descriptions may be incomplete (candidates follow later) and may have unknown attributes. A finding is a
+/// violated MUST that is visible in the two descriptions.
 #[must_use]
 pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
-    let mut told = Told { findings: Vec::new(), media: None, line: None };
+    let mut report = Report { findings: Vec::new(), media: None, line: None };
     let (theirs, ours) = (section::top(offer), section::top(answer));
-    let read = |session, top: &Gathered<'_>| match top.fault.as_deref() {
+    let read = |session, top: &Attributes<'_>| match top.fault.as_deref() {
         Some(fault) => Err(*fault),
         None => Ok(session),
     };
@@ -35,176 +35,176 @@ pub fn validate(offer: &Session<'_>, answer: &Session<'_>) -> Vec<Finding> {
             .and_then(|offered| Ok((offered, section::read_all(answer, &ours).map_err(Flaw::Unreadable)?))),
     };
     match pair {
-        Err(flaw) => told.tell(flaw),
+        Err(flaw) => report.add(flaw),
         Ok((offered, answered)) => {
-            session(&mut told, offer, answer);
-            wide(&mut told, &ours, &answered);
+            session(&mut report, offer, answer);
+            session_level(&mut report, &ours, &answered);
             let offered_bundles = Groups::read("BUNDLE", &theirs, &offered);
             let exchange = Exchange {
-                said: said(&offered_bundles, &offered),
+                offered_rtcp: bundle_rtcp(&offered_bundles, &offered),
                 offered_bundles,
                 answered_bundles: Groups::read("BUNDLE", &ours, &answered),
                 offered: &offered,
             };
-            exchange.bundles(&mut told);
+            exchange.bundles(&mut report);
             for (offered, answered) in offered.iter().zip(&answered) {
-                (told.media, told.line) = (Some(answered.index), Some(answered.line));
-                exchange.section(&mut told, offered, answered);
+                (report.media, report.line) = (Some(answered.index), Some(answered.line));
+                exchange.section(&mut report, offered, answered);
             }
         }
     }
-    told.findings
+    report.findings
 }
 
-/// What was found so far, and where one is looking.
-struct Told {
+/// The findings so far, and the current section.
+struct Report {
     findings: Vec<Finding>,
     media: Option<usize>,
     line: Option<usize>,
 }
 
-impl Told {
-    fn tell(&mut self, flaw: Flaw) {
+impl Report {
+    fn add(&mut self, flaw: Flaw) {
         self.findings.push(Finding { media: self.media, line: self.line, flaw });
     }
 
-    fn tell_if(&mut self, is_flawed: bool, flaw: Flaw) {
+    fn add_if(&mut self, is_flawed: bool, flaw: Flaw) {
         if is_flawed {
-            self.tell(flaw);
+            self.add(flaw);
         }
     }
 }
 
-/// The lines before the first section.
-fn session(told: &mut Told, offer: &Session<'_>, answer: &Session<'_>) {
+/// Checks the lines before the first section.
+fn session(report: &mut Report, offer: &Session<'_>, answer: &Session<'_>) {
     let (offered, answered) = (offer.media_count(), answer.media_count());
-    told.tell_if(offered != answered, Flaw::MediaCount { offered, answered });
+    report.add_if(offered != answered, Flaw::MediaCount { offered, answered });
     let times = |session: &Session<'_>| -> Vec<Timing> {
         session.top().lines_of(Kind::Time).filter_map(|line| line.read().ok()).collect()
     };
     let asked = times(offer);
-    // An offer without a time is none that could be equalled.
-    told.tell_if(!asked.is_empty() && asked != times(answer), Flaw::Time);
+    // An offer without `t=` has nothing to compare.
+    report.add_if(!asked.is_empty() && asked != times(answer), Flaw::Time);
     let Some(origin) = answer.top().line(Kind::Origin) else { return };
     let is_same = offer.top().line(Kind::Origin).is_some_and(|offered| offered.value() == origin.value());
-    told.tell_if(is_same && offer != answer, Flaw::Origin);
+    report.add_if(is_same && offer != answer, Flaw::Origin);
     if let Ok(origin) = origin.read::<Origin<'_>>() {
         let fits = |digits: &str| digits.parse::<i64>().is_ok();
-        told.tell_if(!fits(origin.id) || !fits(origin.version), Flaw::OriginNumber);
+        report.add_if(!fits(origin.id) || !fits(origin.version), Flaw::OriginNumber);
     }
 }
 
-/// What an answer says for all of its sections, whatever was offered.
-fn wide(told: &mut Told, top: &Gathered<'_>, answered: &[Described<'_>]) {
-    told.tell_if(top.wide.ice_lite && top.wide.ice_pacing, Flaw::PacingOfLite);
+/// Checks the session lines of the answer that do not depend on the offer.
+fn session_level(report: &mut Report, top: &Attributes<'_>, answered: &[MediaSection<'_>]) {
+    report.add_if(top.session_level.ice_lite && top.session_level.ice_pacing, Flaw::PacingOfLite);
     let known: BTreeSet<&str> = answered.iter().filter_map(|section| section.own.mid).collect();
-    let mut mids = top.wide.groups.iter().flat_map(|group| group.mids());
-    told.tell_if(mids.any(|mid| !known.contains(mid)), Flaw::GroupUnknown);
+    let mut mids = top.session_level.groups.iter().flat_map(|group| group.mids());
+    report.add_if(mids.any(|mid| !known.contains(mid)), Flaw::GroupUnknown);
     let refused: BTreeSet<&str> =
         answered.iter().filter(|section| section.head.port == 0).filter_map(|section| section.own.mid).collect();
-    let mut bundled = top.wide.groups.iter().filter(|group| group.is_bundle()).flat_map(|group| group.mids());
-    told.tell_if(bundled.any(|mid| refused.contains(mid)), Flaw::BundleOfRefused);
+    let mut bundled = top.session_level.groups.iter().filter(|group| group.is_bundle()).flat_map(|group| group.mids());
+    report.add_if(bundled.any(|mid| refused.contains(mid)), Flaw::BundleOfRefused);
 }
 
 /// An offer and its answer.
 struct Exchange<'x, 's> {
-    offered: &'x [Described<'s>],
+    offered: &'x [MediaSection<'s>],
     offered_bundles: Groups,
     answered_bundles: Groups,
-    /// For each offered bundle whether a section of it has `a=rtcp-mux`, and `a=rtcp-rsize`.
-    said: Vec<(bool, bool)>,
+    /// For each offered bundle whether one of its sections has `a=rtcp-mux`, and `a=rtcp-rsize`.
+    offered_rtcp: Vec<(bool, bool)>,
 }
 
 impl<'s> Exchange<'_, 's> {
-    /// RFC 9143 §7.3: a bundle of the answer is a part of one that was offered.
-    fn bundles(&self, told: &mut Told) {
+    /// A bundle of the answer must be a subset of an offered bundle (RFC 9143 §7.3).
+    fn bundles(&self, report: &mut Report) {
         for members in &self.answered_bundles.members {
             let mut offered = members.iter().map(|member| self.offered_bundles.of(*member));
             let first = offered.next().flatten();
             let is_part = first.is_some() && offered.all(|group| group == first);
-            told.tell_if(!members.is_empty() && !is_part, Flaw::BundleNotOffered);
+            report.add_if(!members.is_empty() && !is_part, Flaw::BundleNotOffered);
         }
     }
 
-    fn section(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
-        told.tell_if(offered.head.media != answered.head.media, Flaw::Kind);
-        told.tell_if(offered.head.protocol != answered.head.protocol, Flaw::Protocol);
+    fn section(&self, report: &mut Report, offered: &MediaSection<'s>, answered: &MediaSection<'s>) {
+        report.add_if(offered.head.media != answered.head.media, Flaw::Kind);
+        report.add_if(offered.head.protocol != answered.head.protocol, Flaw::Protocol);
         let (theirs, ours) = (offered.own.mid, answered.own.mid);
         let is_refused = answered.head.port == 0;
-        // A refused section need not have a name, but it has no other.
-        told.tell_if(theirs != ours && !(is_refused && ours.is_none()), Flaw::Mid);
-        told.tell_if(answered.own.flags.bundle_only, Flaw::BundleOnlyAnswered);
+        // A refused section need not have a `mid`, but must not have another one.
+        report.add_if(theirs != ours && !(is_refused && ours.is_none()), Flaw::Mid);
+        report.add_if(answered.own.flags.bundle_only, Flaw::BundleOnlyAnswered);
         if is_refused {
             return;
         }
         if let Some(fault) = answered.own.fault.as_deref() {
-            return told.tell(Flaw::Unreadable(*fault));
+            return report.add(Flaw::Unreadable(*fault));
         }
-        told.tell_if(offered.is_removed(), Flaw::RemovedTaken);
-        told.tell_if(answered.own.flags.remote_candidates, Flaw::RemoteCandidates);
-        addresses(told, offered, answered);
-        self.transport(told, offered, answered);
+        report.add_if(offered.is_removed(), Flaw::RemovedTaken);
+        report.add_if(answered.own.flags.remote_candidates, Flaw::RemoteCandidates);
+        addresses(report, offered, answered);
+        self.transport(report, offered, answered);
         if answered.is_rtp() {
-            formats(told, offered, answered);
-            self.multiplexing(told, offered, answered);
-            extensions(told, offered, answered);
-            simulcast(told, offered, answered);
+            formats(report, offered, answered);
+            self.multiplexing(report, offered, answered);
+            extensions(report, offered, answered);
+            simulcast(report, offered, answered);
         } else if answered.is_data() {
-            told.tell_if(offered.head.format_list != answered.head.format_list, Flaw::DataFormats);
-            told.tell_if(offered.own.data.port.is_some() && answered.own.data.port.is_none(), Flaw::NoSctpPort);
+            report.add_if(offered.head.format_list != answered.head.format_list, Flaw::DataFormats);
+            report.add_if(offered.own.data.port.is_some() && answered.own.data.port.is_none(), Flaw::NoSctpPort);
         } else {
             let known: BTreeSet<&str> = offered.head.formats().collect();
-            told.tell_if(!answered.head.formats().any(|format| known.contains(format)), Flaw::NoOfferedFormat);
+            report.add_if(!answered.head.formats().any(|format| known.contains(format)), Flaw::NoOfferedFormat);
         }
     }
 
-    /// ICE and DTLS; of a bundle those of its first section.
-    fn transport(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
+    /// Checks ICE and DTLS; in a bundle only those of the first section.
+    fn transport(&self, report: &mut Report, offered: &MediaSection<'s>, answered: &MediaSection<'s>) {
         let is_owner = self.answered_bundles.owner(answered.index) == answered.index;
         let is_bundled = self.answered_bundles.of(answered.index).is_some();
-        told.tell_if(offered.own.flags.bundle_only && !is_bundled, Flaw::BundleOnlyAlone);
+        report.add_if(offered.own.flags.bundle_only && !is_bundled, Flaw::BundleOnlyAlone);
         let (theirs, ours) = (self.offered_keys(offered), answered.own.keys);
         let is_dtls = answered.is_dtls() || (theirs.has_fingerprint && ours.has_fingerprint);
         match (theirs.setup, ours.setup) {
-            (_, Some(Setup::ActPass)) => told.tell(Flaw::SetupOpen),
+            (_, Some(Setup::ActPass)) => report.add(Flaw::SetupOpen),
             (Some(Setup::Active), Some(Setup::Active)) | (Some(Setup::Passive), Some(Setup::Passive)) => {
-                told.tell(Flaw::SetupConflict);
+                report.add(Flaw::SetupConflict);
             }
-            (_, None) => told.tell_if(is_dtls && is_owner, Flaw::NoSetup),
+            (_, None) => report.add_if(is_dtls && is_owner, Flaw::NoSetup),
             (_, Some(_)) => {}
         }
         let has_half = ours.fragment.is_some() != ours.password.is_some();
-        told.tell_if(has_half, Flaw::HalfIce);
+        report.add_if(has_half, Flaw::HalfIce);
         let is_offered = theirs.fragment.is_some() && theirs.password.is_some();
-        told.tell_if(ours.fragment.is_some() && !is_offered, Flaw::IceNotOffered);
-        // Where DTLS is, WebRTC's rules hold; elsewhere an answerer may go without ICE (RFC 8839 §4.3.3).
+        report.add_if(ours.fragment.is_some() && !is_offered, Flaw::IceNotOffered);
+        // With DTLS the WebRTC rules apply. Otherwise an answerer may omit ICE (RFC 8839 §4.3.3).
         let is_missing = is_offered && ours.fragment.is_none() && !has_half;
-        told.tell_if(is_owner && answered.is_dtls() && is_missing, Flaw::NoIce);
-        told.tell_if(is_owner && answered.is_dtls() && !ours.has_fingerprint, Flaw::NoFingerprint);
+        report.add_if(is_owner && answered.is_dtls() && is_missing, Flaw::NoIce);
+        report.add_if(is_owner && answered.is_dtls() && !ours.has_fingerprint, Flaw::NoFingerprint);
     }
 
-    /// What is offered for the transport of a section: in a bundle that counts what its first section says.
-    fn offered_keys(&self, offered: &Described<'s>) -> Keys<'s> {
+    /// Returns the offered attributes for the transport of a section; in a bundle those of its first section.
+    fn offered_keys(&self, offered: &MediaSection<'s>) -> Keys<'s> {
         let is_bundled = self.answered_bundles.of(offered.index).is_some();
         let first = self.offered.get(self.offered_bundles.owner(offered.index)).filter(|_| is_bundled);
         first.unwrap_or(offered).own.keys
     }
 
-    /// Where RTCP goes. In a bundle one section speaks for all.
-    fn multiplexing(&self, told: &mut Told, offered: &Described<'s>, answered: &Described<'s>) {
+    /// Checks RTCP. In a bundle one section has the attributes for all.
+    fn multiplexing(&self, report: &mut Report, offered: &MediaSection<'s>, answered: &MediaSection<'s>) {
         let (theirs, ours) = (offered.own.flags, answered.own.flags);
-        let said = self.offered_bundles.of(offered.index).and_then(|group| self.said.get(group));
-        let (may_mux, may_reduce) = said.copied().unwrap_or_default();
-        told.tell_if(ours.rtcp_mux && !theirs.rtcp_mux && !may_mux, Flaw::MuxNotOffered);
-        told.tell_if(ours.rtcp_rsize && !theirs.rtcp_rsize && !may_reduce, Flaw::ReducedSizeNotOffered);
-        told.tell_if(ours.rtcp_mux_only, Flaw::MuxOnlyAnswered);
+        let rtcp = self.offered_bundles.of(offered.index).and_then(|group| self.offered_rtcp.get(group));
+        let (may_mux, may_reduce) = rtcp.copied().unwrap_or_default();
+        report.add_if(ours.rtcp_mux && !theirs.rtcp_mux && !may_mux, Flaw::MuxNotOffered);
+        report.add_if(ours.rtcp_rsize && !theirs.rtcp_rsize && !may_reduce, Flaw::ReducedSizeNotOffered);
+        report.add_if(ours.rtcp_mux_only, Flaw::MuxOnlyAnswered);
         let is_owner = self.answered_bundles.owner(answered.index) == answered.index;
-        told.tell_if(theirs.rtcp_mux_only && !ours.rtcp_mux && is_owner, Flaw::MuxMissing);
+        report.add_if(theirs.rtcp_mux_only && !ours.rtcp_mux && is_owner, Flaw::MuxMissing);
     }
 }
 
-/// What the sections of each bundle say of RTCP, taken together.
-fn said(bundles: &Groups, sections: &[Described<'_>]) -> Vec<(bool, bool)> {
+/// Returns the RTCP attributes of each bundle, combined over its sections.
+fn bundle_rtcp(bundles: &Groups, sections: &[MediaSection<'_>]) -> Vec<(bool, bool)> {
     let flags = |members: &Vec<usize>| {
         let flags = members.iter().filter_map(|member| sections.get(*member)).map(|section| section.own.flags);
         flags.fold((false, false), |(mux, rsize), flags| (mux || flags.rtcp_mux, rsize || flags.rtcp_rsize))
@@ -212,64 +212,65 @@ fn said(bundles: &Groups, sections: &[Described<'_>]) -> Vec<(bool, bool)> {
     bundles.members.iter().map(flags).collect()
 }
 
-/// Where media goes, and which way.
-fn addresses(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+/// Checks the address and the direction of the media.
+fn addresses(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSection<'_>) {
     if offered.is_multicast() {
-        // RFC 3264 §6.2: all who take part see one description.
+        // All participants of a multicast session see the same description (RFC 3264 §6.2).
         let known: BTreeSet<&str> = offered.head.formats().collect();
         let is_same = offered.own.connection == answered.own.connection
             && offered.head.port == answered.head.port
             && offered.direction == answered.direction
             && answered.head.formats().all(|format| known.contains(format));
-        return told.tell_if(!is_same, Flaw::MulticastChanged);
+        return report.add_if(!is_same, Flaw::MulticastChanged);
     }
-    told.tell_if(answered.is_multicast(), Flaw::MulticastAnswered);
+    report.add_if(answered.is_multicast(), Flaw::MulticastAnswered);
     let (theirs, ours) = (offered.direction, answered.direction);
-    told.tell_if(!answered.is_data() && !fits(theirs, ours), Flaw::Direction { offered: theirs, answered: ours });
+    report.add_if(!answered.is_data() && !fits(theirs, ours), Flaw::Direction { offered: theirs, answered: ours });
 }
 
-/// Whether what one side does the other side does too.
+/// Returns whether each direction that one side uses is also used by the other side.
 const fn fits(offered: Direction, answered: Direction) -> bool {
     (offered.receives() || !answered.sends()) && (offered.sends() || !answered.receives())
 }
 
-fn formats(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+fn formats(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSection<'_>) {
     let known: BTreeMap<u8, &Format<'_>> = offered.formats.iter().map(|format| (format.payload, format)).collect();
-    told.tell_if(!answered.formats.iter().any(|format| known.contains_key(&format.payload)), Flaw::NoOfferedFormat);
+    report.add_if(!answered.formats.iter().any(|format| known.contains_key(&format.payload)), Flaw::NoOfferedFormat);
     let payloads: BTreeSet<u8> = answered.formats.iter().map(|format| format.payload).collect();
     for format in &answered.formats {
         let payload = format.payload;
-        told.tell_if(!format.is_mapped && of_static(payload).is_none(), Flaw::NoRtpmap { payload });
+        report.add_if(!format.is_mapped && of_static(payload).is_none(), Flaw::NoRtpmap { payload });
         if let Some(theirs) = known.get(&payload).filter(|theirs| !theirs.name.is_empty() && !format.name.is_empty()) {
             let is_same = theirs.name.eq_ignore_ascii_case(format.name)
                 && (theirs.clock, theirs.channels) == (format.clock, format.channels);
-            told.tell_if(!is_same, Flaw::Remapped { payload });
+            report.add_if(!is_same, Flaw::Remapped { payload });
             let is_alike = is_configured_alike(format.name, &theirs.parameters, &format.parameters);
-            told.tell_if(is_same && !is_alike, Flaw::Configuration { payload });
+            report.add_if(is_same && !is_alike, Flaw::Configuration { payload });
         }
         if format.name.eq_ignore_ascii_case("rtx") {
             let repeats = format.primary().is_some_and(|primary| payloads.contains(&primary));
-            told.tell_if(!repeats, Flaw::RetransmitsNothing { payload });
+            report.add_if(!repeats, Flaw::RetransmitsNothing { payload });
         }
     }
-    feedback(told, offered, answered);
+    feedback(report, offered, answered);
 }
 
-/// RFC 8829 §5.11: what the section offers counts, formats that are new in the answer may have it too.
-fn feedback(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+/// The answer may use the feedback that the offered section has. Formats that are new in the answer may have it too
+/// (RFC 8829 §5.11).
+fn feedback(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSection<'_>) {
     let known: BTreeSet<_> = offered.own.rtp.feedback.iter().map(what).collect();
     for feedback in &answered.own.rtp.feedback {
         look(1);
-        told.tell_if(!known.contains(&what(feedback)), Flaw::FeedbackNotOffered { payload: feedback.payload_type });
+        report.add_if(!known.contains(&what(feedback)), Flaw::FeedbackNotOffered { payload: feedback.payload_type });
     }
 }
 
-/// A feedback without the formats that it is for.
+/// Returns a feedback without its payload type.
 const fn what<'s>(feedback: &RtcpFb<'s>) -> (&'s str, Option<&'s str>, Option<&'s [u8]>) {
     (feedback.kind, feedback.parameter, feedback.value)
 }
 
-fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+fn extensions(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSection<'_>) {
     let (theirs, ours) = (&*offered.extensions, &*answered.extensions);
     let mut by_name: BTreeMap<(&str, &[u8]), Vec<&Extmap<'_>>> = BTreeMap::new();
     let mut by_id: BTreeMap<u16, Vec<&Extmap<'_>>> = BTreeMap::new();
@@ -282,17 +283,18 @@ fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>
     for extension in ours {
         let id = extension.id;
         look(1);
-        told.tell_if(!seen.insert(id), Flaw::ExtensionTwice { id });
+        report.add_if(!seen.insert(id), Flaw::ExtensionTwice { id });
         let alike = by_name.get(&(extension.uri, extension.attributes.unwrap_or_default()));
         let same = alike.and_then(|alike| alike.iter().inspect(|_| look(1)).find(|theirs| theirs.id == id));
         let is_renumbered = match (alike, same) {
             (_, Some(_)) => false,
-            // Numbers beyond 255 are there to be replaced.
+            // The answer must replace identifiers above 255.
             (Some(alike), None) => alike.iter().inspect(|_| look(1)).any(|theirs| theirs.id < 256),
             (None, None) => by_id.contains_key(&id),
         };
-        told.tell_if(is_renumbered, Flaw::ExtensionRenumbered { id });
-        // What says nothing goes the way of its stream; of a stream that goes none, or goes wrong, nothing follows.
+        report.add_if(is_renumbered, Flaw::ExtensionRenumbered { id });
+        // Without a direction an extension has that of its stream. If the stream is inactive, or its direction is
+        // invalid, nothing is checked.
         let stream = answered.direction;
         if extension.direction.is_none() && (stream == Direction::Inactive || !fits(offered.direction, stream)) {
             continue;
@@ -301,32 +303,30 @@ fn extensions(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>
         let theirs = same.or_else(|| alike.and_then(|alike| alike.first())).map(|theirs| theirs.direction);
         if let Some(theirs) = theirs {
             let theirs = theirs.unwrap_or(unless_inactive(offered.direction));
-            told.tell_if(!fits(theirs, ours), Flaw::ExtensionDirection { id });
+            report.add_if(!fits(theirs, ours), Flaw::ExtensionDirection { id });
         }
     }
     let mixes = answered.own.flags.mixed_extensions && !offered.own.flags.mixed_extensions;
-    told.tell_if(mixes, Flaw::MixedNotOffered);
+    report.add_if(mixes, Flaw::MixedNotOffered);
 }
 
-fn simulcast(told: &mut Told, offered: &Described<'_>, answered: &Described<'_>) {
+fn simulcast(report: &mut Report, offered: &MediaSection<'_>, answered: &MediaSection<'_>) {
     let (theirs, ours) = (&offered.own.rtp, &answered.own.rtp);
     let known: BTreeMap<&str, &Rid<'_>> = theirs.rids.iter().map(|rid| (rid.id, rid)).collect();
     let is_reversed = |rid: &Rid<'_>| known.get(rid.id).is_some_and(|known| known.direction != rid.direction);
-    told.tell_if(!ours.rids.iter().all(is_reversed), Flaw::RidNotReversed);
+    report.add_if(!ours.rids.iter().all(is_reversed), Flaw::RidNotReversed);
     let Some(simulcast) = ours.simulcast else { return };
     let (send, recv) = theirs.simulcast.map_or((None, None), |theirs| (theirs.send, theirs.recv));
     let is_offered = is_part(simulcast.send, recv) && is_part(simulcast.recv, send);
-    told.tell_if(!is_offered, Flaw::SimulcastNotOffered);
+    report.add_if(!is_offered, Flaw::SimulcastNotOffered);
     let described: BTreeSet<(&str, bool)> =
         ours.rids.iter().map(|rid| (rid.id, rid.direction == RidDirection::Send)).collect();
     let is_described = |streams, sends| names(streams).all(|name| described.contains(&(name, sends)));
-    told.tell_if(
-        !is_described(simulcast.send, true) || !is_described(simulcast.recv, false),
-        Flaw::SimulcastWithoutRid,
-    );
+    report
+        .add_if(!is_described(simulcast.send, true) || !is_described(simulcast.recv, false), Flaw::SimulcastWithoutRid);
 }
 
-/// Whether all versions of an answer are among those of the offer.
+/// Returns whether all encodings of an answer are among those of the offer.
 fn is_part(answered: Option<Streams<'_>>, offered: Option<Streams<'_>>) -> bool {
     let offered: BTreeSet<&str> = names(offered).collect();
     names(answered).all(|name| offered.contains(name))

@@ -1,9 +1,9 @@
-//! The text of an answer, in the order of RFC 8829 §5.3.1.
+//! Writes the text of an answer, in the order of RFC 8829 §5.3.1.
 //!
-//! Rules of this file: nothing is decided here. What breaks a line is refused while it is written, and what was written is
-//! read again before it is handed out.
+//! Rules of this file: nothing is decided here. A byte that breaks a line is refused while the text is written. The
+//! complete text is parsed again before it is returned.
 
-use super::answer::{Accepted, AnswerError, Carriage, MediaPlan, Plan, Planned};
+use super::answer::{Accepted, AnswerError, MediaPlan, Plan, Planned, TransportPlan};
 use super::capabilities::DataChannel;
 use super::codecs::{Chosen, Parameters};
 use super::section::is_feedback;
@@ -18,7 +18,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
-/// Writes what was decided.
+/// Writes an answer from the decisions.
 pub(super) fn write(offer: &Session<'_>, plan: &Plan<'_, '_>) -> Text {
     let mut text = Text::default();
     head(&mut text, offer, plan);
@@ -36,7 +36,7 @@ fn head(text: &mut Text, offer: &Session<'_>, plan: &Plan<'_, '_>) {
     text.line('v', format_args!("0"));
     text.line('o', format_args!("{}", plan.capabilities.origin));
     text.line('s', format_args!("-"));
-    // RFC 3264 §6: the time cannot be negotiated.
+    // The time cannot be negotiated (RFC 3264 §6).
     let mut is_timed = false;
     for timing in offer.top().lines_of(Kind::Time).filter_map(|line| line.read::<Timing>().ok()) {
         text.line('t', format_args!("{timing}"));
@@ -49,9 +49,9 @@ fn head(text: &mut Text, offer: &Session<'_>, plan: &Plan<'_, '_>) {
     groups(text, plan);
 }
 
-/// What ICE says for all, where a section uses it.
+/// Writes the ICE attributes of the session, if a section uses ICE.
 fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
-    let uses_ice = |section: &Planned<'_, '_>| section.decision.as_ref().is_ok_and(|made| made.carriage.uses_ice);
+    let uses_ice = |section: &Planned<'_, '_>| section.decision.as_ref().is_ok_and(|made| made.transport_plan.uses_ice);
     if !plan.sections.iter().any(uses_ice) {
         return;
     }
@@ -59,10 +59,10 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
     if ice.is_lite {
         text.line('a', format_args!("ice-lite"));
     }
-    // RFC 8829 §5.3.1: only what is in the offer.
+    // Only options that the offer has (RFC 8829 §5.3.1).
     let is_offered = |option: &str| {
-        // What the session has is looked at once, not for each section.
-        let own = plan.sections.iter().filter_map(|section| section.offered.own.wide.ice_options);
+        // The session-level options are compared once, not for each section.
+        let own = plan.sections.iter().filter_map(|section| section.offered.own.session_level.ice_options);
         let mut options = own.chain(plan.ice_options);
         options.any(|options| options.has(option))
     };
@@ -70,13 +70,13 @@ fn ice(text: &mut Text, plan: &Plan<'_, '_>) {
     if !options.is_empty() {
         text.line('a', format_args!("ice-options:{}", List(&options)));
     }
-    // RFC 8839 §4.3.2: a lite implementation does not check, and has no pace.
+    // A lite implementation sends no checks and has no pacing (RFC 8839 §4.3.2).
     if let Some(pacing) = ice.pacing.filter(|_| !ice.is_lite) {
         text.line('a', format_args!("ice-pacing:{pacing}"));
     }
 }
 
-/// What is left of the offered groups (RFC 9143 §7.3, RFC 8829 §5.3.1).
+/// Writes the remaining sections of the offered groups (RFC 9143 §7.3, RFC 8829 §5.3.1).
 fn groups(text: &mut Text, plan: &Plan<'_, '_>) {
     for members in &plan.bundles.members {
         let mids: Vec<&str> = members.iter().filter_map(|member| plan.accepted(*member)?.mid).collect();
@@ -85,7 +85,7 @@ fn groups(text: &mut Text, plan: &Plan<'_, '_>) {
         }
     }
     for members in &plan.synchronised.members {
-        // Sections without a stream follow the offerer's wish, the others must have a stream in common.
+        // Sections without a stream stay in the offered group. The other sections must share a stream.
         let streams = |member: usize| match plan.accepted(member).map(|section| &section.decision) {
             Some(Ok(Accepted { media: Some(media), .. })) => media.media.streams,
             _ => &[],
@@ -107,7 +107,7 @@ impl<'s, 'a> Plan<'s, 'a> {
     }
 }
 
-/// RFC 3264 §6: port 0, and at least one format.
+/// Writes a refused section: port 0, and at least one format (RFC 3264 §6).
 fn reject(text: &mut Text, section: &Planned<'_, '_>) {
     let head = section.offered.head;
     text.line('m', format_args!("{} 0 {} {}", head.media, head.protocol, head.format_list));
@@ -119,7 +119,7 @@ fn reject(text: &mut Text, section: &Planned<'_, '_>) {
 }
 
 fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepted: &Accepted<'_, '_>) {
-    let (head, transport) = (section.offered.head, accepted.carriage.transport);
+    let (head, transport) = (section.offered.head, accepted.transport_plan.transport);
     match &accepted.media {
         None => {
             text.line('m', format_args!("{} {} {} {}", head.media, transport.port, head.protocol, head.format_list));
@@ -134,7 +134,7 @@ fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accep
     if let Some(media) = &accepted.media {
         text.line('a', format_args!("{}", media.direction));
     }
-    let is_owner = accepted.carriage.owner == section.offered.index;
+    let is_owner = accepted.transport_plan.owner == section.offered.index;
     if is_owner || plan.capabilities.repeats_transport {
         keys(text, plan, section, accepted);
     }
@@ -142,7 +142,7 @@ fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accep
         None => data(text, plan.capabilities.data, section),
         Some(media) => formats(text, section, media),
     }
-    if is_owner && accepted.carriage.uses_ice {
+    if is_owner && accepted.transport_plan.uses_ice {
         for candidate in transport.candidates {
             text.line('a', format_args!("candidate:{candidate}"));
         }
@@ -152,10 +152,10 @@ fn accept(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accep
     }
 }
 
-/// What stands once for a transport (RFC 8859, categories IDENTICAL and TRANSPORT).
+/// Writes the attributes that a transport has once (RFC 8859, categories IDENTICAL and TRANSPORT).
 fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepted: &Accepted<'_, '_>) {
-    let carriage = accepted.carriage;
-    let Carriage { transport, uses_ice, setup, .. } = carriage;
+    let transport_plan = accepted.transport_plan;
+    let TransportPlan { transport, uses_ice, setup, .. } = transport_plan;
     if let Some(credentials) = transport.credentials.filter(|_| uses_ice) {
         text.line('a', format_args!("ice-ufrag:{}", credentials.fragment));
         text.line('a', format_args!("ice-pwd:{}", credentials.password));
@@ -170,15 +170,15 @@ fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepte
         }
     }
     let index = section.offered.index;
-    let is_owner = carriage.owner == index;
-    // RFC 8829 §5.3.1: in a bundle the first section speaks for all, be it one of data.
+    let is_owner = transport_plan.owner == index;
+    // In a bundle the first section has the attributes for all, even if it is a data section (RFC 8829 §5.3.1).
     let members = plan.bundles.of(index).filter(|_| is_owner).and_then(|group| plan.bundles.members.get(group));
     let others = members.into_iter().flatten().filter_map(|member| plan.accepted(*member));
     let mut all = others.map(|section| section.offered.own.flags).chain([section.offered.own.flags]);
     if all.any(|flags| flags.rtcp_mux) {
         text.line('a', format_args!("rtcp-mux"));
     } else if section.offered.is_rtp() && uses_ice && is_owner {
-        // RTCP has a place of its own, which is not known yet.
+        // RTCP has its own transport, whose address is not known yet.
         text.line('a', format_args!("rtcp:9 IN IP4 0.0.0.0"));
     }
     let reduces = accepted.media.as_ref().is_some_and(|media| media.media.features.reduced_size);
@@ -187,7 +187,7 @@ fn keys(text: &mut Text, plan: &Plan<'_, '_>, section: &Planned<'_, '_>, accepte
     }
 }
 
-/// Formats, their feedback, and what else RTP has.
+/// Writes formats, their feedback, and the other RTP attributes.
 fn formats(text: &mut Text, section: &Planned<'_, '_>, plan: &MediaPlan<'_, '_>) {
     let MediaPlan { media, choice, extensions, versions, .. } = plan;
     for chosen in &choice.chosen {
@@ -224,7 +224,7 @@ fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
     }
     let mut written = BTreeSet::new();
     for feedback in codec.feedback {
-        // What is offered for all formats is offered for each.
+        // Feedback offered for all formats (`*`) is written for each format.
         let for_all = section.offered.own.rtp.feedback.iter().filter(|offered| offered.payload_type.is_none());
         let is_offered = for_all.chain(&format.feedback).any(|offered| is_feedback(offered, feedback));
         if is_offered && written.insert(feedback) {
@@ -234,7 +234,7 @@ fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
     let before = text.out.len();
     text.line('a', format_args!("fmtp:{payload} {}", Parameters(*chosen)));
     if text.out.ends_with(b" \r\n") {
-        // There was nothing to say.
+        // There are no parameters: the line is removed again.
         text.out.truncate(before);
     }
 }
@@ -242,7 +242,8 @@ fn format(text: &mut Text, section: &Planned<'_, '_>, chosen: &Chosen<'_, '_>) {
 fn data(text: &mut Text, data: Option<DataChannel>, section: &Planned<'_, '_>) {
     let Some(data) = data else { return };
     match section.offered.own.data.sctpmap.filter(|_| section.offered.own.data.port.is_none()) {
-        // The port stands in the `m=` line then, and is the offer's (RFC 8829 §5.3.1 has the formats equal).
+        // In the old form the port is in the `m=` line and is that of the offer (RFC 8829 §5.3.1 requires equal
+        // formats).
         Some(map) => text.line('a', format_args!("sctpmap:{map}")),
         None => text.line('a', format_args!("sctp-port:{}", data.port)),
     }
@@ -256,7 +257,7 @@ fn data(text: &mut Text, data: Option<DataChannel>, section: &Planned<'_, '_>) {
 pub(super) struct Text {
     out: Vec<u8>,
     fault: Option<EditError>,
-    /// Where the value of the line begins.
+    /// The offset of the value of the current line.
     value: usize,
 }
 
@@ -265,25 +266,25 @@ impl Text {
         self.out.extend(u8::try_from(letter).ok());
         self.out.push(b'=');
         self.value = self.out.len();
-        // Writing to memory does not fail; what is refused is kept.
+        // Writing to memory does not fail. An invalid value is recorded.
         let _ = self.write_fmt(value);
         self.out.extend_from_slice(b"\r\n");
     }
 
-    /// RFC 5888 §9.1: the name is the offer's, and there only where the offer has one.
+    /// Writes the `mid` of the offer, if the offer has one (RFC 5888 §9.1).
     fn mid(&mut self, section: &Planned<'_, '_>) {
         if let Some(mid) = section.mid {
             self.line('a', format_args!("mid:{mid}"));
         }
     }
 
-    /// Reads what was written; what does not read back came from the capabilities.
+    /// Parses the written text. A value that cannot be parsed comes from the capabilities.
     pub(super) fn read(self) -> Result<Session<'static>, AnswerError> {
         if let Some(fault) = self.fault {
             return Err(AnswerError::Breaks(fault));
         }
         let reading = Reader::lenient().with_limits(WRITTEN).read(&self.out);
-        // Too long for any session.
+        // The text is too long for any session.
         let session = reading.map_err(|_| AnswerError::Breaks(EditError::TooLong))?.session;
         for line in session.lines() {
             look(1);
@@ -314,7 +315,7 @@ impl fmt::Write for Text {
     }
 }
 
-/// Items between spaces.
+/// Writes items separated by spaces.
 struct List<'a, T>(&'a [T]);
 
 impl<T: fmt::Display> fmt::Display for List<'_, T> {

@@ -1,11 +1,11 @@
-//! Which line may follow which (RFC 8866 §9, `session-description` and `media-description`).
+//! The order of lines (RFC 8866 §9, `session-description` and `media-description`).
 
 use crate::line::Kind;
 
-/// How far a section has come.
+/// The position in the order of the lines of a section.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
-    /// The line that counts as the last one.
+    /// The line that later lines are compared with.
     last: Kind,
     /// A bit for each kind that was seen in this section.
     seen: u16,
@@ -14,18 +14,18 @@ pub(super) struct Order {
     session_is_connected: bool,
 }
 
-/// Where a line stands.
+/// The place of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Where it may.
+    /// Allowed.
     Right,
-    /// First, which is the version's place.
+    /// At the first line, which must be `v=`.
     NotFirst,
-    /// A second time.
+    /// A second line of a kind that may occur only once.
     Again,
-    /// After a line that it belongs before.
+    /// After a line that must follow it.
     After(Kind),
-    /// In a media description, or it is no line at all.
+    /// A line of the session in a media description, or a line without a known kind.
     Foreign,
 }
 
@@ -34,15 +34,15 @@ impl Order {
         Self { last: Kind::Stray, seen: 0, in_media: false, is_first: true, session_is_connected: false }
     }
 
-    /// In a media description whose head may stand before the text.
+    /// Begins in a media description whose `m=` line may be missing from the text.
     pub(super) const fn fragment() -> Self {
         Self { in_media: true, is_first: false, session_is_connected: true, ..Self::new() }
     }
 
-    /// Takes the next line.
+    /// Checks the next line.
     #[inline]
     pub(super) fn step(&mut self, kind: Kind) -> Place {
-        // Nine lines in ten.
+        // About nine of ten lines take this branch.
         if kind == Kind::Attribute && self.last == Kind::Attribute {
             return Place::Right;
         }
@@ -53,7 +53,7 @@ impl Order {
         if matches!(kind, Kind::Stray | Kind::Unknown(_)) {
             return Place::Foreign;
         }
-        // What is no line of a description takes nobody's place.
+        // A stray line does not change the position.
         let is_first = core::mem::take(&mut self.is_first);
         if kind == Kind::Media {
             if !self.in_media {
@@ -68,7 +68,7 @@ impl Order {
             return Place::Foreign;
         }
         let place = self.place(kind, was_seen);
-        // A line out of order is passed over: what follows it is judged by those before it.
+        // A line out of order is not recorded: the next lines are compared with the lines before it.
         if place == Place::Right {
             self.last = kind;
         }
@@ -79,7 +79,7 @@ impl Order {
         if was_seen && !self.repeats(kind) {
             return Place::Again;
         }
-        // Each t= may have lines of its own after it.
+        // Each `t=` may be followed by its own `r=` and `z=` lines.
         let follows = if matches!(kind, Kind::Repeat) {
             matches!(self.last, Kind::Time | Kind::Repeat)
         } else if matches!(kind, Kind::Zone) {
@@ -101,14 +101,14 @@ impl Order {
         self.seen & bit(kind) != 0
     }
 
-    /// What the lines before the first media description lack; nothing inside of one.
+    /// Lists the missing lines before the first media description; none inside a media description.
     pub(super) fn missing(&self) -> impl Iterator<Item = Kind> + use<> {
         let this = *self;
-        // A version that is not there is told at the first line.
+        // A missing `v=` is reported at the first line.
         [Kind::Origin, Kind::Name, Kind::Time].into_iter().filter(move |kind| !this.in_media && !this.has(*kind))
     }
 
-    /// Whether this is a media description for which nothing says where it goes.
+    /// Whether this is a media description without `c=` in a session without `c=`.
     pub(super) const fn is_unconnected(&self) -> bool {
         self.in_media && !self.session_is_connected && !self.has(Kind::Connection)
     }
@@ -118,7 +118,7 @@ const fn belongs_in_media(kind: Kind) -> bool {
     matches!(kind, Kind::Information | Kind::Connection | Kind::Bandwidth | Kind::Key | Kind::Attribute)
 }
 
-/// The order of the lines of a session, and among them those of a media description.
+/// The rank of a kind in the order of a session or of a media description.
 pub(crate) const fn rank(kind: Kind) -> u8 {
     match kind {
         Kind::Stray | Kind::Unknown(_) | Kind::Media => 0,

@@ -1,4 +1,4 @@
-//! What stands for what: a number for each thing in the order of appearance, written in the form that its place wants.
+//! Stand-ins: each replaced value has a number in the order of appearance, written in the form that its place requires.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str;
 
-/// What a thing is; each class counts by itself.
+/// The class of a value; each class is numbered separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     User,
@@ -32,64 +32,64 @@ pub(super) enum Class {
     Key,
     /// A MAC address or an EUI-64 with dashes.
     Hardware,
-    /// A media stream or a track.
+    /// A media stream or track identifier.
     Id,
     Cname,
     Control,
-    /// Whatever else.
+    /// Anything else.
     Value,
 }
 
-/// The numbers given out so far.
+/// The numbers assigned so far.
 #[derive(Clone, Default)]
 pub(super) struct Aliases {
     known: BTreeMap<(Class, Vec<u8>), usize>,
-    /// Of what is looked for in free texts, as what it was met first.
+    /// For values that are also replaced in free texts: the class in which the value first appeared.
     names: BTreeMap<Vec<u8>, Class>,
     counts: BTreeMap<Class, usize>,
 }
 
 impl Aliases {
-    /// How many things were replaced.
+    /// Returns how many values were replaced.
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// The number of a thing, from 1.
-    fn number(&mut self, class: Class, thing: &[u8]) -> usize {
-        let key = (class, thing.to_owned());
+    /// Returns the number of a value, from 1.
+    fn number(&mut self, class: Class, value: &[u8]) -> usize {
+        let key = (class, value.to_owned());
         if let Some(number) = self.known.get(&key) {
             return *number;
         }
         let count = self.counts.entry(class).or_default();
         *count += 1;
         if class.is_name() {
-            self.names.entry(thing.to_owned()).or_insert(class);
+            self.names.entry(value.to_owned()).or_insert(class);
         }
         self.known.insert(key, *count);
         *count
     }
 
-    /// Writes what stands for a thing.
-    pub(super) fn write(&mut self, class: Class, thing: &[u8], out: &mut Vec<u8>) {
+    /// Writes the stand-in of a value.
+    pub(super) fn write(&mut self, class: Class, value: &[u8], out: &mut Vec<u8>) {
         if class == Class::Fingerprint || class == Class::Hardware {
-            return self.pairs(class, thing, out);
+            return self.pairs(class, value, out);
         }
-        let number = self.number(class, thing);
+        let number = self.number(class, value);
         let text = match class {
             Class::User => format!("user-{number}"),
             Class::Name => format!("session {number}"),
             Class::Information => format!("information {number}"),
             Class::Uri => format!("https://host.example/{number}"),
             Class::Email => format!("user-{number}@host.example"),
-            // The numbers that are given to films.
+            // Telephone numbers reserved for fiction.
             Class::Phone => format!("+1 555 {number:07}"),
             Class::Tool => format!("tool {number}"),
             Class::Foundation => format!("{number}"),
-            Class::Ufrag => padded("u", number, thing.len()),
-            Class::Password => padded("pwd", number, thing.len()),
-            Class::TlsId => padded("id", number, thing.len()),
-            Class::Key => key(number, thing),
+            Class::Ufrag => padded("u", number, value.len()),
+            Class::Password => padded("pwd", number, value.len()),
+            Class::TlsId => padded("id", number, value.len()),
+            Class::Key => key(number, value),
             Class::Id => format!("id-{number}"),
             Class::Cname => format!("cname-{number}"),
             Class::Control => format!("control-{number}"),
@@ -106,11 +106,11 @@ impl Aliases {
         out.extend_from_slice(text.as_bytes());
     }
 
-    /// As many pairs of hexadecimal digits as there were, with what separated them.
-    fn pairs(&mut self, class: Class, thing: &[u8], out: &mut Vec<u8>) {
+    /// Writes the same number of hexadecimal pairs, with the same separators.
+    fn pairs(&mut self, class: Class, value: &[u8], out: &mut Vec<u8>) {
         let separator = if class == Class::Fingerprint { b':' } else { b'-' };
-        let count = thing.split(|byte| *byte == separator).count();
-        let number = self.number(class, &thing.to_ascii_uppercase());
+        let count = value.split(|byte| *byte == separator).count();
+        let number = self.number(class, &value.to_ascii_uppercase());
         for place in (0..count).rev() {
             let byte = if place < size_of::<usize>() { (number >> (8 * place)) & 0xff } else { 0 };
             out.extend_from_slice(format!("{byte:02X}").as_bytes());
@@ -120,15 +120,15 @@ impl Aliases {
         }
     }
 
-    /// Writes what stands for an address or a name, and for anything else where one is due. What follows a `/` in a
-    /// connection line are numbers, and stays.
+    /// Writes the stand-in of an address or a name, or of any other text in that place. In a connection line the
+    /// numbers after a `/` are kept.
     pub(super) fn address(&mut self, word: &[u8], out: &mut Vec<u8>) {
         let at = word.iter().position(|byte| *byte == b'/').unwrap_or(word.len());
         let (place, rest) = word.split_at_checked(at).unwrap_or((word, &[]));
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'/';
         match str::from_utf8(place) {
             Ok(text) if rest.iter().all(is_number) => {
-                // A zone says which interface of the host it is (RFC 4007 §11).
+                // A zone identifies an interface of the host (RFC 4007 §11).
                 let text = text.split('%').next().unwrap_or(text);
                 if let Ok(ip) = text.parse::<IpAddr>() {
                     out.extend_from_slice(format!("{}", self.ip(ip)).as_bytes());
@@ -156,9 +156,10 @@ impl Aliases {
         }
     }
 
-    /// What stands for an IP address: private ones lie in 192.0.2.0/24, public ones in 198.51.100.0/24 and 203.0.113.0/24,
-    /// and past those in 198.18.0.0/15 (RFC 5737, RFC 2544); multicast in 233.252.0.0/24 (RFC 5771) and ff0x::db8:0:0/96
-    /// (RFC 6676); all others in 2001:db8::/32 (RFC 3849), unique local and link-local ones apart.
+    /// Returns the stand-in of an IP address. Private addresses are in 192.0.2.0/24, public ones in 198.51.100.0/24 and
+    /// 203.0.113.0/24, further ones in 198.18.0.0/15 (RFC 5737, RFC 2544). Multicast addresses are in 233.252.0.0/24
+    /// (RFC 5771) and ff0x::db8:0:0/96 (RFC 6676). All other IPv6 addresses are in 2001:db8::/32 (RFC 3849); unique
+    /// local and link-local ones have separate ranges.
     fn ip(&mut self, ip: IpAddr) -> IpAddr {
         if ip.is_unspecified() || ip.is_loopback() {
             return ip;
@@ -179,13 +180,14 @@ impl Aliases {
             (Class::PublicIp4, &[[198, 51, 100], [203, 0, 113]])
         };
         let place = self.number(class, &v4.octets()) - 1;
-        let host = u8::try_from(place % A_BLOCK + 1).unwrap_or(u8::MAX);
-        if let Some([a, b, c]) = blocks.get(place / A_BLOCK) {
+        let host = u8::try_from(place % ADDRESSES_PER_BLOCK + 1).unwrap_or(u8::MAX);
+        if let Some([a, b, c]) = blocks.get(place / ADDRESSES_PER_BLOCK) {
             return Ipv4Addr::new(*a, *b, *c, host);
         }
-        // No description of this world has so many. Private and public ones have a half each; the last is shared.
+        // No real description has this many addresses. Private and public ones have half of the range each; the last
+        // address is shared.
         let half = if class == Class::PrivateIp4 { 18 } else { 19 };
-        let rest = u16::try_from(place - blocks.len() * A_BLOCK).unwrap_or(u16::MAX);
+        let rest = u16::try_from(place - blocks.len() * ADDRESSES_PER_BLOCK).unwrap_or(u16::MAX);
         let [c, d] = rest.to_be_bytes();
         if class == Class::MulticastIp4 { Ipv4Addr::new(233, 252, 0, 255) } else { Ipv4Addr::new(198, half, c, d) }
     }
@@ -206,10 +208,10 @@ impl Aliases {
         Ipv6Addr::new(0x2001, f, net, 0, 0, 0, high, low)
     }
 
-    /// Copies text with every IP address in it replaced.
-    pub(super) fn sweep(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    /// Copies a text and replaces each IP address in it.
+    pub(super) fn replace_addresses(&mut self, text: &[u8], out: &mut Vec<u8>) {
         for run in runs(text, |byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')) {
-            // What stands around an address in a text may be taken for a part of it.
+            // A character next to an address in a text may look like a part of the address.
             let after = run.strip_prefix(b":").filter(|rest| !rest.starts_with(b":"));
             let colon: &[u8] = if after.is_some() { b":" } else { b"" };
             let whole = after.unwrap_or(run);
@@ -224,13 +226,13 @@ impl Aliases {
                     out.extend_from_slice(format!("{}", self.ip(ip.into())).as_bytes());
                     out.extend_from_slice(rest);
                 }
-                None => self.sweep4(run, out),
+                None => self.replace_ipv4(run, out),
             }
         }
     }
 
-    /// The same for IPv4 alone.
-    fn sweep4(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    /// Does the same for IPv4 only.
+    fn replace_ipv4(&mut self, text: &[u8], out: &mut Vec<u8>) {
         for run in runs(text, |byte| byte.is_ascii_digit() || byte == b'.') {
             let start = run.iter().position(|byte| *byte != b'.').unwrap_or(0);
             let end = run.iter().rposition(|byte| *byte != b'.').map_or(0, |at| at + 1);
@@ -247,38 +249,39 @@ impl Aliases {
         }
     }
 
-    /// Copies the text of a parameter list with every IP address replaced, and every value that is somebody's name or secret
-    /// elsewhere. The names of parameters stay.
-    pub(super) fn sweep_all(&mut self, text: &[u8], out: &mut Vec<u8>) {
+    /// Copies a parameter list. Replaces each IP address, and each value that is a name or a secret elsewhere.
+    /// Parameter names are kept.
+    pub(super) fn replace_known(&mut self, text: &[u8], out: &mut Vec<u8>) {
         let is_word = |byte: u8| byte.is_ascii_graphic() && !b"\"&'()<>[]{};,=".contains(&byte);
         let mut words = runs(text, is_word).peekable();
         while let Some(word) = words.next() {
             if words.peek().is_some_and(|next| next.starts_with(b"=")) {
-                self.sweep(word, out);
+                self.replace_addresses(word, out);
             } else {
                 self.word(word, out);
             }
         }
     }
 
-    /// A word, of which a part may be somebody's, as in `sip:name@host`; and what is somebody's may look like several parts.
+    /// Scrubs a word. A part of it may be a known value, as in `sip:name@host`, and a known value may span several
+    /// parts.
     fn word(&mut self, word: &[u8], out: &mut Vec<u8>) {
-        /// How many parts are tried together, with what stands between them.
+        /// The maximum number of parts that are tried together, including the separators between them.
         const MOST: usize = 33;
         let mut ends: Vec<usize> = Vec::new();
         let is_part = |byte: u8| !matches!(byte, b':' | b'/' | b'@');
         for part in word.chunk_by(|a, b| is_part(*a) && is_part(*b)) {
             ends.push(ends.last().copied().unwrap_or(0) + part.len());
         }
-        let (mut start, mut untold, mut rest) = (0, 0, ends.as_slice());
+        let (mut start, mut copied, mut rest) = (0, 0, ends.as_slice());
         while let [next, after @ ..] = rest {
             let tried = rest.iter().take(MOST).enumerate().rev();
             let found = tried.filter_map(|(nth, end)| Some((nth, *end, self.alias_of(word.get(start..*end)?)?))).next();
             match found {
                 Some((nth, end, (class, name))) => {
-                    self.sweep(word.get(untold..start).unwrap_or_default(), out);
+                    self.replace_addresses(word.get(copied..start).unwrap_or_default(), out);
                     self.write(class, &name, out);
-                    (start, untold) = (end, end);
+                    (start, copied) = (end, end);
                     rest = rest.get(nth + 1..).unwrap_or_default();
                 }
                 None => {
@@ -287,10 +290,10 @@ impl Aliases {
                 }
             }
         }
-        self.sweep(word.get(untold..).unwrap_or_default(), out);
+        self.replace_addresses(word.get(copied..).unwrap_or_default(), out);
     }
 
-    /// As what a word is known already. What is short or a short number says nothing by itself.
+    /// Returns the class in which a word is known. Short words and short numbers identify no one.
     fn alias_of(&self, word: &[u8]) -> Option<(Class, Vec<u8>)> {
         if word.len() < 4 || (word.len() < 6 && word.iter().all(u8::is_ascii_digit)) {
             return None;
@@ -298,7 +301,7 @@ impl Aliases {
         if let Some((name, class)) = self.names.get_key_value(word) {
             return Some((*class, name.clone()));
         }
-        // Names of hosts are known in small letters.
+        // Host names are stored in lower case.
         let is_host = word.contains(&b'.') && word.iter().any(u8::is_ascii_uppercase);
         if !is_host {
             return None;
@@ -309,7 +312,7 @@ impl Aliases {
 }
 
 impl Class {
-    /// Whether its things are looked for in free texts too.
+    /// Returns whether values of this class are also replaced in free texts.
     const fn is_name(self) -> bool {
         matches!(
             self,
@@ -325,30 +328,30 @@ impl Class {
     }
 }
 
-/// An IPv6 address.
+/// Parses an IPv6 address.
 fn ip6(text: &[u8]) -> Option<Ipv6Addr> {
     str::from_utf8(text).ok().filter(|text| text.len() < 46)?.parse().ok()
 }
 
-/// Cuts a text between the bytes that are asked for and the others.
-fn runs(text: &[u8], is_asked: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
-    text.chunk_by(move |a, b| is_asked(*a) == is_asked(*b))
+/// Splits a text into runs of accepted bytes and runs of other bytes.
+fn runs(text: &[u8], is_accepted: impl Fn(u8) -> bool) -> impl Iterator<Item = &[u8]> {
+    text.chunk_by(move |a, b| is_accepted(*a) == is_accepted(*b))
 }
 
-/// Addresses of a block that are given out: .1 to .254.
-const A_BLOCK: usize = 254;
+/// The number of addresses of a /24 block that are used: .1 to .254.
+const ADDRESSES_PER_BLOCK: usize = 254;
 
-/// `prefix` and a number, filled up with zeros to a length.
+/// Writes `prefix` and a number, padded with zeros to a length.
 fn padded(prefix: &str, number: usize, length: usize) -> alloc::string::String {
     format!("{prefix}{number:0width$}", width = length.saturating_sub(prefix.len()))
 }
 
-/// Base64 of the length of what was there: `AAA…0001`, and where that was padded padding after a last `A`, whose bits are 0.
-/// Where there was too little, it is as long as it must be, in fours.
-fn key(number: usize, thing: &[u8]) -> alloc::string::String {
-    let padding = thing.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
+/// Writes base 64 of the original length: `AAA…0001`. If the original had padding, the result has a last `A` with zero
+/// bits and then padding. A text that is too short for the number is extended in steps of four characters.
+fn key(number: usize, value: &[u8]) -> alloc::string::String {
+    let padding = value.iter().rev().take_while(|byte| **byte == b'=').count().min(2);
     let end = if padding > 0 { "A" } else { "" };
-    let length = thing.len().saturating_sub(padding + end.len());
+    let length = value.len().saturating_sub(padding + end.len());
     let digits = format!("{number:04}");
     let least = digits.len() + end.len() + padding;
     let fill = length.checked_sub(digits.len()).unwrap_or(least.next_multiple_of(4) - least);

@@ -1,6 +1,6 @@
-//! Which attributes stay, and what of the others goes.
+//! The table of attributes whose values are kept, and the rules for all others.
 //!
-//! A name that is not in this table loses its value. Also where a value stays, addresses in it are replaced.
+//! The value of a name that is not in this table is replaced. In a kept value addresses are still replaced.
 
 use super::Scrubber;
 use super::alias::{Aliases, Class};
@@ -8,16 +8,16 @@ use crate::grammar::is_token;
 use crate::line::Line;
 use alloc::vec::Vec;
 
-/// What becomes of an attribute's value.
+/// The treatment of an attribute's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Treatment {
-    /// It stays, if it is what its grammar says.
+    /// Kept, if it matches its grammar.
     Keep,
-    /// It stays, but for what is told of somebody elsewhere.
+    /// Kept, except for values that identify someone elsewhere.
     Free,
-    /// It is one thing, and replaced.
+    /// Replaced as a whole, by a stand-in of this class.
     Replace(Class),
-    /// Numbers and words of the grammar stay.
+    /// Numbers and keywords of the grammar are kept.
     Words,
     Candidate,
     Fingerprint,
@@ -36,7 +36,7 @@ impl Treatment {
             b"rtpmap" | b"rtcp-fb" | b"extmap" | b"ptime" | b"maxptime" | b"framerate" | b"imageattr"
             | b"quality" | b"orient" | b"maxprate" | b"packetization" | b"content" | b"label" | b"silenceSupp"
             | b"framesize" | b"rtcp-xr" | b"type" | b"charset" | b"sdplang" | b"lang" | b"range"
-            // Sections, transports and layers.
+            // Sections, transports and encodings.
             | b"mid" | b"group" | b"setup" | b"connection" | b"ssrc-group" | b"rid" | b"simulcast" | b"sctp-port"
             | b"sctpmap" | b"max-message-size" | b"ice-options" | b"ice-pacing" => Self::Keep,
             b"fmtp" | b"x-google-flag" => Self::Free,
@@ -60,29 +60,29 @@ impl Treatment {
 }
 
 impl Scrubber {
-    /// Writes what follows `a=`.
+    /// Writes the text after `a=`.
     pub(super) fn attribute(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         let Some((name, value)) = line.attribute() else { return };
         if !name.iter().all(|byte| is_token(*byte)) {
             return self.aliases.write(Class::Value, line.value(), out);
         }
-        self.aliases.sweep(name, out);
+        self.aliases.replace_addresses(name, out);
         let Some(value) = value else { return };
         out.push(b':');
         let is_read = line.typed().is_some_and(|read| read.is_ok());
         let is_printable = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         match (Treatment::of(name), value) {
             (_, []) => {}
-            // What can only be replaced whole is.
+            // A text that matches no grammar is replaced as a whole.
             (Treatment::Replace(class), _) => self.aliases.write(class, value, out),
             (Treatment::Candidate, _) => self.candidate(name == b"candidate", value, out),
             (Treatment::Words, _) => self.words(value, out),
             (_, _) if !is_read => self.aliases.write(Class::Value, value, out),
-            (Treatment::Keep, _) if !is_printable => self.printable(value, Aliases::sweep, out),
-            (Treatment::Free, _) if !is_printable => self.printable(value, Aliases::sweep_all, out),
-            (Treatment::Keep, _) => self.aliases.sweep(value, out),
-            (Treatment::Free, _) => self.aliases.sweep_all(value, out),
-            (Treatment::Fingerprint, _) => self.second(value, Class::Fingerprint, out),
+            (Treatment::Keep, _) if !is_printable => self.printable(value, Aliases::replace_addresses, out),
+            (Treatment::Free, _) if !is_printable => self.printable(value, Aliases::replace_known, out),
+            (Treatment::Keep, _) => self.aliases.replace_addresses(value, out),
+            (Treatment::Free, _) => self.aliases.replace_known(value, out),
+            (Treatment::Fingerprint, _) => self.replace_rest(value, Class::Fingerprint, out),
             (Treatment::Crypto, _) => self.crypto(value, out),
             (Treatment::Msid, _) => self.ids(value, 0, out),
             (Treatment::MsidSemantic, _) => self.semantic(value, out),
@@ -92,26 +92,26 @@ impl Scrubber {
         }
     }
 
-    /// Replaces the words that are more than visible ASCII, which no grammar has that keeps its values. The others are kept as
-    /// they would be without them; before `=` stands the name of a parameter.
+    /// Replaces the words with bytes other than visible ASCII, which no grammar of a kept value allows. The other words
+    /// are treated as if these words were absent. The text before `=` is a parameter name.
     fn printable(&mut self, value: &[u8], keep: fn(&mut Aliases, &[u8], &mut Vec<u8>), out: &mut Vec<u8>) {
         let is_between = |byte: u8| matches!(byte, b' ' | b';' | b',' | b'=');
         let mut words = value.chunk_by(|a, b| is_between(*a) == is_between(*b)).peekable();
         while let Some(word) = words.next() {
             let is_name = words.peek().is_some_and(|next| next.starts_with(b"="));
             if word.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
-                if is_name { self.aliases.sweep(word, out) } else { keep(&mut self.aliases, word, out) }
+                if is_name { self.aliases.replace_addresses(word, out) } else { keep(&mut self.aliases, word, out) }
             } else {
                 self.aliases.write(Class::Value, word, out);
             }
         }
     }
 
-    /// Keeps the first word and replaces what follows as one thing.
-    fn second(&mut self, value: &[u8], class: Class, out: &mut Vec<u8>) {
+    /// Keeps the first word and replaces the rest as one value.
+    fn replace_rest(&mut self, value: &[u8], class: Class, out: &mut Vec<u8>) {
         match cut(value, b' ') {
             Some((first, second)) => {
-                self.aliases.sweep(first, out);
+                self.aliases.replace_addresses(first, out);
                 out.push(b' ');
                 self.aliases.write(class, second, out);
             }
@@ -119,10 +119,11 @@ impl Scrubber {
         }
     }
 
-    /// RFC 8839 §5.1, also where it is broken: that is why it is looked at.
+    /// Writes a candidate (RFC 8839 §5.1), also an invalid one: an invalid candidate is often the reason to publish a
+    /// description.
     fn candidate(&mut self, has_foundation: bool, value: &[u8], out: &mut Vec<u8>) {
         let is_related = words(value).nth(8).is_some_and(|word| word.eq_ignore_ascii_case(b"raddr"));
-        // From here names and values take turns.
+        // Names and values alternate from this word on.
         let extensions = if is_related { 12 } else { 8 };
         let mut before: &[u8] = b"";
         for (index, word) in words(value).enumerate() {
@@ -139,7 +140,7 @@ impl Scrubber {
         }
     }
 
-    /// RFC 4568 §9.1: the keys go, wherever they stand.
+    /// Writes `a=crypto` and replaces all keys (RFC 4568 §9.1).
     fn crypto(&mut self, value: &[u8], out: &mut Vec<u8>) {
         const PARAMETERS: [&[u8]; 5] =
             [b"KDR", b"UNENCRYPTED_SRTP", b"UNENCRYPTED_SRTCP", b"UNAUTHENTICATED_SRTP", b"FEC_ORDER"];
@@ -152,20 +153,20 @@ impl Scrubber {
             }
             let name = cut(word, b'=').map_or(word, |(name, _)| name);
             match (index, word.strip_prefix(b"FEC_KEY=")) {
-                (0 | 1, _) => self.aliases.sweep(word, out),
+                (0 | 1, _) => self.aliases.replace_addresses(word, out),
                 (2, _) => self.keys(word, out),
                 (_, Some(keys)) => {
                     out.extend_from_slice(b"FEC_KEY=");
                     self.keys(keys, out);
                 }
-                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => self.aliases.sweep(word, out),
+                (_, None) if PARAMETERS.contains(&name) || name == b"WSH" => self.aliases.replace_addresses(word, out),
                 (_, None) => self.aliases.write(Class::Value, word, out),
             }
             index += 1;
         }
     }
 
-    /// `inline:KEY|LIFETIME|MKI:LENGTH;inline:…` (RFC 4568 §6.1).
+    /// Writes `inline:KEY|LIFETIME|MKI:LENGTH;inline:…` (RFC 4568 §6.1).
     fn keys(&mut self, value: &[u8], out: &mut Vec<u8>) {
         for (index, parameter) in value.split(|byte| *byte == b';').enumerate() {
             if index > 0 {
@@ -174,7 +175,7 @@ impl Scrubber {
             let Some(inline) = parameter.strip_prefix(b"inline:") else {
                 match cut(parameter, b':') {
                     Some((method, key)) => {
-                        self.aliases.sweep(method, out);
+                        self.aliases.replace_addresses(method, out);
                         out.push(b':');
                         self.aliases.write(Class::Value, key, out);
                     }
@@ -196,27 +197,27 @@ impl Scrubber {
         }
     }
 
-    /// The names of streams and tracks, after so many words that stay.
+    /// Replaces stream and track identifiers after a number of kept words.
     fn ids(&mut self, value: &[u8], kept: usize, out: &mut Vec<u8>) {
         for (index, word) in words(value).enumerate() {
             if index > 0 {
                 out.push(b' ');
             }
             if index < kept || matches!(word, b"" | b"-" | b"*") {
-                self.aliases.sweep(word, out);
+                self.aliases.replace_addresses(word, out);
             } else {
                 self.aliases.write(Class::Id, word, out);
             }
         }
     }
 
-    /// `WMS *`, which many write with a space in front.
+    /// Writes `WMS *`, which many endpoints write with a space in front.
     fn semantic(&mut self, value: &[u8], out: &mut Vec<u8>) {
         let leading = value.iter().take_while(|byte| **byte == b' ').count();
         self.ids(value, leading + 1, out);
     }
 
-    /// RFC 5576 §4.1.
+    /// Writes `a=ssrc` (RFC 5576 §4.1).
     fn ssrc(&mut self, value: &[u8], out: &mut Vec<u8>) {
         let Some((ssrc, attribute)) = cut(value, b' ') else {
             return self.words(value, out);
@@ -224,21 +225,21 @@ impl Scrubber {
         self.words(ssrc, out);
         out.push(b' ');
         let Some((name, value)) = cut(attribute, b':') else {
-            return self.aliases.sweep(attribute, out);
+            return self.aliases.replace_addresses(attribute, out);
         };
-        self.aliases.sweep(name, out);
+        self.aliases.replace_addresses(name, out);
         out.push(b':');
         match name {
             b"msid" => self.ids(value, 0, out),
             b"mslabel" | b"label" => self.aliases.write(Class::Id, value, out),
             b"cname" => self.aliases.write(Class::Cname, value, out),
-            b"fmtp" => self.aliases.sweep_all(value, out),
-            b"previous-ssrc" => self.aliases.sweep(value, out),
+            b"fmtp" => self.aliases.replace_known(value, out),
+            b"previous-ssrc" => self.aliases.replace_addresses(value, out),
             _ => self.aliases.write(Class::Value, value, out),
         }
     }
 
-    /// RFC 7273: hardware addresses, servers and names of clocks go.
+    /// Writes the clock attributes (RFC 7273): hardware addresses, servers and clock names are replaced.
     fn clock(&mut self, value: &[u8], out: &mut Vec<u8>) {
         for (index, word) in words(value).enumerate() {
             if index > 0 {
@@ -264,11 +265,11 @@ impl Scrubber {
                         if index > 0 {
                             out.push(b':');
                         }
-                        if index == 1 { self.hardware(part, out) } else { self.aliases.sweep(part, out) }
+                        if index == 1 { self.hardware(part, out) } else { self.aliases.replace_addresses(part, out) }
                     }
                 }
-                // A time, a rate, and the kinds of clocks that have no name: local, gps, traceable.
-                _ => self.aliases.sweep(word, out),
+                // A time, a rate, or a kind of clock without a name: local, gps, traceable.
+                _ => self.aliases.replace_addresses(word, out),
             }
         }
     }
@@ -282,7 +283,7 @@ impl Scrubber {
         }
     }
 
-    /// A name or an address, perhaps in brackets, and perhaps a port.
+    /// Replaces a name or an address, which may be in brackets and may have a port.
     fn server(&mut self, value: &[u8], out: &mut Vec<u8>) {
         let bracketed = value.strip_prefix(b"[").and_then(|rest| cut(rest, b']'));
         match (bracketed, cut(value, b':')) {
@@ -290,7 +291,7 @@ impl Scrubber {
                 out.push(b'[');
                 self.aliases.address(address, out);
                 out.push(b']');
-                self.aliases.sweep(port, out);
+                self.aliases.replace_addresses(port, out);
             }
             (None, Some((host, port))) if port.iter().all(u8::is_ascii_digit) => {
                 self.aliases.address(host, out);
@@ -301,7 +302,7 @@ impl Scrubber {
         }
     }
 
-    /// RFC 8866 leaves it to RTSP (RFC 7826 §D.1.1): `*` and the usual names of tracks stay, URLs go.
+    /// Writes `a=control` (RFC 7826 §D.1.1): `*` and common track names are kept, URLs are replaced.
     fn control(&mut self, value: &[u8], out: &mut Vec<u8>) {
         const TRACKS: [&[u8]; 6] = [b"trackID", b"trackid", b"track", b"streamid", b"stream", b"audio"];
         let digits = value.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
@@ -325,7 +326,7 @@ fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b' ')
 }
 
-/// What stands before and after the first such byte.
+/// Splits a text at the first such byte.
 fn cut(value: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let at = value.iter().position(|byte| *byte == at)?;
     Some((value.get(..at)?, value.get(at + 1..)?))

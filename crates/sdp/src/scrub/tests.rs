@@ -1,10 +1,10 @@
-//! What goes, what stays, and that relations survive.
+//! Tests what is replaced, what is kept, and that relations are kept.
 
 use super::*;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-/// The lines after a head without secrets, scrubbed.
+/// Scrubs lines after a head without secrets; returns the scrubbed lines.
 fn scrubbed(lines: &str) -> String {
     let head = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
     let text = format!("{head}{}", lines.replace('\n', "\r\n"));
@@ -48,11 +48,11 @@ fn more_addresses_than_documents_have_stay_different() {
         aliases.address(ip.to_string().as_bytes(), &mut out);
         seen.insert(out);
     }
-    assert_eq!(seen.len(), 508 + 65_536, "then the last is shared");
+    assert_eq!(seen.len(), 508 + 65_536, "the last address is shared");
 }
 
 #[test]
-fn what_a_grammar_counts_keeps_its_length() {
+fn values_with_a_counted_length_keep_it() {
     for (line, stand_in) in [
         ("a=ice-ufrag:aB3+", "a=ice-ufrag:u001"),
         ("a=ice-pwd:abcdefghijklmnopqrstuv", "a=ice-pwd:pwd0000000000000000001"),
@@ -112,7 +112,7 @@ fn one_scrubber_is_consistent_over_descriptions() {
 }
 
 #[test]
-fn clocks_and_tracks_lose_who_they_are() {
+fn identities_of_clocks_and_tracks_are_replaced() {
     for (line, stand_in) in [
         (
             "a=ts-refclk:ptp=IEEE1588-2008:39-A7-94-FF-FE-07-CB-D0:37",
@@ -133,7 +133,7 @@ fn clocks_and_tracks_lose_who_they_are() {
 }
 
 #[test]
-fn the_unknown_and_the_broken_are_replaced() {
+fn unknown_and_invalid_values_are_replaced() {
     for (line, stand_in) in [
         ("a=x-account:4711", "a=x-account:value-1"),
         ("a=me@home", "a=value-1"),
@@ -173,9 +173,9 @@ fn addresses_and_names_are_found_wherever_they_stand_in_a_list_of_parameters() {
         // A key too short for its number.
         ("a=mediaclk:id=255= sender", "a=mediaclk:id=AA0001A= sender"),
         ("a=mediaclk:id=25== sender", "a=mediaclk:id=A0001A== sender"),
-        // Before the line that says whose it is, with what looks like a part of it, and where it is a parameter's name.
+        // A known value in a line before its definition, next to a similar text, and as a parameter name.
         ("a=fmtp:96 x=aB/c;aB/c=1;q:aB/c@z\na=ice-ufrag:aB/c", "a=fmtp:96 x=u001;aB/c=1;q:u001@z\na=ice-ufrag:u001"),
-        // A word beyond ASCII is taken alone, so that the value reads as it did.
+        // A word with other bytes than ASCII is replaced alone, so that the value is still parsed in the same way.
         ("a=ssrc:7 msid:str\u{e4}m track", "a=ssrc:7 msid:id-1 id-2"),
         ("a=fmtp:96 x=\u{e4};y=1", "a=fmtp:96 x=value-1;y=1"),
         ("a=fmtp:96 \u{e4}=z:aB/c\na=ice-ufrag:aB/c", "a=fmtp:96 value-1=z:u001\na=ice-ufrag:u001"),

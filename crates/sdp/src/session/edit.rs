@@ -1,19 +1,19 @@
-//! Edits of a session: each touches the lines that it is about, and no byte of another.
+//! Edits of a session. An edit changes the lines that it names, and no byte of any other line.
 //!
-//! Two line endings are the only exceptions, and both are written down at the edits that meet them: a last line without an
-//! ending gets one when a line comes after it, and a line that ends with CR alone gets CR and LF when an empty line that
-//! ends with LF comes after it, because the two would be read as one line.
+//! There are two exceptions, both for line endings. A last line without an ending gets one when a line is put after it.
+//! A line that ends with CR alone gets CR and LF when an empty line that ends with LF follows it: a reader would
+//! otherwise take the two lines for one.
 
 use super::{Place, Record, Session};
 use crate::line::{Ending, Kind};
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Why an edit was refused. Nothing has changed then.
+/// Why an edit was refused. The session is then unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
-    /// A value holds CR, LF or NUL, which would end or break the line (RFC 8866 §9, `byte-string`).
+    /// The value holds CR, LF or NUL, which would end or break the line (RFC 8866 §9, `byte-string`).
     #[error(
         "byte {at} of the value is {byte:#04x}, which would break the line (RFC 8866 §9); leave it out or encode it"
     )]
@@ -23,23 +23,23 @@ pub enum EditError {
         /// 0x00, 0x0A or 0x0D.
         byte: u8,
     },
-    /// There is no such line.
+    /// No line has this index.
     #[error("there is no line {index}, the session has {lines}")]
     NoLine {
-        /// The line asked for, counted from 0.
+        /// The requested line, counted from 0.
         index: usize,
-        /// How many there are.
+        /// The number of lines.
         lines: usize,
     },
-    /// There is no such media section.
+    /// No media section has this index.
     #[error("there is no media section {index}, the session has {sections}")]
     NoMedia {
-        /// The section asked for, counted from 0.
+        /// The requested section, counted from 0.
         index: usize,
-        /// How many there are.
+        /// The number of media sections.
         sections: usize,
     },
-    /// The line's kind has no letter to be written with.
+    /// The kind of the line has no letter to write.
     #[error("a line of this kind cannot be written: it needs a letter that is not CR, LF or NUL")]
     NoLetter,
     /// The session would have more than 2³² − 1 bytes or lines.
@@ -48,49 +48,52 @@ pub enum EditError {
 }
 
 impl Session<'_> {
-    /// Replaces what follows the `=` of a line; of a stray line the whole. Its letter and its ending stay.
+    /// Replaces the value after the `=` of a line, or the whole of a stray line. The letter and the ending are kept.
     ///
     /// # Errors
-    /// A value that would break the line, no such line, or too much text. Nothing has changed then.
+    /// [`EditError::Breaks`] if the value would break the line, [`EditError::NoLine`] if the line does not exist,
+    /// [`EditError::TooLong`] if the session would become too large. The session is then unchanged.
     pub fn set_value(&mut self, index: usize, value: &[u8]) -> Result<(), EditError> {
         let lines = self.lines.len();
         let old = *self.lines.get(index).ok_or(EditError::NoLine { index, lines })?;
         let new = match old.kind.letter() {
             Some(letter) => self.add(Some(letter), value, old.ending)?,
-            // It may become a line with a letter, or even the head of a media section.
+            // A stray line may become a line with a letter, even an `m=` line.
             None => self.add(None, value, old.ending)?,
         };
         if let Some(slot) = self.lines.get_mut(index) {
             *slot = new;
         }
         self.forget(&old);
-        self.settle(index..index + 1, new.kind != old.kind);
+        self.repair(index..index + 1, new.kind != old.kind);
         Ok(())
     }
 
-    /// Puts a new line before line `index`, or at the end where `index` is the number of lines. It ends as the session's
-    /// first line does, or with CR and LF; a line before it that had no ending gets one.
+    /// Inserts a new line before line `index`, or at the end if `index` is the number of lines. The new line ends like
+    /// the first line of the session, or with CR and LF in an empty session. A line before it without an ending gets
+    /// one.
     ///
     /// # Errors
-    /// A value that would break the line, a kind without a letter, no such place, or too much text. Nothing has changed
-    /// then.
+    /// [`EditError::Breaks`] if the value would break the line, [`EditError::NoLetter`] if the kind has no letter,
+    /// [`EditError::NoLine`] if `index` is past the end, [`EditError::TooLong`] if the session would become too large.
+    /// The session is then unchanged.
     pub fn insert(&mut self, index: usize, kind: Kind, value: &[u8]) -> Result<(), EditError> {
         let lines = self.lines.len();
         if index > lines {
             return Err(EditError::NoLine { index, lines });
         }
         let letter = kind.letter().filter(|letter| !breaks(*letter)).ok_or(EditError::NoLetter)?;
-        let record = self.add(Some(letter), value, self.usual_ending())?;
+        let record = self.add(Some(letter), value, self.default_ending())?;
         self.lines.insert(index, record);
-        self.settle(index..index + 1, true);
+        self.repair(index..index + 1, true);
         Ok(())
     }
 
-    /// Takes a line out. A media section whose head is taken becomes a part of the one before it. A line before it that
-    /// ended with CR alone gets CR and LF if an empty line with LF comes after it now.
+    /// Removes a line. If it is an `m=` line, the rest of its section becomes part of the section before it. A line
+    /// before it that ends with CR alone gets CR and LF if an empty line with LF now follows it.
     ///
     /// # Errors
-    /// No such line.
+    /// [`EditError::NoLine`] if the line does not exist.
     pub fn remove(&mut self, index: usize) -> Result<(), EditError> {
         let lines = self.lines.len();
         if index >= lines {
@@ -98,32 +101,31 @@ impl Session<'_> {
         }
         let old = self.lines.remove(index);
         self.forget(&old);
-        self.settle(index..index, true);
+        self.repair(index..index, true);
         Ok(())
     }
 
-    /// Takes a whole media section out, head and all. An answer keeps the sections that it refuses, with port 0
-    /// (RFC 3264 §6); this is for descriptions that are no answers.
+    /// Removes a whole media section, with its `m=` line. For an answer use port 0 instead: an answer keeps the
+    /// sections that it refuses (RFC 3264 §6).
     ///
     /// # Errors
-    /// No such section.
+    /// [`EditError::NoMedia`] if the section does not exist.
     pub fn remove_media(&mut self, index: usize) -> Result<(), EditError> {
         let range = self.section(index)?;
         let start = range.start;
-        let mut dead = 0;
+        let mut unused = 0;
         for old in self.lines.drain(range) {
-            dead += if old.place == Place::Added { old.length as usize } else { 0 };
+            unused += if old.place == Place::Added { old.length as usize } else { 0 };
         }
-        self.dead += dead;
-        self.settle(start..start, true);
+        self.unused += unused;
+        self.repair(start..start, true);
         Ok(())
     }
 
-    /// Moves a whole media section, so that it is section number `to` afterwards. A last line without an ending that is
-    /// last no more gets one.
+    /// Moves a whole media section to index `to`. A last line without an ending gets one if it is no longer the last.
     ///
     /// # Errors
-    /// No such section.
+    /// [`EditError::NoMedia`] if one of the two indices does not exist.
     pub fn move_media(&mut self, from: usize, to: usize) -> Result<(), EditError> {
         let (moved, target) = (self.section(from)?, self.section(to)?);
         let (span, by) = if from <= to {
@@ -135,12 +137,13 @@ impl Session<'_> {
             if let Some(lines) = self.lines.get_mut(span.clone()) {
                 lines.rotate_left(by);
             }
-            self.settle(span, true);
+            self.repair(span, true);
         }
         Ok(())
     }
 
-    /// Puts lines before media section `index`, or at the end; each a letter and a value that were found to break nothing.
+    /// Inserts lines before media section `index`, or at the end. The values were already checked for bytes that break
+    /// a line.
     pub(crate) fn splice<'v>(
         &mut self,
         index: usize,
@@ -150,14 +153,14 @@ impl Session<'_> {
         if index > sections {
             return Err(EditError::NoMedia { index, sections });
         }
-        let (at, ending) = (self.head(index), self.usual_ending());
+        let (at, ending) = (self.head(index), self.default_ending());
         let added = self.added.len();
         let new: Result<Vec<Record>, EditError> =
             lines.map(|(letter, value)| self.append(Some(letter), value, ending)).collect();
         let new = new.inspect_err(|_| self.added.truncate(added))?;
         let end = at + new.len();
         self.lines.splice(at..at, new);
-        self.settle(at..end, true);
+        self.repair(at..end, true);
         Ok(())
     }
 
@@ -170,22 +173,22 @@ impl Session<'_> {
         }
     }
 
-    /// Appends to the texts that were added, and makes a line of it.
+    /// Appends text to `added`, and returns the record of its line.
     fn add(&mut self, letter: Option<u8>, value: &[u8], ending: Ending) -> Result<Record, EditError> {
-        // What edits leave behind is never more than half of the whole.
-        if self.dead > 1024 && self.dead > self.added.len() / 2 {
+        // Edits leave at most half of `added` unused.
+        if self.unused > 1024 && self.unused > self.added.len() / 2 {
             self.compact();
         }
         self.append(letter, value, ending)
     }
 
     fn append(&mut self, letter: Option<u8>, value: &[u8], ending: Ending) -> Result<Record, EditError> {
-        if let Some((at, byte)) = breaking(value) {
+        if let Some((at, byte)) = first_forbidden_byte(value) {
             return Err(EditError::Breaks { at, byte });
         }
         let length = value.len() + if letter.is_some() { 2 } else { 0 };
         let end = self.added.len().checked_add(length).ok_or(EditError::TooLong)?;
-        // A line that is written takes more than a byte: there are fewer lines than bytes.
+        // A written line takes more than one byte, so there are fewer lines than bytes.
         let (Ok(start), Ok(length), Ok(_)) =
             (u32::try_from(self.added.len()), u32::try_from(length), u32::try_from(end.max(self.lines.len() + 1)))
         else {
@@ -200,29 +203,29 @@ impl Session<'_> {
         Ok(Record { start, length, kind, ending, place: Place::Added })
     }
 
-    /// A line is no more.
+    /// Counts the bytes of a removed line as unused.
     const fn forget(&mut self, old: &Record) {
         if matches!(old.place, Place::Added) {
-            self.dead += old.length as usize;
+            self.unused += old.length as usize;
         }
     }
 
-    /// Leaves only the texts of lines that there are.
+    /// Copies `added` without the bytes that no line uses.
     #[cold]
     fn compact(&mut self) {
-        let mut kept = Vec::with_capacity(self.added.len().saturating_sub(self.dead));
+        let mut kept = Vec::with_capacity(self.added.len().saturating_sub(self.unused));
         for record in self.lines.iter_mut().filter(|record| record.place == Place::Added) {
             let start = record.start as usize;
-            // No longer than the old one, which was short enough.
+            // The copy is at most as long as the old text, whose length fits.
             record.start = u32::try_from(kept.len()).unwrap_or(u32::MAX);
             kept.extend_from_slice(self.added.get(start..start + record.length as usize).unwrap_or_default());
         }
-        (self.added, self.dead) = (kept, 0);
+        (self.added, self.unused) = (kept, 0);
     }
 
-    /// After an edit of some lines: no two lines may be written as one, and the heads are where they are.
-    fn settle(&mut self, edited: Range<usize>, moves_heads: bool) {
-        let usual = self.usual_ending();
+    /// Repairs the session after an edit: separates lines that would be read as one, and finds the `m=` lines again.
+    fn repair(&mut self, edited: Range<usize>, moves_heads: bool) {
+        let usual = self.default_ending();
         for index in edited.start.saturating_sub(1)..edited.end.min(self.lines.len()) {
             self.end_line(index, usual);
         }
@@ -232,11 +235,11 @@ impl Session<'_> {
         }
     }
 
-    /// Gives a line an ending where it must have one, or another one where it would be read together with the next line.
+    /// Gives a line an ending if it needs one, or another one if a reader would join it with the next line.
     fn end_line(&mut self, index: usize, usual: Ending) {
         let next = self.lines.get(index + 1).copied();
         let Some(line) = self.lines.get_mut(index) else { return };
-        // Nothing at all is no line.
+        // An empty text has no line.
         let must_end = next.is_some() || line.length == 0;
         let mut ending = if must_end && line.ending.is_empty() { usual } else { line.ending };
         if ending == Ending::Cr && next.is_some_and(|next| next.length == 0 && next.ending == Ending::Lf) {
@@ -250,8 +253,8 @@ impl Session<'_> {
         }
     }
 
-    /// How the session's lines end: as its first does.
-    fn usual_ending(&self) -> Ending {
+    /// Returns the ending of new lines: that of the first line.
+    fn default_ending(&self) -> Ending {
         self.lines.first().map(|record| record.ending).filter(|ending| !ending.is_empty()).unwrap_or_default()
     }
 
@@ -265,8 +268,8 @@ impl Session<'_> {
     }
 }
 
-/// The first byte that would end or break a line, and where it stands.
-pub(crate) fn breaking(value: &[u8]) -> Option<(usize, u8)> {
+/// Returns the first byte that would end or break a line, and its offset.
+pub(crate) fn first_forbidden_byte(value: &[u8]) -> Option<(usize, u8)> {
     let at = memchr::memchr3(b'\n', b'\r', 0, value)?;
     Some((at, value.get(at).copied().unwrap_or_default()))
 }

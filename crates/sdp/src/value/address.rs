@@ -1,32 +1,32 @@
-//! Addresses, as lines and attributes have them (RFC 8866 §9, `unicast-address`).
+//! The addresses in lines and attributes (RFC 8866 §9, `unicast-address`).
 
 use crate::grammar::{Parsed, ascii, ipv4, ipv6, refuse, space, token, visible};
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-/// An address as `o=` and `c=` have it (RFC 8866 §9): an IP address or a name.
+/// An address of `o=` or `c=` (RFC 8866 §9): an IP address or a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address<'a> {
     /// An IPv4 address.
     Ip4(Ipv4Addr),
     /// An IPv6 address.
     Ip6(Ipv6Addr),
-    /// A domain name, not checked further than its letters.
+    /// A domain name; only its characters are checked.
     Name(&'a str),
-    /// An address of another type (`extn-addr`), as its bytes.
+    /// An address of another type (`extn-addr`), as bytes.
     Other(&'a [u8]),
 }
 
 impl<'a> Address<'a> {
-    /// Reads `IN IP4 192.0.2.1`: the network, the type of the address, and the address. The Internet knows two types
-    /// (RFC 8866 §8.2.7), other networks have their own.
+    /// Parses `IN IP4 192.0.2.1`: network type, address type and address. The network type `IN` has two address types
+    /// (RFC 8866 §8.2.7); other network types define their own.
     pub(crate) fn with_types(input: &'a [u8]) -> Parsed<'a, (&'a str, &'a str, Self)> {
         const KIND: &str = "an address type, IP4 or IP6";
         let (rest, network) = network(input)?;
         let (kind_at, ()) = space(rest)?;
         let (rest, kind) = token(kind_at, KIND)?;
         let is_known = matches!(kind, "IP4" | "IP6");
-        // `ip4` is no other type, but this one in the wrong letters.
+        // `ip4` is not an unknown type, but `IP4` in the wrong letter case.
         let is_meant = network == "IN" || kind.eq_ignore_ascii_case("IP4") || kind.eq_ignore_ascii_case("IP6");
         if is_meant && !is_known {
             return refuse(kind_at, KIND);
@@ -61,7 +61,7 @@ impl<'a> Address<'a> {
         }
     }
 
-    /// A name that is not an IPv4 address gone wrong.
+    /// A name that does not look like an invalid IPv4 address.
     pub(crate) fn name(input: &'a [u8], expected: &'static str) -> Parsed<'a, Self> {
         let (rest, name) = ascii(input, is_name, expected)?;
         if name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -82,8 +82,8 @@ impl fmt::Display for Address<'_> {
     }
 }
 
-/// A network type. Those that are not known here may be registered (RFC 8866 §8.2.6) and are kept by their names; one that
-/// is `IN` but for its letters is none of them, as values are case-sensitive (RFC 8866 §5).
+/// A network type. Unknown ones may be registered (RFC 8866 §8.2.6) and are kept as text. `IN` in another letter case
+/// is rejected, because values are case-sensitive (RFC 8866 §5).
 pub(crate) fn network(input: &[u8]) -> Parsed<'_, &str> {
     match token(input, "a network type such as IN")? {
         (_, network) if network != "IN" && network.eq_ignore_ascii_case("IN") => refuse(input, "IN in capitals"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gone_wrong_is_no_name() {
+    fn an_invalid_address_is_no_name() {
         for bad in [&b"IN IP4 192.0.2.256"[..], b"IN IP4 192.0.2", b"IN IP4 1.2.3.4.5", b"IN IP4 01.2.3.4", b"IN IP4 "]
         {
             refused::<Connection<'_>>(bad, 7, "an IPv4 address or a domain name");

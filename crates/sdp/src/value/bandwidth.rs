@@ -1,39 +1,39 @@
-//! How much bandwidth the session or the media takes (RFC 8866 §5.8, RFC 3556 §2, RFC 3890 §6.2).
+//! The bandwidth of the session or of the media (RFC 8866 §5.8, RFC 3556 §2, RFC 3890 §6.2).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{number_u64, tag, token, whole};
 use crate::value::Value;
 use core::fmt;
 
-/// `b=`: how much bandwidth the session or the media takes.
+/// `b=`: the bandwidth of the session or of the media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bandwidth<'a> {
-    /// What the amount counts.
+    /// The kind, which defines the unit of the amount.
     pub kind: BandwidthKind<'a>,
-    /// In kilobits a second for `CT` and `AS`, in bits a second for `TIAS`, `RS` and `RR`.
+    /// The amount: in kilobits per second for `CT` and `AS`, in bits per second for `TIAS`, `RS` and `RR`.
     pub amount: u64,
 }
 
-/// What a bandwidth counts, and in which unit.
+/// The kind of a bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum BandwidthKind<'a> {
-    /// `CT`: the whole conference, in kilobits a second (RFC 8866 §5.8).
+    /// `CT`: the whole conference, in kilobits per second (RFC 8866 §5.8).
     Ct,
-    /// `AS`: what one application takes at most, with the headers of IP and UDP, in kilobits a second (RFC 8866 §5.8).
+    /// `AS`: the maximum of one application, including IP and UDP headers, in kilobits per second (RFC 8866 §5.8).
     As,
-    /// `TIAS`: what one application takes at most, without the headers below it, in bits a second (RFC 3890 §6.2.2).
+    /// `TIAS`: the maximum of one application, without lower-layer headers, in bits per second (RFC 3890 §6.2.2).
     Tias,
-    /// `RS`: the RTCP of those who send, in bits a second (RFC 3556 §2).
+    /// `RS`: the RTCP of active senders, in bits per second (RFC 3556 §2).
     Rs,
-    /// `RR`: the RTCP of those who receive only, in bits a second (RFC 3556 §2).
+    /// `RR`: the RTCP of receivers, in bits per second (RFC 3556 §2).
     Rr,
-    /// Another, by its name; its unit is its own.
+    /// Another kind, by its name; it defines its own unit.
     Other(&'a str),
 }
 
 impl<'a> BandwidthKind<'a> {
-    /// The kind of a name; names are case-sensitive.
+    /// Returns the kind with this name; names are case-sensitive.
     #[must_use]
     pub fn named(name: &'a str) -> Self {
         match name {
@@ -46,7 +46,7 @@ impl<'a> BandwidthKind<'a> {
         }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub const fn as_str(self) -> &'a str {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for BandwidthKind<'_> {
 }
 
 impl Bandwidth<'_> {
-    /// The bandwidth in bits a second; none where the kind has a unit of its own, and past 2⁶⁴ − 1.
+    /// Returns the bandwidth in bits per second; `None` if the unit is not known, or if the result exceeds 2⁶⁴ − 1.
     #[must_use]
     pub const fn bits_per_second(&self) -> Option<u64> {
         match self.kind {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bandwidth_gone_wrong_says_where() {
+    fn an_invalid_bandwidth_is_refused_at_its_offset() {
         refused::<Bandwidth<'_>>(b"AS", 2, "a colon");
         refused::<Bandwidth<'_>>(b":64", 0, "a kind of bandwidth such as AS");
         refused::<Bandwidth<'_>>(b"AS:-1000", 3, "a bandwidth in digits, at most 2^64 - 1");

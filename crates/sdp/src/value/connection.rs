@@ -1,22 +1,22 @@
-//! Where the media goes (RFC 8866 §5.7).
+//! The address to which media is sent (RFC 8866 §5.7).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, number_u8, positive, tag, whole};
 use crate::value::{Address, Value};
 use core::fmt;
 
-/// `c=`: where the media goes.
+/// `c=`: the address to which media is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection<'a> {
     /// The network type, `IN` for the Internet.
     pub network: &'a str,
-    /// The type of the address, `IP4` or `IP6`.
+    /// The address type, `IP4` or `IP6`.
     pub address_type: &'a str,
-    /// The address, the first of them where there are several.
+    /// The address; the first one if there are several.
     pub address: Address<'a>,
-    /// How far packets to an IPv4 multicast address go, 0 to 255; such an address must have it.
+    /// The TTL of packets to an IPv4 multicast address, 0 to 255; required for such an address.
     pub ttl: Option<u8>,
-    /// How many multicast addresses there are, this one included; none: one.
+    /// The number of consecutive multicast addresses, including the first; `None`: one.
     pub count: Option<u32>,
 }
 
@@ -44,7 +44,7 @@ impl<'a> Value<'a> for Connection<'a> {
     }
 }
 
-/// RFC 8866 §9, `ttl`: no zero before other digits.
+/// A number without leading zeros (RFC 8866 §9, `ttl`).
 fn ttl(input: &[u8]) -> Parsed<'_, u8> {
     const EXPECTED: &str = "a time to live, 0 to 255";
     match number_u8(input, EXPECTED)? {
@@ -53,7 +53,7 @@ fn ttl(input: &[u8]) -> Parsed<'_, u8> {
     }
 }
 
-/// `/` and how many addresses, where there is one.
+/// An optional `/` and the number of addresses.
 fn addresses(input: &[u8]) -> Parsed<'_, Option<u32>> {
     let Some(rest) = input.strip_prefix(b"/") else { return Ok((input, None)) };
     positive(rest, "a number of addresses, 1 or more").map(|(rest, count)| (rest, Some(count)))

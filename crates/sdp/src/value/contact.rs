@@ -1,4 +1,4 @@
-//! Whom to ask: an email address or a telephone number, with or without a name (RFC 8866 §5.6).
+//! The contact of a session: an email address or a telephone number, with an optional name (RFC 8866 §5.6).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, tag, whole};
@@ -11,27 +11,27 @@ use core::str;
 /// `e=`: an email address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Email<'a> {
-    /// The address (RFC 5322 §3.4.1); `NONE` where cameras say that there is none.
+    /// The address (RFC 5322 §3.4.1); `NONE` if a camera says that there is none.
     pub address: &'a str,
-    /// Whose it is.
+    /// The name of the person.
     pub name: Option<Named<'a>>,
 }
 
 /// `p=`: a telephone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Phone<'a> {
-    /// The number: digits, spaces and hyphens, after a `+` where it is international.
+    /// The number: digits, spaces and hyphens; an international number begins with `+`.
     pub number: &'a str,
-    /// Whose it is.
+    /// The name of the person.
     pub name: Option<Named<'a>>,
 }
 
-/// A name, and where it stands.
+/// A name and its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Named<'a> {
-    /// Before what it names: `Jane Doe <…>`.
+    /// Before the address or number: `Jane Doe <…>`.
     Before(&'a [u8]),
-    /// After it, in parentheses.
+    /// After the address or number, in parentheses.
     After(&'a [u8]),
 }
 
@@ -40,7 +40,7 @@ impl<'a> Value<'a> for Email<'a> {
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
         whole(value, Self::CLAUSE, |input| {
-            // No address of the RFC, but what a good part of the cameras of the world send.
+            // Not an address by the RFC, but many cameras send it.
             if input == b"NONE" {
                 return Ok((&[], Self { address: "NONE", name: None }));
             }
@@ -81,7 +81,7 @@ fn write(f: &mut fmt::Formatter<'_>, contact: &str, name: Option<Named<'_>>) -> 
     }
 }
 
-/// A contact alone, before a name in parentheses, or after a name in angle brackets of its own.
+/// A contact alone, before a name in parentheses, or in angle brackets after a name.
 fn named<'a>(
     input: &'a [u8],
     spaces: usize,
@@ -108,14 +108,14 @@ fn named<'a>(
     }
 }
 
-/// How many spaces stand before an opening parenthesis; none where there is none.
+/// Returns the number of spaces before an opening parenthesis; `None` without a parenthesis.
 fn follows(rest: &[u8]) -> Option<usize> {
     let spaces = rest.iter().position(|byte| *byte != b' ')?;
     look(spaces + 1);
     (rest.get(spaces) == Some(&b'(')).then_some(spaces)
 }
 
-/// What may stand in a name (`email-safe`).
+/// The characters that are allowed in a name (`email-safe`).
 fn safe(input: &[u8]) -> Parsed<'_, &[u8]> {
     let is_safe = |byte: u8| !matches!(byte, 0 | b'\n' | b'\r' | b'(' | b')' | b'<' | b'>');
     let length = input.iter().position(|byte| !is_safe(*byte)).unwrap_or(input.len());
@@ -126,7 +126,7 @@ fn safe(input: &[u8]) -> Parsed<'_, &[u8]> {
     }
 }
 
-/// An address without comments and folds (RFC 5322 §3.4.1, with RFC 6532 §3.2 letters of all scripts).
+/// An address without comments and folding (RFC 5322 §3.4.1), with letters of all scripts (RFC 6532 §3.2).
 fn address(input: &[u8]) -> Parsed<'_, &str> {
     const EXPECTED: &str = "an email address";
     let rest = match input {
@@ -146,7 +146,7 @@ fn address(input: &[u8]) -> Parsed<'_, &str> {
     }
 }
 
-/// What follows atoms with single points between them; none where there are none.
+/// Returns the text after atoms that are separated by single points; `None` without an atom.
 fn atoms(input: &[u8]) -> Option<&[u8]> {
     let is_atom = |byte: u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || b"!#$%&'*+-/=?^_`{|}~".contains(&byte);
     let mut before = b'.';
@@ -160,7 +160,7 @@ fn atoms(input: &[u8]) -> Option<&[u8]> {
     (before != b'.').then_some(&[])
 }
 
-/// What follows the end of a quoted part, where a backslash keeps the next byte.
+/// Returns the text after a quoted string, in which a backslash quotes the next byte.
 fn quoted(input: &[u8], end: u8) -> Option<&[u8]> {
     let mut rest = input;
     loop {
@@ -174,7 +174,7 @@ fn quoted(input: &[u8], end: u8) -> Option<&[u8]> {
     }
 }
 
-/// A telephone number, without the spaces after it.
+/// A telephone number, without trailing spaces.
 fn number(input: &[u8]) -> Parsed<'_, &str> {
     const EXPECTED: &str = "a telephone number, such as +1 617 555-6011";
     let digits = input.strip_prefix(b"+").unwrap_or(input);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_address_gone_wrong_says_where() {
+    fn an_invalid_email_address_is_refused_at_its_offset() {
         refused::<Email<'_>>(b"", 0, "an email address");
         refused::<Email<'_>>(b"NONE ", 4, "@");
         refused::<Email<'_>>(b"jane", 4, "@");

@@ -1,34 +1,34 @@
-//! Numbers with a fraction (RFC 8866 §9, `non-zero-int-or-real`).
+//! Decimal numbers with a fraction (RFC 8866 §9, `non-zero-int-or-real`).
 
 use crate::grammar::{Parsed, ascii, number_u64};
 use core::fmt;
 
-/// A number that may have a fraction, exact to its last digit: `29.97`.
+/// A decimal number with an optional fraction, exact to its last digit: `29.97`.
 ///
-/// Two are equal when they are written alike: `25` is not `25.0`.
+/// Equality compares the written form: `25` is not equal to `25.0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Decimal<'a> {
-    /// What stands before the point.
+    /// The digits before the point.
     pub integer: u64,
-    /// The digits after the point; none: there is no point.
+    /// The digits after the point; `None` without a point.
     pub fraction: &'a str,
 }
 
 impl Decimal<'_> {
-    /// Whether it is nothing but zeros.
+    /// Returns whether all digits are zero.
     #[must_use]
     pub fn is_zero(&self) -> bool {
         self.integer == 0 && self.fraction.bytes().all(|digit| digit == b'0')
     }
 
-    /// The nearest floating-point number.
+    /// Returns the nearest floating-point number.
     #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "as near as the type can tell")]
+    #[allow(clippy::cast_precision_loss, reason = "the nearest value of the type")]
     pub fn to_f64(&self) -> f64 {
         self.integer as f64 + f64::from(self.fraction_of(9)) / 1e9
     }
 
-    /// The fraction in units of 10⁻ᵈ, cut off there; at most nine digits.
+    /// Returns the fraction in units of 10⁻ᵈ, truncated; at most nine digits.
     pub(crate) fn fraction_of(&self, digits: usize) -> u32 {
         let digits = digits.min(9);
         let written = self.fraction.bytes().chain(core::iter::repeat(b'0')).take(digits);
@@ -43,7 +43,7 @@ impl fmt::Display for Decimal<'_> {
     }
 }
 
-/// Digits, and where there is a point more of them. The RFC has no zero at the end of a fraction; encoders write
+/// Digits, with an optional point and more digits. The RFC forbids a zero at the end of a fraction, but encoders write
 /// `25.000000`.
 #[inline]
 pub(crate) fn decimal<'a>(input: &'a [u8], expected: &'static str) -> Parsed<'a, Decimal<'a>> {

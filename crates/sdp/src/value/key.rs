@@ -1,6 +1,6 @@
-//! A key in the clear (RFC 8866 §5.12), obsolete: it must not be sent, and must be thrown away where it arrives.
+//! Keys in the description (RFC 8866 §5.12). Obsolete: `k=` must not be sent, and a receiver must discard it.
 //!
-//! Rules of this file: no key reaches `Debug`.
+//! Rules of this file: no key is written by `Debug`.
 
 use super::uri::uri;
 use crate::error::{Citation, ValueError};
@@ -9,16 +9,16 @@ use crate::line::Lossy;
 use crate::value::Value;
 use core::fmt;
 
-/// `k=`: a key, or how to get it.
+/// `k=`: a key, or the method to get one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key<'a> {
     /// `prompt`: ask the user.
     Prompt,
-    /// `clear:` and the key as it is.
+    /// `clear:` and the key as text.
     Clear(&'a [u8]),
     /// `base64:` and the key in base 64.
     Base64(&'a str),
-    /// `uri:` and where it is.
+    /// `uri:` and the URI of the key.
     Uri(&'a str),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Key<'_> {
     }
 }
 
-/// The key itself is left out.
+/// Omits the key.
 impl fmt::Debug for Key<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_gone_wrong_says_where() {
+    fn an_invalid_key_is_refused_at_its_offset() {
         refused::<Key<'_>>(b"", 0, "prompt, clear:, base64: or uri:");
         refused::<Key<'_>>(b"prompt:", 6, "the end of the value");
         refused::<Key<'_>>(b"clear:", 6, "a key");

@@ -1,4 +1,4 @@
-//! What kind of media, on which port, over what, in which formats (RFC 8866 §5.14).
+//! The `m=` line: kind of media, port, protocol and formats (RFC 8866 §5.14).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, is_token, known, number_u16, positive, space, token, whole};
@@ -6,23 +6,23 @@ use crate::value::Value;
 use crate::work::look;
 use core::fmt;
 
-/// `m=`: what kind of media, on which port, over what, in which formats.
+/// `m=`: kind of media, port, protocol and formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MediaLine<'a> {
-    /// `audio`, `video`, `text`, `application`, `message`, `image`, or another.
+    /// The kind of media: `audio`, `video`, `text`, `application`, `message`, `image`, or another.
     pub media: &'a str,
-    /// The port; 0 refuses the media in an answer (RFC 3264 §6), 9 stands for none yet with ICE.
+    /// The port. In an answer 0 refuses the media (RFC 3264 §6). With ICE 9 means that the port is not known yet.
     pub port: u16,
-    /// How many ports, where that is said; at least 1.
+    /// The number of ports, if given; at least 1.
     pub ports: Option<u32>,
-    /// Such as `UDP/TLS/RTP/SAVPF`.
+    /// The protocol, such as `UDP/TLS/RTP/SAVPF`.
     pub protocol: &'a str,
-    /// The formats as they stand, separated by single spaces; see [`MediaLine::formats`].
+    /// The formats as text, separated by single spaces; see [`MediaLine::formats`].
     pub format_list: &'a str,
 }
 
 impl<'a> MediaLine<'a> {
-    /// The formats in order of preference: payload types for RTP.
+    /// Returns the formats in order of preference: payload types for RTP.
     pub fn formats(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.format_list.split(' ').inspect(|format| look(format.len() + 1))
     }
@@ -126,7 +126,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_media_line_is_its_port_its_protocol_and_its_formats() {
+    fn a_media_line_has_a_port_a_protocol_and_formats() {
         let media = MediaLine::parse(b"video 49170/2 UDP/TLS/RTP/SAVPF 96 t140").unwrap();
         assert_eq!(
             (media.media, media.port, media.ports, media.protocol),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_media_line_gone_wrong_says_where() {
+    fn an_invalid_media_line_is_refused_at_its_offset() {
         for (bad, at, expected) in [
             (&b""[..], 0, "a kind of media such as audio"),
             (b"audio 65536 RTP/AVP 0", 6, "a port, 0 to 65535"),

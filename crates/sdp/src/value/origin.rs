@@ -1,4 +1,4 @@
-//! The version of the protocol, and who made the description (RFC 8866 §5.1, §5.2).
+//! The version of the protocol, and the origin of the description (RFC 8866 §5.1, §5.2).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{ascii, space, tag, visible, whole};
@@ -23,20 +23,20 @@ impl fmt::Display for Version {
     }
 }
 
-/// `o=`: who made the description, and which version of it this is.
+/// `o=`: the author, the session id and the version of the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin<'a> {
-    /// The user's login, or `-`.
+    /// The login name of the user, or `-`.
     pub username: &'a [u8],
-    /// The session's number: digits, as many as there are.
+    /// The session id: any number of digits.
     pub id: &'a str,
-    /// The version of this description: digits, as many as there are.
+    /// The version of this description: any number of digits.
     pub version: &'a str,
     /// The network type, `IN` for the Internet.
     pub network: &'a str,
-    /// The type of the address, `IP4` or `IP6`.
+    /// The address type, `IP4` or `IP6`.
     pub address_type: &'a str,
-    /// The machine.
+    /// The address of the host that created the description.
     pub address: Address<'a>,
 }
 

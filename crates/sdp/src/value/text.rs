@@ -1,12 +1,12 @@
-//! Texts for people: the session's name and what is said of it (RFC 8866 §5.3, §5.4).
+//! Texts for users: the name and the description of the session (RFC 8866 §5.3, §5.4).
 //!
-//! A text is bytes in the character set of its session, UTF-8 where none is said (RFC 8866 §6.10).
+//! A text is in the character set of its session, which is UTF-8 by default (RFC 8866 §6.10).
 
 use crate::attribute::Charset;
 use core::fmt;
 use core::str;
 
-/// Makes the types of texts: any bytes but NUL, CR and LF, at least one.
+/// Generates the text types: at least one byte, without NUL, CR and LF.
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident, $section:literal;)*) => {$(
         $(#[$doc])*
@@ -14,21 +14,22 @@ macro_rules! texts {
         pub struct $name<'a>(&'a [u8]);
 
         impl<'a> $name<'a> {
-            /// The bytes as they stand.
+            /// Returns the bytes, unchanged.
             #[must_use]
             pub const fn as_bytes(&self) -> &'a [u8] {
                 self.0
             }
 
-            /// The text, where its session says nothing of another character set.
+            /// Returns the text, if the session uses the default character set.
             ///
             /// # Errors
-            /// Bytes that are no UTF-8.
+            /// [`Utf8Error`](core::str::Utf8Error): the bytes are not UTF-8.
             pub fn to_str(&self) -> Result<&'a str, core::str::Utf8Error> {
                 core::str::from_utf8(self.0)
             }
 
-            /// The text in the character set of its session; none where that is unknown here, or the bytes are not of it.
+            /// Returns the text in the character set of its session; `None` if the character set is not supported, or
+            /// if the bytes are invalid in it.
             #[must_use]
             pub fn decode(&self, charset: Option<crate::attribute::Charset<'_>>) -> Option<crate::value::Decoded<'a>> {
                 crate::value::Decoded::new(self.0, charset)
@@ -46,7 +47,7 @@ macro_rules! texts {
             }
         }
 
-        /// The text; what is not UTF-8 becomes U+FFFD.
+        /// Writes the text; bytes that are not UTF-8 are replaced by U+FFFD.
         impl core::fmt::Display for $name<'_> {
             fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                 write!(f, "{}", crate::line::Lossy(self.0))
@@ -65,11 +66,11 @@ pub(crate) use texts;
 texts! {
     /// `s=`: the session's name; `-` where it has none.
     SessionName, "5.3";
-    /// `i=`: what is said of the session or the media.
+    /// `i=`: information about the session or the media.
     Information, "5.4";
 }
 
-/// A text in a character set that is known here.
+/// A text in a supported character set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decoded<'a> {

@@ -1,18 +1,18 @@
-//! When the session is active, how it repeats, and when clocks change (RFC 8866 §5.9 to §5.11).
+//! The times of a session, its repetitions, and time zone adjustments (RFC 8866 §5.9 to §5.11).
 //!
-//! Rules of this file: a duration fits into 63 bits when counted in seconds, so that it can be added and taken away.
+//! Rules of this file: a duration in seconds fits 63 bits, so that it can be added and subtracted.
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, fail, items_of, number_u64, separated, space, whole};
 use crate::value::Value;
 use core::fmt;
 
-/// `t=`: from when to when the session is active, in seconds since 1900-01-01T00:00Z; 0 is no limit.
+/// `t=`: the start and stop time of the session, in seconds since 1900-01-01T00:00Z; 0 means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Timing {
-    /// When it starts; 0: it is permanent.
+    /// The start time; 0: the session is permanent.
     pub start: u64,
-    /// When it stops; 0: not by itself.
+    /// The stop time; 0: the session has no end.
     pub stop: u64,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Timing {
     }
 }
 
-/// The units that a duration may be counted in; none written: seconds.
+/// The unit of a duration; without a unit it is in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimeUnit {
     /// `d`, 86,400 seconds.
@@ -58,7 +58,7 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
-    /// How many seconds one of it is.
+    /// Returns the length of the unit in seconds.
     #[must_use]
     pub const fn seconds(self) -> u64 {
         match self {
@@ -89,17 +89,17 @@ impl TimeUnit {
     }
 }
 
-/// A duration with its unit, such as `7d` (RFC 8866 §9, `typed-time`).
+/// A duration with an optional unit, such as `7d` (RFC 8866 §9, `typed-time`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TypedTime {
-    /// How many of the unit.
+    /// The number of units.
     pub amount: u64,
-    /// The unit as it is written; none: seconds.
+    /// The unit as written; `None`: seconds.
     pub unit: Option<TimeUnit>,
 }
 
 impl TypedTime {
-    /// The duration in seconds; one that was read is below 2⁶³, one that was made ends at 2⁶⁴ − 1.
+    /// Returns the duration in seconds. A parsed duration is below 2⁶³; any other one saturates at 2⁶⁴ − 1.
     #[must_use]
     pub const fn seconds(self) -> u64 {
         match self.unit {
@@ -126,18 +126,18 @@ impl fmt::Display for TypedTime {
     }
 }
 
-/// `r=`: how a session repeats: every so often, for so long, at these offsets from its start.
+/// `r=`: the repetition of a session: interval, duration, and offsets from the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Repeat<'a> {
-    /// From one start to the next; more than 0.
+    /// The interval between two repetitions; more than 0.
     pub interval: TypedTime,
-    /// How long it is active each time.
+    /// The duration of each repetition.
     pub duration: TypedTime,
     offsets: &'a str,
 }
 
 impl<'a> Repeat<'a> {
-    /// When it is active, counted from the start time of its `t=`; at least one.
+    /// Returns the offsets from the start time of the `t=` line; at least one.
     pub fn offsets(&self) -> impl Iterator<Item = TypedTime> + use<'a> {
         items_of(self.offsets, b' ', offset)
     }
@@ -171,25 +171,25 @@ impl fmt::Display for Repeat<'_> {
     }
 }
 
-/// `z=`: when the clocks change that a repeated session follows.
+/// `z=`: time zone adjustments for a repeated session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Zone<'a> {
     adjustments: &'a str,
 }
 
-/// A change of the clock.
+/// A time zone adjustment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Adjustment {
-    /// When, in seconds since 1900-01-01T00:00Z.
+    /// The time of the adjustment, in seconds since 1900-01-01T00:00Z.
     pub at: u64,
-    /// Whether the offset is taken away.
+    /// Whether the offset is negative.
     pub is_back: bool,
-    /// How far from the base time.
+    /// The offset from the base time.
     pub offset: TypedTime,
 }
 
 impl Adjustment {
-    /// The offset from the base time in seconds; not from the change before.
+    /// Returns the offset from the base time in seconds. It is not relative to the adjustment before.
     #[must_use]
     pub fn seconds(self) -> i64 {
         let seconds = i64::try_from(self.offset.seconds()).unwrap_or(i64::MAX);
@@ -213,7 +213,7 @@ impl Adjustment {
 }
 
 impl<'a> Zone<'a> {
-    /// The changes, as they are written; at least one.
+    /// Returns the adjustments, in the written order; at least one.
     pub fn adjustments(&self) -> impl Iterator<Item = Adjustment> + use<'a> {
         items_of(self.adjustments, b' ', Adjustment::read)
     }
@@ -241,7 +241,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_repeat_line_is_its_interval_its_duration_and_its_offsets() {
+    fn a_repeat_line_has_an_interval_a_duration_and_offsets() {
         let repeat = Repeat::parse(b"7d 1h 0 25h").unwrap();
         assert_eq!((repeat.interval.seconds(), repeat.duration.seconds()), (604_800, 3_600));
         assert_eq!(repeat.offsets().map(TypedTime::seconds).collect::<Vec<_>>(), [0, 90_000]);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_line_gone_wrong_says_where() {
+    fn an_invalid_repeat_line_is_refused_at_its_offset() {
         refused::<Repeat<'_>>(b"", 0, "an interval such as 7d, more than 0");
         refused::<Repeat<'_>>(b"0 1 0", 0, "an interval such as 7d, more than 0");
         refused::<Repeat<'_>>(b"7D 1h 0", 1, "a space");

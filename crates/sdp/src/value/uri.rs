@@ -1,11 +1,11 @@
-//! Where to read more (RFC 8866 §5.5).
+//! The URI with more information (RFC 8866 §5.5).
 
 use crate::error::{Citation, ValueError};
 use crate::grammar::{Parsed, ascii, fail, whole};
 use crate::value::Value;
 use core::fmt;
 
-/// `u=`: where to read more: a URI reference (RFC 3986 §4.1), absolute or not, checked no further than its characters.
+/// `u=`: a URI reference (RFC 3986 §4.1) with more information, absolute or relative; only its characters are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uri<'a>(pub &'a str);
 
@@ -23,7 +23,8 @@ impl fmt::Display for Uri<'_> {
     }
 }
 
-/// What may stand in a URI (RFC 3986 §2), at least one character; of a percent its two digits too.
+/// The characters that are allowed in a URI (RFC 3986 §2), at least one; a percent sign is followed by two hexadecimal
+/// digits.
 pub(super) fn uri(input: &[u8]) -> Parsed<'_, &str> {
     let (rest, text) = ascii(input, is_uri, "a URI")?;
     let bytes = text.as_bytes();

@@ -1,4 +1,5 @@
-//! Texts made to cost: twice the text is at most twice the work, in reading, typed reading, answering and comparing.
+//! Hostile texts: a text of twice the size causes at most twice the work, in reading, typed reading, answering and
+//! comparing.
 
 extern crate std;
 
@@ -24,7 +25,7 @@ pub(crate) fn look(steps: usize) {
     DONE.set(DONE.get() + steps);
 }
 
-/// How many steps some work takes.
+/// Returns the number of steps of some work.
 fn cost<T>(work: impl FnOnce() -> T) -> usize {
     let before = DONE.get();
     let _done = work();
@@ -38,8 +39,8 @@ fn read(text: &[u8]) -> Session<'_> {
     Reader::lenient().with_limits(NO_LIMITS).read(text).unwrap().session
 }
 
-/// Does the work for a text of a size and for one twice as large: no more than `most` steps a byte, and no more than twice
-/// as much for twice as many.
+/// Does the work for a text of a size and for one of twice the size. Asserts at most `most` steps a byte, and at most
+/// twice the steps for twice the size.
 #[track_caller]
 fn assert_linear(name: &str, size: usize, most: usize, make: impl Fn(usize) -> String, work: impl Fn(&str)) {
     let (small, large) = (make(size), make(2 * size));
@@ -50,7 +51,7 @@ fn assert_linear(name: &str, size: usize, most: usize, make: impl Fn(usize) -> S
     assert!(twice as f64 <= 1.05 * growth * once as f64, "{name}: {once} steps, for {growth} times the text {twice}");
 }
 
-/// A name, and how a text of a size is made.
+/// A name, and a function that makes a text of a size.
 type Shape = (&'static str, fn(usize) -> String);
 
 #[test]
@@ -70,7 +71,7 @@ fn reading_is_linear() {
     }
 }
 
-/// What repeats, behind what stands before it.
+/// A prefix, followed by a repeated text.
 fn list(before: &str, item: &str, size: usize) -> String {
     let mut text = String::from(before);
     while text.len() < size {
@@ -79,7 +80,7 @@ fn list(before: &str, item: &str, size: usize) -> String {
     text
 }
 
-/// Names of attributes, how their values begin, and what may follow again and again.
+/// Attribute names, with the beginning of a value and the part that repeats.
 const LISTS: [(&str, &str, &str); 33] = [
     ("candidate", "1 1 UDP 1 192.0.2.1 9 typ host", " x y"),
     ("candidate", "1 1 UDP 1 ", "a"),
@@ -116,7 +117,7 @@ const LISTS: [(&str, &str, &str); 33] = [
     ("lang", "de", "-de"),
 ];
 
-/// Reads a value that is good, or one that goes wrong at its very end; then all that can be asked of it.
+/// Parses a value that is valid, or invalid only at its end; then calls all methods of the value.
 #[test]
 fn typed_values_are_linear() {
     const SIZE: usize = 1 << 19;
@@ -128,7 +129,7 @@ fn typed_values_are_linear() {
     for (name, before, item) in LISTS {
         let label = format!("{name}:{before}{item}…");
         assert_linear(&label, SIZE, 12, |size| list(before, item, size), parse(name));
-        // Spaces at the end have it read a second time where it is refused.
+        // A value with spaces at the end is parsed a second time if it is refused.
         assert_linear(&label, SIZE, 20, |size| list(before, item, size) + "\u{7f} ", parse(name));
     }
 }
@@ -165,7 +166,7 @@ fn values_of_lines_are_linear() {
     );
 }
 
-/// What a value says is asked for without reading it anew each time.
+/// The methods of a value do not parse it again on each call.
 #[test]
 fn walking_a_value_is_linear() {
     const SIZE: usize = 1 << 19;
@@ -250,7 +251,7 @@ fn walking_candidates_is_linear() {
 const TOP: &str = "v=0\r\no=- 4962303333179871722 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n";
 const KEYS: &str = "a=ice-ufrag:ETEn\r\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl\r\na=fingerprint:md5 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F\r\na=setup:actpass\r\na=rtcp-mux\r\n";
 
-/// Answers an offer in each way that there is, and compares it with itself and with its answer.
+/// Answers an offer in every possible way, and compares the offer with itself and with its answer.
 fn negotiate(text: &str) {
     const OPUS: Codec<'_> = Codec::new("opus", 48_000).with_channels(2).with_feedback(&["nack", "transport-cc"]);
     const H264: Codec<'_> = Codec::new("H264", 90_000)
@@ -287,7 +288,7 @@ fn offer_and_answer_are_linear_in_sections() {
         |size| list(&format!("{TOP}{KEYS}"), "m=audio 9 RTP/AVP 0\r\n", size),
         negotiate,
     );
-    // All of them in one bundle, by names that are all there.
+    // All sections in one bundle, with valid names.
     let bundle = |size: usize| {
         let count = size / 30;
         let mids: String = (0..count).map(|mid| format!(" {:06}", mid)).collect();
@@ -295,7 +296,7 @@ fn offer_and_answer_are_linear_in_sections() {
         format!("{TOP}a=group:BUNDLE{mids}\r\na=group:LS{mids}\r\n{KEYS}{sections}")
     };
     assert_linear("bundle", SIZE, 100, bundle, negotiate);
-    // The same name again and again.
+    // The same name in all sections.
     assert_linear(
         "one mid",
         SIZE,
@@ -317,7 +318,7 @@ fn offer_and_answer_are_linear_in_lists() {
     const SIZE: usize = 1 << 18;
     let video =
         format!("m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=rtpmap:96 H264/90000\r\na=rtpmap:97 rtx/90000\r\n{KEYS}");
-    // What the session says for all is not looked at for each of its sections; one of them is taken.
+    // Attributes of the session are not read again for each section; one section is accepted.
     let shared = |line: &'static str, item: &'static str| {
         move |size: usize| {
             let wide = list(&format!("{TOP}{line}"), item, size) + "\r\n";
@@ -325,7 +326,7 @@ fn offer_and_answer_are_linear_in_lists() {
         }
     };
     assert_linear("ice-options", SIZE, 200, shared("a=ice-options:x", " y"), negotiate);
-    assert_linear("mids of nobody", SIZE, 200, shared("a=group:BUNDLE", " y"), negotiate);
+    assert_linear("unknown mids", SIZE, 200, shared("a=group:BUNDLE", " y"), negotiate);
     for (name, line, item) in [
         ("profile-level-id", "a=fmtp:96 packetization-mode=1", ";profile-level-id=42e01f"),
         ("apt", "a=fmtp:97 apt=96", ";apt=96"),
@@ -348,9 +349,9 @@ fn offer_and_answer_are_linear_in_lists() {
     assert_linear("red", SIZE, 100, |size| list(&format!("{TOP}{red}a=fmtp:97 96"), "/96", size) + "\r\n", negotiate);
 }
 
-/// What is done three times is counted three times.
+/// Work that is done three times is counted three times.
 #[test]
-fn what_is_counted_grows_when_work_does() {
+fn the_count_grows_with_the_work() {
     let (text, texts) = ("1 1 UDP 1 192.0.2.1 9 typ host", Vec::from([(); 3]));
     let once = cost(|| Candidate::parse(text.as_bytes()));
     assert_eq!(cost(|| texts.iter().filter(|()| Candidate::parse(text.as_bytes()).is_ok()).count()), 3 * once);

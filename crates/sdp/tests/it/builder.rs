@@ -1,4 +1,4 @@
-//! Builders: what they make is read, what cannot be written is refused with its place.
+//! Builders: a reader accepts what they build, and values that cannot be written are refused with their position.
 
 use portolan_sdp::attribute::{Attribute, Direction, Mid};
 use portolan_sdp::diagnostic::Rule;
@@ -53,7 +53,7 @@ fn the_calls_may_come_in_any_order() {
 }
 
 #[test]
-fn what_breaks_a_line_is_refused_with_its_place() {
+fn bytes_that_break_a_line_are_refused_with_their_position() {
     let builder = || SessionBuilder::new(&ORIGIN);
     let breaks = |line, column, byte| Err(BuildError::Breaks { line, column, byte });
     assert_eq!(builder().name("a\nb").build().map(drop), breaks(3, 4, b'\n'));
@@ -68,9 +68,9 @@ fn what_breaks_a_line_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_value_is_written_as_it_is_or_not_at_all() {
+fn a_value_is_written_unchanged_or_refused() {
     let refused = |builder: SessionBuilder| builder.build().unwrap_err();
-    // Not UTF-8: what `Display` writes is something else.
+    // Not UTF-8: `Display` writes other bytes.
     let origin = Origin { username: b"caf\xe9", ..ORIGIN };
     assert_eq!(refused(SessionBuilder::new(&origin)), BuildError::Differs { line: 2, kind: Kind::Origin });
     // A space in a token.
@@ -88,7 +88,7 @@ fn a_value_is_written_as_it_is_or_not_at_all() {
 }
 
 #[test]
-fn what_no_strict_reader_takes_is_refused() {
+fn a_builder_refuses_what_a_strict_reader_refuses() {
     let refused = |builder: SessionBuilder| {
         let error = builder.build().unwrap_err();
         let BuildError::Refused(diagnostic) = error else { panic!("{error}") };
@@ -137,9 +137,9 @@ fn media_sections_and_attributes_are_put_into_a_session() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is put in: it is refused, or it is all there and a strict reader takes it.
+    /// For any input: the builder refuses it, or the description contains all of it and a strict reader accepts it.
     #[test]
-    fn what_is_built_is_what_was_given(
+    fn a_built_description_has_the_given_values(
         name in ".{0,8}",
         lines in prop::collection::vec((prop::sample::select(&b"eibapucktrzxm"[..]), prop::collection::vec(any::<u8>(), 0..8)), 0..4),
         media in prop::collection::vec(("[a-z]{1,5}", any::<u16>(), "[ -~]{0,6}"), 0..3),

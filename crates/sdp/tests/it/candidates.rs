@@ -1,10 +1,10 @@
-//! Candidates that other implementations take or refuse, and why this one differs where it does.
+//! Candidates that other implementations accept or refuse, and the reasons for each difference.
 
 use crate::field::{folder, rows, unquoted};
 use portolan_sdp::candidate::{CandidateAttribute, Deviation, Prefix};
 use portolan_sdp::{Candidate, Value};
 
-/// What an independent checker calls a deviation, and its name here. Several may be in one candidate.
+/// The deviations of an independent checker, and their names here. One candidate may have several.
 const NAMES: [(&str, Deviation); 10] = [
     ("foundation", Deviation::NoFoundation),
     ("component-range(1..256)", Deviation::ComponentZero),
@@ -15,29 +15,26 @@ const NAMES: [(&str, Deviation); 10] = [
     ("raddr:bad-ipv4-looks-like-fqdn", Deviation::RelatedAddress),
     ("tcp-without-tcptype", Deviation::NoTcpType),
     ("odd-extension", Deviation::LoneExtension),
-    // An empty value between two spaces, which `*VCHAR` has room for.
+    // An empty value between two spaces, which `*VCHAR` allows.
     ("double/trailing-space", Deviation::LoneExtension),
 ];
 
-/// Rows that are judged otherwise here, and why.
-const ARGUED: [(&str, &str); 6] = [
-    ("pion-ice-046", "the zone of the address is a deviation too, which the checker overlooks when there is one only"),
-    ("pion-ice-054", "*VCHAR may be empty: the candidate is as the grammar has it"),
-    (
-        "mozilla-112",
-        "transport-extension is a token: FOO is a transport that nobody knows yet, for the agent to pass over",
-    ),
-    ("mozilla-120", "extension-att-value is any VCHAR: the grammar does not know that a generation is a number"),
-    ("ezk-131", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
-    ("from-sdp:sdp-types-226", "RFC 8839 §5.1: a host candidate must not have raddr; read, and named"),
+/// Rows with another result here, and the reason.
+const EXPLAINED: [(&str, &str); 6] = [
+    ("pion-ice-046", "the zone of the address is a deviation too, which the checker misses if it is the only one"),
+    ("pion-ice-054", "*VCHAR may be empty: the candidate matches the grammar"),
+    ("mozilla-112", "transport-extension is a token: FOO is an unknown transport, which the agent ignores"),
+    ("mozilla-120", "extension-att-value is any VCHAR: the grammar does not restrict a generation to a number"),
+    ("ezk-131", "RFC 8839 §5.1: a host candidate must not have raddr; parsed, and reported"),
+    ("from-sdp:sdp-types-226", "RFC 8839 §5.1: a host candidate must not have raddr; parsed, and reported"),
 ];
 
 #[test]
-fn every_verdict_is_met_or_argued() {
+fn every_verdict_agrees_or_is_explained() {
     let Some(folder) = folder() else { return };
     let rows = rows(&folder.join("ice/candidates.tsv"));
     assert!(rows.len() >= 240, "{} rows", rows.len());
-    let mut argued = Vec::new();
+    let mut different = Vec::new();
     for row in &rows {
         let [id, input, expect, named, ..] = row.as_slice() else { panic!("four columns and more: {row:?}") };
         let text = unquoted(input);
@@ -57,7 +54,7 @@ fn every_verdict_is_met_or_argued() {
             other => panic!("{id}: {other:?}"),
         };
         if !is_alike {
-            argued.push(id.as_str());
+            different.push(id.as_str());
         }
         if let Ok(candidate) = lenient {
             let written = candidate.to_string();
@@ -65,12 +62,12 @@ fn every_verdict_is_met_or_argued() {
             assert_eq!(text.parse::<CandidateAttribute>().map(|owned| owned.to_string()), Ok(written), "{id}");
         }
     }
-    assert_eq!(argued, ARGUED.map(|(id, _)| id));
+    assert_eq!(different, EXPLAINED.map(|(id, _)| id));
 }
 
-/// The deviations that the checker named, by their names here, in the order of the fields.
+/// Returns the deviations that the checker named, by their names here, in the order of the fields.
 fn expected(named: &str) -> impl Iterator<Item = Deviation> {
-    // An empty foundation makes the text begin with a space, which the checker tells a second time.
+    // An empty foundation makes the text begin with a space, which the checker reports as a second deviation.
     let named =
         named.strip_suffix("foundation,double/trailing-space").map_or(named.to_owned(), |_| "foundation".into());
     Deviation::ALL.into_iter().filter(move |deviation| {
@@ -78,7 +75,7 @@ fn expected(named: &str) -> impl Iterator<Item = Deviation> {
     })
 }
 
-/// What is refused in lenient reading is refused at the place where it is wrong.
+/// A candidate that lenient parsing refuses is refused at the position of the error.
 #[test]
 fn refusals_have_a_place() {
     let Some(folder) = folder() else { return };

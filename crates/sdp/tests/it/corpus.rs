@@ -1,6 +1,7 @@
-//! Descriptions that others made: browsers, cameras, gateways, unit tests and fuzz seeds of the field.
+//! Descriptions of other implementations: browsers, cameras, gateways, unit tests and fuzz seeds.
 //!
-//! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it the tests say so and pass.
+//! The corpus is not part of this repository. `PORTOLAN_CORPUS` names its folder; without it the tests print a note and
+//! pass.
 
 use crate::vectors::assert_place;
 use portolan_sdp::diagnostic::{Diagnostic, Rule, Severity};
@@ -15,7 +16,7 @@ fn folder(name: &str) -> Option<PathBuf> {
     static ONCE: Once = Once::new();
     let folder = std::env::var_os("PORTOLAN_CORPUS").map(|corpus| Path::new(&corpus).join(name));
     if folder.is_none() {
-        // Past the harness, which swallows what a test that passes prints.
+        // Writes directly to standard error: the test harness hides the output of a test that passes.
         ONCE.call_once(|| {
             drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: descriptions of the field are not looked at"))
         });
@@ -27,7 +28,7 @@ fn folder(name: &str) -> Option<PathBuf> {
 pub(crate) struct Case {
     pub(crate) file: String,
     expect: String,
-    /// What an independent checker of RFC 8866 found, in its own words; none: nothing.
+    /// The result of an independent checker of RFC 8866, in its own words; none: no deviation.
     deviations: Vec<String>,
     pub(crate) text: Vec<u8>,
 }
@@ -46,8 +47,8 @@ pub(crate) fn cases() -> Option<Vec<Case>> {
     Some(cases)
 }
 
-/// Descriptions that their authors take and the checker found right, but RFC 8866 does not allow. Each is argued in
-/// `docs/decisions/sdp-corpus.md`.
+/// Descriptions that their authors and the checker accept, but RFC 8866 does not allow. `docs/decisions/sdp-corpus.md`
+/// gives the reason for each.
 const AGAINST_THE_RFC: &[(&str, &str)] = &[
     (
         "pion-sdp/unmarshal_test-L387-TestUnmarshalNonNilAddress.sdp",
@@ -69,7 +70,7 @@ const AGAINST_THE_RFC: &[(&str, &str)] = &[
         "pion-sdp/unmarshal_test-L92-TimeZonesSDPExpected.sdp",
         "line 5, column 14: r= expected a duration such as 1h, found '-' (RFC 8866 §5.10)",
     ),
-    ("pion-sdp/unmarshal_test-L95-TimeZonesSDP2.sdp", "line 5, column 1: z= stands after t= (RFC 8866 §9)"),
+    ("pion-sdp/unmarshal_test-L95-TimeZonesSDP2.sdp", "line 5, column 1: z= is out of order after t= (RFC 8866 §9)"),
     ("sdp-transform/alac.sdp", "line 2, column 34: o= expected the end of the value, found ':' (RFC 8866 §5.2)"),
     (
         "sdp-types/attributes-L2182-sdp.sdp",
@@ -78,11 +79,11 @@ const AGAINST_THE_RFC: &[(&str, &str)] = &[
     ("sdp-types/crypto.sdp", "line 7, column 22: c= expected the end of the value, found '/' (RFC 8866 §5.7)"),
 ];
 
-/// Whether a rule is what the checker means by a word.
-fn is_named(word: &str, told: &Diagnostic, text: &[u8]) -> bool {
+/// Returns whether a rule corresponds to a word of the checker.
+fn is_named(word: &str, diagnostic: &Diagnostic, text: &[u8]) -> bool {
     let (head, rest) = word.split_once(':').unwrap_or((word, ""));
     let kind = |letter: &str| Kind::of(&[letter.as_bytes()[0], b'=']);
-    match (head, told.rule) {
+    match (head, diagnostic.rule) {
         ("empty-s", rule) => rule == Rule::Empty(Kind::Name),
         ("no-final-eol", rule) => rule == Rule::NoFinalEnding,
         ("blank-line", rule) => rule == Rule::Blank,
@@ -90,9 +91,9 @@ fn is_named(word: &str, told: &Diagnostic, text: &[u8]) -> bool {
         ("no-v" | "no-v0-first", rule) => rule == Rule::VersionNotFirst,
         ("order", Rule::OutOfOrder { kind: found, .. } | Rule::Repeated(found)) => found == kind(rest),
         ("order", _) => false,
-        // A line that is no line; the word has its beginning, or as much of it as is no space.
+        // A stray line: the checker's word contains its beginning, up to the first space.
         ("bad-line", Rule::NoLetter | Rule::UnknownKind(_)) => {
-            let line = &text[told.span.start..];
+            let line = &text[diagnostic.span.start..];
             line.starts_with(rest.as_bytes()) || rest.trim().is_empty()
         }
         ("bad-line", _) => false,
@@ -111,7 +112,7 @@ fn is_named(word: &str, told: &Diagnostic, text: &[u8]) -> bool {
     }
 }
 
-/// Reads both ways, and checks what holds for every text.
+/// Reads a text in both modes, and checks the invariants of every text.
 fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec<Diagnostic>) {
     let all = Limits { diagnostics: 10_000, ..Limits::default() };
     let lenient = Reader::lenient().with_limits(all).read(text);
@@ -126,7 +127,7 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
             return (strict, vec![refused]);
         }
     };
-    // Byte for byte, however often, owned or not, and the lines with it.
+    // The written bytes are the same, repeatedly, borrowed or owned; so are the lines.
     let mut session = reading.session.clone().into_owned();
     for _ in 0..3 {
         let bytes = session.to_bytes();
@@ -135,7 +136,7 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
         assert!(again.lines().eq(session.lines()), "{file}");
         session = again;
     }
-    // The same by way of every line: what is written anew is what was read.
+    // The same after each line was written again.
     for index in 0..session.line_count() {
         let value = session.line(index).unwrap().value().to_vec();
         // A value with NUL cannot be written.
@@ -144,32 +145,35 @@ fn read<'t>(file: &str, text: &'t [u8]) -> (Result<Session<'t>, Diagnostic>, Vec
         }
     }
     assert_eq!(session.to_bytes(), text, "{file}, written line by line");
-    reading.diagnostics.iter().for_each(|told| assert_place(text, told));
-    let first = reading.diagnostics.iter().find(|told| told.rule.severity() >= Severity::Deviation);
+    reading.diagnostics.iter().for_each(|diagnostic| assert_place(text, diagnostic));
+    let first = reading.diagnostics.iter().find(|diagnostic| diagnostic.rule.severity() >= Severity::Deviation);
     assert_eq!(strict.as_ref().err(), first, "{file}: strict refuses at the first deviation, and at nothing else");
     (strict, reading.diagnostics)
 }
 
 #[test]
-fn every_verdict_is_met() {
+fn every_verdict_agrees() {
     let Some(cases) = cases() else { return };
     let mut against = Vec::new();
     for Case { file, expect, deviations, text } in &cases {
-        let (strict, told) = read(file, text);
+        let (strict, diagnostics) = read(file, text);
         if expect == "any" {
             continue;
         }
-        let is_read = !told.iter().any(|told| told.rule.severity() == Severity::Fatal);
-        assert!(is_read || expect == "reject", "{file}: {told:?}");
-        // Lenient names each of them.
+        let is_read = !diagnostics.iter().any(|diagnostic| diagnostic.rule.severity() == Severity::Fatal);
+        assert!(is_read || expect == "reject", "{file}: {diagnostics:?}");
+        // The lenient reader reports each of them.
         for word in deviations {
-            assert!(told.iter().any(|told| is_named(word, told, text)), "{file}: no {word} in {told:#?}");
+            assert!(
+                diagnostics.iter().any(|diagnostic| is_named(word, diagnostic, text)),
+                "{file}: no {word} in {diagnostics:#?}"
+            );
         }
         match &strict {
             Ok(_) => assert!(deviations.is_empty(), "{file}: strict takes what {deviations:?} is wrong with"),
-            // Strict refuses at one of what is named.
+            // The strict reader stops at one of the reported deviations.
             Err(refused) if deviations.iter().any(|word| is_named(word, refused, text)) => {}
-            // A value that their authors refuse too, though the checker does not look at it.
+            // A value that its authors also refuse, although the checker does not check it.
             Err(refused) if expect == "reject" && matches!(refused.rule, Rule::Value { .. }) => {}
             Err(refused) => against.push((file.as_str(), refused.to_string())),
         }
@@ -178,11 +182,11 @@ fn every_verdict_is_met() {
     assert_eq!(against, AGAINST_THE_RFC);
 }
 
-/// Descriptions that are well formed, values and all, and that their authors refuse for what they mean.
+/// Descriptions that are well formed, including their values, but that their authors refuse because of their meaning.
 const MEANING_ALONE: &[&str] = &[
     // Two `a=msid` of one section with different tracks.
     "libwebrtc-unittest/webrtc_sdp_unittest-L4090-sdp.sdp",
-    // Audio and video over SCTP, and over a protocol of another name.
+    // Audio and video over SCTP, and over an unknown protocol.
     "libwebrtc-unittest/webrtc_sdp_unittest-L4853-WebRtcSdpTest.MediaTypeProtocolMismatch.sdp",
     "libwebrtc-unittest/webrtc_sdp_unittest-L4855-WebRtcSdpTest.MediaTypeProtocolMismatch.sdp",
     "libwebrtc-unittest/webrtc_sdp_unittest-L4857-WebRtcSdpTest.MediaTypeProtocolMismatch.sdp",
@@ -198,7 +202,7 @@ const MEANING_ALONE: &[&str] = &[
 ];
 
 #[test]
-fn what_is_wrong_with_a_value_is_told_when_it_is_read() {
+fn invalid_values_are_reported_when_they_are_parsed() {
     let Some(cases) = cases() else { return };
     let mut well_formed = Vec::new();
     for Case { file, text, .. } in cases.iter().filter(|case| case.expect == "reject" && case.deviations.is_empty()) {
@@ -216,7 +220,7 @@ fn what_is_wrong_with_a_value_is_told_when_it_is_read() {
 }
 
 #[test]
-fn what_browsers_made_is_read_strictly() {
+fn descriptions_of_browsers_are_read_strictly() {
     let Some(folder) = folder("browser") else { return };
     let mut met = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -224,9 +228,9 @@ fn what_browsers_made_is_read_strictly() {
         if path.extension().is_some_and(|extension| extension == "sdp") {
             let text = fs::read(&path).unwrap();
             let file = path.display().to_string();
-            let (strict, told) = read(&file, &text);
+            let (strict, diagnostics) = read(&file, &text);
             let session = strict.unwrap_or_else(|refused| panic!("{file}: {refused}"));
-            assert!(session.media_count() > 0 && told.is_empty(), "{file}: {told:?}");
+            assert!(session.media_count() > 0 && diagnostics.is_empty(), "{file}: {diagnostics:?}");
             met += 1;
         }
     }

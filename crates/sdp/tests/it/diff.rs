@@ -1,4 +1,5 @@
-//! Laws of comparing: nothing differs from itself, one edit is one change, and the way back tells the same from the other end.
+//! Properties of comparing: a description does not differ from itself; one edit is one change; the reverse comparison
+//! reports the same change in reverse.
 
 use alloc::collections::BTreeMap;
 use portolan_sdp::attribute::Direction;
@@ -10,7 +11,7 @@ use portolan_strategies::sessions::{nearly_valid, session};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// One edit, and the name of the one change that it makes; none where it cannot be made.
+/// Makes one edit; returns the name of the expected change, or none if the edit is not possible.
 fn edit(which: usize, is: &mut Session<'_>, media: Option<usize>) -> Option<&'static str> {
     let section = media.and_then(|index| is.media(index));
     let end = section.as_ref().map_or_else(|| is.top().range().end, |section| section.range().end);
@@ -51,7 +52,7 @@ fn text(session: &Session<'_>, line: usize) -> String {
     session.line(line).map(|line| String::from_utf8_lossy(line.value()).into_owned()).unwrap_or_default()
 }
 
-/// A way that the media of a section which says none does not go yet.
+/// A direction other than the default of a section without one.
 fn another_direction(session: &Session<'_>, section: &Section<'_>) -> Option<Direction> {
     let said = |section: &Section<'_>| {
         section.attributes().find_map(|read| match read {
@@ -66,8 +67,8 @@ fn another_direction(session: &Session<'_>, section: &Section<'_>) -> Option<Dir
     [Direction::Inactive, Direction::SendOnly].into_iter().find(|direction| *direction != usual)
 }
 
-/// How often each kind of change is told, as the other end tells it if asked for.
-fn kinds(told: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> {
+/// Counts the changes of each kind; with `is_turned` by the names of the reverse comparison.
+fn kinds(changes: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> {
     const PAIRS: [[&str; 2]; 5] = [
         ["media-added", "media-removed"],
         ["refused", "revived"],
@@ -76,7 +77,7 @@ fn kinds(told: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> 
         ["added", "removed"],
     ];
     let mut counts = BTreeMap::new();
-    for change in told {
+    for change in changes {
         let name = change.what.name();
         let pair = PAIRS.iter().find(|pair| pair.contains(&name)).filter(|_| is_turned);
         let name = pair.map_or(name, |[a, b]| if name == *a { *b } else { *a });
@@ -87,7 +88,7 @@ fn kinds(told: &[Change<'_>], is_turned: bool) -> BTreeMap<&'static str, usize> 
 
 proptest! {
     #[test]
-    fn one_edit_is_told_as_one_change_where_it_was_made(
+    fn one_edit_is_one_change_at_its_place(
         text in session(), which in select((0..9).collect::<Vec<usize>>()), place in any::<Index>(),
     ) {
         let was = Session::read(&text).unwrap();
@@ -95,31 +96,31 @@ proptest! {
         let media = place.checked_sub(1);
         let mut is = was.clone();
         let Some(name) = edit(which, &mut is, media) else { return Ok(()) };
-        let told = diff(&was, &is);
-        let context = || format!("{name}: {told:?}\n{was}\n{is}");
-        prop_assert_eq!(told.len(), 1, "{}", context());
-        prop_assert_eq!(told[0].what.name(), name, "{}", context());
+        let changes = diff(&was, &is);
+        let context = || format!("{name}: {changes:?}\n{was}\n{is}");
+        prop_assert_eq!(changes.len(), 1, "{}", context());
+        prop_assert_eq!(changes[0].what.name(), name, "{}", context());
         let expected = match name {
             "version" => None,
             "media-added" => Some(is.media_count() - 1),
             "media-removed" => Some(was.media_count() - 1),
             _ => media,
         };
-        let told_of = match told[0].place {
+        let place = match changes[0].place {
             Place::Session => None,
             Place::Media { was, is, .. } => is.or(was),
         };
-        prop_assert_eq!(told_of, expected, "{}", context());
-        prop_assert!(!told[0].to_string().contains(char::is_control), "{}", context());
+        prop_assert_eq!(place, expected, "{}", context());
+        prop_assert!(!changes[0].to_string().contains(char::is_control), "{}", context());
     }
 
     #[test]
-    fn nothing_differs_from_itself_and_the_way_back_is_the_same_way(
+    fn a_description_equals_itself_and_the_reverse_is_symmetric(
         one in nearly_valid(session()), other in nearly_valid(session()), is_near in any::<bool>(), at in any::<Index>(),
     ) {
         let Ok(was) = Session::read(&one) else { return Ok(()) };
         prop_assert_eq!(diff(&was, &was), []);
-        // Another description, or one with a line less.
+        // An unrelated description, or one with a line less.
         let mut near = was.clone();
         prop_assert!(near.remove(at.index(was.line_count())).is_ok());
         let is = match Session::read(&other) {

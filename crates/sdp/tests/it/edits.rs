@@ -1,4 +1,4 @@
-//! Random edits of random descriptions, against a model that is a list of lines and knows nothing of the tree.
+//! Random edits of random descriptions, compared with a reference model that is a plain list of lines.
 
 use portolan_sdp::line::{Ending, Kind};
 use portolan_sdp::{EditError, Session};
@@ -17,7 +17,7 @@ enum Edit {
     OwnIt,
 }
 
-/// Cuts a text into lines by looking at one byte after another.
+/// Splits a text into lines, byte by byte.
 fn lines(text: &[u8]) -> Vec<Plain> {
     let (mut found, mut line, mut at) = (Vec::new(), Vec::new(), 0);
     while at < text.len() {
@@ -44,13 +44,13 @@ fn is_head(line: &Plain) -> bool {
     line.0.starts_with(b"m=")
 }
 
-/// Where each media section begins, and where the last one ends.
+/// Returns the start of each media section, and the end of the last one.
 fn heads(model: &[Plain]) -> Vec<usize> {
     let heads = (0..model.len()).filter(|index| is_head(&model[*index]));
     heads.chain([model.len()]).collect()
 }
 
-/// What an edit makes of the lines; none: it must be refused.
+/// Applies an edit to the lines; none: the edit must be refused.
 fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
     let usual: &'static [u8] = model.first().map(|line| line.1).filter(|ending| !ending.is_empty()).unwrap_or(b"\r\n");
     let heads = heads(model);
@@ -82,7 +82,7 @@ fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
         Edit::OwnIt => {}
     }
     let usual: &'static [u8] = model.first().map(|line| line.1).filter(|ending| !ending.is_empty()).unwrap_or(b"\r\n");
-    // Two endings are mended, by the rules that the edits promise.
+    // Two endings are changed, by the documented rules of the edits.
     for index in 0..model.len() {
         let next = model.get(index + 1).cloned();
         let line = &mut model[index];
@@ -96,7 +96,7 @@ fn apply(model: &mut Vec<Plain>, edit: &Edit) -> Option<()> {
     Some(())
 }
 
-fn do_it(session: &mut Session<'_>, edit: &Edit) -> Result<(), EditError> {
+fn make_edit(session: &mut Session<'_>, edit: &Edit) -> Result<(), EditError> {
     match edit {
         Edit::Set(index, value) => session.set_value(*index, value),
         Edit::Insert(index, kind, value) => session.insert(*index, *kind, value),
@@ -187,7 +187,7 @@ proptest! {
             let before = session.clone();
             let mut after = model.clone();
             let expected = apply(&mut after, edit);
-            let done = do_it(&mut session, edit);
+            let done = make_edit(&mut session, edit);
             prop_assert_eq!(done.is_ok(), expected.is_some(), "{:?} gave {:?}", edit, done);
             if expected.is_some() {
                 model = after;
@@ -197,7 +197,7 @@ proptest! {
             let bytes = model.iter().flat_map(|(text, ending)| [text.as_slice(), ending].concat()).collect::<Vec<u8>>();
             prop_assert_eq!(session.to_bytes(), bytes.clone(), "after {:?}", edit);
             prop_assert_eq!(plain(&session), model.clone());
-            // What is written is read as the same lines.
+            // Reading the written text gives the same lines.
             prop_assert_eq!(lines(&bytes), model.clone());
             let sections: Vec<usize> = session.all_media().map(|media| media.range().start).chain([model.len()]).collect();
             prop_assert_eq!(sections, heads(&model));
@@ -226,10 +226,10 @@ fn an_edit_never_makes_one_line_of_two() {
     session.remove(2).unwrap();
     assert_eq!(session.line(1).unwrap().ending(), Ending::CrLf, "CR before an empty line with LF would be CR and LF");
     assert_eq!(session.to_bytes(), b"v=0\r\na=one\r\n\n");
-    assert_eq!(session.line(1).unwrap().span().map(|span| span.start), Some(5), "its text is where it was");
+    assert_eq!(session.line(1).unwrap().span().map(|span| span.start), Some(5), "the text is in its old position");
 }
 
-/// What was typed over many times does not stay in memory.
+/// Values that were overwritten many times are freed.
 #[test]
 fn edits_leave_no_heap_behind() {
     let mut session = Session::read(b"v=0\r\na=tool:x\r\na=y\r\n").unwrap();

@@ -1,6 +1,7 @@
-//! What others wrote: descriptions, candidates and attributes from captures and from tests of the field.
+//! The corpus: descriptions, candidates and attributes of other implementations, from captures and from their tests.
 //!
-//! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it the tests say so and pass.
+//! The corpus is not part of this repository. `PORTOLAN_CORPUS` names its folder; without it the tests print a note and
+//! pass.
 
 use std::{
     fs,
@@ -9,18 +10,18 @@ use std::{
     sync::Once,
 };
 
-/// The folder of the collection.
+/// Returns the folder of the corpus.
 pub(crate) fn folder() -> Option<PathBuf> {
     static ONCE: Once = Once::new();
     let folder = std::env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
     if folder.is_none() {
-        // Past the harness, which swallows what a test that passes prints.
+        // Writes directly to standard error: the test harness hides the output of a test that passes.
         ONCE.call_once(|| drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: texts of the field are not looked at")));
     }
     folder
 }
 
-/// Every description of the collection, with its path.
+/// Returns every description of the corpus, with its path.
 pub(crate) fn descriptions() -> Vec<(PathBuf, Vec<u8>)> {
     let Some(folder) = folder() else { return Vec::new() };
     let mut folders = vec![folder.join("sdp"), folder.join("browser")];
@@ -40,24 +41,24 @@ pub(crate) fn descriptions() -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-/// The rows of a table without its head line.
+/// Returns the rows of a table without its header.
 pub(crate) fn rows(path: &Path) -> Vec<Vec<String>> {
     let table = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     table.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-/// The text that a JSON string of the tables stands for; they know these escapes only.
+/// Decodes a JSON string of the tables, which use only these escapes.
 pub(crate) fn unquoted(json: &str) -> String {
     let text = json
         .strip_prefix('"')
         .and_then(|json| json.strip_suffix('"'))
         .unwrap_or_else(|| panic!("{json}: no JSON string"));
     let text = text.replace("\\u0000", "\0").replace("\\r", "\r").replace("\\n", "\n").replace("\\\"", "\"");
-    assert!(!text.contains('\\'), "an escape that this function does not know: {json}");
+    assert!(!text.contains('\\'), "an unknown escape: {json}");
     text
 }
 
-/// The bytes that `escape_ascii` wrote so.
+/// Decodes the output of `escape_ascii`.
 pub(crate) fn escaped(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text.bytes());
     while let Some(byte) = rest.next() {

@@ -1,4 +1,4 @@
-//! Texts made to cost: the work that is done for them is counted, not timed.
+//! Hostile texts: the tests count the work, they do not measure time.
 
 use crate::allocations::{Asked, count};
 use portolan_sdp::diagnostic::{Counted, Rule};
@@ -8,7 +8,7 @@ use portolan_sdp::{Limits, Reader, Session};
 const NO_LIMITS: Limits =
     Limits { bytes: usize::MAX, lines: usize::MAX, attributes: usize::MAX, media: usize::MAX, diagnostics: 100 };
 
-/// The texts of the worst shapes, about `size` bytes each.
+/// Texts of the most expensive shapes, about `size` bytes each.
 fn shapes(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let one_line = |byte: u8| [b"a=x:", vec![byte; size].as_slice(), b"\r\n"].concat();
     vec![
@@ -29,10 +29,10 @@ fn shapes(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Memory is a multiple of the text, the number of allocations grows as a doubling vector does, and what is told is
-/// bounded. (That each byte is looked at a bounded number of times is counted inside of the reader.)
+/// Memory is a multiple of the text, the number of allocations grows like that of a doubling vector, and the number of
+/// diagnostics is bounded. The unit tests of the reader count how often each byte is read.
 #[test]
-fn memory_is_linear_and_what_is_told_is_bounded() {
+fn memory_is_linear_and_diagnostics_are_bounded() {
     const SIZE: usize = 1 << 20;
     for ((name, small), (_, large)) in shapes(SIZE / 16).iter().zip(&shapes(SIZE)) {
         let (small, few) = count(|| Reader::lenient().with_limits(NO_LIMITS).read(small).map(drop));
@@ -41,14 +41,14 @@ fn memory_is_linear_and_what_is_told_is_bounded() {
         let reading = read.unwrap();
         assert_eq!(reading.session.to_bytes(), *large, "{name}");
         assert!(reading.diagnostics.len() <= 100, "{name}");
-        // 12 bytes a line and 4 a section, each grown by doubling, and no line has fewer than one byte.
+        // 12 bytes per line and 4 per section, doubled by the growth of the vectors. A line has at least one byte.
         assert!(many.bytes <= 40 * large.len() + 20_000, "{name}: {many:?}");
         assert!(many.bytes <= 17 * few.bytes.max(20_000), "{name}: {few:?}, sixteen times the text {many:?}");
         assert!(many.times <= few.times + 16, "{name}: {few:?}, {many:?}");
     }
 }
 
-/// The default limits refuse them before anything grows.
+/// The default limits refuse these texts before any list grows.
 #[test]
 fn the_default_limits_bound_memory() {
     const SIZE: usize = (1 << 20) - 64;
@@ -64,7 +64,7 @@ fn the_default_limits_bound_memory() {
             (_, Ok(reading)) => panic!("{name}: {} lines were taken", reading.session.line_count()),
             (_, Err(refused)) => assert!(matches!(refused.rule, Rule::Limit { .. }), "{name}: {refused}"),
         }
-        // Lines, heads, diagnostics.
+        // One allocation each for lines, `m=` lines and diagnostics.
         assert!(asked.bytes <= 12 * 20_000 + 4 * 2 * 1_024 + 2 * 100 * 200, "{name}: {asked:?}");
     }
     let (refused, asked) = count(|| Reader::lenient().read(&vec![b'x'; (1 << 20) + 1]).unwrap_err().rule);
@@ -72,9 +72,9 @@ fn the_default_limits_bound_memory() {
     assert_eq!(asked.times, 1, "the text itself");
 }
 
-/// Walking a session asks for no memory at all, and writing it once for what it takes.
+/// Iterating over a session allocates nothing. Writing it makes one allocation of the exact size.
 #[test]
-fn walking_is_free_and_writing_takes_one_allocation() {
+fn iterating_allocates_nothing_and_writing_allocates_once() {
     let text = [b"v=0\r\n", b"m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n".repeat(10_000).as_slice()].concat();
     let mut session = Reader::lenient().with_limits(NO_LIMITS).read(&text).unwrap().session;
     assert_eq!(session.media_count(), 10_000);
@@ -89,7 +89,7 @@ fn walking_is_free_and_writing_takes_one_allocation() {
     assert_eq!(written.len(), text.len() + 4);
 }
 
-/// A session of usual size is read with a handful of allocations.
+/// Reading a session of ordinary size makes a few allocations.
 #[test]
 fn a_usual_description_takes_few_allocations() {
     let text = crate::vectors::VALID[1].as_bytes();

@@ -1,4 +1,5 @@
-//! Laws of typed values: what was read and written reads the same, and a refusal has its place in the value.
+//! Properties of typed values: a written value is parsed as the same value, and an error has its position inside the
+//! value.
 
 use core::fmt::Display;
 use core::net::IpAddr;
@@ -15,25 +16,25 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::string::string_regex;
 
-/// Reads what may be anything.
+/// Parses arbitrary bytes.
 fn is_safe<'a, T: Value<'a> + Display>(value: &'a [u8]) {
     match T::parse(value) {
         Ok(found) => drop(found.to_string()),
         Err(error) => {
             assert!(error.at <= value.len(), "{error}: {}", value.escape_ascii());
             let found = value.get(error.at).copied();
-            // Spaces at the end are passed over, and the end is told before them.
+            // Spaces at the end are skipped; the end of the value is reported before them.
             assert!(error.found == found || found == Some(b' '), "{error}: {}", value.escape_ascii());
         }
     }
 }
 
-/// Good values, by a regular expression.
+/// Valid values, made by a regular expression.
 fn matching(pattern: String) -> impl Strategy<Value = String> {
     string_regex(&pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"))
 }
 
-/// Bytes that the grammars know, and some that they don't.
+/// Bytes that occur in the grammars, and some that do not.
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     let known = b" ,;:=~*/.-%0159aAfFxz{}\r\n\0\x7f\xff".to_vec();
     vec(select(known), 0..12)
@@ -138,7 +139,7 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_an_agent_builds_is_read_as_it_was_built(candidate in built()) {
+    fn candidates_of_an_agent_are_parsed_unchanged(candidate in built()) {
         let checked = candidate.clone().checked();
         prop_assert_eq!(checked.as_ref(), Ok(&candidate));
         prop_assert_eq!(candidate.to_string().parse(), Ok(candidate.clone()));
@@ -146,8 +147,8 @@ proptest! {
     }
 
     #[test]
-    fn a_deviation_is_told_alone_and_refused_by_strict_reading(candidate in built(), which in 0..6_usize) {
-        let (spoilt, deviation) = spoil(candidate, which);
+    fn a_single_deviation_is_reported_and_strict_parsing_refuses_it(candidate in built(), which in 0..6_usize) {
+        let (spoilt, deviation) = deviate(candidate, which);
         prop_assert_eq!(spoilt.deviations().collect::<Vec<_>>(), [deviation]);
         let text = spoilt.to_string();
         prop_assert_eq!(text.parse(), Ok(spoilt.clone()));
@@ -158,8 +159,8 @@ proptest! {
     }
 }
 
-/// A candidate with one deviation.
-fn spoil(mut candidate: CandidateAttribute, which: usize) -> (CandidateAttribute, Deviation) {
+/// Makes a candidate with one deviation.
+fn deviate(mut candidate: CandidateAttribute, which: usize) -> (CandidateAttribute, Deviation) {
     let deviation = match which {
         0 => {
             candidate.foundation.clear();

@@ -1,6 +1,7 @@
-//! The crate from outside: descriptions of the field, edits against a dumb model, hostile texts, builders, laws of values.
+//! Integration tests: descriptions of the corpus, edits against a reference model, hostile texts, builders, properties
+//! of values.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed test panics")]
 
 extern crate alloc;
 

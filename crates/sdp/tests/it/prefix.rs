@@ -1,4 +1,4 @@
-//! Any prefix of a description is read by a lenient reader, or it says why; nothing panics, nothing is lost.
+//! A lenient reader reads any prefix of a description or gives an error. It does not panic, and it loses no byte.
 
 use crate::vectors::VALID;
 use portolan_sdp::diagnostic::{Rule, Severity};
@@ -6,7 +6,7 @@ use portolan_sdp::{Reader, Session};
 use proptest::prelude::*;
 
 #[test]
-fn every_prefix_is_read_or_says_why() {
+fn every_prefix_is_read_or_gives_an_error() {
     for text in VALID {
         for end in 0..=text.len() {
             let prefix = &text.as_bytes()[..end];
@@ -14,8 +14,8 @@ fn every_prefix_is_read_or_says_why() {
                 Ok(reading) => {
                     assert_eq!(reading.session.to_bytes(), prefix);
                     assert!(end >= 2, "two bytes make a line");
-                    let ends = reading.diagnostics.iter().any(|told| told.rule == Rule::NoFinalEnding);
-                    // CR is an ending too, though not the whole of the right one.
+                    let ends = reading.diagnostics.iter().any(|diagnostic| diagnostic.rule == Rule::NoFinalEnding);
+                    // CR is an ending too, although only a part of CR LF.
                     assert_eq!(ends, !matches!(prefix[end - 1], b'\r' | b'\n'), "{prefix:?}");
                 }
                 Err(refused) => assert_eq!((refused.rule, end < 2), (Rule::NotADescription, true)),
@@ -24,7 +24,7 @@ fn every_prefix_is_read_or_says_why() {
     }
 }
 
-/// Descriptions that were damaged: a few bytes replaced, taken out or put in.
+/// Damaged descriptions: a few bytes are replaced, removed or inserted.
 pub(crate) fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![prop::sample::select(&b"\r\n\0= :/vosctma"[..]), any::<u8>(),];
     let damage = prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, byte), 0..6);
@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_damaged_is_kept_and_named(text in damaged()) {
+    fn damaged_lines_are_kept_and_reported(text in damaged()) {
         let lenient = Reader::lenient().read(&text);
         let strict = Reader::strict().read(&text);
         let Ok(lenient) = lenient else {
@@ -55,14 +55,14 @@ proptest! {
         };
         prop_assert_eq!(&lenient.session.to_bytes(), &text);
         prop_assert_eq!(&lenient.session.clone().into_owned().to_bytes(), &text);
-        prop_assert!(lenient.diagnostics.is_sorted_by_key(|told| told.line));
+        prop_assert!(lenient.diagnostics.is_sorted_by_key(|diagnostic| diagnostic.line));
         let deviations: Vec<_> =
-            lenient.diagnostics.iter().filter(|told| told.rule.severity() == Severity::Deviation).copied().collect();
+            lenient.diagnostics.iter().filter(|diagnostic| diagnostic.rule.severity() == Severity::Deviation).copied().collect();
         match strict {
             Ok(reading) => prop_assert!(deviations.is_empty() && reading.session == lenient.session),
             Err(refused) => prop_assert_eq!(Some(&refused), deviations.first(), "strict refuses at the first deviation"),
         }
-        // Every value can be asked for; what is wrong with it is in its line.
+        // Every value can be parsed; an error is in the line of its value.
         for line in lenient.session.lines() {
             if let Some(Err(error)) = line.typed() {
                 prop_assert_eq!(error.line, line.index() + 1);
@@ -74,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_are_too_strange(text in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_do_not_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
         for reader in [Reader::strict(), Reader::lenient()] {
             for read in [reader.read(&text), reader.read_fragment(&text)].into_iter().flatten() {
                 prop_assert_eq!(read.session.to_bytes(), &text[..]);

@@ -1,6 +1,7 @@
-//! No address and no secret of a real description survives scrubbing, and its lines read as they did.
+//! No address and no secret of a real description remains after scrubbing, and its lines are still parsed in the same
+//! way.
 //!
-//! What is a secret is told here by simple means that know nothing of how scrubbing works.
+//! The tests find secrets by simple rules, independent of the implementation.
 
 use crate::field;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\r', '\n']).filter(|line| !line.is_empty())
 }
 
-/// Whatever in a text reads as an address and says where somebody is.
+/// Returns all addresses in a text that identify a host.
 fn addresses(text: &str) -> BTreeSet<IpAddr> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || ".:-_".contains(c)))
         .filter_map(|word| word.parse().ok())
@@ -25,7 +26,7 @@ fn addresses(text: &str) -> BTreeSet<IpAddr> {
         .collect()
 }
 
-/// RFC 5737, 3849, 5771, 6676: they are nobody's.
+/// RFC 5737, 3849, 5771, 6676: documentation addresses identify no host.
 fn is_of_documents(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
@@ -37,7 +38,7 @@ fn is_of_documents(ip: IpAddr) -> bool {
 
 const COMMON: [&str; 4] = ["mixed", "session", "prompt", "00000000"];
 
-/// What says who somebody is, or lets in who knows it.
+/// Returns the texts that identify a person or a host, or that grant access.
 fn secrets(text: &str) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for line in lines(text) {
@@ -70,7 +71,7 @@ fn secrets(text: &str) -> BTreeSet<&str> {
             _ => {}
         }
     }
-    // What is as short as this tells nothing, nor do words that stand elsewhere in the same description, or in a stand-in.
+    // Very short words identify no one; neither do words that occur elsewhere in the description, or in a stand-in.
     found.retain(|secret| secret.len() > 3 && !COMMON.contains(secret));
     found
 }
@@ -99,7 +100,7 @@ fn no_address_and_no_secret_of_the_corpus_survives() {
 }
 
 #[test]
-fn lines_keep_their_kinds_and_what_could_be_read_still_can() {
+fn lines_keep_their_kinds_and_valid_values_stay_valid() {
     for (path, bytes) in field::descriptions() {
         let Ok(session) = Session::read(&bytes) else { continue };
         let scrubbed = scrub(&session);
@@ -116,7 +117,7 @@ fn lines_keep_their_kinds_and_what_could_be_read_still_can() {
 }
 
 #[test]
-fn the_same_is_replaced_by_the_same_and_different_things_stay_different() {
+fn equal_values_get_equal_stand_ins() {
     for (path, bytes) in field::descriptions() {
         let Ok(session) = Session::read(&bytes) else { continue };
         let scrubbed = scrub(&session);
@@ -124,7 +125,7 @@ fn the_same_is_replaced_by_the_same_and_different_things_stay_different() {
         for (was, is) in session.lines().zip(scrubbed.lines()) {
             let Some((b"candidate", Some(value))) = was.attribute() else { continue };
             let now = is.attribute().and_then(|(_, value)| value).unwrap_or_default();
-            // The foundation, a number, counts by itself.
+            // The foundation is numbered separately.
             let words = value.split(|byte| *byte == b' ').zip(now.split(|byte| *byte == b' ')).skip(1);
             for (word, replaced) in words {
                 let (word, replaced) = (word.to_ascii_lowercase(), replaced.to_ascii_lowercase());
@@ -135,7 +136,7 @@ fn the_same_is_replaced_by_the_same_and_different_things_stay_different() {
     }
 }
 
-/// What one person would not show, each so that it stands nowhere by chance.
+/// The private data of one person; no value occurs elsewhere by chance.
 #[derive(Clone, Debug)]
 struct Person {
     user: String,
@@ -167,9 +168,9 @@ fn person() -> impl Strategy<Value = Person> {
     )
 }
 
-/// A description that tells everything of a person everywhere where a text may stand, before and after it is told who they
-/// are, in front of the media of another one.
-fn indiscreet(person: &Person, other: &Session<'_>) -> String {
+/// A description with all data of a person in every place for a text. The data occur before and after the lines that
+/// define the data, and before the media section of another person.
+fn private_description(person: &Person, other: &Session<'_>) -> String {
     let Person { user, host, ip, ip6, ufrag, pwd, digest } = person;
     let media: String =
         other.all_media().flat_map(|section| section.lines()).map(|line| format!("{line}\r\n")).collect();
@@ -201,7 +202,7 @@ fn indiscreet(person: &Person, other: &Session<'_>) -> String {
     lines.join("\r\n")
 }
 
-/// Whether what a line says can be read.
+/// Returns whether the value of a line can be parsed.
 fn reads(line: &Line<'_>) -> bool {
     let whole = [b"v=0\r\n", line.text(), b"\r\n"].concat();
     Session::read(&whole).is_ok_and(|session| explain(&session).nth(1).is_some_and(|item| item.says.is_ok()))
@@ -209,9 +210,9 @@ fn reads(line: &Line<'_>) -> bool {
 
 proptest! {
     #[test]
-    fn nothing_of_a_person_survives_anywhere(person in person(), other in session()) {
+    fn no_private_data_remains(person in person(), other in session()) {
         let other = Session::read(&other).unwrap();
-        let text = indiscreet(&person, &other);
+        let text = private_description(&person, &other);
         let was = Session::read(text.as_bytes()).unwrap();
         let is = scrub(&was);
         let found = is.to_string();
@@ -220,7 +221,7 @@ proptest! {
         for secret in [user, host, &ip.to_string(), &ip6.to_string(), ufrag, pwd, digest, "7946 0018"] {
             prop_assert!(!plain.contains(&secret.to_lowercase()), "{secret} in\n{found}");
         }
-        // The same is the same everywhere: an address in o=, in a candidate, in a list of parameters, in a name.
+        // Equal values have equal stand-ins: an address in `o=`, in a candidate, in a parameter list, in a name.
         let stand_in = found.lines().nth(1).unwrap().rsplit(' ').next().unwrap();
         for place in [format!("udp 7 {stand_in} 5000"), format!("x={stand_in}:5060"), format!("a=mid:{stand_in}")] {
             prop_assert!(found.contains(&place), "{place} is not in\n{found}");
@@ -228,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn a_scrubbed_description_reads_as_before_and_keeps_its_shape(
+    fn a_scrubbed_description_is_parsed_as_before(
         text in nearly_valid(session()), is_whole in any::<bool>(), whole in session(),
     ) {
         let text = if is_whole { whole } else { text };

@@ -1,4 +1,5 @@
-//! The `sdp-types` crate as an oracle: what both read, both mean alike; what one refuses, the other names.
+//! The `sdp-types` crate as a reference: descriptions that both crates accept have the same meaning. Where one crate
+//! refuses a description, the other reports a deviation.
 
 use crate::{corpus, prefix, vectors};
 use portolan_sdp::diagnostic::{Diagnostic, Rule, Severity};
@@ -8,31 +9,31 @@ use portolan_sdp::{EditError, Limits, Reader, Session};
 use proptest::prelude::*;
 use sdp_types::ParserError;
 
-/// How a text fared.
+/// The result of comparing the two crates on a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// Both read it, and mean the same.
+    /// Both accept it, with the same meaning.
     Same,
-    /// They refuse it, at a place where we name a deviation.
+    /// `sdp-types` refuses it; this crate reports a deviation there.
     TheyRefuse,
-    /// They read it, but a value in it is none by RFC 8866, and we say so.
+    /// `sdp-types` accepts it, but a value violates RFC 8866; this crate reports that.
     WeRefuse,
 }
 
-/// Reads a text with both. Where they differ, only what stands here by name is an excuse.
+/// Reads a text with both crates. Only the differences that are listed here are allowed.
 fn compare(text: &[u8]) -> Result<Fate, String> {
     let theirs = sdp_types::Session::parse(text);
     let limits = Limits { diagnostics: usize::MAX, ..Limits::default() };
     let ours = match Reader::lenient().with_limits(limits).read(text) {
         Ok(reading) => reading,
-        // We refuse only what has no line of a description, and they want a version.
+        // This crate refuses only a text without any line of a description; `sdp-types` requires a version.
         Err(refused) => {
             return fate(refused.rule == Rule::NotADescription && theirs.is_err(), Fate::TheyRefuse, &refused);
         }
     };
-    let told = &ours.diagnostics;
+    let diagnostics = &ours.diagnostics;
     match theirs {
-        Err(error) => fate(is_named(&error, told, &ours.session), Fate::TheyRefuse, &(error, told)),
+        Err(error) => fate(is_named(&error, diagnostics, &ours.session), Fate::TheyRefuse, &(error, diagnostics)),
         Ok(theirs) => match sdp_types::Session::try_from(&placed(ours.session, &theirs)?) {
             Ok(converted) if converted == theirs => {
                 there_and_back(&theirs)?;
@@ -40,11 +41,12 @@ fn compare(text: &[u8]) -> Result<Fate, String> {
             }
             Ok(converted) => Err(format!("{converted:#?}\nis not theirs: {theirs:#?}")),
             Err(ConvertError::Value(error)) => {
-                let is_told =
-                    told.iter().any(|told| matches!(told.rule, Rule::Value { error: told, .. } if told == error.error));
-                fate(is_told, Fate::WeRefuse, &error)
+                let is_reported = diagnostics.iter().any(
+                    |diagnostic| matches!(diagnostic.rule, Rule::Value { error: found, .. } if found == error.error),
+                );
+                fate(is_reported, Fate::WeRefuse, &error)
             }
-            Err(error) => Err(format!("{error}: {told:?}")),
+            Err(error) => Err(format!("{error}: {diagnostics:?}")),
         },
     }
 }
@@ -53,8 +55,8 @@ fn fate(is_excused: bool, fate: Fate, why: &dyn core::fmt::Debug) -> Result<Fate
     if is_excused { Ok(fate) } else { Err(format!("{why:?}")) }
 }
 
-/// Takes out what the model has no place for and they pass over: unknown kinds, lines of the session in a media section,
-/// and a second `v=`. Puts in the origin that they make up.
+/// Removes what the model does not hold and `sdp-types` ignores: unknown kinds, lines of the session in a media
+/// section, and a second `v=`. Adds the origin that `sdp-types` makes up.
 fn placed<'a>(mut session: Session<'a>, theirs: &sdp_types::Session) -> Result<Session<'a>, String> {
     let version = session.lines().position(|line| line.kind() == Kind::Version).ok_or("no version")?;
     for index in (0..session.line_count()).rev() {
@@ -85,24 +87,27 @@ fn placed<'a>(mut session: Session<'a>, theirs: &sdp_types::Session) -> Result<S
     Ok(session)
 }
 
-/// Their model, written by us, is read by both as itself.
+/// The model, written by this crate, is read by both crates as the same model.
 fn there_and_back(theirs: &sdp_types::Session) -> Result<(), String> {
     let written = Session::try_from(theirs).map_err(|error| error.to_string())?.to_bytes();
     let again = sdp_types::Session::parse(&written).map_err(|error| error.to_string())?;
     if again == *theirs { Ok(()) } else { Err(format!("{again:#?}\nis not {theirs:#?}")) }
 }
 
-/// Whether we tell of a deviation where they refuse: in the same line, or of the line that they miss.
-#[expect(clippy::wildcard_enum_match_arm, reason = "what is left is deprecated, and never told")]
-fn is_named(error: &ParserError, told: &[Diagnostic], session: &Session<'_>) -> bool {
-    let deviates =
-        |line: usize| told.iter().any(|told| told.line == line && told.rule.severity() >= Severity::Deviation);
+/// Returns whether this crate reports a deviation where `sdp-types` fails: in the same line, or for the missing line.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is left is deprecated, and never reported")]
+fn is_named(error: &ParserError, diagnostics: &[Diagnostic], session: &Session<'_>) -> bool {
+    let deviates = |line: usize| {
+        diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.line == line && diagnostic.rule.severity() >= Severity::Deviation)
+    };
     match error {
-        // They look for it in the first line.
-        ParserError::NoVersion => {
-            told.iter().any(|told| matches!(told.rule, Rule::VersionNotFirst | Rule::UnknownKind(_) | Rule::NoLetter))
-        }
-        // The texts of their model are UTF-8; a line of ours may hold any bytes.
+        // `sdp-types` expects it in the first line.
+        ParserError::NoVersion => diagnostics
+            .iter()
+            .any(|diagnostic| matches!(diagnostic.rule, Rule::VersionNotFirst | Rule::UnknownKind(_) | Rule::NoLetter)),
+        // The texts of the model are UTF-8; a line of this crate may hold any bytes.
         ParserError::InvalidFieldEncoding(line, _) => {
             deviates(*line) || session.line(line - 1).is_some_and(|line| core::str::from_utf8(line.value()).is_err())
         }
@@ -119,14 +124,14 @@ fn is_named(error: &ParserError, told: &[Diagnostic], session: &Session<'_>) -> 
 }
 
 #[test]
-fn descriptions_of_our_own_mean_the_same() {
+fn generated_descriptions_mean_the_same() {
     for text in vectors::VALID {
         assert_eq!(compare(text.as_bytes()), Ok(Fate::Same), "{text}");
     }
 }
 
 #[test]
-fn descriptions_of_the_field_mean_the_same() {
+fn descriptions_of_the_corpus_mean_the_same() {
     let Some(cases) = corpus::cases() else { return };
     let (mut same, mut refused) = (0, 0);
     for case in &cases {
@@ -144,14 +149,14 @@ fn descriptions_of_the_field_mean_the_same() {
 }
 
 #[test]
-fn what_breaks_a_line_is_refused() {
+fn bytes_that_break_a_line_are_refused() {
     let mut model = sdp_types::Session::parse(vectors::VALID[0].as_bytes()).unwrap();
     model.session_name = "two\r\nlines".to_owned();
     assert_eq!(Session::try_from(&model).unwrap_err(), EditError::Breaks { at: 3, byte: b'\r' });
 }
 
 #[test]
-fn what_the_model_has_no_place_for_is_refused() {
+fn lines_without_a_place_in_the_model_are_refused() {
     let refused = |lines: &str| {
         let text = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n{lines}");
         sdp_types::Session::try_from(&Session::read(text.as_bytes()).unwrap()).unwrap_err()

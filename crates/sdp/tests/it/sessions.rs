@@ -1,4 +1,4 @@
-//! Laws of whole sessions, over descriptions by the dice, right and almost right.
+//! Properties of whole sessions, over random descriptions, valid and nearly valid.
 
 use portolan_sdp::candidate::Candidate;
 use portolan_sdp::diagnostic::{Rule, Severity};
@@ -6,12 +6,12 @@ use portolan_sdp::{Attribute, Reader, Session, ValueError};
 use portolan_strategies::{candidates, sessions};
 use proptest::prelude::*;
 
-/// Reads everything typed; returns how much was right.
+/// Parses all typed values; returns the number of valid ones.
 fn read_all(session: &Session<'_>) -> usize {
     session.lines().filter(|line| line.typed().is_some_and(|read| read.is_ok())).count()
 }
 
-/// An attribute from its text.
+/// Parses an attribute from its text.
 fn again(text: &str) -> Result<Attribute<'_>, ValueError> {
     let (name, value) = text.split_once(':').map_or((text, None), |(name, value)| (name, Some(value)));
     Attribute::parse(name.as_bytes(), value.map(str::as_bytes))
@@ -23,13 +23,13 @@ proptest! {
     #[test]
     fn a_valid_session_has_no_deviation_and_keeps_its_bytes(text in sessions::session()) {
         let reading = Reader::lenient().read(&text).unwrap();
-        let deviations = reading.diagnostics.iter().filter(|told| told.rule.severity() >= Severity::Deviation).count();
-        prop_assert_eq!((deviations, reading.untold), (0, 0));
+        let deviations = reading.diagnostics.iter().filter(|diagnostic| diagnostic.rule.severity() >= Severity::Deviation).count();
+        prop_assert_eq!((deviations, reading.unreported), (0, 0));
         prop_assert_eq!(reading.session.to_bytes(), text);
     }
 
     #[test]
-    fn what_was_written_is_read_as_what_was_read_however_often(
+    fn repeated_writing_and_reading_changes_nothing(
         text in sessions::nearly_valid(sessions::session()),
         passes in 1..5_usize,
     ) {
@@ -45,7 +45,7 @@ proptest! {
     }
 
     #[test]
-    fn every_prefix_is_read_or_says_that_it_is_none(text in sessions::session(), end in any::<prop::sample::Index>()) {
+    fn every_prefix_is_read_or_refused_as_no_description(text in sessions::session(), end in any::<prop::sample::Index>()) {
         let prefix = &text[..end.index(text.len() + 1)];
         match Reader::lenient().read(prefix) {
             Ok(reading) => prop_assert_eq!(reading.session.to_bytes(), prefix),

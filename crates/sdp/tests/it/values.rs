@@ -1,4 +1,4 @@
-//! The values of RFC 8866's lines, and the attributes of phones, players and studios.
+//! The values of the lines of RFC 8866, and the attributes of telephony, RTSP and professional media.
 
 mod field;
 mod laws;

@@ -1,13 +1,13 @@
-//! Descriptions of our own: what RFC 8866 allows, and one deviation after another, each with its place.
+//! Hand-written descriptions: forms that RFC 8866 allows, and single deviations, each with its position.
 
 use portolan_sdp::diagnostic::{Counted, Diagnostic, Rule};
 use portolan_sdp::line::Kind;
 use portolan_sdp::{Limits, Reader};
 
-/// Descriptions that keep every rule.
+/// Descriptions without a deviation.
 pub(crate) const VALID: &[&str] = &[
     "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n",
-    // Every kind of line, in its order.
+    // Every kind of line, in the order of the RFC.
     "v=0\r\no=carol 28908764872 28908764873 IN IP6 2001:db8::1\r\ns=Sextant, p\u{e4}rt 2\r\ni=How to find where one is\r\n\
      u=https://example.com/sextant\r\ne=Carol <carol@example.com>\r\ne=dave@example.com\r\np=+1 617 555-6011\r\n\
      c=IN IP6 ff15::101/3\r\nb=CT:1024\r\nb=X-YZ:128\r\nt=3724394400 3724398000\r\nr=604800 3600 0 90000\r\nr=7d 1h 0 25h\r\n\
@@ -15,12 +15,12 @@ pub(crate) const VALID: &[&str] = &[
      m=audio 49170 RTP/AVP 0 8 97\r\ni=The talk\r\nc=IN IP4 233.252.0.1/127/3\r\nc=IN IP4 233.252.1.1/127\r\nb=AS:64\r\n\
      a=rtpmap:97 iLBC/8000\r\nm=video 51372/2 RTP/AVP 99\r\na=rtpmap:99 h263-1998/90000\r\n\
      m=application 0 TCP/TLS/BFCP *\r\n",
-    // LF alone, which a reader is asked to take.
+    // LF alone, which the RFC asks readers to accept.
     "v=0\no=- 1 1 IN IP4 ship.example.com\ns= \nt=0 0\nm=audio 9 UDP/TLS/RTP/SAVPF 111\nc=IN IP4 0.0.0.0\na=mid:0\na=rtcp-mux\n",
 ];
 
 #[test]
-fn what_keeps_the_rules_is_read_strictly() {
+fn valid_descriptions_are_read_strictly() {
     for text in VALID {
         let reading = Reader::strict().read(text.as_bytes()).unwrap();
         assert_eq!(reading.session.to_bytes(), text.as_bytes());
@@ -30,10 +30,10 @@ fn what_keeps_the_rules_is_read_strictly() {
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n";
 
-/// Line, column, and words of the sentence.
+/// Line, column, and words of the message.
 type Told = (usize, usize, &'static str);
 
-/// A text, and what is told of it.
+/// A text, and its diagnostics.
 const DEVIATIONS: &[(&str, &[Told])] = &[
     ("v=0\r\ns=-\r\nt=0 0\r\n", &[(4, 1, "o= is missing (RFC 8866 §5.2)")]),
     (
@@ -55,7 +55,7 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
     ),
     (
         "H|s= \r\rt=0 0\r\n",
-        &[(4, 1, "s= stands here a second time"), (4, 4, "the line ends with CR alone"), (5, 1, "the line is empty")],
+        &[(4, 1, "s= occurs a second time"), (4, 4, "the line ends with CR alone"), (5, 1, "the line is empty")],
     ),
     ("H|t=0 0\r\na=x:\0y\r\n", &[(5, 5, "the line holds a NUL byte")]),
     (
@@ -69,21 +69,21 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
     ),
     (
         "H|c=IN IP4 192.0.2.1\r\nt=0 0\r\nb=AS:1\r\nz=3730928400 -1h\r\n",
-        &[(6, 1, "b= stands after t= (RFC 8866 §9)"), (7, 1, "z= stands after t=")],
+        &[(6, 1, "b= is out of order after t= (RFC 8866 §9)"), (7, 1, "z= is out of order after t=")],
     ),
     ("H|t=0 0\r\ny=1\r\n =2\r\n", &[(5, 1, "y= is no line of a session description"), (6, 1, "0x20= is no line")]),
     (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\na=x\r\nc=IN IP4 192.0.2.1\r\nu=x\r\n",
-        &[(7, 1, "c= stands after a="), (8, 1, "u= stands in a media description")],
+        &[(7, 1, "c= is out of order after a="), (8, 1, "u= is not allowed in a media description")],
     ),
     (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\ne=a@example.org\r\np=+1 1\r\n",
-        &[(7, 1, "e= stands in a media description (RFC 8866 §9)"), (8, 1, "p= stands in a media description")],
+        &[
+            (7, 1, "e= is not allowed in a media description (RFC 8866 §9)"),
+            (8, 1, "p= is not allowed in a media description"),
+        ],
     ),
-    (
-        "H|c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n",
-        &[(5, 1, "c= stands here a second time (RFC 8866 §5.7)")],
-    ),
+    ("H|c=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n", &[(5, 1, "c= occurs a second time (RFC 8866 §5.7)")]),
     (
         "H|t=0 0\r\nm=audio 9 RTP/AVP 0\r\na=x:\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n",
         &[(5, 1, "there is no c= for this media description (RFC 8866 §5.7)"), (6, 5, "a= expected the value")],
@@ -102,7 +102,7 @@ const DEVIATIONS: &[(&str, &[Told])] = &[
     ),
 ];
 
-/// Where a line begins, counted from 1; past the last one, where the text ends.
+/// Returns the offset of a line, counted from 1; past the last line the end of the text.
 pub(crate) fn start_of(text: &[u8], line: usize) -> usize {
     let (mut at, mut line) = (0, line);
     while line > 1 && at < text.len() {
@@ -121,10 +121,14 @@ pub(crate) fn start_of(text: &[u8], line: usize) -> usize {
     at
 }
 
-/// Line and column say the same as the span.
-pub(crate) fn assert_place(text: &[u8], told: &Diagnostic) {
-    assert_eq!(start_of(text, told.line) + told.column - 1, told.span.start, "{told}");
-    assert!(told.span.start <= told.span.end && told.span.end <= text.len(), "{told}: {:?}", told.span);
+/// Asserts that line and column match the span.
+pub(crate) fn assert_place(text: &[u8], diagnostic: &Diagnostic) {
+    assert_eq!(start_of(text, diagnostic.line) + diagnostic.column - 1, diagnostic.span.start, "{diagnostic}");
+    assert!(
+        diagnostic.span.start <= diagnostic.span.end && diagnostic.span.end <= text.len(),
+        "{diagnostic}: {:?}",
+        diagnostic.span
+    );
 }
 
 #[test]
@@ -132,15 +136,18 @@ fn each_deviation_has_its_place_and_its_rule() {
     for (text, expected) in DEVIATIONS {
         let text = text.replace("H|", HEAD);
         let reading = Reader::lenient().read(text.as_bytes()).unwrap();
-        let told: Vec<(usize, usize, String)> =
-            reading.diagnostics.iter().map(|told| (told.line, told.column, told.rule.to_string())).collect();
-        assert_eq!(told.len(), expected.len(), "{text:?}: {told:#?}");
-        for (told, (line, column, words)) in reading.diagnostics.iter().zip(*expected) {
-            let sentence = told.to_string();
+        let found: Vec<(usize, usize, String)> = reading
+            .diagnostics
+            .iter()
+            .map(|diagnostic| (diagnostic.line, diagnostic.column, diagnostic.rule.to_string()))
+            .collect();
+        assert_eq!(found.len(), expected.len(), "{text:?}: {found:#?}");
+        for (diagnostic, (line, column, words)) in reading.diagnostics.iter().zip(*expected) {
+            let sentence = diagnostic.to_string();
             assert!(sentence.contains(words), "{text:?}: {sentence}");
-            assert_eq!((told.line, told.column), (*line, *column), "{text:?}: {sentence}");
-            assert_place(text.as_bytes(), told);
-            assert!(!told.rule.hint().is_empty() && !told.rule.name().contains(' '));
+            assert_eq!((diagnostic.line, diagnostic.column), (*line, *column), "{text:?}: {sentence}");
+            assert_place(text.as_bytes(), diagnostic);
+            assert!(!diagnostic.rule.hint().is_empty() && !diagnostic.rule.name().contains(' '));
         }
     }
 }
@@ -151,7 +158,7 @@ fn a_limit_is_passed_by_one() {
     let exact = Limits { bytes: text.len(), lines: 10, attributes: 2, media: 2, diagnostics: 0 };
     let read = |limits| Reader::lenient().with_limits(limits).read(text.as_bytes());
     let reading = read(exact).unwrap();
-    assert_eq!((reading.diagnostics.len(), reading.untold), (0, 2), "neither section has c=");
+    assert_eq!((reading.diagnostics.len(), reading.unreported), (0, 2), "neither section has c=");
     let passed = |limits, line, counted, most| {
         let refused = read(limits).unwrap_err();
         assert_eq!((refused.line, refused.rule), (line, Rule::Limit { counted, most }), "{refused}");
@@ -165,7 +172,7 @@ fn a_limit_is_passed_by_one() {
 }
 
 #[test]
-fn what_is_no_description_is_refused() {
+fn a_text_that_is_no_description_is_refused() {
     for text in ["", "\r\n\r\n", "GET / HTTP/1.1\r\nHost: example.com\r\n", "{\"v\": 0}", "x=1\r\n"] {
         let refused = Reader::lenient().read(text.as_bytes()).unwrap_err();
         assert_eq!(refused.rule, Rule::NotADescription);
@@ -176,7 +183,7 @@ fn what_is_no_description_is_refused() {
 
 #[test]
 fn a_fragment_needs_no_head() {
-    // As RFC 8840 has it.
+    // The form of RFC 8840.
     let text = b"a=ice-ufrag:8hhY\r\nm=audio 9 RTP/AVP 0\r\na=mid:1\r\na=end-of-candidates\r\n";
     let reading = Reader::strict().read_fragment(text).unwrap();
     assert_eq!((reading.session.media_count(), reading.diagnostics.len()), (1, 0));

@@ -1,11 +1,11 @@
-//! The attributes of WebRTC as others wrote them, and why some are refused here.
+//! The WebRTC attributes of the corpus, and the reasons why some are refused.
 
 use crate::allocations::count;
 use crate::field::{folder, rows, unquoted};
 use portolan_sdp::{Attribute, Session};
 use std::fs;
 
-/// The names that this file is about.
+/// The attribute names that these tests check.
 const NAMES: [&str; 33] = [
     "bundle-only",
     "candidate",
@@ -42,24 +42,24 @@ const NAMES: [&str; 33] = [
     "tls-id",
 ];
 
-const TOKEN: &str = "the RFC has a token there, so that what is unknown today can be read tomorrow";
-const CODEC: &str = "what a parameter may be is the codec's affair";
+const TOKEN: &str = "the RFC has a token there, so that future extensions can be parsed";
+const CODEC: &str = "the codec defines the parameters";
 
-/// Lines that are judged otherwise than the collection's source does, and why.
-const ARGUED_LINES: [(&str, &str); 23] = [
+/// Lines with another result than in the source of the corpus, and the reason.
+const EXPLAINED_LINES: [(&str, &str); 23] = [
     ("moz-027", TOKEN),
     ("moz-032", TOKEN),
-    ("moz-033", "read, and named: Deviation::LoneExtension"),
-    ("moz-034", "read, and named: Deviation::LoneExtension"),
+    ("moz-033", "parsed, and reported as Deviation::LoneExtension"),
+    ("moz-034", "parsed, and reported as Deviation::LoneExtension"),
     ("moz-035", "extension-att-value is any VCHAR"),
     ("moz-036", "extension-att-value is any VCHAR"),
     ("moz-064", TOKEN),
-    ("moz-086", "cameras are known that write fmtp without parameters"),
+    ("moz-086", "some cameras write fmtp without parameters"),
     ("moz-087", CODEC),
     ("moz-088", CODEC),
     ("moz-089", CODEC),
     ("moz-090", CODEC),
-    ("moz-169", "RFC 5888 §4: a name is a token; one with a space could not stand in a group"),
+    ("moz-169", "RFC 5888 §4: a name is a token; a name with a space could not be part of a group"),
     ("moz-179", "RFC 8839 §5.1: components count from 1"),
     ("moz-207", "RFC 8839 §5.1: there are at most 256 components"),
     ("moz-246", TOKEN),
@@ -68,16 +68,16 @@ const ARGUED_LINES: [(&str, &str); 23] = [
     ("moz-252", TOKEN),
     ("moz-253", TOKEN),
     ("moz-269", TOKEN),
-    ("moz-304", "RFC 5576 §10: there may be no source at all"),
-    ("moz-305", "RFC 5576 §10: there may be no source at all"),
+    ("moz-304", "RFC 5576 §10: a group may have no source"),
+    ("moz-305", "RFC 5576 §10: a group may have no source"),
 ];
 
-const SHORT: &str = "RFC 8839 §5.4: a password has at least 22 characters; these were made up for tests";
-const SPACE: &str = "RFC 8830 §2: what follows the space is missing; a fold of an RFC's text, joined";
-const JOINED: &str = "folded lines of an RFC's text, joined without the space that the fold stood for";
+const SHORT: &str = "RFC 8839 §5.4: a password has at least 22 characters; these are made-up test values";
+const SPACE: &str = "RFC 8830 §2: the text after the space is missing; a line folded in an RFC was joined";
+const JOINED: &str = "lines folded in an RFC were joined without the space";
 
-/// Lines in accepted descriptions that are refused when they are read as attributes, and why.
-const ARGUED_IN_FILES: [(&str, &str); 28] = [
+/// Lines of accepted descriptions that are refused as attributes, and the reason.
+const EXPLAINED_IN_FILES: [(&str, &str); 28] = [
     ("fingerprint:sha-256 AA:BB", "RFC 8122 §5: a fingerprint is as long as its hash"),
     ("fingerprint:sha-256 E7:70:CE:58:6A:CC:77:B0:B4:4B:F2:BC:7E:89:0D:69:E3:90:FR3:", "no hexadecimal digit"),
     ("fingerprint:sha-25619:", JOINED),
@@ -95,48 +95,48 @@ const ARGUED_IN_FILES: [(&str, &str); 28] = [
     ("msid:751f239e-4ae0-c549-aa3d-890de772998b ", SPACE),
     ("msid:81317484-2ed4-49d7-9eb7-1414322a7aae ", SPACE),
     ("msid:bbce3ba6-abfc-ac63-d00a-e15b286f8fce ", SPACE),
-    ("msid:{fb6d1fa3-d993-f244-a0fe-d9fb99214c23} ", "RFC 8830 §2: what follows the space is missing"),
+    ("msid:{fb6d1fa3-d993-f244-a0fe-d9fb99214c23} ", "RFC 8830 §2: the text after the space is missing"),
     ("mid:secondary;", "RFC 5888 §4: a name is a token"),
     ("remote-candidates:0 10.0.0.1 5555", "RFC 8839 §5.1: components count from 1"),
     ("rtcp:1 IN IP7 X", "RFC 8866 §8.2.7: the Internet has IP4 and IP6"),
     ("rtcp:5000 IN IP4 127.0.0.0/24", "RFC 3605 §2.1: one address, which is not multicast"),
     ("rtcp:5000 IN NONIP non-IP", "RFC 8866 §8.2.7: the Internet has IP4 and IP6"),
     ("rtpmap:96 AppleLossless", "RFC 8866 §6.6: an encoding has a clock rate"),
-    ("sctp-port", "RFC 8841 §5: a port; it was made up for a test"),
-    ("sctpmap:5000", "no draft has it without its use; it was made up for a test"),
-    ("simulcast: send rid=1,4;2;3 paused=4 recv rid=c", "a draft of before 2017, which no endpoint writes any more"),
-    ("ssrc:1.* cname:evil", "RFC 5576 §4.1: a source is a number; it was made up for a test"),
+    ("sctp-port", "RFC 8841 §5: a port; a made-up test value"),
+    ("sctpmap:5000", "every draft requires the use; a made-up test value"),
+    ("simulcast: send rid=1,4;2;3 paused=4 recv rid=c", "a draft from before 2017, which endpoints no longer write"),
+    ("ssrc:1.* cname:evil", "RFC 5576 §4.1: a source is a number; a made-up test value"),
 ];
 
-/// Whether an attribute is read as what its name says.
+/// Returns whether an attribute is parsed as the type of its name.
 fn is_read(name: &str, value: Option<&[u8]>) -> bool {
     matches!(Attribute::parse(name.as_bytes(), value), Ok(attribute) if !matches!(attribute, Attribute::Other { .. }))
 }
 
 #[test]
-fn every_single_line_is_judged_alike_or_argued() {
+fn every_line_has_the_same_verdict_or_is_explained() {
     let Some(folder) = folder() else { return };
-    let (mut alike, mut argued) = (0, Vec::new());
+    let (mut alike, mut different) = (0, Vec::new());
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
         let [id, text, expect, ..] = row.as_slice() else { panic!("three columns and more: {row:?}") };
         let text = unquoted(text);
         let (name, value) = text.split_once(':').map_or((&*text, None), |(name, value)| (name, Some(value.as_bytes())));
-        // A name that runs on, such as `rtcp-mux foobar`, is another name: nobody takes it for this one.
+        // A longer name, such as `rtcp-mux foobar`, is another name and is never read as this one.
         if name.split(' ').next().is_none_or(|name| !NAMES.contains(&name)) {
             continue;
         }
         if is_read(name, value) == (expect == "accept") {
             alike += 1;
         } else {
-            argued.push(id.clone());
+            different.push(id.clone());
         }
     }
-    assert_eq!(argued, ARGUED_LINES.map(|(id, _)| id));
+    assert_eq!(different, EXPLAINED_LINES.map(|(id, _)| id));
     assert!(alike >= 180, "{alike} alike");
 }
 
 #[test]
-fn every_line_of_accepted_descriptions_is_read_or_argued() {
+fn every_line_of_accepted_descriptions_is_parsed_or_explained() {
     let Some(folder) = folder() else { return };
     let (mut read, mut refused) = (0, Vec::new());
     for row in rows(&folder.join("sdp/manifest.tsv")) {
@@ -146,7 +146,7 @@ fn every_line_of_accepted_descriptions_is_read_or_argued() {
             lines(&bytes, |text, is_read| if is_read { read += 1 } else { refused.push(text) });
         }
     }
-    // What browsers gave is read without exception.
+    // All attributes of browsers are parsed.
     for entry in fs::read_dir(folder.join("browser")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "sdp") {
@@ -157,16 +157,16 @@ fn every_line_of_accepted_descriptions_is_read_or_argued() {
         }
     }
     for text in &refused {
-        assert!(ARGUED_IN_FILES.iter().any(|(argued, _)| text.starts_with(argued)), "{text}");
+        assert!(EXPLAINED_IN_FILES.iter().any(|(different, _)| text.starts_with(different)), "{text}");
     }
-    for (argued, why) in ARGUED_IN_FILES {
-        assert!(refused.iter().any(|text| text.starts_with(argued)), "{argued} is read now: {why}");
+    for (different, why) in EXPLAINED_IN_FILES {
+        assert!(refused.iter().any(|text| text.starts_with(different)), "{different} is read now: {why}");
     }
     assert!(read >= 10_000, "{read} read, {} refused", refused.len());
     println!("{read} read, {} refused", refused.len());
 }
 
-/// Tells each attribute of [`NAMES`] in a description, and whether it is read.
+/// Returns each attribute of [`NAMES`] in a description, and whether it is parsed.
 fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
     let session = Session::read(bytes).unwrap();
     for line in session.lines() {
@@ -184,7 +184,7 @@ fn lines(bytes: &[u8], mut tell: impl FnMut(String, bool)) {
     }
 }
 
-/// One line of each kind, and one that is refused late.
+/// One line of each kind, and one that fails late.
 const LINES: [(&str, &str); 27] = [
     (
         "candidate",

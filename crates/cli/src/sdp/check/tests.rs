@@ -14,7 +14,7 @@ fn a_finding_has_its_place_line_caret_rule_and_hint() {
     assert_eq!(exit, Exit::Wrong);
     for part in [
         "x.sdp:6:7: deviation: b= expected the end of the value, found 'x' (RFC 8866 §5.8)\n  |\n6 | b=AS:5x0\n  |       ^\n",
-        "x.sdp:7:12: deviation: a= expected no value, found 'y' (RFC 5761 §5.1.3)\n  |\n7 | a=rtcp-mux:yes\n  |            ^\n  = hint: write the value as the section has it, for example a=rtcp-mux\n",
+        "x.sdp:7:12: deviation: a= expected no value, found 'y' (RFC 5761 §5.1.3)\n  |\n7 | a=rtcp-mux:yes\n  |            ^\n  = hint: write the value as the section requires, for example a=rtcp-mux\n",
         "x.sdp: 3 deviations, 1 remark\n",
     ] {
         assert!(out.contains(part), "{out}");

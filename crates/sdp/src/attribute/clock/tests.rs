@@ -1,4 +1,4 @@
-//! Clocks of RFC 7273 and of studios, and what is none.
+//! Clocks of RFC 7273 and of professional media devices, and invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -47,7 +47,7 @@ fn other_clocks_are_named() {
 }
 
 #[test]
-fn what_is_no_clock_says_where() {
+fn an_invalid_reference_clock_is_refused_at_its_offset() {
     for (bad, at, expected) in [
         (&b""[..], 0, "a clock such as ptp="),
         (b"ntp", 3, "an equals sign"),
@@ -100,7 +100,7 @@ fn a_media_clock_runs_by_itself_or_with_another() {
 }
 
 #[test]
-fn what_is_no_media_clock_says_where() {
+fn an_invalid_media_clock_is_refused_at_its_offset() {
     for (bad, at, expected) in [
         (&b""[..], 0, "a clock: sender, direct or IEEE1722="),
         (b"id=MDA sender", 3, "the name of a clock in base 64"),

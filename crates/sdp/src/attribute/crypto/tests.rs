@@ -1,4 +1,4 @@
-//! Vectors of RFC 4568 and of deployed phones, and what is no key.
+//! Test vectors of RFC 4568 and of deployed telephones, and invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -61,7 +61,7 @@ fn no_key_is_shown() {
 }
 
 #[test]
-fn what_is_none_says_where() {
+fn an_invalid_value_is_refused_at_its_offset() {
     for (bad, at, expected) in [
         (&b""[..], 0, "a tag of at most nine digits"),
         (b"1000000000 A inline:AAAA", 0, "a tag of at most nine digits"),

@@ -1,4 +1,4 @@
-//! Vectors of the forms of RFC 6236, and of what is none of them.
+//! Test vectors of the forms of RFC 6236, and invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -69,7 +69,7 @@ fn a_ratio_is_written_with_its_digits() {
 }
 
 #[test]
-fn what_is_none_says_where() {
+fn an_invalid_value_is_refused_at_its_offset() {
     for (bad, at, expected) in [
         (&b""[..], 0, "a payload type, 0 to 127, or *"),
         (b"128 send *", 0, "a payload type, 0 to 127, or *"),

@@ -1,4 +1,4 @@
-//! Ranges of cameras and of the RFCs, and what is none.
+//! Ranges of cameras and of the RFCs, and invalid values.
 
 use super::*;
 use crate::value::tests::refused;
@@ -47,7 +47,7 @@ fn frames_and_clocks_are_ranges_too() {
 }
 
 #[test]
-fn what_is_none_says_where() {
+fn an_invalid_value_is_refused_at_its_offset() {
     for (bad, at, expected) in [
         (&b""[..], 0, "a unit: npt, smpte or clock"),
         (b"npt", 3, "an equals sign"),

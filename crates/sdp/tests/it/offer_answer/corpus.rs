@@ -1,4 +1,4 @@
-//! Offers and answers that browsers made, where `PORTOLAN_CORPUS` tells the folder of the shared corpus.
+//! Offers and answers of browsers, from the corpus in `PORTOLAN_CORPUS`.
 
 use super::endpoints::{AUDIO, CAMERA, browser, origin, ports, transports};
 use portolan_sdp::Session;
@@ -7,7 +7,7 @@ use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-/// The folder, where there is one.
+/// Returns the folder, if it is set.
 fn corpus() -> Option<PathBuf> {
     let folder = env::var_os("PORTOLAN_CORPUS").map(PathBuf::from);
     if folder.is_none() {
@@ -16,7 +16,7 @@ fn corpus() -> Option<PathBuf> {
     folder
 }
 
-/// All descriptions of the field.
+/// Returns all descriptions of the corpus.
 fn descriptions() -> Vec<PathBuf> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -37,7 +37,7 @@ fn descriptions() -> Vec<PathBuf> {
     found
 }
 
-/// The offers and the answers of browsers, by name.
+/// Returns the offers and the answers of browsers, by name.
 fn pairs() -> Vec<(String, Vec<u8>, Vec<u8>)> {
     let Some(folder) = corpus() else { return Vec::new() };
     let mut pairs = Vec::new();
@@ -55,17 +55,17 @@ fn pairs() -> Vec<(String, Vec<u8>, Vec<u8>)> {
 }
 
 #[test]
-fn what_browsers_answer_is_an_answer() {
+fn answers_of_browsers_are_valid() {
     for (name, offer, answer) in pairs() {
         let (offer, answer) = (Session::read(&offer).unwrap(), Session::read(&answer).unwrap());
-        let told: Vec<String> = validate(&offer, &answer).iter().map(ToString::to_string).collect();
-        assert!(told.is_empty(), "{name}: {told:#?}");
+        let findings: Vec<String> = validate(&offer, &answer).iter().map(ToString::to_string).collect();
+        assert!(findings.is_empty(), "{name}: {findings:#?}");
     }
 }
 
-/// Every description of the field is an offer to somebody.
+/// Uses every description of the corpus as an offer.
 #[test]
-fn what_the_field_sends_is_answered() {
+fn descriptions_of_the_corpus_are_answered() {
     let media = [AUDIO, CAMERA];
     let (carriers, ports) = (transports(), ports());
     let browser = browser(&media, &carriers);
@@ -77,8 +77,8 @@ fn what_the_field_sends_is_answered() {
         offers += 1;
         for capabilities in [&browser, &phone] {
             let Ok(made) = answer(&offer, capabilities) else { continue };
-            let told: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
-            assert!(told.is_empty(), "{}: {told:#?}\n{}", path.display(), made.session);
+            let findings: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
+            assert!(findings.is_empty(), "{}: {findings:#?}\n{}", path.display(), made.session);
             sections += made.explanations.len();
             let is_taken = |explanation: &&Explanation| matches!(explanation.outcome, SectionOutcome::Accepted { .. });
             taken += made.explanations.iter().filter(is_taken).count();
@@ -91,9 +91,9 @@ fn what_the_field_sends_is_answered() {
     }
 }
 
-/// A browser's offer is taken whole by an endpoint that knows what browsers know; only what it removed stays so.
+/// An endpoint with the codecs of browsers accepts the whole offer of a browser, except for removed sections.
 #[test]
-fn what_browsers_offer_is_taken() {
+fn offers_of_browsers_are_accepted() {
     let media = [AUDIO, CAMERA];
     let carriers = transports();
     for (name, offer, _) in pairs() {

@@ -1,4 +1,4 @@
-//! Endpoints that the tests answer for.
+//! The endpoints that answer in the tests.
 
 use portolan_sdp::offer_answer::{Capabilities, Codec, DataChannel, Extension, Features, Media, Order, Transport};
 use portolan_sdp::value::{Connection, Origin};
@@ -57,7 +57,7 @@ pub(super) fn transports() -> [Transport<'static>; 3] {
     ]
 }
 
-/// A browser's answerer, with audio, video and data.
+/// The capabilities of a browser, with audio, video and data.
 pub(super) fn browser<'a>(media: &'a [Media<'a>], transports: &'a [Transport<'a>]) -> Capabilities<'a> {
     Capabilities::webrtc(origin(), media, transports)
         .with_data(DataChannel { port: 5000, max_message_size: Some(262_144) })
@@ -76,17 +76,17 @@ pub(super) fn session(lines: &str) -> Session<'static> {
     Session::read(text.as_bytes()).unwrap().into_owned()
 }
 
-/// The lines of a media section.
+/// Returns the lines of a media section.
 pub(super) fn section(session: &Session<'_>, index: usize) -> Vec<String> {
     session.media(index).unwrap().lines().map(|line| line.to_string()).collect()
 }
 
-/// The values of the lines that begin so.
+/// Returns the values of the lines with a prefix.
 pub(super) fn values(session: &Session<'_>, index: usize, start: &str) -> Vec<String> {
     section(session, index).iter().filter_map(|line| line.strip_prefix(start).map(str::to_owned)).collect()
 }
 
-/// The words of each section.
-pub(super) fn told(answer: &portolan_sdp::offer_answer::Answer) -> Vec<String> {
+/// Returns the explanation of each section as text.
+pub(super) fn explanations(answer: &portolan_sdp::offer_answer::Answer) -> Vec<String> {
     answer.explanations.iter().map(ToString::to_string).collect()
 }

@@ -1,6 +1,6 @@
-//! The exchanges that RFC 3264 §10 and RFC 8829 §7 show.
+//! The examples of RFC 3264 §10 and RFC 8829 §7.
 
-use super::endpoints::{origin, ports, section, session, told, values};
+use super::endpoints::{explanations, origin, ports, section, session, values};
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::offer_answer::{
     BundlePolicy, Capabilities, Codec, DataChannel, Dtls, Extension, Features, Flaw, Media, Role, Transport, answer,
@@ -44,21 +44,21 @@ fn rfc3264_10_1_the_basic_exchange() {
     ));
     assert_eq!(validate(&offer, &shown), []);
 
-    // Bob knows H.261, and does not want the first video stream.
+    // Bob supports H.261, and refuses the first video stream.
     let media = [Media::new("audio", &[PCMU]), Media::declined("video"), Media::new("video", &[H261, MPV])];
     let ports = ports();
     let made = answer(&offer, &Capabilities::plain(origin(), &media, &ports)).unwrap();
     assert_eq!(validate(&offer, &made.session), []);
     assert_eq!(
-        told(&made),
+        explanations(&made),
         [
             "m-line 0 accepted: 1 of 1 formats, sendrecv",
-            "m-line 1 refused: it is not wanted",
+            "m-line 1 refused: the endpoint declines it",
             "m-line 2 accepted: 1 of 1 formats, sendrecv",
         ]
     );
     for index in 0..3 {
-        // What the RFC shows of a section stands in the answer; the lines that say more are `c=` and the direction.
+        // The answer contains all lines of the RFC's section. Its additional lines are `c=` and the direction.
         let (shown, made) = (section(&shown, index), section(&made.session, index));
         assert!(shown.iter().all(|line| made.contains(line)), "{shown:?} {made:?}");
     }
@@ -107,11 +107,11 @@ fn rfc3264_10_1_a_stream_is_added() {
         assert_eq!(validate(&offer, &made.session), []);
         let last = match events {
             "telephone-events" => "m-line 3 accepted: 1 of 1 formats, sendonly",
-            // The name that was registered is another one.
+            // The registered encoding name is another one.
             _ => "m-line 3 refused: no common codec",
         };
         assert_eq!(
-            told(&made)[1..],
+            explanations(&made)[1..],
             ["m-line 1 refused: it was removed, its port is 0", "m-line 2 accepted: 1 of 1 formats, sendrecv", last,]
         );
     }
@@ -140,9 +140,9 @@ fn rfc3264_10_2_one_of_n_codecs_is_selected() {
     let capabilities = Capabilities::plain(origin(), &media, &ports);
     let made = answer(&offer, &capabilities).unwrap();
     assert_eq!(validate(&offer, &made.session), []);
-    // In the order of the offer, though Bob would rather have G.723.
+    // In the order of the offer, although Bob prefers G.723.
     assert_eq!(values(&made.session, 0, "m="), ["audio 49920 RTP/AVP 0 4"]);
-    assert_eq!(told(&made), ["m-line 0 accepted: 2 of 3 formats, inactive"]);
+    assert_eq!(explanations(&made), ["m-line 0 accepted: 2 of 3 formats, inactive"]);
 
     let locked = session(
         "v=0
@@ -272,7 +272,7 @@ const ANSWER_A1: &str = "v=0
     a=rtcp-fb:100 nack pli
     a=msid:61317484-2ed4-49d7-9eb7-1414322a7aae";
 
-/// The answer that RFC 8829 §7.1 shows is made line for line; only the order within a section is ours.
+/// The answer of RFC 8829 §7.1, line by line; only the order within a section differs.
 #[test]
 fn rfc8829_7_1_the_simple_example() {
     let (offer, shown) = (session(OFFER_A1), session(ANSWER_A1));
@@ -292,13 +292,13 @@ fn rfc8829_7_1_the_simple_example() {
         Codec::rtx(90_000),
     ];
     let mid = Extension::new("urn:ietf:params:rtp-hdrext:sdes:mid");
-    let heard = [mid, Extension::new("urn:ietf:params:rtp-hdrext:ssrc-audio-level")];
+    let audio_extensions = [mid, Extension::new("urn:ietf:params:rtp-hdrext:ssrc-audio-level")];
     let seen = [mid, Extension::new("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id")];
     let features = Features { reduced_size: true, ..Features::NONE };
     let streams = ["61317484-2ed4-49d7-9eb7-1414322a7aae"];
     let media = [
         Media {
-            extensions: &heard,
+            extensions: &audio_extensions,
             features,
             streams: &streams,
             attributes: &["maxptime:120"],
@@ -335,7 +335,7 @@ fn rfc8829_7_1_the_simple_example() {
     }
 }
 
-/// RFC 8829 §7.2 and §7.3 show `a=rtcp-mux-only` in answers, which RFC 8858 §4.3 forbids; nothing else is amiss.
+/// RFC 8829 §7.2 and §7.3 have `a=rtcp-mux-only` in answers, which RFC 8858 §4.3 forbids. There is no other violation.
 #[test]
 fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
     let audio = |setup: &str, key: &str| {
@@ -404,7 +404,7 @@ fn rfc8829_7_2_data_is_offered_in_a_bundle_only() {
     );
 }
 
-/// RFC 8829 §7.3: the answerer sends at once, and receives later.
+/// RFC 8829 §7.3: the answerer sends immediately, and receives later.
 #[test]
 fn rfc8829_7_3_the_transport_is_warmed_up() {
     let offer = session(OFFER_A1);
@@ -416,7 +416,7 @@ fn rfc8829_7_3_the_transport_is_warmed_up() {
     let made = answer(&offer, &Capabilities::webrtc(origin(), &media, &transports[..1])).unwrap();
     assert_eq!(validate(&offer, &made.session), []);
     assert_eq!(
-        told(&made),
+        explanations(&made),
         ["m-line 0 accepted: 1 of 5 formats, sendonly", "m-line 1 accepted: 1 of 4 formats, sendonly",]
     );
 }

@@ -1,4 +1,4 @@
-//! Offers that are made to cost: what comes of them is no longer than what went in, times a small number.
+//! Hostile offers: the size of the answer and its explanations is at most a small multiple of the size of the offer.
 
 use crate::allocations::peak;
 
@@ -19,7 +19,7 @@ fn read(text: &str) -> Session<'_> {
     Reader::lenient().with_limits(limits).read(text.as_bytes()).unwrap().session
 }
 
-/// Answers, and weighs what was made: bytes of the answer, and words about it.
+/// Answers an offer; returns the size of the answer and of its explanations in bytes.
 fn weigh(text: &str) {
     let offer = read(text);
     let (media, carriers) = ([AUDIO, CAMERA], transports());
@@ -31,7 +31,7 @@ fn weigh(text: &str) {
         let notes: usize = made.explanations.iter().map(|explanation| explanation.notes.len()).sum();
         assert!(notes <= offer.line_count() + text.len() / 2, "{notes} notes for {} lines", offer.line_count());
         assert_eq!(validate(&offer, &made.session), []);
-        // Compared with itself there is much to find, but no more than there is.
+        // Compared with itself, an offer has many findings, but their number is bounded.
         let findings = validate(&offer, &offer).len();
         assert!(findings <= 10 * offer.media_count() + 2 * offer.line_count() + 10, "{findings} findings");
     }
@@ -93,8 +93,8 @@ fn long_lists_in_one_line() {
     weigh(&format!("{TOP}a=ice-options:{}\r\n{video}", list("trickle", " ")));
 }
 
-/// What the shortest sections that a description may have cost to answer and to compare: memory is a multiple of the text,
-/// and of the sections. (With its default limits a reader takes no more than a thousand of them.)
+/// The cost of answering and comparing the shortest possible sections: memory is a multiple of the text and of the
+/// number of sections. With its default limits a reader accepts at most a thousand sections.
 #[test]
 fn memory_is_a_multiple_of_the_offer() {
     const SIZE: usize = 1 << 21;

@@ -1,4 +1,4 @@
-//! Laws that hold for every offer and every answerer.
+//! Properties of every offer with every answerer.
 
 use super::endpoints::{
     ALL, AUDIO_CODECS, FINGERPRINT, LEVEL, MID, STREAM_ID, VIDEO_CODECS, origin, ports, transports,
@@ -15,7 +15,7 @@ use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-/// Formats of an offer: the payload type, and what is said of it.
+/// Formats of an offer: the payload type and its attributes.
 const FORMATS: [(&str, &[&str]); 21] = [
     ("0", &[]),
     ("8", &["rtpmap:8 PCMA/8000"]),
@@ -40,7 +40,7 @@ const FORMATS: [(&str, &[&str]); 21] = [
     ("127", &["rtpmap:127 x-unheard-of/1"]),
 ];
 
-/// What a section may say besides its formats, and in how many of a hundred it does.
+/// Attributes of a section other than its formats, each with its probability in percent.
 const LINES: [(&str, u32); 27] = [
     ("rtcp-mux", 85),
     ("rtcp-mux-only", 10),
@@ -90,7 +90,7 @@ const HEADS: [(&str, &str); 16] = [
     ("audio", "RTP/AVP-made-up"),
 ];
 
-/// True in so many of a hundred.
+/// True with this probability in percent.
 fn percent(percent: u32) -> prop::bool::Weighted {
     prop::bool::weighted(f64::from(percent) / 100.0)
 }
@@ -103,7 +103,7 @@ fn lines() -> impl Strategy<Value = Vec<&'static str>> {
 
 fn section() -> impl Strategy<Value = String> {
     let head = (select(&HEADS[..]), select(&[9_u16, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 49_170, 0][..]));
-    // The audio formats stand before the video formats.
+    // The audio formats precede the video formats.
     let formats = prop_oneof![
         4 => subsequence(&FORMATS[..7], 2..=7),
         4 => subsequence(&FORMATS[7..], 5..=14),
@@ -123,7 +123,7 @@ fn section() -> impl Strategy<Value = String> {
                 _ if formats.is_empty() => vec!["0"],
                 _ => formats.iter().map(|(payload, _)| *payload).collect(),
             };
-            // Half of what is drawn would be audio in video: let the formats say what it is.
+            // Otherwise half of the sections would have audio formats in video: the kind of media follows the formats.
             let kind = match (kind, formats.first()) {
                 ("audio" | "video", Some(first)) if FORMATS[..7].contains(first) => "audio",
                 ("audio" | "video", Some(_)) => "video",
@@ -149,7 +149,7 @@ fn section() -> impl Strategy<Value = String> {
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "a1"];
 
 fn offers() -> impl Strategy<Value = String> {
-    // Mostly each section has a name of its own.
+    // Most sections have their own name.
     let names = prop::collection::vec(prop_oneof![18 => Just(None), 1 => Just(Some("")), 1 => Just(Some("a"))], 6);
     let groups = prop_oneof![
         6 => Just(vec![("BUNDLE", NAMES.to_vec())]),
@@ -186,7 +186,7 @@ fn offers() -> impl Strategy<Value = String> {
     )
 }
 
-/// Who answers; what borrows is made of it where it is used.
+/// An answerer that owns its values; the borrowed capabilities are made from it.
 #[derive(Clone, Debug)]
 struct Answerer {
     audio: Vec<Codec<'static>>,
@@ -273,13 +273,13 @@ fn head<'s>(session: &'s Session<'_>, index: usize) -> MediaLine<'s> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What is answered is an answer, section by section, and each says what became of it.
+    /// Every answer is valid, section by section, and has an explanation for each section.
     #[test]
-    fn every_answer_is_one(text in offers(), answerer in answerers()) {
+    fn every_answer_is_valid(text in offers(), answerer in answerers()) {
         let offer = read(&text);
         let made = answerer.answer(&offer);
-        let told: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
-        prop_assert!(told.is_empty(), "{:#?}\n{}", told, made.session);
+        let findings: Vec<String> = validate(&offer, &made.session).iter().map(ToString::to_string).collect();
+        prop_assert!(findings.is_empty(), "{:#?}\n{}", findings, made.session);
         prop_assert_eq!(made.explanations.len(), offer.media_count());
         for (index, explanation) in made.explanations.iter().enumerate() {
             let is_refused = matches!(explanation.outcome, SectionOutcome::Refused(_));
@@ -288,9 +288,9 @@ proptest! {
         }
     }
 
-    /// Each side takes what the other has made of it: from the third description on nothing changes but whose turn it is.
+    /// Each side accepts the other side's descriptions: from the third description on, only the roles change.
     #[test]
-    fn an_exchange_settles(text in offers(), answerer in answerers()) {
+    fn an_exchange_converges(text in offers(), answerer in answerers()) {
         let mut exchange = vec![answerer.answer(&read(&text)).session];
         for _ in 0..7 {
             let next = answerer.answer(exchange.last().unwrap()).session;
@@ -299,7 +299,7 @@ proptest! {
         prop_assert_eq!(exchange[5].to_string(), exchange[7].to_string());
     }
 
-    /// No bytes are too odd to be answered, refused or compared.
+    /// Any bytes can be answered, refused or compared.
     #[test]
     fn nothing_panics(text in offers(), answerer in answerers(), cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20)) {
         let mut bytes = text.clone().into_bytes();
@@ -312,8 +312,8 @@ proptest! {
             let carriers = transports();
             match answer(&offer, &super::endpoints::browser(&media, &carriers)) {
                 Ok(made) => {
-                    let told = validate(&offer, &made.session);
-                    prop_assert!(told.is_empty(), "{:?}\n{}", told, made.session);
+                    let findings = validate(&offer, &made.session);
+                    prop_assert!(findings.is_empty(), "{:?}\n{}", findings, made.session);
                 }
                 Err(error) => prop_assert!(!error.to_string().is_empty()),
             }
@@ -325,9 +325,9 @@ proptest! {
     }
 }
 
-/// The laws would hold of nothing, if nothing were ever taken.
+/// Ensures that the other properties are not vacuous: some sections must be accepted.
 #[test]
-fn what_is_drawn_is_worth_looking_at() {
+fn the_generated_offers_are_accepted_often_enough() {
     let mut runner = TestRunner::deterministic();
     let [mut sections, mut taken, mut bundled, mut several, mut versions, mut data] = [0; 6];
     for _ in 0..1000 {

@@ -1,4 +1,4 @@
-//! Each way to spoil an answer gives exactly its finding.
+//! Each mutation of a valid answer gives exactly the expected finding.
 
 use super::endpoints::session;
 use portolan_sdp::attribute::Direction;
@@ -99,7 +99,7 @@ m=text 49180 RTP/AVP 98
 c=IN IP4 192.0.2.2
 a=rtpmap:98 t140/1000";
 
-/// What is replaced by what, where the finding is (none: the session) and which it is.
+/// The replaced text, its replacement, the section of the finding (none: the session), and the finding.
 type Mutation = (&'static str, &'static str, Option<usize>, Flaw);
 
 const TAIL: &str = "\nm=text 49180 RTP/AVP 98\nc=IN IP4 192.0.2.2\na=rtpmap:98 t140/1000";
@@ -163,7 +163,7 @@ const MUTATIONS: [Mutation; 53] = [
 ];
 
 #[test]
-fn the_answer_is_one_before_it_is_spoilt() {
+fn the_answer_is_valid_before_the_mutation() {
     assert_eq!(validate(&session(OFFER), &session(ANSWER)), []);
 }
 
@@ -174,8 +174,8 @@ fn each_mutation_gives_exactly_its_finding() {
         assert_ne!(from, to);
         assert!(ANSWER.contains(from), "{from:?}");
         let findings = validate(&offer, &session(&ANSWER.replacen(from, to, 1)));
-        let told: Vec<(Option<usize>, Flaw)> = findings.iter().map(|finding| (finding.media, finding.flaw)).collect();
-        // What follows from it by necessity is told of as well.
+        let found: Vec<(Option<usize>, Flaw)> = findings.iter().map(|finding| (finding.media, finding.flaw)).collect();
+        // Findings that necessarily follow from the mutation are expected too.
         let beside: &[Flaw] = if flaw == Flaw::SimulcastNotOffered {
             &[Flaw::SimulcastWithoutRid]
         } else if flaw == Flaw::BundleOnlyAlone {
@@ -184,28 +184,28 @@ fn each_mutation_gives_exactly_its_finding() {
             &[]
         };
         let expected = [(media, flaw)].into_iter().chain(beside.iter().map(|flaw| (media, *flaw)));
-        assert!(told.iter().eq(expected.collect::<Vec<_>>().iter()), "{from:?} to {to:?} gives {told:#?}");
+        assert!(found.iter().eq(expected.collect::<Vec<_>>().iter()), "{from:?} to {to:?} gives {found:#?}");
     }
 }
 
 #[test]
-fn findings_are_told_with_their_place_and_their_clause() {
-    let spoilt = session(&ANSWER.replacen("a=setup:active", "a=setup:passive", 1));
-    let [finding] = validate(&session(OFFER), &spoilt)[..] else { panic!("one finding") };
+fn findings_have_their_line_and_their_section() {
+    let mutated = session(&ANSWER.replacen("a=setup:active", "a=setup:passive", 1));
+    let [finding] = validate(&session(OFFER), &mutated)[..] else { panic!("one finding") };
     assert_eq!(finding, Finding { media: Some(0), line: Some(7), flaw: Flaw::SetupConflict });
     assert_eq!(finding.to_string(), "m-line 0: a=setup is the same role as in the offer (RFC 4145 §4.1)");
 
-    let spoilt = session(&ANSWER.replacen("a=setup:passive", "a=setup:passiv", 1));
-    let told: Vec<String> = validate(&session(OFFER), &spoilt).iter().map(ToString::to_string).collect();
+    let mutated = session(&ANSWER.replacen("a=setup:passive", "a=setup:passiv", 1));
+    let found: Vec<String> = validate(&session(OFFER), &mutated).iter().map(ToString::to_string).collect();
     assert_eq!(
-        told,
+        found,
         ["m-line 2: line 36, column 9: expected active, passive, actpass or holdconn, found 'p' (RFC 4145 §4)",]
     );
 
-    let told = |offer: &str, answer: &str| validate(&session(offer), &session(answer))[0].to_string();
+    let first_finding = |offer: &str, answer: &str| validate(&session(offer), &session(answer))[0].to_string();
     let odd = OFFER.replacen("m=text 49172", "m=text 491720", 1);
     assert_eq!(
-        told(&odd, ANSWER),
+        first_finding(&odd, ANSWER),
         "session: the offer: line 48, column 8: expected a port, 0 to 65535, found '4' (RFC 8866 §5.14)"
     );
 }

@@ -1,8 +1,8 @@
-//! What an answer takes, what it leaves out, and what it says of it, clause by clause.
+//! The contents of an answer: accepted and refused items and their explanations, by section of the RFC.
 
 use super::endpoints::{
     ALL, AUDIO, AUDIO_CODECS, CAMERA, FINGERPRINT, LEVEL, MID, OPUS, OWN_ORDER, PCMA, PCMU, STREAM_ID, VIDEO_CODECS,
-    VP8, browser, origin, ports, section, session, told, transports, values,
+    VP8, browser, explanations, origin, ports, section, session, transports, values,
 };
 use portolan_sdp::Session;
 use portolan_sdp::attribute::Direction;
@@ -17,7 +17,7 @@ const KEYS: &str = "a=ice-ufrag:ETEn\na=ice-pwd:OtSK0WpNtpUjkY4+86js7ZQl
     a=fingerprint:sha-256 19:E2:1C:3B:4B:9F:81:E6:B8:5C:F4:A5:A8:D8:73:04:BB:05:2F:70:9F:04:A9:0E:05:E9:26:33:E8:70:88:A2
     a=setup:actpass\na=rtcp-mux";
 
-/// An offer whose sections have keys of their own.
+/// Makes an offer whose sections each have their own ICE and DTLS attributes.
 fn offer(sections: &[&str]) -> Session<'static> {
     let sections = sections.iter().map(|section| format!("\n{section}\n{KEYS}"));
     session(&(TOP.to_owned() + &sections.collect::<String>()))
@@ -28,14 +28,14 @@ fn answered(offer: &Session<'_>, media: &[Media<'_>]) -> Answer {
     checked(offer, &browser(media, &transports))
 }
 
-/// An answer that is one.
+/// Makes an answer and validates it.
 fn checked(offer: &Session<'_>, capabilities: &Capabilities<'_>) -> Answer {
     let made = answer(offer, capabilities).unwrap();
     assert_eq!(validate(offer, &made.session), [], "{}", made.session);
     made
 }
 
-/// Audio with these formats, answered with these codecs: the formats that are answered.
+/// Answers an audio section with these formats by these codecs; returns the answered formats.
 fn formats(lines: &str, codecs: &[Codec<'_>]) -> String {
     let made = answered(&offer(&[lines]), &[Media::new("audio", codecs), Media::new("video", codecs)]);
     let head = section(&made.session, 0)[0].clone();
@@ -50,7 +50,7 @@ fn rfc3264_6_1_codecs_match_by_name_clock_and_channels() {
     // Static payload types need no mapping, and PCMU may have a dynamic one.
     assert_eq!(formats(lines, &[OPUS, PCMU]), "111 0");
     assert_eq!(formats("m=audio 9 UDP/TLS/RTP/SAVPF 100 8\na=rtpmap:100 pcmu/8000/1", &[PCMU]), "100");
-    // A mapping counts for more than the number.
+    // An `a=rtpmap` overrides the static payload type.
     assert_eq!(formats("m=audio 9 UDP/TLS/RTP/SAVPF 0 8\na=rtpmap:0 PCMA/8000", &[PCMA]), "0 8");
     // A format that is offered twice is answered once.
     assert_eq!(formats("m=audio 9 UDP/TLS/RTP/SAVPF 0 0 8 0", &[PCMU, PCMA]), "0 8");
@@ -70,7 +70,7 @@ fn rfc3264_6_1_mappings_and_parameters_are_answered() {
         a=rtpmap:126 telephone-event/8000\na=fmtp:126 0-16"]);
     let made = answered(&offer, &[Media { streams: &[], ..AUDIO }]);
     assert_eq!(values(&made.session, 0, "a=rtpmap:"), ["0 PCMU/8000", "111 opus/48000/2", "126 telephone-event/8000"]);
-    // They describe a receiver, and are the answerer's own.
+    // These parameters describe a receiver: the answer has the answerer's own.
     assert_eq!(values(&made.session, 0, "a=fmtp:"), ["111 minptime=10;useinbandfec=1", "126 0-15"]);
     assert_eq!(values(&made.session, 0, "a=rtcp-fb:"), ["111 transport-cc"]);
 }
@@ -87,7 +87,8 @@ fn rfc3264_6_1_formats_that_are_configured_otherwise_are_others() {
     let lines = &lines.replace(" 1 2 3 4", " 101 102 103 104").replace(":1", ":101").replace(":2", ":102");
     let lines = &lines.replace(":3", ":103").replace(":4", ":104");
     assert_eq!(formats(lines, &[HIGH]), "102");
-    // 4d801f and 42e01f are one profile, constrained baseline; what says nothing is baseline (RFC 6184 §8.1).
+    // 4d801f and 42e01f are one profile, constrained baseline. Without a parameter the profile is baseline (RFC 6184
+    // §8.1).
     assert_eq!(formats(lines, &[PLAIN]), "103");
     assert_eq!(formats(lines, &[Codec::new("H264", 90_000)]), "104");
 
@@ -114,14 +115,14 @@ fn rfc6184_8_2_2_the_level_is_the_lower_one_unless_both_take_two() {
     let both =
         ["level-asymmetry-allowed=1;profile-level-id=42e00d", "profile-level-id=42e01f;level-asymmetry-allowed=1"];
     assert_eq!(level(both[0], both[1]), "profile-level-id=42e01f;level-asymmetry-allowed=1");
-    // Level 1b is between 1 and 1.1, however it is written.
+    // Level 1b is between 1 and 1.1, in both encodings.
     assert_eq!(level("profile-level-id=42f00b", "profile-level-id=42e00b"), "profile-level-id=42f00b");
     assert_eq!(level("profile-level-id=42e00b", "profile-level-id=42f00b"), "profile-level-id=42f00b");
     assert_eq!(level("profile-level-id=42e009", "profile-level-id=42e00a"), "profile-level-id=42e00a");
 }
 
 #[test]
-fn rfc8829_5_3_1_what_serves_a_format_goes_where_it_goes() {
+fn rfc8829_5_3_1_a_serving_format_needs_the_format_that_it_serves() {
     let lines = "m=video 9 UDP/TLS/RTP/SAVPF 97 96 99 98 118 119 120 121
         a=rtpmap:97 rtx/90000\na=fmtp:97 apt=96\na=rtpmap:96 VP8/90000
         a=rtpmap:99 rtx/90000\na=fmtp:99 apt=98;rtx-time=3000\na=rtpmap:98 VP9/90000
@@ -133,9 +134,9 @@ fn rfc8829_5_3_1_what_serves_a_format_goes_where_it_goes() {
     let made =
         answered(&offer(&[lines]), &[Media::new("video", &[VP8, Codec::rtx(90_000).with_parameters("rtx-time=500")])]);
     assert_eq!(values(&made.session, 0, "a=fmtp:"), ["97 apt=96;rtx-time=500"]);
-    // Nothing to repeat, nothing to protect: nothing in common.
+    // No format is repeated or protected: there is no common format.
     let made = answered(&offer(&[lines]), &[Media::new("video", &[Codec::rtx(90_000), Codec::new("ulpfec", 90_000)])]);
-    assert_eq!(told(&made), ["m-line 0 refused: no common codec"]);
+    assert_eq!(explanations(&made), ["m-line 0 refused: no common codec"]);
 
     let lines = "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 0 13 110 126
         a=rtpmap:111 opus/48000/2\na=rtpmap:63 red/48000/2\na=fmtp:63 111/111
@@ -144,7 +145,7 @@ fn rfc8829_5_3_1_what_serves_a_format_goes_where_it_goes() {
     let without = |name: &str| -> Vec<Codec<'static>> {
         AUDIO_CODECS.iter().copied().filter(|codec| codec.name != name).collect()
     };
-    // Comfort noise and events have the clock of what they accompany (RFC 3389 §5, RFC 4733 §2.5.1.2).
+    // Comfort noise and events have the clock rate of the formats that they accompany (RFC 3389 §5, RFC 4733 §2.5.1.2).
     assert_eq!(formats(lines, &without("PCMU")), "111 63 110");
     assert_eq!(formats(lines, &without("opus")), "0 13 126");
     let made = answered(&offer(&[lines]), &[Media::new("audio", &without("opus"))]);
@@ -182,7 +183,7 @@ fn rfc3264_6_1_directions_are_reversed_and_intersected() {
             assert_eq!(narrowed, expected != offered.reversed());
         }
     }
-    // What the session says holds where the section says nothing; what neither says is both ways.
+    // The direction of the session is the default of a section; without both it is sendrecv.
     let wide = session(&format!(
         "{TOP}\na=sendonly\nm=audio 9 UDP/TLS/RTP/SAVPF 0\n{KEYS}\nm=audio 9 UDP/TLS/RTP/SAVPF 0\na=recvonly\n{KEYS}"
     ));
@@ -218,7 +219,7 @@ fn rfc8285_7_extensions_keep_their_numbers() {
         ]
     );
     assert_eq!(notes, [Decision::ExtensionLeftOut { id: 14 }, Decision::ExtensionLeftOut { id: 4096 }]);
-    // RFC 8285 §7: who does not want to receive one leaves it out.
+    // RFC 8285 §7: an endpoint that does not want to receive an extension leaves it out.
     let unwanted = [Extension { direction: Direction::SendOnly, ..LEVEL }];
     assert_eq!(answered(&unwanted, Features::NONE).0, [""; 0]);
     let other = [Extension { attributes: "vad=on", ..LEVEL }];
@@ -236,7 +237,7 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
         let made = checked(&offer, &browser(&[AUDIO], &transports));
         (
             values(&made.session, 0, "a=setup:").concat(),
-            told(&made).concat(),
+            explanations(&made).concat(),
             values(&made.session, 0, "a=tls-id:").len(),
         )
     };
@@ -244,17 +245,17 @@ fn rfc4145_4_1_the_role_follows_the_offer() {
     assert_eq!(role("a=setup:actpass\r\n", Role::Passive).0, "passive");
     assert_eq!(role("a=setup:active\r\n", Role::Active).0, "passive");
     assert_eq!(role("a=setup:passive\r\n", Role::Passive).0, "active");
-    assert_eq!(role("", Role::Active).0, "passive", "an offer that says nothing is active");
+    assert_eq!(role("", Role::Active).0, "passive", "an offer without a=setup is active");
     assert_eq!(
         role("a=setup:holdconn\r\n", Role::Active).1,
         "m-line 0 refused: a=setup:holdconn cannot be answered with DTLS"
     );
-    // RFC 8829 §5.3.1 has the id answered; who offers none does not know what it means.
+    // RFC 8829 §5.3.1: `a=tls-id` is answered. An offerer without it does not support it.
     assert_eq!(role("a=setup:actpass\r\n", Role::Active).2, 0);
     assert_eq!(role("a=setup:actpass\r\na=tls-id:91bbf309c0990a6bec11e38ba2933cee\r\n", Role::Active).2, 1);
 }
 
-/// The words for a section that is refused.
+/// Returns the explanation of a refused section.
 fn refused(head: &str, keys: &str, capabilities: &Capabilities<'_>) -> String {
     let made = checked(&session(&format!("{TOP}\n{head}\n{keys}")), capabilities);
     let line = section(&made.session, 0)[0].clone();
@@ -278,7 +279,7 @@ fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
         ("m=audio 9 UDP/TLS/RTP/SAVPF 96 300 x", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 UDP/TLS/RTP/SAVPF 9", "no common codec (RFC 3264 §6.1)"),
         ("m=audio 9 RTP/AVP 0\nc=IN IP4 233.252.0.1/3", "multicast is not supported (RFC 3264 §6.2)"),
-        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is offered in a bundle only, and is in none (RFC 9143 §6)"),
+        ("m=audio 9 RTP/AVP 0\na=bundle-only", "it is bundle-only, but in no bundle (RFC 9143 §6)"),
         ("m=application 9 UDP/DTLS/SCTP other\na=sctp-port:1", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5\na=sctpmap:6 webrtc-datachannel", "no common codec (RFC 3264 §6.1)"),
         ("m=application 9 DTLS/SCTP 5", "data channels without an SCTP port (RFC 8829 §5.8.2)"),
@@ -292,7 +293,7 @@ fn rfc3264_6_what_cannot_be_answered_is_refused_with_port_0() {
     }
     let declined = [Media::declined("audio")];
     let words = refused(AUDIO_HEAD, KEYS, &Capabilities { media: &declined, ..browser });
-    assert_eq!(words, "it is not wanted (RFC 3264 §6)");
+    assert_eq!(words, "the endpoint declines it (RFC 3264 §6)");
     let words = refused("m=application 9 UDP/DTLS/SCTP x", KEYS, &Capabilities { data: None, ..browser });
     assert_eq!(words, "this kind of media is not supported (RFC 3264 §6)");
 }
@@ -314,7 +315,7 @@ fn rfc8829_5_1_1_what_a_transport_needs_is_demanded() {
     assert_eq!(words(KEYS, &old), "its transport has no ICE credentials (RFC 8829 §5.1.1)");
     let old = Capabilities { demands: Demands::Nothing, ..old };
     assert_eq!(words(KEYS, &old), "its transport has no certificate (RFC 8829 §5.1.1)");
-    // Without keys there is nothing to encrypt with.
+    // Without DTLS attributes nothing can be encrypted.
     let words = refused("m=audio 9 RTP/SAVP 0", "", &Capabilities::plain(origin(), &media, &ports));
     assert_eq!(words, "no fingerprint, so no DTLS, is offered (RFC 8829 §5.1.1)");
 }
@@ -334,10 +335,10 @@ fn rfc8829_5_1_2_profiles_are_answered_as_they_are_offered() {
     }
     let made = answered(&offer(&["m=application 9 DTLS/SCTP 4999\na=sctpmap:4999 webrtc-datachannel 16"]), &[]);
     assert_eq!(values(&made.session, 0, "a=sctpmap:"), ["4999 webrtc-datachannel 16"]);
-    assert_eq!(told(&made), ["m-line 0 accepted: data channels"]);
+    assert_eq!(explanations(&made), ["m-line 0 accepted: data channels"]);
 }
 
-/// Sections in one bundle, one outside of it, and a text.
+/// Sections in one bundle, one outside of the bundle, and a text section.
 fn bundled() -> Session<'static> {
     session(&format!(
         "{TOP}
@@ -350,27 +351,28 @@ fn bundled() -> Session<'static> {
 }
 
 #[test]
-fn rfc8829_5_3_1_the_bundle_policy_refuses_what_is_not_bundled() {
+fn rfc8829_5_3_1_the_bundle_policy_refuses_unbundled_sections() {
     let media = [AUDIO, CAMERA];
     let transports = transports();
-    let told = |bundle| told(&checked(&bundled(), &Capabilities { bundle, ..browser(&media, &transports) }));
-    let is_taken = |bundle| told(bundle).iter().map(|told| told.contains("accepted")).collect::<Vec<_>>();
+    let sections =
+        |bundle| explanations(&checked(&bundled(), &Capabilities { bundle, ..browser(&media, &transports) }));
+    let is_taken = |bundle| sections(bundle).iter().map(|text| text.contains("accepted")).collect::<Vec<_>>();
     assert_eq!(is_taken(BundlePolicy::MaxCompat), [true, true, true, true]);
     assert_eq!(is_taken(BundlePolicy::Balanced), [true, true, true, false]);
     assert_eq!(is_taken(BundlePolicy::MaxBundle), [true, true, true, false]);
     assert_eq!(is_taken(BundlePolicy::Never), [true, true, false, true]);
-    assert_eq!(told(BundlePolicy::Never)[2], "m-line 2 refused: it is offered in a bundle only, and is in none");
+    assert_eq!(sections(BundlePolicy::Never)[2], "m-line 2 refused: it is bundle-only, but in no bundle");
     assert_eq!(
-        told(BundlePolicy::MaxBundle)[3],
+        sections(BundlePolicy::MaxBundle)[3],
         "m-line 3 refused: it is not bundled with the first section, as the bundle policy asks for"
     );
-    // RFC 8829 §5.3.1: with the section that carries it goes the whole bundle.
+    // RFC 8829 §5.3.1: if the section that carries the bundle is refused, the whole bundle is refused.
     let media = [Media::declined("audio"), AUDIO, CAMERA];
     let made = checked(&bundled(), &Capabilities { bundle: BundlePolicy::MaxCompat, ..browser(&media, &transports) });
     assert_eq!(
-        super::endpoints::told(&made),
+        super::endpoints::explanations(&made),
         [
-            "m-line 0 refused: it is not wanted",
+            "m-line 0 refused: the endpoint declines it",
             "m-line 1 refused: it is bundled with m-line 0, which is refused",
             "m-line 2 refused: it is bundled with m-line 0, which is refused",
             "m-line 3 accepted: 1 of 1 formats, sendrecv",
@@ -380,7 +382,7 @@ fn rfc8829_5_3_1_the_bundle_policy_refuses_what_is_not_bundled() {
 }
 
 #[test]
-fn rfc9143_7_1_3_what_belongs_to_a_transport_stands_once() {
+fn rfc9143_7_1_3_transport_attributes_are_written_once() {
     let media = [AUDIO, CAMERA];
     let transports = transports();
     let capabilities = Capabilities { bundle: BundlePolicy::MaxCompat, ..browser(&media, &transports) };
@@ -398,7 +400,7 @@ fn rfc9143_7_1_3_what_belongs_to_a_transport_stands_once() {
     assert_eq!([muxed(0), muxed(1), muxed(2), muxed(3)], [1, 1, 0, 1], "only where it is offered");
 }
 
-/// A re-offer has the attributes of the transport in the first section alone, and data may come first.
+/// A re-offer has the transport attributes only in the first section, which may be a data section.
 #[test]
 fn rfc9143_9_3_the_first_section_speaks_for_the_bundle() {
     let offer = session(&format!(
@@ -408,10 +410,13 @@ fn rfc9143_9_3_the_first_section_speaks_for_the_bundle() {
     ));
     let made = answered(&offer, &[CAMERA]);
     assert_eq!(values(&made.session, 0, "a=rtcp-mux"), [""]);
-    assert_eq!(told(&made), ["m-line 0 accepted: data channels", "m-line 1 accepted: 1 of 1 formats, sendrecv"]);
+    assert_eq!(
+        explanations(&made),
+        ["m-line 0 accepted: data channels", "m-line 1 accepted: 1 of 1 formats, sendrecv"]
+    );
     let unmuxed = session(&offer.to_string().replace("a=rtcp-mux\r\n", ""));
-    assert_eq!(told(&answered(&unmuxed, &[CAMERA]))[1], "m-line 1 refused: rtcp-mux is not offered");
-    // As browsers write it: the section of media says so itself.
+    assert_eq!(explanations(&answered(&unmuxed, &[CAMERA]))[1], "m-line 1 refused: rtcp-mux is not offered");
+    // As browsers write it: the media section has the attribute itself.
     let own = session(&format!("{unmuxed}a=rtcp-mux"));
     assert_eq!(values(&answered(&own, &[CAMERA]).session, 0, "a=rtcp-mux"), [""]);
 }
@@ -425,12 +430,12 @@ fn rfc5888_9_1_names_are_copied_and_only_where_there_are_some() {
     let transports = transports();
     let capabilities = Capabilities { bundle: BundlePolicy::MaxCompat, ..browser(&[AUDIO], &transports) };
     let made = checked(&twice, &capabilities);
-    assert_eq!(told(&made)[1], "m-line 1 refused: its a=mid is that of another section");
+    assert_eq!(explanations(&made)[1], "m-line 1 refused: its a=mid is that of another section");
     assert_eq!([values(&made.session, 0, "a=mid:").len(), values(&made.session, 1, "a=mid:").len()], [1, 0]);
 }
 
 #[test]
-fn rfc8829_5_3_1_streams_that_belong_together_are_told() {
+fn rfc8829_5_3_1_lip_synchronization_groups_are_answered() {
     let offer = offer(&[
         "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=mid:a",
         "m=video 9 UDP/TLS/RTP/SAVPF 96\na=mid:v\na=rtpmap:96 VP8/90000",
@@ -443,7 +448,7 @@ fn rfc8829_5_3_1_streams_that_belong_together_are_told() {
     };
     assert!(group(&["one"], &["one"]));
     assert!(!group(&["one"], &["two"]));
-    assert!(group(&[], &[]), "who sends nothing leaves it to the offerer");
+    assert!(group(&[], &[]), "sections without a stream stay in the offered group");
     assert!(group(&["one"], &["two", "one"]));
 }
 
@@ -484,7 +489,7 @@ fn rfc8839_4_3_2_ice_is_answered_where_it_is_offered() {
     capabilities.ice.is_lite = true;
     assert_eq!(top(&checked(&offered, &capabilities)), ["a=ice-lite", "a=ice-options:trickle"]);
 
-    // RFC 8839 §4.3.2: without ICE in the offer there is none in the answer.
+    // RFC 8839 §4.3.2: an answer to an offer without ICE has no ICE.
     let plain = session(&format!("{TOP}\nm=audio 49170 RTP/AVP 0\nc=IN IP4 192.0.2.1"));
     let capabilities = Capabilities { demands: Demands::Nothing, rtcp_mux: MuxPolicy::Negotiate, ..capabilities };
     let made = checked(&plain, &capabilities);
@@ -493,7 +498,7 @@ fn rfc8839_4_3_2_ice_is_answered_where_it_is_offered() {
         ["m=audio 9 RTP/AVP 0", "c=IN IP4 0.0.0.0", "a=sendrecv", "a=rtpmap:0 PCMU/8000", "a=msid:ours"]
     );
     assert_eq!(top(&made), [""; 0]);
-    // Without multiplexing RTCP has a place of its own (RFC 8829 §5.3.1).
+    // Without multiplexing RTCP has its own transport (RFC 8829 §5.3.1).
     let unmuxed = session(&offered.to_string().replace("a=rtcp-mux\r\n", ""));
     assert_eq!(values(&checked(&unmuxed, &capabilities).session, 0, "a=rtcp:"), ["9 IN IP4 0.0.0.0"]);
 }
@@ -508,9 +513,9 @@ fn rfc8839_4_2_1_6_candidates_stand_where_media_rests_and_not_where_it_is_refuse
     assert_eq!((values(&made, 1, "m=text 0 ").len(), ice(1)), (1, (0, 0)));
 }
 
-/// Attributes that nobody knows, bandwidths of an unknown kind, keys, and what is obsolete.
+/// Unknown attributes, bandwidths of an unknown kind, keys, and obsolete lines.
 #[test]
-fn rfc8866_5_what_is_not_understood_counts_for_nothing() {
+fn rfc8866_5_unknown_lines_are_ignored() {
     let plain = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]).to_string();
     let odd = plain.replace("t=0 0\r\n", "b=X-YZ:1\r\nt=0 0\r\nk=prompt\r\na=cat:x\r\na=keywds:y\r\na=x-what:1\r\n");
     let odd = odd
@@ -520,9 +525,9 @@ fn rfc8866_5_what_is_not_understood_counts_for_nothing() {
     assert_eq!(answered(&session(&odd), &[AUDIO]), answered(&session(&plain), &[AUDIO]));
 }
 
-/// RFC 8851 §6.2.2: of a name that stands twice no line is answered; §6.3: what shall be sent is understood.
+/// RFC 8851 §6.2.2: no line of a repeated `rid` is answered. §6.3: an encoding that is sent must be understood.
 #[test]
-fn rfc8851_6_2_2_a_name_that_stands_twice_is_none() {
+fn rfc8851_6_2_2_a_repeated_rid_is_not_answered() {
     let answered = |lines: &str| {
         let features = Features { receives_simulcast: true, sends_simulcast: true, ..Features::NONE };
         let media = [Media { features, ..Media::new("video", &[VP8]) }];
@@ -530,13 +535,13 @@ fn rfc8851_6_2_2_a_name_that_stands_twice_is_none() {
         let made = answered(&offer, &media).session;
         (values(&made, 0, "a=rid:"), values(&made, 0, "a=simulcast:"))
     };
-    let told = |rids: &[&str], simulcast: &str| {
+    let expected = |rids: &[&str], simulcast: &str| {
         (rids.iter().map(|rid| (*rid).to_owned()).collect::<Vec<_>>(), vec![simulcast.to_owned()])
     };
     let twice = "a=rid:1 send\na=rid:2 send\na=rid:1 send max-width=640\na=simulcast:send 1;2";
-    assert_eq!(answered(twice), told(&["2 recv"], "recv 2"));
+    assert_eq!(answered(twice), expected(&["2 recv"], "recv 2"));
     let unknown = "a=rid:1 send x-new=1\na=rid:2 recv x-new=1\na=rid:3 recv max-fps=30\na=simulcast:send 1 recv 2;3";
-    assert_eq!(answered(unknown), told(&["1 recv x-new=1", "3 send max-fps=30"], "send 3 recv 1"));
+    assert_eq!(answered(unknown), expected(&["1 recv x-new=1", "3 send max-fps=30"], "send 3 recv 1"));
 }
 
 #[test]
@@ -551,12 +556,12 @@ fn rfc3264_6_the_time_is_the_offers() {
     let without = session(&offer(&[]).to_string().replace("t=0 0\r\n", ""));
     let made = answered(&without, &[AUDIO]);
     assert!(made.session.to_string().contains("t=0 0"));
-    // RFC 3264 §6: without sections in the offer there are none in the answer.
+    // RFC 3264 §6: the answer to an offer without sections has no sections.
     assert_eq!((made.session.media_count(), made.explanations.len()), (0, 0));
 }
 
 #[test]
-fn what_would_break_a_line_is_refused_and_so_is_what_cannot_be_read() {
+fn texts_that_break_a_line_or_cannot_be_parsed_are_refused() {
     let offer = offer(&["m=audio 9 UDP/TLS/RTP/SAVPF 0"]);
     let made = |transport: Transport<'_>| {
         let transports = [transport];
@@ -580,7 +585,7 @@ fn what_would_break_a_line_is_refused_and_so_is_what_cannot_be_read() {
 }
 
 #[test]
-fn refusals_and_answers_tell_their_clause() {
+fn refusals_and_answers_cite_their_section() {
     assert_eq!(SectionOutcome::Refused(Refusal::NoCommonFormat).clause().to_string(), "RFC 3264 §6.1");
     let accepted = SectionOutcome::Accepted { formats: 1, of: 2, direction: Some(Direction::SendRecv) };
     assert_eq!(accepted.clause().to_string(), "RFC 3264 §6.1");

@@ -14,7 +14,7 @@ const STEPS: [Step; 9] = [
     Step::Close,
 ];
 
-/// The ways to each state.
+/// The steps to each state.
 fn way_to(state: State) -> &'static [Step] {
     match state {
         State::Stable => &[],
@@ -26,7 +26,7 @@ fn way_to(state: State) -> &'static [Step] {
     }
 }
 
-/// What the words of RFC 8829 §5.5, §5.6 and §5.7 say, written without the table.
+/// The rules of RFC 8829 §5.5, §5.6 and §5.7, written independently of the table.
 fn words(state: State, step: Step) -> Option<State> {
     use State::{Closed, HaveLocalOffer, HaveLocalPranswer, HaveRemoteOffer, HaveRemotePranswer, Stable};
     let (begun, offered, answering) = match step {
@@ -60,7 +60,7 @@ fn rfc8829_5_5_5_6_5_7_every_step_from_every_state_is_as_the_words_have_it() {
             taken += usize::from(after.is_ok());
         }
     }
-    assert_eq!(taken, TRANSITIONS.len(), "the table has no line twice, and none that cannot be taken");
+    assert_eq!(taken, TRANSITIONS.len(), "the table has no duplicate and no unreachable transition");
 }
 
 #[test]
@@ -89,10 +89,10 @@ fn rfc3264_4_an_offer_waits_until_the_one_before_is_answered() {
     assert_eq!(glare.step.clause().to_string(), "RFC 8829 §5.6");
 }
 
-/// Prints what belongs into the page, where it does not hold it.
+/// Prints the expected diagram if the page does not contain it.
 #[test]
 fn the_diagram_of_the_documentation_is_the_table() {
     let page = include_str!("../../../../../docs/signalling.md");
     let drawn = format!("```mermaid\n{Diagram}```\n");
-    assert!(page.contains(&drawn), "docs/signalling.md shows another table than this:\n{drawn}");
+    assert!(page.contains(&drawn), "docs/signalling.md differs from this table:\n{drawn}");
 }

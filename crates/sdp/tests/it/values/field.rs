@@ -1,6 +1,7 @@
-//! Lines of descriptions that others made.
+//! Lines of the corpus.
 //!
-//! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it these tests say so and pass.
+//! The corpus is not part of this repository. `PORTOLAN_CORPUS` names its folder; without it these tests print a note
+//! and pass.
 
 use crate::field::{folder, rows, unquoted};
 use core::fmt::{Debug, Display};
@@ -13,7 +14,7 @@ use std::fs;
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 
-/// The attributes that are looked at here.
+/// The attributes that these tests check.
 const NAMES: [&str; 25] = [
     "cat",
     "keywds",
@@ -42,18 +43,18 @@ const NAMES: [&str; 25] = [
     "cryptex",
 ];
 
-/// What is refused though its description is taken, and why.
+/// Values that are refused although their description is accepted, and the reason.
 const EXCEPTIONS: [(&str, &str); 4] = [
-    // Wrong on purpose.
+    // Deliberately invalid.
     ("a=imageattr:flob", "a payload type, 0 to 127, or *"),
-    // A camera that does not know its rate.
+    // A camera without a frame rate.
     ("a=framerate:0S", "frames a second, more than 0"),
-    // A line of z= that was written as r=.
+    // A line of `z=` that has the form of `r=`.
     ("r=2882844526 -1h 2898848070 0", "a duration such as 1h"),
     ("r=2882844526 -3600 2898848070 0", "a duration such as 1h"),
 ];
 
-/// Every description that is to be taken.
+/// Returns every description that should be accepted.
 fn descriptions(folder: &Path) -> Vec<PathBuf> {
     let accepted = rows(&folder.join("sdp/manifest.tsv")).into_iter().filter(|row| row[2] == "accept");
     let mut files: Vec<_> = accepted.map(|row| folder.join("sdp").join(&row[0])).collect();
@@ -62,12 +63,12 @@ fn descriptions(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Reads a value, and what it writes. What was expected where it is refused.
+/// Parses a value and what it writes. Returns the expectation of the error if it is refused.
 fn typed<'a, T: Value<'a> + Debug + Display>(line: &Line<'a>) -> Result<String, &'static str> {
     line.read::<T>().map(|value| value.to_string()).map_err(|error| error.error.expected)
 }
 
-/// Reads the value of a line, if it is looked at here.
+/// Parses the value of a line, if these tests check it.
 fn read(line: &Line<'_>) -> Option<Result<String, &'static str>> {
     Some(match line.kind() {
         Kind::Origin => typed::<Origin<'_>>(line),
@@ -97,13 +98,13 @@ fn read(line: &Line<'_>) -> Option<Result<String, &'static str>> {
 }
 
 #[test]
-fn every_value_of_the_field_reads_typed() {
+fn every_value_of_the_corpus_is_parsed() {
     let Some(folder) = folder() else { return };
     let (mut lines, mut attributes, mut failed, mut met) = (0, 0, Vec::new(), Vec::new());
     for file in descriptions(&folder) {
         let text = fs::read(&file).unwrap();
         let reading = Reader::lenient().read(&text).unwrap();
-        // What the reader names as a deviation is one; only its own lines are looked at.
+        // Every reported deviation is a real one; only the lines that these tests check are compared.
         let named: Vec<_> = reading.diagnostics.iter().map(|diagnostic| diagnostic.line).collect();
         for line in reading.session.lines() {
             let found = read(&line);
@@ -126,13 +127,13 @@ fn every_value_of_the_field_reads_typed() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     met.sort_unstable();
     met.dedup();
-    assert_eq!(met.len(), EXCEPTIONS.len(), "each exception is there");
+    assert_eq!(met.len(), EXCEPTIONS.len(), "each exception occurs");
     drop(writeln!(stderr(), "{lines} lines and {attributes} attributes of the field read typed"));
     assert!(lines >= 2_000 && attributes >= 330, "{lines} lines, {attributes} attributes");
 }
 
 #[test]
-fn the_rows_of_a_browser_are_met() {
+fn the_rows_of_a_browser_agree() {
     let Some(folder) = folder() else { return };
     let mut met = 0;
     for row in rows(&folder.join("sdp/tables/attribute_lines_mozilla.tsv")) {
@@ -142,7 +143,7 @@ fn the_rows_of_a_browser_are_met() {
             continue;
         }
         let read = Attribute::parse(name.as_bytes(), value.map(str::as_bytes));
-        // RFC 4574 §4: a label is a token, which has no space.
+        // RFC 4574 §4: a label is a token, which contains no space.
         let expect = if text == "label:foobar barfoo" { "reject" } else { &row[2] };
         assert_eq!(read.is_ok(), expect == "accept", "{text}: {read:?}");
         met += 1;

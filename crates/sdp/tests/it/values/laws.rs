@@ -1,4 +1,4 @@
-//! What holds for every value: what was read is written so that it reads the same, and no bytes make a reader panic.
+//! Properties of every value: a written value is parsed as the same value, and no bytes make a parser panic.
 
 use core::fmt::{Debug, Display};
 use portolan_sdp::attribute::{
@@ -11,7 +11,7 @@ use portolan_sdp::value::{
 use portolan_sdp::{Attribute, AttributeValue, Value};
 use proptest::prelude::*;
 
-/// Writes a value, and reads what was written.
+/// Writes a value, and parses the written text.
 fn reads_the_same<T: PartialEq + Debug + Display>(
     value: &T,
     read: impl Fn(&[u8]) -> bool,
@@ -21,8 +21,8 @@ fn reads_the_same<T: PartialEq + Debug + Display>(
     Ok(())
 }
 
-/// For a type and a pattern of its values: each is read; written it reads the same; and so it is with one byte changed,
-/// where that is read at all.
+/// For a type and a pattern of its values: each value is parsed, written, and parsed as the same value. The same holds
+/// with one changed byte, if that is still parsed.
 macro_rules! laws {
     ($($test:ident: $type:ty = $pattern:expr;)*) => {
         proptest! {
@@ -37,7 +37,7 @@ macro_rules! laws {
                     let at = at.index(changed.len());
                     changed[at] = byte;
                     match <$type>::parse(&changed) {
-                        // What is no UTF-8 cannot be written by `Display`.
+                        // `Display` cannot write bytes that are not UTF-8.
                         Ok(value) if changed.is_ascii() => {
                             reads_the_same(&value, |written| <$type>::parse(written) == Ok(value))?;
                         }
@@ -59,7 +59,7 @@ macro_rules! attributes {
     ($($test:ident: $type:ty = $pattern:expr;)*) => {
         laws! { $($test: $type = $pattern;)* }
 
-        /// Every attribute is found by its name, and has the section of its type.
+        /// Every attribute is found by its name, and has the RFC section of its type.
         #[test]
         fn attributes_are_found_by_their_names() {
             let mut runner = proptest::test_runner::TestRunner::deterministic();

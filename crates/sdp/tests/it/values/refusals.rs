@@ -1,8 +1,9 @@
-//! What is refused, and in which column; what is forgiven, and what becomes of it.
+//! Refused values with their columns, and tolerated deviations with the written result.
 //!
-//! `refusals.tsv` has a line of a description, the column in which it goes wrong and what should have stood there: for each
-//! attribute with a grammar empty values, spaces in front, at the end and in twos, lists and pairs cut short, numbers that
-//! are too large, have a sign or begin with 0, and bytes that are no UTF-8; for the other lines their network types.
+//! `refusals.tsv` has a line of a description, the column of the error, and the expectation there. For each attribute
+//! with a grammar it has: empty values; leading, trailing and double spaces; truncated lists and pairs; numbers that
+//! are too large, have a sign or begin with 0; bytes that are not UTF-8. For the other lines it has their network
+//! types.
 
 use crate::field::escaped;
 use alloc::collections::BTreeSet;
@@ -13,7 +14,7 @@ use portolan_sdp::{Attribute, Reader, Value, ValueError};
 
 const TABLE: &str = include_str!("refusals.tsv");
 
-/// The line, the column counted from 1, and what should have stood there.
+/// The line, the column counted from 1, and the expectation there.
 fn rows() -> impl Iterator<Item = (Vec<u8>, usize, &'static str)> {
     TABLE.lines().filter(|row| !row.starts_with('#')).map(|row| {
         let [text, column, expected] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("three columns: {row}") };
@@ -21,7 +22,7 @@ fn rows() -> impl Iterator<Item = (Vec<u8>, usize, &'static str)> {
     })
 }
 
-/// Where a line goes wrong: of an attribute when it is read typed, of another line when the description is read.
+/// Returns the error of a line: for an attribute from typed parsing, for another line from reading the description.
 fn refusal(text: &[u8]) -> Option<(usize, ValueError)> {
     let fragment = [b"m=audio 9 RTP/AVP 0\r\n", text, b"\r\n"].concat();
     let reading = Reader::lenient().read_fragment(&fragment).unwrap();
@@ -32,9 +33,9 @@ fn refusal(text: &[u8]) -> Option<(usize, ValueError)> {
             (error.column, error.error)
         });
     }
-    reading.diagnostics.iter().filter(|told| told.line == 2).find_map(|told| {
-        let Rule::Value { error, .. } = told.rule else { return None };
-        Some((told.column, error))
+    reading.diagnostics.iter().filter(|diagnostic| diagnostic.line == 2).find_map(|diagnostic| {
+        let Rule::Value { error, .. } = diagnostic.rule else { return None };
+        Some((diagnostic.column, error))
     })
 }
 
@@ -42,17 +43,17 @@ fn refusal(text: &[u8]) -> Option<(usize, ValueError)> {
 fn each_value_is_refused_in_its_column() {
     let mut names = BTreeSet::new();
     for (text, column, expected) in rows() {
-        let told = text.escape_ascii();
-        let (found, error) = refusal(&text).unwrap_or_else(|| panic!("{told} was read"));
-        assert_eq!((found, error.expected), (column, expected), "{told}: {error}");
-        // What is said to stand there does.
-        assert_eq!(error.found, text.get(column - 1).copied(), "{told}: {error}");
+        let shown = text.escape_ascii();
+        let (found, error) = refusal(&text).unwrap_or_else(|| panic!("{shown} was read"));
+        assert_eq!((found, error.expected), (column, expected), "{shown}: {error}");
+        // The reported byte is the byte at that column.
+        assert_eq!(error.found, text.get(column - 1).copied(), "{shown}: {error}");
         if Kind::of(&text) == Kind::Attribute {
             let name = text[2..].split(|byte| *byte == b':').next().unwrap();
             names.insert(String::from_utf8(name.to_vec()).unwrap());
         }
     }
-    // Every attribute that has a type is there.
+    // Every attribute with a type occurs in the table.
     let typed = include_str!("../../../src/attribute.rs").lines().filter_map(|line| {
         let (name, after) = line.trim().strip_prefix("b\"")?.split_once("\" => ")?;
         after.ends_with("),").then_some(name)
@@ -62,9 +63,9 @@ fn each_value_is_refused_in_its_column() {
     assert_eq!(names, typed);
 }
 
-/// What no grammar has and is read all the same, and how it is written.
-const FORGIVEN: [(&str, &str); 30] = [
-    // Spaces at the end, where they could be nothing else.
+/// Deviations from all grammars that are accepted, and how the value is written.
+const TOLERATED: [(&str, &str); 30] = [
+    // Trailing spaces, where they cannot be part of the value.
     ("group:BUNDLE 0 1 ", "group:BUNDLE 0 1"),
     ("ssrc-group:FID 1 2 ", "ssrc-group:FID 1 2"),
     ("ice-options:trickle ", "ice-options:trickle"),
@@ -88,12 +89,12 @@ const FORGIVEN: [(&str, &str); 30] = [
     ("max-message-size:65536 ", "max-message-size:65536"),
     ("sctpmap:5000 webrtc-datachannel ", "sctpmap:5000 webrtc-datachannel"),
     ("fmtp:96 ", "fmtp:96"),
-    // They stay where they are a part of what may hold any byte.
+    // Trailing spaces are kept in values that may hold any byte.
     ("fmtp:96 a=b ", "fmtp:96 a=b "),
     ("extmap:1 urn:x a ", "extmap:1 urn:x a "),
     ("ssrc:1 cname:x ", "ssrc:1 cname:x "),
     ("rtcp-fb:96 nack pli x ", "rtcp-fb:96 nack pli x "),
-    // Zeros in front, where the grammar has digits and no more.
+    // Leading zeros, where the grammar has any digits.
     ("candidate:1 007 UDP 007 192.0.2.1 009 typ host", "candidate:1 7 UDP 7 192.0.2.1 9 typ host"),
     ("rtcp:0009", "rtcp:9"),
     ("extmap:00007 urn:x", "extmap:7 urn:x"),
@@ -103,17 +104,17 @@ const FORGIVEN: [(&str, &str); 30] = [
 ];
 
 #[test]
-fn what_is_forgiven_is_written_without_it() {
-    for (text, written) in FORGIVEN {
+fn tolerated_deviations_are_not_written_back() {
+    for (text, written) in TOLERATED {
         let (name, value) = text.split_once(':').unwrap();
         let read = Attribute::parse(name.as_bytes(), Some(value.as_bytes()));
         assert_eq!(read.map(|attribute| attribute.to_string()), Ok(written.to_owned()), "{text}");
     }
 }
 
-/// RFC 8866 §8.2.6, §8.2.7: other networks and other types of addresses may be registered, and are kept as they stand.
+/// RFC 8866 §8.2.6, §8.2.7: other network and address types may be registered; they are kept unchanged.
 #[test]
-fn what_is_registered_elsewhere_keeps_its_name() {
+fn registered_types_keep_their_names() {
     for value in ["ATM NSAP 47.0091", "TN RFC2543 +1-201-406-4090", "PSTN E164 +441134960123", "X-MINE Y9 z"] {
         let connection = Connection::parse(value.as_bytes()).unwrap();
         let address = value.rsplit(' ').next().unwrap();
@@ -123,7 +124,7 @@ fn what_is_registered_elsewhere_keeps_its_name() {
     }
 }
 
-/// What is a name and nothing else has no value, be it a space.
+/// An attribute without a value has no value, not even a space.
 #[test]
 fn flags_have_no_value() {
     let flags = include_str!("../../../src/attribute.rs").lines().filter_map(|line| {
