@@ -1,8 +1,11 @@
-//! Application data: the bytes that no machine takes, and the queue in which they wait for the owner of the driver.
+//! Application data: bytes that the machine does not take, and the queue in which they wait for the owner of the
+//! driver.
 //!
-//! Events and data share one order of arrival. Each queue is bounded: events by the driver, which drains its machine no
-//! further above a limit; datagrams by their bytes; streams by one chunk each, because a stream is not read on before
-//! the owner has taken its bytes.
+//! Events and data are returned in order of arrival. Each part of the queue is bounded:
+//!
+//! * Events: at a limit the driver stops draining the machine.
+//! * Datagrams: the number of their bytes is limited.
+//! * Streams: one chunk for each stream, because the driver does not read a stream while a chunk waits.
 
 use alloc::collections::VecDeque;
 use bytes::Bytes;
@@ -40,8 +43,8 @@ pub enum EventOrData<E> {
 pub enum SendError {
     /// The socket is not open: its id is unknown or dead, it is not open yet, or it is a listener.
     NotOpen,
-    /// UDP: the system's send buffer is full. Stream: more than 64 KiB wait to be sent, or more than 256 KiB would
-    /// wait.
+    /// On a UDP socket: the system's send buffer is full. On a stream: more than 64 KiB wait to be sent, or more than
+    /// 256 KiB would wait.
     Full,
 }
 
@@ -134,8 +137,8 @@ impl<E> OwnerQueue<E> {
         self.push_datagram(Received { socket, local, remote, payload: Bytes::new() })
     }
 
-    /// Drops bytes of a stream that the machine has closed. Otherwise peers that come again and again would leave a
-    /// chunk each.
+    /// Drops the bytes of a stream that the machine has closed. Otherwise each new stream of a peer could leave a
+    /// chunk, and the queue would not be bounded.
     pub(crate) fn drop_chunk(&mut self, socket: SocketId) {
         self.data.retain(|(_, data)| data.kind != Kind::Chunk || data.received.socket != socket);
     }
