@@ -1,7 +1,7 @@
-//! What loopback with its 64 KiB packets cannot show: the capture itself, small packets, routers, no route at all.
+//! Tests that need a network namespace: captured packets, a small MTU, routers, missing routes.
 //!
-//! Each test starts its own binary again in a network namespace of its own, in which the user is root. Where the system
-//! does not allow that the test says so and checks nothing; with `PORTOLAN_LAB=require` it fails instead.
+//! Each test starts its own binary again in a new network namespace, in which the user is root. If the system does not
+//! allow namespaces, the test prints a message and checks nothing. With `PORTOLAN_LAB=require` it fails instead.
 #![cfg(target_os = "linux")]
 
 use crate::driving::Lines;

@@ -25,13 +25,13 @@ pub(crate) enum Recorded {
 pub(crate) enum Mode {
     /// It only records the input.
     #[default]
-    Tells,
+    Record,
     /// It sends datagrams and stream bytes back, and records all other inputs.
-    Echoes,
+    Echo,
     /// It records the input. After a datagram it closes the socket.
-    ClosesAfterOne,
+    CloseAfterOne,
     /// It takes no datagrams, stream bytes or accepted streams, and records all other inputs.
-    Disowns,
+    Decline,
 }
 
 #[derive(Debug, Default)]

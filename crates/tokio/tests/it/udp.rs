@@ -165,7 +165,7 @@ async fn a_closed_port_is_reported_to_an_unconnected_socket() {
             peer.local_addr().unwrap()
         };
         let (socket, _) = driver.opened(Protocol::Udp, local).await;
-        driver.transmit(socket, gone, b"anybody?");
+        driver.transmit(socket, gone, b"closed");
         let why = Unreachability::Port;
         assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Unreachable { remote: gone, why }));
     }
@@ -181,7 +181,7 @@ async fn a_closed_port_does_not_disturb_other_peers() {
     let remote = peer.local_addr().unwrap();
     let (mut arrived, mut answered) = (0, 0);
     for round in 0..50_u8 {
-        driver.transmit(socket, gone, b"anybody?");
+        driver.transmit(socket, gone, b"closed");
         driver.transmit(socket, remote, &[round]);
         let mut buffer = [0; 8];
         let (got, events) = driver
