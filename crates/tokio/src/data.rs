@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn events_and_data_leave_in_order_of_arrival() {
+    fn events_and_data_are_returned_in_order_of_arrival() {
         let mut queue = OwnerQueue::new();
         queue.push_event('a');
         assert!(queue.push_datagram(datagram(1)));

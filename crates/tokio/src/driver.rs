@@ -285,7 +285,7 @@ impl<M: Machine> Driver<M> {
             let Engine { sockets, env, .. } = &mut self.engine;
             sockets.set_driver(cx.waker());
             while let Some(id) = sockets.next_ready() {
-                let _found = sockets.poll_socket(id, &mut self.inbox, env);
+                let _input = sockets.poll_socket(id, &mut self.inbox, env);
             }
             if sockets.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -319,10 +319,10 @@ impl<M: Machine> Driver<M> {
     /// Polls one socket and passes its inputs to the machine.
     fn handle_ready_socket(&mut self, id: SocketId) {
         let Self { engine, inbox, .. } = self;
-        let found = engine.sockets.poll_socket(id, inbox, &mut engine.env);
-        // Queued news are older than `found`, so the machine gets them first.
+        let input = engine.sockets.poll_socket(id, inbox, &mut engine.env);
+        // The queued `SocketNews` are older than `input`, so the machine gets them first.
         engine.deliver_news();
-        match found {
+        match input {
             SocketInput::Nothing => {}
             SocketInput::Datagrams(count) => {
                 for index in 0..count {

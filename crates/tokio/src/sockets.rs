@@ -324,7 +324,7 @@ impl Sockets {
         }
     }
 
-    /// Sends a transmit, or adds it to a batch of datagrams that leave in one call.
+    /// Sends a transmit, or adds it to a batch of datagrams that are sent in one call.
     pub(crate) fn transmit(&mut self, transmit: Transmit, env: &mut Environment) {
         let length = transmit.payload.len();
         if Batch::suits(length) && transmit.hop_limit.is_none() && self.is_udp(transmit.socket) {
@@ -373,7 +373,7 @@ impl Sockets {
     }
 
     /// Sends the result of [`Machine::forward`](portolan_machine::Machine::forward), or adds it to a batch of datagrams
-    /// that leave in one call. On a UDP socket this allocates nothing.
+    /// that are sent in one call. On a UDP socket this allocates nothing.
     pub(crate) fn forward(&mut self, forward: &Forward<'_>, env: &mut Environment) {
         if !self.is_udp(forward.socket) {
             self.transmit(forward.to_transmit(), env);

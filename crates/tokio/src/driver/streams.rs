@@ -17,7 +17,7 @@ impl<M: Machine> Driver<M> {
     /// * Datagrams, up to 1 MiB in all. Further datagrams are dropped and counted
     ///   ([`Counters::data`](crate::Counters)). A datagram counts for at least 64 bytes.
     /// * Bytes of streams, at most 64 KiB a stream. The driver reads no more of the stream until the owner has taken
-    ///   these bytes, so the peer waits. The driver also does not read while the machine has paused the stream, or
+    ///   these bytes, so the peer waits. The driver also stops reading while the machine has paused the stream, or
     ///   while more than 64 KiB wait to be sent on the stream. When the machine closes the stream, its queued bytes are
     ///   dropped.
     /// * The end of a stream, as an empty payload, if the machine returns

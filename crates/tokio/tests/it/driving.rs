@@ -216,7 +216,7 @@ async fn shutdown_frees_every_port_and_reports_closed_sockets_to_the_machine() {
 }
 
 #[tokio::test]
-async fn a_dropped_driver_leaves_nothing() {
+async fn a_dropped_driver_frees_its_ports_and_tasks() {
     let mut driver = recorder(Mode::Record);
     let (_, udp) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (_, tcp) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;

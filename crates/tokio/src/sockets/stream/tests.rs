@@ -67,7 +67,7 @@ async fn full_and_writable_are_reported_once_each() {
 }
 
 #[tokio::test]
-async fn small_payloads_leave_together() {
+async fn small_payloads_are_sent_in_one_write() {
     let (mut stream, mut peer) = stream_over(100 * KIB);
     assert_eq!(send(&mut stream, 100, WhenFull::Close), Sent::Corked);
     assert_eq!(send(&mut stream, 100, WhenFull::Drop), Sent::Accepted);
@@ -114,7 +114,7 @@ async fn bytes_that_arrived_are_read_after_sending_failed() {
 }
 
 #[tokio::test]
-async fn held_bytes_leave_in_order() {
+async fn held_bytes_are_sent_in_order() {
     let mut cx = Context::from_waker(Waker::noop());
     let (mut stream, mut peer) = stream_over(7);
     for part in 0..100_u8 {
