@@ -1,7 +1,8 @@
-//! ICE candidates: every kind that an agent makes, and what a careless one writes.
+//! ICE candidates: every kind of valid candidate, and the text of damaged candidates.
 //!
-//! [`candidate`] makes values that write as a strict reader of `a=candidate` takes them; [`line()`] makes their text with
-//! whatever trickled candidates have before it and behind.
+//! * [`candidate`] generates values whose text a strict reader of `a=candidate` accepts.
+//! * [`line()`] generates the text of candidates with the prefixes and line endings of trickled candidates.
+//! * [`nearly_valid`] generates damaged text.
 //!
 //! ```
 //! use portolan_sdp::candidate::Candidate;
@@ -29,7 +30,7 @@ pub fn candidate() -> BoxedStrategy<CandidateAttribute> {
             |((foundation, component, priority, address, port), (kind, tcp_type, related, related_port), pairs)| {
                 let mut extensions = Extensions::new();
                 for (name, value) in pairs {
-                    // A name that is a field of the candidate is none of an extension.
+                    // `push` refuses a name that is a field of the candidate.
                     let _refused = extensions.push(&name, &value);
                 }
                 let is_host = kind == CandidateType::Host;
@@ -50,7 +51,7 @@ pub fn candidate() -> BoxedStrategy<CandidateAttribute> {
         .boxed()
 }
 
-/// The text of a candidate, bare, with `candidate:` or as a line, with a line ending or without.
+/// The text of a candidate: bare, with `candidate:` or as an `a=` line, with or without a line ending.
 pub fn line() -> BoxedStrategy<String> {
     let prefix = select(vec![Prefix::Bare, Prefix::Name, Prefix::Line]);
     let ending = select(vec!["", "\r\n", "\n"]);
@@ -59,7 +60,8 @@ pub fn line() -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// The text of a candidate with a word exchanged, left out or twice, or cut off: right or wrong.
+/// The text of a candidate in which a word is removed, inserted or replaced, or whose end is cut off. The text may
+/// still be valid.
 pub fn nearly_valid() -> BoxedStrategy<Vec<u8>> {
     let word = prop_oneof![select(WORDS.to_vec()).prop_map(str::to_owned), "[ -~]{0,6}"];
     let at = any::<prop::sample::Index>;
@@ -84,7 +86,7 @@ const KINDS: [CandidateType<String>; 4] =
 const TCP_TYPES: [Option<TcpType>; 6] =
     [None, None, None, Some(TcpType::Active), Some(TcpType::Passive), Some(TcpType::SimultaneousOpen)];
 
-/// Words at the edges of the grammar.
+/// Words at the boundaries of the grammar.
 const WORDS: [&str; 16] = [
     "typ",
     "raddr",
@@ -104,7 +106,7 @@ const WORDS: [&str; 16] = [
     "+",
 ];
 
-/// Where a candidate is.
+/// The connection address of a candidate.
 fn address() -> impl Strategy<Value = ConnectionAddress<String>> {
     prop_oneof![
         3 => any::<[u8; 4]>().prop_map(|octets| ConnectionAddress::Ip4(octets.into())),
@@ -113,7 +115,7 @@ fn address() -> impl Strategy<Value = ConnectionAddress<String>> {
     ]
 }
 
-/// What it is related to: told, or hidden.
+/// The related address of a candidate: an address, or 0.0.0.0 for a hidden address.
 fn related() -> impl Strategy<Value = ConnectionAddress<String>> {
     prop_oneof![2 => address(), 1 => Just(ConnectionAddress::Ip4([0; 4].into()))]
 }

@@ -1,8 +1,8 @@
-//! The laws of every machine over random runs, with shrinking.
+//! Checks the laws of every machine over random runs, with shrinking.
 //!
-//! A test calls [`assert_laws`]; [`find_violation`] returns the failure instead. Each random run is checked for each law of
-//! [`portolan_sim::laws`], panics included. The smallest script that breaks a law is reported up to its broken step, as a
-//! value for a regression test.
+//! A test calls [`assert_laws`], or [`find_violation`], which returns the failure. Each random run is checked for each
+//! law of [`portolan_sim::laws`]. A panic of the machine also breaks a law. The failure contains the smallest script
+//! that breaks a law, up to the broken step, as a value for a regression test.
 //!
 //! ```
 //! use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Never, Output, Verdict};
@@ -10,7 +10,7 @@
 //! use portolan_strategies::{laws, machines::Scripts};
 //! use proptest::prelude::*;
 //!
-//! /// Falls over the third datagram that begins with `!`.
+//! /// Panics at the third datagram that begins with `!`.
 //! #[derive(Default)]
 //! struct Frail(u8);
 //!
@@ -37,11 +37,11 @@
 //! let scripts = Scripts::new(prop::sample::select(vec![b"!".to_vec(), b"?".to_vec()]));
 //! let found = laws::find_violation(&Frail::default, &scripts, &laws::LawsConfig::default()).unwrap();
 //! assert_eq!(found.law, Law::NoInputPanics);
-//! assert!(found.steps.len() <= 3, "no step too many; often one is left, which the check repeats");
+//! assert!(found.steps.len() <= 3, "often one step is left, because the check repeats the step");
 //! assert!(found.to_string().contains("one too many"));
 //! ```
 
-use crate::machines::{Choices, Peer, RandomScript, Scripts, nobody};
+use crate::machines::{Choices, Peer, RandomScript, Scripts, silent_peer};
 use core::any::Any;
 use core::cell::RefCell;
 use core::fmt;
@@ -52,29 +52,29 @@ use proptest::prelude::ProptestConfig;
 use proptest::test_runner::{TestCaseError, TestError, TestRunner};
 use std::panic::catch_unwind;
 
-/// How the laws are checked.
+/// The settings of a check of the laws.
 pub struct LawsConfig<M: Machine> {
-    /// What the laws must know about the machine.
+    /// The facts that the laws must know about the machine.
     pub context: Context<'static, M>,
     /// The number of random runs; the environment variable `PROPTEST_CASES` replaces it.
     pub cases: u32,
-    /// The number of steps at which a rehearsed run ends.
+    /// The maximum number of steps of a run with a peer.
     pub longest: usize,
-    /// The peer that answers what the machine sends.
+    /// The peer that answers the machine's outputs.
     pub peer: Peer<M::Event>,
 }
 
 impl<M: Machine<Event: 'static>> Default for LawsConfig<M> {
-    /// 128 runs of at most 160 steps, no peer that answers, and the default context.
+    /// 128 runs of at most 160 steps, a peer without answers, and the default context.
     fn default() -> Self {
-        Self { context: Context::default(), cases: 128, longest: 160, peer: nobody() }
+        Self { context: Context::default(), cases: 128, longest: 160, peer: silent_peer() }
     }
 }
 
 impl<M: Machine<Event: 'static>> LawsConfig<M> {
-    /// The default, with these sockets handed in.
+    /// The default settings for a machine to which the owner passes these open sockets.
     #[must_use]
-    pub fn handed(sockets: &'static [SocketId]) -> Self {
+    pub fn for_sockets(sockets: &'static [SocketId]) -> Self {
         Self { context: Context { handed_in: sockets, ..Context::default() }, ..Self::default() }
     }
 }
@@ -99,17 +99,18 @@ impl<M: Machine> fmt::Debug for LawsConfig<M> {
 /// A law that a random run broke, after shrinking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The law; a panic breaks law 4 where the times were changed, and law 5 elsewhere.
+    /// The law. A panic breaks [`Law::TimeMayMisbehave`] if the check had changed the times, else
+    /// [`Law::NoInputPanics`].
     pub law: Law,
-    /// What happened, in plain English.
+    /// A description of the failure.
     pub what: String,
-    /// The steps up to the broken one. They break the law when [`portolan_sim::laws::check`] plays them. After a panic:
-    /// all steps of the run.
+    /// The steps up to the broken step; after a panic all steps of the run. They break the law again when
+    /// [`portolan_sim::laws::check`] plays them.
     pub steps: Vec<Step>,
 }
 
 impl fmt::Display for Failure {
-    /// The sentence, and the steps as a value for a regression test.
+    /// The description, and the steps as a value for a regression test.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\nthe steps, for `laws::check(Law::{:?}, …)` in a regression test:\n", self.what, self.law)?;
         write!(f, "{}", Steps(&self.steps))
@@ -118,17 +119,17 @@ impl fmt::Display for Failure {
 
 impl core::error::Error for Failure {}
 
-/// Checks all laws over random runs of fresh machines.
+/// Checks all laws over random runs of new machines.
 ///
 /// # Panics
-/// With the smallest run found that breaks a law.
+/// When a run breaks a law. The message contains the smallest such run that was found.
 pub fn assert_laws<M: Machine<Command: Script>>(factory: &impl Fn() -> M, scripts: &Scripts, config: &LawsConfig<M>) {
     if let Some(failure) = find_violation(factory, scripts, config) {
         panic!("{failure}");
     }
 }
 
-/// Looks for a run that breaks a law, and shrinks it.
+/// Searches for a run that breaks a law, and shrinks the run. Returns `None` if all runs keep all laws.
 pub fn find_violation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     scripts: &Scripts,
@@ -147,37 +148,37 @@ pub fn find_violation<M: Machine<Command: Script>>(
     });
     match outcome {
         Ok(()) => None,
-        // Played once more, the smallest script tells its own failure; a machine that is not the same each time may
-        // not, and then the last one seen has to do.
+        // The smallest script is checked again to get its own failure. If the machine is not deterministic, the check
+        // may pass. Then the last failure is returned.
         Err(TestError::Fail(_, smallest)) => check_script(factory, &smallest, config).err().or_else(|| last.take()),
         Err(TestError::Abort(reason)) => {
-            panic!("no runs could be made: {reason}")
+            panic!("proptest could not generate runs: {reason}")
         }
     }
 }
 
-/// Checks all laws over one script: as it is, or as a conversation with the peer.
+/// Checks all laws over one script, with or without the peer ([`RandomScript::peer`]).
 ///
 /// # Errors
-/// The first law broken.
+/// [`Failure`] for the first law that the run breaks.
 pub fn check_script<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &RandomScript,
     config: &LawsConfig<M>,
 ) -> Result<(), Failure> {
-    let steps = caught(|| conversation(factory, script, config)).map_err(|panic| Failure {
+    let steps = catch_panic(|| conversation(factory, script, config)).map_err(|panic| Failure {
         law: Law::NoInputPanics,
-        what: format!("{} broken while the run was rehearsed: {panic}", Law::NoInputPanics),
+        what: format!("{} broken while the run was generated: {panic}", Law::NoInputPanics),
         steps: script.steps.clone(),
     })?;
     for law in Law::ALL {
-        let what = match caught(|| laws::check(law, factory, &steps, &config.context)) {
+        let what = match catch_panic(|| laws::check(law, factory, &steps, &config.context)) {
             Ok(Ok(())) => continue,
             Ok(Err(mut violation)) => {
                 let steps = core::mem::take(&mut violation.steps);
                 return Err(Failure { law, what: violation.to_string(), steps });
             }
-            // A panic breaks one of two laws, and not the law under check.
+            // A panic breaks one of two laws, not the law that is being checked.
             Err(panic) if law == Law::TimeMayMisbehave => format!("{law} broken: {panic}"),
             Err(panic) => {
                 let (broken, what) = (Law::NoInputPanics, format!("{panic}, at the check of {law}"));
@@ -189,10 +190,10 @@ pub fn check_script<M: Machine<Command: Script>>(
     Ok(())
 }
 
-/// Everything that happens in a script's run: its own steps, without what no driver would tell, and what the peer and the
-/// deadlines add to them.
+/// Returns all steps of a script's run: the script's own steps without those that no driver would produce, the answers
+/// of the peer, and the timeouts.
 ///
-/// With [`portolan_sim::laws::record`] it tells how far into a protocol the runs get.
+/// With [`portolan_sim::laws::record`] a test can check how far into a protocol the runs get.
 pub fn conversation<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &RandomScript,
@@ -204,15 +205,16 @@ pub fn conversation<M: Machine<Command: Script>>(
     laws::rehearse(factory, &script.steps, &config.context, config.longest, peer)
 }
 
-/// The result, or the words of the panic.
-fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| format!("the machine panicked: {}", words(&*payload)))
+/// Returns the result of `call`, or the message of its panic.
+fn catch_panic<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(call))
+        .map_err(|payload| format!("the machine panicked: {}", panic_message(&*payload)))
 }
 
-fn words(payload: &(dyn Any + Send)) -> &str {
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without words")
+        .unwrap_or("without a message")
 }

@@ -1,21 +1,22 @@
-//! proptest strategies for portolan: runs of machines, STUN messages and session descriptions right and almost right, NATs of
-//! every kind.
+//! proptest strategies for portolan: random runs of machines, STUN messages, session descriptions, ICE candidates and
+//! NATs.
 //!
-//! # What this crate refuses to do
+//! # Purpose
 //!
-//! It holds no protocol knowledge of its own: messages are written by `portolan-stun`, descriptions by `portolan-sdp`, NATs are the plain data of
-//! `portolan-nat`, the laws are `portolan-sim`'s. It finds cases and makes them small; it decides nothing. It is no part
-//! of a program, only of its tests.
+//! * [`laws`] checks the fourteen laws of a [`Machine`](portolan_machine::Machine) over many random runs. It shrinks a
+//!   run that breaks a law to a script of a few lines.
+//! * [`machines`] generates these runs: random inputs at random times, and a peer that answers the machine's transmits.
+//! * [`messages`] generates STUN messages: valid messages, and damaged messages.
+//! * [`sessions`] generates session descriptions: valid descriptions, and damaged descriptions.
+//! * [`candidates`] generates ICE candidates.
+//! * [`topologies`] generates NATs, chains of NATs, and whole networks.
 //!
-//! # What it does
+//! # Limits
 //!
-//! * [`laws`] checks the fourteen laws of a [`Machine`](portolan_machine::Machine) over thousands of random runs, and
-//!   shrinks a run that breaks one to a script of a few lines.
-//! * [`machines`] makes those runs: random inputs at random times, and a peer that answers what the machine sends.
-//! * [`messages`] makes STUN messages: valid ones, and valid ones with something broken in them.
-//! * [`sessions`] makes session descriptions: valid ones, and valid ones with something broken in them; [`candidates`] makes
-//!   ICE candidates.
-//! * [`topologies`] makes NATs, and chains of them.
+//! This crate is for tests only. It contains no protocol code: `portolan-stun` writes the messages, `portolan-sdp`
+//! writes the descriptions, `portolan-nat` defines the NATs, and `portolan-sim` defines the laws.
+//!
+//! # Example
 //!
 //! ```
 //! use portolan_strategies::{laws, machines::Scripts, messages};
@@ -29,7 +30,7 @@
 //!     .sockets(&[SocketId(1)])
 //!     .remotes(&[server])
 //!     .commands(requests.prop_map(|request| format!("request {request}")));
-//! let config = laws::LawsConfig { cases: 8, ..laws::LawsConfig::handed(&[SocketId(1)]) };
+//! let config = laws::LawsConfig { cases: 8, ..laws::LawsConfig::for_sockets(&[SocketId(1)]) };
 //! laws::assert_laws(&Transactions::<u8>::new, &scripts, &config);
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```

@@ -1,9 +1,11 @@
 //! Random runs of any machine.
 //!
-//! A [`RandomScript`] is what a run begins with: random inputs and commands at random times. Alone it seldom gets past a
-//! machine's doorstep, for nothing in it carries the machine's transaction ids. A [`Peer`] answers what the machine
-//! sends while the script is rehearsed, and [`host`] makes one of an ordinary host: it opens sockets and lets a function
-//! of yours answer datagrams, sometimes late, twice, or not at all.
+//! A [`RandomScript`] contains random inputs and commands at random times. A script alone rarely gets far into a
+//! protocol, because its datagrams do not carry the machine's transaction ids. So a [`Peer`] answers the machine's
+//! outputs while the run is generated.
+//!
+//! [`host`] creates a peer that acts as an ordinary host. It opens the ordered sockets, and a function of the test
+//! answers datagrams. Some answers are late, duplicated or lost.
 //!
 //! ```
 //! use portolan_machine::SocketId;
@@ -14,8 +16,8 @@
 //!
 //! let scripts = Scripts::new(prop::collection::vec(any::<u8>(), 0..40)).sockets(&[SocketId(7)]).length(5..=5);
 //! let script = scripts.strategy().new_tree(&mut TestRunner::deterministic()).unwrap().current();
-//! assert!(script.steps.len() >= 5, "bytes of a stream may come in several chunks");
-//! assert_eq!(format!("{script:?}").lines().count(), 1 + script.steps.len(), "a head, and one line a step");
+//! assert!(script.steps.len() >= 5, "bytes of a stream may be split into several chunks");
+//! assert_eq!(format!("{script:?}").lines().count(), 1 + script.steps.len(), "a head line, and one line for each step");
 //! ```
 
 use core::fmt;
@@ -30,17 +32,17 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use std::sync::Arc;
 
-/// A random run, before a peer has had its say.
+/// A random script, without the answers of a peer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RandomScript {
-    /// What happens, at times that mostly grow.
+    /// The steps. Their times mostly increase.
     pub steps: Vec<Step>,
-    /// The seed of the peer's choices; `None`: there is no peer, and nobody wakes the machine at its deadlines.
+    /// The seed of the peer's choices. `None`: the run has no peer, and no timeouts other than those in `steps`.
     pub peer: Option<u64>,
 }
 
 impl fmt::Debug for RandomScript {
-    /// One line a step, in the text that [`Step`] reads back.
+    /// A head line, then one line for each step. [`Step`] parses each of these lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.peer {
             Some(seed) => write!(f, "with a peer (seed {seed}):")?,
@@ -50,7 +52,7 @@ impl fmt::Debug for RandomScript {
     }
 }
 
-/// How random runs are made: from which payloads and commands, on which sockets, with whom.
+/// The settings for random scripts: payloads, commands, sockets, addresses and length.
 #[derive(Clone, Debug)]
 pub struct Scripts {
     payloads: BoxedStrategy<Vec<u8>>,
@@ -63,10 +65,10 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// Runs whose datagrams and stream chunks carry these payloads.
+    /// Scripts whose datagrams and stream chunks carry these payloads.
     ///
-    /// Unless told otherwise there are no commands, up to 24 steps, the sockets s1 to s4, and two addresses on either
-    /// side, one of each family.
+    /// By default there are no commands, up to 24 steps, the sockets s1 to s4, and one local and one remote address of
+    /// each family.
     #[must_use]
     pub fn new(payloads: impl Strategy<Value = Vec<u8>> + 'static) -> Self {
         let address = |host: u8, port| SocketAddr::from(([192, 0, 2, host], port));
@@ -82,7 +84,7 @@ impl Scripts {
         }
     }
 
-    /// The same with commands, each as the text that [`Script`](portolan_machine::Script) reads.
+    /// Adds commands, each as the text that [`Script`](portolan_machine::Script) parses.
     #[must_use]
     pub fn commands<S>(mut self, commands: S) -> Self
     where
@@ -93,14 +95,14 @@ impl Scripts {
         self
     }
 
-    /// The same, each beginning with this command; for machines that do nothing until they are told to.
+    /// Adds this command at the beginning of each script. It is for machines that do nothing before a command.
     #[must_use]
     pub fn beginning_with(mut self, command: &impl fmt::Display) -> Self {
         self.opening.push(command.to_string());
         self
     }
 
-    /// The same on these sockets; none leaves the default.
+    /// Sets the sockets. An empty list leaves the default.
     #[must_use]
     pub fn sockets(mut self, sockets: &[SocketId]) -> Self {
         if !sockets.is_empty() {
@@ -109,7 +111,7 @@ impl Scripts {
         self
     }
 
-    /// The same with these own addresses; none leaves the default.
+    /// Sets the local addresses. An empty list leaves the default.
     #[must_use]
     pub fn locals(mut self, locals: &[SocketAddr]) -> Self {
         if !locals.is_empty() {
@@ -118,7 +120,7 @@ impl Scripts {
         self
     }
 
-    /// The same with these peers; none leaves the default.
+    /// Sets the remote addresses. An empty list leaves the default.
     #[must_use]
     pub fn remotes(mut self, remotes: &[SocketAddr]) -> Self {
         if !remotes.is_empty() {
@@ -127,14 +129,14 @@ impl Scripts {
         self
     }
 
-    /// The same with this many steps. A step that cuts the bytes of a stream into several chunks counts once.
+    /// Sets the number of steps. Chunks that are pieces of one payload count as one step.
     #[must_use]
     pub fn length(mut self, steps: RangeInclusive<usize>) -> Self {
         self.length = steps;
         self
     }
 
-    /// The strategy. It shrinks to fewer steps, shorter times and simpler payloads.
+    /// Returns the strategy. It shrinks to fewer steps, shorter times and simpler payloads.
     pub fn strategy(&self) -> BoxedStrategy<RandomScript> {
         let step = (gap(), prop::bool::weighted(0.8), self.actions());
         let steps = prop::collection::vec(step, self.length.clone());
@@ -154,7 +156,7 @@ impl Scripts {
         let datagram =
             bytes.prop_map(|(socket, local, remote, payload)| OwnedDatagram { socket, local, remote, payload }).boxed();
         let one = |input| vec![Action::Input(input)];
-        // Half of the bytes come on streams that a listener may have accepted.
+        // Half of the chunks arrive on streams that a listener may have accepted.
         let chunk = (datagram.clone(), proptest::option::of(accepted()))
             .prop_map(|(chunk, stream)| OwnedDatagram { socket: stream.unwrap_or(chunk.socket), ..chunk });
         let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
@@ -174,7 +176,7 @@ impl Scripts {
         }
     }
 
-    /// Mostly one of the known sockets, seldom one that the machine never heard of.
+    /// Mostly one of the known sockets, rarely an unknown socket.
     fn socket(&self) -> BoxedStrategy<SocketId> {
         prop_oneof![12 => select(self.sockets.clone()), 1 => Just(SocketId(u64::MAX))].boxed()
     }
@@ -194,12 +196,12 @@ impl Scripts {
     }
 }
 
-/// The id of a stream that a listener accepts; few, so that bytes come on streams that were accepted.
+/// The id of a stream that a listener accepts. There are only four ids, so that bytes often arrive on accepted streams.
 fn accepted() -> impl Strategy<Value = SocketId> + Clone {
     (1_000_000..1_000_004_u64).prop_map(SocketId)
 }
 
-/// Backpressure, as a driver tells it: bytes of a full stream wait until it is writable again.
+/// Backpressure news. Bytes of a full stream wait until the stream is writable, so `Writable` is twice as frequent.
 const FLOW: [SocketNews; 3] = [SocketNews::Full, SocketNews::Writable, SocketNews::Writable];
 const UNREACHABLE: [Unreachability; 3] = [Unreachability::Port, Unreachability::Network, Unreachability::TooLarge];
 const REFUSALS: [Refusal; 3] = [Refusal::AddressInUse, Refusal::NoRoute, Refusal::ConnectionRefused];
@@ -212,7 +214,7 @@ enum Gap {
     Back(Duration),
 }
 
-/// Mostly some milliseconds, seldom a leap or a step back.
+/// Mostly some milliseconds, rarely a long time or a step back.
 fn gap() -> impl Strategy<Value = Gap> {
     let day = 24 * 60 * 60_u64;
     prop_oneof![
@@ -224,7 +226,7 @@ fn gap() -> impl Strategy<Value = Gap> {
     ]
 }
 
-/// The bytes of a stream, cut at these places into chunks that follow each other.
+/// Splits the bytes of a stream at these positions into consecutive chunks.
 fn cut(chunk: &OwnedDatagram, cuts: &[prop::sample::Index]) -> Vec<Action> {
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(chunk.payload.len().max(1))).collect();
     ends.push(chunk.payload.len());
@@ -252,7 +254,7 @@ fn timed(steps: Vec<(Gap, bool, Vec<Action>)>) -> Vec<Step> {
     timed.collect()
 }
 
-/// The peer's free choices: a sequence of numbers from a seed, the same each time.
+/// The RNG of a peer: a sequence of numbers that depends only on the seed.
 #[derive(Clone, Debug)]
 pub struct Choices(u64);
 
@@ -263,7 +265,7 @@ impl Choices {
         Self(seed)
     }
 
-    /// A number below `bound`, 0 where that is 0 (SplitMix64).
+    /// Returns a number below `bound`; 0 if `bound` is 0 (SplitMix64).
     pub const fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -273,21 +275,24 @@ impl Choices {
     }
 }
 
-/// What comes of an output of the machine: steps at that time or later.
+/// A peer: a function from an output of the machine to the steps that follow, at the time of the output or later.
 pub type Peer<E> = Arc<dyn Fn(&mut Choices, Instant, &Output<E>) -> Vec<Step> + Send + Sync>;
 
-/// A peer that is nobody: it answers nothing and opens nothing.
+/// A peer without answers: it answers no datagrams and opens no sockets.
 #[must_use]
-pub fn nobody<E: 'static>() -> Peer<E> {
+pub fn silent_peer<E: 'static>() -> Peer<E> {
     Arc::new(|_, _, _| Vec::new())
 }
 
-/// A peer that is an ordinary host with its network.
+/// A peer that acts as an ordinary host with a network.
 ///
-/// Each socket ordered is mostly opened, on `local` with the port that was asked for, sometimes refused. Each datagram is
-/// handed to `answer`, and what that returns, by whom it is said and the bytes, comes back after up to 400 ms: in one of
-/// eight cases from another port, in one of eight twice, in one of eight not at all. Now and then the way is reported
-/// unreachable.
+/// * An order for a socket is refused in one of eight cases. Otherwise the socket opens on the IP address of `local`,
+///   with the ordered port, or with the port of `local` if the order has none.
+/// * Each transmit is passed to `answer`, which returns answers as source addresses and payloads.
+/// * All answers to one transmit are lost in one of eight cases, and duplicated in one of eight. Each copy arrives
+///   after less than 400 ms.
+/// * In one of eight cases an answer comes from another port.
+/// * In one of 32 cases the destination of the transmit is reported unreachable.
 pub fn host<E: 'static>(
     local: SocketAddr,
     answer: impl Fn(&mut Choices, &Transmit) -> Vec<(SocketAddr, Vec<u8>)> + Send + Sync + 'static,

@@ -1,8 +1,8 @@
-//! STUN messages: right ones, and right ones with something broken in them.
+//! STUN messages: valid messages, and damaged messages.
 //!
-//! [`message`] makes valid messages of every class, [`binding`] the ones that Binding and NAT behaviour discovery use.
-//! [`nearly_valid`] breaks a message in one to three places: bits flipped, bytes cut off or added, lengths that lie,
-//! attributes twice or in another order. What comes out may still be valid; that is part of the game.
+//! [`message`] generates valid messages of every class. [`binding`] generates the messages of the Binding method and of
+//! NAT behaviour discovery. [`nearly_valid`] applies one to three damages: flipped bits, truncated or added bytes,
+//! wrong lengths, duplicated or reordered attributes. A damaged message may still be valid.
 //!
 //! ```
 //! use portolan_strategies::messages;
@@ -13,7 +13,7 @@
 //!     prop_assert!(Message::decode(&bytes).is_ok());
 //! });
 //! proptest!(|(bytes in messages::nearly_valid(messages::binding()))| {
-//!     let _decoded = Message::decode(&bytes); // right or wrong, but never a panic
+//!     let _decoded = Message::decode(&bytes); // valid or not, but never a panic
 //! });
 //! ```
 
@@ -27,21 +27,21 @@ use portolan_stun::{Class, IntegrityKey, Method, TransactionId, Writer};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// The password under which messages are signed, those that are.
+/// The password that keys the message integrity attributes.
 pub const PASSWORD: &str = "a password known to both";
 
-/// What stands at the end of a message.
+/// The attributes at the end of a message: integrity and fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
     /// MESSAGE-INTEGRITY, keyed by [`PASSWORD`] as a short-term credential.
     pub integrity: bool,
-    /// MESSAGE-INTEGRITY-SHA256, under the same key.
+    /// MESSAGE-INTEGRITY-SHA256, with the same key.
     pub integrity_sha256: bool,
     /// FINGERPRINT.
     pub fingerprint: bool,
 }
 
-/// Any valid message: every class, registered methods and others, up to eight attributes of every kind.
+/// Any valid message: every class, any method, and up to eight attributes of every kind.
 pub fn message() -> BoxedStrategy<Vec<u8>> {
     let method = prop_oneof![3 => Just(Method::BINDING), 1 => (0..=0xfff_u16).prop_filter_map("12 bits", Method::new)];
     let attributes = prop::collection::vec(attribute(), 0..=8);
@@ -70,7 +70,7 @@ pub fn class() -> impl Strategy<Value = Class> {
     select(vec![Class::Request, Class::Indication, Class::SuccessResponse, Class::ErrorResponse])
 }
 
-/// Random transaction ids; small numbers are the simplest.
+/// Random transaction ids. They shrink to small numbers.
 pub fn transaction_id() -> impl Strategy<Value = TransactionId> {
     any::<[u8; 12]>().prop_map(TransactionId::from)
 }
@@ -81,7 +81,7 @@ pub fn ending() -> impl Strategy<Value = Ending> {
     parts.prop_map(|(integrity, integrity_sha256, fingerprint)| Ending { integrity, integrity_sha256, fingerprint })
 }
 
-/// Writes a message. An attribute that no longer fits into 64 KiB, or that the writer refuses, is left out.
+/// Writes a message. Leaves out an attribute that does not fit into 64 KiB, or that the writer refuses.
 #[must_use]
 pub fn write(
     class: Class,
@@ -102,13 +102,13 @@ fn fill(
     attributes: &[OwnedAttribute],
     ending: Ending,
 ) -> usize {
-    // Room for the two integrities and FINGERPRINT is kept, so that the ending always fits.
-    const KEPT: usize = 24 + 36 + 8;
+    // The last bytes are reserved for both integrity attributes and FINGERPRINT, so that the ending always fits.
+    const RESERVED: usize = 24 + 36 + 8;
     let key = IntegrityKey::short_term(PASSWORD);
-    let whole = buffer.len() - KEPT;
+    let usable = buffer.len() - RESERVED;
     let Ok(mut writer) = Writer::new(buffer, class, method, id) else { return 0 };
     for attribute in attributes {
-        if writer.len() + attribute.longest() <= whole {
+        if writer.len() + attribute.max_size() <= usable {
             let _left_out = attribute.write(&mut writer);
         }
     }

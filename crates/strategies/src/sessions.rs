@@ -1,8 +1,8 @@
-//! Session descriptions: right ones, and right ones with something broken in them.
+//! Session descriptions: valid descriptions, and damaged descriptions.
 //!
-//! [`session`] makes descriptions that a strict reader takes, of every line of RFC 8866 and of the attributes that phones,
-//! browsers and cameras write. [`nearly_valid`] breaks one in one to three places: lines twice, elsewhere or not at all,
-//! other line endings, bytes changed. What comes out may still be valid; that is part of the game.
+//! [`session`] generates descriptions that a strict reader accepts. They contain all lines of RFC 8866 and the
+//! attributes that phones, browsers and cameras write. [`nearly_valid`] applies one to three damages: duplicated, moved
+//! or missing lines, other line endings, changed bytes. A damaged description may still be valid.
 //!
 //! ```
 //! use portolan_sdp::{Reader, Session};
@@ -13,7 +13,7 @@
 //!     prop_assert!(Reader::strict().read(&text).is_ok());
 //! });
 //! proptest!(|(text in sessions::nearly_valid(sessions::session()))| {
-//!     let _read = Session::read(&text); // right or wrong, but never a panic
+//!     let _read = Session::read(&text); // valid or not, but never a panic
 //! });
 //! ```
 
@@ -24,10 +24,10 @@ use portolan_sdp::{Attribute, MediaBuilder, SessionBuilder, Value as _};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// A line of a section: its kind, and what follows the `=`.
+/// A line of a section: its kind, and its value after the `=`.
 pub type Written = (Kind, Vec<u8>);
 
-/// Descriptions that a strict reader takes without a deviation, with up to four media sections.
+/// Descriptions that a strict reader accepts without a deviation, with up to four media sections.
 pub fn session() -> BoxedStrategy<Vec<u8>> {
     let top = prop::collection::vec(session_line(), 0..6);
     let media = prop::collection::vec((media_line(), prop::collection::vec(section_line(), 0..12)), 0..=4);
@@ -36,7 +36,7 @@ pub fn session() -> BoxedStrategy<Vec<u8>> {
         .boxed()
 }
 
-/// Writes a description; nothing at all where a strict reader would refuse it.
+/// Writes a description. Returns no bytes if a strict reader would refuse the description.
 fn write(
     origin: &str,
     name: &[u8],
@@ -63,31 +63,31 @@ fn write(
     session.build().map_or_else(|_| Vec::new(), |session| session.to_bytes())
 }
 
-/// The lines without the second of a kind of which a section may have one.
+/// Returns the lines without repetitions of the kinds that a section may contain only once.
 fn once_each(lines: &[Written]) -> impl Iterator<Item = &Written> {
     let is_first = |nth: usize, kind: Kind| lines.iter().position(|(other, _)| *other == kind) == Some(nth);
     let single = |kind: Kind| matches!(kind, Kind::Information | Kind::Uri | Kind::Connection | Kind::Key);
     lines.iter().enumerate().filter(move |(nth, line)| !single(line.0) || is_first(*nth, line.0)).map(|(_, line)| line)
 }
 
-/// What follows `o=`.
+/// The value of an `o=` line.
 pub fn origin() -> impl Strategy<Value = String> {
     ("[!-~]{1,12}", "[0-9]{1,19}", any::<u64>(), address())
         .prop_map(|(user, id, version, address)| format!("{user} {id} {version} {address}"))
 }
 
-/// What follows `s=`.
+/// The value of an `s=` line.
 pub fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![Just(b"-".to_vec()), Just(b" ".to_vec()), text()]
 }
 
-/// At least one byte, whatever it is, that ends no line.
+/// A text of at least one byte, without NUL, CR and LF.
 pub fn text() -> impl Strategy<Value = Vec<u8>> {
     let byte = any::<u8>().prop_map(|byte| if matches!(byte, 0 | b'\r' | b'\n') { b'.' } else { byte });
     prop_oneof![3 => "[ -~]{1,24}".prop_map(String::into_bytes), 1 => prop::collection::vec(byte, 1..24)]
 }
 
-/// `IN IP4 192.0.2.1`, and what else may stand there in `o=`.
+/// The address of an `o=` line, such as `IN IP4 192.0.2.1`.
 fn address() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => any::<[u8; 4]>().prop_map(|octets| format!("IN IP4 {}", core::net::Ipv4Addr::from(octets))),
@@ -96,7 +96,7 @@ fn address() -> impl Strategy<Value = String> {
     ]
 }
 
-/// What follows `c=`: one address, or many of them.
+/// The value of a `c=` line: one address, or a range of multicast addresses.
 pub fn connection() -> impl Strategy<Value = String> {
     let unicast = (1..224_u8, any::<[u8; 3]>()).prop_map(|(a, [b, c, d])| format!("IN IP4 {a}.{b}.{c}.{d}"));
     let multicast = (224..240_u8, any::<u8>(), 1..9_u32)
@@ -124,7 +124,7 @@ fn bandwidth() -> impl Strategy<Value = String> {
         .prop_map(|(kind, amount)| format!("{kind}:{amount}"))
 }
 
-/// What follows `m=`.
+/// The value of an `m=` line.
 pub fn media_line() -> impl Strategy<Value = String> {
     let kinds = vec![
         "audio 9 UDP/TLS/RTP/SAVPF 111 0 8",
@@ -157,7 +157,7 @@ fn attributes(most: usize) -> impl Strategy<Value = Vec<(String, Option<Vec<u8>>
     prop::collection::vec(attribute(), 0..=most)
 }
 
-/// An attribute's name and value: one with a grammar of its own that keeps to it, or one that nobody knows.
+/// The name and value of an attribute: a known attribute with a valid value, or an unknown attribute.
 pub fn attribute() -> BoxedStrategy<(String, Option<Vec<u8>>)> {
     let flag = select(FLAGS.to_vec()).prop_map(|name| (name.to_owned(), None));
     let fixed = select(FIXED.to_vec())
@@ -212,7 +212,7 @@ const FLAGS: [&str; 12] = [
     "x-flag",
 ];
 
-/// Attributes whose grammar has few choices, or many that are rare.
+/// Attributes with fixed values, because their grammar has few choices or many rare ones.
 const FIXED: [&str; 24] = [
     "setup:actpass",
     "setup:passive",
@@ -240,30 +240,30 @@ const FIXED: [&str; 24] = [
     "tool:a tool",
 ];
 
-/// One thing done to a description.
+/// One change to the bytes of a description.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Damage {
-    /// A byte is another.
+    /// Replaces a byte.
     Byte(Index, u8),
-    /// Bytes are put in.
+    /// Inserts bytes.
     Insert(Index, Vec<u8>),
-    /// The end is cut off.
+    /// Removes the end.
     Truncate(Index),
-    /// A line is missing.
+    /// Removes a line.
     Remove(Index),
-    /// A line stands twice.
+    /// Appends a copy of a line at the end.
     Duplicate(Index),
-    /// Two lines change places.
+    /// Swaps two lines.
     Swap(Index, Index),
-    /// A line ends otherwise: with nothing, CR, LF, or twice.
+    /// Replaces the ending of a line.
     Ending(Index, &'static [u8]),
-    /// A line's letter is another.
+    /// Replaces the first byte of a line: the letter of its kind.
     Letter(Index, u8),
 }
 
 impl Damage {
-    /// Does it. A text too short for it stays as it is.
+    /// Applies the damage. An empty text is not changed.
     pub fn apply(&self, text: &mut Vec<u8>) {
         if text.is_empty() {
             return;
@@ -307,7 +307,7 @@ fn nth(at: &Index, length: usize) -> core::ops::RangeInclusive<usize> {
     at..=at
 }
 
-/// Changes the list of lines, each with its ending.
+/// Applies `change` to the list of lines. Each line includes its ending.
 fn by_line(text: &mut Vec<u8>, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
     let mut lines: Vec<Vec<u8>> = text.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     if !lines.is_empty() {
@@ -326,7 +326,7 @@ pub fn nearly_valid(sessions: impl Strategy<Value = Vec<u8>> + 'static) -> Boxed
         .boxed()
 }
 
-/// Any one damage.
+/// Any single damage.
 pub fn damage() -> BoxedStrategy<Damage> {
     let at = any::<Index>;
     let byte = || prop_oneof![select(b"\r\n\0= :/;,.-0".to_vec()), any::<u8>()];

@@ -1,8 +1,8 @@
 //! NATs of every kind, and whole networks around a host.
 //!
-//! [`translator`] makes a NAT or firewall as plain data, [`topology`] a [`Topology`]: a host behind up to two gateways,
-//! and servers honest and lying, on links that lose, double and reorder. [`Topology::build`] makes it a
-//! [`Net`] with your machine on the host.
+//! [`translator`] generates the configuration of a NAT or firewall. [`topology`] generates a [`Topology`]: a host
+//! behind up to two gateways, and correct and faulty servers. Its links lose, duplicate and reorder packets.
+//! [`Topology::build`] turns it into a [`Net`] with a machine on the host.
 //!
 //! ```
 //! use portolan_nat::translator::{Translation, Translator};
@@ -16,7 +16,7 @@
 //!     let mut nat = Translator::new(config, &["198.51.100.1".parse().unwrap()], seed);
 //!     for is_first in [true, false] {
 //!         let outbound = nat.outbound(Instant::ORIGIN, host, server);
-//!         let Ok(Translation::Out { created, .. }) = outbound else { panic!("it leaves") };
+//!         let Ok(Translation::Out { created, .. }) = outbound else { panic!("the packet is translated") };
 //!         prop_assert_eq!(created, is_first, "one flow has one mapping");
 //!     }
 //! });
@@ -32,12 +32,12 @@ use portolan_sim::{Barrier, Fault, Gateway, HostId, Link, Net, Server};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// A host, what stands between it and the Internet, and servers there.
+/// A host, the gateways between the host and the Internet, and servers on the Internet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
-    /// What everything that chance decides in the network follows from.
+    /// The seed of the network's RNG.
     pub seed: u64,
-    /// The gateways with their links towards the Internet, from the outside in.
+    /// The gateways with their links towards the Internet. The first gateway is the one next to the Internet.
     pub gateways: Vec<(Gateway, Link)>,
     /// The host's own link.
     pub access: Link,
@@ -50,7 +50,7 @@ impl Topology {
     pub const HOST: [IpAddr; 2] =
         [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 7, 0, 0, 0, 0, 2))];
 
-    /// The network with `machine` on the host.
+    /// Builds the network with `machine` on the host.
     pub fn build<M: Machine>(&self, machine: M) -> (Net<M>, HostId) {
         let mut net = Net::new(self.seed);
         let mut segment = net.internet();
@@ -65,7 +65,7 @@ impl Topology {
     }
 }
 
-/// Any network: no gateway, a home's, or a home's behind a carrier's, and one to three servers.
+/// Any network: no gateway, one gateway, or a home gateway behind a carrier's gateway; and one to three servers.
 pub fn topology() -> BoxedStrategy<Topology> {
     let gateways = prop::collection::vec((barrier(), barrier(), link()), 0..=2);
     let servers = prop::collection::vec((any::<bool>(), fault(), tcp(), link()), 1..=3);
@@ -79,7 +79,7 @@ pub fn topology() -> BoxedStrategy<Topology> {
         .boxed()
 }
 
-/// The outermost gateway has public addresses, the next one those of a carrier's inside (RFC 6598).
+/// The gateway next to the Internet has public addresses. The next gateway has shared addresses (RFC 6598).
 fn gateway((ipv4, ipv6, link): (Barrier, Barrier, Link), place: u8) -> (Gateway, Link) {
     let outside = match place {
         0 => Ipv4Addr::new(203, 0, 113, 7),
@@ -90,7 +90,7 @@ fn gateway((ipv4, ipv6, link): (Barrier, Barrier, Link), place: u8) -> (Gateway,
     (Gateway::new(name, [outside.into(), outside6.into()], ipv4).ipv6(ipv6), link)
 }
 
-/// Odd servers are reached over IPv4, even ones over IPv6.
+/// Servers with odd numbers have IPv4 addresses, servers with even numbers IPv6 addresses.
 fn server((capable, fault, tcp, link): (bool, Fault, Tcp, Link), number: u8) -> (Server, Link) {
     let address = |network: u8, port| match number % 2 {
         1 => SocketAddr::from(([198, 51, 100, network + number], port)),
@@ -100,7 +100,7 @@ fn server((capable, fault, tcp, link): (bool, Fault, Tcp, Link), number: u8) -> 
     (if capable { server.alternate(address(100, 3479)) } else { server }, link)
 }
 
-/// What a gateway does to one family; mostly a NAT or firewall.
+/// The treatment of one address family by a gateway; mostly a NAT or firewall.
 pub fn barrier() -> BoxedStrategy<Barrier> {
     prop_oneof![
         6 => translator().prop_map(Barrier::Translator),
@@ -111,7 +111,7 @@ pub fn barrier() -> BoxedStrategy<Barrier> {
     .boxed()
 }
 
-/// What is wrong with a server; mostly nothing.
+/// The fault of a server; mostly none.
 pub fn fault() -> impl Strategy<Value = Fault> {
     prop_oneof![2 => Just(Fault::None), 1 => select(&Fault::EACH[..])]
 }
@@ -120,18 +120,18 @@ fn tcp() -> impl Strategy<Value = Tcp> {
     select(vec![Tcp::Accepts, Tcp::Refuses, Tcp::Silent])
 }
 
-/// A link that delays up to 150 ms each way, and seldom loses, doubles or holds back.
+/// A link with a delay of up to 150 ms each way, that rarely loses, duplicates or reorders packets.
 pub fn link() -> BoxedStrategy<Link> {
     let millis = |range: core::ops::RangeInclusive<u64>| range.prop_map(Duration::from_millis);
-    let seldom = || select(vec![0.0, 0.0, 0.0, 0.02, 0.1, 0.3]);
-    (millis(0..=150), millis(0..=20), seldom(), seldom(), seldom(), millis(1..=80))
+    let probability = || select(vec![0.0, 0.0, 0.0, 0.02, 0.1, 0.3]);
+    (millis(0..=150), millis(0..=20), probability(), probability(), probability(), millis(1..=80))
         .prop_map(|(delay, jitter, loss, duplication, reordering, hold)| {
             Link::delay(delay).jitter(jitter).loss(loss).duplication(duplication).reordering(reordering, hold)
         })
         .boxed()
 }
 
-/// Any NAT or firewall. The simplest is the common home router's kind.
+/// Any NAT or firewall. It shrinks towards the NAT of a common home router.
 pub fn translator() -> BoxedStrategy<TranslatorConfig> {
     prop_oneof![4 => nat(), 1 => filtering().prop_map(TranslatorConfig::firewall)].boxed()
 }
@@ -159,22 +159,22 @@ pub fn nat() -> BoxedStrategy<TranslatorConfig> {
         .boxed()
 }
 
-/// What stands between a host and the Internet, from the inside out: nothing, a home router, a carrier's NAT behind it.
+/// A chain of up to two NATs or firewalls between a host and the Internet. The first one is next to the host.
 pub fn chain() -> BoxedStrategy<Vec<TranslatorConfig>> {
     prop::collection::vec(translator(), 0..=2).boxed()
 }
 
-/// What a mapping depends on.
+/// The mapping behaviour (RFC 4787 §4.1).
 pub fn mapping() -> impl Strategy<Value = Mapping> {
     select(vec![Mapping::EndpointIndependent, Mapping::AddressDependent, Mapping::AddressAndPortDependent])
 }
 
-/// Who is let in.
+/// The filtering behaviour (RFC 4787 §5).
 pub fn filtering() -> impl Strategy<Value = Filtering> {
     select(vec![Filtering::AddressAndPortDependent, Filtering::AddressDependent, Filtering::EndpointIndependent])
 }
 
-/// How ports are chosen.
+/// The port assignment (RFC 4787 §4.2).
 pub fn allocation() -> BoxedStrategy<PortAllocation> {
     let step = prop_oneof![(1..=8_i16), (-8..=-1_i16)];
     prop_oneof![
@@ -186,17 +186,17 @@ pub fn allocation() -> BoxedStrategy<PortAllocation> {
     .boxed()
 }
 
-/// How external addresses are chosen.
+/// The IP address pooling behaviour (RFC 4787 §4.1).
 pub fn pooling() -> impl Strategy<Value = Pooling> {
     select(vec![Pooling::Paired, Pooling::Arbitrary])
 }
 
-/// What becomes of packets from inside to an own external endpoint.
+/// The hairpinning behaviour: the treatment of packets from inside to an external endpoint of the NAT (RFC 4787 §6).
 pub fn hairpin() -> impl Strategy<Value = Hairpin> {
     select(vec![Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource])
 }
 
-/// How long mappings live: seconds to minutes, seldom with an absolute end.
+/// The lifetimes of mappings: seconds to minutes, rarely with an absolute limit.
 pub fn timers() -> BoxedStrategy<Timers> {
     let absolute = proptest::option::weighted(0.2, (60..7200_u64).prop_map(Duration::from_secs));
     (1..=300_u64, 0..=300_u64, absolute)
@@ -208,12 +208,12 @@ pub fn timers() -> BoxedStrategy<Timers> {
         .boxed()
 }
 
-/// What keeps mappings alive; packets from inside always do (RFC 4787 REQ-6).
+/// The directions of the packets that refresh a mapping. Packets from inside always do (RFC 4787 REQ-6).
 pub fn refresh() -> impl Strategy<Value = Refresh> {
     select(vec![Refresh::BOTH, Refresh::OUTBOUND])
 }
 
-/// Which ports there are: mostly many, sometimes a handful.
+/// The range of external ports: mostly large, sometimes at most 501 ports.
 pub fn range() -> BoxedStrategy<PortRange> {
     prop_oneof![
         4 => select(vec![PortRange::UNPRIVILEGED, PortRange::DYNAMIC]),

@@ -1,6 +1,6 @@
-//! Tokio's clock in the machine's words, and the one sleep of a driver.
+//! The clock of a driver, and the driver's one timer.
 //!
-//! Tokio's clock rather than the system's: under `tokio::time::pause` a test's time is the machine's time.
+//! The clock is tokio's and not the system's, so that `tokio::time::pause` also pauses the machine's time in tests.
 
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -8,14 +8,14 @@ use core::time::Duration;
 use portolan_machine::{Deadline, Instant};
 use tokio::time::Sleep;
 
-/// A monotonic clock whose origin is the moment it was made.
+/// A monotonic clock. Its origin is the moment when the clock was started.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: tokio::time::Instant,
 }
 
 impl Clock {
-    /// Starts at [`Instant::ORIGIN`] now.
+    /// Starts a clock. Its current time is [`Instant::ORIGIN`].
     #[must_use]
     pub fn start() -> Self {
         Self { origin: tokio::time::Instant::now() }
@@ -27,51 +27,52 @@ impl Clock {
         Instant::from_origin(self.origin.elapsed())
     }
 
-    /// When `at` is for tokio; `None` where it lies past the end of tokio's time.
+    /// Converts `at` to tokio's time. `None` if tokio's time cannot represent `at`.
     fn tokio(&self, at: Instant) -> Option<tokio::time::Instant> {
         self.origin.checked_add(at.since_origin())
     }
 }
 
-/// What a machine waits for, and the sleep until then.
+/// The machine's deadline, and the timer for it.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     wait: Option<Deadline>,
-    /// When the machine was last told that time has passed.
-    told: Option<Instant>,
-    /// Whether the wait did not move on after that.
+    /// The time of the last [`Input::Timeout`](portolan_machine::Input::Timeout).
+    last_timeout: Option<Instant>,
+    /// Whether the machine's deadline is not later than the last timeout.
     stuck: bool,
-    /// The moment the sleep is set to, and the sleep.
+    /// The time for which the timer is set, and the timer.
     sleep: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl Schedule {
-    /// How long a deadline is put off that did not move on after a timeout. Without it a machine that breaks the law
-    /// of waits would take a whole core.
+    /// The delay of a stuck deadline after the last timeout. Without the delay a machine that never moves its deadline
+    /// would make the driver loop without a pause.
     pub(crate) const STUCK: Duration = Duration::from_millis(1);
 
     pub(crate) const fn new() -> Self {
-        Self { wait: None, told: None, stuck: false, sleep: None }
+        Self { wait: None, last_timeout: None, stuck: false, sleep: None }
     }
 
-    /// Keeps the machine's latest wait. Returns what it is for if it has become stuck: not later than the last timeout.
+    /// Stores the machine's latest deadline. Returns the purpose of the deadline if the deadline has just become stuck:
+    /// it is not later than the last timeout.
     pub(crate) fn set(&mut self, wait: Option<Deadline>) -> Option<&'static str> {
         self.wait = wait;
         let was_stuck = self.stuck;
-        self.stuck = matches!((wait, self.told), (Some(wait), Some(told)) if wait.at <= told);
+        self.stuck = matches!((wait, self.last_timeout), (Some(wait), Some(last_timeout)) if wait.at <= last_timeout);
         wait.filter(|_| self.stuck && !was_stuck).map(|wait| wait.why)
     }
 
-    /// Whether the machine wants to hear at `now` that time has passed; it is then taken as told.
+    /// Whether the deadline has come at `now`. If so, the caller must pass a timeout to the machine.
     pub(crate) fn take_due(&mut self, now: Instant) -> bool {
         let due = self.at().is_some_and(|at| at <= now);
         if due {
-            self.told = Some(now);
+            self.last_timeout = Some(now);
         }
         due
     }
 
-    /// Ready when the deadline may have come.
+    /// Polls the timer. `Ready` means that the deadline may have come.
     pub(crate) fn poll(&mut self, clock: &Clock, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.at() else {
             return Poll::Pending;
@@ -95,11 +96,11 @@ impl Schedule {
         sleep.as_mut().poll(cx)
     }
 
-    /// The moment to wake at.
+    /// The time of the next timeout.
     fn at(&self) -> Option<Instant> {
         let wait = self.wait?.at;
-        Some(match self.told {
-            Some(told) if self.stuck => told + Self::STUCK,
+        Some(match self.last_timeout {
+            Some(last_timeout) if self.stuck => last_timeout + Self::STUCK,
             _ => wait,
         })
     }
@@ -114,29 +115,29 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_is_told_when_it_comes_and_not_before() {
+    fn a_deadline_is_due_when_it_comes_and_not_before() {
         let mut schedule = Schedule::new();
-        assert!(!schedule.take_due(Instant::from_millis(99)), "nothing is waited for");
+        assert!(!schedule.take_due(Instant::from_millis(99)), "there is no deadline");
         assert_eq!(schedule.set(wait(20)), None);
         assert!(!schedule.take_due(Instant::from_millis(19)));
         assert!(schedule.take_due(Instant::from_millis(20)));
     }
 
     #[test]
-    fn a_deadline_that_does_not_move_on_is_put_off() {
+    fn a_stuck_deadline_is_delayed() {
         let mut schedule = Schedule::new();
         schedule.set(wait(20));
         assert!(schedule.take_due(Instant::from_millis(25)));
-        assert_eq!(schedule.set(wait(20)), Some("test"), "stuck, and says so");
+        assert_eq!(schedule.set(wait(20)), Some("test"), "a stuck deadline is reported");
         assert!(!schedule.take_due(Instant::from_millis(25)), "no busy loop");
         assert!(schedule.take_due(Instant::from_millis(26)));
-        assert_eq!(schedule.set(wait(20)), None, "still stuck, said once");
-        assert_eq!(schedule.set(wait(30)), None, "moved on");
+        assert_eq!(schedule.set(wait(20)), None, "it is reported once");
+        assert_eq!(schedule.set(wait(30)), None, "no longer stuck");
         assert!(schedule.take_due(Instant::from_millis(30)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_deadline_past_the_end_of_time_never_comes() {
+    async fn a_deadline_that_tokio_cannot_represent_never_comes() {
         let mut schedule = Schedule::new();
         schedule.set(Some(Deadline::new(Instant::from_origin(Duration::MAX), "never")));
         let clock = Clock::start();

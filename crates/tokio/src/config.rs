@@ -13,7 +13,7 @@ use {
     rustls::{ClientConfig, RootCertStore, ServerConfig},
 };
 
-/// The driver's settings; the default suits a client on the public internet.
+/// The settings of a [`Driver`](crate::Driver). The default suits a client on the public internet.
 ///
 /// ```
 /// use core::time::Duration;
@@ -35,23 +35,26 @@ pub struct DriverConfig {
 }
 
 impl DriverConfig {
-    /// How long a stream may take to connect, its TLS handshake included, before it is refused as timed out: 10 s
-    /// unless said otherwise. The handshake of an accepted stream has the same time.
+    /// Sets the timeout for connecting a stream, its TLS handshake included; 10 s by default. A stream that is too slow
+    /// is refused with [`Refusal::TimedOut`](portolan_machine::Refusal::TimedOut). The TLS handshake of an accepted
+    /// stream has the same timeout.
     #[must_use]
     pub const fn with_connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long a closed stream may take to send what was queued before: 2 s unless said otherwise.
+    /// Sets the linger time: the time in which a closed stream can still send its queued bytes; 2 s by default.
     #[must_use]
     pub const fn with_linger(mut self, limit: Duration) -> Self {
         self.linger = limit;
         self
     }
 
-    /// The number of streams, lingering ones and TLS handshakes included, at which listeners stop accepting; 1,024 by
-    /// default. New peers then wait in the system's queue until a stream ends. Streams that the machine orders itself
+    /// Sets the number of streams at which listeners stop accepting; 1,024 by default. Lingering streams and TLS
+    /// handshakes count too.
+    ///
+    /// At the limit new peers wait in the system's accept queue until a stream ends. Streams that the machine orders
     /// count too, but are never refused because of this limit.
     #[must_use]
     pub const fn with_stream_limit(mut self, limit: usize) -> Self {
@@ -59,55 +62,60 @@ impl DriverConfig {
         self
     }
 
-    /// The number of accepted streams, lingering ones and TLS handshakes included, that one source may hold; 128 by
-    /// default. A source is an IPv4 address or an IPv6 /64 network. A further stream of the source is closed at once
-    /// (TCP RST), noted ([`DriverNote::TooManyStreams`](crate::DriverNote::TooManyStreams)) and counted
-    /// ([`Counters::too_many_streams`](crate::Counters::too_many_streams)).
+    /// Sets the maximum number of accepted streams of one source; 128 by default. Lingering streams and TLS handshakes
+    /// count too. A source is an IPv4 address or an IPv6 /64 network.
     ///
-    /// Many users can share one source behind a carrier-grade NAT. A server for them needs a larger share. The share
-    /// should stay well below [`with_stream_limit`](Self::with_stream_limit): a source that may hold all streams can shut
-    /// out all other sources. It should stay above a limit of the machine's own: the machine can close its least used
-    /// stream for a new one only if it hears of the new one.
+    /// A further stream of the source is closed at once (TCP RST). The driver makes the note
+    /// [`DriverNote::TooManyStreams`](crate::DriverNote::TooManyStreams) and increments
+    /// [`Counters::too_many_streams`](crate::Counters::too_many_streams).
+    ///
+    /// How to choose the limit:
+    ///
+    /// * Many users can share one source behind a carrier-grade NAT. A server for such users needs a larger limit.
+    /// * The limit should be well below [`with_stream_limit`](Self::with_stream_limit). Otherwise one source can use
+    ///   all streams and exclude all other sources.
+    /// * If the machine has its own limit, this limit should be higher. A machine can close its least used stream in
+    ///   favour of a new stream only if the driver passes the new stream to the machine.
     #[must_use]
     pub const fn with_streams_per_source(mut self, limit: usize) -> Self {
         self.streams_per_source = limit;
         self
     }
 
-    /// The number of TLS handshakes under way at which TLS listeners stop accepting; 128 by default. New peers then wait
-    /// in the system's queue until a handshake ends.
+    /// Sets the number of TLS handshakes under way at which TLS listeners stop accepting; 128 by default. At the limit
+    /// new peers wait in the system's accept queue until a handshake ends.
     #[must_use]
     pub const fn with_handshake_limit(mut self, limit: usize) -> Self {
         self.handshake_limit = limit;
         self
     }
 
-    /// The number of TLS handshakes under way that one source may hold; 16 by default. A further stream of the source is
-    /// closed at once, as for [`with_streams_per_source`](Self::with_streams_per_source), noted
-    /// ([`DriverNote::TooManyHandshakes`](crate::DriverNote::TooManyHandshakes)) and counted
-    /// ([`Counters::too_many_handshakes`](crate::Counters::too_many_handshakes)).
+    /// Sets the maximum number of TLS handshakes under way of one source; 16 by default. A further stream of the source
+    /// is closed at once, as for [`with_streams_per_source`](Self::with_streams_per_source). The driver makes the note
+    /// [`DriverNote::TooManyHandshakes`](crate::DriverNote::TooManyHandshakes) and increments
+    /// [`Counters::too_many_handshakes`](crate::Counters::too_many_handshakes).
     #[must_use]
     pub const fn with_handshakes_per_source(mut self, limit: usize) -> Self {
         self.handshakes_per_source = limit;
         self
     }
 
-    /// The size in bytes of each UDP socket's send and receive buffer in the kernel; the system's own by default. The
-    /// system may give less.
+    /// Sets the size in bytes of the kernel's send and receive buffer of each UDP socket. The default is the system's.
+    /// The system may give less.
     #[must_use]
     pub const fn with_socket_buffers(mut self, bytes: usize) -> Self {
         self.socket_buffers = Some(bytes);
         self
     }
 
-    /// Who hears the notes, in place of [`Tracing`].
+    /// Sets the receiver of the notes, in place of [`Tracing`].
     #[must_use]
     pub fn with_trace(mut self, trace: impl Trace + Send + 'static) -> Self {
         self.trace = Some(Box::new(trace));
         self
     }
 
-    /// Nobody hears the notes, and none is made.
+    /// Turns notes off. No note is made.
     #[must_use]
     pub fn without_trace(mut self) -> Self {
         self.trace = None;
@@ -118,7 +126,7 @@ impl DriverConfig {
 /// TLS (feature `tls`).
 #[cfg(feature = "tls")]
 impl DriverConfig {
-    /// The authorities that a TLS client trusts, in place of those of the public web.
+    /// Sets the certificate authorities that TLS clients trust, in place of those of the public web.
     ///
     /// # Errors
     /// [`rustls::Error`], when the TLS library supports none of the default protocol versions.
@@ -126,16 +134,17 @@ impl DriverConfig {
         Ok(self.with_tls_client(tls::client(roots)?))
     }
 
-    /// The whole configuration of TLS clients, for those who need more than
-    /// [`with_tls_roots`](Self::with_tls_roots): a client certificate, ALPN, other protocol versions, a verifier of
-    /// their own. The later of both calls counts.
+    /// Sets the whole configuration of TLS clients. Use it where [`with_tls_roots`](Self::with_tls_roots) is not
+    /// enough: for a client certificate, ALPN, other protocol versions or a custom verifier. The later of both calls
+    /// counts.
     #[must_use]
     pub fn with_tls_client(mut self, client: Arc<ClientConfig>) -> Self {
         self.tls.set_client(client);
         self
     }
 
-    /// The certificate of a TLS server, the leaf certificate first. Without it a TLS listener is refused as unsupported.
+    /// Sets the certificate chain of TLS listeners, the leaf certificate first. Without a certificate a TLS listener is
+    /// refused with [`Refusal::Unsupported`](portolan_machine::Refusal::Unsupported).
     ///
     /// # Errors
     /// [`rustls::Error`], when the key does not fit the certificate or has a kind that the TLS library does not know.
@@ -147,9 +156,8 @@ impl DriverConfig {
         Ok(self.with_tls_server(tls::server(chain, key)?))
     }
 
-    /// The whole configuration of TLS servers, for those who need more than
-    /// [`with_tls_certificate`](Self::with_tls_certificate): several certificates, client certificates, ALPN. The later
-    /// of both calls counts.
+    /// Sets the whole configuration of TLS listeners. Use it where [`with_tls_certificate`](Self::with_tls_certificate)
+    /// is not enough: for several certificates, client certificates or ALPN. The later of both calls counts.
     #[must_use]
     pub fn with_tls_server(mut self, server: Arc<ServerConfig>) -> Self {
         self.tls.set_server(server);

@@ -1,8 +1,11 @@
-//! Application data: the bytes that no machine takes, and the queue in which they wait for the owner of the driver.
+//! Application data: bytes that the machine does not take, and the queue in which they wait for the owner of the
+//! driver.
 //!
-//! Events and data share one order of arrival. Each queue is bounded: events by the driver, which drains its machine no
-//! further above a limit; datagrams by their bytes; streams by one chunk each, because a stream is not read on before the
-//! owner has taken its bytes.
+//! Events and data are returned in order of arrival. Each part of the queue is bounded:
+//!
+//! * Events: at a limit the driver stops draining the machine.
+//! * Datagrams: the number of their bytes is limited.
+//! * Streams: one chunk for each stream, because the driver does not read a stream while a chunk waits.
 
 use alloc::collections::VecDeque;
 use bytes::Bytes;
@@ -20,11 +23,12 @@ pub struct Received {
     pub local: SocketAddr,
     /// The address that the bytes came from.
     pub remote: SocketAddr,
-    /// The bytes. On a stream at most 64 KiB; none means that the stream has ended and its id is dead.
+    /// The bytes; on a stream at most 64 KiB. An empty payload of a stream means that the stream has ended and its id
+    /// is dead.
     pub payload: Bytes,
 }
 
-/// What [`Driver::next_or_data`](crate::Driver::next_or_data) returns.
+/// The next item for the owner, from [`Driver::next_or_data`](crate::Driver::next_or_data).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventOrData<E> {
     /// An event of the machine.
@@ -33,13 +37,14 @@ pub enum EventOrData<E> {
     Data(Received),
 }
 
-/// Why [`Driver::send`](crate::Driver::send) sent nothing.
+/// The reason for which [`Driver::send`](crate::Driver::send) sent nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
     /// The socket is not open: its id is unknown or dead, it is not open yet, or it is a listener.
     NotOpen,
-    /// UDP: the system's send buffer is full. Stream: more than 64 KiB wait to be sent, or more than 256 KiB would wait.
+    /// On a UDP socket: the system's send buffer is full. On a stream: more than 64 KiB wait to be sent, or more than
+    /// 256 KiB would wait.
     Full,
 }
 
@@ -54,12 +59,12 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// What waits for the owner: events and, once the owner has asked for them, data.
+/// The queue for the owner: events, and data once the owner has asked for data.
 #[derive(Debug)]
 pub(crate) struct OwnerQueue<E> {
     events: VecDeque<(u64, E)>,
     data: VecDeque<(u64, Data)>,
-    /// The number of the next item: the order of arrival.
+    /// The number of items that have arrived. It numbers the items in order of arrival.
     arrived: u64,
     /// The bytes of the datagrams that wait.
     bytes: usize,
@@ -76,16 +81,16 @@ struct Data {
 enum Kind {
     /// A datagram, or the end of a stream.
     Datagram,
-    /// Bytes of a stream, which is not read on before the owner has taken them.
+    /// Bytes of a stream. The stream is not read until the owner has taken them.
     Chunk,
 }
 
 impl<E> OwnerQueue<E> {
-    /// The number of bytes of datagrams that may wait.
+    /// The maximum number of bytes of queued datagrams.
     pub(crate) const BYTES: usize = 1_024 * 1_024;
-    /// The least number of bytes that a datagram counts for, so that empty datagrams are bounded too.
+    /// The minimum number of bytes that a datagram counts for, so that the number of empty datagrams is bounded too.
     const LEAST: usize = 64;
-    /// The number of items whose memory is kept when the queue is empty.
+    /// The capacity, in items, that is kept when the queue is empty.
     const KEPT: usize = 64;
 
     pub(crate) const fn new() -> Self {
@@ -111,7 +116,7 @@ impl<E> OwnerQueue<E> {
         self.events.push_back((number, event));
     }
 
-    /// Queues a datagram. Returns `false` when too many bytes wait and the datagram was dropped.
+    /// Queues a datagram. Returns `false` if the datagram was dropped because too many bytes wait.
     pub(crate) fn push_datagram(&mut self, received: Received) -> bool {
         let bytes = self.bytes + received.payload.len().max(Self::LEAST);
         if bytes > Self::BYTES {
@@ -122,19 +127,19 @@ impl<E> OwnerQueue<E> {
         true
     }
 
-    /// Queues bytes of a stream, which is not read on before they are taken.
+    /// Queues bytes of a stream. The caller must not read the stream until they are taken.
     pub(crate) fn push_chunk(&mut self, received: Received) {
         self.push_data(received, Kind::Chunk);
     }
 
-    /// Queues the end of a stream. Returns `false` when too many bytes wait and the end was dropped.
+    /// Queues the end of a stream. Returns `false` if the end was dropped because too many bytes wait.
     pub(crate) fn push_end(&mut self, socket: SocketId, local: SocketAddr, remote: SocketAddr) -> bool {
         self.push_datagram(Received { socket, local, remote, payload: Bytes::new() })
     }
 
-    /// Drops bytes of a stream that the machine has closed. Otherwise peers that come again and again would leave a chunk
-    /// each.
-    pub(crate) fn forget_chunk(&mut self, socket: SocketId) {
+    /// Drops the bytes of a stream that the machine has closed. Otherwise each new stream of a peer could leave a
+    /// chunk, and the queue would not be bounded.
+    pub(crate) fn drop_chunk(&mut self, socket: SocketId) {
         self.data.retain(|(_, data)| data.kind != Kind::Chunk || data.received.socket != socket);
     }
 
@@ -148,7 +153,7 @@ impl<E> OwnerQueue<E> {
         self.events.clear();
     }
 
-    /// Returns the oldest event or data, and the stream that may be read on.
+    /// Returns the oldest event or data. For a chunk also returns its stream, which may be read again.
     pub(crate) fn pop(&mut self) -> Option<(EventOrData<E>, Option<SocketId>)> {
         let event = self.events.front().map(|(number, _)| *number);
         let data = self.data.front().map(|(number, _)| *number);
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn events_and_data_leave_in_order_of_arrival() {
+    fn events_and_data_are_returned_in_order_of_arrival() {
         let mut queue = OwnerQueue::new();
         queue.push_event('a');
         assert!(queue.push_datagram(datagram(1)));
@@ -200,17 +205,17 @@ mod tests {
         assert_eq!(queue.pop_event(), Some('a'));
         assert_eq!(queue.pop(), Some((EventOrData::Data(datagram(1)), None)));
         assert_eq!(queue.pop(), Some((EventOrData::Event('b'), None)));
-        assert_eq!(queue.pop_event(), Some('c'), "data does not hold up who takes events only");
+        assert_eq!(queue.pop_event(), Some('c'), "data does not delay events");
         assert_eq!(queue.pop(), Some((EventOrData::Data(datagram(2)), Some(SocketId(1)))));
         assert_eq!(queue.pop(), None);
     }
 
     #[test]
-    fn a_chunk_of_a_closed_stream_is_forgotten() {
+    fn a_chunk_of_a_closed_stream_is_dropped() {
         let mut queue = OwnerQueue::<()>::new();
         queue.push_chunk(datagram(65_536));
         assert!(queue.push_datagram(datagram(3)));
-        queue.forget_chunk(SocketId(1));
+        queue.drop_chunk(SocketId(1));
         assert_eq!(queue.pop(), Some((EventOrData::Data(datagram(3)), None)));
         assert_eq!(queue.pop(), None);
     }

@@ -1,10 +1,17 @@
-//! The driver: carries a machine's inputs in and its outputs out.
+//! The driver: passes inputs to a machine and executes the machine's outputs.
 //!
-//! In one turn the driver drains the machine, hands in the news that wait, hands in a timeout if the deadline has come,
-//! and then looks at the sockets that are ready. After **every** input it drains the machine again. A drained machine is
-//! asked first whether it forwards a datagram. Each part of a turn is bounded, so neither a machine with endless outputs
-//! nor a peer that floods a socket starves the rest. All state is in the driver and none in its futures: dropping
-//! [`Driver::next`] loses nothing.
+//! One turn of the driver has four steps:
+//!
+//! 1. Drain the machine.
+//! 2. Pass the queued [`SocketNews`] to the machine.
+//! 3. Pass a timeout to the machine, if the deadline has come.
+//! 4. Poll the sockets that are ready.
+//!
+//! The driver drains the machine again after **every** input. For each datagram the driver calls
+//! [`Machine::forward`] first, provided that the machine is drained.
+//!
+//! Each step is bounded, so neither a machine with endless outputs nor a peer that floods a socket starves the other
+//! sockets. All state is in the driver and none is in its futures, so dropping [`Driver::next`] loses nothing.
 
 mod streams;
 
@@ -15,7 +22,7 @@ use crate::entropy::OsEntropy;
 use crate::note::DriverNote;
 use crate::sockets::stream::Stream;
 use crate::sockets::udp::{Inbox, Udp};
-use crate::sockets::{Backlog, Counters, Found, Sockets};
+use crate::sockets::{Backlog, Counters, SocketInput, Sockets};
 use core::fmt;
 use core::future::poll_fn;
 use core::net::SocketAddr;
@@ -26,56 +33,60 @@ use portolan_machine::{
 };
 use tokio::runtime::Handle;
 
-/// A machine on real sockets.
+/// A machine that runs on real sockets.
 ///
-/// It does something only while [`next`](Self::next) (or [`poll_next`](Self::poll_next)) is polled; commands send at
-/// once what they cause. Dropping the driver closes its sockets; [`shutdown`](Self::shutdown) sends queued stream
-/// bytes first.
+/// The driver makes progress only while [`next`](Self::next) or [`poll_next`](Self::poll_next) is polled. One
+/// exception: the outputs of a command are executed within the call of the command. Dropping the driver closes its
+/// sockets at once. [`shutdown`](Self::shutdown) sends queued stream bytes first.
 pub struct Driver<M: Machine> {
-    helm: Helm<M>,
+    engine: Engine<M>,
     inbox: Inbox,
     runtime: Handle,
 }
 
 impl<M: Machine> Driver<M> {
-    /// How many turns one poll may take before other tasks get their chance.
+    /// The maximum number of turns in one poll. After that the driver yields to other tasks.
     const TURNS: usize = 4;
-    /// How many sockets are looked at in one turn.
+    /// The maximum number of sockets that one turn polls.
     const SOCKETS: usize = 8;
 
-    /// Drives `machine` with the default [`DriverConfig`].
+    /// Creates a driver for `machine` with the default [`DriverConfig`].
+    ///
+    /// The tokio runtime must have its I/O and time drivers enabled.
     ///
     /// # Errors
-    /// When the system has no random source, or no tokio runtime is running. Its I/O and time drivers must be enabled.
+    /// [`std::io::Error`] of kind [`Other`](std::io::ErrorKind::Other), when no tokio runtime is running or when the
+    /// system has no random source.
     pub fn new(machine: M) -> std::io::Result<Self> {
         Self::with_config(machine, DriverConfig::default())
     }
 
-    /// Drives `machine` as `config` says.
+    /// Creates a driver for `machine` with these settings.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as for [`new`](Self::new).
     pub fn with_config(machine: M, mut config: DriverConfig) -> std::io::Result<Self> {
         let runtime = Handle::try_current().map_err(std::io::Error::other)?;
-        let world = World {
+        let env = Environment {
             clock: Clock::start(),
             entropy: OsEntropy::probe()?,
             ids: SocketIds::new(),
             trace: config.trace.take(),
         };
         let (sockets, schedule, queue) = (Sockets::new(config), Schedule::new(), OwnerQueue::new());
-        let helm = Helm { machine, world, sockets, schedule, queue, drained: false };
-        Ok(Self { helm, inbox: Inbox::new(), runtime })
+        let engine = Engine { machine, env, sockets, schedule, queue, drained: false };
+        Ok(Self { engine, inbox: Inbox::new(), runtime })
     }
 
-    /// The machine's next event. Waits for ever where the machine waits for ever.
+    /// Returns the machine's next event. If the machine never emits an event, the future never completes.
     ///
-    /// Cancellation safe: the future holds nothing that the driver does not keep.
+    /// Cancellation safe: all state is in the driver, none is in the future.
     pub async fn next(&mut self) -> M::Event {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Drives until `wanted` finds what it looks for among the events; the others are dropped. Cancellation safe.
+    /// Drives the machine until `wanted` returns `Some` for an event, and returns that value. Events for which `wanted`
+    /// returns `None` are dropped. Cancellation safe.
     pub async fn run_until<T>(&mut self, mut wanted: impl FnMut(M::Event) -> Option<T>) -> T {
         loop {
             if let Some(found) = wanted(self.next().await) {
@@ -84,28 +95,29 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    /// Polls for [`next`](Self::next). Must be called within the runtime.
+    /// Polls for the machine's next event, as [`next`](Self::next) does. Must be called within the tokio runtime.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<M::Event> {
-        self.poll_with(cx, |helm| helm.queue.pop_event())
+        self.poll_with(cx, |engine| engine.queue.pop_event())
     }
 
-    /// Takes turns until `take` finds something for the owner.
-    fn poll_with<T>(&mut self, cx: &mut Context<'_>, take: impl Fn(&mut Helm<M>) -> Option<T>) -> Poll<T> {
-        // An owner that only takes events gives other tasks and the system's news their chance, too.
+    /// Runs turns until `take` returns an item for the owner, at most [`TURNS`](Self::TURNS).
+    fn poll_with<T>(&mut self, cx: &mut Context<'_>, take: impl Fn(&mut Engine<M>) -> Option<T>) -> Poll<T> {
+        // The cooperative budget makes an owner that loops over ready events yield to other tasks and to the I/O
+        // driver.
         let budget = ready!(tokio::task::coop::poll_proceed(cx));
-        self.helm.sockets.set_driver(cx.waker());
+        self.engine.sockets.set_driver(cx.waker());
         for _ in 0..Self::TURNS {
-            if let Some(found) = take(&mut self.helm) {
+            if let Some(found) = take(&mut self.engine) {
                 budget.made_progress();
                 return Poll::Ready(found);
             }
             let busy = self.turn();
-            if let Some(found) = take(&mut self.helm) {
+            if let Some(found) = take(&mut self.engine) {
                 budget.made_progress();
                 return Poll::Ready(found);
             }
-            let Helm { schedule, world, .. } = &mut self.helm;
-            if !busy && schedule.poll(&world.clock, cx).is_pending() {
+            let Engine { schedule, env, .. } = &mut self.engine;
+            if !busy && schedule.poll(&env.clock, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -114,201 +126,218 @@ impl<M: Machine> Driver<M> {
         Poll::Pending
     }
 
-    /// Asks the machine for something, and does at once what it wants done.
+    /// Passes a command to the machine, and executes the machine's outputs at once.
     ///
     /// # Errors
-    /// The machine's own, when the caller asked for something impossible.
+    /// [`Machine::Error`], when the caller asks for something impossible.
     pub fn command(&mut self, command: M::Command) -> Result<(), M::Error> {
         self.with(|machine, cx| machine.command(cx, command))
     }
 
-    /// Calls the machine's inherent commands, and does at once what it wants done.
+    /// Calls `call` with the machine, and executes the machine's outputs at once. Use it for inherent methods of the
+    /// machine.
     pub fn with<R>(&mut self, call: impl FnOnce(&mut M, &mut Cx<'_>) -> R) -> R {
         let _within = self.runtime.enter();
-        let result = call(&mut self.helm.machine, &mut self.helm.world.cx());
-        self.helm.drain();
-        self.helm.flush();
+        let result = call(&mut self.engine.machine, &mut self.engine.env.cx());
+        self.engine.drain();
+        self.engine.flush();
         result
     }
 
-    /// The machine, to look at.
+    /// The machine.
     pub const fn machine(&self) -> &M {
-        &self.helm.machine
+        &self.engine.machine
     }
 
-    /// The time as the machine knows it: since the driver began.
+    /// The machine's current time: the time since the driver was created.
     #[must_use]
     pub fn now(&self) -> Instant {
-        self.helm.world.clock.now()
+        self.engine.env.clock.now()
     }
 
-    /// What the driver has had to drop so far.
+    /// The numbers of datagrams, streams and orders that the driver has dropped since it was created.
     #[must_use]
     pub const fn counters(&self) -> Counters {
-        self.helm.sockets.counters
+        self.engine.sockets.counters
     }
 
-    /// Takes over a bound UDP socket of the caller's. Returns its name, which the machine must be told, and its
-    /// address. The machine hears no `Opened` for it.
+    /// Takes over a bound UDP socket of the caller. Returns the id and the local address of the socket.
+    ///
+    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketNews::Opened) for this socket.
     ///
     /// # Errors
-    /// The system's, when the socket cannot be used without blocking.
+    /// The system's [`std::io::Error`], when the system cannot make the socket nonblocking or refuses a socket option.
     pub fn adopt_udp(&mut self, socket: std::net::UdpSocket) -> std::io::Result<(SocketId, SocketAddr)> {
         let _within = self.runtime.enter();
         let udp = Udp::adopt(socket)?;
-        let (id, local) = (self.helm.world.ids.next_socket(), udp.bound());
-        self.helm.sockets.adopt(id, udp);
+        let (id, local) = (self.engine.env.ids.next_socket(), udp.bound());
+        self.engine.sockets.adopt(id, udp);
         Ok((id, local))
     }
 
-    /// Takes over a listening TCP socket of the caller's. Returns its id, which the machine must be told, and its address.
-    /// The machine gets no `Opened` for it. `protocol` is [`Protocol::TcpListen`] or [`Protocol::TlsListen`].
+    /// Takes over a listening TCP socket of the caller. Returns the id and the local address of the socket.
+    ///
+    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketNews::Opened) for this socket.
+    /// `protocol` is [`Protocol::TcpListen`] or [`Protocol::TlsListen`].
     ///
     /// # Errors
-    /// When the system cannot use the socket without blocking, when `protocol` is no listener
-    /// ([`InvalidInput`](std::io::ErrorKind::InvalidInput)), or when it asks for TLS and the driver has no certificate
-    /// ([`Unsupported`](std::io::ErrorKind::Unsupported)).
+    /// * [`InvalidInput`](std::io::ErrorKind::InvalidInput): `protocol` is not a listener.
+    /// * [`Unsupported`](std::io::ErrorKind::Unsupported): `protocol` is [`Protocol::TlsListen`], and the driver has no
+    ///   certificate.
+    /// * Another [`std::io::Error`]: the system cannot make the socket nonblocking.
     pub fn adopt_listener(
         &mut self,
         socket: std::net::TcpListener,
         protocol: Protocol,
     ) -> std::io::Result<(SocketId, SocketAddr)> {
         let _within = self.runtime.enter();
-        let id = self.helm.world.ids.next_socket();
-        Ok((id, self.helm.sockets.adopt_listener(id, socket, protocol)?))
+        let id = self.engine.env.ids.next_socket();
+        Ok((id, self.engine.sockets.adopt_listener(id, socket, protocol)?))
     }
 
-    /// Takes over a connected TCP socket of the caller's. Returns its id, which the machine must be told, and its local
-    /// address. The machine gets no `Opened` for it.
+    /// Takes over a connected TCP socket of the caller. Returns the id and the local address of the socket.
+    ///
+    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketNews::Opened) for this socket.
     ///
     /// # Errors
-    /// When the system cannot use the socket without blocking, or when the socket is not connected.
+    /// The system's [`std::io::Error`], when the system cannot make the socket nonblocking, or when the socket is not
+    /// connected.
     pub fn adopt_stream(&mut self, socket: std::net::TcpStream) -> std::io::Result<(SocketId, SocketAddr)> {
         let _within = self.runtime.enter();
         let stream = Stream::adopt(socket)?;
-        let (id, local) = (self.helm.world.ids.next_socket(), stream.local());
-        self.helm.sockets.name(id, stream);
+        let (id, local) = (self.engine.env.ids.next_socket(), stream.local());
+        self.engine.sockets.insert_stream(id, stream);
         Ok((id, local))
     }
 
-    /// Sends bytes of the application on a machine's socket, at once and whole. [`Transmit::when_full`] is ignored.
+    /// Sends bytes of the application on one of the machine's sockets, at once and whole. [`Transmit::when_full`] is
+    /// ignored.
     ///
-    /// A datagram that cannot reach its destination is reported to the machine, as
-    /// [`Unreachable`](SocketNews::Unreachable).
+    /// If a datagram cannot reach its destination, the machine gets [`Unreachable`](SocketNews::Unreachable).
     ///
     /// # Errors
+    /// After an error no byte of the payload was sent or kept.
+    ///
     /// * [`SendError::NotOpen`]: the socket is not open.
-    /// * [`SendError::Full`]: the system's send buffer is full; on a stream: more than 64 KiB wait to be sent, or more
-    ///   than 256 KiB would wait. The socket lives on, and nothing of the payload was sent or kept.
+    /// * [`SendError::Full`] on a UDP socket: the system's send buffer is full. On a stream: more than 64 KiB wait to
+    ///   be sent, or more than 256 KiB would wait. The socket stays open.
     pub fn send(&mut self, transmit: Transmit) -> Result<(), SendError> {
         let _within = self.runtime.enter();
-        self.helm.sockets.send(&transmit, &mut self.helm.world)
+        self.engine.sockets.send(&transmit, &mut self.engine.env)
     }
 
-    /// The number of bytes that the driver holds for an open stream; `None` for other sockets.
+    /// The number of bytes that the driver holds for an open stream. `None` if `stream` is not an open stream.
     #[must_use]
     pub fn backlog(&self, stream: SocketId) -> Option<Backlog> {
-        self.helm.sockets.backlog(stream)
+        self.engine.sockets.backlog(stream)
     }
 
-    /// Takes a UDP socket back: one that was adopted, or one that the machine ordered. To the machine this is like its own
-    /// [`SocketOrder::Close`]: it hears nothing more of the socket. `None` if no open UDP socket has this id.
+    /// Removes a UDP socket from the driver and returns it. The socket was adopted, or the machine ordered it. `None`
+    /// if no open UDP socket has this id.
     ///
-    /// * Datagrams that the machine has sent leave first.
-    /// * Datagrams that arrived and were not read stay in the socket. The driver itself holds none: it hands in all that
-    ///   it has received before [`next`](Self::next) returns. There is one exception. On a busy socket the system merges
-    ///   datagrams of one flow (GRO), and they could not be told apart in the released socket. So on a socket that has
-    ///   once filled a whole receive batch, the machine is handed what waits there first.
+    /// For the machine the effect is the same as that of [`SocketOrder::Close`]: the machine gets no more inputs for
+    /// the socket.
+    ///
+    /// * Datagrams that the machine has queued are sent first.
+    /// * Datagrams that arrived and were not read stay in the socket. The driver keeps no datagrams for the machine: it
+    ///   passes all received datagrams to the machine before [`next`](Self::next) returns.
+    /// * Exception: on a busy socket the system merges datagrams of one flow (GRO). The caller could not separate
+    ///   merged datagrams. So if the socket has ever filled a whole receive batch, the machine first gets the datagrams
+    ///   that wait.
     /// * The socket is nonblocking. On Linux and Android all other options are as they were before the driver had the
-    ///   socket. Elsewhere the options that `quinn-udp` sets remain (packet information, no fragments).
+    ///   socket. On other systems the options that `quinn-udp` sets remain (packet information, no fragmentation).
     pub fn release_udp(&mut self, id: SocketId) -> Option<std::net::UdpSocket> {
-        /// More batches than a receive buffer of the usual size holds: a flood must not hold the driver here.
+        /// More batches than a receive buffer of the usual size holds. The bound lets the loop end during a flood.
         const BATCHES: usize = 256;
         let _within = self.runtime.enter();
-        let Self { helm, inbox, .. } = self;
-        helm.drain();
+        let Self { engine, inbox, .. } = self;
+        engine.drain();
         for _ in 0..BATCHES {
-            let Some(count) = helm.sockets.receive_merged(id, inbox) else {
+            let Some(count) = engine.sockets.receive_merged(id, inbox) else {
                 break;
             };
             for index in 0..count {
-                helm.take_datagrams(id, inbox, index);
+                engine.take_datagrams(id, inbox, index);
             }
         }
-        let socket = helm.sockets.release_udp(id, &mut helm.world);
-        helm.flush();
+        let socket = engine.sockets.release_udp(id, &mut engine.env);
+        engine.flush();
         socket
     }
 
-    /// Ends the driver: sends what streams have queued (within the linger time of [`DriverConfig`]), closes all sockets, and
-    /// tells the machine of every stream and listener that it had not closed itself.
+    /// Ends the driver and returns the machine.
     ///
-    /// What the machine makes of that waits in its `poll`; events that had not been taken are lost.
+    /// The driver sends the bytes that streams have queued, within the linger time of [`DriverConfig`]. It closes all
+    /// sockets. For every stream and listener that the machine had not closed, the machine gets a
+    /// [`Closed`](SocketNews::Closed) or a [`Refused`](SocketNews::Refused).
+    ///
+    /// The outputs that the machine makes of these inputs stay in the machine, for [`Machine::poll`]. Events that were
+    /// not taken before are lost.
     pub async fn shutdown(mut self) -> M {
         for _ in 0..Self::TURNS {
-            if self.helm.drain() {
+            if self.engine.drain() {
                 break;
             }
-            self.helm.queue.clear_events();
+            self.engine.queue.clear_events();
         }
-        let news = self.helm.sockets.close_all(&mut self.helm.world);
+        let news = self.engine.sockets.close_all(&mut self.engine.env);
         poll_fn(|cx| {
-            let Helm { sockets, world, .. } = &mut self.helm;
+            let Engine { sockets, env, .. } = &mut self.engine;
             sockets.set_driver(cx.waker());
             while let Some(id) = sockets.next_ready() {
-                let _found = sockets.look(id, &mut self.inbox, world);
+                let _input = sockets.poll_socket(id, &mut self.inbox, env);
             }
             if sockets.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
         for (id, news) in news {
-            let _verdict = self.helm.machine.handle(&mut self.helm.world.cx(), Input::Socket(id, news));
+            let _verdict = self.engine.machine.handle(&mut self.engine.env.cx(), Input::Socket(id, news));
         }
-        self.helm.machine
+        self.engine.machine
     }
 
-    /// One turn. Says whether there may be more to do at once.
+    /// Runs one turn. Returns whether there may be more to do at once.
     fn turn(&mut self) -> bool {
-        let mut busy = !self.helm.drain();
-        busy |= self.helm.tell_news();
-        if self.helm.schedule.take_due(self.helm.world.clock.now()) {
-            let _for_all = self.helm.handle(Input::Timeout);
+        let mut busy = !self.engine.drain();
+        busy |= self.engine.deliver_news();
+        if self.engine.schedule.take_due(self.engine.env.clock.now()) {
+            let _for_all = self.engine.handle(Input::Timeout);
             busy = true;
         }
         for _ in 0..Self::SOCKETS {
-            let Some(id) = self.helm.sockets.next_ready() else {
+            let Some(id) = self.engine.sockets.next_ready() else {
                 break;
             };
-            self.look(id);
-            self.helm.flush();
+            self.handle_ready_socket(id);
+            self.engine.flush();
             busy = true;
         }
-        self.helm.flush();
-        busy || self.helm.sockets.has_news()
+        self.engine.flush();
+        busy || self.engine.sockets.has_news()
     }
 
-    /// Carries in what one socket has.
-    fn look(&mut self, id: SocketId) {
-        let Self { helm, inbox, .. } = self;
-        let found = helm.sockets.look(id, inbox, &mut helm.world);
-        // What happened first is told first.
-        helm.tell_news();
-        match found {
-            Found::Nothing => {}
-            Found::Datagrams(count) => {
+    /// Polls one socket and passes its inputs to the machine.
+    fn handle_ready_socket(&mut self, id: SocketId) {
+        let Self { engine, inbox, .. } = self;
+        let input = engine.sockets.poll_socket(id, inbox, &mut engine.env);
+        // The queued `SocketNews` are older than `input`, so the machine gets them first.
+        engine.deliver_news();
+        match input {
+            SocketInput::Nothing => {}
+            SocketInput::Datagrams(count) => {
                 for index in 0..count {
-                    helm.take_datagrams(id, inbox, index);
+                    engine.take_datagrams(id, inbox, index);
                 }
             }
-            Found::Chunk { length, local, remote } => helm.take_chunk(id, local, remote, inbox.chunk(length)),
-            Found::Unread { bytes, local, remote } => helm.take_unread(id, local, remote, bytes),
-            Found::Accepted(stream) => {
-                let (socket, local, remote) = (helm.world.ids.next_socket(), stream.local(), stream.remote());
-                helm.sockets.name(socket, stream);
+            SocketInput::Chunk { length, local, remote } => engine.take_chunk(id, local, remote, inbox.chunk(length)),
+            SocketInput::Unread { bytes, local, remote } => engine.take_unread(id, local, remote, bytes),
+            SocketInput::Accepted(stream) => {
+                let (socket, local, remote) = (engine.env.ids.next_socket(), stream.local(), stream.remote());
+                engine.sockets.insert_stream(socket, stream);
                 let news = SocketNews::Accepted { socket, local, remote };
-                if helm.handle(Input::Socket(id, news)) == Verdict::NotMine {
-                    helm.world.note(|| DriverNote::Unclaimed { socket: id, remote });
-                    helm.sockets.close(socket, &mut helm.world);
+                if engine.handle(Input::Socket(id, news)) == Verdict::NotMine {
+                    engine.env.note(|| DriverNote::Unclaimed { socket: id, remote });
+                    engine.sockets.close(socket, &mut engine.env);
                 }
             }
         }
@@ -317,14 +346,14 @@ impl<M: Machine> Driver<M> {
 
 impl<M: Machine + fmt::Debug> fmt::Debug for Driver<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("machine", &self.helm.machine).finish_non_exhaustive()
+        f.debug_struct("Driver").field("machine", &self.engine.machine).finish_non_exhaustive()
     }
 }
 
-/// The machine and what its outputs need.
-struct Helm<M: Machine> {
+/// The machine, and the sockets, timers and queues that its outputs need.
+struct Engine<M: Machine> {
     machine: M,
-    world: World,
+    env: Environment,
     sockets: Sockets,
     schedule: Schedule,
     queue: OwnerQueue<M::Event>,
@@ -332,37 +361,37 @@ struct Helm<M: Machine> {
     drained: bool,
 }
 
-impl<M: Machine> Helm<M> {
-    /// How many outputs are done before inputs get their chance again. A machine that keeps the laws is drained long
-    /// before.
+impl<M: Machine> Engine<M> {
+    /// The maximum number of outputs that one drain executes. A machine that keeps the laws is drained long before.
     const OUTPUTS: usize = 1_024;
-    /// How many news are told in one go: sending on bad news may cause more of them.
+    /// The maximum number of news that one call delivers. The bound is needed because a machine may react to news with
+    /// a send that causes more news.
     const NEWS: usize = 64;
-    /// How many events may wait for the owner before the machine keeps the rest of its outputs.
+    /// The maximum number of events that wait for the owner. At this number the driver stops polling the machine.
     const EVENTS: usize = 4_096;
 
-    /// Hands an input in and does what comes out.
+    /// Passes an input to the machine and executes the outputs.
     fn handle(&mut self, input: Input<'_>) -> Verdict {
-        let verdict = self.machine.handle(&mut self.world.cx(), input);
+        let verdict = self.machine.handle(&mut self.env.cx(), input);
         self.drain();
         verdict
     }
 
-    /// Hands in the news that wait, up to a bound. Says whether there were any.
-    fn tell_news(&mut self) -> bool {
-        for told in 0..Self::NEWS {
+    /// Passes the queued news to the machine, at most [`NEWS`](Self::NEWS). Returns whether there were any.
+    fn deliver_news(&mut self) -> bool {
+        for delivered in 0..Self::NEWS {
             let Some((id, news)) = self.sockets.next_news() else {
-                return told > 0;
+                return delivered > 0;
             };
             let verdict = self.handle(Input::Socket(id, news));
             if let SocketNews::Closed(why) = news {
-                self.end_for_owner(id, why, verdict == Verdict::Mine);
+                self.report_end_to_owner(id, why, verdict == Verdict::Mine);
             }
         }
         true
     }
 
-    /// Hands in the datagrams of one received buffer.
+    /// Passes the datagrams of one received buffer to the machine.
     fn take_datagrams(&mut self, id: SocketId, inbox: &Inbox, index: usize) {
         let Some((meta, bytes)) = inbox.buffer(index) else {
             return;
@@ -371,25 +400,25 @@ impl<M: Machine> Helm<M> {
             return;
         };
         let mut rest = bytes;
-        // Only a drained machine is asked for the short way.
+        // `Machine::forward` may only be called on a drained machine.
         let mut drained = self.drain();
         loop {
-            // An earlier datagram may have filled a stream.
-            self.tell_news();
-            // The machine may have closed the socket over an earlier datagram.
+            // The machine may have filled a stream in response to an earlier datagram.
+            self.deliver_news();
+            // The machine may have closed the socket in response to an earlier datagram.
             if !self.sockets.is_alive(id) {
                 return;
             }
             let length = if meta.stride == 0 { rest.len() } else { meta.stride.min(rest.len()) };
             let (payload, later) = rest.split_at(length);
             let datagram = Datagram::new(id, local, meta.addr, payload);
-            let forward = if drained { self.machine.forward(&mut self.world.cx(), datagram) } else { None };
+            let forward = if drained { self.machine.forward(&mut self.env.cx(), datagram) } else { None };
             if let Some(forward) = forward {
-                self.sockets.forward(&forward, &mut self.world);
-            } else if self.machine.handle(&mut self.world.cx(), Input::Datagram(datagram)) == Verdict::NotMine {
+                self.sockets.forward(&forward, &mut self.env);
+            } else if self.machine.handle(&mut self.env.cx(), Input::Datagram(datagram)) == Verdict::NotMine {
                 self.keep_datagram(datagram);
             }
-            // After `forward` too: the wait of the machine may be another one.
+            // The drain after `forward` is needed too: the machine's deadline may have changed.
             drained = self.drain();
             rest = later;
             if rest.is_empty() {
@@ -398,7 +427,7 @@ impl<M: Machine> Helm<M> {
         }
     }
 
-    /// Does what the machine wants done, until it waits. `false`: it has more than one turn may take.
+    /// Executes the machine's outputs until the machine waits. Returns `false` if a bound ended the drain before.
     fn drain(&mut self) -> bool {
         self.drained = false;
         for _ in 0..Self::OUTPUTS {
@@ -406,12 +435,12 @@ impl<M: Machine> Helm<M> {
                 break;
             }
             match self.machine.poll() {
-                Output::Transmit(transmit) => self.sockets.transmit(transmit, &mut self.world),
-                Output::Socket(order) => self.obey(order),
+                Output::Transmit(transmit) => self.sockets.transmit(transmit, &mut self.env),
+                Output::Socket(order) => self.execute_order(order),
                 Output::Event(event) => self.queue.push_event(event),
                 Output::Wait(wait) => {
                     if let Some(why) = self.schedule.set(wait) {
-                        self.world.note(|| DriverNote::Stuck { why });
+                        self.env.note(|| DriverNote::Stuck { why });
                     }
                     self.drained = true;
                     break;
@@ -421,35 +450,35 @@ impl<M: Machine> Helm<M> {
         self.drained
     }
 
-    fn obey(&mut self, order: SocketOrder) {
+    fn execute_order(&mut self, order: SocketOrder) {
         match order {
-            SocketOrder::Open(open) => self.sockets.open(open, &mut self.world),
-            SocketOrder::Pause(id) => self.sockets.pause(id, &mut self.world),
-            SocketOrder::Resume(id) => self.sockets.resume(id, &mut self.world),
+            SocketOrder::Open(open) => self.sockets.open(open, &mut self.env),
+            SocketOrder::Pause(id) => self.sockets.pause(id, &mut self.env),
+            SocketOrder::Resume(id) => self.sockets.resume(id, &mut self.env),
             SocketOrder::Close(id) => {
                 if self.sockets.owner_has_bytes(id) {
-                    self.queue.forget_chunk(id);
+                    self.queue.drop_chunk(id);
                 }
-                self.sockets.close(id, &mut self.world);
+                self.sockets.close(id, &mut self.env);
             }
         }
     }
 
     fn flush(&mut self) {
-        self.sockets.flush(&mut self.world);
+        self.sockets.flush(&mut self.env);
         self.sockets.flush_streams();
     }
 }
 
-/// Where a machine's [`Cx`] comes from.
-pub(crate) struct World {
+/// The clock, RNG, socket ids and trace from which each [`Cx`] is built.
+pub(crate) struct Environment {
     clock: Clock,
     entropy: OsEntropy,
     ids: SocketIds,
     trace: Option<Box<dyn Trace + Send>>,
 }
 
-impl World {
+impl Environment {
     fn cx(&mut self) -> Cx<'_> {
         let cx = Cx::new(self.clock.now(), &mut self.entropy, &mut self.ids);
         match &mut self.trace {
@@ -458,7 +487,7 @@ impl World {
         }
     }
 
-    /// Says something in the driver's own name.
+    /// Records a note of the driver itself, in the scope `driver 0`.
     pub(crate) fn note(&mut self, make: impl FnOnce() -> DriverNote) {
         self.cx().within("driver", 0, |cx| cx.note(make));
     }

@@ -5,9 +5,9 @@ use portolan_machine::Entropy;
 
 /// Random bytes from the operating system's CSPRNG.
 ///
-/// They are drawn in blocks of [`OsEntropy::BLOCK`] bytes, so that most transaction ids cost no system call. Each byte is
-/// given once, and its place in the block is overwritten with zero. A process that forks while it has an `OsEntropy` must
-/// use it on one side only.
+/// An `OsEntropy` reads random bytes in blocks of [`OsEntropy::BLOCK`] bytes, so that most transaction ids need no
+/// system call. It returns each byte once and then overwrites the byte in the block with zero. If a process forks, only
+/// one of the two processes may use the `OsEntropy`.
 ///
 /// ```
 /// use portolan_machine::Entropy;
@@ -21,18 +21,18 @@ use portolan_machine::Entropy;
 /// ```
 pub struct OsEntropy {
     block: [u8; Self::BLOCK],
-    /// The number of bytes at the end of the block that were not given yet.
+    /// The number of unused bytes at the end of the block.
     left: usize,
 }
 
 impl OsEntropy {
-    /// The number of bytes that one system call draws.
+    /// The number of random bytes that one system call returns.
     pub const BLOCK: usize = 256;
 
-    /// Draws the first block, so that a host without a random source is found before the first machine runs.
+    /// Reads the first block, so that a host without a random source is found before the machine runs.
     ///
     /// # Errors
-    /// When the system has no random source.
+    /// [`std::io::Error`] of kind [`Other`](std::io::ErrorKind::Other), when the system has no random source.
     pub(crate) fn probe() -> std::io::Result<Self> {
         let mut entropy = Self::default();
         entropy.draw().map_err(|_| std::io::Error::other("the system has no random source"))?;
@@ -45,7 +45,7 @@ impl OsEntropy {
         Ok(())
     }
 
-    /// Moves bytes from the block to `out`, as many as both have room for. Returns the rest of `out`.
+    /// Moves unused bytes from the block to `out`. Returns the part of `out` that is not filled yet.
     fn take<'a>(&mut self, out: &'a mut [u8]) -> &'a mut [u8] {
         let start = Self::BLOCK - self.left;
         let count = out.len().min(self.left);
@@ -60,7 +60,7 @@ impl OsEntropy {
 }
 
 impl Default for OsEntropy {
-    /// Draws nothing yet.
+    /// Returns an `OsEntropy` with an empty block. The first call of `fill` reads a block.
     fn default() -> Self {
         Self { block: [0; Self::BLOCK], left: 0 }
     }
@@ -74,7 +74,7 @@ impl fmt::Debug for OsEntropy {
 
 impl Entropy for OsEntropy {
     /// # Panics
-    /// When the system's random source fails after it has worked before: predictable transaction ids would be worse.
+    /// When the system's random source fails. Predictable transaction ids would be worse than a panic.
     fn fill(&mut self, out: &mut [u8]) {
         let mut rest = self.take(out);
         while !rest.is_empty() {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_given_once_and_wiped() {
+    fn every_byte_is_returned_once_and_overwritten() {
         let mut entropy = OsEntropy::probe().unwrap();
         let mut expected = entropy.block;
         expected.reverse();
@@ -100,7 +100,10 @@ mod tests {
             let mut out = vec![0; length];
             entropy.fill(&mut out);
             assert!(out.iter().all(|byte| Some(*byte) == expected.pop()), "in order, from the block");
-            assert!(entropy.block[..OsEntropy::BLOCK - entropy.left].iter().all(|byte| *byte == 0), "wiped");
+            assert!(
+                entropy.block[..OsEntropy::BLOCK - entropy.left].iter().all(|byte| *byte == 0),
+                "the used bytes are zero"
+            );
         }
         assert_eq!(entropy.left, 0);
         assert_eq!(entropy.block, [0; OsEntropy::BLOCK]);

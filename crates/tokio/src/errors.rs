@@ -1,7 +1,7 @@
-//! From the system's errors to the contract's words, as tables.
+//! Tables that map the system's errors to [`Refusal`], [`Unreachability`] and [`Closure`].
 //!
-//! The kinds of the standard library come first; a few errors that it has no stable kind for are told by number, which
-//! differs between systems.
+//! Most errors are mapped by their [`ErrorKind`]. A few errors have no stable kind. They are mapped by their number,
+//! which differs between systems.
 
 use portolan_machine::{Closure, Refusal, Unreachability};
 use std::io::{Error, ErrorKind};
@@ -37,7 +37,8 @@ const CLOSURES: &[(ErrorKind, Closure)] = &[
     (ErrorKind::TimedOut, Closure::TimedOut),
     (ErrorKind::HostUnreachable, Closure::TimedOut),
     (ErrorKind::NetworkUnreachable, Closure::TimedOut),
-    // What rustls says of a forged record, and of a stream that was cut off without a farewell.
+    // rustls returns `InvalidData` for a forged record, and `UnexpectedEof` for a stream that ends without
+    // close_notify.
     (ErrorKind::InvalidData, Closure::Tls),
     (ErrorKind::UnexpectedEof, Closure::Tls),
 ];
@@ -76,7 +77,7 @@ mod number {
     pub(super) const FULL: &[i32] = &[10_055];
 }
 
-/// Why a socket could not be made.
+/// The reason for which a socket could not be opened.
 pub(crate) fn refusal(error: &Error) -> Refusal {
     if has_number(error, number::TOO_MANY) {
         Refusal::TooManySockets
@@ -87,7 +88,7 @@ pub(crate) fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// Why a datagram did not get away or did not arrive.
+/// The reason for which a datagram was not sent or did not arrive.
 pub(crate) fn unreachability(error: &Error) -> Unreachability {
     if quinn_udp::is_msg_size_err(error) {
         Unreachability::TooLarge
@@ -98,18 +99,18 @@ pub(crate) fn unreachability(error: &Error) -> Unreachability {
     }
 }
 
-/// Why a stream ended.
+/// The reason for which a stream ended.
 pub(crate) fn closure(error: &Error) -> Closure {
     find(CLOSURES, error).unwrap_or(Closure::Unspecified)
 }
 
-/// Whether a send found no room, so that the datagram is simply lost.
+/// Whether a send failed because the send buffer is full. The datagram is then lost.
 pub(crate) fn is_full(error: &Error) -> bool {
     error.kind() == ErrorKind::WouldBlock || has_number(error, number::FULL)
 }
 
 fn find<T: Copy>(table: &[(ErrorKind, T)], error: &Error) -> Option<T> {
-    table.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, word)| *word)
+    table.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, reason)| *reason)
 }
 
 fn has_number(error: &Error, numbers: &[i32]) -> bool {

@@ -1,32 +1,41 @@
-//! One driver for any [`Machine`](portolan_machine::Machine): real sockets, the system's clock and dice, notes as
-//! tracing events.
+//! One tokio driver for any [`Machine`](portolan_machine::Machine): real sockets, the system's clock and RNG, and notes
+//! as tracing events.
 //!
-//! # What this crate refuses to do
+//! # Purpose
 //!
-//! It knows no protocol and decides nothing: no retry, no keep-alive, no choice of socket. It resolves no names. It
-//! spawns no task and no thread, so nothing outlives the [`Driver`]. It connects no UDP socket, it keeps no unbounded
-//! queue, and it holds no `unsafe` code.
+//! A [`Driver`] owns a machine and the machine's sockets: UDP sockets, TCP and TLS streams, and listeners. UDP
+//! datagrams are received and sent in batches where the platform supports batches.
 //!
-//! # What it does
+//! * The machine orders sockets. The caller can also pass in open sockets: [`Driver::adopt_udp`],
+//!   [`Driver::adopt_stream`], [`Driver::adopt_listener`].
+//! * [`Driver::next`] passes datagrams, stream bytes, socket states and timeouts to the machine. It executes the
+//!   machine's outputs and returns the machine's next event.
+//! * [`Driver::next_or_data`] also returns the bytes that the machine does not take.
+//! * [`Driver::send`] sends bytes of the application on the machine's sockets.
+//! * The futures are cancellation safe: a dropped future loses nothing.
 //!
-//! A [`Driver`] owns a machine and its sockets: UDP, in batches where the platform can; TCP and TLS streams and listeners.
-//! The machine orders the sockets, or the caller hands them in ([`Driver::adopt_udp`], [`Driver::adopt_stream`],
-//! [`Driver::adopt_listener`]). [`Driver::next`] carries datagrams, stream bytes, socket news and time in, sends what comes
-//! out, and returns the machine's next event. [`Driver::next_or_data`] also returns the bytes that the machine does not
-//! take, and [`Driver::send`] sends on the machine's sockets. Dropping a future loses nothing.
+//! # Limits
+//!
+//! The driver knows no protocol and makes no decision: it does not retry, send keep-alives or choose a socket. It
+//! resolves no names. It spawns no task and no thread, so nothing outlives the [`Driver`]. It connects no UDP socket,
+//! has no unbounded queue, and contains no `unsafe` code.
+//!
+//! # Bounds and backpressure
 //!
 //! Every buffer is bounded:
 //!
-//! * Datagrams that the driver does not read stay in the system's buffer. A full UDP socket drops, with a note and a
-//!   counter.
-//! * A stream of which the machine takes only a part is read on when the machine has taken the rest: the peer waits.
-//! * A stream on which more than 64 KiB wait to be sent is not read, and droppable payloads for it are dropped whole
-//!   ([`WhenFull`](portolan_machine::WhenFull)). More than 256 KiB end the stream
+//! * Datagrams that the driver does not read stay in the system's receive buffer. When a UDP send buffer is full, the
+//!   driver drops the datagram, makes a note and increments a counter.
+//! * When the machine takes only a part of a stream's bytes, the driver stops reading the stream until the machine has
+//!   taken the rest. Meanwhile the peer waits.
+//! * A stream is full when more than 64 KiB wait to be sent on it. The driver does not read a full stream. It drops
+//!   droppable payloads for a full stream whole ([`WhenFull`](portolan_machine::WhenFull)).
+//! * A stream ends when more than 256 KiB wait to be sent on it
 //!   ([`Closure::Overflow`](portolan_machine::Closure::Overflow)).
 //!
 //! # Features
 //!
-//! * `tls` (default): streams and listeners over TLS, by `rustls`. Without it the driver refuses orders for
+//! * `tls` (default): streams and listeners over TLS, with `rustls`. Without this feature the driver refuses orders for
 //!   [`Protocol::Tls`](portolan_machine::Protocol::Tls) and
 //!   [`Protocol::TlsListen`](portolan_machine::Protocol::TlsListen) with
 //!   [`Refusal::Unsupported`](portolan_machine::Refusal::Unsupported).
@@ -107,7 +116,7 @@ pub use data::{EventOrData, Received, SendError};
 pub use driver::Driver;
 pub use entropy::OsEntropy;
 pub use note::DriverNote;
-/// The TLS library whose certificates, keys and configurations a [`DriverConfig`] takes.
+/// The TLS library. A [`DriverConfig`] takes certificates, keys and configurations of this library.
 #[cfg(feature = "tls")]
 pub use rustls;
 pub use sockets::{Backlog, Counters};

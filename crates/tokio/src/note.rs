@@ -1,10 +1,10 @@
-//! What the driver itself has to say, beside its machine: scope `driver 0`.
+//! The notes of the driver itself, in the scope `driver 0`.
 
 use core::fmt;
 use core::net::SocketAddr;
 use portolan_machine::{Clause, Explain, Refusal, SocketId, TlsFailure};
 
-/// Something that the driver did or could not do. No note changes what is sent.
+/// A diagnostic message of the driver about something that it did or could not do. A note changes no behaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DriverNote {
@@ -12,15 +12,15 @@ pub enum DriverNote {
     Full {
         /// The socket.
         socket: SocketId,
-        /// Where they were meant to go.
+        /// The destination of the datagram.
         remote: SocketAddr,
     },
-    /// The machine sent on a socket that is not open (not yet, no more, or a listener).
+    /// The machine sent on a socket that is not open: not open yet, closed, or a listener.
     NotOpen {
-        /// The name it used.
+        /// The id that the machine used.
         socket: SocketId,
     },
-    /// The machine ordered a socket under an id that is known already. The order is ignored.
+    /// The machine ordered a socket, and a socket with this id exists already. The order is ignored.
     KnownId {
         /// The id.
         socket: SocketId,
@@ -30,60 +30,61 @@ pub enum DriverNote {
         /// The id.
         socket: SocketId,
     },
-    /// The machine took no byte of a stream twice in a row, although it could. The stream is closed.
+    /// The machine took no byte of a stream twice in a row. The stream is closed.
     NotRead {
         /// The stream.
         socket: SocketId,
         /// The peer.
         remote: SocketAddr,
     },
-    /// A listener could not accept, and tries again a little later.
+    /// A listener could not accept a stream. It tries again after 200 ms.
     AcceptFailed {
         /// The listener.
         socket: SocketId,
-        /// What the system said.
+        /// The reason that the system returned.
         why: Refusal,
     },
     /// A TLS handshake failed.
     HandshakeFailed {
-        /// The listener that the peer came to, or the stream that the machine ordered.
+        /// The listener to which the peer connected, or the stream that the machine ordered.
         socket: SocketId,
         /// The peer.
         remote: SocketAddr,
-        /// Why the handshake failed.
+        /// The reason for the failure.
         why: TlsFailure,
     },
-    /// A peer came to a TLS listener and did not complete the handshake in the driver's time.
+    /// A peer connected to a TLS listener and did not complete the handshake within the timeout
+    /// ([`with_connect_timeout`](crate::DriverConfig::with_connect_timeout)).
     HandshakeTimedOut {
         /// The listener.
         socket: SocketId,
         /// The peer.
         remote: SocketAddr,
     },
-    /// A source holds as many accepted streams as one source may. Its new stream is closed.
+    /// A source has reached its limit of accepted streams. Its new stream is closed.
     TooManyStreams {
         /// The listener.
         socket: SocketId,
         /// The peer.
         remote: SocketAddr,
     },
-    /// A source holds as many TLS handshakes as one source may. Its new stream is closed.
+    /// A source has reached its limit of TLS handshakes. Its new stream is closed.
     TooManyHandshakes {
         /// The listener.
         socket: SocketId,
         /// The peer.
         remote: SocketAddr,
     },
-    /// The machine did not want the stream that a listener accepted; it was closed.
+    /// A listener accepted a stream, and the machine did not take the stream. The stream is closed.
     Unclaimed {
         /// The listener.
         socket: SocketId,
         /// The peer.
         remote: SocketAddr,
     },
-    /// The machine's deadline did not move on after a timeout: it is asked again a millisecond later.
+    /// The machine's deadline is not later than the last timeout. The driver passes the next timeout 1 ms later.
     Stuck {
-        /// What the machine says that it waits for.
+        /// The purpose of the deadline, according to the machine.
         why: &'static str,
     },
 }
@@ -92,18 +93,18 @@ impl fmt::Display for DriverNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { socket, remote } => {
-                write!(f, "the send buffer of {socket} is full, what was meant for {remote} is dropped")
+                write!(f, "the send buffer of {socket} is full, a datagram to {remote} is dropped")
             }
-            Self::NotOpen { socket } => write!(f, "nothing can be sent on {socket}, it is not open"),
-            Self::KnownId { socket } => write!(f, "{socket} is ordered a second time, the order is ignored"),
+            Self::NotOpen { socket } => write!(f, "cannot send on {socket}: the socket is not open"),
+            Self::KnownId { socket } => write!(f, "{socket} exists already, the order to open it is ignored"),
             Self::NotAStream { socket } => {
-                write!(f, "{socket} is not an open stream and can be neither paused nor resumed")
+                write!(f, "cannot pause or resume {socket}: it is not an open stream")
             }
             Self::NotRead { socket, remote } => {
-                write!(f, "the bytes of {remote} on {socket} are not read, the stream is closed")
+                write!(f, "the machine does not take the bytes of {remote} on {socket}, the stream is closed")
             }
             Self::AcceptFailed { socket, why } => {
-                write!(f, "{socket} could not accept a stream ({why}), trying again shortly")
+                write!(f, "{socket} could not accept a stream ({why}), it tries again in 200 ms")
             }
             Self::HandshakeFailed { socket, remote, why } => {
                 write!(f, "the TLS handshake with {remote} on {socket} failed: {why}")
@@ -112,16 +113,21 @@ impl fmt::Display for DriverNote {
                 write!(f, "the TLS handshake with {remote} on {socket} timed out")
             }
             Self::TooManyStreams { socket, remote } => {
-                write!(f, "the source of {remote} holds all streams that it may, its new stream to {socket} is closed")
+                write!(
+                    f,
+                    "the source of {remote} has reached its limit of streams, its new stream to {socket} is closed"
+                )
             }
             Self::TooManyHandshakes { socket, remote } => write!(
                 f,
-                "the source of {remote} holds all TLS handshakes that it may, its new stream to {socket} is closed"
+                "the source of {remote} has reached its limit of TLS handshakes, its new stream to {socket} is closed"
             ),
             Self::Unclaimed { socket, remote } => {
-                write!(f, "nobody wants the stream of {remote} to {socket}, it is closed")
+                write!(f, "the machine does not take the stream of {remote} to {socket}, the stream is closed")
             }
-            Self::Stuck { why } => write!(f, "the deadline for {why} does not move on, asking again in 1 ms"),
+            Self::Stuck { why } => {
+                write!(f, "the deadline for {why} is not later than the last timeout, the next timeout is in 1 ms")
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The sockets of one driver, by name.
+//! The sockets of one driver, by [`SocketId`].
 //!
-//! Orders come in ([`Sockets::open`], [`Sockets::close`], [`Sockets::transmit`]), what happens goes out
-//! ([`Sockets::look`], [`Sockets::next_news`]). Nothing here waits: a socket that is ready is looked at, once.
+//! The driver passes the machine's orders to [`Sockets::open`], [`Sockets::close`] and [`Sockets::transmit`]. It takes
+//! the machine's inputs from [`Sockets::poll_socket`] and [`Sockets::next_news`]. No call blocks: a socket that is
+//! ready is polled once.
 
 mod batch;
 mod limits;
@@ -14,7 +15,7 @@ pub(crate) mod udp;
 
 use crate::config::DriverConfig;
 use crate::data::SendError;
-use crate::driver::World;
+use crate::driver::Environment;
 use crate::note::DriverNote;
 use crate::tls::{TlsClient, TlsServer};
 use alloc::boxed::Box;
@@ -26,7 +27,7 @@ use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use limits::Limits;
-use listener::{Brought, Listener};
+use listener::{Listener, ListenerOutput};
 use portolan_machine::{Closure, Forward, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
 use ready::{ReadyQueue, SocketWaker};
 use std::collections::HashMap;
@@ -34,27 +35,28 @@ use stream::Stream;
 pub use streams::Backlog;
 use udp::{Addressing, Inbox, Udp, UnsentReason};
 
-/// What the driver has had to drop since it began.
+/// The numbers of datagrams, streams and orders that the driver has dropped since it was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
     /// Datagrams dropped because a send buffer was full.
     pub full: u64,
-    /// Transmits on sockets that were not open, or on streams that had failed.
+    /// Transmits dropped because their socket was not open, or because their stream had failed.
     pub not_open: u64,
-    /// Datagrams and chunks dropped because the machine called them not its own, and the owner does not ask for data.
+    /// Datagrams and chunks of streams dropped because the machine did not take them, and the owner does not ask for
+    /// data.
     pub not_mine: u64,
-    /// Transmits that may be dropped, dropped because more than 64 KiB waited on their stream.
+    /// Droppable transmits dropped because more than 64 KiB waited on their stream.
     pub stream_full: u64,
-    /// Datagrams for the owner, dropped because 1 MiB waited for it already.
+    /// Datagrams and stream ends for the owner, dropped because 1 MiB waited for the owner already.
     pub data: u64,
-    /// Orders to open a socket under an id that was known already.
+    /// Orders to open a socket, ignored because a socket with the same id exists.
     pub known_ids: u64,
-    /// Reports of unreachable remotes dropped because too many waited.
+    /// Reports of unreachable remotes dropped because 1,024 reports waited already.
     pub news: u64,
-    /// Accepted streams closed at once, because their source held as many streams as one source may.
+    /// Accepted streams closed at once because their source had reached its limit of streams.
     pub too_many_streams: u64,
-    /// Accepted streams closed at once, because their source held as many TLS handshakes as one source may.
+    /// Accepted streams closed at once because their source had reached its limit of TLS handshakes.
     pub too_many_handshakes: u64,
 }
 
@@ -66,18 +68,18 @@ struct Opening {
 
 type Closing = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What stands behind a name.
+/// The socket with one [`SocketId`].
 enum Endpoint {
     Udp(Box<Udp>),
     Opening(Opening),
     Stream(Stream),
     Listener(Box<Listener>),
-    /// Closed by the machine; the name is dead and only the last bytes are still on their way.
+    /// A stream that lingers: its last bytes are being sent. The machine no longer knows its id.
     Closing(Closing),
 }
 
 impl Endpoint {
-    /// Whether the machine still knows it.
+    /// Whether the machine still knows the socket.
     const fn is_alive(&self) -> bool {
         !matches!(self, Self::Closing(_))
     }
@@ -94,18 +96,18 @@ struct Entry {
     waker: Waker,
 }
 
-/// What was found when a socket was looked at.
+/// An input for the machine, from the poll of one socket.
 #[derive(Debug)]
-pub(crate) enum Found {
-    /// Nothing for the machine, or news that wait in the queue.
+pub(crate) enum SocketInput {
+    /// No input, or news that wait in the queue.
     Nothing,
-    /// So many buffers of datagrams in the inbox.
+    /// The number of buffers in the inbox that are filled with datagrams.
     Datagrams(usize),
-    /// So many bytes of a stream in the inbox.
+    /// The first `length` bytes of the inbox are bytes of a stream.
     Chunk { length: usize, local: SocketAddr, remote: SocketAddr },
-    /// Bytes of a stream that were read earlier and not taken.
+    /// Bytes of a stream that were read earlier and that the machine did not take.
     Unread { bytes: BytesMut, local: SocketAddr, remote: SocketAddr },
-    /// A stream for a listener.
+    /// A stream that a listener accepted.
     Accepted(Stream),
 }
 
@@ -117,7 +119,7 @@ pub(crate) struct Sockets {
     news: VecDeque<(SocketId, SocketNews)>,
     /// Streams whose small payloads wait for the end of a drain.
     corked: Vec<SocketId>,
-    /// The addresses of the streams whose end waits among the news.
+    /// The local and remote addresses of the streams whose `Closed` waits in `news`.
     ends: HashMap<SocketId, (SocketAddr, SocketAddr)>,
     config: DriverConfig,
     /// The number of streams in the table, lingering ones included.
@@ -127,7 +129,8 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// How many news may wait before reports of unreachable remotes are dropped. Other news are as many as sockets.
+    /// The number of queued news at which reports of unreachable remotes are dropped. The number of other news is
+    /// bounded by the number of sockets.
     const NEWS: usize = 1_024;
 
     pub(crate) fn new(config: DriverConfig) -> Self {
@@ -169,13 +172,13 @@ impl Sockets {
         self.table.get(&id).is_some_and(|entry| entry.endpoint.is_alive())
     }
 
-    /// Does what the machine ordered; its answer waits among the news.
-    pub(crate) fn open(&mut self, open: Open, world: &mut World) {
+    /// Opens a socket as the machine ordered. The result is queued as news.
+    pub(crate) fn open(&mut self, open: Open, env: &mut Environment) {
         let id = open.id;
         if self.table.contains_key(&id) {
-            // `Refused` would mean that the id is dead, but the socket that has it lives on.
+            // The machine gets no `Refused`: that would mean that the id is dead, but the first socket stays open.
             self.counters.known_ids += 1;
-            world.note(|| DriverNote::KnownId { socket: id });
+            env.note(|| DriverNote::KnownId { socket: id });
             return;
         }
         let opened = match open.protocol {
@@ -201,7 +204,7 @@ impl Sockets {
     }
 
     fn open_udp(&self, open: &Open) -> Result<(Endpoint, Option<SocketAddr>), Refusal> {
-        // Without a route no port is taken.
+        // The route is checked first, so that a failure binds no port.
         if let Some(remote) = open.remote {
             route::local_towards(open.local, remote)?;
         }
@@ -225,12 +228,12 @@ impl Sockets {
         Ok((Endpoint::Listener(Box::new(listener)), Some(local)))
     }
 
-    /// Takes over a socket of the caller's.
+    /// Takes over a UDP socket of the caller.
     pub(crate) fn adopt(&mut self, id: SocketId, udp: Udp) {
         self.insert(id, Endpoint::Udp(Box::new(udp)));
     }
 
-    /// Takes over a listener of the caller's, and returns its address.
+    /// Takes over a listener of the caller, and returns its address.
     pub(crate) fn adopt_listener(
         &mut self,
         id: SocketId,
@@ -251,8 +254,8 @@ impl Sockets {
         Ok(local)
     }
 
-    /// Puts an open stream under its id: an accepted one, or one of the caller's.
-    pub(crate) fn name(&mut self, id: SocketId, stream: Stream) {
+    /// Adds an open stream: an accepted stream, or a stream of the caller.
+    pub(crate) fn insert_stream(&mut self, id: SocketId, stream: Stream) {
         self.insert(id, Endpoint::Stream(stream));
     }
 
@@ -265,10 +268,10 @@ impl Sockets {
         self.streams -= usize::from(replaced.is_some_and(|entry| entry.endpoint.is_stream()));
     }
 
-    /// Lets a socket go, after what was sent on it before. The machine hears nothing more of it.
-    pub(crate) fn close(&mut self, id: SocketId, world: &mut World) {
+    /// Closes a socket after sending what was queued for it. The machine gets no more inputs for the socket.
+    pub(crate) fn close(&mut self, id: SocketId, env: &mut Environment) {
         if self.batch.uses(id) {
-            self.flush(world);
+            self.flush(env);
         }
         self.news.retain(|(socket, _)| *socket != id);
         self.ends.remove(&id);
@@ -299,8 +302,8 @@ impl Sockets {
         Some(entry)
     }
 
-    /// Receives one batch of a UDP socket that is about to be released, if its queue may hold merged datagrams. Returns the
-    /// number of filled buffers.
+    /// Receives one batch from a UDP socket that is about to be released. `None` if its receive buffer cannot hold
+    /// merged datagrams. Returns the number of filled buffers.
     pub(crate) fn receive_merged(&mut self, id: SocketId, inbox: &mut Inbox) -> Option<usize> {
         match &mut self.table.get_mut(&id)?.endpoint {
             Endpoint::Udp(udp) => udp.receive_merged(inbox),
@@ -308,12 +311,12 @@ impl Sockets {
         }
     }
 
-    /// Takes a UDP socket out. The datagrams that wait for it leave first. To the machine this is like its own `Close`.
-    pub(crate) fn release_udp(&mut self, id: SocketId, world: &mut World) -> Option<std::net::UdpSocket> {
+    /// Removes a UDP socket after sending the datagrams that wait for it. For the machine this is the same as `Close`.
+    pub(crate) fn release_udp(&mut self, id: SocketId, env: &mut Environment) -> Option<std::net::UdpSocket> {
         if !self.is_udp(id) {
             return None;
         }
-        self.flush(world);
+        self.flush(env);
         self.news.retain(|(socket, _)| *socket != id);
         match self.remove(id)?.endpoint {
             Endpoint::Udp(udp) => udp.release(),
@@ -321,33 +324,33 @@ impl Sockets {
         }
     }
 
-    /// Sends a transmit, or keeps it for others that can leave with it.
-    pub(crate) fn transmit(&mut self, transmit: Transmit, world: &mut World) {
+    /// Sends a transmit, or adds it to a batch of datagrams that are sent in one call.
+    pub(crate) fn transmit(&mut self, transmit: Transmit, env: &mut Environment) {
         let length = transmit.payload.len();
         if Batch::suits(length) && transmit.hop_limit.is_none() && self.is_udp(transmit.socket) {
-            self.join_batch(Flow::from(&transmit), length, |out| out.extend_from_slice(&transmit.payload), world);
+            self.add_to_batch(Flow::from(&transmit), length, |out| out.extend_from_slice(&transmit.payload), env);
             return;
         }
-        self.flush(world);
+        self.flush(env);
         let id = transmit.socket;
         match self.table.get_mut(&id).map(|entry| (&mut entry.endpoint, &entry.waker)) {
             Some((Endpoint::Udp(udp), _)) => {
                 let Transmit { remote, local, hop_limit, .. } = transmit;
                 let sent = udp.send(Addressing { remote, local, hop_limit }, &transmit.payload);
-                self.after_send(id, remote, sent, world);
+                self.after_send(id, remote, sent, env);
             }
-            Some((Endpoint::Stream(_), _)) => self.transmit_stream(&transmit, world),
+            Some((Endpoint::Stream(_), _)) => self.transmit_stream(&transmit, env),
             Some((Endpoint::Opening(_) | Endpoint::Listener(_) | Endpoint::Closing(_), _)) | None => {
                 self.counters.not_open += 1;
-                world.note(|| DriverNote::NotOpen { socket: id });
+                env.note(|| DriverNote::NotOpen { socket: id });
             }
         }
     }
 
-    /// Sends at once for the owner.
-    pub(crate) fn send(&mut self, transmit: &Transmit, world: &mut World) -> Result<(), SendError> {
-        // What was queued before leaves first.
-        self.flush(world);
+    /// Sends a payload of the owner at once.
+    pub(crate) fn send(&mut self, transmit: &Transmit, env: &mut Environment) -> Result<(), SendError> {
+        // Datagrams that were queued before are sent first.
+        self.flush(env);
         let id = transmit.socket;
         match self.table.get_mut(&id).map(|entry| &mut entry.endpoint) {
             Some(Endpoint::Udp(udp)) => {
@@ -355,7 +358,7 @@ impl Sockets {
                 match udp.send(Addressing { remote, local, hop_limit }, payload) {
                     Err(UnsentReason::Full) => Err(SendError::Full),
                     sent @ (Ok(()) | Err(UnsentReason::Unreachable(_))) => {
-                        self.after_send(id, remote, sent, world);
+                        self.after_send(id, remote, sent, env);
                         Ok(())
                     }
                 }
@@ -369,27 +372,27 @@ impl Sockets {
         }
     }
 
-    /// Sends the result of [`Machine::forward`](portolan_machine::Machine::forward), or keeps it for others that can
-    /// leave with it. On a UDP socket that allocates nothing.
-    pub(crate) fn forward(&mut self, forward: &Forward<'_>, world: &mut World) {
+    /// Sends the result of [`Machine::forward`](portolan_machine::Machine::forward), or adds it to a batch of datagrams
+    /// that are sent in one call. On a UDP socket this allocates nothing.
+    pub(crate) fn forward(&mut self, forward: &Forward<'_>, env: &mut Environment) {
         if !self.is_udp(forward.socket) {
-            self.transmit(forward.to_transmit(), world);
+            self.transmit(forward.to_transmit(), env);
             return;
         }
         let length = forward.len();
         if Batch::suits(length) {
-            self.join_batch(Flow::from(forward), length, |out| forward.write_to(out), world);
+            self.add_to_batch(Flow::from(forward), length, |out| forward.write_to(out), env);
         } else {
-            self.flush(world);
+            self.flush(env);
             self.batch.push(Flow::from(forward), length, |out| forward.write_to(out));
-            self.flush(world);
+            self.flush(env);
         }
     }
 
-    /// Adds a datagram to the batch, after the batch has left if it cannot take the datagram.
-    fn join_batch(&mut self, flow: Flow, length: usize, write: impl FnOnce(&mut Vec<u8>), world: &mut World) {
+    /// Adds a datagram to the batch. Sends the batch first if the batch cannot take the datagram.
+    fn add_to_batch(&mut self, flow: Flow, length: usize, write: impl FnOnce(&mut Vec<u8>), env: &mut Environment) {
         if !self.batch.accepts(flow, length) {
-            self.flush(world);
+            self.flush(env);
         }
         self.batch.push(flow, length, write);
     }
@@ -402,18 +405,18 @@ impl Sockets {
         self.table.get(&id).is_some_and(|entry| matches!(entry.endpoint, Endpoint::Listener(_)))
     }
 
-    /// Sends the datagrams that wait to leave together.
-    pub(crate) fn flush(&mut self, world: &mut World) {
+    /// Sends the batch.
+    pub(crate) fn flush(&mut self, env: &mut Environment) {
         let Some(flow) = self.batch.close() else {
             return;
         };
         let batch = core::mem::take(&mut self.batch);
-        self.send_batch(flow, &batch, world);
+        self.send_batch(flow, &batch, env);
         self.batch = batch;
         self.batch.clear();
     }
 
-    fn send_batch(&mut self, flow: Flow, batch: &Batch, world: &mut World) {
+    fn send_batch(&mut self, flow: Flow, batch: &Batch, env: &mut Environment) {
         let to = Addressing { remote: flow.remote, local: flow.local, hop_limit: None };
         let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&flow.socket) else {
             return;
@@ -428,32 +431,32 @@ impl Sockets {
                 return;
             };
             let sent = udp.send(to, datagram);
-            self.after_send(flow.socket, flow.remote, sent, world);
+            self.after_send(flow.socket, flow.remote, sent, env);
         }
     }
 
-    fn after_send(&mut self, id: SocketId, remote: SocketAddr, sent: Result<(), UnsentReason>, world: &mut World) {
+    fn after_send(&mut self, id: SocketId, remote: SocketAddr, sent: Result<(), UnsentReason>, env: &mut Environment) {
         match sent {
             Ok(()) => {}
             Err(UnsentReason::Full) => {
                 self.counters.full += 1;
-                world.note(|| DriverNote::Full { socket: id, remote });
+                env.note(|| DriverNote::Full { socket: id, remote });
             }
-            Err(UnsentReason::Unreachable(why)) => self.tell_unreachable(id, SocketNews::Unreachable { remote, why }),
+            Err(UnsentReason::Unreachable(why)) => self.report_unreachable(id, SocketNews::Unreachable { remote, why }),
         }
         self.report_undelivered(id);
     }
 
-    /// Tells the machine of datagrams that did not arrive, as ICMP says.
+    /// Queues a report for each datagram that did not arrive, according to ICMP.
     fn report_undelivered(&mut self, id: SocketId) {
         while let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&id)
             && let Some(udp::Undelivered { remote, why }) = udp.take_undelivered()
         {
-            self.tell_unreachable(id, SocketNews::Unreachable { remote, why });
+            self.report_unreachable(id, SocketNews::Unreachable { remote, why });
         }
     }
 
-    fn tell_unreachable(&mut self, id: SocketId, news: SocketNews) {
+    fn report_unreachable(&mut self, id: SocketId, news: SocketNews) {
         if self.news.len() < Self::NEWS {
             self.news.push_back((id, news));
         } else {
@@ -461,44 +464,44 @@ impl Sockets {
         }
     }
 
-    /// Looks at a socket that is ready.
-    pub(crate) fn look(&mut self, id: SocketId, inbox: &mut Inbox, world: &mut World) -> Found {
+    /// Polls a socket that is ready.
+    pub(crate) fn poll_socket(&mut self, id: SocketId, inbox: &mut Inbox, env: &mut Environment) -> SocketInput {
         let room = self.is_listener(id) && self.has_room();
         let Some(entry) = self.table.get_mut(&id) else {
-            return Found::Nothing;
+            return SocketInput::Nothing;
         };
         entry.socket_waker.rearm();
         let mut cx = Context::from_waker(&entry.waker);
         let found = match &mut entry.endpoint {
             Endpoint::Udp(udp) => match udp.poll_receive(&mut cx, inbox) {
-                Poll::Pending => return Found::Nothing,
-                Poll::Ready(count) => Found::Datagrams(count),
+                Poll::Pending => return SocketInput::Nothing,
+                Poll::Ready(count) => SocketInput::Datagrams(count),
             },
-            Endpoint::Stream(_) => return self.look_at_stream(id, inbox),
+            Endpoint::Stream(_) => return self.poll_stream(id, inbox),
             Endpoint::Listener(listener) => match listener.poll(&mut cx, room) {
-                Poll::Pending => return Found::Nothing,
-                Poll::Ready(Brought::Stream(stream)) => Found::Accepted(stream),
-                Poll::Ready(Brought::NoStream(why)) => {
-                    why.count(&mut self.counters);
-                    world.note(|| why.note(id));
-                    Found::Nothing
+                Poll::Pending => return SocketInput::Nothing,
+                Poll::Ready(ListenerOutput::Stream(stream)) => SocketInput::Accepted(stream),
+                Poll::Ready(ListenerOutput::NoStream(why)) => {
+                    why.add_to(&mut self.counters);
+                    env.note(|| why.note(id));
+                    SocketInput::Nothing
                 }
             },
             Endpoint::Opening(opening) => {
                 let Poll::Ready(opened) = opening.connecting.as_mut().poll(&mut cx) else {
-                    return Found::Nothing;
+                    return SocketInput::Nothing;
                 };
                 if let (Err(Refusal::TlsHandshake(why)), Some(remote)) = (&opened, opening.remote) {
-                    world.note(|| DriverNote::HandshakeFailed { socket: id, remote, why: *why });
+                    env.note(|| DriverNote::HandshakeFailed { socket: id, remote, why: *why });
                 }
                 self.opened(id, opened);
-                return Found::Nothing;
+                return SocketInput::Nothing;
             }
             Endpoint::Closing(closing) => {
                 if closing.as_mut().poll(&mut cx).is_ready() {
                     self.remove(id);
                 }
-                return Found::Nothing;
+                return SocketInput::Nothing;
             }
         };
         // There may be more. The socket is queued again, behind the others.
@@ -525,9 +528,10 @@ impl Sockets {
         self.streams + self.limits.handshakes() < self.config.stream_limit
     }
 
-    /// Closes everything. Returns, in order, what the machine must hear of what it has not closed itself.
-    pub(crate) fn close_all(&mut self, world: &mut World) -> Vec<(SocketId, SocketNews)> {
-        self.flush(world);
+    /// Closes all sockets. Returns the news about the streams and listeners that the machine has not closed, ordered by
+    /// id.
+    pub(crate) fn close_all(&mut self, env: &mut Environment) -> Vec<(SocketId, SocketNews)> {
+        self.flush(env);
         let mut news = Vec::new();
         for (id, entry) in &self.table {
             match entry.endpoint {
@@ -541,7 +545,7 @@ impl Sockets {
         news.sort_unstable_by_key(|(id, _)| *id);
         let ids: Vec<SocketId> = self.table.keys().copied().collect();
         for id in ids {
-            self.close(id, world);
+            self.close(id, env);
         }
         news
     }
@@ -551,7 +555,7 @@ impl Sockets {
         self.table.is_empty()
     }
 
-    /// The address that a received buffer came to.
+    /// The local address that a received buffer was sent to.
     pub(crate) fn local_of(&self, id: SocketId, meta: &quinn_udp::RecvMeta) -> Option<SocketAddr> {
         match &self.table.get(&id)?.endpoint {
             Endpoint::Udp(udp) => udp.local_of(meta),

@@ -1,7 +1,7 @@
-//! TLS over TCP: the settings, both handshakes, and why a handshake failed.
+//! TLS over TCP with `rustls`: the settings, both handshakes, and the reasons for a failed handshake.
 //!
-//! `rustls` does the work. Without the crate's feature `tls` the file `tls/absent.rs` stands in the place of this one: it
-//! has the same types without values, and every order for TLS is refused as unsupported.
+//! Without the crate's feature `tls` the file `tls/absent.rs` replaces this file. It has the same types without values,
+//! and every order for TLS is refused as unsupported.
 
 use crate::errors;
 use crate::sockets::stream::Transport;
@@ -52,7 +52,8 @@ impl TlsConfig {
 pub(crate) struct TlsClient(Arc<ClientConfig>);
 
 impl TlsClient {
-    /// Does the client's part of the handshake. The peer's certificate must hold `name`, or else the address of `remote`.
+    /// Does the client's part of the handshake. The peer's certificate must be valid for `name`, or without a `name`
+    /// for the IP address of `remote`.
     pub(crate) async fn connect(
         self,
         tcp: TcpStream,
@@ -94,7 +95,7 @@ pub(crate) fn client(roots: RootCertStore) -> Result<Arc<ClientConfig>, Error> {
     Ok(Arc::new(client))
 }
 
-/// Returns a server that has this certificate and asks clients for none.
+/// Returns a server that has this certificate and requests no client certificate.
 pub(crate) fn server(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -106,17 +107,17 @@ pub(crate) fn server(
     Ok(Arc::new(server))
 }
 
-/// Named here, so that the program need not install a default for its whole process.
+/// The crypto provider. It is passed explicitly, so that the program need not install a process-wide default.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Returns why a handshake failed; `None` when the connection under it failed for a reason of the system's.
+/// Returns the reason for a failed handshake. `None` if the TCP connection failed for a reason of the system.
 fn failure(error: &io::Error) -> Option<TlsFailure> {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match (tls, error.kind()) {
         (Some(tls), _) => Some(failure_of(tls)),
-        // A peer that closes in the middle of the handshake. With unread bytes its system sends a reset.
+        // The peer closed the connection during the handshake. If it had unread bytes, its system sent a RST.
         (None, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
             Some(TlsFailure::Closed)
         }
@@ -130,7 +131,7 @@ fn failure_of(error: &Error) -> TlsFailure {
         Error::NoCertificatesPresented | Error::InvalidCertRevocationList(_) => TlsFailure::Certificate,
         Error::UnsupportedNameType => TlsFailure::Name,
         Error::AlertReceived(alert) => failure_of_alert(*alert),
-        // No version or cipher in common, or bytes that are not those of a TLS handshake (RFC 8446 §4).
+        // The peers have no version or cipher in common, or the bytes are not a TLS handshake (RFC 8446 §4).
         Error::PeerIncompatible(_)
         | Error::PeerMisbehaved(_)
         | Error::NoApplicationProtocol
@@ -139,7 +140,7 @@ fn failure_of(error: &Error) -> TlsFailure {
         | Error::InappropriateHandshakeMessage { .. }
         | Error::PeerSentOversizedRecord
         | Error::DecryptError => TlsFailure::Protocol,
-        // What the peer has not caused: the system's clock or RNG, or the settings that the owner gave.
+        // Errors that the peer has not caused: the system's clock or RNG, or the owner's settings.
         Error::InvalidEncryptedClientHello(_)
         | Error::EncryptError
         | Error::General(_)
@@ -161,8 +162,10 @@ fn failure_of_certificate(why: &CertificateError) -> TlsFailure {
     }
 }
 
-/// Returns what a peer's alert stands for. Three alerts say that the peers have no version or cipher in common (RFC 8446
-/// §6.2): the side that finds this out sends the alert, and both sides then give the same reason.
+/// Returns the failure for an alert of the peer.
+///
+/// Three alerts mean that the peers have no version or cipher in common (RFC 8446 §6.2). The side that detects this
+/// sends the alert. So both sides return the same reason.
 fn failure_of_alert(alert: AlertDescription) -> TlsFailure {
     let no_common =
         [AlertDescription::ProtocolVersion, AlertDescription::HandshakeFailure, AlertDescription::InsufficientSecurity];

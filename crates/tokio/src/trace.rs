@@ -1,11 +1,11 @@
-//! From the machines' notes to `tracing` events.
+//! Emits the notes of machines as `tracing` events.
 //!
 //! ```
 //! use portolan_tokio::{DriverConfig, Tracing};
 //!
-//! let spoken = DriverConfig::default().with_trace(Tracing); // as by default: heard by the program's tracing subscriber
-//! let silent = DriverConfig::default().without_trace();
-//! # let _ = (spoken, silent);
+//! let traced = DriverConfig::default().with_trace(Tracing); // the default: notes go to the program's tracing subscriber
+//! let untraced = DriverConfig::default().without_trace();
+//! # let _ = (traced, untraced);
 //! ```
 
 use portolan_machine::{Explain, Instant, Scope, Trace};
@@ -14,9 +14,12 @@ use tracing::field::display;
 
 /// Emits every note as a `tracing` event of level `DEBUG` and target `portolan`.
 ///
-/// The note's `Display` is the message. The fields are `at` (seconds since the driver was made), `scope` (the chain of
-/// machines that made the note, absent at the root), `code` ([`Explain::code`]) and `rfc` (the clause that the note
-/// follows, where there is one).
+/// The message is the note's `Display`. The fields are:
+///
+/// * `at`: seconds since the driver was created.
+/// * `scope`: the chain of machines that made the note; absent for the root machine.
+/// * `code`: [`Explain::code`].
+/// * `rfc`: the RFC section of the note, if there is one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tracing;
 

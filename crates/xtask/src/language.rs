@@ -1,7 +1,7 @@
 //! `cargo xtask language`: measures the style rule of `docs/architecture.md`.
 //!
-//! It counts words that the rule replaces, and the length of the sentences in doc comments. The figures show where text is
-//! hard to read. The count of replaced words has a bound, so that they do not come back.
+//! It counts words that the rule replaces, and measures the sentences in doc comments. The figures show which text is
+//! hard to read. The check fails when there are too many such words, so that they do not come back.
 
 use crate::{Findings, files, read};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ const WORDS: &[&str] = &[
     "writ", "hasten", "greet", "news", "house", "floors", "roof", "cellar", "garden",
 ];
 
-/// Names that the style rule replaces, in their own case.
+/// Names that the style rule replaces. Each is matched as a whole word, with this case.
 const NAMES: &[&str] = &[
     "Desk",
     "Wish",
@@ -34,10 +34,10 @@ const NAMES: &[&str] = &[
     "Happening",
 ];
 
-/// Terms of the contract and of this program in which one of the words stands.
+/// Allowed terms that contain one of the words.
 const ALLOWED: &[&str] = &["socket news", "xtask floors"];
 
-/// How many replaced words may remain.
+/// The maximum number of such words.
 const MOST: usize = 40;
 
 pub(crate) fn run(root: &Path) -> Findings {
@@ -70,7 +70,7 @@ pub(crate) fn run(root: &Path) -> Findings {
     Err(vec![format!("{total} replaced words, at most {MOST} are allowed")])
 }
 
-/// All text that the rule holds for: sources and pages.
+/// Returns the text to which the rule applies: sources, pages and manifests.
 fn texts(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     let mut paths = vec![root.join("README.md")];
     for folder in ["crates", "docs", "fuzz", "benches"] {
@@ -78,12 +78,12 @@ fn texts(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
             paths.extend(files(&root.join(folder), extension));
         }
     }
-    // The list of the words themselves.
+    // This file contains the list of the words.
     paths.retain(|path| !path.ends_with("xtask/src/language.rs"));
     paths.into_iter().map(|path| read(&path).map(|text| (path, text))).collect()
 }
 
-/// How often a word stands in a text in any case, terms that are allowed left out.
+/// Counts a word in a text, in any case, without the allowed terms.
 fn in_any_case(text: &str, word: &str) -> usize {
     let text = text.to_lowercase();
     let allowed: usize =
@@ -91,7 +91,7 @@ fn in_any_case(text: &str, word: &str) -> usize {
     occurrences(&text, word).saturating_sub(allowed)
 }
 
-/// How often a term stands in a text as whole words.
+/// Counts a term in a text, as whole words.
 fn occurrences(text: &str, term: &str) -> usize {
     let is_word = |c: char| c.is_alphanumeric();
     let free = |at: usize, end: usize| {
@@ -101,7 +101,7 @@ fn occurrences(text: &str, term: &str) -> usize {
     text.match_indices(term).filter(|(at, found)| free(*at, at + found.len())).count()
 }
 
-/// The sentences of the doc comments, by crate.
+/// Returns the sentences of the doc comments, by crate.
 fn sentences_by_crate(root: &Path) -> Result<Vec<(String, Vec<String>)>, String> {
     let mut folders: Vec<PathBuf> =
         std::fs::read_dir(root.join("crates")).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -118,7 +118,7 @@ fn sentences_by_crate(root: &Path) -> Result<Vec<(String, Vec<String>)>, String>
     Ok(all)
 }
 
-/// The sentences of the doc comments of a source text. Code blocks, tables and headings are left out.
+/// Returns the sentences of the doc comments of a source text, without code blocks, tables and headings.
 fn sentences(source: &str) -> Vec<String> {
     let (mut found, mut paragraph, mut in_code) = (Vec::new(), String::new(), false);
     for line in source.lines().chain([""]) {
@@ -141,7 +141,8 @@ fn sentences(source: &str) -> Vec<String> {
     found
 }
 
-/// A paragraph's sentences: each ends with a full stop, an exclamation mark or a question mark before a space.
+/// Splits a paragraph into sentences. A sentence ends with a full stop, an exclamation mark or a question mark before a
+/// space.
 fn split(paragraph: &str) -> Vec<String> {
     let (mut all, mut sentence) = (Vec::new(), String::new());
     for word in paragraph.split_whitespace() {

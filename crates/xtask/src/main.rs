@@ -1,19 +1,21 @@
-//! The project's own checks: floors, no_std proofs, RFC ledgers.
+//! The project's own checks.
 //!
-//! * `cargo xtask floors` compares the crates' manifests with the table in `docs/architecture.md`.
-//! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and shows that planted faults are refused.
-//! * `cargo xtask rfc` looks for the tests that `docs/rfc/*.md` name, and for a row for each sentence of a swept RFC.
+//! * `cargo xtask floors` compares the dependencies of the crates with the table in `docs/architecture.md`.
+//! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and checks that seeded faults break the
+//!   build.
+//! * `cargo xtask rfc` checks that the tests named in `docs/rfc/*.md` exist, and that each sentence of a swept RFC has
+//!   a row.
 //! * `cargo xtask language` counts words that the style rule replaces, and measures sentences.
-//! * `cargo xtask notes` looks for a table in `docs/notes.md` for each enum of notes.
-//! * `cargo xtask sweep` lists the sentences of an RFC's text, and holds them against its ledger.
-//! * `cargo xtask fuzz` runs the fuzz targets, and shows that seeded bugs are found.
+//! * `cargo xtask notes` checks that each enum of notes has a table in `docs/notes.md`.
+//! * `cargo xtask sweep` lists the requirement sentences of an RFC's text, and compares them with the RFC's table.
+//! * `cargo xtask fuzz` runs the fuzz targets, and checks that they find seeded bugs.
 
 #![expect(clippy::std_instead_of_alloc, reason = "a program with std has no second name for its collections")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-mod floors;
+mod dependencies;
 mod fuzz;
 mod language;
 mod no_std;
@@ -25,33 +27,34 @@ const USAGE: &str = "\
 usage: cargo xtask CHECK
 
 checks:
-  floors   no crate imports what docs/architecture.md forbids
-  no-std   the crates below the line build, link and run without the standard library
-  notes    every enum of notes has a table in docs/notes.md
-  rfc      the tests that docs/rfc/*.md name exist, and each sentence of a swept RFC has a row
-  language words that the style rule replaces are few; prints the length of the sentences in doc comments
+  floors   each crate has only the dependencies that docs/architecture.md allows
+  no-std   the core and alloc crates build, link and run without the standard library
+  notes    each enum of notes has a table in docs/notes.md
+  rfc      the tests named in docs/rfc/*.md exist, and each sentence of a swept RFC has a row
+  language few words are left that the style rule replaces; prints the length of the sentences in doc comments
 
 sweep RFC.txt…
-  lists each sentence that demands something (MUST, SHOULD, …), and holds them against docs/rfc/*.md
+  lists each sentence with a requirement (MUST, SHOULD, …), and compares the sentences with docs/rfc/*.md
 
 fuzz [TARGET…] [--runs N] [--bulk | --prove]
-  runs the fuzz targets, 20,000 executions each unless told otherwise; with --bulk, without AddressSanitizer and several
-  times as quick; with --prove, builds with a fault in each target and expects the fuzzer to find it within 1,000,000";
+  runs each fuzz target, 20,000 executions by default
+  --bulk   without AddressSanitizer, which is several times faster
+  --prove  builds each target with a seeded bug, which the fuzzer must find; 1,000,000 executions by default";
 
-/// What a check has to say: one line for each fault, or one line when there is none.
+/// The result of a check: a summary line, or one line for each fault.
 type Findings = Result<String, Vec<String>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let root = root();
     let findings = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["floors"] => floors::run(&root),
+        ["floors"] => dependencies::run(&root),
         ["no-std"] => no_std::run(&root),
         ["notes"] => notes::run(&root),
         ["rfc"] => rfc::run(&root),
         ["language"] => language::run(&root),
         ["sweep", texts @ ..] if !texts.is_empty() => sweep::run(&root, texts),
-        ["fuzz", wishes @ ..] => fuzz::run(&root, wishes),
+        ["fuzz", arguments @ ..] => fuzz::run(&root, arguments),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -79,18 +82,18 @@ fn main() -> ExitCode {
     }
 }
 
-/// The workspace's root, two floors above this crate.
+/// The root folder of the workspace, two folders above this crate.
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// The text of a file, or the fault that it cannot be read.
+/// Returns the text of a file, or the fault that the file cannot be read.
 fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))
 }
 
-/// All files with the extension below `directory`, in the order of their names.
+/// Returns all files with the extension below `directory`, except in `target` folders, sorted by path.
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_path_buf()];

@@ -1,55 +1,58 @@
-//! `cargo xtask no-std`: the proofs in `proofs/`, and what they refuse.
+//! `cargo xtask no-std`: builds and runs the proofs in `proofs/`, and checks that seeded faults break the build.
 //!
-//! Everything happens in a copy of the crates under `target/no-std/`, so that faults can be planted in it. Both proofs
-//! are built, linked into a program without libc and run. Then a clock from `std` is planted in each crate that a proof
-//! names, one at a time, and an allocation in each crate that needs `core` alone; each time the build must fail, and for
-//! the right reason: the standard library brings a second panic handler, `alloc` asks for an allocator.
+//! The command works in a copy of the crates under `target/no-std/`, so that it can add faults to the sources.
+//!
+//! 1. It builds both proofs, links each into a program without libc, and runs the program.
+//! 2. It adds a clock from `std` to each crate that a proof names, one crate at a time. The build must fail because the
+//!    standard library brings a second panic handler.
+//! 3. It adds an allocation to each crate that needs `core` alone. The build must fail because `alloc` needs an
+//!    allocator.
 
-use crate::floors::{Needs, Table, read_table};
+use crate::dependencies::{Needs, Table, read_table};
 use crate::{Findings, files, read};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A clock from the standard library, as a crate below the line must not have one.
+/// The fault for a `core` or `alloc` crate: a clock from the standard library.
 const CLOCK: &str = "
 extern crate std;
-/// Planted.
+/// Seeded fault.
 #[must_use]
-pub fn planted() -> std::time::Instant {
+pub fn seeded() -> std::time::Instant {
     std::time::Instant::now()
 }
 ";
 
-/// An allocation, as a crate that needs `core` alone must not have one.
+/// The fault for a `core` crate: an allocation.
 const ALLOCATION: &str = "
 extern crate alloc;
-/// Planted.
+/// Seeded fault.
 #[must_use]
-pub fn planted(bytes: &[u8]) -> alloc::vec::Vec<u8> {
+pub fn seeded(bytes: &[u8]) -> alloc::vec::Vec<u8> {
     bytes.to_vec()
 }
 ";
 
-/// What the compiler says of a library with a panic handler of its own that leads to `std`.
+/// The compiler's error for a library that has a panic handler and depends on `std`.
 const SECOND_HANDLER: &str = "found duplicate lang item `panic_impl`";
 
-/// What the compiler says of a library without an allocator that leads to `alloc`.
+/// The compiler's error for a library that has no allocator and depends on `alloc`.
 const NO_ALLOCATOR: &str = "no global memory allocator found";
 
 struct Proof {
     name: &'static str,
-    /// The crates that it must name.
+    /// The crates that the proof must name as dependencies.
     crates: Vec<String>,
 }
 
 pub(crate) fn run(root: &Path) -> Findings {
     let table = read_table(root).map_err(|fault| vec![fault])?;
-    let yard = Yard::lay(root).map_err(|fault| vec![fault])?;
+    let copy = WorkingCopy::create(root).map_err(|fault| vec![fault])?;
     let mut faults = Vec::new();
     let mut done = Vec::new();
     for proof in proofs(&table) {
-        match yard.prove(&proof) {
+        match copy.prove(&proof) {
             Ok(()) => done.push(format!("{} built, linked and ran ({})", proof.name, proof.crates.join(", "))),
             Err(fault) => {
                 faults.push(format!("{}: {fault}", proof.name));
@@ -57,15 +60,15 @@ pub(crate) fn run(root: &Path) -> Findings {
             }
         }
         for its in &proof.crates {
-            match yard.refuses(&proof, its, CLOCK, SECOND_HANDLER) {
-                Ok(()) => done.push(format!("{} refused a clock from std in `{its}`", proof.name)),
+            match copy.check_fault(&proof, its, CLOCK, SECOND_HANDLER) {
+                Ok(()) => done.push(format!("{} does not build with a clock from std in `{its}`", proof.name)),
                 Err(fault) => faults.push(format!("{}: a clock from std in `{its}` {fault}", proof.name)),
             }
             if proof.name != "no-std-core" {
                 continue;
             }
-            match yard.refuses(&proof, its, ALLOCATION, NO_ALLOCATOR) {
-                Ok(()) => done.push(format!("{} refused an allocation in `{its}`", proof.name)),
+            match copy.check_fault(&proof, its, ALLOCATION, NO_ALLOCATOR) {
+                Ok(()) => done.push(format!("{} does not build with an allocation in `{its}`", proof.name)),
                 Err(fault) => faults.push(format!("{}: an allocation in `{its}` {fault}", proof.name)),
             }
         }
@@ -73,7 +76,7 @@ pub(crate) fn run(root: &Path) -> Findings {
     if faults.is_empty() { Ok(format!("no-std: {}", done.join("\nno-std: "))) } else { Err(faults) }
 }
 
-/// Both proofs with the crates that the table puts below the line.
+/// Both proofs, with the crates that need `core` or `alloc` according to the table.
 fn proofs(table: &Table) -> [Proof; 2] {
     let built = |wanted: &[Needs]| {
         let rows = table.rows.iter().filter(|row| row.built && wanted.contains(&row.needs));
@@ -85,38 +88,38 @@ fn proofs(table: &Table) -> [Proof; 2] {
     ]
 }
 
-/// A copy of the crates, in which faults may be planted.
-struct Yard {
+/// A copy of the crates, to which faults can be added.
+struct WorkingCopy {
     root: PathBuf,
 }
 
-impl Yard {
-    /// Copies what the proofs are built of, with the workspace's own `Cargo.lock` for each of them.
-    fn lay(root: &Path) -> Result<Self, String> {
-        let yard = Self { root: root.join("target/no-std") };
+impl WorkingCopy {
+    /// Copies the sources of the crates and proofs. Each proof gets a copy of the workspace's `Cargo.lock`.
+    fn create(root: &Path) -> Result<Self, String> {
+        let copy = Self { root: root.join("target/no-std") };
         for name in ["crates", "proofs"] {
             for extension in ["rs", "toml"] {
                 for file in files(&root.join(name), extension) {
                     let inside = file.strip_prefix(root).unwrap_or(&file);
-                    put(&yard.root.join(inside), &read(&file)?)?;
+                    write_if_changed(&copy.root.join(inside), &read(&file)?)?;
                 }
-                for file in files(&yard.root.join(name), extension) {
-                    let inside = file.strip_prefix(&yard.root).unwrap_or(&file);
+                for file in files(&copy.root.join(name), extension) {
+                    let inside = file.strip_prefix(&copy.root).unwrap_or(&file);
                     if !root.join(inside).exists() {
                         std::fs::remove_file(&file).map_err(|why| format!("{}: {why}", file.display()))?;
                     }
                 }
             }
         }
-        put(&yard.root.join("Cargo.toml"), &read(&root.join("Cargo.toml"))?)?;
+        write_if_changed(&copy.root.join("Cargo.toml"), &read(&root.join("Cargo.toml"))?)?;
         let lock = read(&root.join("Cargo.lock"))?;
         for proof in ["no-std-core", "no-std-alloc"] {
-            put(&yard.root.join("proofs").join(proof).join("Cargo.lock"), &lock)?;
+            write_if_changed(&copy.root.join("proofs").join(proof).join("Cargo.lock"), &lock)?;
         }
-        Ok(yard)
+        Ok(copy)
     }
 
-    /// Builds, links and runs a proof that names exactly the crates that it must.
+    /// Checks that a proof names exactly the required crates, and builds, links and runs it.
     fn prove(&self, proof: &Proof) -> Result<(), String> {
         let manifest = read(&self.root.join("proofs").join(proof.name).join("Cargo.toml"))?;
         same_crates(&manifest, &proof.crates)?;
@@ -137,21 +140,21 @@ impl Yard {
         if status.success() { Ok(()) } else { Err(format!("ran, and ended with {status}")) }
     }
 
-    /// Whether the proof no longer builds once `fault` is planted in a crate, and for the right reason.
-    fn refuses(&self, proof: &Proof, folder: &str, fault: &str, reason: &str) -> Result<(), String> {
+    /// Checks that the proof does not build, for this `reason`, after `fault` is added to a crate.
+    fn check_fault(&self, proof: &Proof, folder: &str, fault: &str, reason: &str) -> Result<(), String> {
         let file = self.root.join("crates").join(folder).join("src/lib.rs");
-        let sound = read(&file)?;
-        put(&file, &format!("{sound}{fault}"))?;
+        let original = read(&file)?;
+        write_if_changed(&file, &format!("{original}{fault}"))?;
         let built = self.cargo(proof, "check");
-        put(&file, &sound)?;
+        write_if_changed(&file, &original)?;
         match built {
-            Ok(()) => Err("was not refused: does the proof name that crate in code?".into()),
+            Ok(()) => Err("did not break the build: does the code of the proof use that crate?".into()),
             Err(text) if text.contains(reason) => Ok(()),
-            Err(text) => Err(format!("was refused for another reason than `{reason}`:\n{text}")),
+            Err(text) => Err(format!("broke the build with another error than `{reason}`:\n{text}")),
         }
     }
 
-    /// Runs cargo on a proof; what it said where it failed.
+    /// Runs cargo on a proof. An error is cargo's output.
     fn cargo(&self, proof: &Proof, verb: &str) -> Result<(), String> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsStr::new("cargo").into());
         let output = Command::new(cargo)
@@ -165,8 +168,8 @@ impl Yard {
     }
 }
 
-/// Writes a file unless it holds the text already: cargo looks at times.
-fn put(path: &Path, text: &str) -> Result<(), String> {
+/// Writes a file unless it has this text already, because cargo rebuilds files with a new modification time.
+fn write_if_changed(path: &Path, text: &str) -> Result<(), String> {
     if std::fs::read_to_string(path).is_ok_and(|its| its == text) {
         return Ok(());
     }
@@ -174,15 +177,15 @@ fn put(path: &Path, text: &str) -> Result<(), String> {
     folder.and_then(|()| std::fs::write(path, text)).map_err(|why| format!("{}: {why}", path.display()))
 }
 
-/// Whether a proof's manifest names these crates of ours and no other.
+/// Checks that a proof's manifest names these crates of the workspace and no other.
 fn same_crates(manifest: &str, wanted: &[String]) -> Result<(), String> {
     let lines = manifest.lines().filter_map(|line| line.strip_prefix("portolan-"));
     let named: Vec<&str> = lines.filter_map(|line| line.split_once(" =").map(|(name, _)| name)).collect();
     if let Some(missing) = wanted.iter().find(|folder| !named.contains(&folder.as_str())) {
-        return Err(format!("does not name `{missing}`, which the table puts below the line"));
+        return Err(format!("does not name `{missing}`, which the table requires"));
     }
     match named.iter().find(|folder| !wanted.iter().any(|its| its == *folder)) {
-        Some(extra) => Err(format!("names `{extra}`, which the table does not put here")),
+        Some(extra) => Err(format!("names `{extra}`, which the table does not allow")),
         None => Ok(()),
     }
 }
@@ -197,8 +200,8 @@ mod tests {
         let crates = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(same_crates(manifest, &crates(&["stun"])), Ok(()));
         let left_out = same_crates(manifest, &crates(&["stun", "nat"])).unwrap_err();
-        assert_eq!(left_out, "does not name `nat`, which the table puts below the line");
+        assert_eq!(left_out, "does not name `nat`, which the table requires");
         let too_many = same_crates(manifest, &crates(&[])).unwrap_err();
-        assert_eq!(too_many, "names `stun`, which the table does not put here");
+        assert_eq!(too_many, "names `stun`, which the table does not allow");
     }
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask notes`: every enum of notes has a table in `docs/notes.md`.
+//! `cargo xtask notes`: checks that each enum of notes has a table in `docs/notes.md`.
 //!
-//! The unit tests of a crate compare the rows with the code. This check finds a crate that has no such test yet, and a table
-//! whose enum is gone. It finds the enums by the text `impl Explain for NAME` in `crates/*/src`.
+//! The unit tests of a crate compare the rows with the code. This check finds a crate without such a test, and a table
+//! without an enum. It finds the enums by the text `impl Explain for NAME` in `crates/*/src`.
 
 use crate::{Findings, files, read};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(crate) fn run(root: &Path) -> Findings {
     }
 }
 
-/// The types in a source text that implement `Explain`; examples in comments do not count.
+/// Returns the types in a source text that implement `Explain`, without examples in comments.
 fn implementors(text: &str) -> impl Iterator<Item = String> + '_ {
     text.lines().filter_map(|line| {
         let name = line.strip_prefix("impl Explain for ")?;
@@ -38,7 +38,7 @@ fn implementors(text: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// The headings of the page: `## crate`, and below it `### enum`.
+/// Returns the enums in the headings of the page: `## crate`, and below it `### enum`.
 fn documented(page: &str) -> BTreeSet<Enum> {
     let mut folder = "";
     let mut found = BTreeSet::new();

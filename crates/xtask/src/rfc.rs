@@ -1,40 +1,43 @@
-//! `cargo xtask rfc`: the tests that the ledgers in `docs/rfc/` name exist.
+//! `cargo xtask rfc`: checks that the tests named in the requirement tables in `docs/rfc/` exist.
 //!
-//! A ledger is a Markdown table with a column whose head holds the word "test". Names in code type in that column are
-//! tests: `a_test`, or `folder::module::a_test` of the crate in that folder; `folder::module` alone means the examples
-//! in that module's documentation. A cell without any name says in words why no test can show it; an empty cell is a
-//! fault. A test is a function marked as one, or a trial by its name. A ledger of an RFC that was swept has a row for each
-//! sentence ([`sweep`]).
+//! A requirement table is a Markdown table with a column whose heading contains the word "test". In this column:
+//!
+//! * A name in code type is a test: `a_test`, or `folder::module::a_test` of the crate in that folder.
+//! * `folder::module` means the examples in the documentation of that module.
+//! * A cell without a name gives the reason why no test exists. An empty cell is a fault.
+//!
+//! A test is a function with a test attribute, or a `Trial::test` with this name. The page of a swept RFC has a row for
+//! each sentence ([`sweep`]).
 
-use crate::floors::{cells, code};
+use crate::dependencies::{cells, code};
 use crate::{Findings, files, read, sweep};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(crate) fn run(root: &Path) -> Findings {
-    let mut known = Known::default();
+    let mut tests = Tests::default();
     let crates = root.join("crates");
     for path in files(&crates, "rs") {
         let inside = path.strip_prefix(&crates).unwrap_or(&path);
-        known.learn(&inside.display().to_string(), &read(&path).map_err(|fault| vec![fault])?);
+        tests.add_file(&inside.display().to_string(), &read(&path).map_err(|fault| vec![fault])?);
     }
-    let (mut ledgers, mut rows, mut faults) = (0, 0, Vec::new());
+    let (mut pages, mut rows, mut faults) = (0, 0, Vec::new());
     for path in files(&root.join("docs/rfc"), "md") {
         let page = read(&path).map_err(|fault| vec![fault])?;
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        ledgers += 1;
-        rows += check(&name, &page, &known, &mut faults);
+        pages += 1;
+        rows += check(&name, &page, &tests, &mut faults);
         sweep::check(&name, &page, &mut faults);
     }
     if faults.is_empty() {
-        Ok(format!("rfc: {rows} rows in {ledgers} ledgers name tests that exist, or say why there is none"))
+        Ok(format!("rfc: {rows} rows on {pages} pages name tests that exist, or give a reason for having no test"))
     } else {
         Err(faults)
     }
 }
 
-/// Checks one page, and counts its rows.
-fn check(name: &str, page: &str, known: &Known, faults: &mut Vec<String>) -> usize {
+/// Checks one page. Returns the number of its rows.
+fn check(name: &str, page: &str, tests: &Tests, faults: &mut Vec<String>) -> usize {
     let (mut column, mut rows) = (None, 0);
     let mut before: &[&str] = &[];
     let lines: Vec<Vec<&str>> = page.lines().map(cells).collect();
@@ -49,10 +52,10 @@ fn check(name: &str, page: &str, known: &Known, faults: &mut Vec<String>) -> usi
             rows += 1;
             let cell = cells.get(column).copied().unwrap_or_default();
             if cell.is_empty() {
-                faults.push(format!("{name}:{}: names no test, and does not say why", index + 1));
+                faults.push(format!("{name}:{}: the row has neither a test nor a reason", index + 1));
             }
             for test in code(cell) {
-                if !known.has(&test) {
+                if !tests.has(&test) {
                     faults.push(format!("{name}:{}: there is no test `{test}`", index + 1));
                 }
             }
@@ -62,17 +65,17 @@ fn check(name: &str, page: &str, known: &Known, faults: &mut Vec<String>) -> usi
     rows
 }
 
-/// The tests of all crates.
+/// The tests and examples of all crates.
 #[derive(Default)]
-struct Known {
-    /// The crate's folder and the function or trial.
+struct Tests {
+    /// The folder of the crate, and the name of the function or trial.
     tests: BTreeSet<(String, String)>,
     /// `folder::module` of each file with an example.
     examples: BTreeSet<String>,
 }
 
-impl Known {
-    /// Whether a ledger's name is a test or a module with examples.
+impl Tests {
+    /// Whether this name in a table is a test or a module with examples.
     fn has(&self, name: &str) -> bool {
         let (folder, _) = name.split_once("::").unwrap_or(("", name));
         let last = name.rsplit("::").next().unwrap_or(name);
@@ -81,8 +84,8 @@ impl Known {
         found || self.examples.contains(name)
     }
 
-    /// Takes in a source file, by its path inside `crates/`.
-    fn learn(&mut self, path: &str, source: &str) {
+    /// Adds the tests and examples of a source file. `path` is relative to `crates/`.
+    fn add_file(&mut self, path: &str, source: &str) {
         let Some((folder, inside)) = path.split_once('/') else { return };
         let shows = source.lines().map(str::trim).any(|line| line.starts_with("//") && line.contains("```"));
         let module = inside.strip_prefix("src/").and_then(|file| file.strip_suffix(".rs"));
@@ -94,7 +97,7 @@ impl Known {
             if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
                 marked = true;
             } else if line.starts_with("#[") || line.starts_with("//") {
-                // Other attributes and comments stand between the mark and its function.
+                // Other attributes and comments may stand between the test attribute and its function.
             } else {
                 if let Some((_, after)) = line.split_once("fn ").filter(|_| marked) {
                     let name = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
@@ -108,7 +111,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, check};
+    use super::{Tests, check};
 
     const SOURCE: &str = "
         #[test]
@@ -120,7 +123,7 @@ mod tests {
     ";
 
     const PAGE: &str = "\
-# A ledger
+# A page
 
 | Clause | Word | Test |
 |---|---|---|
@@ -133,11 +136,11 @@ mod tests {
 ";
 
     fn faults(page: &str) -> Vec<String> {
-        let (mut known, mut faults) = (Known::default(), Vec::new());
-        known.learn("nat/tests/it/kinds.rs", SOURCE);
-        known.learn("stun/src/writer.rs", "//! ```compile_fail\n");
-        known.learn("stun/src/message.rs", "//! No example.\n#[test]\nfn another() {}\n");
-        assert_eq!(check("page.md", page, &known, &mut faults), 2);
+        let (mut tests, mut faults) = (Tests::default(), Vec::new());
+        tests.add_file("nat/tests/it/kinds.rs", SOURCE);
+        tests.add_file("stun/src/writer.rs", "//! ```compile_fail\n");
+        tests.add_file("stun/src/message.rs", "//! No example.\n#[test]\nfn another() {}\n");
+        assert_eq!(check("page.md", page, &tests, &mut faults), 2);
         faults
     }
 
@@ -158,6 +161,6 @@ mod tests {
     #[test]
     fn an_empty_cell_is_a_fault() {
         let page = PAGE.replace("the caller's, who knows the key", "");
-        assert_eq!(faults(&page), ["page.md:6: names no test, and does not say why"]);
+        assert_eq!(faults(&page), ["page.md:6: the row has neither a test nor a reason"]);
     }
 }

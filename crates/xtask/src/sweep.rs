@@ -1,19 +1,23 @@
-//! `cargo xtask sweep RFC.txt…`: every sentence of an RFC that demands something, numbered, and held against its ledger.
+//! `cargo xtask sweep RFC.txt…`: numbers the requirement sentences of an RFC, and compares them with the RFC's page in
+//! `docs/rfc/`.
 //!
-//! A sentence demands something where one of the words of RFC 2119 stands in it in capitals: MUST, SHALL, SHOULD, REQUIRED,
-//! RECOMMENDED, with NOT or without. A ledger that was swept says how many there are (`Sentences: 33.`), and its tables have
-//! a column `n` with the numbers that each row answers. That every number has a row is checked by `cargo xtask rfc`, without
-//! the text; with the text, this checks that the numbers are those of the text, and that each row names their section.
+//! A requirement sentence contains a word of RFC 2119 in capitals: MUST, SHALL, SHOULD, REQUIRED or RECOMMENDED, with
+//! or without NOT. The page of a swept RFC states the number of such sentences (`Sentences: 33.`). Its tables have a
+//! column `n` with the numbers of the sentences that each row covers.
+//!
+//! * `cargo xtask rfc` checks without the RFC's text that every number has a row.
+//! * This command checks with the RFC's text that the number of sentences is right, and that each row names the section
+//!   of its sentences.
 
-use crate::floors::cells;
+use crate::dependencies::cells;
 use crate::{Findings, read};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// A sentence that demands something.
+/// A requirement sentence.
 #[derive(Debug, PartialEq, Eq)]
-struct Demand {
-    /// Its section: `6.1`.
+struct Requirement {
+    /// The section of the sentence, such as `6.1`.
     section: String,
     text: String,
 }
@@ -22,9 +26,9 @@ pub(crate) fn run(root: &Path, texts: &[&str]) -> Findings {
     let (mut faults, mut swept) = (Vec::new(), Vec::new());
     for path in texts {
         let text = read(Path::new(path)).map_err(|fault| vec![fault])?;
-        let demands = demands(&text);
-        for (demand, number) in demands.iter().zip(1..) {
-            println!("{number}. §{}: {}", demand.section, demand.text);
+        let requirements = requirements(&text);
+        for (requirement, number) in requirements.iter().zip(1..) {
+            println!("{number}. §{}: {}", requirement.section, requirement.text);
         }
         let number: String = Path::new(path)
             .file_stem()
@@ -35,20 +39,20 @@ pub(crate) fn run(root: &Path, texts: &[&str]) -> Findings {
             .collect();
         let name = format!("docs/rfc/{number}.md");
         let page = read(&root.join(&name)).map_err(|fault| vec![fault])?;
-        compare(&name, &page, &demands, &mut faults);
-        swept.push(format!("{} sentences in RFC {number}", demands.len()));
+        compare(&name, &page, &requirements, &mut faults);
+        swept.push(format!("{} sentences in RFC {number}", requirements.len()));
     }
     if faults.is_empty() { Ok(format!("sweep: {}", swept.join(", "))) } else { Err(faults) }
 }
 
-/// How many sentences a ledger says to answer; `None` where it was not swept.
-pub(crate) fn announced(page: &str) -> Option<usize> {
+/// Returns the number of sentences that a page states; `None` if the RFC was not swept.
+pub(crate) fn stated_count(page: &str) -> Option<usize> {
     page.lines().find_map(|line| line.strip_prefix("Sentences: ")?.strip_suffix('.')?.parse().ok())
 }
 
-/// Holds a swept ledger against its own number: each sentence has a row, and no row has another.
+/// Checks the page of a swept RFC: each sentence has a row, and no row has a number above the stated number.
 pub(crate) fn check(name: &str, page: &str, faults: &mut Vec<String>) {
-    let Some(count) = announced(page) else { return };
+    let Some(count) = stated_count(page) else { return };
     let mut answered = BTreeSet::new();
     for Row { line, numbers, .. } in rows(page) {
         match numbers {
@@ -57,30 +61,30 @@ pub(crate) fn check(name: &str, page: &str, faults: &mut Vec<String>) {
                 faults.extend(beyond.map(|number| format!("{name}:{line}: there is no sentence {number} of {count}")));
                 answered.extend(numbers);
             }
-            Err(cell) => faults.push(format!("{name}:{line}: {cell:?} is no list of sentences")),
+            Err(cell) => faults.push(format!("{name}:{line}: {cell:?} is not a list of sentence numbers")),
         }
     }
     let missing = (1..=count).filter(|number| !answered.contains(number));
     faults.extend(missing.map(|number| format!("{name}: sentence {number} of {count} has no row")));
 }
 
-/// Holds a ledger against the text.
-fn compare(name: &str, page: &str, demands: &[Demand], faults: &mut Vec<String>) {
-    match announced(page) {
+/// Compares a page with the sentences of the RFC's text.
+fn compare(name: &str, page: &str, requirements: &[Requirement], faults: &mut Vec<String>) {
+    match stated_count(page) {
         None => {
             return faults
-                .push(format!("{name}: says nowhere how many sentences there are (Sentences: {}.)", demands.len()));
+                .push(format!("{name}: does not state the number of sentences (Sentences: {}.)", requirements.len()));
         }
-        Some(count) if count != demands.len() => {
-            faults.push(format!("{name}: says that there are {count} sentences, here are {}", demands.len()));
+        Some(count) if count != requirements.len() => {
+            faults.push(format!("{name}: states {count} sentences, but the text has {}", requirements.len()));
         }
         Some(_) => check(name, page, faults),
     }
     for Row { line, clauses, numbers } in rows(page) {
         for number in numbers.unwrap_or_default() {
-            let Some(demand) = number.checked_sub(1).and_then(|index| demands.get(index)) else { continue };
-            if !clauses.contains(&demand.section) {
-                faults.push(format!("{name}:{line}: sentence {number} stands in §{}", demand.section));
+            let Some(requirement) = number.checked_sub(1).and_then(|index| requirements.get(index)) else { continue };
+            if !clauses.contains(&requirement.section) {
+                faults.push(format!("{name}:{line}: sentence {number} is in §{}", requirement.section));
             }
         }
     }
@@ -90,7 +94,7 @@ fn compare(name: &str, page: &str, demands: &[Demand], faults: &mut Vec<String>)
 struct Row<'a> {
     line: usize,
     clauses: Vec<String>,
-    /// Which sentences it answers, or the cell that cannot be read.
+    /// The numbers of the sentences that the row covers, or the text of a cell that cannot be parsed.
     numbers: Result<Vec<usize>, &'a str>,
 }
 
@@ -118,7 +122,7 @@ fn is_rule(cell: &str) -> bool {
     !cell.is_empty() && cell.trim_matches(['-', ':']).is_empty()
 }
 
-/// `5, 7–9`, or nothing.
+/// Parses a list of numbers and ranges, such as `5, 7–9`. The list may be empty.
 fn numbers(cell: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for part in cell.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -128,8 +132,8 @@ fn numbers(cell: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
-/// The sentences of an RFC's text that demand something, in their order.
-fn demands(text: &str) -> Vec<Demand> {
+/// Returns the requirement sentences of an RFC's text, in order.
+fn requirements(text: &str) -> Vec<Requirement> {
     let mut reader = Reader { section: "0".into(), words: Vec::new(), found: Vec::new(), is_title: false };
     for line in text.lines().map(|line| line.trim_matches('\u{c}').trim_end()) {
         reader.line(line);
@@ -140,10 +144,10 @@ fn demands(text: &str) -> Vec<Demand> {
 
 struct Reader {
     section: String,
-    /// The sentence so far.
+    /// The words of the current sentence.
     words: Vec<String>,
-    found: Vec<Demand>,
-    /// The line before was a title, which may have a second line.
+    found: Vec<Requirement>,
+    /// Whether the previous line was part of a title. A title may have a second line.
     is_title: bool,
 }
 
@@ -159,7 +163,7 @@ impl Reader {
             (self.section, self.is_title) = (section, true);
         } else if line.is_empty() {
             self.is_title = false;
-            // A sentence may go on over the end of a page.
+            // A sentence may continue on the next page.
             if self.words.last().is_some_and(|word| ends(word)) {
                 self.flush();
             }
@@ -176,23 +180,23 @@ impl Reader {
 
     fn flush(&mut self) {
         let text = self.words.join(" ");
-        let demands = |word: &String| LEVELS.contains(&word.trim_matches(|c: char| !c.is_alphanumeric()));
-        // The sentence that says what these words mean demands nothing.
-        if self.words.iter().any(demands) && !text.contains("key words") {
-            self.found.push(Demand { section: self.section.clone(), text });
+        let is_level = |word: &String| LEVELS.contains(&word.trim_matches(|c: char| !c.is_alphanumeric()));
+        // The sentence that defines these words is not a requirement.
+        if self.words.iter().any(is_level) && !text.contains("key words") {
+            self.found.push(Requirement { section: self.section.clone(), text });
         }
         self.words.clear();
     }
 }
 
-/// The words of RFC 2119 that stand in capitals; RFC 8174 has that nothing else counts.
+/// The words of RFC 2119. Only words in capitals count (RFC 8174).
 const LEVELS: [&str; 5] = ["MUST", "SHALL", "SHOULD", "REQUIRED", "RECOMMENDED"];
 
 fn ends(word: &str) -> bool {
     word.trim_end_matches([')', '"']).ends_with(['.', ':'])
 }
 
-/// The number of the section that begins with this line: `6.1.  Preparing the Response`.
+/// Returns the number of the section that begins with this line, such as `6.1.  Preparing the Response`.
 fn section(line: &str) -> Option<String> {
     let (first, title) = line.split_once(' ')?;
     let is_number = first.ends_with('.')
@@ -230,23 +234,23 @@ RFC 9999                     Something                         May 2010
    o  and must not
 ";
 
-    fn told() -> Vec<(String, String)> {
-        demands(TEXT).into_iter().map(|demand| (demand.section, demand.text)).collect()
+    fn found() -> Vec<(String, String)> {
+        requirements(TEXT).into_iter().map(|requirement| (requirement.section, requirement.text)).collect()
     }
 
     #[test]
-    fn sentences_are_counted_over_the_ends_of_lines_and_pages() {
+    fn sentences_may_continue_over_the_ends_of_lines_and_pages() {
         let expected = [
             ("6.1", "The server MUST answer (in time.)"),
             ("6.1", "It SHOULD NOT ask twice:"),
             ("6.1", "o one who MUST o and must not"),
         ];
-        assert_eq!(told(), expected.map(|(section, text)| (section.to_owned(), text.to_owned())));
+        assert_eq!(found(), expected.map(|(section, text)| (section.to_owned(), text.to_owned())));
     }
 
     fn faults(page: &str) -> Vec<String> {
         let mut faults = Vec::new();
-        compare("page.md", page, &demands(TEXT), &mut faults);
+        compare("page.md", page, &requirements(TEXT), &mut faults);
         faults
     }
 
@@ -265,20 +269,23 @@ Sentences: 3.
 ";
 
     #[test]
-    fn a_ledger_with_a_row_for_each_sentence_is_without_fault() {
+    fn a_page_with_a_row_for_each_sentence_has_no_fault() {
         assert_eq!(faults(PAGE), Vec::<String>::new());
-        assert_eq!(faults("no number"), ["page.md: says nowhere how many sentences there are (Sentences: 3.)"]);
+        assert_eq!(faults("no number"), ["page.md: does not state the number of sentences (Sentences: 3.)"]);
     }
 
     #[test]
-    fn what_is_missing_too_much_or_elsewhere_is_a_fault() {
+    fn missing_extra_and_wrong_numbers_are_faults() {
         assert_eq!(faults(&PAGE.replace("2, 3", "2")), ["page.md: sentence 3 of 3 has no row"]);
         assert_eq!(faults(&PAGE.replace("2, 3", "3, 4")), ["page.md:6: there is no sentence 4 of 3"]);
-        assert_eq!(faults(&PAGE.replace("2, 3", "2, three"))[0], "page.md:6: \"2, three\" is no list of sentences");
-        assert_eq!(faults(&PAGE.replace("§5, §6.1", "§6"))[0], "page.md:5: sentence 1 stands in §6.1");
+        assert_eq!(
+            faults(&PAGE.replace("2, 3", "2, three"))[0],
+            "page.md:6: \"2, three\" is not a list of sentence numbers"
+        );
+        assert_eq!(faults(&PAGE.replace("§5, §6.1", "§6"))[0], "page.md:5: sentence 1 is in §6.1");
         assert_eq!(
             faults(&PAGE.replace("Sentences: 3", "Sentences: 4")),
-            ["page.md: says that there are 4 sentences, here are 3"]
+            ["page.md: states 4 sentences, but the text has 3"]
         );
     }
 }

@@ -1,43 +1,43 @@
-//! What can be wrong with a message.
+//! Damaged messages.
 
 use core::ops::Range;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-/// One thing done to a message.
+/// One change to the bytes of a message.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Damage {
-    /// A bit is flipped.
+    /// Flips a bit.
     FlipBit(Index, u8),
-    /// A byte is another.
+    /// Replaces a byte.
     Byte(Index, u8),
-    /// The end is cut off.
+    /// Removes the end.
     Truncate(Index),
-    /// Bytes follow the end.
+    /// Appends bytes.
     Extend(Vec<u8>),
-    /// The header's length is another.
+    /// Replaces the length in the header.
     Length(u16),
-    /// The header's length is off by a few.
+    /// Adds a small number to the length in the header.
     LengthOff(i8),
-    /// An attribute's length is another.
+    /// Replaces the length of an attribute.
     AttributeLength(Index, u16),
-    /// An attribute's type is another.
+    /// Replaces the type of an attribute.
     AttributeType(Index, u16),
-    /// An attribute stands twice, the second time at the end.
+    /// Appends a copy of an attribute as the last attribute.
     Duplicate(Index),
-    /// Two attributes change places.
+    /// Swaps two attributes.
     Swap(Index, Index),
-    /// An attribute is missing.
+    /// Removes an attribute.
     Remove(Index),
-    /// The magic cookie is another.
+    /// Replaces the magic cookie.
     Cookie(u32),
-    /// The last bytes of an attribute's value are replaced, and its padding with them.
+    /// Replaces the last byte of an attribute: its padding, or the end of its value if there is no padding.
     Padding(Index, u8),
 }
 
 impl Damage {
-    /// Does it. A message too short for it stays as it is.
+    /// Applies the damage. A message that is too short for the damage is not changed.
     pub fn apply(&self, message: &mut Vec<u8>) {
         let attributes = attributes(message);
         match self {
@@ -91,7 +91,7 @@ pub fn nearly_valid(messages: impl Strategy<Value = Vec<u8>> + 'static) -> Boxed
         .boxed()
 }
 
-/// Any one damage.
+/// Any single damage.
 pub fn damage() -> BoxedStrategy<Damage> {
     let at = any::<Index>;
     prop_oneof![
@@ -114,7 +114,7 @@ pub fn damage() -> BoxedStrategy<Damage> {
 
 const HEADER: usize = 20;
 
-/// Where the attributes stand, with header and padding, as far as their lengths make sense.
+/// Returns the positions of the attributes, with header and padding. Stops at the first attribute with a wrong length.
 fn attributes(message: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = HEADER;
@@ -134,7 +134,7 @@ fn pick(attributes: &[Range<usize>], which: &Index) -> Option<Range<usize>> {
     if attributes.is_empty() { None } else { attributes.get(which.index(attributes.len())).cloned() }
 }
 
-/// Puts the attributes in another order, and the header's length right again; what followed them stays behind them.
+/// Changes the order of the attributes and corrects the length in the header. Bytes after the attributes stay there.
 fn reorder(message: &mut Vec<u8>, attributes: &[Range<usize>], change: impl FnOnce(&mut Vec<usize>)) {
     let Some(last) = attributes.last() else { return };
     let mut order: Vec<usize> = (0..attributes.len()).collect();

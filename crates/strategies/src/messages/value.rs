@@ -1,4 +1,4 @@
-//! Attributes that own their values.
+//! STUN attributes that own their values.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_stun::{
@@ -8,15 +8,15 @@ use portolan_stun::{
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// An attribute that owns its value, as far as this crate makes them.
+/// An attribute that owns its value. It covers the attributes that this crate generates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OwnedAttribute {
-    /// One whose value borrows nothing.
+    /// An attribute whose value borrows nothing.
     Plain(Attribute<'static>),
     /// A text: USERNAME, REALM, NONCE, SOFTWARE, ALTERNATE-DOMAIN, THIRD-PARTY-AUTHORIZATION.
     Text(AttributeType, String),
-    /// Bytes: DATA, PADDING, MOBILITY-TICKET, ACCESS-TOKEN, or a type without a name.
+    /// Bytes: DATA, PADDING, MOBILITY-TICKET, ACCESS-TOKEN, or an unknown type.
     Bytes(AttributeType, Vec<u8>),
     /// USERHASH.
     Userhash([u8; 32]),
@@ -32,7 +32,7 @@ impl OwnedAttribute {
     /// Appends the attribute to a message.
     ///
     /// # Errors
-    /// The writer's own, for instance for a text that is too long.
+    /// The [`EncodeError`] of the writer, for example for a text that is too long.
     pub fn write(&self, writer: &mut Writer<'_>) -> Result<(), EncodeError> {
         match self {
             Self::Plain(attribute) => writer.add(attribute),
@@ -52,9 +52,9 @@ impl OwnedAttribute {
         }
     }
 
-    /// Not fewer bytes than it takes in a message, with header and padding.
+    /// An upper bound on the size of the attribute in a message, in bytes, with header and padding.
     #[must_use]
-    pub const fn longest(&self) -> usize {
+    pub const fn max_size(&self) -> usize {
         let value = match self {
             Self::Plain(_) | Self::Userhash(_) => 48,
             Self::Text(_, text) | Self::Error(_, text) => text.len() + 4,
@@ -87,7 +87,7 @@ const fn bytes_attribute(kind: AttributeType, value: &[u8]) -> Attribute<'_> {
     }
 }
 
-/// An attribute of any kind that can be written.
+/// An attribute of any kind that the writer can write.
 pub fn attribute() -> BoxedStrategy<OwnedAttribute> {
     prop_oneof![3 => addresses(), 2 => behavior_attribute(), 2 => plain(), 2 => texts(), 2 => bytes(), 1 => lists()]
         .boxed()
@@ -110,7 +110,7 @@ pub fn behavior_attribute() -> BoxedStrategy<OwnedAttribute> {
     .boxed()
 }
 
-/// An address and port of either family; documentation addresses, odd ones and any.
+/// An address and port of either family: documentation addresses, special addresses and random addresses.
 pub fn address() -> BoxedStrategy<SocketAddr> {
     let odd = vec![
         IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -189,7 +189,7 @@ fn bytes() -> BoxedStrategy<OwnedAttribute> {
     .boxed()
 }
 
-/// A type without a name, of either half of the registry.
+/// An attribute of an unknown type, comprehension-required or comprehension-optional.
 fn unknown() -> BoxedStrategy<OwnedAttribute> {
     let kind = any::<u16>().prop_map(AttributeType::new).prop_filter("without a name", |kind| !kind.is_known());
     (kind, prop::collection::vec(any::<u8>(), 0..20))

@@ -1,4 +1,4 @@
-//! The discovery under random runs and in random networks.
+//! NAT behaviour discovery under random runs and in random networks.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -25,7 +25,7 @@ fn discovery() -> Discovery {
     Discovery::new(DiscoveryConfig::new(vec![server("one", 1), server("two", 2)])).expect("sound servers")
 }
 
-/// What stands between: one port per socket, or one per destination; and a server with two addresses.
+/// A NAT with one port per socket or one port per destination, and a server with two addresses.
 fn internet(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
     let Ok(request) = Message::decode(&sent.payload) else { return Vec::new() };
     let mut buffer = [0; 256];
@@ -48,15 +48,15 @@ fn internet(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)
     }
     let port = 40_000 + if choices.below(4) == 0 { sent.remote.port() } else { 0 };
     let mapped = SocketAddr::from(([203, 0, 113, 7], port));
-    let said =
+    let attributes =
         [Attribute::XorMappedAddress(mapped), Attribute::ResponseOrigin(from), Attribute::OtherAddress(other(from))];
-    for attribute in &said {
+    for attribute in &attributes {
         assert_eq!(answer.add(attribute), Ok(()));
     }
     vec![(from, answer.finish().to_vec())]
 }
 
-fn asking() -> (Scripts, LawsConfig<Discovery>) {
+fn setup() -> (Scripts, LawsConfig<Discovery>) {
     let sockets: Vec<SocketId> = (1..=6).map(SocketId).collect();
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
         .sockets(&sockets)
@@ -71,32 +71,33 @@ fn asking() -> (Scripts, LawsConfig<Discovery>) {
 
 #[test]
 fn a_discovery_keeps_the_laws() {
-    let (scripts, config) = asking();
+    let (scripts, config) = setup();
     assert_laws(&discovery, &scripts, &config);
 }
 
 #[test]
 fn the_runs_reach_verdicts_and_reports() {
-    let (scripts, config) = asking();
+    let (scripts, config) = setup();
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
-    let mut told = BTreeSet::new();
+    let mut events = BTreeSet::new();
     for _ in 0..100 {
         let script = strategy.new_tree(&mut runner).expect("a script").current();
         let steps = conversation(&discovery, &script, &config);
         let (_, played) = laws::record(discovery(), &steps, &config.context);
         for output in played.iter().flat_map(|played| &played.outputs) {
             let Output::Event(event) = output else { continue };
-            told.insert(format!("{event:?}").split([' ', '(']).next().unwrap_or_default().to_string());
+            events.insert(format!("{event:?}").split([' ', '(']).next().unwrap_or_default().to_string());
         }
     }
     let wanted = ["Public", "Nat", "Mapping", "Filtering", "Report"];
-    assert!(wanted.iter().all(|wanted| told.contains(*wanted)), "{told:?}");
+    assert!(wanted.iter().all(|wanted| events.contains(*wanted)), "{events:?}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever the network, the report comes once, last and in time, and comes the same again.
+    /// In any network the report is the last event, comes exactly once and before the timeout. A second run is
+    /// identical.
     #[test]
     fn a_discovery_ends_in_any_network(topology in topologies::topology()) {
         let servers: Vec<StunServer> = topology
@@ -105,9 +106,9 @@ proptest! {
             .map(|(server, _)| StunServer { name: (&*server.name).into(), addresses: vec![server.primary] })
             .collect();
         let run = || {
-            let question = DiscoveryConfig::new(servers.clone());
-            let timeout = question.timeout;
-            let (mut net, host) = topology.build(Discovery::new(question).expect("sound servers"));
+            let config = DiscoveryConfig::new(servers.clone());
+            let timeout = config.timeout;
+            let (mut net, host) = topology.build(Discovery::new(config).expect("sound servers"));
             net.command(host, MeasurementCommand::Start).expect("begins");
             let _stop = net.run_for(timeout + Duration::from_secs(30));
             (timeout, net.take_events())

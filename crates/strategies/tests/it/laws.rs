@@ -1,4 +1,4 @@
-//! Real machines under random runs, and a planted fault made small.
+//! The laws over random runs of real machines, and the shrinking of a seeded fault.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -15,13 +15,13 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::collections::BTreeMap;
 
-const HANDED: [SocketId; 2] = [SocketId(1), SocketId(2)];
+const SOCKETS: [SocketId; 2] = [SocketId(1), SocketId(2)];
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// What a STUN server says, mostly in order.
+/// The answers of a STUN server, mostly correct.
 fn server(choices: &mut Choices, sent: &Transmit) -> Vec<(SocketAddr, Vec<u8>)> {
     let Ok(request) = Message::decode(&sent.payload) else { return Vec::new() };
     let class = if choices.below(6) == 0 { Class::ErrorResponse } else { Class::SuccessResponse };
@@ -45,61 +45,65 @@ fn requests(server: SocketAddr) -> BoxedStrategy<Request<u8>> {
         Schedule::at_millis([0, 100]).every(Duration::from_millis(250)).until(Duration::from_secs(2)).repeat(true),
     ];
     let from = select(vec![AnswerFrom::SameAsDestination, AnswerFrom::AnyReported]);
-    (any::<u8>(), select(HANDED.to_vec()), select(schedules), from)
+    (any::<u8>(), select(SOCKETS.to_vec()), select(schedules), from)
         .prop_map(move |(tag, socket, schedule, from)| {
             Request::binding(socket, server, tag).schedule(schedule).from(from)
         })
         .boxed()
 }
 
-fn asking() -> (Scripts, LawsConfig<Transactions<u8>>) {
+fn setup() -> (Scripts, LawsConfig<Transactions<u8>>) {
     let remote = address("192.0.2.1:3478");
     let scripts = Scripts::new(messages::nearly_valid(messages::binding()))
-        .sockets(&HANDED)
+        .sockets(&SOCKETS)
         .remotes(&[remote])
         .commands(requests(remote).prop_map(|request| format!("request {request}")));
-    let config =
-        LawsConfig { cases: 96, peer: host(address("198.51.100.7:40000"), server), ..LawsConfig::handed(&HANDED) };
+    let config = LawsConfig {
+        cases: 96,
+        peer: host(address("198.51.100.7:40000"), server),
+        ..LawsConfig::for_sockets(&SOCKETS)
+    };
     (scripts, config)
 }
 
 #[test]
 fn transactions_keep_the_laws() {
-    let (scripts, config) = asking();
+    let (scripts, config) = setup();
     assert_laws(&Transactions::<u8>::new, &scripts, &config);
 }
 
-/// The laws are worth something only where the runs get into the middle of the protocol.
+/// The check of the laws is useful only if the runs get far into the protocol.
 #[test]
-fn the_runs_reach_every_fate_of_a_request() {
-    let (scripts, config) = asking();
+fn the_runs_reach_every_result_of_a_request() {
+    let (scripts, config) = setup();
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
-    let mut fates = BTreeMap::new();
+    let mut results = BTreeMap::new();
     for _ in 0..200 {
         let script = strategy.new_tree(&mut runner).expect("a script").current();
         let steps = conversation(&Transactions::<u8>::new, &script, &config);
         let (_, played) = laws::record(Transactions::<u8>::new(), &steps, &config.context);
         for output in played.into_iter().flat_map(|played| played.outputs) {
             let Output::Event(event) = output else { continue };
-            let told = format!("{event:?}");
-            let fate = told.split([' ', '(']).next().unwrap_or_default().to_string();
-            *fates.entry(fate).or_insert(0) += 1;
+            let text = format!("{event:?}");
+            let result = text.split([' ', '(']).next().unwrap_or_default().to_string();
+            *results.entry(result).or_insert(0) += 1;
         }
     }
-    for fate in ["Answered", "Elsewhere", "Exhausted", "Unreachable", "SocketLost"] {
-        assert!(fates.get(fate).is_some_and(|count| *count >= 5), "{fate} in {fates:?}");
+    for result in ["Answered", "Elsewhere", "Exhausted", "Unreachable", "SocketLost"] {
+        assert!(results.get(result).is_some_and(|count| *count >= 5), "{result} in {results:?}");
     }
 }
 
-/// Answers pings; says so after the first hundred milliseconds of quiet. With the fault it forgets to look at the time.
+/// Answers pings, and emits an event after 100 ms without pings. With the fault `ignores_time` it emits the event at
+/// any timeout, also at an early one.
 #[derive(Default)]
-struct Quiet {
-    hasty: bool,
+struct PingServer {
+    ignores_time: bool,
     out: Outbox<&'static str>,
     at: Option<Instant>,
 }
 
-impl Machine for Quiet {
+impl Machine for PingServer {
     type Command = Never;
     type Error = Never;
     type Event = &'static str;
@@ -110,14 +114,14 @@ impl Machine for Quiet {
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Datagram(ping) if ping.payload == b"ping" && ping.socket == HANDED[0] => {
+            Input::Datagram(ping) if ping.payload == b"ping" && ping.socket == SOCKETS[0] => {
                 let answer = Transmit::new(ping.socket, ping.remote, bytes::Bytes::from_static(b"pong"));
                 let _room = self.out.offer(Output::Transmit(answer));
                 self.at = Some(cx.now() + Duration::from_millis(100));
                 Verdict::Mine
             }
             Input::Timeout => {
-                if self.at.is_some_and(|at| at <= cx.now() || self.hasty) {
+                if self.at.is_some_and(|at| at <= cx.now() || self.ignores_time) {
                     self.at = None;
                     self.out.push(Output::Event("quiet"));
                 }
@@ -133,26 +137,26 @@ impl Machine for Quiet {
 }
 
 fn pings() -> Scripts {
-    Scripts::new(select(vec![b"noise".to_vec(), b"ping".to_vec()])).sockets(&HANDED)
+    Scripts::new(select(vec![b"noise".to_vec(), b"ping".to_vec()])).sockets(&SOCKETS)
 }
 
 #[test]
 fn a_sound_machine_keeps_the_laws() {
-    assert_laws(&Quiet::default, &pings(), &LawsConfig { cases: 64, ..LawsConfig::handed(&HANDED) });
+    assert_laws(&PingServer::default, &pings(), &LawsConfig { cases: 64, ..LawsConfig::for_sockets(&SOCKETS) });
 }
 
 #[test]
-fn a_planted_fault_is_found_and_made_small() {
-    let hasty = || Quiet { hasty: true, ..Quiet::default() };
-    let found = find_violation(&hasty, &pings(), &LawsConfig::handed(&HANDED)).expect("the fault is found");
+fn a_seeded_fault_is_found_and_shrunk() {
+    let faulty = || PingServer { ignores_time: true, ..PingServer::default() };
+    let found = find_violation(&faulty, &pings(), &LawsConfig::for_sockets(&SOCKETS)).expect("the fault is found");
     assert_eq!(found.law, Law::EarlyTimeout);
-    // One ping, and one thing after it before which a timeout is early; a rehearsed run wakes the machine as well.
+    // One ping and one later step, before which a timeout is early. A run with a peer also has a timeout.
     assert!(found.steps.len() <= 3, "{found}");
     let is_ping = |what: &Action| matches!(what, Action::Input(OwnedInput::Datagram(d)) if d.payload == b"ping");
     let pings = found.steps.iter().filter(|step| is_ping(&step.action));
     assert_eq!(pings.count(), 1, "{found}");
     assert!(found.to_string().contains("law 3 (an early timeout changes nothing) broken"), "{found}");
-    let again = laws::check(found.law, &hasty, &found.steps, &LawsConfig::<Quiet>::handed(&HANDED).context);
+    let again = laws::check(found.law, &faulty, &found.steps, &LawsConfig::<PingServer>::for_sockets(&SOCKETS).context);
     assert_eq!(
         again.map_err(|violation| (violation.law, violation.steps)),
         Err((found.law, found.steps.clone())),
@@ -163,5 +167,9 @@ fn a_planted_fault_is_found_and_made_small() {
 #[test]
 #[should_panic(expected = "law 3 (an early timeout changes nothing) broken")]
 fn the_assertion_panics_with_the_law() {
-    assert_laws(&|| Quiet { hasty: true, ..Quiet::default() }, &pings(), &LawsConfig::handed(&HANDED));
+    assert_laws(
+        &|| PingServer { ignores_time: true, ..PingServer::default() },
+        &pings(),
+        &LawsConfig::for_sockets(&SOCKETS),
+    );
 }

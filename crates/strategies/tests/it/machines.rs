@@ -1,4 +1,4 @@
-//! What random runs are made of.
+//! The contents of random runs.
 
 use core::net::SocketAddr;
 use portolan_machine::{Instant, Output, SocketId, SocketNews, Transmit};
@@ -14,7 +14,7 @@ fn samples(scripts: &Scripts, count: usize) -> Vec<RandomScript> {
 }
 
 #[test]
-fn runs_hold_everything_that_can_happen() {
+fn runs_contain_every_kind_of_step() {
     let scripts = Scripts::new(Just(b"x".to_vec())).commands(Just("stop"));
     let all = samples(&scripts, 300);
     let steps = || all.iter().flat_map(|script| &script.steps);
@@ -30,13 +30,13 @@ fn runs_hold_everything_that_can_happen() {
     assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Writable)))));
     assert!(steps().any(|step| !step.drain));
     assert!(all.iter().any(|script| script.peer.is_none()) && all.iter().any(|script| script.peer.is_some()));
-    let backwards = |script: &RandomScript| script.steps.is_sorted_by_key(|step| step.at);
-    assert!(all.iter().any(|script| !backwards(script)), "time runs backwards somewhere");
-    assert!(all.iter().filter(|script| backwards(script)).count() > 100, "and mostly does not");
+    let is_sorted = |script: &RandomScript| script.steps.is_sorted_by_key(|step| step.at);
+    assert!(all.iter().any(|script| !is_sorted(script)), "time goes back in some runs");
+    assert!(all.iter().filter(|script| is_sorted(script)).count() > 100, "time does not go back in most runs");
 }
 
 #[test]
-fn runs_begin_with_what_they_are_told_to() {
+fn runs_begin_with_the_opening_command() {
     let all = samples(&Scripts::new(Just(Vec::new())).beginning_with(&"start").length(0..=2), 50);
     let start = Step::new(Instant::ORIGIN, Action::Command("start".into()));
     assert!(all.iter().all(|script| script.steps[0] == start && script.steps.len() <= 3));
@@ -50,15 +50,15 @@ fn without_commands_there_are_none() {
 }
 
 #[test]
-fn a_script_is_told_in_lines_that_can_be_read_back() {
+fn the_debug_text_of_a_script_can_be_parsed() {
     let script = &samples(&Scripts::new(prop::collection::vec(any::<u8>(), 0..9)).length(9..=9), 1)[0];
-    let told = format!("{script:?}");
-    let read: Vec<Step> = told.lines().skip(1).map(|line| line.parse().expect("a step")).collect();
+    let text = format!("{script:?}");
+    let read: Vec<Step> = text.lines().skip(1).map(|line| line.parse().expect("a step")).collect();
     assert_eq!(read, script.steps);
 }
 
 #[test]
-fn a_host_answers_late_twice_from_elsewhere_or_never() {
+fn answers_of_a_host_are_late_duplicated_lost_or_from_another_port() {
     let (local, remote): (SocketAddr, SocketAddr) = (([192, 0, 2, 7], 5).into(), ([192, 0, 2, 1], 3478).into());
     let peer = host::<()>(local, |_, sent| vec![(sent.remote, sent.payload.to_vec())]);
     let output = Output::Transmit(Transmit::new(SocketId(3), remote, bytes::Bytes::from_static(b"ask")));
@@ -83,9 +83,9 @@ fn a_host_answers_late_twice_from_elsewhere_or_never() {
     assert!(all.iter().any(|steps| steps.len() >= 2) && all.iter().any(Vec::is_empty));
 }
 
-/// The bytes of a stream come in chunks that follow each other at one time: joined, they are the payload.
+/// The chunks of a payload are consecutive steps at the same time. Joined, they are the payload.
 #[test]
-fn streams_are_cut_at_random() {
+fn payloads_of_streams_are_split_at_random() {
     let payload = b"sixteen bytes ok";
     let all = samples(&Scripts::new(Just(payload.to_vec())).length(20..=20), 50);
     let mut pieces = [0; 5];
@@ -94,7 +94,7 @@ fn streams_are_cut_at_random() {
         let mut count = 0;
         for step in &script.steps {
             let Action::Stream(chunk) = &step.action else {
-                assert!(rest.is_empty(), "nothing comes between the pieces");
+                assert!(rest.is_empty(), "no other step comes between the pieces");
                 continue;
             };
             if rest.is_empty() {
@@ -106,7 +106,7 @@ fn streams_are_cut_at_random() {
                 pieces[count] += 1;
             }
         }
-        assert!(rest.is_empty(), "all pieces came");
+        assert!(rest.is_empty(), "no piece is missing");
     }
     assert!(pieces[1] > 10 && pieces[2] > 10 && pieces[4] > 5, "{pieces:?}");
 }

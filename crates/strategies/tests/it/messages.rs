@@ -1,4 +1,4 @@
-//! What the messages are like.
+//! The properties of generated messages.
 
 use portolan_strategies::messages::{self, Damage, PASSWORD};
 use portolan_stun::{Attribute, AttributeType, Class, IntegrityKey, Message, Method, Writer};
@@ -15,7 +15,7 @@ fn samples(strategy: &impl Strategy<Value = Vec<u8>>, count: usize) -> Vec<Vec<u
 
 proptest! {
     #[test]
-    fn valid_messages_decode_to_the_last_attribute(bytes in messages::message()) {
+    fn all_attributes_of_valid_messages_decode(bytes in messages::message()) {
         let message = Message::decode(&bytes).expect("valid");
         for attribute in message.attributes() {
             prop_assert!(attribute.is_ok(), "{attribute:?}");
@@ -29,7 +29,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_nearly_valid_panics(bytes in messages::nearly_valid(messages::message())) {
+    fn no_nearly_valid_message_causes_a_panic(bytes in messages::nearly_valid(messages::message())) {
         if let Ok(message) = Message::decode(&bytes) {
             prop_assert!(message.attributes().count() <= bytes.len() / 4);
         }
@@ -49,11 +49,11 @@ fn every_class_and_most_attributes_occur() {
     assert_eq!(classes.len(), 4);
     let known = kinds.iter().filter(|kind| AttributeType::new(**kind).is_known()).count();
     assert!(known >= 30, "{known} known attributes occur");
-    assert!(kinds.len() > known, "and some without a name");
+    assert!(kinds.len() > known, "some unknown attributes occur");
 }
 
 #[test]
-fn nearly_valid_messages_are_of_both_kinds() {
+fn nearly_valid_messages_are_partly_valid_and_partly_invalid() {
     let all = samples(&messages::nearly_valid(messages::binding()), 1000);
     let refused = all.iter().filter(|bytes| Message::decode(bytes).is_err()).count();
     assert!((300..950).contains(&refused), "{refused} of 1000 are refused");
@@ -80,9 +80,9 @@ fn kinds(bytes: &[u8]) -> Vec<AttributeType> {
 }
 
 #[test]
-fn each_damage_does_what_it_says() {
+fn each_damage_changes_the_right_bytes() {
     use AttributeType as T;
-    // Index::index maps proportionally: zero is the first, the largest the last.
+    // `Index::index` maps proportionally: 0 is the first position, the largest value the last.
     let (first, last) = (index(0), index(usize::MAX));
     assert_eq!(kinds(&two_attributes()), [T::SOFTWARE, T::PRIORITY]);
     assert_eq!(kinds(&damaged(&Damage::Duplicate(first))), [T::SOFTWARE, T::PRIORITY, T::SOFTWARE]);
@@ -101,7 +101,7 @@ fn each_damage_does_what_it_says() {
 }
 
 #[test]
-fn damage_to_what_is_too_short_leaves_it() {
+fn damage_does_not_change_a_message_that_is_too_short() {
     for damage in [Damage::Swap(index(0), index(1)), Damage::Cookie(5), Damage::FlipBit(index(0), 1)] {
         let mut empty = Vec::new();
         damage.apply(&mut empty);
@@ -109,7 +109,7 @@ fn damage_to_what_is_too_short_leaves_it() {
     }
 }
 
-/// The index that the runner would make of this number.
+/// An index that maps to the first position (for 0), or to the last position (for any other number).
 fn index(near: usize) -> Index {
     let mut runner = TestRunner::deterministic();
     let wanted = |index: &Index| (near == 0) == (index.index(1000) == 0) && (near == 0 || index.index(1000) == 999);

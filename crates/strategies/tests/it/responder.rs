@@ -1,4 +1,4 @@
-//! The responder under random runs: it keeps the laws, and answers while it does.
+//! The STUN responder under random runs: it keeps the laws, and the runs reach its answers.
 
 use core::net::SocketAddr;
 use portolan_machine::{Output, SocketId};
@@ -19,7 +19,7 @@ fn responder() -> Responder {
     Responder::new(&ResponderConfig::new().listen(LISTEN).alternate(alternate)).expect("sound addresses")
 }
 
-fn serving() -> (Scripts, LawsConfig<Responder>) {
+fn setup() -> (Scripts, LawsConfig<Responder>) {
     let sockets: Vec<SocketId> = (1..=8).chain([1_000_000, 1_000_001]).map(SocketId).collect();
     let attributes = prop::collection::vec(messages::behavior_attribute(), 0..=2);
     let requests =
@@ -37,13 +37,13 @@ fn serving() -> (Scripts, LawsConfig<Responder>) {
 
 #[test]
 fn a_responder_keeps_the_laws() {
-    let (scripts, config) = serving();
+    let (scripts, config) = setup();
     assert_laws(&responder, &scripts, &config);
 }
 
 #[test]
 fn the_runs_reach_answers_and_the_end() {
-    let (scripts, config) = serving();
+    let (scripts, config) = setup();
     let (mut runner, strategy) = (TestRunner::deterministic(), scripts.strategy());
     let (mut answers, mut ends) = (0, 0);
     for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! What the sessions and the candidates are like.
+//! The properties of generated sessions and candidates.
 
 use portolan_sdp::candidate::Candidate;
 use portolan_sdp::{Reader, Session};
@@ -17,7 +17,7 @@ fn samples(strategy: &impl Strategy<Value = Vec<u8>>, count: usize) -> Vec<Vec<u
 
 proptest! {
     #[test]
-    fn valid_sessions_are_read_strictly_to_the_last_attribute(text in sessions::session()) {
+    fn a_strict_reader_accepts_all_attributes_of_valid_sessions(text in sessions::session()) {
         let reading = Reader::strict().read(&text).expect("valid");
         for section in reading.session.all_media().chain([reading.session.top()]) {
             for attribute in section.attributes() {
@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_of_candidates_are_read_with_what_stands_before_them(line in candidates::line()) {
+    fn lines_of_candidates_are_read_with_their_prefix(line in candidates::line()) {
         let (prefix, candidate) = Candidate::trickled(line.as_bytes()).expect("valid");
         prop_assert_eq!(format!("{}{candidate}", prefix.as_str()), line.trim_end_matches(['\r', '\n']));
     }
@@ -57,7 +57,7 @@ fn every_line_and_most_attributes_occur() {
 }
 
 #[test]
-fn nearly_valid_sessions_are_of_both_kinds() {
+fn nearly_valid_sessions_are_partly_valid_and_partly_invalid() {
     let all = samples(&sessions::nearly_valid(sessions::session()), 1000);
     let strict = all.iter().filter(|text| Reader::strict().read(text).is_ok()).count();
     let lenient = all.iter().filter(|text| Session::read(text).is_ok()).count();
@@ -66,14 +66,14 @@ fn nearly_valid_sessions_are_of_both_kinds() {
 }
 
 #[test]
-fn nearly_valid_candidates_are_of_both_kinds() {
+fn nearly_valid_candidates_are_partly_valid_and_partly_invalid() {
     let all = samples(&candidates::nearly_valid(), 1000);
     let taken = all.iter().filter(|text| Candidate::trickled(text).is_ok()).count();
     assert!((100..900).contains(&taken), "{taken} of 1000 are taken");
 }
 
 #[test]
-fn each_damage_does_what_it_says() {
+fn each_damage_changes_the_right_bytes() {
     let (first, last) = (index(0), index(usize::MAX));
     let damaged = |damage: &Damage| {
         let mut text = b"v=0\r\ns=-\r\n".to_vec();
@@ -91,7 +91,7 @@ fn each_damage_does_what_it_says() {
 }
 
 #[test]
-fn damage_to_nothing_leaves_it() {
+fn damage_does_not_change_an_empty_text() {
     for damage in [Damage::Byte(index(0), 1), Damage::Remove(index(0)), Damage::Swap(index(0), index(1))] {
         let mut empty = Vec::new();
         damage.apply(&mut empty);
@@ -99,7 +99,7 @@ fn damage_to_nothing_leaves_it() {
     }
 }
 
-/// The index that the runner would make of this number: the first, or the last.
+/// An index that maps to the first position (for 0), or to the last position (for any other number).
 fn index(near: usize) -> Index {
     let mut runner = TestRunner::deterministic();
     let wanted = if near == 0 { 0 } else { 999 };

@@ -1,4 +1,4 @@
-//! What the NATs are like.
+//! The properties of generated NATs.
 
 use core::net::SocketAddr;
 use portolan_machine::Instant;
@@ -24,7 +24,7 @@ fn every_kind_of_nat_occurs() {
 }
 
 proptest! {
-    /// Whatever the NATs of a chain are, a packet that gets out of all of them gets its answer back in.
+    /// For any chain of NATs, the answer to an outbound packet is translated back to the host.
     #[test]
     fn an_answer_comes_back_through_any_chain(chain in topologies::chain(), seed: u64) {
         let server: SocketAddr = ([192, 0, 2, 1], 3478).into();

@@ -1,6 +1,6 @@
-//! How the driver hands in bytes of streams, and what becomes of bytes that no machine takes.
+//! Passes bytes of streams to the machine, and queues the bytes that the machine does not take for the owner.
 
-use super::{Driver, Helm};
+use super::{Driver, Engine};
 use crate::data::{EventOrData, Received};
 use bytes::{Buf, Bytes, BytesMut};
 use core::future::poll_fn;
@@ -12,18 +12,20 @@ use portolan_machine::{Closure, Datagram, Machine, SocketId};
 impl<M: Machine> Driver<M> {
     /// Returns the machine's next event, or the next bytes that the machine did not take, in order of arrival.
     ///
-    /// From the first call on, bytes that no machine takes are kept for the owner:
+    /// From the first call on, the driver queues the bytes that the machine does not take:
     ///
-    /// * Datagrams, up to 1 MiB in all; further ones are dropped and counted ([`Counters::data`](crate::Counters)). A
-    ///   datagram counts for at least 64 bytes.
-    /// * Bytes of streams, at most 64 KiB a stream. The driver reads no more of a stream before the owner has taken them,
-    ///   so the peer waits. Nothing is read either while the machine has paused the stream or while more than 64 KiB wait
-    ///   to be sent on it. When the machine closes the stream, the bytes that wait are dropped.
-    /// * The end of a stream, as an empty payload, when the machine says that
-    ///   [`SocketNews::Closed`](portolan_machine::SocketNews::Closed) is not its own.
+    /// * Datagrams, up to 1 MiB in all. Further datagrams are dropped and counted
+    ///   ([`Counters::data`](crate::Counters)). A datagram counts for at least 64 bytes.
+    /// * Bytes of streams, at most 64 KiB a stream. The driver reads no more of the stream until the owner has taken
+    ///   these bytes, so the peer waits. The driver also stops reading while the machine has paused the stream, or
+    ///   while more than 64 KiB wait to be sent on the stream. When the machine closes the stream, its queued bytes are
+    ///   dropped.
+    /// * The end of a stream, as an empty payload, if the machine returns
+    ///   [`Verdict::NotMine`](portolan_machine::Verdict::NotMine) for
+    ///   [`SocketNews::Closed`](portolan_machine::SocketNews::Closed).
     ///
-    /// Data that waits does not hold up [`next`](Self::next), which returns events only. Cancellation safe: the future
-    /// holds nothing that the driver does not keep.
+    /// Queued data does not delay [`next`](Self::next), which returns events only. Cancellation safe: all state is in
+    /// the driver, none is in the future.
     ///
     /// ```
     /// # use portolan_machine::{Cx, Input, Machine, Never, Output, Transmit, Verdict};
@@ -58,67 +60,71 @@ impl<M: Machine> Driver<M> {
         poll_fn(|cx| self.poll_next_or_data(cx)).await
     }
 
-    /// Polls for [`next_or_data`](Self::next_or_data). Must be called within the runtime.
+    /// Polls for the next event or data, as [`next_or_data`](Self::next_or_data) does. Must be called within the tokio
+    /// runtime.
     pub fn poll_next_or_data(&mut self, cx: &mut Context<'_>) -> Poll<EventOrData<M::Event>> {
-        self.helm.queue.keep_data();
-        self.poll_with(cx, |helm| {
-            let (item, read_on) = helm.queue.pop()?;
+        self.engine.queue.keep_data();
+        self.poll_with(cx, |engine| {
+            let (item, read_on) = engine.queue.pop()?;
             if let Some(stream) = read_on {
-                helm.sockets.owner_took_bytes(stream);
+                engine.sockets.resume_for_owner(stream);
             }
             Some(item)
         })
     }
 }
 
-impl<M: Machine> Helm<M> {
-    /// How many times the machine is asked to take bytes of one stream before other sockets get their chance.
+impl<M: Machine> Engine<M> {
+    /// The maximum number of [`Machine::stream`] calls for one stream before other sockets are polled.
     const CALLS: usize = 16;
 
-    /// Hands in bytes that have just been read from a stream, and keeps those that are not taken.
+    /// Passes bytes that were just read from a stream to the machine, and keeps the bytes that the machine does not
+    /// take.
     pub(super) fn take_chunk(&mut self, id: SocketId, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
-        let taken = self.hand_in(Datagram::new(id, local, remote, bytes));
+        let taken = self.pass_to_machine(Datagram::new(id, local, remote, bytes));
         if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             self.sockets.keep_unread(id, BytesMut::from(rest));
         }
     }
 
-    /// Hands in bytes that were read earlier, and keeps those that are not taken.
+    /// Passes bytes that were read earlier to the machine, and keeps the bytes that the machine does not take.
     pub(super) fn take_unread(&mut self, id: SocketId, local: SocketAddr, remote: SocketAddr, mut bytes: BytesMut) {
-        let taken = self.hand_in(Datagram::new(id, local, remote, &bytes));
+        let taken = self.pass_to_machine(Datagram::new(id, local, remote, &bytes));
         bytes.advance(taken);
         if !bytes.is_empty() {
             self.sockets.keep_unread(id, bytes);
         }
     }
 
-    /// Hands in bytes of a stream part by part, and returns how many need not be kept. The machine is drained, and has
-    /// heard all news, before every part.
-    fn hand_in(&mut self, chunk: Datagram<'_>) -> usize {
+    /// Passes bytes of a stream to the machine in parts. Returns the number of bytes that need not be kept:
+    /// the machine took them, they were queued for the owner, or they were dropped.
+    ///
+    /// Before every part the machine is drained and no news wait.
+    fn pass_to_machine(&mut self, chunk: Datagram<'_>) -> usize {
         let (id, mut taken) = (chunk.socket, 0);
         for _ in 0..Self::CALLS {
-            self.tell_news();
+            self.deliver_news();
             let rest = chunk.with_payload(chunk.payload.get(taken..).unwrap_or_default());
             let ready = self.drained && !self.sockets.has_news() && self.sockets.is_readable(id);
             if rest.payload.is_empty() || !ready {
                 break;
             }
-            let Some(count) = self.machine.stream(&mut self.world.cx(), rest) else {
+            let Some(count) = self.machine.stream(&mut self.env.cx(), rest) else {
                 self.keep_chunk(rest);
                 return chunk.payload.len();
             };
             let count = count.min(rest.payload.len());
             taken += count;
             self.drain();
-            // A machine that took nothing may have paused the stream, or filled it.
+            // If the machine took nothing because it paused or filled the stream, that is no refusal.
             if count > 0 || self.drained && self.sockets.is_readable(id) {
-                self.sockets.record_taken(id, count, &mut self.world);
+                self.sockets.record_taken(id, count, &mut self.env);
             }
         }
         taken
     }
 
-    /// Keeps bytes of a stream that no machine takes for the owner, or counts them.
+    /// Queues bytes of a stream for the owner. If the owner does not ask for data, counts a drop.
     fn keep_chunk(&mut self, chunk: Datagram<'_>) {
         if self.queue.keeps_data() {
             self.queue.push_chunk(received(chunk));
@@ -128,7 +134,7 @@ impl<M: Machine> Helm<M> {
         }
     }
 
-    /// Keeps a datagram that no machine takes for the owner, or counts it.
+    /// Queues a datagram for the owner. If the owner does not ask for data or the queue is full, counts a drop.
     pub(super) fn keep_datagram(&mut self, datagram: Datagram<'_>) {
         if !self.queue.keeps_data() {
             self.sockets.counters.not_mine += 1;
@@ -137,12 +143,13 @@ impl<M: Machine> Helm<M> {
         }
     }
 
-    /// Does for the owner what the end of a stream asks for. `mine`: the machine took the news.
-    pub(super) fn end_for_owner(&mut self, id: SocketId, why: Closure, mine: bool) {
+    /// Queues the end of a stream for the owner. `mine`: the machine took the news, so the owner gets no end.
+    pub(super) fn report_end_to_owner(&mut self, id: SocketId, why: Closure, mine: bool) {
         let addresses = self.sockets.take_end(id);
         if why == Closure::Overflow {
-            // Only a stream that the machine itself has filled ends while the owner has bytes to take.
-            self.queue.forget_chunk(id);
+            // Overflow is the only end of a stream of which the owner has not taken all bytes: the driver does not read
+            // such a stream, so it cannot find another end.
+            self.queue.drop_chunk(id);
         }
         if let Some((local, remote)) = addresses
             && self.queue.keeps_data()

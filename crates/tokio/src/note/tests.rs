@@ -1,4 +1,4 @@
-//! Every note of this crate has a code of its own, and `docs/notes.md` lists it.
+//! Every note of this crate has a unique code, and `docs/notes.md` lists the code.
 
 #[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
@@ -9,7 +9,7 @@ use notes::table;
 use portolan_machine::{Refusal, SocketId, TlsFailure};
 
 #[test]
-fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
+fn every_note_has_a_unique_code_and_docs_notes_md_lists_it() {
     use DriverNote as N;
     let (socket, remote) = (SocketId(1), SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
     let mut samples = vec![N::Full { socket, remote }, N::NotOpen { socket }];

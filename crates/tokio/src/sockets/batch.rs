@@ -1,13 +1,13 @@
-//! Datagrams that leave together.
+//! A batch of datagrams that are sent in one system call (generic segmentation offload, GSO).
 //!
-//! Consecutive datagrams of one flow and one size go to the kernel in one call, which sends them as single datagrams
-//! (generic segmentation offload, GSO). Only the last one may be shorter. Their bytes are joined in one buffer, which is
-//! used again, so that a datagram costs no allocation.
+//! Consecutive datagrams of one flow and one size go to the kernel in one call. The kernel sends them as single
+//! datagrams. Only the last datagram may be shorter. The bytes are joined in one buffer that is reused, so a datagram
+//! costs no allocation.
 
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{Forward, SocketId, Transmit};
 
-/// What the datagrams of one batch have in common.
+/// The properties that the datagrams of one batch have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flow {
     pub(crate) socket: SocketId,
@@ -28,7 +28,7 @@ impl From<&Forward<'_>> for Flow {
     }
 }
 
-/// Datagrams that wait to leave together.
+/// Datagrams that wait to be sent in one call.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     flow: Option<Flow>,
@@ -38,12 +38,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The longest datagram that shares a batch: it fits any IPv6 path (1,280 bytes less the IPv6 and UDP headers). Some
-    /// kernels and devices refuse a whole batch of larger ones.
+    /// The longest datagram of a batch, in bytes: it fits any IPv6 path (1,280 bytes less the IPv6 and UDP headers).
+    /// Some kernels and devices refuse a whole batch of larger datagrams.
     pub(crate) const SEGMENT: usize = 1_232;
     /// The kernel's bound on the segments of one send.
     const SEGMENTS: usize = 64;
-    /// Less than the longest UDP payload over either family.
+    /// The maximum number of bytes in a batch: less than the longest UDP payload over IPv4 and over IPv6.
     const BYTES: usize = 65_000;
 
     /// Whether a datagram of this length can share a batch with others.
@@ -51,7 +51,7 @@ impl Batch {
         (1..=Self::SEGMENT).contains(&length)
     }
 
-    /// Whether a datagram can join those that wait.
+    /// Whether a datagram of this flow and length can be added to the batch.
     pub(crate) fn accepts(&self, flow: Flow, length: usize) -> bool {
         let Some(own) = self.flow else {
             return true;
@@ -63,7 +63,8 @@ impl Batch {
             && self.bytes.len() + self.size <= Self::BYTES
     }
 
-    /// Adds the datagram of this length that `write` appends. It is the first, or [`Self::accepts`] it.
+    /// Adds the datagram of this length that `write` appends. The batch must be empty or [`accept`](Self::accepts) the
+    /// datagram.
     pub(crate) fn push(&mut self, flow: Flow, length: usize, write: impl FnOnce(&mut Vec<u8>)) {
         if self.flow.is_none() {
             self.flow = Some(flow);
@@ -72,7 +73,7 @@ impl Batch {
         write(&mut self.bytes);
     }
 
-    /// Whether the datagrams leave from this socket.
+    /// Whether the datagrams are sent from this socket.
     pub(crate) fn uses(&self, socket: SocketId) -> bool {
         self.flow.is_some_and(|own| own.socket == socket)
     }
@@ -97,13 +98,13 @@ impl Batch {
         self.datagrams().count()
     }
 
-    /// The datagrams of a closed batch. An empty datagram is one, too.
+    /// The datagrams of a closed batch. A batch without bytes holds one empty datagram.
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
         let empty = self.bytes.is_empty().then_some(&[][..]);
         empty.into_iter().chain(self.bytes.chunks(self.size.max(1)))
     }
 
-    /// Forgets the datagrams and keeps the buffer for the next ones.
+    /// Removes the datagrams and keeps the buffer for the next batch.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
     }

@@ -1,4 +1,4 @@
-//! How many accepted streams and TLS handshakes one source may hold.
+//! Limits on the number of accepted streams and TLS handshakes of one source.
 //!
 //! A source is an IPv4 address or an IPv6 /64 network. Every accepted stream holds a [`Permit`] until its descriptor is
 //! closed, and every TLS handshake holds a second one while it is under way. The table has an entry for a source while
@@ -14,10 +14,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The part of an address that one peer can choose freely counts as one source.
+/// The addresses that count as one source. One peer can choose freely among the addresses of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
-    /// An IPv4 address, also where it came as an IPv4-mapped IPv6 address.
+    /// An IPv4 address. An IPv4-mapped IPv6 address counts as its IPv4 address.
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address: the network of one host or site.
     V6(u64),
@@ -32,7 +32,7 @@ impl Source {
     }
 }
 
-/// What a [`Permit`] stands for.
+/// A resource whose use needs a [`Permit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     /// An accepted stream, its handshake and its linger included.
@@ -41,7 +41,7 @@ pub(crate) enum Resource {
     Handshake,
 }
 
-/// The limits of one driver, and what its sources hold.
+/// The limits of one driver, and the number of resources that each source holds.
 #[derive(Debug)]
 pub(crate) struct Limits {
     streams_per_source: usize,
@@ -55,11 +55,11 @@ struct Table {
     sources: HashMap<Source, Holding>,
     /// The handshakes under way of all sources.
     handshakes: usize,
-    /// Listeners without room, each once.
+    /// The wakers of the listeners that wait for a release, each once.
     waiting: Vec<Waker>,
 }
 
-/// What one source holds.
+/// The number of resources that one source holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Holding {
     streams: usize,
@@ -85,16 +85,16 @@ impl Limits {
         })
     }
 
-    /// Returns a permit for one more stream or handshake of this source; `None` when the source holds its share.
+    /// Returns a permit for one more stream or handshake of this source; `None` when the source has reached its limit.
     pub(crate) fn admit(self: &Arc<Self>, resource: Resource, remote: SocketAddr) -> Option<Permit> {
-        let share = match resource {
+        let limit = match resource {
             Resource::Stream => self.streams_per_source,
             Resource::Handshake => self.handshakes_per_source,
         };
         let source = Source::of(remote);
         let mut table = self.lock();
         let mut held = table.sources.get(&source).copied().unwrap_or_default();
-        if *held.count(resource) >= share {
+        if *held.count(resource) >= limit {
             return None;
         }
         *held.count(resource) += 1;
@@ -143,13 +143,13 @@ impl Limits {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // Only this driver's own calls take the lock. A panic in one of them leaves whole numbers behind.
+        // A poisoned lock means that a call of this driver panicked. The counts are still consistent.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
-    /// Gives the memory of a flood back.
+    /// Releases the memory that a flood of sources has used.
     fn shrink(&mut self) {
         const KEPT: usize = 64;
         if self.sources.capacity() > KEPT && self.sources.len() < self.sources.capacity() / 4 {
@@ -158,7 +158,7 @@ impl Table {
     }
 }
 
-/// One stream or handshake of a source; released when it is dropped.
+/// A permit for one stream or handshake of a source. Dropping the permit releases it.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limits: Arc<Limits>,
@@ -205,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn a_source_holds_its_share_and_others_are_still_admitted() {
+    fn a_source_at_its_limit_does_not_block_other_sources() {
         let limits = limits();
         let (one, other) = (address("192.0.2.1:1"), address("192.0.2.2:1"));
         let mut held: Vec<_> = (0..3).map(|_| limits.admit(Resource::Stream, one).unwrap()).collect();
         assert!(limits.admit(Resource::Stream, one).is_none());
         held.push(limits.admit(Resource::Stream, other).unwrap());
-        // Handshakes have a share of their own.
+        // Streams and handshakes have separate limits.
         held.extend((0..2).map(|_| limits.admit(Resource::Handshake, one).unwrap()));
         assert!(limits.admit(Resource::Handshake, one).is_none());
         assert_eq!((limits.handshakes(), limits.has_handshake_room()), (2, true));

@@ -1,9 +1,10 @@
-//! A listener: accepts streams, and does their TLS handshake where there is one.
+//! A listener: accepts streams, and does the TLS handshake of a TLS stream.
 //!
-//! A listener accepts nothing while the driver has as many streams or handshakes as its totals allow. New peers then wait
-//! in the system's queue. A stream whose source holds its share is accepted and closed at once, so that it does not stand
-//! in the queue before the streams of other sources. After an error of the system (no descriptors left) the listener
-//! pauses before it tries again.
+//! * While the driver has reached its limit of streams or handshakes, a listener accepts nothing. New peers wait in the
+//!   system's accept queue.
+//! * When a source has reached its limit, the listener accepts a further stream of the source and closes it at once. So
+//!   the stream does not block the streams of other sources in the accept queue.
+//! * After an error of the system (for example: no descriptors left) the listener pauses before it tries again.
 
 use super::Counters;
 use super::limits::{Limits, Resource};
@@ -26,31 +27,31 @@ use std::io::ErrorKind;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 
-/// A TLS handshake with a waker of its own: what one peer sends costs one poll, not one for every handshake.
+/// A TLS handshake with its own waker: bytes of one peer cause the poll of one handshake, not of all handshakes.
 struct Handshake {
-    result: Pin<Box<dyn Future<Output = Brought> + Send>>,
+    result: Pin<Box<dyn Future<Output = ListenerOutput> + Send>>,
     socket_waker: Arc<SocketWaker>,
     waker: Waker,
 }
 
-/// The result of a poll.
+/// The result of polling a listener.
 #[derive(Debug)]
-pub(crate) enum Brought {
+pub(crate) enum ListenerOutput {
     /// An open stream.
     Stream(Stream),
     /// No stream, for this reason.
     NoStream(NoStream),
 }
 
-/// Why a peer's stream did not become one, or why none was accepted.
+/// The reason for which a listener returned no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoStream {
     /// The peer's handshake failed.
     Failed(SocketAddr, TlsFailure),
     /// The peer did not complete its handshake in time.
     TimedOut(SocketAddr),
-    /// The peer's source holds its share of this resource. The stream is closed.
-    TurnedAway(SocketAddr, Resource),
+    /// The peer's source has reached its limit of this resource. The stream is closed.
+    Rejected(SocketAddr, Resource),
     /// The system refused to accept. The listener tries again later.
     Refused(Refusal),
 }
@@ -61,17 +62,17 @@ impl NoStream {
         match self {
             Self::Failed(remote, why) => DriverNote::HandshakeFailed { socket, remote, why },
             Self::TimedOut(remote) => DriverNote::HandshakeTimedOut { socket, remote },
-            Self::TurnedAway(remote, Resource::Stream) => DriverNote::TooManyStreams { socket, remote },
-            Self::TurnedAway(remote, Resource::Handshake) => DriverNote::TooManyHandshakes { socket, remote },
+            Self::Rejected(remote, Resource::Stream) => DriverNote::TooManyStreams { socket, remote },
+            Self::Rejected(remote, Resource::Handshake) => DriverNote::TooManyHandshakes { socket, remote },
             Self::Refused(why) => DriverNote::AcceptFailed { socket, why },
         }
     }
 
-    /// Counts a stream that was turned away.
-    pub(crate) const fn count(self, counters: &mut Counters) {
+    /// Increments the counter of a rejected stream.
+    pub(crate) const fn add_to(self, counters: &mut Counters) {
         match self {
-            Self::TurnedAway(_, Resource::Stream) => counters.too_many_streams += 1,
-            Self::TurnedAway(_, Resource::Handshake) => counters.too_many_handshakes += 1,
+            Self::Rejected(_, Resource::Stream) => counters.too_many_streams += 1,
+            Self::Rejected(_, Resource::Handshake) => counters.too_many_handshakes += 1,
             Self::Failed(..) | Self::TimedOut(_) | Self::Refused(_) => {}
         }
     }
@@ -82,24 +83,24 @@ pub(crate) struct Listener {
     listener: TcpListener,
     local: SocketAddr,
     tls: Option<TlsServer>,
-    /// The handshakes under way. Their ids are known to this listener alone.
+    /// The handshakes under way. Their ids are valid in this listener only.
     handshakes: HashMap<SocketId, Handshake>,
     ids: SocketIds,
     /// The handshakes to poll.
     ready: Arc<ReadyQueue>,
-    /// The time that each handshake has.
+    /// The timeout of each handshake.
     timeout: Duration,
     limits: Arc<Limits>,
-    rest: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Listener {
-    /// How long it rests after an error.
-    const REST: Duration = Duration::from_millis(200);
-    /// How many streams may wait in the kernel.
+    /// The time for which the listener accepts nothing after an error of the system.
+    const PAUSE: Duration = Duration::from_millis(200);
+    /// The length of the kernel's accept queue.
     const BACKLOG: i32 = 1_024;
 
-    /// Listens on `local`; each TLS handshake has the time `timeout`.
+    /// Listens on `local`. `timeout` bounds each TLS handshake.
     pub(crate) fn bind(
         local: SocketAddr,
         tls: Option<TlsServer>,
@@ -112,8 +113,8 @@ impl Listener {
             if local.is_ipv6() {
                 socket.set_only_v6(true)?;
             }
-            // On Unix a server that restarts can bind although old streams are in TIME_WAIT. Elsewhere the option lets
-            // two sockets share the port.
+            // On Unix the option lets a restarted server bind while old streams are in TIME_WAIT. On other systems the
+            // option would let two sockets share the port.
             #[cfg(unix)]
             socket.set_reuse_address(true)?;
             socket.bind(&local.into())?;
@@ -141,7 +142,7 @@ impl Listener {
             ready: Arc::default(),
             timeout,
             limits: Arc::clone(limits),
-            rest: None,
+            pause: None,
         })
     }
 
@@ -149,16 +150,17 @@ impl Listener {
         self.local
     }
 
-    /// Returns the next result. Without `room` for another stream nothing is accepted, but handshakes go on.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, room: bool) -> Poll<Brought> {
-        if let Some(brought) = self.poll_handshakes(cx) {
-            return Poll::Ready(brought);
+    /// Returns the next result. Without `room` for another stream the listener accepts nothing, but handshakes
+    /// continue.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, room: bool) -> Poll<ListenerOutput> {
+        if let Some(output) = self.poll_handshakes(cx) {
+            return Poll::Ready(output);
         }
-        if let Some(rest) = &mut self.rest {
-            if rest.as_mut().poll(cx).is_pending() {
+        if let Some(pause) = &mut self.pause {
+            if pause.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.rest = None;
+            self.pause = None;
         }
         if !room || (self.tls.is_some() && !self.limits.has_handshake_room()) {
             self.limits.wait(cx.waker());
@@ -167,54 +169,55 @@ impl Listener {
         match self.listener.poll_accept(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok((tcp, remote))) => match self.admit(tcp, remote) {
-                Some(brought) => Poll::Ready(brought),
+                Some(output) => Poll::Ready(output),
                 None => {
-                    // The handshake must be polled once to begin, and the next peer may wait behind it.
+                    // The new handshake must be polled once to begin, and more peers may wait in the accept queue.
                     cx.waker().wake_by_ref();
                     Poll::Pending
                 }
             },
-            // A peer that went away while it waited is no error of the listener.
+            // The peer closed its stream while the stream was in the accept queue. That is no error of the listener.
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::ConnectionAborted => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
             Poll::Ready(Err(error)) => {
-                self.rest = Some(Box::pin(tokio::time::sleep(Self::REST)));
+                self.pause = Some(Box::pin(tokio::time::sleep(Self::PAUSE)));
                 cx.waker().wake_by_ref();
-                Poll::Ready(Brought::NoStream(NoStream::Refused(errors::refusal(&error))))
+                Poll::Ready(ListenerOutput::NoStream(NoStream::Refused(errors::refusal(&error))))
             }
         }
     }
 
-    /// Takes a new stream, or closes it where its source holds its share. `None`: its handshake has begun.
-    fn admit(&mut self, tcp: TcpStream, remote: SocketAddr) -> Option<Brought> {
+    /// Takes a new stream, or closes it if its source has reached its limit. Returns `None` when the handshake has
+    /// begun.
+    fn admit(&mut self, tcp: TcpStream, remote: SocketAddr) -> Option<ListenerOutput> {
         let Some(permit) = self.limits.admit(Resource::Stream, remote) else {
-            return Some(turn_away(&tcp, remote, Resource::Stream));
+            return Some(reject_stream(&tcp, remote, Resource::Stream));
         };
         let local = match stream::set_options(&tcp).and_then(|()| tcp.local_addr()) {
             Ok(local) => local,
-            Err(error) => return Some(Brought::NoStream(NoStream::Refused(errors::refusal(&error)))),
+            Err(error) => return Some(ListenerOutput::NoStream(NoStream::Refused(errors::refusal(&error)))),
         };
         let Some(tls) = self.tls.clone() else {
-            return Some(Brought::Stream(Stream::new(Box::new(tcp), local, remote).with_permit(permit)));
+            return Some(ListenerOutput::Stream(Stream::new(Box::new(tcp), local, remote).with_permit(permit)));
         };
         let Some(under_way) = self.limits.admit(Resource::Handshake, remote) else {
-            return Some(turn_away(&tcp, remote, Resource::Handshake));
+            return Some(reject_stream(&tcp, remote, Resource::Handshake));
         };
         let timeout = self.timeout;
         self.begin(async move {
             let _until_it_ends = under_way;
             match tokio::time::timeout(timeout, tls.accept(tcp)).await {
-                Ok(Ok(transport)) => Brought::Stream(Stream::new(transport, local, remote).with_permit(permit)),
-                Ok(Err(why)) => Brought::NoStream(NoStream::Failed(remote, why)),
-                Err(_) => Brought::NoStream(NoStream::TimedOut(remote)),
+                Ok(Ok(transport)) => ListenerOutput::Stream(Stream::new(transport, local, remote).with_permit(permit)),
+                Ok(Err(why)) => ListenerOutput::NoStream(NoStream::Failed(remote, why)),
+                Err(_) => ListenerOutput::NoStream(NoStream::TimedOut(remote)),
             }
         });
         None
     }
 
-    fn begin(&mut self, handshake: impl Future<Output = Brought> + Send + 'static) {
+    fn begin(&mut self, handshake: impl Future<Output = ListenerOutput> + Send + 'static) {
         let id = self.ids.next_socket();
         let socket_waker = SocketWaker::new(id, &self.ready);
         let waker = Waker::from(Arc::clone(&socket_waker));
@@ -223,9 +226,9 @@ impl Listener {
     }
 
     /// Returns the result of the next handshake that ends.
-    fn poll_handshakes(&mut self, cx: &Context<'_>) -> Option<Brought> {
+    fn poll_handshakes(&mut self, cx: &Context<'_>) -> Option<ListenerOutput> {
         self.ready.set_driver(cx.waker());
-        // Bounded: a handshake that has used up its share of the runtime's time wakes itself.
+        // The loop is bounded because a handshake that has used up its cooperative budget wakes itself at once.
         for _ in 0..=self.handshakes.len() {
             let id = self.ready.pop()?;
             let Some(handshake) = self.handshakes.get_mut(&id) else {
@@ -233,9 +236,9 @@ impl Listener {
             };
             handshake.socket_waker.rearm();
             let mut own = Context::from_waker(&handshake.waker);
-            if let Poll::Ready(brought) = handshake.result.as_mut().poll(&mut own) {
+            if let Poll::Ready(output) = handshake.result.as_mut().poll(&mut own) {
                 self.handshakes.remove(&id);
-                return Some(brought);
+                return Some(output);
             }
         }
         cx.waker().wake_by_ref();
@@ -243,12 +246,12 @@ impl Listener {
     }
 }
 
-/// Resets a stream that is closed when the caller drops it: the system then keeps no state for it (no FIN_WAIT, no
-/// TIME_WAIT), whatever the peer does.
-fn turn_away(tcp: &TcpStream, remote: SocketAddr, resource: Resource) -> Brought {
+/// Rejects a stream. When the caller drops the stream, the system sends a RST and keeps no state for the stream (no
+/// FIN_WAIT, no TIME_WAIT).
+fn reject_stream(tcp: &TcpStream, remote: SocketAddr, resource: Resource) -> ListenerOutput {
     // Without the option the stream is closed by FIN, which is acceptable.
     let _reset = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
-    Brought::NoStream(NoStream::TurnedAway(remote, resource))
+    ListenerOutput::NoStream(NoStream::Rejected(remote, resource))
 }
 
 impl fmt::Debug for Listener {
@@ -270,7 +273,7 @@ mod tests {
     use std::sync::Mutex;
 
     #[tokio::test]
-    async fn what_one_peer_sends_costs_the_poll_of_one_handshake() {
+    async fn bytes_of_one_peer_cause_the_poll_of_one_handshake() {
         let limits = Limits::new(&DriverConfig::default());
         let mut listener = Listener::bind(([127, 0, 0, 1], 0).into(), None, Duration::from_secs(1), &limits).unwrap();
         let (polls, wakers) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));

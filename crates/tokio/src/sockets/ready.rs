@@ -1,8 +1,9 @@
-//! The ready queue: one waker per socket feeds a FIFO of sockets to look at.
+//! The ready queue: one waker per socket feeds a FIFO of sockets to poll.
 //!
-//! A driver is one future over many sockets. Each socket is polled with a waker of its own, which appends the id of the
-//! socket to the queue and wakes the driver. So the cost of a wake-up grows with what has happened, not with the number of
-//! open sockets. An id is in the queue at most once, so the queue is no longer than the number of sockets.
+//! A driver is one future over many sockets. Each socket is polled with its own waker. The waker appends the id of the
+//! socket to the queue and wakes the driver. So the cost of a wake-up depends on the number of ready sockets, not on
+//! the number of open sockets. An id is in the queue at most once, so the queue is not longer than the number of
+//! sockets.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -34,7 +35,7 @@ impl ReadyQueue {
         }
     }
 
-    /// Removes the socket that has waited longest.
+    /// Removes and returns the socket that has waited longest.
     pub(crate) fn pop(&self) -> Option<SocketId> {
         self.lock().sockets.pop_front()
     }
@@ -50,7 +51,7 @@ impl ReadyQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ready> {
-        // A poisoned lock means that some waker panicked. The queue itself is whole.
+        // A poisoned lock means that a waker panicked. The queue is still consistent.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,17 +69,17 @@ impl SocketWaker {
         Arc::new(Self { socket, queued: AtomicBool::new(false), queue: Arc::clone(queue) })
     }
 
-    /// Appends the socket to the queue, unless it is there already.
+    /// Appends the socket to the queue, unless the queue contains the socket already.
     pub(crate) fn queue(&self) {
         if !self.queued.swap(true, Ordering::AcqRel) {
             self.queue.push(self.socket);
         }
     }
 
-    /// Allows that the socket is queued again. It has been taken from the queue and is about to be looked at.
+    /// Allows the socket to be queued again. Called after the socket was taken from the queue, before it is polled.
     pub(crate) fn rearm(&self) {
-        // A swap and not a store: a wake-up that came just before is then seen by the look that follows, and one that
-        // comes later finds `false` and queues the socket.
+        // No wake-up is lost, because this is a swap (acquire) and not a store. The poll that follows sees the cause of
+        // an earlier wake-up. A later wake-up finds `false` and queues the socket.
         self.queued.swap(false, Ordering::AcqRel);
     }
 }

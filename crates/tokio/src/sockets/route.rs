@@ -1,6 +1,7 @@
 //! The source address that the routing table chooses towards a destination.
 //!
-//! A throw-away UDP socket is connected to the destination. That chooses a route and a source address, and sends nothing.
+//! A temporary UDP socket is connected to the destination. `connect` chooses a route and a source address, and sends
+//! nothing.
 
 use crate::errors;
 use core::net::{IpAddr, SocketAddr};
@@ -11,7 +12,7 @@ use std::io::ErrorKind;
 /// Returns the source address of packets to `remote`.
 pub(crate) fn source_towards(remote: SocketAddr) -> Result<IpAddr, Refusal> {
     let source = probe(remote).map_err(|error| {
-        // No address of the family at all, or none from which the remote one can be reached.
+        // The host has no address of the family, or no address from which `remote` can be reached.
         let no_source = matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::InvalidInput);
         if no_source { Refusal::NoRoute } else { errors::refusal(&error) }
     })?;
@@ -24,8 +25,8 @@ fn probe(remote: SocketAddr) -> std::io::Result<Option<IpAddr>> {
     Ok(socket.local_addr()?.as_socket().map(|local| local.ip()))
 }
 
-/// Returns the address that a socket bound to `bound` has towards `remote`: its own, or for a wildcard address the one
-/// that the routing table chooses.
+/// Returns the local address of packets to `remote` from a socket that is bound to `bound`. For a wildcard address the
+/// routing table chooses the IP address.
 pub(crate) fn local_towards(bound: SocketAddr, remote: SocketAddr) -> Result<SocketAddr, Refusal> {
     if bound.is_ipv4() != remote.is_ipv4() {
         return Err(Refusal::FamilyNotSupported);

@@ -1,14 +1,15 @@
 //! A byte stream, TCP or TLS: how it is connected, read, written and closed.
 //!
-//! * A stream is open when it is connected and, for TLS, when the peer is verified. Both share one timeout.
-//! * Small payloads wait for the end of the drain that queued them, so that they leave in one call to the system.
+//! * Open: a TCP stream is open when it is connected, a TLS stream when the peer is verified. One timeout bounds both
+//!   steps.
+//! * Small payloads wait for the end of the drain that queued them, so that they are sent in one system call.
 //! * Bytes that the system does not accept at once are kept. A stream is full above 64 KiB and writable again below
-//!   32 KiB. It ends when more than 256 KiB would wait.
-//! * Bytes that were read and not taken come before the next read. Nothing is read while the stream is paused or full, or
-//!   while the owner has not taken earlier bytes.
-//! * A stream that the machine closes first sends the bytes that were queued before. Then it shuts down the sending
-//!   direction and waits for the peer's FIN, within the linger time. A socket that is closed with unread bytes would
-//!   destroy sent bytes (TCP RST).
+//!   32 KiB. The stream ends when more than 256 KiB would wait.
+//! * Bytes that were read and not taken come before the next read. Nothing is read while the stream is paused or full,
+//!   or while the owner has not taken earlier bytes.
+//! * When the machine closes a stream, the driver sends the queued bytes first. Then it shuts down the sending
+//!   direction and waits for the peer's FIN, within the linger time. Closing a socket that has unread bytes would send
+//!   a TCP RST, and the peer could lose bytes that were sent before.
 
 use super::limits::Permit;
 use crate::errors;
@@ -31,38 +32,38 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-/// What a stream has for the machine.
+/// The result of reading a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
-    /// So many bytes were read into the buffer.
+    /// The number of bytes that were read into the buffer.
     Chunk(usize),
-    /// Bytes that were read earlier and not taken.
+    /// Bytes that were read earlier and that the machine did not take.
     Unread(BytesMut),
     /// The stream ended, and all its bytes were taken.
     Ended(Closure),
 }
 
-/// What became of a payload.
+/// The result of sending a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
-    /// It was sent, or waits until the system accepts more.
+    /// The payload was sent, or waits until the system accepts more bytes.
     Accepted,
-    /// It waits for [`Stream::write_unsent`] at the end of the drain.
+    /// The payload waits for [`Stream::write_unsent`] at the end of the drain.
     Corked,
-    /// It was dropped as a whole ([`WhenFull::Drop`]).
+    /// The payload was dropped whole ([`WhenFull::Drop`]).
     Dropped,
-    /// It was dropped: the stream has failed, and its end is told after its last bytes.
+    /// The payload was dropped because the stream has failed. The end of the stream is reported after its last bytes.
     Broken,
     /// More than 256 KiB would wait ([`WhenFull::Close`]). The stream must end.
     Overflow,
 }
 
-/// Whether the machine took bytes when it should have.
+/// Whether the machine still takes bytes of a readable stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taking {
-    /// It did, or it may still.
+    /// The machine took bytes, or took nothing for the first time.
     Continues,
-    /// It took nothing twice in a row.
+    /// The machine took nothing twice in a row.
     Refuses,
 }
 
@@ -73,18 +74,18 @@ pub(crate) struct Stream {
     remote: SocketAddr,
     /// Bytes that wait to be sent.
     unsent: BytesMut,
-    /// Bytes that were read and not taken.
+    /// Bytes that were read and that the machine has not taken.
     unread: BytesMut,
     paused: bool,
-    /// Whether the machine was told `Full` and not yet `Writable`.
+    /// Whether the machine got `Full` and not yet `Writable`.
     full: bool,
-    /// Whether the owner has bytes of this stream to take before the next read.
+    /// Whether bytes of this stream wait for the owner. If so, the stream is not read.
     owner_has_bytes: bool,
-    /// Whether the machine took nothing when it was last asked.
+    /// Whether the machine took nothing in the last call.
     refused_once: bool,
-    /// Why sending failed.
+    /// The reason for which sending failed, if it did.
     broken: Option<Closure>,
-    /// Counts an accepted stream towards its source until the descriptor is closed.
+    /// The permit of an accepted stream. It counts the stream for its source until the descriptor is closed.
     permit: Option<Permit>,
 }
 
@@ -97,9 +98,9 @@ impl Stream {
     pub(crate) const WRITABLE: usize = 32 * 1_024;
     /// The number of bytes of small payloads that wait for the end of a drain.
     const CORK: usize = 16 * 1_024;
-    /// The number of bytes that one read takes at most.
+    /// The maximum number of bytes that one read takes.
     const CHUNK: usize = 64 * 1_024;
-    /// The number of bytes that the system keeps before it sends them (TCP_NOTSENT_LOWAT): more would only hide from the
+    /// The number of unsent bytes that the system keeps (TCP_NOTSENT_LOWAT). A larger number would only hide from the
     /// driver that the peer reads slowly.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const UNSENT_IN_SYSTEM: u32 = 128 * 1_024;
@@ -129,7 +130,7 @@ impl Stream {
         Ok(Self::new(Box::new(tcp), local, remote))
     }
 
-    /// Returns the same stream as one that was accepted under this permit.
+    /// Adds the permit of an accepted stream.
     pub(crate) fn with_permit(mut self, permit: Permit) -> Self {
         self.permit = Some(permit);
         self
@@ -153,17 +154,17 @@ impl Stream {
         self.unread.len()
     }
 
-    /// Stops or starts reading on the machine's order.
+    /// Sets whether the machine has paused the stream.
     pub(crate) const fn set_paused(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// Stops reading until the owner has taken the bytes that it was given.
+    /// Sets whether bytes of this stream wait for the owner.
     pub(crate) const fn set_owner_has_bytes(&mut self, has_bytes: bool) {
         self.owner_has_bytes = has_bytes;
     }
 
-    /// Whether the owner has bytes of this stream to take.
+    /// Whether bytes of this stream wait for the owner.
     pub(crate) const fn owner_has_bytes(&self) -> bool {
         self.owner_has_bytes
     }
@@ -173,7 +174,7 @@ impl Stream {
         self.broken.is_some()
     }
 
-    /// Whether bytes may be handed in.
+    /// Whether the stream may be read.
     pub(crate) const fn is_readable(&self) -> bool {
         !self.paused && !self.full && !self.owner_has_bytes
     }
@@ -206,12 +207,12 @@ impl Stream {
             Poll::Ready(Ok(())) if room.filled().is_empty() => Poll::Ready(Read::Ended(Closure::ByPeer)),
             Poll::Ready(Ok(())) => Poll::Ready(Read::Chunk(room.filled().len())),
             Poll::Ready(Err(error)) => Poll::Ready(Read::Ended(errors::closure(&error))),
-            // Bytes that arrived before the stream broke were read first.
+            // A send failure is reported only here, after all bytes that arrived before were read.
             Poll::Pending => self.broken.map_or(Poll::Pending, |why| Poll::Ready(Read::Ended(why))),
         }
     }
 
-    /// Sends a payload after all earlier ones, and keeps what the system does not accept.
+    /// Sends a payload after all earlier payloads, and keeps the bytes that the system does not accept.
     pub(crate) fn send(&mut self, cx: &mut Context<'_>, mut payload: &[u8], when_full: WhenFull) -> Sent {
         if self.broken.is_some() {
             return Sent::Broken;
@@ -264,7 +265,8 @@ impl Stream {
         self.unsent.len() > Self::FULL || self.full && self.unsent.len() >= Self::WRITABLE
     }
 
-    /// Sends the rest, shuts down the sending direction, and waits for the peer's FIN. The caller bounds the time.
+    /// Sends the unsent bytes, shuts down the sending direction, and waits for the peer's FIN. The caller bounds the
+    /// time.
     pub(crate) async fn finish(mut self) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         if self.transport.write_all_buf(&mut self.unsent).await.is_err() || self.transport.shutdown().await.is_err() {
@@ -274,7 +276,7 @@ impl Stream {
         while self.transport.read(&mut unread).await.is_ok_and(|count| count > 0) {}
     }
 
-    /// Sends what waits, as far as the system accepts it.
+    /// Sends the unsent bytes until the system accepts no more.
     pub(crate) fn write_unsent(&mut self, cx: &mut Context<'_>) {
         if self.broken.is_some() {
             return;
@@ -286,7 +288,7 @@ impl Stream {
                 unsent.advance(written);
                 self.unsent = unsent;
             } else if unsent.capacity() <= Self::CORK {
-                // A small buffer serves again; the memory of a large one is released.
+                // A small buffer is reused. The memory of a large buffer is released.
                 unsent.clear();
                 self.unsent = unsent;
             }
@@ -294,7 +296,8 @@ impl Stream {
         self.flush(cx);
     }
 
-    /// Writes `bytes` until the system accepts no more, and returns how many it accepted. A failure is kept.
+    /// Writes `bytes` until the system accepts no more. Returns the number of accepted bytes. Stores a failure in
+    /// `broken`.
     fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -313,7 +316,7 @@ impl Stream {
         written
     }
 
-    /// Flushes the transport: TLS keeps records that the system had no room for.
+    /// Flushes the transport, because TLS buffers records that the system did not accept.
     fn flush(&mut self, cx: &mut Context<'_>) {
         let transport = &mut self.transport;
         if self.broken.is_none()
@@ -335,22 +338,24 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Polls without tokio's cooperative budget. A transport that is out of budget looks as if the system accepted nothing,
-/// and a droppable payload would be dropped for that. The driver bounds its turns itself.
+/// Polls without tokio's cooperative budget.
+///
+/// A transport that is out of budget returns `Pending`, as if the system accepted nothing. The driver would then drop
+/// droppable payloads without need. The driver does not need the budget because it bounds its turns itself.
 fn without_budget<T>(cx: &mut Context<'_>, poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
     pin!(tokio::task::unconstrained(poll_fn(poll))).poll(cx)
 }
 
-/// Sets the options that every stream has: no delay of small segments, and a bound on what the system keeps unsent.
+/// Sets the options of every stream: no delay of small segments, and a bound on the unsent bytes in the system.
 pub(crate) fn set_options(tcp: &TcpStream) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
-    // Without the option the system keeps more, which is no reason to refuse the stream.
+    // Without the option the system keeps more unsent bytes. The stream still works.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _unsupported = socket2::SockRef::from(tcp).set_tcp_notsent_lowat(Stream::UNSENT_IN_SYSTEM);
     Ok(())
 }
 
-/// Connects the stream that was ordered, within `limit`.
+/// Connects the ordered stream within the timeout `limit`.
 pub(crate) async fn connect(open: Open, tls: Option<TlsClient>, limit: Duration) -> Result<Stream, Refusal> {
     let connected = tokio::time::timeout(limit, connect_unbounded(open, tls)).await;
     connected.unwrap_or(Err(Refusal::TimedOut))
@@ -376,7 +381,7 @@ async fn tcp(local: SocketAddr, remote: SocketAddr) -> std::io::Result<TcpStream
     if local.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A port that was asked for may still be resting from its last stream.
+    // A fixed local port may still be in TIME_WAIT after an earlier stream.
     #[cfg(unix)]
     socket.set_reuse_address(local.port() != 0)?;
     if local.port() != 0 || !local.ip().is_unspecified() {

@@ -1,9 +1,9 @@
-//! What the driver's sockets do with their streams: sending, backpressure, unread bytes, the end.
+//! Stream operations of [`Sockets`]: sending, backpressure, unread bytes, end of stream.
 
 use super::stream::{Read, Sent, Stream, Taking};
-use super::{Endpoint, Entry, Found, Sockets};
+use super::{Endpoint, Entry, SocketInput, Sockets};
 use crate::data::SendError;
-use crate::driver::World;
+use crate::driver::Environment;
 use crate::note::DriverNote;
 use crate::sockets::udp::Inbox;
 use bytes::BytesMut;
@@ -17,29 +17,29 @@ use portolan_machine::{Closure, SocketId, SocketNews, Transmit, WhenFull};
 pub struct Backlog {
     /// Bytes that wait to be sent, at most 256 KiB. The system's own buffer is not counted.
     pub unsent: usize,
-    /// Bytes that were read and not taken, at most 64 KiB.
+    /// Bytes that were read and that the machine has not taken, at most 64 KiB.
     pub unread: usize,
 }
 
 impl Sockets {
     /// Sends a machine's payload on a stream.
-    pub(super) fn transmit_stream(&mut self, transmit: &Transmit, world: &mut World) {
+    pub(super) fn transmit_stream(&mut self, transmit: &Transmit, env: &mut Environment) {
         let (socket, remote) = (transmit.socket, transmit.remote);
         match self.send_stream(socket, &transmit.payload, transmit.when_full) {
             Some(Sent::Accepted | Sent::Corked) => {}
             Some(Sent::Dropped) => {
                 self.counters.stream_full += 1;
-                world.note(|| DriverNote::Full { socket, remote });
+                env.note(|| DriverNote::Full { socket, remote });
             }
             Some(Sent::Overflow) => self.end(socket, Closure::Overflow),
             Some(Sent::Broken) | None => {
                 self.counters.not_open += 1;
-                world.note(|| DriverNote::NotOpen { socket });
+                env.note(|| DriverNote::NotOpen { socket });
             }
         }
     }
 
-    /// Sends an owner's payload on a stream, or nothing of it.
+    /// Sends an owner's payload on a stream whole. After an error no byte of the payload was sent.
     pub(super) fn offer_stream(&mut self, transmit: &Transmit) -> Result<(), SendError> {
         match self.send_stream(transmit.socket, &transmit.payload, WhenFull::Drop) {
             Some(Sent::Accepted | Sent::Corked) => Ok(()),
@@ -65,7 +65,7 @@ impl Sockets {
         Some(sent)
     }
 
-    /// Sends the small payloads that waited for the end of a drain.
+    /// Sends the small payloads that wait for the end of a drain.
     pub(crate) fn flush_streams(&mut self) {
         for id in self.corked.drain(..) {
             let Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, waker }) = self.table.get_mut(&id)
@@ -79,100 +79,100 @@ impl Sockets {
         }
     }
 
-    /// Writes what waits, and returns what the stream has for the machine.
-    pub(super) fn look_at_stream(&mut self, id: SocketId, inbox: &mut Inbox) -> Found {
+    /// Writes the unsent bytes, and returns the stream's input for the machine.
+    pub(super) fn poll_stream(&mut self, id: SocketId, inbox: &mut Inbox) -> SocketInput {
         let Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, waker }) = self.table.get_mut(&id) else {
-            return Found::Nothing;
+            return SocketInput::Nothing;
         };
         let mut cx = Context::from_waker(waker);
         stream.write_unsent(&mut cx);
         self.news.extend(stream.take_news().map(|news| (id, news)));
         let (local, remote) = (stream.local(), stream.remote());
         let found = match stream.poll_read(&mut cx, inbox.plain()) {
-            Poll::Pending => return Found::Nothing,
-            Poll::Ready(Read::Chunk(length)) => Found::Chunk { length, local, remote },
-            Poll::Ready(Read::Unread(bytes)) => Found::Unread { bytes, local, remote },
+            Poll::Pending => return SocketInput::Nothing,
+            Poll::Ready(Read::Chunk(length)) => SocketInput::Chunk { length, local, remote },
+            Poll::Ready(Read::Unread(bytes)) => SocketInput::Unread { bytes, local, remote },
             Poll::Ready(Read::Ended(why)) => {
                 self.end(id, why);
-                return Found::Nothing;
+                return SocketInput::Nothing;
             }
         };
-        // There may be more: the stream is looked at again after the other sockets.
+        // There may be more bytes. The stream is queued again, behind the other sockets.
         socket_waker.queue();
         found
     }
 
-    /// Whether bytes of this stream may be handed in.
+    /// Whether the driver may pass bytes of this stream to the machine.
     pub(crate) fn is_readable(&self, id: SocketId) -> bool {
         self.stream(id).is_some_and(Stream::is_readable)
     }
 
-    /// Keeps bytes of a stream that were read and not taken.
+    /// Keeps bytes of a stream that were read and that the machine did not take.
     pub(crate) fn keep_unread(&mut self, id: SocketId, bytes: BytesMut) {
         if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.table.get_mut(&id) {
             stream.keep_unread(bytes);
         }
     }
 
-    /// Records how many bytes a drained machine took of a readable stream. The stream of which nothing is taken twice in
-    /// a row ends.
-    pub(crate) fn record_taken(&mut self, id: SocketId, count: usize, world: &mut World) {
+    /// Records how many bytes a drained machine took of a readable stream. A stream ends when the machine takes nothing
+    /// twice in a row.
+    pub(crate) fn record_taken(&mut self, id: SocketId, count: usize, env: &mut Environment) {
         let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.table.get_mut(&id) else {
             return;
         };
         if stream.record_taken(count) == Taking::Refuses {
             let remote = stream.remote();
-            world.note(|| DriverNote::NotRead { socket: id, remote });
+            env.note(|| DriverNote::NotRead { socket: id, remote });
             self.end(id, Closure::NotRead);
         }
     }
 
-    /// Stops handing in bytes of a stream until [`resume`](Self::resume).
-    pub(crate) fn pause(&mut self, id: SocketId, world: &mut World) {
+    /// Stops reading a stream until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self, id: SocketId, env: &mut Environment) {
         match self.table.get_mut(&id) {
             Some(Entry { endpoint: Endpoint::Stream(stream), .. }) => stream.set_paused(true),
-            Some(_) | None => world.note(|| DriverNote::NotAStream { socket: id }),
+            Some(_) | None => env.note(|| DriverNote::NotAStream { socket: id }),
         }
     }
 
-    /// Hands in bytes of a stream again.
-    pub(crate) fn resume(&mut self, id: SocketId, world: &mut World) {
+    /// Reads a stream again after [`pause`](Self::pause).
+    pub(crate) fn resume(&mut self, id: SocketId, env: &mut Environment) {
         match self.table.get_mut(&id) {
             Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, .. }) => {
                 stream.set_paused(false);
                 socket_waker.queue();
             }
-            Some(_) | None => world.note(|| DriverNote::NotAStream { socket: id }),
+            Some(_) | None => env.note(|| DriverNote::NotAStream { socket: id }),
         }
     }
 
-    /// Reads no more of a stream until the owner has taken the bytes that it was given.
+    /// Stops reading a stream until the owner has taken the queued bytes of the stream.
     pub(crate) fn wait_for_owner(&mut self, id: SocketId) {
         if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.table.get_mut(&id) {
             stream.set_owner_has_bytes(true);
         }
     }
 
-    /// Whether the owner has bytes of this stream to take.
+    /// Whether bytes of this stream wait for the owner.
     pub(crate) fn owner_has_bytes(&self, id: SocketId) -> bool {
         self.stream(id).is_some_and(Stream::owner_has_bytes)
     }
 
-    /// Reads a stream again: the owner has taken the bytes that it was given.
-    pub(crate) fn owner_took_bytes(&mut self, id: SocketId) {
+    /// Reads a stream again after the owner has taken the queued bytes of the stream.
+    pub(crate) fn resume_for_owner(&mut self, id: SocketId) {
         if let Some(Entry { endpoint: Endpoint::Stream(stream), socket_waker, .. }) = self.table.get_mut(&id) {
             stream.set_owner_has_bytes(false);
             socket_waker.queue();
         }
     }
 
-    /// The number of bytes that are held for an open stream.
+    /// The number of bytes that the driver holds for an open stream.
     pub(crate) fn backlog(&self, id: SocketId) -> Option<Backlog> {
         let stream = self.stream(id)?;
         Some(Backlog { unsent: stream.unsent(), unread: stream.unread() })
     }
 
-    /// Ends a stream that its machine did not close. What was queued still leaves, unless the peer takes nothing more.
+    /// Ends a stream that the machine did not close. The queued bytes are still sent if the peer may still read them.
     fn end(&mut self, id: SocketId, why: Closure) {
         if let Some(Entry { endpoint: Endpoint::Stream(stream), .. }) = self.remove(id) {
             self.ends.insert(id, (stream.local(), stream.remote()));
@@ -183,7 +183,7 @@ impl Sockets {
         self.news.push_back((id, SocketNews::Closed(why)));
     }
 
-    /// Returns the addresses of a stream whose end is being told: local and remote.
+    /// Returns the local and remote address of a stream whose end is being reported.
     pub(crate) fn take_end(&mut self, id: SocketId) -> Option<(SocketAddr, SocketAddr)> {
         self.ends.remove(&id)
     }

@@ -1,11 +1,12 @@
 //! A UDP socket: it receives in batches, sends in batches ([`send`]) and is never connected.
 //!
-//! * ICMP errors, where the system gives them to an unconnected socket (Linux), are reported with the destination of the
-//!   datagram ([`error_queue`]).
-//! * One receive call clears the readiness of the socket when it has emptied the socket. A second call that did so could
+//! * On Linux an unconnected socket gets ICMP errors. They are reported with the destination of the datagram
+//!   ([`error_queue`]).
+//! * The receive call that empties the socket also clears the readiness of the socket. A separate second call could
 //!   clear the readiness of a datagram that arrived in between.
-//! * The receive offload (GRO) merges datagrams of one flow in the queue of the socket, and nothing can take them apart
-//!   there once the socket is released. So it is on only for a socket that has filled a whole receive batch.
+//! * The receive offload (GRO) merges datagrams of one flow in the receive buffer of the socket. The next owner of a
+//!   released socket could not separate them. So the offload is on only for a socket that has filled a whole receive
+//!   batch.
 //! * Waiting for datagrams allocates nothing. Waiting for errors allocates once per error.
 
 mod error_queue;
@@ -40,23 +41,23 @@ pub(crate) struct Undelivered {
     pub(crate) why: Unreachability,
 }
 
-/// Why a datagram was not sent.
+/// The reason for which a datagram was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnsentReason {
     /// The send buffer has no room.
     Full,
-    /// The system gives this reason.
+    /// The datagram cannot reach its destination, for this reason.
     Unreachable(Unreachability),
 }
 
-/// Room for one batch of received datagrams, shared by all sockets of a driver.
+/// Buffers for one batch of received datagrams, shared by all sockets of a driver.
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
     metas: [RecvMeta; BATCH_SIZE],
 }
 
 impl Inbox {
-    /// The longest UDP payload, or as much as the kernel coalesces into one buffer.
+    /// The size of one buffer in bytes: room for the longest UDP payload, and for as much as the kernel merges (GRO).
     pub(crate) const BUFFER: usize = 65_536;
 
     pub(crate) fn new() -> Self {
@@ -70,12 +71,12 @@ impl Inbox {
         Some((meta, buffer.get(..meta.len)?))
     }
 
-    /// The bytes as one plain buffer, for streams.
+    /// All buffers as one, for streams.
     pub(crate) fn plain(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 
-    /// The first `length` bytes of the plain buffer.
+    /// The first `length` bytes of [`plain`](Self::plain).
     pub(crate) fn chunk(&self, length: usize) -> &[u8] {
         self.bytes.get(..length).unwrap_or_default()
     }
@@ -94,16 +95,17 @@ pub(crate) struct Udp {
     socket: Arc<UdpSocket>,
     state: UdpSocketState,
     bound: SocketAddr,
-    /// The options from before the driver had the socket.
+    /// The socket options as they were before the driver had the socket.
     options: SocketOptions,
     /// Whether the system may merge datagrams of one flow on this socket.
     receive_offload: bool,
     /// The wait for an entry in the error queue.
     error_ready: Option<Readiness>,
-    /// Whether ICMP said that the MTU of some path is smaller than that of the interface. Large datagrams then leave in
-    /// fragments at once.
+    /// Whether an ICMP error has reported a path MTU that is smaller than the MTU of the interface. If so, large
+    /// datagrams are sent in fragments at once.
     fragments: bool,
-    /// The number of segments in one send that did not fail for reasons of segmentation.
+    /// The last number of segments per send that is known to work. It is larger than that of `state` after `quinn-udp`
+    /// stopped segmentation offload without need.
     usable_segments: usize,
     sources: SourceAddresses,
     hop_limited: HopLimited,
@@ -128,7 +130,7 @@ impl Udp {
         bind().map_err(|error| errors::refusal(&error))
     }
 
-    /// Takes a bound socket over.
+    /// Takes over a bound socket.
     pub(crate) fn adopt(socket: std::net::UdpSocket) -> Result<Self> {
         socket.set_nonblocking(true)?;
         let bound = socket.local_addr()?;
@@ -150,29 +152,31 @@ impl Udp {
         })
     }
 
-    /// Gives the socket away with the options from before. It stays nonblocking, and holds what arrived and was not read.
+    /// Returns the socket with the options that it had before. The socket stays nonblocking, and keeps the datagrams
+    /// that arrived and were not read.
     pub(crate) fn release(self) -> Option<std::net::UdpSocket> {
         let Self { socket, options, error_ready, .. } = self;
-        // The wait holds the socket, too.
+        // The wait holds a reference to the socket.
         drop(error_ready);
         let socket = Arc::into_inner(socket)?.into_std().ok()?;
         options.restore(&socket);
         Some(socket)
     }
 
-    /// The address it is bound to, perhaps unspecified.
+    /// The address that the socket is bound to. Its IP address may be unspecified.
     pub(crate) const fn bound(&self) -> SocketAddr {
         self.bound
     }
 
-    /// Removes one datagram from the list of those that did not arrive.
+    /// Removes and returns the oldest report of a datagram that did not arrive.
     pub(crate) fn take_undelivered(&mut self) -> Option<Undelivered> {
         self.undelivered.pop_front()
     }
 
-    /// Receives one batch. Returns the number of buffers of the inbox that are filled. 0: only ICMP errors came.
+    /// Receives one batch. Returns the number of filled buffers of the inbox; 0 when only ICMP errors came.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, inbox: &mut Inbox) -> Poll<usize> {
-        /// A socket that stays readable without anything to read (someone shut it down) must not hold the driver here.
+        /// The bound on the loop. A socket that was shut down stays readable without datagrams, and would block the
+        /// driver.
         const TRIES: usize = 3;
         for _ in 0..TRIES {
             if let Some(count) = self.receive(inbox) {
@@ -182,7 +186,7 @@ impl Udp {
             let error = self.poll_error_ready(cx);
             match (readable, error) {
                 (Poll::Pending, Poll::Pending) => return Poll::Pending,
-                // The runtime shuts down. Nothing will ever come.
+                // The runtime shuts down. No readiness will ever come.
                 (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Pending,
                 (Poll::Ready(Ok(())), _) | (_, Poll::Ready(Ok(()))) => {}
             }
@@ -203,21 +207,22 @@ impl Udp {
         result
     }
 
-    /// Receives what is there already, without waiting.
+    /// Receives the datagrams that have already arrived, without waiting.
     fn receive(&mut self, inbox: &mut Inbox) -> Option<usize> {
         let mut buffers = inbox.bytes.chunks_mut(Inbox::BUFFER);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             core::array::from_fn(|_| IoSliceMut::new(buffers.next().unwrap_or_default()));
         let mut failed = false;
-        // A pending ICMP error comes before the data, once. An error that stays clears the readiness.
+        // The system returns a pending ICMP error once, before the data. So the first error is followed by a second
+        // try. An error of the second try clears the readiness.
         for last in [false, true] {
             let mut count = None;
             let emptied = self.socket.try_io(Interest::READABLE, || {
                 match self.state.recv((&*self.socket).into(), &mut slices, &mut inbox.metas) {
                     Ok(received) => {
                         count = Some(received);
-                        // A batch that is not full has emptied the socket: its readiness is cleared here, and only if
-                        // no event came since this call began.
+                        // A batch that is not full has emptied the socket. `WouldBlock` makes tokio clear the
+                        // readiness, but only if no event came since this call began.
                         if received < BATCH_SIZE { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
                     }
                     Err(_) if last => Err(ErrorKind::WouldBlock.into()),
@@ -244,7 +249,8 @@ impl Udp {
         (!self.undelivered.is_empty()).then_some(0)
     }
 
-    /// Receives one batch of a socket that is about to be released and whose queue may hold merged datagrams.
+    /// Receives one batch of a socket that is about to be released. `None` if its receive buffer cannot hold merged
+    /// datagrams.
     pub(crate) fn receive_merged(&mut self, inbox: &mut Inbox) -> Option<usize> {
         if !self.receive_offload {
             return None;
@@ -252,7 +258,7 @@ impl Udp {
         let mut slices = inbox.bytes.chunks_mut(Inbox::BUFFER).map(IoSliceMut::new).collect::<Vec<_>>();
         match self.state.recv((&*self.socket).into(), &mut slices, &mut inbox.metas) {
             Ok(BATCH_SIZE) => Some(BATCH_SIZE),
-            Err(error) if error.kind() != ErrorKind::WouldBlock => Some(0), // a pending ICMP error comes before the data
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Some(0), // a pending ICMP error, before the data
             emptied => {
                 self.receive_offload = false;
                 options::set_receive_offload(&*self.socket, false);
@@ -261,7 +267,8 @@ impl Udp {
         }
     }
 
-    /// Whether the system has reported errors. Clears that readiness; the caller then empties the error queue.
+    /// Whether the system has reported errors. Clears the readiness for errors. The caller must then empty the error
+    /// queue.
     fn take_error_ready(&self) -> bool {
         let mut reported = false;
         let cleared = self.socket.try_io(Interest::ERROR, || {
@@ -272,7 +279,7 @@ impl Udp {
         reported
     }
 
-    /// The address that a received buffer came to.
+    /// The local address that a received buffer was sent to.
     pub(crate) fn local_of(&self, meta: &RecvMeta) -> Option<SocketAddr> {
         if !self.bound.ip().is_unspecified() {
             return Some(self.bound);
@@ -307,10 +314,10 @@ impl fmt::Debug for Udp {
 mod tests {
     use super::*;
 
-    /// `quinn-udp` never sees a source address that the host does not have: at the first EINVAL it would stop
-    /// segmentation offload.
+    /// `quinn-udp` stops segmentation offload at the first EINVAL. So it must never get a source address that the host
+    /// does not have.
     #[tokio::test]
-    async fn a_foreign_source_is_found_before_the_send() {
+    async fn a_foreign_source_address_is_rejected_before_the_send() {
         for (any, remote, foreign) in [("0.0.0.0:0", "127.0.0.1:9", "192.0.2.1"), ("[::]:0", "[::1]:9", "2001:db8::1")]
         {
             let mut udp = Udp::bind(any.parse().unwrap(), None).unwrap();
@@ -324,9 +331,9 @@ mod tests {
         }
     }
 
-    /// Such a socket is always readable and never has anything to read.
+    /// A socket that is shut down is always readable and never has datagrams.
     #[tokio::test]
-    async fn a_socket_that_is_shut_down_does_not_hold_the_driver() {
+    async fn a_socket_that_is_shut_down_does_not_block_the_driver() {
         let mut udp = Udp::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
         // Shutting down needs a peer address.
         let socket = SockRef::from(&*udp.socket);

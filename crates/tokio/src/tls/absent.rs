@@ -1,7 +1,7 @@
-//! In the place of `tls.rs` where the feature `tls` is off: the same types, without values.
+//! Replaces `tls.rs` when the feature `tls` is off: the same types, without values.
 //!
 //! The rest of the driver is the same with and without the feature. Orders for TLS are refused as unsupported, because
-//! there is neither a client nor a server.
+//! there is neither a TLS client nor a TLS server.
 
 use crate::sockets::stream::Transport;
 use alloc::boxed::Box;

@@ -1,6 +1,6 @@
-//! Application data on a machine's sockets, and sockets of the application's own.
+//! Application data on the machine's sockets, and sockets that the application passes to the driver.
 
-use crate::puppet::in_time;
+use crate::recorder::in_time;
 use alloc::collections::VecDeque;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -12,24 +12,24 @@ use portolan_tokio::{Driver, EventOrData, Received, SendError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// Takes news of its own sockets, and the bytes that begin with `m`; leaves everything else to the application.
+/// A machine that takes socket news and bytes that begin with `m`. All other bytes are for the application.
 #[derive(Default)]
-struct Half {
-    out: Outbox<Told>,
-    /// Whether the ends of streams are not its own.
-    leaves_ends: bool,
+struct Selective {
+    out: Outbox<SelectiveEvent>,
+    /// Whether the machine does not take the ends of streams.
+    declines_ends: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
+enum SelectiveEvent {
     News(SocketId, SocketNews),
     Bytes(Vec<u8>),
 }
 
-impl Machine for Half {
+impl Machine for Selective {
     type Command = Never;
     type Error = Never;
-    type Event = Told;
+    type Event = SelectiveEvent;
 
     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
         match command {}
@@ -37,10 +37,10 @@ impl Machine for Half {
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Socket(_, SocketNews::Closed(_)) if self.leaves_ends => return Verdict::NotMine,
-            Input::Socket(id, news) => self.out.push(Output::Event(Told::News(id, news))),
+            Input::Socket(_, SocketNews::Closed(_)) if self.declines_ends => return Verdict::NotMine,
+            Input::Socket(id, news) => self.out.push(Output::Event(SelectiveEvent::News(id, news))),
             Input::Datagram(d) if d.payload.starts_with(b"m") => {
-                self.out.push(Output::Event(Told::Bytes(d.payload.to_vec())));
+                self.out.push(Output::Event(SelectiveEvent::Bytes(d.payload.to_vec())));
             }
             Input::Datagram(_) | Input::Timeout => return Verdict::NotMine,
         }
@@ -53,59 +53,59 @@ impl Machine for Half {
         if count == 0 {
             return None;
         }
-        self.out.push(Output::Event(Told::Bytes(chunk.payload[..count].to_vec())));
+        self.out.push(Output::Event(SelectiveEvent::Bytes(chunk.payload[..count].to_vec())));
         Some(count)
     }
 
-    fn poll(&mut self) -> Output<Told> {
+    fn poll(&mut self) -> Output<SelectiveEvent> {
         self.out.pop().unwrap_or(Output::Wait(None))
     }
 }
 
-fn half() -> Driver<Half> {
-    Driver::new(Half::default()).unwrap()
+fn selective_driver() -> Driver<Selective> {
+    Driver::new(Selective::default()).unwrap()
 }
 
-fn open(driver: &mut Driver<Half>, protocol: Protocol) -> SocketId {
-    driver.with(|half, cx| {
+fn open(driver: &mut Driver<Selective>, protocol: Protocol) -> SocketId {
+    driver.with(|machine, cx| {
         let open = Open::new(cx.next_socket(), protocol, ([127, 0, 0, 1], 0).into());
         let id = open.id;
-        half.out.push(Output::Socket(SocketOrder::Open(open)));
+        machine.out.push(Output::Socket(SocketOrder::Open(open)));
         id
     })
 }
 
-async fn opened(driver: &mut Driver<Half>, protocol: Protocol) -> (SocketId, SocketAddr) {
+async fn opened(driver: &mut Driver<Selective>, protocol: Protocol) -> (SocketId, SocketAddr) {
     let id = open(driver, protocol);
     match in_time(driver.next()).await {
-        Told::News(told, SocketNews::Opened { local }) if told == id => (id, local),
-        told => panic!("{told:?}"),
+        SelectiveEvent::News(socket, SocketNews::Opened { local }) if socket == id => (id, local),
+        event => panic!("{event:?}"),
     }
 }
 
-/// A stream that the machine's listener has accepted, and the peer's end of it.
-async fn accepted(driver: &mut Driver<Half>) -> (SocketId, TcpStream) {
+/// Returns the id of an accepted stream, and the peer's socket.
+async fn accepted(driver: &mut Driver<Selective>) -> (SocketId, TcpStream) {
     let (_, local) = opened(driver, Protocol::TcpListen).await;
     let peer = TcpStream::connect(local).await.unwrap();
     match in_time(driver.next()).await {
-        Told::News(_, SocketNews::Accepted { socket, .. }) => (socket, peer),
-        told => panic!("{told:?}"),
+        SelectiveEvent::News(_, SocketNews::Accepted { socket, .. }) => (socket, peer),
+        event => panic!("{event:?}"),
     }
 }
 
-async fn data(driver: &mut Driver<Half>) -> Received {
+async fn data(driver: &mut Driver<Selective>) -> Received {
     match in_time(driver.next_or_data()).await {
         EventOrData::Data(received) => received,
-        EventOrData::Event(told) => panic!("{told:?}"),
+        EventOrData::Event(event) => panic!("{event:?}"),
     }
 }
 
-/// Polls for events only, so that data stays in the driver.
-async fn drive_until_idle(driver: &mut Driver<Half>) {
+/// Polls for events only, so that data stays in the driver's queue.
+async fn drive_until_idle(driver: &mut Driver<Selective>) {
     for _ in 0..2_000 {
         tokio::select! {
             biased;
-            told = driver.next() => panic!("{told:?}"),
+            event = driver.next() => panic!("{event:?}"),
             () = core::future::ready(()) => tokio::task::yield_now().await,
         }
     }
@@ -121,30 +121,30 @@ impl Random {
     }
 }
 
-/// An application that sends everything back on the machine's sockets. Its future is dropped at random points.
+/// An application that sends all data back on the machine's sockets. It drops the driver's future at random points.
 struct EchoApplication {
-    driver: Driver<Half>,
+    driver: Driver<Selective>,
     random: Random,
-    /// What `send` had no room for.
+    /// Transmits for which `send` returned `Full`.
     waiting: VecDeque<Transmit>,
     dropped: usize,
 }
 
 impl EchoApplication {
-    async fn step(&mut self) -> Option<Told> {
-        let patience = self.random.below(4);
+    async fn step(&mut self) -> Option<SelectiveEvent> {
+        let polls = self.random.below(4);
         let item = tokio::select! {
             biased;
             item = self.driver.next_or_data() => Some(item),
-            () = async { for _ in 0..patience { tokio::task::yield_now().await; } } => None,
+            () = async { for _ in 0..polls { tokio::task::yield_now().await; } } => None,
         };
-        let told = match item {
+        let event = match item {
             Some(EventOrData::Data(received)) => {
                 let Received { socket, remote, payload, .. } = received;
                 self.waiting.push_back(Transmit::new(socket, remote, payload));
                 None
             }
-            Some(EventOrData::Event(told)) => Some(told),
+            Some(EventOrData::Event(event)) => Some(event),
             None => {
                 self.dropped += 1;
                 None
@@ -161,7 +161,7 @@ impl EchoApplication {
             }
         }
         tokio::task::yield_now().await;
-        told
+        event
     }
 }
 
@@ -169,7 +169,7 @@ impl EchoApplication {
 async fn datagrams_and_stream_bytes_are_received_and_answered_while_futures_are_dropped() {
     const DATAGRAMS: u32 = 1_000;
     const BYTES: usize = 3_000_000;
-    let mut driver = half();
+    let mut driver = selective_driver();
     let (_, udp) = opened(&mut driver, Protocol::Udp).await;
     let (_, peer) = accepted(&mut driver).await;
     let (mut read, mut write) = peer.into_split();
@@ -203,9 +203,9 @@ async fn datagrams_and_stream_bytes_are_received_and_answered_while_futures_are_
     });
     in_time(async {
         while !(datagrams.is_finished() && reader.is_finished()) {
-            if let Some(told) = application.step().await {
-                let backpressure = matches!(told, Told::News(_, SocketNews::Full | SocketNews::Writable));
-                assert!(backpressure, "none of the bytes is the machine's: {told:?}");
+            if let Some(event) = application.step().await {
+                let backpressure = matches!(event, SelectiveEvent::News(_, SocketNews::Full | SocketNews::Writable));
+                assert!(backpressure, "the machine must take none of the bytes: {event:?}");
             }
         }
     })
@@ -218,7 +218,7 @@ async fn datagrams_and_stream_bytes_are_received_and_answered_while_futures_are_
 
 #[tokio::test]
 async fn events_and_data_come_in_order_of_arrival() {
-    let mut driver = half();
+    let mut driver = selective_driver();
     let (udp, local) = opened(&mut driver, Protocol::Udp).await;
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for payload in [&b"a"[..], b"m1", b"b", b"", b"m2"] {
@@ -227,7 +227,7 @@ async fn events_and_data_come_in_order_of_arrival() {
     let remote = client.local_addr().unwrap();
     for payload in [&b"a"[..], b"m1", b"b", b"", b"m2"] {
         match in_time(driver.next_or_data()).await {
-            EventOrData::Event(told) => assert_eq!(told, Told::Bytes(payload.to_vec())),
+            EventOrData::Event(event) => assert_eq!(event, SelectiveEvent::Bytes(payload.to_vec())),
             EventOrData::Data(received) => {
                 assert!(!payload.starts_with(b"m"));
                 assert_eq!((received.socket, received.local, received.remote), (udp, local, remote));
@@ -238,19 +238,19 @@ async fn events_and_data_come_in_order_of_arrival() {
 }
 
 #[tokio::test]
-async fn a_machine_may_leave_the_rest_of_a_chunk_to_the_application() {
-    let mut driver = half();
+async fn the_rest_of_a_chunk_that_the_machine_takes_in_part_is_data() {
+    let mut driver = selective_driver();
     let (stream, mut peer) = accepted(&mut driver).await;
     peer.write_all(b"mmmrest").await.unwrap();
-    assert_eq!(in_time(driver.next_or_data()).await, EventOrData::Event(Told::Bytes(b"mmm".to_vec())));
+    assert_eq!(in_time(driver.next_or_data()).await, EventOrData::Event(SelectiveEvent::Bytes(b"mmm".to_vec())));
     let received = data(&mut driver).await;
     assert_eq!((received.socket, received.remote), (stream, peer.local_addr().unwrap()));
     assert_eq!((received.local, &*received.payload), (peer.peer_addr().unwrap(), &b"rest"[..]));
 }
 
 #[tokio::test]
-async fn without_a_call_for_data_it_is_dropped_and_counted() {
-    let mut driver = half();
+async fn data_is_dropped_and_counted_until_the_owner_asks_for_data() {
+    let mut driver = selective_driver();
     let (_, local) = opened(&mut driver, Protocol::Udp).await;
     let (_, mut peer) = accepted(&mut driver).await;
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -264,16 +264,16 @@ async fn without_a_call_for_data_it_is_dropped_and_counted() {
 }
 
 #[tokio::test]
-async fn at_most_a_mebibyte_of_datagrams_waits_for_the_owner() {
+async fn at_most_1_mib_of_datagrams_waits_for_the_owner() {
     const LENGTH: usize = 1_000;
     const KEPT: u64 = 1_024 * 1_024 / LENGTH as u64;
-    let mut driver = half();
+    let mut driver = selective_driver();
     let (_, local) = opened(&mut driver, Protocol::Udp).await;
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.send_to(b"first", local).await.unwrap();
     assert_eq!(data(&mut driver).await.payload, "first");
     for _ in 0..30 {
-        // Fewer than the system's receive buffer holds.
+        // Fewer datagrams than the system's receive buffer holds.
         for _ in 0..50 {
             client.send_to(&[5; LENGTH], local).await.unwrap();
         }
@@ -289,9 +289,9 @@ async fn at_most_a_mebibyte_of_datagrams_waits_for_the_owner() {
 }
 
 #[tokio::test]
-async fn a_stream_is_not_read_on_before_the_owner_takes_its_bytes() {
+async fn a_stream_is_not_read_until_the_owner_takes_its_bytes() {
     const TOTAL: usize = 20_000_000;
-    let mut driver = half();
+    let mut driver = selective_driver();
     let (stream, mut peer) = accepted(&mut driver).await;
     peer.write_all(b"first").await.unwrap();
     assert_eq!(data(&mut driver).await.payload, "first");
@@ -307,13 +307,13 @@ async fn a_stream_is_not_read_on_before_the_owner_takes_its_bytes() {
         tokio::task::yield_now().await;
     }
     drop(writer.await.unwrap().unwrap());
-    assert_eq!(in_time(driver.next()).await, Told::News(stream, SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, SelectiveEvent::News(stream, SocketNews::Closed(Closure::ByPeer)));
 }
 
 #[tokio::test]
-async fn the_end_of_a_stream_that_the_machine_leaves_is_an_empty_payload() {
-    let mut driver = half();
-    driver.with(|half, _| half.leaves_ends = true);
+async fn the_end_of_a_stream_that_the_machine_does_not_take_is_an_empty_payload() {
+    let mut driver = selective_driver();
+    driver.with(|machine, _| machine.declines_ends = true);
     let (stream, mut peer) = accepted(&mut driver).await;
     peer.write_all(b"last words").await.unwrap();
     let remote = peer.local_addr().unwrap();
@@ -325,16 +325,16 @@ async fn the_end_of_a_stream_that_the_machine_leaves_is_an_empty_payload() {
     assert_eq!(driver.send(late), Err(SendError::NotOpen));
 }
 
-/// Peers that come again and again cannot fill the owner's queue.
+/// Peers that open many streams cannot fill the owner's queue.
 #[tokio::test]
 async fn bytes_of_a_stream_that_the_machine_closes_are_dropped() {
-    let mut driver = half();
+    let mut driver = selective_driver();
     let (stream, mut peer) = accepted(&mut driver).await;
     peer.write_all(b"first").await.unwrap();
     assert_eq!(data(&mut driver).await.payload, "first");
     peer.write_all(b"second").await.unwrap();
     drive_until_idle(&mut driver).await;
-    driver.with(|half, _| half.out.push(Output::Socket(SocketOrder::Close(stream))));
+    driver.with(|machine, _| machine.out.push(Output::Socket(SocketOrder::Close(stream))));
     let (_, local) = opened(&mut driver, Protocol::Udp).await;
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.send_to(b"third", local).await.unwrap();
@@ -342,8 +342,8 @@ async fn bytes_of_a_stream_that_the_machine_closes_are_dropped() {
 }
 
 #[tokio::test]
-async fn sending_fails_where_it_cannot_succeed() {
-    let mut driver = half();
+async fn send_returns_not_open_and_full() {
+    let mut driver = selective_driver();
     let remote: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let transmit = |socket, length| Transmit::new(socket, remote, vec![0; length].into());
     assert_eq!(driver.send(transmit(SocketId(77), 1)), Err(SendError::NotOpen));
@@ -351,9 +351,9 @@ async fn sending_fails_where_it_cannot_succeed() {
     assert_eq!(driver.send(transmit(listener, 1)), Err(SendError::NotOpen));
     let (udp, _) = opened(&mut driver, Protocol::Udp).await;
     assert_eq!(driver.send(transmit(udp, 1)), Ok(()));
-    driver.with(|half, _| half.out.push(Output::Socket(SocketOrder::Close(udp))));
+    driver.with(|machine, _| machine.out.push(Output::Socket(SocketOrder::Close(udp))));
     assert_eq!(driver.send(transmit(udp, 1)), Err(SendError::NotOpen));
-    // More than can ever wait: not a part of it is sent.
+    // More than 256 KiB can never wait: no part of the payload is sent.
     let (stream, mut peer) = accepted(&mut driver).await;
     assert_eq!(driver.send(transmit(stream, 256 * 1_024 + 1)), Err(SendError::Full));
     let mut sent = 0;
@@ -368,33 +368,33 @@ async fn sending_fails_where_it_cannot_succeed() {
         peer.read_exact(&mut bytes).await.unwrap();
         peer
     });
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     in_time(async {
         while !reader.is_finished() {
             tokio::select! {
                 biased;
-                event = driver.next() => told.push(event),
+                event = driver.next() => events.push(event),
                 () = core::future::ready(()) => tokio::task::yield_now().await,
             }
         }
     })
     .await;
     let news = [SocketNews::Full, SocketNews::Writable];
-    assert_eq!(told, news.map(|news| Told::News(stream, news)), "the machine is told, too");
-    assert_eq!(driver.send(transmit(stream, 1)), Ok(()), "the stream lives");
+    assert_eq!(events, news.map(|news| SelectiveEvent::News(stream, news)), "the machine gets the news");
+    assert_eq!(driver.send(transmit(stream, 1)), Ok(()), "the stream is still open");
     drop(reader.await.unwrap());
-    assert_eq!(driver.counters(), portolan_tokio::Counters::default(), "the owner was told, nothing is counted");
+    assert_eq!(driver.counters(), portolan_tokio::Counters::default(), "the owner got `Full`, so no drop is counted");
 }
 
 #[tokio::test]
-async fn what_was_queued_before_leaves_first() {
-    let mut driver = half();
+async fn datagrams_that_were_queued_before_are_sent_first() {
+    let mut driver = selective_driver();
     let (udp, _) = opened(&mut driver, Protocol::Udp).await;
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
     for number in 0..50_u8 {
         let transmit = |payload| Transmit::new(udp, remote, Bytes::copy_from_slice(&[number, payload]));
-        driver.with(|half, _| half.out.push(Output::Transmit(transmit(0))));
+        driver.with(|machine, _| machine.out.push(Output::Transmit(transmit(0))));
         driver.send(transmit(1)).unwrap();
         let mut buffer = [0; 2];
         for expected in 0..2 {
@@ -405,16 +405,18 @@ async fn what_was_queued_before_leaves_first() {
 }
 
 #[tokio::test]
-async fn a_listener_of_the_callers_accepts_without_opened() {
-    let mut driver = half();
+async fn an_adopted_listener_accepts_without_opened() {
+    let mut driver = selective_driver();
     let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (listener, local) = driver.adopt_listener(own, Protocol::TcpListen).unwrap();
     let mut peer = TcpStream::connect(local).await.unwrap();
-    let told = in_time(driver.next()).await;
-    let Told::News(from, SocketNews::Accepted { socket, local: own, remote }) = told else { panic!("{told:?}") };
+    let event = in_time(driver.next()).await;
+    let SelectiveEvent::News(from, SocketNews::Accepted { socket, local: own, remote }) = event else {
+        panic!("{event:?}")
+    };
     assert_eq!((from, own, remote), (listener, local, peer.local_addr().unwrap()));
     peer.write_all(b"mm").await.unwrap();
-    assert_eq!(in_time(driver.next()).await, Told::Bytes(b"mm".to_vec()));
+    assert_eq!(in_time(driver.next()).await, SelectiveEvent::Bytes(b"mm".to_vec()));
     driver.send(Transmit::new(socket, remote, Bytes::from_static(b"answer"))).unwrap();
     let mut answer = [0; 6];
     in_time(peer.read_exact(&mut answer)).await.unwrap();
@@ -422,19 +424,19 @@ async fn a_listener_of_the_callers_accepts_without_opened() {
 }
 
 #[tokio::test]
-async fn a_stream_of_the_callers_is_used_without_opened() {
-    let mut driver = half();
-    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let remote = elsewhere.local_addr().unwrap();
+async fn an_adopted_stream_is_used_without_opened() {
+    let mut driver = selective_driver();
+    let peer_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer_listener.local_addr().unwrap();
     let own = std::net::TcpStream::connect(remote).unwrap();
     let (stream, local) = driver.adopt_stream(own).unwrap();
-    let (mut peer, from) = elsewhere.accept().await.unwrap();
+    let (mut peer, from) = peer_listener.accept().await.unwrap();
     assert_eq!(from, local);
     peer.write_all(b"m").await.unwrap();
-    assert_eq!(in_time(driver.next()).await, Told::Bytes(b"m".to_vec()), "no `Opened` before");
-    driver.with(|half, _| {
-        half.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(b"answer"))));
-        half.out.push(Output::Socket(SocketOrder::Close(stream)));
+    assert_eq!(in_time(driver.next()).await, SelectiveEvent::Bytes(b"m".to_vec()), "no `Opened` before");
+    driver.with(|machine, _| {
+        machine.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(b"answer"))));
+        machine.out.push(Output::Socket(SocketOrder::Close(stream)));
     });
     let mut answer = Vec::new();
     let read = tokio::spawn(async move {
@@ -446,8 +448,8 @@ async fn a_stream_of_the_callers_is_used_without_opened() {
 }
 
 #[tokio::test]
-async fn sockets_of_the_callers_that_cannot_be_used_are_errors() {
-    let mut driver = half();
+async fn sockets_that_cannot_be_adopted_are_errors() {
+    let mut driver = selective_driver();
     let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     for protocol in [Protocol::Udp, Protocol::Tcp, Protocol::Tls] {
         let error = driver.adopt_listener(listener(), protocol).unwrap_err();

@@ -1,8 +1,8 @@
-//! Streams that are taken in part, and streams whose peers read slowly.
+//! Streams of which the machine takes only a part, and streams whose peers read slowly.
 
 use crate::driving::Lines;
-use crate::machines::{Amplifier, Nibbler, REQUEST, Server, Splice};
-use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
+use crate::machines::{Amplifier, PartialReader, REQUEST, Server, Splice};
+use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recorder, recorder_with};
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
 use core::pin::Pin;
@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 const KIB: usize = 1_024;
 
-/// A server that a client is connected to.
+/// Returns a server, the id of a stream, and the client that is connected to it.
 async fn server(response: usize) -> (Driver<Server>, SocketId, TcpStream) {
     let mut driver = Driver::new(Server { out: Outbox::new(), response, partial: BTreeMap::new() }).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -36,7 +36,7 @@ fn requests(count: u64) -> Vec<u8> {
     (0..count).flat_map(request).collect()
 }
 
-/// Reads `count` responses and checks that each one is there, once and in order.
+/// Reads `count` responses and checks that each response comes once and in order.
 async fn read_responses(client: &mut (impl tokio::io::AsyncRead + Unpin), count: u64, length: usize) {
     let mut reader = tokio::io::BufReader::with_capacity(64 * KIB, client);
     let mut response = vec![0; length];
@@ -46,10 +46,10 @@ async fn read_responses(client: &mut (impl tokio::io::AsyncRead + Unpin), count:
     }
 }
 
-/// What a driver was seen to do.
+/// Measurements of a running driver.
 struct Watch<E> {
     events: Vec<E>,
-    /// The most unsent and unread bytes that were held for the streams together.
+    /// The largest numbers of unsent and unread bytes that the driver held for all streams together.
     most: (usize, usize),
 }
 
@@ -58,14 +58,14 @@ impl<E> Watch<E> {
         Self { events: Vec::new(), most: (0, 0) }
     }
 
-    fn look(&mut self, driver: &Driver<impl Machine>, streams: &[SocketId]) -> (usize, usize) {
+    fn measure(&mut self, driver: &Driver<impl Machine>, streams: &[SocketId]) -> (usize, usize) {
         let held = streams.iter().filter_map(|id| driver.backlog(*id));
         let held = held.fold((0, 0), |sum, held| (sum.0 + held.unsent, sum.1 + held.unread));
         self.most = (self.most.0.max(held.0), self.most.1.max(held.1));
         held
     }
 
-    /// Polls the driver once, and lets the other tasks run.
+    /// Polls the driver once, and yields to the other tasks.
     async fn step<M: Machine<Event = E>>(&mut self, driver: &mut Driver<M>, streams: &[SocketId]) -> (usize, usize) {
         tokio::select! {
             biased;
@@ -73,11 +73,11 @@ impl<E> Watch<E> {
             () = core::future::ready(()) => {}
         }
         tokio::task::yield_now().await;
-        self.look(driver, streams)
+        self.measure(driver, streams)
     }
 
-    /// Drives until `task` is done. The driver is polled only when it or the task has woken this task: a lost wake-up
-    /// fails the test.
+    /// Drives until `task` is done. The driver is polled only after a wake-up by the driver or by `task`, so a lost
+    /// wake-up fails the test.
     async fn drive<M: Machine<Event = E>, T>(
         &mut self,
         driver: &mut Driver<M>,
@@ -88,13 +88,13 @@ impl<E> Watch<E> {
             while let Poll::Ready(event) = driver.poll_next(cx) {
                 self.events.push(event);
             }
-            self.look(driver, streams);
+            self.measure(driver, streams);
             Pin::new(&mut task).poll(cx)
         });
         in_time(done).await.unwrap()
     }
 
-    /// Drives until nothing changes any more.
+    /// Drives until nothing has changed for 2,000 polls.
     async fn drive_until_idle<M: Machine<Event = E>>(&mut self, driver: &mut Driver<M>, streams: &[SocketId]) {
         in_time(async {
             let (mut last, mut unchanged) = ((0, 0, 0), 0);
@@ -109,8 +109,7 @@ impl<E> Watch<E> {
     }
 }
 
-/// The system's buffers are small on the client's side, and the driver holds at most 64 KiB and the responses of one
-/// call. The client writes and reads at the same time.
+/// The client writes and reads at the same time. The driver holds at most 64 KiB and the responses of one call.
 #[tokio::test]
 async fn every_pipelined_request_is_answered() {
     for count in [1, 300, 3_000, 30_000] {
@@ -126,7 +125,7 @@ async fn every_pipelined_request_is_answered() {
     }
 }
 
-/// The client reads nothing until its own requests are stopped.
+/// The client reads nothing until backpressure stops its requests.
 #[tokio::test]
 async fn every_pipelined_request_of_a_late_reader_is_answered() {
     const COUNT: u64 = 300_000;
@@ -158,16 +157,16 @@ async fn a_half_closed_peer_that_reads_late_gets_every_response() {
     assert_eq!(watch.events, [(stream, SocketNews::Full)], "the FIN is behind unread bytes");
     let reader = tokio::spawn(async move {
         read_responses(&mut client, COUNT, 400).await;
-        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "and then the end");
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "then the end of the stream");
     });
     watch.drive(&mut driver, &[stream], reader).await;
     assert_eq!(watch.events.last(), Some(&(stream, SocketNews::Closed(Closure::ByPeer))));
     assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 400, "{} unsent bytes", watch.most.0);
 }
 
-/// A puppet whose stream leads to the returned client.
-async fn connected(habit: Habit, config: DriverConfig) -> (Driver<Puppet>, SocketId, TcpStream) {
-    let mut driver = puppet_with(habit, config);
+/// Returns a driver with a recorder, the id of an accepted stream, and the stream's client.
+async fn connected(mode: Mode, config: DriverConfig) -> (Driver<Recorder>, SocketId, TcpStream) {
+    let mut driver = recorder_with(mode, config);
     let (_, local) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let client = TcpStream::connect(local).await.unwrap();
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
@@ -175,17 +174,17 @@ async fn connected(habit: Habit, config: DriverConfig) -> (Driver<Puppet>, Socke
 }
 
 #[tokio::test]
-async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_lives() {
+async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_stays_open() {
     const LENGTH: usize = 1_200;
     const COUNT: u64 = 10_000; // 12 MB
-    let (mut driver, stream, mut client) = connected(Habit::Tells, DriverConfig::default()).await;
+    let (mut driver, stream, mut client) = connected(Mode::Record, DriverConfig::default()).await;
     let remote = client.local_addr().unwrap();
     let mut watch = Watch::new();
-    let send = |driver: &mut Driver<Puppet>, number: u64| {
+    let send = |driver: &mut Driver<Recorder>, number: u64| {
         let mut payload = vec![0; LENGTH];
         payload[..8].copy_from_slice(&number.to_be_bytes());
         let transmit = Transmit::new(stream, remote, payload.into()).with_when_full(WhenFull::Drop);
-        driver.with(|puppet, _| puppet.out.push(Output::Transmit(transmit)));
+        driver.with(|machine, _| machine.out.push(Output::Transmit(transmit)));
     };
     for number in 0..COUNT {
         send(&mut driver, number);
@@ -195,8 +194,8 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_lives() {
     println!("{dropped} of {COUNT} datagrams dropped, held at most {} bytes", watch.most.0);
     assert!((1..COUNT).contains(&dropped), "{dropped} of {COUNT} dropped");
     assert!(watch.most.0 > 64 * KIB && watch.most.0 <= 64 * KIB + LENGTH, "{} bytes held", watch.most.0);
-    assert_eq!(watch.events, [Heard::News(stream, SocketNews::Full)]);
-    // The reader goes on: whole datagrams, in order, without those that were dropped.
+    assert_eq!(watch.events, [Recorded::News(stream, SocketNews::Full)]);
+    // The reader continues. It gets whole datagrams, in order, without the dropped ones.
     let reader = tokio::spawn(async move {
         let (mut payload, mut numbers) = ([0; LENGTH], Vec::new());
         while numbers.len() as u64 + dropped < COUNT {
@@ -207,17 +206,17 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_lives() {
     });
     let (numbers, mut client) = watch.drive(&mut driver, &[stream], reader).await;
     assert!(numbers.is_sorted_by(|one, next| one < next));
-    assert_eq!(watch.events[1..], [Heard::News(stream, SocketNews::Writable)]);
+    assert_eq!(watch.events[1..], [Recorded::News(stream, SocketNews::Writable)]);
     send(&mut driver, COUNT);
     let mut payload = [0; LENGTH];
-    driver.beside(client.read_exact(&mut payload)).await.0.unwrap();
+    driver.run_while(client.read_exact(&mut payload)).await.0.unwrap();
     assert_eq!(payload[..8], COUNT.to_be_bytes());
     assert_eq!(driver.counters().stream_full, dropped);
 }
 
-/// Also when the system delivers several datagrams in one batch.
+/// This also holds when the system delivers several datagrams in one batch.
 #[tokio::test]
-async fn a_full_stream_is_told_before_the_next_datagram() {
+async fn full_is_delivered_before_the_next_datagram() {
     let mut driver = Driver::new(Amplifier::default()).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -227,18 +226,18 @@ async fn a_full_stream_is_told_before_the_next_datagram() {
     driver.with(|amplifier, _| amplifier.stream = Some((stream, remote)));
     let (_, local) = driver.adopt_udp(std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap();
     let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut told = Vec::new();
-    // The system accepts some megabytes before the driver keeps anything.
-    while !told.contains(&"is full") {
+    let mut events = Vec::new();
+    // The system accepts some megabytes before the driver has to keep bytes.
+    while !events.contains(&"is full") {
         for _ in 0..8 {
             peer.send_to(b"!", local).unwrap();
         }
         for _ in 0..8 {
-            told.push(in_time(driver.next()).await);
+            events.push(in_time(driver.next()).await);
         }
     }
-    let unsent = driver.backlog(stream).expect("the stream lives").unsent;
-    assert!(unsent > 64 * KIB && unsent <= 64 * KIB + 70_000, "{unsent} bytes, {} events", told.len());
+    let unsent = driver.backlog(stream).expect("the stream is open").unsent;
+    assert!(unsent > 64 * KIB && unsent <= 64 * KIB + 70_000, "{unsent} bytes, {} events", events.len());
 }
 
 /// A hash of a byte stream, and the number of its bytes.
@@ -252,7 +251,7 @@ impl Digest {
     }
 }
 
-/// Writes `total` pseudo-random bytes, `step` in a turn, and closes the stream.
+/// Writes `total` pseudo-random bytes, `step` bytes in each write, and closes the stream.
 async fn write_all(mut stream: impl tokio::io::AsyncWrite + Unpin, total: usize, step: usize) -> Digest {
     let (mut digest, mut random, mut bytes) = (Digest(0, 0), 1_u64, vec![0; step]);
     while digest.1 < total {
@@ -269,7 +268,7 @@ async fn write_all(mut stream: impl tokio::io::AsyncWrite + Unpin, total: usize,
     digest
 }
 
-/// Reads to the end, at most `step` bytes in a turn.
+/// Reads to the end, at most `step` bytes in each read.
 async fn read_all(mut stream: impl tokio::io::AsyncRead + Unpin, step: usize) -> Digest {
     let (mut digest, mut bytes) = (Digest(0, 0), vec![0; step]);
     loop {
@@ -281,7 +280,7 @@ async fn read_all(mut stream: impl tokio::io::AsyncRead + Unpin, step: usize) ->
     }
 }
 
-/// One side writes and reads ten times as fast as the other one.
+/// One peer writes ten times as many bytes in a step as the other peer reads.
 #[tokio::test]
 async fn two_spliced_streams_of_different_speeds_lose_nothing() {
     const TOTAL: usize = 100_000_000;
@@ -306,19 +305,19 @@ async fn two_spliced_streams_of_different_speeds_lose_nothing() {
     let written = in_time(writer).await.unwrap();
     assert_eq!((read, read.1), (written, TOTAL));
     assert!(watch.most.0 + watch.most.1 <= 512 * KIB, "held {:?}", watch.most);
-    let told = |news| watch.events.iter().filter(|event| **event == (slow, news)).count();
-    let (full, writable) = (told(SocketNews::Full), told(SocketNews::Writable));
+    let count = |news| watch.events.iter().filter(|event| **event == (slow, news)).count();
+    let (full, writable) = (count(SocketNews::Full), count(SocketNews::Writable));
     assert!(full > 10 && full - writable <= 1, "{full} times full, {writable} times writable again");
     println!("held at most {:?} bytes (unsent, unread), {full} times full", watch.most);
 }
 
-fn order(driver: &mut Driver<Puppet>, order: SocketOrder) {
-    driver.with(|puppet, _| puppet.out.push(Output::Socket(order)));
+fn order(driver: &mut Driver<Recorder>, order: SocketOrder) {
+    driver.with(|machine, _| machine.out.push(Output::Socket(order)));
 }
 
 #[tokio::test]
 async fn a_paused_stream_is_not_read_and_its_end_comes_after_its_last_bytes() {
-    let (mut driver, stream, mut client) = connected(Habit::Tells, DriverConfig::default()).await;
+    let (mut driver, stream, mut client) = connected(Mode::Record, DriverConfig::default()).await;
     order(&mut driver, SocketOrder::Pause(stream));
     client.write_all(b"last words").await.unwrap();
     drop(client);
@@ -327,11 +326,15 @@ async fn a_paused_stream_is_not_read_and_its_end_comes_after_its_last_bytes() {
     assert_eq!(watch.events, []);
     order(&mut driver, SocketOrder::Resume(stream));
     assert_eq!(driver.read(stream, 10).await, b"last words");
-    assert_eq!(in_time(driver.next()).await, Heard::News(stream, SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, Recorded::News(stream, SocketNews::Closed(Closure::ByPeer)));
 }
 
-async fn nibbler(takes: usize, pauses: bool, config: DriverConfig) -> (Driver<Nibbler>, SocketId, TcpStream) {
-    let mut driver = Driver::with_config(Nibbler { takes, pauses, ..Nibbler::default() }, config).unwrap();
+async fn partial_reader(
+    takes: usize,
+    pauses: bool,
+    config: DriverConfig,
+) -> (Driver<PartialReader>, SocketId, TcpStream) {
+    let mut driver = Driver::with_config(PartialReader { takes, pauses, ..PartialReader::default() }, config).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = driver.adopt_stream(own).unwrap();
@@ -340,7 +343,7 @@ async fn nibbler(takes: usize, pauses: bool, config: DriverConfig) -> (Driver<Ni
 
 #[tokio::test]
 async fn bytes_that_were_read_wait_for_resume_too() {
-    let (mut driver, stream, mut client) = nibbler(4, true, DriverConfig::default()).await;
+    let (mut driver, stream, mut client) = partial_reader(4, true, DriverConfig::default()).await;
     client.write_all(b"abcdefghij").await.unwrap();
     client.shutdown().await.unwrap();
     for part in [&b"abcd"[..], b"efgh", b"ij"] {
@@ -348,8 +351,8 @@ async fn bytes_that_were_read_wait_for_resume_too() {
         let mut watch = Watch::new();
         watch.drive_until_idle(&mut driver, &[stream]).await;
         assert_eq!(watch.events, Vec::<Vec<u8>>::new(), "paused");
-        assert!(driver.backlog(stream).is_some(), "the end waits behind the bytes");
-        driver.with(|nibbler, _| nibbler.out.push(Output::Socket(SocketOrder::Resume(stream))));
+        assert!(driver.backlog(stream).is_some(), "the end comes after the bytes");
+        driver.with(|reader, _| reader.out.push(Output::Socket(SocketOrder::Resume(stream))));
     }
     assert_eq!(in_time(driver.next()).await, b"");
     assert_eq!(driver.machine().closed, Some(Closure::ByPeer));
@@ -358,117 +361,118 @@ async fn bytes_that_were_read_wait_for_resume_too() {
 #[tokio::test]
 async fn a_stream_that_is_not_read_is_closed() {
     let lines = Lines::default();
-    let (mut driver, stream, mut client) = nibbler(0, false, DriverConfig::default().with_trace(lines.clone())).await;
+    let (mut driver, stream, mut client) =
+        partial_reader(0, false, DriverConfig::default().with_trace(lines.clone())).await;
     let remote = client.local_addr().unwrap();
-    driver.with(|nibbler, _| {
-        nibbler.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(b"before"))));
+    driver.with(|reader, _| {
+        reader.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(b"before"))));
     });
     client.write_all(b"unread").await.unwrap();
     for _ in 0..2 {
-        assert_eq!(in_time(driver.next()).await, b"", "asked to take bytes");
+        assert_eq!(in_time(driver.next()).await, b"", "the machine takes no byte");
     }
     assert_eq!((in_time(driver.next()).await, driver.machine().closed), (Vec::new(), Some(Closure::NotRead)));
     assert_eq!(driver.backlog(stream), None);
-    let line = format!("driver 0: the bytes of {remote} on {stream} are not read, the stream is closed");
+    let line = format!("driver 0: the machine does not take the bytes of {remote} on {stream}, the stream is closed");
     assert_eq!(*lines.0.lock().unwrap(), [line]);
     let reader = tokio::spawn(async move {
         let mut read = Vec::new();
         client.read_to_end(&mut read).await.map(|_| read)
     });
-    assert_eq!(Watch::new().drive(&mut driver, &[], reader).await.unwrap(), b"before", "queued bytes still leave");
+    assert_eq!(Watch::new().drive(&mut driver, &[], reader).await.unwrap(), b"before", "queued bytes are still sent");
 }
 
 #[tokio::test]
-async fn a_machine_that_pauses_may_take_nothing_again_and_again() {
-    let (mut driver, stream, mut client) = nibbler(0, true, DriverConfig::default()).await;
+async fn a_machine_that_pauses_a_stream_may_take_nothing_repeatedly() {
+    let (mut driver, stream, mut client) = partial_reader(0, true, DriverConfig::default()).await;
     client.write_all(b"later").await.unwrap();
     for _ in 0..5 {
         assert_eq!(in_time(driver.next()).await, b"");
-        driver.with(|nibbler, _| nibbler.out.push(Output::Socket(SocketOrder::Resume(stream))));
+        driver.with(|reader, _| reader.out.push(Output::Socket(SocketOrder::Resume(stream))));
     }
-    driver.with(|nibbler, _| nibbler.takes = 10);
+    driver.with(|reader, _| reader.takes = 10);
     while in_time(driver.next()).await != b"later" {}
     assert_eq!(driver.machine().closed, None);
 }
 
-/// The loud stream always has 64 KiB, of which the machine takes one byte at a time.
+/// The busy stream has many unread bytes, of which the machine takes one byte in each call.
 #[tokio::test]
 async fn a_stream_that_is_taken_slowly_does_not_starve_another() {
-    let (mut driver, _, mut loud) = nibbler(1, false, DriverConfig::default()).await;
+    let (mut driver, _, mut busy) = partial_reader(1, false, DriverConfig::default()).await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     driver.adopt_stream(std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
-    let (mut quiet, _) = listener.accept().unwrap();
-    loud.write_all(&[1; 60_000]).await.unwrap();
+    let (mut idle, _) = listener.accept().unwrap();
+    busy.write_all(&[1; 60_000]).await.unwrap();
     for _ in 0..1_000 {
         assert_eq!(in_time(driver.next()).await, [1]);
     }
-    std::io::Write::write_all(&mut quiet, b"\x02").unwrap();
+    std::io::Write::write_all(&mut idle, b"\x02").unwrap();
     let mut before = 0;
     while in_time(driver.next()).await != [2] {
         before += 1;
     }
-    assert!(before <= 100, "{before} bytes of the loud stream came first");
+    assert!(before <= 100, "{before} bytes of the busy stream came first");
 }
 
 #[tokio::test]
 async fn a_flooded_stream_does_not_starve_another() {
-    let (mut driver, loud, mut peer) = connected(Habit::Tells, DriverConfig::default()).await;
+    let (mut driver, busy, mut peer) = connected(Mode::Record, DriverConfig::default()).await;
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (quiet, _) = driver.adopt_stream(own).unwrap();
-    let (mut quiet_peer, _) = listener.accept().unwrap();
+    let (idle, _) = driver.adopt_stream(own).unwrap();
+    let (mut idle_peer, _) = listener.accept().unwrap();
     let flood = tokio::spawn(async move { while peer.write_all(&[1; 64 * KIB]).await.is_ok() {} });
     let mut before = 0;
     in_time(async {
         loop {
             match driver.next().await {
-                Heard::Chunk { socket, payload } if socket == loud => {
+                Recorded::Chunk { socket, payload } if socket == busy => {
                     if before == 0 {
-                        std::io::Write::write_all(&mut quiet_peer, b"word").unwrap();
+                        std::io::Write::write_all(&mut idle_peer, b"word").unwrap();
                     }
                     before += payload.len();
                 }
-                heard => break assert_eq!(heard, Heard::Chunk { socket: quiet, payload: b"word".to_vec() }),
+                other => break assert_eq!(other, Recorded::Chunk { socket: idle, payload: b"word".to_vec() }),
             }
         }
     })
     .await;
-    assert!(before <= 64 * 64 * KIB, "{before} bytes of the loud stream came first");
+    assert!(before <= 64 * 64 * KIB, "{before} bytes of the busy stream came first");
     flood.abort();
 }
 
 #[tokio::test]
-async fn small_payloads_that_were_queued_before_a_close_leave() {
-    let (mut driver, stream, mut client) = connected(Habit::Tells, DriverConfig::default()).await;
+async fn small_payloads_that_were_queued_before_a_close_are_sent() {
+    let (mut driver, stream, mut client) = connected(Mode::Record, DriverConfig::default()).await;
     let remote = client.local_addr().unwrap();
-    driver.with(|puppet, _| {
-        puppet.out.push(Output::Socket(SocketOrder::Pause(stream)));
+    driver.with(|machine, _| {
+        machine.out.push(Output::Socket(SocketOrder::Pause(stream)));
         for part in [&b"a"[..], b"bc", b"def"] {
-            puppet.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(part))));
+            machine.out.push(Output::Transmit(Transmit::new(stream, remote, Bytes::from_static(part))));
         }
-        puppet.out.push(Output::Socket(SocketOrder::Close(stream)));
+        machine.out.push(Output::Socket(SocketOrder::Close(stream)));
     });
     let mut read = Vec::new();
-    let (result, heard) = driver.beside(client.read_to_end(&mut read)).await;
+    let (result, events) = driver.run_while(client.read_to_end(&mut read)).await;
     result.unwrap();
-    assert_eq!((&*read, heard), (&b"abcdef"[..], Vec::new()));
+    assert_eq!((&*read, events), (&b"abcdef"[..], Vec::new()));
 }
 
 #[tokio::test]
 async fn orders_for_the_wrong_socket_are_noted_and_ignored() {
     let lines = Lines::default();
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_trace(lines.clone()));
     let (udp, _) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     order(&mut driver, SocketOrder::Pause(udp));
     order(&mut driver, SocketOrder::Resume(SocketId(77)));
-    let note = |id| format!("driver 0: {id} is not an open stream and can be neither paused nor resumed");
+    let note = |id| format!("driver 0: cannot pause or resume {id}: it is not an open stream");
     assert_eq!(*lines.0.lock().unwrap(), [note("s1"), note("s77")]);
 }
 
 #[tokio::test]
-async fn a_second_order_for_a_known_id_is_counted_and_not_answered() {
+async fn an_order_with_a_known_id_is_counted_and_ignored() {
     let lines = Lines::default();
-    let mut driver = puppet_with(Habit::Echoes, DriverConfig::default().with_trace(lines.clone()));
+    let mut driver = recorder_with(Mode::Echo, DriverConfig::default().with_trace(lines.clone()));
     let (udp, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     for protocol in [Protocol::Udp, Protocol::Tcp] {
         order(
@@ -477,16 +481,16 @@ async fn a_second_order_for_a_known_id_is_counted_and_not_answered() {
         );
     }
     assert_eq!(driver.counters().known_ids, 2);
-    assert_eq!(*lines.0.lock().unwrap(), ["driver 0: s1 is ordered a second time, the order is ignored"; 2]);
+    assert_eq!(*lines.0.lock().unwrap(), ["driver 0: s1 exists already, the order to open it is ignored"; 2]);
     let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     client.send_to(b"alive", local).await.unwrap();
-    let (received, heard) = driver.beside(client.recv(&mut [0; 8])).await;
-    assert_eq!((received.unwrap(), heard), (5, Vec::new()));
+    let (received, events) = driver.run_while(client.recv(&mut [0; 8])).await;
+    assert_eq!((received.unwrap(), events), (5, Vec::new()));
 }
 
 #[tokio::test]
 async fn memory_for_unsent_bytes_is_bounded_when_the_stream_closes() {
-    let (mut driver, stream, client) = connected(Habit::Tells, DriverConfig::default()).await;
+    let (mut driver, stream, client) = connected(Mode::Record, DriverConfig::default()).await;
     let remote = client.local_addr().unwrap();
     let mut most = 0;
     while let Some(held) = driver.backlog(stream) {
@@ -494,15 +498,15 @@ async fn memory_for_unsent_bytes_is_bounded_when_the_stream_closes() {
         driver.transmit(stream, remote, &[0; 10_000]);
     }
     assert!(most > 200 * KIB && most <= 256 * KIB, "{most} bytes held");
-    let told = [in_time(driver.next()).await, in_time(driver.next()).await];
+    let events = [in_time(driver.next()).await, in_time(driver.next()).await];
     let news = [SocketNews::Full, SocketNews::Closed(Closure::Overflow)];
-    assert_eq!(told, news.map(|news| Heard::News(stream, news)));
+    assert_eq!(events, news.map(|news| Recorded::News(stream, news)));
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[tokio::test]
 async fn the_system_keeps_at_most_128_kib_unsent() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let own = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let same = own.try_clone().unwrap();

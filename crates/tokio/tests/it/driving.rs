@@ -1,6 +1,6 @@
-//! Turns, fairness, cancellation and the end.
+//! Turns, fairness, cancellation, shutdown and notes.
 
-use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet, puppet_with};
+use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recorder, recorder_with};
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -15,47 +15,47 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 #[test]
 fn a_driver_may_move_between_threads() {
     fn is_send<T: Send>() {}
-    is_send::<Driver<Puppet>>();
+    is_send::<Driver<Recorder>>();
 }
 
 #[test]
 fn without_a_runtime_there_is_no_driver() {
-    assert!(Driver::new(Puppet::default()).is_err());
+    assert!(Driver::new(Recorder::default()).is_err());
 }
 
-/// The future is dropped after every single poll, and yet every event comes, once and in order.
+/// The test drops the future after every poll. Still every event comes, once and in order.
 #[tokio::test]
 async fn a_dropped_next_loses_nothing() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let (_, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     in_time(async {
         for number in 0..200_u8 {
             peer.send_to(&[number], local).await.unwrap();
-            while heard.len() + 20 < usize::from(number) {
+            while events.len() + 20 < usize::from(number) {
                 tokio::select! {
                     biased;
-                    event = driver.next() => heard.push(event),
+                    event = driver.next() => events.push(event),
                     () = core::future::ready(()) => tokio::task::yield_now().await,
                 }
             }
         }
-        while heard.len() < 200 {
+        while events.len() < 200 {
             tokio::select! {
                 biased;
-                event = driver.next() => heard.push(event),
+                event = driver.next() => events.push(event),
                 () = core::future::ready(()) => tokio::task::yield_now().await,
             }
         }
     })
     .await;
-    for (number, heard) in heard.iter().enumerate() {
-        assert!(matches!(heard, Heard::Datagram { payload, .. } if usize::from(payload[0]) == number));
+    for (number, events) in events.iter().enumerate() {
+        assert!(matches!(events, Recorded::Datagram { payload, .. } if usize::from(payload[0]) == number));
     }
 }
 
-/// Never waits: its outputs have no end.
+/// A machine that never waits: its outputs have no end.
 #[derive(Default)]
 struct Flood {
     orders: Outbox<SocketAddr>,
@@ -97,7 +97,7 @@ impl Machine for Flood {
 }
 
 #[tokio::test]
-async fn a_machine_that_never_waits_still_hears() {
+async fn a_machine_that_never_waits_still_gets_inputs() {
     let sink = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut driver = Driver::new(Flood::default()).unwrap();
     let id = driver.with(|flood, cx| {
@@ -110,10 +110,10 @@ async fn a_machine_that_never_waits_still_hears() {
     let remote = sink.local_addr().unwrap();
     driver.with(|flood, _| flood.target = Some((id, remote)));
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    // The peer's task gets its turn, and its datagram is heard: neither is starved.
-    let told = in_time(async {
+    // The peer's task runs, and the machine gets its datagram: neither is starved.
+    let sender = in_time(async {
         tokio::select! {
-            told = driver.next() => told,
+            event = driver.next() => event,
             never = async {
                 for _ in 0..50 { tokio::task::yield_now().await; }
                 peer.send_to(b"stop", local).await.unwrap();
@@ -122,14 +122,14 @@ async fn a_machine_that_never_waits_still_hears() {
         }
     })
     .await;
-    assert_eq!(told, peer.local_addr().unwrap());
-    assert!(driver.machine().sent > 1_024, "it did flood");
+    assert_eq!(sender, peer.local_addr().unwrap());
+    assert!(driver.machine().sent > 1_024, "the machine did not wait");
 }
 
-/// Always has something to tell.
-struct Chatter(u64);
+/// A machine that always has another event.
+struct EndlessEvents(u64);
 
-impl Machine for Chatter {
+impl Machine for EndlessEvents {
     type Command = Never;
     type Error = Never;
     type Event = u64;
@@ -150,7 +150,7 @@ impl Machine for Chatter {
 
 #[tokio::test]
 async fn an_owner_that_only_takes_events_lets_other_tasks_run() {
-    let mut driver = Driver::new(Chatter(0)).unwrap();
+    let mut driver = Driver::new(EndlessEvents(0)).unwrap();
     let other = tokio::spawn(async {});
     for expected in 1..=10_000 {
         assert_eq!(driver.next().await, expected, "none is lost");
@@ -160,43 +160,43 @@ async fn an_owner_that_only_takes_events_lets_other_tasks_run() {
 
 #[tokio::test]
 async fn a_flooded_socket_does_not_starve_another_one() {
-    let mut driver = puppet(Habit::Tells);
-    let (loud, loud_local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
-    let (quiet, quiet_local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let mut driver = recorder(Mode::Record);
+    let (busy, busy_local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
+    let (idle, idle_local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut before = 0;
     for _ in 0..100 {
-        peer.send_to(b"noise", loud_local).await.unwrap();
+        peer.send_to(b"noise", busy_local).await.unwrap();
     }
-    peer.send_to(b"word", quiet_local).await.unwrap();
+    peer.send_to(b"word", idle_local).await.unwrap();
     in_time(async {
         loop {
-            // For each datagram heard another one comes.
-            peer.send_to(b"noise", loud_local).await.unwrap();
+            // For each received datagram another one is sent.
+            peer.send_to(b"noise", busy_local).await.unwrap();
             match driver.next().await {
-                Heard::Datagram { socket, .. } if socket == quiet => break,
-                Heard::Datagram { socket, .. } => {
-                    assert_eq!(socket, loud);
+                Recorded::Datagram { socket, .. } if socket == idle => break,
+                Recorded::Datagram { socket, .. } => {
+                    assert_eq!(socket, busy);
                     before += 1;
                 }
-                other => panic!("heard {other:?}"),
+                other => panic!("got {other:?}"),
             }
         }
     })
     .await;
-    assert!(before <= 300, "{before} datagrams of the loud socket came first");
+    assert!(before <= 300, "{before} datagrams of the busy socket came first");
 }
 
 #[tokio::test]
-async fn shutdown_frees_every_port_and_tells_the_machine() {
-    let mut driver = puppet(Habit::Tells);
+async fn shutdown_frees_every_port_and_reports_closed_sockets_to_the_machine() {
+    let mut driver = recorder(Mode::Record);
     let (_, udp) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (listener, tcp) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
-    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let remote = elsewhere.local_addr().unwrap();
+    let peer_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer_listener.local_addr().unwrap();
     let (stream, _) = driver.opened_towards(Protocol::Tcp, remote).await;
-    driver.transmit(stream, remote, b"farewell");
-    let (mut peer, _) = elsewhere.accept().await.unwrap();
+    driver.transmit(stream, remote, b"last bytes");
+    let (mut peer, _) = peer_listener.accept().await.unwrap();
     let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let (mut machine, read) = in_time(async {
         tokio::join!(driver.shutdown(), async {
@@ -207,8 +207,8 @@ async fn shutdown_frees_every_port_and_tells_the_machine() {
         })
     })
     .await;
-    assert_eq!(read, b"farewell");
-    let ended = |id| Output::Event(Heard::News(id, SocketNews::Closed(Closure::DriverEnded)));
+    assert_eq!(read, b"last bytes");
+    let ended = |id| Output::Event(Recorded::News(id, SocketNews::Closed(Closure::DriverEnded)));
     assert_eq!([machine.poll(), machine.poll(), machine.poll()], [ended(listener), ended(stream), Output::Wait(None)]);
     assert!(std::net::UdpSocket::bind(udp).is_ok());
     assert!(std::net::TcpListener::bind(tcp).is_ok());
@@ -216,11 +216,11 @@ async fn shutdown_frees_every_port_and_tells_the_machine() {
 }
 
 #[tokio::test]
-async fn a_dropped_driver_leaves_nothing() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_dropped_driver_frees_its_ports_and_tasks() {
+    let mut driver = recorder(Mode::Record);
     let (_, udp) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (_, tcp) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
-    // A connection in the making, too: nobody accepts on the peer's side before the drop.
+    // This stream is still being connected when the driver is dropped.
     driver.order(Protocol::Tcp, "127.0.0.1:0", |open| open.towards(tcp));
     assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0, "nothing is spawned");
     drop(driver);
@@ -230,33 +230,33 @@ async fn a_dropped_driver_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_is_bounded_by_the_linger_time() {
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_linger(Duration::from_secs(3)));
-    let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let remote = elsewhere.local_addr().unwrap();
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_linger(Duration::from_secs(3)));
+    let peer_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let remote = peer_listener.local_addr().unwrap();
     let (_, _) = driver.opened_towards(Protocol::Tcp, remote).await;
-    let (_silent, _) = elsewhere.accept().await.unwrap();
+    let (_silent, _) = peer_listener.accept().await.unwrap();
     let start = tokio::time::Instant::now();
     driver.shutdown().await;
-    assert!(start.elapsed() <= Duration::from_millis(3_010), "the peer never says farewell");
+    assert!(start.elapsed() <= Duration::from_millis(3_010), "the peer never sends a FIN");
 }
 
 #[tokio::test]
-async fn run_until_drops_what_it_does_not_want() {
-    let mut driver = puppet(Habit::Tells);
+async fn run_until_drops_other_events() {
+    let mut driver = recorder(Mode::Record);
     let first = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
     let second = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
-    let found = driver.run_until(|heard| match heard {
-        Heard::News(id, SocketNews::Opened { local }) if id != first => Some((id, local)),
+    let found = driver.run_until(|event| match event {
+        Recorded::News(id, SocketNews::Opened { local }) if id != first => Some((id, local)),
         _ => None,
     });
     assert_eq!(in_time(found).await.0, second);
 }
 
-/// What `tracing` is told of one event: its target, its fields as text.
+/// A `tracing` subscriber that records each event as one line: its target, its level and its fields.
 #[derive(Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct RecordingSubscriber(Arc<Mutex<Vec<String>>>);
 
-impl tracing::Subscriber for Told {
+impl tracing::Subscriber for RecordingSubscriber {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
         true
     }
@@ -307,11 +307,11 @@ impl Explain for Stale {
 
 #[tokio::test(start_paused = true)]
 async fn notes_become_tracing_events() {
-    let told = Told::default();
-    let lines = Arc::clone(&told.0);
-    let mut driver = puppet(Habit::Tells);
+    let subscriber = RecordingSubscriber::default();
+    let lines = Arc::clone(&subscriber.0);
+    let mut driver = recorder(Mode::Record);
     tokio::time::advance(Duration::from_millis(1_250)).await;
-    tracing::subscriber::with_default(told, || {
+    tracing::subscriber::with_default(subscriber, || {
         driver.with(|_, cx| {
             cx.note(|| Stale);
             cx.within("turn", 2, |cx| cx.note(|| Stale));
@@ -327,7 +327,7 @@ async fn notes_become_tracing_events() {
     );
 }
 
-/// Keeps the notes as lines.
+/// Records each note as one line.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(pub(crate) Arc<Mutex<Vec<String>>>);
 
@@ -338,9 +338,9 @@ impl Trace for Lines {
 }
 
 #[tokio::test]
-async fn the_driver_says_what_it_could_not_do() {
+async fn the_driver_makes_a_note_when_it_cannot_send() {
     let lines = Lines::default();
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_trace(lines.clone()));
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_trace(lines.clone()));
     driver.transmit(portolan_machine::SocketId(77), "127.0.0.1:9".parse().unwrap(), b"nowhere");
-    assert_eq!(*lines.0.lock().unwrap(), ["driver 0: nothing can be sent on s77, it is not open"]);
+    assert_eq!(*lines.0.lock().unwrap(), ["driver 0: cannot send on s77: the socket is not open"]);
 }

@@ -1,6 +1,6 @@
-//! The short way of a relay: what `Machine::forward` returns leaves as what `handle` would have queued.
+//! `Machine::forward`: a forwarded datagram is sent like a datagram that `handle` has queued.
 
-use crate::puppet::{Habit, Strings as _, in_time, puppet};
+use crate::recorder::{Mode, RecorderExt as _, in_time, recorder};
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -19,8 +19,13 @@ pub(crate) enum RelayEvent {
     Timeout,
 }
 
-/// Sends each datagram on. The first byte says how: `f` by `forward`, `h` the same with a head and padding, `q` through
-/// the queue, `w` by `forward` with a deadline of 10 ms, `x` by `forward` and, wrongly, through the queue too.
+/// A machine that relays each datagram. The first byte of the datagram selects how:
+///
+/// * `f`: by `forward`.
+/// * `h`: by `forward`, with a head and padding.
+/// * `q`: through the output queue.
+/// * `w`: by `forward`, and sets a deadline of 10 ms.
+/// * `x`: by `forward` and also through the output queue, which breaks the law of `forward`.
 #[derive(Default)]
 pub(crate) struct Relay {
     out: Outbox<RelayEvent>,
@@ -99,7 +104,7 @@ async fn open(driver: &mut Driver<Relay>, protocol: Protocol, local: &str) -> (S
     }
 }
 
-/// A relay with a socket towards a sink.
+/// A driver with a relay, the address of its socket, and the socket to which it relays.
 pub(crate) async fn relay() -> (Driver<Relay>, SocketAddr, UdpSocket) {
     let mut driver = Driver::new(Relay::default()).unwrap();
     let (id, local) = open(&mut driver, Protocol::Udp, "127.0.0.1:0").await;
@@ -109,18 +114,18 @@ pub(crate) async fn relay() -> (Driver<Relay>, SocketAddr, UdpSocket) {
     (driver, local, sink)
 }
 
-/// Sends datagrams to the relay in one go.
+/// Sends datagrams to the relay in one batch.
 pub(crate) async fn send(to: SocketAddr, datagrams: &[Vec<u8>]) {
-    let mut sender = puppet(Habit::Tells);
+    let mut sender = recorder(Mode::Record);
     let (socket, _) = sender.opened_towards(Protocol::Udp, to).await;
-    sender.with(|puppet, _| {
+    sender.with(|machine, _| {
         for datagram in datagrams {
-            puppet.out.push(Output::Transmit(Transmit::new(socket, to, Bytes::from(datagram.clone()))));
+            machine.out.push(Output::Transmit(Transmit::new(socket, to, Bytes::from(datagram.clone()))));
         }
     });
 }
 
-/// Runs the relay until the sink has these datagrams.
+/// Runs the relay until the sink has received these datagrams.
 pub(crate) async fn arrive(driver: &mut Driver<Relay>, sink: &UdpSocket, expected: &[Vec<u8>]) {
     let mut buffer = vec![0; 65_536];
     for (number, expected) in expected.iter().enumerate() {
@@ -151,7 +156,11 @@ async fn forwarded_and_queued_datagrams_keep_their_order() {
     send(local, &datagrams).await;
     arrive(&mut driver, &sink, &datagrams).await;
     let by_forward = datagrams.iter().filter(|datagram| datagram[0] == b'f').count();
-    assert_eq!(driver.machine().forwarded, by_forward, "each datagram is offered once, and the rest is queued");
+    assert_eq!(
+        driver.machine().forwarded,
+        by_forward,
+        "`forward` is called once for each datagram, and the other datagrams are queued"
+    );
 }
 
 #[tokio::test]
@@ -170,16 +179,16 @@ async fn a_forwarded_datagram_has_its_head_and_its_padding() {
 }
 
 #[tokio::test]
-async fn the_wait_of_the_machine_is_read_after_a_forward() {
+async fn the_deadline_of_the_machine_is_read_after_a_forward() {
     let (mut driver, local, sink) = relay().await;
     send(local, &[datagram(b'w', 20, 0)]).await;
     assert_eq!(in_time(driver.next()).await, RelayEvent::Timeout);
     assert_eq!(in_time(sink.recv(&mut [0; 32])).await.unwrap(), 20);
 }
 
-/// A machine that breaks the law of `forward` still gets its outputs done, in order.
+/// The driver also executes the outputs of a machine that breaks the law of `forward`, in order.
 #[tokio::test]
-async fn what_a_faulty_machine_queues_beside_a_forward_is_sent() {
+async fn outputs_that_a_faulty_machine_queues_during_a_forward_are_sent() {
     let (mut driver, local, sink) = relay().await;
     send(local, &[datagram(b'x', 20, 1), datagram(b'f', 20, 2)]).await;
     let expected = [datagram(b'x', 20, 1), datagram(b'x', 20, 1), datagram(b'f', 20, 2)];
@@ -187,7 +196,7 @@ async fn what_a_faulty_machine_queues_beside_a_forward_is_sent() {
 }
 
 #[tokio::test]
-async fn a_forward_to_a_stream_and_to_a_dead_socket_goes_the_ordinary_way() {
+async fn a_forward_to_a_stream_or_to_a_closed_socket_is_handled_as_a_transmit() {
     let (mut driver, local, _sink) = relay().await;
     let (_, server) = open(&mut driver, Protocol::TcpListen, "127.0.0.1:0").await;
     let mut stream = TcpStream::connect(server).await.unwrap();
@@ -221,7 +230,7 @@ async fn a_forward_to_a_stream_and_to_a_dead_socket_goes_the_ordinary_way() {
     assert_eq!(driver.counters().not_open, 1);
 }
 
-/// Its outputs have no end, so it is never drained.
+/// A machine with endless outputs, so it is never drained.
 #[derive(Default)]
 struct Endless {
     orders: Outbox<SocketAddr>,
@@ -246,7 +255,7 @@ impl Machine for Endless {
     }
 
     fn forward<'a>(&mut self, _: &mut Cx<'_>, _: Datagram<'a>) -> Option<Forward<'a>> {
-        panic!("a machine that is not drained is not asked");
+        panic!("`forward` is not called on a machine that is not drained");
     }
 
     fn poll(&mut self) -> Output<SocketAddr> {
@@ -256,7 +265,7 @@ impl Machine for Endless {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_not_drained_is_not_asked_to_forward() {
+async fn forward_is_not_called_on_a_machine_that_is_not_drained() {
     let mut driver = Driver::new(Endless::default()).unwrap();
     driver.with(|endless, cx| {
         let open = Open::new(cx.next_socket(), Protocol::Udp, ([127, 0, 0, 1], 0).into());

@@ -1,7 +1,7 @@
-//! Limits on accepted streams, in all and for one source.
+//! Limits on accepted streams: in total, and for one source.
 
 use crate::driving::Lines;
-use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet_with};
+use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recorder_with};
 use core::net::SocketAddr;
 use portolan_machine::{Protocol, SocketNews};
 use portolan_tokio::{Driver, DriverConfig};
@@ -20,7 +20,7 @@ async fn connect(from: &str, to: SocketAddr) -> TcpStream {
     try_connect(from, to).await.unwrap()
 }
 
-/// Asserts that the peer reset this stream. The system may tell it when the stream connects, or later.
+/// Asserts that the peer reset this stream. The system may report the reset when the stream connects, or later.
 async fn assert_reset(stream: std::io::Result<TcpStream>) {
     let read = match stream {
         Ok(mut stream) => in_time(stream.read(&mut [0; 16])).await,
@@ -29,13 +29,13 @@ async fn assert_reset(stream: std::io::Result<TcpStream>) {
     assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
 }
 
-/// Connects `count` streams from 127.0.0.2, of which the first `share` are accepted and the others reset. Every second
-/// one sends a byte, which comes back. Returns the accepted ones.
-async fn flood(driver: &mut Driver<Puppet>, server: SocketAddr, count: usize, share: usize) -> Vec<TcpStream> {
+/// Connects `count` streams from 127.0.0.2. The first `limit` streams must be accepted, and the others reset. Every
+/// second accepted stream sends a byte and receives it back. Returns the accepted streams.
+async fn flood(driver: &mut Driver<Recorder>, server: SocketAddr, count: usize, limit: usize) -> Vec<TcpStream> {
     let mut accepted = Vec::new();
     for number in 0..count {
         let connected = async {
-            if number >= share {
+            if number >= limit {
                 assert_reset(try_connect("127.0.0.2", server).await).await;
                 return None;
             }
@@ -46,15 +46,15 @@ async fn flood(driver: &mut Driver<Puppet>, server: SocketAddr, count: usize, sh
             }
             Some(stream)
         };
-        accepted.extend(driver.beside(connected).await.0);
+        accepted.extend(driver.run_while(connected).await.0);
     }
     accepted
 }
 
-/// Asserts that a peer at this address is served at once.
-async fn assert_served(driver: &mut Driver<Puppet>, from: &str, server: SocketAddr) {
+/// Asserts that a new peer at this address is served at once.
+async fn assert_served(driver: &mut Driver<Recorder>, from: &str, server: SocketAddr) {
     let (answer, _) = driver
-        .beside(async {
+        .run_while(async {
             let mut newcomer = connect(from, server).await;
             newcomer.write_all(b"ahoy").await.unwrap();
             let mut answer = [0; 4];
@@ -65,82 +65,84 @@ async fn assert_served(driver: &mut Driver<Puppet>, from: &str, server: SocketAd
     assert_eq!(&answer, b"ahoy");
 }
 
-/// Some turns of the runtime, without any time.
+/// Yields to the runtime 200 times, without waiting.
 async fn turns() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Runs the driver until as many streams as this have been told as closed.
-async fn ended(driver: &mut Driver<Puppet>, mut count: usize) {
+/// Runs the driver until the machine has got `Closed` for `count` streams.
+async fn ended(driver: &mut Driver<Recorder>, mut count: usize) {
     while count > 0 {
-        if let Heard::News(_, SocketNews::Closed(_)) = in_time(driver.next()).await {
+        if let Recorded::News(_, SocketNews::Closed(_)) = in_time(driver.next()).await {
             count -= 1;
         }
     }
 }
 
 #[tokio::test]
-async fn a_source_holds_its_share_and_a_newcomer_of_another_source_is_served_at_once() {
+async fn a_source_at_its_limit_does_not_delay_a_peer_of_another_source() {
     let lines = Lines::default();
-    let mut echo = puppet_with(Habit::Echoes, DriverConfig::default().with_trace(lines.clone()));
+    let mut echo = recorder_with(Mode::Echo, DriverConfig::default().with_trace(lines.clone()));
     let (listener, server) = echo.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     for round in 1..=2 {
         let held = flood(&mut echo, server, 256, 128).await;
         assert_eq!(echo.counters().too_many_streams, round * 128);
         assert_eq!(lines.0.lock().unwrap().len() as u64, round * 128);
         assert_served(&mut echo, "127.0.0.3", server).await;
-        // When the streams and that of the newcomer have ended, the source may hold its share again.
+        // When all these streams have ended, the source may open as many streams again.
         drop(held);
         ended(&mut echo, 128 + 1).await;
     }
     let lines = lines.0.lock().unwrap();
-    let said = format!("holds all streams that it may, its new stream to {listener} is closed");
-    assert!(lines.iter().all(|line| line.starts_with("driver 0: the source of 127.0.0.2:") && line.ends_with(&said)));
+    let expected = format!("has reached its limit of streams, its new stream to {listener} is closed");
+    assert!(
+        lines.iter().all(|line| line.starts_with("driver 0: the source of 127.0.0.2:") && line.ends_with(&expected))
+    );
 }
 
 #[tokio::test]
-async fn a_newcomer_is_served_at_once_beside_256_idle_streams_of_one_source() {
-    let mut echo = puppet_with(Habit::Echoes, DriverConfig::default().with_streams_per_source(256));
+async fn idle_streams_of_one_source_do_not_delay_a_peer_of_another_source() {
+    let mut echo = recorder_with(Mode::Echo, DriverConfig::default().with_streams_per_source(256));
     let (_, server) = echo.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let held = flood(&mut echo, server, 257, 256).await;
     assert_eq!((held.len(), echo.counters().too_many_streams), (256, 1));
     assert_served(&mut echo, "127.0.0.3", server).await;
 }
 
-/// A stream that its machine closed counts until it has lingered: its descriptor is still open.
+/// A stream that the machine closed counts until it has lingered, because its descriptor is still open.
 #[tokio::test]
 async fn a_stream_that_lingers_counts_until_its_peer_has_closed() {
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_streams_per_source(1));
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_streams_per_source(1));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut first = connect("127.0.0.2", server).await;
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
     driver.close(socket);
-    driver.beside(async { assert_reset(try_connect("127.0.0.2", server).await).await }).await;
+    driver.run_while(async { assert_reset(try_connect("127.0.0.2", server).await).await }).await;
     // The first stream was closed by FIN, and its peer closes it too. The driver sees that before the next stream.
-    let (read, _) = driver.beside(first.read(&mut [0])).await;
+    let (read, _) = driver.run_while(first.read(&mut [0])).await;
     assert_eq!(read.unwrap(), 0);
     drop(first);
-    driver.beside(turns()).await;
+    driver.run_while(turns()).await;
     let _third = connect("127.0.0.2", server).await;
     assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
     assert_eq!(driver.counters().too_many_streams, 1);
 }
 
 #[tokio::test]
-async fn streams_that_the_machine_orders_count_in_all_and_for_no_source() {
+async fn streams_that_the_machine_orders_count_in_total_and_for_no_source() {
     let config = DriverConfig::default().with_stream_limit(2).with_streams_per_source(1);
-    let mut driver = puppet_with(Habit::Tells, config);
+    let mut driver = recorder_with(Mode::Record, config);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
     let (ordered, _) = driver.opened_towards(Protocol::Tcp, remote).await;
     let _first = connect("127.0.0.1", server).await;
     assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
-    // In all there are two: the next peer waits, whatever its source.
+    // The total limit of two is reached, so the next peer waits, also a peer of another source.
     let _second = connect("127.0.0.3", server).await;
-    assert_eq!(driver.beside(turns()).await.1, []);
+    assert_eq!(driver.run_while(turns()).await.1, []);
     driver.close(ordered);
     drop(peer.accept().await.unwrap());
     assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));

@@ -1,4 +1,4 @@
-//! Small machines on streams.
+//! Small test machines that use streams.
 
 use alloc::collections::BTreeMap;
 use bytes::Bytes;
@@ -136,16 +136,16 @@ impl Machine for Splice {
     }
 }
 
-/// Takes four bytes at a time and pauses the stream after each.
+/// Takes at most `takes` bytes in each call. If `pauses`, pauses the stream after each call.
 #[derive(Default)]
-pub(crate) struct Nibbler {
+pub(crate) struct PartialReader {
     pub(crate) out: Outbox<Vec<u8>>,
     pub(crate) takes: usize,
     pub(crate) pauses: bool,
     pub(crate) closed: Option<Closure>,
 }
 
-impl Machine for Nibbler {
+impl Machine for PartialReader {
     type Command = Never;
     type Error = Never;
     type Event = Vec<u8>;

@@ -1,4 +1,4 @@
-//! The driver on real sockets: loopback, and network namespaces of the tests' own.
+//! Tests of the driver on real sockets: on loopback, and in network namespaces.
 
 #![forbid(unsafe_code)]
 #![allow(
@@ -6,7 +6,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
-    reason = "a test fails by panicking, and what it did not expect is all one"
+    reason = "a test fails by panicking, and treats all unexpected values alike"
 )]
 
 extern crate alloc;
@@ -20,7 +20,7 @@ mod machines;
 mod namespace;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
-mod puppet;
+mod recorder;
 mod release;
 mod streams;
 mod time;

@@ -1,11 +1,11 @@
 //! Without the feature `tls`.
 
-use crate::puppet::{Habit, Strings as _, puppet};
+use crate::recorder::{Mode, RecorderExt as _, recorder};
 use portolan_machine::{Protocol, Refusal, SocketNews};
 
 #[tokio::test]
 async fn orders_for_tls_are_refused_as_unsupported() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let unsupported = SocketNews::Refused(Refusal::Unsupported);
     driver.order(Protocol::TlsListen, "127.0.0.1:0", |open| open);
     assert_eq!(driver.news().await, unsupported);

@@ -1,6 +1,6 @@
-//! Sockets that the driver gives back.
+//! UDP sockets that the driver releases.
 
-use crate::puppet::{Habit, Heard, Puppet, Strings as _, in_time, puppet};
+use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recorder};
 use alloc::sync::Arc;
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -9,20 +9,20 @@ use portolan_tokio::{Driver, rustls};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
-/// A driver that has sent and received on its socket.
-async fn used(driver: &mut Driver<Puppet>, local: SocketAddr) {
+/// Sends a datagram to the socket at `local`, and receives it in the driver.
+async fn used(driver: &mut Driver<Recorder>, local: SocketAddr) {
     let peer = tokio::net::UdpSocket::bind((local.ip(), 0)).await.unwrap();
     peer.send_to(b"ahoy", local).await.unwrap();
-    assert!(matches!(in_time(driver.next()).await, Heard::Datagram { .. }));
+    assert!(matches!(in_time(driver.next()).await, Recorded::Datagram { .. }));
 }
 
-/// Sends `count` datagrams of 1,000 bytes in one call, which the system may merge again on the way (GSO and GRO).
+/// Sends `count` datagrams of 1,000 bytes in one call (GSO). The system may merge them on reception (GRO).
 async fn send_together(to: SocketAddr, count: u8) {
-    let mut sender = puppet(Habit::Tells);
+    let mut sender = recorder(Mode::Record);
     let (socket, _) = sender.opened_towards(Protocol::Udp, to).await;
-    sender.with(|puppet, _| {
+    sender.with(|machine, _| {
         for number in 0..count {
-            puppet.out.push(Output::Transmit(Transmit::new(socket, to, Bytes::from(vec![number; 1_000]))));
+            machine.out.push(Output::Transmit(Transmit::new(socket, to, Bytes::from(vec![number; 1_000]))));
         }
     });
 }
@@ -33,7 +33,7 @@ fn read_all(socket: &UdpSocket) -> Vec<Vec<u8>> {
     let read = || match socket.recv(&mut buffer) {
         Ok(count) => Some(buffer[..count].to_vec()),
         Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::WouldBlock, "the socket is nonblocking, and no error waits on it");
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "the socket is nonblocking, and no error is pending");
             None
         }
     };
@@ -47,7 +47,7 @@ fn numbered(count: u8) -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn unread_datagrams_stay_in_a_released_socket_and_arrive_one_by_one() {
     for local in ["127.0.0.1:0", "[::1]:0"] {
-        let mut driver = puppet(Habit::Tells);
+        let mut driver = recorder(Mode::Record);
         let own = UdpSocket::bind(local).unwrap();
         let (adopted, adopted_at) = driver.adopt_udp(own).unwrap();
         let (opened, opened_at) = driver.opened(Protocol::Udp, local).await;
@@ -63,40 +63,41 @@ async fn unread_datagrams_stay_in_a_released_socket_and_arrive_one_by_one() {
     }
 }
 
-/// A busy socket merges what arrives. The machine gets what was merged, and the released socket the rest.
+/// On a busy socket the system merges datagrams. The machine gets the merged datagrams, and the released socket keeps
+/// the others.
 #[tokio::test]
 async fn no_datagram_of_a_busy_socket_is_lost_or_merged() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let (id, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
-    let heard = |driver: &mut Driver<Puppet>| {
-        let mut heard = Vec::new();
-        driver.with(|puppet, _| assert!(puppet.out.is_empty()));
+    let payloads = |driver: &mut Driver<Recorder>| {
+        let mut payloads = Vec::new();
+        driver.with(|machine, _| assert!(machine.out.is_empty()));
         let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
         while let core::task::Poll::Ready(event) = driver.poll_next(&mut cx) {
             match event {
-                Heard::Datagram { payload, .. } => heard.push(payload),
-                other => panic!("heard {other:?}"),
+                Recorded::Datagram { payload, .. } => payloads.push(payload),
+                other => panic!("got {other:?}"),
             }
         }
-        heard
+        payloads
     };
     send_together(local, 60).await;
     let mut all = Vec::new();
     while all.len() < 60 {
-        let Heard::Datagram { payload, .. } = in_time(driver.next()).await else { panic!("no datagram") };
+        let Recorded::Datagram { payload, .. } = in_time(driver.next()).await else { panic!("no datagram") };
         all.push(payload);
     }
     assert_eq!(all, numbered(60));
     send_together(local, 50).await;
     let released = driver.release_udp(id).unwrap();
-    assert_eq!(heard(&mut driver), numbered(50), "handed in before the release");
+    assert_eq!(payloads(&mut driver), numbered(50), "passed to the machine before the release");
     send_together(local, 8).await;
     assert_eq!(read_all(&released), numbered(8));
 }
 
 #[tokio::test]
-async fn a_release_is_like_a_close_to_the_machine() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_release_is_a_close_for_the_machine() {
+    let mut driver = recorder(Mode::Record);
     let (id, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (listener, _) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -107,31 +108,35 @@ async fn a_release_is_like_a_close_to_the_machine() {
     assert_eq!(driver.counters().not_open, 1, "the id is dead");
     let mut buffer = [0; 16];
     let (count, from) = in_time(peer.recv_from(&mut buffer)).await.unwrap();
-    assert_eq!((&buffer[..count], from), (&b"before"[..], local), "what was sent before the release left");
+    assert_eq!(
+        (&buffer[..count], from),
+        (&b"before"[..], local),
+        "a datagram that was queued before the release is sent"
+    );
     assert!(driver.release_udp(id).is_none());
     assert!(driver.release_udp(listener).is_none(), "not a UDP socket");
     assert!(driver.release_udp(SocketId(99)).is_none());
     peer.send_to(b"for the new owner", local).await.unwrap();
-    let (_, heard) = driver.beside(tokio::task::yield_now()).await;
-    assert_eq!(heard, []);
+    let (_, events) = driver.run_while(tokio::task::yield_now()).await;
+    assert_eq!(events, []);
     assert_eq!(read_all(&released), [b"for the new owner"]);
 }
 
-/// The error queue is off again: an ICMP error does not disturb the new owner.
+/// The release turns the error queue off, so an ICMP error does not disturb the new owner.
 #[tokio::test]
 async fn a_pending_error_stays_with_the_driver() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let (id, local) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    driver.transmit(id, closed, b"nobody reads this");
+    driver.transmit(id, closed, b"to a closed port");
     let released = driver.release_udp(id).unwrap();
-    released.send_to(b"nor this", closed).unwrap();
+    released.send_to(b"again", closed).unwrap();
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
     peer.send_to(b"ahoy", local).unwrap();
     assert_eq!(read_all(&released), [b"ahoy"]);
 }
 
-/// QUIC sets and expects its own socket options, and needs each datagram whole.
+/// QUIC sets its own socket options, and needs each datagram whole.
 #[tokio::test]
 async fn a_released_socket_serves_quic() {
     let key = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
@@ -155,12 +160,12 @@ async fn a_released_socket_serves_quic() {
     let server = quinn::crypto::rustls::QuicServerConfig::try_from(server).unwrap();
     let client = quinn::crypto::rustls::QuicClientConfig::try_from(client).unwrap();
 
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let (here, here_at) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     let (there, there_at) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     used(&mut driver, here_at).await;
     used(&mut driver, there_at).await;
-    let endpoint = |id: SocketId, server, driver: &mut Driver<Puppet>| {
+    let endpoint = |id: SocketId, server, driver: &mut Driver<Recorder>| {
         let socket = driver.release_udp(id).unwrap();
         let runtime = Arc::new(quinn::TokioRuntime);
         quinn::Endpoint::new(quinn::EndpointConfig::default(), server, socket, runtime).unwrap()
@@ -196,7 +201,7 @@ async fn a_released_socket_serves_quic() {
     assert_eq!(in_time(serving).await.unwrap(), there_at);
 }
 
-/// Every option that differs after the adoption has its value from before after the release.
+/// After the release every socket option has the value that it had before the adoption.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[tokio::test]
 async fn the_socket_options_are_those_from_before_the_adoption() {
@@ -235,9 +240,9 @@ async fn the_socket_options_are_those_from_before_the_adoption() {
         options
     };
     for local in ["127.0.0.1:0", "[::1]:0"] {
-        let mut driver = puppet(Habit::Tells);
+        let mut driver = recorder(Mode::Record);
         let defaults = read(&UdpSocket::bind(local).unwrap());
-        // As the system makes it, and with other values: off where the driver needs on, and the reverse.
+        // One socket has the system's defaults. The other has the values that the driver must change.
         let plain = UdpSocket::bind(local).unwrap();
         let special = UdpSocket::bind(local).unwrap();
         setsockopt(&special, IpRecvTos, &true).unwrap();
@@ -257,9 +262,9 @@ async fn the_socket_options_are_those_from_before_the_adoption() {
         let (plain, _) = driver.adopt_udp(plain).unwrap();
         let (special, _) = driver.adopt_udp(special).unwrap();
         let (opened, at) = driver.opened(Protocol::Udp, local).await;
-        assert_ne!(read(&watched), expected[0], "the driver sets some");
+        assert_ne!(read(&watched), expected[0], "the driver changes some options");
         for (id, expected) in [plain, special, opened].into_iter().zip(expected) {
-            // A hop limit and fragments change options for one datagram.
+            // A hop limit and fragmentation change options during one send.
             driver.send_limited(id, at, b"short", 3);
             driver.transmit(id, at, &[0; 60_000]);
             assert_eq!(read(&driver.release_udp(id).unwrap()), expected, "{local}");

@@ -1,6 +1,6 @@
-//! TCP on loopback.
+//! TCP streams on loopback.
 
-use crate::puppet::{Habit, Heard, Strings as _, in_time, opened, puppet, puppet_with};
+use crate::recorder::{Mode, Recorded, RecorderExt as _, in_time, opened, recorder, recorder_with};
 use bytes::Bytes;
 use core::time::Duration;
 use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit};
@@ -9,46 +9,46 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 #[tokio::test]
-async fn a_stream_goes_and_comes_over_both_families() {
+async fn a_stream_works_over_both_families() {
     for local in ["127.0.0.1:0", "127.0.0.2:0", "[::1]:0"] {
-        let mut echo = puppet(Habit::Echoes);
+        let mut echo = recorder(Mode::Echo);
         let (listener, server) = echo.opened(Protocol::TcpListen, local).await;
-        let mut client = puppet(Habit::Tells);
-        let ((socket, from), heard) = echo.beside(client.opened_towards(Protocol::Tcp, server)).await;
+        let mut client = recorder(Mode::Record);
+        let ((socket, from), events) = echo.run_while(client.opened_towards(Protocol::Tcp, server)).await;
         assert!(!from.ip().is_unspecified());
         client.transmit(socket, server, b"ahoy");
-        let (answer, more) = echo.beside(client.read(socket, 4)).await;
+        let (answer, more) = echo.run_while(client.read(socket, 4)).await;
         assert_eq!(answer, b"ahoy");
-        let accepted: Vec<Heard> = heard.into_iter().chain(more).collect();
+        let accepted: Vec<Recorded> = events.into_iter().chain(more).collect();
         match accepted.as_slice() {
-            [Heard::News(id, SocketNews::Accepted { socket, local, remote })] => {
+            [Recorded::News(id, SocketNews::Accepted { socket, local, remote })] => {
                 assert_eq!((*id, *local, *remote), (listener, server, from));
-                assert!(*socket > listener, "a new name");
+                assert!(*socket > listener, "a new id");
             }
-            other => panic!("heard {other:?}"),
+            other => panic!("got {other:?}"),
         }
     }
 }
 
 #[tokio::test]
-async fn a_megabyte_comes_back_whole() {
-    let mut echo = puppet(Habit::Echoes);
+async fn a_megabyte_is_echoed_whole() {
+    let mut echo = recorder(Mode::Echo);
     let (_, server) = echo.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut client = TcpStream::connect(server).await.unwrap();
     let (mut read, mut write) = client.split();
     let sent: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
     let mut back = vec![0; sent.len()];
-    let (results, _) = echo.beside(async { tokio::join!(write.write_all(&sent), read.read_exact(&mut back)) }).await;
+    let (results, _) = echo.run_while(async { tokio::join!(write.write_all(&sent), read.read_exact(&mut back)) }).await;
     results.0.unwrap();
     results.1.unwrap();
     assert!(back == sent);
 }
 
 #[tokio::test]
-async fn a_chosen_local_address_is_kept() {
+async fn a_stream_is_bound_to_the_ordered_local_address() {
     let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
-    let mut client = puppet(Habit::Tells);
+    let mut client = recorder(Mode::Record);
     client.order(Protocol::Tcp, "127.0.0.3:0", |open| open.towards(remote));
     let local = opened(client.news().await);
     assert_eq!(local.ip().to_string(), "127.0.0.3");
@@ -56,8 +56,8 @@ async fn a_chosen_local_address_is_kept() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_connected_is_refused_with_the_reason() {
-    let mut driver = puppet(Habit::Tells);
+async fn an_order_that_cannot_be_connected_is_refused_with_the_reason() {
+    let mut driver = recorder(Mode::Record);
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(gone));
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::ConnectionRefused));
@@ -66,12 +66,12 @@ async fn what_cannot_be_connected_is_refused_with_the_reason() {
     driver.order(Protocol::Tcp, "[::]:0", |open| open.towards(gone));
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::FamilyNotSupported));
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open);
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::NoRoute), "towards nobody");
+    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::NoRoute), "no remote address");
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_refused() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let (_, held) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     driver.order(Protocol::TcpListen, &held.to_string(), |open| open);
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
@@ -80,7 +80,7 @@ async fn a_port_in_use_is_refused() {
     assert_eq!(four.port(), six.port(), "an IPv6 listener is IPv6 only");
 }
 
-/// A listener whose queue is full does not answer: the next SYN is lost.
+/// A listener with a full accept queue drops the next SYN and does not answer.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_silent_peer_is_refused_as_timed_out() {
@@ -90,7 +90,7 @@ async fn a_silent_peer_is_refused_as_timed_out() {
     let remote = deaf.local_addr().unwrap().as_socket().unwrap();
     let _fills_the_queue = TcpStream::connect(remote).await.unwrap();
     let limit = Duration::from_millis(300);
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_connect_timeout(limit));
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_connect_timeout(limit));
     let start = driver.now();
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(remote));
     assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));
@@ -98,60 +98,60 @@ async fn a_silent_peer_is_refused_as_timed_out() {
 }
 
 #[tokio::test]
-async fn a_peer_that_ends_is_told_after_its_last_bytes() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_fin_is_reported_after_the_last_bytes() {
+    let mut driver = recorder(Mode::Record);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peer = TcpStream::connect(server).await.unwrap();
     peer.write_all(b"last words").await.unwrap();
     peer.shutdown().await.unwrap();
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
     assert_eq!(driver.read(socket, 10).await, b"last words");
-    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Closed(Closure::ByPeer)));
 }
 
 #[tokio::test]
-async fn a_peer_that_breaks_off_is_told_as_reset() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_rst_is_reported_as_reset() {
+    let mut driver = recorder(Mode::Record);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = TcpStream::connect(server).await.unwrap();
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
-    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::Reset)));
+    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Closed(Closure::Reset)));
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_ends_in_overflow() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_stream_to_a_peer_that_does_not_read_ends_with_overflow() {
+    let mut driver = recorder(Mode::Record);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = TcpStream::connect(server).await.unwrap();
     let remote = peer.local_addr().unwrap();
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
     let chunk = Bytes::from(vec![0; 64 * 1_024]);
     let mut sent = 0;
-    // The kernel takes some megabytes; the driver a quarter of one more.
+    // The kernel takes some megabytes, and the driver another 256 KiB.
     while sent < 64 << 20 && driver.counters().not_open == 0 {
-        driver.with(|puppet, _| puppet.out.push(Output::Transmit(Transmit::new(socket, remote, chunk.clone()))));
+        driver.with(|machine, _| machine.out.push(Output::Transmit(Transmit::new(socket, remote, chunk.clone()))));
         sent += chunk.len();
     }
-    assert!(sent < 64 << 20, "bounded");
-    assert!(sent > 256 * 1_024, "but not below its bound");
-    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Full));
-    assert_eq!(in_time(driver.next()).await, Heard::News(socket, SocketNews::Closed(Closure::Overflow)));
+    assert!(sent < 64 << 20, "the number of bytes is bounded");
+    assert!(sent > 256 * 1_024, "the stream does not end below its bound");
+    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Full));
+    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Closed(Closure::Overflow)));
     drop(peer);
 }
 
 #[tokio::test]
-async fn what_was_sent_before_a_close_arrives_whole() {
-    let mut driver = puppet(Habit::Tells);
+async fn bytes_that_were_queued_before_a_close_arrive_whole() {
+    let mut driver = recorder(Mode::Record);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
-    // A narrow peer, so that the kernel does not take it all at once.
+    // The peer has a small receive buffer, so that the kernel does not accept all bytes at once.
     let peer = TcpSocket::new_v4().unwrap();
     peer.set_recv_buffer_size(32 * 1_024).unwrap();
     let mut peer = peer.connect(server).await.unwrap();
     let remote = peer.local_addr().unwrap();
     let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
-    // Unread bytes must not take sent ones back.
+    // Unread bytes must not cause the loss of sent bytes.
     peer.write_all(b"unread").await.unwrap();
     let mut sent = 0;
     for _ in 0..12 {
@@ -162,39 +162,39 @@ async fn what_was_sent_before_a_close_arrives_whole() {
     driver.transmit(socket, remote, b"too late");
     assert_eq!(driver.counters().not_open, 1);
     let mut read = Vec::new();
-    let (result, heard) = driver.beside(peer.read_to_end(&mut read)).await;
+    let (result, events) = driver.run_while(peer.read_to_end(&mut read)).await;
     result.unwrap();
     assert_eq!(read.len(), sent);
-    assert_eq!(heard, [], "nothing more is heard of it");
+    assert_eq!(events, [], "no event for the stream after the close");
 }
 
-/// A peer that only finishes sending still gets its answer.
+/// A peer that has only shut down its sending direction still gets its answer.
 #[tokio::test]
-async fn a_half_closed_peer_gets_what_is_queued() {
-    let mut echo = puppet(Habit::Echoes);
+async fn a_half_closed_peer_gets_the_queued_bytes() {
+    let mut echo = recorder(Mode::Echo);
     let (_, server) = echo.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peer = TcpStream::connect(server).await.unwrap();
     peer.write_all(&[8; 100_000]).await.unwrap();
     peer.shutdown().await.unwrap();
     let mut read = Vec::new();
-    let (result, _) = echo.beside(peer.read_to_end(&mut read)).await;
+    let (result, _) = echo.run_while(peer.read_to_end(&mut read)).await;
     result.unwrap();
     assert_eq!(read.len(), 100_000);
 }
 
 #[tokio::test]
-async fn an_accepted_stream_that_nobody_wants_is_closed() {
-    let mut driver = puppet(Habit::Disowns);
+async fn an_accepted_stream_that_the_machine_does_not_take_is_closed() {
+    let mut driver = recorder(Mode::Decline);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peer = TcpStream::connect(server).await.unwrap();
     let mut read = Vec::new();
-    let (result, _) = driver.beside(peer.read_to_end(&mut read)).await;
+    let (result, _) = driver.run_while(peer.read_to_end(&mut read)).await;
     assert_eq!(result.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_closed_listener_accepts_no_more() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_closed_listener_accepts_no_streams() {
+    let mut driver = recorder(Mode::Record);
     let (listener, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     driver.close(listener);
     assert!(TcpStream::connect(server).await.is_err());
@@ -202,10 +202,10 @@ async fn a_closed_listener_accepts_no_more() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_closed_again_is_not_answered() {
+async fn an_order_that_is_closed_at_once_causes_no_news() {
     let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let socket = driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(remote));
     driver.close(socket);
     for protocol in [Protocol::Udp, Protocol::TcpListen] {
@@ -214,12 +214,12 @@ async fn an_order_that_is_closed_again_is_not_answered() {
     }
     let after = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
     let next = in_time(driver.next()).await;
-    assert!(matches!(next, Heard::News(id, SocketNews::Opened { .. }) if id == after), "heard {next:?}");
+    assert!(matches!(next, Recorded::News(id, SocketNews::Opened { .. }) if id == after), "got {next:?}");
 }
 
 #[tokio::test]
 async fn past_the_stream_limit_peers_wait_until_there_is_room() {
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_stream_limit(2));
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_stream_limit(2));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peers = Vec::new();
     for _ in 0..3 {
@@ -230,23 +230,23 @@ async fn past_the_stream_limit_peers_wait_until_there_is_room() {
         let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
         accepted.push(socket);
     }
-    // The third one's bytes are not read while there is no room.
+    // The bytes of the third peer are not read while the limit is reached.
     peers[2].write_all(b"let me in").await.unwrap();
     let turns = async {
         for _ in 0..200 {
             tokio::task::yield_now().await;
         }
     };
-    assert_eq!(driver.beside(turns).await.1, []);
+    assert_eq!(driver.run_while(turns).await.1, []);
     drop(peers.remove(0));
-    assert_eq!(in_time(driver.next()).await, Heard::News(accepted[0], SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, Recorded::News(accepted[0], SocketNews::Closed(Closure::ByPeer)));
     assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
 }
 
-/// However a stream ends, it is no longer counted.
+/// A stream no longer counts after its end, whatever the reason for the end.
 #[tokio::test]
 async fn streams_that_have_ended_do_not_count_for_the_limit() {
-    let mut driver = puppet_with(Habit::Tells, DriverConfig::default().with_stream_limit(1));
+    let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_stream_limit(1));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     for round in 0..12 {
         let peer = TcpStream::connect(server).await.unwrap();
@@ -267,7 +267,7 @@ async fn streams_that_have_ended_do_not_count_for_the_limit() {
         }
         drop(peer);
     }
-    // Orders of the machine's own count, and are not refused.
+    // Streams that the machine orders count, but are not refused.
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for _ in 0..3 {
         driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(gone));

@@ -1,6 +1,6 @@
 //! Deadlines, under paused time.
 
-use crate::puppet::{Habit, Heard, Strings as _, puppet};
+use crate::recorder::{Mode, Recorded, RecorderExt as _, recorder};
 use core::time::Duration;
 use portolan_machine::{Cx, Deadline, Input, Instant, Machine, Never, Output, Protocol, Verdict};
 use portolan_tokio::Driver;
@@ -9,46 +9,46 @@ const MS: Duration = Duration::from_millis(1);
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_wakes_when_it_is_due_and_not_before() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     for millis in [1, 250, 3_600_000] {
         let at = driver.now() + MS * millis;
-        driver.with(|puppet, _| puppet.wait = Some(Deadline::new(at, "test")));
+        driver.with(|machine, _| machine.wait = Some(Deadline::new(at, "test")));
         match driver.next().await {
-            Heard::Timeout(now) => assert!(at <= now && now <= at + 2 * MS, "{now} for {at}"),
-            other => panic!("heard {other:?}"),
+            Recorded::Timeout(now) => assert!(at <= now && now <= at + 2 * MS, "{now} for {at}"),
+            other => panic!("got {other:?}"),
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_moves_is_followed() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     let start = driver.now();
-    driver.with(|puppet, _| puppet.wait = Some(Deadline::new(start + 100 * MS, "first")));
+    driver.with(|machine, _| machine.wait = Some(Deadline::new(start + 100 * MS, "first")));
     assert!(tokio::time::timeout(50 * MS, driver.next()).await.is_err());
-    driver.with(|puppet, _| puppet.wait = Some(Deadline::new(start + 300 * MS, "later")));
-    assert!(tokio::time::timeout(200 * MS, driver.next()).await.is_err(), "the first one is gone");
-    driver.with(|puppet, _| puppet.wait = Some(Deadline::new(start + 260 * MS, "earlier again")));
-    assert!(matches!(driver.next().await, Heard::Timeout(at) if at >= start + 260 * MS && at < start + 270 * MS));
+    driver.with(|machine, _| machine.wait = Some(Deadline::new(start + 300 * MS, "later")));
+    assert!(tokio::time::timeout(200 * MS, driver.next()).await.is_err(), "the first deadline no longer counts");
+    driver.with(|machine, _| machine.wait = Some(Deadline::new(start + 260 * MS, "earlier again")));
+    assert!(matches!(driver.next().await, Recorded::Timeout(at) if at >= start + 260 * MS && at < start + 270 * MS));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_in_the_past_is_told_at_once() {
-    let mut driver = puppet(Habit::Tells);
+async fn a_deadline_in_the_past_causes_a_timeout_at_once() {
+    let mut driver = recorder(Mode::Record);
     tokio::time::advance(500 * MS).await;
-    driver.with(|puppet, _| puppet.wait = Some(Deadline::new(Instant::ORIGIN, "long ago")));
-    let told = driver.next().await;
-    assert!(matches!(told, Heard::Timeout(at) if at < Instant::ORIGIN + 502 * MS), "{told:?}");
+    driver.with(|machine, _| machine.wait = Some(Deadline::new(Instant::ORIGIN, "long ago")));
+    let event = driver.next().await;
+    assert!(matches!(event, Recorded::Timeout(at) if at < Instant::ORIGIN + 502 * MS), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_deadline_nothing_wakes() {
-    let mut driver = puppet(Habit::Tells);
+    let mut driver = recorder(Mode::Record);
     driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     assert!(tokio::time::timeout(Duration::from_secs(86_400), driver.next()).await.is_err());
 }
 
-/// Breaks the law of waits: its deadline never moves on.
+/// A machine that breaks the law of waits: its deadline never changes.
 #[derive(Default)]
 struct Stuck {
     asked: u32,
@@ -74,9 +74,9 @@ impl Machine for Stuck {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_does_not_move_on_takes_no_core() {
+async fn a_stuck_deadline_causes_no_busy_loop() {
     let mut driver = Driver::new(Stuck::default()).unwrap();
     assert!(tokio::time::timeout(100 * MS, driver.next()).await.is_err());
     let asked = driver.machine().asked;
-    assert!((10..=102).contains(&asked), "asked {asked} times in 100 ms");
+    assert!((10..=102).contains(&asked), "{asked} timeouts in 100 ms");
 }

@@ -4,8 +4,8 @@ use tokio::io::{AsyncReadExt as _, duplex};
 
 const KIB: usize = 1_024;
 
-/// A stream over a transport that accepts so many bytes.
-fn narrow(accepts: usize) -> (Stream, tokio::io::DuplexStream) {
+/// A stream over a transport that buffers at most `accepts` bytes.
+fn stream_over(accepts: usize) -> (Stream, tokio::io::DuplexStream) {
     let (own, peer) = duplex(accepts);
     (Stream::new(Box::new(own), ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()), peer)
 }
@@ -19,8 +19,8 @@ fn read(stream: &mut Stream) -> Poll<Read> {
 }
 
 #[test]
-fn at_most_a_quarter_of_a_mebibyte_is_held() {
-    let (mut stream, _peer) = narrow(1_000);
+fn at_most_256_kib_are_held() {
+    let (mut stream, _peer) = stream_over(1_000);
     assert_eq!(send(&mut stream, 1_000 + Stream::UNSENT, WhenFull::Close), Sent::Accepted);
     assert_eq!(stream.unsent(), Stream::UNSENT);
     assert_eq!(send(&mut stream, 0, WhenFull::Close), Sent::Accepted);
@@ -29,7 +29,7 @@ fn at_most_a_quarter_of_a_mebibyte_is_held() {
 
 #[test]
 fn above_64_kib_a_droppable_payload_is_dropped_whole() {
-    let (mut stream, _peer) = narrow(1_000);
+    let (mut stream, _peer) = stream_over(1_000);
     assert_eq!(send(&mut stream, 1_000 + 64 * KIB, WhenFull::Drop), Sent::Accepted, "not above 64 KiB before");
     assert_eq!(send(&mut stream, 30 * KIB, WhenFull::Drop), Sent::Accepted, "64 KiB are not above 64 KiB");
     assert_eq!(send(&mut stream, 1, WhenFull::Drop), Sent::Dropped);
@@ -39,7 +39,7 @@ fn above_64_kib_a_droppable_payload_is_dropped_whole() {
 
 #[test]
 fn a_droppable_payload_never_ends_the_stream() {
-    let (mut stream, mut peer) = narrow(1_000);
+    let (mut stream, mut peer) = stream_over(1_000);
     assert_eq!(send(&mut stream, Stream::UNSENT + 1, WhenFull::Drop), Sent::Dropped);
     let mut cx = Context::from_waker(Waker::noop());
     let mut buffer = [0; 10];
@@ -48,33 +48,33 @@ fn a_droppable_payload_never_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn full_and_writable_are_told_once_each() {
-    let (mut stream, mut peer) = narrow(1_000);
+async fn full_and_writable_are_reported_once_each() {
+    let (mut stream, mut peer) = stream_over(1_000);
     assert_eq!(send(&mut stream, 1_000 + 64 * KIB, WhenFull::Close), Sent::Accepted);
     assert_eq!(stream.take_news(), None);
     assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Accepted);
     assert_eq!((stream.take_news(), stream.is_readable()), (Some(SocketNews::Full), false));
     assert_eq!(stream.take_news(), None);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     while stream.unsent() > 0 {
         assert_eq!(peer.read(&mut [0; 1_000]).await.unwrap(), 1_000);
         stream.write_unsent(&mut Context::from_waker(Waker::noop()));
-        told.extend(stream.take_news().map(|news| (news, stream.unsent())));
+        reported.extend(stream.take_news().map(|news| (news, stream.unsent())));
     }
     // Each step of the peer makes room for 1,000 bytes.
-    assert!(matches!(told[..], [(SocketNews::Writable, 31_768..32_768)]), "{told:?}");
+    assert!(matches!(reported[..], [(SocketNews::Writable, 31_768..32_768)]), "{reported:?}");
     assert!(stream.is_readable());
 }
 
 #[tokio::test]
-async fn small_payloads_leave_together() {
-    let (mut stream, mut peer) = narrow(100 * KIB);
+async fn small_payloads_are_sent_in_one_write() {
+    let (mut stream, mut peer) = stream_over(100 * KIB);
     assert_eq!(send(&mut stream, 100, WhenFull::Close), Sent::Corked);
     assert_eq!(send(&mut stream, 100, WhenFull::Drop), Sent::Accepted);
     assert_eq!(stream.unsent(), 200);
     stream.write_unsent(&mut Context::from_waker(Waker::noop()));
     assert_eq!((stream.unsent(), peer.read(&mut [0; 1_000]).await.unwrap()), (0, 200));
-    // Too many for the buffer of small ones: they do not wait.
+    // These payloads are more than the buffer for small payloads holds, so they do not wait.
     for _ in 0..17 {
         send(&mut stream, KIB, WhenFull::Close);
     }
@@ -83,7 +83,7 @@ async fn small_payloads_leave_together() {
 
 #[tokio::test]
 async fn unread_bytes_come_before_the_next_read_and_wait_for_resume() {
-    let (mut stream, mut peer) = narrow(1_000);
+    let (mut stream, mut peer) = stream_over(1_000);
     tokio::io::AsyncWriteExt::write_all(&mut peer, b"later").await.unwrap();
     drop(peer);
     stream.keep_unread(b"first"[..].into());
@@ -100,7 +100,7 @@ async fn unread_bytes_come_before_the_next_read_and_wait_for_resume() {
 
 #[tokio::test]
 async fn bytes_that_arrived_are_read_after_sending_failed() {
-    let (mut stream, mut peer) = narrow(1_000);
+    let (mut stream, mut peer) = stream_over(1_000);
     tokio::io::AsyncWriteExt::write_all(&mut peer, b"last").await.unwrap();
     send(&mut stream, 1_000 + 65 * KIB, WhenFull::Close);
     assert_eq!(stream.take_news(), Some(SocketNews::Full));
@@ -114,9 +114,9 @@ async fn bytes_that_arrived_are_read_after_sending_failed() {
 }
 
 #[tokio::test]
-async fn held_bytes_leave_in_order() {
+async fn held_bytes_are_sent_in_order() {
     let mut cx = Context::from_waker(Waker::noop());
-    let (mut stream, mut peer) = narrow(7);
+    let (mut stream, mut peer) = stream_over(7);
     for part in 0..100_u8 {
         assert_ne!(stream.send(&mut cx, &[part; 10], WhenFull::Close), Sent::Overflow);
     }
@@ -133,10 +133,10 @@ async fn held_bytes_leave_in_order() {
     assert!(read.chunks(10).enumerate().all(|(part, bytes)| bytes == [part as u8; 10]));
 }
 
-/// Tokio lets one task do 128 operations in a turn.
+/// Tokio's cooperative budget is 128 operations per poll of a task.
 #[tokio::test]
 async fn many_payloads_in_one_turn_are_not_dropped() {
-    let (mut stream, _peer) = narrow(100 * KIB * KIB);
+    let (mut stream, _peer) = stream_over(100 * KIB * KIB);
     for _ in 0..1_000 {
         assert_eq!(send(&mut stream, 20 * KIB, WhenFull::Drop), Sent::Accepted);
         assert_eq!(stream.unsent(), 0);
@@ -145,7 +145,7 @@ async fn many_payloads_in_one_turn_are_not_dropped() {
 
 #[test]
 fn the_memory_of_many_unsent_bytes_is_released() {
-    let (mut stream, peer) = narrow(1_000);
+    let (mut stream, peer) = stream_over(1_000);
     send(&mut stream, 200 * KIB, WhenFull::Close);
     drop(peer);
     stream.write_unsent(&mut Context::from_waker(Waker::noop()));

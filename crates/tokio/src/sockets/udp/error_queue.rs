@@ -1,15 +1,15 @@
 //! The error queue of a UDP socket: ICMP errors with the destination of the datagram that caused them.
 //!
-//! `quinn-udp` can read the queue, but it tells which router or host complained. The contract wants the destination of
-//! the datagram. So the queue is read here: the address of an entry is the destination, and the reason is the pending
-//! error of the socket.
+//! `quinn-udp` can read the queue, but it returns the router or host that sent the ICMP error. The contract of
+//! `portolan_machine` needs the destination of the datagram. So this module reads the queue: the address of an entry is
+//! the destination, and the reason is the pending error of the socket.
 
 use super::Udp;
 use core::net::SocketAddr;
 
 impl Udp {
-    /// Reads the error queue of the system. `taken` is the error that a failed call returned: the pending error of the
-    /// first entry, which that call took from the socket.
+    /// Reads the error queue of the system. `taken` is the error that a failed call returned. It is the pending error
+    /// of the first entry: the failed call has removed it from the socket.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(super) fn read_error_queue(&mut self, mut taken: Option<&std::io::Error>) {
         use super::Undelivered;
@@ -17,15 +17,16 @@ impl Udp {
         use portolan_machine::Unreachability;
         use socket2::SockRef;
 
-        /// The number of errors that are kept in one call. The rest is dropped.
+        /// The maximum number of errors that one call keeps. Further errors are dropped.
         const ERRORS: usize = 64;
         /// `MSG_ERRQUEUE`, the same on every architecture of Linux.
         const FROM_ERROR_QUEUE: i32 = 0x2000;
         let socket = SockRef::from(&*self.socket);
         let mut entries = Vec::new();
-        // The kernel counts the entries against the receive buffer. That bounds this loop.
+        // The loop is bounded because the kernel counts the entries against the receive buffer.
         loop {
-            // Before the first entry is taken the pending error is that of the last one, afterwards that of the next.
+            // Before the first entry is read, the pending error is that of the last entry. After each read it is that
+            // of the next entry.
             let pending = socket.take_error().ok().flatten();
             let why = pending.as_ref().or(taken.take()).map(errors::unreachability);
             let mut quoted = [core::mem::MaybeUninit::<u8>::uninit(); 1];
@@ -41,7 +42,7 @@ impl Udp {
             [first, rest @ ..] => rest.iter().all(|(_, why)| *why == first.1),
         };
         for (index, (destination, why)) in entries.into_iter().enumerate() {
-            // An entry without a port or an error is about a datagram whose send has failed already.
+            // An entry without a port or an error belongs to a datagram whose send has already failed.
             let (Some(remote), Some(why)) = (destination.filter(|remote| remote.port() != 0), why) else {
                 continue;
             };
@@ -53,19 +54,19 @@ impl Udp {
         }
     }
 
-    /// Elsewhere an unconnected socket gets no ICMP errors.
+    /// On other systems an unconnected socket gets no ICMP errors.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(super) fn read_error_queue(&mut self, _: Option<&std::io::Error>) {}
 }
 
-/// The last destinations of datagrams with a hop limit.
+/// The last 16 destinations of datagrams with a hop limit.
 ///
-/// The system has one error for a host that does not answer and for a hop limit that ran out. Towards these
-/// destinations it means the latter.
+/// The system reports the same error for an unreachable host and for an expired hop limit. For these destinations the
+/// error means an expired hop limit.
 #[derive(Debug, Default)]
 pub(super) struct HopLimited {
     remotes: [Option<SocketAddr>; 16],
-    /// The place of the next destination.
+    /// The index at which the next destination is stored.
     next: usize,
 }
 

@@ -1,12 +1,14 @@
-//! Socket options that `quinn-udp` sets and neither it nor `socket2` takes back.
+//! Socket options that `quinn-udp` sets and that neither `quinn-udp` nor `socket2` can reset.
 //!
-//! `quinn-udp` sets on every socket: packet information, traffic class, timestamps, receive offload (GRO), the ban on
-//! fragmentation and the error queue. [`SocketOptions`] is their state before that, so that a released socket behaves
-//! as it did before the driver had it. The ban on fragmentation is lifted for single datagrams
-//! ([`set_fragmentation`]), and the receive offload is on only where it helps ([`set_receive_offload`]).
+//! `quinn-udp` sets on every socket: packet information, traffic class, timestamps, receive offload (GRO), no
+//! fragmentation, and the error queue.
 //!
-//! Only Linux and Android are implemented. Elsewhere the options of a released socket stay as `quinn-udp` set them, and
-//! datagrams larger than the path MTU are refused.
+//! * [`SocketOptions`] holds the state before that, so that a released socket behaves as before.
+//! * [`set_fragmentation`] allows fragmentation for single datagrams.
+//! * [`set_receive_offload`] turns the receive offload on only for busy sockets.
+//!
+//! Only Linux and Android are implemented. On other systems the options of a released socket stay as `quinn-udp` set
+//! them, and a datagram larger than the path MTU is not sent.
 
 pub(super) use system::{SocketOptions, set_fragmentation, set_receive_offload};
 
@@ -22,7 +24,7 @@ mod system {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in super::super) struct SocketOptions {
         ipv4: Ipv4Options,
-        /// Of an IPv6 socket. It has IPv4 options too, for datagrams to and from mapped addresses.
+        /// `Some` for an IPv6 socket. Such a socket has IPv4 options too, for IPv4-mapped addresses.
         ipv6: Option<Ipv6Options>,
         /// `UDP_GRO`: datagrams of one flow arrive as one buffer.
         receive_offload: Option<bool>,
@@ -61,10 +63,10 @@ mod system {
             }
         }
 
-        /// Sets all options of the same socket to this state, and forgets the errors that wait on it: a socket without
-        /// an error queue would return them from its next call.
+        /// Sets all options of the same socket to this state. Also clears the pending errors: a socket without an error
+        /// queue would return them from its next call.
         pub(in super::super) fn restore(&self, socket: &impl AsFd) {
-            // Where the kernel cannot tell whether the receive offload is on, it was off, which is the default.
+            // If the kernel does not return the state of the receive offload, the offload was off: that is the default.
             set(socket, sockopt::UdpGroSegment, Some(self.receive_offload.unwrap_or(false)));
             set(socket, sockopt::UdpGsoSegment, self.segment_size);
             set(socket, sockopt::ReceiveTimestampns, self.timestamps);
@@ -72,7 +74,7 @@ mod system {
             if let Some(ipv6) = self.ipv6 {
                 ipv6.restore(socket);
             }
-            // Turning the error queue off has emptied it.
+            // The error queue is empty, because turning it off empties it. Only the pending error is left.
             let _pending = SockRef::from(socket).take_error();
         }
     }
@@ -123,21 +125,21 @@ mod system {
         option.get(socket).ok()
     }
 
-    /// Sets an option that the system knows.
+    /// Sets an option; does nothing for `None`. An error means that the system does not know the option.
     fn set<T, O: SetSockOpt<Val = T>>(socket: &impl AsFd, option: O, value: Option<T>) {
         if let Some(value) = value {
             let _unknown = option.set(socket, &value);
         }
     }
 
-    /// Turns the receive offload on or off for the datagrams that arrive from now on.
+    /// Turns the receive offload on or off for datagrams that arrive later.
     pub(in super::super) fn set_receive_offload(socket: &impl AsFd, on: bool) {
         set(socket, sockopt::UdpGroSegment, Some(on));
     }
 
-    /// Allows that datagrams leave in fragments, or forbids it again as `quinn-udp` does.
+    /// Allows the system to send datagrams in fragments, or forbids it again as `quinn-udp` does.
     ///
-    /// When allowed, the system fragments what is larger than the path MTU that it knows, as on any other socket.
+    /// When allowed, the system fragments a datagram that is larger than the known path MTU, as on any other socket.
     pub(in super::super) fn set_fragmentation(socket: &impl AsFd, is_ipv4: bool, allowed: bool) -> Result<()> {
         if is_ipv4 {
             let mode = if allowed { Ipv4PathMtuDiscovery::WANT } else { Ipv4PathMtuDiscovery::PROBE };
@@ -155,7 +157,7 @@ mod system {
 mod system {
     use std::io::{ErrorKind, Result};
 
-    /// Nothing is known here.
+    /// No options are known on this system.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(in super::super) struct SocketOptions;
 

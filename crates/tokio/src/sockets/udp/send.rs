@@ -1,13 +1,14 @@
 //! Sending on a UDP socket: source address, hop limit, segmentation offload (GSO), fragments.
 //!
-//! * A send that finds no room in the send buffer is dropped, as UDP may lose any datagram.
-//! * `quinn-udp` stops segmentation offload on a socket for good at the first EINVAL. So what is known to be invalid is
-//!   found before: a source address that the host does not have ([`SourceAddresses`](super::source::SourceAddresses)),
-//!   port 0. If a single datagram fails with EINVAL all the same (the host has just lost the address), segmentation was
-//!   not the cause, and the state of `quinn-udp` is made anew.
-//! * `quinn-udp` forbids fragmentation. For a datagram that is larger than the path MTU it is allowed, and afterwards
-//!   forbidden again. Nothing else sends on the socket in between.
-//! * A hop limit is set for one datagram in the same way.
+//! * When the send buffer is full, the datagram is dropped. UDP may lose any datagram.
+//! * At the first EINVAL `quinn-udp` stops segmentation offload on the socket permanently. So known causes of EINVAL
+//!   are checked before the send: port 0, and a source address that the host does not have
+//!   ([`SourceAddresses`](super::source::SourceAddresses)).
+//! * If a single datagram still fails with EINVAL (the host has just lost the address), segmentation was not the cause.
+//!   Then the state of `quinn-udp` is created again, which turns the offload on again.
+//! * `quinn-udp` forbids fragmentation. For a datagram larger than the path MTU, fragmentation is allowed during one
+//!   send and then forbidden again. Nothing else sends on the socket in between.
+//! * A hop limit is set during one send in the same way.
 
 use super::{Udp, UnsentReason};
 use crate::errors;
@@ -27,25 +28,25 @@ pub(crate) struct Addressing {
 }
 
 impl Addressing {
-    /// Whether the datagram leaves as an IPv4 packet, on an IPv6 socket to a mapped address too.
+    /// Whether the datagram is sent as an IPv4 packet. This includes an IPv4-mapped destination on an IPv6 socket.
     fn is_ipv4(&self) -> bool {
         self.remote.ip().to_canonical().is_ipv4()
     }
 
-    /// The longest UDP payload in bytes, in fragments: 65,535 less the headers that the length counts.
+    /// The longest UDP payload in bytes, with fragmentation: 65,535 less the headers that the length field counts.
     fn longest_payload(&self) -> usize {
         if self.is_ipv4() { 65_507 } else { 65_527 }
     }
 }
 
 impl Udp {
-    /// The number of segments that can leave in one call.
+    /// The maximum number of segments that one call can send.
     pub(crate) fn max_segments(&self) -> usize {
         self.state.max_gso_segments()
     }
 
-    /// Sends segments of `size` bytes, of which the last may be shorter, in one call. Returns `false` when that failed:
-    /// the caller then sends the segments one by one, and learns why each of them fails.
+    /// Sends segments of `size` bytes in one call; the last segment may be shorter. Returns `false` when the call
+    /// failed. The caller then sends the segments one by one, which gives the reason for each segment.
     pub(crate) fn send_segments(&mut self, to: Addressing, bytes: &[u8], size: usize) -> bool {
         let Ok(source) = self.source(to) else {
             return false;
@@ -60,7 +61,7 @@ impl Udp {
     /// Sends one datagram.
     pub(crate) fn send(&mut self, to: Addressing, payload: &[u8]) -> core::result::Result<(), UnsentReason> {
         match to.hop_limit {
-            // The first router would drop it, and so does this host.
+            // The first router would drop such a datagram.
             Some(0) => return Err(UnsentReason::Unreachable(Unreachability::HopLimit)),
             Some(_) => self.hop_limited.add(to.remote),
             None => {}
@@ -80,7 +81,8 @@ impl Udp {
             };
             match sent {
                 Ok(()) => {
-                    // If the segments of a batch failed before, and this datagram did not, offload was the cause.
+                    // If the batch failed and its datagrams succeed one by one, the offload was the cause. Then the
+                    // lower number of segments is right.
                     self.usable_segments = self.max_segments();
                     return Ok(());
                 }
@@ -110,17 +112,17 @@ impl Udp {
     }
 
     fn send_in_fragments(&self, to: Addressing, source: Option<IpAddr>, payload: &[u8]) -> Result<()> {
-        // Where it cannot be allowed, the datagram is too large, and the send without fragments says so.
+        // If fragmentation cannot be allowed, the send without fragments returns the error "too large".
         let _allowed = super::options::set_fragmentation(&*self.socket, to.is_ipv4(), true);
         let sent = self.try_send(to, source, payload, None);
         let _forbidden = super::options::set_fragmentation(&*self.socket, to.is_ipv4(), false);
         sent
     }
 
-    /// Returns what `quinn-udp` is given as source address. `None` leaves the choice to the system, or the socket is
-    /// bound to the address.
+    /// Returns the source address to pass to `quinn-udp`. `None`: the system chooses, or the socket is bound to the
+    /// address.
     fn source(&mut self, to: Addressing) -> core::result::Result<Option<IpAddr>, UnsentReason> {
-        /// The system answers EINVAL, which would stop segmentation offload.
+        /// For port 0 the system would return EINVAL, which would stop segmentation offload.
         const NO_PORT: UnsentReason = UnsentReason::Unreachable(Unreachability::Unspecified);
         const FOREIGN: UnsentReason = UnsentReason::Unreachable(Unreachability::SourceAddress);
         if to.remote.port() == 0 {
@@ -140,7 +142,7 @@ impl Udp {
         if is_source(local) && self.sources.check(local, to.remote) { Ok(Some(local)) } else { Err(FOREIGN) }
     }
 
-    /// Makes the state of `quinn-udp` anew if it stopped segmentation offload because of a single datagram.
+    /// Creates the state of `quinn-udp` again if it stopped segmentation offload because of a single datagram.
     fn resume_offload(&mut self) {
         if self.max_segments() < self.usable_segments
             && let Ok(state) = super::new_state(SockRef::from(&*self.socket), self.receive_offload)
@@ -149,8 +151,8 @@ impl Udp {
         }
     }
 
-    /// Returns why a datagram could not be sent: the host may have lost the source address since the last check, or the
-    /// system gives another reason.
+    /// Returns the reason for which a datagram could not be sent. It is
+    /// [`SourceAddress`](Unreachability::SourceAddress) if the host has lost the source address since the last check.
     fn failure(&mut self, to: Addressing, source: Option<IpAddr>, error: &Error) -> UnsentReason {
         let lost = source.is_some_and(|source| {
             self.sources.forget(source);
@@ -166,7 +168,7 @@ fn stops_offload(error: &Error) -> bool {
     error.kind() == ErrorKind::InvalidInput || error.raw_os_error() == Some(EIO)
 }
 
-/// Whether an address can be the source of a datagram at all.
+/// Whether an address can be a source address: not unspecified, multicast or broadcast.
 fn is_source(local: IpAddr) -> bool {
     let local = local.to_canonical();
     let broadcast = match local {
@@ -176,7 +178,7 @@ fn is_source(local: IpAddr) -> bool {
     !local.is_unspecified() && !local.is_multicast() && !broadcast
 }
 
-/// Runs `send` while the socket has this hop limit. Afterwards the socket has the hop limit from before.
+/// Calls `send` while the socket has this hop limit, and then restores the previous hop limit.
 fn with_hop_limit<T>(socket: SockRef<'_>, to: Addressing, send: impl FnOnce() -> Result<T>) -> Result<T> {
     /// −1 for the kernel: the hop limit of the route, or the default of the system.
     const SYSTEM: u32 = u32::MAX;
@@ -188,7 +190,8 @@ fn with_hop_limit<T>(socket: SockRef<'_>, to: Addressing, send: impl FnOnce() ->
     let before = get()?;
     set(limit.into())?;
     let sent = send();
-    // A socket that was adopted may have a hop limit of its own. It reads like the system's when it has none.
+    // `get` returns the system's default for a socket without its own hop limit. So the default is restored first. If
+    // `get` then returns another value, the (adopted) socket had its own hop limit.
     if set(SYSTEM).is_err() || get()? != before {
         set(before)?;
     }

@@ -1,25 +1,25 @@
-//! Whether an address is one of this host's, so that a datagram can leave from it.
+//! Checks whether an address is an address of this host, so that a datagram can be sent from it.
 //!
 //! A send from an address that the host does not have fails with EINVAL. `quinn-udp` takes EINVAL for a sign that the
-//! system cannot segment, and stops that on the socket for good. So the address is checked before: a throw-away socket
-//! is bound to it and asks for a route from it, without sending anything.
+//! system does not support segmentation, and stops the offload on the socket permanently. So the address is checked
+//! before the send: a temporary socket is bound to the address and connected from it. Nothing is sent.
 
 use core::net::{IpAddr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{ErrorKind, Result};
 
-/// Addresses that were found to be of this host.
+/// Cache of addresses of this host.
 ///
-/// Addresses that were not are checked again at each use, so that an address is usable as soon as the host has it. An
-/// address that the host loses is forgotten when a send from it fails ([`Self::forget`]).
+/// Only addresses that passed the check are cached. Other addresses are checked again at each use, so an address is
+/// usable as soon as the host has it. When a send from an address fails, the address is removed ([`Self::forget`]).
 #[derive(Debug, Default)]
 pub(super) struct SourceAddresses {
     known: [Option<Source>; Self::KNOWN],
-    /// The place of the next address.
+    /// The index at which the next address is stored.
     next: usize,
 }
 
-/// An address, and for a link-local one the interface.
+/// An address, and for a link-local address the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     address: IpAddr,
@@ -27,7 +27,7 @@ struct Source {
 }
 
 impl SourceAddresses {
-    /// The number of addresses that are remembered. Beyond that the oldest is forgotten.
+    /// The number of cached addresses. A further address replaces the oldest.
     const KNOWN: usize = 8;
 
     /// Whether a datagram to `remote` can have the source address `local`.
@@ -45,12 +45,12 @@ impl SourceAddresses {
                 true
             }
             Ok(false) => false,
-            // The check itself was not possible (no descriptors left): the send decides.
+            // The check itself failed (for example: no descriptors left). The send then returns any error.
             Err(_) => true,
         }
     }
 
-    /// Forgets an address from which a send has failed.
+    /// Removes an address from which a send has failed.
     pub(super) fn forget(&mut self, local: IpAddr) {
         let local = local.to_canonical();
         for place in &mut self.known {
@@ -89,9 +89,8 @@ impl Source {
             }
             Err(error) => return Err(error),
         }
-        // Broadcast addresses can be bound, and on some hosts foreign ones too. The routing table finds both: it has no
-        // way from a foreign address (EINVAL or ENETUNREACH), and a way to a broadcast address needs a permission
-        // (EACCES).
+        // A socket can be bound to a broadcast address, and on some hosts to a foreign address. `connect` finds both:
+        // it fails from a foreign address (EINVAL or ENETUNREACH), and to a broadcast address (EACCES).
         local.set_port(DISCARD);
         Ok(!socket
             .connect(&local.into())
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_host_are_told_from_others() {
+    fn only_addresses_of_the_host_pass_the_check() {
         let mut sources = SourceAddresses::default();
         for own in ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.3"] {
             assert!(check(&mut sources, own), "{own}");

@@ -1,6 +1,6 @@
-//! The table of `docs/architecture.md`: what ought to be.
+//! The table of `docs/architecture.md`: the allowed dependencies.
 
-/// The head of the table, word for word.
+/// The exact column headings of the table.
 const HEAD: [&str; 5] = ["Crate", "State", "Needs", "May import", "May never import"];
 
 /// All rows of the table.
@@ -14,18 +14,18 @@ pub(crate) struct Table {
 pub(crate) struct Row {
     /// The folder in `crates/`.
     pub(crate) folder: String,
-    /// The package, `portolan-` and the folder unless the cell says otherwise.
+    /// The package: `portolan-` and the folder, unless the cell names another.
     pub(crate) package: String,
-    /// Built, or only planned.
+    /// Whether the crate exists, or is only planned.
     pub(crate) built: bool,
     pub(crate) needs: Needs,
-    /// The names in code type of *May import*; `*` is anything.
+    /// The names in code type of *May import*; `*` means any package.
     pub(super) may: Vec<String>,
     /// The names in code type of *May never import*.
     pub(super) never: Vec<String>,
 }
 
-/// What a crate asks of its surroundings.
+/// The library that a crate needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     Core,
@@ -34,7 +34,7 @@ pub(crate) enum Needs {
 }
 
 impl Table {
-    /// Finds the table in the page and reads it.
+    /// Finds the table in the page and parses it.
     pub(super) fn read(page: &str) -> Result<Self, String> {
         let mut lines = page.lines().enumerate().skip_while(|(_, line)| cells(line) != HEAD);
         if lines.next().is_none() {
@@ -55,7 +55,8 @@ impl Table {
         Ok(Self { rows })
     }
 
-    /// Whether a name in a cell means this package: one of ours by its folder, or another's by its own name.
+    /// Whether a name in a cell means this package. A crate of the workspace is named by its folder, another package by
+    /// its name.
     pub(super) fn names(&self, name: &str, package: &str) -> bool {
         let ours = self.rows.iter().find(|row| row.package == package);
         ours.map_or(name == package, |row| row.folder == name)
@@ -86,7 +87,7 @@ impl Row {
     }
 }
 
-/// The cells of a table's line, none of another line. A bar after a backslash belongs to its cell.
+/// Returns the cells of a line of a Markdown table, or no cells for another line. `\|` does not end a cell.
 pub(crate) fn cells(line: &str) -> Vec<&str> {
     let line = line.trim();
     let Some(mut rest) = line.strip_prefix('|').filter(|rest| rest.ends_with('|')) else { return Vec::new() };
@@ -101,7 +102,7 @@ pub(crate) fn cells(line: &str) -> Vec<&str> {
     cells
 }
 
-/// The words in code type.
+/// Returns the words in code type.
 pub(crate) fn code(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_string).collect()
 }

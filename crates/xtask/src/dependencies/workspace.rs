@@ -1,4 +1,4 @@
-//! What `cargo metadata` and the crates' roots say: what is there.
+//! The crates of the workspace, from `cargo metadata` and the sources.
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// The crates in `crates/`.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct Workspace {
     pub(super) crates: Vec<Crate>,
 }
 
@@ -16,8 +16,8 @@ pub(super) struct Crate {
     pub(super) folder: String,
     pub(super) package: String,
     pub(super) dependencies: Vec<Dependency>,
-    /// Every package beneath it by normal dependencies, however far down.
-    pub(super) beneath: BTreeSet<String>,
+    /// All packages on which the crate depends by normal and build dependencies, directly or indirectly.
+    pub(super) reachable: BTreeSet<String>,
     pub(super) features: Vec<String>,
     /// The text of `src/lib.rs` or `src/main.rs`.
     pub(super) root: String,
@@ -25,24 +25,24 @@ pub(super) struct Crate {
     pub(super) sources: Vec<String>,
 }
 
-/// One entry of a manifest.
+/// One dependency in a manifest.
 #[derive(Clone, Debug)]
 pub(super) struct Dependency {
     pub(super) package: String,
     pub(super) kind: Kind,
-    /// Whether the manifest asks for a version.
+    /// Whether the manifest requires a version.
     pub(super) versioned: bool,
     pub(super) default_features: bool,
 }
 
-/// Build dependencies are bound like normal ones.
+/// The kind of a dependency. Build dependencies count as normal dependencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Normal,
     Development,
 }
 
-impl House {
+impl Workspace {
     pub(super) fn read(root: &Path) -> Result<Self, String> {
         let metadata = MetadataCommand::new().manifest_path(root.join("Cargo.toml")).exec();
         let metadata = metadata.map_err(|why| format!("cargo metadata: {why}"))?;
@@ -67,14 +67,14 @@ impl Crate {
             folder: folder.to_string(),
             package: package.name.to_string(),
             dependencies: package.dependencies.iter().map(Dependency::read).collect(),
-            beneath: beneath(&package.id, metadata),
+            reachable: reachable(&package.id, metadata),
             features: package.features.keys().cloned().collect(),
             root,
             sources: sources?,
         })
     }
 
-    /// Whether code, not only its comments, names the package.
+    /// Whether the code names the package. Lines of comments do not count.
     pub(super) fn sources_name(&self, package: &str) -> bool {
         let name = package.replace('-', "_");
         let code = self.sources.iter().flat_map(|source| source.lines());
@@ -93,8 +93,8 @@ impl Dependency {
     }
 }
 
-/// The names of all packages that normal and build dependencies lead to.
-fn beneath(from: &PackageId, metadata: &Metadata) -> BTreeSet<String> {
+/// Returns the names of all direct and indirect normal and build dependencies of a package.
+fn reachable(from: &PackageId, metadata: &Metadata) -> BTreeSet<String> {
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
     let nodes: BTreeMap<&PackageId, _> = nodes.map(|node| (&node.id, node)).collect();
     let names: BTreeMap<&PackageId, &str> =

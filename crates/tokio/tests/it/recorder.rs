@@ -1,4 +1,4 @@
-//! A machine that does what the test says and tells everything that it hears.
+//! A test machine that sends the outputs that the test queues, and records every input as an event.
 
 use bytes::Bytes;
 use core::future::Future;
@@ -11,91 +11,91 @@ use portolan_machine::{
 };
 use portolan_tokio::{Driver, DriverConfig};
 
-/// What the puppet heard.
+/// An input that the recorder got.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Recorded {
     News(SocketId, SocketNews),
     Datagram { socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: Vec<u8> },
     Chunk { socket: SocketId, payload: Vec<u8> },
     Timeout(Instant),
 }
 
-/// How the puppet answers by itself.
+/// The reaction of the recorder to an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Habit {
-    /// It only tells.
+pub(crate) enum Mode {
+    /// It only records the input.
     #[default]
-    Tells,
-    /// It sends everything back, and tells news only.
-    Echoes,
-    /// It tells of a datagram, and closes the socket over it.
-    ClosesAfterOne,
-    /// It says of everything but its own sockets' news that it is not its own.
-    Disowns,
+    Record,
+    /// It sends datagrams and stream bytes back, and records all other inputs.
+    Echo,
+    /// It records the input. After a datagram it closes the socket.
+    CloseAfterOne,
+    /// It takes no datagrams, stream bytes or accepted streams, and records all other inputs.
+    Decline,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Puppet {
-    pub(crate) out: Outbox<Heard>,
-    pub(crate) habit: Habit,
+pub(crate) struct Recorder {
+    pub(crate) out: Outbox<Recorded>,
+    pub(crate) mode: Mode,
     pub(crate) wait: Option<Deadline>,
 }
 
-impl Machine for Puppet {
+impl Machine for Recorder {
     type Command = Never;
     type Error = Never;
-    type Event = Heard;
+    type Event = Recorded;
 
     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
         match command {}
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let heard = match input {
-            Input::Datagram(d) if self.habit == Habit::Echoes => {
+        let output = match input {
+            Input::Datagram(d) if self.mode == Mode::Echo => {
                 Output::Transmit(Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload)))
             }
-            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) if self.habit == Habit::Disowns => {
+            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) if self.mode == Mode::Decline => {
                 return Verdict::NotMine;
             }
-            Input::Datagram(d) => Output::Event(Heard::Datagram {
+            Input::Datagram(d) => Output::Event(Recorded::Datagram {
                 socket: d.socket,
                 local: d.local,
                 remote: d.remote,
                 payload: d.payload.to_vec(),
             }),
-            Input::Socket(id, news) => Output::Event(Heard::News(id, news)),
+            Input::Socket(id, news) => Output::Event(Recorded::News(id, news)),
             Input::Timeout => {
                 if self.wait.is_none_or(|wait| !wait.is_due(cx.now())) {
                     return Verdict::NotMine;
                 }
                 self.wait = None;
-                Output::Event(Heard::Timeout(cx.now()))
+                Output::Event(Recorded::Timeout(cx.now()))
             }
         };
-        self.out.push(heard);
-        if let (Habit::ClosesAfterOne, Input::Datagram(d)) = (self.habit, input) {
+        self.out.push(output);
+        if let (Mode::CloseAfterOne, Input::Datagram(d)) = (self.mode, input) {
             self.out.push(Output::Socket(SocketOrder::Close(d.socket)));
         }
         Verdict::Mine
     }
 
     fn stream(&mut self, _: &mut Cx<'_>, d: Datagram<'_>) -> Option<usize> {
-        self.out.push(match self.habit {
-            Habit::Disowns => return None,
-            Habit::Echoes => Output::Transmit(Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload))),
-            _ => Output::Event(Heard::Chunk { socket: d.socket, payload: d.payload.to_vec() }),
+        self.out.push(match self.mode {
+            Mode::Decline => return None,
+            Mode::Echo => Output::Transmit(Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload))),
+            _ => Output::Event(Recorded::Chunk { socket: d.socket, payload: d.payload.to_vec() }),
         });
         Some(d.payload.len())
     }
 
-    fn poll(&mut self) -> Output<Heard> {
+    fn poll(&mut self) -> Output<Recorded> {
         self.out.pop().unwrap_or(Output::Wait(self.wait))
     }
 }
 
-/// The strings of the puppet.
-pub(crate) trait Strings {
+/// Methods of a driver whose machine is a recorder.
+pub(crate) trait RecorderExt {
     fn order(&mut self, protocol: Protocol, local: &str, change: impl FnOnce(Open) -> Open) -> SocketId;
     fn transmit(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]);
     fn send_limited(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8], hop_limit: u8);
@@ -105,39 +105,39 @@ pub(crate) trait Strings {
     async fn opened_towards(&mut self, protocol: Protocol, remote: SocketAddr) -> (SocketId, SocketAddr);
     /// Reads `count` bytes of a stream.
     async fn read(&mut self, socket: SocketId, count: usize) -> Vec<u8>;
-    /// Runs the driver while `other` runs; every event is put into the returned list.
-    async fn beside<T>(&mut self, other: impl Future<Output = T>) -> (T, Vec<Heard>);
+    /// Runs the driver until `other` is done. Returns the result of `other` and all events.
+    async fn run_while<T>(&mut self, other: impl Future<Output = T>) -> (T, Vec<Recorded>);
 }
 
-impl Strings for Driver<Puppet> {
+impl RecorderExt for Driver<Recorder> {
     fn order(&mut self, protocol: Protocol, local: &str, change: impl FnOnce(Open) -> Open) -> SocketId {
-        self.with(|puppet, cx| {
+        self.with(|machine, cx| {
             let open = change(Open::new(cx.next_socket(), protocol, local.parse().unwrap()));
             let id = open.id;
-            puppet.out.push(Output::Socket(SocketOrder::Open(open)));
+            machine.out.push(Output::Socket(SocketOrder::Open(open)));
             id
         })
     }
 
     fn transmit(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]) {
         let transmit = Transmit::new(socket, remote, Bytes::copy_from_slice(payload));
-        self.with(|puppet, _| puppet.out.push(Output::Transmit(transmit)));
+        self.with(|machine, _| machine.out.push(Output::Transmit(transmit)));
     }
 
     fn send_limited(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8], hop_limit: u8) {
         let mut transmit = Transmit::new(socket, remote, Bytes::copy_from_slice(payload));
         transmit.hop_limit = Some(hop_limit);
-        self.with(|puppet, _| puppet.out.push(Output::Transmit(transmit)));
+        self.with(|machine, _| machine.out.push(Output::Transmit(transmit)));
     }
 
     fn close(&mut self, socket: SocketId) {
-        self.with(|puppet, _| puppet.out.push(Output::Socket(SocketOrder::Close(socket))));
+        self.with(|machine, _| machine.out.push(Output::Socket(SocketOrder::Close(socket))));
     }
 
     async fn news(&mut self) -> SocketNews {
         match in_time(self.next()).await {
-            Heard::News(_, news) => news,
-            other => panic!("expected news of a socket, heard {other:?}"),
+            Recorded::News(_, news) => news,
+            other => panic!("expected socket news, got {other:?}"),
         }
     }
 
@@ -156,46 +156,46 @@ impl Strings for Driver<Puppet> {
         let mut bytes = Vec::new();
         while bytes.len() < count {
             match in_time(self.next()).await {
-                Heard::Chunk { socket: from, payload } if from == socket => bytes.extend(payload),
-                other => panic!("expected a chunk of {socket}, heard {other:?}"),
+                Recorded::Chunk { socket: from, payload } if from == socket => bytes.extend(payload),
+                other => panic!("expected a chunk of {socket}, got {other:?}"),
             }
         }
         bytes
     }
 
-    async fn beside<T>(&mut self, other: impl Future<Output = T>) -> (T, Vec<Heard>) {
+    async fn run_while<T>(&mut self, other: impl Future<Output = T>) -> (T, Vec<Recorded>) {
         let mut other = pin!(other);
-        let mut heard = Vec::new();
+        let mut events = Vec::new();
         let done = in_time(async {
             loop {
                 tokio::select! {
                     biased;
-                    event = self.next() => heard.push(event),
+                    event = self.next() => events.push(event),
                     done = &mut other => return done,
                 }
             }
         });
-        (done.await, heard)
+        (done.await, events)
     }
 }
 
 pub(crate) fn opened(news: SocketNews) -> SocketAddr {
     match news {
         SocketNews::Opened { local } => local,
-        other => panic!("expected an open socket, heard that it is {other}"),
+        other => panic!("expected an open socket, got: {other}"),
     }
 }
 
-/// A puppet on sockets.
-pub(crate) fn puppet(habit: Habit) -> Driver<Puppet> {
-    puppet_with(habit, DriverConfig::default())
+/// A driver with a recorder.
+pub(crate) fn recorder(mode: Mode) -> Driver<Recorder> {
+    recorder_with(mode, DriverConfig::default())
 }
 
-pub(crate) fn puppet_with(habit: Habit, config: DriverConfig) -> Driver<Puppet> {
-    Driver::with_config(Puppet { habit, ..Puppet::default() }, config).unwrap()
+pub(crate) fn recorder_with(mode: Mode, config: DriverConfig) -> Driver<Recorder> {
+    Driver::with_config(Recorder { mode, ..Recorder::default() }, config).unwrap()
 }
 
-/// A bound for tests that would otherwise hang; nothing waits for it to pass.
-pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("this should not take so long")
+/// Awaits a future for at most 20 s, so that a failing test does not hang.
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("done within 20 s")
 }
