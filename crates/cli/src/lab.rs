@@ -3,21 +3,89 @@
 //! A client asks two servers through whatever the arguments put in between. Since the simulation knows what was built,
 //! the report says whether the finding is right.
 
-use crate::args::{Format, LabNatArgs};
-use crate::error::Complaint;
+use crate::error::{CommandError, Failure};
 use crate::exit::Exit;
+use crate::options::{Format, ReportOptions};
+use crate::outcome;
 use crate::output;
 use crate::report::{Simulation, Telling, human, json};
+use clap::{Args, Subcommand};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::Instant;
 use portolan_nat::behavior::{Filtering, Mapping, NatKind};
 use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
+use portolan_nat::error::DiscoveryConfigError;
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::Barrier;
-use portolan_sim::topology::{Lab, Topology, Truth};
+use portolan_sim::topology::{Lab, Preset, Topology, Truth};
+
+/// What to try out.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LabCommand {
+    /// Find out what a simulated NAT does, exactly as `portolan nat` would
+    Nat(LabNatArgs),
+}
+
+/// Arguments of `portolan lab nat`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct LabNatArgs {
+    /// The network to simulate: home, cgnat, symmetric, full-cone, restricted, firewall, open, blocked or offline
+    ///
+    /// home: a router that keeps one public port per socket and lets only the contacted address and port answer, with a
+    /// firewall for IPv6. cgnat: the same behind a carrier's NAT. symmetric: another public port for each destination.
+    /// full-cone: one public port, and anybody may answer. restricted: one public port, and any port of a contacted
+    /// address may answer. firewall: no translation. open: nothing in the way. blocked: no UDP gets through. offline: no
+    /// network.
+    #[arg(long, value_name = "NAME", default_value = "home")]
+    pub(crate) preset: Preset,
+    /// What the NAT's mappings depend on, instead of a preset: eim, adm, apdm or the long words of RFC 4787
+    #[arg(long, value_name = "WORD", conflicts_with = "preset")]
+    pub(crate) mapping: Option<Mapping>,
+    /// Whom the NAT lets in, instead of a preset: eif, adf, apdf or the long words
+    #[arg(long, value_name = "WORD", conflicts_with = "preset")]
+    pub(crate) filtering: Option<Filtering>,
+    /// Packets lost in each direction, in percent, at most 50
+    #[arg(long, value_name = "P", default_value = "0", value_parser = percent)]
+    pub(crate) loss: f64,
+    /// Round-trip time to the servers, in milliseconds
+    #[arg(long, value_name = "MS", default_value = "50", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub(crate) rtt: u32,
+    /// The dice: the same seed gives the same run, byte for byte
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) output: ReportOptions,
+}
+
+const HELP: &str = "\
+Examples:
+  portolan lab nat --preset home --explain
+  portolan lab nat --mapping apdm --filtering apdf --loss 10 --seed 7
+Exit codes are those of `portolan nat`.";
+
+fn percent(text: &str) -> Result<f64, &'static str> {
+    let share: f64 = text.parse().map_err(|_| "a share in percent, such as 5")?;
+    if (0.0..=50.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("between 0 and 50 percent: beyond that nothing can be told")
+    }
+}
+
+/// Why the simulation has no report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LabError {
+    #[error("{0}")]
+    Discovery(#[from] DiscoveryConfigError),
+    #[error("the time allowed ran out before anything was known; allow more with --timeout")]
+    TimedOut,
+}
+
+impl CommandError for LabError {}
 
 /// What the client calls the two servers.
 const SERVERS: [&str; 2] = ["stun-one", "stun-two"];
@@ -25,8 +93,15 @@ const SERVERS: [&str; 2] = ["stun-one", "stun-two"];
 /// Longer than any classification; virtual seconds cost nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Builds the network, runs the discovery in it and tells what was found.
-pub(crate) fn run(args: &LabNatArgs) -> Result<Exit, Complaint> {
+/// Runs one of the subcommands.
+pub(crate) fn run(command: &LabCommand) -> Result<Exit, Failure> {
+    match command {
+        LabCommand::Nat(args) => nat(args),
+    }
+}
+
+/// Builds the network, runs the discovery in it and prints the report.
+fn nat(args: &LabNatArgs) -> Result<Exit, Failure> {
     let (telling, events) = simulate(args)?;
     let mut out = String::new();
     match args.output.format {
@@ -40,11 +115,11 @@ pub(crate) fn run(args: &LabNatArgs) -> Result<Exit, Complaint> {
         }
     }
     output::print(&out)?;
-    Ok(Exit::of(&telling.report, &[]))
+    Ok(outcome::exit(&telling.report, &[]))
 }
 
 /// The finding and the events before it.
-fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complaint> {
+fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), LabError> {
     let topology = topology(args);
     // Where the servers are is known once the network stands; nobody starts the first discovery.
     let nowhere = StunServer { name: "".into(), addresses: vec![SocketAddr::from(([192, 0, 2, 1], 3478))] };
@@ -58,7 +133,7 @@ fn simulate(args: &LabNatArgs) -> Result<(Telling, Vec<DiscoveryEvent>), Complai
     let _ = lab.net.run_until_event(Instant::ORIGIN + PATIENCE, |_, event| matches!(event, DiscoveryEvent::Report(_)));
     let mut events: Vec<DiscoveryEvent> = lab.net.take_events().into_iter().map(|happening| happening.event).collect();
     let Some(DiscoveryEvent::Report(report)) = events.pop_if(|last| matches!(last, DiscoveryEvent::Report(_))) else {
-        return Err(Complaint::TimedOut);
+        return Err(LabError::TimedOut);
     };
     let is_right = agrees(&topology, &report);
     let telling = Telling {

@@ -16,6 +16,8 @@ mod explain;
 mod lab;
 mod log;
 mod nat;
+mod options;
+mod outcome;
 mod output;
 mod progress;
 mod redact;
@@ -30,8 +32,8 @@ mod signals;
 mod story;
 mod stun;
 
-use crate::args::{Cli, Command, Lab};
-use crate::error::Complaint;
+use crate::args::{Cli, Command};
+use crate::error::{CommandError, Failure};
 use crate::exit::Exit;
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -45,10 +47,9 @@ fn main() -> ExitCode {
     };
     log::start(cli.verbose);
     run(cli.command)
-        .unwrap_or_else(|complaint| {
-            let exit = complaint.exit();
-            output::complain(complaint);
-            exit
+        .unwrap_or_else(|failure| {
+            output::complain(&failure);
+            failure.exit()
         })
         .into()
 }
@@ -69,7 +70,7 @@ fn not_run(error: &clap::Error) -> ExitCode {
     Exit::CouldNotRun.into()
 }
 
-fn run(command: Command) -> Result<Exit, Complaint> {
+fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
@@ -77,14 +78,23 @@ fn run(command: Command) -> Result<Exit, Complaint> {
         Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Sdp(command) => sdp::run(&command),
-        Command::Lab(Lab::Nat(args)) => lab::run(&args),
+        Command::Lab(command) => lab::run(&command),
     }
 }
 
+/// Why no runtime can be built.
+#[derive(Debug, thiserror::Error)]
+enum RuntimeError {
+    #[error("cannot start: {0}; raise the limit of open files (ulimit -n)")]
+    Descriptors(io::Error),
+}
+
+impl CommandError for RuntimeError {}
+
 /// Runs a command to its end in a runtime of its own. The process does not wait for threads that still hang, for example
 /// in a name lookup.
-fn in_runtime(run: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
-    reserve_descriptors().map_err(Complaint::Descriptors)?;
+fn in_runtime(run: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    reserve_descriptors().map_err(RuntimeError::Descriptors)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run);
     runtime.shutdown_background();

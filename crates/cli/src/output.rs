@@ -3,6 +3,7 @@
 //! A reader that has gone (`portolan … | head`) is no failure: what it did not want is not written, and the exit code
 //! stays what the run made it.
 
+use core::time::Duration;
 use std::io::{self, ErrorKind, Write};
 
 /// Writes text to standard output, its colours only where they are seen, and has it arrive now.
@@ -20,6 +21,11 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn complain(line: impl core::fmt::Display) {
     // Where standard error is gone there is nobody left to tell.
     let _ = write_to(anstream::stderr().lock(), &format!("portolan: {line}\n"));
+}
+
+/// Returns a duration in milliseconds, rounded to the microsecond, as the JSON documents have it.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn write_to(mut out: impl Write, text: &str) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! What is known so far, on one line of the terminal that the report then replaces. Nothing of it when piped.
 
-use crate::args::Format;
+use crate::options::Format;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
 /// The line, or nothing.

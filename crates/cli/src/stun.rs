@@ -3,79 +3,86 @@
 //! What is sent, and how often, is decided by the machine that it drives ([`Query`]); this file looks the name up, waits
 //! and prints.
 
-mod tell;
+mod report;
+mod target;
 mod trust;
 
-use crate::args::{Format, StunArgs};
-use crate::error::Complaint;
+use crate::error::{CommandError, Failure};
 use crate::exit::Exit;
-use crate::output;
+use crate::options::{Format, seconds};
+use crate::output::{self, milliseconds};
 use crate::resolve::{System, resolve};
 use crate::secret::{self, Secret};
-use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError};
+use crate::servers::Host;
 use alloc::sync::Arc;
 use bytes::Bytes;
+use clap::Args;
 use core::net::SocketAddr;
-use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, Unreachability};
 use portolan_nat::profile::Family;
-use portolan_stun::uri::{Scheme, Uri};
 use portolan_stun_agent::{
     ChallengeError, Credential, Query, QueryConfig, QueryError, QueryEvent, QueryFailure, QueryResponse, RequestError,
     Unusable,
 };
 use portolan_tokio::{Driver, DriverConfig};
-pub(crate) use trust::TrustError;
+use std::path::PathBuf;
+use target::Target;
+use trust::TrustError;
 
-/// The port of STUN over TLS (RFC 8489 §18.5).
-const TLS_PORT: u16 = 5349;
-
-/// A server as a person writes it, or as a URI names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    /// The server where nothing is encrypted.
-    plain: ServerName,
-    /// The server where TLS is spoken: the default port differs.
-    secure: ServerName,
-    /// It was a `stuns:` URI.
-    is_secure: bool,
+/// Arguments of `portolan stun`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct StunArgs {
+    /// The server, port 3478 unless said, with TLS 5349; also a `stun:` or `stuns:` URI (RFC 7064)
+    ///
+    /// HOST, HOST:PORT, `[IPv6]:PORT`, a bare IPv6 address, or a URI such as `stuns:stun.example.org`.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) server: Target,
+    /// Ask over TCP
+    #[arg(long, conflicts_with = "tls")]
+    pub(crate) tcp: bool,
+    /// Ask over TLS; the server's certificate must be one that the public web trusts, or --ca-file vouches for
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Trust the certificates of this PEM file in place of the public web's authorities, for a server of your own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Prove to be this user: answers a server's challenge (RFC 8489 §9.2)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// The user's password; other programs can see it, see --password-file
+    #[arg(long, value_name = "PASSWORD", value_parser = Secret::parse, requires = "user")]
+    pub(crate) password: Option<Secret>,
+    /// The file whose first line is the user's password; nobody else may read it (chmod 600)
+    #[arg(long, value_name = "FILE", requires = "user", conflicts_with = "password")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The server knows the user beforehand and challenges nobody: short-term credentials (RFC 8489 §9.1)
+    #[arg(long, requires = "user")]
+    pub(crate) short_term: bool,
+    /// Seconds until the answer is given up, the name lookup included
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "5")]
+    pub(crate) timeout: Duration,
+    /// How to write what came back
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Format,
+    /// Tell both messages byte by byte, with the section of the RFC
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
-impl FromStr for Target {
-    type Err = TargetError;
+const HELP: &str = "\
+One Binding request (RFC 8489), sent again over UDP until it is answered.
+With --explain both messages are told byte by byte, as `portolan explain` would.
 
-    fn from_str(text: &str) -> Result<Self, TargetError> {
-        let scheme = Uri::parse(text).ok().map(|uri| uri.scheme);
-        let is_secure = match scheme {
-            Some(Scheme::Turn | Scheme::Turns) => return Err(TargetError::Relay),
-            Some(Scheme::Stuns) => true,
-            Some(Scheme::Stun) | None => false,
-        };
-        let server = match (scheme, text.split_once(':')) {
-            // A URI may leave out the digits of its port, and keep the colon.
-            (Some(_), Some((_, server))) => server.strip_suffix(':').unwrap_or(server),
-            _ => text,
-        };
-        let secure = ServerName::read(server, TLS_PORT)?;
-        if is_secure && matches!(secure.host, Host::Address(_)) {
-            return Err(TargetError::SecureAddress);
-        }
-        Ok(Self { plain: ServerName::read(server, STUN_PORT)?, secure, is_secure })
-    }
-}
+Exit codes: 0 a mapped address came back, 1 the server refused (the password too) or told no
+address, 2 could not run, or no answer came that can be used.
 
-/// Why a text names no server to ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TargetError {
-    #[error(transparent)]
-    Name(#[from] ServerNameError),
-    /// RFC 8489 §8.1: such a URI is rejected, since nobody vouches for the address.
-    #[error("a stuns: URI names its server, not an address (RFC 8489 §8.1); to ask an address: HOST --tls")]
-    SecureAddress,
-    #[error("a relay's URI: ask a STUN server, as stun:HOST or HOST")]
-    Relay,
-}
+Examples:
+  portolan stun stun.example.org --explain
+  portolan stun stun.example.org --user alice --password-file ~/.stun-password
+  portolan stun '[2001:db8::1]:3478' --tcp --format json
+  portolan stun stuns:stun.example.org";
 
 /// Why there is no answer to tell of.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +116,16 @@ pub(crate) enum StunError {
     Query { server: SocketAddr, why: QueryError },
     #[error("the program could not go on by itself: the query ended without a response")]
     Cancelled,
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl CommandError for StunError {
+    /// A server that rejects the credentials is a result: the command ran.
+    fn exit(&self) -> Exit {
+        let is_rejected = matches!(self, Self::Challenge { why: ChallengeError::WrongCredentials, .. });
+        if is_rejected { Exit::Wrong } else { Exit::CouldNotRun }
+    }
 }
 
 /// What else is known of a server that is silent.
@@ -138,7 +155,7 @@ struct Reply {
 }
 
 /// Asks, and tells what came back.
-pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
+pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Failure> {
     let tls = args.tls || args.target_is_secure();
     if args.tcp && tls {
         // A stuns: URI is TLS; --tcp beside it would ask in the clear for what was to be encrypted.
@@ -146,8 +163,8 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
     }
     let config = match (&args.ca_file, tls) {
         (None, _) => DriverConfig::default(),
-        (Some(file), true) => DriverConfig::default().with_tls_roots(trust::roots(file)?).map_err(TrustError::from)?,
-        (Some(_), false) => return Err(TrustError::Plain.into()),
+        (Some(file), true) => trust::config(file).map_err(StunError::from)?,
+        (Some(_), false) => return Err(StunError::from(TrustError::Plain).into()),
     };
     let protocol = if tls {
         Protocol::Tls
@@ -186,9 +203,9 @@ pub(crate) async fn run(args: &StunArgs) -> Result<Exit, Complaint> {
     let (name, request) = (name.to_string().into(), listener.request);
     let reply =
         Reply { name, server, protocol, request, response, explain: args.explain, is_named: args.user.is_some() };
-    let report = tell::Report::of(&reply);
+    let report = report::Report::of(&reply);
     output::print(&match args.format {
-        Format::Human => tell::human(&reply, &report),
+        Format::Human => report::human(&reply, &report),
         Format::Json | Format::Jsonl => report.json((args.format == Format::Jsonl).then_some("report")),
     })?;
     Ok(if report.is_good() { Exit::Done } else { Exit::Wrong })
@@ -222,7 +239,7 @@ struct Listener<'a> {
 }
 
 impl Listener<'_> {
-    fn hear(&mut self, event: QueryEvent, now: Instant) -> Result<Option<QueryResponse>, Complaint> {
+    fn hear(&mut self, event: QueryEvent, now: Instant) -> Result<Option<QueryResponse>, Failure> {
         match event {
             QueryEvent::Sent { message, send } => {
                 self.request = message;
@@ -239,7 +256,7 @@ impl Listener<'_> {
     }
 
     fn failure(&self, why: QueryFailure) -> StunError {
-        let (server, transport) = (self.server, tell::word(self.protocol));
+        let (server, transport) = (self.server, report::word(self.protocol));
         match why {
             QueryFailure::Refused(why) => StunError::Refused { server, transport, why },
             QueryFailure::Closed(_) => StunError::Ended { server, transport },
@@ -260,47 +277,11 @@ impl Listener<'_> {
     }
 
     /// One line for those who follow along.
-    fn event(&self, event: &'static str, now: Instant, what: impl ToString) -> Result<(), Complaint> {
+    fn event(&self, event: &'static str, now: Instant, what: impl ToString) -> Result<(), Failure> {
         if self.args.format == Format::Jsonl {
             let millis = milliseconds(now.since_origin());
-            output::print(&tell::event(event, millis, &what.to_string()))?;
+            output::print(&report::event(event, millis, &what.to_string()))?;
         }
         Ok(())
-    }
-}
-
-/// Milliseconds to the microsecond.
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<(String, String, bool), TargetError> {
-        text.parse::<Target>().map(|target| (target.plain.to_string(), target.secure.to_string(), target.is_secure))
-    }
-
-    #[test]
-    fn a_secure_uri_names_its_server() {
-        for text in ["stuns:192.0.2.1", "stuns:[2001:db8::1]:9"] {
-            assert_eq!(read(text), Err(TargetError::SecureAddress), "{text}");
-        }
-    }
-
-    #[test]
-    fn hosts_and_uris_have_the_port_of_their_transport() {
-        for (text, plain, secure, is_secure) in [
-            ("stun.example.org", "stun.example.org:3478", "stun.example.org:5349", false),
-            ("stun:192.0.2.1", "192.0.2.1:3478", "192.0.2.1:5349", false),
-            ("STUNS:stun.example.org", "stun.example.org:3478", "stun.example.org:5349", true),
-            ("2001:db8::1", "[2001:db8::1]:3478", "[2001:db8::1]:5349", false),
-        ] {
-            assert_eq!(read(text), Ok((plain.to_owned(), secure.to_owned(), is_secure)), "{text}");
-        }
-        assert_eq!(read("stun:host:"), read("host"), "RFC 3986 §3.2.3: a port may be left out");
-        assert_eq!(read("turn:192.0.2.1"), Err(TargetError::Relay));
-        assert_eq!(read("host:0"), Err(TargetError::Name(ServerNameError::Port)));
     }
 }

@@ -6,11 +6,12 @@
 //! begins with a message.
 
 use super::capture::Packet;
-use super::{Flow, Piece, Place, Said, Transport};
+use super::message::{Flow, Message, Origin, Place, Transport};
+use super::stream::claims_stun;
 use core::net::{IpAddr, SocketAddr};
 use etherparse::{LaxNetSlice, TransportSlice};
 use portolan_stun::demux::ChannelData;
-use portolan_stun::{MAGIC_COOKIE, framing};
+use portolan_stun::framing;
 use std::collections::{HashMap, HashSet};
 
 /// The ports of STUN and TURN, without and with TLS (RFC 8489 §18.5).
@@ -19,11 +20,11 @@ const PORTS: [u16; 2] = [3478, 5349];
 /// Looks at packets, one after the other, and keeps what it finds.
 #[derive(Debug, Default)]
 pub(crate) struct Finder {
-    pieces: Vec<Piece>,
+    messages: Vec<Message>,
     packets: u64,
     skipped: u64,
     /// Who spoke STUN to whom, both ways.
-    speakers: HashSet<Flow>,
+    stun_flows: HashSet<Flow>,
     streams: HashMap<Flow, Stream>,
 }
 
@@ -56,11 +57,11 @@ impl Finder {
     }
 
     /// Looks at the next packet, of which somebody said this.
-    pub(crate) fn look_with(&mut self, packet: &Packet<'_>, said: &Said) {
-        let before = self.pieces.len();
+    pub(crate) fn look_with(&mut self, packet: &Packet<'_>, origin: &Origin) {
+        let before = self.messages.len();
         self.look(packet);
-        for piece in self.pieces.iter_mut().skip(before) {
-            piece.said = Some(said.clone());
+        for message in self.messages.iter_mut().skip(before) {
+            message.origin = Some(origin.clone());
         }
     }
 
@@ -70,8 +71,8 @@ impl Finder {
     }
 
     /// What was found.
-    pub(crate) fn into_pieces(self) -> Vec<Piece> {
-        self.pieces
+    pub(crate) fn into_messages(self) -> Vec<Message> {
+        self.messages
     }
 
     fn find(&mut self, packet: &Packet<'_>) -> Option<()> {
@@ -106,7 +107,7 @@ impl Finder {
 
     fn is_channel(&self, flow: Flow, payload: &[u8]) -> bool {
         let speaks =
-            self.speakers.contains(&flow) || PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port());
+            self.stun_flows.contains(&flow) || PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port());
         // Over UDP there may be padding, up to a multiple of 4 (RFC 8656 §12.5).
         speaks
             && ChannelData::decode(payload)
@@ -115,9 +116,9 @@ impl Finder {
 
     fn keep(&mut self, place: Place, bytes: &[u8]) {
         let Flow { transport, from, to } = place.flow;
-        self.speakers.insert(place.flow);
-        self.speakers.insert(Flow { transport, from: to, to: from });
-        self.pieces.push(Piece { bytes: bytes.to_vec(), place: Some(place), said: None });
+        self.stun_flows.insert(place.flow);
+        self.stun_flows.insert(Flow { transport, from: to, to: from });
+        self.messages.push(Message { bytes: bytes.to_vec(), place: Some(place), origin: None });
     }
 
     fn segment(&mut self, place: Place, first: u32, payload: &[u8]) {
@@ -126,7 +127,7 @@ impl Finder {
         }
         let mut stream = self.streams.remove(&place.flow).unwrap_or_default();
         stream.take(first, payload);
-        let speaks = self.speakers.contains(&place.flow) || self.is_channel_stream(place.flow);
+        let speaks = self.stun_flows.contains(&place.flow) || self.is_channel_stream(place.flow);
         while let Some(frame) = stream.next_frame(speaks) {
             if claims_stun(&frame) || speaks && ChannelData::decode(&frame).is_ok() {
                 self.keep(place, &frame);
@@ -200,12 +201,6 @@ impl Framing {
             _ => None,
         }
     }
-}
-
-/// Whether bytes claim to be STUN: the first two bits, and the cookie (RFC 8489 §5).
-pub(crate) fn claims_stun(bytes: &[u8]) -> bool {
-    matches!(bytes, [0..=0x3f, _, _, _, c0, c1, c2, c3, ..]
-        if u32::from_be_bytes([*c0, *c1, *c2, *c3]) == MAGIC_COOKIE)
 }
 
 fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr)> {

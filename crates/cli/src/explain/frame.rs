@@ -5,7 +5,7 @@
 //! may have there, which is told; what tcpdump printed is a packet, of which the end may be missing.
 
 use super::capture::inside;
-use super::{claims_stun, cut};
+use super::stream::{claims_stun, split};
 use etherparse::{LaxSlicedPacket, LenSource, TransportSlice};
 use pcap_parser::Linktype;
 use portolan_stun::demux::ChannelData;
@@ -29,7 +29,7 @@ pub(crate) struct Behind {
 impl Frame {
     /// What these bytes are, if they are a whole packet and nothing else.
     pub(crate) fn of(bytes: &[u8]) -> Option<(Self, LaxSlicedPacket<'_>)> {
-        if claims_stun(bytes) || is_whole_channel(bytes) || cut(bytes).len() > 1 {
+        if claims_stun(bytes) || is_whole_channel(bytes) || split(bytes).len() > 1 {
             return None;
         }
         let ip = inside(Linktype::RAW, bytes).filter(|packet| fits(packet, bytes));

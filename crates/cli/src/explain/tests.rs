@@ -71,7 +71,7 @@ fn found(bytes: &[u8]) -> Found {
 }
 
 fn bytes_of(found: &Found) -> Vec<Vec<u8>> {
-    found.pieces.iter().map(|piece| piece.bytes.clone()).collect()
+    found.messages.iter().map(|message| message.bytes.clone()).collect()
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn the_kind_of_input_is_told_from_its_bytes() {
     ] {
         assert_eq!(found(&input).source, source);
     }
-    assert!(matches!(find(b""), Err(SourceError::Empty)));
-    assert!(matches!(find(b"\n \n"), Err(SourceError::Empty)));
-    assert!(matches!(find(b"hello there!"), Err(SourceError::Text { .. })));
+    assert!(matches!(find(b""), Err(ExplainError::Empty)));
+    assert!(matches!(find(b"\n \n"), Err(ExplainError::Empty)));
+    assert!(matches!(find(b"hello there!"), Err(ExplainError::Text { .. })));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn both_formats_have_the_same_time_and_addresses() {
     for file in [pcap(1, core::slice::from_ref(&packet)), pcapng(core::slice::from_ref(&packet))] {
         let found = found(&file);
         assert_eq!(bytes_of(&found), [message()]);
-        let place = found.pieces[0].place.unwrap();
+        let place = found.messages[0].place.unwrap();
         assert_eq!((place.packet, place.time), (1, Some(1_000_000_000_500_000_000)));
         assert_eq!(place.flow.from.to_string(), "192.0.2.1:5000");
         assert_eq!(place.flow.to.to_string(), "198.51.100.1:3478");
@@ -123,7 +123,7 @@ fn every_link_type_leads_to_the_same_message() {
     ] {
         assert_eq!(bytes_of(&found(&pcap(link, &[packet]))), [message()], "link type {link}");
     }
-    assert!(matches!(find(&pcap(147, &[ip])), Err(SourceError::NoMessage { packets: 1, skipped: 1 })));
+    assert!(matches!(find(&pcap(147, &[ip])), Err(ExplainError::NoMessage { packets: 1, skipped: 1 })));
 }
 
 #[test]
@@ -145,16 +145,16 @@ fn channel_data_counts_only_where_stun_was_spoken() {
     let known = pcap(101, &[udp(5000, 4000, &message()), udp(5000, 4000, &channel)]);
     assert_eq!(bytes_of(&found(&known)), [message(), channel.clone()]);
     let unknown = pcap(101, &[udp(5000, 4000, &channel)]);
-    assert!(matches!(find(&unknown), Err(SourceError::NoMessage { packets: 1, skipped: 0 })));
-    assert_eq!(found(&pcap(101, &[udp(5000, 3478, &channel)])).pieces.len(), 1);
+    assert!(matches!(find(&unknown), Err(ExplainError::NoMessage { packets: 1, skipped: 0 })));
+    assert_eq!(found(&pcap(101, &[udp(5000, 3478, &channel)])).messages.len(), 1);
 }
 
 #[test]
 fn a_capture_that_ends_early_tells_what_came_before() {
     let file = pcap(101, &[udp(5000, 3478, &message()), udp(5000, 3478, &message())]);
     let torn = found(&file[..file.len() - 1]);
-    assert_eq!((torn.pieces.len(), torn.torn.is_some()), (1, true));
-    assert!(matches!(find(&file[..23]), Err(SourceError::Capture(CaptureError::Header { at: 0 }))));
+    assert_eq!((torn.messages.len(), torn.torn.is_some()), (1, true));
+    assert!(matches!(find(&file[..23]), Err(ExplainError::Capture(CaptureError::Header { at: 0 }))));
 }
 
 #[test]
@@ -164,18 +164,18 @@ fn what_the_capture_cut_off_is_not_called_wrong() {
     file[24 + 12] = 68;
     let found = found(&file);
     assert_eq!(bytes_of(&found), [message()[..32].to_vec()]);
-    let (text, wrong) = tell::human(&found);
+    let (text, wrong) = report::human(&found);
     assert!(!wrong && text.contains("32 bytes, cut off by the capture\n"), "{text}");
     // The same bytes as all that was sent are wrong.
     file[24 + 12] = 60;
-    assert!(tell::human(&self::found(&file)).1);
+    assert!(report::human(&self::found(&file)).1);
 }
 
 #[test]
 fn a_check_through_a_relay_is_told_inside_of_its_channel() {
     let channel = [&[0x40, 1, 0, 40], &message()[..]].concat();
     let found = found(&pcap(101, &[udp(5000, 3478, &channel)]));
-    let (text, wrong) = tell::human(&found);
+    let (text, wrong) = report::human(&found);
     assert!(!wrong, "{text}");
     let told: Vec<&str> = text.lines().collect();
     assert_eq!(
@@ -189,7 +189,7 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
         ]
     );
     assert!(text.ends_with("\n1 message in 1 packet: nothing is wrong.\n"), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&tell::json(&found).0).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&report::json(&found).0).unwrap();
     let message = &json["messages"][0];
     assert_eq!((&message["kind"], &message["channel"]), (&"channel-data".into(), &0x4001.into()));
     assert_eq!((message["lines"].as_array().unwrap().len(), &message["inside"][0]["bytes"]), (3, &"0101".into()));
@@ -201,9 +201,9 @@ fn a_broken_message_inside_of_a_channel_is_wrong() {
     let broken = [&[0x40, 1, 0, 36], &message()[..36]].concat();
     let short = [&[0x40, 1, 0, 200], &b"hi"[..]].concat();
     for bytes in [broken, short] {
-        let found = Found { source: "binary", pieces: vec![Piece::alone(&bytes)], ..Found::default() };
-        let json: serde_json::Value = serde_json::from_str(&tell::json(&found).0).unwrap();
-        assert_eq!((tell::human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
+        let found = Found { source: "binary", messages: vec![Message::alone(&bytes)], ..Found::default() };
+        let json: serde_json::Value = serde_json::from_str(&report::json(&found).0).unwrap();
+        assert_eq!((report::human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
         assert_eq!(json["messages"][0]["kind"], "channel-data");
     }
 }
@@ -212,8 +212,8 @@ fn a_broken_message_inside_of_a_channel_is_wrong() {
 #[test]
 fn other_protocols_are_named() {
     let told = |bytes: &[&[u8]]| {
-        let pieces = bytes.iter().map(|bytes| Piece::alone(bytes)).collect();
-        tell::human(&Found { source: "binary", pieces, ..Found::default() })
+        let messages = bytes.iter().map(|bytes| Message::alone(bytes)).collect();
+        report::human(&Found { source: "binary", messages, ..Found::default() })
     };
     let (text, wrong) = told(&[&[22, 254, 253]]);
     assert!(!wrong && text.contains("DTLS: by its first bytes"), "{text}");
@@ -235,11 +235,11 @@ fn no_bytes_panic() {
         b"IP a > b\n\t0x0000:  45\n".to_vec(),
     ] {
         for at in 0..file.len() {
-            let _ = find(&file[..at]).map(|found| (tell::human(&found), tell::json(&found)));
+            let _ = find(&file[..at]).map(|found| (report::human(&found), report::json(&found)));
             for bits in [0xff, 0x80, 1] {
                 let mut bent = file.clone();
                 bent[at] ^= bits;
-                let _ = find(&bent).map(|found| (tell::human(&found), tell::json(&found)));
+                let _ = find(&bent).map(|found| (report::human(&found), report::json(&found)));
             }
         }
     }
@@ -254,7 +254,7 @@ fn bytes_are_a_packet_where_every_length_fits() {
     {
         let told = found(&whole);
         assert_eq!((bytes_of(&told), told.packets, told.skipped), (vec![message()], 1, 0));
-        assert!(matches!(&told.pieces[0].said, Some(Said::Frame(frame)) if frame.word() == word));
+        assert!(matches!(&told.messages[0].origin, Some(Origin::Frame(frame)) if frame.word() == word));
         let longer = [&whole[..], &[0]].concat();
         for other in [&longer, &whole[..whole.len() - 1]] {
             assert_eq!(bytes_of(&found(other)), [other.to_vec()], "{word}");
@@ -269,9 +269,9 @@ fn bytes_are_a_packet_where_every_length_fits() {
     let two = [ethernet(&packet), ethernet(&udp(4000, 3478, &message()))]
         .map(|frame| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
     let told = found(two.join("\n\n").as_bytes());
-    assert_eq!((told.source, told.packets, told.pieces.len()), ("hex", 2, 2));
+    assert_eq!((told.source, told.packets, told.messages.len()), ("hex", 2, 2));
     let dns = udp(5000, 53, &[0; 12]);
-    assert!(matches!(find(&dns), Err(SourceError::NoMessage { packets: 1, skipped: 0 })));
+    assert!(matches!(find(&dns), Err(ExplainError::NoMessage { packets: 1, skipped: 0 })));
 }
 
 /// A well-formed message whose transaction id, and an attribute that nobody knows, spell an Ethernet type and an IPv4
@@ -288,7 +288,7 @@ fn a_message_that_looks_like_a_frame_is_a_message() {
     assert_eq!((bytes_of(&told), told.packets), (vec![disguised.clone()], 0));
     // With another cookie the same bytes are a frame.
     disguised[4] = 0x20;
-    assert!(matches!(find(&disguised), Err(SourceError::NoMessage { packets: 1, .. })));
+    assert!(matches!(find(&disguised), Err(ExplainError::NoMessage { packets: 1, .. })));
     // ChannelData that fills the bytes is ChannelData.
     let data = ethernet(&packet);
     let length = u16::try_from(data.len() - 4).unwrap().to_be_bytes();
@@ -323,7 +323,7 @@ fn what_tcpdump_cut_off_is_not_called_wrong() {
     for (bytes, is_cut) in [(&packet[..], false), (&packet[..60], true)] {
         let told = found(format!("{HEADING}\n{}", rows(bytes)).as_bytes());
         assert_eq!((told.source, bytes_of(&told)), ("tcpdump", vec![bytes[28..].to_vec()]));
-        let (text, wrong) = tell::human(&told);
+        let (text, wrong) = report::human(&told);
         assert!(!wrong && text.contains("cut off by the capture") == is_cut, "{text}");
         assert!(text.contains(&format!("\n  tcpdump: {HEADING}\n")), "{text}");
     }
@@ -339,10 +339,10 @@ fn what_follows_channel_data_is_not_passed_over() {
     // Up to a multiple of four they are padding.
     for (follow, wrong) in [(0, false), (2, false), (3, true), (600, true)] {
         let bytes = [&channel[..], &vec![0xee; follow]].concat();
-        let pieces = vec![Piece::alone(&bytes)];
-        let found = Found { source: "binary", pieces, ..Found::default() };
-        let (text, human) = tell::human(&found);
-        let (json_text, json) = tell::json(&found);
+        let messages = vec![Message::alone(&bytes)];
+        let found = Found { source: "binary", messages, ..Found::default() };
+        let (text, human) = report::human(&found);
+        let (json_text, json) = report::json(&found);
         assert_eq!((human, json), (wrong, wrong), "{text}");
         assert_eq!(text.contains("behind the data: more than the length announces"), wrong, "{text}");
         // Whoever reads JSON finds each byte once, and the line that is wrong.
@@ -377,14 +377,14 @@ fn behind_the_packet_a_frame_may_have_padding_and_a_check_sequence() {
         (checked(filled(short.clone(), 60), [1, 2, 3, 4]), Some(8), Some("wrong")),
     ] {
         let told = found(&frame);
-        assert_eq!((told.packets, told.pieces.len()), (1, 1), "{padding:?}, {check:?}");
-        let Some(Said::Frame(said)) = told.pieces[0].said else { panic!("no frame") };
+        assert_eq!((told.packets, told.messages.len()), (1, 1), "{padding:?}, {check:?}");
+        let Some(Origin::Frame(said)) = told.messages[0].origin else { panic!("no frame") };
         assert_eq!((said.padding(), said.check()), (padding, check));
-        let json: serde_json::Value = serde_json::from_str(&tell::json(&told).0).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&report::json(&told).0).unwrap();
         let message = &json["messages"][0];
         assert_eq!(message.get("frame_padding").and_then(serde_json::Value::as_u64), padding.map(|some| some as u64));
         assert_eq!(message.get("frame_check").and_then(serde_json::Value::as_str), check);
-        let text = tell::human(&told).0;
+        let text = report::human(&told).0;
         assert_eq!(text.contains("; behind it 8 bytes of padding"), padding.is_some(), "{text}");
         assert_eq!(text.contains("a frame check sequence that is right"), check == Some("right"), "{text}");
         assert_eq!(text.contains("four bytes that are not its frame check sequence"), check == Some("wrong"), "{text}");

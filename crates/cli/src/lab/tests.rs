@@ -1,21 +1,21 @@
 use super::*;
-use crate::args::{Cli, Command, Lab};
 use clap::Parser;
 use portolan_nat::profile::{Conclusion, Unknown};
-use portolan_sim::topology::Preset;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: LabNatArgs,
+}
 
 fn args(line: &str) -> LabNatArgs {
-    match Cli::try_parse_from(["portolan", "lab", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
-        Command::Lab(Lab::Nat(args)) => args,
-        Command::Nat(_)
-        | Command::Serve(_)
-        | Command::Stun(_)
-        | Command::Audit(_)
-        | Command::Explain(_)
-        | Command::Sdp(_) => {
-            unreachable!("the subcommand is lab")
-        }
-    }
+    Line::try_parse_from(["portolan"].into_iter().chain(line.split_whitespace())).unwrap().args
+}
+
+#[test]
+fn loss_is_a_share_in_percent() {
+    assert_eq!(percent("2.5"), Ok(2.5));
+    assert!(percent("NaN").is_err());
 }
 
 fn verdict(line: &str) -> Option<bool> {

@@ -5,9 +5,11 @@
 //! address first, because they are the likeliest to know RESPONSE-PORT. It takes about 195 seconds, whatever `--timeout`
 //! says, and has its own end.
 
-use super::teller::Teller;
-use super::{LENIENCE, Plan, config_of_driver};
-use crate::error::Complaint;
+use super::classify::{LENIENCE, config_of_driver};
+use super::error::NatError;
+use super::plan::Plan;
+use super::printer::Printer;
+use crate::error::Failure;
 use crate::report::Telling;
 use crate::story::Recorder;
 use core::net::SocketAddr;
@@ -17,30 +19,30 @@ use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
 /// Measures, and adds what was found to what is told; says on standard error where nothing can be measured.
-pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut Telling) -> Result<(), Complaint> {
+pub(crate) async fn measure(plan: &Plan<'_>, printer: &mut Printer, telling: &mut Telling) -> Result<(), Failure> {
     let open = telling.report.families.iter().find(|family| family.reach == Reachability::Available);
     let Some((family, servers)) = open.map(|family| (family.family, servers(family))) else {
-        teller.complain("lifetimes are not measured: no UDP answer came");
+        printer.complain("lifetimes are not measured: no UDP answer came");
         return Ok(());
     };
     let mut config = LifetimeConfig::new(servers);
     config.local = plan.args.local.iter().copied().find(|local| Family::of(&SocketAddr::new(*local, 0)) == family);
     let bound = config.bound();
-    let lifetime = Lifetime::new(config).map_err(|error| teller.redacted(error.into()))?;
+    let lifetime = Lifetime::new(config).map_err(|error| printer.redacted(NatError::from(error)))?;
     let recorder = Recorder::default();
     let mut driver = Driver::with_config(lifetime, config_of_driver(plan, &recorder))?;
     // A measurement that has just been made can be started.
     let _ = driver.command(MeasurementCommand::Start);
-    let report = timeout_at(Instant::now() + bound + LENIENCE, to_the_report(&mut driver, teller)).await;
-    telling.lifetime = Some(report.map_err(|_| Complaint::TimedOut)??);
+    let report = timeout_at(Instant::now() + bound + LENIENCE, to_the_report(&mut driver, printer)).await;
+    telling.lifetime = Some(report.map_err(|_| NatError::TimedOut)??);
     telling.story.extend(recorder.lines());
     Ok(())
 }
 
-async fn to_the_report(driver: &mut Driver<Lifetime>, teller: &mut Teller) -> Result<LifetimeReport, Complaint> {
+async fn to_the_report(driver: &mut Driver<Lifetime>, printer: &mut Printer) -> Result<LifetimeReport, Failure> {
     loop {
         let event = driver.next().await;
-        teller.lifetime(&event)?;
+        printer.lifetime(&event)?;
         if let LifetimeEvent::Report(report) = event {
             return Ok(*report);
         }

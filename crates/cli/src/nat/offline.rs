@@ -1,7 +1,7 @@
 //! No network, or no server of use: how it shows, and what to say.
 
-use crate::error::Complaint;
-use crate::exit::has_no_use;
+use super::error::NatError;
+use crate::outcome::has_no_use;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_machine::Refusal;
 use portolan_nat::profile::{Reachability, Report, Unavailable};
@@ -17,11 +17,11 @@ pub(crate) fn has_route() -> bool {
 }
 
 /// What to say of a report that is as good as none; `None` where it is one.
-pub(crate) fn complaint(report: &Report) -> Option<Complaint> {
+pub(crate) fn error_of(report: &Report) -> Option<NatError> {
     let refused = |why| report.families.iter().any(|f| f.reach == Reachability::Unavailable(Unavailable::Refused(why)));
     if refused(Refusal::AddressNotAvailable) {
         // A wildcard is always available: somebody has named an address.
-        Some(Complaint::LocalElsewhere)
+        Some(NatError::LocalElsewhere)
     } else if report.is_offline() {
         Some(offline(report))
     } else if has_no_use(report) {
@@ -32,18 +32,18 @@ pub(crate) fn complaint(report: &Report) -> Option<Complaint> {
 }
 
 /// Each server that answered, and what is wrong with its answers.
-fn useless(report: &Report) -> Complaint {
+fn useless(report: &Report) -> NatError {
     let mut faults = Vec::new();
     for server in report.families.iter().flat_map(|family| &family.servers) {
         if let Some(flaw) = server.flaws.first() {
             faults.push(format!("{}: {flaw}", server.address));
         }
     }
-    Complaint::Useless(faults.join("; ").into())
+    NatError::Useless(faults.join("; ").into())
 }
 
 /// Each family's reason, and whom it asked.
-fn offline(report: &Report) -> Complaint {
+fn offline(report: &Report) -> NatError {
     let mut reasons = Vec::new();
     for family in &report.families {
         if let Reachability::Unavailable(why) = family.reach {
@@ -52,7 +52,7 @@ fn offline(report: &Report) -> Complaint {
             reasons.push(format!("{}: {why}{tried}", family.family));
         }
     }
-    Complaint::Offline(reasons.join("; ").into())
+    NatError::Offline(reasons.join("; ").into())
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         let mut report = sample::offline();
         report.families[0].servers = sample::home().families.remove(0).servers;
         assert_eq!(
-            complaint(&report).unwrap().to_string(),
+            error_of(&report).unwrap().to_string(),
             "offline: IPv4: every datagram was turned back: no route to the network (tried 198.51.100.10:3478, \
              198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
              --explain"
@@ -77,19 +77,19 @@ mod tests {
     fn a_local_address_of_another_host_is_no_lack_of_network() {
         let mut report = sample::offline();
         report.families[0].reach = Reachability::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
-        assert!(matches!(complaint(&report), Some(Complaint::LocalElsewhere)));
+        assert!(matches!(error_of(&report), Some(NatError::LocalElsewhere)));
     }
 
     #[test]
     fn servers_that_answer_rubbish_are_named() {
         let mut report = sample::home();
-        assert!(complaint(&report).is_none());
+        assert!(error_of(&report).is_none());
         let family = &mut report.families[0];
         family.reach = Reachability::Unknown;
         family.mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
         family.servers[0].flaws = vec![Flaw::Garbage];
         assert_eq!(
-            complaint(&report).unwrap().to_string(),
+            error_of(&report).unwrap().to_string(),
             "no server gave an answer that can be used (198.51.100.10:3478: its answers hold no mapped address; \
              198.51.100.20:3478: names no other address); name others with --server"
         );

@@ -4,11 +4,12 @@
 //! (ports belong to the socket, and each run has new ones), the two axes and the old name. A run that fails is told and
 //! the next one tried.
 
-use super::teller::Teller;
-use super::{Plan, classify};
-use crate::args::Format;
-use crate::error::Complaint;
+use super::classify::classify;
+use super::plan::Plan;
+use super::printer::Printer;
+use crate::error::Failure;
 use crate::exit::Exit;
+use crate::options::Format;
 use crate::report::{Telling, json};
 use crate::resolve::System;
 use crate::signals::End;
@@ -19,7 +20,7 @@ use portolan_nat::profile::{Conclusion, Finding, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Looks every so often until the process is to end.
-pub(crate) async fn run(plan: &Plan<'_>, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
+pub(crate) async fn run(plan: &Plan<'_>, printer: &mut Printer, every: Duration) -> Result<Exit, Failure> {
     let mut end = End::listen()?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -30,43 +31,43 @@ pub(crate) async fn run(plan: &Plan<'_>, teller: &mut Teller, every: Duration) -
             () = end.wanted() => break,
         }
         let found = tokio::select! {
-            found = classify(plan, teller, Arc::new(System)) => found,
+            found = classify(plan, printer, Arc::new(System)) => found,
             () = end.wanted() => break,
         };
-        teller.quiet();
+        printer.quiet();
         match found {
-            Ok(telling) => tell(teller, &mut last, &telling, began.elapsed())?,
-            Err(complaint) => teller.complain(complaint),
+            Ok(telling) => tell(printer, &mut last, &telling, began.elapsed())?,
+            Err(failure) => printer.complain(failure),
         }
     }
-    teller.quiet();
+    printer.quiet();
     Ok(Exit::Done)
 }
 
 /// Tells the first report whole, and of another what differs from the one before.
 fn tell(
-    teller: &mut Teller,
+    printer: &mut Printer,
     last: &mut Option<Vec<Fact>>,
     telling: &Telling,
     since: Duration,
-) -> Result<(), Complaint> {
+) -> Result<(), Failure> {
     let now = facts(&telling.report);
     match last {
         None => {
-            teller.report(telling, false)?;
-            teller.events = false;
+            printer.report(telling, false)?;
+            printer.events = false;
         }
         Some(before) => {
             let changes = changes(before, &now);
             for change in &changes {
-                let line = match teller.format {
+                let line = match printer.format {
                     Format::Human => change.line(since),
                     Format::Json | Format::Jsonl => json::change(change.family, change.what, &change.was, &change.is),
                 };
-                teller.print(line + "\n")?;
+                printer.print(line + "\n")?;
             }
-            if !changes.is_empty() && teller.format == Format::Jsonl {
-                teller.report(telling, false)?;
+            if !changes.is_empty() && printer.format == Format::Jsonl {
+                printer.report(telling, false)?;
             }
         }
     }

@@ -3,16 +3,16 @@
 //! The answer goes to standard output, the reasons to standard error. What only an endpoint can know is a placeholder, unless
 //! it is given: no socket is opened and no certificate made.
 
-use super::SdpError;
-use super::args::AnswerArgs;
-use crate::error::Complaint;
+use super::input::{self, Input, Source};
+use crate::error::{CommandError, Failure};
 use crate::exit::Exit;
 use crate::output;
+use clap::Args;
 use core::net::SocketAddr;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::line::Kind;
 use portolan_sdp::offer_answer::{
-    Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
+    AnswerError, Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
 };
 use portolan_sdp::value::{Address, Connection, MediaLine, Origin};
 
@@ -74,10 +74,75 @@ impl core::str::FromStr for CodecName {
     }
 }
 
-pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: no answer: {why}")]
+struct NoAnswer {
+    file: Source,
+    why: AnswerError,
+}
+
+impl CommandError for NoAnswer {}
+
+/// Arguments of `portolan sdp answer`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct AnswerArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Take these codecs only: opus, G722, PCMU, PCMA, red, telephone-event, VP8, VP9, H264, AV1, H265
+    ///
+    /// Retransmission (rtx) goes with video. H264 is answered with packetization-mode 1 in the constrained baseline profile,
+    /// VP9 in profile 0.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) codec: Vec<CodecName>,
+    /// Take no data channels
+    #[arg(long)]
+    pub(crate) no_data: bool,
+    /// Receive only
+    #[arg(long)]
+    pub(crate) receive_only: bool,
+    /// Take plain RTP without ICE and DTLS, at this address and port, each section two ports further
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["ufrag", "pwd", "fingerprint", "candidate"])]
+    pub(crate) plain: Option<SocketAddr>,
+    /// The ICE user name to answer with; without it a placeholder that no agent may use
+    #[arg(long, value_name = "UFRAG", default_value = "0000")]
+    pub(crate) ufrag: String,
+    /// The ICE password to answer with, 22 characters at least; without it a placeholder
+    #[arg(long, value_name = "PWD", default_value = "0000000000000000000000")]
+    pub(crate) pwd: String,
+    /// The certificate's hash to answer with, as after `a=fingerprint:`; without it a placeholder of zeros
+    #[arg(long, value_name = "HASH", default_value = NO_FINGERPRINT, hide_default_value = true)]
+    pub(crate) fingerprint: String,
+    /// A candidate to answer with, as after `a=candidate:`; for several say it several times
+    #[arg(long, value_name = "CANDIDATE")]
+    pub(crate) candidate: Vec<String>,
+}
+
+/// The hash of no certificate.
+const NO_FINGERPRINT: &str =
+    "sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00";
+
+const HELP: &str = "\
+The answer goes to standard output, and what became of each section, and why, to standard error.
+The answer is not ready for use as it is: user name, password and certificate are placeholders,
+and no candidate is in it, unless they are given with --ufrag, --pwd, --fingerprint and
+--candidate. Candidates go into the first section, whose transport a bundle shares.
+The rules are those of RFC 3264 and, without --plain, of WebRTC (RFC 9429).
+
+Exit codes: 0 answered, 1 every section is refused, 2 there is no answer.
+
+Examples:
+  portolan sdp answer offer.sdp
+  portolan sdp answer --codec opus,VP8 --no-data offer.sdp > answer.sdp
+  portolan sdp answer --plain 192.0.2.7:5004 invite.sdp | portolan sdp explain
+  portolan sdp answer --ufrag EsAw --pwd bP+XJMM09aR8AiX1jdukzR6Y \\
+    --candidate '1 1 UDP 2130706431 192.0.2.7 5004 typ host' offer.sdp";
+
+pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = super::bytes(file)?;
-    let offer = super::session(file, &bytes)?;
+    let bytes = input::bytes(file)?;
+    let offer = input::session(file, &bytes)?;
     let chosen = |table: &[Codec<'static>]| -> Vec<Codec<'static>> {
         let is_chosen = |codec: &&Codec<'static>| {
             args.codec.is_empty() || codec.name == "rtx" || args.codec.iter().any(|name| name.0 == codec.name)
@@ -108,8 +173,7 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
         None => Capabilities::webrtc(origin, &media, &transports),
     };
     let capabilities = if args.no_data { capabilities } else { capabilities.with_data(DataChannel::default()) };
-    let answer =
-        answer(&offer, &capabilities).map_err(|why| SdpError::Answer { file: super::Source::of(file), why })?;
+    let answer = answer(&offer, &capabilities).map_err(|why| NoAnswer { file: Source::of(file), why })?;
     output::write(&answer.session.to_bytes())?;
     let mut taken = 0;
     for explanation in &answer.explanations {

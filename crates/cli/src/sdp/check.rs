@@ -2,13 +2,13 @@
 //!
 //! Lines are held to RFC 8866 by the reader, the values of attributes to their own RFCs by reading each once.
 
-use super::args::CheckArgs;
 use super::excerpt::{self, Texts};
-use super::{LIMITS, Source};
-use crate::args::Whole;
-use crate::error::Complaint;
+use super::input::{self, Input, LIMITS, Source};
+use crate::error::Failure;
 use crate::exit::Exit;
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::line::Kind;
@@ -122,14 +122,40 @@ fn typed(session: &Session<'_>, said: &[Diagnostic]) -> Findings {
     found
 }
 
-pub(super) fn run(args: &CheckArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp check`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Stop at the first deviation, as a strict reader does
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// How to write what is found
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+const HELP: &str = "\
+Lines and their order are held to RFC 8866, attributes each to its own RFC, candidates to the
+letter of RFC 8839 and RFC 6544. A remark (a bare LF,
+no c=) is allowed by its RFC and does not count.
+
+Exit codes: 0 clean, 1 deviations, 2 it could not be read as a session description.
+
+Examples:
+  portolan sdp check offer.sdp
+  curl -s https://device.example/session.sdp | portolan sdp check --format json
+  portolan sdp check --strict offer.sdp && echo 'as RFC 8866 has it'";
+
+pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let text = super::bytes(file)?;
+    let text = input::bytes(file)?;
     let found = Findings::of(&text, args.strict);
     let source = Source::of(file);
     output::print(&match args.format {
-        Whole::Human => human(&source, &text, &found),
-        Whole::Json => json(&source, &text, &found),
+        DocumentFormat::Human => human(&source, &text, &found),
+        DocumentFormat::Json => json(&source, &text, &found),
     })?;
     Ok(found.exit())
 }

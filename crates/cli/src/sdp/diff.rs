@@ -1,28 +1,52 @@
 //! `portolan sdp diff`: what changed from one description to another, by meaning.
 
-use super::SdpError;
-use super::args::DiffArgs;
-use crate::args::Whole;
-use crate::error::Complaint;
+use super::input;
+use crate::error::Failure;
 use crate::exit::Exit;
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diff::{Change, Place, diff};
 use serde::Serialize;
+use std::path::PathBuf;
 
 const SCHEMA: &str = "portolan.sdp.diff/1";
 
-pub(super) fn run(args: &DiffArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp diff`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct DiffArgs {
+    /// The description before; `-`: standard input
+    #[arg(value_name = "WAS")]
+    pub(crate) was: PathBuf,
+    /// The description now; `-`: standard input
+    #[arg(value_name = "IS")]
+    pub(crate) is: PathBuf,
+    /// How to write what changed
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+const HELP: &str = "\
+Media sections are matched by their mid, else by their place; codecs by what they are, not by their
+payload types; spelling and the order of attributes make no difference.
+
+Exit codes: 0 nothing changed, 1 something did, 2 one of them could not be read.
+
+Examples:
+  portolan sdp diff offer-1.sdp offer-2.sdp
+  portolan sdp scrub offer.sdp | portolan sdp diff offer.sdp -";
+
+pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
     let (first, second) = (Some(args.was.as_path()), Some(args.is.as_path()));
-    if super::named(first).is_none() && super::named(second).is_none() {
-        return Err(SdpError::Twice.into());
-    }
-    let (was, is) = (super::bytes(first)?, super::bytes(second)?);
-    let (was, is) = (super::session(first, &was)?, super::session(second, &is)?);
+    input::check_pair(&args.was, &args.is)?;
+    let (was, is) = (input::bytes(first)?, input::bytes(second)?);
+    let (was, is) = (input::session(first, &was)?, input::session(second, &is)?);
     let changes = diff(&was, &is);
     output::print(&match args.format {
-        Whole::Human => human(&changes),
-        Whole::Json => json(&changes),
+        DocumentFormat::Human => human(&changes),
+        DocumentFormat::Json => json(&changes),
     })?;
     Ok(if changes.is_empty() { Exit::Done } else { Exit::Wrong })
 }

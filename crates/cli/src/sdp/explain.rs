@@ -1,10 +1,11 @@
 //! `portolan sdp explain`: what each line says, who says so, and what is wrong with it.
 
-use super::args::ExplainArgs;
-use crate::args::Whole;
-use crate::error::Complaint;
+use super::input::{self, Input};
+use crate::error::Failure;
 use crate::exit::Exit;
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::Write;
 use portolan_sdp::Session;
 use portolan_sdp::explain::{Item, explain};
@@ -12,14 +13,32 @@ use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.explain/1";
 
-pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp explain`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// How to write the explanation
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+const HELP: &str = "\
+Exit codes: 0 every line can be read, 1 some cannot (see the carets), 2 this is no description.
+
+Examples:
+  portolan sdp explain offer.sdp
+  portolan sdp explain --format json < answer.sdp | jq -r '.lines[] | select(.wrong) | .text'";
+
+pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = super::bytes(file)?;
-    let session = super::session(file, &bytes)?;
+    let bytes = input::bytes(file)?;
+    let session = input::session(file, &bytes)?;
     let wrong = explain(&session).filter(|item| item.says.is_err()).count();
     output::print(&match args.format {
-        Whole::Human => human(&session, wrong),
-        Whole::Json => json(&session),
+        DocumentFormat::Human => human(&session, wrong),
+        DocumentFormat::Json => json(&session),
     })?;
     Ok(if wrong == 0 { Exit::Done } else { Exit::Wrong })
 }

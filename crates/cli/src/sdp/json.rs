@@ -3,11 +3,11 @@
 //! Rules of this file: nothing is lost, so that the way back gives the very bytes; and what comes back is what was meant: the
 //! result is read again, and must have the lines that the JSON has.
 
-use super::args::JsonArgs;
-use super::{LIMITS, SdpError, Source};
-use crate::error::Complaint;
+use super::input::{self, Input, InputError, LIMITS, Source};
+use crate::error::{CommandError, Failure};
 use crate::exit::Exit;
 use crate::output;
+use clap::Args;
 use core::fmt;
 use portolan_sdp::line::{Ending, Kind, Line};
 use portolan_sdp::{Reader, Session};
@@ -98,13 +98,48 @@ impl fmt::Display for Place {
     }
 }
 
-pub(super) fn run(args: &JsonArgs) -> Result<Exit, Complaint> {
+/// Why JSON does not become a description.
+#[derive(Debug, thiserror::Error)]
+enum JsonError {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("{file} is no JSON of portolan.sdp/1: {why}; write one with: portolan sdp json FILE")]
+    Json { file: Source, why: serde_json::Error },
+    #[error("{file}: {place} {why}")]
+    Line { file: Source, place: Place, why: &'static str },
+}
+
+impl CommandError for JsonError {}
+
+/// Arguments of `portolan sdp json`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct JsonArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// The other way: read JSON, write the description
+    #[arg(long)]
+    pub(crate) to_sdp: bool,
+}
+
+const HELP: &str = "\
+Nothing is lost on the way: line endings, bytes that are no UTF-8 and lines that nobody knows come
+back as they were. The format is docs/json.md, portolan.sdp/1.
+
+Exit codes: 0 done, 2 it could not be read.
+
+Examples:
+  portolan sdp json offer.sdp | jq -r '.media[].lines[0].value'
+  portolan sdp json offer.sdp | jq '.media |= map(select(.lines[0].value | test(\"^video\") | not))' |
+    portolan sdp json --to-sdp > audio-only.sdp";
+
+pub(super) fn run(args: &JsonArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = super::bytes(file)?;
+    let bytes = input::bytes(file)?;
     if args.to_sdp {
         output::write(&to_sdp(&Source::of(file), &bytes)?)?;
     } else {
-        let session = super::session(file, &bytes)?;
+        let session = input::session(file, &bytes)?;
         // Nothing in it can fail: no map has other keys than text.
         let mut text = serde_json::to_vec(&Document::of(&session)).unwrap_or_default();
         text.push(b'\n');
@@ -190,9 +225,10 @@ impl JsonLine {
     }
 }
 
-fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, SdpError> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|why| SdpError::Json { file: file.clone(), why })?;
-    let refuse = |place: Place, why: &'static str| SdpError::Line { file: file.clone(), place, why };
+fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|why| JsonError::Json { file: file.clone(), why })?;
+    let refuse = |place: Place, why: &'static str| JsonError::Line { file: file.clone(), place, why };
     if document.schema != SCHEMA {
         return Err(refuse(Place { media: None, line: 0 }, "is of another schema than portolan.sdp/1"));
     }
@@ -208,7 +244,7 @@ fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, SdpError> {
         return Ok(out);
     }
     let reading = Reader::lenient().with_limits(LIMITS).read(&out);
-    let session = reading.map_err(|why| SdpError::Unreadable { file: file.clone(), why })?.session;
+    let session = reading.map_err(|why| InputError::Unreadable { file: file.clone(), why })?.session;
     let mut read = session.lines();
     for (place, start, end) in ends {
         let line = read.next();

@@ -3,17 +3,17 @@
 //! Each finding is shown where it is meant: at the line of the answer that cannot be read, at the head of the section that is
 //! wrong, and where the offer itself cannot be read there.
 
-use super::args::ValidateArgs;
 use super::excerpt::{self, Texts};
-use super::{SdpError, Source};
-use crate::args::Whole;
-use crate::error::Complaint;
+use super::input::{self, Source};
+use crate::error::Failure;
 use crate::exit::Exit;
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::offer_answer::{Finding, Flaw, validate};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "portolan.sdp.validate/1";
 
@@ -23,19 +23,42 @@ struct Described<'a> {
     texts: Texts<'a>,
 }
 
-pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp validate`.
+#[derive(Args, Debug)]
+#[command(after_long_help = HELP)]
+pub(crate) struct ValidateArgs {
+    /// The offer; `-`: standard input
+    #[arg(value_name = "OFFER")]
+    pub(crate) offer: PathBuf,
+    /// The answer to it; `-`: standard input
+    #[arg(value_name = "ANSWER")]
+    pub(crate) answer: PathBuf,
+    /// How to write what is found
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+const HELP: &str = "\
+Told is each MUST of RFC 3264 and of WebRTC (RFC 9429, BUNDLE, ICE, DTLS, simulcast) that the two
+show to be broken, at the section of the answer, or at the line of either that cannot be read.
+
+Exit codes: 0 the answer goes with the offer, 1 it does not, 2 one of them could not be read.
+
+Examples:
+  portolan sdp validate offer.sdp answer.sdp
+  portolan sdp answer offer.sdp | portolan sdp validate offer.sdp - --format json";
+
+pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let (first, second) = (Some(args.offer.as_path()), Some(args.answer.as_path()));
-    if super::named(first).is_none() && super::named(second).is_none() {
-        return Err(SdpError::Twice.into());
-    }
-    let (offer, answer) = (super::bytes(first)?, super::bytes(second)?);
+    input::check_pair(&args.offer, &args.answer)?;
+    let (offer, answer) = (input::bytes(first)?, input::bytes(second)?);
     let described = |file: Option<&Path>, text| Described { source: Source::of(file), texts: Texts::of(text) };
     let pair = [described(first, &offer), described(second, &answer)];
-    let (offer, answer) = (super::session(first, &offer)?, super::session(second, &answer)?);
+    let (offer, answer) = (input::session(first, &offer)?, input::session(second, &answer)?);
     let findings = validate(&offer, &answer);
     output::print(&match args.format {
-        Whole::Human => human(&pair, &findings),
-        Whole::Json => json(&pair, &findings),
+        DocumentFormat::Human => human(&pair, &findings),
+        DocumentFormat::Json => json(&pair, &findings),
     })?;
     Ok(if findings.is_empty() { Exit::Done } else { Exit::Wrong })
 }

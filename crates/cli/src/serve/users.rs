@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// What is wrong with the users.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UsersFault {
+pub(crate) enum UserError {
     #[error("--realm asks for users: name them with --users FILE, or with --user NAME:PASSWORD")]
     NoUsers,
     #[error("{0}: NAME:PASSWORD is wanted, a name, a colon and a password")]
@@ -52,9 +52,9 @@ pub(super) fn authenticator(
     realm: Option<&str>,
     arguments: &[Secret],
     file: Option<&Path>,
-) -> Result<Option<(Authenticator, usize)>, UsersFault> {
+) -> Result<Option<(Authenticator, usize)>, UserError> {
     if arguments.is_empty() && file.is_none() {
-        return if realm.is_some() { Err(UsersFault::NoUsers) } else { Ok(None) };
+        return if realm.is_some() { Err(UserError::NoUsers) } else { Ok(None) };
     }
     let mut users = realm.map_or_else(Users::short_term, Users::long_term);
     for (nth, secret) in (1..).zip(arguments) {
@@ -69,7 +69,7 @@ pub(super) fn authenticator(
             }
         }
         if users.len() == before {
-            return Err(UsersFault::Nobody(file.into()));
+            return Err(UserError::Nobody(file.into()));
         }
     }
     let known = users.len();
@@ -84,13 +84,13 @@ pub(super) fn authenticator(
     Ok(Some((authenticator, known)))
 }
 
-fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UsersFault> {
-    let Some((name, password)) = text.split_once(':') else { return Err(UsersFault::Shape(place)) };
+fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UserError> {
+    let Some((name, password)) = text.split_once(':') else { return Err(UserError::Shape(place)) };
     let before = users.len();
     match users.add(name, password) {
-        Ok(()) if users.len() == before => Err(UsersFault::Twice(place)),
+        Ok(()) if users.len() == before => Err(UserError::Twice(place)),
         Ok(()) => Ok(()),
-        Err(why) => Err(UsersFault::User(place, why)),
+        Err(why) => Err(UserError::User(place, why)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whom to trust over TLS: the certificates of a PEM file, where a person names one.
 
-use portolan_tokio::rustls;
+use portolan_tokio::{DriverConfig, rustls};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -21,8 +21,13 @@ pub(crate) enum TrustError {
     Setup(#[from] rustls::Error),
 }
 
-/// The certificates of a file, each an authority.
-pub(super) fn roots(file: &Path) -> Result<RootCertStore, TrustError> {
+/// Returns a driver's configuration that trusts the certificates of a PEM file, and no others.
+pub(super) fn config(file: &Path) -> Result<DriverConfig, TrustError> {
+    Ok(DriverConfig::default().with_tls_roots(roots(file)?)?)
+}
+
+/// Reads the certificates of a file, each as an authority.
+fn roots(file: &Path) -> Result<RootCertStore, TrustError> {
     let name = || file.display().to_string().into_boxed_str();
     let unreadable = |why| TrustError::Unreadable { file: name(), why };
     let mut roots = RootCertStore::empty();

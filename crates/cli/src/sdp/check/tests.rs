@@ -2,7 +2,7 @@ use super::*;
 
 fn told(text: &[u8], strict: bool) -> (String, Exit) {
     let found = Findings::of(text, strict);
-    (human(&Source("x.sdp".into()), text, &found), found.exit())
+    (human(&Source::of(Some("x.sdp".as_ref())), text, &found), found.exit())
 }
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";

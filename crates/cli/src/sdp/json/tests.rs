@@ -2,7 +2,7 @@ use super::*;
 use std::path::Path;
 
 fn there_and_back(text: &[u8]) -> Vec<u8> {
-    let session = crate::sdp::session(None, text).unwrap();
+    let session = input::session(None, text).unwrap();
     let json = serde_json::to_vec(&Document::of(&session)).unwrap();
     to_sdp(&Source::of(None), &json).unwrap()
 }
@@ -30,7 +30,7 @@ fn every_description_of_the_field_comes_back() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "sdp") {
                 let text = std::fs::read(&path).unwrap();
-                if crate::sdp::session(None, &text).is_ok() {
+                if input::session(None, &text).is_ok() {
                     assert_eq!(there_and_back(&text), text, "{}", path.display());
                     count += 1;
                 }

@@ -1,7 +1,8 @@
 //! What came back, as text and as JSON, schema `portolan.stun/1` (docs/json.md).
 
-use super::{Reply, milliseconds};
-use crate::explain::tell::{JsonLine, json_lines, lines};
+use super::Reply;
+use crate::explain::report::{JsonLine, json_lines, lines};
+use crate::output::milliseconds;
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_machine::Protocol;

@@ -1,5 +1,6 @@
 //! What an audit found, as text and as JSON, schema `portolan.audit/1` (docs/json.md).
 
+use crate::output::milliseconds;
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_audit::{Credentials, Finding, Outcome, Report};
@@ -152,7 +153,7 @@ pub(super) fn json(name: &str, report: &Report) -> String {
         answered: report.is_answered(),
         local: report.local,
         mapped: report.mapped,
-        rtt_ms: control.rtt.map(crate::stun::milliseconds),
+        rtt_ms: control.rtt.map(milliseconds),
         software: report.software.as_deref(),
         credentials: report.credentials.as_ref().map(Asked::of),
         control: Control { sent: control.sent, lost: control.lost },
@@ -165,7 +166,7 @@ pub(super) fn json(name: &str, report: &Report) -> String {
             received: traffic.received,
             received_bytes: traffic.received_bytes,
         },
-        elapsed_ms: crate::stun::milliseconds(report.elapsed),
+        elapsed_ms: milliseconds(report.elapsed),
     };
     // Nothing in it can fail: no map has other keys than text.
     serde_json::to_string(&json).unwrap_or_default() + "\n"
@@ -220,7 +221,7 @@ fn head(text: &mut String, name: &str, report: &Report) -> core::fmt::Result {
         (None, _) => writeln!(text, " gave no Binding response that can be used."),
         (Some(mapped), None) => writeln!(text, " sees you at {mapped}."),
         (Some(mapped), Some(rtt)) => {
-            writeln!(text, " sees you at {mapped}, {:.1} ms away.", crate::stun::milliseconds(rtt))
+            writeln!(text, " sees you at {mapped}, {:.1} ms away.", milliseconds(rtt))
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Rules of this file: what a line says is `portolan-stun`'s; here stands only what is around it. A message inside of
 //! ChannelData, an ICE check through a relay, is told under it.
 
-use super::finder::claims_stun;
 use super::frame::Frame;
-use super::{Found, Piece, Place, Said, Transport};
+use super::message::{Found, Message, Origin, Place, Transport};
+use super::stream::claims_stun;
 use core::fmt::Write;
 use portolan_stun::demux::Protocol;
 use portolan_stun::explain::{Item, Line, Remark, explain};
@@ -32,8 +32,8 @@ pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
         wrong |= is_wrong(&line);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{indent}{line}");
-        if let Some(message) = inside(&line) {
-            let (inner, is_wrong) = lines(message, &format!("{indent}      "));
+        if let Some(inner_message) = inside(&line) {
+            let (inner, is_wrong) = lines(inner_message, &format!("{indent}      "));
             text.push_str(&inner);
             wrong |= is_wrong;
         }
@@ -41,7 +41,7 @@ pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
     (text, wrong)
 }
 
-/// What a piece claims to be.
+/// What a message claims to be.
 fn kind(bytes: &[u8]) -> &'static str {
     match explain(bytes).protocol() {
         Some(Protocol::Stun) => "stun",
@@ -55,20 +55,20 @@ const OTHER: &str = "other";
 /// All of it for people, and whether something is wrong.
 pub(super) fn human(found: &Found) -> (String, bool) {
     let (mut text, mut bad) = (String::new(), vec![]);
-    for (piece, number) in found.pieces.iter().zip(1_u64..) {
+    for (message, number) in found.messages.iter().zip(1_u64..) {
         if number > 1 {
             text.push('\n');
         }
-        if piece.place.is_some() || found.pieces.len() > 1 {
-            let _ = writeln!(text, "{}", heading(piece, number));
+        if message.place.is_some() || found.messages.len() > 1 {
+            let _ = writeln!(text, "{}", heading(message, number));
         }
-        let _ = match &piece.said {
-            Some(Said::Heading(heading)) => writeln!(text, "  tcpdump: {heading}"),
-            Some(Said::Frame(frame)) => writeln!(text, "  {}", frame.sentence()),
+        let _ = match &message.origin {
+            Some(Origin::Heading(heading)) => writeln!(text, "  tcpdump: {heading}"),
+            Some(Origin::Frame(frame)) => writeln!(text, "  {}", frame.sentence()),
             None => Ok(()),
         };
-        if tell(piece, &mut text) {
-            bad.push(piece.place.map_or(number, |place| place.packet));
+        if tell(message, &mut text) {
+            bad.push(message.place.map_or(number, |place| place.packet));
         }
     }
     let _ = writeln!(text, "\n{}", summary(found, &bad));
@@ -76,19 +76,19 @@ pub(super) fn human(found: &Found) -> (String, bool) {
 }
 
 /// Tells one message; says whether it is wrong.
-fn tell(piece: &Piece, text: &mut String) -> bool {
-    let (lines, wrong) = lines(&piece.bytes, "");
+fn tell(message: &Message, text: &mut String) -> bool {
+    let (lines, wrong) = lines(&message.bytes, "");
     text.push_str(&lines);
-    wrong && !is_cut(piece)
+    wrong && !is_cut(message)
 }
 
-fn is_cut(piece: &Piece) -> bool {
-    piece.place.is_some_and(|place| place.is_cut)
+fn is_cut(message: &Message) -> bool {
+    message.place.is_some_and(|place| place.is_cut)
 }
 
-fn heading(piece: &Piece, number: u64) -> String {
-    let length = piece.bytes.len();
-    let Some(place) = piece.place else { return format!("Message {number}, {length} bytes") };
+fn heading(message: &Message, number: u64) -> String {
+    let length = message.bytes.len();
+    let Some(place) = message.place else { return format!("Message {number}, {length} bytes") };
     let time = place.time.map(|time| format!(", {}", utc(time))).unwrap_or_default();
     let Place { packet, flow, is_cut, .. } = place;
     let cut = if is_cut { ", cut off by the capture" } else { "" };
@@ -96,7 +96,7 @@ fn heading(piece: &Piece, number: u64) -> String {
 }
 
 fn summary(found: &Found, bad: &[u64]) -> String {
-    let count = found.pieces.len();
+    let count = found.messages.len();
     let messages = format!("{count} message{}", if count == 1 { "" } else { "s" });
     let among = match (found.packets, found.skipped) {
         (0, _) => String::new(),
@@ -104,7 +104,7 @@ fn summary(found: &Found, bad: &[u64]) -> String {
         (packets, 0) => format!(" in {packets} packets"),
         (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be looked into"),
     };
-    let others = found.pieces.iter().filter(|piece| kind(&piece.bytes) == OTHER).count();
+    let others = found.messages.iter().filter(|message| kind(&message.bytes) == OTHER).count();
     match bad {
         [] if others == 0 => format!("{messages}{among}: nothing is wrong."),
         [] if others == count => format!("{messages}{among}: neither STUN nor ChannelData."),
@@ -210,7 +210,7 @@ pub(crate) fn json_lines(bytes: &[u8]) -> Vec<JsonLine> {
 
 /// All of it as one JSON object, and whether something is wrong.
 pub(super) fn json(found: &Found) -> (String, bool) {
-    let messages: Vec<Told> = found.pieces.iter().map(told).collect();
+    let messages: Vec<Told> = found.messages.iter().map(told).collect();
     let wrong = messages.iter().any(|told| told.wrong);
     let is_capture = found.packets > 0;
     let document = Document {
@@ -224,15 +224,15 @@ pub(super) fn json(found: &Found) -> (String, bool) {
     (serde_json::to_string(&document).unwrap_or_default() + "\n", wrong)
 }
 
-fn told(piece: &Piece) -> Told {
-    let lines = json_lines(&piece.bytes);
-    let inside = explain(&piece.bytes).find_map(|line| inside(&line)).map(json_lines).unwrap_or_default();
-    let channel = explain(&piece.bytes)
+fn told(message: &Message) -> Told {
+    let lines = json_lines(&message.bytes);
+    let inside = explain(&message.bytes).find_map(|line| inside(&line)).map(json_lines).unwrap_or_default();
+    let channel = explain(&message.bytes)
         .find_map(|line| if let Item::ChannelNumber(number) = line.item { Some(number) } else { None });
-    let place = piece.place;
-    let (heading, frame) = match &piece.said {
-        Some(Said::Heading(heading)) => (Some(heading.to_string()), None),
-        Some(Said::Frame(frame)) => (None, Some(*frame)),
+    let place = message.place;
+    let (heading, frame) = match &message.origin {
+        Some(Origin::Heading(heading)) => (Some(heading.to_string()), None),
+        Some(Origin::Frame(frame)) => (None, Some(*frame)),
         None => (None, None),
     };
     Told {
@@ -245,11 +245,11 @@ fn told(piece: &Piece) -> Told {
         frame: frame.map(Frame::word),
         frame_padding: frame.and_then(Frame::padding),
         frame_check: frame.and_then(Frame::check),
-        cut: is_cut(piece),
-        kind: kind(&piece.bytes),
-        length: piece.bytes.len(),
+        cut: is_cut(message),
+        kind: kind(&message.bytes),
+        length: message.bytes.len(),
         channel,
-        wrong: !is_cut(piece) && lines.iter().chain(&inside).any(|line| line.wrong),
+        wrong: !is_cut(message) && lines.iter().chain(&inside).any(|line| line.wrong),
         lines,
         inside,
     }

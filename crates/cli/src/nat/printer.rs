@@ -1,9 +1,11 @@
 //! Who tells what was found out: in the format asked for, with nobody's address where that is asked for.
 
-use super::Plan;
-use crate::args::{Format, NatArgs};
-use crate::error::Complaint;
-use crate::exit::lacks_capable_server;
+use super::args::NatArgs;
+use super::error::NatError;
+use super::plan::Plan;
+use crate::error::Failure;
+use crate::options::Format;
+use crate::outcome::lacks_capable_server;
 use crate::output;
 use crate::progress::Progress;
 use crate::redact::Redactor;
@@ -17,7 +19,7 @@ use portolan_nat::profile::Report;
 
 /// Tells events, the report, and what is to be said beside it.
 #[derive(Debug)]
-pub(crate) struct Teller {
+pub(crate) struct Printer {
     /// In which format.
     pub(crate) format: Format,
     explain: bool,
@@ -27,8 +29,8 @@ pub(crate) struct Teller {
     pub(crate) events: bool,
 }
 
-impl Teller {
-    /// A teller as the command line wants it.
+impl Printer {
+    /// A printer as the command line wants it.
     pub(crate) fn new(args: &NatArgs, plan: &Plan<'_>) -> Self {
         let names: Vec<String> = match plan.origin {
             Origin::User => plan.names.iter().map(ToString::to_string).collect(),
@@ -51,7 +53,7 @@ impl Teller {
     }
 
     /// Something is known.
-    pub(crate) fn event(&mut self, event: &DiscoveryEvent) -> Result<(), Complaint> {
+    pub(crate) fn event(&mut self, event: &DiscoveryEvent) -> Result<(), Failure> {
         if !self.events {
             return Ok(());
         }
@@ -71,7 +73,7 @@ impl Teller {
     }
 
     /// Something is known of how long mappings live.
-    pub(crate) fn lifetime(&mut self, event: &lifetime::LifetimeEvent) -> Result<(), Complaint> {
+    pub(crate) fn lifetime(&mut self, event: &lifetime::LifetimeEvent) -> Result<(), Failure> {
         match self.format {
             Format::Human => {
                 let text = self.hide(event.to_string());
@@ -88,7 +90,7 @@ impl Teller {
     }
 
     /// The report. People hear nothing of one that is as good as none: the complaint says it all.
-    pub(crate) fn report(&mut self, telling: &Telling, in_vain: bool) -> Result<(), Complaint> {
+    pub(crate) fn report(&mut self, telling: &Telling, in_vain: bool) -> Result<(), Failure> {
         match self.format {
             Format::Human if in_vain => Ok(()),
             Format::Human => self.print(human::report(telling, self.explain)),
@@ -112,7 +114,7 @@ impl Teller {
     }
 
     /// Text on standard output.
-    pub(crate) fn print(&mut self, text: String) -> Result<(), Complaint> {
+    pub(crate) fn print(&mut self, text: String) -> Result<(), Failure> {
         self.progress.clear();
         Ok(output::print(&self.hide(text))?)
     }
@@ -124,12 +126,9 @@ impl Teller {
         output::complain(line);
     }
 
-    /// A complaint that names nobody who is not to be named.
-    pub(crate) fn redacted(&mut self, complaint: Complaint) -> Complaint {
-        match &mut self.redactor {
-            Some(redactor) => Complaint::Redacted(redactor.text(&complaint.to_string()).into()),
-            None => complaint,
-        }
+    /// Returns the failure, without addresses and names where the command line asks for that.
+    pub(crate) fn redacted(&mut self, error: NatError) -> Failure {
+        Failure::from(error).map_message(|message| self.hide(message.to_owned()))
     }
 
     /// The progress line goes.
