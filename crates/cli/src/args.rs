@@ -9,15 +9,15 @@ use crate::serve::ServeArgs;
 use crate::stun::StunArgs;
 use clap::{ArgAction, Parser, Subcommand};
 
-/// Which NAT is in front of you, how sure that is, and why
+/// Measures which NAT is between this host and the Internet, with the confidence and the evidence
 #[derive(Debug, Parser)]
 #[command(name = "portolan", version, max_term_width = 100)]
 #[command(after_help = "Start without any network: portolan lab nat --preset home --explain")]
 pub(crate) struct Cli {
-    /// Speak of what happens on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
+    /// Print log messages on standard error; twice for more (PORTOLAN_LOG takes a filter of `tracing`)
     #[arg(short, long, action = ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -25,20 +25,20 @@ pub(crate) struct Cli {
 /// The subcommands. Each owns its arguments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Find out what stands between this host and the Internet
+    /// Measure the NAT or firewall between this host and the Internet
     Nat(NatArgs),
-    /// Answer STUN Binding requests, and RFC 5780 behaviour tests with an --alternate
+    /// Run a STUN server; with --alternate also for the behaviour tests of RFC 5780
     Serve(ServeArgs),
-    /// Ask one server for a Binding: what came back, and how long it took
+    /// Send a Binding request to one server and print the response and the round-trip time
     Stun(StunArgs),
-    /// Find out which clauses of RFC 8489 and RFC 5780 a server honours, and how much it amplifies
+    /// Check which clauses of RFC 8489 and RFC 5780 a server honours, and measure its amplification
     Audit(AuditArgs),
-    /// Say what each byte of a STUN message or of a capture is, who says so, and what is wrong
+    /// Explain each byte of a STUN message or of a capture, with the RFC section and the errors
     Explain(ExplainArgs),
-    /// Session descriptions: check, explain, compare, scrub, answer, and to JSON and back
+    /// Session descriptions: check, explain, compare, scrub, answer, convert to JSON and back
     #[command(subcommand)]
     Sdp(SdpCommand),
-    /// Try things out in a simulated network, in virtual time: nothing is sent
+    /// Run measurements in a simulated network, in virtual time: no packet is sent
     #[command(subcommand)]
     Lab(LabCommand),
 }

@@ -1,7 +1,7 @@
 //! `portolan nat`: the discovery on real sockets.
 //!
-//! Names are looked up, a discovery runs in a driver, its events are told as they come, and the report at the end.
-//! `--timeout` bounds all of it.
+//! The command resolves the names, runs a discovery in a driver, prints each event as it occurs, and then the report.
+//! `--timeout` bounds the classification with its name lookups.
 
 mod args;
 mod classify;
@@ -24,7 +24,7 @@ use plan::Plan;
 use printer::Printer;
 use std::env;
 
-/// Runs once, or for ever with `--watch`.
+/// Runs one classification, or repeats it with `--watch` until a signal arrives.
 pub(crate) async fn run(args: &NatArgs) -> Result<Exit, Failure> {
     let plan = Plan::of(args, env::var(servers::VARIABLE).ok().as_deref())?;
     let mut printer = Printer::new(args, &plan);
@@ -34,24 +34,24 @@ pub(crate) async fn run(args: &NatArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// One classification, told, and what it comes to.
+/// Runs one classification, prints its report and returns the exit code.
 async fn once(plan: &Plan<'_>, printer: &mut Printer) -> Result<Exit, Failure> {
     let found = classify(plan, printer, Arc::new(System)).await;
-    printer.quiet();
-    let mut telling = found?;
-    let error = offline::error_of(&telling.report);
+    printer.clear_progress();
+    let mut data = found?;
+    let error = offline::error_of(&data.report);
     if plan.args.lifetime && error.is_none() {
-        // The classification is told whatever becomes of this.
-        if let Err(failure) = lifetime::measure(plan, printer, &mut telling).await {
-            printer.complain(failure);
+        // If the measurement of lifetimes fails, the classification is still printed.
+        if let Err(failure) = lifetime::measure(plan, printer, &mut data).await {
+            printer.print_diagnostic(failure);
         }
-        printer.quiet();
+        printer.clear_progress();
     }
-    printer.report(&telling, error.is_some())?;
+    printer.report(&data, error.is_some())?;
     if let Some(error) = error {
         return Err(printer.redacted(error));
     }
-    let short = plan.requirements.check(&telling.report);
-    printer.remarks(&telling.report, &short);
-    Ok(outcome::exit(&telling.report, &short))
+    let short = plan.requirements.check(&data.report);
+    printer.remarks(&data.report, &short);
+    Ok(outcome::exit(&data.report, &short))
 }

@@ -3,21 +3,21 @@
 use clap::{Args, ValueEnum};
 use core::time::Duration;
 
-/// How the report is written.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people: a plain sentence, the facts, how sure
+    /// Text: a sentence, the facts, the confidence
     Human,
     /// One JSON object (docs/json.md)
     Json,
-    /// One JSON object a line for each event, the report last
+    /// One JSON object per line for each event, the report last
     Jsonl,
 }
 
-/// The format of a result that is written at once, without events before it.
+/// The format of a result that has no events before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DocumentFormat {
-    /// For people
+    /// Text
     Human,
     /// One JSON object (docs/json.md)
     Json,
@@ -26,10 +26,10 @@ pub(crate) enum DocumentFormat {
 /// The options of a report.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct ReportOptions {
-    /// How to write the report
+    /// The format of the report
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: Format,
-    /// Tell the evidence for each verdict, and what happened, packet by packet, with the clause of the RFC
+    /// Print the evidence for each verdict and each packet, with the section of the RFC
     #[arg(long)]
     pub(crate) explain: bool,
 }

@@ -4,20 +4,20 @@ use crate::exit::Exit;
 use crate::require::{Holding, Shortfall};
 use portolan_nat::profile::{FamilyReport, Reachability, Report, Unknown};
 
-/// What a report and the requirements that fall short in it come to.
+/// Returns the exit code of a report with the requirements that are not met in it.
 pub(crate) fn exit(report: &Report, short: &[Shortfall]) -> Exit {
-    if report.is_offline() || has_no_use(report) {
+    if report.is_offline() || has_no_usable_response(report) {
         return Exit::CouldNotRun;
     }
     match short.iter().map(|short| short.holding).max() {
-        Some(Holding::Unmet) => Exit::Unmet,
+        Some(Holding::Unmet) => Exit::Negative,
         Some(Holding::Unknown) => Exit::Inconclusive,
-        Some(Holding::Met) | None if report.families.iter().all(is_told) => Exit::Done,
+        Some(Holding::Met) | None if report.families.iter().all(is_complete) => Exit::Success,
         Some(Holding::Met) | None => Exit::Inconclusive,
     }
 }
 
-fn is_told(family: &FamilyReport) -> bool {
+fn is_complete(family: &FamilyReport) -> bool {
     match family.reach {
         Reachability::Blocked | Reachability::Unavailable(_) => true,
         Reachability::Unknown => false,
@@ -27,8 +27,8 @@ fn is_told(family: &FamilyReport) -> bool {
     }
 }
 
-/// Whether servers did answer, but with nothing that can be used, in every family that has a way out.
-pub(crate) fn has_no_use(report: &Report) -> bool {
+/// Whether servers responded, but without a usable response, in every family that has a route.
+pub(crate) fn has_no_usable_response(report: &Report) -> bool {
     let useless = |family: &FamilyReport| family.mapping.reason() == Some(Unknown::ServerError);
     report.families.iter().any(useless)
         && report.families.iter().all(|family| match family.reach {
@@ -38,7 +38,7 @@ pub(crate) fn has_no_use(report: &Report) -> bool {
         })
 }
 
-/// Whether filtering is unknown only because no server given can be used to tell it.
+/// Whether filtering is unknown only because no given server can measure it.
 pub(crate) fn lacks_capable_server(family: &FamilyReport) -> bool {
     family.reach == Reachability::Available && family.filtering.reason().is_some_and(|why| why.is_incapable_server())
 }

@@ -1,7 +1,7 @@
-//! `portolan sdp …`: session descriptions for people and for programs.
+//! `portolan sdp …`: session descriptions as text and as JSON.
 //!
-//! One file for each subcommand. What a description means is `portolan-sdp`'s; here stands how it gets in and out. Everything
-//! is read leniently, with limits fit for a file of one's own, and costs time in proportion to its length.
+//! Each subcommand has its own file. `portolan-sdp` parses and interprets the description; these files read the input
+//! and print the result. Input is parsed leniently, with limits for a local file, in time linear in its length.
 
 mod answer;
 mod check;
@@ -17,22 +17,22 @@ use crate::error::Failure;
 use crate::exit::Exit;
 use clap::Subcommand;
 
-/// What to do with a session description.
+/// The subcommands for session descriptions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SdpCommand {
-    /// Say what each line means, who says so, and what cannot be read
+    /// Explain each line, with the RFC section, and mark lines that cannot be parsed
     Explain(explain::ExplainArgs),
-    /// Find what is not as the RFCs have it: place, line, rule and hint
+    /// Check a description against the RFCs: place, line, rule and hint
     Check(check::CheckArgs),
-    /// Turn a description into JSON, and JSON back into the very bytes
+    /// Convert a description to JSON, and JSON back to exactly the same bytes
     Json(json::JsonArgs),
-    /// Tell what changed from one description to another, by meaning
+    /// Compare two descriptions by meaning
     Diff(diff::DiffArgs),
-    /// Replace addresses, names and secrets, the same by the same, so that it can be shown to strangers
+    /// Replace addresses, names and secrets consistently, so that the description can be published
     Scrub(scrub::ScrubArgs),
-    /// Answer an offer as an endpoint with common codecs would, and say why
+    /// Answer an offer like an endpoint with common codecs, and explain the decisions
     Answer(answer::AnswerArgs),
-    /// Find what of an answer does not go with its offer
+    /// Check whether an answer conforms to its offer
     Validate(validate::ValidateArgs),
 }
 

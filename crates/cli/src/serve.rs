@@ -1,15 +1,15 @@
-//! `portolan serve`: a STUN server on this host's addresses, with RFC 5780 where it has two.
+//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address.
 //!
-//! One line on standard output for each address once UDP and TCP listen there, so that a script can wait for it. It
-//! runs until SIGINT or SIGTERM, closes its sockets and says on standard error what it counted.
+//! The server prints one line on standard output for each address once UDP and TCP listen there; a script can wait for
+//! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error.
 
 mod users;
 
 use crate::error::{CommandError, Failure};
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::output;
 use crate::secret::Secret;
-use crate::signals::End;
+use crate::signals::StopSignal;
 use clap::Args;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
@@ -21,78 +21,86 @@ use portolan_tokio::{Driver, DriverConfig};
 use std::path::PathBuf;
 use users::UserError;
 
-/// Where to listen when nobody says: all addresses, the port of STUN.
-const EVERYWHERE: [SocketAddr; 2] = [
+/// The default addresses to listen on: all addresses, port 3478.
+const DEFAULT_LISTEN: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 3478),
 ];
 
 /// Arguments of `portolan serve`.
 #[derive(Args, Debug)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = help())]
 pub(crate) struct ServeArgs {
-    /// Where to listen, UDP and TCP; may be given several times; without it port 3478 of all addresses
+    /// The addresses to listen on, UDP and TCP; may be given several times; the default is port 3478 on all addresses
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
-    /// Another address and another port, for RFC 5780; paired with --listen in order, within a family
+    /// A second address and port for RFC 5780; the n-th belongs to the n-th --listen of the family
     #[arg(short, long, value_name = "ADDR:PORT")]
     pub(crate) alternate: Vec<SocketAddr>,
-    /// Say PUBLIC where the socket has LOCAL, for a server behind a 1:1 NAT; both are IP addresses
+    /// Send PUBLIC to clients instead of LOCAL, for a server behind a 1:1 NAT; both are IP addresses
     #[arg(long, value_name = "LOCAL=PUBLIC", value_parser = advertised)]
     pub(crate) advertise: Vec<(IpAddr, IpAddr)>,
-    /// Replies a second for one source (an IPv4 address, an IPv6 /64), with twice as many in a burst; or `off`
+    /// Responses per second to one source (an IPv4 address, an IPv6 /64), twice as many in a burst; or `off`
     #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate)]
     pub(crate) rate: RateLimit,
-    /// TCP connections open at once
+    /// Maximum number of open TCP connections
     ///
-    /// Each takes a file descriptor: about twice as many must be allowed (ulimit -n). At this number a new connection
-    /// takes the place of a silent one, or is closed.
+    /// Each connection needs a file descriptor; allow about twice as many (ulimit -n). At the maximum, a new connection
+    /// replaces an idle one, or is closed.
     #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) streams: u32,
-    /// TCP connections of one source (an IPv4 address, an IPv6 /64) open at once
+    /// Maximum number of open TCP connections of one source (an IPv4 address, an IPv6 /64)
     ///
-    /// At this number a new connection of the source takes the place of a silent one of its own, or is closed. While this
-    /// is well below --streams, one source cannot shut out others. Raise it where many users share one address behind a
-    /// carrier's NAT.
+    /// At the maximum, a new connection of the source replaces an idle one of the same source, or is closed. While the
+    /// value is well below --streams, one source cannot block others. Raise the value if many users share one address
+    /// behind the NAT of a carrier.
     #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) streams_per_source: u32,
-    /// Answer only those who prove to be this user; may be given several times (other programs can see it: see --users)
+    /// Respond only to this user; may be given several times (other programs can see the password: see --users)
     ///
-    /// The name ends at the first colon. Name and password beyond ASCII are used as they are given. With --realm the
-    /// credentials are long-term ones (RFC 8489 §9.2), without it short-term ones (§9.1).
+    /// The first colon ends the name. Characters beyond ASCII are used as they are given. With --realm the credentials
+    /// are long-term (RFC 8489 §9.2), without it short-term (§9.1).
     #[arg(long, value_name = "NAME:PASSWORD", value_parser = Secret::parse)]
     pub(crate) user: Vec<Secret>,
-    /// The users in a file, one NAME:PASSWORD a line; # begins a comment; nobody else may read it (chmod 600)
+    /// A file of users, one NAME:PASSWORD per line; # begins a comment; keep it private (chmod 600)
     #[arg(long, value_name = "FILE")]
     pub(crate) users: Option<PathBuf>,
-    /// The realm of the users, best a domain name of yours: long-term credentials
+    /// The realm of the users, for example your domain name: makes the credentials long-term
     #[arg(long, value_name = "REALM")]
     pub(crate) realm: Option<String>,
 }
 
-const HELP: &str = "\
-With an --alternate the server has two addresses × two ports and answers the tests of RFC 5780;
-both addresses must be this host's own, and the two ports differ:
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+With --alternate the server has two addresses with two ports each, and supports the tests of
+RFC 5780. Both addresses must belong to this host, and the two ports must differ:
   portolan serve --listen 203.0.113.10:3478 --alternate 203.0.113.11:3479
 
-On loopback, to try it:
+For a test on loopback:
   portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 &
   portolan nat --server 127.0.0.1
 
-For users only, who are challenged and get signed answers (RFC 8489 §9.2):
+For users only, with a challenge and authenticated responses (RFC 8489 §9.2):
   (umask 077 && echo 'alice:correct horse battery staple' > users)
   portolan serve --listen 203.0.113.10:3478 --realm example.org --users users
-Whoever has not signed a request of 20 bytes gets a challenge of 104 and the realm, under --rate.
+An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the realm; --rate limits it.
 
-It prints a line for each address once it listens, and ends on SIGINT or SIGTERM with its counters.
-Exit codes: 0 ended by a signal, 2 could not run.";
+The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
+and then prints its counters.
 
-/// How often one source is answered.
+{}",
+        exit::help("serve")
+    )
+}
+
+/// The rate limit for one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RateLimit {
-    /// As often as it asks.
+    /// No limit.
     Off,
-    /// So many times a second.
+    /// The number of responses per second.
     PerSecond(u32),
 }
 
@@ -123,7 +131,7 @@ pub(crate) enum ServeError {
 
 impl CommandError for ServeError {}
 
-/// What to do about a listening address that was refused.
+/// Returns what to do if a listening address is refused.
 const fn advice(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AddressInUse => "end the program that holds it, or choose another port with --listen",
@@ -141,34 +149,38 @@ const fn advice(refusal: Refusal) -> &'static str {
     }
 }
 
-/// Serves until the process is to end.
+/// Serves until the process receives a signal.
 pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
-    let mut end = End::listen()?;
+    let mut stop = StopSignal::register()?;
     let mut config = config(args);
     if let Some((authenticator, users)) =
         users::authenticator(args.realm.as_deref(), &args.user, args.users.as_deref()).map_err(ServeError::from)?
     {
         let (s, realm) = (if users == 1 { "" } else { "s" }, args.realm.as_deref().unwrap_or_default());
         match authenticator.mechanism() {
-            Mechanism::ShortTerm => output::complain(format_args!("answering {users} user{s} (short-term)")),
-            Mechanism::LongTerm => output::complain(format_args!("answering {users} user{s} of the realm {realm}")),
+            Mechanism::ShortTerm => {
+                output::print_diagnostic(format_args!("responding to {users} user{s} (short-term credentials)"))
+            }
+            Mechanism::LongTerm => {
+                output::print_diagnostic(format_args!("responding to {users} user{s} of the realm {realm}"))
+            }
         }
         config = config.credentials(authenticator);
     }
-    let mut driver = Driver::with_config(Responder::new(&config).map_err(ServeError::from)?, config_of_driver(args))?;
-    // A responder that has just been made can be started.
+    let mut driver = Driver::with_config(Responder::new(&config).map_err(ServeError::from)?, driver_config(args))?;
+    // A new responder can always be started.
     let _ = driver.command(ResponderCommand::Start);
-    let mut serving = Serving { by_default: args.listen.is_empty(), refused: 0 };
+    let mut handler = EventHandler { is_default: args.listen.is_empty(), refused: 0 };
     loop {
         tokio::select! {
-            event = driver.next() => serving.hear(event)?,
-            () = end.wanted() => break,
+            event = driver.next() => handler.handle(event)?,
+            () = stop.received() => break,
         }
     }
     let _ = driver.command(ResponderCommand::Stop);
     let responder = driver.shutdown().await;
-    output::complain(responder.stats());
-    Ok(Exit::Done)
+    output::print_diagnostic(responder.stats());
+    Ok(Exit::Success)
 }
 
 fn config(args: &ServeArgs) -> ResponderConfig {
@@ -176,7 +188,7 @@ fn config(args: &ServeArgs) -> ResponderConfig {
         RateLimit::Off => None,
         RateLimit::PerSecond(replies) => NonZeroU32::new(replies).map(Rate::per_second),
     };
-    let listen = if args.listen.is_empty() { &EVERYWHERE[..] } else { &args.listen };
+    let listen = if args.listen.is_empty() { &DEFAULT_LISTEN[..] } else { &args.listen };
     let mut config = ResponderConfig::new()
         .rate(rate)
         .streams(count(args.streams))
@@ -193,9 +205,9 @@ fn config(args: &ServeArgs) -> ResponderConfig {
     config
 }
 
-/// Returns the driver's limits, above those of the responder: a stream that the responder closes to make room lingers for
-/// a moment, and a new stream is heard of before the responder decides which one has to go.
-fn config_of_driver(args: &ServeArgs) -> DriverConfig {
+/// Returns the limits of the driver, which are above those of the responder. The driver still counts a stream that the
+/// responder closes to make room, and a new stream is open before the responder decides which one to close.
+fn driver_config(args: &ServeArgs) -> DriverConfig {
     const ABOVE: u32 = 2;
     DriverConfig::default()
         .with_stream_limit(count(args.streams.saturating_mul(ABOVE)))
@@ -206,26 +218,29 @@ fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// What has been heard of the sockets so far.
-struct Serving {
-    /// Nobody said where to listen: a family that the host has not may be missing.
-    by_default: bool,
+/// Handles the events of the responder.
+struct EventHandler {
+    /// The user gave no address to listen on, so one of the two families may be missing.
+    is_default: bool,
     refused: usize,
 }
 
-impl Serving {
-    fn hear(&mut self, event: ResponderEvent) -> Result<(), Failure> {
+impl EventHandler {
+    fn handle(&mut self, event: ResponderEvent) -> Result<(), Failure> {
         match event {
-            // TCP is asked for once UDP is there: with it the address is complete.
+            // The responder opens TCP after UDP, so now both listen on the address.
             ResponderEvent::Listening { protocol: Protocol::TcpListen, local, .. } => {
                 output::print(&format!("listening on {local} (udp, tcp)\n"))?;
             }
             ResponderEvent::Listening { .. } | ResponderEvent::Stopped => {}
             ResponderEvent::Refused { protocol, local, why } => self.refused(protocol, local, why)?,
             ResponderEvent::Lost { protocol, local, why } => {
-                output::complain(format_args!("no longer listening on {local} ({}): {why}", word(protocol)));
+                output::print_diagnostic(format_args!(
+                    "no longer listening on {local} ({}): {why}",
+                    protocol_name(protocol)
+                ));
             }
-            // The set may grow; nothing else ends a server.
+            // The enum may grow. No other event ends a server.
             _ => {}
         }
         Ok(())
@@ -234,15 +249,15 @@ impl Serving {
     fn refused(&mut self, protocol: Protocol, local: SocketAddr, why: Refusal) -> Result<(), Failure> {
         self.refused += 1;
         let missing = matches!(why, Refusal::FamilyNotSupported | Refusal::AddressNotAvailable);
-        if self.by_default && missing && self.refused < EVERYWHERE.len() {
-            output::complain(format_args!("not listening on {local}: {why}"));
+        if self.is_default && missing && self.refused < DEFAULT_LISTEN.len() {
+            output::print_diagnostic(format_args!("not listening on {local}: {why}"));
             return Ok(());
         }
-        Err(ServeError::Listen { local, protocol: word(protocol), why }.into())
+        Err(ServeError::Listen { local, protocol: protocol_name(protocol), why }.into())
     }
 }
 
-const fn word(protocol: Protocol) -> &'static str {
+const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
         Protocol::Tcp | Protocol::TcpListen => "tcp",

@@ -1,44 +1,44 @@
-//! What is found in the input: messages, and the packets that they are in.
+//! The messages of the input, and their packets.
 
 use super::capture::CaptureError;
 use super::frame::Frame;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 
-/// One message, and where it was found.
+/// A message and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
-    /// Its bytes.
+    /// The bytes.
     pub(super) bytes: Vec<u8>,
-    /// The packet that it ends in.
+    /// The packet in which the message ends.
     pub(super) place: Option<Place>,
-    /// What is said of that packet.
+    /// Where the packet comes from, if not from a capture.
     pub(super) origin: Option<Origin>,
 }
 
-/// What is said of a packet that stands in no capture.
+/// Where a packet comes from that is in no capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The heading that tcpdump printed over it.
+    /// The heading of the packet in the output of tcpdump.
     Heading(Arc<str>),
-    /// The bytes were a whole packet.
+    /// The input is a whole packet.
     Frame(Frame),
 }
 
-/// Where among packets a message was found.
+/// The packet of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The packet's number, from 1.
+    /// The number of the packet, from 1.
     pub(super) packet: u64,
-    /// When it was captured, in nanoseconds since 1970; not every format says so.
+    /// The time of the capture in nanoseconds since 1970, if the format has it.
     pub(super) time: Option<u64>,
-    /// Who sent it to whom.
+    /// The source and the destination.
     pub(super) flow: Flow,
-    /// The capture holds only the front of it.
+    /// Whether the capture has only the first part of the packet.
     pub(super) is_cut: bool,
 }
 
-/// Who sends to whom, and how.
+/// The transport, the source and the destination of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Flow {
     pub(super) transport: Transport,
@@ -46,25 +46,25 @@ pub(super) struct Flow {
     pub(super) to: SocketAddr,
 }
 
-/// What carries a message.
+/// The transport protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Transport {
     Udp,
     Tcp,
 }
 
-/// What was found in the input.
+/// The result of reading the input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// What the input is.
+    /// The kind of input.
     pub(super) source: &'static str,
-    /// The messages, in their order.
+    /// The messages, in order.
     pub(super) messages: Vec<Message>,
-    /// How many packets there are; 0 where the messages stand in none.
+    /// The number of packets; 0 if the messages are in no packet.
     pub(super) packets: u64,
-    /// How many of them could not be looked into: fragments, other link types, other protocols than UDP and TCP.
+    /// The number of packets that could not be read: fragments, other link types, other protocols than UDP and TCP.
     pub(super) skipped: u64,
-    /// Where the capture ends before it should.
+    /// The error at which the capture ends early.
     pub(super) torn: Option<CaptureError>,
 }
 

@@ -1,8 +1,8 @@
-//! STUN messages by their cookie, and the whole frames of a byte stream.
+//! Recognizes STUN by its magic cookie, and splits byte streams into frames.
 
 use portolan_stun::{MAGIC_COOKIE, framing};
 
-/// Whether bytes claim to be STUN: the first two bits, and the cookie (RFC 8489 §5).
+/// Whether bytes begin like STUN: the first two bits and the magic cookie (RFC 8489 §5).
 pub(crate) fn claims_stun(bytes: &[u8]) -> bool {
     matches!(bytes, [0..=0x3f, _, _, _, c0, c1, c2, c3, ..]
         if u32::from_be_bytes([*c0, *c1, *c2, *c3]) == MAGIC_COOKIE)

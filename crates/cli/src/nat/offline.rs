@@ -1,37 +1,37 @@
-//! No network, or no server of use: how it shows, and what to say.
+//! Detects a host without a network and servers without usable responses, and says what to do.
 
 use super::error::NatError;
-use crate::outcome::has_no_use;
+use crate::outcome::has_no_usable_response;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_machine::Refusal;
 use portolan_nat::profile::{Reachability, Report, Unavailable};
 use std::net::UdpSocket;
 
-/// Whether the system knows a way to the Internet. Asks its routing table; nothing is sent.
+/// Returns whether the routing table has a route to the Internet. Nothing is sent.
 pub(crate) fn has_route() -> bool {
-    // Documentation addresses (RFC 5737, RFC 3849): nobody's, and routed like everybody's.
+    // Documentation addresses (RFC 5737, RFC 3849) belong to no host, and have the default route.
     let four = (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), SocketAddr::from(([192, 0, 2, 1], 9)));
     let six: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     let six = (SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), SocketAddr::from((six, 9)));
     [four, six].into_iter().any(|(local, remote)| UdpSocket::bind(local).is_ok_and(|s| s.connect(remote).is_ok()))
 }
 
-/// What to say of a report that is as good as none; `None` where it is one.
+/// Returns the error for a report without any result; `None` if the report has one.
 pub(crate) fn error_of(report: &Report) -> Option<NatError> {
     let refused = |why| report.families.iter().any(|f| f.reach == Reachability::Unavailable(Unavailable::Refused(why)));
     if refused(Refusal::AddressNotAvailable) {
-        // A wildcard is always available: somebody has named an address.
+        // A wildcard address is always available, so the user has given one with `--local`.
         Some(NatError::LocalElsewhere)
     } else if report.is_offline() {
         Some(offline(report))
-    } else if has_no_use(report) {
+    } else if has_no_usable_response(report) {
         Some(useless(report))
     } else {
         None
     }
 }
 
-/// Each server that answered, and what is wrong with its answers.
+/// Lists each server with a response, and the flaw of its responses.
 fn useless(report: &Report) -> NatError {
     let mut faults = Vec::new();
     for server in report.families.iter().flat_map(|family| &family.servers) {
@@ -42,7 +42,7 @@ fn useless(report: &Report) -> NatError {
     NatError::Useless(faults.join("; ").into())
 }
 
-/// Each family's reason, and whom it asked.
+/// Lists the reason of each family, and the servers that were tried.
 fn offline(report: &Report) -> NatError {
     let mut reasons = Vec::new();
     for family in &report.families {

@@ -11,16 +11,16 @@ use core::time::Duration;
 use portolan_nat::discovery::{DiscoveryConfig, StunServer};
 use portolan_nat::profile::Family;
 
-/// What to find out, of whom and how long, as the command line says it.
+/// The servers, families and options of a run, from the command line.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(super) args: &'a NatArgs,
-    /// Whom to ask.
+    /// The servers to query.
     pub(crate) names: Vec<ServerName>,
-    /// Whose choice that is.
+    /// Where the list of servers comes from.
     pub(crate) origin: Origin,
     pub(super) families: Vec<Family>,
-    /// What must be the case.
+    /// The requirements of `--require`.
     pub(crate) requirements: Requirements,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The families that the flags and local addresses leave.
+/// Returns the families that the flags and the local addresses allow.
 fn families(args: &NatArgs) -> Result<Vec<Family>, NatError> {
     let flag = match (args.ipv4, args.ipv6) {
         (true, _) => Some((Family::V4, "-4")),
@@ -98,16 +98,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_with_a_word() {
-        for (line, told) in [
-            ("-6 --local 192.0.2.7", "--local 192.0.2.7 is not of the family that -6 asks for"),
+        for (line, expected) in [
+            ("-6 --local 192.0.2.7", "--local 192.0.2.7 is not of the family of -6"),
             (
                 "--local 192.0.2.7 --local 192.0.2.8",
-                "--local 192.0.2.8 is named twice for one family; name at most one IPv4 and one IPv6 address",
+                "--local 192.0.2.8 is the second address of its family; name at most one IPv4 and one IPv6 address",
             ),
-            ("--local 0.0.0.0", "--local 0.0.0.0 is no address to send from; name one of this host's addresses"),
+            ("--local 0.0.0.0", "--local 0.0.0.0 cannot be a source address; name an address of this host"),
             ("--watch --format json", "--watch reports changes line by line: use --format human or jsonl"),
         ] {
-            assert_eq!(refused(line, Some("192.0.2.1")), told);
+            assert_eq!(refused(line, Some("192.0.2.1")), expected);
         }
         assert!(refused("", Some("")).contains("PORTOLAN_SERVERS is set but empty"));
         assert!(refused("", Some("a:b")).starts_with("PORTOLAN_SERVERS, entry 1 (\"a:b\")"));

@@ -1,4 +1,4 @@
-//! Who tells what was found out: in the format asked for, with nobody's address where that is asked for.
+//! Prints events and reports in the chosen format, with `--redact` without addresses.
 
 use super::args::NatArgs;
 use super::error::NatError;
@@ -9,7 +9,7 @@ use crate::outcome::lacks_capable_server;
 use crate::output;
 use crate::progress::Progress;
 use crate::redact::Redactor;
-use crate::report::{Telling, human, json};
+use crate::report::{ReportData, human, json};
 use crate::require::Shortfall;
 use crate::servers::Origin;
 use core::fmt::Display;
@@ -17,20 +17,20 @@ use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::lifetime;
 use portolan_nat::profile::Report;
 
-/// Tells events, the report, and what is to be said beside it.
+/// Prints events, the report, and the lines on standard error.
 #[derive(Debug)]
 pub(crate) struct Printer {
-    /// In which format.
+    /// The format.
     pub(crate) format: Format,
     explain: bool,
     redactor: Option<Redactor>,
     progress: Progress,
-    /// Whether events are told as they come; later runs of `--watch` only tell what changed.
+    /// Whether events are printed as they occur. Later runs of `--watch` print only changes.
     pub(crate) events: bool,
 }
 
 impl Printer {
-    /// A printer as the command line wants it.
+    /// Returns a printer with the format and the redaction of the command line.
     pub(crate) fn new(args: &NatArgs, plan: &Plan<'_>) -> Self {
         let names: Vec<String> = match plan.origin {
             Origin::User => plan.names.iter().map(ToString::to_string).collect(),
@@ -45,21 +45,21 @@ impl Printer {
         }
     }
 
-    /// A run begins.
+    /// Starts the progress line of a run.
     pub(crate) fn begin(&mut self, plan: &Plan<'_>) {
         if self.events {
-            self.progress.replace(&format!("asking {} servers", plan.names.len()));
+            self.progress.replace(&format!("querying {} servers", plan.names.len()));
         }
     }
 
-    /// Something is known.
+    /// Prints an event of the discovery.
     pub(crate) fn event(&mut self, event: &DiscoveryEvent) -> Result<(), Failure> {
         if !self.events {
             return Ok(());
         }
         match self.format {
             Format::Human => {
-                let text = self.hide(event.to_string());
+                let text = self.redact(event.to_string());
                 self.progress.add(&text);
             }
             Format::Jsonl => {
@@ -72,11 +72,11 @@ impl Printer {
         Ok(())
     }
 
-    /// Something is known of how long mappings live.
+    /// Prints an event of the lifetime measurement.
     pub(crate) fn lifetime(&mut self, event: &lifetime::LifetimeEvent) -> Result<(), Failure> {
         match self.format {
             Format::Human => {
-                let text = self.hide(event.to_string());
+                let text = self.redact(event.to_string());
                 self.progress.replace(&text);
             }
             Format::Jsonl => {
@@ -89,54 +89,54 @@ impl Printer {
         Ok(())
     }
 
-    /// The report. People hear nothing of one that is as good as none: the complaint says it all.
-    pub(crate) fn report(&mut self, telling: &Telling, in_vain: bool) -> Result<(), Failure> {
+    /// Prints the report. The text format omits a report without a result, because the error says all.
+    pub(crate) fn report(&mut self, data: &ReportData, has_failed: bool) -> Result<(), Failure> {
         match self.format {
-            Format::Human if in_vain => Ok(()),
-            Format::Human => self.print(human::report(telling, self.explain)),
-            Format::Json => self.print(json::report(telling) + "\n"),
-            Format::Jsonl => self.print(json::last(telling) + "\n"),
+            Format::Human if has_failed => Ok(()),
+            Format::Human => self.print(human::report(data, self.explain)),
+            Format::Json => self.print(json::report(data) + "\n"),
+            Format::Jsonl => self.print(json::last(data) + "\n"),
         }
     }
 
-    /// What is to be said beside a report: why filtering is missing, what is required and not the case.
+    /// Prints the remarks about a report: why filtering is unknown, and which requirements are not met.
     pub(crate) fn remarks(&mut self, report: &Report, short: &[Shortfall]) {
         for family in report.families.iter().filter(|family| lacks_capable_server(family)) {
             let why = family.filtering.reason().map_or("", |why| why.as_str());
-            self.complain(format_args!(
-                "{}: filtering cannot be told by the servers given ({why}); name one with a second address (RFC 5780)",
+            self.print_diagnostic(format_args!(
+                "{}: the given servers cannot measure filtering ({why}); name one with a second address (RFC 5780)",
                 family.family
             ));
         }
         for short in short {
-            self.complain(short);
+            self.print_diagnostic(short);
         }
     }
 
-    /// Text on standard output.
+    /// Prints text on standard output.
     pub(crate) fn print(&mut self, text: String) -> Result<(), Failure> {
         self.progress.clear();
-        Ok(output::print(&self.hide(text))?)
+        Ok(output::print(&self.redact(text))?)
     }
 
-    /// A line on standard error.
-    pub(crate) fn complain(&mut self, line: impl Display) {
+    /// Prints a line on standard error.
+    pub(crate) fn print_diagnostic(&mut self, line: impl Display) {
         self.progress.clear();
-        let line = self.hide(line.to_string());
-        output::complain(line);
+        let line = self.redact(line.to_string());
+        output::print_diagnostic(line);
     }
 
-    /// Returns the failure, without addresses and names where the command line asks for that.
+    /// Returns the failure, with `--redact` without addresses and names.
     pub(crate) fn redacted(&mut self, error: NatError) -> Failure {
-        Failure::from(error).map_message(|message| self.hide(message.to_owned()))
+        Failure::from(error).map_message(|message| self.redact(message.to_owned()))
     }
 
-    /// The progress line goes.
-    pub(crate) fn quiet(&mut self) {
+    /// Removes the progress line.
+    pub(crate) fn clear_progress(&mut self) {
         self.progress.clear();
     }
 
-    fn hide(&mut self, text: String) -> String {
+    fn redact(&mut self, text: String) -> String {
         match &mut self.redactor {
             Some(redactor) => redactor.text(&text),
             None => text,

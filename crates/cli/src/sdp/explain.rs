@@ -1,8 +1,8 @@
-//! `portolan sdp explain`: what each line says, who says so, and what is wrong with it.
+//! `portolan sdp explain`: explains each line, with the RFC section and the errors.
 
 use super::input::{self, Input};
 use crate::error::Failure;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::options::DocumentFormat;
 use crate::output;
 use clap::Args;
@@ -15,21 +15,27 @@ const SCHEMA: &str = "portolan.sdp.explain/1";
 
 /// Arguments of `portolan sdp explain`.
 #[derive(Args, Debug)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = help())]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) input: Input,
-    /// How to write the explanation
+    /// The format of the explanation
     #[arg(long, value_enum, default_value = "human")]
     pub(crate) format: DocumentFormat,
 }
 
-const HELP: &str = "\
-Exit codes: 0 every line can be read, 1 some cannot (see the carets), 2 this is no description.
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+{}
 
 Examples:
   portolan sdp explain offer.sdp
-  portolan sdp explain --format json < answer.sdp | jq -r '.lines[] | select(.wrong) | .text'";
+  portolan sdp explain --format json < answer.sdp | jq -r '.lines[] | select(.wrong) | .text'",
+        exit::help("sdp explain")
+    )
+}
 
 pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
@@ -40,7 +46,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         DocumentFormat::Human => human(&session, wrong),
         DocumentFormat::Json => json(&session),
     })?;
-    Ok(if wrong == 0 { Exit::Done } else { Exit::Wrong })
+    Ok(if wrong == 0 { Exit::Success } else { Exit::Negative })
 }
 
 fn human(session: &Session<'_>, wrong: usize) -> String {
@@ -99,6 +105,6 @@ impl From<Item<'_>> for JsonLine {
 
 fn json(session: &Session<'_>) -> String {
     let document = Document { schema: SCHEMA, lines: explain(session).map(JsonLine::from).collect() };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }

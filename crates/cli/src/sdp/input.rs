@@ -1,4 +1,4 @@
-//! The input of the `portolan sdp` subcommands: a file or standard input, read whole, within limits.
+//! The input of the `portolan sdp` subcommands: a file or standard input, read completely, within limits.
 
 use crate::error::CommandError;
 use clap::Args;
@@ -21,10 +21,10 @@ impl Input {
     }
 }
 
-/// What is longer is not read: all of it is kept in memory.
+/// The longest input, in bytes. The input is kept in memory.
 const LIMIT: usize = 64 << 20;
 
-/// How much a reader takes of a file that its user chose.
+/// The limits of the reader for a local file.
 pub(super) const LIMITS: Limits =
     Limits { bytes: LIMIT, lines: LIMIT, attributes: LIMIT, media: LIMIT, diagnostics: 1_000 };
 
@@ -43,7 +43,7 @@ pub(crate) enum InputError {
 
 impl CommandError for InputError {}
 
-/// Where a description comes from.
+/// The name of an input, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source(Box<str>);
 
@@ -62,12 +62,12 @@ impl fmt::Display for Source {
     }
 }
 
-/// A file; none for standard input.
+/// Returns the file; `None` for standard input.
 fn named(file: Option<&Path>) -> Option<&Path> {
     file.filter(|file| *file != Path::new("-"))
 }
 
-/// All bytes of a file or of standard input.
+/// Reads a file or standard input completely.
 pub(super) fn bytes(file: Option<&Path>) -> Result<Vec<u8>, InputError> {
     let (mut bytes, most) = (vec![], LIMIT as u64 + 1);
     let read = match named(file) {
@@ -81,7 +81,7 @@ pub(super) fn bytes(file: Option<&Path>) -> Result<Vec<u8>, InputError> {
     }
 }
 
-/// The description in the bytes of a file, whatever is unusual about it.
+/// Parses the description leniently.
 pub(super) fn session<'a>(file: Option<&Path>, bytes: &'a [u8]) -> Result<Session<'a>, InputError> {
     match Reader::lenient().with_limits(LIMITS).read(bytes) {
         Ok(reading) => Ok(reading.session),

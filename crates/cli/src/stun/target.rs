@@ -1,4 +1,4 @@
-//! The server that `portolan stun` asks: a host, an address, or a `stun:` or `stuns:` URI.
+//! The server of `portolan stun`: a host, an address, or a `stun:` or `stuns:` URI.
 
 use crate::servers::{Host, STUN_PORT, ServerName, ServerNameError};
 use core::str::FromStr;
@@ -7,14 +7,14 @@ use portolan_stun::uri::{Scheme, Uri};
 /// The port of STUN over TLS (RFC 8489 §18.5).
 const TLS_PORT: u16 = 5349;
 
-/// A server as a person writes it, or as a URI names it.
+/// A server as the user writes it, or a URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The server where nothing is encrypted.
+    /// The server for UDP and TCP.
     pub(super) plain: ServerName,
-    /// The server where TLS is spoken: the default port differs.
+    /// The server for TLS, which has another default port.
     pub(super) secure: ServerName,
-    /// It was a `stuns:` URI.
+    /// Whether the text is a `stuns:` URI.
     pub(super) is_secure: bool,
 }
 
@@ -29,7 +29,7 @@ impl FromStr for Target {
             Some(Scheme::Stun) | None => false,
         };
         let server = match (scheme, text.split_once(':')) {
-            // A URI may leave out the digits of its port, and keep the colon.
+            // The port of a URI may be empty after the colon.
             (Some(_), Some((_, server))) => server.strip_suffix(':').unwrap_or(server),
             _ => text,
         };
@@ -41,15 +41,15 @@ impl FromStr for Target {
     }
 }
 
-/// Why a text names no server to ask.
+/// Why a text is not a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
     #[error(transparent)]
     Name(#[from] ServerNameError),
-    /// RFC 8489 §8.1: such a URI is rejected, since nobody vouches for the address.
-    #[error("a stuns: URI names its server, not an address (RFC 8489 §8.1); to ask an address: HOST --tls")]
+    /// RFC 8489 §8.1: a `stuns:` URI with an address is rejected, because no certificate authenticates the address.
+    #[error("a stuns: URI needs a host name, not an address (RFC 8489 §8.1); for an address use: HOST --tls")]
     SecureAddress,
-    #[error("a relay's URI: ask a STUN server, as stun:HOST or HOST")]
+    #[error("the URI names a TURN relay; give a STUN server, as stun:HOST or HOST")]
     Relay,
 }
 
