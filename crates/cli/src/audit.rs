@@ -1,45 +1,88 @@
-//! `portolan audit`: which clauses of RFC 8489 and RFC 5780 one server honours.
+//! `portolan audit`: checks which clauses of RFC 8489 and RFC 5780 one server honours.
 //!
-//! What is asked, and what the answers mean, is decided by the machine that it drives; this file looks the name up, waits
-//! and tells ([`tell`]).
+//! The machine [`Audit`] decides which requests to send and how to judge the responses. This file resolves the name,
+//! runs the driver and prints the report ([`report`]).
 
-mod tell;
+mod report;
 
-use crate::args::{AuditArgs, Whole};
-use crate::error::Complaint;
-use crate::exit::Exit;
+use crate::error::{CommandError, Failure};
+use crate::exit::{self, Exit};
+use crate::options::DocumentFormat;
 use crate::output;
 use crate::resolve::{System, resolve};
+use crate::servers::ServerName;
 use alloc::sync::Arc;
+use clap::Args;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_audit::{Audit, AuditConfig, AuditError as Unasked, AuditEvent, Report};
+use portolan_audit::{Audit, AuditConfig, AuditError as StartError, AuditEvent, Report};
 use portolan_machine::Refusal;
 use portolan_nat::profile::Family;
 use portolan_tokio::Driver;
 
-/// How long the name lookup may take.
+/// Upper bound of the name lookup.
 const LOOKUP: Duration = Duration::from_secs(5);
+
+/// Arguments of `portolan audit`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct AuditArgs {
+    /// The server; the default port is 3478
+    ///
+    /// HOST, HOST:PORT, `[IPv6]:PORT` or a bare IPv6 address. If a name has several addresses, the first is audited.
+    #[arg(value_name = "HOST[:PORT]")]
+    pub(crate) server: ServerName,
+    /// Send nothing over TCP
+    #[arg(long)]
+    pub(crate) no_tcp: bool,
+    /// The format of the report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+The audit sends about seventy datagrams in less than three seconds, at most 160, and at most ten
+new requests in any second (RFC 5780 §5). Some requests are malformed, or must not be answered.
+A control request is repeated all the time: if loss, a filter or a NAT may be the reason for a
+missing response, the finding is unknown, not a violation. Audit only your own servers, or
+servers whose owners agree.
+
+Each finding names its clause: ✓ honoured, ✗ violated, – not supported, ? unknown.
+
+{}
+
+Examples:
+  portolan audit stun.example.org
+  portolan audit 203.0.113.7:3478 --format json
+  portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 & portolan audit 127.0.0.1",
+        exit::help("audit")
+    )
+}
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuditError {
     #[error("{0}")]
     Unresolved(Box<str>),
-    #[error("{server} cannot be asked over udp: {why}; check the address, or this host's network")]
+    #[error("{server} cannot be reached over udp: {why}; check the address, or the network of this host")]
     Refused { server: SocketAddr, why: Refusal },
-    #[error("{server} cannot be asked: {why}")]
-    Unasked { server: SocketAddr, why: Unasked },
-    #[error("the program could not go on by itself: the audit ended without a report")]
+    #[error("{server} cannot be audited: {why}")]
+    Unasked { server: SocketAddr, why: StartError },
+    #[error("internal error: the audit ended without a report")]
     Ended,
 }
 
-/// Asks everything, and tells what was found.
-pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Complaint> {
+impl CommandError for AuditError {}
+
+/// Audits the server and prints the report.
+pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Failure> {
     let families = [Family::V4, Family::V6];
     let resolved = resolve(Arc::new(System), core::slice::from_ref(&args.server), &families, LOOKUP).await;
-    let found = resolved.servers.first().and_then(|server| server.addresses.first());
-    let Some(&server) = found else {
+    let address = resolved.servers.first().and_then(|server| server.addresses.first());
+    let Some(&server) = address else {
         let why = resolved.unresolved.first().map(ToString::to_string).unwrap_or_default();
         return Err(AuditError::Unresolved(why.into()).into());
     };
@@ -52,8 +95,8 @@ pub(crate) async fn run(args: &AuditArgs) -> Result<Exit, Complaint> {
     };
     let name = args.server.to_string();
     output::print(&match args.format {
-        Whole::Human => tell::human(&name, &report),
-        Whole::Json => tell::json(&name, &report),
+        DocumentFormat::Human => report::human(&name, &report),
+        DocumentFormat::Json => report::json(&name, &report),
     })?;
     Ok(exit(&report))
 }
@@ -62,8 +105,8 @@ fn exit(report: &Report) -> Exit {
     if !report.is_answered() {
         Exit::Inconclusive
     } else if report.violations().next().is_some() {
-        Exit::Wrong
+        Exit::Negative
     } else {
-        Exit::Done
+        Exit::Success
     }
 }

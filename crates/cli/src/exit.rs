@@ -1,54 +1,32 @@
-//! Exit codes: a script's way to read the report.
+//! Exit codes: the result of a command for a script.
 //!
-//! Each command has its own row in docs/exit-codes.md, which its help repeats; what they have in common:
-//!
-//! | Code | Meaning |
-//! |---|---|
-//! | 0 | it did what it was asked |
-//! | 1 | it did, and the answer is no: a `--require` is not met, something is wrong, a server refused |
-//! | 2 | it could not run: bad arguments, no server, no network, nothing that can be read or used |
-//! | 3 | it ran, and what was asked could not be told |
+//! [`TABLE`] is the one description of the exit codes. The help of each command shows its rows ([`help`]), and
+//! docs/exit-codes.md has the whole table; a test compares the two.
 
-use crate::require::{Holding, Shortfall};
-use portolan_nat::profile::{FamilyReport, Reachability, Report, Unknown};
+use core::fmt::Write;
 use std::process::ExitCode;
 
-/// How the command ended.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It did what it was asked.
-    Done,
-    /// What is required is not the case.
-    Unmet,
-    /// What was looked at has something wrong.
-    Wrong,
-    /// It could not run.
+    /// The command did what was asked.
+    Success,
+    /// The command ran, and the result is negative: a requirement is not met, or something is wrong.
+    Negative,
+    /// The command could not run.
     CouldNotRun,
-    /// It ran, and could not tell.
+    /// The command ran, but the result is unknown.
     Inconclusive,
 }
 
 impl Exit {
-    /// The number that the shell sees.
+    /// Returns the number that the shell sees.
     pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Done => 0,
-            Self::Unmet | Self::Wrong => 1,
+            Self::Success => 0,
+            Self::Negative => 1,
             Self::CouldNotRun => 2,
             Self::Inconclusive => 3,
-        }
-    }
-
-    /// What a report and the requirements that fall short in it come to.
-    pub(crate) fn of(report: &Report, short: &[Shortfall]) -> Self {
-        if report.is_offline() || has_no_use(report) {
-            return Self::CouldNotRun;
-        }
-        match short.iter().map(|short| short.holding).max() {
-            Some(Holding::Unmet) => Self::Unmet,
-            Some(Holding::Unknown) => Self::Inconclusive,
-            Some(Holding::Met) | None if report.families.iter().all(is_told) => Self::Done,
-            Some(Holding::Met) | None => Self::Inconclusive,
         }
     }
 }
@@ -59,79 +37,167 @@ impl From<Exit> for ExitCode {
     }
 }
 
-fn is_told(family: &FamilyReport) -> bool {
-    match family.reach {
-        Reachability::Blocked | Reachability::Unavailable(_) => true,
-        Reachability::Unknown => false,
-        Reachability::Available => {
-            family.mapping.value().is_some() && (family.filtering.value().is_some() || lacks_capable_server(family))
+/// The meanings of the exit codes of one command.
+struct Row {
+    /// The subcommand, with the option for which the row holds; [`EVERY`] for all.
+    command: &'static str,
+    /// The meaning of each code from 0; `None` where the command never ends with the code.
+    meanings: [Option<&'static str>; 4],
+}
+
+/// The first row: what the codes mean in every command.
+const EVERY: &str = "every command";
+
+const COULD_NOT_RUN: Option<&str> = Some("could not run");
+const ENDED: Option<&str> = Some("ended by a signal");
+const MEASURED: Option<&str> =
+    Some("mapping and filtering are known in each family that has a route, or its UDP is blocked");
+const UNREADABLE: Option<&str> = Some("the input could not be read");
+const UNREADABLE_PAIR: Option<&str> = Some("one of the two inputs could not be read");
+const NOT_SDP: Option<&str> = Some("the input is not a session description");
+
+const TABLE: [Row; 15] = [
+    Row {
+        command: EVERY,
+        meanings: [
+            Some("the command did what was asked"),
+            Some("the command ran, and the result is negative: a requirement is not met, or something is wrong"),
+            Some("the command could not run; one line on standard error says why and what to do"),
+            Some("the command ran, but the result is unknown: a missing response proves nothing"),
+        ],
+    },
+    Row {
+        command: "nat",
+        meanings: [
+            MEASURED,
+            Some("a --require is not met"),
+            Some("could not run: bad arguments, no server, no network, no usable response"),
+            Some("inconclusive, or it is unknown whether a --require is met"),
+        ],
+    },
+    Row { command: "nat --watch", meanings: [ENDED, None, COULD_NOT_RUN, None] },
+    Row {
+        command: "lab nat",
+        meanings: [
+            MEASURED,
+            None,
+            Some("could not run: bad arguments, or the simulated host has no network"),
+            Some("inconclusive"),
+        ],
+    },
+    Row {
+        command: "stun",
+        meanings: [
+            Some("the response has a mapped address"),
+            Some("the server refused the request or the password, or sent no mapped address"),
+            Some("could not run, or no usable response arrived"),
+            None,
+        ],
+    },
+    Row {
+        command: "audit",
+        meanings: [
+            Some("no clause is violated"),
+            Some("at least one clause is violated"),
+            COULD_NOT_RUN,
+            Some("the server did not respond"),
+        ],
+    },
+    Row {
+        command: "explain",
+        meanings: [
+            Some("no message has an error"),
+            Some("at least one message has an error"),
+            Some("the input has no message that can be read"),
+            None,
+        ],
+    },
+    Row { command: "serve", meanings: [ENDED, None, COULD_NOT_RUN, None] },
+    Row {
+        command: "sdp explain",
+        meanings: [
+            Some("every line can be parsed"),
+            Some("at least one line cannot be parsed (see the carets)"),
+            NOT_SDP,
+            None,
+        ],
+    },
+    Row { command: "sdp check", meanings: [Some("no deviation"), Some("at least one deviation"), NOT_SDP, None] },
+    Row {
+        command: "sdp diff",
+        meanings: [Some("no difference"), Some("at least one difference"), UNREADABLE_PAIR, None],
+    },
+    Row {
+        command: "sdp answer",
+        meanings: [
+            Some("an answer was written"),
+            Some("the answer rejects every media section"),
+            Some("there is no answer"),
+            None,
+        ],
+    },
+    Row {
+        command: "sdp validate",
+        meanings: [
+            Some("the answer conforms to the offer"),
+            Some("the answer does not conform"),
+            UNREADABLE_PAIR,
+            None,
+        ],
+    },
+    Row { command: "sdp json", meanings: [Some("the input was converted"), None, UNREADABLE, None] },
+    Row { command: "sdp scrub", meanings: [Some("the description was scrubbed"), None, UNREADABLE, None] },
+];
+
+/// Returns the exit codes of a command for its help: a list, and one more for each option that changes the codes.
+pub(crate) fn help(command: &str) -> String {
+    let mut text = String::new();
+    for row in &TABLE {
+        let option = match row.command.strip_prefix(command) {
+            Some("") => "",
+            Some(option) if option.starts_with(" --") => option,
+            _ => continue,
+        };
+        let (before, with) = if option.is_empty() { ("", "") } else { ("\n", " with") };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{before}Exit codes{with}{option}:");
+        for (code, meaning) in row.meanings.iter().enumerate() {
+            if let Some(meaning) = meaning {
+                let _ = write!(text, "\n  {code}  {meaning}");
+            }
         }
     }
-}
-
-/// Whether servers did answer, but with nothing that can be used, in every family that has a way out.
-pub(crate) fn has_no_use(report: &Report) -> bool {
-    let useless = |family: &FamilyReport| family.mapping.reason() == Some(Unknown::ServerError);
-    report.families.iter().any(useless)
-        && report.families.iter().all(|family| match family.reach {
-            Reachability::Unavailable(_) => true,
-            Reachability::Unknown => useless(family),
-            Reachability::Available | Reachability::Blocked => false,
-        })
-}
-
-/// Whether filtering is unknown only because no server given can be used to tell it.
-pub(crate) fn lacks_capable_server(family: &FamilyReport) -> bool {
-    family.reach == Reachability::Available && family.filtering.reason().is_some_and(|why| why.is_incapable_server())
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
-    use crate::require::Requirements;
-    use portolan_nat::profile::Conclusion;
 
-    fn exit(report: &Report, require: &str) -> u8 {
-        let short = if require.is_empty() { vec![] } else { require.parse::<Requirements>().unwrap().check(report) };
-        Exit::of(report, &short).code()
+    /// Renders the table as Markdown.
+    fn markdown() -> String {
+        let mut text = String::from("| command | 0 | 1 | 2 | 3 |\n|---|---|---|---|---|\n");
+        for row in &TABLE {
+            let command = if row.command == EVERY { EVERY.to_owned() } else { format!("`{}`", row.command) };
+            let meanings = row.meanings.map(|meaning| meaning.unwrap_or("–")).join(" | ");
+            text.push_str(&format!("| {command} | {meanings} |\n"));
+        }
+        text
     }
 
     #[test]
-    fn the_table_of_exit_codes() {
-        let home = sample::home();
-        let mut loss = sample::home();
-        loss.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
-        let mut incapable = sample::home();
-        incapable.families[0].filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
-        let mut single = sample::home();
-        single.families[0].mapping = Conclusion::unknown(Unknown::SingleServer, vec![]);
-        let mut silent = sample::home();
-        silent.families[0].reach = Reachability::Unknown;
-        let mut garbage = silent.clone();
-        garbage.families[0].mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
-        let mut both = sample::home();
-        both.families.extend(sample::offline().families.pop());
+    fn the_document_has_the_table() {
+        let document = include_str!("../../../docs/exit-codes.md");
+        let table: String =
+            document.lines().filter(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
+        assert_eq!(table, markdown(), "replace the table in docs/exit-codes.md by:\n{}", markdown());
+    }
 
-        for (report, require, code, why) in [
-            (&home, "", 0, "all told"),
-            (&home, "mapping=eim", 0, "met"),
-            (&home, "mapping=apdm", 1, "not met"),
-            (&sample::blocked(), "", 0, "blocked is an answer"),
-            (&sample::blocked(), "mapping=eim", 1, "nothing passes"),
-            (&sample::offline(), "", 2, "no way out at all"),
-            (&both, "", 0, "the family without a way out does not count"),
-            (&loss, "", 3, "filtering could not be told"),
-            (&loss, "filtering=apdf", 3, "unknown is not unmet"),
-            (&loss, "filtering=apdf,mapping=adm", 1, "but what is unmet is unmet"),
-            (&loss, "mapping=eim", 3, "met, but the rest is not told"),
-            (&incapable, "", 0, "no server can tell"),
-            (&incapable, "filtering=apdf", 3, "required, and unknown"),
-            (&single, "", 3, "mapping could not be told"),
-            (&silent, "", 3, "nothing could be told"),
-            (&garbage, "", 2, "no server gave an answer that can be used"),
-        ] {
-            assert_eq!(exit(report, require), code, "{why}");
+    #[test]
+    fn a_line_of_the_help_fits_into_100_columns() {
+        for row in &TABLE {
+            let help = help(row.command);
+            assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         }
     }
 }

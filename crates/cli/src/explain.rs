@@ -1,150 +1,128 @@
-//! `portolan explain`: what each byte of a message is, who says so, and what is wrong with it.
+//! `portolan explain`: explains each byte of a message, with the RFC section and the errors.
 //!
-//! Whatever is given is looked at: hexadecimal, base64, the bytes themselves, what tcpdump prints, or a capture. Which of
-//! them it is is told by the bytes alone: a capture has its magic number, hexadecimal and base64 are text, and no STUN
-//! message is. Bytes that are a whole packet are read as a capture of it would be. The explanations are those of
-//! `portolan-stun`; this file only finds the messages.
+//! The input is hexadecimal, base64, raw bytes, the output of tcpdump, or a capture. The bytes alone decide which: a
+//! capture begins with a magic number, hexadecimal and base64 are printable text, and a STUN message is neither. Bytes
+//! that are one whole packet are read like a packet of a capture. `portolan-stun` explains the messages; this file only
+//! finds them.
 
 mod capture;
 mod finder;
 mod frame;
+mod message;
+pub(crate) mod report;
+mod stream;
 mod tcpdump;
-pub(crate) mod tell;
 mod text;
 
-use crate::args::{ExplainArgs, Whole};
-use crate::error::Complaint;
-use crate::exit::Exit;
+use crate::error::{CommandError, Failure};
+use crate::exit::{self, Exit};
+use crate::options::DocumentFormat;
 use crate::output;
-use alloc::sync::Arc;
 use capture::{CaptureError, Packet};
-use core::net::SocketAddr;
-use finder::{Finder, claims_stun};
+use clap::Args;
+use finder::Finder;
 use frame::Frame;
-use portolan_stun::framing;
+use message::{Found, Message, Origin};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use text::TextError;
 
-/// What is more than this is not read: no capture that a person asks about is larger, and all of it is kept in memory.
+/// The longest input, in bytes. The input is kept in memory, and captures of calls are shorter.
 const LIMIT: u64 = 1 << 30;
 
-/// One message, and where it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Piece {
-    /// Its bytes.
-    bytes: Vec<u8>,
-    /// The packet that it ends in.
-    place: Option<Place>,
-    /// What is said of that packet.
-    said: Option<Said>,
+/// Arguments of `portolan explain`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct ExplainArgs {
+    /// The file to read; `-` or nothing: standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The bytes in hexadecimal; all words after --hex belong to the input
+    #[arg(long, value_name = "HEX", num_args = 1.., conflicts_with = "file")]
+    pub(crate) hex: Vec<String>,
+    /// The format of the explanation
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
 }
 
-/// What is said of a packet that stands in no capture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
-    /// The heading that tcpdump printed over it.
-    Heading(Arc<str>),
-    /// The bytes were a whole packet.
-    Frame(Frame),
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+The command detects the kind of input: hexadecimal (with spaces, colons, commas, 0x; dumps of xxd,
+hexdump -C, od -A x -t x1 and Wireshark with their offsets; an empty line begins another message),
+base64, raw bytes, the output of tcpdump -x, -xx, -X and -XX, and captures in pcap or pcapng format.
+In packets, each STUN message over UDP or TCP is explained with its packet, time and addresses.
+ChannelData of TURN is explained between endpoints that exchanged STUN, and on the ports of STUN.
+Bytes that are exactly one Ethernet frame or IP packet are read as a packet; padding and frame check
+sequence may follow. A dump with a missing line is rejected.
+
+{}
+
+Examples:
+  portolan explain --hex 000100002112a442000102030405060708090a0b
+  tcpdump -w - -c 20 udp port 3478 | portolan explain
+  tcpdump -n -X -c 20 udp port 3478 | portolan explain
+  portolan explain call.pcapng --format json",
+        exit::help("explain")
+    )
 }
 
-/// Where among packets a message was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    /// The packet's number, from 1.
-    packet: u64,
-    /// When it was captured, in nanoseconds since 1970; not every format says so.
-    time: Option<u64>,
-    /// Who sent it to whom.
-    flow: Flow,
-    /// The capture holds only the front of it.
-    is_cut: bool,
-}
-
-/// Who sends to whom, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Flow {
-    transport: Transport,
-    from: SocketAddr,
-    to: SocketAddr,
-}
-
-/// What carries a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Transport {
-    Udp,
-    Tcp,
-}
-
-/// What was found in the input.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Found {
-    /// What the input is.
-    source: &'static str,
-    /// The messages, in their order.
-    pieces: Vec<Piece>,
-    /// How many packets there are; 0 where the messages stand in none.
-    packets: u64,
-    /// How many of them could not be looked into: fragments, other link types, other protocols than UDP and TCP.
-    skipped: u64,
-    /// Where the capture ends before it should.
-    torn: Option<CaptureError>,
-}
-
-/// Why nothing could be read.
+/// Why the input has no message to explain.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SourceError {
+pub(crate) enum ExplainError {
     #[error("cannot read {file}: {why}; name a file, or - for standard input")]
     Read { file: Box<str>, why: io::Error },
-    #[error("there is nothing to explain: the input is empty; give --hex HEX, a file, or bytes on standard input")]
+    #[error("the input is empty; give --hex HEX, a file, or bytes on standard input")]
     Empty,
     #[error("the input is longer than 1 GiB; cut the capture, for example with a filter on port 3478")]
-    Long,
-    #[error("{hex}; nor is it base64: {base64}; give hexadecimal, base64, the bytes themselves or a capture")]
-    Text { hex: TextError, base64: TextError },
+    TooLong,
+    #[error("{hex}; nor is it base64: {base64}; give hexadecimal, base64, raw bytes or a capture")]
+    Encoding { hex: TextError, base64: TextError },
     #[error("{0}; for other text give a file")]
     Hex(TextError),
-    #[error("{0}: lines of the dump are missing, or stand in another order; give all of it")]
+    #[error("{0}: lines of the dump are missing or out of order; give the whole dump")]
     Gap(TextError),
     #[error("{0}, nor the heading of a packet as tcpdump prints it")]
-    Printed(TextError),
+    TcpdumpText(TextError),
     #[error("not a capture that can be read: {0}; save it as pcap or pcapng again")]
     Capture(CaptureError),
     #[error(
-        "no STUN message in the input's {packets} packet(s) ({skipped} could not be looked into: fragments, link types other than \
+        "no STUN message in the input's {packets} packet(s) ({skipped} could not be read: fragments, link types other than \
          Ethernet, cooked, loopback and IP, or neither UDP nor TCP); capture both ends of a call from its beginning"
     )]
     NoMessage { packets: u64, skipped: u64 },
 }
 
-impl SourceError {
-    /// A gap is told as such, everything else as what was expected there.
+impl CommandError for ExplainError {}
+
+impl ExplainError {
+    /// Returns [`Self::Gap`] for a gap in the offsets, and `other` for every other error.
     fn of(why: TextError, other: fn(TextError) -> Self) -> Self {
         if matches!(why, TextError::Gap { .. }) { Self::Gap(why) } else { other(why) }
     }
 }
 
-/// Reads, finds, tells.
-pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Complaint> {
+/// Reads the input, finds the messages and prints the explanation.
+pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let found = if args.hex.is_empty() {
         find(&read(args.file.as_deref())?)?
     } else {
-        let messages = text::hex(&args.hex.join(" ")).map_err(|why| SourceError::of(why, SourceError::Hex))?;
-        direct("hex", messages)?
+        let messages = text::hex(&args.hex.join(" ")).map_err(|why| ExplainError::of(why, ExplainError::Hex))?;
+        find_in_bytes("hex", messages)?
     };
-    let (told, wrong) = match args.format {
-        Whole::Human => tell::human(&found),
-        Whole::Json => tell::json(&found),
+    let (output_text, wrong) = match args.format {
+        DocumentFormat::Human => report::human(&found),
+        DocumentFormat::Json => report::json(&found),
     };
-    output::print(&told)?;
+    output::print(&output_text)?;
     if let Some(why) = &found.torn {
-        output::complain(format_args!("the capture ends early: {why}; what came before is told"));
+        output::print_diagnostic(format_args!("the capture ends early: {why}; the packets before are explained"));
     }
-    Ok(if wrong { Exit::Wrong } else { Exit::Done })
+    Ok(if wrong { Exit::Negative } else { Exit::Success })
 }
 
-fn read(file: Option<&Path>) -> Result<Vec<u8>, SourceError> {
+fn read(file: Option<&Path>) -> Result<Vec<u8>, ExplainError> {
     let file = file.filter(|file| *file != Path::new("-"));
     let mut bytes = vec![];
     let read = match file {
@@ -153,97 +131,81 @@ fn read(file: Option<&Path>) -> Result<Vec<u8>, SourceError> {
     };
     match read {
         Ok(length) if u64::try_from(length).is_ok_and(|length| length <= LIMIT) => Ok(bytes),
-        Ok(_) => Err(SourceError::Long),
+        Ok(_) => Err(ExplainError::TooLong),
         Err(why) => {
             let file = file.map_or("standard input".into(), |file| file.display().to_string().into());
-            Err(SourceError::Read { file, why })
+            Err(ExplainError::Read { file, why })
         }
     }
 }
 
-/// Finds the messages in whatever this is.
-fn find(bytes: &[u8]) -> Result<Found, SourceError> {
+/// Detects the kind of input and finds the messages.
+fn find(bytes: &[u8]) -> Result<Found, ExplainError> {
     if capture::is_capture(bytes) {
-        return captured(bytes);
+        return find_in_capture(bytes);
     }
     let Some(text) = text::as_text(bytes) else {
-        return direct("binary", vec![bytes.to_vec()]);
+        return find_in_bytes("binary", vec![bytes.to_vec()]);
     };
     if let Some(packets) = tcpdump::packets(text) {
-        return printed(&packets.map_err(|why| SourceError::of(why, SourceError::Printed))?);
+        return find_in_tcpdump(&packets.map_err(|why| ExplainError::of(why, ExplainError::TcpdumpText))?);
     }
     match (text::hex(text), text::base64(text)) {
-        (Ok(messages), _) => direct("hex", messages),
-        // White space and digits could be base64 too.
-        (Err(why @ TextError::Gap { .. }), _) => Err(SourceError::Gap(why)),
-        (Err(_), Ok(message)) => direct("base64", vec![message]),
-        (Err(hex), Err(base64)) => Err(SourceError::Text { hex, base64 }),
+        (Ok(messages), _) => find_in_bytes("hex", messages),
+        // Text of white space and digits can also be base64, so a gap must be reported first.
+        (Err(why @ TextError::Gap { .. }), _) => Err(ExplainError::Gap(why)),
+        (Err(_), Ok(message)) => find_in_bytes("base64", vec![message]),
+        (Err(hex), Err(base64)) => Err(ExplainError::Encoding { hex, base64 }),
     }
 }
 
-/// Bytes that are messages already, or streams of them; or whole packets, if all of them are.
-fn direct(source: &'static str, messages: Vec<Vec<u8>>) -> Result<Found, SourceError> {
+/// Takes the bytes as messages or streams of messages; if all of them are whole packets, takes them as packets.
+fn find_in_bytes(source: &'static str, messages: Vec<Vec<u8>>) -> Result<Found, ExplainError> {
     let frames: Option<Vec<_>> = messages.iter().map(|bytes| Frame::of(bytes)).collect();
     if let Some(frames) = frames.filter(|frames| !frames.is_empty()) {
         let mut finder = Finder::default();
         for ((frame, packet), number) in frames.into_iter().zip(1..) {
             let packet = Packet { number, time: None, inside: Some(packet), is_cut: false };
-            finder.look_with(&packet, &Said::Frame(frame));
+            finder.add_packet_from(&packet, &Origin::Frame(frame));
         }
-        return among(source, finder, None);
+        return found_in_packets(source, finder, None);
     }
-    let pieces: Vec<Piece> = messages.iter().filter(|bytes| !bytes.is_empty()).flat_map(|bytes| cut(bytes)).collect();
-    if pieces.is_empty() {
-        return Err(SourceError::Empty);
+    let filled = messages.iter().filter(|bytes| !bytes.is_empty());
+    let messages: Vec<Message> = filled.flat_map(|bytes| stream::split(bytes)).map(Message::alone).collect();
+    if messages.is_empty() {
+        return Err(ExplainError::Empty);
     }
-    Ok(Found { source, pieces, ..Found::default() })
+    Ok(Found { source, messages, ..Found::default() })
 }
 
-/// One message, unless whole frames fill the bytes to their end: then it is a stream.
-fn cut(bytes: &[u8]) -> Vec<Piece> {
-    let (mut frames, mut rest) = (vec![], bytes);
-    while let Ok(Some(frame)) = framing::next(rest) {
-        frames.push(Piece::alone(frame.bytes));
-        rest = rest.get(frame.taken..).unwrap_or_default();
-    }
-    if rest.is_empty() && frames.len() > 1 { frames } else { vec![Piece::alone(bytes)] }
-}
-
-fn captured(bytes: &[u8]) -> Result<Found, SourceError> {
+fn find_in_capture(bytes: &[u8]) -> Result<Found, ExplainError> {
     let mut finder = Finder::default();
-    let read = capture::packets(bytes, |packet| finder.look(&packet));
+    let read = capture::packets(bytes, |packet| finder.add_packet(&packet));
     match read {
-        Err(why) if finder.counts().0 == 0 => Err(SourceError::Capture(why)),
-        read => among("capture", finder, read.err()),
+        Err(why) if finder.counts().0 == 0 => Err(ExplainError::Capture(why)),
+        read => found_in_packets("capture", finder, read.err()),
     }
 }
 
-/// What tcpdump printed.
-fn printed(packets: &[tcpdump::Printed]) -> Result<Found, SourceError> {
+/// Finds the messages in the packets that tcpdump printed.
+fn find_in_tcpdump(packets: &[tcpdump::Printed]) -> Result<Found, ExplainError> {
     let mut finder = Finder::default();
     for (tcpdump::Printed { heading, bytes }, number) in packets.iter().zip(1..) {
         let (inside, is_cut) = frame::printed(bytes).map_or((None, false), |(inside, is_cut)| (Some(inside), is_cut));
         let packet = Packet { number, time: None, inside, is_cut };
-        finder.look_with(&packet, &Said::Heading(heading.as_str().into()));
+        finder.add_packet_from(&packet, &Origin::Heading(heading.as_str().into()));
     }
-    among("tcpdump", finder, None)
+    found_in_packets("tcpdump", finder, None)
 }
 
-/// What was found among packets.
-fn among(source: &'static str, finder: Finder, torn: Option<CaptureError>) -> Result<Found, SourceError> {
+/// Returns the messages of packets, or an error if there is none.
+fn found_in_packets(source: &'static str, finder: Finder, torn: Option<CaptureError>) -> Result<Found, ExplainError> {
     let (packets, skipped) = finder.counts();
-    let pieces = finder.into_pieces();
-    if pieces.is_empty() {
-        return Err(SourceError::NoMessage { packets, skipped });
+    let messages = finder.into_messages();
+    if messages.is_empty() {
+        return Err(ExplainError::NoMessage { packets, skipped });
     }
-    Ok(Found { source, pieces, packets, skipped, torn })
-}
-
-impl Piece {
-    /// Bytes that stand in no packet.
-    fn alone(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec(), place: None, said: None }
-    }
+    Ok(Found { source, messages, packets, skipped, torn })
 }
 
 #[cfg(test)]

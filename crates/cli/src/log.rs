@@ -1,4 +1,4 @@
-//! `-v` and `PORTOLAN_LOG`: what the machines note, on standard error.
+//! `-v` and `PORTOLAN_LOG`: the notes of the machines, on standard error.
 
 use std::env;
 use tracing_subscriber::EnvFilter;
@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 /// The variable that holds a filter of `tracing`.
 const VARIABLE: &str = "PORTOLAN_LOG";
 
-/// Speaks from now on as `-v` (notes), `-vv` (everything) or `PORTOLAN_LOG` says; the variable wins.
+/// Installs the subscriber for `-v` (notes), `-vv` (everything) or `PORTOLAN_LOG`. The variable takes precedence.
 pub(crate) fn start(verbose: u8) {
     let asked = env::var(VARIABLE).ok().filter(|filter| !filter.is_empty());
     let filter = match (asked, verbose) {
@@ -21,6 +21,6 @@ pub(crate) fn start(verbose: u8) {
         .with_target(false)
         .without_time()
         .finish();
-    // Only a second subscriber would be refused, and there is none.
+    // Only a second subscriber would be rejected, and this is the only one.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -1,8 +1,8 @@
-//! The portolan command: which NAT is in front of you, how sure that is, and why.
+//! The portolan command: measures which NAT is between this host and the Internet, and explains STUN and SDP.
 //!
-//! One file for each subcommand ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]); none of them knows a
-//! protocol. What keeps a command from running is one line on standard error that says what to do, and exit code 2; the
-//! codes of all commands stand in docs/exit-codes.md, and what they mean in [`exit`].
+//! Each subcommand has its own file ([`nat`], [`stun`], [`audit`], [`explain`], [`sdp`], [`serve`], [`lab`]) with its
+//! arguments and errors, and none of them implements a protocol. A command that cannot run prints one line on standard
+//! error that says what to do. The exit codes are in [`exit`] and in docs/exit-codes.md.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,8 @@ mod explain;
 mod lab;
 mod log;
 mod nat;
+mod options;
+mod outcome;
 mod output;
 mod progress;
 mod redact;
@@ -30,8 +32,8 @@ mod signals;
 mod story;
 mod stun;
 
-use crate::args::{Cli, Command, Lab};
-use crate::error::Complaint;
+use crate::args::{Cli, Command};
+use crate::error::{CommandError, Failure};
 use crate::exit::Exit;
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -45,31 +47,30 @@ fn main() -> ExitCode {
     };
     log::start(cli.verbose);
     run(cli.command)
-        .unwrap_or_else(|complaint| {
-            let exit = complaint.exit();
-            output::complain(complaint);
-            exit
+        .unwrap_or_else(|failure| {
+            output::print_diagnostic(&failure);
+            failure.exit()
         })
         .into()
 }
 
-/// Help and version are an answer; a command line that cannot be read is one line of complaint.
+/// Prints help and version on standard output. Every other usage error is one line on standard error.
 fn not_run(error: &clap::Error) -> ExitCode {
     let kind = error.kind();
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Help that nobody reads to its end has still been given.
+        // Help counts as printed even if the reader closes the pipe early.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
     if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
     } else {
-        output::complain(args::one_line(error));
+        output::print_diagnostic(args::one_line(error));
     }
     Exit::CouldNotRun.into()
 }
 
-fn run(command: Command) -> Result<Exit, Complaint> {
+fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Serve(args) => in_runtime(serve::run(&args)),
         Command::Nat(args) => in_runtime(nat::run(&args)),
@@ -77,24 +78,33 @@ fn run(command: Command) -> Result<Exit, Complaint> {
         Command::Audit(args) => in_runtime(audit::run(&args)),
         Command::Explain(args) => explain::run(&args),
         Command::Sdp(command) => sdp::run(&command),
-        Command::Lab(Lab::Nat(args)) => lab::run(&args),
+        Command::Lab(command) => lab::run(&command),
     }
 }
 
-/// Runs a command to its end in a runtime of its own. The process does not wait for threads that still hang, for example
-/// in a name lookup.
-fn in_runtime(run: impl Future<Output = Result<Exit, Complaint>>) -> Result<Exit, Complaint> {
-    reserve_descriptors().map_err(Complaint::Descriptors)?;
+/// Why no runtime can be built.
+#[derive(Debug, thiserror::Error)]
+enum RuntimeError {
+    #[error("cannot start: {0}; raise the limit of open files (ulimit -n)")]
+    Descriptors(io::Error),
+}
+
+impl CommandError for RuntimeError {}
+
+/// Runs a command in a new runtime. The process does not wait for threads that still block, for example in a name
+/// lookup.
+fn in_runtime(run: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    reserve_descriptors().map_err(RuntimeError::Descriptors)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run);
     runtime.shutdown_background();
     result
 }
 
-/// Checks that the descriptors are there that a runtime takes. Without them tokio panics in its signal handler instead of
-/// returning an error. No other thread runs yet, so nothing takes them before the runtime does.
+/// Checks that enough file descriptors are free for a runtime. Without them tokio panics in its signal handler instead
+/// of returning an error. No other thread runs yet, so the descriptors are still free when the runtime opens them.
 fn reserve_descriptors() -> io::Result<()> {
-    /// A runtime takes six descriptors with tokio 1.54; a pipe has two.
+    /// A runtime opens six descriptors with tokio 1.54, and a pipe has two.
     const PIPES: usize = 4;
     let reserved: Vec<_> = (0..PIPES).map(|_| io::pipe()).collect::<io::Result<_>>()?;
     drop(reserved);

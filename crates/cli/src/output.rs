@@ -1,25 +1,31 @@
-//! Where the command's words go: results to standard output, everything else to standard error.
+//! Output: results go to standard output, everything else to standard error.
 //!
-//! A reader that has gone (`portolan … | head`) is no failure: what it did not want is not written, and the exit code
-//! stays what the run made it.
+//! A reader that closes the pipe (`portolan … | head`) is no failure: the rest is not written, and the exit code does
+//! not change.
 
+use core::time::Duration;
 use std::io::{self, ErrorKind, Write};
 
-/// Writes text to standard output, its colours only where they are seen, and has it arrive now.
+/// Writes text to standard output and flushes it. Colours are written only to a terminal.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     arrived(write_to(anstream::stdout().lock(), text))
 }
 
-/// Writes bytes to standard output as they are, and has them arrive now.
+/// Writes bytes to standard output and flushes them.
 pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     arrived(out.write_all(bytes).and_then(|()| out.flush()))
 }
 
-/// One line on standard error.
-pub(crate) fn complain(line: impl core::fmt::Display) {
-    // Where standard error is gone there is nobody left to tell.
+/// Prints one line on standard error.
+pub(crate) fn print_diagnostic(line: impl core::fmt::Display) {
+    // If standard error is closed, there is no other channel to report that.
     let _ = write_to(anstream::stderr().lock(), &format!("portolan: {line}\n"));
+}
+
+/// Returns a duration in milliseconds, rounded to the microsecond, as the JSON documents have it.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn write_to(mut out: impl Write, text: &str) -> io::Result<()> {

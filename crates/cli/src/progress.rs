@@ -1,9 +1,10 @@
-//! What is known so far, on one line of the terminal that the report then replaces. Nothing of it when piped.
+//! The progress line: results so far, on one line of the terminal. The report replaces it; without a terminal it is
+//! off.
 
-use crate::args::Format;
+use crate::options::Format;
 use std::io::{IsTerminal, Write, stderr, stdout};
 
-/// The line, or nothing.
+/// The progress line, or nothing.
 #[derive(Debug)]
 pub(crate) struct Progress {
     shown: bool,
@@ -11,17 +12,17 @@ pub(crate) struct Progress {
     said: String,
 }
 
-/// Longer lines would wrap on a narrow terminal, and could then not be wiped out.
+/// The width of the line. A longer line would wrap on a narrow terminal, and could not be erased.
 const WIDTH: usize = 79;
 
 impl Progress {
-    /// A line for a person who looks on: both outputs are terminals, and the report is meant for people.
+    /// Returns a progress line that is active if both outputs are terminals and the format is text.
     pub(crate) fn new(format: Format) -> Self {
         let active = format == Format::Human && stderr().is_terminal() && stdout().is_terminal();
         Self { shown: false, active, said: String::new() }
     }
 
-    /// Adds what has become known.
+    /// Appends a result.
     pub(crate) fn add(&mut self, news: &str) {
         if !self.said.is_empty() {
             self.said.push_str(" · ");
@@ -30,13 +31,13 @@ impl Progress {
         self.show();
     }
 
-    /// Says this instead of what was said before.
+    /// Replaces the text.
     pub(crate) fn replace(&mut self, news: &str) {
         news.clone_into(&mut self.said);
         self.show();
     }
 
-    /// Wipes the line out.
+    /// Erases the line.
     pub(crate) fn clear(&mut self) {
         self.said.clear();
         if self.shown {
@@ -53,7 +54,7 @@ impl Progress {
     }
 }
 
-/// The end of a text, as much as fits.
+/// Returns the end of a text, as much as fits.
 fn tail(text: &str) -> String {
     let length = text.chars().count();
     if length <= WIDTH {
@@ -66,7 +67,7 @@ fn tail(text: &str) -> String {
 
 fn write(text: &str) {
     let mut out = stderr().lock();
-    // A progress line that cannot be written is no loss.
+    // A progress line that cannot be written is not an error.
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
 }

@@ -1,14 +1,14 @@
-//! `--redact`: a report that may be shown to strangers.
+//! `--redact`: a report without addresses, for publication.
 //!
-//! Every IP address goes, the servers' too (the servers that somebody runs name their owner): each becomes an address of
-//! the documentation ranges (RFC 5737, RFC 3849), the same one wherever it stands, so that a reader still sees which
-//! addresses are equal. Port numbers stay: they tell how a NAT chooses them, and identify nobody. The names of servers
-//! that the user chose become `server-1.example` and so on; those of the built-in list are public and stay. Text is
-//! redacted by looking for whatever reads as an address, so no sentence can let one slip through.
+//! Every IP address is replaced, those of the servers too, because a private server identifies its owner. The
+//! replacement is an address of the documentation ranges (RFC 5737, RFC 3849). Equal addresses get equal replacements,
+//! so a reader still sees which addresses are the same. Port numbers stay: they show how a NAT allocates ports, and
+//! identify no person. Servers that the user chose become `server-1.example` and so on; the names of the built-in list
+//! are public and stay. Every word that parses as an address is replaced, in whatever sentence it is.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Replaces addresses and names, the same ones always by the same.
+/// Replaces addresses and names, equal ones by equal ones.
 #[derive(Debug, Default)]
 pub(crate) struct Redactor {
     v4: Vec<Ipv4Addr>,
@@ -16,14 +16,14 @@ pub(crate) struct Redactor {
     names: Vec<(Box<str>, Box<str>)>,
 }
 
-/// RFC 5737 §3: three blocks for documentation.
+/// The documentation blocks of RFC 5737 §3.
 const BLOCKS: [[u8; 3]; 3] = [[192, 0, 2], [198, 51, 100], [203, 0, 113]];
 
-/// Addresses of a block that are given out: .1 to .254.
+/// The number of addresses used of each block: .1 to .254.
 const A_BLOCK: usize = 254;
 
 impl Redactor {
-    /// A redactor that also hides these names, given with or without a port.
+    /// Returns a redactor that also replaces these names, with or without a port.
     pub(crate) fn hiding<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         let hidden = names.zip(1..).map(|(name, number)| {
             let (host, port) = name.rsplit_once(':').unwrap_or((name, ""));
@@ -33,25 +33,25 @@ impl Redactor {
         let mut names: Vec<(Box<str>, Box<str>)> = Vec::new();
         for (whole, replaced, host, number) in hidden {
             let host: Box<str> = host;
-            // What reads as an address is replaced as one.
+            // A host that is an address is replaced as an address.
             if !host.starts_with('[') && host.parse::<IpAddr>().is_err() {
                 names.push((whole, replaced));
                 names.push((host, format!("server-{number}.example").into()));
             }
         }
-        // The longest first: a name may be the beginning of another.
+        // The longest name first: a name can be a prefix of another.
         names.sort_by_key(|(name, _)| core::cmp::Reverse(name.len()));
         Self { names, ..Self::default() }
     }
 
-    /// The stand-in for an address; an unspecified address says nothing and stays.
+    /// Returns the replacement of an address. An unspecified address contains no information and stays.
     pub(crate) fn address(&mut self, address: IpAddr) -> IpAddr {
         match address {
             _ if address.is_unspecified() => address,
             IpAddr::V4(v4) => {
                 let place = place_of(&mut self.v4, v4);
                 let last = usize::from(u8::MAX);
-                // Past 762 addresses all others share one stand-in: equal no longer means equal, but nothing leaks.
+                // After 762 addresses all others share one replacement. They look equal, but no address is revealed.
                 let block = BLOCKS.get(place / A_BLOCK).copied();
                 let ([a, b, c], host) = block.map_or(([203, 0, 113], last), |block| (block, place % A_BLOCK + 1));
                 Ipv4Addr::new(a, b, c, u8::try_from(host).unwrap_or(u8::MAX)).into()
@@ -63,7 +63,7 @@ impl Redactor {
         }
     }
 
-    /// The text with every address and every hidden name replaced.
+    /// Returns the text with every address and every hidden name replaced.
     pub(crate) fn text(&mut self, text: &str) -> String {
         let mut named = text.to_owned();
         for (name, replaced) in &self.names {
@@ -82,7 +82,7 @@ impl Redactor {
         out
     }
 
-    /// Replaces an address in a run of characters that may be part of one; a sentence's last dot or colon is not.
+    /// Replaces an address in a run of address characters. A dot or colon at the end belongs to the sentence.
     fn token(&mut self, token: &str, out: &mut String) {
         let core = token.trim_end_matches(['.', ':', '%']);
         let (core, tail) = if core.parse::<IpAddr>().is_err() && token.ends_with("::") {
@@ -116,7 +116,7 @@ const fn is_of_address(c: char) -> bool {
     c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '[' | ']' | '%')
 }
 
-/// Replaces `name` where it is not part of a longer name.
+/// Replaces `name` unless it is part of a longer name.
 fn replace_words(text: &str, name: &str, replaced: &str) -> String {
     let of_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let mut out = String::with_capacity(text.len());
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn an_address_is_replaced_in_whatever_sentence_it_stands() {
         let mut redactor = Redactor::default();
-        for (text, told) in [
+        for (text, expected) in [
             ("84.19.3.7:3478 saw 91.4.5.6:40000", "192.0.2.1:3478 saw 192.0.2.2:40000"),
             ("it is 91.4.5.6.", "it is 192.0.2.2."),
             ("91.4.5.6: never answered", "192.0.2.2: never answered"),
@@ -153,7 +153,7 @@ mod tests {
             ("0.0.0.0:0 and [::]:0", "0.0.0.0:0 and [::]:0"),
             ("0.350s RFC 5780 §4.4, added face bad cafe 1.2", "0.350s RFC 5780 §4.4, added face bad cafe 1.2"),
         ] {
-            assert_eq!(redactor.text(text), told);
+            assert_eq!(redactor.text(text), expected);
         }
     }
 

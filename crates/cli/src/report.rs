@@ -1,32 +1,32 @@
-//! What was found out, in the ways people and programs read it.
+//! The report of `portolan nat` and `portolan lab nat`, as text and as JSON.
 
+pub(crate) mod confidence;
 pub(crate) mod human;
 pub(crate) mod json;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod sentence;
-pub(crate) mod sureness;
 
 use portolan_nat::lifetime::LifetimeReport;
 use portolan_nat::profile::Report;
 
-/// A report with what is needed to tell it.
+/// A report with everything that is printed with it.
 #[derive(Clone, Debug)]
-pub(crate) struct Telling {
-    /// The finding.
+pub(crate) struct ReportData {
+    /// The report of the discovery.
     pub(crate) report: Report,
-    /// What people call the servers, by their place in the list.
+    /// The names of the servers, by their index in the list.
     pub(crate) servers: Vec<Box<str>>,
-    /// How long mappings live, where that was asked for.
+    /// The lifetimes of mappings, if they were measured.
     pub(crate) lifetime: Option<LifetimeReport>,
-    /// Where it was found out in a simulated network: which, and what is true there.
+    /// The simulated network, if there is one.
     pub(crate) simulation: Option<Simulation>,
-    /// What happened, line by line, where that was recorded.
+    /// The notes of the run, one a line, if they were recorded.
     pub(crate) story: Vec<String>,
 }
 
-impl Telling {
-    /// What people call the server at `place`.
+impl ReportData {
+    /// Returns the name of the server at `place`.
     pub(crate) fn server(&self, place: usize) -> &str {
         self.servers.get(place).map_or("", |name| name)
     }
@@ -35,8 +35,8 @@ impl Telling {
 /// A simulated network.
 #[derive(Clone, Debug)]
 pub(crate) struct Simulation {
-    /// What it is, in a sentence.
-    pub(crate) scene: String,
-    /// Whether what was found is the case there; `None` where something remained unknown.
+    /// The description of the network.
+    pub(crate) description: String,
+    /// Whether the result is correct; `None` if some result is unknown.
     pub(crate) is_right: Option<bool>,
 }

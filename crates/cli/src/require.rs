@@ -1,8 +1,8 @@
-//! `--require`: a policy that the exit code answers.
+//! `--require`: requirements that decide the exit code.
 //!
-//! A text of `KEY=VALUE` separated by commas, all of which must hold for every family that has a way out; several
-//! values that would do are separated by `|`: `nat=none|nat,mapping=eim,filtering=eif|adf`. Keys: `nat`, `mapping`,
-//! `filtering`, `type`.
+//! A requirement is `KEY=VALUE`. Requirements are separated by commas, and all must be met in every family that has a
+//! route. Alternative values are separated by `|`: `nat=none|nat,mapping=eim,filtering=eif|adf`. The keys are `nat`,
+//! `mapping`, `filtering` and `type`.
 
 use core::fmt;
 use core::str::FromStr;
@@ -12,38 +12,38 @@ use portolan_nat::profile::{Family, FamilyReport, Reachability, Report};
 /// One `KEY=VALUE|VALUE…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Requirement {
-    /// What may stand in the way.
+    /// The allowed kinds of NAT.
     Nat(Vec<NatKind>),
-    /// What a mapping may depend on.
+    /// The allowed mapping behaviours.
     Mapping(Vec<Mapping>),
-    /// Who may answer.
+    /// The allowed filtering behaviours.
     Filtering(Vec<Filtering>),
-    /// The old names that will do.
+    /// The allowed classic types (RFC 3489).
     Type(Vec<ClassicType>),
 }
 
-/// All that is required.
+/// All requirements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Requirements(Vec<Requirement>);
 
-/// Whether what is required holds.
+/// Whether a requirement is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Holding {
-    /// It does.
+    /// The requirement is met.
     Met,
-    /// It could not be told.
+    /// The result is unknown.
     Unknown,
-    /// It does not.
+    /// The requirement is not met.
     Unmet,
 }
 
 impl Requirements {
-    /// Puts the requirements of several `--require` together.
+    /// Joins the requirements of several `--require`.
     pub(crate) fn together(all: &[Self]) -> Self {
         Self(all.iter().flat_map(|one| one.0.iter().cloned()).collect())
     }
 
-    /// Whether all hold in every family with a way out, and which does not, for the user to read.
+    /// Returns the requirements that are not met or unknown, for each family that has a route.
     pub(crate) fn check(&self, report: &Report) -> Vec<Shortfall> {
         let open = report.families.iter().filter(|family| !matches!(family.reach, Reachability::Unavailable(_)));
         let mut short = Vec::new();
@@ -59,7 +59,7 @@ impl Requirements {
     }
 }
 
-/// A requirement that is not met, or could not be told.
+/// A requirement that is not met, or of which that is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shortfall {
     family: Family,
@@ -77,9 +77,9 @@ impl fmt::Display for Shortfall {
 }
 
 impl Requirement {
-    /// Whether it holds in a family, and what is the case there.
+    /// Returns whether a family meets the requirement, and the actual value there.
     fn holds(&self, report: &FamilyReport) -> (Holding, Box<str>) {
-        // Where no UDP passes nothing is mapped and nothing let in: that is an answer, not a doubt.
+        // Where UDP is blocked, there is no mapping and no filtering: the requirement is not met, rather than unknown.
         let blocked = report.reach == Reachability::Blocked;
         match self {
             Self::Type(allowed) => {
@@ -105,7 +105,7 @@ fn judge<T: PartialEq + fmt::Display>(is: Option<&T>, allowed: &[T], why: &str, 
         Some(is) if allowed.contains(is) => (Holding::Met, is.to_string().into()),
         Some(is) => (Holding::Unmet, format!("it is {is}").into()),
         None if blocked => (Holding::Unmet, "UDP is blocked".into()),
-        None => (Holding::Unknown, format!("it could not be told ({why})").into()),
+        None => (Holding::Unknown, format!("it is unknown ({why})").into()),
     }
 }
 
@@ -172,7 +172,7 @@ fn values_of<T>(text: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> R
         .collect()
 }
 
-/// Why a text is no requirement.
+/// Why a text is not a requirement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RequireError {
     #[error("{part:?} is not KEY=VALUE; keys are nat, mapping, filtering and type")]
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(short[0].holding, Holding::Unknown);
         assert_eq!(
             short[0].to_string(),
-            "IPv4: filtering=address-and-port-dependent is not known to be met: it could not be told (high-loss)"
+            "IPv4: filtering=address-and-port-dependent is not known to be met: it is unknown (high-loss)"
         );
         let blocked = sample::blocked();
         assert!(outcome("type=blocked", &blocked).is_empty());

@@ -1,8 +1,8 @@
-//! Names to addresses, by the system's resolver, within a bound.
+//! Resolves server names with the resolver of the system, within a time limit.
 //!
-//! All names are looked up at once, each in a thread of its own: the system's call cannot be broken off, so a thread
-//! whose answer never comes is left behind and ends with the process. The classification need not wait for the
-//! slowest: with one server known half the time is the bound, and once [`ENOUGH`] are, the others have [`GRACE`] left.
+//! All names are resolved at once, each in its own thread. The call of the system cannot be cancelled: a thread without
+//! a result is abandoned and ends with the process. The classification does not wait for the slowest name. As soon as
+//! one server is known, the limit is half of the time; as soon as [`ENOUGH`] servers are known, it is [`GRACE`].
 
 use crate::servers::{Host, ServerName};
 use alloc::sync::Arc;
@@ -17,15 +17,15 @@ use std::thread;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// With so many servers a mapping can be told.
+/// The number of servers that are enough to measure a mapping.
 const ENOUGH: usize = 2;
 
-/// How long the rest may take once there are enough.
+/// The time limit for the other names once there are enough servers.
 const GRACE: Duration = Duration::from_millis(150);
 
-/// Who knows the addresses of a name.
+/// A resolver.
 pub(crate) trait Lookup: Send + Sync + 'static {
-    /// The addresses of `host` with `port`; may take as long as it likes.
+    /// Returns the addresses of `host` with `port`. The call may block without limit.
     fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 }
 
@@ -39,51 +39,55 @@ impl Lookup for System {
     }
 }
 
-/// What became of the names.
+/// The results of all names.
 #[derive(Debug, Default)]
 pub(crate) struct Resolved {
-    /// Those with an address of the families asked for, in the order given.
+    /// The servers with an address of the given families, in the given order.
     pub(crate) servers: Vec<StunServer>,
-    /// The others.
+    /// The servers without such an address.
     pub(crate) unresolved: Vec<Unresolved>,
 }
 
 /// A server without an address.
 #[derive(Debug)]
 pub(crate) struct Unresolved {
-    /// How it was written.
+    /// The name as the user wrote it.
     pub(crate) name: ServerName,
-    /// Why it has none.
-    pub(crate) why: Why,
+    /// Why the server has no address.
+    pub(crate) why: UnresolvedReason,
 }
 
 /// Why a server has no address.
 #[derive(Debug)]
-pub(crate) enum Why {
-    /// The resolver said no.
-    Refused(io::Error),
-    /// It has addresses, but none of the families asked for.
+pub(crate) enum UnresolvedReason {
+    /// The resolver returned an error.
+    Failed(io::Error),
+    /// The server has no address of the given families.
     OtherFamily,
-    /// The resolver did not answer in time.
-    Silent,
+    /// The resolver did not return in time.
+    TimedOut,
 }
 
 impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "server {} is left out: ", self.name)?;
+        write!(f, "server {} is skipped: ", self.name)?;
         match &self.why {
-            Why::Refused(why) => {
+            UnresolvedReason::Failed(why) => {
                 let why = why.to_string();
                 let said = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
                 write!(f, "its name does not resolve ({said}); check the name")
             }
-            Why::OtherFamily => f.write_str("it has no address of the family asked for; leave out -4, -6 or --local"),
-            Why::Silent => f.write_str("the resolver did not answer in time; name the server by its address"),
+            UnresolvedReason::OtherFamily => {
+                f.write_str("it has no address of the requested family; leave out -4, -6 or --local")
+            }
+            UnresolvedReason::TimedOut => {
+                f.write_str("the resolver did not respond in time; name the server by its address")
+            }
         }
     }
 }
 
-/// Looks up all names at once, for at most `bound`; half of it belongs to those who ask the servers, if there is one.
+/// Resolves all names at once within `bound`. If one server is known, half of `bound` stays for the measurement.
 pub(crate) async fn resolve(
     lookup: Arc<dyn Lookup>,
     names: &[ServerName],
@@ -97,7 +101,7 @@ pub(crate) async fn resolve(
     for (place, name) in names.iter().enumerate() {
         found.push(match &name.host {
             Host::Address(ip) => Some(Ok(vec![SocketAddr::new(*ip, name.port)])),
-            Host::Name(host) => ask(&lookup, place, host, name.port, sender.clone()).err().map(Err),
+            Host::Name(host) => spawn_lookup(&lookup, place, host, name.port, sender.clone()).err().map(Err),
         });
     }
     drop(sender);
@@ -111,18 +115,18 @@ pub(crate) async fn resolve(
             1..ENOUGH => deadline = deadline.min(start + bound / 2),
             ENOUGH.. => deadline = deadline.min(Instant::now() + GRACE),
         }
-        // The channel ends when every thread has answered.
+        // The channel ends when every thread has returned.
         let Ok(Some((place, answer))) = timeout_at(deadline, answers.recv()).await else { break };
         if let Some(slot) = found.get_mut(place) {
             *slot = Some(answer);
         }
     }
-    sort_out(names, found, families)
+    sort_results(names, found, families)
 }
 
 type Answer = (usize, io::Result<Vec<SocketAddr>>);
 
-fn ask(
+fn spawn_lookup(
     lookup: &Arc<dyn Lookup>,
     place: usize,
     host: &str,
@@ -131,18 +135,22 @@ fn ask(
 ) -> io::Result<()> {
     let (lookup, host) = (Arc::clone(lookup), host.to_owned());
     thread::Builder::new().name(format!("resolve {host}")).spawn(move || {
-        // Nobody listens any more once the bound is past: the answer is then of no use.
+        // After the time limit the receiver is gone, and the result is not needed.
         let _ = answers.send((place, lookup.lookup(&host, port)));
     })?;
     Ok(())
 }
 
-fn sort_out(names: &[ServerName], found: Vec<Option<io::Result<Vec<SocketAddr>>>>, families: &[Family]) -> Resolved {
+fn sort_results(
+    names: &[ServerName],
+    found: Vec<Option<io::Result<Vec<SocketAddr>>>>,
+    families: &[Family],
+) -> Resolved {
     let mut resolved = Resolved::default();
     for (name, found) in names.iter().zip(found) {
         let why = match found {
-            None => Why::Silent,
-            Some(Err(why)) => Why::Refused(why),
+            None => UnresolvedReason::TimedOut,
+            Some(Err(why)) => UnresolvedReason::Failed(why),
             Some(Ok(mut addresses)) => {
                 addresses.retain(|address| families.contains(&Family::of(address)));
                 let mut once = Vec::with_capacity(addresses.len());
@@ -155,7 +163,7 @@ fn sort_out(names: &[ServerName], found: Vec<Option<io::Result<Vec<SocketAddr>>>
                     resolved.servers.push(StunServer { name: name.to_string().into(), addresses: once });
                     continue;
                 }
-                Why::OtherFamily
+                UnresolvedReason::OtherFamily
             }
         };
         resolved.unresolved.push(Unresolved { name: name.clone(), why });
@@ -169,7 +177,7 @@ mod tests {
 
     const BOTH: [Family; 2] = [Family::V4, Family::V6];
 
-    /// Answers by name; a name that begins with `never` is never answered.
+    /// A resolver with fixed results. It never returns for a name that begins with `never`.
     struct Scripted;
 
     impl Lookup for Scripted {
@@ -189,7 +197,7 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    fn told(resolved: &Resolved) -> Vec<String> {
+    fn reasons(resolved: &Resolved) -> Vec<String> {
         resolved.unresolved.iter().map(ToString::to_string).collect()
     }
 
@@ -200,8 +208,8 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 2);
         assert!(resolved.servers.is_empty());
         assert_eq!(
-            told(&resolved),
-            ["server never.example:3478 is left out: the resolver did not answer in time; name the server by its \
+            reasons(&resolved),
+            ["server never.example:3478 is skipped: the resolver did not respond in time; name the server by its \
               address"]
         );
     }
@@ -232,10 +240,10 @@ mod tests {
         let known: Vec<_> = resolved.servers.iter().map(|server| (&*server.name, server.addresses.len())).collect();
         assert_eq!(known, [("four.example:5", 1), ("twice.example:3478", 1)]);
         assert_eq!(
-            told(&resolved),
+            reasons(&resolved),
             [
-                "server none.example:3478 is left out: its name does not resolve (Name not known); check the name",
-                "server [2001:db8::1]:3478 is left out: it has no address of the family asked for; leave out -4, -6 \
+                "server none.example:3478 is skipped: its name does not resolve (Name not known); check the name",
+                "server [2001:db8::1]:3478 is skipped: it has no address of the requested family; leave out -4, -6 \
                  or --local",
             ]
         );

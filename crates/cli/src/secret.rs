@@ -1,22 +1,23 @@
-//! Passwords, as people give them to a command: they print as nothing, and a file that others can read is refused.
+//! Passwords from the command line and from files. Passwords are never printed, and a file that others can read is
+//! rejected.
 
 use core::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A text that holds a password; it prints as nothing.
+/// A text with a password. `Debug` does not print it.
 #[derive(Clone)]
 pub(crate) struct Secret(Box<str>);
 
 impl Secret {
-    /// Takes whatever there is: what is wrong with it is told later, without showing it.
+    /// Accepts any text. Errors in it are reported later, without the text.
     #[expect(clippy::unnecessary_wraps, reason = "the parser of an argument can fail")]
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     pub(crate) const fn reveal(&self) -> &str {
         &self.0
     }
@@ -28,25 +29,25 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a file of passwords is not read.
+/// Why a password file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SecretError {
     #[error("the passwords in {} cannot be read: {why}", .file.display())]
     Unreadable { file: PathBuf, why: io::Error },
-    #[error("{} holds passwords, and others can read or change it (mode {mode:o}); run: chmod 600 {}", .file.display(), .file.display())]
+    #[error("{} holds passwords, and other users can read or change it (mode {mode:o}); run: chmod 600 {}", .file.display(), .file.display())]
     Exposed { file: PathBuf, mode: u32 },
     #[error("{} is longer than {} bytes; is it a file of passwords?", .0.display(), LONGEST)]
     TooLong(PathBuf),
 }
 
-/// The longest file of passwords, in bytes: far more than any table of users holds.
+/// The longest password file, in bytes. No table of users is near this bound.
 const LONGEST: u64 = 64 << 20;
 
-/// Reads a file that only its owner, and perhaps its group, may read.
+/// Reads a file that only its owner, and perhaps its group, can read.
 pub(crate) fn read(path: &Path) -> Result<Secret, SecretError> {
     let unreadable = |why| SecretError::Unreadable { file: path.into(), why };
     let file = File::open(path).map_err(unreadable)?;
-    // Asked of the file that was opened, not of the name: that may be another one by now.
+    // Queries the open file, not the path: the path may name another file by now.
     let metadata = file.metadata().map_err(unreadable)?;
     if let Some(mode) = exposed(&metadata) {
         return Err(SecretError::Exposed { file: path.into(), mode });
@@ -59,9 +60,9 @@ pub(crate) fn read(path: &Path) -> Result<Secret, SecretError> {
     Ok(Secret(text.into()))
 }
 
-/// The permissions of a file that others than its owner and group can read, or others than its owner can change.
+/// Returns the permissions if others can read the file, or if its group or others can change it.
 ///
-/// A pipe has no others: it is there for this process.
+/// The check skips pipes, because the process that passed the pipe controls its readers.
 #[cfg(unix)]
 fn exposed(metadata: &Metadata) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt as _;

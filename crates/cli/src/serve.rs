@@ -1,58 +1,186 @@
-//! `portolan serve`: a STUN server on this host's addresses, with RFC 5780 where it has two.
+//! `portolan serve`: a STUN server on addresses of this host, with RFC 5780 if there is a second address.
 //!
-//! One line on standard output for each address once UDP and TCP listen there, so that a script can wait for it. It
-//! runs until SIGINT or SIGTERM, closes its sockets and says on standard error what it counted.
+//! The server prints one line on standard output for each address once UDP and TCP listen there; a script can wait for
+//! the line. It runs until SIGINT or SIGTERM, closes its sockets and prints its counters on standard error.
 
 mod users;
 
-pub(crate) use users::UsersFault;
-
-use crate::args::{RateLimit, ServeArgs};
-use crate::error::Complaint;
-use crate::exit::Exit;
+use crate::error::{CommandError, Failure};
+use crate::exit::{self, Exit};
 use crate::output;
-use crate::signals::End;
-use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use crate::secret::Secret;
+use crate::signals::StopSignal;
+use clap::Args;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
 use portolan_machine::{Protocol, Refusal};
-use portolan_stun_agent::Mechanism;
-use portolan_stun_agent::{Rate, Responder, ResponderCommand, ResponderConfig, ResponderEvent};
+use portolan_stun_agent::{
+    Mechanism, Rate, Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderEvent,
+};
 use portolan_tokio::{Driver, DriverConfig};
+use std::path::PathBuf;
+use users::UserError;
 
-/// Where to listen when nobody says: all addresses, the port of STUN.
-const EVERYWHERE: [SocketAddr; 2] = [
-    SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478),
-    SocketAddr::new(core::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED), 3478),
+/// The default addresses to listen on: all addresses, port 3478.
+const DEFAULT_LISTEN: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 3478),
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 3478),
 ];
 
-/// Serves until the process is to end.
-pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Complaint> {
-    let mut end = End::listen()?;
+/// Arguments of `portolan serve`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct ServeArgs {
+    /// The addresses to listen on, UDP and TCP; may be given several times; the default is port 3478 on all addresses
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// A second address and port for RFC 5780; the n-th belongs to the n-th --listen of the family
+    #[arg(short, long, value_name = "ADDR:PORT")]
+    pub(crate) alternate: Vec<SocketAddr>,
+    /// Send PUBLIC to clients instead of LOCAL, for a server behind a 1:1 NAT; both are IP addresses
+    #[arg(long, value_name = "LOCAL=PUBLIC", value_parser = advertised)]
+    pub(crate) advertise: Vec<(IpAddr, IpAddr)>,
+    /// Responses per second to one source (an IPv4 address, an IPv6 /64), twice as many in a burst; or `off`
+    #[arg(long, value_name = "N|off", default_value = "200", value_parser = rate)]
+    pub(crate) rate: RateLimit,
+    /// Maximum number of open TCP connections
+    ///
+    /// Each connection needs a file descriptor; allow about twice as many (ulimit -n). At the maximum, a new connection
+    /// replaces an idle one, or is closed.
+    #[arg(long, value_name = "N", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) streams: u32,
+    /// Maximum number of open TCP connections of one source (an IPv4 address, an IPv6 /64)
+    ///
+    /// At the maximum, a new connection of the source replaces an idle one of the same source, or is closed. While the
+    /// value is well below --streams, one source cannot block others. Raise the value if many users share one address
+    /// behind the NAT of a carrier.
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) streams_per_source: u32,
+    /// Respond only to this user; may be given several times (other programs can see the password: see --users)
+    ///
+    /// The first colon ends the name. Characters beyond ASCII are used as they are given. With --realm the credentials
+    /// are long-term (RFC 8489 §9.2), without it short-term (§9.1).
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = Secret::parse)]
+    pub(crate) user: Vec<Secret>,
+    /// A file of users, one NAME:PASSWORD per line; # begins a comment; keep it private (chmod 600)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// The realm of the users, for example your domain name: makes the credentials long-term
+    #[arg(long, value_name = "REALM")]
+    pub(crate) realm: Option<String>,
+}
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+With --alternate the server has two addresses with two ports each, and supports the tests of
+RFC 5780. Both addresses must belong to this host, and the two ports must differ:
+  portolan serve --listen 203.0.113.10:3478 --alternate 203.0.113.11:3479
+
+For a test on loopback:
+  portolan serve --listen 127.0.0.1:3478 --alternate 127.0.0.2:3479 &
+  portolan nat --server 127.0.0.1
+
+For users only, with a challenge and authenticated responses (RFC 8489 §9.2):
+  (umask 077 && echo 'alice:correct horse battery staple' > users)
+  portolan serve --listen 203.0.113.10:3478 --realm example.org --users users
+An unauthenticated request of 20 bytes gets a challenge of 104 bytes and the realm; --rate limits it.
+
+The server prints one line for each address once it listens there. It runs until SIGINT or SIGTERM
+and then prints its counters.
+
+{}",
+        exit::help("serve")
+    )
+}
+
+/// The rate limit for one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RateLimit {
+    /// No limit.
+    Off,
+    /// The number of responses per second.
+    PerSecond(u32),
+}
+
+fn advertised(text: &str) -> Result<(IpAddr, IpAddr), &'static str> {
+    const SHAPE: &str = "two IP addresses without ports: LOCAL=PUBLIC, such as 10.0.0.5=203.0.113.10";
+    let (local, public) = text.split_once('=').ok_or(SHAPE)?;
+    Ok((local.parse().map_err(|_| SHAPE)?, public.parse().map_err(|_| SHAPE)?))
+}
+
+fn rate(text: &str) -> Result<RateLimit, &'static str> {
+    if text == "off" {
+        return Ok(RateLimit::Off);
+    }
+    let per_second = text.parse().ok().filter(|rate| (1..=1_000_000).contains(rate));
+    per_second.map(RateLimit::PerSecond).ok_or("a number of replies from 1 to 1000000, or off")
+}
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("{0}")]
+    Config(#[from] ResponderConfigError),
+    #[error(transparent)]
+    Users(#[from] UserError),
+    #[error("cannot listen on {local} ({protocol}): {why}; {}", advice(*.why))]
+    Listen { local: SocketAddr, protocol: &'static str, why: Refusal },
+}
+
+impl CommandError for ServeError {}
+
+/// Returns what to do if a listening address is refused.
+const fn advice(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::AddressInUse => "end the program that holds it, or choose another port with --listen",
+        Refusal::AddressNotAvailable => "name one of this host's own addresses",
+        Refusal::PermissionDenied => "ports below 1024 need a privilege; choose a higher port with --listen",
+        Refusal::FamilyNotSupported => "name an address of a family that this host has",
+        Refusal::TooManySockets => "raise the limit of open files, or listen on fewer addresses",
+        Refusal::NoRoute
+        | Refusal::ConnectionRefused
+        | Refusal::TimedOut
+        | Refusal::TlsHandshake(_)
+        | Refusal::Unsupported
+        | Refusal::Unspecified
+        | _ => "choose another address with --listen",
+    }
+}
+
+/// Serves until the process receives a signal.
+pub(crate) async fn run(args: &ServeArgs) -> Result<Exit, Failure> {
+    let mut stop = StopSignal::register()?;
     let mut config = config(args);
     if let Some((authenticator, users)) =
-        users::authenticator(args.realm.as_deref(), &args.user, args.users.as_deref())?
+        users::authenticator(args.realm.as_deref(), &args.user, args.users.as_deref()).map_err(ServeError::from)?
     {
         let (s, realm) = (if users == 1 { "" } else { "s" }, args.realm.as_deref().unwrap_or_default());
         match authenticator.mechanism() {
-            Mechanism::ShortTerm => output::complain(format_args!("answering {users} user{s} (short-term)")),
-            Mechanism::LongTerm => output::complain(format_args!("answering {users} user{s} of the realm {realm}")),
+            Mechanism::ShortTerm => {
+                output::print_diagnostic(format_args!("responding to {users} user{s} (short-term credentials)"))
+            }
+            Mechanism::LongTerm => {
+                output::print_diagnostic(format_args!("responding to {users} user{s} of the realm {realm}"))
+            }
         }
         config = config.credentials(authenticator);
     }
-    let mut driver = Driver::with_config(Responder::new(&config)?, config_of_driver(args))?;
-    // A responder that has just been made can be started.
+    let mut driver = Driver::with_config(Responder::new(&config).map_err(ServeError::from)?, driver_config(args))?;
+    // A new responder can always be started.
     let _ = driver.command(ResponderCommand::Start);
-    let mut serving = Serving { by_default: args.listen.is_empty(), refused: 0 };
+    let mut handler = EventHandler { is_default: args.listen.is_empty(), refused: 0 };
     loop {
         tokio::select! {
-            event = driver.next() => serving.hear(event)?,
-            () = end.wanted() => break,
+            event = driver.next() => handler.handle(event)?,
+            () = stop.received() => break,
         }
     }
     let _ = driver.command(ResponderCommand::Stop);
     let responder = driver.shutdown().await;
-    output::complain(responder.stats());
-    Ok(Exit::Done)
+    output::print_diagnostic(responder.stats());
+    Ok(Exit::Success)
 }
 
 fn config(args: &ServeArgs) -> ResponderConfig {
@@ -60,7 +188,7 @@ fn config(args: &ServeArgs) -> ResponderConfig {
         RateLimit::Off => None,
         RateLimit::PerSecond(replies) => NonZeroU32::new(replies).map(Rate::per_second),
     };
-    let listen = if args.listen.is_empty() { &EVERYWHERE[..] } else { &args.listen };
+    let listen = if args.listen.is_empty() { &DEFAULT_LISTEN[..] } else { &args.listen };
     let mut config = ResponderConfig::new()
         .rate(rate)
         .streams(count(args.streams))
@@ -77,9 +205,9 @@ fn config(args: &ServeArgs) -> ResponderConfig {
     config
 }
 
-/// Returns the driver's limits, above those of the responder: a stream that the responder closes to make room lingers for
-/// a moment, and a new stream is heard of before the responder decides which one has to go.
-fn config_of_driver(args: &ServeArgs) -> DriverConfig {
+/// Returns the limits of the driver, which are above those of the responder. The driver still counts a stream that the
+/// responder closes to make room, and a new stream is open before the responder decides which one to close.
+fn driver_config(args: &ServeArgs) -> DriverConfig {
     const ABOVE: u32 = 2;
     DriverConfig::default()
         .with_stream_limit(count(args.streams.saturating_mul(ABOVE)))
@@ -90,46 +218,63 @@ fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// What has been heard of the sockets so far.
-struct Serving {
-    /// Nobody said where to listen: a family that the host has not may be missing.
-    by_default: bool,
+/// Handles the events of the responder.
+struct EventHandler {
+    /// The user gave no address to listen on, so one of the two families may be missing.
+    is_default: bool,
     refused: usize,
 }
 
-impl Serving {
-    fn hear(&mut self, event: ResponderEvent) -> Result<(), Complaint> {
+impl EventHandler {
+    fn handle(&mut self, event: ResponderEvent) -> Result<(), Failure> {
         match event {
-            // TCP is asked for once UDP is there: with it the address is complete.
+            // The responder opens TCP after UDP, so now both listen on the address.
             ResponderEvent::Listening { protocol: Protocol::TcpListen, local, .. } => {
                 output::print(&format!("listening on {local} (udp, tcp)\n"))?;
             }
             ResponderEvent::Listening { .. } | ResponderEvent::Stopped => {}
             ResponderEvent::Refused { protocol, local, why } => self.refused(protocol, local, why)?,
             ResponderEvent::Lost { protocol, local, why } => {
-                output::complain(format_args!("no longer listening on {local} ({}): {why}", word(protocol)));
+                output::print_diagnostic(format_args!(
+                    "no longer listening on {local} ({}): {why}",
+                    protocol_name(protocol)
+                ));
             }
-            // The set may grow; nothing else ends a server.
+            // The enum may grow. No other event ends a server.
             _ => {}
         }
         Ok(())
     }
 
-    fn refused(&mut self, protocol: Protocol, local: SocketAddr, why: Refusal) -> Result<(), Complaint> {
+    fn refused(&mut self, protocol: Protocol, local: SocketAddr, why: Refusal) -> Result<(), Failure> {
         self.refused += 1;
         let missing = matches!(why, Refusal::FamilyNotSupported | Refusal::AddressNotAvailable);
-        if self.by_default && missing && self.refused < EVERYWHERE.len() {
-            output::complain(format_args!("not listening on {local}: {why}"));
+        if self.is_default && missing && self.refused < DEFAULT_LISTEN.len() {
+            output::print_diagnostic(format_args!("not listening on {local}: {why}"));
             return Ok(());
         }
-        Err(Complaint::Listen { local, protocol: word(protocol), why })
+        Err(ServeError::Listen { local, protocol: protocol_name(protocol), why }.into())
     }
 }
 
-const fn word(protocol: Protocol) -> &'static str {
+const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
         Protocol::Tcp | Protocol::TcpListen => "tcp",
         Protocol::Tls | Protocol::TlsListen => "tls",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advertised_addresses_and_rates_are_parsed() {
+        let pair = ("10.0.0.5".parse().unwrap(), "203.0.113.10".parse().unwrap());
+        assert_eq!(advertised("10.0.0.5=203.0.113.10"), Ok(pair));
+        assert!(advertised("10.0.0.5:1=203.0.113.10:1").is_err());
+        assert_eq!(rate("off"), Ok(RateLimit::Off));
+        assert_eq!(rate("50"), Ok(RateLimit::PerSecond(50)));
     }
 }

@@ -1,8 +1,8 @@
-//! Which servers to ask: those named on the command line, else those in `PORTOLAN_SERVERS`, else the list that comes
-//! with the program (`data/servers.txt`).
+//! The list of servers: those of the command line, otherwise those of `PORTOLAN_SERVERS`, otherwise the built-in list
+//! (`data/servers.txt`).
 //!
-//! A server is written `HOST`, `HOST:PORT`, `[IPv6]:PORT` or a bare IPv6 address; the `stun:` of an RFC 7064 URI may
-//! stand in front. The port is 3478 unless said (RFC 8489 §8.1).
+//! A server is `HOST`, `HOST:PORT`, `[IPv6]:PORT` or a bare IPv6 address, with or without the `stun:` of an RFC 7064
+//! URI before it. The default port is 3478 (RFC 8489 §8.1).
 
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -16,16 +16,16 @@ pub(crate) const VARIABLE: &str = "PORTOLAN_SERVERS";
 
 const BUILT_IN: &str = include_str!("../data/servers.txt");
 
-/// A server as a person writes it.
+/// A server as the user writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ServerName {
-    /// Its name or address.
+    /// The name or address.
     pub(crate) host: Host,
-    /// Its port.
+    /// The port.
     pub(crate) port: u16,
 }
 
-/// A name that must be looked up, or an address that need not.
+/// A name that must be resolved, or an address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
     /// A name.
@@ -52,7 +52,7 @@ impl FromStr for ServerName {
 }
 
 impl ServerName {
-    /// Reads a server; where it names no port it has this one.
+    /// Parses a server; `default` is its port if the text has none.
     pub(crate) fn read(text: &str, default: u16) -> Result<Self, ServerNameError> {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(Self { host: Host::Address(ip), port: default });
@@ -91,18 +91,18 @@ fn read_host(text: &str) -> Result<Host, ServerNameError> {
     if let Some((at, found)) = text.char_indices().find(|(_, c)| !allowed(*c)) {
         return Err(ServerNameError::Character { at: at + 1, found });
     }
-    // RFC 1035 §2.3.4: 255 octets on the wire, 253 in writing.
+    // RFC 1035 §2.3.4: a name has at most 255 octets on the wire, 253 as text.
     if text.len() > 253 {
         return Err(ServerNameError::Long);
     }
-    // A dotted quad with a figure too large is no name either, and no resolver should be asked for it.
+    // A dotted quad with a number above 255 is not a name, and is not sent to a resolver.
     if text.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return Err(ServerNameError::Address);
     }
     Ok(Host::Name(text.into()))
 }
 
-/// Why a text names no server.
+/// Why a text is not a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ServerNameError {
     #[error("the host is missing: write HOST, HOST:PORT or [IPv6]:PORT")]
@@ -121,7 +121,7 @@ pub(crate) enum ServerNameError {
     Address,
 }
 
-/// A text with servers in it could not be read.
+/// A list of servers that could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{VARIABLE}, entry {entry} ({text:?}): {why}")]
 pub(crate) struct ListError {
@@ -133,13 +133,13 @@ pub(crate) struct ListError {
 /// Where the list of servers came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The user named them, on the command line or in `PORTOLAN_SERVERS`.
+    /// The user gave the servers, on the command line or in `PORTOLAN_SERVERS`.
     User,
-    /// They came with the program.
+    /// The servers are built in.
     BuiltIn,
 }
 
-/// The servers to ask, in order, and whose choice they are; empty where the user wants nobody asked.
+/// Returns the servers to query, in order, and their origin. The list is empty if `PORTOLAN_SERVERS` is set but empty.
 pub(crate) fn choose(named: &[ServerName], variable: Option<&str>) -> Result<(Vec<ServerName>, Origin), ListError> {
     if !named.is_empty() {
         return Ok((named.to_vec(), Origin::User));
@@ -150,7 +150,7 @@ pub(crate) fn choose(named: &[ServerName], variable: Option<&str>) -> Result<(Ve
     }
 }
 
-/// Servers separated by commas or white space.
+/// Parses servers separated by commas or white space.
 fn read_list(text: &str) -> Result<Vec<ServerName>, ListError> {
     text.split(|c: char| c == ',' || c.is_whitespace())
         .filter(|entry| !entry.is_empty())

@@ -1,31 +1,31 @@
-//! The wish to end: SIGINT and SIGTERM, or what a platform has in their place.
+//! Signals that stop the process: SIGINT and SIGTERM, or Ctrl-C on other platforms.
 
 use std::io;
 
-/// Listens from now on, and waits until somebody wants the process to end.
-pub(crate) struct End {
+/// The stop signal.
+pub(crate) struct StopSignal {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
 }
 
-impl End {
-    /// Listens; needs a running runtime.
+impl StopSignal {
+    /// Registers the handlers. A runtime must run.
     #[cfg(unix)]
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn register() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Listens; needs a running runtime.
+    /// Registers nothing. A runtime must run.
     #[cfg(not(unix))]
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn register() -> io::Result<Self> {
         Ok(Self {})
     }
 
-    /// Returns when the process is to end. Cancellation safe.
-    pub(crate) async fn wanted(&mut self) {
+    /// Waits for the signal. This method is cancellation safe.
+    pub(crate) async fn received(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.interrupt.recv() => {}

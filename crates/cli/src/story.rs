@@ -1,19 +1,19 @@
-//! What happened, line by line, for `--explain`.
+//! The notes of a run, one a line, for `--explain`.
 
 use alloc::sync::Arc;
 use portolan_machine::{Explain, Instant, Scope, Trace};
 use portolan_tokio::Tracing;
 use std::sync::{Mutex, PoisonError};
 
-/// Keeps each note as a line, and hands it on to `tracing` as well. Clones share their lines.
+/// Records each note as a line and forwards it to `tracing`. Clones share the lines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recorder(Arc<Mutex<Vec<String>>>);
 
-/// More lines than any classification has; a peer that floods must not fill the memory.
+/// The maximum number of lines. No classification has so many, and a flood of packets cannot exhaust the memory.
 const LIMIT: usize = 10_000;
 
 impl Recorder {
-    /// What was said so far.
+    /// Returns the lines recorded so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,8 +1,8 @@
-//! Packets out of a capture, in pcap or pcapng format, and the IP packet inside of each.
+//! Reads the packets of a capture in pcap or pcapng format, and the IP packet in each of them.
 //!
-//! Rules of this file: the file stands whole in memory and is read front to back, once; a block that cannot be read ends
-//! the reading, with its place; what came before it counts. Times are computed here, because the resolutions of pcapng
-//! (powers of 2 too) must not make anything overflow.
+//! The file is in memory and is read once, from front to back. A block that cannot be read ends the reading with an
+//! error that has its offset; the packets before it are kept. This file computes the times itself, because the
+//! resolutions of pcapng (also powers of 2) must not overflow.
 
 use etherparse::{EtherType, LaxSlicedPacket};
 use pcap_parser::pcapng::{Block, parse_block_be, parse_block_le};
@@ -10,20 +10,20 @@ use pcap_parser::{
     Linktype, PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
 };
 
-/// A packet as it was captured.
+/// A captured packet.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet<'a> {
-    /// Its number, from 1.
+    /// The number, from 1.
     pub(crate) number: u64,
-    /// When, in nanoseconds since 1970.
+    /// The time in nanoseconds since 1970.
     pub(crate) time: Option<u64>,
-    /// The packet from its IP header on; `None` where its link type or its protocol is another.
+    /// The packet from its IP header on; `None` for another link type or protocol.
     pub(crate) inside: Option<LaxSlicedPacket<'a>>,
-    /// The capture has fewer bytes than the packet had.
+    /// Whether the capture has fewer bytes than the packet.
     pub(crate) is_cut: bool,
 }
 
-/// Where the reading ended.
+/// Why the reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CaptureError {
     #[error("byte {at}: the header of a capture is expected, it is cut off or malformed")]
@@ -43,12 +43,12 @@ const MAGIC: [[u8; 4]; 7] = [
     [0x34, 0xcd, 0xb2, 0xa1],
 ];
 
-/// Whether the file begins as a capture does.
+/// Whether the file begins with the magic number of a capture.
 pub(crate) fn is_capture(file: &[u8]) -> bool {
     file.first_chunk().is_some_and(|magic| MAGIC.contains(magic))
 }
 
-/// Hands each packet to `look`, in the order of the file.
+/// Calls `look` with each packet, in the order of the file.
 pub(crate) fn packets<'a>(file: &'a [u8], look: impl FnMut(Packet<'a>)) -> Result<(), CaptureError> {
     let [ng, ..] = MAGIC;
     if file.starts_with(&ng) { read_ng(file, look) } else { read_legacy(file, look) }
@@ -80,23 +80,23 @@ fn read_legacy<'a>(file: &'a [u8], mut look: impl FnMut(Packet<'a>)) -> Result<(
     Ok(())
 }
 
-/// The upper bits of the field tell about frame check sequences.
+/// The upper bits of the field describe frame check sequences.
 fn link_of(header: &PcapHeader) -> Linktype {
     Linktype(header.network.0 & 0xffff)
 }
 
-/// What is known of an interface of the section.
+/// An interface of the section.
 #[derive(Clone, Copy)]
 struct Interface {
     link: Linktype,
-    /// The option if_tsresol: a power of 10, or of 2 with the first bit.
+    /// The option if_tsresol: a power of 10, or of 2 if the first bit is set.
     resolution: u8,
-    /// Seconds to add.
+    /// Seconds to add to each time.
     offset: i64,
 }
 
 impl Interface {
-    /// A time stamp in nanoseconds since 1970.
+    /// Returns a time stamp in nanoseconds since 1970.
     fn time(self, high: u32, low: u32) -> Option<u64> {
         let ticks = u128::from(high) << 32 | u128::from(low);
         let power = u32::from(self.resolution & 0x7f);
@@ -118,7 +118,7 @@ fn read_ng<'a>(file: &'a [u8], mut look: impl FnMut(Packet<'a>)) -> Result<(), C
         if after.len() >= rest.len() {
             return Err(CaptureError::Block { at });
         }
-        let mut told = |interface: Option<&Interface>, time, data, is_cut| {
+        let mut emit = |interface: Option<&Interface>, time, data, is_cut| {
             number += 1;
             let inside = interface.and_then(|interface| inside(interface.link, data));
             look(Packet { number, time, inside, is_cut });
@@ -134,14 +134,14 @@ fn read_ng<'a>(file: &'a [u8], mut look: impl FnMut(Packet<'a>)) -> Result<(), C
             Block::EnhancedPacket(packet) => {
                 let interface = usize::try_from(packet.if_id).ok().and_then(|index| interfaces.get(index));
                 let time = interface.and_then(|interface| interface.time(packet.ts_high, packet.ts_low));
-                told(interface, time, front(packet.data, packet.caplen), packet.caplen < packet.origlen);
+                emit(interface, time, front(packet.data, packet.caplen), packet.caplen < packet.origlen);
             }
             Block::SimplePacket(packet) => {
                 let data = front(packet.data, packet.origlen);
                 let is_cut = usize::try_from(packet.origlen).is_ok_and(|length| data.len() < length);
-                told(interfaces.first(), None, data, is_cut);
+                emit(interfaces.first(), None, data, is_cut);
             }
-            // Names, statistics, secrets, journals: nothing that was sent.
+            // Names, statistics, secrets and journals contain no packet.
             Block::NameResolution(_)
             | Block::InterfaceStatistics(_)
             | Block::SystemdJournalExport(_)
@@ -155,32 +155,32 @@ fn read_ng<'a>(file: &'a [u8], mut look: impl FnMut(Packet<'a>)) -> Result<(), C
     Ok(())
 }
 
-/// The data of a block without its padding.
+/// Returns the data of a block without its padding.
 fn front(data: &[u8], length: u32) -> &[u8] {
     usize::try_from(length).ok().and_then(|length| data.get(..length)).unwrap_or(data)
 }
 
-/// The IP packet inside of a frame.
+/// Returns the IP packet in a frame.
 pub(crate) fn inside(link: Linktype, data: &[u8]) -> Option<LaxSlicedPacket<'_>> {
     match link {
         Linktype::ETHERNET => LaxSlicedPacket::from_ethernet(data).ok(),
         Linktype::RAW | Linktype::IPV4 | Linktype::IPV6 | RAW_OF_BSD | RAW_OF_OPENBSD => {
             LaxSlicedPacket::from_ip(data).ok()
         }
-        // Four bytes of address family, in one byte order or the other: the IP version tells it as well.
+        // Four bytes of address family, in either byte order. The IP version has the same information.
         Linktype::NULL | Linktype::LOOP => LaxSlicedPacket::from_ip(data.get(4..)?).ok(),
-        // The protocol stands at the end of 16 bytes, or in front of 20.
+        // The protocol is the end of 16 bytes, or the start of 20.
         Linktype::LINUX_SLL => after_ether_type(data.get(14..)?, 0),
         Linktype::LINUX_SLL2 => after_ether_type(data, 18),
         _ => None,
     }
 }
 
-/// What libpcap on the BSDs calls a raw IP packet.
+/// The link type of raw IP packets in libpcap on the BSDs.
 const RAW_OF_BSD: Linktype = Linktype(12);
 const RAW_OF_OPENBSD: Linktype = Linktype(14);
 
-/// What follows an Ethernet protocol number and `gap` other bytes.
+/// Returns the packet after an Ethernet type and `gap` other bytes.
 fn after_ether_type(data: &[u8], gap: usize) -> Option<LaxSlicedPacket<'_>> {
     let (number, rest) = data.split_first_chunk()?;
     Some(LaxSlicedPacket::from_ether_type(EtherType(u16::from_be_bytes(*number)), rest.get(gap..)?))

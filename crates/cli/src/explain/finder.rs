@@ -1,77 +1,78 @@
-//! STUN and ChannelData among the packets of a capture.
+//! Finds STUN and ChannelData in the packets of a capture.
 //!
-//! Rules of this file: STUN is known by its cookie, so that a malformed message is told rather than missed. ChannelData
-//! has no mark: it is taken for such only between two that spoke STUN before, or on STUN's ports. A TCP stream is put
-//! together as far as its segments follow each other; after a gap it is looked at afresh from the next segment that
+//! STUN is recognized by its magic cookie, so a malformed message is found too. ChannelData has no cookie: it is
+//! recognized only on the ports of STUN, or between two endpoints that exchanged STUN before. A TCP stream is
+//! reassembled while its segments are contiguous. After a gap, reassembly starts again with the next segment that
 //! begins with a message.
 
 use super::capture::Packet;
-use super::{Flow, Piece, Place, Said, Transport};
+use super::message::{Flow, Message, Origin, Place, Transport};
+use super::stream::claims_stun;
 use core::net::{IpAddr, SocketAddr};
 use etherparse::{LaxNetSlice, TransportSlice};
 use portolan_stun::demux::ChannelData;
-use portolan_stun::{MAGIC_COOKIE, framing};
+use portolan_stun::framing;
 use std::collections::{HashMap, HashSet};
 
 /// The ports of STUN and TURN, without and with TLS (RFC 8489 §18.5).
 const PORTS: [u16; 2] = [3478, 5349];
 
-/// Looks at packets, one after the other, and keeps what it finds.
+/// Receives packets in order and collects the messages in them.
 #[derive(Debug, Default)]
 pub(crate) struct Finder {
-    pieces: Vec<Piece>,
+    messages: Vec<Message>,
     packets: u64,
     skipped: u64,
-    /// Who spoke STUN to whom, both ways.
-    speakers: HashSet<Flow>,
+    /// The flows with STUN, in both directions.
+    stun_flows: HashSet<Flow>,
     streams: HashMap<Flow, Stream>,
 }
 
 /// One direction of a TCP connection.
 #[derive(Debug, Default)]
 struct Stream {
-    /// The number of the byte that comes next.
+    /// The next sequence number.
     next: u32,
-    /// What is not yet a whole frame.
-    held: Vec<u8>,
+    /// Bytes that are not yet a whole frame.
+    pending: Vec<u8>,
     framing: Option<Framing>,
 }
 
-/// How messages follow each other on a stream.
+/// The framing of messages on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     /// RFC 8489 §6.2.2, RFC 8656 §12.5.
     Bare,
-    /// RFC 4571, as ICE over TCP has it (RFC 6544 §3).
-    Counted,
+    /// RFC 4571, used by ICE over TCP (RFC 6544 §3).
+    LengthPrefixed,
 }
 
 impl Finder {
-    /// Looks at the next packet.
-    pub(crate) fn look(&mut self, packet: &Packet<'_>) {
+    /// Reads the next packet.
+    pub(crate) fn add_packet(&mut self, packet: &Packet<'_>) {
         self.packets += 1;
         if self.find(packet).is_none() {
             self.skipped += 1;
         }
     }
 
-    /// Looks at the next packet, of which somebody said this.
-    pub(crate) fn look_with(&mut self, packet: &Packet<'_>, said: &Said) {
-        let before = self.pieces.len();
-        self.look(packet);
-        for piece in self.pieces.iter_mut().skip(before) {
-            piece.said = Some(said.clone());
+    /// Reads the next packet, and attaches `origin` to its messages.
+    pub(crate) fn add_packet_from(&mut self, packet: &Packet<'_>, origin: &Origin) {
+        let before = self.messages.len();
+        self.add_packet(packet);
+        for message in self.messages.iter_mut().skip(before) {
+            message.origin = Some(origin.clone());
         }
     }
 
-    /// How many packets there were, and how many of them could not be looked into.
+    /// Returns the number of packets, and the number of packets that could not be read.
     pub(crate) const fn counts(&self) -> (u64, u64) {
         (self.packets, self.skipped)
     }
 
-    /// What was found.
-    pub(crate) fn into_pieces(self) -> Vec<Piece> {
-        self.pieces
+    /// Returns the messages.
+    pub(crate) fn into_messages(self) -> Vec<Message> {
+        self.messages
     }
 
     fn find(&mut self, packet: &Packet<'_>) -> Option<()> {
@@ -89,7 +90,7 @@ impl Finder {
             }
             TransportSlice::Tcp(tcp) => {
                 let place = place(Transport::Tcp, tcp.source_port(), tcp.destination_port());
-                // A SYN has a number of its own.
+                // A SYN occupies one sequence number.
                 let first = tcp.sequence_number().wrapping_add(u32::from(tcp.syn()));
                 self.segment(place, first, tcp.payload());
             }
@@ -105,19 +106,19 @@ impl Finder {
     }
 
     fn is_channel(&self, flow: Flow, payload: &[u8]) -> bool {
-        let speaks =
-            self.speakers.contains(&flow) || PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port());
-        // Over UDP there may be padding, up to a multiple of 4 (RFC 8656 §12.5).
-        speaks
+        let has_stun =
+            self.stun_flows.contains(&flow) || PORTS.contains(&flow.from.port()) || PORTS.contains(&flow.to.port());
+        // UDP may have padding up to a multiple of 4 (RFC 8656 §12.5).
+        has_stun
             && ChannelData::decode(payload)
                 .is_ok_and(|channel| payload.len() - channel.data.len() - ChannelData::HEAD_LEN < 4)
     }
 
     fn keep(&mut self, place: Place, bytes: &[u8]) {
         let Flow { transport, from, to } = place.flow;
-        self.speakers.insert(place.flow);
-        self.speakers.insert(Flow { transport, from: to, to: from });
-        self.pieces.push(Piece { bytes: bytes.to_vec(), place: Some(place), said: None });
+        self.stun_flows.insert(place.flow);
+        self.stun_flows.insert(Flow { transport, from: to, to: from });
+        self.messages.push(Message { bytes: bytes.to_vec(), place: Some(place), origin: None });
     }
 
     fn segment(&mut self, place: Place, first: u32, payload: &[u8]) {
@@ -125,10 +126,10 @@ impl Finder {
             return;
         }
         let mut stream = self.streams.remove(&place.flow).unwrap_or_default();
-        stream.take(first, payload);
-        let speaks = self.speakers.contains(&place.flow) || self.is_channel_stream(place.flow);
-        while let Some(frame) = stream.next_frame(speaks) {
-            if claims_stun(&frame) || speaks && ChannelData::decode(&frame).is_ok() {
+        stream.add_segment(first, payload);
+        let has_stun = self.stun_flows.contains(&place.flow) || self.is_channel_stream(place.flow);
+        while let Some(frame) = stream.next_frame(has_stun) {
+            if claims_stun(&frame) || has_stun && ChannelData::decode(&frame).is_ok() {
                 self.keep(place, &frame);
             }
         }
@@ -141,47 +142,47 @@ impl Finder {
 }
 
 impl Stream {
-    /// Adds a segment; what came before is not taken twice, and after a gap nothing is held any more.
-    fn take(&mut self, first: u32, payload: &[u8]) {
+    /// Adds a segment. Bytes that were received before are skipped; a gap discards the pending bytes.
+    fn add_segment(&mut self, first: u32, payload: &[u8]) {
         let known = self.next.wrapping_sub(first);
         let fresh = match usize::try_from(known) {
             Ok(known) if self.framing.is_some() && known <= payload.len() => payload.get(known..).unwrap_or_default(),
-            // Sent again, all of it: numbers that lie behind by less than half the circle.
+            // A retransmission: sequence numbers that are behind by less than 2^31.
             Ok(_) if self.framing.is_some() && known < 1 << 31 => return,
             _ => {
-                self.held.clear();
+                self.pending.clear();
                 self.framing = None;
                 payload
             }
         };
-        self.held.extend_from_slice(fresh);
+        self.pending.extend_from_slice(fresh);
         let end = u32::try_from(payload.len()).unwrap_or_default();
         self.next = first.wrapping_add(end);
     }
 
-    /// The next whole frame; `None`: more is needed, or this is no such stream.
-    fn next_frame(&mut self, speaks: bool) -> Option<Vec<u8>> {
+    /// Returns the next whole frame; `None` if bytes are missing, or if the framing is unknown.
+    fn next_frame(&mut self, has_stun: bool) -> Option<Vec<u8>> {
         let framing = match self.framing {
             Some(framing) => framing,
             None => {
-                let framing = Framing::of(&self.held, speaks)?;
+                let framing = Framing::of(&self.pending, has_stun)?;
                 self.framing = Some(framing);
                 framing
             }
         };
         let frame = match framing {
-            Framing::Bare => framing::next(&self.held),
-            Framing::Counted => Ok(framing::next_packet(&self.held)),
+            Framing::Bare => framing::next(&self.pending),
+            Framing::LengthPrefixed => Ok(framing::next_packet(&self.pending)),
         };
         match frame {
             Ok(Some(frame)) => {
                 let (bytes, taken) = (frame.bytes.to_vec(), frame.taken);
-                self.held.drain(..taken);
+                self.pending.drain(..taken);
                 Some(bytes)
             }
             Ok(None) => None,
             Err(_) => {
-                self.held.clear();
+                self.pending.clear();
                 self.framing = None;
                 None
             }
@@ -190,22 +191,16 @@ impl Stream {
 }
 
 impl Framing {
-    /// How a stream that begins so goes on; the cookie tells.
-    fn of(held: &[u8], speaks: bool) -> Option<Self> {
-        let counted = held.get(2..).is_some_and(claims_stun);
-        match held {
+    /// Detects the framing of a stream by the magic cookie at its start.
+    fn of(pending: &[u8], has_stun: bool) -> Option<Self> {
+        let counted = pending.get(2..).is_some_and(claims_stun);
+        match pending {
             bytes if claims_stun(bytes) => Some(Self::Bare),
-            _ if counted => Some(Self::Counted),
-            [0x40..=0x4f, ..] if speaks => Some(Self::Bare),
+            _ if counted => Some(Self::LengthPrefixed),
+            [0x40..=0x4f, ..] if has_stun => Some(Self::Bare),
             _ => None,
         }
     }
-}
-
-/// Whether bytes claim to be STUN: the first two bits, and the cookie (RFC 8489 §5).
-pub(crate) fn claims_stun(bytes: &[u8]) -> bool {
-    matches!(bytes, [0..=0x3f, _, _, _, c0, c1, c2, c3, ..]
-        if u32::from_be_bytes([*c0, *c1, *c2, *c3]) == MAGIC_COOKIE)
 }
 
 fn addresses(net: &LaxNetSlice<'_>) -> Option<(IpAddr, IpAddr)> {

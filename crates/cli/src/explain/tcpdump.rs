@@ -1,21 +1,21 @@
-//! What tcpdump prints with `-x`, `-xx`, `-X` and `-XX`: for each packet a heading, then its bytes.
+//! Parses the output of tcpdump with `-x`, `-xx`, `-X` and `-XX`: for each packet a heading and its bytes.
 //!
-//! Rules of this file: a heading is known by its words, and by the bytes that follow it; with `-v` it has several lines, of
-//! which all but the first are indented. Lines that tcpdump says of itself are passed over, every other line that is
-//! neither heading nor bytes is an error with its place.
+//! A heading is recognized by its words, or by the bytes after it. With `-v` a heading has several lines, of which all
+//! but the first are indented. Status lines of tcpdump are skipped. Every other line that is neither heading nor bytes
+//! is an error with its place.
 
 use super::text::{self, TextError};
 
-/// A packet as it was printed.
+/// A printed packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Printed {
-    /// When, who to whom, how long: what tcpdump says of it, on one line.
+    /// The heading, on one line: time, addresses, length.
     pub(crate) heading: String,
-    /// Its bytes; none where they were not printed.
+    /// The bytes; empty if tcpdump did not print them.
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The packets of such a text; `None` where it is none.
+/// Returns the packets in the text; `None` if the text is not the output of tcpdump.
 pub(crate) fn packets(text: &str) -> Option<Result<Vec<Printed>, TextError>> {
     let mut before = "";
     let is_printed = text.lines().filter(|line| !line.trim().is_empty()).any(|line| {
@@ -54,12 +54,12 @@ fn read(text: &str) -> Result<Vec<Printed>, TextError> {
     Ok(packets)
 }
 
-/// A packet that is being read.
+/// A packet that is being parsed.
 #[derive(Default)]
 struct Open<'a> {
     heading: String,
     rows: Vec<&'a str>,
-    /// The numbers of the rows' lines.
+    /// The line numbers of the rows.
     numbers: Vec<usize>,
 }
 
@@ -69,7 +69,7 @@ impl Open<'_> {
             return Ok(None);
         }
         let number = |line: usize| self.numbers.get(line.saturating_sub(1)).copied().unwrap_or(line);
-        // A dump may begin anywhere, a packet does not.
+        // A dump may begin at any offset, a packet only at 0.
         if let Some(found) = self.rows.first().and_then(|row| offset(row)).filter(|first| *first > 0) {
             return Err(TextError::Gap { line: number(1), due: 0, found });
         }
@@ -78,21 +78,21 @@ impl Open<'_> {
     }
 }
 
-/// The offset in front of a row of bytes: `0x0010:`.
+/// Returns the offset before a row of bytes: `0x0010:`.
 fn offset(line: &str) -> Option<usize> {
     let (first, _) = line.trim_start().split_once(char::is_whitespace)?;
     let digits = first.strip_prefix("0x")?.strip_suffix(':')?;
     (digits.len() >= 4).then(|| usize::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Whether tcpdump speaks of a packet: who sends to whom, or a protocol below UDP and TCP.
+/// Whether the line is the heading of a packet: it has an arrow, or the name of a protocol below UDP and TCP.
 fn is_heading(line: &str) -> bool {
     offset(line).is_none()
         && (line.contains(" > ")
             || line.split_whitespace().any(|word| ["IP", "IP6", "ARP,", "ethertype"].contains(&word)))
 }
 
-/// Whether tcpdump speaks of itself: where it listens or reads, and its counts at the end.
+/// Whether the line is a status line of tcpdump: the interface or file, and the counts at the end.
 fn is_of_itself(line: &str) -> bool {
     let line = line.trim_start_matches("^C");
     let is_count = line.split_once(' ').is_some_and(|(count, rest)| {

@@ -8,7 +8,7 @@ fn message() -> Vec<u8> {
     writer.fingerprint().unwrap().finish().to_vec()
 }
 
-/// An IPv4 packet, without checksums: nobody here looks at them.
+/// An IPv4 packet without checksums, which the code does not check.
 fn ip(protocol: u8, inside: &[u8]) -> Vec<u8> {
     let length = u16::try_from(20 + inside.len()).unwrap().to_be_bytes();
     let mut packet = vec![0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, protocol, 0, 0];
@@ -34,7 +34,7 @@ fn ethernet(packet: &[u8]) -> Vec<u8> {
     [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0], packet].concat()
 }
 
-/// A pcap with microseconds, the first packet at 1,000,000,000.5 s and one each second.
+/// A pcap with microseconds. The first packet is at 1,000,000,000.5 s, the others follow after one second each.
 fn pcap(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
     let mut file = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, link].map(u32::to_le_bytes).concat();
     for (packet, seconds) in packets.iter().zip(1_000_000_000_u32..) {
@@ -71,7 +71,7 @@ fn found(bytes: &[u8]) -> Found {
 }
 
 fn bytes_of(found: &Found) -> Vec<Vec<u8>> {
-    found.pieces.iter().map(|piece| piece.bytes.clone()).collect()
+    found.messages.iter().map(|message| message.bytes.clone()).collect()
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn the_kind_of_input_is_told_from_its_bytes() {
     ] {
         assert_eq!(found(&input).source, source);
     }
-    assert!(matches!(find(b""), Err(SourceError::Empty)));
-    assert!(matches!(find(b"\n \n"), Err(SourceError::Empty)));
-    assert!(matches!(find(b"hello there!"), Err(SourceError::Text { .. })));
+    assert!(matches!(find(b""), Err(ExplainError::Empty)));
+    assert!(matches!(find(b"\n \n"), Err(ExplainError::Empty)));
+    assert!(matches!(find(b"hello there!"), Err(ExplainError::Encoding { .. })));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn both_formats_have_the_same_time_and_addresses() {
     for file in [pcap(1, core::slice::from_ref(&packet)), pcapng(core::slice::from_ref(&packet))] {
         let found = found(&file);
         assert_eq!(bytes_of(&found), [message()]);
-        let place = found.pieces[0].place.unwrap();
+        let place = found.messages[0].place.unwrap();
         assert_eq!((place.packet, place.time), (1, Some(1_000_000_000_500_000_000)));
         assert_eq!(place.flow.from.to_string(), "192.0.2.1:5000");
         assert_eq!(place.flow.to.to_string(), "198.51.100.1:3478");
@@ -123,7 +123,7 @@ fn every_link_type_leads_to_the_same_message() {
     ] {
         assert_eq!(bytes_of(&found(&pcap(link, &[packet]))), [message()], "link type {link}");
     }
-    assert!(matches!(find(&pcap(147, &[ip])), Err(SourceError::NoMessage { packets: 1, skipped: 1 })));
+    assert!(matches!(find(&pcap(147, &[ip])), Err(ExplainError::NoMessage { packets: 1, skipped: 1 })));
 }
 
 #[test]
@@ -145,41 +145,41 @@ fn channel_data_counts_only_where_stun_was_spoken() {
     let known = pcap(101, &[udp(5000, 4000, &message()), udp(5000, 4000, &channel)]);
     assert_eq!(bytes_of(&found(&known)), [message(), channel.clone()]);
     let unknown = pcap(101, &[udp(5000, 4000, &channel)]);
-    assert!(matches!(find(&unknown), Err(SourceError::NoMessage { packets: 1, skipped: 0 })));
-    assert_eq!(found(&pcap(101, &[udp(5000, 3478, &channel)])).pieces.len(), 1);
+    assert!(matches!(find(&unknown), Err(ExplainError::NoMessage { packets: 1, skipped: 0 })));
+    assert_eq!(found(&pcap(101, &[udp(5000, 3478, &channel)])).messages.len(), 1);
 }
 
 #[test]
 fn a_capture_that_ends_early_tells_what_came_before() {
     let file = pcap(101, &[udp(5000, 3478, &message()), udp(5000, 3478, &message())]);
     let torn = found(&file[..file.len() - 1]);
-    assert_eq!((torn.pieces.len(), torn.torn.is_some()), (1, true));
-    assert!(matches!(find(&file[..23]), Err(SourceError::Capture(CaptureError::Header { at: 0 }))));
+    assert_eq!((torn.messages.len(), torn.torn.is_some()), (1, true));
+    assert!(matches!(find(&file[..23]), Err(ExplainError::Capture(CaptureError::Header { at: 0 }))));
 }
 
 #[test]
 fn what_the_capture_cut_off_is_not_called_wrong() {
     let mut file = pcap(101, &[udp(5000, 3478, &message())[..60].to_vec()]);
-    // The record's fourth word: how long the packet was.
+    // The fourth word of the record: the length of the packet.
     file[24 + 12] = 68;
     let found = found(&file);
     assert_eq!(bytes_of(&found), [message()[..32].to_vec()]);
-    let (text, wrong) = tell::human(&found);
+    let (text, wrong) = report::human(&found);
     assert!(!wrong && text.contains("32 bytes, cut off by the capture\n"), "{text}");
-    // The same bytes as all that was sent are wrong.
+    // The same bytes as a whole packet are wrong.
     file[24 + 12] = 60;
-    assert!(tell::human(&self::found(&file)).1);
+    assert!(report::human(&self::found(&file)).1);
 }
 
 #[test]
 fn a_check_through_a_relay_is_told_inside_of_its_channel() {
     let channel = [&[0x40, 1, 0, 40], &message()[..]].concat();
     let found = found(&pcap(101, &[udp(5000, 3478, &channel)]));
-    let (text, wrong) = tell::human(&found);
+    let (text, wrong) = report::human(&found);
     assert!(!wrong, "{text}");
-    let told: Vec<&str> = text.lines().collect();
+    let result: Vec<&str> = text.lines().collect();
     assert_eq!(
-        told[..5],
+        result[..5],
         [
             "Packet 1, 2001-09-09T01:46:40.500000Z, udp 192.0.2.1:5000 > 198.51.100.1:3478, 44 bytes",
             "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
@@ -189,40 +189,40 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
         ]
     );
     assert!(text.ends_with("\n1 message in 1 packet: nothing is wrong.\n"), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&tell::json(&found).0).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&report::json(&found).0).unwrap();
     let message = &json["messages"][0];
     assert_eq!((&message["kind"], &message["channel"]), (&"channel-data".into(), &0x4001.into()));
     assert_eq!((message["lines"].as_array().unwrap().len(), &message["inside"][0]["bytes"]), (3, &"0101".into()));
 }
 
-/// What is wrong inside of a channel is wrong, and what is cut short in one too.
+/// An error in ChannelData counts, and so does a truncated message in it.
 #[test]
 fn a_broken_message_inside_of_a_channel_is_wrong() {
     let broken = [&[0x40, 1, 0, 36], &message()[..36]].concat();
     let short = [&[0x40, 1, 0, 200], &b"hi"[..]].concat();
     for bytes in [broken, short] {
-        let found = Found { source: "binary", pieces: vec![Piece::alone(&bytes)], ..Found::default() };
-        let json: serde_json::Value = serde_json::from_str(&tell::json(&found).0).unwrap();
-        assert_eq!((tell::human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
+        let found = Found { source: "binary", messages: vec![Message::alone(&bytes)], ..Found::default() };
+        let json: serde_json::Value = serde_json::from_str(&report::json(&found).0).unwrap();
+        assert_eq!((report::human(&found).1, &json["messages"][0]["wrong"]), (true, &true.into()), "{json}");
         assert_eq!(json["messages"][0]["kind"], "channel-data");
     }
 }
 
-/// What is neither STUN nor ChannelData is named, and nothing is wrong with it.
+/// Bytes that are neither STUN nor ChannelData are named as such, and are no error.
 #[test]
 fn other_protocols_are_named() {
-    let told = |bytes: &[&[u8]]| {
-        let pieces = bytes.iter().map(|bytes| Piece::alone(bytes)).collect();
-        tell::human(&Found { source: "binary", pieces, ..Found::default() })
+    let result = |bytes: &[&[u8]]| {
+        let messages = bytes.iter().map(|bytes| Message::alone(bytes)).collect();
+        report::human(&Found { source: "binary", messages, ..Found::default() })
     };
-    let (text, wrong) = told(&[&[22, 254, 253]]);
+    let (text, wrong) = result(&[&[22, 254, 253]]);
     assert!(!wrong && text.contains("DTLS: by its first bytes"), "{text}");
     assert!(text.ends_with("\n1 message: neither STUN nor ChannelData.\n"), "{text}");
-    let (text, wrong) = told(&[&[22, 254, 253], &message()]);
+    let (text, wrong) = result(&[&[22, 254, 253], &message()]);
     assert!(!wrong && text.ends_with("\n2 messages: nothing is wrong; 1 neither STUN nor ChannelData.\n"), "{text}");
 }
 
-/// Every prefix, and every byte turned over, of both formats: nothing panics, nothing loops.
+/// Every prefix, and every byte inverted, of both formats: no panic, no endless loop.
 #[test]
 fn no_bytes_panic() {
     let packets = [ethernet(&udp(5000, 3478, &message())), ethernet(&tcp(1, &message()))];
@@ -235,61 +235,61 @@ fn no_bytes_panic() {
         b"IP a > b\n\t0x0000:  45\n".to_vec(),
     ] {
         for at in 0..file.len() {
-            let _ = find(&file[..at]).map(|found| (tell::human(&found), tell::json(&found)));
+            let _ = find(&file[..at]).map(|found| (report::human(&found), report::json(&found)));
             for bits in [0xff, 0x80, 1] {
                 let mut bent = file.clone();
                 bent[at] ^= bits;
-                let _ = find(&bent).map(|found| (tell::human(&found), tell::json(&found)));
+                let _ = find(&bent).map(|found| (report::human(&found), report::json(&found)));
             }
         }
     }
 }
 
-/// All that makes bytes a packet is in their lengths: one byte more or less, and they are told as they stand.
+/// Bytes are a packet only by their lengths: with one byte more or less they are explained as they are.
 #[test]
 fn bytes_are_a_packet_where_every_length_fits() {
     let packet = udp(5000, 3478, &message());
     for (whole, word) in
         [(packet.clone(), "ip"), (ethernet(&packet), "ethernet"), (ethernet(&tcp(1, &message())), "ethernet")]
     {
-        let told = found(&whole);
-        assert_eq!((bytes_of(&told), told.packets, told.skipped), (vec![message()], 1, 0));
-        assert!(matches!(&told.pieces[0].said, Some(Said::Frame(frame)) if frame.word() == word));
+        let result = found(&whole);
+        assert_eq!((bytes_of(&result), result.packets, result.skipped), (vec![message()], 1, 0));
+        assert!(matches!(&result.messages[0].origin, Some(Origin::Frame(frame)) if frame.word() == word));
         let longer = [&whole[..], &[0]].concat();
         for other in [&longer, &whole[..whole.len() - 1]] {
             assert_eq!(bytes_of(&found(other)), [other.to_vec()], "{word}");
         }
-        // Cut in two, with lengths that fit no more.
+        // Truncated bytes, whose lengths do not match any more.
         assert_eq!(Frame::of(&whole[..40]).map(|(frame, _)| frame), None);
     }
     let mut short = packet.clone();
-    // UDP says that it has one byte less than IP.
+    // The UDP length is one byte less than the IP length says.
     short[25] -= 1;
     assert_eq!(bytes_of(&found(&short)), [short]);
     let two = [ethernet(&packet), ethernet(&udp(4000, 3478, &message()))]
         .map(|frame| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    let told = found(two.join("\n\n").as_bytes());
-    assert_eq!((told.source, told.packets, told.pieces.len()), ("hex", 2, 2));
+    let result = found(two.join("\n\n").as_bytes());
+    assert_eq!((result.source, result.packets, result.messages.len()), ("hex", 2, 2));
     let dns = udp(5000, 53, &[0; 12]);
-    assert!(matches!(find(&dns), Err(SourceError::NoMessage { packets: 1, skipped: 0 })));
+    assert!(matches!(find(&dns), Err(ExplainError::NoMessage { packets: 1, skipped: 0 })));
 }
 
-/// A well-formed message whose transaction id, and an attribute that nobody knows, spell an Ethernet type and an IPv4
-/// packet of which every length fits.
+/// A valid message whose transaction id and unknown attribute look like an Ethernet type and an IPv4 packet with
+/// matching lengths.
 #[test]
 fn a_message_that_looks_like_a_frame_is_a_message() {
     let mut packet = udp(5000, 3478, &[7; 2]);
-    // Flags, time to live and protocol: the attribute's type 0x8000 and its length 17.
+    // Flags, time to live and protocol: the attribute has type 0x8000 and length 17.
     (packet[6], packet[8]) = (0x80, 0);
     let mut disguised = vec![0, 1, 0, 24, 0x21, 0x12, 0xa4, 0x42, 9, 9, 9, 9, 8, 0];
     disguised.extend_from_slice(&packet);
     assert!(portolan_stun::Message::decode(&disguised).is_ok());
-    let told = found(&disguised);
-    assert_eq!((bytes_of(&told), told.packets), (vec![disguised.clone()], 0));
+    let result = found(&disguised);
+    assert_eq!((bytes_of(&result), result.packets), (vec![disguised.clone()], 0));
     // With another cookie the same bytes are a frame.
     disguised[4] = 0x20;
-    assert!(matches!(find(&disguised), Err(SourceError::NoMessage { packets: 1, .. })));
-    // ChannelData that fills the bytes is ChannelData.
+    assert!(matches!(find(&disguised), Err(ExplainError::NoMessage { packets: 1, .. })));
+    // ChannelData that fills the bytes stays ChannelData.
     let data = ethernet(&packet);
     let length = u16::try_from(data.len() - 4).unwrap().to_be_bytes();
     let channel = [&[0x40, 1, length[0], length[1]], &data[4..]].concat();
@@ -298,7 +298,7 @@ fn a_message_that_looks_like_a_frame_is_a_message() {
 
 const HEADING: &str = "12:00:00.000000 IP 192.0.2.1.5000 > 198.51.100.1.3478: UDP, length 40";
 
-/// Bytes as tcpdump prints them.
+/// Formats bytes like tcpdump.
 fn rows(bytes: &[u8]) -> String {
     let rows = bytes.chunks(16).enumerate().map(|(row, bytes)| {
         let words = bytes.chunks(2).map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
@@ -307,7 +307,7 @@ fn rows(bytes: &[u8]) -> String {
     rows.collect()
 }
 
-/// Short frames are filled up to 60 bytes, and hardware addresses may begin as an IP header does.
+/// Short frames are padded to 60 bytes, and hardware addresses may begin like an IP header.
 #[test]
 fn a_frame_that_tcpdump_prints_is_no_ip_packet() {
     let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
@@ -321,13 +321,13 @@ fn a_frame_that_tcpdump_prints_is_no_ip_packet() {
 fn what_tcpdump_cut_off_is_not_called_wrong() {
     let packet = udp(5000, 3478, &message());
     for (bytes, is_cut) in [(&packet[..], false), (&packet[..60], true)] {
-        let told = found(format!("{HEADING}\n{}", rows(bytes)).as_bytes());
-        assert_eq!((told.source, bytes_of(&told)), ("tcpdump", vec![bytes[28..].to_vec()]));
-        let (text, wrong) = tell::human(&told);
+        let result = found(format!("{HEADING}\n{}", rows(bytes)).as_bytes());
+        assert_eq!((result.source, bytes_of(&result)), ("tcpdump", vec![bytes[28..].to_vec()]));
+        let (text, wrong) = report::human(&result);
         assert!(!wrong && text.contains("cut off by the capture") == is_cut, "{text}");
         assert!(text.contains(&format!("\n  tcpdump: {HEADING}\n")), "{text}");
     }
-    // Packets without their bytes could not be looked into.
+    // Packets without bytes count as skipped.
     let text =
         format!("12:00:00.000001 ARP, Request who-has 10.0.0.1 tell 10.0.0.2, length 28\n{HEADING}\n{}", rows(&packet));
     assert_eq!((found(text.as_bytes()).packets, found(text.as_bytes()).skipped), (2, 1));
@@ -336,26 +336,27 @@ fn what_tcpdump_cut_off_is_not_called_wrong() {
 #[test]
 fn what_follows_channel_data_is_not_passed_over() {
     let channel = [&[0x40, 1, 0, 2], &b"hi"[..]].concat();
-    // Up to a multiple of four they are padding.
+    // Bytes up to a multiple of four are padding.
     for (follow, wrong) in [(0, false), (2, false), (3, true), (600, true)] {
         let bytes = [&channel[..], &vec![0xee; follow]].concat();
-        let pieces = vec![Piece::alone(&bytes)];
-        let found = Found { source: "binary", pieces, ..Found::default() };
-        let (text, human) = tell::human(&found);
-        let (json_text, json) = tell::json(&found);
+        let messages = vec![Message::alone(&bytes)];
+        let found = Found { source: "binary", messages, ..Found::default() };
+        let (text, human) = report::human(&found);
+        let (json_text, json) = report::json(&found);
         assert_eq!((human, json), (wrong, wrong), "{text}");
         assert_eq!(text.contains("behind the data: more than the length announces"), wrong, "{text}");
-        // Whoever reads JSON finds each byte once, and the line that is wrong.
+        // The JSON has each byte once, and marks the wrong line.
         let json: serde_json::Value = serde_json::from_str(&json_text).unwrap();
         let lines = json["messages"][0]["lines"].as_array().unwrap();
         let all: String = lines.iter().filter_map(|line| line["bytes"].as_str()).collect();
         assert_eq!(all, bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-        let told: Vec<_> = lines.iter().filter(|line| line["wrong"] == true).map(|line| line["at"].as_u64()).collect();
-        assert_eq!(told, if wrong { vec![Some(8)] } else { vec![] }, "{json}");
+        let result: Vec<_> =
+            lines.iter().filter(|line| line["wrong"] == true).map(|line| line["at"].as_u64()).collect();
+        assert_eq!(result, if wrong { vec![Some(8)] } else { vec![] }, "{json}");
     }
 }
 
-/// What Ethernet puts behind a packet is no part of it, and is told; anything else there makes it no frame.
+/// Padding and check sequence of Ethernet are not part of the packet, and are named. Other bytes make it no frame.
 #[test]
 fn behind_the_packet_a_frame_may_have_padding_and_a_check_sequence() {
     let bare = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9];
@@ -365,7 +366,7 @@ fn behind_the_packet_a_frame_may_have_padding_and_a_check_sequence() {
         frame.resize(length, 0xee);
         frame
     };
-    // The check sequences are zlib's.
+    // The check sequences were computed with zlib.
     let checked = |frame: Vec<u8>, check: [u8; 4]| [frame, check.to_vec()].concat();
     assert_eq!((short.len(), long.len()), (52, 82));
     for (frame, padding, check) in [
@@ -376,23 +377,23 @@ fn behind_the_packet_a_frame_may_have_padding_and_a_check_sequence() {
         (checked(long.clone(), [1, 2, 3, 4]), None, Some("wrong")),
         (checked(filled(short.clone(), 60), [1, 2, 3, 4]), Some(8), Some("wrong")),
     ] {
-        let told = found(&frame);
-        assert_eq!((told.packets, told.pieces.len()), (1, 1), "{padding:?}, {check:?}");
-        let Some(Said::Frame(said)) = told.pieces[0].said else { panic!("no frame") };
-        assert_eq!((said.padding(), said.check()), (padding, check));
-        let json: serde_json::Value = serde_json::from_str(&tell::json(&told).0).unwrap();
+        let result = found(&frame);
+        assert_eq!((result.packets, result.messages.len()), (1, 1), "{padding:?}, {check:?}");
+        let Some(Origin::Frame(frame)) = result.messages[0].origin else { panic!("no frame") };
+        assert_eq!((frame.padding(), frame.check()), (padding, check));
+        let json: serde_json::Value = serde_json::from_str(&report::json(&result).0).unwrap();
         let message = &json["messages"][0];
         assert_eq!(message.get("frame_padding").and_then(serde_json::Value::as_u64), padding.map(|some| some as u64));
         assert_eq!(message.get("frame_check").and_then(serde_json::Value::as_str), check);
-        let text = tell::human(&told).0;
-        assert_eq!(text.contains("; behind it 8 bytes of padding"), padding.is_some(), "{text}");
+        let text = report::human(&result).0;
+        assert_eq!(text.contains("; after the packet 8 bytes of padding"), padding.is_some(), "{text}");
         assert_eq!(text.contains("a frame check sequence that is right"), check == Some("right"), "{text}");
         assert_eq!(text.contains("four bytes that are not its frame check sequence"), check == Some("wrong"), "{text}");
     }
     for frame in [filled(short.clone(), 61), filled(short, 59), filled(long, 85)] {
         assert_eq!((bytes_of(&found(&frame)), found(&frame).packets), (vec![frame.clone()], 0));
     }
-    // An IP packet without a link has nothing behind it.
+    // An IP packet without a link header has no trailer.
     let longer = [&udp(5000, 3478, &bare)[..], &[0; 4]].concat();
     assert_eq!(found(&longer).packets, 0);
 }

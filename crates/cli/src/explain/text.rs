@@ -1,24 +1,24 @@
-//! Bytes that somebody wrote down: hexadecimal as people and programs print it, and base64.
+//! Parses bytes in text: hexadecimal in the forms that people and programs write, and base64.
 //!
-//! Rules of this file: nothing is guessed away; what is not understood is an error that names its line and column.
+//! Nothing is guessed: text that cannot be parsed is an error with its line and column.
 
-/// Text that is neither, and where.
+/// Why a text is neither hexadecimal nor base64, with the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TextError {
-    #[error("not hexadecimal: line {line}, column {column}: {found:?} is no hexadecimal digit")]
+    #[error("not hexadecimal: line {line}, column {column}: {found:?} is not a hexadecimal digit")]
     Digit { line: usize, column: usize, found: char },
-    #[error("not hexadecimal: line {line}, column {column}: an odd number of digits, a byte has two")]
+    #[error("not hexadecimal: line {line}, column {column}: an odd number of digits; a byte has two")]
     Odd { line: usize, column: usize },
-    #[error("line {line}, column {column}: {found:?} is not of its alphabet")]
+    #[error("line {line}, column {column}: {found:?} is not in the alphabet")]
     Alphabet { line: usize, column: usize, found: char },
-    #[error("{digits} characters end inside of a byte")]
+    #[error("{digits} characters end in the middle of a byte")]
     Torn { digits: usize },
-    #[error("line {line}: the offset {due:#06x} is due, here is {found:#06x}")]
+    #[error("line {line}: expected the offset {due:#06x}, found {found:#06x}")]
     Gap { line: usize, due: usize, found: usize },
 }
 
 impl TextError {
-    /// The same of a line that has another number in the whole text.
+    /// Returns the same error with another line number.
     pub(crate) fn with_line(self, number: impl FnOnce(usize) -> usize) -> Self {
         match self {
             Self::Digit { line, column, found } => Self::Digit { line: number(line), column, found },
@@ -30,20 +30,20 @@ impl TextError {
     }
 }
 
-/// The bytes as text, if every one of them is printable.
+/// Returns the bytes as text, if all of them are printable.
 pub(crate) fn as_text(bytes: &[u8]) -> Option<&str> {
     let text = core::str::from_utf8(bytes).ok()?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.chars().all(|c| !c.is_control() || c.is_whitespace()).then_some(text)
 }
 
-/// What stands between bytes and means nothing: separators, and the brackets and quotes of program text.
+/// Separators between bytes, and the brackets and quotes of source code.
 const BETWEEN: &[char] = &[':', ',', ';', '-', '[', ']', '{', '}', '(', ')', '"', '\'', '\\'];
 
-/// Reads hexadecimal; an empty line, or an offset that begins again at 0, begins another message.
+/// Parses hexadecimal. An empty line, or an offset of 0, begins another message.
 ///
-/// A line with a star alone stands for more lines like the one before it, as hexdump, od and xxd -a print. Any other line of
-/// a dump begins where the one before it ends; only the first may begin anywhere, as in a dump of a part.
+/// A line with only a star repeats the line before it, as hexdump, od and xxd -a print it. Every other line of a dump
+/// begins at the end of the line before it. Only the first line may have any offset, as in a dump of a part of a file.
 pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
     let mut messages = vec![vec![]];
     let mut dump = Dump::default();
@@ -94,26 +94,26 @@ pub(crate) fn hex(text: &str) -> Result<Vec<Vec<u8>>, TextError> {
     Ok(messages)
 }
 
-/// What the line before tells about the next one.
+/// The state after the line before.
 #[derive(Default)]
 struct Dump {
-    /// The bytes of the line before, if it had an offset.
+    /// The bytes of the line before, if the line had an offset.
     row: Vec<u8>,
-    /// The line of the star that stands between that line and the next.
+    /// The number of the line with a star after that line.
     star: Option<usize>,
-    /// The offset of the message's first byte.
+    /// The offset of the first byte of the message.
     base: usize,
 }
 
 impl Dump {
-    /// Whether a line of this offset may follow `so_far` bytes: at their end, or as far behind it as a star fills.
+    /// Whether a line with this offset may follow `so_far` bytes: at their end, or after the repetitions of a star.
     fn reaches(&self, number: usize, so_far: usize) -> bool {
         let Some(gap) = number.checked_sub(self.base + so_far) else { return false };
         let fills = self.star.is_some() && gap <= STARRED_LIMIT && gap.checked_rem(self.row.len()) == Some(0);
         gap == 0 || fills
     }
 
-    /// A star that no offset follows stands for nobody knows what.
+    /// A star must be followed by an offset, because the number of repetitions is unknown otherwise.
     const fn starless(&self) -> Result<(), TextError> {
         match self.star {
             Some(line) => Err(TextError::Digit { line, column: 1, found: '*' }),
@@ -122,25 +122,25 @@ impl Dump {
     }
 }
 
-/// A star stands for no more bytes than this: messages are shorter.
+/// The maximum number of bytes that a star stands for. Messages are shorter.
 const STARRED_LIMIT: usize = 1 << 20;
 
 /// A line of a dump.
 #[derive(Clone, Copy)]
 struct Offset<'a> {
-    /// The offset that it names.
+    /// The offset.
     number: usize,
-    /// How much stands in front of the bytes.
+    /// The number of characters before the bytes.
     indent: usize,
     /// The bytes.
     bytes: &'a str,
 }
 
-/// The offset that a dump has in front of a line, and the bytes without the text column behind them.
+/// Parses the offset at the start of a line of a dump, and removes the text column after the bytes.
 ///
-/// xxd and tcpdump write a colon and two spaces before the text; hexdump -C writes bars around it; Wireshark three
-/// spaces before it. Without a colon a number is an offset only where it is that of this line, or begins again at 0, or
-/// follows a line that had one.
+/// xxd and tcpdump write a colon, and two spaces before the text column. hexdump -C writes bars around the text column,
+/// and Wireshark three spaces before it. Without a colon, a number is an offset in three cases: the number is the
+/// offset due, or 0 again, or the line before had an offset.
 fn offset<'a>(line: &'a str, so_far: usize, dump: &Dump) -> Option<Offset<'a>> {
     let trimmed = line.trim();
     let (first, rest) = trimmed.split_once(char::is_whitespace).unwrap_or((trimmed, ""));
@@ -152,8 +152,8 @@ fn offset<'a>(line: &'a str, so_far: usize, dump: &Dump) -> Option<Offset<'a>> {
     }
     let number = usize::from_str_radix(bare, 16).ok()?;
     let reaches = dump.reaches(number, so_far);
-    // The last line of hexdump is the length alone, behind lines that have offsets: two zero bytes on a line of their own
-    // are none. od has one space behind the offset, and bytes of two digits.
+    // The last line of hexdump is the length alone, after lines with offsets. Two zero bytes on their own line are no
+    // offset. od has one space after the offset, and bytes of two digits.
     let is_end = rest.is_empty() && !dump.row.is_empty() && number > 0;
     let is_od = !rest.is_empty() && rest.split_whitespace().all(|word| word.len() == 2);
     let is_dump = has_colon || is_od || rest.starts_with(char::is_whitespace) || is_end;
@@ -178,7 +178,7 @@ fn hex_line(bytes: &str, line: usize, indent: usize, message: &mut Vec<u8>) -> R
         let digits = ["0x", "0X", "x"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(word);
         let at = at + (word.len() - digits.len());
         let mut high = None;
-        // One digit behind 0x is a byte, as programs print it.
+        // One digit after 0x is a byte, as programs print it.
         if digits.len() == 1 && digits.len() < word.len() {
             high = Some(0);
         }
@@ -202,7 +202,7 @@ fn hex_line(bytes: &str, line: usize, indent: usize, message: &mut Vec<u8>) -> R
     Ok(())
 }
 
-/// Reads base64 (RFC 4648 §4) and its form for URLs (§5); white space and missing padding are fine.
+/// Parses base64 (RFC 4648 §4) and base64url (§5). White space and missing padding are accepted.
 pub(crate) fn base64(text: &str) -> Result<Vec<u8>, TextError> {
     let (mut bytes, mut bits, mut held, mut digits) = (vec![], 0_u32, 0_u32, 0_usize);
     let mut has_ended = false;
@@ -234,7 +234,7 @@ pub(crate) fn base64(text: &str) -> Result<Vec<u8>, TextError> {
             bits &= (1 << held) - 1;
         }
     }
-    // One character alone holds six bits: not a byte.
+    // One character alone has six bits, which is less than a byte.
     if held >= 6 { Err(TextError::Torn { digits }) } else { Ok(bytes) }
 }
 
@@ -288,9 +288,9 @@ mod tests {
         ] {
             assert_eq!(one(text), expected, "{text}");
         }
-        // The end may follow at once.
+        // The end may follow the star directly.
         assert_eq!(one("00000000  07 07\n*\n00000006\n"), [7; 6]);
-        // What it stands for is known only between offsets that agree with the line's length, and are not far.
+        // A star is valid only between offsets that match the length of the line, and within the limit.
         for (text, line) in [
             ("*\n0000  00 01", 1),
             ("00 01\n*\n02 03", 2),
@@ -318,12 +318,12 @@ mod tests {
             assert_eq!(hex(&[first, second, third].join("\n")), Ok(vec![whole]));
             assert_eq!(hex(&[first, third].join("\n")), gap(2, 4, 8), "{first}");
             assert_eq!(hex(&[first, second, second, third].join("\n")), gap(3, 8, 4), "{first}");
-            // Of two dumps the second.
+            // The gap is in the second of two dumps.
             assert_eq!(hex(&[first, "", first, third].join("\n")), gap(4, 4, 8), "{first}");
         }
-        // The length at the end of hexdump and od tells of lines before it.
+        // The length at the end of hexdump and od reveals missing lines.
         assert_eq!(hex("00000000  00 01\n00000010\n"), gap(2, 2, 16));
-        // A part of a file, as xxd -s prints it.
+        // A part of a file, printed by xxd -s.
         assert_eq!(one("00000010: 0001\n00000012: 0203\n"), [0, 1, 2, 3]);
         assert_eq!(one("00000010: 0707\n*\n00000016: 01\n"), [7, 7, 7, 7, 7, 7, 1]);
         assert_eq!(hex("00000010: 0001\n00000022: 0203\n"), gap(2, 0x12, 0x22));

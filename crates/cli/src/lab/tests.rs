@@ -1,26 +1,26 @@
 use super::*;
-use crate::args::{Cli, Command, Lab};
 use clap::Parser;
 use portolan_nat::profile::{Conclusion, Unknown};
-use portolan_sim::topology::Preset;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: LabNatArgs,
+}
 
 fn args(line: &str) -> LabNatArgs {
-    match Cli::try_parse_from(["portolan", "lab", "nat"].into_iter().chain(line.split_whitespace())).unwrap().command {
-        Command::Lab(Lab::Nat(args)) => args,
-        Command::Nat(_)
-        | Command::Serve(_)
-        | Command::Stun(_)
-        | Command::Audit(_)
-        | Command::Explain(_)
-        | Command::Sdp(_) => {
-            unreachable!("the subcommand is lab")
-        }
-    }
+    Line::try_parse_from(["portolan"].into_iter().chain(line.split_whitespace())).unwrap().args
+}
+
+#[test]
+fn loss_is_a_share_in_percent() {
+    assert_eq!(percent("2.5"), Ok(2.5));
+    assert!(percent("NaN").is_err());
 }
 
 fn verdict(line: &str) -> Option<bool> {
-    let (telling, _) = simulate(&args(line)).unwrap();
-    telling.simulation.unwrap().is_right
+    let (data, _) = simulate(&args(line)).unwrap();
+    data.simulation.unwrap().is_right
 }
 
 #[test]
@@ -42,13 +42,13 @@ fn what_is_found_of_each_kind_is_what_was_built() {
 #[test]
 fn a_wrong_or_missing_finding_is_told_apart() {
     let strict = topology(&args("--mapping apdm"));
-    let (telling, _) = simulate(&args("--preset home")).unwrap();
-    assert_eq!(agrees(&strict, &telling.report), Some(false));
-    let mut doubtful = telling.report;
+    let (data, _) = simulate(&args("--preset home")).unwrap();
+    assert_eq!(is_correct(&strict, &data.report), Some(false));
+    let mut doubtful = data.report;
     doubtful.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
-    assert_eq!(agrees(&topology(&args("--preset home")), &doubtful), None);
-    let (telling, _) = simulate(&args("--preset blocked")).unwrap();
-    assert_eq!(agrees(&strict, &telling.report), Some(false));
+    assert_eq!(is_correct(&topology(&args("--preset home")), &doubtful), None);
+    let (data, _) = simulate(&args("--preset blocked")).unwrap();
+    assert_eq!(is_correct(&strict, &data.report), Some(false));
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! `--lifetime`: how long mappings live, measured after the classification.
 //!
-//! One family is measured, the first that UDP answers came over (IPv4 before IPv6; `-4` and `-6` choose): RFC 5780 §5
-//! allows ten new transactions a second, and a run needs them. It asks the servers that answered, those with a second
-//! address first, because they are the likeliest to know RESPONSE-PORT. It takes about 195 seconds, whatever `--timeout`
-//! says, and has its own end.
+//! The first family with UDP responses is measured (IPv4 before IPv6, unless `-4` or `-6` is given). RFC 5780 §5 allows
+//! ten new transactions a second, and one run needs all of them. The run uses the servers that responded. Servers with
+//! a second address come first, because they are most likely to support RESPONSE-PORT. A run takes about 195 seconds;
+//! `--timeout` does not bound it.
 
-use super::teller::Teller;
-use super::{LENIENCE, Plan, config_of_driver};
-use crate::error::Complaint;
-use crate::report::Telling;
+use super::classify::{SHUTDOWN_GRACE, driver_config};
+use super::error::NatError;
+use super::plan::Plan;
+use super::printer::Printer;
+use crate::error::Failure;
+use crate::report::ReportData;
 use crate::story::Recorder;
 use core::net::SocketAddr;
 use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport, MeasurementCommand};
@@ -16,38 +18,38 @@ use portolan_nat::profile::{Family, FamilyReport, Reachability};
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
-/// Measures, and adds what was found to what is told; says on standard error where nothing can be measured.
-pub(crate) async fn measure(plan: &Plan<'_>, teller: &mut Teller, telling: &mut Telling) -> Result<(), Complaint> {
-    let open = telling.report.families.iter().find(|family| family.reach == Reachability::Available);
+/// Measures the lifetimes and adds them to `data`. Prints a line if there is nothing to measure with.
+pub(crate) async fn measure(plan: &Plan<'_>, printer: &mut Printer, data: &mut ReportData) -> Result<(), Failure> {
+    let open = data.report.families.iter().find(|family| family.reach == Reachability::Available);
     let Some((family, servers)) = open.map(|family| (family.family, servers(family))) else {
-        teller.complain("lifetimes are not measured: no UDP answer came");
+        printer.print_diagnostic("lifetimes are not measured: no UDP response arrived");
         return Ok(());
     };
     let mut config = LifetimeConfig::new(servers);
     config.local = plan.args.local.iter().copied().find(|local| Family::of(&SocketAddr::new(*local, 0)) == family);
     let bound = config.bound();
-    let lifetime = Lifetime::new(config).map_err(|error| teller.redacted(error.into()))?;
+    let lifetime = Lifetime::new(config).map_err(|error| printer.redacted(NatError::from(error)))?;
     let recorder = Recorder::default();
-    let mut driver = Driver::with_config(lifetime, config_of_driver(plan, &recorder))?;
-    // A measurement that has just been made can be started.
+    let mut driver = Driver::with_config(lifetime, driver_config(plan, &recorder))?;
+    // A new measurement can always be started.
     let _ = driver.command(MeasurementCommand::Start);
-    let report = timeout_at(Instant::now() + bound + LENIENCE, to_the_report(&mut driver, teller)).await;
-    telling.lifetime = Some(report.map_err(|_| Complaint::TimedOut)??);
-    telling.story.extend(recorder.lines());
+    let report = timeout_at(Instant::now() + bound + SHUTDOWN_GRACE, run_until_report(&mut driver, printer)).await;
+    data.lifetime = Some(report.map_err(|_| NatError::TimedOut)??);
+    data.story.extend(recorder.lines());
     Ok(())
 }
 
-async fn to_the_report(driver: &mut Driver<Lifetime>, teller: &mut Teller) -> Result<LifetimeReport, Complaint> {
+async fn run_until_report(driver: &mut Driver<Lifetime>, printer: &mut Printer) -> Result<LifetimeReport, Failure> {
     loop {
         let event = driver.next().await;
-        teller.lifetime(&event)?;
+        printer.lifetime(&event)?;
         if let LifetimeEvent::Report(report) = event {
             return Ok(*report);
         }
     }
 }
 
-/// Those that answered, the likeliest first.
+/// Returns the servers that responded, those with a second address first.
 fn servers(family: &FamilyReport) -> Vec<SocketAddr> {
     let mut answered: Vec<_> = family.servers.iter().filter(|server| server.rtt.is_some()).collect();
     answered.sort_by_key(|server| server.other_address.is_none());
@@ -63,8 +65,8 @@ mod tests {
     fn capable_servers_are_asked_first_and_silent_ones_never() {
         let mut family = sample::home().families.remove(0);
         family.servers.reverse();
-        let told: Vec<String> = servers(&family).iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["198.51.100.10:3478", "198.51.100.20:3478"]);
+        let addresses: Vec<String> = servers(&family).iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["198.51.100.10:3478", "198.51.100.20:3478"]);
         family.servers[0].rtt = None;
         assert_eq!(servers(&family).len(), 1);
     }

@@ -1,49 +1,49 @@
-//! No network, or no server of use: how it shows, and what to say.
+//! Detects a host without a network and servers without usable responses, and says what to do.
 
-use crate::error::Complaint;
-use crate::exit::has_no_use;
+use super::error::NatError;
+use crate::outcome::has_no_usable_response;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_machine::Refusal;
 use portolan_nat::profile::{Reachability, Report, Unavailable};
 use std::net::UdpSocket;
 
-/// Whether the system knows a way to the Internet. Asks its routing table; nothing is sent.
+/// Returns whether the routing table has a route to the Internet. Nothing is sent.
 pub(crate) fn has_route() -> bool {
-    // Documentation addresses (RFC 5737, RFC 3849): nobody's, and routed like everybody's.
+    // Documentation addresses (RFC 5737, RFC 3849) belong to no host, and have the default route.
     let four = (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), SocketAddr::from(([192, 0, 2, 1], 9)));
     let six: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     let six = (SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), SocketAddr::from((six, 9)));
     [four, six].into_iter().any(|(local, remote)| UdpSocket::bind(local).is_ok_and(|s| s.connect(remote).is_ok()))
 }
 
-/// What to say of a report that is as good as none; `None` where it is one.
-pub(crate) fn complaint(report: &Report) -> Option<Complaint> {
+/// Returns the error for a report without any result; `None` if the report has one.
+pub(crate) fn error_of(report: &Report) -> Option<NatError> {
     let refused = |why| report.families.iter().any(|f| f.reach == Reachability::Unavailable(Unavailable::Refused(why)));
     if refused(Refusal::AddressNotAvailable) {
-        // A wildcard is always available: somebody has named an address.
-        Some(Complaint::LocalElsewhere)
+        // A wildcard address is always available, so the user has given one with `--local`.
+        Some(NatError::LocalElsewhere)
     } else if report.is_offline() {
         Some(offline(report))
-    } else if has_no_use(report) {
+    } else if has_no_usable_response(report) {
         Some(useless(report))
     } else {
         None
     }
 }
 
-/// Each server that answered, and what is wrong with its answers.
-fn useless(report: &Report) -> Complaint {
+/// Lists each server with a response, and the flaw of its responses.
+fn useless(report: &Report) -> NatError {
     let mut faults = Vec::new();
     for server in report.families.iter().flat_map(|family| &family.servers) {
         if let Some(flaw) = server.flaws.first() {
             faults.push(format!("{}: {flaw}", server.address));
         }
     }
-    Complaint::Useless(faults.join("; ").into())
+    NatError::Useless(faults.join("; ").into())
 }
 
-/// Each family's reason, and whom it asked.
-fn offline(report: &Report) -> Complaint {
+/// Lists the reason of each family, and the servers that were tried.
+fn offline(report: &Report) -> NatError {
     let mut reasons = Vec::new();
     for family in &report.families {
         if let Reachability::Unavailable(why) = family.reach {
@@ -52,7 +52,7 @@ fn offline(report: &Report) -> Complaint {
             reasons.push(format!("{}: {why}{tried}", family.family));
         }
     }
-    Complaint::Offline(reasons.join("; ").into())
+    NatError::Offline(reasons.join("; ").into())
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
         let mut report = sample::offline();
         report.families[0].servers = sample::home().families.remove(0).servers;
         assert_eq!(
-            complaint(&report).unwrap().to_string(),
+            error_of(&report).unwrap().to_string(),
             "offline: IPv4: every datagram was turned back: no route to the network (tried 198.51.100.10:3478, \
              198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
              --explain"
@@ -77,19 +77,19 @@ mod tests {
     fn a_local_address_of_another_host_is_no_lack_of_network() {
         let mut report = sample::offline();
         report.families[0].reach = Reachability::Unavailable(Unavailable::Refused(Refusal::AddressNotAvailable));
-        assert!(matches!(complaint(&report), Some(Complaint::LocalElsewhere)));
+        assert!(matches!(error_of(&report), Some(NatError::LocalElsewhere)));
     }
 
     #[test]
     fn servers_that_answer_rubbish_are_named() {
         let mut report = sample::home();
-        assert!(complaint(&report).is_none());
+        assert!(error_of(&report).is_none());
         let family = &mut report.families[0];
         family.reach = Reachability::Unknown;
         family.mapping = Conclusion::unknown(Unknown::ServerError, vec![]);
         family.servers[0].flaws = vec![Flaw::Garbage];
         assert_eq!(
-            complaint(&report).unwrap().to_string(),
+            error_of(&report).unwrap().to_string(),
             "no server gave an answer that can be used (198.51.100.10:3478: its answers hold no mapped address; \
              198.51.100.20:3478: names no other address); name others with --server"
         );

@@ -1,72 +1,73 @@
-//! `--watch`: look again and again, and tell what changes.
+//! `--watch`: repeats the classification and prints changes.
 //!
-//! The first report is told whole, later ones only by what differs: what stands in the way, the public addresses
-//! (ports belong to the socket, and each run has new ones), the two axes and the old name. A run that fails is told and
-//! the next one tried.
+//! The first report is printed completely. Later reports are compared with the one before: NAT, public addresses,
+//! mapping, filtering and classic type. Ports are not compared, because each run has new sockets. A run that fails is
+//! printed, and the next run follows.
 
-use super::teller::Teller;
-use super::{Plan, classify};
-use crate::args::Format;
-use crate::error::Complaint;
+use super::classify::classify;
+use super::plan::Plan;
+use super::printer::Printer;
+use crate::error::Failure;
 use crate::exit::Exit;
-use crate::report::{Telling, json};
+use crate::options::Format;
+use crate::report::{ReportData, json};
 use crate::resolve::System;
-use crate::signals::End;
+use crate::signals::StopSignal;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 use core::time::Duration;
 use portolan_nat::profile::{Conclusion, Finding, Report};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// Looks every so often until the process is to end.
-pub(crate) async fn run(plan: &Plan<'_>, teller: &mut Teller, every: Duration) -> Result<Exit, Complaint> {
-    let mut end = End::listen()?;
+/// Repeats the classification at the interval until the process receives a signal.
+pub(crate) async fn run(plan: &Plan<'_>, printer: &mut Printer, every: Duration) -> Result<Exit, Failure> {
+    let mut stop = StopSignal::register()?;
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (began, mut last) = (Instant::now(), None);
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = end.wanted() => break,
+            () = stop.received() => break,
         }
         let found = tokio::select! {
-            found = classify(plan, teller, Arc::new(System)) => found,
-            () = end.wanted() => break,
+            found = classify(plan, printer, Arc::new(System)) => found,
+            () = stop.received() => break,
         };
-        teller.quiet();
+        printer.clear_progress();
         match found {
-            Ok(telling) => tell(teller, &mut last, &telling, began.elapsed())?,
-            Err(complaint) => teller.complain(complaint),
+            Ok(data) => print_changes(printer, &mut last, &data, began.elapsed())?,
+            Err(failure) => printer.print_diagnostic(failure),
         }
     }
-    teller.quiet();
-    Ok(Exit::Done)
+    printer.clear_progress();
+    Ok(Exit::Success)
 }
 
-/// Tells the first report whole, and of another what differs from the one before.
-fn tell(
-    teller: &mut Teller,
+/// Prints the first report completely, and of each later report what changed.
+fn print_changes(
+    printer: &mut Printer,
     last: &mut Option<Vec<Fact>>,
-    telling: &Telling,
+    data: &ReportData,
     since: Duration,
-) -> Result<(), Complaint> {
-    let now = facts(&telling.report);
+) -> Result<(), Failure> {
+    let now = facts(&data.report);
     match last {
         None => {
-            teller.report(telling, false)?;
-            teller.events = false;
+            printer.report(data, false)?;
+            printer.events = false;
         }
         Some(before) => {
             let changes = changes(before, &now);
             for change in &changes {
-                let line = match teller.format {
+                let line = match printer.format {
                     Format::Human => change.line(since),
                     Format::Json | Format::Jsonl => json::change(change.family, change.what, &change.was, &change.is),
                 };
-                teller.print(line + "\n")?;
+                printer.print(line + "\n")?;
             }
-            if !changes.is_empty() && teller.format == Format::Jsonl {
-                teller.report(telling, false)?;
+            if !changes.is_empty() && printer.format == Format::Jsonl {
+                printer.report(data, false)?;
             }
         }
     }
@@ -74,7 +75,7 @@ fn tell(
     Ok(())
 }
 
-/// One thing that is watched, in words.
+/// One value that is compared, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fact {
     family: &'static str,
@@ -82,7 +83,7 @@ struct Fact {
     is: String,
 }
 
-/// A fact that is not what it was.
+/// A value that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
     family: &'static str,
@@ -124,7 +125,7 @@ fn word<T: ToString>(verdict: &Conclusion<T>) -> String {
     }
 }
 
-/// What differs; a family that one of the two has not is as good as unavailable there.
+/// Returns the differences. A family that is missing in one report counts as unavailable there.
 fn changes(before: &[Fact], now: &[Fact]) -> Vec<Change> {
     let find = |facts: &[Fact], one: &Fact| {
         let same = facts.iter().find(|fact| fact.family == one.family && fact.what == one.what);
@@ -145,7 +146,7 @@ mod tests {
     use crate::report::sample;
     use portolan_nat::profile::Unknown;
 
-    fn told(before: &Report, now: &Report) -> Vec<String> {
+    fn change_lines(before: &Report, now: &Report) -> Vec<String> {
         let changes = changes(&facts(before), &facts(now));
         changes.iter().map(|change| change.line(Duration::from_secs(3_725))).collect()
     }
@@ -155,9 +156,9 @@ mod tests {
         let home = sample::home();
         let mut later = home.clone();
         later.families[0].public[0].set_port(40_001);
-        assert!(told(&home, &later).is_empty());
+        assert!(change_lines(&home, &later).is_empty());
         later.families[0].public[0].set_ip([203, 0, 113, 77].into());
-        assert_eq!(told(&home, &later), ["+1:02:05 ipv4 public: 203.0.113.9 → 203.0.113.77"]);
+        assert_eq!(change_lines(&home, &later), ["+1:02:05 ipv4 public: 203.0.113.9 → 203.0.113.77"]);
     }
 
     #[test]
@@ -166,18 +167,18 @@ mod tests {
         let mut doubtful = home.clone();
         doubtful.families[0].filtering = Conclusion::unknown(Unknown::HighLoss, vec![]);
         assert_eq!(
-            told(&home, &doubtful),
+            change_lines(&home, &doubtful),
             [
                 "+1:02:05 ipv4 filtering: address-and-port-dependent → unknown (high-loss)",
                 "+1:02:05 ipv4 type: port-restricted → unknown",
             ]
         );
-        let offline = told(&home, &sample::offline());
+        let offline = change_lines(&home, &sample::offline());
         assert_eq!(offline[0], "+1:02:05 ipv4 nat: nat → unavailable");
         assert!(
             offline.iter().any(|line| line.contains("ipv6 mapping: unavailable → unknown (offline)")),
             "{offline:?}"
         );
-        assert_eq!(told(&sample::offline(), &home)[0], "+1:02:05 ipv4 nat: unavailable → nat");
+        assert_eq!(change_lines(&sample::offline(), &home)[0], "+1:02:05 ipv4 nat: unavailable → nat");
     }
 }

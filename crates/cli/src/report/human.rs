@@ -1,93 +1,91 @@
-//! The report for people: the plain sentence, then the facts, then how sure and why.
+//! The report as text: the sentence, the facts, the confidence and the evidence.
 //!
-//! Made with colours; whoever prints it strips them where nobody would see them.
+//! The text has colours. The output removes them where there is no terminal.
 
+use super::confidence::in_words;
 use super::sentence::{Sentence, plain};
-use super::sureness::in_words;
-use super::{Telling, json};
+use super::{ReportData, json};
 use clap::builder::styling::{AnsiColor, Style};
 use core::fmt::{self, Display, Write};
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::lifetime::{LifetimeRange, LifetimeReport};
 use portolan_nat::profile::{Conclusion, FamilyReport, Finding, Reachability, Unknown};
 
-const SAYS: Style = Style::new().bold();
-const HEAD: Style = Style::new().underline();
+const SENTENCE: Style = Style::new().bold();
+const HEADING: Style = Style::new().underline();
 const GOOD: Style = AnsiColor::Green.on_default();
 const DOUBT: Style = AnsiColor::Yellow.on_default();
-const FAINT: Style = Style::new().dimmed();
+const DIMMED: Style = Style::new().dimmed();
 
-/// Indentation and width of the column of names.
+/// The width of the column of names.
 const NAME: usize = 12;
 
-/// The whole report; with `explain` also the evidence and the story.
-pub(crate) fn report(telling: &Telling, explain: bool) -> String {
+/// Formats the whole report; with `explain` also the evidence and the notes.
+pub(crate) fn report(data: &ReportData, explain: bool) -> String {
     let mut out = String::new();
-    // Writing to a text cannot fail.
-    let _ = Page { telling, explain }.write(&mut out);
+    // Writing to a string cannot fail.
+    let _ = Page { data, explain }.write(&mut out);
     out
 }
 
 struct Page<'a> {
-    telling: &'a Telling,
+    data: &'a ReportData,
     explain: bool,
 }
 
 impl Page<'_> {
     fn write(&self, out: &mut String) -> fmt::Result {
-        let families = &self.telling.report.families;
+        let families = &self.data.report.families;
         for family in families {
             let sentence = Sentence::of(family);
             let whose = if families.len() > 1 { format!("{}: ", family.family) } else { String::new() };
-            writeln!(out, "{SAYS}{whose}{}{SAYS:#} {}", sentence.is, sentence.means)?;
+            writeln!(out, "{SENTENCE}{whose}{}{SENTENCE:#} {}", sentence.is, sentence.means)?;
         }
-        if let Some(simulation) = &self.telling.simulation {
-            writeln!(out, "\n{}", simulation.scene)?;
+        if let Some(simulation) = &self.data.simulation {
+            writeln!(out, "\n{}", simulation.description)?;
             let right = match simulation.is_right {
-                Some(true) => "What was found is what was built.",
-                Some(false) => {
-                    "What was found is NOT what was built; unless the loss explains it, please report this seed."
-                }
-                None => "Not everything could be found out; what was found is what was built.",
+                Some(true) => "The result is correct.",
+                Some(false) => "The result is WRONG; unless the loss explains it, please report the seed.",
+                None => "Some results are unknown; all others are correct.",
             };
             writeln!(out, "{right}")?;
         }
         for family in families {
-            writeln!(out, "\n{HEAD}{}{HEAD:#}", family.family)?;
+            writeln!(out, "\n{HEADING}{}{HEADING:#}", family.family)?;
             facts(out, family)?;
-            self.sureness(out, family)?;
+            self.confidence(out, family)?;
             self.servers(out, family)?;
         }
-        if let Some(lifetime) = &self.telling.lifetime {
+        if let Some(lifetime) = &self.data.lifetime {
             self.lifetime(out, lifetime)?;
         }
-        if self.explain && !self.telling.story.is_empty() {
-            writeln!(out, "\n{HEAD}What happened{HEAD:#}")?;
-            for line in &self.telling.story {
+        if self.explain && !self.data.story.is_empty() {
+            writeln!(out, "\n{HEADING}What happened{HEADING:#}")?;
+            for line in &self.data.story {
                 writeln!(out, "  {line}")?;
             }
         }
-        let simulated = if self.telling.simulation.is_some() { " of simulated time" } else { "" };
-        writeln!(out, "\n{FAINT}Found out in {} ms{simulated}.{FAINT:#}", self.telling.report.elapsed.as_millis())
+        let simulated = if self.data.simulation.is_some() { " of simulated time" } else { "" };
+        writeln!(out, "\n{DIMMED}Measured in {} ms{simulated}.{DIMMED:#}", self.data.report.elapsed.as_millis())
     }
 
-    /// How sure each axis is; with `explain`, what it rests on.
-    fn sureness(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {
+    /// Writes the confidence of each result, with `explain` also the evidence.
+    fn confidence(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {
         if matches!(family.reach, Reachability::Unavailable(_)) {
             return Ok(());
         }
-        writeln!(out, "  How sure{}", if self.explain { ", and why" } else { " (why: --explain)" })?;
-        self.sure_of(out, "mapping", &family.mapping)?;
-        self.sure_of(out, "filtering", &family.filtering)?;
+        writeln!(out, "  Confidence{}", if self.explain { " and evidence" } else { " (evidence: --explain)" })?;
+        self.confidence_of(out, "mapping", &family.mapping)?;
+        self.confidence_of(out, "filtering", &family.filtering)?;
         if self.explain {
             let details = &family.details;
-            self.sure_of(out, "ports", &details.port_allocation)?;
-            self.sure_of(out, "same port", &details.port_preservation)?;
-            self.sure_of(out, "pooling", &details.pooling)?;
-            self.sure_of(out, "hairpin", &details.hairpin)?;
-            self.sure_of(out, "ALG", &details.alg)?;
-            self.sure_of(out, "ways out", &details.multi_homed)?;
-            self.sure_of(out, "double NAT", &details.double_nat)?;
+            self.confidence_of(out, "ports", &details.port_allocation)?;
+            self.confidence_of(out, "same port", &details.port_preservation)?;
+            self.confidence_of(out, "pooling", &details.pooling)?;
+            self.confidence_of(out, "hairpin", &details.hairpin)?;
+            self.confidence_of(out, "ALG", &details.alg)?;
+            self.confidence_of(out, "routes", &details.multi_homed)?;
+            self.confidence_of(out, "double NAT", &details.double_nat)?;
         }
         if family.path.sent > 0 {
             let (sent, answered) = (family.path.sent, family.path.answered);
@@ -97,28 +95,32 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn sure_of<T>(&self, out: &mut String, name: &str, verdict: &Conclusion<T>) -> fmt::Result {
+    fn confidence_of<T>(&self, out: &mut String, name: &str, verdict: &Conclusion<T>) -> fmt::Result {
         match &verdict.finding {
             Finding::Value { p_wrong, .. } => row(out, name, in_words(*p_wrong))?,
             Finding::Unknown(why) => row(out, name, format_args!("not known: {why} [{}]", why.as_str()))?,
         }
         if self.explain {
             for evidence in &verdict.evidence {
-                writeln!(out, "    {:NAME$}{FAINT}- {evidence}{FAINT:#}", "")?;
+                writeln!(out, "    {:NAME$}{DIMMED}- {evidence}{DIMMED:#}", "")?;
             }
         }
         Ok(())
     }
 
-    /// How long mappings live, and what to do about it.
+    /// Writes the lifetimes of mappings and the recommended keepalive.
     fn lifetime(&self, out: &mut String, report: &LifetimeReport) -> fmt::Result {
-        writeln!(out, "\n{HEAD}How long mappings live{HEAD:#} ({}, measured with {})", report.family, report.server)?;
+        writeln!(
+            out,
+            "\n{HEADING}How long mappings live{HEADING:#} ({}, measured with {})",
+            report.family, report.server
+        )?;
         let range = |range: &LifetimeRange| range.to_string();
         value(out, "answered", &report.replied, range)?;
         value(out, "unanswered", &report.unreplied, range)?;
         value(out, "in any case", &report.absolute, |range| match range.at_most {
-            Some(_) => format!("ends after {range}, whatever refreshes it"),
-            None => format!("no end met in {} s", range.at_least.as_secs()),
+            Some(_) => format!("ends after {range}, even if it is refreshed"),
+            None => format!("no limit within {} s", range.at_least.as_secs()),
         })?;
         value(out, "outbound", &report.refresh.outbound, |does| yes_no(*does, "refreshes", "does not refresh"))?;
         value(out, "inbound", &report.refresh.inbound, |does| yes_no(*does, "refreshes", "does not refresh"))?;
@@ -126,12 +128,12 @@ impl Page<'_> {
             Some(every) => row(out, "keepalive", format_args!("send something every {} s", every.as_secs()))?,
             None => row(out, "keepalive", "none can be recommended")?,
         }
-        writeln!(out, "  How sure{}", if self.explain { ", and why" } else { " (why: --explain)" })?;
-        self.sure_of(out, "answered", &report.replied)?;
-        self.sure_of(out, "unanswered", &report.unreplied)?;
-        self.sure_of(out, "in any case", &report.absolute)?;
-        self.sure_of(out, "outbound", &report.refresh.outbound)?;
-        self.sure_of(out, "inbound", &report.refresh.inbound)
+        writeln!(out, "  Confidence{}", if self.explain { " and evidence" } else { " (evidence: --explain)" })?;
+        self.confidence_of(out, "answered", &report.replied)?;
+        self.confidence_of(out, "unanswered", &report.unreplied)?;
+        self.confidence_of(out, "in any case", &report.absolute)?;
+        self.confidence_of(out, "outbound", &report.refresh.outbound)?;
+        self.confidence_of(out, "inbound", &report.refresh.inbound)
     }
 
     fn servers(&self, out: &mut String, family: &FamilyReport) -> fmt::Result {
@@ -140,7 +142,7 @@ impl Page<'_> {
         }
         writeln!(out, "  Servers asked")?;
         for server in &family.servers {
-            let (name, address) = (self.telling.server(server.server), server.address.to_string());
+            let (name, address) = (self.data.server(server.server), server.address.to_string());
             write!(out, "    {address}")?;
             if !name.is_empty() && name != address {
                 write!(out, " ({name})")?;
@@ -163,7 +165,7 @@ impl Page<'_> {
 
 fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     match family.reach {
-        Reachability::Unavailable(why) => return row(out, "no way out", why),
+        Reachability::Unavailable(why) => return row(out, "unavailable", why),
         Reachability::Blocked => row(out, "UDP", format_args!("{DOUBT}blocked{DOUBT:#}"))?,
         Reachability::Available | Reachability::Unknown => {}
     }
@@ -176,33 +178,35 @@ fn facts(out: &mut String, family: &FamilyReport) -> fmt::Result {
     if family.reach == Reachability::Blocked {
         return Ok(());
     }
-    row(out, "NAT", stands_in_the_way(family))?;
+    row(out, "NAT", nat_line(family))?;
     value(out, "mapping", &family.mapping, |mapping: &Mapping| format!("{mapping} ({})", mapping.abbreviation()))?;
     value(out, "filtering", &family.filtering, |filter: &Filtering| format!("{filter} ({})", filter.abbreviation()))?;
     if family.classic_type() != ClassicType::Unknown {
-        row(out, "old name", format_args!("{} (RFC 3489)", plain(family.classic_type())))?;
+        row(out, "classic", format_args!("{} (RFC 3489)", plain(family.classic_type())))?;
     }
     let details = &family.details;
     if family.nat == Some(NatKind::Nat) {
         value(out, "ports", &details.port_allocation, ToString::to_string)?;
         value(out, "same port", &details.port_preservation, |kept| yes_no(*kept, "kept", "changed"))?;
-        told(out, "pooling", &details.pooling, ToString::to_string)?;
+        optional_value(out, "pooling", &details.pooling, ToString::to_string)?;
     }
-    told(out, "hairpin", &details.hairpin, ToString::to_string)?;
-    told(out, "ALG", &details.alg, |alg| yes_no(*alg, "rewrites addresses inside messages", "none seen"))?;
-    told(out, "ways out", &details.multi_homed, |many| yes_no(*many, "several local addresses", "one"))?;
-    told(out, "double NAT", &details.double_nat, |two| yes_no(*two, "yes, a carrier's NAT stands behind", "no sign"))?;
+    optional_value(out, "hairpin", &details.hairpin, ToString::to_string)?;
+    optional_value(out, "ALG", &details.alg, |alg| yes_no(*alg, "rewrites addresses inside messages", "none seen"))?;
+    optional_value(out, "routes", &details.multi_homed, |many| yes_no(*many, "several local addresses", "one"))?;
+    optional_value(out, "double NAT", &details.double_nat, |two| {
+        yes_no(*two, "yes, behind the NAT of a carrier", "no sign")
+    })?;
     if let Some(rtt) = family.path.rtt {
         row(out, "round trip", format_args!("{:.1} ms", rtt.as_secs_f64() * 1e3))?;
     }
     Ok(())
 }
 
-fn stands_in_the_way(family: &FamilyReport) -> &'static str {
+fn nat_line(family: &FamilyReport) -> &'static str {
     match family.nat {
         Some(NatKind::Nat) => "yes, addresses are translated",
         Some(NatKind::Firewall) => "no, but a firewall filters",
-        Some(NatKind::None) => "no, and nothing filters that was seen",
+        Some(NatKind::None) => "no, and no firewall was detected",
         None => json::nat(family),
     }
 }
@@ -211,19 +215,24 @@ fn yes_no(is: bool, yes: &str, no: &str) -> String {
     (if is { yes } else { no }).to_owned()
 }
 
-/// A line of the facts, also where nothing is known.
-fn value<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
+/// Writes a line of the facts, also if the value is unknown.
+fn value<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, describe: impl Fn(&T) -> String) -> fmt::Result {
     match &verdict.finding {
-        Finding::Value { value, .. } => row(out, name, tell(value)),
+        Finding::Value { value, .. } => row(out, name, describe(value)),
         Finding::Unknown(why) => row(out, name, format_args!("{DOUBT}unknown{DOUBT:#} ({why})")),
     }
 }
 
-/// A line of the facts, where something is known or something went wrong; what nobody asked for goes unsaid.
-fn told<T>(out: &mut String, name: &str, verdict: &Conclusion<T>, tell: impl Fn(&T) -> String) -> fmt::Result {
+/// Writes a line of the facts, unless the value was not measured.
+fn optional_value<T>(
+    out: &mut String,
+    name: &str,
+    verdict: &Conclusion<T>,
+    describe: impl Fn(&T) -> String,
+) -> fmt::Result {
     match verdict.reason() {
         Some(Unknown::NotTested | Unknown::NoEvidence | Unknown::NoNat | Unknown::TooFewSamples) => Ok(()),
-        _ => value(out, name, verdict, tell),
+        _ => value(out, name, verdict, describe),
     }
 }
 

@@ -1,14 +1,14 @@
 //! The report as JSON, schema `portolan.nat/1`; `docs/json.md` describes every field.
 //!
-//! Rules: a field never changes its meaning under one schema name; fields may be added. A verdict always has its four
-//! fields. Numbers are milliseconds or probabilities, addresses are text.
+//! A field keeps its meaning under one schema name; fields may be added. A verdict always has its four fields. Numbers
+//! are milliseconds or probabilities, addresses are text.
 
 mod lifetime;
 
 pub(crate) use lifetime::event as lifetime_event;
 
-use super::Telling;
-use super::sureness::two_digits;
+use super::ReportData;
+use super::confidence::two_digits;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -19,17 +19,17 @@ use serde::Serialize;
 /// The name of the schema.
 const SCHEMA: &str = "portolan.nat/1";
 
-/// The report as one line of JSON.
-pub(crate) fn report(telling: &Telling) -> String {
-    text(&Document::of(telling, None))
+/// Formats the report as one line of JSON.
+pub(crate) fn report(data: &ReportData) -> String {
+    text(&Document::of(data, None))
 }
 
-/// The report as the last line of a stream of events.
-pub(crate) fn last(telling: &Telling) -> String {
-    text(&Document::of(telling, Some("report")))
+/// Formats the report as the last line of the events.
+pub(crate) fn last(data: &ReportData) -> String {
+    text(&Document::of(data, Some("report")))
 }
 
-/// An event as one line of JSON; `None` for the report, which is told with more than the event holds.
+/// Formats an event as one line of JSON; `None` for the report, which needs more data than the event has.
 pub(crate) fn event(event: &DiscoveryEvent) -> Option<String> {
     Some(match event {
         DiscoveryEvent::Public { family, endpoint, local } => text(&Line {
@@ -52,18 +52,18 @@ pub(crate) fn event(event: &DiscoveryEvent) -> Option<String> {
             rest: Caught { server: *server, flaw: flaw_code(*flaw) },
         }),
         DiscoveryEvent::Report(_) => return None,
-        // The set may grow; what this program does not know it does not tell.
+        // The enum may grow. Unknown events are skipped.
         _ => return None,
     })
 }
 
-/// A change between two runs of `--watch` as one line of JSON.
+/// Formats a change between two runs of `--watch` as one line of JSON.
 pub(crate) fn change(family: &'static str, what: &'static str, was: &str, is: &str) -> String {
     text(&Line { event: "change", family, rest: Change { what, was, is } })
 }
 
 fn text<T: Serialize>(value: &T) -> String {
-    // Only a map with keys that are no text, or a failing `Serialize`, could fail; there is neither.
+    // Serialization cannot fail: every map key is text, and no `Serialize` returns an error.
     serde_json::to_string(value).unwrap_or_default()
 }
 
@@ -114,15 +114,15 @@ struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn of(telling: &'a Telling, event: Option<&'static str>) -> Self {
+    fn of(data: &'a ReportData, event: Option<&'static str>) -> Self {
         Self {
             event,
             schema: SCHEMA,
-            families: telling.report.families.iter().map(|family| Family::of(family, telling)).collect(),
-            elapsed_ms: u64::try_from(telling.report.elapsed.as_millis()).unwrap_or(u64::MAX),
-            simulated: telling.simulation.is_some(),
-            lifetime: telling.lifetime.as_ref().map(lifetime::Lives::of),
-            story: &telling.story,
+            families: data.report.families.iter().map(|family| Family::of(family, data)).collect(),
+            elapsed_ms: u64::try_from(data.report.elapsed.as_millis()).unwrap_or(u64::MAX),
+            simulated: data.simulation.is_some(),
+            lifetime: data.lifetime.as_ref().map(lifetime::Lives::of),
+            story: &data.story,
         }
     }
 }
@@ -151,7 +151,7 @@ struct Family<'a> {
 }
 
 impl<'a> Family<'a> {
-    fn of(report: &'a FamilyReport, telling: &'a Telling) -> Self {
+    fn of(report: &'a FamilyReport, data: &'a ReportData) -> Self {
         let details = &report.details;
         Self {
             family: report.family.as_str(),
@@ -174,12 +174,12 @@ impl<'a> Family<'a> {
             },
             rtt_ms: report.path.rtt.map(milliseconds),
             loss: Loss::of(report.path),
-            servers: report.servers.iter().map(|server| Server::of(server, telling)).collect(),
+            servers: report.servers.iter().map(|server| Server::of(server, data)).collect(),
         }
     }
 }
 
-/// The one word for what stands in the way.
+/// Returns the word for the kind of NAT.
 pub(crate) fn nat(report: &FamilyReport) -> &'static str {
     match (report.reach, report.nat) {
         (Reachability::Unavailable(_), _) => "unavailable",
@@ -196,9 +196,9 @@ struct Axis<T> {
     evidence: Vec<String>,
 }
 
-fn axis<T, U>(verdict: &Conclusion<T>, tell: impl Fn(&T) -> U) -> Axis<U> {
+fn axis<T, U>(verdict: &Conclusion<T>, describe: impl Fn(&T) -> U) -> Axis<U> {
     let (value, unknown, p_wrong) = match &verdict.finding {
-        Finding::Value { value, p_wrong } => (Some(tell(value)), None, Some(two_digits(*p_wrong))),
+        Finding::Value { value, p_wrong } => (Some(describe(value)), None, Some(two_digits(*p_wrong))),
         Finding::Unknown(why) => (None, Some(why.as_str()), None),
     };
     Axis { value, unknown, p_wrong, evidence: verdict.evidence.iter().map(ToString::to_string).collect() }
@@ -230,9 +230,9 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    fn of(report: &ServerReport, telling: &'a Telling) -> Self {
+    fn of(report: &ServerReport, data: &'a ReportData) -> Self {
         Self {
-            name: telling.server(report.server),
+            name: data.server(report.server),
             address: report.address,
             rtt_ms: report.rtt.map(milliseconds),
             other_address: report.other_address,
@@ -241,7 +241,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Milliseconds to the microsecond.
+/// Converts to milliseconds, rounded to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -261,7 +261,7 @@ fn flaw_code(flaw: Flaw) -> String {
         Flaw::Error(code) => return format!("error-{code}"),
         Flaw::Garbage => "garbage",
         Flaw::SameForAll => "same-for-all",
-        // The set may grow: the words of its display are then the best there is.
+        // The enum may grow. An unknown flaw is named by its `Display` text.
         other => return other.to_string().replace(' ', "-"),
     };
     code.to_owned()

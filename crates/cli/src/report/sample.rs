@@ -1,4 +1,4 @@
-//! Reports made by hand, for tests.
+//! Sample reports for tests.
 
 use core::time::Duration;
 use portolan_machine::{Refusal, Unreachability};
@@ -9,7 +9,7 @@ use portolan_nat::profile::{
     Unavailable, Unknown,
 };
 
-/// A home router, seen by two servers, IPv4 only.
+/// A home router, measured with two servers, IPv4 only.
 pub(crate) fn home() -> Report {
     let seen = |to: &str| Evidence::Seen { to: address(to), mapped: address("203.0.113.9:40000") };
     let mut family = nothing(Family::V4, Unknown::NotTested);
@@ -57,7 +57,7 @@ pub(crate) fn home() -> Report {
     Report { families: vec![family], elapsed: Duration::from_millis(853) }
 }
 
-/// Mappings of a common home router, measured.
+/// The mappings of a common home router.
 pub(crate) fn lifetime() -> LifetimeReport {
     let range = |least, most: Option<u64>| LifetimeRange {
         at_least: Duration::from_secs(least),
@@ -84,7 +84,7 @@ pub(crate) fn lifetime() -> LifetimeReport {
     }
 }
 
-/// A network that lets TCP out but no UDP.
+/// A network that allows TCP but no UDP.
 pub(crate) fn blocked() -> Report {
     let mut family = nothing(Family::V4, Unknown::Blocked);
     family.reach = Reachability::Blocked;
@@ -102,7 +102,7 @@ pub(crate) fn offline() -> Report {
     Report { families: vec![v4, v6], elapsed: Duration::from_millis(3) }
 }
 
-/// A family of which nothing is known, for one reason.
+/// A family whose results are all unknown, for one reason.
 pub(crate) fn nothing(family: Family, why: Unknown) -> FamilyReport {
     FamilyReport {
         family,

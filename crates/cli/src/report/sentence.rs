@@ -1,38 +1,37 @@
-//! The plain sentences: what stands in the way, and what that means for direct connections.
+//! The sentences of a report: the NAT or firewall, and its effect on direct connections.
 //!
-//! What a pair of behaviours means follows from who can send the first packet that gets through: a peer reaches this
-//! host if it can be told the public endpoint beforehand (mapping) and if its packet is let in or crosses one of ours
-//! (filtering). Between two NATs it fails where one side's endpoint depends on the destination and the other's filter
-//! asks for the exact port.
+//! The effect follows from the mapping and the filtering. A peer reaches this host if the public endpoint is known
+//! beforehand (mapping), and if its packet passes the filter or follows a packet to the peer (filtering). Between two
+//! NATs a direct connection fails if the endpoint of one side depends on the destination and the filter of the other
+//! side checks the exact port.
 
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind};
 use portolan_nat::profile::{FamilyReport, Reachability, Unavailable, Unknown};
 
-/// The sentences for one family: what it is, and what it means.
+/// The sentences for one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sentence {
-    /// What stands in the way.
+    /// The NAT or firewall.
     pub(crate) is: String,
-    /// What that means for direct connections.
+    /// The effect on direct connections.
     pub(crate) means: &'static str,
 }
 
 impl Sentence {
-    /// The sentences for a family.
+    /// Returns the sentences for a family.
     pub(crate) fn of(report: &FamilyReport) -> Self {
         let (is, means) = match report.reach {
-            Reachability::Unavailable(why) => (offline(why), "Nothing can be reached over it."),
+            Reachability::Unavailable(why) => (offline(why), "This family cannot be used."),
             Reachability::Blocked => (
-                "UDP is blocked: TCP gets out, but no UDP answer comes back.".to_owned(),
-                "Direct connections over UDP will not work; peers need a relay that is reached over TCP or TLS.",
+                "UDP is blocked: TCP works, but no UDP response arrives.".to_owned(),
+                "Direct connections over UDP will not work; peers need a relay over TCP or TLS.",
             ),
-            Reachability::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => (
-                "Servers answer, but nothing that they say can be used.".to_owned(),
-                "Ask other servers with --server.",
-            ),
+            Reachability::Unknown if report.mapping.reason() == Some(Unknown::ServerError) => {
+                ("Servers respond, but no response can be used.".to_owned(), "Use other servers with --server.")
+            }
             Reachability::Unknown => (
-                "No server answered over UDP, and nothing that was seen tells why.".to_owned(),
-                "Ask again, or ask other servers with --server.",
+                "No server responded over UDP, for an unknown reason.".to_owned(),
+                "Try again, or use other servers with --server.",
             ),
             Reachability::Available => available(report),
         };
@@ -42,9 +41,9 @@ impl Sentence {
 
 fn offline(why: Unavailable) -> String {
     match why {
-        Unavailable::Refused(why) => format!("offline: there is no way out ({why})."),
-        Unavailable::Unreachable(why) => format!("offline: every datagram was turned back ({why})."),
-        Unavailable::Silent => "offline: neither UDP nor TCP was answered.".to_owned(),
+        Unavailable::Refused(why) => format!("offline: no socket could be opened ({why})."),
+        Unavailable::Unreachable(why) => format!("offline: every datagram was rejected ({why})."),
+        Unavailable::Silent => "offline: neither UDP nor TCP got a response.".to_owned(),
     }
 }
 
@@ -55,7 +54,7 @@ fn available(report: &FamilyReport) -> (String, &'static str) {
         Some(NatKind::Firewall) => (firewall(report), means(Some(Mapping::EndpointIndependent), filtering, None)),
         Some(NatKind::None) => open(report),
         None => (
-            "Servers answer, but whether something translates the address could not be told.".to_owned(),
+            "Servers respond, but it is unknown whether a NAT translates the address.".to_owned(),
             means(mapping, filtering, report.mapping.reason()),
         ),
     }
@@ -77,21 +76,21 @@ fn behind_nat(report: &FamilyReport) -> String {
             format!("{gives} a socket another public port for each address and port it contacts")
         }
         (None, Some(Unknown::Dependent)) => format!("{gives} a socket different public ports for different peers"),
-        (None, why) => format!("{translates} your address by a rule that could not be told ({})", reason(why)),
+        (None, why) => format!("{translates} your address, by an unknown rule ({})", reason(why)),
     };
     let filters = match (report.filtering.value(), report.filtering.reason()) {
-        (Some(Filtering::EndpointIndependent), _) => format!("{lets} anybody answer"),
-        (Some(Filtering::AddressDependent), _) => format!("{lets} only the contacted address answer, from any port"),
+        (Some(Filtering::EndpointIndependent), _) => format!("{lets} any host send"),
+        (Some(Filtering::AddressDependent), _) => format!("{lets} only the contacted address respond, from any port"),
         (Some(Filtering::AddressAndPortDependent), _) => {
-            format!("{lets} only the contacted address and port answer")
+            format!("{lets} only the contacted address and port respond")
         }
-        (None, why) => format!("whom it {lets} answer could not be told ({})", reason(why)),
+        (None, why) => format!("its filtering is unknown ({})", reason(why)),
     };
     let (joint, end) = (if report.filtering.value().is_some() { " and " } else { "; " }, named(report.classic_type()));
     format!("{who} {maps}{joint}{filters}{end}")
 }
 
-/// How a sentence ends: with the old name, where there is one.
+/// Returns the end of a sentence, with the classic name if there is one.
 fn named(name: ClassicType) -> String {
     if matches!(name, ClassicType::Unknown | ClassicType::Other) {
         return ".".to_owned();
@@ -103,7 +102,7 @@ fn reason(why: Option<Unknown>) -> String {
     why.map_or_else(|| "no reason given".to_owned(), |why| why.to_string())
 }
 
-/// The old names as people say them.
+/// Returns the classic names of RFC 3489 in words.
 pub(crate) const fn plain(name: ClassicType) -> &'static str {
     match name {
         ClassicType::Open => "open Internet",
@@ -112,20 +111,20 @@ pub(crate) const fn plain(name: ClassicType) -> &'static str {
         ClassicType::Restricted => "restricted cone",
         ClassicType::PortRestricted => "port-restricted cone",
         ClassicType::Symmetric => "symmetric",
-        ClassicType::Other => "no old name",
+        ClassicType::Other => "no classic name",
         ClassicType::Blocked => "UDP blocked",
         ClassicType::Unknown => "unknown",
-        // A name that came later than this program.
+        // A name that was added after this program.
         _ => "unknown",
     }
 }
 
 fn firewall(report: &FamilyReport) -> String {
     let lets = match report.filtering.value() {
-        Some(Filtering::EndpointIndependent) => "lets anybody answer".to_owned(),
-        Some(Filtering::AddressDependent) => "lets only the contacted address answer, from any port".to_owned(),
-        Some(Filtering::AddressAndPortDependent) => "lets only the contacted address and port answer".to_owned(),
-        None => format!("whom it lets answer could not be told ({})", reason(report.filtering.reason())),
+        Some(Filtering::EndpointIndependent) => "lets any host send".to_owned(),
+        Some(Filtering::AddressDependent) => "lets only the contacted address respond, from any port".to_owned(),
+        Some(Filtering::AddressAndPortDependent) => "lets only the contacted address and port respond".to_owned(),
+        None => format!("filters by an unknown rule ({})", reason(report.filtering.reason())),
     };
     format!("Nothing translates your address, but a firewall {lets}{}", named(report.classic_type()))
 }
@@ -133,12 +132,12 @@ fn firewall(report: &FamilyReport) -> String {
 fn open(report: &FamilyReport) -> (String, &'static str) {
     match (report.filtering.value(), report.filtering.reason()) {
         (Some(_), _) => (
-            format!("Nothing translates your address and anybody may send to it{}", named(report.classic_type())),
+            format!("Nothing translates your address and any host may send to it{}", named(report.classic_type())),
             ANYONE,
         ),
         (None, why) => (
-            format!("Nothing translates your address; whether a firewall filters could not be told ({}).", reason(why)),
-            "Direct connections to most peers will work, at worst as behind a firewall.",
+            format!("Nothing translates your address; it is unknown whether a firewall filters ({}).", reason(why)),
+            "Direct connections to most peers will work, at worst like behind a firewall.",
         ),
     }
 }
@@ -146,10 +145,9 @@ fn open(report: &FamilyReport) -> (String, &'static str) {
 const ANYONE: &str = "Direct connections to all peers will work.";
 const LAX_ONLY: &str =
     "Direct connections will work only with peers that are open, full cone or restricted; others need a relay.";
-const LAX_SURELY: &str =
-    "Direct connections will surely work with peers that are open, full cone or restricted; others may need a relay.";
+const LAX_SURELY: &str = "Direct connections will certainly work with peers that are open, full cone or restricted; others may need a relay.";
 
-/// What a pair of behaviours means for direct connections; the worst case where the filter is not known.
+/// Returns the effect of mapping and filtering on direct connections; the worst case if the filtering is unknown.
 fn means(mapping: Option<Mapping>, filtering: Option<Filtering>, why: Option<Unknown>) -> &'static str {
     use Filtering::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
     match (mapping, filtering) {
@@ -181,7 +179,7 @@ mod tests {
     use crate::report::sample;
     use portolan_nat::profile::{Conclusion, Family};
 
-    fn told(nat: NatKind, mapping: Mapping, filtering: Filtering) -> (String, &'static str) {
+    fn sentence_of(nat: NatKind, mapping: Mapping, filtering: Filtering) -> (String, &'static str) {
         let mut report = sample::home().families.remove(0);
         report.nat = Some(nat);
         report.mapping = Conclusion::value_with(mapping, 0.0, vec![]);
@@ -191,25 +189,25 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_home_router() {
+    fn a_home_router_has_an_independent_mapping_and_a_strict_filter() {
         let home = Sentence::of(&sample::home().families[0]);
         assert_eq!(
             home.is,
-            "Your router keeps one public port per socket and lets only the contacted address and port answer: \
+            "Your router keeps one public port per socket and lets only the contacted address and port respond: \
              port-restricted cone."
         );
         assert_eq!(home.means, "Direct connections to most peers will work.");
     }
 
     #[test]
-    fn each_combination_has_a_sentence_of_its_own() {
+    fn each_combination_has_its_own_sentence() {
         let mut all = Vec::new();
         for mapping in Mapping::ALL {
             for filtering in Filtering::ALL {
-                let (is, means) = told(NatKind::Nat, mapping, filtering);
+                let (is, means) = sentence_of(NatKind::Nat, mapping, filtering);
                 assert!(is.starts_with("Your router ") && is.ends_with('.'), "{is}");
                 assert!(means.ends_with('.'));
-                // The table of pairs: only a strict filter, or a mapping that depends on the peer, costs peers.
+                // The table of pairs: only a strict filter or a dependent mapping excludes peers.
                 let all_peers =
                     mapping == Mapping::EndpointIndependent && filtering != Filtering::AddressAndPortDependent;
                 assert_eq!(means == ANYONE, all_peers, "{mapping} {filtering}");
@@ -223,32 +221,32 @@ mod tests {
     }
 
     #[test]
-    fn without_translation() {
+    fn a_host_without_nat_is_open_or_behind_a_firewall() {
         let independent = Mapping::EndpointIndependent;
-        let (open, means) = told(NatKind::None, independent, Filtering::EndpointIndependent);
-        assert_eq!(open, "Nothing translates your address and anybody may send to it: open Internet.");
+        let (open, means) = sentence_of(NatKind::None, independent, Filtering::EndpointIndependent);
+        assert_eq!(open, "Nothing translates your address and any host may send to it: open Internet.");
         assert_eq!(means, ANYONE);
-        let (wall, means) = told(NatKind::Firewall, independent, Filtering::AddressAndPortDependent);
+        let (wall, means) = sentence_of(NatKind::Firewall, independent, Filtering::AddressAndPortDependent);
         assert_eq!(
             wall,
-            "Nothing translates your address, but a firewall lets only the contacted address and port answer: \
+            "Nothing translates your address, but a firewall lets only the contacted address and port respond: \
              symmetric UDP firewall."
         );
         assert_eq!(means, "Direct connections to most peers will work.");
     }
 
     #[test]
-    fn what_is_not_known_is_said_with_its_reason() {
+    fn an_unknown_result_is_named_with_its_reason() {
         let mut report = sample::home().families.remove(0);
         report.filtering = Conclusion::unknown(Unknown::NoOtherAddress, vec![]);
         assert_eq!(
             Sentence::of(&report).is,
-            "Your router keeps one public port per socket; whom it lets answer could not be told (no server asked has \
+            "Your router keeps one public port per socket; its filtering is unknown (no server asked has \
              the second address that the test needs)."
         );
         report.mapping = Conclusion::unknown(Unknown::Dependent, vec![]);
         assert!(Sentence::of(&report).is.starts_with("Your router gives a socket different public ports"));
-        assert!(Sentence::of(&report).means.starts_with("Direct connections will surely work with"));
+        assert!(Sentence::of(&report).means.starts_with("Direct connections will certainly work with"));
         report.mapping = Conclusion::unknown(Unknown::SingleServer, vec![]);
         assert!(Sentence::of(&report).is.contains("(one plain server alone cannot show it)"));
         report.details.double_nat = Conclusion::value_with(true, 0.0, vec![]);
@@ -256,12 +254,12 @@ mod tests {
     }
 
     #[test]
-    fn no_way_out_is_said_too() {
+    fn a_family_without_a_route_has_a_sentence() {
         assert!(Sentence::of(&sample::blocked().families[0]).is.starts_with("UDP is blocked"));
         for family in sample::offline().families {
             assert!(Sentence::of(&family).is.starts_with("offline: "));
         }
         let silent = sample::nothing(Family::V4, Unknown::ServerSilent);
-        assert!(Sentence::of(&silent).is.starts_with("No server answered"));
+        assert!(Sentence::of(&silent).is.starts_with("No server responded"));
     }
 }

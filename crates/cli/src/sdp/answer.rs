@@ -1,24 +1,24 @@
-//! `portolan sdp answer`: what an endpoint with these codecs would answer, and why.
+//! `portolan sdp answer`: the answer of an endpoint with these codecs, with the reasons.
 //!
-//! The answer goes to standard output, the reasons to standard error. What only an endpoint can know is a placeholder, unless
-//! it is given: no socket is opened and no certificate made.
+//! The answer goes to standard output, the reasons to standard error. Values that only an endpoint knows are
+//! placeholders, unless options give them: the command opens no socket and creates no certificate.
 
-use super::SdpError;
-use super::args::AnswerArgs;
-use crate::error::Complaint;
-use crate::exit::Exit;
+use super::input::{self, Input, Source};
+use crate::error::{CommandError, Failure};
+use crate::exit::{self, Exit};
 use crate::output;
+use clap::Args;
 use core::net::SocketAddr;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::line::Kind;
 use portolan_sdp::offer_answer::{
-    Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
+    AnswerError, Capabilities, Codec, DataChannel, Extension, Features, Media, SectionOutcome, Transport, answer,
 };
 use portolan_sdp::value::{Address, Connection, MediaLine, Origin};
 
 const FEEDBACK: &[&str] = &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
 
-/// What is known of audio, the best first.
+/// The audio codecs, the preferred first.
 const AUDIO: &[Codec<'static>] = &[
     Codec::new("opus", 48_000)
         .with_channels(2)
@@ -32,7 +32,7 @@ const AUDIO: &[Codec<'static>] = &[
     Codec::new("telephone-event", 8_000),
 ];
 
-/// What is known of video.
+/// The video codecs.
 const VIDEO: &[Codec<'static>] = &[
     Codec::new("VP8", 90_000).with_feedback(FEEDBACK),
     Codec::new("VP9", 90_000).with_parameters("profile-id=0").with_feedback(FEEDBACK),
@@ -44,7 +44,7 @@ const VIDEO: &[Codec<'static>] = &[
     Codec::rtx(90_000),
 ];
 
-/// Header extensions that need nothing but to be known.
+/// The header extensions. They need no parameters.
 const EXTENSIONS: &[Extension<'static>] = &[
     Extension::new("urn:ietf:params:rtp-hdrext:sdes:mid"),
     Extension::new("urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"),
@@ -57,7 +57,7 @@ const EXTENSIONS: &[Extension<'static>] = &[
 const FEATURES: Features =
     Features { reduced_size: true, mixed_extensions: true, receives_simulcast: true, sends_simulcast: false };
 
-/// The name of a codec that this command knows.
+/// The name of a supported codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CodecName(&'static str);
 
@@ -69,15 +69,86 @@ impl core::str::FromStr for CodecName {
         known().find(|name| name.eq_ignore_ascii_case(text)).map(Self).ok_or_else(|| {
             let mut names: Vec<&str> = known().collect();
             names.dedup();
-            format!("known are {}", names.join(", "))
+            format!("the known codecs are {}", names.join(", "))
         })
     }
 }
 
-pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: no answer: {why}")]
+struct NoAnswer {
+    file: Source,
+    why: AnswerError,
+}
+
+impl CommandError for NoAnswer {}
+
+/// Arguments of `portolan sdp answer`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct AnswerArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Accept only these codecs: opus, G722, PCMU, PCMA, red, telephone-event, VP8, VP9, H264, AV1, H265
+    ///
+    /// Retransmission (rtx) is accepted with video. H264 is answered with packetization-mode 1 in the constrained
+    /// baseline profile, VP9 in profile 0.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) codec: Vec<CodecName>,
+    /// Reject data channels
+    #[arg(long)]
+    pub(crate) no_data: bool,
+    /// Answer with a=recvonly
+    #[arg(long)]
+    pub(crate) receive_only: bool,
+    /// Answer with plain RTP without ICE and DTLS, at this address and port, two ports further for each section
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = ["ufrag", "pwd", "fingerprint", "candidate"])]
+    pub(crate) plain: Option<SocketAddr>,
+    /// The ICE user name fragment of the answer; the default is a placeholder that no agent may use
+    #[arg(long, value_name = "UFRAG", default_value = "0000")]
+    pub(crate) ufrag: String,
+    /// The ICE password of the answer, at least 22 characters; the default is a placeholder
+    #[arg(long, value_name = "PWD", default_value = "0000000000000000000000")]
+    pub(crate) pwd: String,
+    /// The certificate fingerprint of the answer, as after `a=fingerprint:`; the default is a placeholder of zeros
+    #[arg(long, value_name = "HASH", default_value = NO_FINGERPRINT, hide_default_value = true)]
+    pub(crate) fingerprint: String,
+    /// A candidate of the answer, as after `a=candidate:`; may be given several times
+    #[arg(long, value_name = "CANDIDATE")]
+    pub(crate) candidate: Vec<String>,
+}
+
+/// The placeholder of a fingerprint.
+const NO_FINGERPRINT: &str =
+    "sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00";
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+The answer goes to standard output. The decision for each section goes to standard error, with the
+reason. The answer is a template: user name fragment, password and fingerprint are placeholders, and
+there is no candidate, unless --ufrag, --pwd, --fingerprint and --candidate give them. Candidates
+belong to the first section, whose transport a bundle shares.
+The rules are those of RFC 3264 and, without --plain, of WebRTC (RFC 9429).
+
+{}
+
+Examples:
+  portolan sdp answer offer.sdp
+  portolan sdp answer --codec opus,VP8 --no-data offer.sdp > answer.sdp
+  portolan sdp answer --plain 192.0.2.7:5004 invite.sdp | portolan sdp explain
+  portolan sdp answer --ufrag EsAw --pwd bP+XJMM09aR8AiX1jdukzR6Y \\
+    --candidate '1 1 UDP 2130706431 192.0.2.7 5004 typ host' offer.sdp",
+        exit::help("sdp answer")
+    )
+}
+
+pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = super::bytes(file)?;
-    let offer = super::session(file, &bytes)?;
+    let bytes = input::bytes(file)?;
+    let offer = input::session(file, &bytes)?;
     let chosen = |table: &[Codec<'static>]| -> Vec<Codec<'static>> {
         let is_chosen = |codec: &&Codec<'static>| {
             args.codec.is_empty() || codec.name == "rtx" || args.codec.iter().any(|name| name.0 == codec.name)
@@ -108,23 +179,22 @@ pub(super) fn run(args: &AnswerArgs) -> Result<Exit, Complaint> {
         None => Capabilities::webrtc(origin, &media, &transports),
     };
     let capabilities = if args.no_data { capabilities } else { capabilities.with_data(DataChannel::default()) };
-    let answer =
-        answer(&offer, &capabilities).map_err(|why| SdpError::Answer { file: super::Source::of(file), why })?;
+    let answer = answer(&offer, &capabilities).map_err(|why| NoAnswer { file: Source::of(file), why })?;
     output::write(&answer.session.to_bytes())?;
     let mut taken = 0;
     for explanation in &answer.explanations {
         taken += usize::from(matches!(explanation.outcome, SectionOutcome::Accepted { .. }));
         let head = offer.media(explanation.media).and_then(|section| section.line(Kind::Media));
         let kind = head.and_then(|line| line.read::<MediaLine<'_>>().ok()).map_or("?", |head| head.media);
-        output::complain(format_args!("{explanation} ({kind}; {})", explanation.outcome.clause()));
+        output::print_diagnostic(format_args!("{explanation} ({kind}; {})", explanation.outcome.clause()));
         for note in &explanation.notes {
-            output::complain(format_args!("  {note} ({})", note.clause()));
+            output::print_diagnostic(format_args!("  {note} ({})", note.clause()));
         }
     }
-    Ok(if taken == 0 && offer.media_count() > 0 { Exit::Wrong } else { Exit::Done })
+    Ok(if taken == 0 && offer.media_count() > 0 { Exit::Negative } else { Exit::Success })
 }
 
-/// One for each section, if it comes to that.
+/// Returns one transport for each media section, as long as the ports suffice.
 fn transports<'a>(
     args: &'a AnswerArgs,
     count: usize,
@@ -133,7 +203,7 @@ fn transports<'a>(
 ) -> Vec<Transport<'a>> {
     let each = |index: usize| match args.plain {
         Some(address) => {
-            // RTCP takes the port after that of RTP.
+            // RTCP uses the port after the port of RTP.
             let port = index.checked_mul(2).and_then(|more| u16::try_from(more).ok());
             Some(Transport::plain(connection(address), port.and_then(|more| address.port().checked_add(more))?))
         }

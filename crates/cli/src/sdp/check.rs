@@ -1,14 +1,15 @@
-//! `portolan sdp check`: what is not as the RFCs have it, told the way a compiler does.
+//! `portolan sdp check`: reports deviations from the RFCs in the form of compiler diagnostics.
 //!
-//! Lines are held to RFC 8866 by the reader, the values of attributes to their own RFCs by reading each once.
+//! The reader checks the lines against RFC 8866. This file parses each attribute value and so checks it against its
+//! RFC.
 
-use super::args::CheckArgs;
-use super::excerpt::{self, Texts};
-use super::{LIMITS, Source};
-use crate::args::Whole;
-use crate::error::Complaint;
-use crate::exit::Exit;
+use super::excerpt::{self, SourceLines};
+use super::input::{self, Input, LIMITS, Source};
+use crate::error::Failure;
+use crate::exit::{self, Exit};
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diagnostic::{Rule, Severity};
 use portolan_sdp::line::Kind;
@@ -17,15 +18,15 @@ use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.check/1";
 
-/// All that was found, in the order of lines.
+/// The diagnostics, in the order of lines.
 #[derive(Debug, Default)]
 struct Findings {
-    told: Vec<Diagnostic>,
-    /// How many more there were.
+    diagnostics: Vec<Diagnostic>,
+    /// The number of diagnostics beyond the limit.
     untold: usize,
-    /// Among those there is a deviation.
+    /// Whether there is a deviation among them.
     hides_deviations: bool,
-    /// It is no session description.
+    /// Whether the input is not a session description.
     is_unreadable: bool,
 }
 
@@ -33,41 +34,41 @@ impl Findings {
     fn of(text: &[u8], strict: bool) -> Self {
         let reading = match Reader::lenient().with_limits(LIMITS).read(text) {
             Ok(reading) => reading,
-            Err(why) => return Self { told: vec![why], is_unreadable: true, ..Self::default() },
+            Err(why) => return Self { diagnostics: vec![why], is_unreadable: true, ..Self::default() },
         };
         let values = typed(&reading.session, &reading.diagnostics);
-        // Room is taken by whatever comes first; what finds none still counts.
+        // Diagnostics take the room in the order in which they are found. Those beyond the limit still count.
         let hides_deviations = values.untold > 0
             || reading.unreported > 0 && Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
         let untold = reading.unreported + values.untold;
-        let mut told = reading.diagnostics;
-        told.extend(values.told);
-        // Stable: what the reader says of a line comes before what its value says.
-        told.sort_by_key(|finding| finding.line);
-        let mut found = Self { told, untold, hides_deviations, is_unreadable: false };
+        let mut diagnostics = reading.diagnostics;
+        diagnostics.extend(values.diagnostics);
+        // The sort is stable: diagnostics of the reader come before those of the value.
+        diagnostics.sort_by_key(|finding| finding.line);
+        let mut found = Self { diagnostics, untold, hides_deviations, is_unreadable: false };
         if strict {
             found.end_at_first();
         }
         found
     }
 
-    /// Forgets all after the first deviation.
+    /// Removes all diagnostics after the first deviation.
     fn end_at_first(&mut self) {
-        if let Some(first) = self.told.iter().position(counts) {
-            self.told.truncate(first + 1);
+        if let Some(first) = self.diagnostics.iter().position(counts) {
+            self.diagnostics.truncate(first + 1);
             self.untold = 0;
         }
     }
 
     fn deviations(&self) -> usize {
-        self.told.iter().filter(|finding| counts(finding)).count()
+        self.diagnostics.iter().filter(|finding| counts(finding)).count()
     }
 
     fn exit(&self) -> Exit {
         match (self.is_unreadable, self.hides_deviations || self.deviations() > 0) {
             (true, _) => Exit::CouldNotRun,
-            (false, false) => Exit::Done,
-            (false, true) => Exit::Wrong,
+            (false, false) => Exit::Success,
+            (false, true) => Exit::Negative,
         }
     }
 }
@@ -84,36 +85,39 @@ const fn severity(finding: &Diagnostic) -> &'static str {
     }
 }
 
-/// Reads every attribute once, in the room that what was said leaves.
-fn typed(session: &Session<'_>, said: &[Diagnostic]) -> Findings {
+/// Parses every attribute once. `reported` has taken a part of the room.
+fn typed(session: &Session<'_>, reported: &[Diagnostic]) -> Findings {
     let mut found = Findings::default();
-    let room = LIMITS.diagnostics.saturating_sub(said.len());
-    // What the reader says of a line is not said again of its value.
-    let mut values =
-        said.iter().filter(|told| matches!(told.rule, Rule::Value { .. })).map(|told| told.line).peekable();
+    let room = LIMITS.diagnostics.saturating_sub(reported.len());
+    // A line that the reader has reported is not reported again.
+    let mut values = reported
+        .iter()
+        .filter(|diagnostics| matches!(diagnostics.rule, Rule::Value { .. }))
+        .map(|diagnostics| diagnostics.line)
+        .peekable();
     for line in session.lines() {
         let number = line.index() + 1;
-        while values.next_if(|said| *said < number).is_some() {}
-        let is_said = values.peek() == Some(&number);
-        let mut tell = |TypedError { column, error, .. }| {
-            if found.told.len() >= room {
+        while values.next_if(|reported| *reported < number).is_some() {}
+        let is_reported = values.peek() == Some(&number);
+        let mut add = |TypedError { column, error, .. }| {
+            if found.diagnostics.len() >= room {
                 found.untold += 1;
                 return;
             }
             let at = line.span().map_or(0, |span| span.start) + column - 1;
             let span = Span::new(at, at + usize::from(error.found.is_some()));
             let rule = Rule::Value { kind: Kind::Attribute, error };
-            found.told.push(Diagnostic { line: number, column, span, rule });
+            found.diagnostics.push(Diagnostic { line: number, column, span, rule });
         };
         match line.typed() {
-            Some(Err(error)) if !is_said => tell(error),
-            // Deployed endpoints write more than RFC 8839 has.
+            Some(Err(error)) if !is_reported => add(error),
+            // Deployed endpoints write more than RFC 8839 allows.
             Some(Ok(Attribute::Candidate(candidate))) => {
                 let value = line.attribute().and_then(|(_, value)| value).unwrap_or_default();
                 let before = line.text().len() - value.len();
                 for deviation in candidate.deviations() {
                     let error = deviation.in_value(value);
-                    tell(TypedError { line: number, column: before + error.at + 1, error });
+                    add(TypedError { line: number, column: before + error.at + 1, error });
                 }
             }
             Some(Ok(_) | Err(_)) | None => {}
@@ -122,28 +126,60 @@ fn typed(session: &Session<'_>, said: &[Diagnostic]) -> Findings {
     found
 }
 
-pub(super) fn run(args: &CheckArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp check`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Stop at the first deviation
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// The format of the diagnostics
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+The command checks lines and their order against RFC 8866, each attribute against its RFC, and
+candidates strictly against RFC 8839 and RFC 6544. A remark (a bare LF, no c=) is allowed by its RFC
+and does not count as a deviation.
+
+{}
+
+Examples:
+  portolan sdp check offer.sdp
+  curl -s https://device.example/session.sdp | portolan sdp check --format json
+  portolan sdp check --strict offer.sdp && echo 'as RFC 8866 has it'",
+        exit::help("sdp check")
+    )
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let text = super::bytes(file)?;
+    let text = input::bytes(file)?;
     let found = Findings::of(&text, args.strict);
     let source = Source::of(file);
     output::print(&match args.format {
-        Whole::Human => human(&source, &text, &found),
-        Whole::Json => json(&source, &text, &found),
+        DocumentFormat::Human => human(&source, &text, &found),
+        DocumentFormat::Json => json(&source, &text, &found),
     })?;
     Ok(found.exit())
 }
 
-/// `offer.sdp:3:3: deviation: s= is empty (RFC 8866 §5.3)`, the line, a caret, the hint.
+/// Formats `offer.sdp:3:3: deviation: s= is empty (RFC 8866 §5.3)`, the line, a caret and the hint.
 fn human(source: &Source, text: &[u8], found: &Findings) -> String {
     let mut out = String::new();
-    let lines = Texts::of(text);
-    for finding in &found.told {
+    let lines = SourceLines::of(text);
+    for finding in &found.diagnostics {
         // Writing to a string cannot fail.
-        let _ = tell(finding, source, lines.line(finding.line), &mut out);
+        let _ = write_finding(finding, source, lines.line(finding.line), &mut out);
     }
     let deviations = found.deviations();
-    let remarks = found.told.len() - deviations;
+    let remarks = found.diagnostics.len() - deviations;
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let untold = if found.untold == 0 { String::new() } else { format!(", and {} more not told", found.untold) };
     let _ = match (found.is_unreadable, deviations, remarks) {
@@ -158,13 +194,13 @@ fn human(source: &Source, text: &[u8], found: &Findings) -> String {
     out
 }
 
-fn tell(finding: &Diagnostic, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
+fn write_finding(finding: &Diagnostic, source: &Source, text: &[u8], out: &mut String) -> fmt::Result {
     let Diagnostic { line, column, span, rule } = finding;
     writeln!(out, "{source}:{line}:{column}: {}: {rule} ({})", severity(finding), rule.clause())?;
-    excerpt::tell((*line, *column), span.len(), text, Some(&hint(rule, text)), out)
+    excerpt::write((*line, *column), span.len(), text, Some(&hint(rule, text)), out)
 }
 
-/// What to do about it: of a value that cannot be read, with a line whose value can.
+/// Returns the hint, for a value that cannot be parsed with an example of a valid line.
 fn hint(rule: &Rule, text: &[u8]) -> String {
     let value = matches!(rule, Rule::Value { .. }).then(|| example::of(text)).flatten();
     value.map_or_else(|| rule.hint().into(), |example| format!("{}, for example {example}", rule.hint()))
@@ -194,8 +230,8 @@ struct JsonFinding {
 }
 
 fn json(source: &Source, text: &[u8], found: &Findings) -> String {
-    let lines = Texts::of(text);
-    let findings = found.told.iter().map(|finding| JsonFinding {
+    let lines = SourceLines::of(text);
+    let findings = found.diagnostics.iter().map(|finding| JsonFinding {
         line: finding.line,
         column: finding.column,
         offset: finding.span.start,
@@ -210,11 +246,11 @@ fn json(source: &Source, text: &[u8], found: &Findings) -> String {
         schema: SCHEMA,
         file: source.to_string(),
         readable: !found.is_unreadable,
-        clean: found.exit() == Exit::Done,
+        clean: found.exit() == Exit::Success,
         findings: findings.collect(),
         untold: found.untold,
     };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }
 

@@ -1,49 +1,79 @@
-//! `portolan sdp diff`: what changed from one description to another, by meaning.
+//! `portolan sdp diff`: compares two descriptions by meaning.
 
-use super::SdpError;
-use super::args::DiffArgs;
-use crate::args::Whole;
-use crate::error::Complaint;
-use crate::exit::Exit;
+use super::input;
+use crate::error::Failure;
+use crate::exit::{self, Exit};
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::diff::{Change, Place, diff};
 use serde::Serialize;
+use std::path::PathBuf;
 
 const SCHEMA: &str = "portolan.sdp.diff/1";
 
-pub(super) fn run(args: &DiffArgs) -> Result<Exit, Complaint> {
-    let (first, second) = (Some(args.was.as_path()), Some(args.is.as_path()));
-    if super::named(first).is_none() && super::named(second).is_none() {
-        return Err(SdpError::Twice.into());
-    }
-    let (was, is) = (super::bytes(first)?, super::bytes(second)?);
-    let (was, is) = (super::session(first, &was)?, super::session(second, &is)?);
-    let changes = diff(&was, &is);
-    output::print(&match args.format {
-        Whole::Human => human(&changes),
-        Whole::Json => json(&changes),
-    })?;
-    Ok(if changes.is_empty() { Exit::Done } else { Exit::Wrong })
+/// Arguments of `portolan sdp diff`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct DiffArgs {
+    /// The first description; `-`: standard input
+    #[arg(value_name = "WAS")]
+    pub(crate) was: PathBuf,
+    /// The second description; `-`: standard input
+    #[arg(value_name = "IS")]
+    pub(crate) is: PathBuf,
+    /// The format of the differences
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
 }
 
-/// Changes of one place stand together under it.
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+Media sections are matched by mid, otherwise by index. Codecs are matched by name and parameters, not
+by payload type. Spelling and the order of attributes make no difference.
+
+{}
+
+Examples:
+  portolan sdp diff offer-1.sdp offer-2.sdp
+  portolan sdp scrub offer.sdp | portolan sdp diff offer.sdp -",
+        exit::help("sdp diff")
+    )
+}
+
+pub(super) fn run(args: &DiffArgs) -> Result<Exit, Failure> {
+    let (first, second) = (Some(args.was.as_path()), Some(args.is.as_path()));
+    input::check_pair(&args.was, &args.is)?;
+    let (was, is) = (input::bytes(first)?, input::bytes(second)?);
+    let (was, is) = (input::session(first, &was)?, input::session(second, &is)?);
+    let changes = diff(&was, &is);
+    output::print(&match args.format {
+        DocumentFormat::Human => human(&changes),
+        DocumentFormat::Json => json(&changes),
+    })?;
+    Ok(if changes.is_empty() { Exit::Success } else { Exit::Negative })
+}
+
+/// Formats the changes, grouped by place.
 fn human(changes: &[Change<'_>]) -> String {
     let mut out = String::new();
-    for together in changes.chunk_by(|one, other| one.place == other.place) {
-        let Some(Change { place, .. }) = together.first() else { continue };
+    for group in changes.chunk_by(|one, other| one.place == other.place) {
+        let Some(Change { place, .. }) = group.first() else { continue };
         // Writing to a string cannot fail.
-        let _ = tell(place, together, &mut out);
+        let _ = write_changes(place, group, &mut out);
     }
     out
 }
 
-fn tell(place: &Place<'_>, together: &[Change<'_>], out: &mut String) -> fmt::Result {
-    if let [Change { what, .. }] = together {
+fn write_changes(place: &Place<'_>, group: &[Change<'_>], out: &mut String) -> fmt::Result {
+    if let [Change { what, .. }] = group {
         return writeln!(out, "{place}: {what}");
     }
     writeln!(out, "{place}:")?;
-    together.iter().try_for_each(|Change { what, .. }| writeln!(out, "  {what}"))
+    group.iter().try_for_each(|Change { what, .. }| writeln!(out, "  {what}"))
 }
 
 #[derive(Serialize)]
@@ -54,7 +84,7 @@ struct Document {
 
 #[derive(Serialize)]
 struct JsonChange {
-    /// Where in the first description; absent: before the media sections, or not there.
+    /// The index in the first description; absent for the session, or if the section is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
     was: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +112,6 @@ impl From<&Change<'_>> for JsonChange {
 
 fn json(changes: &[Change<'_>]) -> String {
     let document = Document { schema: SCHEMA, changes: changes.iter().map(JsonChange::from).collect() };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }

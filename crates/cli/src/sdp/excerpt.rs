@@ -1,13 +1,13 @@
-//! A line with a caret under what is meant of it, as a compiler shows it.
+//! Prints a line with carets under the relevant part, as a compiler does.
 
 use core::fmt::{self, Write};
 
-/// How many bytes of a long line are shown before and behind the place that is meant.
-const AROUND: usize = 60;
+/// The number of bytes of a long line that are shown before and after the place.
+const CONTEXT: usize = 60;
 
-/// Writes a line, by its number and the column that is meant, both from 1, under it a caret for each of so many bytes and
-/// what to do about it, and an empty line.
-pub(super) fn tell(
+/// Writes a line with its number, a row of `length` carets from the column on, the hint, and an empty line. Line and
+/// column count from 1.
+pub(super) fn write(
     (line, column): (usize, usize),
     length: usize,
     text: &[u8],
@@ -23,13 +23,13 @@ pub(super) fn tell(
     writeln!(out)
 }
 
-/// The lines of a text, found once.
-pub(super) struct Texts<'a> {
+/// The lines of a text, indexed once.
+pub(super) struct SourceLines<'a> {
     text: &'a [u8],
     starts: Vec<(usize, usize)>,
 }
 
-impl<'a> Texts<'a> {
+impl<'a> SourceLines<'a> {
     pub(super) fn of(text: &'a [u8]) -> Self {
         let mut starts = vec![];
         let mut start = 0;
@@ -46,14 +46,14 @@ impl<'a> Texts<'a> {
         Self { text, starts }
     }
 
-    /// A line by its number from 1; nothing past the end, where something is missing.
+    /// Returns a line by its number from 1; an empty line after the end of the text.
     pub(super) fn line(&self, number: usize) -> &'a [u8] {
         let found = number.checked_sub(1).and_then(|index| self.starts.get(index));
         found.and_then(|(start, end)| self.text.get(*start..*end)).unwrap_or_default()
     }
 }
 
-/// What is shown of a line, and what of it is meant, in columns of the terminal.
+/// The visible part of a line, and the position of the carets in columns of the terminal.
 struct Window {
     shown: String,
     before: usize,
@@ -63,8 +63,8 @@ struct Window {
 impl Window {
     fn of(text: &[u8], at: usize, length: usize) -> Self {
         let at = at.min(text.len());
-        let first = at.saturating_sub(AROUND);
-        let last = text.len().min(at + AROUND);
+        let first = at.saturating_sub(CONTEXT);
+        let last = text.len().min(at + CONTEXT);
         let meant = (at + length).clamp(at, last);
         let part = |from: usize, to: usize| visible(text.get(from..to).unwrap_or_default());
         let (before, meant, behind) = (part(first, at), part(at, meant), part(meant, last));
@@ -77,7 +77,7 @@ impl Window {
     }
 }
 
-/// Text that does nothing to a terminal: control characters and what is no UTF-8 become one character each.
+/// Returns text that is safe for a terminal: control characters and invalid UTF-8 become one character each.
 fn visible(bytes: &[u8]) -> String {
     let shown = |c: char| if c == '\t' || c.is_control() { '\u{b7}' } else { c };
     String::from_utf8_lossy(bytes).chars().map(shown).collect()

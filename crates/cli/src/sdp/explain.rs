@@ -1,10 +1,11 @@
-//! `portolan sdp explain`: what each line says, who says so, and what is wrong with it.
+//! `portolan sdp explain`: explains each line, with the RFC section and the errors.
 
-use super::args::ExplainArgs;
-use crate::args::Whole;
-use crate::error::Complaint;
-use crate::exit::Exit;
+use super::input::{self, Input};
+use crate::error::Failure;
+use crate::exit::{self, Exit};
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::Write;
 use portolan_sdp::Session;
 use portolan_sdp::explain::{Item, explain};
@@ -12,16 +13,40 @@ use serde::Serialize;
 
 const SCHEMA: &str = "portolan.sdp.explain/1";
 
-pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp explain`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// The format of the explanation
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+{}
+
+Examples:
+  portolan sdp explain offer.sdp
+  portolan sdp explain --format json < answer.sdp | jq -r '.lines[] | select(.wrong) | .text'",
+        exit::help("sdp explain")
+    )
+}
+
+pub(super) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = super::bytes(file)?;
-    let session = super::session(file, &bytes)?;
+    let bytes = input::bytes(file)?;
+    let session = input::session(file, &bytes)?;
     let wrong = explain(&session).filter(|item| item.says.is_err()).count();
     output::print(&match args.format {
-        Whole::Human => human(&session, wrong),
-        Whole::Json => json(&session),
+        DocumentFormat::Human => human(&session, wrong),
+        DocumentFormat::Json => json(&session),
     })?;
-    Ok(if wrong == 0 { Exit::Done } else { Exit::Wrong })
+    Ok(if wrong == 0 { Exit::Success } else { Exit::Negative })
 }
 
 fn human(session: &Session<'_>, wrong: usize) -> String {
@@ -80,6 +105,6 @@ impl From<Item<'_>> for JsonLine {
 
 fn json(session: &Session<'_>) -> String {
     let document = Document { schema: SCHEMA, lines: explain(session).map(JsonLine::from).collect() };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }

@@ -1,13 +1,13 @@
-//! `portolan sdp json`: the lines of a description as JSON, schema `portolan.sdp/1` (docs/json.md), and back.
+//! `portolan sdp json`: converts a description to JSON, schema `portolan.sdp/1` (docs/json.md), and back.
 //!
-//! Rules of this file: nothing is lost, so that the way back gives the very bytes; and what comes back is what was meant: the
-//! result is read again, and must have the lines that the JSON has.
+//! The conversion loses nothing: the way back gives exactly the same bytes. The result of the way back is parsed again,
+//! and must have the same lines as the JSON.
 
-use super::args::JsonArgs;
-use super::{LIMITS, SdpError, Source};
-use crate::error::Complaint;
-use crate::exit::Exit;
+use super::input::{self, Input, InputError, LIMITS, Source};
+use crate::error::{CommandError, Failure};
+use crate::exit::{self, Exit};
 use crate::output;
+use clap::Args;
 use core::fmt;
 use portolan_sdp::line::{Ending, Kind, Line};
 use portolan_sdp::{Reader, Session};
@@ -19,21 +19,21 @@ const SCHEMA: &str = "portolan.sdp/1";
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     schema: String,
-    /// How lines end that do not say it.
+    /// The ending of lines without their own ending.
     ending: Word,
-    /// Those before the first `m=`.
+    /// The lines before the first `m=`.
     lines: Vec<JsonLine>,
     media: Vec<Media>,
 }
 
-/// A media description, its `m=` first.
+/// A media description. Its first line is `m=`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Media {
     lines: Vec<JsonLine>,
 }
 
-/// A line in one of four forms: `kind` and `value`; for attributes `kind`, `name` and perhaps `value`; `text` where it has no
-/// letter; `hex` where it is no UTF-8.
+/// A line in one of four forms: `kind` and `value`; for attributes `kind`, `name` and perhaps `value`; `text` if the
+/// line has no type letter; `hex` if it is not UTF-8.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct JsonLine {
@@ -47,12 +47,12 @@ struct JsonLine {
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
-    /// Where it is not the document's.
+    /// The ending, if it differs from that of the document.
     #[serde(skip_serializing_if = "Option::is_none")]
     ending: Option<Word>,
 }
 
-/// How a line ends.
+/// The ending of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Word {
@@ -82,7 +82,7 @@ impl Word {
     }
 }
 
-/// A line of a JSON document.
+/// The place of a line in a JSON document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     media: Option<usize>,
@@ -98,19 +98,60 @@ impl fmt::Display for Place {
     }
 }
 
-pub(super) fn run(args: &JsonArgs) -> Result<Exit, Complaint> {
+/// Why JSON cannot be converted to a description.
+#[derive(Debug, thiserror::Error)]
+enum JsonError {
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("{file} is not JSON of portolan.sdp/1: {why}; write one with: portolan sdp json FILE")]
+    Json { file: Source, why: serde_json::Error },
+    #[error("{file}: {place} {why}")]
+    Line { file: Source, place: Place, why: &'static str },
+}
+
+impl CommandError for JsonError {}
+
+/// Arguments of `portolan sdp json`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct JsonArgs {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    /// Convert JSON to a description
+    #[arg(long)]
+    pub(crate) to_sdp: bool,
+}
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+The conversion loses nothing: line endings, bytes that are not UTF-8 and unknown lines come back
+unchanged. The format is docs/json.md, portolan.sdp/1.
+
+{}
+
+Examples:
+  portolan sdp json offer.sdp | jq -r '.media[].lines[0].value'
+  portolan sdp json offer.sdp | jq '.media |= map(select(.lines[0].value | test(\"^video\") | not))' |
+    portolan sdp json --to-sdp > audio-only.sdp",
+        exit::help("sdp json")
+    )
+}
+
+pub(super) fn run(args: &JsonArgs) -> Result<Exit, Failure> {
     let file = args.input.file();
-    let bytes = super::bytes(file)?;
+    let bytes = input::bytes(file)?;
     if args.to_sdp {
         output::write(&to_sdp(&Source::of(file), &bytes)?)?;
     } else {
-        let session = super::session(file, &bytes)?;
-        // Nothing in it can fail: no map has other keys than text.
+        let session = input::session(file, &bytes)?;
+        // Serialization cannot fail: every map key is text.
         let mut text = serde_json::to_vec(&Document::of(&session)).unwrap_or_default();
         text.push(b'\n');
         output::write(&text)?;
     }
-    Ok(Exit::Done)
+    Ok(Exit::Success)
 }
 
 impl Document {
@@ -125,7 +166,7 @@ impl Document {
         }
     }
 
-    /// The lines with their places.
+    /// Returns the lines with their places.
     fn lines(&self) -> impl Iterator<Item = (Place, &JsonLine)> {
         let top = self.lines.iter().enumerate().map(|(line, found)| (Place { media: None, line }, found));
         let media = self.media.iter().enumerate().flat_map(|(media, section)| {
@@ -190,9 +231,10 @@ impl JsonLine {
     }
 }
 
-fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, SdpError> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|why| SdpError::Json { file: file.clone(), why })?;
-    let refuse = |place: Place, why: &'static str| SdpError::Line { file: file.clone(), place, why };
+fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, JsonError> {
+    let document: Document =
+        serde_json::from_slice(bytes).map_err(|why| JsonError::Json { file: file.clone(), why })?;
+    let refuse = |place: Place, why: &'static str| JsonError::Line { file: file.clone(), place, why };
     if document.schema != SCHEMA {
         return Err(refuse(Place { media: None, line: 0 }, "is of another schema than portolan.sdp/1"));
     }
@@ -208,7 +250,7 @@ fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, SdpError> {
         return Ok(out);
     }
     let reading = Reader::lenient().with_limits(LIMITS).read(&out);
-    let session = reading.map_err(|why| SdpError::Unreadable { file: file.clone(), why })?.session;
+    let session = reading.map_err(|why| InputError::Unreadable { file: file.clone(), why })?.session;
     let mut read = session.lines();
     for (place, start, end) in ends {
         let line = read.next();
@@ -218,7 +260,7 @@ fn to_sdp(file: &Source, bytes: &[u8]) -> Result<Vec<u8>, SdpError> {
                 "does not end where it should: no value holds CR or LF, no line but the last has no end",
             ));
         }
-        // A line that looks like another kind stands in another list.
+        // A line of another kind belongs to another list.
         if line.is_some_and(|line| (line.kind() == Kind::Media) != (place.media.is_some() && place.line == 0)) {
             return Err(refuse(
                 place,

@@ -1,46 +1,75 @@
-//! `portolan sdp validate`: what of an answer is not as the RFCs have it, given its offer.
+//! `portolan sdp validate`: checks an answer against its offer.
 //!
-//! Each finding is shown where it is meant: at the line of the answer that cannot be read, at the head of the section that is
-//! wrong, and where the offer itself cannot be read there.
+//! Each finding has a place: the line of the offer or of the answer that cannot be parsed, otherwise the first line of
+//! the media section.
 
-use super::args::ValidateArgs;
-use super::excerpt::{self, Texts};
-use super::{SdpError, Source};
-use crate::args::Whole;
-use crate::error::Complaint;
-use crate::exit::Exit;
+use super::excerpt::{self, SourceLines};
+use super::input::{self, Source};
+use crate::error::Failure;
+use crate::exit::{self, Exit};
+use crate::options::DocumentFormat;
 use crate::output;
+use clap::Args;
 use core::fmt::{self, Write};
 use portolan_sdp::offer_answer::{Finding, Flaw, validate};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const SCHEMA: &str = "portolan.sdp.validate/1";
 
 /// One of the two descriptions.
 struct Described<'a> {
     source: Source,
-    texts: Texts<'a>,
+    texts: SourceLines<'a>,
 }
 
-pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Complaint> {
+/// Arguments of `portolan sdp validate`.
+#[derive(Args, Debug)]
+#[command(after_long_help = help())]
+pub(crate) struct ValidateArgs {
+    /// The offer; `-`: standard input
+    #[arg(value_name = "OFFER")]
+    pub(crate) offer: PathBuf,
+    /// The answer to it; `-`: standard input
+    #[arg(value_name = "ANSWER")]
+    pub(crate) answer: PathBuf,
+    /// The format of the findings
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: DocumentFormat,
+}
+
+/// Returns the help after the options.
+fn help() -> String {
+    format!(
+        "\
+The command reports each violated MUST of RFC 3264 and of WebRTC (RFC 9429, BUNDLE, ICE, DTLS,
+simulcast), at the section of the answer, or at the line of either that cannot be parsed.
+
+{}
+
+Examples:
+  portolan sdp validate offer.sdp answer.sdp
+  portolan sdp answer offer.sdp | portolan sdp validate offer.sdp - --format json",
+        exit::help("sdp validate")
+    )
+}
+
+pub(super) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let (first, second) = (Some(args.offer.as_path()), Some(args.answer.as_path()));
-    if super::named(first).is_none() && super::named(second).is_none() {
-        return Err(SdpError::Twice.into());
-    }
-    let (offer, answer) = (super::bytes(first)?, super::bytes(second)?);
-    let described = |file: Option<&Path>, text| Described { source: Source::of(file), texts: Texts::of(text) };
+    input::check_pair(&args.offer, &args.answer)?;
+    let (offer, answer) = (input::bytes(first)?, input::bytes(second)?);
+    let described = |file: Option<&Path>, text| Described { source: Source::of(file), texts: SourceLines::of(text) };
     let pair = [described(first, &offer), described(second, &answer)];
-    let (offer, answer) = (super::session(first, &offer)?, super::session(second, &answer)?);
+    let (offer, answer) = (input::session(first, &offer)?, input::session(second, &answer)?);
     let findings = validate(&offer, &answer);
     output::print(&match args.format {
-        Whole::Human => human(&pair, &findings),
-        Whole::Json => json(&pair, &findings),
+        DocumentFormat::Human => human(&pair, &findings),
+        DocumentFormat::Json => json(&pair, &findings),
     })?;
-    Ok(if findings.is_empty() { Exit::Done } else { Exit::Wrong })
+    Ok(if findings.is_empty() { Exit::Success } else { Exit::Negative })
 }
 
-/// Which of the two is meant, and the line and the column there; what is wrong with the whole is told of its first line.
+/// Returns the description with the finding, and its line and column. Findings about the whole answer are at line 1.
 fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Described<'a>, (usize, usize)) {
     let [offer, answer] = pair;
     if let Flaw::Offer(error) = finding.flaw {
@@ -52,12 +81,13 @@ fn place<'p, 'a>(pair: &'p [Described<'a>; 2], finding: &Finding) -> (&'p Descri
     (answer, (finding.line.unwrap_or(1), 1))
 }
 
-/// `answer.sdp:7:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)`, the line, a caret.
+/// Formats `answer.sdp:7:1: deviation: m-line 0: the kind of media is not that of the offer (RFC 3264 §6.1)` and the
+/// line.
 fn human(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
     let mut out = String::new();
     for finding in findings {
         // Writing to a string cannot fail.
-        let _ = tell(pair, finding, &mut out);
+        let _ = write_finding(pair, finding, &mut out);
     }
     let [offer, answer] = pair;
     let _ = match findings.len() {
@@ -68,13 +98,13 @@ fn human(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
     out
 }
 
-fn tell(pair: &[Described<'_>; 2], finding: &Finding, out: &mut String) -> fmt::Result {
+fn write_finding(pair: &[Described<'_>; 2], finding: &Finding, out: &mut String) -> fmt::Result {
     let (meant, (line, column)) = place(pair, finding);
     let text = meant.texts.line(line);
     writeln!(out, "{}:{line}:{column}: deviation: {finding}", meant.source)?;
-    // All of a section's head, or one byte of a value.
+    // The carets mark the whole first line of a section, or one byte of a value.
     let is_value = matches!(finding.flaw, Flaw::Offer(_) | Flaw::Unreadable(_));
-    excerpt::tell((line, column), if is_value { 1 } else { text.len() }, text, None, out)
+    excerpt::write((line, column), if is_value { 1 } else { text.len() }, text, None, out)
 }
 
 #[derive(Serialize)]
@@ -119,11 +149,11 @@ fn json(pair: &[Described<'_>; 2], findings: &[Finding]) -> String {
         valid: findings.is_empty(),
         findings: each.collect(),
     };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"
 }
 
-/// `MediaCount` as `media-count`.
+/// Converts `MediaCount` to `media-count`.
 fn code(name: &str) -> String {
     let mut code = String::new();
     for letter in name.chars() {

@@ -1,7 +1,7 @@
-//! Whom `portolan serve` answers: users from the command line and from a file.
+//! The users of `portolan serve`, from the command line and from a file.
 //!
-//! Rules of this file: no password is ever printed, not in a complaint and not by `Debug`; a complaint names a place, never
-//! what stands there. A file that others can read or change is refused.
+//! Rules: no password is printed, neither in an error nor by `Debug`. An error names the place of the faulty text,
+//! never the text. A file that others can read or change is rejected.
 
 use crate::secret::{self, Secret, SecretError};
 use core::fmt;
@@ -10,26 +10,26 @@ use portolan_stun_agent::authenticator::{Authenticator, AuthenticatorError, User
 use portolan_tokio::OsEntropy;
 use std::path::{Path, PathBuf};
 
-/// What is wrong with the users.
+/// Why the users are rejected.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UsersFault {
-    #[error("--realm asks for users: name them with --users FILE, or with --user NAME:PASSWORD")]
+pub(crate) enum UserError {
+    #[error("--realm needs users: name them with --users FILE, or with --user NAME:PASSWORD")]
     NoUsers,
-    #[error("{0}: NAME:PASSWORD is wanted, a name, a colon and a password")]
+    #[error("{0}: expected NAME:PASSWORD, a name, a colon and a password")]
     Shape(Place),
     #[error("{0}: {1}")]
     User(Place, UsersError),
-    #[error("{0}: this user was named before; name each one once")]
-    Twice(Place),
+    #[error("{0}: this user occurs twice; name each user once")]
+    Duplicate(Place),
     #[error(transparent)]
     File(#[from] SecretError),
-    #[error("{} names nobody; it has one NAME:PASSWORD a line", .0.display())]
-    Nobody(PathBuf),
+    #[error("{} has no user; write one NAME:PASSWORD per line", .0.display())]
+    Empty(PathBuf),
     #[error("--realm: {0}")]
     Realm(#[from] AuthenticatorError),
 }
 
-/// Where a user was named.
+/// The place of a user.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// The n-th `--user`.
@@ -47,14 +47,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// What judges requests, and how many users it knows; `None` where nobody asks for credentials.
+/// Returns the authenticator and the number of users; `None` if the server requires no credentials.
 pub(super) fn authenticator(
     realm: Option<&str>,
     arguments: &[Secret],
     file: Option<&Path>,
-) -> Result<Option<(Authenticator, usize)>, UsersFault> {
+) -> Result<Option<(Authenticator, usize)>, UserError> {
     if arguments.is_empty() && file.is_none() {
-        return if realm.is_some() { Err(UsersFault::NoUsers) } else { Ok(None) };
+        return if realm.is_some() { Err(UserError::NoUsers) } else { Ok(None) };
     }
     let mut users = realm.map_or_else(Users::short_term, Users::long_term);
     for (nth, secret) in (1..).zip(arguments) {
@@ -69,7 +69,7 @@ pub(super) fn authenticator(
             }
         }
         if users.len() == before {
-            return Err(UsersFault::Nobody(file.into()));
+            return Err(UserError::Empty(file.into()));
         }
     }
     let known = users.len();
@@ -84,13 +84,13 @@ pub(super) fn authenticator(
     Ok(Some((authenticator, known)))
 }
 
-fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UsersFault> {
-    let Some((name, password)) = text.split_once(':') else { return Err(UsersFault::Shape(place)) };
+fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UserError> {
+    let Some((name, password)) = text.split_once(':') else { return Err(UserError::Shape(place)) };
     let before = users.len();
     match users.add(name, password) {
-        Ok(()) if users.len() == before => Err(UsersFault::Twice(place)),
+        Ok(()) if users.len() == before => Err(UserError::Duplicate(place)),
         Ok(()) => Ok(()),
-        Err(why) => Err(UsersFault::User(place, why)),
+        Err(why) => Err(UserError::User(place, why)),
     }
 }
 
@@ -98,7 +98,7 @@ fn add(users: &mut Users, text: &str, place: Place) -> Result<(), UsersFault> {
 mod tests {
     use super::*;
 
-    fn told(realm: Option<&str>, arguments: &[&str]) -> String {
+    fn outcome(realm: Option<&str>, arguments: &[&str]) -> String {
         let arguments: Vec<_> = arguments.iter().map(|text| Secret::parse(text).unwrap()).collect();
         assert_eq!(format!("{arguments:?}").matches("Secret(..)").count(), arguments.len());
         match authenticator(realm, &arguments, None) {
@@ -113,22 +113,22 @@ mod tests {
 
     #[test]
     fn a_realm_makes_the_mechanism_long_term() {
-        assert_eq!(told(None, &[]), "open");
-        assert_eq!(told(None, &["alice:hunter2", "bob:a:b"]), "ShortTerm, 2");
-        assert_eq!(told(Some("example.org"), &["alice:hunter2"]), "LongTerm, 1");
-        assert!(told(Some("example.org"), &[]).starts_with("--realm asks for users"));
+        assert_eq!(outcome(None, &[]), "open");
+        assert_eq!(outcome(None, &["alice:hunter2", "bob:a:b"]), "ShortTerm, 2");
+        assert_eq!(outcome(Some("example.org"), &["alice:hunter2"]), "LongTerm, 1");
+        assert!(outcome(Some("example.org"), &[]).starts_with("--realm needs users"));
     }
 
     #[test]
     fn what_is_wrong_is_told_by_its_place_and_never_shown() {
         for (realm, arguments, expected) in [
-            (None, &["hunter2"][..], "--user number 1: NAME:PASSWORD is wanted, a name, a colon and a password"),
+            (None, &["hunter2"][..], "--user number 1: expected NAME:PASSWORD, a name, a colon and a password"),
             (None, &["a:b", ":hunter2"], "--user number 2: a user name has 1 to 508 bytes, not 0"),
             (None, &["hunter2:"], "--user number 1: the password is empty"),
-            (Some("r"), &["a:b", "a:hunter2"], "--user number 2: this user was named before; name each one once"),
+            (Some("r"), &["a:b", "a:hunter2"], "--user number 2: this user occurs twice; name each user once"),
             (Some(""), &["a:hunter2"], "--realm: a realm has 1 to 127 bytes, not 0"),
         ] {
-            assert_eq!(told(realm, arguments), expected);
+            assert_eq!(outcome(realm, arguments), expected);
         }
     }
 }

@@ -1,28 +1,35 @@
-//! Whom to trust over TLS: the certificates of a PEM file, where a person names one.
+//! The authorities for TLS from the PEM file of `--ca-file`.
 
-use portolan_tokio::rustls;
+use portolan_tokio::{DriverConfig, rustls};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 use std::path::Path;
 
-/// Why a file vouches for nobody.
+/// Why a PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrustError {
-    #[error("{file}: {why}; --ca-file wants certificates in PEM, as between BEGIN CERTIFICATE and END CERTIFICATE")]
+    #[error("{file}: {why}; --ca-file needs certificates in PEM format, between BEGIN CERTIFICATE and END CERTIFICATE")]
     Unreadable { file: Box<str>, why: pem::Error },
-    #[error("{file}: certificate {number} cannot be trusted as an authority: {why}")]
+    #[error("{file}: certificate {number} cannot be used as an authority: {why}")]
     NotAnAuthority { file: Box<str>, number: usize, why: rustls::Error },
-    #[error("{0}: no certificate in it; --ca-file wants PEM, as between BEGIN CERTIFICATE and END CERTIFICATE")]
+    #[error(
+        "{0}: the file has no certificate; --ca-file needs PEM format, between BEGIN CERTIFICATE and END CERTIFICATE"
+    )]
     Empty(Box<str>),
-    #[error("--ca-file says whom to trust over TLS, and nothing is asked over TLS; add --tls, or leave it out")]
+    #[error("--ca-file has no effect without TLS; add --tls, or leave --ca-file out")]
     Plain,
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
 }
 
-/// The certificates of a file, each an authority.
-pub(super) fn roots(file: &Path) -> Result<RootCertStore, TrustError> {
+/// Returns a driver's configuration that trusts the certificates of a PEM file, and no others.
+pub(super) fn config(file: &Path) -> Result<DriverConfig, TrustError> {
+    Ok(DriverConfig::default().with_tls_roots(roots(file)?)?)
+}
+
+/// Reads the certificates of a file, each as an authority.
+fn roots(file: &Path) -> Result<RootCertStore, TrustError> {
     let name = || file.display().to_string().into_boxed_str();
     let unreadable = |why| TrustError::Unreadable { file: name(), why };
     let mut roots = RootCertStore::empty();

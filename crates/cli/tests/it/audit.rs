@@ -60,7 +60,7 @@ fn a_server_that_asks_for_credentials_is_told_as_such_and_its_401_is_judged() {
     assert_eq!(report["summary"]["violated"], 0, "{report}");
 }
 
-/// Audits a server that makes its answer of each datagram by `answer`.
+/// Audits a server that responds to each datagram with `answer`.
 fn audit(answer: fn(&[u8]) -> Vec<u8>) -> Finished {
     ask_rude(answer, |address| run(&["audit", address, "--format", "json"]))
 }
@@ -79,7 +79,7 @@ fn a_server_that_breaks_clauses_is_exit_code_1_and_named() {
         assert_eq!((&finding["outcome"], &finding["why"]), (&"violated".into(), &why.into()), "{finding}");
         assert_eq!(finding["rfc"], 8489);
     }
-    // Nobody listens for TCP there.
+    // No socket listens on TCP there.
     assert_eq!(outcome(&report, "tcp")["outcome"], "not-supported", "{report}");
     let rubbish = audit(|_| vec![0xff; 40]);
     let report: Value = serde_json::from_str(&rubbish.stdout).expect("one line of JSON");
@@ -92,7 +92,7 @@ fn nothing_that_answers_is_exit_code_3_and_no_server_is_one_line() {
     let address = silent.local_addr().expect("its address").to_string();
     let finished = run(&["audit", &address]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(3), ""), "{finished:?}");
-    assert!(finished.stdout.contains(" did not answer over udp"), "{finished:?}");
+    assert!(finished.stdout.contains(" did not respond over udp"), "{finished:?}");
     assert!(finished.stdout.contains(" 0 violated, "), "{finished:?}");
     assert_refused(&run(&["audit", "127.0.0.1:0"]), &["port"]);
     assert_refused(&run(&["audit"]), &["HOST[:PORT]"]);

@@ -5,7 +5,7 @@ use crate::serve::served;
 use crate::{PATIENCE, assert_refused, run};
 use serde_json::Value;
 
-/// A server that knows alice, long-term where it has a realm, and what the command says of it.
+/// Runs `portolan stun` against a server with the user alice, with long-term credentials if there is a realm.
 fn ask(realm: Option<&str>, arguments: &[&str]) -> Finished {
     let realm = realm.map_or_else(Vec::new, |realm| vec!["--realm", realm]);
     let (server, local) = served(&[&["--user", "alice:correct horse"][..], &realm].concat());
@@ -46,25 +46,25 @@ fn a_password_comes_from_a_file_and_the_report_says_what_is_proved() {
     std::fs::remove_file(&file).expect("our own file");
     assert_refused(&exposed, &[&path, "chmod 600"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-    assert!(finished.stdout.contains("  verified         the server knows the user's password"), "{finished:?}");
+    assert!(finished.stdout.contains("  verified         the server has the password of the user"), "{finished:?}");
 }
 
 #[test]
 fn a_wrong_password_is_one_line_and_a_server_that_asks_is_told() {
     let wrong = ask(Some("example.org"), &["--user", "alice", "--password", "wrong horse"]);
-    // The server answered: it is a refusal (1), not a command that could not run (2), and still one line.
+    // The server responded: this is a rejection (1), not a command that could not run (2), and still one line.
     assert_eq!((wrong.code, wrong.stdout.as_str(), wrong.stderr.lines().count()), (Some(1), "", 1), "{wrong:?}");
     assert!(wrong.stderr.contains("refuses this user name and password"), "{wrong:?}");
     let tcp = ask(Some("example.org"), &["--tcp", "--user", "alice", "--password", "wrong horse"]);
     assert_eq!((tcp.code, &tcp.stdout), (Some(1), &wrong.stdout), "{tcp:?}");
-    // Nobody signs that a short-term password is wrong, so it is no refusal; but the server was not silent either.
+    // No server can authenticate the rejection of a short-term password, so it is ignored. Still, the server responded.
     let user = ["--user", "alice", "--password", "wrong horse", "--short-term", "--timeout", "0.5"];
     for arguments in [&user[..], &[&user[..], &["--tcp"]].concat()] {
-        assert_refused(&ask(None, arguments), &["no answer is signed with this password", "§9.1.4"]);
+        assert_refused(&ask(None, arguments), &["no response is authenticated with this password", "§9.1.4"]);
     }
     let nobody = ask(Some("example.org"), &[]);
     assert_eq!(nobody.code, Some(1), "{nobody:?}");
     assert!(nobody.stdout.contains("refuses: 401") && nobody.stdout.contains("see --user"), "{nobody:?}");
-    assert_refused(&run(&["stun", "127.0.0.1:9", "--user", "alice"]), &["--user wants a password", "--password-file"]);
+    assert_refused(&run(&["stun", "127.0.0.1:9", "--user", "alice"]), &["--user needs a password", "--password-file"]);
     assert_refused(&run(&["stun", "127.0.0.1:9", "--password", "x"]), &["--user"]);
 }

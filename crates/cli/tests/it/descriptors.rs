@@ -5,10 +5,10 @@ use crate::process::{Finished, Process};
 use crate::{PATIENCE, assert_refused};
 use std::process::{Command, Stdio};
 
-/// Below this number the loader cannot open the binary's libraries: standard input, output and error, and one more.
+/// Below this number the loader cannot open the libraries of the binary: three standard streams, and one more.
 const LEAST: u32 = 4;
 
-/// Runs the binary to its end with at most so many open files.
+/// Runs the binary with this limit of open files.
 fn run_with(descriptors: u32, arguments: &[&str]) -> Finished {
     let binary = portolan(arguments).expect("loopback only");
     let mut command = Command::new("sh");

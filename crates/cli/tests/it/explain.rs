@@ -1,4 +1,4 @@
-//! `portolan explain`: needs no network.
+//! `portolan explain` needs no network.
 
 use crate::binary::portolan;
 use crate::process::Finished;
@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 /// A Binding success response that maps 192.0.2.1:32853.
 const RESPONSE: &str = "0101000c2112a4420102030405060708090a0b0c000200080001a147e112a643";
-/// The same with its mapped address XORed, as RFC 8489 has it.
+/// The same response with XOR-MAPPED-ADDRESS, as RFC 8489 requires.
 const XORED: &str = "0101000c2112a4420102030405060708090a0b0c002000080001a147e112a643";
 
 /// A Binding request.
@@ -61,7 +61,7 @@ fn json_has_every_byte_once_and_says_what_is_wrong() {
     assert!(lines.iter().any(|line| line["wrong"] == true));
 }
 
-/// Two Bindings on loopback, over UDP and TCP, as `tcpdump -i lo -w` wrote them, and as `editcap -F pcapng` told them again.
+/// Two Bindings on loopback over UDP and TCP, written by `tcpdump -i lo -w`, and converted by `editcap -F pcapng`.
 const CAPTURES: [(&str, &[u8]); 2] =
     [("pcap", include_bytes!("explain/tcpdump.pcap")), ("pcapng", include_bytes!("explain/editcap.pcapng"))];
 
@@ -93,7 +93,7 @@ fn captures_of_other_programs_are_told_from_a_file_and_from_a_pipe() {
     assert_eq!(told[0], told[1], "the same packets, the same words");
 }
 
-/// The first of these captures, as `tcpdump -n -X` printed it, and with its link headers and more words.
+/// The first capture, printed by `tcpdump -n -X`, and with link headers and more detail.
 const PRINTED: [&str; 2] = [include_str!("explain/tcpdump-X.txt"), include_str!("explain/tcpdump-XX-e-v.txt")];
 
 #[test]
@@ -106,7 +106,7 @@ fn what_tcpdump_prints_is_told_as_the_capture_is_and_with_its_headings() {
         let finished = piped(&["explain"], text.as_bytes());
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
         assert!(finished.stdout.contains(heading), "{finished:?}");
-        // But for the time, which has no date here, and the headings, all is the same.
+        // Except for the time, which has no date here, and the headings, all is equal.
         let rest: String = finished
             .stdout
             .lines()
@@ -134,8 +134,8 @@ fn a_whole_frame_in_hexadecimal_is_read_as_a_packet_and_says_so() {
     let ip = format!("450000300000400040113cbb7f0000017f000001ca289a36001cfe2f{BARE}");
     let ethernet = format!("0000000000000000000000000800{ip}");
     for (hex, word, sentence) in [
-        (&ip, "ip", "\n  the bytes are a whole IP packet, and this is what it carries\n"),
-        (&ethernet, "ethernet", "\n  the bytes are a whole Ethernet frame, and this is what it carries\n"),
+        (&ip, "ip", "\n  the bytes are a whole IP packet; its payload follows\n"),
+        (&ethernet, "ethernet", "\n  the bytes are a whole Ethernet frame; its payload follows\n"),
     ] {
         let finished = run(&["explain", "--hex", hex]);
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
@@ -147,14 +147,14 @@ fn a_whole_frame_in_hexadecimal_is_read_as_a_packet_and_says_so() {
     }
 }
 
-/// The frame of a short packet as it was on the wire: filled up to 60 bytes, and with its check sequence.
+/// The frame of a short packet as on the wire: padded to 60 bytes, with its check sequence.
 #[test]
 fn what_ethernet_puts_behind_a_packet_is_said() {
     let response = "0101000c2112a4420102030405060708090a0b0c000100080001a147c0000201";
     let short = format!("4500002400004000401100007f0000017f0000010d960d9600100000{}", &response[..16]);
     let frame = format!("0000000000000000000000000800{short}{}", "00".repeat(60 - 14 - 36));
     let finished = run(&["explain", "--hex", &frame]);
-    assert!(finished.stdout.contains("this is what it carries; behind it 10 bytes of padding\n"), "{finished:?}");
+    assert!(finished.stdout.contains("its payload follows; after the packet 10 bytes of padding\n"), "{finished:?}");
     let json = run(&["explain", "--format", "json", "--hex", &frame, "01020304"]);
     let json: Value = serde_json::from_str(&json.stdout).expect("JSON");
     let message = &json["messages"][0];
@@ -167,11 +167,11 @@ fn a_line_that_is_missing_is_named_with_its_place() {
     let torn: String = PRINTED[0].lines().filter(|line| !line.contains("0x0010:")).map(|l| format!("{l}\n")).collect();
     assert_refused(
         &piped(&["explain"], torn.as_bytes()),
-        &["line 3: the offset 0x0010 is due, here is 0x0020", "missing"],
+        &["line 3: expected the offset 0x0010, found 0x0020", "missing"],
     );
     let xxd = "00000000: 0001 0000 2112 a442\n00000010: dde0 ac6c\n";
-    assert_refused(&piped(&["explain"], xxd.as_bytes()), &["line 2: the offset 0x0008 is due, here is 0x0010"]);
-    assert_refused(&run(&["explain", "--hex", xxd]), &["line 2: the offset 0x0008 is due"]);
+    assert_refused(&piped(&["explain"], xxd.as_bytes()), &["line 2: expected the offset 0x0008, found 0x0010"]);
+    assert_refused(&run(&["explain", "--hex", xxd]), &["line 2: expected the offset 0x0008"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The help, pinned: it is what most users read.
+//! The help of each command, compared with a pinned text.
 
 use crate::{assert_refused, run};
 
@@ -10,7 +10,7 @@ fn assert_help(arguments: &[&str], pinned: &str) {
 }
 
 #[test]
-fn help_is_what_it_was() {
+fn the_help_of_each_command_is_pinned() {
     assert_help(&["--help"], include_str!("help/portolan.txt"));
     assert_help(&["nat", "--help"], include_str!("help/nat.txt"));
     assert_help(&["serve", "--help"], include_str!("help/serve.txt"));
@@ -29,40 +29,35 @@ fn help_is_what_it_was() {
 }
 
 #[test]
-fn help_teaches_units_exit_codes_and_exceptions() {
+fn the_help_of_nat_names_units_exit_codes_and_exceptions() {
     let help = run(&["nat", "--help"]).stdout;
     for word in ["Exit codes:", "ten new transactions a second", "attack", "Seconds", "PORTOLAN_SERVERS", "--redact"] {
-        assert!(help.contains(word), "no word of {word:?}");
+        assert!(help.contains(word), "the help does not contain {word:?}");
     }
 }
 
-/// docs/exit-codes.md and the help of each command say the same, word by word.
+/// The help of each command shows the rows of docs/exit-codes.md for the command.
 #[test]
-fn the_table_of_exit_codes_is_the_helps() {
+fn the_help_of_each_command_shows_its_exit_codes() {
     let rows: Vec<Vec<&str>> = include_str!("../../../../docs/exit-codes.md")
         .lines()
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect();
-    assert_eq!(rows.len(), 13, "one for each command, and for --watch");
+    assert_eq!(rows.len(), 14, "one row for each command, and one for --watch");
     for row in rows {
-        let [command, codes @ ..] = row.as_slice() else { panic!("a row has cells") };
+        let [command, meanings @ ..] = row.as_slice() else { panic!("a row has cells") };
         let command: Vec<&str> = command.trim_matches('`').split(' ').filter(|word| *word != "--watch").collect();
         let help = run(&[&command[..], &["--help"]].concat()).stdout;
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for (code, cell) in codes.iter().enumerate().filter(|(_, cell)| **cell != "–") {
-            let told = if *cell == "as `nat`" {
-                "Exit codes are those of `portolan nat`.".to_owned()
-            } else {
-                format!("{code} {cell}")
-            };
-            assert!(help.contains(&told), "{command:?}: the help has no words of {told:?}");
+        for (code, meaning) in meanings.iter().enumerate().filter(|(_, meaning)| **meaning != "–") {
+            let line = format!("\n  {code}  {meaning}\n");
+            assert!(help.contains(&line), "{command:?}: the help has no line {line:?}");
         }
     }
 }
 
 #[test]
-fn a_command_line_that_cannot_be_read_is_one_line() {
+fn a_usage_error_is_one_line() {
     assert_refused(&run(&["nat", "--sever", "127.0.0.1"]), &["--sever", "--help"]);
     assert_refused(&run(&["nut"]), &["nut", "nat"]);
     assert_eq!(run(&[]).code, Some(2));

@@ -1,4 +1,4 @@
-//! `portolan lab nat`: needs no network.
+//! `portolan lab nat` needs no network.
 
 use crate::binary::portolan;
 use crate::{assert_refused, run};
@@ -14,12 +14,12 @@ fn the_first_screen_says_something_true() {
     assert_eq!(
         lines.next(),
         Some(
-            "IPv4: Your router keeps one public port per socket and lets only the contacted address and port answer: \
+            "IPv4: Your router keeps one public port per socket and lets only the contacted address and port respond: \
              port-restricted cone. Direct connections to most peers will work."
         )
     );
-    assert!(finished.stdout.contains("A simulated network, in which nothing is sent"), "{finished:?}");
-    assert!(finished.stdout.contains("What was found is what was built."), "{finished:?}");
+    assert!(finished.stdout.contains("A simulated network, no packet is sent"), "{finished:?}");
+    assert!(finished.stdout.contains("The result is correct."), "{finished:?}");
 }
 
 #[test]

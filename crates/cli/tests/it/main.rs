@@ -1,4 +1,4 @@
-//! The binary as a user meets it, on loopback only.
+//! The binary as a user runs it, on loopback only.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -27,18 +27,18 @@ mod tls;
 use core::time::Duration;
 use process::{Finished, Process};
 
-/// Longer than anything here takes, on a busy machine too.
+/// Longer than any run here, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs the binary to its end.
+/// Runs the binary until it ends.
 fn run(arguments: &[&str]) -> Finished {
     let mut command = binary::portolan(arguments).expect("loopback only");
-    // It would change the width of the help.
+    // The variable would change the width of the help.
     command.env_remove("COLUMNS");
     Process::start(command).and_then(|process| process.finish(PATIENCE)).expect("it ends by itself")
 }
 
-/// Asserts that the command could not run: code 2, nothing on standard output, one line that holds these words.
+/// Asserts that the command could not run: code 2, empty standard output, and one line with these words.
 #[track_caller]
 fn assert_refused(finished: &Finished, words: &[&str]) {
     assert_eq!(finished.code, Some(2), "{finished:?}");

@@ -34,7 +34,7 @@ fn people_hear_the_sentence_first_and_no_colours_in_a_pipe() {
     let (_server, address) = two_addresses();
     let finished = run(&["nat", "--server", &address, "--explain"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
-    assert!(finished.stdout.starts_with("Nothing translates your address and anybody may send to it: open Internet."));
+    assert!(finished.stdout.starts_with("Nothing translates your address and any host may send to it: open Internet."));
     assert!(finished.stdout.contains("What happened\n") && finished.stdout.contains("[RFC 5780 §4.4]"), "{finished:?}");
     assert!(!finished.stdout.contains('\u{1b}') && !finished.stdout.contains('\r'), "{finished:?}");
 }
@@ -60,7 +60,7 @@ fn requirements_set_the_exit_code() {
     let unmet = with("mapping=eim,type=full-cone");
     assert_eq!(unmet.code, Some(1));
     assert_eq!(unmet.stderr, "portolan: IPv4: type=full-cone is not met: it is open\n");
-    assert_eq!(json(&unmet)["families"][0]["type"], "open", "the report is told all the same");
+    assert_eq!(json(&unmet)["families"][0]["type"], "open", "the report is printed all the same");
     assert_refused(&with("mapping=cone"), &["--require", "\"cone\"", "eim, adm, apdm"]);
 }
 
@@ -89,10 +89,7 @@ fn a_single_plain_server_says_what_it_cannot_tell() {
     let finished = run(&["nat", "--server", &address, "--format", "json"]);
     let family = &json(&finished)["families"][0];
     assert_eq!(family["filtering"]["unknown"], "no-other-address", "{family}");
-    assert!(
-        finished.stderr.contains("filtering cannot be told by the servers given (no-other-address)"),
-        "{finished:?}"
-    );
+    assert!(finished.stderr.contains("the given servers cannot measure filtering (no-other-address)"), "{finished:?}");
 }
 
 #[test]
@@ -116,7 +113,7 @@ fn what_cannot_run_is_one_line_and_two() {
         (&["--server", "127.0.0.1", "--watch", "--format", "json"], &["--watch", "jsonl"]),
         (&["--timeout", "soon"], &["--timeout", "seconds"]),
         (&[], &["PORTOLAN_SERVERS", "lab"]),
-        (&["--server", "127.0.0.1", "--local", "192.0.2.77"], &["given with --local", "not one of this host"]),
+        (&["--server", "127.0.0.1", "--local", "192.0.2.77"], &["address of --local", "does not belong to this host"]),
     ] {
         assert_refused(&run(&[&["nat"], arguments].concat()), words);
     }

@@ -1,11 +1,11 @@
-//! Servers that answer rubbish: the command never panics, says what is wrong, and ends with 2.
+//! Servers with invalid responses: the command never panics, names the error, and ends with code 2.
 
 use crate::{Finished, assert_refused, run};
 use core::time::Duration;
 use std::net::UdpSocket;
 use std::thread;
 
-/// Runs a command against a server that makes its answer of each datagram by `answer`, and ends with the command.
+/// Runs a command against a server that responds to each datagram with `answer`. The server ends with the command.
 pub(crate) fn ask_rude(
     answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static,
     command: impl Fn(&str) -> Finished,
@@ -14,7 +14,7 @@ pub(crate) fn ask_rude(
     let address = socket.local_addr().expect("its address");
     let server = thread::spawn(move || {
         let mut buffer = [0; 2048];
-        // A lone byte is the wish to end.
+        // A datagram of one byte ends the server.
         while let Ok((length @ 2.., from)) = socket.recv_from(&mut buffer) {
             let _ = socket.send_to(&answer(&buffer[..length]), from);
         }
@@ -32,7 +32,7 @@ fn ask(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> Finished {
 #[test]
 fn noise_a_torn_answer_and_an_answer_without_address_are_told_apart_from_silence() {
     let finished = ask(|_| vec![0xff; 40]);
-    assert_refused(&finished, &["no server gave an answer that can be used", "hold no mapped address", "--server"]);
+    assert_refused(&finished, &["no server sent a usable response", "hold no mapped address", "--server"]);
     assert!(finished.took < Duration::from_secs(6), "{finished:?}");
     assert_refused(&ask(|request| [&[1, 1, 0, 0x30], &request[4..20]].concat()), &["no mapped address"]);
     assert_refused(&ask(|request| [&[1, 1, 0, 0], &request[4..20]].concat()), &["no mapped address"]);
@@ -46,5 +46,5 @@ fn an_error_answer_is_named_with_its_code() {
 
 #[test]
 fn an_echo_is_no_answer() {
-    assert_refused(&ask(<[u8]>::to_vec), &["can be used"]);
+    assert_refused(&ask(<[u8]>::to_vec), &["usable response"]);
 }

@@ -1,4 +1,4 @@
-//! `portolan sdp …`: needs no network.
+//! `portolan sdp …` needs no network.
 
 use crate::binary::portolan;
 use crate::explain::piped;
@@ -8,17 +8,17 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-/// What a browser might offer: sound, two pictures of which one is broken, data.
+/// An offer like that of a browser: audio, two video sections of which one is invalid, data.
 const OFFER: &str = include_str!("sdp/offer.sdp");
 
-/// A folder of its own for each test.
+/// Creates a folder for each test.
 fn folder(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("portolan-sdp-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder of its own");
     folder
 }
 
-/// The very bytes that come out.
+/// Returns exactly the bytes of standard output.
 fn filtered(arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = portolan(arguments).expect("no server");
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -151,7 +151,7 @@ fn answer_writes_the_answer_and_tells_why() {
     let finished = piped(&["sdp", "answer", "--codec", "h264", "--no-data"], clean.as_bytes());
     assert_eq!(finished.code, Some(1), "everything is refused: {finished:?}");
     assert!(finished.stderr.contains("m-line 0 refused: no common codec (audio; RFC 3264 §6.1)"), "{finished:?}");
-    assert_refused(&run(&["sdp", "answer", "--codec", "opus,mp3"]), &["known are opus, G722"]);
+    assert_refused(&run(&["sdp", "answer", "--codec", "opus,mp3"]), &["the known codecs are opus, G722"]);
     let plain = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\nm=audio 4002 RTP/AVP 8\r\n";
     let finished = piped(&["sdp", "answer", "--plain", "198.51.100.7:5004"], plain.as_bytes());
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -208,7 +208,7 @@ fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
     let kind = findings.iter().find(|finding| finding["flaw"] == "kind").expect("it is told");
     assert_eq!((&kind["line"], &kind["media"], &kind["rfc"]), (&line.into(), &0.into(), &"RFC 3264 §6.1".into()));
 
-    // A line of either that cannot be read is shown where it stands.
+    // A line of either description that cannot be parsed is shown at its place.
     std::fs::write(&answer, good.replacen("a=setup:active", "a=setup:often", 1)).expect("a file of its own");
     let finished = run(&["sdp", "validate", &offer, &name]);
     assert_eq!(finished.code, Some(1), "{finished:?}");
@@ -233,6 +233,6 @@ fn ten_million_bytes_are_read_to_their_end() {
         assert_eq!(run(&["sdp", command, &name]).code, Some(code), "{command}");
     }
     let deep = piped(&["sdp", "json", "--to-sdp"], "[".repeat(10_000_000).as_bytes());
-    assert_refused(&deep, &["no JSON"]);
+    assert_refused(&deep, &["not JSON"]);
     std::fs::remove_dir_all(folder).expect("its own folder");
 }

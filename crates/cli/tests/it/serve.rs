@@ -8,9 +8,9 @@ use portolan_stun::{Attribute, Class, IntegrityKey, Message, Method, Writer};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-/// A server on two loopback addresses, with its first address.
+/// Starts a server on two loopback addresses, and returns its first address.
 pub(crate) fn two_addresses() -> (Process, String) {
-    // The system chooses free ports; another program may take one before the server does, so it is tried again.
+    // The system chooses free ports. Another program may take one before the server does, so the start is repeated.
     for _ in 0..10 {
         let (one, two) = (free("127.0.0.1"), free("127.0.0.2"));
         let arguments = ["serve", "--listen", &one, "--alternate", &two];
@@ -23,7 +23,7 @@ pub(crate) fn two_addresses() -> (Process, String) {
     panic!("no free ports");
 }
 
-/// A server on a port that the system chose, with these arguments; where another program took the port first, on another.
+/// Starts a server on a port of the system's choice, with these arguments; on another port if the first one is taken.
 pub(crate) fn served(arguments: &[&str]) -> (Process, String) {
     for _ in 0..10 {
         let local = free("127.0.0.1");
@@ -82,7 +82,7 @@ fn addresses_that_cannot_be_are_one_line() {
     }
 }
 
-/// Whether a Binding request over this stream is answered; `false`: the server closed it.
+/// Whether the server responds to a Binding request on this stream; `false` if the server closed it.
 fn is_answered(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let mut request = [0; 20];
@@ -117,7 +117,7 @@ fn one_source_holds_its_share_of_streams_and_another_is_answered() {
         assert!(is_answered(&mut stream));
         held.push(stream);
     }
-    // The driver leaves room above the limit, so that the responder can choose which stream has to go.
+    // The limit of the driver is higher, so that the responder can choose the stream to close.
     let more: Vec<bool> = (0..5)
         .map(|_| {
             connect([127, 0, 0, 2], &local).is_ok_and(|mut stream| {
@@ -141,7 +141,7 @@ fn beyond_all_streams_a_new_one_is_closed() {
     assert!(held.iter_mut().all(is_answered));
 }
 
-/// A request of alice's to a server that gave this nonce.
+/// A request of the user alice to a server that sent this nonce.
 fn signed(nonce: &str, key: &IntegrityKey) -> Vec<u8> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).expect("room");
@@ -153,7 +153,7 @@ fn signed(nonce: &str, key: &IntegrityKey) -> Vec<u8> {
     writer.message_integrity(key).expect("room").finish().to_vec()
 }
 
-/// What comes back for one message from a socket that is connected to the server.
+/// Returns the response to one message, on a socket that is connected to the server.
 fn exchange(socket: &UdpSocket, bytes: &[u8]) -> Vec<u8> {
     socket.send(bytes).expect("loopback");
     let mut buffer = vec![0; 2048];
@@ -202,7 +202,7 @@ fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
     std::fs::remove_file(&file).expect("our own file");
     assert_eq!(finished.code, Some(0), "{finished:?}");
     for said in
-        ["answering 3 users of the realm example.org", "rejected: 1 unsigned, 0 of unknown users, 1 with a wrong"]
+        ["responding to 3 users of the realm example.org", "rejected: 1 unsigned, 0 of unknown users, 1 with a wrong"]
     {
         assert!(finished.stderr.contains(said), "{finished:?}");
     }
@@ -216,7 +216,7 @@ fn users_that_cannot_be_are_one_line_without_what_was_typed() {
     for (arguments, words) in [
         (&["--realm", "example.org"][..], &["--realm", "--users"][..]),
         (&["--user", "hunter2"], &["--user number 1", "NAME:PASSWORD"]),
-        (&["--user", "alice:x", "--user", "alice:hunter2"], &["--user number 2", "before"]),
+        (&["--user", "alice:x", "--user", "alice:hunter2"], &["--user number 2", "occurs twice"]),
         (&["--users", "/nonexistent/users"], &["/nonexistent/users", "cannot be read"]),
         (&["--user", "a:hunter2", "--realm", ""], &["--realm", "1 to 127 bytes"]),
     ] {

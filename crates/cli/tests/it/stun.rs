@@ -43,7 +43,7 @@ fn both_messages_are_explained_and_events_come_first() {
     assert!(report["explained"]["response"].as_array().is_some_and(|lines| lines.len() > 4), "{report}");
 }
 
-/// Asks a server that makes its answer of each request by `answer`.
+/// Runs `portolan stun` against a server that responds to each request with `answer`.
 fn ask(answer: fn(&[u8]) -> Vec<u8>) -> crate::Finished {
     ask_rude(answer, |address| run(&["stun", address, "--timeout", "1"]))
 }
@@ -56,17 +56,17 @@ fn an_error_is_told_with_its_code_and_no_control_characters() {
     assert!(finished.stdout.contains(" refuses: 500 n\u{fffd}o."), "{finished:?}");
     let finished = ask(|request| [&[1, 1, 0, 0], &request[4..20]].concat());
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.stdout.contains(" answers without an address."), "{finished:?}");
+    assert!(finished.stdout.contains(" sent no mapped address."), "{finished:?}");
 }
 
 #[test]
 fn no_answer_is_one_line_that_says_what_to_do() {
-    assert_refused(&ask(|_| vec![0xff; 40]), &["did not answer over udp within 1 s, asked 2 times", "--tcp"]);
+    assert_refused(&ask(|_| vec![0xff; 40]), &["did not respond over udp within 1 s after 2 transmissions", "--tcp"]);
     let unknown = |request: &[u8]| [&[1, 1, 0, 4], &request[4..20], &[0x7f, 0, 0, 0]].concat();
     assert_refused(&ask(unknown), &["unknown comprehension-required", "0x7f00"]);
-    // Nobody listens there: a port that was free a moment ago.
+    // No socket listens there: the port was free a moment ago.
     let closed = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").to_string();
-    assert_refused(&run(&["stun", &closed, "--timeout", "1"]), &[&closed, "the network said"]);
+    assert_refused(&run(&["stun", &closed, "--timeout", "1"]), &[&closed, "ICMP: "]);
     assert_refused(&run(&["stun", &closed, "--tcp"]), &[&closed, "over tcp", "refused"]);
 }
 

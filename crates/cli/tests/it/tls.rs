@@ -1,4 +1,4 @@
-//! `portolan stun` over TLS, against a server on loopback whose certificate is made for each test.
+//! `portolan stun` over TLS, against a server on loopback with a new certificate for each test.
 
 use crate::{Finished, assert_refused, run};
 use alloc::sync::Arc;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use std::thread;
 
-/// A certificate for 127.0.0.1 in a file of its own, gone with it.
+/// A certificate for 127.0.0.1 in its own file, which is deleted with it.
 struct Authority {
     file: PathBuf,
     server: Arc<ServerConfig>,
@@ -46,7 +46,7 @@ impl Authority {
             let mut tls = ServerConnection::new(server).expect("a connection");
             let mut stream = Stream::new(&mut tls, &mut tcp);
             let mut request = [0; 20];
-            // Whoever does not trust the certificate ends the connection before a request.
+            // A client that does not trust the certificate closes the connection before its request.
             if stream.read_exact(&mut request).is_ok() {
                 let value = [0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43];
                 let answer = [&[1, 1, 0, 12], &request[4..], &value].concat();

@@ -1,22 +1,21 @@
-//! The kinds of network the lab can make, and what each of them must be found to be.
+//! The kinds of network in the lab, and the expected result for each.
 //!
-//! The words are those of RFC 4787 §4.1 (mapping) and §5 (filtering), the classic names those of RFC 3489 §5. A
-//! network with a round trip of 100 ms is not here: this kernel need not have `netem`, and delay is the simulator's
-//! matter.
+//! The words are those of RFC 4787 §4.1 (mapping) and §5 (filtering), and the classic names of RFC 3489 §5. There is no
+//! network with a round trip of 100 ms: this kernel may lack `netem`, and the simulator tests delays.
 
 use crate::recipes::{Filtering, HOME, Mapping, Passing, Router};
 
-/// One network: what stands between the client and the public internet, and the truth about it.
+/// A network: the routers between the client and the public network, and the expected result.
 pub(crate) struct Kind {
-    /// Its name in the list of trials.
+    /// The name in the list of trials.
     pub(crate) name: &'static str,
-    /// Whether the client speaks IPv4 or IPv6; it has no address of the other family.
+    /// The address family of the client. The client has no address of the other family.
     pub(crate) family: Family,
-    /// The routers from the client outwards; none where the client is on the public network itself.
+    /// The routers from the client outwards; empty if the client is on the public network.
     pub(crate) routers: &'static [Router],
-    /// Whether the client's own address is one that only carriers give out (RFC 6598).
+    /// Whether the address of the client is in the shared range of carriers (RFC 6598).
     pub(crate) carrier: bool,
-    /// What must be found.
+    /// The expected result.
     pub(crate) truth: Truth,
 }
 
@@ -29,48 +28,48 @@ pub(crate) enum Family {
     V6,
 }
 
-/// What a classification must say.
+/// The expected classification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Truth {
-    /// No UDP answer comes back.
+    /// No UDP response arrives.
     Blocked,
     /// UDP works, with this behaviour.
     Behavior {
-        /// What stands in the way.
+        /// The NAT or firewall.
         presence: Presence,
-        /// How outgoing traffic is mapped.
+        /// The mapping of outgoing traffic.
         mapping: Dependence,
-        /// Whom incoming traffic is taken from.
+        /// The filtering of incoming traffic.
         filtering: Dependence,
-        /// The name RFC 3489 §5 gave it, as the report spells it.
+        /// The classic name of RFC 3489 §5, as in the report.
         classic: &'static str,
     },
 }
 
-/// What stands between the client and the servers.
+/// The NAT or firewall between the client and the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// Nothing: addresses are not translated and anyone may send.
+    /// No translation and no filter.
     Nothing,
-    /// Addresses are not translated, but not everyone may send.
+    /// No translation, but a filter.
     Firewall,
-    /// Addresses are translated.
+    /// Address translation.
     Nat,
 }
 
 /// What a mapping or a filter depends on (RFC 4787 §4.1 and §5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dependence {
-    /// Not on the other side at all.
+    /// Independent of the remote endpoint.
     EndpointIndependent,
-    /// On the other side's address.
+    /// Depends on the remote address.
     AddressDependent,
-    /// On the other side's address and port.
+    /// Depends on the remote address and port.
     AddressAndPortDependent,
 }
 
 impl Dependence {
-    /// The word of the report.
+    /// Returns the word in the report.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::EndpointIndependent => "endpoint-independent",
@@ -81,7 +80,7 @@ impl Dependence {
 }
 
 impl Presence {
-    /// The word of the report.
+    /// Returns the word in the report.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Nothing => "none",
@@ -92,23 +91,23 @@ impl Presence {
 }
 
 impl Kind {
-    /// The largest share of packets, in percent, that a router of this network loses in each direction.
+    /// The largest loss of a router of this network, in percent in each direction.
     pub(crate) fn loss(&self) -> u8 {
         self.routers.iter().map(|router| router.loss).max().unwrap_or(0)
     }
 
-    /// The router whose mappings the servers see.
+    /// The router whose mappings the servers observe.
     pub(crate) fn outermost(&self) -> Option<&'static Router> {
         self.routers.last()
     }
 }
 
-/// The kind of this name.
+/// Returns the kind with this name.
 pub(crate) fn named(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
-/// A network whose router drops everything: it is not in the table, for nothing can be found of it.
+/// A network whose router drops everything. It is not in the table, because no result can be measured.
 pub(crate) const BLACK_HOLE: Kind = v4("black_hole", &[Router { passing: Passing::Nothing, ..HOME }], Truth::Blocked);
 
 /// Every kind, in the order of the list of trials.
@@ -170,7 +169,7 @@ const fn firewall(filtering: Dependence) -> Truth {
     Truth::Behavior { presence: Presence::Firewall, mapping: EI, filtering, classic: "udp-firewall" }
 }
 
-/// Any mapping that depends on the destination was `symmetric` to RFC 3489 §5, whatever the filter.
+/// RFC 3489 §5 calls any mapping that depends on the destination `symmetric`, with any filter.
 const fn nat(mapping: Dependence, filtering: Dependence) -> Truth {
     let classic = match (mapping, filtering) {
         (EI, EI) => "full-cone",

@@ -1,9 +1,9 @@
-//! The lab: a process that owns its mounts, its network and its process numbers, so that nothing made in it can stay.
+//! The lab: a process with its own mounts, networks and process ids, so that nothing outlives it.
 //!
-//! The test program that cargo starts is only the supervisor. Before it has any thread it starts itself again below
-//! `unshare`, as the first process of a new process namespace: when that one ends, by whatever way, the kernel ends
-//! everything that was started in it, and with the last process go the networks. `setpriv --pdeathsig` carries the end
-//! of the supervisor (Ctrl-C, SIGTERM, SIGKILL) to `unshare`, which by itself would wait on.
+//! The test program that cargo starts is only the supervisor. Before it has any thread, it starts itself again under
+//! `unshare`, as the first process of a new PID namespace. When that process ends, the kernel ends every process in the
+//! namespace, and the networks disappear with the last process. `setpriv --pdeathsig` passes the end of the supervisor
+//! (Ctrl-C, SIGTERM, SIGKILL) to `unshare`, which would otherwise keep waiting.
 
 use std::env;
 use std::fs;
@@ -14,24 +14,24 @@ use crate::binary::{NetworkNamespace, OUTSIDE};
 use crate::kinds::named;
 use crate::recipes::Site;
 
-/// Where the trials are to run.
+/// Where the trials run.
 pub(crate) enum Ground {
-    /// In this process: it is the lab.
+    /// This process is the lab.
     Here,
-    /// They have run in a process of their own, which ended with this code.
+    /// The trials have run in another process, which ended with this exit code.
     Elsewhere(ExitCode),
-    /// Nowhere: what this machine lacks.
+    /// The machine cannot make the lab, for this reason.
     Missing(String),
 }
 
-/// Finds the ground: enters the lab, or says that this process is it. To be called before any thread is started.
+/// Enters the lab, or detects that this process is the lab. Must run before any thread starts.
 pub(crate) fn ground() -> Ground {
     let found =
         if NetworkNamespace::is_own() { furnish().map(|()| Ground::Here) } else { enter().map(Ground::Elsewhere) };
     found.unwrap_or_else(Ground::Missing)
 }
 
-/// Starts this program again inside, and waits for it.
+/// Starts this program again in the lab, and waits for it.
 fn enter() -> Result<ExitCode, String> {
     for tool in ["unshare", "setpriv", "mount", "ip", "nft"] {
         if find(tool).is_none() {
@@ -52,7 +52,7 @@ fn enter() -> Result<ExitCode, String> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// The arguments of `unshare` that work here: as root without a user namespace (faster), else with one.
+/// Returns the arguments of `unshare` that work here: as root without a user namespace (faster), otherwise with one.
 fn passable() -> Result<&'static [&'static str], String> {
     const WAYS: [&[&str]; 2] = [&["-nmp", "--fork", "--kill-child"], &["-Urnmp", "--fork", "--kill-child"]];
     let mut refusal = String::new();
@@ -71,7 +71,7 @@ fn passable() -> Result<&'static [&'static str], String> {
     Err(format!("namespaces cannot be made here ({refusal}); allow unprivileged user namespaces or run as root"))
 }
 
-/// Makes the lab's own `/run`, where `ip netns` keeps its names, and asks the kernel whether it knows the rules.
+/// Mounts a private `/run`, where `ip netns` stores its names, and checks that the kernel accepts the filter rules.
 fn furnish() -> Result<(), String> {
     run(tool("mount").args(["-t", "tmpfs", "tmpfs", "/run"]), "")?;
     fs::create_dir_all("/run/netns").map_err(|why| format!("/run/netns cannot be made: {why}"))?;
@@ -88,13 +88,13 @@ fn furnish() -> Result<(), String> {
     Ok(())
 }
 
-/// Makes names be looked up at the asking host itself, port 53: nobody is there unless a trial listens.
+/// Configures name lookups to port 53 of the host itself, where only a trial can listen.
 fn own_resolver() -> Result<(), String> {
     const CONFIGURATION: &str = "/etc/resolv.conf";
     const OWN: &str = "/run/own-resolv.conf";
     let failed = |why: std::io::Error| format!("{CONFIGURATION} cannot be replaced: {why}");
     fs::write(OWN, "nameserver 127.0.0.1\n").map_err(failed)?;
-    // It often leads into `/run`, which is empty here.
+    // The file is often a link into `/run`, which is empty in the lab.
     if let Ok(target) = fs::read_link(CONFIGURATION) {
         let target = Path::new("/etc").join(target);
         if !target.exists() {
@@ -105,21 +105,21 @@ fn own_resolver() -> Result<(), String> {
     run(tool("mount").args(["--bind", OWN, CONFIGURATION]), "")
 }
 
-/// Runs a tool to its end with this text as its input.
+/// Runs a tool with this text as its input.
 pub(crate) fn run(command: &mut Command, input: &str) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |why: std::io::Error| format!("{name}: {why}");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A tool that stops reading says why on its standard error.
+        // If the tool stops reading, its standard error has the reason.
         let _ = std::io::Write::write_all(&mut stdin, input.as_bytes());
     }
     let output = child.wait_with_output().map_err(failed)?;
     if output.status.success() { Ok(()) } else { Err(format!("{name}: {}", first_line(&output.stderr))) }
 }
 
-/// A command for this tool, wherever administrators' tools are kept.
+/// Returns a command for the tool, with the search path of administrators.
 pub(crate) fn tool(name: &str) -> Command {
     let mut command = Command::new(find(name).unwrap_or_else(|| PathBuf::from(name)));
     if let Ok(path) = env::join_paths(folders()) {
@@ -128,12 +128,12 @@ pub(crate) fn tool(name: &str) -> Command {
     command
 }
 
-/// The path of a tool, if it is installed.
+/// Returns the path of a tool, if it is installed.
 fn find(name: &str) -> Option<PathBuf> {
     folders().map(|folder| folder.join(name)).find(|path| Path::is_file(path))
 }
 
-/// The search path; for an ordinary user it often lacks the folders of the network tools.
+/// Returns the search path. For an ordinary user it often lacks the folders of the network tools.
 fn folders() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let named: Vec<PathBuf> = env::split_paths(&path).collect();

@@ -1,9 +1,9 @@
-//! Real NATs: the kernel's own, made of namespaces and nftables rules, with the `portolan` binary behind them.
+//! Real NATs: namespaces and nftables rules of the kernel, with the `portolan` binary behind them.
 //!
-//! `self_check` trials prove, with a probe that speaks no STUN, that each network is what the table of kinds says; the
-//! other trials ask the binary, as a user would. Nothing leaves the machine, nothing stays on it, and no root is needed
-//! where unprivileged user namespaces are allowed. Where the lab cannot be made, every trial is listed as ignored with
-//! the reason; `PORTOLAN_LAB=require` makes that a failure.
+//! The `self_check` trials use a probe without STUN, and prove that each network matches the table of kinds. The other
+//! trials run the binary like a user. No packet leaves the machine, and nothing stays on it. Root is not needed if
+//! unprivileged user namespaces are allowed. Without the lab, every trial is listed as ignored with the reason;
+//! `PORTOLAN_LAB=require` makes that a failure.
 
 #[cfg(target_os = "linux")]
 #[path = "../support/binary.rs"]
@@ -30,7 +30,7 @@ mod trials;
 #[cfg(target_os = "linux")]
 mod verdicts;
 
-/// What a part of a trial yields, or why the trial fails.
+/// The result of a part of a trial, or why the trial fails.
 #[cfg(target_os = "linux")]
 type Outcome<T = ()> = Result<T, libtest_mimic::Failed>;
 
@@ -39,7 +39,7 @@ fn main() -> std::process::ExitCode {
     use lab::Ground;
 
     let mut arguments = libtest_mimic::Arguments::from_args();
-    // Trials mostly wait for silence: more of them at once than there are cores.
+    // Trials mostly wait for timeouts, so more of them run at once than there are cores.
     arguments.test_threads.get_or_insert(THREADS);
     let ground = if arguments.list { Ground::Missing("only listed".to_owned()) } else { lab::ground() };
     let missing = match ground {

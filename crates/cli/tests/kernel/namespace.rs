@@ -1,4 +1,4 @@
-//! Network namespaces: hosts of their own, entered by a thread at a time.
+//! Network namespaces: each is a host, and a thread enters one namespace at a time.
 
 use core::net::SocketAddr;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// A new one, with nothing in it but a loopback device that is down.
+    /// Creates a namespace with only a loopback device, which is down.
     pub(crate) fn new(number: u32, role: &str) -> Outcome<Self> {
         let name = format!("n{number}-{role}");
         run(tool("ip").args(["netns", "add", &name]), "")?;
@@ -27,12 +27,12 @@ impl Namespace {
         Ok(Self { name, file })
     }
 
-    /// One that stands alone.
+    /// Creates a namespace without links to others.
     pub(crate) fn alone(role: &str) -> Outcome<Self> {
         Self::new(next_number(), role)
     }
 
-    /// Does this work on a thread inside: sockets it opens and processes it starts belong here.
+    /// Runs `work` on a thread in the namespace. Sockets and processes of `work` belong to the namespace.
     pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<T> {
         thread::scope(|scope| {
             let worker = scope.spawn(|| {
@@ -43,27 +43,27 @@ impl Namespace {
         })
     }
 
-    /// A UDP socket here.
+    /// Opens a UDP socket in the namespace.
     pub(crate) fn bind(&self, local: SocketAddr) -> Outcome<UdpSocket> {
         self.inside(|| Ok(UdpSocket::bind(local)?))
     }
 
-    /// Its name, as `ip netns` has it.
+    /// Returns the name, as `ip netns` shows it.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs lines of `ip` commands here.
+    /// Runs lines of `ip` commands in the namespace.
     pub(crate) fn ip(&self, batch: &str) -> Outcome {
         Ok(run(tool("ip").args(["-n", &self.name, "-batch", "-"]), batch)?)
     }
 
-    /// Loads filter rules here.
+    /// Loads filter rules in the namespace.
     pub(crate) fn nft(&self, rules: &str) -> Outcome {
         self.inside(|| Ok(run(tool("nft").args(["--file", "-"]), rules)?))
     }
 
-    /// Sets kernel variables of this network; they must exist.
+    /// Sets kernel variables of the network. The variables must exist.
     pub(crate) fn set(&self, variables: &[(&str, &str)]) -> Outcome {
         self.inside(|| {
             for (name, value) in variables {
@@ -76,12 +76,12 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // What cannot be deleted now goes with the lab.
+        // A namespace that cannot be deleted now ends with the lab.
         let _ = run(tool("ip").args(["netns", "delete", &self.name]), "");
     }
 }
 
-/// Names are used once in a process.
+/// Each name is used once per process.
 pub(crate) fn next_number() -> u32 {
     static NUMBER: AtomicU32 = AtomicU32::new(1);
     NUMBER.fetch_add(1, Ordering::Relaxed)

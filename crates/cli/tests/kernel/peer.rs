@@ -1,7 +1,7 @@
-//! A probe that speaks no STUN: it holds both ends of every packet, so it sees what a NAT does instead of asking.
+//! A probe without STUN: it holds both ends of every packet, and so observes the NAT directly.
 //!
-//! Nothing is concluded from one lost packet: what should arrive is sent again until it does, and silence counts only
-//! beside packets of the contacted endpoint that came through.
+//! One lost packet proves nothing. A packet that should arrive is retransmitted until it does. Silence counts only if
+//! packets of the contacted endpoint arrive at the same time.
 
 use core::cell::Cell;
 use core::net::{IpAddr, SocketAddr};
@@ -17,10 +17,10 @@ use crate::kinds::{Dependence, Family, Kind, Presence, Truth};
 use crate::recipes::{Mapping, Passing};
 use crate::topology::Topology;
 
-/// The ports the servers listen on: the first as STUN has it (RFC 8489 §8), the second beside it.
+/// The ports of the servers: the port of STUN (RFC 8489 §8) and the next one.
 pub(crate) const PORTS: [u16; 2] = [3478, 3479];
 
-/// Sockets on every server address of one network, and what it takes to make more at the client.
+/// Sockets on every server address of one network, and the means to open more at the client.
 pub(crate) struct Probe<'a> {
     topology: &'a Topology,
     kind: &'a Kind,
@@ -30,7 +30,7 @@ pub(crate) struct Probe<'a> {
     other_port: UdpSocket,
     /// Alternate address, second port.
     other_address: UdpSocket,
-    /// Someone else's address, first port.
+    /// The address of another host, first port.
     someone_else: UdpSocket,
     /// The number of the last packet.
     last: Cell<u64>,
@@ -53,7 +53,7 @@ impl<'a> Probe<'a> {
         })
     }
 
-    /// Finds out what the network does to UDP.
+    /// Measures what the network does to UDP.
     pub(crate) fn find(&self) -> Outcome<Truth> {
         let client = self.client()?;
         let Some(seen) = self.seen_by_contacted(&client)? else {
@@ -68,14 +68,14 @@ impl<'a> Probe<'a> {
             (false, _) => Presence::Nat,
         };
         let classic = match self.kind.truth {
-            // The name is derived from the rest, by RFC 3489 §5; only the product can get it wrong.
+            // RFC 3489 §5 derives the classic name from the rest, so only the product can have it wrong.
             Truth::Behavior { classic, .. } => classic,
             Truth::Blocked => "blocked",
         };
         Ok(Truth::Behavior { presence, mapping, filtering, classic })
     }
 
-    /// A socket at the client that nothing has been sent from.
+    /// Opens a socket at the client that has not sent yet.
     fn client(&self) -> Outcome<UdpSocket> {
         self.topology.client.bind(SocketAddr::new(self.topology.plan.client, 0)).and_then(patient)
     }
@@ -84,7 +84,7 @@ impl<'a> Probe<'a> {
         self.seen(client, &self.contacted)
     }
 
-    /// The source that a server sees; none if nothing arrives, however often it is sent.
+    /// Returns the source address at a server; `None` if no packet arrives after all retransmissions.
     fn seen(&self, client: &UdpSocket, server: &UdpSocket) -> Outcome<Option<SocketAddr>> {
         for _ in 0..TRIES {
             let sent = self.token();
@@ -98,7 +98,8 @@ impl<'a> Probe<'a> {
         Ok(None)
     }
 
-    /// How a socket's mappings to four endpoints differ. Two sockets are asked, as two random ports may be one.
+    /// Compares the mappings of a socket to four endpoints. Two sockets are used, because two random ports may be
+    /// equal.
     fn mapping(&self) -> Outcome<Dependence> {
         let mut found = Dependence::EndpointIndependent;
         for _ in 0..2 {
@@ -118,7 +119,7 @@ impl<'a> Probe<'a> {
         Ok(found)
     }
 
-    /// Who gets through to a socket that has only sent to one endpoint.
+    /// Measures which endpoints reach a socket that has sent to one endpoint only.
     fn filtering(&self) -> Outcome<Dependence> {
         let client = self.client()?;
         let public = self.seen_by_contacted(&client)?.ok_or(LOST)?;
@@ -137,7 +138,7 @@ impl<'a> Probe<'a> {
                 }
             }
         }
-        // One that was overtaken by its control.
+        // A packet that arrived after its control packet.
         while let Some((_, source)) = receive(&client)? {
             port_came |= source == self.other_port.local_addr()?;
             address_came |= source == self.other_address.local_addr()?;
@@ -151,7 +152,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Whether the ports are given as the kind says: kept, counted up, or neither.
+    /// Checks the port allocation of the kind: preserving, sequential, or neither.
     pub(crate) fn check_ports(&self) -> Outcome {
         let Some(router) = self.kind.outermost() else { return Ok(()) };
         if self.kind.truth == Truth::Blocked {
@@ -182,7 +183,7 @@ impl<'a> Probe<'a> {
         if translated { plan.external.contains(&address) } else { plan.client == address }
     }
 
-    /// Whether two sockets of the client reach each other by their external endpoints just when the kind says so.
+    /// Checks whether two sockets of the client reach each other by their external endpoints, as the kind says.
     pub(crate) fn check_hairpin(&self) -> Outcome {
         let Some(router) = self.kind.outermost() else { return Ok(()) };
         if self.kind.truth == Truth::Blocked || router.mapping == Mapping::None {
@@ -193,7 +194,7 @@ impl<'a> Probe<'a> {
         let other_public = self.seen_by_contacted(&other)?.ok_or(LOST)?;
         let mut came = 0;
         for _ in 0..3 {
-            // Both ways, since each may be let in only by what it has sent itself.
+            // Both directions, because each socket may need to send first.
             other.send_to(&self.token(), one_public)?;
             one.send_to(&self.token(), other_public)?;
             while let Some((_, source)) = receive(&one)? {
@@ -207,7 +208,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Whether packets are lost as often as the kind says, within five standard deviations.
+    /// Checks the rate of packet loss, within five standard deviations.
     pub(crate) fn check_loss(&self) -> Outcome {
         if self.kind.truth == Truth::Blocked {
             return Ok(());
@@ -217,7 +218,7 @@ impl<'a> Probe<'a> {
         let sent: u16 = if self.kind.loss() == 0 { 40 } else { 400 };
         let (mut out, mut back) = (0_u16, 0_u16);
         for _ in 0..sent / 40 {
-            // A few at a time: the kernel's own queues must not overflow.
+            // A few packets at a time, so that the queues of the kernel do not overflow.
             for _ in 0..40 {
                 client.send_to(&self.token(), self.contacted.local_addr()?)?;
                 self.contacted.send_to(&self.token(), public)?;
@@ -240,14 +241,14 @@ impl<'a> Probe<'a> {
         Ok(())
     }
 
-    /// That an idle mapping is gone after the seconds of the kind, and not long before.
+    /// Checks that an idle mapping expires after the seconds of the kind, and not long before.
     pub(crate) fn check_lifetime(&self) -> Outcome {
         let lifetime = Duration::from_secs(self.kind.outermost().ok_or("no router")?.lifetime.into());
         let margin = Duration::from_millis(1500);
         let (early, late) = (self.client()?, self.client()?);
         let early_public = self.seen_by_contacted(&early)?.ok_or(LOST)?;
         let late_public = self.seen_by_contacted(&late)?.ok_or(LOST)?;
-        // The time itself is what is tested: nothing else can end this wait.
+        // This test measures the time itself, so it must wait.
         thread::sleep(lifetime - margin);
         let token = self.token();
         self.contacted.send_to(&token, early_public)?;
@@ -259,7 +260,7 @@ impl<'a> Probe<'a> {
         if receive(&late)?.is_some() { Err("the mapping outlived its time".into()) } else { Ok(()) }
     }
 
-    /// That a network without UDP still answers TCP on one of the ports one would try: taken or refused.
+    /// Checks that a network without UDP still has TCP on one of the usual ports: accepted or refused.
     fn tcp_works(&self) -> Outcome {
         let only_443 = self.kind.outermost().is_some_and(|router| router.passing == Passing::OnlyTcp443);
         let [stun, _] = PORTS;
@@ -278,19 +279,19 @@ impl<'a> Probe<'a> {
         Ok(())
     }
 
-    /// How often the filter is asked: silence must not be loss.
+    /// The number of packets that test the filter, so that loss does not look like a filter.
     fn rounds(&self) -> usize {
         if self.kind.loss() == 0 { 4 } else { 40 }
     }
 
-    /// A payload that was never sent before.
+    /// Returns a payload that was never sent before.
     fn token(&self) -> [u8; 8] {
         self.last.set(self.last.get() + 1);
         self.last.get().to_be_bytes()
     }
 }
 
-/// That the client has an address of one family only, so that a report on the other must say so.
+/// Checks that the client has addresses of one family only.
 pub(crate) fn check_family(kind: &Kind, topology: &Topology) -> Outcome {
     let other: SocketAddr = match kind.family {
         Family::V4 => "[2001:db8:113::10]:3478".parse()?,
@@ -303,13 +304,13 @@ pub(crate) fn check_family(kind: &Kind, topology: &Topology) -> Outcome {
     })
 }
 
-/// The next datagram, if one comes soon.
+/// Returns the next datagram, if one arrives soon.
 fn receive(socket: &UdpSocket) -> Outcome<Option<([u8; 8], SocketAddr)>> {
     let mut payload = [0; 8];
     loop {
         match socket.recv_from(&mut payload) {
             Ok((_, source)) => return Ok(Some((payload, source))),
-            // A bounded receive is not taken up again by the kernel.
+            // The kernel does not restart a receive call with a timeout after a signal.
             Err(why) if why.kind() == ErrorKind::Interrupted => {}
             Err(why) if matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
             Err(why) => return Err(why.into()),
@@ -322,8 +323,8 @@ fn patient(socket: UdpSocket) -> Outcome<UdpSocket> {
     Ok(socket)
 }
 
-/// How long a packet may be under way: the networks have no delay, the machine may be busy.
+/// The upper bound of the delay of a packet. The networks have no delay, but the machine may be busy.
 const WAIT: Duration = Duration::from_millis(25);
-/// How often a packet is sent before its way counts as closed.
+/// The number of transmissions until a path counts as closed.
 const TRIES: usize = 30;
 const LOST: &str = "a server no longer sees the client";

@@ -1,38 +1,38 @@
-//! The nftables rules of each NAT, written from plain data.
+//! The nftables rules of each NAT, generated from plain data.
 //!
-//! Every rule set here is the kernel's own connection tracking with little added: a zone per destination makes a
-//! mapping depend on it, a map from external ports to inside endpoints lets strangers in. Two rules hold for all:
-//! what comes unasked is dropped in `input` too (else an early packet takes the tuple in the connection table, and the
-//! answer of the inside host leaves from another port), and random ports lie outside the range that hosts choose
-//! from, with no `random` flag (with it the kernel would not give one source the same port twice).
+//! Every rule set uses the connection tracking of the kernel with few additions. A zone per destination makes a mapping
+//! depend on the destination. A map from external ports to inside endpoints lets other hosts in. Two rules hold for
+//! all. First, unsolicited packets are dropped in `input` too: otherwise an early packet takes the tuple in the
+//! connection table, and the response of the inside host leaves from another port. Second, random ports are outside the
+//! range of host ports, without the `random` flag: with it the kernel would not give one source the same port twice.
 
 use core::fmt::Write as _;
 
 /// A router as plain data.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Router {
-    /// How outgoing UDP is mapped.
+    /// The mapping of outgoing UDP.
     pub(crate) mapping: Mapping,
-    /// Whom incoming UDP is taken from.
+    /// The filtering of incoming UDP.
     pub(crate) filtering: Filtering,
     /// Whether an inside host reaches another by its external endpoint; only with [`Mapping::Preserving`].
     pub(crate) hairpin: bool,
-    /// Whether the router itself takes unasked packets, so that they enter its connection table.
+    /// Whether the router accepts unsolicited packets itself, so that they enter its connection table.
     pub(crate) open_input: bool,
-    /// What passes at all.
+    /// The traffic that passes.
     pub(crate) passing: Passing,
-    /// How many packets of a hundred are lost, in each direction.
+    /// The loss in percent, in each direction.
     pub(crate) loss: u8,
-    /// Seconds for which an idle mapping is kept.
+    /// The lifetime of an idle mapping in seconds.
     pub(crate) lifetime: u16,
 }
 
-/// How outgoing UDP is mapped.
+/// The mapping of outgoing UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mapping {
-    /// Not at all: the router only filters.
+    /// No mapping: the router only filters.
     None,
-    /// Endpoint-independent, the inside port kept.
+    /// Endpoint-independent, preserving the inside port.
     Preserving,
     /// Endpoint-independent, any port.
     Random,
@@ -40,26 +40,26 @@ pub(crate) enum Mapping {
     PerAddress,
     /// Address-and-port-dependent, any port.
     PerEndpoint,
-    /// Address-and-port-dependent, ports counted up.
+    /// Address-and-port-dependent, sequential ports.
     Counting,
-    /// One external address belongs to one inside host.
+    /// One external address for each inside host.
     OneToOne,
     /// Address-dependent, and the external address depends on the destination too.
     Pool,
 }
 
-/// Whom incoming UDP is taken from.
+/// The filtering of incoming UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filtering {
-    /// Anyone.
+    /// Any source.
     Anyone,
-    /// Any port of an address that was sent to.
+    /// Any port of a contacted address.
     Address,
-    /// The addresses and ports that were sent to.
+    /// The contacted addresses and ports.
     AddressAndPort,
 }
 
-/// What a router lets pass at all.
+/// The traffic that a router lets pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passing {
     /// Everything that mapping and filtering allow.
@@ -68,11 +68,11 @@ pub(crate) enum Passing {
     NoUdp,
     /// Only TCP to port 443.
     OnlyTcp443,
-    /// Nothing, and no word about it.
+    /// Nothing, and no ICMP error either.
     Nothing,
 }
 
-/// The usual home router; other kinds say how they differ.
+/// The usual home router. Other kinds change some fields.
 pub(crate) const HOME: Router = Router {
     mapping: Mapping::Preserving,
     filtering: Filtering::AddressAndPort,
@@ -83,21 +83,21 @@ pub(crate) const HOME: Router = Router {
     lifetime: 30,
 };
 
-/// The addresses that a router's rules name. Its devices are always `wan` and `lan`.
+/// The addresses in the rules of a router. Its devices are always `wan` and `lan`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site<'a> {
     /// The external address.
     pub(crate) external: &'a str,
     /// A second external address, used by [`Mapping::Pool`] only.
     pub(crate) second: &'a str,
-    /// The one inside host, named by [`Mapping::OneToOne`] only.
+    /// The only inside host, used by [`Mapping::OneToOne`] only.
     pub(crate) inside: &'a str,
-    /// Whether the addresses are of IPv6.
+    /// Whether the addresses are IPv6.
     pub(crate) v6: bool,
 }
 
 impl Router {
-    /// The rules, as `nft -f` reads them.
+    /// Returns the rules in the format of `nft -f`.
     pub(crate) fn rules(&self, site: &Site<'_>) -> String {
         let (table, address) = if site.v6 { ("ip6", "ip6") } else { ("ip", "ip") };
         let mut text = format!("table {table} lab {{\n");
@@ -116,37 +116,37 @@ impl Router {
         text
     }
 
-    /// Sets and maps that the rules fill as packets leave.
+    /// Sets and maps that the rules fill when packets leave.
     fn memory(&self, text: &mut String, site: &Site<'_>) {
         let kept = format!("flags dynamic,timeout; timeout {}s; size 65535;", self.lifetime);
         let address = if site.v6 { "ipv6_addr" } else { "ipv4_addr" };
         let unmapped = self.mapping == Mapping::None;
         if self.reachable_from_outside() || self.hairpin {
-            // External port -> the inside endpoint it belongs to.
+            // External port -> the inside endpoint that uses it.
             let _ = writeln!(text, "  map fc {{ type inet_service : {address} . inet_service; {kept} }}");
         }
         if self.filtering == Filtering::Address {
-            // Who may send to a port: those whom it has sent to.
+            // The remote endpoints that may send to a port: those that were contacted from it.
             let inside = if unmapped { format!("{address} . ") } else { String::new() };
             let _ = writeln!(text, "  set perm {{ type {inside}inet_service . {address}; {kept} }}");
         }
         if self.hairpin && self.filtering == Filtering::AddressAndPort {
-            // Which inside ports have sent to which external port.
+            // The inside ports that have sent from each external port.
             let _ = writeln!(text, "  set hp {{ type inet_service . inet_service; {kept} }}");
         }
     }
 
-    /// Whether someone not yet sent to may get through to a mapping.
+    /// Whether an endpoint that was not contacted may reach a mapping.
     fn reachable_from_outside(&self) -> bool {
         let translated = !matches!(self.mapping, Mapping::None | Mapping::OneToOne);
         translated && self.filtering != Filtering::AddressAndPort
     }
 
-    /// What the router takes for itself.
+    /// The packets that the router accepts for itself.
     fn input(&self, site: &Site<'_>) -> Vec<String> {
         let mut rules = vec![];
         if site.v6 {
-            // Without neighbor discovery there is no link (RFC 4861).
+            // Without neighbor discovery the link does not work (RFC 4861).
             rules.push("icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept".to_owned());
         }
         if self.hairpin {
@@ -159,7 +159,7 @@ impl Router {
         rules
     }
 
-    /// What the router passes on.
+    /// The packets that the router forwards.
     fn forward(&self, address: &str) -> Vec<String> {
         let mut rules = vec![];
         if self.loss > 0 {
@@ -187,10 +187,10 @@ impl Router {
         rules
     }
 
-    /// What must be decided before connection tracking sees a packet.
+    /// The rules before connection tracking.
     fn before_tracking(&self, site: &Site<'_>) -> Vec<String> {
         let mut rules = vec![];
-        // A zone for each destination, in the original direction only: within a zone a source keeps its port, between
+        // A zone for each destination, in the original direction only. Within a zone a source keeps its port, between
         // zones it does not.
         let zone = match self.mapping {
             Mapping::PerAddress | Mapping::Pool => Some("ip daddr"),
@@ -211,7 +211,7 @@ impl Router {
         rules
     }
 
-    /// The way in: where a packet to an external endpoint goes.
+    /// The inbound rules: the destination of a packet to an external endpoint.
     fn inbound(&self, site: &Site<'_>) -> Vec<String> {
         const TO_OWNER: &str = "dnat ip addr . port to udp dport map @fc";
         let mut rules = vec![];
@@ -235,7 +235,7 @@ impl Router {
         rules
     }
 
-    /// The way out: which external endpoint a packet gets.
+    /// The outbound rules: the external endpoint of a packet.
     fn outbound(&self, site: &Site<'_>) -> Vec<String> {
         let external = site.external;
         let mut rules = vec![];
@@ -270,7 +270,7 @@ impl Router {
         rules
     }
 
-    /// What is remembered of a packet that leaves, once its external endpoint is known.
+    /// The state to store for a packet that leaves, once its external endpoint is known.
     fn learn(&self) -> Vec<String> {
         let mut rules = vec![];
         if self.reachable_from_outside() || self.hairpin {
@@ -286,7 +286,7 @@ impl Router {
         rules
     }
 
-    /// The same for a router that translates nothing.
+    /// The same for a router without translation.
     fn learn_unmapped(&self, address: &str) -> Vec<String> {
         if self.filtering != Filtering::Address {
             return vec![];
@@ -297,13 +297,13 @@ impl Router {
     }
 }
 
-/// Ports given at random: none that a Linux host would choose for itself (32768 to 60999).
+/// The range of random ports. A Linux host never chooses from it (32768 to 60999).
 const RANDOM_PORTS: &str = "10000-29999";
-/// The first port of [`Mapping::Counting`], and how many there are before it begins again.
+/// The first port of [`Mapping::Counting`], and the number of ports before it starts again.
 const FIRST_COUNTED: u16 = 20_000;
 const COUNTED: u16 = 1_000;
 
-/// One chain, unless it has no rules.
+/// Returns a chain, or nothing if it has no rules.
 fn chain(text: &mut String, name: &str, hook: &str, rules: &[String]) {
     if rules.is_empty() {
         return;

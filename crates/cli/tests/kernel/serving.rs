@@ -1,4 +1,4 @@
-//! `portolan serve` on a host with several addresses: a response leaves from the address that was asked.
+//! `portolan serve` on a host with several addresses: a response leaves from the address of the request.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -37,7 +37,7 @@ impl Link {
     }
 }
 
-/// The lines that give a host these addresses and switch its devices on.
+/// Returns the `ip` commands that assign these addresses and enable the devices.
 fn addresses(list: &[&str]) -> String {
     let mut lines = String::from("link set lo up\n");
     for address in list {
@@ -49,7 +49,7 @@ fn addresses(list: &[&str]) -> String {
     lines + "link set eth0 up\n"
 }
 
-/// With wildcard sockets each of the four addresses answers all requests, and answers them itself.
+/// With wildcard sockets, each of the four addresses responds to all requests from itself.
 pub(crate) fn wildcards() -> Outcome {
     let link = Link::build()?;
     let _server = serve(&link.server, &[], 2)?;
@@ -70,7 +70,7 @@ pub(crate) fn wildcards() -> Outcome {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ").into()) }
 }
 
-/// The number of requests that are answered from the address and port that were asked.
+/// Returns the number of responses that come from the address and port of the request.
 fn answered(socket: &UdpSocket, server: SocketAddr) -> Outcome<u32> {
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
     let mut right = 0;
@@ -86,7 +86,7 @@ fn answered(socket: &UdpSocket, server: SocketAddr) -> Outcome<u32> {
     Ok(right)
 }
 
-/// With specific addresses and an alternate the audit finds no violation, and a client finds out that nothing translates.
+/// With specific addresses and an alternate, the audit finds no violation and a client finds no NAT.
 pub(crate) fn alternates() -> Outcome {
     let link = Link::build()?;
     let [first, second, first6, second6] = SERVER;

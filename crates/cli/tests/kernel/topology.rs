@@ -24,17 +24,17 @@ use crate::lab::{run, tool};
 use crate::namespace::{Namespace, next_number};
 use crate::recipes::{Mapping, Router, Site};
 
-/// One network of a kind. Its namespaces go when it is dropped.
+/// A network of a kind. Its namespaces are deleted when it is dropped.
 pub(crate) struct Topology {
     /// The host with two addresses.
     pub(crate) servers: Namespace,
-    /// A host with one more address, of someone else.
+    /// A host with another address.
     pub(crate) second: Namespace,
     /// The host behind the routers.
     pub(crate) client: Namespace,
-    /// Where the client and the servers are.
+    /// The addresses of the client and the servers.
     pub(crate) plan: Plan,
-    /// From the client outwards.
+    /// The routers, from the client outwards.
     _routers: Vec<Namespace>,
     /// The public link.
     _public: Namespace,
@@ -43,20 +43,20 @@ pub(crate) struct Topology {
 /// The addresses of a network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// Of the servers' host.
+    /// The first address of the server host.
     pub(crate) primary: IpAddr,
-    /// The other one of the servers' host.
+    /// The second address of the server host.
     pub(crate) alternate: IpAddr,
-    /// Of the second host.
+    /// The address of the second host.
     pub(crate) second: IpAddr,
-    /// Of the client.
+    /// The address of the client.
     pub(crate) client: IpAddr,
-    /// What the servers may see the client as.
+    /// The addresses under which the servers may see the client.
     pub(crate) external: [IpAddr; 2],
 }
 
 impl Topology {
-    /// Makes the network of this kind, ready for use.
+    /// Creates a network of this kind.
     pub(crate) fn build(kind: &Kind) -> Outcome<Self> {
         let layout = Layout::of(kind);
         let plan = layout.plan()?;
@@ -97,7 +97,7 @@ impl Topology {
         for (router, place) in routers.iter().zip(&places) {
             stand(router, place)?;
         }
-        // A link that has just come up loses packets for a while: each must have carried one before rules stand on it.
+        // A new link loses packets for a while. Each link must have carried a packet before the rules are loaded.
         let mut inside = (&client, layout.client);
         for (router, place) in routers.iter().zip(&places) {
             meet(inside, (router, place.lan))?;
@@ -114,7 +114,7 @@ impl Topology {
     }
 }
 
-/// Links the hosts: everything public to the bridge, the rest in a row.
+/// Links the hosts: public hosts to the bridge, the others in a row.
 fn connect(
     public: &Namespace,
     servers: &Namespace,
@@ -145,11 +145,11 @@ fn connect(
     Ok(())
 }
 
-/// Before any device is made: each family has its devices ready at once, or not at all.
+/// Must run before any device exists: it decides whether IPv6 addresses are ready at once.
 fn prepare(host: &Namespace, family: Family) -> Outcome {
     match family {
         Family::V4 => host.set(&[("ipv6/conf/default/disable_ipv6", "1"), ("ipv6/conf/all/disable_ipv6", "1")]),
-        // Addresses are usable at once, and nobody asks for routers.
+        // Addresses are usable at once, and no router is solicited.
         Family::V6 => {
             host.set(&[("ipv6/conf/default/accept_dad", "0"), ("ipv6/conf/default/router_solicitations", "0")])
         }
@@ -157,14 +157,14 @@ fn prepare(host: &Namespace, family: Family) -> Outcome {
     host.ip("link set lo up\n")
 }
 
-/// Gives a router its addresses and lets it forward.
+/// Assigns addresses to a router and enables forwarding.
 fn stand(router: &Namespace, place: &Place) -> Outcome {
     router.set(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")])?;
     let (wan, lan) = (addresses("wan", &place.wan), addresses("lan", &[place.lan]));
     router.ip(&format!("{wan}{lan}{}", way_out("wan", place.family, place.next)))
 }
 
-/// Gives a router its rules.
+/// Loads the rules of a router.
 fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
     let site = Site {
         external: bare(place.wan[0]),
@@ -173,7 +173,7 @@ fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
         v6: place.family == Family::V6,
     };
     host.nft(&router.rules(&site))?;
-    // These exist once the rules have brought connection tracking in.
+    // These variables exist once the rules have loaded connection tracking.
     let lifetime = router.lifetime.to_string();
     host.set(&[
         ("netfilter/nf_conntrack_udp_timeout", &lifetime),
@@ -181,7 +181,7 @@ fn rule(host: &Namespace, router: &Router, place: &Place) -> Outcome {
     ])
 }
 
-/// Waits until two hosts of one link hear each other.
+/// Waits until two hosts on one link reach each other.
 fn meet(one: (&Namespace, &str), other: (&Namespace, &str)) -> Outcome {
     let bind = |(host, address): (&Namespace, &str)| host.bind(SocketAddr::new(bare(address).parse()?, 0));
     let (here, there) = (bind(one)?, bind(other)?);
@@ -202,27 +202,27 @@ fn meet(one: (&Namespace, &str), other: (&Namespace, &str)) -> Outcome {
     Ok(())
 }
 
-/// The addresses of a network as `ip` reads them, with the length of the prefix.
+/// The addresses of a network in the format of `ip`, with the prefix length.
 struct Layout {
     family: Family,
     primary: &'static str,
     alternate: &'static str,
     second: &'static str,
     client: &'static str,
-    /// The address of the first router on the client's side; empty where there is none.
+    /// The address of the first router on the side of the client; empty without a router.
     gateway: &'static str,
     external: [&'static str; 2],
-    /// How the servers reach a client that is not on their link and not translated.
+    /// The route of the servers to a client that is not on their link and not translated.
     way_back: &'static str,
 }
 
-/// Where a router stands.
+/// The position of a router.
 struct Place {
     wan: [&'static str; 2],
     lan: &'static str,
     /// The next router outwards.
     next: Option<&'static str>,
-    /// The host inside.
+    /// The host on the inside.
     inside: &'static str,
     family: Family,
 }
@@ -293,10 +293,10 @@ impl Layout {
     }
 }
 
-/// The outer router's address on the side of its customers.
+/// The address of the outer router on the side of its customers.
 const CARRIER_SIDE: &str = "100.64.1.1/24";
 
-/// The lines that give a device its addresses and switch it on.
+/// Returns the `ip` commands that assign an address to a device and enable the device.
 fn addresses(device: &str, list: &[&str]) -> String {
     let mut lines = String::new();
     for address in list {
@@ -307,7 +307,7 @@ fn addresses(device: &str, list: &[&str]) -> String {
     lines
 }
 
-/// The line that leads everywhere else: by a gateway, or by asking on the link.
+/// Returns the `ip` command of the default route: by a gateway, or directly on the link.
 fn way_out(device: &str, family: Family, gateway: Option<&str>) -> String {
     let everywhere = match family {
         Family::V4 => "0.0.0.0/0",
@@ -319,7 +319,7 @@ fn way_out(device: &str, family: Family, gateway: Option<&str>) -> String {
     }
 }
 
-/// An address without the length of its prefix.
+/// Returns an address without the prefix length.
 fn bare(address: &str) -> &str {
     address.split_once('/').map_or(address, |(address, _)| address)
 }

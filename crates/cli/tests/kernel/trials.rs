@@ -11,7 +11,7 @@ use crate::serving;
 use crate::topology::Topology;
 use crate::verdicts;
 
-/// Every trial; where the lab is missing, each is ignored with that reason, or fails where a lab is required.
+/// Every trial. Without the lab, each trial is ignored with the reason, or fails if the lab is required.
 pub(crate) fn all(missing: Option<&str>) -> Vec<Trial> {
     let mut list = List { trials: vec![], missing };
     for kind in KINDS {
@@ -62,12 +62,12 @@ impl List<'_> {
     }
 }
 
-/// Whether a machine that cannot make the lab fails the trials.
+/// Whether the trials fail on a machine without the lab.
 fn is_required() -> bool {
     env::var("PORTOLAN_LAB").is_ok_and(|value| value == "require")
 }
 
-/// The network is what its table says, seen from both ends of each packet.
+/// Checks a network against the table, with sockets at both ends.
 fn self_check(kind: &Kind) -> Outcome {
     let topology = Topology::build(kind)?;
     peer::check_family(kind, &topology)?;

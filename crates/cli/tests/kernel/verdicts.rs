@@ -1,4 +1,4 @@
-//! What the `portolan` binary says behind each kind of NAT, against the table of kinds.
+//! The reports of `portolan` behind each kind of NAT, compared with the table of kinds.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -18,13 +18,13 @@ use crate::topology::Topology;
 pub(crate) struct Scene {
     topology: Topology,
     kind: &'static Kind,
-    /// Asked by default, in this order.
+    /// The servers of the command line, in this order.
     servers: [SocketAddr; 2],
     _running: Vec<Process>,
 }
 
 impl Scene {
-    /// Makes the network and starts a server with two addresses and a plain one of someone else.
+    /// Creates the network, and starts a server with two addresses and a plain server on another host.
     pub(crate) fn of(kind: &'static Kind) -> Outcome<Self> {
         let topology = Topology::build(kind)?;
         let [first, second] = PORTS;
@@ -39,7 +39,7 @@ impl Scene {
         Ok(Self { topology, kind, servers: [primary, plain], _running: running })
     }
 
-    /// The same for a kind of the table.
+    /// Does the same for a kind of the table.
     pub(crate) fn named(kind: &str) -> Outcome<Self> {
         Self::of(named(kind).ok_or("no such kind")?)
     }
@@ -51,7 +51,7 @@ impl Scene {
         start(&self.topology.client, &[&arguments, more].concat())
     }
 
-    /// Runs it to its end.
+    /// Runs `portolan nat` until it ends.
     fn run(&self, more: &[&str]) -> Outcome<Run> {
         Run::of(self.start(more)?.finish(PATIENCE)?)
     }
@@ -71,12 +71,12 @@ impl Run {
         }
     }
 
-    /// The part of the report at this path.
+    /// Returns the part of the report at this path.
     fn at(&self, path: &str) -> &Value {
         self.report.pointer(path).unwrap_or(&Value::Null)
     }
 
-    /// The report on this family.
+    /// Returns the report of this family.
     fn family(&self, family: Family) -> Outcome<&Value> {
         let word = match family {
             Family::V4 => "ipv4",
@@ -87,7 +87,7 @@ impl Run {
         found.ok_or_else(|| format!("the report has no {word}: {}", self.report).into())
     }
 
-    /// That a value of the report is this one.
+    /// Checks a value of the report.
     fn expect(&self, family: Family, path: &str, expected: &Value) -> Outcome {
         let found = self.family(family)?.pointer(path).unwrap_or(&Value::Null);
         if found == expected { Ok(()) } else { Err(self.complaint(path, &found.to_string(), &expected.to_string())) }
@@ -113,12 +113,12 @@ impl Run {
         format!("{what} is {found}, not {expected}\nreport: {:#}\nstderr: {stderr}", self.report).into()
     }
 
-    /// That the report is the truth about this network.
+    /// Checks the report against the network.
     fn check(&self, scene: &Scene) -> Outcome {
         self.check_within(scene, QUICK)
     }
 
-    /// The same for a run that was asked for more, and may take as long as this where nothing is lost.
+    /// Checks a run with more measurements, which may take longer.
     fn check_within(&self, scene: &Scene, limit: Duration) -> Outcome {
         let kind = scene.kind;
         if self.at("/schema") != "portolan.nat/1" {
@@ -150,8 +150,8 @@ impl Run {
         }
     }
 
-    /// That the client's endpoints are its own: the local one, the public ones it may be seen as, and whether the
-    /// local one is a carrier's.
+    /// Checks the endpoints of the client: the local one, the possible public ones, and whether the local one belongs
+    /// to a carrier.
     fn check_endpoints(&self, scene: &Scene, presence: Presence) -> Outcome {
         let entry = self.family(scene.kind.family)?;
         let plan = &scene.topology.plan;
@@ -176,7 +176,7 @@ impl Run {
         Err(self.complaint("/public", &format!("{public:?}"), &format!("of {:?}", plan.external)))
     }
 
-    /// Whether nothing is wrong in the report but something is unknown, for the loss.
+    /// Whether the report has no wrong value, but an unknown one because of loss.
     fn is_unknown_for_loss(&self, scene: &Scene) -> Outcome<bool> {
         let Truth::Behavior { presence, mapping, filtering, .. } = scene.kind.truth else { return Ok(false) };
         let entry = self.family(scene.kind.family)?;
@@ -195,7 +195,7 @@ impl Run {
     }
 }
 
-/// Three runs in a row, each of them right.
+/// Three runs in a row, all of them correct.
 pub(crate) fn three_in_a_row(kind: &'static Kind) -> Outcome {
     let scene = Scene::of(kind)?;
     for number in 1..=3 {
@@ -205,7 +205,7 @@ pub(crate) fn three_in_a_row(kind: &'static Kind) -> Outcome {
     Ok(())
 }
 
-/// Three runs in a row where packets are lost so often that one of them may say that it does not know.
+/// Three runs in a row with high loss, of which one may be inconclusive.
 pub(crate) fn three_in_high_loss(kind: &'static Kind) -> Outcome {
     let scene = Scene::of(kind)?;
     let mut unknown = 0;
@@ -221,8 +221,8 @@ pub(crate) fn three_in_high_loss(kind: &'static Kind) -> Outcome {
     if unknown <= 1 { Ok(()) } else { Err(format!("{unknown} of 3 runs told nothing").into()) }
 }
 
-/// Twenty clients behind one lossy router, all of them right. Five at a time: the server answers one address so many
-/// requests a second and no more.
+/// Twenty clients behind one lossy router, all of them correct. Five run at a time, because the server limits the rate
+/// of responses to one address.
 pub(crate) fn twenty_clients(kind: &str) -> Outcome {
     let scene = Scene::named(kind)?;
     for _ in 0..4 {
@@ -234,7 +234,7 @@ pub(crate) fn twenty_clients(kind: &str) -> Outcome {
     Ok(())
 }
 
-/// What `--ports` says of how ports are chosen.
+/// Checks the port allocation that `--ports` reports.
 pub(crate) fn ports(kind: &str, expected: &str) -> Outcome {
     let scene = Scene::named(kind)?;
     let run = scene.run(&["--ports"])?;
@@ -242,21 +242,21 @@ pub(crate) fn ports(kind: &str, expected: &str) -> Outcome {
         .and_then(|()| run.expect(scene.kind.family, "/port_allocation/value", &expected.into()))
 }
 
-/// What `--hairpin` says.
+/// Checks the hairpinning that `--hairpin` reports.
 pub(crate) fn hairpin(kind: &str, expected: &str) -> Outcome {
     let scene = Scene::named(kind)?;
     let run = scene.run(&["--hairpin"])?;
     run.check_within(&scene, UNHURRIED).and_then(|()| run.expect(scene.kind.family, "/hairpin/value", &expected.into()))
 }
 
-/// The exit code tells whether a requirement holds.
+/// The exit code says whether a requirement is met.
 pub(crate) fn requirements() -> Outcome {
     let scene = Scene::named("ei_apd")?;
     scene.run(&["--require", "mapping=eim,filtering=apdf"])?.expect_code(0)?;
     scene.run(&["--require", "mapping=eim,filtering=eif"])?.expect_code(1)
 }
 
-/// A list of servers in the environment is asked when none is named.
+/// Without `--server`, the servers of the environment variable are used.
 pub(crate) fn servers_of_the_environment() -> Outcome {
     let scene = Scene::named("ei_ei")?;
     let [first, other] = scene.servers;
@@ -267,14 +267,14 @@ pub(crate) fn servers_of_the_environment() -> Outcome {
     Run::of(client.finish(PATIENCE)?)?.check(&scene)
 }
 
-/// Where there is no network at all the command says so, points to the simulated one, and could not run.
+/// Without a network, the command says so, names the simulated network, and ends with code 2.
 pub(crate) fn offline(arguments: &[&str]) -> Outcome {
     let nowhere = Namespace::alone("nowhere")?;
     let finished = start(&nowhere, &[&["nat"], arguments].concat())?.finish(PATIENCE)?;
     says(&finished, 2, &["offline", "lab"])
 }
 
-/// The same for servers known by name, as those that come with the program are: the resolver cannot be reached either.
+/// The same with server names, as in the built-in list: the resolver cannot be reached either.
 pub(crate) fn offline_by_name() -> Outcome {
     let nowhere = Namespace::alone("nowhere")?;
     let names = "stun.example.org,stun.example.net:19302";
@@ -282,8 +282,7 @@ pub(crate) fn offline_by_name() -> Outcome {
     says(&process.finish(PATIENCE)?, 2, &["offline", "lab"])
 }
 
-/// With nobody to ask nothing is asked: where there is a network the command says how to name someone, and where there
-/// is none it is offline all the same.
+/// With an empty list of servers, the message names --server if there is a network, and says offline otherwise.
 pub(crate) fn nobody_to_ask() -> Outcome {
     let nowhere = Namespace::alone("nowhere")?;
     let somewhere = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
@@ -295,7 +294,7 @@ pub(crate) fn nobody_to_ask() -> Outcome {
     Ok(())
 }
 
-/// A router that drops everything leaves a host offline: nothing shows that there is a way out.
+/// A router that drops everything makes a host offline: nothing shows a route.
 pub(crate) fn black_hole() -> Outcome {
     let topology = Topology::build(&BLACK_HOLE)?;
     let server = SocketAddr::new(topology.plan.primary, PORTS[0]).to_string();
@@ -303,7 +302,7 @@ pub(crate) fn black_hole() -> Outcome {
     says(&finished, 2, &["offline", "lab"])
 }
 
-/// A name that nobody knows ends in one line that names it.
+/// A name that does not exist ends in one line with the name.
 pub(crate) fn unknown_name() -> Outcome {
     let topology = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
     let finished = start(&topology.client, &["nat", "--server", "stun.example.org"])?.finish(PATIENCE)?;
@@ -311,7 +310,7 @@ pub(crate) fn unknown_name() -> Outcome {
     one_line(&finished)
 }
 
-/// A resolver that never answers does not keep the command past its time.
+/// A resolver that never responds does not delay the command beyond its timeout.
 pub(crate) fn silent_resolver() -> Outcome {
     let topology = Topology::build(named("ei_apd").ok_or("no such kind")?)?;
     let _resolver = topology.client.bind("127.0.0.1:53".parse()?)?;
@@ -325,7 +324,7 @@ pub(crate) fn silent_resolver() -> Outcome {
     one_line(&finished)
 }
 
-/// The server ends cleanly when asked to, and says what it did.
+/// The server stops cleanly on a signal, and prints its counters.
 pub(crate) fn server_ends() -> Outcome {
     let host = Namespace::alone("server")?;
     host.ip("link set lo up\n")?;
@@ -340,7 +339,7 @@ pub(crate) fn server_ends() -> Outcome {
     if counters { Ok(()) } else { Err(format!("no counters at the end: {finished:?}").into()) }
 }
 
-/// Starts `portolan serve` and waits until it listens on so many addresses.
+/// Starts `portolan serve` and waits until it listens on this number of addresses.
 pub(crate) fn serve(host: &Namespace, arguments: &[&str], sockets: usize) -> Outcome<Process> {
     let mut server = start(host, &[&["serve"], arguments].concat())?;
     for _ in 0..sockets {
@@ -354,7 +353,7 @@ pub(crate) fn start<A: AsRef<OsStr> + Sync>(host: &Namespace, arguments: &[A]) -
     host.inside(|| Ok(Process::start(portolan(arguments)?)?))
 }
 
-/// That a process ended with this code and said these words, on whichever output.
+/// Checks the exit code, and that these words are on one of the outputs.
 fn says(finished: &Finished, code: i32, words: &[&str]) -> Outcome {
     let said = format!("{}{}", finished.stdout, finished.stderr).to_lowercase();
     match words.iter().find(|word| !said.contains(*word)) {
@@ -364,7 +363,7 @@ fn says(finished: &Finished, code: i32, words: &[&str]) -> Outcome {
     }
 }
 
-/// That there is one line on the standard error, and no panic in it.
+/// Checks that standard error has one line, and no panic.
 fn one_line(finished: &Finished) -> Outcome {
     if finished.stderr.lines().count() == 1 && !finished.stderr.contains("panicked") {
         return Ok(());
@@ -372,10 +371,9 @@ fn one_line(finished: &Finished) -> Outcome {
     Err(format!("not one clear line: {finished:?}").into())
 }
 
-/// How long a run may take before it is ended; far more than any should.
+/// The upper bound of any run.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
-/// How long a classification without loss may take: the last of seven sends, the wait for its answer, and a busy
-/// machine.
+/// The upper bound of a classification without loss: the last of seven transmissions, its timeout, and a busy machine.
 const QUICK: Duration = Duration::from_millis(1500);
-/// How long a run may take that also tests what nobody needs at once.
+/// The upper bound of a run with optional measurements.
 const UNHURRIED: Duration = Duration::from_millis(2500);

@@ -1,8 +1,8 @@
-//! The one door through which tests start the `portolan` binary: no test leaves the machine.
+//! The only function that starts the `portolan` binary in tests, so that no test sends packets beyond this machine.
 //!
-//! `PORTOLAN_SERVERS` is always empty, so that no public server is asked when none is named, and a server that is
-//! named must be a loopback address, unless the process is to run in a network namespace made for the tests: one that
-//! differs from the one recorded, before the namespaces were made, in the variable [`OUTSIDE`].
+//! `PORTOLAN_SERVERS` is always empty, so no public server is used by default. A server on the command line must have a
+//! loopback address, unless the process runs in a network namespace of the tests. Such a namespace differs from the one
+//! that the variable [`OUTSIDE`] recorded before the namespaces were made.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -12,18 +12,18 @@ use std::fs;
 use std::io;
 use std::process::{Command, Stdio};
 
-/// The variable in which a lab records the network namespace it was started from.
+/// The variable in which a lab records the network namespace from which it was started.
 pub(crate) const OUTSIDE: &str = "PORTOLAN_LAB_OUTSIDE";
 
-/// A command that runs the binary with these arguments, its standard input empty; or the reason why it must not.
+/// Returns a command that runs the binary with these arguments and an empty standard input.
 ///
-/// The network namespace is that of the calling thread. Only literal addresses and `localhost` are taken for loopback:
-/// the resolver is a server too.
+/// The network namespace is that of the calling thread. Only literal addresses and `localhost` count as loopback,
+/// because the resolver is a server too.
 pub(crate) fn portolan<A: AsRef<OsStr>>(arguments: &[A]) -> Result<Command, Refused> {
     portolan_asking("", arguments)
 }
 
-/// The same, with these servers in `PORTOLAN_SERVERS`: the callers of this file never set that variable themselves.
+/// Does the same, with these servers in `PORTOLAN_SERVERS`. Callers never set the variable themselves.
 pub(crate) fn portolan_asking<A: AsRef<OsStr>>(list: &str, arguments: &[A]) -> Result<Command, Refused> {
     let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
     if !NetworkNamespace::is_own() {
@@ -54,25 +54,25 @@ impl fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// The identity of a network namespace, as `/proc` gives it.
+/// The identity of a network namespace, from `/proc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NetworkNamespace(String);
 
 impl NetworkNamespace {
-    /// That of the calling thread.
+    /// Returns the namespace of the calling thread.
     pub(crate) fn here() -> io::Result<Self> {
         let link = fs::read_link("/proc/thread-self/ns/net")?;
         Ok(Self(link.to_string_lossy().into_owned()))
     }
 
-    /// Whether the calling thread is in a namespace that was made for the tests.
+    /// Whether the calling thread is in a namespace of the tests.
     ///
-    /// A lab is the first process of its own process namespace, so a variable left over elsewhere opens nothing.
+    /// A lab is the first process of its PID namespace, so a variable that is left over elsewhere has no effect.
     pub(crate) fn is_own() -> bool {
         std::process::id() == 1 && env::var(OUTSIDE).is_ok_and(|outside| Self::differs_from(&outside))
     }
 
-    /// Whether this is another namespace than the one recorded; a record that is none proves nothing.
+    /// Whether this namespace differs from the recorded one; `false` if the record is invalid.
     pub(crate) fn differs_from(outside: &str) -> bool {
         let number = outside.strip_prefix("net:[").and_then(|rest| rest.strip_suffix(']'));
         let recorded = number.is_some_and(|number| number.parse::<u64>().is_ok());
@@ -86,11 +86,11 @@ impl fmt::Display for NetworkNamespace {
     }
 }
 
-/// The options of `stun` and `audit` whose next word is a value.
+/// The options of `stun` and `audit` that have a value.
 const WITH_VALUE: [&str; 6] = ["--timeout", "--format", "--ca-file", "--user", "--password", "--password-file"];
 
-/// Every server the arguments name: `--server HOST`, `--server=HOST`, and every prefix of that name clap might take;
-/// for `stun` and `audit` every word that is neither an option nor behind one that takes a value.
+/// Returns every server in the arguments: `--server HOST`, `--server=HOST`, and every prefix of that name that clap may
+/// accept; for `stun` and `audit` every word that is neither an option nor the value of one.
 fn named(arguments: &[&OsStr]) -> Vec<String> {
     let mut found = vec![];
     if let Some(at) = arguments.iter().position(|word| *word == "stun" || *word == "audit") {
@@ -118,7 +118,7 @@ fn named(arguments: &[&OsStr]) -> Vec<String> {
     found
 }
 
-/// Whether a server is on this machine for certain: a loopback address, or `localhost`, with or without a port.
+/// Whether a server is certainly on this machine: a loopback address, or `localhost`, with or without a port.
 fn is_loopback(server: &str) -> bool {
     let schemes = ["stun:", "stuns:", "turn:"];
     let server = schemes.iter().find_map(|scheme| server.strip_prefix(scheme)).unwrap_or(server);

@@ -1,4 +1,5 @@
-//! A process that a test started: read line by line, ended within a bound, never left behind.
+//! A process that a test starts: its output is read line by line, its run time is bounded, and it never outlives the
+//! test.
 
 use core::time::Duration;
 use std::io::{self, BufRead, BufReader, Read};
@@ -17,16 +18,16 @@ pub(crate) struct Process {
     started: Instant,
 }
 
-/// How a process ended and what it said.
+/// The exit code and the output of a process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Finished {
-    /// Its exit code; none when a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub(crate) code: Option<i32>,
-    /// Everything on its standard output.
+    /// The standard output.
     pub(crate) stdout: String,
-    /// Everything on its standard error.
+    /// The standard error.
     pub(crate) stderr: String,
-    /// From its start to the end of its output.
+    /// The time from the start to the end of the output.
     pub(crate) took: Duration,
 }
 
@@ -36,7 +37,7 @@ enum Line {
 }
 
 impl Process {
-    /// Starts it, with its output piped here.
+    /// Starts the process with piped outputs.
     pub(crate) fn start(mut command: Command) -> io::Result<Self> {
         let started = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -51,14 +52,14 @@ impl Process {
         Ok(Self { child, lines, seen: Finished::default(), started })
     }
 
-    /// Asks it to end, as SIGTERM does.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) -> io::Result<()> {
         let number = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let number = number.ok_or_else(|| io::Error::other("the process has no number"))?;
         Ok(kill_process(number, Signal::TERM)?)
     }
 
-    /// Waits for a line that holds this text, on either output.
+    /// Waits for a line with this text, on either output.
     pub(crate) fn wait_for(&mut self, text: &str, within: Duration) -> io::Result<()> {
         let deadline = Instant::now() + within;
         loop {
@@ -73,7 +74,7 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended; past the bound it is killed, which is an error.
+    /// Waits until the process has ended. A process that exceeds the bound is killed, which is an error.
     pub(crate) fn finish(mut self, within: Duration) -> io::Result<Finished> {
         let deadline = self.started + within;
         loop {
@@ -109,13 +110,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already: then there is nothing to kill, and nobody to tell.
+        // If the process has ended already, there is nothing to kill and no error to report.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Hands on each line, with its end, until there is no more or nobody listens.
+/// Sends each line, with its end, until the output ends or the receiver is gone.
 fn read(from: impl Read + Send + 'static, mut hand_on: impl FnMut(String) -> bool + Send + 'static) {
     thread::spawn(move || {
         let mut from = BufReader::new(from);

@@ -1,4 +1,4 @@
-//! That the door to the binary stays shut for servers beyond this machine.
+//! Tests that the binary is not started for servers beyond this machine.
 
 use std::ffi::OsStr;
 

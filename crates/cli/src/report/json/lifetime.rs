@@ -1,4 +1,4 @@
-//! How long mappings live, as JSON.
+//! The lifetimes of mappings as JSON.
 
 use super::{Axis, Loss, axis, text};
 use core::net::SocketAddr;
@@ -7,7 +7,7 @@ use portolan_nat::lifetime::{LifetimeEvent, LifetimeRange, LifetimeReport};
 use portolan_nat::profile::Conclusion;
 use serde::Serialize;
 
-/// An event of the measurement as one line of JSON; `None` for those that the report tells better.
+/// Formats an event of the measurement as one line of JSON; `None` for events whose data is in the report.
 pub(crate) fn event(event: &LifetimeEvent) -> Option<String> {
     Some(match event {
         LifetimeEvent::Rejected { server, why } => {
@@ -29,7 +29,7 @@ pub(crate) fn event(event: &LifetimeEvent) -> Option<String> {
         | LifetimeEvent::Report(_) => {
             return None;
         }
-        // The set may grow; what this program does not know it does not tell.
+        // The enum may grow. Unknown events are skipped.
         _ => return None,
     })
 }
@@ -101,7 +101,7 @@ fn range(verdict: &Conclusion<LifetimeRange>) -> Axis<Range> {
     axis(verdict, |range| Range { at_least_s: seconds(range.at_least), at_most_s: range.at_most.map(seconds) })
 }
 
-/// Seconds to the millisecond.
+/// Converts to seconds, rounded to the millisecond.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -4,8 +4,8 @@ use portolan_nat::behavior::{Mapping, NatKind};
 use portolan_nat::profile::{Evidence, Family as Measured, Report, Unknown};
 use serde_json::Value;
 
-fn telling(report: Report) -> Telling {
-    Telling {
+fn report_data(report: Report) -> ReportData {
+    ReportData {
         report,
         servers: vec!["stun.example.org:3478".into(), "198.51.100.20:3478".into()],
         simulation: None,
@@ -21,9 +21,9 @@ fn parsed(text: &str) -> Value {
 
 #[test]
 fn a_report_is_the_one_that_the_documentation_shows() {
-    let text = report(&telling(sample::home()));
+    let text = report(&report_data(sample::home()));
     assert_eq!(parsed(&text), serde_json::from_str::<Value>(include_str!("home.json")).unwrap());
-    // The order of fields is for people; the first ones are those they look for.
+    // The order of the fields is for people: the most important fields come first.
     let beginning = "{\"schema\":\"portolan.nat/1\",\"families\":[{\"family\":\"ipv4\",\"nat\":\"nat\",\"public\":\
                      [\"203.0.113.9:40000\"],\"local\":\"192.168.1.7:40000\",\"mapping\":{\"value\":\
                      \"endpoint-independent\",\"unknown\":null,\"p_wrong\":0.0,\"evidence\":[";
@@ -50,11 +50,11 @@ fn every_field_is_documented() {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
-    let mut told = telling(sample::home());
-    told.story = vec!["0.000s it begins".to_owned()];
-    told.lifetime = Some(sample::lifetime());
+    let mut data = report_data(sample::home());
+    data.story = vec!["0.000s it begins".to_owned()];
+    data.lifetime = Some(sample::lifetime());
     let mut found = vec![];
-    names(&parsed(&last(&told)), &mut found);
+    names(&parsed(&last(&data)), &mut found);
     let documentation = include_str!("../../../../../docs/json.md");
     for name in found {
         assert!(documentation.contains(&format!("`{name}`")), "docs/json.md has no word about `{name}`");
@@ -63,13 +63,13 @@ fn every_field_is_documented() {
 
 #[test]
 fn no_way_out_is_unavailable_and_blocked_is_a_type() {
-    let offline = parsed(&report(&telling(sample::offline())));
+    let offline = parsed(&report(&report_data(sample::offline())));
     let [v4, v6] = [0, 1].map(|place| offline["families"][place].clone());
     assert_eq!((&v4["nat"], &v4["type"]), (&Value::from("unavailable"), &Value::from("unknown")));
     assert_eq!(v4["unavailable"], "every datagram was turned back: no route to the network");
     assert_eq!((&v6["family"], &v6["mapping"]["unknown"]), (&Value::from("ipv6"), &Value::from("offline")));
     assert_eq!(v6["local"], Value::Null);
-    let blocked = parsed(&report(&telling(sample::blocked())));
+    let blocked = parsed(&report(&report_data(sample::blocked())));
     let family = &blocked["families"][0];
     assert_eq!((&family["nat"], &family["type"]), (&Value::from("unknown"), &Value::from("blocked")));
     assert_eq!(family["mapping"]["evidence"][0], "TCP to 198.51.100.10:443 connects");
@@ -112,7 +112,7 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
         change("ipv4", "public", "203.0.113.9", "203.0.113.77"),
         r#"{"event":"change","family":"ipv4","what":"public","was":"203.0.113.9","is":"203.0.113.77"}"#
     );
-    let (alone, mut at_the_end) = (report(&telling(sample::home())), parsed(&last(&telling(sample::home()))));
+    let (alone, mut at_the_end) = (report(&report_data(sample::home())), parsed(&last(&report_data(sample::home()))));
     let event = at_the_end.as_object_mut().unwrap().remove("event");
     assert_eq!(event, Some(Value::from("report")));
     assert_eq!(at_the_end, parsed(&alone));
@@ -120,21 +120,21 @@ fn each_event_is_a_line_and_the_report_is_the_last() {
 
 #[test]
 fn a_simulation_says_so_and_a_story_is_told_when_there_is_one() {
-    let mut told = telling(sample::home());
-    assert_eq!(parsed(&report(&told)).get("story"), None);
-    told.simulation = Some(Simulation { scene: String::new(), is_right: Some(true) });
-    told.story = vec!["0.000s it begins".to_owned()];
-    let value = parsed(&report(&told));
+    let mut data = report_data(sample::home());
+    assert_eq!(parsed(&report(&data)).get("story"), None);
+    data.simulation = Some(Simulation { description: String::new(), is_right: Some(true) });
+    data.story = vec!["0.000s it begins".to_owned()];
+    let value = parsed(&report(&data));
     assert_eq!(value["simulated"], true);
     assert_eq!(value["story"][0], "0.000s it begins");
 }
 
 #[test]
 fn lifetimes_stand_in_the_report_where_they_were_asked_for() {
-    let mut told = telling(sample::home());
-    assert_eq!(parsed(&report(&told)).get("lifetime"), None);
-    told.lifetime = Some(sample::lifetime());
-    let lifetime = &parsed(&report(&told))["lifetime"];
+    let mut data = report_data(sample::home());
+    assert_eq!(parsed(&report(&data)).get("lifetime"), None);
+    data.lifetime = Some(sample::lifetime());
+    let lifetime = &parsed(&report(&data))["lifetime"];
     assert_eq!(lifetime["replied"]["value"], serde_json::json!({"at_least_s": 115.0, "at_most_s": 121.0}));
     assert_eq!(lifetime["absolute"]["value"], serde_json::json!({"at_least_s": 185.0, "at_most_s": null}));
     assert_eq!((&lifetime["keepalive_s"], &lifetime["elapsed_ms"]), (&Value::from(57.0), &Value::from(195_000)));

@@ -1,8 +1,8 @@
 use super::*;
 
-fn told(text: &[u8], strict: bool) -> (String, Exit) {
+fn checked(text: &[u8], strict: bool) -> (String, Exit) {
     let found = Findings::of(text, strict);
-    (human(&Source("x.sdp".into()), text, &found), found.exit())
+    (human(&Source::of(Some("x.sdp".as_ref())), text, &found), found.exit())
 }
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
@@ -10,8 +10,8 @@ const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
 #[test]
 fn a_finding_has_its_place_line_caret_rule_and_hint() {
     let text = format!("{HEAD}m=audio 9 RTP/AVP 0\r\nb=AS:5x0\r\na=rtcp-mux:yes\r\na=mid:\r\n");
-    let (out, exit) = told(text.as_bytes(), false);
-    assert_eq!(exit, Exit::Wrong);
+    let (out, exit) = checked(text.as_bytes(), false);
+    assert_eq!(exit, Exit::Negative);
     for part in [
         "x.sdp:6:7: deviation: b= expected the end of the value, found 'x' (RFC 8866 §5.8)\n  |\n6 | b=AS:5x0\n  |       ^\n",
         "x.sdp:7:12: deviation: a= expected no value, found 'y' (RFC 5761 §5.1.3)\n  |\n7 | a=rtcp-mux:yes\n  |            ^\n  = hint: write the value as the section requires, for example a=rtcp-mux\n",
@@ -19,26 +19,26 @@ fn a_finding_has_its_place_line_caret_rule_and_hint() {
     ] {
         assert!(out.contains(part), "{out}");
     }
-    let (out, _) = told(text.as_bytes(), true);
+    let (out, _) = checked(text.as_bytes(), true);
     assert!(out.ends_with("x.sdp: 1 deviation, 1 remark\n"), "{out}");
 }
 
 #[test]
 fn clean_remarked_and_unreadable_are_told_apart() {
-    assert_eq!(told(HEAD.as_bytes(), true), ("x.sdp: clean\n".to_owned(), Exit::Done));
-    let (out, exit) = told(HEAD.replace("\r\n", "\n").as_bytes(), true);
+    assert_eq!(checked(HEAD.as_bytes(), true), ("x.sdp: clean\n".to_owned(), Exit::Success));
+    let (out, exit) = checked(HEAD.replace("\r\n", "\n").as_bytes(), true);
     assert!(out.ends_with("x.sdp: clean, 1 remark\n"), "{out}");
-    assert_eq!(exit, Exit::Done);
-    let (out, exit) = told(b"hello\nworld\n", false);
+    assert_eq!(exit, Exit::Success);
+    let (out, exit) = checked(b"hello\nworld\n", false);
     assert!(out.starts_with("x.sdp:1:1: error: this is no session description"), "{out}");
     assert_eq!(exit, Exit::CouldNotRun);
-    assert_eq!(told(b"", false).1, Exit::CouldNotRun);
+    assert_eq!(checked(b"", false).1, Exit::CouldNotRun);
 }
 
 #[test]
 fn a_long_line_is_shown_around_the_place_and_does_nothing_to_a_terminal() {
     let text = format!("{HEAD}c=IN IP4 192.0.2.1 {}\u{1b}[2Jé{}\r\n", "x".repeat(40), "y".repeat(1 << 20));
-    let (out, _) = told(text.as_bytes(), false);
+    let (out, _) = checked(text.as_bytes(), false);
     assert!(out.len() < 1000 && !out.contains('\u{1b}'), "{out}");
 }
 
@@ -46,23 +46,23 @@ fn a_long_line_is_shown_around_the_place_and_does_nothing_to_a_terminal() {
 fn what_there_is_no_room_for_is_counted_and_counts() {
     let text = format!("{HEAD}{}", "a=rtcp-mux:1\r\n".repeat(3_000));
     let found = Findings::of(text.as_bytes(), false);
-    assert_eq!((found.told.len(), found.untold), (1_000, 2_000));
-    // Remarks alone take all the room, and something is wrong behind them.
+    assert_eq!((found.diagnostics.len(), found.untold), (1_000, 2_000));
+    // Remarks fill all the room, and a deviation comes after them.
     let text = format!("{HEAD}{}a=rtcp-mux:1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     let found = Findings::of(text.as_bytes(), false);
-    assert_eq!((found.deviations(), found.untold, found.exit()), (0, 501, Exit::Wrong));
+    assert_eq!((found.deviations(), found.untold, found.exit()), (0, 501, Exit::Negative));
     let text = format!("{HEAD}{}x=1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
-    assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Wrong);
+    assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Negative);
     let text = format!("{HEAD}{}", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
-    assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Done);
+    assert_eq!(Findings::of(text.as_bytes(), false).exit(), Exit::Success);
 }
 
 #[test]
 fn what_candidates_lack_is_told_each_at_its_place() {
     let text =
         format!("{HEAD}m=audio 9 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na=candidate:1 0 tcp 7 192.0.2.1 9 typ srflx\r\n");
-    let (out, exit) = told(text.as_bytes(), false);
-    assert_eq!(exit, Exit::Wrong);
+    let (out, exit) = checked(text.as_bytes(), false);
+    assert_eq!(exit, Exit::Negative);
     for part in [
         "x.sdp:7:15: deviation: a= expected a component, 1 to 256, found '0' (RFC 8839 §5.1)\n  |\n7 | a=candidate:1 0 tcp",
         "x.sdp:7:44: deviation: a= expected raddr and rport, found the end (RFC 8839 §5.1)\n",
@@ -71,10 +71,10 @@ fn what_candidates_lack_is_told_each_at_its_place() {
     ] {
         assert!(out.contains(part), "{out}");
     }
-    assert!(told(text.as_bytes(), true).0.ends_with("x.sdp: 1 deviation\n"));
+    assert!(checked(text.as_bytes(), true).0.ends_with("x.sdp: 1 deviation\n"));
 }
 
-/// Where a collection of descriptions lies beside the checkout: what real browsers write is clean.
+/// If a collection of descriptions is beside the checkout: descriptions of real browsers are clean.
 #[test]
 fn descriptions_of_browsers_are_clean() {
     let Some(all) = std::env::var_os("PORTOLAN_CORPUS") else { return };
@@ -86,8 +86,8 @@ fn descriptions_of_browsers_are_clean() {
             continue;
         }
         let text = std::fs::read(&path).expect("a file of the collection");
-        let (out, exit) = told(&text, false);
-        assert_eq!(exit, Exit::Done, "{}: {out}", path.display());
+        let (out, exit) = checked(&text, false);
+        assert_eq!(exit, Exit::Success, "{}: {out}", path.display());
         looked_at += 1;
     }
     assert!(looked_at > 0, "{} has none", folder.display());

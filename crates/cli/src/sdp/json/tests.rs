@@ -2,7 +2,7 @@ use super::*;
 use std::path::Path;
 
 fn there_and_back(text: &[u8]) -> Vec<u8> {
-    let session = crate::sdp::session(None, text).unwrap();
+    let session = input::session(None, text).unwrap();
     let json = serde_json::to_vec(&Document::of(&session)).unwrap();
     to_sdp(&Source::of(None), &json).unwrap()
 }
@@ -18,7 +18,7 @@ fn every_line_comes_back_with_its_bytes_and_its_ending() {
     }
 }
 
-/// Where `PORTOLAN_CORPUS` names a folder of descriptions; without it there is nothing to look at.
+/// Tests the descriptions in the folder `PORTOLAN_CORPUS`, if the variable is set.
 #[test]
 fn every_description_of_the_field_comes_back() {
     let Some(folder) = std::env::var_os("PORTOLAN_CORPUS") else { return };
@@ -30,7 +30,7 @@ fn every_description_of_the_field_comes_back() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "sdp") {
                 let text = std::fs::read(&path).unwrap();
-                if crate::sdp::session(None, &text).is_ok() {
+                if input::session(None, &text).is_ok() {
                     assert_eq!(there_and_back(&text), text, "{}", path.display());
                     count += 1;
                 }
@@ -59,12 +59,12 @@ fn json_that_would_make_other_lines_is_refused_where_it_is() {
         (v, &format!(r#"{{"lines":[{v}]}}"#), "media[0].lines[0] stands in the wrong list"),
         (r#"{"text":"x"}"#, "", "<stdin>:1:1: this is no session description"),
     ] {
-        let told = refused(lines, media);
-        assert!(told.contains(place), "{told}");
+        let message = refused(lines, media);
+        assert!(message.contains(place), "{message}");
     }
     assert!(to_sdp(&Source::of(None), b"{").unwrap_err().to_string().contains("EOF"));
     let other = br#"{"schema":"x","ending":"lf","lines":[],"media":[]}"#;
     assert!(to_sdp(&Source::of(None), other).unwrap_err().to_string().contains("another schema"));
-    // A document that is as deep as it is long is refused, not followed.
+    // A deeply nested document is rejected, not followed.
     assert!(to_sdp(&Source::of(None), "[".repeat(1 << 20).as_bytes()).is_err());
 }

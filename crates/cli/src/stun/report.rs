@@ -1,7 +1,8 @@
-//! What came back, as text and as JSON, schema `portolan.stun/1` (docs/json.md).
+//! The response as text and as JSON, schema `portolan.stun/1` (docs/json.md).
 
-use super::{Reply, milliseconds};
-use crate::explain::tell::{JsonLine, json_lines, lines};
+use super::Reply;
+use crate::explain::report::{JsonLine, json_lines, lines};
+use crate::output::milliseconds;
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_machine::Protocol;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 const SCHEMA: &str = "portolan.stun/1";
 
-/// What an answer says.
+/// The contents of the response.
 #[derive(Serialize)]
 pub(super) struct Report {
     schema: &'static str,
@@ -37,7 +38,7 @@ struct Server {
     address: SocketAddr,
 }
 
-/// An error response's code and reason.
+/// The code and the reason phrase of an error response.
 #[derive(Serialize)]
 struct Refusal {
     code: u16,
@@ -50,7 +51,7 @@ struct Explained {
     response: Vec<JsonLine>,
 }
 
-/// A line of events.
+/// An event as a line of JSON.
 #[derive(Serialize)]
 struct Line<'a> {
     event: &'static str,
@@ -59,7 +60,7 @@ struct Line<'a> {
 }
 
 impl Report {
-    /// Reads the response.
+    /// Reads the contents of the response.
     pub(super) fn of(reply: &Reply) -> Self {
         let response = &reply.response;
         let facts = &response.facts;
@@ -71,14 +72,17 @@ impl Report {
         Self {
             schema: SCHEMA,
             server: Server { name: reply.name.clone(), address: reply.server },
-            transport: word(reply.protocol),
+            transport: protocol_name(reply.protocol),
             local: response.local,
             outcome,
             mapped: facts.mapped,
             rtt_ms: response.round_trip.map(milliseconds),
             sends: response.sends,
-            error: facts.error.as_ref().map(|error| Refusal { code: error.code, reason: shown(&error.reason) }),
-            software: facts.software.as_deref().map(shown),
+            error: facts
+                .error
+                .as_ref()
+                .map(|error| Refusal { code: error.code, reason: without_controls(&error.reason) }),
+            software: facts.software.as_deref().map(without_controls),
             other_address: facts.other_address,
             response_origin: facts.response_origin,
             alternate_server: facts.alternate_server,
@@ -92,15 +96,15 @@ impl Report {
         }
     }
 
-    /// Whether a mapped address came back.
-    pub(super) const fn is_good(&self) -> bool {
+    /// Whether the response has a mapped address.
+    pub(super) const fn has_mapped_address(&self) -> bool {
         self.mapped.is_some()
     }
 
-    /// As one line of JSON, the last of several where it is an event.
+    /// Formats the report as one line of JSON, for `jsonl` with the name of the event.
     pub(super) fn json(&self, event: Option<&'static str>) -> String {
         let with_event = WithEvent { event, report: self };
-        // Nothing in it can fail: no map has other keys than text.
+        // Serialization cannot fail: every map key is text.
         serde_json::to_string(&with_event).unwrap_or_default() + "\n"
     }
 }
@@ -113,19 +117,19 @@ struct WithEvent<'a> {
     report: &'a Report,
 }
 
-/// Whether the server has proved that it knows the user; nothing where nobody was named and nobody was asked for.
+/// Describes the verification; `None` if no user was given and the server required none.
 fn verified(reply: &Reply, report: &Report) -> Option<String> {
     let code = report.error.as_ref().map(|error| error.code);
-    Some(match (report.verified, reply.is_named, code) {
-        (Some("sha1"), ..) => "the server knows the user's password (HMAC-SHA1)".into(),
-        (Some(_), ..) => "the server knows the user's password (HMAC-SHA-256)".into(),
-        (None, true, _) => "no: the server did not ask who you are".into(),
-        (None, false, Some(401)) => "no: it asks who you are, see --user".into(),
+    Some(match (report.verified, reply.has_user, code) {
+        (Some("sha1"), ..) => "the server has the password of the user (HMAC-SHA1)".into(),
+        (Some(_), ..) => "the server has the password of the user (HMAC-SHA-256)".into(),
+        (None, true, _) => "no: the server did not require credentials".into(),
+        (None, false, Some(401)) => "no: the server requires credentials, see --user".into(),
         (None, false, _) => return None,
     })
 }
 
-/// The report for people.
+/// Formats the report as text.
 pub(super) fn human(reply: &Reply, report: &Report) -> String {
     let mut text = String::new();
     let from = format!("{} ({}, {})", report.server.name, report.server.address, report.transport);
@@ -133,11 +137,11 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     let _ = match (&report.mapped, &report.error) {
         (Some(mapped), _) => writeln!(text, "{from} sees you at {mapped}."),
         (None, Some(error)) => writeln!(text, "{from} refuses: {} {}.", error.code, error.reason),
-        (None, None) => writeln!(text, "{from} answers without an address."),
+        (None, None) => writeln!(text, "{from} sent no mapped address."),
     };
     let rtt = match report.rtt_ms {
         Some(rtt) => format!("{rtt:.1} ms"),
-        None => format!("unknown, the request was sent {} times", report.sends),
+        None => format!("unknown after {} transmissions", report.sends),
     };
     let mut fact = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -148,9 +152,9 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     fact("round trip", Some(rtt));
     fact("software", report.software.clone());
     fact("other address", report.other_address.map(|address| address.to_string()));
-    fact("answered from", report.response_origin.map(|address| address.to_string()));
+    fact("response origin", report.response_origin.map(|address| address.to_string()));
     fact("verified", verified(reply, report));
-    fact("ask instead", report.alternate_server.map(|address| address.to_string()));
+    fact("alternate server", report.alternate_server.map(|address| address.to_string()));
     if reply.explain {
         for (what, bytes) in [("Request", &reply.request), ("Response", &reply.response.message)] {
             let _ = write!(text, "\n{what}, {} bytes\n{}", bytes.len(), lines(bytes, "").0);
@@ -159,12 +163,12 @@ pub(super) fn human(reply: &Reply, report: &Report) -> String {
     text
 }
 
-/// Something that happened, as a line of JSON.
+/// Formats an event as a line of JSON.
 pub(super) fn event(event: &'static str, at_ms: f64, what: &str) -> String {
     serde_json::to_string(&Line { event, at_ms, what }).unwrap_or_default() + "\n"
 }
 
-pub(super) const fn word(protocol: Protocol) -> &'static str {
+pub(super) const fn protocol_name(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "udp",
         Protocol::Tcp | Protocol::TcpListen => "tcp",
@@ -172,7 +176,7 @@ pub(super) const fn word(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The text of a peer without control characters, which a terminal would obey.
-fn shown(text: &str) -> String {
+/// Replaces control characters in the text of a server, because a terminal would execute them.
+fn without_controls(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,11 +1,11 @@
 //! The explanation as text and as JSON, schema `portolan.explain/1` (docs/json.md).
 //!
-//! Rules of this file: what a line says is `portolan-stun`'s; here stands only what is around it. A message inside of
-//! ChannelData, an ICE check through a relay, is told under it.
+//! `portolan-stun` explains the lines; this file adds the packets and the summary. A message in ChannelData, such as an
+//! ICE check through a relay, is explained below it.
 
-use super::finder::claims_stun;
 use super::frame::Frame;
-use super::{Found, Piece, Place, Said, Transport};
+use super::message::{Found, Message, Origin, Place, Transport};
+use super::stream::claims_stun;
 use core::fmt::Write;
 use portolan_stun::demux::Protocol;
 use portolan_stun::explain::{Item, Line, Remark, explain};
@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 
 const SCHEMA: &str = "portolan.explain/1";
 
-/// Whether a rule is broken, rather than something of note: what a decoder refuses, and what no sender may write.
+/// Whether a line breaks a rule: a decoder rejects it, or no sender may send it. Other remarks are no errors.
 fn is_wrong(line: &Line<'_>) -> bool {
     line.remark
         .is_some_and(|remark| remark.is_wrong() || matches!(remark, Remark::AfterFingerprint | Remark::AfterData))
 }
 
-/// The message that a channel carries, if its data claim to be one.
+/// Returns the message in ChannelData, if its data begins like STUN.
 fn inside<'a>(line: &Line<'a>) -> Option<&'a [u8]> {
     let Item::ApplicationData(data) = line.item else { return None };
     claims_stun(data).then_some(data)
 }
 
-/// The lines of a message as text, each with this in front, and whether one of them is wrong.
+/// Formats the lines of a message with `indent`, and returns whether one of them is wrong.
 pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
     let (mut text, mut wrong) = (String::new(), false);
     for line in explain(bytes) {
         wrong |= is_wrong(&line);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{indent}{line}");
-        if let Some(message) = inside(&line) {
-            let (inner, is_wrong) = lines(message, &format!("{indent}      "));
+        if let Some(inner_message) = inside(&line) {
+            let (inner, is_wrong) = lines(inner_message, &format!("{indent}      "));
             text.push_str(&inner);
             wrong |= is_wrong;
         }
@@ -41,7 +41,7 @@ pub(crate) fn lines(bytes: &[u8], indent: &str) -> (String, bool) {
     (text, wrong)
 }
 
-/// What a piece claims to be.
+/// Returns the kind of message that the bytes claim to be.
 fn kind(bytes: &[u8]) -> &'static str {
     match explain(bytes).protocol() {
         Some(Protocol::Stun) => "stun",
@@ -52,59 +52,64 @@ fn kind(bytes: &[u8]) -> &'static str {
 
 const OTHER: &str = "other";
 
-/// All of it for people, and whether something is wrong.
+/// Formats the explanation as text, and returns whether something is wrong.
 pub(super) fn human(found: &Found) -> (String, bool) {
     let (mut text, mut bad) = (String::new(), vec![]);
-    for (piece, number) in found.pieces.iter().zip(1_u64..) {
+    for (message, number) in found.messages.iter().zip(1_u64..) {
         if number > 1 {
             text.push('\n');
         }
-        if piece.place.is_some() || found.pieces.len() > 1 {
-            let _ = writeln!(text, "{}", heading(piece, number));
+        if message.place.is_some() || found.messages.len() > 1 {
+            let _ = writeln!(text, "{}", heading(message, number));
         }
-        let _ = match &piece.said {
-            Some(Said::Heading(heading)) => writeln!(text, "  tcpdump: {heading}"),
-            Some(Said::Frame(frame)) => writeln!(text, "  {}", frame.sentence()),
+        let _ = match &message.origin {
+            Some(Origin::Heading(heading)) => writeln!(text, "  tcpdump: {heading}"),
+            Some(Origin::Frame(frame)) => writeln!(text, "  {}", frame.sentence()),
             None => Ok(()),
         };
-        if tell(piece, &mut text) {
-            bad.push(piece.place.map_or(number, |place| place.packet));
+        if write_message(message, &mut text) {
+            bad.push(message.place.map_or(number, |place| place.packet));
         }
     }
     let _ = writeln!(text, "\n{}", summary(found, &bad));
     (text, !bad.is_empty())
 }
 
-/// Tells one message; says whether it is wrong.
-fn tell(piece: &Piece, text: &mut String) -> bool {
-    let (lines, wrong) = lines(&piece.bytes, "");
+/// Writes one message, and returns whether it is wrong.
+fn write_message(message: &Message, text: &mut String) -> bool {
+    let (lines, wrong) = lines(&message.bytes, "");
     text.push_str(&lines);
-    wrong && !is_cut(piece)
+    wrong && !is_cut(message)
 }
 
-fn is_cut(piece: &Piece) -> bool {
-    piece.place.is_some_and(|place| place.is_cut)
+fn is_cut(message: &Message) -> bool {
+    message.place.is_some_and(|place| place.is_cut)
 }
 
-fn heading(piece: &Piece, number: u64) -> String {
-    let length = piece.bytes.len();
-    let Some(place) = piece.place else { return format!("Message {number}, {length} bytes") };
+fn heading(message: &Message, number: u64) -> String {
+    let length = message.bytes.len();
+    let Some(place) = message.place else { return format!("Message {number}, {length} bytes") };
     let time = place.time.map(|time| format!(", {}", utc(time))).unwrap_or_default();
     let Place { packet, flow, is_cut, .. } = place;
     let cut = if is_cut { ", cut off by the capture" } else { "" };
-    format!("Packet {packet}{time}, {} {} > {}, {length} bytes{cut}", word(flow.transport), flow.from, flow.to)
+    format!(
+        "Packet {packet}{time}, {} {} > {}, {length} bytes{cut}",
+        transport_name(flow.transport),
+        flow.from,
+        flow.to
+    )
 }
 
 fn summary(found: &Found, bad: &[u64]) -> String {
-    let count = found.pieces.len();
+    let count = found.messages.len();
     let messages = format!("{count} message{}", if count == 1 { "" } else { "s" });
     let among = match (found.packets, found.skipped) {
         (0, _) => String::new(),
         (1, 0) => " in 1 packet".to_owned(),
         (packets, 0) => format!(" in {packets} packets"),
-        (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be looked into"),
+        (packets, skipped) => format!(" in {packets} packets, {skipped} of which could not be read"),
     };
-    let others = found.pieces.iter().filter(|piece| kind(&piece.bytes) == OTHER).count();
+    let others = found.messages.iter().filter(|message| kind(&message.bytes) == OTHER).count();
     match bad {
         [] if others == 0 => format!("{messages}{among}: nothing is wrong."),
         [] if others == count => format!("{messages}{among}: neither STUN nor ChannelData."),
@@ -118,18 +123,18 @@ fn summary(found: &Found, bad: &[u64]) -> String {
     }
 }
 
-const fn word(transport: Transport) -> &'static str {
+const fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
     }
 }
 
-/// A time in nanoseconds since 1970 as UTC, to the microsecond (RFC 3339).
+/// Formats a time in nanoseconds since 1970 as UTC, to the microsecond (RFC 3339).
 fn utc(time: u64) -> String {
     let (seconds, micros) = (time / 1_000_000_000, time / 1_000 % 1_000_000);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // Days are counted in years that begin in March, so that the leap day is the last.
+    // Years begin in March here, so that the leap day is the last day of a year.
     let days = seconds / 86_400 + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -148,11 +153,11 @@ struct Document {
     packets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<u64>,
-    messages: Vec<Told>,
+    messages: Vec<JsonMessage>,
 }
 
 #[derive(Serialize)]
-struct Told {
+struct JsonMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     packet: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -183,7 +188,7 @@ struct Told {
     inside: Vec<JsonLine>,
 }
 
-/// A line as `portolan-stun` tells it, with whether it is wrong.
+/// A line of `portolan-stun`, with whether it is wrong.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct JsonLine {
     at: usize,
@@ -198,20 +203,20 @@ pub(crate) struct JsonLine {
     wrong: bool,
 }
 
-/// The lines of a message for JSON.
+/// Returns the lines of a message for JSON.
 pub(crate) fn json_lines(bytes: &[u8]) -> Vec<JsonLine> {
-    // What that crate writes is JSON, which its own tests see to.
+    // The JSON of `portolan-stun` is valid: its tests prove that.
     let read = |line: Line<'_>| {
-        let told: Option<JsonLine> = serde_json::from_str(&line.json().to_string()).ok();
-        told.map(|told| JsonLine { wrong: is_wrong(&line), ..told })
+        let json: Option<JsonLine> = serde_json::from_str(&line.json().to_string()).ok();
+        json.map(|json| JsonLine { wrong: is_wrong(&line), ..json })
     };
     explain(bytes).filter_map(read).collect()
 }
 
-/// All of it as one JSON object, and whether something is wrong.
+/// Formats the explanation as one JSON object, and returns whether something is wrong.
 pub(super) fn json(found: &Found) -> (String, bool) {
-    let messages: Vec<Told> = found.pieces.iter().map(told).collect();
-    let wrong = messages.iter().any(|told| told.wrong);
+    let messages: Vec<JsonMessage> = found.messages.iter().map(json_message).collect();
+    let wrong = messages.iter().any(|message| message.wrong);
     let is_capture = found.packets > 0;
     let document = Document {
         schema: SCHEMA,
@@ -220,36 +225,36 @@ pub(super) fn json(found: &Found) -> (String, bool) {
         skipped: is_capture.then_some(found.skipped),
         messages,
     };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     (serde_json::to_string(&document).unwrap_or_default() + "\n", wrong)
 }
 
-fn told(piece: &Piece) -> Told {
-    let lines = json_lines(&piece.bytes);
-    let inside = explain(&piece.bytes).find_map(|line| inside(&line)).map(json_lines).unwrap_or_default();
-    let channel = explain(&piece.bytes)
+fn json_message(message: &Message) -> JsonMessage {
+    let lines = json_lines(&message.bytes);
+    let inside = explain(&message.bytes).find_map(|line| inside(&line)).map(json_lines).unwrap_or_default();
+    let channel = explain(&message.bytes)
         .find_map(|line| if let Item::ChannelNumber(number) = line.item { Some(number) } else { None });
-    let place = piece.place;
-    let (heading, frame) = match &piece.said {
-        Some(Said::Heading(heading)) => (Some(heading.to_string()), None),
-        Some(Said::Frame(frame)) => (None, Some(*frame)),
+    let place = message.place;
+    let (heading, frame) = match &message.origin {
+        Some(Origin::Heading(heading)) => (Some(heading.to_string()), None),
+        Some(Origin::Frame(frame)) => (None, Some(*frame)),
         None => (None, None),
     };
-    Told {
+    JsonMessage {
         packet: place.map(|place| place.packet),
         time: place.and_then(|place| place.time).map(utc),
-        transport: place.map(|place| word(place.flow.transport)),
+        transport: place.map(|place| transport_name(place.flow.transport)),
         from: place.map(|place| place.flow.from.to_string()),
         to: place.map(|place| place.flow.to.to_string()),
         heading,
         frame: frame.map(Frame::word),
         frame_padding: frame.and_then(Frame::padding),
         frame_check: frame.and_then(Frame::check),
-        cut: is_cut(piece),
-        kind: kind(&piece.bytes),
-        length: piece.bytes.len(),
+        cut: is_cut(message),
+        kind: kind(&message.bytes),
+        length: message.bytes.len(),
         channel,
-        wrong: !is_cut(piece) && lines.iter().chain(&inside).any(|line| line.wrong),
+        wrong: !is_cut(message) && lines.iter().chain(&inside).any(|line| line.wrong),
         lines,
         inside,
     }

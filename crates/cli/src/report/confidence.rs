@@ -1,6 +1,6 @@
-//! How sure a verdict is, in words and as a number.
+//! The confidence of a verdict, in words and as a number.
 
-/// The probability that a verdict is wrong, as people say it.
+/// Formats the probability that a verdict is wrong.
 pub(crate) fn in_words(p_wrong: f64) -> String {
     let word = if p_wrong < 1e-4 {
         "practically certain"
@@ -21,16 +21,16 @@ pub(crate) fn in_words(p_wrong: f64) -> String {
     format!("{word} (wrong once in {})", grouped(two_digits(once_in)))
 }
 
-/// Two significant digits: a probability that rests on a few packets has no more.
+/// Rounds to two significant digits: a probability based on a few packets has no more.
 pub(crate) fn two_digits(figure: f64) -> f64 {
     if figure <= 0.0 || !figure.is_finite() {
         return 0.0;
     }
-    // Through text, so that 0.000042 is that number and not its neighbour.
+    // The conversion through text gives exactly 0.000042, not a neighbouring number.
     format!("{figure:.1e}").parse().unwrap_or(figure)
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between thousands.
 fn grouped(figure: f64) -> String {
     if figure < 10.0 {
         return format!("{figure:.1}");
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn doubt_is_told_in_words_and_as_a_number() {
-        for (p_wrong, told) in [
+        for (p_wrong, expected) in [
             (0.0, "practically certain"),
             (1e-12, "practically certain (wrong less than once in a billion)"),
             (0.000_042_1, "practically certain (wrong once in 24,000)"),
@@ -60,7 +60,7 @@ mod tests {
             (0.02, "likely (wrong once in 50)"),
             (0.25, "no more than a guess (wrong once in 4.0)"),
         ] {
-            assert_eq!(in_words(p_wrong), told);
+            assert_eq!(in_words(p_wrong), expected);
         }
         assert_eq!(two_digits(0.000_042_1).to_string(), "0.000042");
         assert_eq!(two_digits(f64::NAN).to_string(), "0");

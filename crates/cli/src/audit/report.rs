@@ -1,5 +1,6 @@
-//! What an audit found, as text and as JSON, schema `portolan.audit/1` (docs/json.md).
+//! The report of an audit, as text and as JSON, schema `portolan.audit/1` (docs/json.md).
 
+use crate::output::milliseconds;
 use core::fmt::Write;
 use core::net::SocketAddr;
 use portolan_audit::{Credentials, Finding, Outcome, Report};
@@ -17,7 +18,7 @@ struct Json<'a> {
     mapped: Option<SocketAddr>,
     rtt_ms: Option<f64>,
     software: Option<&'a str>,
-    credentials: Option<Asked<'a>>,
+    credentials: Option<JsonCredentials<'a>>,
     control: Control,
     summary: Summary,
     findings: Vec<JsonFinding>,
@@ -32,16 +33,16 @@ struct Server<'a> {
     address: SocketAddr,
 }
 
-/// What a server that asks for credentials says of them.
+/// The challenge of a server that requires credentials.
 #[derive(Serialize)]
-struct Asked<'a> {
+struct JsonCredentials<'a> {
     realm: Option<&'a str>,
     nonce_cookie: bool,
     password_algorithms: &'a [u16],
     username_anonymity: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> JsonCredentials<'a> {
     fn of(credentials: &'a Credentials) -> Self {
         let features = credentials.features;
         Self {
@@ -53,14 +54,14 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What the repeated bare request met.
+/// The repeated control request: requests sent and requests lost.
 #[derive(Serialize)]
 struct Control {
     sent: u32,
     lost: u32,
 }
 
-/// How many checks came out how.
+/// The number of checks with each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Summary {
     honoured: usize,
@@ -75,7 +76,7 @@ struct JsonFinding {
     rfc: u16,
     section: &'static str,
     outcome: &'static str,
-    /// What was violated, or why it is unknown.
+    /// The violation, or the reason why the outcome is unknown.
     why: Option<String>,
     meaning: &'static str,
 }
@@ -126,7 +127,7 @@ impl JsonFinding {
     }
 }
 
-/// What was violated, or why it is unknown.
+/// The violation, or the reason why the outcome is unknown.
 fn why(outcome: Outcome) -> Option<String> {
     match outcome {
         Outcome::Violated(what) => Some(what.to_string()),
@@ -135,7 +136,7 @@ fn why(outcome: Outcome) -> Option<String> {
     }
 }
 
-/// The report for programs: one line.
+/// Formats the report as JSON, in one line.
 pub(super) fn json(name: &str, report: &Report) -> String {
     let traffic = report.traffic;
     let control = report.control;
@@ -152,9 +153,9 @@ pub(super) fn json(name: &str, report: &Report) -> String {
         answered: report.is_answered(),
         local: report.local,
         mapped: report.mapped,
-        rtt_ms: control.rtt.map(crate::stun::milliseconds),
+        rtt_ms: control.rtt.map(milliseconds),
         software: report.software.as_deref(),
-        credentials: report.credentials.as_ref().map(Asked::of),
+        credentials: report.credentials.as_ref().map(JsonCredentials::of),
         control: Control { sent: control.sent, lost: control.lost },
         summary: Summary::of(report),
         findings: report.findings.iter().map(JsonFinding::of).collect(),
@@ -165,17 +166,17 @@ pub(super) fn json(name: &str, report: &Report) -> String {
             received: traffic.received,
             received_bytes: traffic.received_bytes,
         },
-        elapsed_ms: crate::stun::milliseconds(report.elapsed),
+        elapsed_ms: milliseconds(report.elapsed),
     };
-    // Nothing in it can fail: no map has other keys than text.
+    // Serialization cannot fail: every map key is text.
     serde_json::to_string(&json).unwrap_or_default() + "\n"
 }
 
-/// The groups of a report for people.
+/// The RFCs by which the text report groups the findings.
 const DOCUMENTS: [(u16, &str); 2] =
     [(8489, "Session Traversal Utilities for NAT (STUN)"), (5780, "NAT Behavior Discovery Using STUN")];
 
-/// The report for people.
+/// Formats the report as text.
 pub(super) fn human(name: &str, report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -187,14 +188,14 @@ pub(super) fn human(name: &str, report: &Report) -> String {
         }
     }
     if !report.amplification.is_empty() {
-        let _ = writeln!(text, "\nBytes back for each byte sent");
+        let _ = writeln!(text, "\nAmplification: bytes received for each byte sent");
         for kind in &report.amplification {
             let (bytes, back, probe) = (kind.request_bytes, kind.reply_bytes, kind.probe.to_string());
             let replies = f64::from(kind.replies_per_ten) / 10.0;
             let factor = kind.factor();
             let _ = writeln!(
                 text,
-                "  {factor:>5.1}  {probe:<26}{bytes} bytes bring back {back} in {replies} datagram{}",
+                "  {factor:>5.1}  {probe:<26}{bytes} bytes, response {back} bytes in {replies} datagram{}",
                 if replies > 1.0 { "s" } else { "" }
             );
         }
@@ -210,17 +211,17 @@ fn head(text: &mut String, name: &str, report: &Report) -> core::fmt::Result {
     }
     match (report.mapped, report.control.rtt) {
         _ if !report.is_answered() => {
-            writeln!(text, " did not answer over udp; check address and port, or whether a firewall drops UDP.")
+            writeln!(text, " did not respond over udp; check address and port, or whether a firewall drops UDP.")
         }
         (None, _) if report.credentials.is_some() => {
             let asked = report.credentials.as_ref();
             let realm = asked.and_then(|asked| asked.realm.as_deref()).unwrap_or("none");
-            writeln!(text, " asks for credentials, realm {realm}.")
+            writeln!(text, " requires credentials, realm {realm}.")
         }
-        (None, _) => writeln!(text, " gave no Binding response that can be used."),
+        (None, _) => writeln!(text, " sent no usable Binding response."),
         (Some(mapped), None) => writeln!(text, " sees you at {mapped}."),
         (Some(mapped), Some(rtt)) => {
-            writeln!(text, " sees you at {mapped}, {:.1} ms away.", crate::stun::milliseconds(rtt))
+            writeln!(text, " sees you at {mapped}, {:.1} ms away.", milliseconds(rtt))
         }
     }
 }
@@ -232,7 +233,7 @@ fn foot(text: &mut String, report: &Report) -> core::fmt::Result {
     writeln!(
         text,
         "\n{honoured} honoured, {violated} violated, {not_supported} not supported, {unknown} unknown. \
-         {} datagrams sent, {} back, {} of {} controls lost, {:.1} s.",
+         {} datagrams sent, {} received, {} of {} control requests lost, {:.1} s.",
         traffic.sent,
         traffic.received,
         control.lost,
@@ -250,7 +251,7 @@ const fn mark(outcome: Outcome) -> char {
     }
 }
 
-/// The clause, what it wants, and what stands against that.
+/// Formats the section, its meaning, and the outcome unless it is honoured.
 fn line(finding: &Finding) -> String {
     let section = format!("§{}", finding.check.clause().section);
     let meaning = finding.check.meaning();
@@ -269,21 +270,21 @@ mod tests {
 
     #[test]
     fn a_line_says_clause_meaning_and_what_stands_against_it() {
-        let told = |check, outcome| {
+        let check_line = |check, outcome| {
             let finding = Finding { check, outcome };
             format!("{} {}", mark(outcome), line(&finding))
         };
-        assert_eq!(told(Check::Tcp, Outcome::Honoured), "✓ §6.2.2   a Binding request over TCP is answered");
+        assert_eq!(check_line(Check::Tcp, Outcome::Honoured), "✓ §6.2.2   a Binding request over TCP is answered");
         assert_eq!(
-            told(Check::UnknownRequired, Outcome::Violated(Violation::Error(500))),
+            check_line(Check::UnknownRequired, Outcome::Violated(Violation::Error(500))),
             "✗ §6.3.1   an unknown attribute that matters is refused (420): answered with error 500"
         );
         assert_eq!(
-            told(Check::Software, Outcome::NotSupported),
+            check_line(Check::Software, Outcome::NotSupported),
             "– §14.14   the server says what it is (SOFTWARE): not supported"
         );
         assert_eq!(
-            told(Check::ChangePort, Outcome::Unknown(UnknownReason::Filter)),
+            check_line(Check::ChangePort, Outcome::Unknown(UnknownReason::Filter)),
             "? §7.2     CHANGE-REQUEST for the port is obeyed: a filter on the way may have dropped the answer"
         );
     }

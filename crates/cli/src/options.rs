@@ -1,0 +1,57 @@
+//! Options that several subcommands have in common.
+
+use clap::{Args, ValueEnum};
+use core::time::Duration;
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Text: a sentence, the facts, the confidence
+    Human,
+    /// One JSON object (docs/json.md)
+    Json,
+    /// One JSON object per line for each event, the report last
+    Jsonl,
+}
+
+/// The format of a result that has no events before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DocumentFormat {
+    /// Text
+    Human,
+    /// One JSON object (docs/json.md)
+    Json,
+}
+
+/// The options of a report.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ReportOptions {
+    /// The format of the report
+    #[arg(long, value_enum, default_value = "human")]
+    pub(crate) format: Format,
+    /// Print the evidence for each verdict and each packet, with the section of the RFC
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+/// Parses a timeout in seconds, from 0.1 s to one hour.
+pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 5 or 2.5")?;
+    if (0.1..=3600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("between 0.1 and 3600 seconds")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_a_finite_number_of_seconds() {
+        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
+        assert!(seconds("inf").is_err());
+        assert!(seconds("0").is_err());
+    }
+}
