@@ -43,8 +43,8 @@ fn inside(test: &str, network: &str) -> bool {
         .env(INSIDE, test)
         .output()
         .unwrap();
-    let output = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && output.contains("1 passed"), "in the namespace:\n{output}");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "in the namespace:\n{text}");
     false
 }
 
