@@ -1,17 +1,17 @@
 //! The laws of every machine, as plain functions.
 //!
-//! The driving contract has [fourteen laws](portolan_machine). Each is a function here. It takes a factory of new machines,
-//! a script of [`Step`]s and a [`Context`], plays the script in as many runs as the law needs, and returns a [`Violation`]:
-//! the law, the step and the reason. The functions need no test framework. So they serve unit tests, property tests
-//! (`portolan-strategies` adds shrinking) and fuzz targets.
+//! The driving contract has [fourteen laws](portolan_machine). Each is a function here. It takes a factory of new
+//! machines, a script of [`Step`]s and a [`Context`], plays the script in as many runs as the law needs, and returns a
+//! [`Violation`]: the law, the step and the reason. The functions need no test framework. So they serve unit tests,
+//! property tests (`portolan-strategies` adds shrinking) and fuzz targets.
 //!
 //! * [`check_all`] checks all laws, [`check`] one, [`Law::ALL`] lists them.
-//! * A panic is not caught here, because there is no unwinding without the standard library: it reaches the test. The laws
-//!   about panics are checked first.
+//! * A panic is not caught here, because there is no unwinding without the standard library: it reaches the test. The
+//!   laws about panics are checked first.
 //! * Two laws look into a machine where the context lets them: [`Context::state`] for the laws 10 and 12,
 //!   [`Context::footprint`] for law 14.
-//! * [`rehearse`] turns a script into a conversation: a peer answers what the machine sends, so that random steps fall into
-//!   the middle of a protocol.
+//! * [`rehearse`] turns a script into a conversation: a peer answers what the machine sends, so that random steps fall
+//!   into the middle of a protocol.
 //! * Machines trust their driver. A random script may hold news that no driver tells, after which a correct machine may
 //!   break law 8. [`driver_legal`] removes such news, and so does [`rehearse`].
 //! * A [`Recording`] is a run as text, which can be replayed byte for byte.
@@ -119,8 +119,8 @@ pub enum Law {
 }
 
 impl Law {
-    /// All laws, in the order in which [`check_all`] checks them. The laws about panics come first, because a panic would
-    /// end the check of another law. Determinism comes before the laws that compare two runs.
+    /// All laws, in the order in which [`check_all`] checks them. The laws about panics come first, because a panic
+    /// would end the check of another law. Determinism comes before the laws that compare two runs.
     pub const ALL: [Self; 14] = [
         Self::NoInputPanics,
         Self::TimeMayMisbehave,

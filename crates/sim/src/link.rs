@@ -117,7 +117,8 @@ impl Link {
         self
     }
 
-    /// Returns the same link with this bandwidth in each direction, in bytes a second, and with a queue of `queue` bytes.
+    /// Returns the same link with this bandwidth in each direction, in bytes a second, and with a queue of `queue`
+    /// bytes.
     ///
     /// [`Wire::bandwidth`] and [`Wire::queue`] say what counts.
     #[must_use]
@@ -282,7 +283,7 @@ impl WireState {
     }
 
     /// Carries a packet; `bytes` gives its length where the wire has a bandwidth.
-    pub(crate) fn carry(&mut self, now: Nanos, bytes: impl FnOnce() -> u64, dice: &mut SeededRng) -> Carried {
+    pub(crate) fn carry(&mut self, now: Nanos, bytes: impl FnOnce() -> u64, rng: &mut SeededRng) -> Carried {
         self.stats.sent += 1;
         let sent = match &mut self.limiter {
             None => now,
@@ -294,22 +295,22 @@ impl WireState {
                 sent
             }
         };
-        if dice.happens(self.loss) {
+        if rng.happens(self.loss) {
             self.stats.lost += 1;
             return Carried::Lost;
         }
-        let first = self.arrival(sent, dice);
-        if dice.happens(self.duplication) {
+        let first = self.arrival(sent, rng);
+        if rng.happens(self.duplication) {
             self.stats.duplicated += 1;
-            return Carried::Twice(first, self.arrival(sent, dice));
+            return Carried::Twice(first, self.arrival(sent, rng));
         }
         Carried::Once(first)
     }
 
-    fn arrival(&mut self, now: Nanos, dice: &mut SeededRng) -> Nanos {
-        let jitter = if self.jitter == 0 { 0 } else { dice.below(self.jitter.saturating_add(1)) };
+    fn arrival(&mut self, now: Nanos, rng: &mut SeededRng) -> Nanos {
+        let jitter = if self.jitter == 0 { 0 } else { rng.below(self.jitter.saturating_add(1)) };
         let at = now.saturating_add(self.delay).saturating_add(jitter).max(self.last);
-        if dice.happens(self.reordering) {
+        if rng.happens(self.reordering) {
             self.stats.held += 1;
             return at.saturating_add(self.hold);
         }
@@ -325,8 +326,8 @@ mod tests {
     const MS: Nanos = 1_000_000;
 
     fn arrivals(link: Link) -> (alloc::vec::Vec<Carried>, WireStats) {
-        let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
-        let carried = (0..10_000).map(|n| wire.carry(n * MS, || 128, &mut dice)).collect();
+        let (mut wire, mut rng) = (WireState::new(&link.up), SeededRng::new(5));
+        let carried = (0..10_000).map(|n| wire.carry(n * MS, || 128, &mut rng)).collect();
         (carried, wire.stats)
     }
 
@@ -352,8 +353,8 @@ mod tests {
     fn a_wire_sends_one_packet_after_the_other_and_drops_what_finds_the_queue_full() {
         // 1,000 bytes a second: a packet of 100 bytes takes 100 ms. 350 bytes may wait.
         let link = Link::delay(Duration::from_millis(5)).bandwidth(1_000, 350);
-        let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
-        let mut carry = |at_ms: u64| wire.carry(at_ms * MS, || 100, &mut dice);
+        let (mut wire, mut rng) = (WireState::new(&link.up), SeededRng::new(5));
+        let mut carry = |at_ms: u64| wire.carry(at_ms * MS, || 100, &mut rng);
         assert_eq!(carry(0), Carried::Once(105 * MS));
         assert_eq!(carry(0), Carried::Once(205 * MS));
         assert_eq!(carry(0), Carried::Once(305 * MS));

@@ -259,7 +259,7 @@ fn between(mut before: SocketIds, after: &SocketIds) -> Vec<SocketId> {
     drawn
 }
 
-/// Dice that keep what they gave.
+/// Rng that keep what they gave.
 struct Tape<'a> {
     from: &'a mut dyn Entropy,
     drawn: Vec<u8>,
@@ -410,7 +410,7 @@ fn before(first: SocketId, now: SocketIds) -> Option<SocketIds> {
     Some(ids)
 }
 
-/// Dice that give what was recorded, then zeros.
+/// Rng that give what was recorded, then zeros.
 struct Replayed<'a> {
     bytes: &'a [u8],
     short: bool,

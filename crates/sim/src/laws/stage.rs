@@ -23,9 +23,9 @@ pub(super) const HIGHEST_SOCKET: u64 = 1 << 24;
 
 /// An RNG with a seed (SplitMix64), the same on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Dice(pub(super) u64);
+pub(super) struct Rng(pub(super) u64);
 
-impl Dice {
+impl Rng {
     pub(super) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Dice {
     }
 }
 
-impl Entropy for Dice {
+impl Entropy for Rng {
     fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             for (byte, random) in chunk.iter_mut().zip(self.roll().to_le_bytes()) {
@@ -115,7 +115,7 @@ pub(super) enum Cut {
     /// Into single bytes.
     Bytes,
     /// At random.
-    Random(Dice),
+    Random(Rng),
 }
 
 impl Cut {
@@ -137,7 +137,7 @@ impl Cut {
 #[derive(Debug)]
 pub(super) struct Stage<M: Machine<Command: Script>> {
     pub(super) machine: M,
-    pub(super) dice: Dice,
+    pub(super) rng: Rng,
     pub(super) ids: SocketIds,
     notes: Option<Notes>,
     recorder: Option<Recorder>,
@@ -151,7 +151,7 @@ pub(super) struct Stage<M: Machine<Command: Script>> {
 }
 
 /// The context of one call.
-fn cx<'c>(at: Instant, rng: &'c mut Dice, ids: &'c mut SocketIds, notes: &'c mut Option<Notes>) -> CallContext<'c> {
+fn cx<'c>(at: Instant, rng: &'c mut Rng, ids: &'c mut SocketIds, notes: &'c mut Option<Notes>) -> CallContext<'c> {
     let trace = notes.as_mut().map(|notes| notes as &mut dyn Trace);
     CallContext { now: at, entropy: rng, sockets: ids, trace }
 }
@@ -160,7 +160,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
     pub(super) fn new(machine: M, context: &Context<'_, M>) -> Self {
         Self {
             machine,
-            dice: Dice(context.seed),
+            rng: Rng(context.seed),
             ids: Self::first_sockets(context),
             notes: None,
             recorder: None,
@@ -297,7 +297,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
     /// Hands bytes of a stream in once.
     pub(super) fn chunk(&mut self, at: Instant, chunk: Datagram<'_>) -> Option<usize> {
         self.is_drained = false;
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         match &mut self.recorder {
             Some(recorder) => recorder.stream(&mut self.machine, call, chunk),
             None => self.machine.stream(&mut call.into_cx(), chunk),
@@ -306,7 +306,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
 
     /// Asks for the short way. The machine must be drained.
     pub(super) fn forward<'a>(&mut self, at: Instant, datagram: Datagram<'a>) -> Option<Forward<'a>> {
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         self.machine.forward(&mut call.into_cx(), datagram)
     }
 
@@ -316,7 +316,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
 
     pub(super) fn handle(&mut self, at: Instant, input: Input<'_>) -> Verdict {
         self.is_drained = false;
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         match &mut self.recorder {
             Some(recorder) => recorder.handle(&mut self.machine, call, input),
             None => self.machine.handle(&mut call.into_cx(), input),
@@ -329,7 +329,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
             return Some("not a command of this machine".to_string());
         };
         self.is_drained = false;
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         let result = match &mut self.recorder {
             Some(recorder) => recorder.command(&mut self.machine, call, command),
             None => self.machine.command(&mut call.into_cx(), command),
@@ -350,7 +350,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
 
 /// The part of a stage that no output shows: what was drawn, and the state where the context renders it.
 pub(super) struct Snapshot {
-    rng: Dice,
+    rng: Rng,
     ids: SocketIds,
     state: Option<String>,
 }
@@ -358,7 +358,7 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new<M: Machine<Command: Script>>(stage: &Stage<M>, context: &Context<'_, M>) -> Self {
         let state = context.state.map(|state| state(&stage.machine));
-        Self { rng: stage.dice.clone(), ids: stage.ids.clone(), state }
+        Self { rng: stage.rng.clone(), ids: stage.ids.clone(), state }
     }
 
     /// The first difference, in words.

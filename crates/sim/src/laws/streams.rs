@@ -1,7 +1,7 @@
 //! Law 13: what a machine makes of a stream does not depend on how the stream is cut.
 
 use super::script::{Action, OwnedDatagram, Step};
-use super::stage::{Cut, Dice, Place, Stage, shorten};
+use super::stage::{Cut, Rng, Place, Stage, shorten};
 use super::{Context, Law, Violation};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -42,7 +42,7 @@ pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     let plain: Vec<(usize, Step)> = script.iter().enumerate().map(drained).collect();
     let whole = run(&plain, Cut::Whole)?;
     whole.compare(&run(&plain, Cut::Bytes)?, script, "in one chunk and byte by byte")?;
-    whole.compare(&run(&plain, Cut::Random(Dice(context.seed ^ 13)))?, script, "in one chunk and cut at random")?;
+    whole.compare(&run(&plain, Cut::Random(Rng(context.seed ^ 13)))?, script, "in one chunk and cut at random")?;
     let joined = joined(&plain);
     let as_joined = run(&joined, Cut::Whole)?;
     whole.compare(&as_joined, script, "in several chunks and in one")?;

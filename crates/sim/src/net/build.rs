@@ -46,7 +46,7 @@ impl<M: Machine> Net<M> {
         self.hosts.push(Host {
             name: name.into(),
             machine,
-            dice: HostRng::Seeded(Self::host_dice(self.seed, host.0)),
+            rng: HostRng::Seeded(Self::host_rng(self.seed, host.0)),
             ids: SocketIds::new(),
             sockets: Sockets::default(),
             ways: Ways { interfaces: alloc::vec![interface], ..Ways::default() },
@@ -88,7 +88,7 @@ impl<M: Machine> Net<M> {
     /// Lets the machine of a host throw dice that count, so that a person can read its transaction ids.
     pub fn count_instead_of_dice(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.dice = HostRng::Counting(CountingRng::default());
+            host.rng = HostRng::Counting(CountingRng::default());
         }
     }
 

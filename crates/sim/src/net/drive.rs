@@ -23,7 +23,7 @@ pub(super) fn with_cx<M, R>(
     story: Option<&mut Story>,
     call: impl FnOnce(&mut M, &mut Cx<'_>) -> R,
 ) -> R {
-    let cx = Cx::new(now, &mut host.dice, &mut host.ids);
+    let cx = Cx::new(now, &mut host.rng, &mut host.ids);
     match story {
         None => call(&mut host.machine, &mut { cx }),
         Some(story) => {
@@ -129,7 +129,7 @@ impl<M: Machine> Net<M> {
         }
         host.timer.set = None;
         if host.timer.wait.is_some_and(|wait| wait <= now) {
-            let _nobody_elses = with_cx(host, instant(now), self.story.as_mut(), |m, cx| m.handle(cx, Input::Timeout));
+            let _verdict = with_cx(host, instant(now), self.story.as_mut(), |m, cx| m.handle(cx, Input::Timeout));
         }
         self.drive(number);
     }
@@ -202,7 +202,7 @@ impl<M: Machine> Net<M> {
                 story.tell(now, &host.name, format_args!("{socket} {news}"));
             }
             let input = Input::Socket(socket, news);
-            let _to_all = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
+            let _verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         }
     }
 
@@ -270,7 +270,7 @@ impl<M: Machine> Net<M> {
             None => None,
         };
         let host = self.hosts.get_mut(number).ok_or(Refusal::NoRoute)?;
-        let bound = host.sockets.bind(open, &mut self.dice)?;
+        let bound = host.sockets.bind(open, &mut self.rng)?;
         Ok(SocketAddr::new(leaves.unwrap_or(bound.ip()), bound.port()))
     }
 

@@ -81,7 +81,7 @@ impl<M: Machine> Net<M> {
             Place::Up(_) => (&mut interface.up, Place::AtSegment(interface.segment)),
             Place::Down(_) | Place::AtSegment(_) | Place::AtOwner(_) => (&mut interface.down, Place::AtOwner(at)),
         };
-        match wire.carry(self.clock.now(), || packet.wire_len(), &mut self.dice) {
+        match wire.carry(self.clock.now(), || packet.wire_len(), &mut self.rng) {
             Carried::Once(out) => Some((out, end)),
             Carried::Twice(out, again) => {
                 self.transit.ledger.doubled += 1;
