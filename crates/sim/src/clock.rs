@@ -25,7 +25,7 @@ pub(crate) const fn instant(nanos: Nanos) -> Instant {
 #[derive(Clone, Debug)]
 pub(crate) struct Clock<T> {
     now: Nanos,
-    put: u64,
+    inserted: u64,
     agenda: BinaryHeap<Entry<T>>,
 }
 
@@ -38,12 +38,12 @@ struct Entry<T> {
 
 impl<T> Clock<T> {
     pub(crate) const fn new() -> Self {
-        Self { now: 0, put: 0, agenda: BinaryHeap::new() }
+        Self { now: 0, inserted: 0, agenda: BinaryHeap::new() }
     }
 
     /// Resets the clock to the origin. Returns the pending wake-ups in no order, and keeps the memory.
     pub(crate) fn reset(&mut self) -> impl Iterator<Item = T> + '_ {
-        (self.now, self.put) = (0, 0);
+        (self.now, self.inserted) = (0, 0);
         self.agenda.drain().map(|entry| entry.what)
     }
 
@@ -52,9 +52,9 @@ impl<T> Clock<T> {
     }
 
     /// Schedules an item at `at`, or now if `at` has passed.
-    pub(crate) fn put(&mut self, at: Nanos, what: T) {
-        self.put += 1;
-        let key = (u128::from(at.max(self.now)) << 64) | u128::from(self.put);
+    pub(crate) fn schedule(&mut self, at: Nanos, what: T) {
+        self.inserted += 1;
+        let key = (u128::from(at.max(self.now)) << 64) | u128::from(self.inserted);
         self.agenda.push(Entry { key, what });
     }
 
@@ -64,14 +64,14 @@ impl<T> Clock<T> {
     }
 
     /// Advances the clock to the next item and removes it.
-    pub(crate) fn leap(&mut self) -> Option<T> {
+    pub(crate) fn advance(&mut self) -> Option<T> {
         let entry = self.agenda.pop()?;
         self.now = entry.at();
         Some(entry.what)
     }
 
     /// Advances the clock without firing an item: never backwards, and never past the next item.
-    pub(crate) fn pass(&mut self, until: Nanos) {
+    pub(crate) fn advance_to(&mut self, until: Nanos) {
         self.now = self.now.max(until.min(self.next().unwrap_or(Nanos::MAX)));
     }
 }
@@ -110,14 +110,14 @@ mod tests {
     #[test]
     fn one_moment_happens_in_the_order_it_was_put_down() {
         let mut clock = Clock::new();
-        clock.put(20, 'c');
-        clock.put(10, 'a');
-        clock.put(10, 'b');
-        assert_eq!([clock.leap(), clock.leap()], [Some('a'), Some('b')]);
-        clock.put(5, 'd');
-        assert_eq!((clock.leap(), clock.now()), (Some('d'), 10), "the past is now");
-        clock.pass(100);
+        clock.schedule(20, 'c');
+        clock.schedule(10, 'a');
+        clock.schedule(10, 'b');
+        assert_eq!([clock.advance(), clock.advance()], [Some('a'), Some('b')]);
+        clock.schedule(5, 'd');
+        assert_eq!((clock.advance(), clock.now()), (Some('d'), 10), "the past is now");
+        clock.advance_to(100);
         assert_eq!(clock.now(), 20, "never past what is to come");
-        assert_eq!((clock.leap(), clock.leap()), (Some('c'), None));
+        assert_eq!((clock.advance(), clock.advance()), (Some('c'), None));
     }
 }

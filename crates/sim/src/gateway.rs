@@ -92,14 +92,14 @@ impl Gateway {
 
 /// The reason why a gateway drops a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fall {
+pub(crate) enum DropCause {
     Translator(DropReason),
     Blocked { tells: bool },
 }
 
-impl Fall {
+impl DropCause {
     /// The ICMP error for the sender inside.
-    pub(crate) const fn news(self) -> Option<Unreachability> {
+    pub(crate) const fn icmp_error(self) -> Option<Unreachability> {
         match self {
             Self::Blocked { tells: true } => Some(Unreachability::Prohibited),
             Self::Blocked { tells: false } | Self::Translator(_) => None,
@@ -107,7 +107,7 @@ impl Fall {
     }
 }
 
-impl fmt::Display for Fall {
+impl fmt::Display for DropCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Translator(reason) => fmt::Display::fmt(reason, f),
@@ -116,7 +116,7 @@ impl fmt::Display for Fall {
     }
 }
 
-impl Explain for Fall {
+impl Explain for DropCause {
     fn code(&self) -> &'static str {
         match self {
             Self::Translator(reason) => reason.code(),
@@ -139,7 +139,7 @@ pub(crate) enum Way {
         created: bool,
     },
     /// Hairpinning: back to a host inside, possibly the sender.
-    Back,
+    Hairpin,
 }
 
 /// The state of a barrier during a run.
@@ -207,23 +207,23 @@ impl GatewayState {
     }
 
     /// Handles a datagram from inside and rewrites its addresses.
-    pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet) -> Result<Way, Fall> {
+    pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet) -> Result<Way, DropCause> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(Way::Out { created: false }),
-            Device::Blocked { tells, .. } => Err(Fall::Blocked { tells: *tells }),
+            Device::Blocked { tells, .. } => Err(DropCause::Blocked { tells: *tells }),
             Device::Translator { udp, .. } => {
                 let internal = packet.source.ip();
-                let passage = udp.outbound(now, packet.source, packet.destination).map_err(Fall::Translator)?;
-                let (Translation::Out { source, .. } | Translation::Hairpin { source, .. }) = passage;
+                let translation = udp.outbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
+                let (Translation::Out { source, .. } | Translation::Hairpin { source, .. }) = translation;
                 packet.source = source;
                 if udp.config().alg {
                     udp.rewrite(packet.bytes_mut(), internal, source.ip());
                 }
-                match passage {
+                match translation {
                     Translation::Out { created, .. } => Ok(Way::Out { created }),
                     Translation::Hairpin { destination, .. } => {
                         packet.destination = destination;
-                        Ok(Way::Back)
+                        Ok(Way::Hairpin)
                     }
                 }
             }
@@ -231,13 +231,13 @@ impl GatewayState {
     }
 
     /// Handles a datagram from outside and rewrites its destination.
-    pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet) -> Result<(), Fall> {
+    pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet) -> Result<(), DropCause> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(()),
-            Device::Blocked { .. } => Err(Fall::Blocked { tells: false }),
+            Device::Blocked { .. } => Err(DropCause::Blocked { tells: false }),
             Device::Translator { udp, .. } => {
                 let external = packet.destination.ip();
-                packet.destination = udp.inbound(now, packet.source, packet.destination).map_err(Fall::Translator)?;
+                packet.destination = udp.inbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
                 if udp.config().alg {
                     let internal = packet.destination.ip();
                     udp.rewrite(packet.bytes_mut(), external, internal);
@@ -248,23 +248,23 @@ impl GatewayState {
     }
 
     /// The source address of an outgoing TCP connection on the outside.
-    pub(crate) fn connect(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, Fall> {
+    pub(crate) fn connect(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(source),
-            Device::Blocked { tells, .. } => Err(Fall::Blocked { tells: *tells }),
-            Device::Translator { tcp, .. } => match tcp.outbound(now, source, to).map_err(Fall::Translator)? {
+            Device::Blocked { tells, .. } => Err(DropCause::Blocked { tells: *tells }),
+            Device::Translator { tcp, .. } => match tcp.outbound(now, source, to).map_err(DropCause::Translator)? {
                 Translation::Out { source, .. } => Ok(source),
-                Translation::Hairpin { .. } => Err(Fall::Translator(DropReason::NoHairpin)),
+                Translation::Hairpin { .. } => Err(DropCause::Translator(DropReason::NoHairpin)),
             },
         }
     }
 
     /// The inside destination of a TCP connection from outside.
-    pub(crate) fn accept(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, Fall> {
+    pub(crate) fn accept(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(to),
-            Device::Blocked { .. } => Err(Fall::Blocked { tells: false }),
-            Device::Translator { tcp, .. } => tcp.inbound(now, source, to).map_err(Fall::Translator),
+            Device::Blocked { .. } => Err(DropCause::Blocked { tells: false }),
+            Device::Translator { tcp, .. } => tcp.inbound(now, source, to).map_err(DropCause::Translator),
         }
     }
 }

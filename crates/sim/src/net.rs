@@ -148,7 +148,7 @@ enum Wake<M> {
     Flight(Box<Packet>),
     Timer(u32),
     /// An ICMP error reaches the socket that sent the packet.
-    News(Box<(Origin, Unreachability)>),
+    IcmpError(Box<(Origin, Unreachability)>),
     Stream(Box<StreamNews>),
     /// The second request for a neighbor arrives.
     Neighbor(Box<Pair>),
@@ -343,14 +343,14 @@ impl<M: Machine> Net<M> {
     pub fn step(&mut self) -> Option<Instant> {
         self.settle();
         let before = self.clock.now();
-        let wake = self.clock.leap()?;
+        let wake = self.clock.advance()?;
         if self.clock.now() != before {
             self.transit.at_once = 0;
         }
         match wake {
             Wake::Flight(packet) => self.travel(packet),
             Wake::Timer(host) => self.wake(host as usize),
-            Wake::News(news) => self.bring(*news),
+            Wake::IcmpError(error) => self.deliver_icmp_error(*error),
             Wake::Stream(news) => self.stream_news(*news),
             Wake::Neighbor(pair) => self.exchange_is_due(*pair),
             Wake::Call(call) => self.call(*call),
@@ -394,7 +394,7 @@ impl<M: Machine> Net<M> {
                     let _now = self.step();
                 }
                 next => {
-                    self.clock.pass(until);
+                    self.clock.advance_to(until);
                     return if next.is_some() { Stop::Time } else { Stop::Idle };
                 }
             }

@@ -134,14 +134,14 @@ impl Pool {
     }
 
     /// Returns a copy of the packet.
-    pub(crate) fn twin(&mut self, packet: &Packet) -> Box<Packet> {
-        let mut twin = self.packet(packet.source, packet.destination, packet.place, packet.sent);
-        (twin.hop_limit, twin.origin) = (packet.hop_limit, packet.origin);
+    pub(crate) fn duplicate(&mut self, packet: &Packet) -> Box<Packet> {
+        let mut copy = self.packet(packet.source, packet.destination, packet.place, packet.sent);
+        (copy.hop_limit, copy.origin) = (packet.hop_limit, packet.origin);
         match &packet.shared {
-            Some(shared) => twin.share(shared.clone()),
-            None => twin.copy(&packet.own),
+            Some(shared) => copy.share(shared.clone()),
+            None => copy.copy(&packet.own),
         }
-        twin
+        copy
     }
 
     /// Takes back a packet that has reached the end of its path.

@@ -243,10 +243,10 @@ impl ServerState {
             reply.copy(bytes);
             let again = if let Fault::LateDuplicates(after) = fault { Some(nanos(after)) } else { None };
             let again = if fault == Fault::AnswersTwice { Some(0) } else { again };
-            let twin = again.map(|after| (after, pool.twin(&reply)));
+            let copy = again.map(|after| (after, pool.duplicate(&reply)));
             send(0, reply);
-            if let Some((after, twin)) = twin {
-                send(after, twin);
+            if let Some((after, copy)) = copy {
+                send(after, copy);
             }
         }
         pool.scratch = scratch;

@@ -44,9 +44,9 @@ impl Story {
     }
 
     /// Adds a line: the time, the actor, and what happened.
-    pub fn tell(&mut self, at: Instant, who: &str, what: impl fmt::Display) {
+    pub fn tell(&mut self, at: Instant, actor: &str, what: impl fmt::Display) {
         // Writing to a string cannot fail.
-        let _infallible = writeln!(self.text, "{at} {who:<12} {what}");
+        let _ok = writeln!(self.text, "{at} {actor:<12} {what}");
     }
 
     pub(crate) fn clear(&mut self) {
@@ -64,16 +64,16 @@ impl fmt::Display for Story {
 #[derive(Debug)]
 pub(crate) struct Notes<'a> {
     pub(crate) story: &'a mut Story,
-    pub(crate) who: &'a str,
+    pub(crate) host: &'a str,
 }
 
 impl Trace for Notes<'_> {
     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
         let clause = Cited(note);
         if scope.parent().is_some() {
-            self.story.tell(at, self.who, format_args!("  {scope}: {clause}"));
+            self.story.tell(at, self.host, format_args!("  {scope}: {clause}"));
         } else {
-            self.story.tell(at, self.who, format_args!("  {clause}"));
+            self.story.tell(at, self.host, format_args!("  {clause}"));
         }
     }
 }

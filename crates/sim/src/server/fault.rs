@@ -6,7 +6,7 @@
 //! ```
 //! use portolan_sim::server::Fault;
 //!
-//! assert_eq!(Fault::IgnoresChangeRequest.to_string(), "ignores CHANGE-REQUEST and answers from where it was asked");
+//! assert_eq!(Fault::IgnoresChangeRequest.to_string(), "ignores CHANGE-REQUEST and answers from the same address");
 //! ```
 
 use super::{Answer, Body, Server};
@@ -127,9 +127,9 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 1
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("honest"),
+            Self::None => f.write_str("correct"),
             Self::Silent => f.write_str("never answers"),
-            Self::IgnoresChangeRequest => f.write_str("ignores CHANGE-REQUEST and answers from where it was asked"),
+            Self::IgnoresChangeRequest => f.write_str("ignores CHANGE-REQUEST and answers from the same address"),
             Self::RefusesChangeRequest => f.write_str("names another address but refuses CHANGE-REQUEST"),
             Self::DropsChangeRequest => f.write_str("names another address but never answers CHANGE-REQUEST"),
             Self::ChangesPortOnly => f.write_str("changes the port when asked, never the address"),
@@ -140,21 +140,21 @@ impl fmt::Display for Fault {
             Self::OtherAddress(Bogus::Private) => f.write_str("names a private address as its other address"),
             Self::OtherAddress(Bogus::OtherFamily) => f.write_str("names an address of the other family"),
             Self::OtherAddress(Bogus::Unspecified) => f.write_str("names the unspecified address"),
-            Self::DeadAlternate => f.write_str("its other address is dead"),
-            Self::LiesAlways(address) => write!(f, "says that everybody is {address}"),
-            Self::LiesAnew => f.write_str("says that the client is somewhere else each time"),
-            Self::LateDuplicates(after) => write!(f, "answers once more after {} ms", after.as_millis()),
-            Self::AnswersTwice => f.write_str("answers everything twice"),
+            Self::DeadAlternate => f.write_str("its alternate address never answers"),
+            Self::LiesAlways(address) => write!(f, "reports every client as {address}"),
+            Self::LiesAnew => f.write_str("reports another wrong address each time"),
+            Self::LateDuplicates(after) => write!(f, "repeats each answer after {} ms", after.as_millis()),
+            Self::AnswersTwice => f.write_str("answers each request twice"),
             Self::ThirdAddress(address) => write!(f, "answers from {address}"),
-            Self::Garbage => f.write_str("answers garbage"),
-            Self::Truncated => f.write_str("answers half"),
-            Self::WrongTransactionId => f.write_str("answers with another transaction id"),
-            Self::Echo => f.write_str("sends requests back"),
+            Self::Garbage => f.write_str("answers with random bytes"),
+            Self::Truncated => f.write_str("truncates its answers"),
+            Self::WrongTransactionId => f.write_str("answers with a wrong transaction id"),
+            Self::Echo => f.write_str("sends each request back"),
             Self::OnlyXorMapped => f.write_str("knows XOR-MAPPED-ADDRESS only"),
             Self::OnlyMapped => f.write_str("knows MAPPED-ADDRESS only"),
-            Self::NoMapped => f.write_str("does not say where the client is"),
-            Self::Error(code) => write!(f, "answers everything with {code}"),
-            Self::DropsEvery(n) => write!(f, "overhears every request number {n}"),
+            Self::NoMapped => f.write_str("answers without a mapped address"),
+            Self::Error(code) => write!(f, "answers each request with {code}"),
+            Self::DropsEvery(n) => write!(f, "ignores every request number {n}"),
         }
     }
 }
