@@ -1,4 +1,4 @@
-//! Recordings: beside a driver, as text, replayed.
+//! Recordings: recorded beside a driver, written as text, replayed.
 
 use crate::laws_pinger::{Command, Event, Pinger, terminal};
 use core::net::SocketAddr;
@@ -28,7 +28,7 @@ fn outputs(machine: &mut Pinger) -> Vec<Output<Event>> {
     }
 }
 
-/// A driver whose sockets s1 to s40 belong to other machines, and whose dice are its own.
+/// A driver whose sockets s1 to s40 belong to other machines, and which has its own RNG.
 fn drive() -> (Recording, Vec<Vec<Output<Event>>>) {
     let (mut rng, mut ids) = (Counting(0), SocketIds::new());
     for _ in 0..40 {
@@ -105,7 +105,7 @@ fn a_recording_leads_back_to_its_script() {
     assert_eq!(again.steps[0].sockets, [SocketId(41)], "numbers begin after those handed in");
 }
 
-/// The trace hears the machine through the recorder.
+/// A trace receives the notes of a machine behind a recorder.
 #[test]
 fn a_recorder_hides_no_notes() {
     struct Count(usize);

@@ -1,4 +1,4 @@
-//! Stories as snapshots: the text is part of what this crate promises.
+//! Snapshots of stories: the text is part of the contract of this crate.
 
 use crate::datagrams::behind;
 use crate::probe::Probe;
