@@ -1,11 +1,11 @@
-//! How much a virtual internet costs: a client behind a NAT asks two servers fifty questions, again and again.
+//! Measures the simulator: a client behind a NAT sends fifty requests to two servers, again and again.
 //!
 //! ```text
 //! cargo run --release -p portolan-sim --example throughput [seconds]
 //! ```
 //!
-//! It prints runs and packets a second on one core, and how much of a run is the client's own. The figure to hold is
-//! what a whole classification of a NAT may cost, building and tearing down included: 20 to 50 µs.
+//! The example prints runs and packets a second on one core, and the client's share of a run. The target is a whole
+//! classification of a NAT, setup and teardown included, in 20 to 50 µs.
 
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
@@ -21,7 +21,7 @@ use portolan_stun::{Class, Message, Method, Writer};
 const SERVERS: [&str; 2] = ["192.0.2.1:3478", "198.51.100.1:3478"];
 const QUESTIONS: u32 = 50;
 
-/// Asks the servers in turn, every 10 ms, from one socket, and counts the answers.
+/// Sends requests to the servers in turn, every 10 ms, from one socket, and counts the responses.
 struct Client {
     out: Outbox<Never>,
     servers: [SocketAddr; 2],
@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     let (mut runs, mut packets, mut lost, mut answers) = (0_u64, 0_u64, 0_u64, 0_u64);
     let start = std::time::Instant::now();
     while start.elapsed() < Duration::from_secs(seconds) {
-        // The clock is read once in a hundred runs, so that it does not count.
+        // The clock is read once in a hundred runs, so that its cost does not count.
         for _ in 0..100 {
             runs += 1;
             net.reset(runs);

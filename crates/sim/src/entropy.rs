@@ -1,13 +1,13 @@
-//! Dice for virtual worlds: seeded ones for campaigns, counting ones for people who read traces.
+//! RNGs for simulations: a seeded RNG for test campaigns, and a counting RNG for readable traces.
 //!
-//! Neither is fit for anything but tests: whoever knows the seed knows every throw.
+//! Both are for tests only: the seed determines all output.
 //!
 //! ```
 //! use portolan_machine::Entropy;
 //! use portolan_sim::entropy::{CountingRng, SeededRng};
 //!
 //! let (mut a, mut b) = (SeededRng::new(7), SeededRng::new(7));
-//! assert_eq!(a.next_u64(), b.next_u64(), "the same seed throws the same");
+//! assert_eq!(a.next_u64(), b.next_u64(), "the same seed gives the same bits");
 //!
 //! let mut id = [0; 12];
 //! CountingRng::default().fill(&mut id);
@@ -16,28 +16,29 @@
 
 use portolan_machine::Entropy;
 
-/// Seeded dice (SplitMix64): one addition and two multiplications a throw.
+/// A seeded RNG (SplitMix64). One output takes one addition and two multiplications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeededRng {
     state: u64,
 }
 
 impl SeededRng {
-    /// Dice that throw what `seed` says.
+    /// Creates an RNG from `seed`.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// Dice of their own for the `stream`-th user, so that more users do not change each other's throws.
+    /// Creates an independent RNG for the `stream`-th user, so that a new user does not change the output of the
+    /// others.
     #[must_use]
     pub const fn fork(seed: u64, stream: u64) -> Self {
-        let mut dice = Self::new(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
-        let state = dice.next_u64();
+        let mut rng = Self::new(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
+        let state = rng.next_u64();
         Self::new(state)
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub const fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -46,14 +47,14 @@ impl SeededRng {
         z ^ (z >> 31)
     }
 
-    /// A number in `0..bound`, 0 where `bound` is 0; the bias is below 2⁻⁶⁴ × `bound`.
+    /// Returns a number in `0..bound`, or 0 if `bound` is 0. The bias is below 2⁻⁶⁴ × `bound`.
     pub const fn below(&mut self, bound: u64) -> u64 {
         ((self.next_u64() as u128 * bound as u128) >> 64) as u64
     }
 
-    /// Whether something happens that happens with this likelihood.
+    /// Whether an event with this likelihood happens.
     pub(crate) const fn happens(&mut self, likelihood: Likelihood) -> bool {
-        // No throw for what cannot happen: a quiet link costs nothing.
+        // An impossible event draws no random bits, so a perfect link costs nothing.
         likelihood.0 != 0 && (self.next_u64() >> 32) < likelihood.0
     }
 }
@@ -68,26 +69,26 @@ impl Entropy for SeededRng {
     }
 }
 
-/// A probability as a threshold for 32 random bits, so that the hot path has no floating point.
+/// A probability as a threshold for 32 random bits, so that the hot path needs no floating point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Likelihood(u64);
 
 impl Likelihood {
-    /// From a probability; below 0 and not a number is never, above 1 always.
+    /// Converts a probability. Values below 0 and NaN mean never, values above 1 always.
     pub(crate) const fn new(probability: f64) -> Self {
-        // A float cast saturates, and makes 0 of what is not a number.
+        // A cast from float saturates, and converts NaN to 0.
         Self((probability.clamp(0.0, 1.0) * 4_294_967_296.0) as u64)
     }
 
-    /// Whether it happens always.
+    /// Whether the event always happens.
     pub(crate) const fn is_certain(self) -> bool {
         self.0 == 1 << 32
     }
 }
 
-/// Dice that count: the n-th filling is all n.
+/// An RNG that counts: the n-th call fills the buffer with the byte n.
 ///
-/// Past 255 the four bytes of the count repeat, so that fillings of four bytes and more never come twice.
+/// Past 255 the four bytes of the count repeat. So outputs of four bytes or more never repeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CountingRng {
     count: u32,
@@ -103,7 +104,7 @@ impl Entropy for CountingRng {
     }
 }
 
-/// What the machine of a host throws.
+/// The RNG of a host's machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostRng {
     Seeded(SeededRng),
@@ -113,7 +114,7 @@ pub(crate) enum HostRng {
 impl Entropy for HostRng {
     fn fill(&mut self, out: &mut [u8]) {
         match self {
-            Self::Seeded(dice) => dice.fill(out),
+            Self::Seeded(rng) => rng.fill(out),
             Self::Counting(counting) => counting.fill(out),
         }
     }
@@ -125,12 +126,12 @@ mod tests {
 
     #[test]
     fn a_likelihood_happens_as_often_as_it_says() {
-        let mut dice = SeededRng::new(1);
+        let mut rng = SeededRng::new(1);
         for (probability, low, high) in
             [(0.0, 0, 0), (0.05, 4_700, 5_300), (1.0, 100_000, 100_000), (-1.0, 0, 0), (f64::NAN, 0, 0)]
         {
             let likelihood = Likelihood::new(probability);
-            let hits = (0..100_000).filter(|_| dice.happens(likelihood)).count();
+            let hits = (0..100_000).filter(|_| rng.happens(likelihood)).count();
             assert!((low..=high).contains(&hits), "{probability}: {hits}");
         }
     }
@@ -148,9 +149,9 @@ mod tests {
 
     #[test]
     fn below_stays_below_and_reaches_both_ends() {
-        let mut dice = SeededRng::new(3);
-        let throws: alloc::vec::Vec<u64> = (0..1_000).map(|_| dice.below(6)).collect();
-        assert!((0..6).all(|face| throws.contains(&face)) && throws.iter().all(|throw| *throw < 6));
-        assert_eq!(dice.below(0), 0);
+        let mut rng = SeededRng::new(3);
+        let values: alloc::vec::Vec<u64> = (0..1_000).map(|_| rng.below(6)).collect();
+        assert!((0..6).all(|value| values.contains(&value)) && values.iter().all(|value| *value < 6));
+        assert_eq!(rng.below(0), 0);
     }
 }

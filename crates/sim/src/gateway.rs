@@ -1,7 +1,7 @@
-//! Gateways: what stands between an inside and an outside, for each family and for UDP and TCP.
+//! Gateways: NATs, firewalls and routers between an inside and an outside.
 //!
-//! A gateway may translate, filter, block or merely route; each family has a [`Barrier`] of its own, because homes with
-//! an IPv4 NAT and an IPv6 firewall are the rule. Carriers are gateways outside gateways.
+//! A gateway translates, filters, blocks or only routes. Each family has its own [`Barrier`], because an IPv4 NAT with
+//! an IPv6 firewall is the most common home network. A carrier's gateway is a gateway outside another gateway.
 //!
 //! ```
 //! use portolan_nat::behavior::Filtering;
@@ -22,28 +22,28 @@ use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{Clause, Explain, Instant, Unreachability};
 use portolan_nat::translator::{DropReason, Translation, Translator, TranslatorConfig};
 
-/// What a gateway does to one family.
+/// How a gateway handles one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barrier {
-    /// It routes and looks at nothing.
+    /// The gateway routes, without a filter.
     Open,
-    /// It translates or filters.
+    /// The gateway translates or filters.
     Translator(TranslatorConfig),
-    /// It lets nothing through of what is blocked, in either direction.
+    /// The gateway drops all blocked packets, in both directions.
     Blocked {
-        /// UDP is blocked.
+        /// Whether UDP is blocked.
         udp: bool,
-        /// TCP is blocked.
+        /// Whether TCP is blocked.
         tcp: bool,
-        /// It says so to senders inside (ICMP administratively prohibited).
+        /// Whether a sender inside gets an ICMP error (administratively prohibited).
         tells: bool,
     },
 }
 
 impl Barrier {
-    /// UDP is silently swallowed, TCP gets through.
+    /// UDP is dropped silently; TCP passes.
     pub const UDP_BLOCKED: Self = Self::Blocked { udp: true, tcp: false, tells: false };
-    /// Everything is silently swallowed.
+    /// All packets are dropped silently.
     pub const SILENT: Self = Self::Blocked { udp: true, tcp: true, tells: false };
 }
 
@@ -56,32 +56,32 @@ impl From<TranslatorConfig> for Barrier {
 /// A gateway, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {
-    /// How the story calls it.
+    /// The name in the story.
     pub name: Box<str>,
-    /// Its addresses on the outside.
+    /// The addresses on the outside.
     pub addresses: Vec<IpAddr>,
-    /// What it does to IPv4.
+    /// The barrier for IPv4.
     pub ipv4: Barrier,
-    /// What it does to IPv6.
+    /// The barrier for IPv6.
     pub ipv6: Barrier,
 }
 
 impl Gateway {
-    /// A gateway that does the same to both families.
+    /// Creates a gateway with the same barrier for both families.
     #[must_use]
     pub fn new(name: &str, addresses: impl IntoIterator<Item = IpAddr>, barrier: impl Into<Barrier>) -> Self {
         let barrier = barrier.into();
         Self { name: name.into(), addresses: addresses.into_iter().collect(), ipv4: barrier, ipv6: barrier }
     }
 
-    /// The same with another barrier for IPv6.
+    /// Returns the same gateway with another barrier for IPv6.
     #[must_use]
     pub fn ipv6(mut self, barrier: impl Into<Barrier>) -> Self {
         self.ipv6 = barrier.into();
         self
     }
 
-    /// Whether hosts inside keep their addresses of this family on the outside.
+    /// Whether inside hosts keep their addresses of this family on the outside.
     pub(crate) const fn is_transparent(&self, ipv4: bool) -> bool {
         !matches!(
             if ipv4 { &self.ipv4 } else { &self.ipv6 },
@@ -90,16 +90,16 @@ impl Gateway {
     }
 }
 
-/// Why a gateway let a packet fall.
+/// The reason why a gateway drops a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fall {
+pub(crate) enum DropCause {
     Translator(DropReason),
     Blocked { tells: bool },
 }
 
-impl Fall {
-    /// What the sender inside is told.
-    pub(crate) const fn news(self) -> Option<Unreachability> {
+impl DropCause {
+    /// The ICMP error for the sender inside.
+    pub(crate) const fn icmp_error(self) -> Option<Unreachability> {
         match self {
             Self::Blocked { tells: true } => Some(Unreachability::Prohibited),
             Self::Blocked { tells: false } | Self::Translator(_) => None,
@@ -107,7 +107,7 @@ impl Fall {
     }
 }
 
-impl fmt::Display for Fall {
+impl fmt::Display for DropCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Translator(reason) => fmt::Display::fmt(reason, f),
@@ -116,7 +116,7 @@ impl fmt::Display for Fall {
     }
 }
 
-impl Explain for Fall {
+impl Explain for DropCause {
     fn code(&self) -> &'static str {
         match self {
             Self::Translator(reason) => reason.code(),
@@ -132,21 +132,21 @@ impl Explain for Fall {
     }
 }
 
-/// Where a packet goes that came from inside.
+/// The direction of a packet from inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Out {
         created: bool,
     },
-    /// Back in, to another host or the same.
-    Back,
+    /// Hairpinning: back to a host inside, possibly the sender.
+    Hairpin,
 }
 
-/// A barrier at work.
+/// The state of a barrier during a run.
 #[derive(Clone, Debug)]
 enum Device {
     Open,
-    /// TCP has a table of its own: its ports are other ports.
+    /// TCP has its own table, because TCP ports are separate from UDP ports.
     Translator {
         udp: Box<Translator>,
         tcp: Box<Translator>,
@@ -158,13 +158,13 @@ enum Device {
     },
 }
 
-/// A gateway at work.
+/// The state of a gateway during a run.
 #[derive(Clone, Debug)]
 pub(crate) struct GatewayState {
     pub(crate) config: Gateway,
     ipv4: Device,
     ipv6: Device,
-    /// Its interface on the outside.
+    /// The interface on the outside.
     pub(crate) interface: usize,
     /// The segment inside.
     pub(crate) inside: usize,
@@ -198,7 +198,7 @@ impl GatewayState {
         if ipv4 { &mut self.ipv4 } else { &mut self.ipv6 }
     }
 
-    /// The translator of a family, where there is one.
+    /// The translator of a family; `None` without translation or filter.
     pub(crate) fn translator(&self, ipv4: bool) -> Option<&Translator> {
         match if ipv4 { &self.ipv4 } else { &self.ipv6 } {
             Device::Translator { udp, .. } => Some(udp),
@@ -206,38 +206,38 @@ impl GatewayState {
         }
     }
 
-    /// Takes a datagram from inside and writes its new addresses into it.
-    pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet) -> Result<Way, Fall> {
+    /// Handles a datagram from inside and rewrites its addresses.
+    pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet) -> Result<Way, DropCause> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(Way::Out { created: false }),
-            Device::Blocked { tells, .. } => Err(Fall::Blocked { tells: *tells }),
+            Device::Blocked { tells, .. } => Err(DropCause::Blocked { tells: *tells }),
             Device::Translator { udp, .. } => {
                 let internal = packet.source.ip();
-                let passage = udp.outbound(now, packet.source, packet.destination).map_err(Fall::Translator)?;
-                let (Translation::Out { source, .. } | Translation::Hairpin { source, .. }) = passage;
+                let translation = udp.outbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
+                let (Translation::Out { source, .. } | Translation::Hairpin { source, .. }) = translation;
                 packet.source = source;
                 if udp.config().alg {
                     udp.rewrite(packet.bytes_mut(), internal, source.ip());
                 }
-                match passage {
+                match translation {
                     Translation::Out { created, .. } => Ok(Way::Out { created }),
                     Translation::Hairpin { destination, .. } => {
                         packet.destination = destination;
-                        Ok(Way::Back)
+                        Ok(Way::Hairpin)
                     }
                 }
             }
         }
     }
 
-    /// Takes a datagram from outside and writes its new destination into it.
-    pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet) -> Result<(), Fall> {
+    /// Handles a datagram from outside and rewrites its destination.
+    pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet) -> Result<(), DropCause> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(()),
-            Device::Blocked { .. } => Err(Fall::Blocked { tells: false }),
+            Device::Blocked { .. } => Err(DropCause::Blocked { tells: false }),
             Device::Translator { udp, .. } => {
                 let external = packet.destination.ip();
-                packet.destination = udp.inbound(now, packet.source, packet.destination).map_err(Fall::Translator)?;
+                packet.destination = udp.inbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
                 if udp.config().alg {
                     let internal = packet.destination.ip();
                     udp.rewrite(packet.bytes_mut(), external, internal);
@@ -247,24 +247,24 @@ impl GatewayState {
         }
     }
 
-    /// The source that a TCP connection from inside shows outside.
-    pub(crate) fn connect(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, Fall> {
+    /// The source address of an outgoing TCP connection on the outside.
+    pub(crate) fn connect(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(source),
-            Device::Blocked { tells, .. } => Err(Fall::Blocked { tells: *tells }),
-            Device::Translator { tcp, .. } => match tcp.outbound(now, source, to).map_err(Fall::Translator)? {
+            Device::Blocked { tells, .. } => Err(DropCause::Blocked { tells: *tells }),
+            Device::Translator { tcp, .. } => match tcp.outbound(now, source, to).map_err(DropCause::Translator)? {
                 Translation::Out { source, .. } => Ok(source),
-                Translation::Hairpin { .. } => Err(Fall::Translator(DropReason::NoHairpin)),
+                Translation::Hairpin { .. } => Err(DropCause::Translator(DropReason::NoHairpin)),
             },
         }
     }
 
-    /// Whom a TCP connection from outside is for.
-    pub(crate) fn accept(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, Fall> {
+    /// The inside destination of a TCP connection from outside.
+    pub(crate) fn accept(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(to),
-            Device::Blocked { .. } => Err(Fall::Blocked { tells: false }),
-            Device::Translator { tcp, .. } => tcp.inbound(now, source, to).map_err(Fall::Translator),
+            Device::Blocked { .. } => Err(DropCause::Blocked { tells: false }),
+            Device::Translator { tcp, .. } => tcp.inbound(now, source, to).map_err(DropCause::Translator),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A host: a machine, its sockets and its addresses, as a driver and an operating system would hold them.
+//! A host: a machine with its sockets and its addresses, in the roles of driver and operating system.
 //!
-//! Rules of this file: it binds, closes and finds sockets; it moves no packet. Ids only ever grow, so sockets lie
-//! sorted by id; ports have an index of their own.
+//! Rules of this file: it binds, closes and finds sockets; it moves no packet. Socket ids only grow, so the sockets are
+//! sorted by id. Ports have a separate index.
 
 use crate::clock::Nanos;
 use crate::entropy::{HostRng, SeededRng};
@@ -12,12 +12,12 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use portolan_machine::{Open, Protocol, Refusal, SocketId, SocketIds, SocketNews};
 
-/// A machine and the system it runs on.
+/// A machine and the system that runs it.
 #[derive(Debug)]
 pub(crate) struct Host<M> {
     pub(crate) name: Box<str>,
     pub(crate) machine: M,
-    pub(crate) dice: HostRng,
+    pub(crate) rng: HostRng,
     pub(crate) ids: SocketIds,
     pub(crate) sockets: Sockets,
     pub(crate) ways: Ways,
@@ -27,18 +27,18 @@ pub(crate) struct Host<M> {
     pub(crate) stream_stats: StreamStats,
 }
 
-/// The ways out of a host.
+/// The interfaces and routes of a host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ways {
     /// Interfaces in the order of preference.
     pub(crate) interfaces: Vec<usize>,
-    /// Destinations that leave by an interface of their own.
+    /// Destinations with a specific interface.
     pub(crate) routes: Vec<(IpAddr, usize)>,
-    /// Whether an address was ever taken away: packets to it may then still be on their way.
+    /// Whether an address was ever removed: packets to that address may still be in transit.
     pub(crate) are_readdressed: bool,
 }
 
-/// What the machine has not been told or given yet.
+/// Socket news and stream bytes that the machine has not handled yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inbox {
     pub(crate) news: VecDeque<(SocketId, SocketNews)>,
@@ -52,26 +52,26 @@ impl Inbox {
         self.readable.clear();
     }
 
-    /// Remembers a stream that may have bytes for the machine.
+    /// Adds a stream that may have bytes for the machine.
     pub(crate) fn mark_readable(&mut self, socket: SocketId) {
         if !self.readable.contains(&socket) {
             self.readable.push_back(socket);
         }
     }
 
-    /// Forgets a socket that the machine has closed.
+    /// Removes a socket that the machine has closed.
     pub(crate) fn forget(&mut self, socket: SocketId) {
         self.news.retain(|(other, _)| *other != socket);
         self.readable.retain(|other| *other != socket);
     }
 }
 
-/// How the host's operating system behaves.
+/// The behavior of the host's operating system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct System {
-    /// Whether ports where nobody listens answer with ICMP.
+    /// Whether a port without a socket answers with ICMP.
     pub(crate) rejects: bool,
-    /// Whether streams end at once with an address that the host loses.
+    /// Whether a stream ends at once when the host loses its address.
     pub(crate) aborts_streams: bool,
 }
 
@@ -79,7 +79,7 @@ impl System {
     pub(crate) const ORDINARY: Self = Self { rejects: true, aborts_streams: true };
 }
 
-/// When the machine wants to be woken, and when it will be: at most one entry of the agenda counts.
+/// The deadline of the machine, and the time of its wake-up. Only the last wake-up on the clock is valid.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timer {
     pub(crate) wait: Option<Nanos>,
@@ -91,17 +91,17 @@ pub(crate) struct Timer {
 pub(crate) struct Socket {
     pub(crate) id: SocketId,
     pub(crate) protocol: Protocol,
-    /// As bound: the address may be unspecified, the port never is 0.
+    /// The bound address may be unspecified; the port is never 0.
     pub(crate) bound: SocketAddr,
     /// The stream that this socket is an end of.
     pub(crate) stream: Option<StreamId>,
-    /// Whether the stream is open, not only ordered.
+    /// Whether the stream is established, not only requested.
     pub(crate) is_connected: bool,
     /// Whether the machine has paused the stream.
     pub(crate) is_paused: bool,
 }
 
-/// A stream of a net. Numbers are never used twice in a run.
+/// The id of a stream. No id is used twice in a run.
 pub(crate) type StreamId = u64;
 
 impl Socket {
@@ -115,11 +115,11 @@ impl Socket {
 pub(crate) struct Sockets {
     /// Sorted by id.
     open: Vec<Socket>,
-    /// Sorted by port, then id; streams that are no listeners are not in it.
+    /// Sorted by port, then id. Streams are not in the index, except listeners.
     ports: Vec<(u16, SocketId)>,
 }
 
-/// Dynamic ports (RFC 6335 §6): what the system gives where port 0 is asked for.
+/// Dynamic ports (RFC 6335 §6): the range for sockets that are opened with port 0.
 const DYNAMIC: core::ops::RangeInclusive<u16> = 49_152..=65_535;
 
 impl Sockets {
@@ -136,7 +136,7 @@ impl Sockets {
         self.place(id).and_then(|place| self.open.get_mut(place))
     }
 
-    /// The ends of streams that are open.
+    /// The ends of established streams.
     pub(crate) fn connected(&self) -> impl Iterator<Item = &Socket> {
         self.open.iter().filter(|socket| socket.is_connected)
     }
@@ -145,7 +145,7 @@ impl Sockets {
         self.open.binary_search_by_key(&id, |socket| socket.id).ok()
     }
 
-    /// Who hears what comes to `local`: the socket bound to that very address before the one bound to all.
+    /// The socket that receives packets to `local`. A socket bound to this address has precedence over a wildcard.
     pub(crate) fn receiver(&self, local: SocketAddr, listener: bool) -> Option<SocketId> {
         let mut wildcard = None;
         for id in self.on_port(local.port()) {
@@ -180,15 +180,15 @@ impl Sockets {
         })
     }
 
-    /// Binds a socket; the port of the answer is never 0.
-    pub(crate) fn bind(&mut self, order: &Open, dice: &mut SeededRng) -> Result<SocketAddr, Refusal> {
+    /// Binds a socket. The returned port is never 0.
+    pub(crate) fn bind(&mut self, order: &Open, rng: &mut SeededRng) -> Result<SocketAddr, Refusal> {
         let stream = order.protocol.is_stream();
         let mut bound = order.local;
-        // A stream that is opened shares its port with nobody but needs no place in the index.
+        // An outgoing stream does not share its port, but needs no entry in the index.
         let indexed = !stream || order.protocol.is_listener();
         if bound.port() == 0 {
             let count = u64::from(DYNAMIC.end() - DYNAMIC.start()) + 1;
-            let first = dice.below(count);
+            let first = rng.below(count);
             let free = (0..count).find_map(|n| {
                 let port = DYNAMIC.start() + u16::try_from((first + n) % count).ok()?;
                 let candidate = SocketAddr::new(order.local.ip(), port);
@@ -236,31 +236,31 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_socket_hears() {
-        let (mut sockets, mut dice) = (Sockets::default(), SeededRng::new(1));
-        let mut bind = |sockets: &mut Sockets, order| sockets.bind(&order, &mut dice);
+    fn the_most_specific_socket_receives() {
+        let (mut sockets, mut rng) = (Sockets::default(), SeededRng::new(1));
+        let mut bind = |sockets: &mut Sockets, order| sockets.bind(&order, &mut rng);
         assert!(bind(&mut sockets, order(1, Protocol::Udp, "10.0.0.2:99")).is_ok());
         assert_eq!(bind(&mut sockets, order(2, Protocol::Udp, "0.0.0.0:99")), Err(Refusal::AddressInUse));
         assert!(bind(&mut sockets, order(3, Protocol::TcpListen, "0.0.0.0:99")).is_ok());
         assert!(bind(&mut sockets, order(4, Protocol::Udp, "0.0.0.0:98")).is_ok());
-        let hears = |address: &str, listener| sockets.receiver(address.parse().unwrap(), listener);
-        assert_eq!(hears("10.0.0.2:99", false), Some(SocketId(1)));
-        assert_eq!(hears("10.0.0.3:99", false), None);
-        assert_eq!(hears("10.0.0.3:99", true), Some(SocketId(3)));
-        assert_eq!(hears("10.0.0.3:98", false), Some(SocketId(4)));
-        assert_eq!(hears("[::1]:98", false), None);
+        let receiver = |address: &str, listener| sockets.receiver(address.parse().unwrap(), listener);
+        assert_eq!(receiver("10.0.0.2:99", false), Some(SocketId(1)));
+        assert_eq!(receiver("10.0.0.3:99", false), None);
+        assert_eq!(receiver("10.0.0.3:99", true), Some(SocketId(3)));
+        assert_eq!(receiver("10.0.0.3:98", false), Some(SocketId(4)));
+        assert_eq!(receiver("[::1]:98", false), None);
     }
 
     #[test]
-    fn port_zero_gives_dynamic_ports_until_there_are_none() {
-        let (mut sockets, mut dice) = (Sockets::default(), SeededRng::new(1));
+    fn port_zero_gives_dynamic_ports_until_all_are_taken() {
+        let (mut sockets, mut rng) = (Sockets::default(), SeededRng::new(1));
         for id in 1..=16_384 {
-            let bound = sockets.bind(&order(id, Protocol::Udp, "0.0.0.0:0"), &mut dice).unwrap();
+            let bound = sockets.bind(&order(id, Protocol::Udp, "0.0.0.0:0"), &mut rng).unwrap();
             assert!(DYNAMIC.contains(&bound.port()));
         }
-        let refused = sockets.bind(&order(16_385, Protocol::Udp, "0.0.0.0:0"), &mut dice);
+        let refused = sockets.bind(&order(16_385, Protocol::Udp, "0.0.0.0:0"), &mut rng);
         assert_eq!(refused, Err(Refusal::TooManySockets));
         let freed = sockets.remove(SocketId(77)).unwrap().bound;
-        assert_eq!(sockets.bind(&order(16_386, Protocol::Udp, "0.0.0.0:0"), &mut dice), Ok(freed));
+        assert_eq!(sockets.bind(&order(16_386, Protocol::Udp, "0.0.0.0:0"), &mut rng), Ok(freed));
     }
 }

@@ -1,20 +1,20 @@
-//! The laws of every machine, as plain functions.
+//! The laws of every machine, as functions.
 //!
-//! The driving contract has [fourteen laws](portolan_machine). Each is a function here. It takes a factory of new machines,
-//! a script of [`Step`]s and a [`Context`], plays the script in as many runs as the law needs, and returns a [`Violation`]:
-//! the law, the step and the reason. The functions need no test framework. So they serve unit tests, property tests
-//! (`portolan-strategies` adds shrinking) and fuzz targets.
+//! The driving contract has [fourteen laws](portolan_machine); each is a function here. A law takes a factory of new
+//! machines, a script of [`Step`]s and a [`Context`]. It plays the script in as many runs as it needs, and returns a
+//! [`Violation`]: the law, the step and the reason. The functions need no test framework, so they serve unit tests,
+//! property tests (`portolan-strategies` adds shrinking) and fuzz targets.
 //!
 //! * [`check_all`] checks all laws, [`check`] one, [`Law::ALL`] lists them.
-//! * A panic is not caught here, because there is no unwinding without the standard library: it reaches the test. The laws
-//!   about panics are checked first.
-//! * Two laws look into a machine where the context lets them: [`Context::state`] for the laws 10 and 12,
+//! * A panic is not caught here, because there is no unwinding without the standard library. The panic reaches the
+//!   test, so the laws about panics are checked first.
+//! * Two laws can inspect a machine, if the context provides the function: [`Context::state`] for the laws 10 and 12,
 //!   [`Context::footprint`] for law 14.
-//! * [`rehearse`] turns a script into a conversation: a peer answers what the machine sends, so that random steps fall into
-//!   the middle of a protocol.
-//! * Machines trust their driver. A random script may hold news that no driver tells, after which a correct machine may
-//!   break law 8. [`driver_legal`] removes such news, and so does [`rehearse`].
-//! * A [`Recording`] is a run as text, which can be replayed byte for byte.
+//! * [`rehearse`] turns a script into a conversation: a peer answers the machine, so that random steps reach later
+//!   states of a protocol.
+//! * Machines trust their driver. A random script may hold socket news that no driver reports; after that, a correct
+//!   machine may break law 8. [`driver_legal`] removes such news, and so does [`rehearse`].
+//! * A [`Recording`] is a run as text that can be replayed byte for byte.
 //!
 //! ```
 //! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, SocketId, Verdict};
@@ -90,17 +90,17 @@ use portolan_machine::{Machine, Script};
 pub enum Law {
     /// 1: a drain ends.
     DrainEnds,
-    /// 2: waits lie ahead.
+    /// 2: deadlines lie in the future.
     WaitsLieAhead,
     /// 3: an early timeout changes nothing.
     EarlyTimeout,
-    /// 4: time may misbehave.
+    /// 4: no time makes a machine panic.
     TimeMayMisbehave,
     /// 5: no input panics.
     NoInputPanics,
-    /// 6: draining is the owner's choice.
+    /// 6: the owner may drain at any time.
     DrainingIsFree,
-    /// 7: peers are bounded.
+    /// 7: the queue that peers can fill is bounded.
     PeersAreBounded,
     /// 8: no transmit before `Opened`.
     OpenedFirst,
@@ -108,9 +108,9 @@ pub enum Law {
     Determinism,
     /// 10: `NotMine` changes nothing, and neither does a `None` of `stream` or `forward`.
     NotMine,
-    /// 11: the end is the end.
+    /// 11: nothing follows the terminal event.
     EndIsEnd,
-    /// 12: `forward` is only a short way.
+    /// 12: `forward` has the effect of `handle`.
     ShortWay,
     /// 13: no byte of a stream is dropped.
     StreamBytes,
@@ -119,8 +119,8 @@ pub enum Law {
 }
 
 impl Law {
-    /// All laws, in the order in which [`check_all`] checks them. The laws about panics come first, because a panic would
-    /// end the check of another law. Determinism comes before the laws that compare two runs.
+    /// All laws, in the order in which [`check_all`] checks them. The laws about panics come first, because a panic
+    /// ends the check of another law. Determinism comes before the laws that compare two runs.
     pub const ALL: [Self; 14] = [
         Self::NoInputPanics,
         Self::TimeMayMisbehave,
@@ -138,7 +138,7 @@ impl Law {
         Self::StateBounded,
     ];
 
-    /// The number in the list, 1 to 14.
+    /// The number of the law, 1 to 14.
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -184,13 +184,13 @@ impl fmt::Display for Law {
 
 /// Checks all laws, in the order of [`Law::ALL`].
 ///
-/// Law 14 is checked where the context has a [footprint](Context::footprint).
+/// Law 14 is checked only if the context has a [footprint](Context::footprint).
 ///
 /// # Errors
-/// The first violation found, with the steps that show it.
+/// The first [`Violation`], with the steps that show it.
 ///
 /// # Panics
-/// When the machine does: that breaks law 4 or 5, and the panic reaches the test.
+/// If the machine panics: this breaks law 4 or 5, and the panic reaches the test.
 pub fn check_all<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -199,13 +199,13 @@ pub fn check_all<M: Machine<Command: Script>>(
     Law::ALL.into_iter().try_for_each(|law| check(law, factory, script, context))
 }
 
-/// Checks one law; law 14 only where the context has a [footprint](Context::footprint).
+/// Checks one law. Law 14 is checked only if the context has a [footprint](Context::footprint).
 ///
 /// # Errors
-/// The violation, with the steps that show it.
+/// The [`Violation`], with the steps that show it.
 ///
 /// # Panics
-/// When the machine does.
+/// If the machine panics.
 pub fn check<M: Machine<Command: Script>>(
     law: Law,
     factory: &impl Fn() -> M,

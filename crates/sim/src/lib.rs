@@ -1,19 +1,24 @@
-//! A virtual internet in virtual time: hosts, links, NATs, servers honest and lying; repeatable byte for byte.
+//! A deterministic network simulator in virtual time: hosts, links, NATs, and STUN servers with or without faults.
 //!
-//! # What this crate refuses to do
+//! # Limits
 //!
-//! It opens no socket, reads no clock, starts no thread and sleeps for nobody: an hour of its time takes as long as what
-//! happens in it. Nothing in it is random but by the seed, and nothing leaves the process. It models no congestion control,
-//! no fragments and no loss of TCP segments: datagrams cross links one by one, streams are pipes with a window. It knows no
-//! protocol but STUN, which it needs for its servers and stories. Its dice are fit for tests and nothing else.
+//! The simulator opens no socket, reads no clock, starts no thread and never sleeps: the cost of a run depends on its
+//! packets, not on its virtual time. All random choices follow from the seed. No packet leaves the process.
 //!
-//! # What it does
+//! The simulator has no congestion control, no fragmentation and no loss of TCP segments. Each datagram crosses a link
+//! separately; a stream is a pipe with a receive window. STUN is the only protocol that the simulator decodes, for its
+//! servers and stories. The RNGs are for tests only: they are not cryptographic.
 //!
-//! It runs machines ([`portolan_machine::Machine`]) on hosts behind gateways behind gateways, and leaps from wake-up to
-//! wake-up. Links delay, lose, double and reorder, and have a bandwidth and a queue ([`link`]); gateways translate, filter or block by the words of
-//! RFC 4787 ([`gateway`]); servers tell the truth or do one of two dozen things that servers have been seen to do
-//! ([`server`]). A run can be told as a [`story`]; a [`net::Ledger`] accounts for every packet; [`laws`] checks what any
-//! machine must keep. Ready-made networks stand in [`topology`].
+//! # Features
+//!
+//! * The simulator runs machines ([`portolan_machine::Machine`]) on hosts behind any number of nested gateways. The
+//!   clock jumps from wake-up to wake-up.
+//! * Links delay, lose, duplicate and reorder packets, and have a bandwidth and a queue ([`link`]).
+//! * Gateways translate, filter or block packets, with the behaviors of RFC 4787 ([`gateway`]).
+//! * Servers are correct, or have one of two dozen faults that were observed on public servers ([`server`]).
+//! * A run can be recorded as a [`story`], and a [`net::Ledger`] accounts for every packet.
+//! * [`laws`] checks the rules that every machine must keep.
+//! * [`topology`] has presets of common networks.
 //!
 //! ```
 //! use core::net::SocketAddr;
@@ -70,11 +75,11 @@
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 //!
-//! # What it costs
+//! # Cost
 //!
-//! A client that asks fifty questions through a NAT takes some 16 µs of processor time a run, about 160 ns a datagram,
-//! its own work and the servers' included: the example `throughput` measures it. A network is built once and
-//! [reset](Net::reset) for each run, which allocates nothing.
+//! A run of a client that sends fifty requests through a NAT takes about 16 µs of processor time, or 160 ns a datagram.
+//! This includes the work of the client and of the servers. The example `throughput` measures it. A net is built once
+//! and [reset](Net::reset) for each run; the reset allocates nothing.
 
 #![no_std]
 #![forbid(unsafe_code)]

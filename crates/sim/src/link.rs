@@ -1,11 +1,11 @@
-//! Links: what happens to a packet between two places, in each direction for itself.
+//! Links: delay, loss, duplication, reordering and bandwidth between two places, separately for each direction.
 //!
-//! A link has two [`Wire`]s, one towards the Internet ("up") and one back ("down"). A wire delays, and with stated
-//! probabilities loses, doubles or holds back a packet. Jitter alone keeps the order, as a queue does; only a packet
-//! that is held back ([`Wire::reordering`]) lets later ones overtake it.
+//! A link has two [`Wire`]s, one towards the Internet ("up") and one back ("down"). A wire delays packets. With given
+//! probabilities it loses, duplicates or holds back a packet. Jitter alone keeps the order, as a queue does. Only a
+//! packet that is held back ([`Wire::reordering`]) lets later packets overtake it.
 //!
-//! A wire may have a bandwidth. It then sends one packet after the other, and the packets that wait form a queue of a
-//! bounded number of bytes. A packet that finds no room in the queue is dropped and counted (tail drop).
+//! A wire with a bandwidth sends one packet after the other. Waiting packets form a queue with a limit in bytes. A
+//! packet that does not fit into the queue is dropped and counted (tail drop).
 //!
 //! ```
 //! use core::time::Duration;
@@ -24,30 +24,30 @@ use core::time::Duration;
 /// One direction of a link, as plain data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wire {
-    /// How long each packet takes at least.
+    /// The least delay of each packet.
     pub delay: Duration,
-    /// What is added to that at most, evenly distributed.
+    /// The most additional delay; evenly distributed.
     pub jitter: Duration,
-    /// How likely a packet is lost, 0 to 1.
+    /// The probability that a packet is lost, 0 to 1.
     pub loss: f64,
-    /// How likely a packet arrives twice, 0 to 1; each copy has its own jitter.
+    /// The probability that a packet arrives twice, 0 to 1; each copy has its own jitter.
     pub duplication: f64,
-    /// How likely a packet is held back for [`hold`](Self::hold), so that later ones overtake it, 0 to 1.
+    /// The probability that a packet is held back for [`hold`](Self::hold), so that later packets overtake it, 0 to 1.
     pub reordering: f64,
-    /// For how long packets are held back.
+    /// The additional delay of packets that are held back.
     pub hold: Duration,
     /// Bytes a second of IP packets, headers included; `None`: unlimited. A wire of 0 bytes a second carries nothing.
     ///
-    /// Datagrams share this bandwidth among each other, and streams among each other. Datagrams and streams take none
-    /// from each other.
+    /// Datagrams share this bandwidth among themselves, and streams among themselves. Datagrams and streams do not
+    /// compete with each other.
     pub bandwidth: Option<u64>,
-    /// Bytes of datagrams that may wait while the wire is busy, the rest of the packet that is being sent included. A
-    /// packet that finds less room is dropped. Without a [`bandwidth`](Self::bandwidth) nothing waits.
+    /// The limit of the queue of datagrams, in bytes. The unsent rest of the current packet counts. A packet that does
+    /// not fit is dropped. Without a [`bandwidth`](Self::bandwidth) there is no queue.
     pub queue: u64,
 }
 
 impl Wire {
-    /// Nothing happens to a packet, and it takes no time.
+    /// A wire without delay, loss or limits.
     pub const PERFECT: Self = Self {
         delay: Duration::ZERO,
         jitter: Duration::ZERO,
@@ -70,10 +70,10 @@ pub struct Link {
 }
 
 impl Link {
-    /// Nothing happens to a packet, and it takes no time.
+    /// A link without delay, loss or limits.
     pub const PERFECT: Self = Self { up: Wire::PERFECT, down: Wire::PERFECT };
 
-    /// The same delay in both directions, and no mishap.
+    /// Returns a link with the same delay in both directions, and no loss.
     #[must_use]
     pub const fn delay(delay: Duration) -> Self {
         Self::PERFECT.with(Wire { delay, ..Wire::PERFECT })
@@ -83,7 +83,7 @@ impl Link {
         Self { up: wire, down: wire }
     }
 
-    /// The same with this probability of loss in each direction.
+    /// Returns the same link with this probability of loss in each direction.
     #[must_use]
     pub const fn loss(mut self, probability: f64) -> Self {
         self.up.loss = probability;
@@ -91,7 +91,7 @@ impl Link {
         self
     }
 
-    /// The same with this much jitter at most in each direction.
+    /// Returns the same link with at most this much jitter in each direction.
     #[must_use]
     pub const fn jitter(mut self, jitter: Duration) -> Self {
         self.up.jitter = jitter;
@@ -99,7 +99,7 @@ impl Link {
         self
     }
 
-    /// The same with this probability of duplication in each direction.
+    /// Returns the same link with this probability of duplication in each direction.
     #[must_use]
     pub const fn duplication(mut self, probability: f64) -> Self {
         self.up.duplication = probability;
@@ -107,7 +107,7 @@ impl Link {
         self
     }
 
-    /// The same with this probability, in each direction, that a packet is held back for `hold`.
+    /// Returns the same link with this probability, in each direction, that a packet is held back for `hold`.
     #[must_use]
     pub const fn reordering(mut self, probability: f64, hold: Duration) -> Self {
         self.up.reordering = probability;
@@ -117,9 +117,10 @@ impl Link {
         self
     }
 
-    /// Returns the same link with this bandwidth in each direction, in bytes a second, and with a queue of `queue` bytes.
+    /// Returns the same link with this bandwidth in each direction, in bytes a second, and with a queue of `queue`
+    /// bytes.
     ///
-    /// [`Wire::bandwidth`] and [`Wire::queue`] say what counts.
+    /// [`Wire::bandwidth`] and [`Wire::queue`] define the units.
     #[must_use]
     pub const fn bandwidth(mut self, bytes_per_second: u64, queue: u64) -> Self {
         (self.up.bandwidth, self.up.queue) = (Some(bytes_per_second), queue);
@@ -127,36 +128,36 @@ impl Link {
         self
     }
 
-    /// The least time there and back.
+    /// The minimum round-trip time.
     #[must_use]
     pub const fn round_trip(&self) -> Duration {
         self.up.delay.saturating_add(self.down.delay)
     }
 }
 
-/// What a wire has done so far.
+/// The statistics of a wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WireStats {
-    /// Packets that went in.
+    /// Packets sent into the wire.
     pub sent: u64,
-    /// Packets that did not come out.
+    /// Packets lost.
     pub lost: u64,
-    /// Packets that came out twice.
+    /// Packets that arrived twice.
     pub duplicated: u64,
     /// Packets that were held back.
     pub held: u64,
-    /// Packets that were dropped because the queue was full (tail drop). They do not count as lost.
+    /// Packets dropped because the queue was full (tail drop). They do not count as lost.
     pub tail_dropped: u64,
 }
 
 impl WireStats {
-    /// The share of packets that were lost, 0 where none was sent.
+    /// The share of packets that were lost; 0 if none was sent.
     #[must_use]
     pub fn loss(&self) -> f64 {
         if self.sent == 0 { 0.0 } else { self.lost as f64 / self.sent as f64 }
     }
 
-    /// Adds up what two wires, or two runs of one, have done.
+    /// Adds the statistics of two wires, or of two runs of one wire.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
@@ -169,7 +170,7 @@ impl WireStats {
     }
 }
 
-/// When a packet comes out of a wire.
+/// The arrival times of a packet at the end of a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carried {
     Lost,
@@ -179,7 +180,7 @@ pub(crate) enum Carried {
     Twice(Nanos, Nanos),
 }
 
-/// A wire at work.
+/// The state of a wire during a run.
 #[derive(Clone, Debug)]
 pub(crate) struct WireState {
     delay: Nanos,
@@ -188,10 +189,10 @@ pub(crate) struct WireState {
     loss: Likelihood,
     duplication: Likelihood,
     reordering: Likelihood,
-    /// When the last packet in order comes out.
+    /// The arrival time of the last packet in order.
     last: Nanos,
     pub(crate) stats: WireStats,
-    /// Apart, so that a wire without a bandwidth stays small.
+    /// Boxed, so that a wire without a bandwidth stays small.
     limiter: Option<Box<Limiter>>,
 }
 
@@ -200,20 +201,20 @@ pub(crate) struct WireState {
 struct Limiter {
     bytes_per_second: u64,
     queue: u64,
-    /// When the last datagram of the queue has been sent.
+    /// The time at which the last queued datagram is sent.
     idle_at: Nanos,
     /// The same for segments of streams.
     streams_idle_at: Nanos,
 }
 
 impl Limiter {
-    /// How long `bytes` take to be sent.
+    /// The time that it takes to send `bytes`.
     fn time(&self, bytes: u64) -> Nanos {
         let time = (u128::from(bytes) * NANOS_PER_SECOND).div_ceil(u128::from(self.bytes_per_second.max(1)));
         Nanos::try_from(time).unwrap_or(Nanos::MAX)
     }
 
-    /// Puts a datagram at the end of the queue. Returns when it has been sent; `None`: the queue has no room.
+    /// Adds a datagram to the queue. Returns the time at which it is sent; `None`: the queue has no room.
     fn enqueue(&mut self, now: Nanos, bytes: u64) -> Option<Nanos> {
         let busy = u128::from(self.idle_at.saturating_sub(now));
         let waiting = (busy * u128::from(self.bytes_per_second)).div_ceil(NANOS_PER_SECOND);
@@ -254,7 +255,7 @@ impl WireState {
         }
     }
 
-    /// The least time a packet takes.
+    /// The least delay of a packet.
     pub(crate) const fn delay(&self) -> Nanos {
         self.delay
     }
@@ -264,12 +265,12 @@ impl WireState {
         self.limiter.is_some()
     }
 
-    /// Whether no packet comes out of this wire: it loses all packets, or has a bandwidth of 0.
+    /// Whether no packet passes this wire: it loses all packets, or has a bandwidth of 0.
     pub(crate) fn is_cut(&self) -> bool {
         self.loss.is_certain() || self.limiter.as_ref().is_some_and(|limiter| limiter.bytes_per_second == 0)
     }
 
-    /// Carries a segment of a stream: no loss, no jitter, no limit to the queue. Returns when the segment comes out.
+    /// Carries a segment of a stream: no loss, no jitter, no queue limit. Returns the arrival time.
     pub(crate) fn carry_segment(&mut self, now: Nanos, bytes: u64) -> Nanos {
         let sent = match &mut self.limiter {
             Some(limiter) => {
@@ -281,8 +282,8 @@ impl WireState {
         sent.saturating_add(self.delay)
     }
 
-    /// Carries a packet; `bytes` gives its length where the wire has a bandwidth.
-    pub(crate) fn carry(&mut self, now: Nanos, bytes: impl FnOnce() -> u64, dice: &mut SeededRng) -> Carried {
+    /// Carries a packet; `bytes` returns its length and is called only if the wire has a bandwidth.
+    pub(crate) fn carry(&mut self, now: Nanos, bytes: impl FnOnce() -> u64, rng: &mut SeededRng) -> Carried {
         self.stats.sent += 1;
         let sent = match &mut self.limiter {
             None => now,
@@ -294,22 +295,22 @@ impl WireState {
                 sent
             }
         };
-        if dice.happens(self.loss) {
+        if rng.happens(self.loss) {
             self.stats.lost += 1;
             return Carried::Lost;
         }
-        let first = self.arrival(sent, dice);
-        if dice.happens(self.duplication) {
+        let first = self.arrival(sent, rng);
+        if rng.happens(self.duplication) {
             self.stats.duplicated += 1;
-            return Carried::Twice(first, self.arrival(sent, dice));
+            return Carried::Twice(first, self.arrival(sent, rng));
         }
         Carried::Once(first)
     }
 
-    fn arrival(&mut self, now: Nanos, dice: &mut SeededRng) -> Nanos {
-        let jitter = if self.jitter == 0 { 0 } else { dice.below(self.jitter.saturating_add(1)) };
+    fn arrival(&mut self, now: Nanos, rng: &mut SeededRng) -> Nanos {
+        let jitter = if self.jitter == 0 { 0 } else { rng.below(self.jitter.saturating_add(1)) };
         let at = now.saturating_add(self.delay).saturating_add(jitter).max(self.last);
-        if dice.happens(self.reordering) {
+        if rng.happens(self.reordering) {
             self.stats.held += 1;
             return at.saturating_add(self.hold);
         }
@@ -325,8 +326,8 @@ mod tests {
     const MS: Nanos = 1_000_000;
 
     fn arrivals(link: Link) -> (alloc::vec::Vec<Carried>, WireStats) {
-        let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
-        let carried = (0..10_000).map(|n| wire.carry(n * MS, || 128, &mut dice)).collect();
+        let (mut wire, mut rng) = (WireState::new(&link.up), SeededRng::new(5));
+        let carried = (0..10_000).map(|n| wire.carry(n * MS, || 128, &mut rng)).collect();
         (carried, wire.stats)
     }
 
@@ -352,8 +353,8 @@ mod tests {
     fn a_wire_sends_one_packet_after_the_other_and_drops_what_finds_the_queue_full() {
         // 1,000 bytes a second: a packet of 100 bytes takes 100 ms. 350 bytes may wait.
         let link = Link::delay(Duration::from_millis(5)).bandwidth(1_000, 350);
-        let (mut wire, mut dice) = (WireState::new(&link.up), SeededRng::new(5));
-        let mut carry = |at_ms: u64| wire.carry(at_ms * MS, || 100, &mut dice);
+        let (mut wire, mut rng) = (WireState::new(&link.up), SeededRng::new(5));
+        let mut carry = |at_ms: u64| wire.carry(at_ms * MS, || 100, &mut rng);
         assert_eq!(carry(0), Carried::Once(105 * MS));
         assert_eq!(carry(0), Carried::Once(205 * MS));
         assert_eq!(carry(0), Carried::Once(305 * MS));

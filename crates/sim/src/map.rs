@@ -1,7 +1,7 @@
-//! The map: segments, the interfaces in them, and which address lies behind which interface.
+//! The map: segments, their interfaces, and the interface for each address.
 //!
-//! A segment is a place where addresses are unique: the Internet, or the inside of a gateway. Each interface hangs by
-//! its link in one segment; each segment but the Internet has a way out, its gateway.
+//! A segment is a region in which addresses are unique: the Internet, or the inside of a gateway. A link connects each
+//! interface to one segment. Each segment except the Internet has a gateway to the outside.
 
 use crate::clock::Nanos;
 use crate::entropy::SeededRng;
@@ -10,7 +10,7 @@ use crate::link::{Link, WireState};
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-/// Everything that does not move.
+/// The static structure of a net.
 #[derive(Clone, Debug)]
 pub(crate) struct Map {
     pub(crate) interfaces: Vec<Interface>,
@@ -18,7 +18,7 @@ pub(crate) struct Map {
     pub(crate) gateways: Vec<GatewayState>,
 }
 
-/// Who is at the end of an interface's link.
+/// The owner of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     Host(usize),
@@ -26,7 +26,7 @@ pub(crate) enum Owner {
     Gateway(usize),
 }
 
-/// A link into a segment, and who is at its end.
+/// A link into a segment, and the owner at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Interface {
     pub(crate) owner: Owner,
@@ -38,18 +38,18 @@ pub(crate) struct Interface {
     pub(crate) is_up: bool,
 }
 
-/// A place where addresses are unique.
+/// A region in which addresses are unique.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Segment {
     /// Sorted by address.
     routes: Vec<(IpAddr, usize)>,
-    /// The gateway to the outside; none in the Internet.
+    /// The gateway to the outside; `None` for the Internet.
     pub(crate) gateway: Option<usize>,
     /// Whether the first exchange with a new neighbor (ARP, neighbor discovery) is lost.
     pub(crate) loses_first_exchange: bool,
 }
 
-/// One wire of a way: an interface's link, in one direction.
+/// One wire of a path: the link of an interface, in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hop {
     pub(crate) interface: usize,
@@ -58,9 +58,9 @@ pub(crate) struct Hop {
 }
 
 impl Segment {
-    /// The interface that `address` lies behind.
+    /// The interface that has `address` in this segment.
     pub(crate) fn route(&self, address: IpAddr) -> Option<usize> {
-        // A handful of addresses is searched faster in a line.
+        // For a few addresses, linear search is faster than binary search.
         if self.routes.len() <= 12 {
             return self.routes.iter().find(|(ip, _)| *ip == address).map(|(_, interface)| *interface);
         }
@@ -68,7 +68,7 @@ impl Segment {
         self.routes.get(place).map(|(_, interface)| *interface)
     }
 
-    /// Gives an address a place; whoever had it loses it.
+    /// Assigns an address to an interface. An interface that had the address before loses it.
     fn set(&mut self, address: IpAddr, interface: usize) {
         match self.routes.binary_search_by(|(ip, _)| ip.cmp(&address)) {
             Ok(place) => {
@@ -80,7 +80,7 @@ impl Segment {
         }
     }
 
-    /// Removes an address that lies behind this interface. Returns whether it did.
+    /// Removes an address that belongs to this interface. Returns whether it did.
     fn remove(&mut self, address: IpAddr, interface: usize) -> bool {
         let before = self.routes.len();
         self.routes.retain(|route| *route != (address, interface));
@@ -93,7 +93,7 @@ impl Map {
         Self { interfaces: Vec::new(), segments: alloc::vec![Segment::default()], gateways: Vec::new() }
     }
 
-    /// Hangs an interface into a segment and makes its addresses known as far out as they are seen.
+    /// Adds an interface to a segment, and announces its addresses to all segments that can reach them.
     pub(crate) fn attach(&mut self, owner: Owner, segment: usize, addresses: &[IpAddr], link: &Link) -> usize {
         let interface = self.interfaces.len();
         self.interfaces.push(Interface {
@@ -110,7 +110,7 @@ impl Map {
         interface
     }
 
-    /// An address is known in its segment and, through gateways that leave it alone, in the segments further out.
+    /// Adds an address to its segment and, through gateways that do not translate it, to the segments further out.
     fn announce(&mut self, address: IpAddr, mut segment: usize, mut interface: usize) {
         while let Some(place) = self.segments.get_mut(segment) {
             place.set(address, interface);
@@ -138,7 +138,7 @@ impl Map {
         }
     }
 
-    /// Undoes [`announce`](Self::announce), as far out as the address still lies behind this interface.
+    /// Undoes [`announce`](Self::announce) in all segments where the address still belongs to this interface.
     fn withdraw(&mut self, address: IpAddr, mut segment: usize, mut interface: usize) {
         while let Some(place) = self.segments.get_mut(segment)
             && place.remove(address, interface)
@@ -156,13 +156,13 @@ impl Map {
         Some(if hop.up { &interface.up } else { &interface.down })
     }
 
-    /// The wire of a hop, to send on it.
+    /// The wire of a hop, mutable.
     pub(crate) fn wire_mut(&mut self, hop: Hop) -> Option<&mut WireState> {
         let interface = self.interfaces.get_mut(hop.interface)?;
         Some(if hop.up { &mut interface.up } else { &mut interface.down })
     }
 
-    /// The least time that the way over these wires takes.
+    /// The least time that a packet takes over these wires.
     pub(crate) fn delay(&self, hops: &[Hop]) -> Nanos {
         hops.iter().filter_map(|hop| self.wire(*hop)).fold(0, |sum, wire| sum.saturating_add(wire.delay()))
     }
@@ -178,7 +178,7 @@ impl Map {
         self.interfaces.get(interface).is_some_and(|interface| interface.addresses.contains(&address))
     }
 
-    /// No packet and no mapping any more; what was built and set stays, interfaces that are down included.
+    /// Clears packets and mappings. Keeps the structure and the settings, interfaces that are down included.
     pub(crate) fn reset(&mut self, seed: u64) {
         for interface in &mut self.interfaces {
             interface.up.reset();

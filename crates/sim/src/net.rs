@@ -1,8 +1,8 @@
-//! The net: hosts, links, gateways and servers in one struct that leaps from wake-up to wake-up.
+//! The net: hosts, links, gateways and servers in one struct. The clock jumps from wake-up to wake-up.
 //!
-//! Rules of this file: what machines order and send is carried out before the clock moves; everything that chooses draws
-//! from the seed. How a net is built stands in `build.rs`, how a machine is driven in `drive.rs`, how datagrams travel in
-//! `travel.rs`, and bytes over TCP in `stream.rs`, `segment.rs` and `pipe.rs`. Neighbors stand in `neighbor.rs`.
+//! Rules of this file: orders and transmits of machines are carried out before the clock moves. All random choices
+//! follow from the seed. `build.rs` builds a net, `drive.rs` drives the machines, `travel.rs` moves datagrams.
+//! `stream.rs`, `segment.rs` and `pipe.rs` hold TCP streams, and `neighbor.rs` holds ARP and neighbor discovery.
 //!
 //! ```
 //! use core::time::Duration;
@@ -71,64 +71,65 @@ pub struct ServerId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub(crate) usize);
 
-/// What a machine told its owner, when, and on which host.
+/// An event of a machine, with its time and its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord<E> {
-    /// When.
+    /// The time of the event.
     pub at: Instant,
-    /// On which host.
+    /// The host of the machine.
     pub host: HostId,
-    /// What.
+    /// The event.
     pub event: E,
 }
 
-/// What became of the datagrams of a run: none is ever made or lost without a line here.
+/// The fate of all datagrams of a run. Every datagram is counted when it is created and when it ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Sent by machines and servers.
+    /// Datagrams sent by machines and servers.
     pub sent: u64,
-    /// Made by wires that double.
+    /// Copies made by wires that duplicate packets.
     pub doubled: u64,
-    /// Given to a machine.
+    /// Datagrams delivered to a machine.
     pub heard: u64,
-    /// Given to a server.
+    /// Datagrams delivered to a server.
     pub served: u64,
-    /// Lost on wires, on an interface that was down, in a full queue, or while a neighbor was asked for.
+    /// Datagrams lost on a wire, on an interface that was down, in a full queue, or while neighbor resolution was
+    /// pending.
     pub lost: u64,
-    /// Dropped by gateways.
+    /// Datagrams dropped by gateways.
     pub dropped: u64,
-    /// Without a way, a socket or hops left.
+    /// Datagrams without a route, a socket, or hops left.
     pub stranded: u64,
 }
 
 impl Ledger {
-    /// How many are on their way now.
+    /// The number of datagrams in transit.
     #[must_use]
     pub const fn in_flight(&self) -> u64 {
         (self.sent + self.doubled) - (self.heard + self.served + self.lost + self.dropped + self.stranded)
     }
 }
 
-/// Why a run came to an end.
+/// The reason why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Stop {
-    /// Nothing is left to happen.
+    /// No wake-up is left.
     Idle,
-    /// The time that was asked for has come.
+    /// The end time was reached.
     Time,
-    /// What was waited for has happened.
+    /// The expected event happened.
     Found,
-    /// A machine breaks its laws: it talks without end while the clock stands still.
+    /// A machine breaks the laws: it produces outputs without end while the clock stands still.
     Stalled,
 }
 
-/// A virtual internet whose hosts run machines of one kind.
+/// A simulated network whose hosts run machines of one type.
 #[derive(Debug)]
 pub struct Net<M: Machine> {
     seed: u64,
     clock: Clock<Wake<M>>,
-    dice: SeededRng,
+    rng: SeededRng,
     map: Map,
     hosts: Vec<Host<M>>,
     servers: Vec<ServerState>,
@@ -136,25 +137,25 @@ pub struct Net<M: Machine> {
     streams: Streams,
     events: Vec<EventRecord<M::Event>>,
     story: Option<Story>,
-    /// How the story words an event.
+    /// Formats an event for the story.
     word: fn(&M::Event) -> String,
 }
 
-/// What the clock wakes.
+/// The payload of a wake-up.
 #[derive(Debug)]
 enum Wake<M> {
-    /// A packet comes to the end of a wire, or leaves a server late.
+    /// A packet reaches the end of a wire, or a server sends it after a delay.
     Flight(Box<Packet>),
     Timer(u32),
-    /// Bad news comes back to the socket that sent.
-    News(Box<(Origin, Unreachability)>),
+    /// An ICMP error reaches the socket that sent the packet.
+    IcmpError(Box<(Origin, Unreachability)>),
     Stream(Box<StreamNews>),
-    /// A request for a neighbor gets through.
+    /// The second request for a neighbor arrives.
     Neighbor(Box<Pair>),
     Call(Box<DelayedCall<M>>),
 }
 
-/// A call at a host that waits for its time.
+/// A pending call to the machine of a host.
 struct DelayedCall<M> {
     host: usize,
     call: Box<HostCall<M>>,
@@ -172,25 +173,25 @@ impl<M> fmt::Debug for DelayedCall<M> {
 #[derive(Debug, Default)]
 struct Transit {
     pool: Pool,
-    /// Packets that go out before the clock moves.
+    /// Packets to move before the clock advances.
     ready: VecDeque<Box<Packet>>,
-    /// How much went on while the clock stood still.
+    /// The number of operations since the clock last moved.
     at_once: u32,
     ledger: Ledger,
     neighbors: Neighbors,
 }
 
-/// More than this at one moment means that somebody breaks the laws.
+/// More operations than this at one time mean that a machine breaks the laws.
 const AT_ONCE: u32 = 1_000_000;
 
 impl<M: Machine> Net<M> {
-    /// An empty Internet; everything that chance decides in it follows from `seed`.
+    /// Creates an empty Internet. All random choices follow from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
             clock: Clock::new(),
-            dice: SeededRng::fork(seed, 0),
+            rng: SeededRng::fork(seed, 0),
             map: Map::new(),
             hosts: Vec::new(),
             servers: Vec::new(),
@@ -202,9 +203,9 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Begins a new run on the same map: the clock at the origin, no packet on its way, no mapping, no socket, no
-    /// event, an empty story. What was built and set stays as it is, machines too: see [`replace`](Self::replace).
-    /// Allocates nothing, but for servers with a responder.
+    /// Starts a new run on the same map. The clock is at the origin; packets, mappings, sockets and events are cleared,
+    /// and the story is empty. The structure, the settings and the machines stay: see [`replace`](Self::replace).
+    /// Allocates nothing, except for servers with a responder.
     pub fn reset(&mut self, seed: u64) {
         self.seed = seed;
         for wake in self.clock.reset() {
@@ -219,11 +220,11 @@ impl<M: Machine> Net<M> {
             self.transit.pool.recycle(packet);
         }
         (self.transit.at_once, self.transit.ledger) = (0, Ledger::default());
-        self.dice = SeededRng::fork(seed, 0);
+        self.rng = SeededRng::fork(seed, 0);
         self.map.reset(seed);
         for (host, n) in self.hosts.iter_mut().zip(0..) {
-            host.dice = match host.dice {
-                HostRng::Seeded(_) => HostRng::Seeded(Self::host_dice(seed, n)),
+            host.rng = match host.rng {
+                HostRng::Seeded(_) => HostRng::Seeded(Self::host_rng(seed, n)),
                 HostRng::Counting(_) => HostRng::Counting(CountingRng::default()),
             };
             host.ids = SocketIds::new();
@@ -245,7 +246,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    const fn host_dice(seed: u64, host: usize) -> SeededRng {
+    const fn host_rng(seed: u64, host: usize) -> SeededRng {
         SeededRng::fork(seed, (1 << 41) | host as u64)
     }
 
@@ -253,31 +254,31 @@ impl<M: Machine> Net<M> {
         SeededRng::fork(seed, (1 << 42) | server as u64).next_u64()
     }
 
-    /// Writes a story from now on.
+    /// Records a story from now on.
     pub fn record_story(&mut self) {
         self.story.get_or_insert_default();
     }
 
-    /// Writes a story from now on, in which `word` says what an event is; else its `Debug` form does.
+    /// Records a story from now on. `word` formats an event; the default is its `Debug` form.
     pub fn record_story_with(&mut self, word: fn(&M::Event) -> String) {
         self.word = word;
         self.record_story();
     }
 
-    /// What has been told so far; empty without [`record_story`](Self::record_story).
+    /// The story so far; empty without [`record_story`](Self::record_story).
     #[must_use]
     pub fn story(&self) -> &str {
         self.story.as_ref().map_or("", Story::as_str)
     }
 
-    /// The NAT or firewall of a segment's gateway for IPv4 or IPv6, to look at.
+    /// The NAT or firewall of a segment's gateway, for IPv4 or IPv6.
     #[must_use]
     pub fn translator(&self, inside: SegmentId, ipv4: bool) -> Option<&Translator> {
         let gateway = self.map.segments.get(inside.0)?.gateway?;
         self.map.gateways.get(gateway)?.translator(ipv4)
     }
 
-    /// What the link of a segment's gateway has done, up and down.
+    /// The statistics of the link of a segment's gateway, up and down.
     #[must_use]
     pub fn uplink_stats(&self, inside: SegmentId) -> (WireStats, WireStats) {
         let gateway = self.map.segments.get(inside.0).and_then(|segment| segment.gateway);
@@ -285,13 +286,13 @@ impl<M: Machine> Net<M> {
         self.interface_stats(gateway.map(|gateway| gateway.interface))
     }
 
-    /// What the first link of a host has done, up and down.
+    /// The statistics of the first link of a host, up and down.
     #[must_use]
     pub fn host_stats(&self, host: HostId) -> (WireStats, WireStats) {
         self.interface_stats(self.hosts.get(host.0).and_then(|host| host.ways.interfaces.first().copied()))
     }
 
-    /// What the link of a server has done, up and down.
+    /// The statistics of the link of a server, up and down.
     #[must_use]
     pub fn server_stats(&self, server: ServerId) -> (WireStats, WireStats) {
         self.interface_stats(self.servers.get(server.0).map(|server| server.interface))
@@ -302,20 +303,20 @@ impl<M: Machine> Net<M> {
         interface.map(|interface| (interface.up.stats, interface.down.stats)).unwrap_or_default()
     }
 
-    /// What all links have done together, in both directions.
+    /// The sum of the statistics of all links, in both directions.
     #[must_use]
     pub fn stats(&self) -> WireStats {
         let each = self.map.interfaces.iter().map(|interface| interface.up.stats.plus(interface.down.stats));
         each.fold(WireStats::default(), WireStats::plus)
     }
 
-    /// What has become of all datagrams so far.
+    /// The fate of all datagrams so far.
     #[must_use]
     pub const fn ledger(&self) -> Ledger {
         self.transit.ledger
     }
 
-    /// The time.
+    /// The current virtual time.
     #[must_use]
     pub const fn now(&self) -> Instant {
         instant(self.clock.now())
@@ -327,29 +328,29 @@ impl<M: Machine> Net<M> {
         self.seed
     }
 
-    /// What machines have told their owners, in order.
+    /// The events of all machines so far, in order.
     #[must_use]
     pub fn events(&self) -> &[EventRecord<M::Event>] {
         &self.events
     }
 
-    /// The same, taken away.
+    /// Returns the events so far and clears them.
     pub fn take_events(&mut self) -> Vec<EventRecord<M::Event>> {
         core::mem::take(&mut self.events)
     }
 
-    /// Leaps to the next wake-up and does all that follows from it; `None` when nothing is left to happen.
+    /// Advances to the next wake-up and handles it completely; `None` when no wake-up is left.
     pub fn step(&mut self) -> Option<Instant> {
         self.settle();
         let before = self.clock.now();
-        let wake = self.clock.leap()?;
+        let wake = self.clock.advance()?;
         if self.clock.now() != before {
             self.transit.at_once = 0;
         }
         match wake {
             Wake::Flight(packet) => self.travel(packet),
             Wake::Timer(host) => self.wake(host as usize),
-            Wake::News(news) => self.bring(*news),
+            Wake::IcmpError(error) => self.deliver_icmp_error(*error),
             Wake::Stream(news) => self.stream_news(*news),
             Wake::Neighbor(pair) => self.exchange_is_due(*pair),
             Wake::Call(call) => self.call(*call),
@@ -358,27 +359,27 @@ impl<M: Machine> Net<M> {
         Some(self.now())
     }
 
-    /// Runs until `end` has come, what happens at `end` included.
+    /// Runs until `end`, wake-ups at `end` included.
     pub fn run_until(&mut self, end: Instant) -> Stop {
-        self.run_until_met(end, |_| false)
+        self.run_until_condition(end, |_| false)
     }
 
-    /// Runs for so long.
+    /// Runs for this much virtual time.
     pub fn run_for(&mut self, time: Duration) -> Stop {
         self.run_until(self.now() + time)
     }
 
-    /// Runs until an event is what was waited for, at most until `end`.
+    /// Runs until `is_it` accepts an event, at most until `end`.
     pub fn run_until_event(&mut self, end: Instant, mut is_it: impl FnMut(HostId, &M::Event) -> bool) -> Stop {
         let mut seen = 0;
-        self.run_until_met(end, |net| {
+        self.run_until_condition(end, |net| {
             let new = net.events.get(seen..).unwrap_or_default();
             seen = net.events.len();
-            new.iter().any(|happening| is_it(happening.host, &happening.event))
+            new.iter().any(|record| is_it(record.host, &record.event))
         })
     }
 
-    fn run_until_met(&mut self, end: Instant, mut is_met: impl FnMut(&Self) -> bool) -> Stop {
+    fn run_until_condition(&mut self, end: Instant, mut is_met: impl FnMut(&Self) -> bool) -> Stop {
         let until = nanos(end.since_origin());
         self.settle();
         loop {
@@ -393,7 +394,7 @@ impl<M: Machine> Net<M> {
                     let _now = self.step();
                 }
                 next => {
-                    self.clock.pass(until);
+                    self.clock.advance_to(until);
                     return if next.is_some() { Stop::Time } else { Stop::Idle };
                 }
             }

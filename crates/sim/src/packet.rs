@@ -1,7 +1,7 @@
-//! Packets on their way, and a pool of those that have arrived, to be used again.
+//! Packets in transit, and a pool that reuses the packets that have arrived.
 //!
-//! A packet lives in one box from its sender to its end: moving it along moves a pointer, and its buffer keeps its room
-//! for the next packet.
+//! A packet stays in one box from the sender to the end of its path. Moving the packet moves a pointer, and its buffer
+//! keeps its capacity for the next packet.
 
 use crate::clock::Nanos;
 use crate::net::HostId;
@@ -11,19 +11,19 @@ use bytes::Bytes;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use portolan_machine::SocketId;
 
-/// A UDP datagram on its way.
+/// A UDP datagram in transit.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
-    /// Where it is, or will be when the clock wakes it.
+    /// Where the packet is, or will be at its next wake-up.
     pub(crate) place: Place,
     pub(crate) hop_limit: u8,
-    /// Who made it, so that ICMP finds the way back as a NAT that obeys RFC 5508 would lead it.
+    /// The socket that sent the packet. ICMP uses it to find the way back, as through a NAT that obeys RFC 5508.
     pub(crate) origin: Option<Origin>,
-    /// When it was sent: bad news takes as long back as the packet took to meet it.
+    /// When the packet was sent. An ICMP error takes as long back as the packet took to the point of the error.
     pub(crate) sent: Nanos,
-    /// A machine's bytes; without them the packet's own count.
+    /// The shared bytes of a machine; `None`: the packet's own bytes count.
     shared: Option<Bytes>,
     own: Vec<u8>,
 }
@@ -31,17 +31,17 @@ pub(crate) struct Packet {
 /// Where a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Before this interface's wire towards its segment.
+    /// Before the wire of this interface, towards the segment.
     Up(usize),
-    /// Before this interface's wire towards its owner.
+    /// Before the wire of this interface, towards the owner of the interface.
     Down(usize),
     /// In a segment.
     AtSegment(usize),
-    /// With the owner of this interface.
+    /// At the owner of this interface.
     AtOwner(usize),
 }
 
-/// The socket that sent a packet and where it meant to send it.
+/// The socket that sent a packet, and the destination that the sender gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) host: HostId,
@@ -49,25 +49,25 @@ pub(crate) struct Origin {
     pub(crate) remote: SocketAddr,
 }
 
-/// The length in bytes of the IP packets that carry a segment of a stream: 40 bytes of headers for each full packet and for
-/// the rest (IPv4 and TCP without options).
+/// The length in bytes of the IP packets that carry a segment of a stream: 40 bytes of headers for each full packet and
+/// for the rest (IPv4 and TCP without options).
 pub(crate) fn stream_wire_len(payload: usize) -> u64 {
     let packets = payload.div_ceil(SEGMENT).max(1);
     (payload + packets * 40) as u64
 }
 
-/// The most bytes of a stream in one packet: an Ethernet frame's worth.
+/// The most bytes of a stream in one packet: the payload of an Ethernet frame.
 pub(crate) const SEGMENT: usize = 1_460;
 
-/// The hop limit of a datagram that states none (RFC 1340 recommends 64).
+/// The hop limit of a datagram without an explicit one (RFC 1340 recommends 64).
 const HOP_LIMIT: u8 = 64;
 
 impl Packet {
     fn blank() -> Self {
-        let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        let unspecified = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         Self {
-            source: nobody,
-            destination: nobody,
+            source: unspecified,
+            destination: unspecified,
             place: Place::Up(0),
             hop_limit: HOP_LIMIT,
             origin: None,
@@ -77,7 +77,7 @@ impl Packet {
         }
     }
 
-    /// What it carries.
+    /// The payload.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.shared.as_deref().unwrap_or(&self.own)
     }
@@ -88,7 +88,7 @@ impl Packet {
         self.bytes().len() as u64 + headers
     }
 
-    /// What it carries, in a copy of its own.
+    /// The payload, copied into the packet's own buffer so that it can be changed.
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         if let Some(shared) = self.shared.take() {
             self.own.clear();
@@ -97,12 +97,12 @@ impl Packet {
         &mut self.own
     }
 
-    /// Lets it carry somebody's bytes without a copy.
+    /// Sets the payload to shared bytes, without a copy.
     pub(crate) fn share(&mut self, bytes: Bytes) {
         self.shared = Some(bytes);
     }
 
-    /// Lets it carry a copy of `bytes`.
+    /// Sets the payload to a copy of `bytes`.
     pub(crate) fn copy(&mut self, bytes: &[u8]) {
         self.shared = None;
         self.own.clear();
@@ -110,7 +110,7 @@ impl Packet {
     }
 }
 
-/// Packets that have come to their end, and room to write an answer in.
+/// Free packets for reuse, and scratch space for a response.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pool {
     #[expect(clippy::vec_box, reason = "boxes travel; taking one out of the vector must not move what is in it")]
@@ -119,7 +119,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// An empty packet that begins at `place`.
+    /// Returns an empty packet that starts at `place`.
     pub(crate) fn packet(
         &mut self,
         source: SocketAddr,
@@ -133,18 +133,18 @@ impl Pool {
         packet
     }
 
-    /// The same packet once more.
-    pub(crate) fn twin(&mut self, packet: &Packet) -> Box<Packet> {
-        let mut twin = self.packet(packet.source, packet.destination, packet.place, packet.sent);
-        (twin.hop_limit, twin.origin) = (packet.hop_limit, packet.origin);
+    /// Returns a copy of the packet.
+    pub(crate) fn duplicate(&mut self, packet: &Packet) -> Box<Packet> {
+        let mut copy = self.packet(packet.source, packet.destination, packet.place, packet.sent);
+        (copy.hop_limit, copy.origin) = (packet.hop_limit, packet.origin);
         match &packet.shared {
-            Some(shared) => twin.share(shared.clone()),
-            None => twin.copy(&packet.own),
+            Some(shared) => copy.share(shared.clone()),
+            None => copy.copy(&packet.own),
         }
-        twin
+        copy
     }
 
-    /// Takes back a packet that has come to its end.
+    /// Takes back a packet that has reached the end of its path.
     pub(crate) fn recycle(&mut self, mut packet: Box<Packet>) {
         packet.shared = None;
         self.free.push(packet);

@@ -1,17 +1,17 @@
-//! Servers: a STUN server as RFC 5780 wants it, and what others are like.
+//! Servers: a STUN server as RFC 5780 requires it, and servers with faults.
 //!
-//! A [`Server`] is plain data: where it listens and what is wrong with it ([`Fault`]). It is one function without
-//! sockets or timers, so that a virtual internet can ask it a million times a second: it decides
-//! what an honest server would say, a [`Fault`] bends that, and only then it becomes bytes.
+//! A [`Server`] is plain data: the addresses on which it listens, and its [`Fault`]. The implementation is one function
+//! without sockets or timers, so a simulated network can query it a million times a second. It computes the correct
+//! response, lets the [`Fault`] change that response, and then encodes it.
 //!
-//! RFC 5780 §6.1 (what to answer, and from where), §7; RFC 8489 §6.3.
+//! RFC 5780 §6.1 (the content and the source address of responses), §7; RFC 8489 §6.3.
 //!
 //! ```
 //! use portolan_sim::server::{Fault, Server};
 //!
-//! let honest = Server::new("stun", "192.0.2.1:3478".parse()?).alternate("192.0.2.2:3479".parse()?);
-//! let liar = honest.clone().fault(Fault::IgnoresChangeRequest);
-//! assert_ne!(honest, liar);
+//! let correct = Server::new("stun", "192.0.2.1:3478".parse()?).alternate("192.0.2.2:3479".parse()?);
+//! let faulty = correct.clone().fault(Fault::IgnoresChangeRequest);
+//! assert_ne!(correct, faulty);
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
@@ -35,37 +35,37 @@ use responder::Hosted;
 /// A STUN server, as plain data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// How the story calls it.
+    /// The name in the story.
     pub name: Box<str>,
-    /// The address and port it is known by.
+    /// The primary address and port.
     pub primary: SocketAddr,
-    /// Its other address and other port (RFC 5780 §2.3); it then listens on all four pairs.
+    /// The alternate address and port (RFC 5780 §2.3). With them the server listens on all four combinations.
     pub alternate: Option<SocketAddr>,
-    /// What is wrong with it.
+    /// The fault of the server.
     pub fault: Fault,
-    /// What it does with TCP.
+    /// How the server handles TCP connections.
     pub tcp: Tcp,
-    /// Whether the responder of `stun-agent` answers UDP, in place of the short honest server of this crate, which says
-    /// the same for a fraction of the time. Only where nothing is wrong with it.
+    /// Whether the responder of `stun-agent` answers UDP, in place of the simple server of this crate. Both give the
+    /// same responses; the simple server takes a fraction of the time. Used only without a fault.
     pub responder: bool,
-    /// Whom it answers; `None`: everybody. Only the responder asks for credentials, so there is one wherever these are. A
-    /// server with a fault answers whoever asks.
+    /// The users that the server answers; `None`: every client. Only the responder checks credentials, so a server with
+    /// credentials always has a responder. A server with a fault ignores the credentials.
     pub credentials: Option<Credentials>,
 }
 
-/// What a server does with TCP connections, on all its ports.
+/// How a server handles TCP connections, on all its ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tcp {
-    /// It accepts them and answers Binding requests.
+    /// The server accepts connections and answers Binding requests.
     Accepts,
-    /// It refuses them (RST).
+    /// The server refuses connections (RST).
     Refuses,
-    /// It does not answer.
+    /// The server does not answer.
     Silent,
 }
 
 impl Server {
-    /// An honest server with one address and port: it answers Binding requests, and CHANGE-REQUEST with 420.
+    /// A correct server with one address and port: it answers Binding requests, and CHANGE-REQUEST with 420.
     #[must_use]
     pub fn new(name: &str, primary: SocketAddr) -> Self {
         Self {
@@ -79,48 +79,48 @@ impl Server {
         }
     }
 
-    /// The same with another address and port, so that it can do what RFC 5780 asks for.
+    /// Returns the same server with an alternate address and port, as the tests of RFC 5780 require.
     #[must_use]
     pub fn alternate(mut self, alternate: SocketAddr) -> Self {
         self.alternate = Some(alternate);
         self
     }
 
-    /// The same with something wrong.
+    /// Returns the same server with a fault.
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
         self.fault = fault;
         self
     }
 
-    /// The same with other manners about TCP.
+    /// Returns the same server with another handling of TCP connections.
     #[must_use]
     pub fn tcp(mut self, tcp: Tcp) -> Self {
         self.tcp = tcp;
         self
     }
 
-    /// The same with the responder of `stun-agent` behind it.
+    /// Returns the same server with the responder of `stun-agent`.
     #[must_use]
     pub const fn with_responder(mut self) -> Self {
         self.responder = true;
         self
     }
 
-    /// The same with the responder of `stun-agent` behind it, which answers only those with these credentials.
+    /// Returns the same server with the responder of `stun-agent`, which answers only requests with these credentials.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self.with_responder()
     }
 
-    /// The addresses it has.
+    /// The addresses of the server.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let alternate = self.alternate.map(|alternate| alternate.ip()).filter(|ip| *ip != self.primary.ip());
         core::iter::once(self.primary.ip()).chain(alternate)
     }
 
-    /// The other address and port, seen from where a request came to (RFC 5780 §6.1, Table 1).
+    /// The other address and port, relative to the address that received the request (RFC 5780 §6.1, Table 1).
     fn opposite(&self, local: SocketAddr) -> Option<SocketAddr> {
         let alternate = self.alternate?;
         let other = |here: bool, primary, alternate| if here { alternate } else { primary };
@@ -140,17 +140,17 @@ impl Server {
     }
 }
 
-/// What a server says, before it becomes bytes; faults bend it.
+/// A response before it is encoded. Faults change it.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Where it is sent from, and to.
+    /// The source and the destination of the response.
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) id: TransactionId,
     pub(crate) body: Body,
 }
 
-/// What stands in an answer, in this order.
+/// The attributes of a response, in this order.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     Success {
@@ -158,58 +158,58 @@ pub(crate) enum Body {
         mapped: Option<SocketAddr>,
         origin: Option<SocketAddr>,
         other: Option<SocketAddr>,
-        /// Bytes of PADDING.
+        /// The length of PADDING in bytes.
         padding: Option<usize>,
     },
     Error {
         code: u16,
-        /// The types that were not understood.
+        /// The attribute types that the server does not understand.
         unknown: Vec<AttributeType>,
         other: Option<SocketAddr>,
     },
 }
 
-/// A server at work.
+/// The state of a server during a run.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerState {
     pub(crate) config: Server,
     pub(crate) interface: usize,
-    dice: SeededRng,
-    /// Requests so far.
-    heard: u32,
+    rng: SeededRng,
+    /// The number of requests so far.
+    requests: u32,
     hosted: Option<Box<Hosted>>,
 }
 
 impl ServerState {
     pub(crate) fn new(config: Server, interface: usize, seed: u64) -> Self {
         let hosted = Self::host(&config, seed);
-        Self { config, interface, dice: SeededRng::new(seed), heard: 0, hosted }
+        Self { config, interface, rng: SeededRng::new(seed), requests: 0, hosted }
     }
 
     pub(crate) fn reset(&mut self, seed: u64) {
-        self.dice = SeededRng::new(seed);
-        self.heard = 0;
+        self.rng = SeededRng::new(seed);
+        self.requests = 0;
         self.hosted = Self::host(&self.config, seed);
     }
 
-    /// A responder where one is wanted; addresses that it refuses leave the short server in its place, or nobody where
-    /// credentials are asked for.
+    /// Creates the responder if one is configured. If the responder rejects the addresses, the simple server answers;
+    /// with credentials, no server answers.
     fn host(config: &Server, seed: u64) -> Option<Box<Hosted>> {
         let wanted = config.responder || config.credentials.is_some();
         if wanted { Hosted::new(config, seed).map(Box::new) } else { None }
     }
 
-    /// Whether anything listens where the packet went; if not, the host there may say so.
+    /// Whether the server listens on `local`. If not, its host may answer with ICMP.
     pub(crate) fn listens_on(&self, local: SocketAddr) -> bool {
         self.config.listens_on(local)
     }
 
-    /// Whether it speaks to users only.
+    /// Whether the server answers only authenticated users.
     fn is_guarded(&self) -> bool {
         self.config.credentials.is_some() && self.config.fault == Fault::None
     }
 
-    /// What comes back for a packet, and how long after it.
+    /// Passes each response to `send`, with its delay.
     pub(crate) fn serve(
         &mut self,
         packet: &Packet,
@@ -228,31 +228,32 @@ impl ServerState {
         if request.class() != Class::Request || request.method() != Method::BINDING {
             return;
         }
-        self.heard = self.heard.wrapping_add(1);
-        let answer = honest(&self.config, &request, packet.source, packet.destination);
+        self.requests = self.requests.wrapping_add(1);
+        let answer = correct_answer(&self.config, &request, packet.source, packet.destination);
         let fault = self.config.fault;
-        let Some(answer) = fault::bend(fault, &self.config, answer, &request, &mut self.dice, self.heard) else {
+        let Some(answer) = fault::change(fault, &self.config, answer, &request, &mut self.rng, self.requests) else {
             return;
         };
         let mut scratch = core::mem::take(&mut pool.scratch);
         scratch.resize(LONGEST, 0);
         let written = encode(&answer, &mut scratch).ok().and_then(|written| scratch.get_mut(..written));
-        let bytes = written.and_then(|bytes| fault::spoil(fault, bytes, packet.bytes(), &mut self.dice));
+        let bytes = written.and_then(|bytes| fault::corrupt(fault, bytes, packet.bytes(), &mut self.rng));
         if let Some(bytes) = bytes {
             let mut reply = pool.packet(answer.from, answer.to, Place::Up(self.interface), now);
             reply.copy(bytes);
             let again = if let Fault::LateDuplicates(after) = fault { Some(nanos(after)) } else { None };
             let again = if fault == Fault::AnswersTwice { Some(0) } else { again };
-            let twin = again.map(|after| (after, pool.twin(&reply)));
+            let copy = again.map(|after| (after, pool.duplicate(&reply)));
             send(0, reply);
-            if let Some((after, twin)) = twin {
-                send(after, twin);
+            if let Some((after, copy)) = copy {
+                send(after, copy);
             }
         }
         pool.scratch = scratch;
     }
 
-    /// What comes back for a message on a stream from `remote`; nothing unless it is one whole Binding request.
+    /// Returns the response to a message on a stream from `remote`; `None` unless the message is one whole Binding
+    /// request.
     pub(crate) fn serve_stream(
         &mut self,
         now: Nanos,
@@ -267,7 +268,7 @@ impl ServerState {
         if request.class() != Class::Request || request.method() != Method::BINDING {
             return None;
         }
-        let mut answer = honest(&self.config, &request, remote, local);
+        let mut answer = correct_answer(&self.config, &request, remote, local);
         (answer.from, answer.to) = (local, remote);
         let mut buffer = [0; LONGEST];
         let written = encode(&answer, &mut buffer).ok()?;
@@ -275,13 +276,13 @@ impl ServerState {
     }
 }
 
-/// PADDING sent back is never longer than this: a server's interface MTU (RFC 5780 §7.6).
+/// The most bytes of PADDING in a response: the MTU of the server's interface (RFC 5780 §7.6).
 const MTU: usize = 1500;
-/// An answer with everything in it and the most PADDING.
+/// The length of a response with all attributes and the most PADDING.
 const LONGEST: usize = MTU + 256;
 
-/// What RFC 5780 §6.1 asks for.
-fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: SocketAddr) -> Answer {
+/// The response that RFC 5780 §6.1 requires.
+fn correct_answer(server: &Server, request: &Message<'_>, remote: SocketAddr, local: SocketAddr) -> Answer {
     let id = request.transaction_id();
     let other = server.opposite(local);
     let refuse =
@@ -312,7 +313,7 @@ fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: Soc
             from.set_port(other.port());
         }
     }
-    // RFC 5780 §6.1: PADDING and RESPONSE-PORT do not go together.
+    // RFC 5780 §6.1: a request with both PADDING and RESPONSE-PORT is an error.
     if padding.is_some() && response_port.is_some() {
         return refuse(ErrorCode::BAD_REQUEST, Vec::new());
     }
@@ -324,7 +325,7 @@ fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: Soc
     let full = other.is_some() || !bare;
     let body = Body::Success {
         xor_mapped: Some(remote),
-        // To a bare request a server without an alternate address says no more than it must: no good as an amplifier.
+        // A server without an alternate address answers a bare request with the minimum, so it is no amplifier.
         mapped: full.then_some(remote),
         origin: full.then_some(from),
         other,
@@ -333,13 +334,13 @@ fn honest(server: &Server, request: &Message<'_>, remote: SocketAddr, local: Soc
     Answer { from, to, id, body }
 }
 
-/// Where a server that answers with 300 sends its clients: nobody is there.
+/// The ALTERNATE-SERVER of a 300 response. No host has this address.
 const ELSEWHERE: (SocketAddr, SocketAddr) = (
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 99)), 3478),
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x99)), 3478),
 );
 
-/// Writes an answer to the front of `buffer`; gives its length.
+/// Encodes a response into `buffer`. Returns its length.
 fn encode(answer: &Answer, buffer: &mut [u8]) -> Result<usize, EncodeError> {
     let written = match &answer.body {
         Body::Success { xor_mapped, mapped, origin, other, padding } => {

@@ -1,4 +1,4 @@
-//! A run as a story: one line for each thing that happened, in the order in which it happened.
+//! A run as a readable trace: one line for each thing that happened, in order.
 //!
 //! ```text
 //! 0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 01010101… CHANGE-REQUEST ip+port
@@ -7,8 +7,8 @@
 //! 0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the filter lets in only … [RFC 4787 §5]
 //! ```
 //!
-//! The text depends on the seed alone: two runs of one seed are the same byte for byte, so a story can be a snapshot.
-//! A net that tells no story behaves no differently.
+//! The text depends only on the seed: two runs with one seed give the same bytes, so a story can be a snapshot.
+//! Recording a story does not change the behavior of a net.
 //!
 //! ```
 //! use portolan_machine::Instant;
@@ -31,22 +31,22 @@ pub struct Story {
 }
 
 impl Story {
-    /// A story in which nothing has happened.
+    /// Creates an empty story.
     #[must_use]
     pub const fn new() -> Self {
         Self { text: String::new() }
     }
 
-    /// The lines so far, each with its end.
+    /// All lines so far, each with its line end.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Adds a line: when, who, what.
-    pub fn tell(&mut self, at: Instant, who: &str, what: impl fmt::Display) {
+    /// Adds a line: the time, the actor, and what happened.
+    pub fn tell(&mut self, at: Instant, actor: &str, what: impl fmt::Display) {
         // Writing to a string cannot fail.
-        let _infallible = writeln!(self.text, "{at} {who:<12} {what}");
+        let _ok = writeln!(self.text, "{at} {actor:<12} {what}");
     }
 
     pub(crate) fn clear(&mut self) {
@@ -60,25 +60,25 @@ impl fmt::Display for Story {
     }
 }
 
-/// Writes a machine's notes into a story, under its host's name.
+/// Writes a machine's notes into a story, under the name of its host.
 #[derive(Debug)]
 pub(crate) struct Notes<'a> {
     pub(crate) story: &'a mut Story,
-    pub(crate) who: &'a str,
+    pub(crate) host: &'a str,
 }
 
 impl Trace for Notes<'_> {
     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
         let clause = Cited(note);
         if scope.parent().is_some() {
-            self.story.tell(at, self.who, format_args!("  {scope}: {clause}"));
+            self.story.tell(at, self.host, format_args!("  {scope}: {clause}"));
         } else {
-            self.story.tell(at, self.who, format_args!("  {clause}"));
+            self.story.tell(at, self.host, format_args!("  {clause}"));
         }
     }
 }
 
-/// An explanation with its clause in brackets behind it.
+/// An explanation, followed by its RFC clause in brackets.
 pub(crate) struct Cited<'a>(pub(crate) &'a dyn Explain);
 
 impl fmt::Display for Cited<'_> {
@@ -91,7 +91,8 @@ impl fmt::Display for Cited<'_> {
     }
 }
 
-/// A datagram in still fewer words: kind and the front of the transaction id of a STUN message, or how many bytes.
+/// The shortest form of a datagram: method, class and first bytes of the transaction id of a STUN message, or its
+/// length.
 pub(crate) struct Heading<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Heading<'_> {
@@ -105,10 +106,10 @@ impl fmt::Display for Heading<'_> {
     }
 }
 
-/// A datagram in a few words: the STUN message in short, or how many bytes.
+/// A short form of a datagram: a STUN message with its attributes, or the length in bytes.
 pub(crate) struct Summary<'a>(pub(crate) &'a [u8]);
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "what it has no words for it names")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other attributes print only their type")]
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(message) = Message::decode(self.0) else {

@@ -1,11 +1,11 @@
-//! Topologies: a client, what stands in front of it, and two STUN servers on the Internet, ready made.
+//! Topologies: a client, the gateways in front of it, and two STUN servers on the Internet.
 //!
-//! A [`Topology`] is plain data; [`Topology::build`] makes a [`Lab`] of it. It also knows the answer: what a discovery
-//! behind it must find ([`Topology::truth`]). The presets are the networks that people have.
+//! A [`Topology`] is plain data; [`Topology::build`] makes a [`Lab`] of it. [`Topology::truth`] returns the correct
+//! result of a NAT discovery behind this topology. The presets are common networks.
 //!
-//! Delay and loss lie on one link alone, the one that leads to the Internet, so the loss asked for is the loss of the
-//! whole way in each direction. The servers' addresses are ordinary public ones and not those set aside for examples,
-//! because a discovery that is worth its name distrusts the latter; nothing here leaves the process.
+//! Only the link to the Internet has delay and loss, so its loss is the loss of the whole path in each direction. The
+//! servers have ordinary public addresses, not addresses reserved for documentation: a discovery may reject reserved
+//! addresses. No packet leaves the process.
 //!
 //! ```
 //! use portolan_nat::behavior::ClassicType;
@@ -30,17 +30,17 @@ use portolan_machine::Machine;
 use portolan_nat::behavior::{ClassicType, Filtering, Mapping, NatKind, UnknownWord, classic_name};
 use portolan_nat::translator::TranslatorConfig;
 
-/// Networks that people have.
+/// Common networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preset {
-    /// A server in a data centre: nothing in front of it.
+    /// A server in a data centre, without a gateway.
     Open,
     /// A home router: NAT for IPv4, a firewall for IPv6.
     Home,
-    /// The same behind a carrier's NAT, without IPv6.
+    /// The home network behind a carrier's NAT, without IPv6.
     Cgnat,
-    /// An office: another random port for each destination.
+    /// An office NAT: another random port for each destination.
     Symmetric,
     /// A router set to "full cone".
     FullCone,
@@ -50,12 +50,12 @@ pub enum Preset {
     Firewall,
     /// A guest network that lets no UDP through.
     Blocked,
-    /// No network at all: the cable is out.
+    /// No network: the cable is unplugged.
     Offline,
 }
 
 impl Preset {
-    /// All of them.
+    /// All presets.
     pub const ALL: [Self; 9] = [
         Self::Open,
         Self::Home,
@@ -68,7 +68,7 @@ impl Preset {
         Self::Offline,
     ];
 
-    /// The word: `home`, `full-cone`.
+    /// The name: `home`, `full-cone`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,36 +102,36 @@ impl FromStr for Preset {
     }
 }
 
-/// A client, what stands in front of it, and two servers that it may ask.
+/// A client, the gateways in front of it, and two servers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Topology {
-    /// What stands in front of the client for IPv4, the nearest first.
+    /// The barriers in front of the client for IPv4, the nearest first.
     pub ipv4: Vec<Barrier>,
-    /// The same for IPv6, as many; `None`: the client has no IPv6.
+    /// The same for IPv6; a missing barrier counts as open. `None`: the client has no IPv6.
     pub ipv6: Option<Vec<Barrier>>,
     /// The link to the Internet.
     pub access: Link,
-    /// What is wrong with the servers, the first and the second.
+    /// The faults of the first and the second server.
     pub faults: [Fault; 2],
-    /// Whether the cable is in.
+    /// Whether the client's interface is up.
     pub online: bool,
 }
 
-/// What a discovery behind a topology must find, for one family.
+/// The correct result of a discovery behind a topology, for one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truth {
-    /// Nothing, a firewall or a NAT.
+    /// No barrier, a firewall or a NAT.
     pub kind: NatKind,
-    /// What mappings depend on.
+    /// The mapping behavior.
     pub mapping: Mapping,
-    /// Who is let in.
+    /// The filtering behavior.
     pub filtering: Filtering,
-    /// Whether no UDP gets through; the rest then cannot be found out.
+    /// Whether UDP is blocked. A discovery cannot find the other fields then.
     pub blocked: bool,
 }
 
 impl Truth {
-    /// The old name.
+    /// The classic name of the NAT type (RFC 3489).
     #[must_use]
     pub fn classic(&self) -> ClassicType {
         if self.blocked { ClassicType::Blocked } else { classic_name(self.kind, self.mapping, self.filtering) }
@@ -139,7 +139,7 @@ impl Truth {
 }
 
 impl Topology {
-    /// A round trip to the servers unless told otherwise.
+    /// The default round trip to the servers.
     pub const RTT: Duration = Duration::from_millis(50);
 
     /// IPv4 only, with these barriers in front of the client, the nearest first.
@@ -160,13 +160,13 @@ impl Topology {
         Self::chain([Barrier::Translator(config)])
     }
 
-    /// IPv4 only, with nothing in front of the client.
+    /// IPv4 only, without a gateway.
     #[must_use]
     pub fn open() -> Self {
         Self::chain([])
     }
 
-    /// A network that people have.
+    /// The topology of a preset.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
         let wall = TranslatorConfig::firewall(Filtering::AddressAndPortDependent);
@@ -183,38 +183,38 @@ impl Topology {
         }
     }
 
-    /// The same with IPv6 through these barriers, the nearest first; missing ones let everything through.
+    /// Returns the same topology with IPv6 through these barriers, the nearest first. Missing barriers count as open.
     #[must_use]
     pub fn with_ipv6(mut self, barriers: impl IntoIterator<Item = Barrier>) -> Self {
         self.ipv6 = Some(barriers.into_iter().collect());
         self
     }
 
-    /// The same with this probability of loss in each direction.
+    /// Returns the same topology with this probability of loss in each direction.
     #[must_use]
     pub const fn loss(mut self, probability: f64) -> Self {
         self.access = self.access.loss(probability);
         self
     }
 
-    /// The same with another round trip to the servers.
+    /// Returns the same topology with this round trip to the servers.
     #[must_use]
     pub fn rtt(mut self, rtt: Duration) -> Self {
         (self.access.up.delay, self.access.down.delay) = (rtt / 2, rtt / 2);
         self
     }
 
-    /// The same with something wrong with the first and the second server.
+    /// Returns the same topology with faults of the first and the second server.
     #[must_use]
     pub const fn faults(mut self, first: Fault, second: Fault) -> Self {
         self.faults = [first, second];
         self
     }
 
-    /// What a discovery must find; `None` where the client has no such family or no network.
+    /// The correct result of a discovery; `None` if the client has no such family or no network.
     ///
-    /// A chain is as hard as its hardest part on each axis. Two parts that cannot be told apart from outside count as
-    /// one: a firewall that lets everybody in is nothing at all.
+    /// A chain of barriers has the strictest behavior of its parts on each axis. Configurations that behave the same
+    /// seen from outside give the same result: a firewall that filters nothing counts as no barrier.
     #[must_use]
     pub fn truth(&self, ipv4: bool) -> Option<Truth> {
         if !self.online {
@@ -246,7 +246,7 @@ impl Topology {
         Some(truth)
     }
 
-    /// Makes a net of it, with `machine` on the client.
+    /// Builds the net, with `machine` on the client.
     #[must_use]
     pub fn build<M: Machine>(&self, seed: u64, machine: M) -> Lab<M> {
         let mut net = Net::new(seed);
@@ -287,34 +287,34 @@ impl Topology {
     }
 }
 
-/// What one host behind a NAT can see of its mapping: overloading hides what a mapping depends on.
+/// The mapping behavior that one host behind the NAT can observe. Overloading hides the dependency of a mapping.
 const fn seen_from_inside(config: &TranslatorConfig) -> Mapping {
     if config.overloading { Mapping::EndpointIndependent } else { config.mapping }
 }
 
-/// A topology at work.
+/// A built topology.
 #[derive(Debug)]
 pub struct Lab<M: Machine> {
     /// The net.
     pub net: Net<M>,
-    /// Where the machine is.
+    /// The host of the machine.
     pub client: HostId,
-    /// The segment that the client is in.
+    /// The segment of the client.
     pub inside: SegmentId,
-    /// The inside of the gateway whose link leads to the Internet; `None`: the client's own link does.
+    /// The inside of the gateway whose link leads to the Internet; `None`: the client's own link leads there.
     access: Option<SegmentId>,
     ipv4: [(ServerId, SocketAddr); 2],
     ipv6: [(ServerId, SocketAddr); 2],
 }
 
 impl<M: Machine> Lab<M> {
-    /// The two servers of a family and the addresses they are known by.
+    /// The two servers of a family and their primary addresses.
     #[must_use]
     pub const fn servers(&self, ipv4: bool) -> [(ServerId, SocketAddr); 2] {
         if ipv4 { self.ipv4 } else { self.ipv6 }
     }
 
-    /// What the link to the Internet has done, up and down: the loss that was asked for is measured here.
+    /// The statistics of the link to the Internet, up and down. They show the loss that occurred.
     #[must_use]
     pub fn access_stats(&self) -> (WireStats, WireStats) {
         match self.access {
@@ -350,10 +350,10 @@ const PUBLIC_4: IpAddr = v4(85, 0, 0, 2);
 const PRIVATE_6: IpAddr = v6(0xfd00, 1, 2);
 const PUBLIC_6: IpAddr = v6(0x2a00, 0x85, 2);
 
-/// The addresses of the gateway at this place, 0 being the client's own.
+/// The outside addresses of the gateway at this position; 0 is nearest to the client.
 fn outside(place: usize, outermost: bool) -> [IpAddr; 2] {
     let n = u8::try_from(place).unwrap_or(u8::MAX);
-    // Between a home and its carrier: RFC 6598.
+    // Between a home router and its carrier: RFC 6598.
     if outermost {
         [v4(85, 0, 0, 1), v6(0x2a00, 0x85, 1)]
     } else {

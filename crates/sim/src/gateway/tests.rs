@@ -1,23 +1,23 @@
-//! Every note of this crate has a code of its own, and `docs/notes.md` lists it.
+//! Every note of this crate has a unique code, and `docs/notes.md` lists it.
 
 #[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
 
-use super::{DropReason, Fall};
+use super::{DropReason, DropCause};
 use notes::table;
 
 #[test]
 fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
     let samples = [
-        Fall::Translator(DropReason::NoMapping),
-        Fall::Translator(DropReason::Filtered),
-        Fall::Translator(DropReason::TableFull),
-        Fall::Translator(DropReason::NoFreePort),
-        Fall::Translator(DropReason::NoExternalAddress),
-        Fall::Translator(DropReason::NoHairpin),
-        Fall::Translator(DropReason::FamilyMismatch),
-        Fall::Blocked { tells: true },
+        DropCause::Translator(DropReason::NoMapping),
+        DropCause::Translator(DropReason::Filtered),
+        DropCause::Translator(DropReason::TableFull),
+        DropCause::Translator(DropReason::NoFreePort),
+        DropCause::Translator(DropReason::NoExternalAddress),
+        DropCause::Translator(DropReason::NoHairpin),
+        DropCause::Translator(DropReason::FamilyMismatch),
+        DropCause::Blocked { tells: true },
     ];
-    let gateway = table!(Fall, samples, [Fall::Translator(_), Fall::Blocked { .. }]);
+    let gateway = table!(DropCause, samples, [DropCause::Translator(_), DropCause::Blocked { .. }]);
     notes::assert_documented("sim", &[gateway]);
 }

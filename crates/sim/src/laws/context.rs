@@ -1,33 +1,33 @@
-//! What the laws must know about a machine.
+//! The facts that the laws need about a machine.
 
 use alloc::string::String;
 use core::fmt;
 use portolan_machine::{Machine, Outbox, SocketId};
 
-/// What the owner of a machine knows and the laws cannot guess.
+/// Facts that the owner of a machine knows and the laws cannot derive.
 pub struct Context<'a, M: Machine> {
-    /// Whether an event is the machine's last.
+    /// Whether an event is the terminal event of the machine.
     pub terminal: fn(&M::Event) -> bool,
-    /// Sockets that the machine did not order itself: open from the beginning. The ids that the machine draws come after.
+    /// Sockets that the owner opened and handed in: open from the start. The ids that the machine draws come after
+    /// them.
     pub handed_in: &'a [SocketId],
     /// The seed of the machine's RNG.
     pub seed: u64,
-    /// How many outputs peers may cause without a drain: [`Outbox::LIMIT`], for a [`Pair`](portolan_machine::Pair) the sum
-    /// of its two.
+    /// The most outputs that peers may cause without a drain: [`Outbox::LIMIT`]; for a [`Pair`](portolan_machine::Pair)
+    /// the sum of its two limits.
     pub queue_limit: usize,
-    /// How many outputs one drain may give before it counts as endless; far above what a correct machine gives.
+    /// The most outputs of one drain before the drain counts as endless; far above the number for a correct machine.
     pub drain_limit: usize,
-    /// Renders the state of the machine, statistics included; for most machines their `Debug` text. The laws 10 and 12
-    /// compare it, so that they find a difference that no output shows. `None`: they compare outputs, waits, random bytes
-    /// and socket ids.
+    /// Renders the state of the machine, statistics included; for most machines this is their `Debug` text. The laws 10
+    /// and 12 compare the state, so that they find a difference that no output shows. `None`: these laws compare only
+    /// outputs, waits, random bytes and socket ids.
     pub state: Option<fn(&M) -> String>,
-    /// How large the state may be. `None`: law 14 is not checked by [`check`](super::check).
+    /// The limit of the state's size. `None`: [`check`](super::check) skips law 14.
     pub footprint: Option<Footprint<M>>,
 }
 
 impl<M: Machine> Default for Context<'_, M> {
-    /// No event is the last, no socket is handed in, the limits are those of a machine with one queue, and nothing looks
-    /// into the machine.
+    /// The default: no terminal event, no handed-in socket, the limits of a machine with one queue, and no inspection.
     fn default() -> Self {
         Self {
             terminal: |_| false,
@@ -42,7 +42,8 @@ impl<M: Machine> Default for Context<'_, M> {
 }
 
 impl<'a, M: Machine> Context<'a, M> {
-    /// Returns the same context for a machine that wraps this one and has its events. Nothing looks into the wrapper.
+    /// Returns the same context for a machine that wraps this one and has the same events. The wrapper is not
+    /// inspected.
     #[must_use]
     pub fn for_wrapper<W: Machine<Event = M::Event>>(&self) -> Context<'a, W> {
         let Self { terminal, handed_in, seed, queue_limit, drain_limit, .. } = *self;
@@ -71,17 +72,17 @@ impl<M: Machine> fmt::Debug for Context<'_, M> {
     }
 }
 
-/// How the size of a machine's state is measured, and how large it may be.
+/// How to measure the size of a machine's state, and its limit.
 pub struct Footprint<M> {
-    /// Returns the size of the state. Any unit serves that grows with the state: a number of entries, bytes, or the length
-    /// of the `Debug` text.
+    /// Returns the size of the state, in any unit that grows with the state: entries, bytes, or the length of the
+    /// `Debug` text.
     pub measure: fn(&M) -> usize,
-    /// How large the state may be.
+    /// The limit of the size.
     pub limit: StateLimit,
 }
 
 impl<M> Footprint<M> {
-    /// The size of the state is the length of its `Debug` text.
+    /// Measures the size of the state as the length of its `Debug` text.
     #[must_use]
     pub fn debug_text(limit: StateLimit) -> Self
     where
@@ -105,17 +106,18 @@ impl<M> fmt::Debug for Footprint<M> {
     }
 }
 
-/// How large the state of a machine may be, in the unit of its footprint.
+/// The limits of a machine's state, in the unit of its footprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateLimit {
-    /// The footprint at any time, however many peers there are.
+    /// The largest footprint at any time, with any number of peers.
     pub flooded: usize,
-    /// What may be left, beyond the footprint of a new machine, after all sockets are closed and all deadlines have
+    /// The largest rest, above the footprint of a new machine, after all sockets are closed and all deadlines have
     /// passed: tables of a fixed size and counters.
     pub tables: usize,
 }
 
-/// The length of the `Debug` text in bytes, without the text: a footprint for [`state_is_bounded`](super::state_is_bounded).
+/// The length of the `Debug` text in bytes, without the text: a footprint for
+/// [`state_is_bounded`](super::state_is_bounded).
 ///
 /// ```
 /// assert_eq!(portolan_sim::laws::debug_length(&[1, 2, 30]), "[1, 2, 30]".len());
@@ -130,7 +132,7 @@ pub fn debug_length(state: &impl fmt::Debug) -> usize {
         }
     }
     let mut counter = Counter(0);
-    // A counter takes every text; a `Debug` that fails by itself has no more to show.
+    // Writing to a counter never fails. If `Debug` itself fails, the length so far counts.
     let _written = fmt::write(&mut counter, format_args!("{state:?}"));
     counter.0
 }

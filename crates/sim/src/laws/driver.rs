@@ -1,8 +1,9 @@
-//! What a driver would tell, and what it never would.
+//! Filters steps that no driver would deliver.
 //!
-//! A machine trusts its driver: an order is answered once, nothing is heard of a socket before it is open or after it is
-//! closed. Random news break that, and what a machine then does shows nothing about it, short of a panic (law 5 hands in
-//! such news by itself). A [`Driver`] watches the orders and tells which steps keep the contract.
+//! A machine trusts its driver. The driver answers each order once, and reports nothing about a socket before it is
+//! open or after it is closed. Random news break this contract, so the reaction of a machine shows nothing except a
+//! panic (law 5 hands in such news by itself). A [`Driver`] follows the orders and decides which steps keep the
+//! contract.
 
 use super::Context;
 use super::script::{Action, OwnedInput, Step};
@@ -11,7 +12,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use portolan_machine::{Machine, Output, Protocol, Script, SocketId, SocketNews, SocketOrder};
 
-/// The sockets as a driver sees them.
+/// The sockets in the view of a driver.
 #[derive(Debug)]
 pub(super) struct Driver(BTreeMap<SocketId, (Kind, State)>);
 
@@ -20,7 +21,7 @@ enum Kind {
     Datagrams,
     Stream,
     Listener,
-    /// Handed in: its owner knows.
+    /// Handed in by the owner.
     Unknown,
 }
 
@@ -38,7 +39,7 @@ impl Driver {
         Self(handed_in.iter().map(|id| (*id, (Kind::Unknown, State::Open))).collect())
     }
 
-    /// Carries out what was drained.
+    /// Applies the outputs of a drain.
     pub(super) fn learn<E>(&mut self, played: &StepResult<E>) {
         for output in &played.outputs {
             match output {
@@ -54,12 +55,12 @@ impl Driver {
         }
     }
 
-    /// Whether a driver would tell this now; what it tells is then so.
-    pub(super) fn tells(&mut self, step: &Step) -> bool {
+    /// Whether a driver would deliver this step now. If so, applies the step.
+    pub(super) fn accepts(&mut self, step: &Step) -> bool {
         match &step.action {
             Action::Command(_) | Action::Input(OwnedInput::Timeout) => true,
             Action::Input(OwnedInput::Datagram(d)) | Action::Stream(d) => {
-                // A socket that is not the machine's is another's, and its bytes are shown to all.
+                // A socket that the machine did not order belongs to another machine, and every machine sees its bytes.
                 self.get(d.socket).is_none_or(|(_, state)| matches!(state, State::Open | State::Full))
             }
             Action::Input(OwnedInput::Socket(id, news)) => self.news(*id, *news),
@@ -68,7 +69,8 @@ impl Driver {
 
     fn news(&mut self, id: SocketId, news: SocketNews) -> bool {
         let Some((kind, state)) = self.get(id) else {
-            // Another machine's socket; but a low number may yet become this one's, and is then nobody's before.
+            // The socket of another machine. But the machine may draw a low number later, so such a socket belongs to
+            // no machine.
             return id.0 > HIGHEST_SOCKET;
         };
         match (news, state) {
@@ -99,7 +101,7 @@ impl Driver {
         true
     }
 
-    /// The sockets that can still end without an order of the machine: streams, listeners and those handed in.
+    /// The sockets that can end without an order of the machine: streams, listeners and handed-in sockets.
     pub(super) fn closable(&self) -> Vec<SocketId> {
         let alive = self
             .0
@@ -127,10 +129,10 @@ const fn kind(protocol: Protocol) -> Kind {
     }
 }
 
-/// The script without what no driver would tell: news of sockets that were not ordered, second answers to one order,
-/// anything from sockets that are not open yet or closed already.
+/// Removes the steps that no driver would deliver: news of sockets that were not ordered, second answers to one order,
+/// and any input from sockets that are not open yet or already closed.
 ///
-/// Handed-in sockets are open; news of very high socket numbers is another machine's and stays.
+/// Handed-in sockets are open. News of very high socket numbers belongs to another machine and stays in the script.
 ///
 /// ```
 /// use portolan_machine::{Instant, SocketId, SocketNews, Never};
@@ -163,7 +165,7 @@ pub fn driver_legal<M: Machine<Command: Script>>(
     driver.learn(&stage.drain());
     let mut kept = Vec::new();
     for step in script {
-        if driver.tells(step) {
+        if driver.accepts(step) {
             driver.learn(&stage.play(step));
             kept.push(step.clone());
         }

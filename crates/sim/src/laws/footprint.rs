@@ -1,4 +1,4 @@
-//! Law 14: state is bounded, and released.
+//! Law 14: state is bounded and released.
 
 use super::context::StateLimit;
 use super::driver::Driver;
@@ -14,24 +14,28 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Machine, Script, SocketId, SocketNews};
 
-/// The inputs of one flood.
+/// The number of inputs of one flood.
 const INPUTS: usize = 2048;
-/// How many inputs come between two measurements.
+/// The number of inputs between two measurements.
 const MEASURED: usize = 64;
-/// The timeouts that are given at most after the sockets are closed.
+/// The most timeouts after the sockets are closed.
 const TIMEOUTS: usize = 64 * 1024;
 
 /// Law 14: state is bounded and released.
 ///
-/// The script is played as a driver plays it. In the middle of it and at its end, in a run of its own each, its steps that
-/// peers can cause are repeated as a flood of 2,048 inputs from many peers: from new addresses, with new transaction ids
-/// (the bytes 8 to 19 of a payload), on newly accepted streams, with chunks that end in the middle of a message, half of
-/// them at one time and half of them 100 ms apart. The footprint may never be more than [`StateLimit::flooded`]. Then all
-/// streams, listeners and handed-in sockets are closed, and all deadlines pass. The footprint may then be at most that of a
-/// new machine plus [`StateLimit::tables`].
+/// The script is played as a driver plays it. In two more runs, the steps that peers can cause are repeated as a flood:
+/// in the middle of the script, and at its end. A flood has 2,048 inputs from many peers:
 ///
-/// `footprint` returns the size of the state in any unit; [`debug_length`](super::debug_length) serves most machines. A UDP
-/// socket that the machine ordered is not closed by others; the machine closes it by itself or keeps it.
+/// * from new addresses, with new transaction ids (the bytes 8 to 19 of a payload),
+/// * on newly accepted streams, with chunks that end in the middle of a message,
+/// * half of them at one time, half of them 100 ms apart.
+///
+/// The footprint must never exceed [`StateLimit::flooded`]. Then all streams, listeners and handed-in sockets are
+/// closed, and all deadlines pass. After that the footprint must not exceed the one of a new machine plus
+/// [`StateLimit::tables`].
+///
+/// `footprint` returns the size of the state in any unit; [`debug_length`](super::debug_length) suits most machines.
+/// The law does not close a UDP socket that the machine ordered; the machine closes it by itself or keeps it.
 ///
 /// ```
 /// use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, SocketId, Verdict};
@@ -110,13 +114,13 @@ pub fn state_is_bounded<M: Machine<Command: Script>>(
     Ok(())
 }
 
-/// A machine among many peers.
+/// A machine with many peers.
 struct Peers<M: Machine<Command: Script>> {
     stage: Stage<M>,
     driver: Driver,
     last: StepResult<M::Event>,
     now: Instant,
-    /// For an accepted stream of the script: the stream that was accepted last in its place.
+    /// Maps an accepted stream of the script to the last stream that was accepted in its place.
     names: BTreeMap<SocketId, SocketId>,
 }
 
@@ -129,16 +133,16 @@ impl<M: Machine<Command: Script>> Peers<M> {
         Self { stage, driver, last, now: Instant::ORIGIN, names: BTreeMap::new() }
     }
 
-    /// Plays one step with a drain, if a driver would tell it.
+    /// Plays one step with a drain, if a driver would deliver it.
     fn step(&mut self, step: &Step) {
-        if self.driver.tells(step) {
+        if self.driver.accepts(step) {
             self.now = self.now.max(step.at);
             self.last = self.stage.play_at(step.at, true, &step.action);
             self.driver.learn(&self.last);
         }
     }
 
-    /// Gives the timeouts that are due until `until`, at most `most`.
+    /// Delivers the timeouts that are due until `until`, at most `most`.
     fn wake(&mut self, until: Instant, most: usize) {
         for _ in 0..most {
             match self.last.deadline() {
@@ -208,7 +212,7 @@ impl<M: Machine<Command: Script>> Peers<M> {
     }
 }
 
-/// The `nth` other address of the same family; IPv6 addresses have different /64 prefixes.
+/// Returns the `nth` other address of the same family. IPv6 addresses have different /64 prefixes.
 fn another(address: SocketAddr, nth: usize) -> SocketAddr {
     let bits = u32::try_from(nth & 0x3f_ffff).unwrap_or(0);
     let port = u16::try_from(1024 + nth % 60_000).unwrap_or(1024);

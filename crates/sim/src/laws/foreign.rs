@@ -1,4 +1,4 @@
-//! Law 10: what belongs to another machine leaves no trace in this one.
+//! Law 10: input for another machine has no effect on this one.
 
 use super::inputs::UNKNOWN;
 use super::script::{Action, OwnedInput, Step};
@@ -13,11 +13,12 @@ use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
 /// Law 10: an input that the machine calls [`Verdict::NotMine`] changes nothing, and neither does a `None` of
 /// [`Machine::stream`] or [`Machine::forward`].
 ///
-/// Foreign datagrams are added after every step, on handed-in sockets and on an unknown one, and foreign bytes of a stream
-/// on the unknown socket. What the machine calls not its own must give no output and leave the wait as it was. Then the run
-/// is repeated without those inputs, and all other steps must have the same outputs. Timeouts and the news that
-/// [`Pair`](portolan_machine::Pair) shares are excepted: their verdict means nothing. At last the run is repeated with a
-/// call of `forward` before each datagram that the machine does not forward.
+/// Foreign datagrams are added after every step, on handed-in sockets and on an unknown one. Foreign bytes of a stream
+/// are added on the unknown socket. An input with the verdict `NotMine` must give no output and leave the wait
+/// unchanged. Then the run is repeated without those inputs, and all other steps must have the same outputs.
+///
+/// Timeouts and the news that [`Pair`](portolan_machine::Pair) shares are excepted: their verdict has no meaning. At
+/// last the run is repeated with a call of `forward` before each datagram that the machine does not forward.
 ///
 /// # Errors
 /// The first foreign input or `None` that had an effect, or the first step that they changed.
@@ -36,7 +37,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
         let before = Snapshot::new(&stage, context);
         let played = stage.play(step);
         if played.verdict == Some(Verdict::NotMine) && has_one_owner(step) {
-            // After a drain without end, which is law 1's to report, more of it says nothing.
+            // A drain without end is reported by law 1; more of it proves nothing here.
             if let Some(output) = played.outputs.first().filter(|_| rest != DrainEnd::Endless) {
                 let what = format!("NotMine, and yet out came {}", shorten(&format!("{output:?}")));
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
@@ -69,7 +70,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     }
 }
 
-/// The script drained everywhere, with foreign datagrams and bytes after each step.
+/// Returns the script with a drain after each step, and with foreign datagrams and bytes added.
 fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
     let local = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 1));
     let remote = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
@@ -84,7 +85,7 @@ fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
     salted
 }
 
-/// Whether the input's verdict decides who gets it.
+/// Whether the verdict of the input decides which machine gets it.
 const fn has_one_owner(step: &Step) -> bool {
     match &step.action {
         Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,

@@ -1,8 +1,8 @@
-//! The bytes of streams between the owner of the sockets and the machine.
+//! The bytes of streams between the driver and the machine.
 //!
-//! Rules of this file: a byte that came is handed in until the machine has taken it. Nothing is handed in while the
-//! machine has paused the stream, while more than 64 KiB wait to be sent on it ([`SocketNews::Full`] until
-//! [`SocketNews::Writable`]), and after the machine has closed it. The end of a stream is told after its last bytes.
+//! Rules of this file: bytes are handed in until the machine has taken them. Nothing is handed in while the machine has
+//! paused the stream, while the stream is full (from [`SocketNews::Full`] to [`SocketNews::Writable`]: more than 64 KiB
+//! wait to be sent), and after the machine has closed it. The end of a stream is reported after its last bytes.
 
 use super::script::OwnedDatagram;
 use alloc::collections::BTreeMap;
@@ -16,14 +16,14 @@ pub(super) struct Inbound {
 
 #[derive(Debug, Default)]
 struct Stream {
-    /// Bytes that came and that the machine has not taken, with their addresses.
+    /// Bytes that have arrived and that the machine has not taken, with their addresses.
     waiting: Option<OwnedDatagram>,
     paused: bool,
     full: bool,
     closed: bool,
-    /// The end of the stream, which is told after its last bytes.
+    /// The end of the stream, reported after its last bytes.
     end: Option<SocketNews>,
-    /// How often in a row the machine took nothing.
+    /// The number of consecutive calls in which the machine took nothing.
     untaken: u8,
 }
 
@@ -38,7 +38,7 @@ impl Stream {
 }
 
 impl Inbound {
-    /// Bytes came. Bytes of a closed stream are dropped.
+    /// Adds bytes that have arrived. Bytes of a closed stream are dropped.
     pub(super) fn arrive(&mut self, chunk: &OwnedDatagram) {
         let stream = self.stream(chunk.socket);
         if stream.closed {
@@ -50,9 +50,9 @@ impl Inbound {
         }
     }
 
-    /// Notes what the driver tells about a socket. Returns `false` for the end of a stream whose bytes still wait: the
-    /// driver tells it later.
-    pub(super) fn hear(&mut self, id: SocketId, news: SocketNews) -> bool {
+    /// Applies news of a socket. Returns `false` for the end of a stream with unread bytes: the driver reports that end
+    /// later.
+    pub(super) fn apply(&mut self, id: SocketId, news: SocketNews) -> bool {
         match news {
             SocketNews::Full => self.stream(id).full = true,
             SocketNews::Writable => self.stream(id).full = false,
@@ -70,7 +70,7 @@ impl Inbound {
         true
     }
 
-    /// Carries out the orders of a drain.
+    /// Applies the orders of a drain.
     pub(super) fn learn<E>(&mut self, outputs: &[Output<E>]) {
         for output in outputs {
             match output {
@@ -85,7 +85,7 @@ impl Inbound {
         }
     }
 
-    /// The next bytes to hand in, at most `most` of them; `None`: none came, or none may be handed in now.
+    /// The next bytes to hand in, at most `most`. `None`: no bytes have arrived, or none may be handed in now.
     pub(super) fn next(&self, id: SocketId, most: usize) -> Option<OwnedDatagram> {
         let stream = self.get(id).filter(|stream| !stream.is_blocked())?;
         let waiting = stream.waiting.as_ref()?;
@@ -93,8 +93,8 @@ impl Inbound {
         Some(OwnedDatagram { payload, ..*waiting })
     }
 
-    /// The machine took `count` bytes. A driver closes a stream of which nothing is taken twice in a row; its bytes are
-    /// then dropped.
+    /// Removes `count` bytes that the machine took. If the machine takes nothing twice in a row, the driver closes the
+    /// stream and drops its bytes.
     pub(super) fn take(&mut self, id: SocketId, count: usize) {
         let stream = self.stream(id);
         stream.untaken = if count == 0 { stream.untaken.saturating_add(1) } else { 0 };
@@ -107,13 +107,13 @@ impl Inbound {
         }
     }
 
-    /// The stream is not the machine's: what waits goes to another owner.
+    /// The stream belongs to another owner, which gets the waiting bytes.
     pub(super) fn give_away(&mut self, id: SocketId) {
         let stream = self.stream(id);
         (stream.waiting, stream.untaken) = (None, 0);
     }
 
-    /// The end of the stream, once nothing waits before it.
+    /// The end of the stream, once no bytes wait before it.
     pub(super) fn take_end(&mut self, id: SocketId) -> Option<SocketNews> {
         let stream = self.stream(id);
         if stream.has_bytes() {
@@ -124,7 +124,7 @@ impl Inbound {
         end
     }
 
-    /// A stream whose bytes can be handed in now.
+    /// A stream with bytes that can be handed in now.
     pub(super) fn ready(&self) -> Option<SocketId> {
         self.streams.iter().find(|(_, stream)| stream.has_bytes() && !stream.is_blocked()).map(|(id, _)| *id)
     }
@@ -138,7 +138,7 @@ impl Inbound {
         self.streams.values().any(Stream::has_bytes)
     }
 
-    /// Whether the machine has paused or closed the stream, or it is full.
+    /// Whether the machine has paused or closed the stream, or the stream is full.
     pub(super) fn is_blocked(&self, id: SocketId) -> bool {
         self.get(id).is_some_and(Stream::is_blocked)
     }

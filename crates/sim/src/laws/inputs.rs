@@ -1,4 +1,4 @@
-//! Law 5: nothing that arrives can make a machine panic.
+//! Law 5: no input makes a machine panic.
 
 use super::script::{Action, OwnedInput, Step, all_news};
 use super::stage::Stage;
@@ -8,20 +8,20 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use portolan_machine::{Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
 
-/// At how many places of a script the hostile inputs are put in, each in a run of its own.
+/// The number of places in a script where the hostile inputs are inserted, each in a separate run.
 const PLACES: usize = 6;
 
-/// Sockets a machine never heard of.
+/// Sockets that the machine does not know.
 pub(super) const UNKNOWN: SocketId = SocketId(u64::MAX);
 
 /// Law 5: no input panics.
 ///
-/// The script's own inputs are played, and at several places of it a list of hostile ones is put in: empty and huge
-/// datagrams, cut-off and lengthened copies of the script's payloads, odd addresses, every piece of socket news, all of
-/// it on every socket that the machine has and on one that it never heard of.
+/// The script's inputs are played, and a list of hostile inputs is inserted at several places: empty and huge
+/// datagrams, truncated and extended copies of the script's payloads, odd addresses, and every piece of socket news.
+/// All of them arrive on every socket of the machine and on an unknown one.
 ///
 /// # Panics
-/// When the machine does.
+/// If the machine panics.
 pub fn no_input_panics<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -49,7 +49,7 @@ pub fn no_input_panics<M: Machine<Command: Script>>(
     }
 }
 
-/// Keeps the sockets that the machine ordered.
+/// Collects the sockets that the machine ordered.
 fn learn<E>(sockets: &mut Vec<SocketId>, played: &StepResult<E>) {
     for output in &played.outputs {
         if let Output::Socket(SocketOrder::Open(open)) = output {
@@ -58,7 +58,7 @@ fn learn<E>(sockets: &mut Vec<SocketId>, played: &StepResult<E>) {
     }
 }
 
-/// Payloads that a decoder should meet at least once.
+/// Payloads that test the limits of decoders.
 fn hostile_payloads(script: &[Step]) -> Vec<Vec<u8>> {
     let mut payloads =
         vec![Vec::new(), vec![0], vec![0; 20], vec![0xff; 20], vec![0x55; 1500], vec![0; 65_507], vec![0xff; 65_507]];
@@ -75,7 +75,7 @@ fn hostile_payloads(script: &[Step]) -> Vec<Vec<u8>> {
     payloads
 }
 
-/// Hands in everything hostile at `at`, on the sockets known and on an unknown one.
+/// Hands in all hostile inputs at `at`, on the known sockets and on an unknown one.
 fn attack<M: Machine<Command: Script>>(stage: &mut Stage<M>, sockets: &[SocketId], payloads: &[Vec<u8>], at: Instant) {
     let v4 = |ip: Ipv4Addr, port| SocketAddr::new(IpAddr::V4(ip), port);
     let v6 = |ip: Ipv6Addr, port| SocketAddr::new(IpAddr::V6(ip), port);
@@ -86,7 +86,7 @@ fn attack<M: Machine<Command: Script>>(stage: &mut Stage<M>, sockets: &[SocketId
         v6(Ipv6Addr::UNSPECIFIED, 0),
         v6(Ipv4Addr::new(192, 0, 2, 66).to_ipv6_mapped(), 6666),
     ];
-    // The news come last: some of them end the machine.
+    // The news come last, because some of them end the machine.
     for id in core::iter::once(UNKNOWN).chain(sockets.iter().copied().take(4)) {
         for (payload, remote) in payloads.iter().zip(addresses.into_iter().cycle()) {
             let datagram = Datagram::new(id, v4(Ipv4Addr::new(192, 0, 2, 1), 1), remote, payload);

@@ -1,4 +1,4 @@
-//! Laws 1, 6 and 7: what waits to be drained.
+//! Laws 1, 6 and 7: the output queue.
 
 use super::script::{Action, OwnedDatagram, OwnedInput, Step};
 use super::stage::{DrainEnd, Place, Stage, live, play, shorten};
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use portolan_machine::{Datagram, Input, Instant, Machine, Outbox, Output, Script, SocketId, SocketNews};
 
-/// Law 1: `poll` reaches a wait after finitely many outputs, at most [`Context::drain_limit`].
+/// Law 1: `poll` returns a wait after a finite number of outputs, at most [`Context::drain_limit`].
 ///
 /// # Errors
 /// The first drain without end.
@@ -31,13 +31,13 @@ pub fn a_drain_ends<M: Machine<Command: Script>>(
 
 /// Law 6: two inputs without a drain between them are legal.
 ///
-/// The script is played with a drain after every step, and twice with a drain after every second one. Each drain of two
-/// steps must give what the two drains gave, in whatever order, and end in the same wait. Past
-/// [`Outbox::LIMIT`] waiting outputs, and from the step of the terminal event on, outputs may rightly be lost, and
-/// nothing is compared.
+/// The script is played with a drain after every step, and twice with a drain after every second step. Each drain of
+/// two steps must give the outputs of the two separate drains, in any order, and end in the same wait. Nothing is
+/// compared above [`Outbox::LIMIT`] waiting outputs and from the step of the terminal event on, because outputs may be
+/// lost there.
 ///
 /// # Errors
-/// The first two steps whose outputs depend on a drain between them.
+/// The first two steps whose outputs depend on the drain between them.
 pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -56,7 +56,7 @@ pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
             waiting.extend(&alone.outputs);
             let drain = index % 2 == parity || index + 1 == comparable.len();
             let together = stage.play_at(step.at, drain, &step.action);
-            // Bytes of a stream that need several calls are drained between them.
+            // Bytes of a stream that need several calls are drained between the calls.
             given.extend(together.outputs);
             if waiting.len() >= Outbox::<M::Event>::LIMIT {
                 break;
@@ -98,18 +98,18 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
     (together != alone).then(|| format!("without a drain before it there was {together}, with one {alone}"))
 }
 
-/// Law 7: what peers cause to be queued is bounded by [`Context::queue_limit`].
+/// Law 7: the number of outputs that peers can queue is bounded by [`Context::queue_limit`].
 ///
-/// The script is played with a drain after every step. After each run of steps that peers can cause (datagrams, bytes of
-/// streams, accepted streams, unreachable news), and once more after the last step, those steps are repeated without a
-/// drain until they are more than twice the limit. Then the outputs that wait are counted. So a parent is flooded whose
-/// own queue holds what it drained from its children.
+/// The script is played with a drain after every step. Peers can cause datagrams, bytes of streams, accepted streams
+/// and unreachable news. After each run of such steps, and after the last step, these steps are repeated without a
+/// drain until they are more than twice the limit. Then the waiting outputs are counted. This also floods a parent
+/// machine whose queue holds the outputs of its children.
 ///
-/// The flood is that of an owner who keeps the contract: when a machine took less than the whole chunk, the stream hands in
-/// no more before the next drain. Bytes of a stream that is accepted in the flood come on the new stream.
+/// The flood keeps the driving contract: if a machine took less than the whole chunk, the stream hands in nothing more
+/// before the next drain. Bytes of a stream that is accepted in the flood arrive on the new stream.
 ///
 /// # Errors
-/// The first flood that left more outputs than the limit.
+/// The first flood that queued more outputs than the limit.
 pub fn peers_are_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -144,7 +144,7 @@ pub(super) const fn by_peer(step: &Step) -> bool {
     }
 }
 
-/// Repeats the steps at one time, that of the step before.
+/// Repeats the steps, all at the time of the step before.
 fn flood<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     run: &[&Step],
@@ -185,14 +185,14 @@ fn flood<M: Machine<Command: Script>>(
 /// The streams of one flood.
 #[derive(Default)]
 struct FloodStreams {
-    /// For an accepted stream of the script: the stream that was accepted last in its place.
+    /// Maps an accepted stream of the script to the last stream that was accepted in its place.
     names: BTreeMap<SocketId, SocketId>,
-    /// What the machine did not take. The stream hands in no more before the next drain.
+    /// Bytes that the machine did not take. The stream hands in no more before the next drain.
     rests: BTreeMap<SocketId, OwnedDatagram>,
 }
 
 impl FloodStreams {
-    /// A new id for an accepted stream: each id is given once.
+    /// A new id for an accepted stream; no id is used twice.
     fn renamed<M: Machine<Command: Script>>(&mut self, stage: &mut Stage<M>, socket: SocketId) -> SocketId {
         let new = stage.ids.next_socket();
         self.names.insert(socket, new);

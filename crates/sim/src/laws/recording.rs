@@ -1,7 +1,7 @@
-//! A run as five lists, and as text: inputs, commands, times, entropy and socket numbers.
+//! A run as text: inputs, commands, times, entropy and socket numbers.
 //!
-//! [`record`] plays a script and keeps what it depended on; a [`Recorder`] does the same beside a driver that runs the
-//! machine for real; [`replay`] plays a recording again, from nothing but its text.
+//! [`record`] plays a script and stores all data that the run depended on. A [`Recorder`] does the same beside a driver
+//! that runs the machine on real sockets. [`replay`] plays a recording again, from its text alone.
 //!
 //! ```
 //! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, Verdict};
@@ -47,18 +47,18 @@ use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Script, S
 /// The first line of a recording's text.
 const HEAD: &str = "portolan recording 1";
 
-/// All that a run depended on. As text it is one line a step, after a line that names the format; empty lines and
+/// All data that a run depended on. As text it is one line a step, after a line that names the format. Empty lines and
 /// lines that begin with `#` are skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recording {
-    /// The steps in their order, each with what the machine drew in it.
+    /// The steps in order, each with the random values that the machine drew in it.
     pub steps: Vec<Recorded>,
 }
 
 /// One step of a [`Recording`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// What happened, and when.
+    /// What happened, and its time.
     pub step: Step,
     /// The random bytes that the machine drew, in order.
     pub entropy: Vec<u8>,
@@ -67,7 +67,7 @@ pub struct Recorded {
 }
 
 impl Recording {
-    /// The steps alone, to play them on another machine or under the laws.
+    /// The steps alone, for another machine or for the laws.
     #[must_use]
     pub fn script(&self) -> Vec<Step> {
         self.steps.iter().map(|recorded| recorded.step.clone()).collect()
@@ -131,15 +131,15 @@ fn read(line: &str) -> Result<Recorded, &'static str> {
     Ok(Recorded { step: Step { at, drain, action: read_what(rest)? }, entropy, sockets })
 }
 
-/// Keeps a [`Recording`] beside a driver that runs a machine for real.
+/// Records a [`Recording`] beside a driver that runs a machine on real sockets.
 ///
-/// The driver calls the machine through it, and says when it has drained the machine.
+/// The driver calls the machine through the recorder, and reports when it has drained the machine.
 #[derive(Debug, Default)]
 pub struct Recorder {
     recording: Recording,
 }
 
-/// The driver's part of a [`Cx`], for one call through a [`Recorder`].
+/// The driver's part of a [`Cx`] for one call through a [`Recorder`].
 pub struct CallContext<'a> {
     /// The time of the call.
     pub now: Instant,
@@ -147,7 +147,7 @@ pub struct CallContext<'a> {
     pub entropy: &'a mut dyn Entropy,
     /// The socket ids.
     pub sockets: &'a mut SocketIds,
-    /// The listener for notes.
+    /// The receiver of notes.
     pub trace: Option<&'a mut dyn Trace>,
 }
 
@@ -168,7 +168,7 @@ impl fmt::Debug for CallContext<'_> {
 }
 
 impl Recorder {
-    /// Nothing recorded yet.
+    /// Creates an empty recorder.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -185,8 +185,8 @@ impl Recorder {
         self.call(context, action, |cx| machine.handle(cx, input))
     }
 
-    /// Hands bytes of a stream to the machine, and keeps those that it took. Bytes of which the machine says that they are
-    /// not its own are all kept.
+    /// Hands bytes of a stream to the machine, and records the bytes that the machine took. If the bytes are not the
+    /// machine's, all of them are recorded.
     pub fn stream<M: Machine>(
         &mut self,
         machine: &mut M,
@@ -206,7 +206,7 @@ impl Recorder {
     /// Hands `command` to the machine.
     ///
     /// # Errors
-    /// The machine's own.
+    /// The error of the machine.
     pub fn command<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,
@@ -217,20 +217,20 @@ impl Recorder {
         self.call(context, action, |cx| machine.command(cx, command))
     }
 
-    /// The machine was drained after the last call.
+    /// Reports that the machine was drained after the last call.
     pub fn drained(&mut self) {
         if let Some(last) = self.recording.steps.last_mut() {
             last.step.drain = true;
         }
     }
 
-    /// What was recorded.
+    /// Returns the recording.
     #[must_use]
     pub fn into_recording(self) -> Recording {
         self.recording
     }
 
-    /// How many calls were recorded.
+    /// The number of recorded calls.
     pub(super) const fn len(&self) -> usize {
         self.recording.steps.len()
     }
@@ -250,7 +250,7 @@ impl Recorder {
     }
 }
 
-/// The socket numbers that lie between two states of their counter.
+/// The socket numbers between two states of their counter.
 fn between(mut before: SocketIds, after: &SocketIds) -> Vec<SocketId> {
     let mut drawn = Vec::new();
     while before != *after {
@@ -259,7 +259,7 @@ fn between(mut before: SocketIds, after: &SocketIds) -> Vec<SocketId> {
     drawn
 }
 
-/// Dice that keep what they gave.
+/// An RNG that records its output.
 struct Tape<'a> {
     from: &'a mut dyn Entropy,
     drawn: Vec<u8>,
@@ -272,10 +272,10 @@ impl Entropy for Tape<'_> {
     }
 }
 
-/// Plays the script on `machine` and records it. Steps whose command is no command of the machine are left out.
+/// Plays the script on `machine` and records it. Steps that are no command of the machine are skipped.
 ///
-/// Returns the outputs beside the recording: those of the fresh machine first, then those of each step. A step whose bytes
-/// the machine took in several calls is several steps of the recording.
+/// Returns the outputs and the recording: first the outputs of the fresh machine, then those of each step. A step whose
+/// bytes the machine took in several calls becomes several steps of the recording.
 pub fn record<M: Machine<Command: Script>>(
     machine: M,
     script: &[Step],
@@ -285,7 +285,7 @@ pub fn record<M: Machine<Command: Script>>(
     (recording, played)
 }
 
-/// Like [`record`], and returns in addition of how many recorded calls each step consists.
+/// Like [`record`], and also returns the number of recorded calls of each step.
 pub(super) fn record_calls<M: Machine<Command: Script>>(
     machine: M,
     script: &[Step],
@@ -307,16 +307,16 @@ pub(super) fn record_calls<M: Machine<Command: Script>>(
     (stage.into_recording(), all, calls)
 }
 
-/// Why a recording does not fit the machine it is replayed on.
+/// The reason why a recording does not fit the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayError {
     /// The step, counted from 0.
     pub step: usize,
-    /// What does not fit.
+    /// The mismatch.
     pub kind: ReplayErrorKind,
 }
 
-/// What does not fit in a [`ReplayError`].
+/// The mismatch in a [`ReplayError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayErrorKind {
     /// The command is not one of this machine's.
@@ -346,12 +346,12 @@ impl fmt::Display for ReplayError {
 
 impl core::error::Error for ReplayError {}
 
-/// Plays a recording on a fresh machine: what came out of the fresh machine first, then of each step.
+/// Plays a recording on a fresh machine. Returns the outputs of the fresh machine first, then those of each step.
 ///
-/// Of the context only [`Context::drain_limit`] is used.
+/// Of the context, only [`Context::drain_limit`] is used.
 ///
 /// # Errors
-/// The first step at which the machine wanted something else than what was recorded. Numbers above 2²⁴ cannot be
+/// A [`ReplayError`] for the first step at which the machine differs from the recording. Numbers above 2²⁴ cannot be
 /// replayed and count as other numbers.
 pub fn replay<M: Machine<Command: Script>>(
     mut machine: M,
@@ -397,7 +397,7 @@ pub fn replay<M: Machine<Command: Script>>(
     Ok(all)
 }
 
-/// The counter that gives `first` next; counters only run forward, and from the beginning where they must.
+/// A counter whose next number is `first`. Counters only run forward, so it may have to start from the beginning.
 fn before(first: SocketId, now: SocketIds) -> Option<SocketIds> {
     let ahead = now.clone().next_socket().0;
     let (mut ids, from) = if ahead <= first.0 { (now, ahead) } else { (SocketIds::new(), 1) };
@@ -410,7 +410,7 @@ fn before(first: SocketId, now: SocketIds) -> Option<SocketIds> {
     Some(ids)
 }
 
-/// Dice that give what was recorded, then zeros.
+/// An RNG that returns the recorded bytes, then zeros.
 struct Replayed<'a> {
     bytes: &'a [u8],
     short: bool,

@@ -1,8 +1,8 @@
-//! A script becomes a conversation.
+//! Turns a script into a conversation.
 //!
-//! Random steps alone seldom get past a machine's first request: nothing that they bring carries its transaction id.
-//! [`rehearse`] lets a peer answer while the script is played once, and returns everything that happened as a plain
-//! script, for the laws to play as often as they like.
+//! Random steps alone rarely get past a machine's first request, because their datagrams do not carry its transaction
+//! id. [`rehearse`] lets a peer answer while the script is played once. It returns everything that happened as a plain
+//! script, which the laws can play any number of times.
 
 use super::Context;
 use super::driver::Driver;
@@ -11,12 +11,12 @@ use super::stage::{Stage, StepResult};
 use alloc::vec::Vec;
 use portolan_machine::{Instant, Machine, Output, Script};
 
-/// Plays the script once as a driver would, lets `peer` say what comes of each output, and returns all that happened:
-/// the script's own steps, the peer's, and the timeouts at the deadlines between them, at most `limit` steps.
+/// Plays the script once as a driver plays it. `peer` returns the steps that each output causes. The result holds the
+/// script's steps, the peer's steps and the timeouts at the deadlines between them, at most `limit` steps.
 ///
-/// The peer's steps are taken in their order of time, before a step of the script that lies later; one that would lie
-/// before its own cause happens at that time. The script's own times are kept as they are, in order or not. What no
-/// driver would tell is left out, as [`driver_legal`](super::driver_legal) does.
+/// The peer's steps are taken in order of time, before later steps of the script. A peer's step with a time before its
+/// cause happens at the time of the cause. The script's own times are not changed, in order or not. Steps that no
+/// driver would deliver are left out, as in [`driver_legal`](super::driver_legal).
 ///
 /// ```
 /// use portolan_machine::{Instant, Output, SocketNews, SocketOrder};
@@ -83,7 +83,7 @@ pub fn rehearse<M: Machine<Command: Script>>(
                 None => break,
             },
         };
-        if !driver.tells(&step) {
+        if !driver.accepts(&step) {
             continue;
         }
         let woken = step.action == Action::Input(OwnedInput::Timeout);
@@ -91,7 +91,7 @@ pub fn rehearse<M: Machine<Command: Script>>(
         last = stage.play(&step);
         driver.learn(&last);
         whole.push(step);
-        // A deadline that does not move on is law 2's to report, not a reason to fill the script with it.
+        // A deadline that does not advance is reported by law 2; it must not fill the script.
         stuck = woken && last.deadline().is_some_and(|wait| wait.is_due(now));
         ask(&mut pending, &last, now, &mut peer);
     }

@@ -1,4 +1,4 @@
-//! Law 9: the same run gives the same outputs.
+//! Law 9: determinism.
 
 use super::recording::{record_calls, replay};
 use super::script::{Action, Step};
@@ -10,15 +10,16 @@ use alloc::vec::Vec;
 use core::fmt;
 use portolan_machine::{Machine, Script};
 
-/// Law 9: the same inputs and commands at the same times, with the same random bytes and socket ids, give the same outputs,
-/// with or without a trace.
+/// Law 9: two runs with the same inputs, commands and times, and the same random bytes and socket ids, give the same
+/// outputs, with or without a trace.
 ///
-/// The script is played twice, a third time with a listener that writes every note out, and a fourth time from its own
-/// recording, which is written as text and read back. Each command must survive its text, because a recording holds
-/// nothing else of it. [`a_command_survives_its_text`] checks in addition that the text holds all of a command.
+/// The script is played twice, a third time with a trace that formats every note, and a fourth time from its own
+/// recording, which is written as text and parsed. Each command must survive the conversion to text, because a
+/// recording holds nothing else of it. [`a_command_survives_its_text`] also checks that the text holds all of a
+/// command.
 ///
 /// # Errors
-/// The first step that came out in two ways, or the first command that its text does not hold.
+/// The first step with two different results, or the first command that its text does not hold.
 pub fn determinism<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -43,7 +44,7 @@ pub fn determinism<M: Machine<Command: Script>>(
     if is_whole {
         return same(script, &first, &replayed, "played and replayed from text");
     }
-    // A step without a call, whose bytes had to wait: the outputs of an undrained step before it may come in either.
+    // A step whose bytes had to wait makes no call. Outputs of an undrained step before it may come in either step.
     let outputs = |played: Vec<StepResult<M::Event>>| StepResult {
         outputs: played.into_iter().flat_map(|played| played.outputs).collect(),
         ..StepResult::nothing()
@@ -55,7 +56,7 @@ pub fn determinism<M: Machine<Command: Script>>(
     Err(broken(format!("played and replayed from text, {}", unlike(Some(&first), Some(&replayed)))))
 }
 
-/// One result for each step, out of the results of its calls.
+/// Merges the results of the calls into one result for each step.
 fn joined<E>(results: Vec<StepResult<E>>, calls: &[usize]) -> Vec<StepResult<E>> {
     let mut results = results.into_iter();
     let mut all: Vec<StepResult<E>> = results.by_ref().take(1).collect();
@@ -73,7 +74,7 @@ fn joined<E>(results: Vec<StepResult<E>>, calls: &[usize]) -> Vec<StepResult<E>>
     all
 }
 
-/// Law 9 for one command: its text holds all of it, a secret included, and its `Debug` text shows no secret.
+/// Law 9 for one command: the text holds all of it, secrets included, and the `Debug` text shows no secret.
 ///
 /// ```
 /// use core::fmt::{self, Write};
@@ -105,7 +106,7 @@ fn joined<E>(results: Vec<StepResult<E>>, calls: &[usize]) -> Vec<StepResult<E>>
 /// ```
 ///
 /// # Errors
-/// What the text does not hold, or what the `Debug` text shows. The sentence never holds a secret.
+/// The part that the text does not hold, or that the `Debug` text shows. The message never holds a secret.
 pub fn a_command_survives_its_text<C: Script + PartialEq + fmt::Debug>(
     command: &C,
     secrets: &[&str],

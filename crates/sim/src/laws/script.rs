@@ -1,7 +1,7 @@
-//! What is done to a machine, as plain owned data and as text.
+//! The steps of a run, as owned data and as text.
 //!
-//! A [`Step`] is one thing that happens at one time; a script is a slice of them. Commands are kept as their text, which
-//! every machine can read back ([`Machine::Command`](portolan_machine::Machine::Command)), so a script has no type
+//! A [`Step`] is one thing that happens at one time; a script is a slice of steps. Commands are stored as text, which
+//! every machine can parse ([`Machine::Command`](portolan_machine::Machine::Command)). So a script has no type
 //! parameter and can be written to a file. One step is one line:
 //!
 //! ```
@@ -15,7 +15,7 @@
 //! # Ok::<(), portolan_sim::laws::ReadError>(())
 //! ```
 //!
-//! The text of an IPv6 address keeps its scope, not its flow label; no machine here looks at one.
+//! The text of an IPv6 address keeps its scope, but not its flow label: no machine of the workspace uses it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,29 +30,30 @@ use portolan_machine::{
 /// One thing that happens to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// When. Nothing keeps a script's times in order: time that misbehaves is part of the laws.
+    /// The time of the step. A script need not be in order of time, because the laws test bad times too.
     pub at: Instant,
-    /// Whether the machine is drained afterwards, as a driver would; `false` leaves its outputs waiting.
+    /// Whether the machine is drained after the step, as by a driver; `false` leaves its outputs queued.
     pub drain: bool,
-    /// What.
+    /// What happens.
     pub action: Action,
 }
 
 /// What happens in a [`Step`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The owner asks for something, in the command's text.
+    /// The owner sends a command, stored as text.
     Command(String),
-    /// Bytes of a stream come. They are handed in until the machine has taken all of them, with a drain between.
+    /// Bytes of a stream arrive. They are handed in until the machine has taken all of them, with a drain between the
+    /// calls.
     Stream(OwnedDatagram),
-    /// Something happens.
+    /// An input arrives.
     Input(OwnedInput),
 }
 
 /// An [`Input`] that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnedInput {
-    /// A UDP datagram came.
+    /// A UDP datagram arrived.
     Datagram(OwnedDatagram),
     /// Something happened to a socket.
     Socket(SocketId, SocketNews),
@@ -63,60 +64,60 @@ pub enum OwnedInput {
 /// A [`Datagram`] that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedDatagram {
-    /// The socket they came to.
+    /// The socket that received the datagram.
     pub socket: SocketId,
-    /// The address they came to.
+    /// The local address.
     pub local: SocketAddr,
-    /// Whom they came from.
+    /// The remote address.
     pub remote: SocketAddr,
-    /// The bytes.
+    /// The payload.
     pub payload: Vec<u8>,
 }
 
 impl Step {
-    /// A step that is followed by a drain.
+    /// Returns a step with a drain after it.
     #[must_use]
     pub const fn new(at: Instant, action: Action) -> Self {
         Self { at, drain: true, action }
     }
 
-    /// The owner asks for `command`, which is kept as its text.
+    /// Returns a step with a command, stored as text.
     #[must_use]
     pub fn command(at: Instant, command: &impl Script) -> Self {
         Self::new(at, Action::Command(command.to_text()))
     }
 
-    /// `input` happens.
+    /// Returns a step with an input.
     #[must_use]
     pub fn input(at: Instant, input: Input<'_>) -> Self {
         Self::new(at, Action::Input(input.into()))
     }
 
-    /// Time has passed.
+    /// Returns a step with a timeout.
     #[must_use]
     pub const fn timeout(at: Instant) -> Self {
         Self::new(at, Action::Input(OwnedInput::Timeout))
     }
 
-    /// A datagram came to `socket` at `local` from `remote`.
+    /// Returns a step with a datagram to `socket` at `local` from `remote`.
     #[must_use]
     pub fn datagram(at: Instant, socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Self {
         Self::input(at, Input::Datagram(Datagram::new(socket, local, remote, payload)))
     }
 
-    /// Bytes of the stream `socket` came.
+    /// Returns a step with bytes of the stream `socket`.
     #[must_use]
     pub fn stream(at: Instant, socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Self {
         Self::new(at, Action::Stream(OwnedDatagram { socket, local, remote, payload: payload.to_vec() }))
     }
 
-    /// Something happened to `socket`.
+    /// Returns a step with news of `socket`.
     #[must_use]
     pub const fn news(at: Instant, socket: SocketId, news: SocketNews) -> Self {
         Self::new(at, Action::Input(OwnedInput::Socket(socket, news)))
     }
 
-    /// The same step, with its outputs left waiting.
+    /// Returns the same step without a drain.
     #[must_use]
     pub fn undrained(mut self) -> Self {
         self.drain = false;
@@ -125,7 +126,7 @@ impl Step {
 }
 
 impl OwnedInput {
-    /// The input as a machine takes it.
+    /// Borrows the input for a machine.
     #[must_use]
     pub fn as_input(&self) -> Input<'_> {
         match self {
@@ -147,7 +148,7 @@ impl From<Input<'_>> for OwnedInput {
 }
 
 impl OwnedDatagram {
-    /// The datagram as a machine takes it.
+    /// Borrows the datagram for a machine.
     #[must_use]
     pub fn as_datagram(&self) -> Datagram<'_> {
         Datagram::new(self.socket, self.local, self.remote, &self.payload)
@@ -160,12 +161,12 @@ impl From<Datagram<'_>> for OwnedDatagram {
     }
 }
 
-/// Why a step or a recording could not be read from its text.
+/// The reason why the text of a step or a recording cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadError {
     /// The line, counted from 1; a single step is line 1.
     pub line: usize,
-    /// What was expected there.
+    /// The expected text.
     pub expected: &'static str,
 }
 
@@ -201,7 +202,7 @@ fn read_step(line: &str) -> Result<Step, &'static str> {
     Ok(Step { at, drain, action: read_what(rest)? })
 }
 
-/// A time with all its nanoseconds, so that reading it back gives the same.
+/// Formats a time with all its nanoseconds, so that the text parses to the same time.
 pub(super) struct Nanos(pub(super) Instant);
 
 impl fmt::Display for Nanos {
@@ -211,7 +212,7 @@ impl fmt::Display for Nanos {
     }
 }
 
-/// The time at the head of a line, and what follows the space after it.
+/// Parses the time at the start of a line. Returns the rest after the space.
 pub(super) fn read_time(line: &str) -> Result<(Instant, &str), &'static str> {
     let (seconds, rest) = line.split_once('.').ok_or("a time in seconds with nine decimals")?;
     let (nanos, rest) = rest.split_once(' ').ok_or("something after the time")?;
@@ -221,7 +222,7 @@ pub(super) fn read_time(line: &str) -> Result<(Instant, &str), &'static str> {
     Ok((Instant::from_origin(Duration::new(seconds, nanos)), rest))
 }
 
-/// Plain digits; `parse` alone would take a sign.
+/// Only digits; `parse` alone would accept a sign.
 fn digits(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
@@ -409,7 +410,7 @@ const CLOSURES: [(&str, Closure); 8] = [
     ("unspecified", Closure::Unspecified),
 ];
 
-/// Every piece of news that a driver can tell of a socket, once, with `address` where one is needed.
+/// Every kind of news that a driver can report about a socket, once, with `address` where one is needed.
 pub(super) fn all_news(address: SocketAddr, accepted: SocketId) -> impl Iterator<Item = SocketNews> {
     let refused = REFUSALS.into_iter().map(|(_, why)| SocketNews::Refused(why));
     let unreachable =
@@ -423,7 +424,7 @@ pub(super) fn all_news(address: SocketAddr, accepted: SocketId) -> impl Iterator
         .chain(refused)
 }
 
-/// The table's word for `value`; a value that the table lacks is written as one that cannot be read back, and the
+/// The name of `value` in the table. A value that the table lacks is written as a name that does not parse, and the
 /// round trip test over every value finds it.
 fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: &T) -> &'static str {
     table.iter().find(|(_, known)| known == value).map_or("?", |(word, _)| word)

@@ -1,4 +1,4 @@
-//! Law 12: the short way for datagrams gives what the queue gives.
+//! Law 12: `forward` has the effect of `handle`.
 
 use super::script::{Action, OwnedDatagram, OwnedInput, Step};
 use super::stage::{DrainEnd, Place, Snapshot, Stage, StepResult, unlike};
@@ -9,14 +9,14 @@ use alloc::vec::Vec;
 use portolan_machine::{Machine, Output, Script, Verdict};
 
 /// Law 12: [`Machine::forward`] returns `Some` only where [`Machine::handle`] would queue this one transmit and nothing
-/// else, and all that follows is the same.
+/// else, and with the same effects.
 ///
-/// The script is played twice with a drain after every step. One run hands each datagram to `handle`, the other calls
-/// `forward` on the drained machine first and `handle` only after a `None`. After each step the runs must agree in outputs,
-/// wait, random bytes, socket ids, and in [`Context::state`] where the context has it.
+/// The script is played twice with a drain after every step. One run hands each datagram to `handle`. The other run
+/// calls `forward` on the drained machine first, and `handle` only after a `None`. After each step the runs must agree
+/// in outputs, wait, random bytes and socket ids, and in [`Context::state`] if the context has it.
 ///
 /// # Errors
-/// The first datagram whose short way differs, or the first step that it changed.
+/// The first datagram for which `forward` differs from `handle`, or the first step that it changed.
 pub fn forward_is_only_a_short_way<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -55,8 +55,8 @@ pub fn forward_is_only_a_short_way<M: Machine<Command: Script>>(
 
 /// The part of law 10 that is about `forward`: a `None` changes nothing.
 ///
-/// The steps, which are drained, are played twice. One run calls `forward` before each datagram of which the machine says
-/// `None`; the outputs, the waits, the random bytes, the socket ids and the state must be those of the other run.
+/// The drained steps are played twice. One run calls `forward` before each datagram for which the machine returns
+/// `None`. The outputs, waits, random bytes, socket ids and states of both runs must be equal.
 pub(super) fn none_of_forward_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[(usize, Step)],
@@ -68,7 +68,7 @@ pub(super) fn none_of_forward_changes_nothing<M: Machine<Command: Script>>(
     for ((index, step), short) in script.iter().zip(&short) {
         if let Some(datagram) = datagram(step).filter(|_| !short && last != DrainEnd::Endless) {
             if asked.forward(step.at, datagram.as_datagram()).is_some() {
-                // The machine decides in another way than before: that is for law 12 to report.
+                // The machine decides differently than before: law 12 reports this.
                 return Ok(());
             }
             let (before, after) = (StepResult { rest: last, ..StepResult::nothing() }, asked.drain());
@@ -87,7 +87,7 @@ pub(super) fn none_of_forward_changes_nothing<M: Machine<Command: Script>>(
     Ok(())
 }
 
-/// Which steps are datagrams that the machine forwards, in a run that asks for each.
+/// The steps with datagrams that the machine forwards, in a run that calls `forward` for each.
 fn forwarded<'s, M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: impl Iterator<Item = &'s Step>,

@@ -1,4 +1,4 @@
-//! Laws 8 and 11: the beginning of a socket, and the end of a machine.
+//! Laws 8 and 11: no transmit before a socket is open, and no output after the terminal event.
 
 use super::inputs::UNKNOWN;
 use super::script::{Action, OwnedInput, Step, all_news};
@@ -12,9 +12,9 @@ use portolan_machine::{Instant, Machine, Output, Script, SocketId, SocketNews, S
 
 /// Law 8: nothing is sent on a socket before `Opened`, unless its owner handed it in.
 ///
-/// `Accepted` opens the new stream's socket. A machine that sends after its own `Close` of a socket breaks this law
-/// too: the name is dead by its own order. What it still sends after the news that a socket closed does not, for the
-/// news may overtake what waits.
+/// `Accepted` opens the socket of the new stream. A machine that sends after its own `Close` of a socket breaks this
+/// law too, because it gave up the socket id itself. A transmit after the news that a socket closed is allowed, because
+/// the news may overtake queued transmits.
 ///
 /// # Errors
 /// The first transmit on a socket that was not open.
@@ -63,14 +63,13 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     })
 }
 
-/// Law 11: after the terminal event there is only a wait for nothing.
+/// Law 11: after the terminal event there is only a wait without a deadline.
 ///
-/// The script is played as a driver plays it. When the event has come the rest of the script follows, and after it
-/// a timeout in a far future, the script's datagrams once more, and every piece of socket news; all of it must leave the
-/// machine silent.
+/// The script is played as a driver plays it. After the event come the rest of the script, a timeout in a far future,
+/// the script's datagrams once more, and every kind of socket news. The machine must give no output for any of them.
 ///
 /// # Errors
-/// The first sign of life after the end.
+/// The first output or deadline after the terminal event.
 pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -106,7 +105,7 @@ pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     Ok(())
 }
 
-/// Whether nothing but a wait for nothing follows the terminal event.
+/// Whether only a wait without a deadline follows the terminal event.
 fn silent<E: core::fmt::Debug>(
     ended: &mut bool,
     place: Place<'_>,

@@ -1,4 +1,4 @@
-//! A stage: one machine with its RNG, its socket ids and the bytes of its streams, and what came out after each step.
+//! A stage: one machine with its RNG, its socket ids and its streams. It returns the outputs of each step.
 
 use super::inbound::Inbound;
 use super::recording::{CallContext, Recorder, Recording};
@@ -14,19 +14,19 @@ use portolan_machine::{
     Trace, Verdict,
 };
 
-/// Timeouts that the driver's part gives between two steps, and after the last one. A script may leap by years, over
-/// millions of keepalives: some dozens show as much.
+/// The most timeouts that the stage adds between two steps, and after the last one. A script may jump by years, over
+/// millions of keepalives; a few dozen are enough to test them.
 pub(super) const WAKEUPS: usize = 64;
 
-/// The highest number up to which socket numbers are counted through; they have no other constructor.
+/// The limit up to which socket numbers are counted one by one: their type has no other constructor.
 pub(super) const HIGHEST_SOCKET: u64 = 1 << 24;
 
 /// An RNG with a seed (SplitMix64), the same on every machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Dice(pub(super) u64);
+pub(super) struct Rng(pub(super) u64);
 
-impl Dice {
-    pub(super) fn roll(&mut self) -> u64 {
+impl Rng {
+    pub(super) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -34,17 +34,17 @@ impl Dice {
     }
 }
 
-impl Entropy for Dice {
+impl Entropy for Rng {
     fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
-            for (byte, random) in chunk.iter_mut().zip(self.roll().to_le_bytes()) {
+            for (byte, random) in chunk.iter_mut().zip(self.next_u64().to_le_bytes()) {
                 *byte = random;
             }
         }
     }
 }
 
-/// A listener that writes every note out, so that a note's words are run too.
+/// A trace that formats every note, so that the formatting code of notes runs too.
 #[derive(Debug, Default)]
 pub(super) struct Notes(Vec<String>);
 
@@ -58,14 +58,14 @@ impl Trace for Notes {
     }
 }
 
-/// What a machine did after one step.
+/// The reaction of a machine to one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepResult<E> {
-    /// Whose the input was; `None` after a command.
+    /// The verdict on the input; `None` after a command.
     pub verdict: Option<Verdict>,
-    /// Why the command was refused, in the error's words.
+    /// The text of the error, if the command was refused.
     pub refused: Option<String>,
-    /// What was drained, never a [`Output::Wait`]; empty after a step that leaves its outputs waiting.
+    /// The outputs of the drain, without [`Output::Wait`]; empty after a step without a drain.
     pub outputs: Vec<Output<E>>,
     /// How the drain ended.
     pub rest: DrainEnd,
@@ -74,11 +74,11 @@ pub struct StepResult<E> {
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainEnd {
-    /// There was none: the outputs were left waiting.
+    /// No drain: the outputs are still queued.
     Undrained,
-    /// It was given up at [`Context::drain_limit`].
+    /// The drain was stopped at [`Context::drain_limit`].
     Endless,
-    /// The machine waits.
+    /// The machine waits for this deadline.
     Waiting(Option<Deadline>),
 }
 
@@ -98,7 +98,7 @@ impl<E> StepResult<E> {
         Self { verdict: None, refused: None, outputs: Vec::new(), rest: DrainEnd::Undrained }
     }
 
-    /// The deadline that the machine is known to wait for.
+    /// The known deadline of the machine.
     pub(super) const fn deadline(&self) -> Option<Deadline> {
         match self.rest {
             DrainEnd::Waiting(wait) => wait,
@@ -107,15 +107,15 @@ impl<E> StepResult<E> {
     }
 }
 
-/// How the bytes of streams are cut before they are handed in.
+/// How the bytes of streams are split before they are handed in.
 #[derive(Clone, Debug)]
 pub(super) enum Cut {
-    /// Not at all.
+    /// Not split.
     Whole,
-    /// Into single bytes.
+    /// Split into single bytes.
     Bytes,
-    /// At random.
-    Random(Dice),
+    /// Split at random.
+    Random(Rng),
 }
 
 impl Cut {
@@ -125,25 +125,25 @@ impl Cut {
             Self::Whole => usize::MAX,
             Self::Bytes => 1,
             Self::Random(rng) => {
-                let roll = rng.roll();
-                let longest = if roll & 1 == 0 { 4 } else { 100 };
-                1 + usize::try_from((roll >> 1) % longest).unwrap_or(0)
+                let random = rng.next_u64();
+                let longest = if random & 1 == 0 { 4 } else { 100 };
+                1 + usize::try_from((random >> 1) % longest).unwrap_or(0)
             }
         }
     }
 }
 
-/// A machine with all that its run depends on.
+/// A machine with everything that its run depends on.
 #[derive(Debug)]
 pub(super) struct Stage<M: Machine<Command: Script>> {
     pub(super) machine: M,
-    pub(super) dice: Dice,
+    pub(super) rng: Rng,
     pub(super) ids: SocketIds,
     notes: Option<Notes>,
     recorder: Option<Recorder>,
     inbound: Inbound,
     cut: Cut,
-    /// The first thing that the machine did with bytes of a stream and may not do.
+    /// The first violation in the machine's handling of stream bytes.
     pub(super) fault: Option<String>,
     limit: usize,
     /// Whether the machine was drained after the last call.
@@ -151,7 +151,7 @@ pub(super) struct Stage<M: Machine<Command: Script>> {
 }
 
 /// The context of one call.
-fn cx<'c>(at: Instant, rng: &'c mut Dice, ids: &'c mut SocketIds, notes: &'c mut Option<Notes>) -> CallContext<'c> {
+fn cx<'c>(at: Instant, rng: &'c mut Rng, ids: &'c mut SocketIds, notes: &'c mut Option<Notes>) -> CallContext<'c> {
     let trace = notes.as_mut().map(|notes| notes as &mut dyn Trace);
     CallContext { now: at, entropy: rng, sockets: ids, trace }
 }
@@ -160,7 +160,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
     pub(super) fn new(machine: M, context: &Context<'_, M>) -> Self {
         Self {
             machine,
-            dice: Dice(context.seed),
+            rng: Rng(context.seed),
             ids: Self::first_sockets(context),
             notes: None,
             recorder: None,
@@ -172,7 +172,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
         }
     }
 
-    /// Socket ids that begin after those handed in.
+    /// Socket ids that start after the handed-in ones.
     fn first_sockets(context: &Context<'_, M>) -> SocketIds {
         let mut ids = SocketIds::new();
         let taken = context.handed_in.iter().map(|id| id.0).filter(|id| *id <= HIGHEST_SOCKET).max();
@@ -197,7 +197,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self
     }
 
-    /// How many calls were recorded.
+    /// The number of recorded calls.
     pub(super) fn recorded_calls(&self) -> usize {
         self.recorder.as_ref().map_or(0, Recorder::len)
     }
@@ -206,17 +206,17 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self.recorder.map(Recorder::into_recording).unwrap_or_default()
     }
 
-    /// Whether bytes of a stream wait that the machine has not taken.
+    /// Whether stream bytes wait that the machine has not taken.
     pub(super) fn has_bytes_waiting(&self) -> bool {
         self.inbound.is_waiting()
     }
 
-    /// Whether the machine has paused or closed the stream, or it is full.
+    /// Whether the machine has paused or closed the stream, or the stream is full.
     pub(super) fn is_blocked(&self, id: SocketId) -> bool {
         self.inbound.is_blocked(id)
     }
 
-    /// Does what the step says, and drains if it says so.
+    /// Plays the step, and drains if the step requires it.
     pub(super) fn play(&mut self, step: &Step) -> StepResult<M::Event> {
         self.play_at(step.at, step.drain, &step.action)
     }
@@ -225,9 +225,10 @@ impl<M: Machine<Command: Script>> Stage<M> {
         let mut outputs = Vec::new();
         let (verdict, refused) = match what {
             Action::Input(OwnedInput::Socket(id, news)) => {
-                // The end of a stream whose bytes still wait is told later: until then it is an input like any other.
-                let told = self.inbound.hear(*id, *news);
-                (Some(if told { self.handle(at, Input::Socket(*id, *news)) } else { Verdict::Mine }), None)
+                // The end of a stream with unread bytes is reported later. Until then it counts as an input of the
+                // machine.
+                let is_delivered = self.inbound.apply(*id, *news);
+                (Some(if is_delivered { self.handle(at, Input::Socket(*id, *news)) } else { Verdict::Mine }), None)
             }
             Action::Input(input) => (Some(self.handle(at, input.as_input())), None),
             Action::Stream(chunk) => (Some(self.stream(at, chunk, &mut outputs)), None),
@@ -238,7 +239,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
         }
         let mut played = self.drain();
         outputs.append(&mut played.outputs);
-        // Bytes of a stream that the machine has resumed, or that can be written again.
+        // Bytes of a stream that is resumed or writable again.
         while let Some(id) = self.inbound.ready() {
             let _verdict = self.deliver(at, id, &mut outputs);
             played = self.drain();
@@ -247,7 +248,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
         StepResult { verdict, refused, outputs, ..played }
     }
 
-    /// Bytes of a stream come. The verdict says whether the machine took any; bytes that must wait are the machine's.
+    /// Adds bytes of a stream. The verdict says whether the machine took any; waiting bytes count as the machine's.
     fn stream(&mut self, at: Instant, chunk: &OwnedDatagram, outputs: &mut Vec<Output<M::Event>>) -> Verdict {
         self.inbound.arrive(chunk);
         if self.inbound.is_blocked(chunk.socket) {
@@ -256,8 +257,8 @@ impl<M: Machine<Command: Script>> Stage<M> {
         self.deliver(at, chunk.socket, outputs)
     }
 
-    /// Hands bytes in until the machine has taken all of them, or nothing twice in a row. Between two calls the machine is
-    /// drained, as its owner must.
+    /// Hands bytes in until the machine has taken all of them, or nothing twice in a row. The machine is drained
+    /// between two calls, as by its owner.
     fn deliver(&mut self, at: Instant, id: SocketId, outputs: &mut Vec<Output<M::Event>>) -> Verdict {
         let mut verdict = Verdict::NotMine;
         let most = self.cut.next();
@@ -297,16 +298,16 @@ impl<M: Machine<Command: Script>> Stage<M> {
     /// Hands bytes of a stream in once.
     pub(super) fn chunk(&mut self, at: Instant, chunk: Datagram<'_>) -> Option<usize> {
         self.is_drained = false;
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         match &mut self.recorder {
             Some(recorder) => recorder.stream(&mut self.machine, call, chunk),
             None => self.machine.stream(&mut call.into_cx(), chunk),
         }
     }
 
-    /// Asks for the short way. The machine must be drained.
+    /// Calls `forward`. The machine must be drained.
     pub(super) fn forward<'a>(&mut self, at: Instant, datagram: Datagram<'a>) -> Option<Forward<'a>> {
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         self.machine.forward(&mut call.into_cx(), datagram)
     }
 
@@ -316,20 +317,20 @@ impl<M: Machine<Command: Script>> Stage<M> {
 
     pub(super) fn handle(&mut self, at: Instant, input: Input<'_>) -> Verdict {
         self.is_drained = false;
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         match &mut self.recorder {
             Some(recorder) => recorder.handle(&mut self.machine, call, input),
             None => self.machine.handle(&mut call.into_cx(), input),
         }
     }
 
-    /// Why the command was refused. A text that is no command is refused by its reader.
+    /// The reason why the command was refused. A text that is not a command is refused by the parser.
     fn command(&mut self, at: Instant, text: &str) -> Option<String> {
         let Ok(command) = M::Command::read(text) else {
             return Some("not a command of this machine".to_string());
         };
         self.is_drained = false;
-        let call = cx(at, &mut self.dice, &mut self.ids, &mut self.notes);
+        let call = cx(at, &mut self.rng, &mut self.ids, &mut self.notes);
         let result = match &mut self.recorder {
             Some(recorder) => recorder.command(&mut self.machine, call, command),
             None => self.machine.command(&mut call.into_cx(), command),
@@ -348,9 +349,9 @@ impl<M: Machine<Command: Script>> Stage<M> {
     }
 }
 
-/// The part of a stage that no output shows: what was drawn, and the state where the context renders it.
+/// The hidden part of a stage: the drawn values, and the state if the context renders it.
 pub(super) struct Snapshot {
-    rng: Dice,
+    rng: Rng,
     ids: SocketIds,
     state: Option<String>,
 }
@@ -358,10 +359,10 @@ pub(super) struct Snapshot {
 impl Snapshot {
     pub(super) fn new<M: Machine<Command: Script>>(stage: &Stage<M>, context: &Context<'_, M>) -> Self {
         let state = context.state.map(|state| state(&stage.machine));
-        Self { rng: stage.dice.clone(), ids: stage.ids.clone(), state }
+        Self { rng: stage.rng.clone(), ids: stage.ids.clone(), state }
     }
 
-    /// The first difference, in words.
+    /// Describes the first difference.
     pub(super) fn difference(&self, other: &Self) -> Option<String> {
         if self.rng != other.rng {
             return Some("other random bytes were drawn".to_string());
@@ -401,14 +402,14 @@ pub(super) fn drain<M: Machine<Command: Script>>(machine: &mut M, limit: usize) 
     played
 }
 
-/// Where a run stands.
+/// The position of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'s> {
     /// Before the first step: the machine was only drained.
     Start,
     /// A step of the script.
     Step(usize, &'s Step),
-    /// A timeout that a driver gives, after the step of that number (`None`: before the first).
+    /// A timeout added by the driver, after the step with this number (`None`: before the first).
     Timeout(Option<usize>, Instant),
 }
 
@@ -424,7 +425,7 @@ impl Place<'_> {
     }
 }
 
-/// The longest text worth reading in a violation.
+/// The maximum length of a text in a violation.
 pub(super) fn shorten(text: &str) -> String {
     const LONGEST: usize = 600;
     match text.char_indices().nth(LONGEST) {
@@ -433,7 +434,7 @@ pub(super) fn shorten(text: &str) -> String {
     }
 }
 
-/// Plays the script without adding anything to it.
+/// Plays the script without added timeouts.
 pub(super) fn play<M: Machine<Command: Script>>(mut stage: Stage<M>, script: &[Step]) -> Vec<StepResult<M::Event>> {
     let mut all = Vec::with_capacity(script.len() + 1);
     all.push(stage.drain());
@@ -441,8 +442,8 @@ pub(super) fn play<M: Machine<Command: Script>>(mut stage: Stage<M>, script: &[S
     all
 }
 
-/// Plays the script as a driver would: with a timeout at each deadline that comes before the next step, and with some
-/// more after the last step. Every drain is shown to `see`, which ends the run by an error.
+/// Plays the script as a driver does: with a timeout at each deadline before the next step, and with a few more after
+/// the last step. `see` gets every drain, and ends the run with an error.
 pub(super) fn live<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     script: &[Step],
@@ -465,7 +466,7 @@ pub(super) fn live<M: Machine<Command: Script>>(
     wake(stage, &mut last, now, forever, script.len().checked_sub(1), &mut see)
 }
 
-/// Gives the timeouts that fall due from `now` until `until`.
+/// Delivers the timeouts that are due from `now` until `until`.
 fn wake<M: Machine<Command: Script>>(
     stage: &mut Stage<M>,
     last: &mut StepResult<M::Event>,
@@ -486,7 +487,7 @@ fn wake<M: Machine<Command: Script>>(
     Ok(())
 }
 
-/// The first place where two runs of the same steps differ, in words.
+/// Describes the first difference between two runs of the same steps.
 pub(super) fn difference<E: fmt::Debug + PartialEq>(
     one: &[StepResult<E>],
     other: &[StepResult<E>],
@@ -496,7 +497,7 @@ pub(super) fn difference<E: fmt::Debug + PartialEq>(
     Some((at, unlike(one.get(at), other.get(at))))
 }
 
-/// What differs between two plays of one step.
+/// Describes the difference between two runs of one step.
 pub(super) fn unlike<E: fmt::Debug + PartialEq>(one: Option<&StepResult<E>>, other: Option<&StepResult<E>>) -> String {
     let (Some(one), Some(other)) = (one, other) else {
         return "one run is longer than the other".to_string();

@@ -1,7 +1,7 @@
-//! Law 13: what a machine makes of a stream does not depend on how the stream is cut.
+//! Law 13: the result of a stream does not depend on its chunks.
 
 use super::script::{Action, OwnedDatagram, Step};
-use super::stage::{Cut, Dice, Place, Stage, shorten};
+use super::stage::{Cut, Rng, Place, Stage, shorten};
 use super::{Context, Law, Violation};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -10,25 +10,28 @@ use alloc::vec::Vec;
 use core::fmt;
 use portolan_machine::{Machine, Output, Script, SocketId, SocketOrder, Verdict};
 
-/// How often a chunk is repeated, so that it causes more outputs than a queue holds.
+/// The number of repetitions of a chunk: enough to cause more outputs than a queue holds.
 const COPIES: usize = 300;
-/// The longest chunk that a driver hands in, in bytes.
+/// The longest chunk of a driver, in bytes.
 const CHUNK: usize = 64 * 1024;
-/// How many chunks of a script are repeated.
+/// The number of chunks of a script that are repeated.
 const REPEATED: usize = 3;
 
 /// Law 13: no byte of a stream is dropped.
 ///
-/// The script is played with a drain after every step, and with a timeout before bytes that come when a deadline is due.
-/// Then it is played again with the bytes of its streams cut in other
-/// ways: byte by byte, at random, and with chunks joined that came at one time. At last the bytes of some streams are
-/// repeated 300 times, in one chunk and one after another. Each time the outputs must be the same in the same order: the transmits and the `Close` of
-/// each socket, the events, and the orders for new sockets. Pause and resume orders may differ. A machine that takes less
-/// than the chunk gets the rest after a drain. Two things more are checked: a drained machine takes at least one byte of a
-/// stream unless it has paused or closed the stream or the stream is full, and never more than the chunk holds.
+/// The script is played with a drain after every step, and with a timeout before bytes that arrive at a due deadline.
+/// Then it is played again with other chunks: byte by byte, split at random, and with chunks of the same time joined.
+/// At last the bytes of some streams are repeated 300 times, in one chunk and one after another.
+///
+/// Each time these outputs must be the same, in the same order: the transmits and the `Close` of each socket, the
+/// events, and the orders for new sockets. Pause and resume orders may differ. A machine that takes less than the chunk
+/// gets the rest after a drain.
+///
+/// The law also checks the number of taken bytes. It is never more than the chunk holds. A drained machine takes at
+/// least one byte, unless it has paused or closed the stream or the stream is full.
 ///
 /// # Errors
-/// The first output that depends on the cut, or the first call that took no bytes or too many.
+/// The first output that depends on the chunks, or the first call that took no bytes or too many.
 pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -42,7 +45,7 @@ pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     let plain: Vec<(usize, Step)> = script.iter().enumerate().map(drained).collect();
     let whole = run(&plain, Cut::Whole)?;
     whole.compare(&run(&plain, Cut::Bytes)?, script, "in one chunk and byte by byte")?;
-    whole.compare(&run(&plain, Cut::Random(Dice(context.seed ^ 13)))?, script, "in one chunk and cut at random")?;
+    whole.compare(&run(&plain, Cut::Random(Rng(context.seed ^ 13)))?, script, "in one chunk and cut at random")?;
     let joined = joined(&plain);
     let as_joined = run(&joined, Cut::Whole)?;
     whole.compare(&as_joined, script, "in several chunks and in one")?;
@@ -56,7 +59,7 @@ pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     one_by_one.compare(&in_one, script, "repeated, in many chunks and in one")
 }
 
-/// The steps with each chunk joined to the chunk before it, where both came on one stream at one time.
+/// Joins each chunk with the chunk before it, if both came on one stream at one time.
 fn joined(steps: &[(usize, Step)]) -> Vec<(usize, Step)> {
     let mut all: Vec<(usize, Step)> = Vec::new();
     for (index, step) in steps {
@@ -73,8 +76,8 @@ fn joined(steps: &[(usize, Step)]) -> Vec<(usize, Step)> {
     all
 }
 
-/// The steps with what came on a stream up to each chosen chunk repeated: in one chunk, or one after another. All bytes of a
-/// stream are whole messages where the last chunk alone may be the end of one.
+/// Repeats the bytes of a stream up to each chosen chunk: in one chunk, or one after another. The bytes of a stream
+/// must be whole messages, although the last chunk alone may be the end of one.
 fn repeated(steps: &[(usize, Step)], chosen: &BTreeSet<usize>, in_one: bool) -> Vec<(usize, Step)> {
     let mut all = Vec::new();
     let mut came: BTreeMap<SocketId, Vec<u8>> = BTreeMap::new();
@@ -94,10 +97,10 @@ fn repeated(steps: &[(usize, Step)], chosen: &BTreeSet<usize>, in_one: bool) -> 
     all
 }
 
-/// Where the order of outputs counts.
+/// Outputs whose order counts, in groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Lane {
-    /// Transmits on a socket, and its `Close`.
+    /// The transmits on a socket, and its `Close`.
     Socket(SocketId),
     /// Orders for new sockets.
     Opens,
@@ -118,7 +121,7 @@ impl fmt::Display for Lane {
 /// The outputs of a run, each with the number of its step in the script.
 struct Run<E> {
     lanes: BTreeMap<Lane, Vec<(usize, Output<E>)>>,
-    /// The steps whose bytes were the machine's, and whether they caused outputs.
+    /// The steps whose bytes belonged to the machine, and whether they caused outputs.
     taken: BTreeMap<usize, bool>,
     /// Whether bytes wait at the end, because the machine has paused a stream or a stream is full.
     is_waiting: bool,
@@ -132,7 +135,7 @@ impl<E: fmt::Debug + PartialEq> Run<E> {
         let mut run = Self { lanes: BTreeMap::new(), taken: BTreeMap::new(), is_waiting: false };
         let mut last = stage.drain();
         for (index, step) in steps {
-            // A deadline that is due passes before the bytes: the cut does not decide which of them comes first.
+            // A due deadline passes before the bytes, so that the chunks do not decide the order of the two.
             let is_due = last.deadline().is_some_and(|wait| wait.is_due(step.at));
             if is_due && matches!(step.action, Action::Stream(_)) {
                 run.keep(*index, stage.timeout(step.at).outputs);
@@ -159,7 +162,7 @@ impl<E: fmt::Debug + PartialEq> Run<E> {
         }
     }
 
-    /// The chunks to repeat: first those that caused outputs.
+    /// The chunks to repeat. Chunks that caused outputs come first.
     fn chosen(&self) -> BTreeSet<usize> {
         let of = |wanted| self.taken.iter().filter(move |(_, outputs)| **outputs == wanted).map(|(index, _)| *index);
         of(true).chain(of(false)).take(REPEATED).collect()
@@ -188,7 +191,7 @@ impl<E: fmt::Debug + PartialEq> Run<E> {
         }
     }
 
-    /// The first difference in one lane, and its step. A run in which bytes wait may have fewer outputs.
+    /// The first difference in one lane, and its step. A run with waiting bytes may have fewer outputs.
     fn difference(
         &self,
         other: &Self,
@@ -211,7 +214,7 @@ impl<E: fmt::Debug + PartialEq> Run<E> {
     }
 }
 
-/// The lane of an output; `None` for outputs that may depend on the cut.
+/// The lane of an output; `None` for outputs that may depend on the chunks.
 const fn lane<E>(output: &Output<E>) -> Option<Lane> {
     match output {
         Output::Transmit(transmit) => Some(Lane::Socket(transmit.socket)),

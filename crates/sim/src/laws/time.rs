@@ -1,4 +1,4 @@
-//! Laws 2, 3 and 4: what a machine may make of time.
+//! Laws 2, 3 and 4: time.
 
 use super::script::{Action, OwnedInput, Step};
 use super::stage::{DrainEnd, Place, Stage, StepResult, live, play, shorten, unlike};
@@ -12,13 +12,13 @@ const MAX: Instant = Instant::from_origin(Duration::MAX);
 const NANOSECOND: Duration = Duration::from_nanos(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Law 2: a wait after a timeout at time *t* lies after *t*, so a due deadline moves on.
+/// Law 2: after a timeout at time *t*, the next deadline is later than *t*. A due deadline must advance.
 ///
-/// The script is played as a driver plays it, with a timeout whenever a deadline falls due. The last moment that time
-/// can express is excepted: nothing lies after it.
+/// The script is played as a driver plays it, with a timeout at every deadline. The last representable instant is
+/// excepted, because no instant is later.
 ///
 /// # Errors
-/// The first wait that did not move on.
+/// The first deadline that did not advance.
 pub fn waits_lie_ahead<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -42,9 +42,9 @@ pub fn waits_lie_ahead<M: Machine<Command: Script>>(
 
 /// Law 3: a timeout before the deadline changes nothing.
 ///
-/// The script is played beside itself with early timeouts in every gap: right after each step, and a nanosecond before
-/// the deadline or the next step. Each must give no output and leave the wait as it was, and everything after it must
-/// be as without it.
+/// The script is played twice, once with early timeouts in every gap: right after each step, and a nanosecond before
+/// the deadline or the next step. Each early timeout must give no output and leave the wait unchanged. All later steps
+/// must give the same outputs as without it.
 ///
 /// # Errors
 /// The first early timeout that had an effect, or the first step that an early timeout changed.
@@ -86,7 +86,7 @@ pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
     Ok(())
 }
 
-/// The moments of the gap at which a timeout is early: at its beginning, and as late as possible.
+/// The earliest and the latest time in the gap at which a timeout is early.
 fn early_moments<E>(last: &StepResult<E>, now: Option<Instant>, next: Instant) -> impl Iterator<Item = Instant> {
     let gap = match last.rest {
         DrainEnd::Undrained | DrainEnd::Endless => None,
@@ -99,12 +99,12 @@ fn early_moments<E>(last: &StepResult<E>, now: Option<Instant>, next: Instant) -
     moments.into_iter().flat_map(|(first, late)| core::iter::once(first).chain(late))
 }
 
-/// Law 4: time that runs backwards, stands still or leaps never panics.
+/// Law 4: time that runs backwards, stands still or jumps never causes a panic.
 ///
-/// The script is played with its times exchanged for five kinds of bad ones, each step followed by a timeout.
+/// The script is played with five kinds of bad times, with a timeout after each step.
 ///
 /// # Panics
-/// When the machine does.
+/// If the machine panics.
 pub fn time_may_misbehave<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

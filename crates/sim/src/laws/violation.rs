@@ -1,4 +1,4 @@
-//! A law that was broken, and the steps that show it.
+//! A broken law, with the steps that show it.
 
 use super::script::{ReadError, Step};
 use super::{Context, Law};
@@ -12,12 +12,12 @@ use portolan_machine::{Machine, Script};
 pub struct Violation {
     /// The law.
     pub law: Law,
-    /// At or after which step of the script, counted from 0; `None`: before the first.
+    /// The step at or after which the law was broken, counted from 0; `None`: before the first step.
     pub step: Option<usize>,
     /// What happened, in plain English.
     pub what: String,
-    /// The steps up to the broken step, which break the law by themselves. [`check`](super::check) and [`check_all`](super::check_all)
-    /// fill them in; the functions of single laws leave them empty.
+    /// The steps up to the broken step; they break the law by themselves. [`check`](super::check) and
+    /// [`check_all`](super::check_all) set them; the functions of single laws leave them empty.
     pub steps: Vec<Step>,
 }
 
@@ -28,8 +28,8 @@ impl Violation {
 
     /// Returns the same violation with the steps up to the broken one.
     ///
-    /// Some laws need a later step to show the damage. So the beginning of the script is checked again, and it is made
-    /// longer until it breaks the law by itself.
+    /// Some laws need a later step to show the damage. So the start of the script is checked again, with more and more
+    /// steps, until it breaks the law by itself.
     pub(super) fn shortened<M: Machine<Command: Script>>(
         mut self,
         factory: &impl Fn() -> M,
@@ -50,7 +50,7 @@ impl Violation {
 }
 
 impl fmt::Display for Violation {
-    /// The sentence, and the steps where they are known, as [`Steps`] shows them.
+    /// Displays the reason, and the steps if they are known, as [`Steps`] shows them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} broken ", self.law)?;
         match self.step {
@@ -87,7 +87,7 @@ pub struct Steps<'a>(pub &'a [Step]);
 impl fmt::Display for Steps<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        // A raw string ends at a quote with as many hashes; commands may hold any text.
+        // A raw string ends at a quote with the same number of hashes, and commands may hold any text.
         let mut hashes = String::new();
         let quote = |hashes: &str| lines.iter().any(|line| line.contains(&alloc::format!("\"{hashes}")));
         while quote(&hashes) {
@@ -99,7 +99,7 @@ impl fmt::Display for Steps<'_> {
     }
 }
 
-/// Reads steps, one a line; empty lines and lines that begin with `#` are skipped.
+/// Parses steps, one a line. Empty lines and lines that begin with `#` are skipped.
 ///
 /// # Errors
 /// [`ReadError`], with the first line that is not a step.

@@ -1,4 +1,4 @@
-//! Building a net: what is added to the map, and what can be changed while it runs.
+//! Builds a net: adds hosts, gateways and servers, and changes them during a run.
 
 use super::{HostId, Net, SegmentId, ServerId, StreamStats};
 use crate::entropy::{CountingRng, HostRng};
@@ -12,13 +12,13 @@ use core::net::IpAddr;
 use portolan_machine::{Machine, SocketIds};
 
 impl<M: Machine> Net<M> {
-    /// The segment of public addresses.
+    /// The Internet: the segment of public addresses.
     #[must_use]
     pub const fn internet(&self) -> SegmentId {
         SegmentId(0)
     }
 
-    /// Puts a gateway on `link` into a segment; gives the segment on its inside.
+    /// Adds a gateway to a segment over `link`. Returns the segment on the inside of the gateway.
     pub fn add_gateway(&mut self, outside: SegmentId, gateway: Gateway, link: &Link) -> SegmentId {
         let number = self.map.gateways.len();
         let interface = self.map.attach(Owner::Gateway(number), outside.0, &gateway.addresses, link);
@@ -32,7 +32,7 @@ impl<M: Machine> Net<M> {
         SegmentId(inside)
     }
 
-    /// Puts a host on `link` into a segment, with these addresses and a machine.
+    /// Adds a host to a segment over `link`, with these addresses and a machine.
     pub fn add_host(
         &mut self,
         segment: SegmentId,
@@ -46,7 +46,7 @@ impl<M: Machine> Net<M> {
         self.hosts.push(Host {
             name: name.into(),
             machine,
-            dice: HostRng::Seeded(Self::host_dice(self.seed, host.0)),
+            rng: HostRng::Seeded(Self::host_rng(self.seed, host.0)),
             ids: SocketIds::new(),
             sockets: Sockets::default(),
             ways: Ways { interfaces: alloc::vec![interface], ..Ways::default() },
@@ -59,7 +59,7 @@ impl<M: Machine> Net<M> {
         host
     }
 
-    /// Gives a host one more way out, after those it has: another link, into the same segment or another.
+    /// Adds an interface to a host, after the interfaces that it has: a link into the same segment or another one.
     pub fn add_interface(&mut self, host: HostId, segment: SegmentId, addresses: &[IpAddr], link: &Link) {
         let interface = self.map.attach(Owner::Host(host.0), segment.0, addresses, link);
         if let Some(host) = self.hosts.get_mut(host.0) {
@@ -67,7 +67,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Makes a host send to `destination` by its `nth` interface, the first being 0.
+    /// Routes `destination` over the host's `nth` interface; the first is 0.
     pub fn add_route(&mut self, host: HostId, destination: IpAddr, nth: usize) {
         if let Some(host) = self.hosts.get_mut(host.0)
             && let Some(interface) = host.ways.interfaces.get(nth).copied()
@@ -76,7 +76,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Puts a server on `link` into a segment.
+    /// Adds a server to a segment over `link`.
     pub fn add_server(&mut self, segment: SegmentId, server: Server, link: &Link) -> ServerId {
         let id = ServerId(self.servers.len());
         let addresses: Vec<IpAddr> = server.addresses().collect();
@@ -85,34 +85,34 @@ impl<M: Machine> Net<M> {
         id
     }
 
-    /// Lets the machine of a host throw dice that count, so that a person can read its transaction ids.
+    /// Gives the machine of a host a counting RNG, so that its transaction ids are easy to read in a trace.
     pub fn count_instead_of_dice(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.dice = HostRng::Counting(CountingRng::default());
+            host.rng = HostRng::Counting(CountingRng::default());
         }
     }
 
-    /// Whether ports of a host where nobody listens answer with ICMP; they do unless told otherwise.
+    /// Sets whether ports of a host without a socket answer with ICMP. The default is yes.
     pub fn set_rejects(&mut self, host: HostId, rejects: bool) {
         if let Some(host) = self.hosts.get_mut(host.0) {
             host.system.rejects = rejects;
         }
     }
 
-    /// Sets whether the system of a host ends a stream at once when the host loses the stream's address; it does so unless
-    /// told otherwise.
+    /// Sets whether the system of a host ends a stream at once when the host loses the stream's address. The default is
+    /// yes.
     ///
-    /// Android and Windows do so; the machine hears [`Closure::Reset`](portolan_machine::Closure::Reset), the driver's word
-    /// for ECONNABORTED. Linux does not: there the stream lives until its retransmissions have failed for fifteen minutes
-    /// ([`Closure::TimedOut`](portolan_machine::Closure::TimedOut)).
+    /// Android and Windows do so; the machine receives [`Closure::Reset`](portolan_machine::Closure::Reset), which the
+    /// driver reports for ECONNABORTED. Linux does not: the stream lives until its retransmissions have failed for
+    /// fifteen minutes ([`Closure::TimedOut`](portolan_machine::Closure::TimedOut)).
     pub fn set_aborts_streams(&mut self, host: HostId, aborts: bool) {
         if let Some(host) = self.hosts.get_mut(host.0) {
             host.system.aborts_streams = aborts;
         }
     }
 
-    /// Takes the `nth` interface of a host down or up. While it is down nothing leaves or arrives by it; streams wait, and
-    /// time out after fifteen minutes.
+    /// Takes the `nth` interface of a host down or up. An interface that is down neither sends nor receives; its
+    /// streams wait, and time out after fifteen minutes.
     pub fn set_interface(&mut self, host: HostId, nth: usize, is_up: bool) {
         let Some(number) = self.nth_interface(host, nth) else { return };
         if let Some(interface) = self.map.interfaces.get_mut(number) {
@@ -123,11 +123,11 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Gives the `nth` interface of a host these addresses in place of those that it has; none takes all away.
+    /// Replaces the addresses of the `nth` interface of a host; an empty list removes all.
     ///
-    /// Packets to an address that the host has lost do not arrive, those on their way included. Sockets that are bound to
-    /// it stay open and send nothing. Its streams end, see [`set_aborts_streams`](Self::set_aborts_streams). The new
-    /// addresses stay when the net is [reset](Self::reset).
+    /// Packets to an address that the host has lost do not arrive, packets in transit included. Sockets that are bound
+    /// to this address stay open and send nothing. Its streams end, see
+    /// [`set_aborts_streams`](Self::set_aborts_streams). The new addresses stay when the net is [reset](Self::reset).
     pub fn set_addresses(&mut self, host: HostId, nth: usize, addresses: &[IpAddr]) {
         let Some(number) = self.nth_interface(host, nth) else { return };
         self.map.set_addresses(number, addresses);
@@ -135,7 +135,7 @@ impl<M: Machine> Net<M> {
         let Some(at) = self.hosts.get_mut(host.0) else { return };
         at.ways.are_readdressed = true;
         if self.story.is_some() {
-            self.say(host.0, format_args!("has other addresses: {addresses:?}"));
+            self.log(host.0, format_args!("has other addresses: {addresses:?}"));
         }
         if self.hosts.get(host.0).is_some_and(|host| host.system.aborts_streams) {
             self.abort_streams(host.0);
@@ -147,7 +147,7 @@ impl<M: Machine> Net<M> {
         self.hosts.get(host.0)?.ways.interfaces.get(nth).copied()
     }
 
-    /// Changes the link that a segment's gateway hangs on; what is on its way stays on its way.
+    /// Changes the link of a segment's gateway. Packets in transit are not affected.
     pub fn set_uplink(&mut self, inside: SegmentId, link: &Link) {
         let gateway = self.map.segments.get(inside.0).and_then(|segment| segment.gateway);
         let gateway = gateway.and_then(|gateway| self.map.gateways.get(gateway));
@@ -156,7 +156,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Changes what is wrong with a server.
+    /// Changes the fault of a server.
     pub fn set_fault(&mut self, server: ServerId, fault: Fault) {
         if let Some(server) = self.servers.get_mut(server.0) {
             server.config.fault = fault;

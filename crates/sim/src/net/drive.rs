@@ -1,7 +1,7 @@
-//! Driving machines: what a driver and its operating system do for them, in virtual time.
+//! Drives machines in virtual time, as a driver and its operating system do.
 //!
-//! Rules of this file: a machine is drained after every input; socket news is told between drains, never inside one;
-//! of the timers put on the clock only the last one set for a host counts.
+//! Rules of this file: a machine is drained after every input. Socket news is delivered between drains, never during a
+//! drain. Of a host's timers on the clock, only the last one set is valid.
 
 use super::{DelayedCall, HostId, Net, Wake};
 use crate::clock::{instant, nanos};
@@ -16,49 +16,49 @@ use portolan_machine::{
     SocketOrder, Transmit, Unreachability, Verdict,
 };
 
-/// Calls a machine with the world as its host sees it.
+/// Calls a machine with the context of its host.
 pub(super) fn with_cx<M, R>(
     host: &mut Host<M>,
     now: Instant,
     story: Option<&mut Story>,
     call: impl FnOnce(&mut M, &mut Cx<'_>) -> R,
 ) -> R {
-    let cx = Cx::new(now, &mut host.dice, &mut host.ids);
+    let cx = Cx::new(now, &mut host.rng, &mut host.ids);
     match story {
         None => call(&mut host.machine, &mut { cx }),
         Some(story) => {
-            let mut notes = Notes { story, who: &host.name };
+            let mut notes = Notes { story, host: &host.name };
             call(&mut host.machine, &mut cx.with_trace(&mut notes))
         }
     }
 }
 
 impl<M: Machine> Net<M> {
-    /// The machine of a host, to look at; `None` for a host of another net.
+    /// The machine of a host; `None` for a host of another net.
     #[must_use]
     pub fn machine(&self, host: HostId) -> Option<&M> {
         self.hosts.get(host.0).map(|host| &host.machine)
     }
 
-    /// Gives a host another machine and its old one back. Sockets that the old one left open stay open.
+    /// Replaces the machine of a host and returns the old one. Sockets that the old machine left open stay open.
     pub fn replace(&mut self, host: HostId, machine: M) -> Option<M> {
         self.set_timer(host.0, Some(self.clock.now()));
         self.hosts.get_mut(host.0).map(|host| core::mem::replace(&mut host.machine, machine))
     }
 
-    /// Asks a machine for something and carries out what follows before the clock moves.
+    /// Sends a command to a machine and handles all that follows before the clock moves.
     ///
-    /// A host of another net is asked nothing.
+    /// A host of another net is ignored.
     ///
     /// # Errors
-    /// The machine's own: what was asked for is impossible.
+    /// The error of the machine: the command is impossible.
     pub fn command(&mut self, host: HostId, command: M::Command) -> Result<(), M::Error> {
         self.with(host, |machine, cx| machine.command(cx, command)).unwrap_or(Ok(()))
     }
 
-    /// Calls an inherent command of a machine and carries out what follows before the clock moves.
+    /// Calls an inherent command of a machine and handles all that follows before the clock moves.
     ///
-    /// `None` for a host of another net, which is not called.
+    /// Returns `None` without a call for a host of another net.
     pub fn with<R>(&mut self, host: HostId, call: impl FnOnce(&mut M, &mut Cx<'_>) -> R) -> Option<R> {
         let now = self.now();
         let at = self.hosts.get_mut(host.0)?;
@@ -68,8 +68,8 @@ impl<M: Machine> Net<M> {
         Some(result)
     }
 
-    /// Calls an inherent command of a machine after a delay, and carries out what follows: for messages that reach a host
-    /// by another way than the net, such as signaling.
+    /// Calls an inherent command of a machine after a delay and handles all that follows. Use it for messages outside
+    /// the net, such as signaling.
     ///
     /// The call is dropped when the net is [reset](Self::reset), and for a host of another net.
     ///
@@ -99,28 +99,28 @@ impl<M: Machine> Net<M> {
     /// ```
     pub fn after(&mut self, host: HostId, delay: Duration, call: impl FnOnce(&mut M, &mut Cx<'_>) + Send + 'static) {
         let call = DelayedCall { host: host.0, call: Box::new(call) };
-        self.clock.put(self.clock.now().saturating_add(nanos(delay)), Wake::Call(Box::new(call)));
+        self.clock.schedule(self.clock.now().saturating_add(nanos(delay)), Wake::Call(Box::new(call)));
     }
 
-    /// Makes a call whose time has come.
+    /// Makes a delayed call.
     pub(super) fn call(&mut self, DelayedCall { host, call }: DelayedCall<M>) {
         if self.hosts.get(host).is_some() {
-            self.say(host, format_args!("is called by its owner"));
+            self.log(host, format_args!("is called by its owner"));
         }
         self.with(HostId(host), call);
     }
 
-    /// Opens a UDP socket for a host, to be handed to its machine by id; the machine hears nothing of the opening.
+    /// Opens a UDP socket of a host, to hand to its machine by id. The machine gets no news of the opening.
     ///
     /// # Errors
-    /// As the machine would hear: the address is taken or not the host's.
+    /// The same errors as for the machine: the address is taken, or the host does not have it.
     pub fn open(&mut self, host: HostId, local: SocketAddr) -> Result<(SocketId, SocketAddr), Refusal> {
         let id = self.hosts.get_mut(host.0).ok_or(Refusal::NoRoute)?.ids.next_socket();
         let local = self.bind(host.0, &Open::new(id, Protocol::Udp, local))?;
         Ok((id, local))
     }
 
-    /// Wakes a machine whose time has come, or takes a first look at one that is new.
+    /// Wakes a machine at its deadline, or drains a new machine for the first time.
     pub(super) fn wake(&mut self, number: usize) {
         let now = self.clock.now();
         let Some(host) = self.hosts.get_mut(number) else { return };
@@ -129,46 +129,45 @@ impl<M: Machine> Net<M> {
         }
         host.timer.set = None;
         if host.timer.wait.is_some_and(|wait| wait <= now) {
-            let _nobody_elses = with_cx(host, instant(now), self.story.as_mut(), |m, cx| m.handle(cx, Input::Timeout));
+            let _verdict = with_cx(host, instant(now), self.story.as_mut(), |m, cx| m.handle(cx, Input::Timeout));
         }
         self.drive(number);
     }
 
-    /// Gives a datagram to the socket it is for.
+    /// Delivers a datagram to its socket.
     pub(super) fn deliver(&mut self, packet: Box<Packet>, number: usize) {
         let now = self.now();
         let Some(host) = self.hosts.get(number) else { return };
         if host.ways.are_readdressed && self.interface_of(number, packet.destination.ip()).is_none() {
             self.transit.ledger.stranded += 1;
-            self.say(number, format_args!("has lost the address of {} → {}", packet.source, packet.destination));
+            self.log(number, format_args!("has lost the address of {} → {}", packet.source, packet.destination));
             return self.transit.pool.recycle(packet);
         }
         let Some(host) = self.hosts.get_mut(number) else { return };
         let Some(socket) = host.sockets.receiver(packet.destination, false) else {
             let rejects = host.system.rejects;
             self.transit.ledger.stranded += 1;
-            self.say(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
+            self.log(number, format_args!("has no socket for {} → {}", packet.source, packet.destination));
             if rejects {
-                self.bad_news(&packet, Unreachability::Port);
+                self.send_icmp_error(&packet, Unreachability::Port);
             }
             return self.transit.pool.recycle(packet);
         };
         if let Some(story) = &mut self.story {
             let (from, to) = (packet.source, packet.destination);
-            story.tell(now, &host.name, format_args!("hears {from} → {to} {}", Heading(packet.bytes())));
+            story.tell(now, &host.name, format_args!("receives {from} → {to} {}", Heading(packet.bytes())));
         }
         self.transit.ledger.heard += 1;
         let input = Input::Datagram(Datagram::new(socket, packet.destination, packet.source, packet.bytes()));
         let verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         if verdict == Verdict::NotMine {
-            self.say(number, format_args!("has no use for it"));
+            self.log(number, format_args!("ignores it"));
         }
         self.transit.pool.recycle(packet);
         self.drive(number);
     }
 
-    /// Drains a machine, carries out what it ordered, tells it the news, hands in the bytes of its streams, and sets its
-    /// timer.
+    /// Drains a machine, handles its orders, delivers socket news and stream bytes, and sets its timer.
     pub(super) fn drive(&mut self, number: usize) {
         let now = self.now();
         loop {
@@ -183,7 +182,7 @@ impl<M: Machine> Net<M> {
                     Output::Socket(order) => self.order(number, order),
                     Output::Event(event) => {
                         if let Some(story) = &mut self.story {
-                            story.tell(now, &host.name, format_args!("tells its owner: {}", (self.word)(&event)));
+                            story.tell(now, &host.name, format_args!("event: {}", (self.word)(&event)));
                         }
                         self.events.push(super::EventRecord { at: now, host: HostId(number), event });
                     }
@@ -202,11 +201,11 @@ impl<M: Machine> Net<M> {
                 story.tell(now, &host.name, format_args!("{socket} {news}"));
             }
             let input = Input::Socket(socket, news);
-            let _to_all = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
+            let _verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         }
     }
 
-    /// Notes when a machine wants to be woken; the clock gets a new entry only if its last one comes too late.
+    /// Stores the deadline of a machine. The clock gets a new entry only if the last one is too late.
     pub(super) fn set_timer(&mut self, number: usize, wait: Option<u64>) {
         let Some(host) = self.hosts.get_mut(number) else { return };
         host.timer.wait = wait;
@@ -215,12 +214,12 @@ impl<M: Machine> Net<M> {
         {
             let wait = wait.max(self.clock.now());
             host.timer.set = Some(wait);
-            self.clock.put(wait, Wake::Timer(u32::try_from(number).unwrap_or(u32::MAX)));
+            self.clock.schedule(wait, Wake::Timer(u32::try_from(number).unwrap_or(u32::MAX)));
         }
     }
 
-    /// Adds to the story, where one is told, under a host's name.
-    pub(super) fn say(&mut self, number: usize, what: core::fmt::Arguments<'_>) {
+    /// Adds a line to the story, if one is recorded, under the name of a host.
+    pub(super) fn log(&mut self, number: usize, what: core::fmt::Arguments<'_>) {
         if let (Some(story), Some(host)) = (&mut self.story, self.hosts.get(number)) {
             story.tell(instant(self.clock.now()), &host.name, what);
         }
@@ -228,7 +227,7 @@ impl<M: Machine> Net<M> {
 
     fn order(&mut self, number: usize, order: SocketOrder) {
         if self.story.is_some() {
-            self.say(number, format_args!("{order}"));
+            self.log(number, format_args!("{order}"));
         }
         match order {
             SocketOrder::Close(id) => self.close(number, id),
@@ -237,7 +236,7 @@ impl<M: Machine> Net<M> {
             SocketOrder::Open(open)
                 if self.hosts.get(number).is_some_and(|host| host.sockets.get(open.id).is_some()) =>
             {
-                self.say(number, format_args!("knows {} already: nothing happens", open.id));
+                self.log(number, format_args!("knows {} already: nothing happens", open.id));
             }
             SocketOrder::Open(open) => {
                 let connects = open.protocol.is_stream() && !open.protocol.is_listener();
@@ -256,7 +255,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Binds a socket and says which address its datagrams to the order's `remote` leave from.
+    /// Binds a socket. Returns the local address of its datagrams to the order's `remote`.
     fn bind(&mut self, number: usize, open: &Open) -> Result<SocketAddr, Refusal> {
         let own = |ip: IpAddr| self.interface_of(number, ip).is_some();
         if !open.local.ip().is_unspecified() && !own(open.local.ip()) {
@@ -270,7 +269,7 @@ impl<M: Machine> Net<M> {
             None => None,
         };
         let host = self.hosts.get_mut(number).ok_or(Refusal::NoRoute)?;
-        let bound = host.sockets.bind(open, &mut self.dice)?;
+        let bound = host.sockets.bind(open, &mut self.rng)?;
         Ok(SocketAddr::new(leaves.unwrap_or(bound.ip()), bound.port()))
     }
 
@@ -280,7 +279,7 @@ impl<M: Machine> Net<M> {
         host.ways.interfaces.iter().copied().find(|interface| self.map.has_address(*interface, address))
     }
 
-    /// The source address and the interface for datagrams from a socket bound to `bound` to `destination`.
+    /// The source address and the interface of datagrams to `destination` from a socket bound to `bound`.
     fn way_out(&self, number: usize, bound: IpAddr, destination: IpAddr) -> Option<(IpAddr, usize)> {
         if !bound.is_unspecified() {
             let interface = self.interface_of(number, bound)?;
@@ -300,17 +299,17 @@ impl<M: Machine> Net<M> {
         ways.interfaces.iter().find_map(|interface| leaves_by(*interface))
     }
 
-    /// Carries out a transmit.
+    /// Sends the datagram or the stream bytes of a transmit.
     fn transmit(&mut self, number: usize, transmit: Transmit) {
         let Transmit { socket: id, local, remote, hop_limit, when_full, payload, .. } = transmit;
         let Some(socket) = self.hosts.get(number).and_then(|host| host.sockets.get(id)) else {
-            return self.say(number, format_args!("sends on {id}, which is not open: nothing happens"));
+            return self.log(number, format_args!("sends on {id}, which is not open: nothing happens"));
         };
         if socket.protocol.is_stream() {
             return if socket.is_connected {
                 self.send_on(number, id, payload, when_full)
             } else {
-                self.say(number, format_args!("sends on {id}, which is not connected: nothing happens"))
+                self.log(number, format_args!("sends on {id}, which is not connected: nothing happens"))
             };
         }
         let bound = socket.bound;
@@ -330,7 +329,7 @@ impl<M: Machine> Net<M> {
         self.transit.ready.push_back(packet);
     }
 
-    /// The source address that a transmit chooses, the bound address if it leaves the choice. `None`: the host has no such
+    /// The source address of a transmit: the chosen address, else the bound one. `None`: the host does not have the
     /// address, or the socket is bound to another one.
     fn source(&self, number: usize, bound: IpAddr, chosen: Option<IpAddr>) -> Option<IpAddr> {
         let Some(chosen) = chosen else { return Some(bound) };
@@ -338,10 +337,10 @@ impl<M: Machine> Net<M> {
         (may_send && self.interface_of(number, chosen).is_some()).then_some(chosen)
     }
 
-    /// Tells a machine that a datagram could not be sent.
+    /// Reports to a machine that a datagram could not be sent.
     fn unreachable(&mut self, number: usize, socket: SocketId, remote: SocketAddr, why: Unreachability) {
         let what = if why == Unreachability::SourceAddress { "no such source address for" } else { "no way to" };
-        self.say(number, format_args!("has {what} {remote}"));
+        self.log(number, format_args!("has {what} {remote}"));
         if let Some(host) = self.hosts.get_mut(number) {
             host.inbox.news.push_back((socket, SocketNews::Unreachable { remote, why }));
         }

@@ -1,8 +1,8 @@
-//! One direction of a stream: what waits to be sent, what is on its way, what waits to be read.
+//! One direction of a stream: unsent bytes, bytes in transit, and unread bytes.
 //!
-//! Rules of this file: bytes leave a pipe in the order in which they went in, and none is lost. The receive window holds
-//! [`WINDOW`] bytes, those on their way included; a reader that takes nothing so stops the sender. The thresholds of the
-//! sender are those of the driving contract ([`portolan_machine::socket`]). Nothing here knows the clock or a machine.
+//! Rules of this file: a pipe keeps the order of bytes and loses none. The receive window is [`WINDOW`] bytes, bytes in
+//! transit included. A reader that takes nothing therefore stops the sender. The thresholds of the sender are those of
+//! the driving contract ([`portolan_machine::socket`]). A pipe uses no clock and no machine.
 
 use crate::clock::Nanos;
 use crate::map::Hop;
@@ -14,13 +14,13 @@ use portolan_machine::{Closure, SocketNews, WhenFull};
 use portolan_stun::HEADER_LEN;
 use portolan_stun::framing::{self, FrameError};
 
-/// The receive window: the bytes that may be on their way or unread.
+/// The receive window: the most bytes in transit or unread.
 pub(super) const WINDOW: usize = 64 * 1_024;
-/// More unsent bytes than this make a stream full. The driver then hands in no bytes of this stream.
+/// Above this number of unsent bytes a stream is full. The driver then hands in no bytes of this stream.
 const FULL: usize = 64 * 1_024;
-/// Fewer unsent bytes than this make a full stream writable.
+/// Below this number of unsent bytes a full stream becomes writable.
 const WRITABLE: usize = 32 * 1_024;
-/// More unsent bytes than this never wait.
+/// The most unsent bytes; above this number the driver closes the stream.
 const OVERFLOW: usize = 256 * 1_024;
 
 /// One direction of a stream.
@@ -28,18 +28,18 @@ const OVERFLOW: usize = 256 * 1_024;
 pub(super) struct Pipe {
     pub(super) sender: Sender,
     pub(super) receiver: Receiver,
-    /// The wires from the sending end to the reading one.
+    /// The wires from the sender to the reader.
     pub(super) hops: Vec<Hop>,
-    /// When the last segment arrives: none overtakes another.
+    /// The arrival time of the last segment. No segment overtakes another.
     pub(super) last_arrival: Nanos,
-    /// The retransmission that is on the clock, because the way is broken.
+    /// The pending retransmission over a broken path.
     pub(super) retry: Option<Retry>,
 }
 
-/// A part of a stream on its way.
+/// A segment of a stream in transit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// The number of bytes of the stream before this segment.
+    /// The offset of this segment in the stream, in bytes.
     start: u64,
     content: Content,
 }
@@ -61,28 +61,28 @@ impl Segment {
     }
 }
 
-/// What a sender has not got rid of.
+/// The send queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sender {
     waiting: VecDeque<Bytes>,
     unsent: usize,
-    /// Segments that did not arrive because the way was broken, by their start. They are sent again before all others.
+    /// Segments that were lost on a broken path, by their offset. They are retransmitted before all others.
     returned: BTreeMap<u64, Segment>,
     in_window: usize,
-    /// Bytes that were sent, those that are sent again counted once.
+    /// The number of bytes sent; a retransmitted byte counts once.
     sent: u64,
-    /// The end of the stream, to be sent after all bytes.
+    /// The end of the stream, sent after all bytes.
     end: Option<Closure>,
-    /// Whether the machine was told that the stream is full.
+    /// Whether the machine was notified that the stream is full.
     is_full: bool,
-    /// Whether no more bytes are accepted.
+    /// Whether the queue accepts no more bytes.
     is_ended: bool,
-    /// Whether nothing is sent any more.
+    /// Whether the sender sends nothing more.
     is_abandoned: bool,
 }
 
 impl Sender {
-    /// Queues bytes after all those before. Returns `false` when they were dropped whole.
+    /// Queues bytes at the end. Returns `false` if the bytes were dropped.
     pub(super) fn push(&mut self, payload: Bytes, when_full: WhenFull) -> bool {
         if when_full == WhenFull::Drop && self.is_blocked() {
             return false;
@@ -94,7 +94,7 @@ impl Sender {
         true
     }
 
-    /// Takes the next segment of at most `limit` bytes that the window has room for.
+    /// Takes the next segment of at most `limit` bytes that fits into the window.
     pub(super) fn next_segment(&mut self, limit: usize) -> Option<Segment> {
         if let Some((_, segment)) = self.returned.pop_first() {
             return Some(segment);
@@ -117,7 +117,7 @@ impl Sender {
         Some(Segment { start, content: Content::Bytes(bytes) })
     }
 
-    /// Whether anything waits that the window has room for.
+    /// Whether the sender has something to send that fits into the window.
     pub(super) fn has_segment(&self) -> bool {
         let has_room = self.in_window < WINDOW;
         !self.returned.is_empty() || if self.waiting.is_empty() { self.end.is_some() } else { has_room }
@@ -130,12 +130,12 @@ impl Sender {
         }
     }
 
-    /// The reader has taken so many bytes.
+    /// Opens the window by the bytes that the reader has taken.
     pub(super) const fn acknowledge(&mut self, taken: usize) {
         self.in_window = self.in_window.saturating_sub(taken);
     }
 
-    /// What the machine must be told, once for each change.
+    /// The news for the machine; each change is reported once.
     pub(super) const fn news(&mut self) -> Option<SocketNews> {
         if !self.is_full && self.unsent > FULL {
             self.is_full = true;
@@ -148,30 +148,30 @@ impl Sender {
         }
     }
 
-    /// Whether so much waits that the driver hands in no bytes of this stream, and drops what may be dropped.
+    /// Whether the queue is so long that the driver hands in no bytes of this stream, and drops droppable transmits.
     pub(super) const fn is_blocked(&self) -> bool {
         self.unsent > FULL
     }
 
-    /// Whether so much waits that the driver closes the stream.
+    /// Whether the queue is so long that the driver closes the stream.
     pub(super) const fn overflows(&self) -> bool {
         self.unsent > OVERFLOW
     }
 
-    /// Sends the end after the bytes that wait, and accepts no more.
+    /// Sends the end after the queued bytes, and accepts no more.
     pub(super) fn finish(&mut self) {
         if !self.is_ended {
             (self.end, self.is_ended) = (Some(Closure::ByPeer), true);
         }
     }
 
-    /// Drops the bytes that wait, and sends a reset after those that were sent.
+    /// Drops the queued bytes, and sends a reset after the bytes already sent.
     pub(super) fn reset(&mut self) {
         self.waiting.clear();
         (self.unsent, self.end, self.is_ended) = (0, Some(Closure::Reset), true);
     }
 
-    /// Drops the bytes that wait, and sends nothing more.
+    /// Drops the queued bytes, and sends nothing more.
     pub(super) fn abandon(&mut self) {
         let Self { in_window, sent, is_full, .. } = *self;
         *self = Self { in_window, sent, is_full, is_ended: true, is_abandoned: true, ..Self::default() };
@@ -186,23 +186,23 @@ impl Sender {
     }
 }
 
-/// What has arrived and was not read.
+/// The receive queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Receiver {
     chunks: VecDeque<Bytes>,
     unread: usize,
-    /// Bytes that have arrived: the start of the next segment.
+    /// The number of bytes that have arrived: the offset of the next segment.
     arrived: u64,
-    /// The end, told after the last bytes.
+    /// The end of the stream, reported after the last bytes.
     end: Option<Closure>,
-    /// How often in a row the machine took nothing.
+    /// The number of consecutive calls in which the machine took nothing.
     refused: u8,
-    /// The front of a message that a server has not got whole.
+    /// For a server: the start of an incomplete message.
     held: Vec<u8>,
 }
 
 impl Receiver {
-    /// Whether a segment is the next one: a segment before it may have been lost.
+    /// Whether a segment is the next one. It is not if an earlier segment was lost.
     pub(super) const fn expects(&self, segment: &Segment) -> bool {
         segment.start == self.arrived
     }
@@ -224,12 +224,12 @@ impl Receiver {
         self.end = self.end.or(Some(why));
     }
 
-    /// The next bytes to hand in; cheap to clone.
+    /// The next bytes to hand in; a clone is cheap.
     pub(super) fn front(&self) -> Option<&Bytes> {
         self.chunks.front()
     }
 
-    /// Removes `taken` bytes from the front. Returns `false` when nothing was taken twice in a row.
+    /// Removes `taken` bytes from the front. Returns `false` if the machine took nothing twice in a row.
     pub(super) fn take(&mut self, taken: usize) -> bool {
         self.refused = if taken == 0 { self.refused.saturating_add(1) } else { 0 };
         if let Some(front) = self.chunks.front_mut() {
@@ -243,28 +243,28 @@ impl Receiver {
         self.refused < 2
     }
 
-    /// Begins to count anew how often nothing was taken: the stream was paused or full.
+    /// Resets the count of calls without progress, because the stream was paused or full.
     pub(super) const fn forgive(&mut self) {
         self.refused = 0;
     }
 
-    /// How the stream ended, once all its bytes are read.
+    /// The end of the stream, once all bytes are read.
     pub(super) fn ended(&self) -> Option<Closure> {
         self.end.filter(|_| self.chunks.is_empty())
     }
 
-    /// Whether the end is known: nothing may arrive any more.
+    /// Whether the end has arrived.
     pub(super) const fn has_ended(&self) -> bool {
         self.end.is_some()
     }
 
-    /// Drops what is unread, and returns how many bytes that were.
+    /// Drops unread bytes. Returns their number.
     pub(super) fn discard(&mut self) -> usize {
         self.chunks.clear();
         core::mem::take(&mut self.unread)
     }
 
-    /// Whether there are bytes to read, or the end.
+    /// Whether bytes, or the end, can be read.
     pub(super) fn is_readable(&self) -> bool {
         !self.chunks.is_empty() || self.end.is_some()
     }
@@ -273,14 +273,13 @@ impl Receiver {
         self.unread
     }
 
-    /// For a server: takes the message that is held, if it is whole.
+    /// For a server: takes the held message if it is complete.
     pub(super) fn next_message(&mut self) -> Option<Vec<u8>> {
         let length = stun_length(&self.held).ok().flatten()?;
         (self.held.len() >= length).then(|| core::mem::take(&mut self.held))
     }
 
-    /// For a server: takes bytes up to the end of a message, and returns how many. A chunk that does not go on like STUN is
-    /// dropped.
+    /// For a server: takes bytes up to the end of a message. Returns their number. A chunk that is not STUN is dropped.
     pub(super) fn hold(&mut self) -> usize {
         let Some(front) = self.chunks.front() else { return 0 };
         let wanted = stun_length(&self.held).ok().flatten().unwrap_or(HEADER_LEN);
@@ -295,7 +294,7 @@ impl Receiver {
     }
 }
 
-/// The length of the STUN message that begins here; `None`: it is not known yet. ChannelData is none.
+/// The length of the STUN message at the front; `None`: still unknown. ChannelData is not supported.
 fn stun_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
     match bytes.first() {
         Some(&found) if found & 0xc0 != 0 => Err(FrameError::FirstByte { found }),
@@ -303,7 +302,7 @@ fn stun_length(bytes: &[u8]) -> Result<Option<usize>, FrameError> {
     }
 }
 
-/// Retransmissions over a way that is broken, as Linux spaces them: 200 ms, doubled up to 120 s. After the fifteenth, at
+/// Retransmissions over a broken path, at the intervals of Linux: 200 ms, doubled up to 120 s. After the fifteenth, at
 /// 924.6 s, the stream ends (`tcp_retries2`; RFC 9293 §3.8.3 asks for at least 100 s).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Retry {
@@ -315,12 +314,12 @@ impl Retry {
     const LONGEST: Duration = Duration::from_secs(120);
     const LIMIT: u32 = 15;
 
-    /// The time until the way is tried again.
+    /// The time until the next retransmission.
     pub(super) fn delay(self) -> Duration {
         (Self::FIRST * 2_u32.pow(self.count)).min(Self::LONGEST)
     }
 
-    /// The next retransmission; `None` after the last one.
+    /// The delay of the next retransmission; `None` after the last one.
     pub(super) fn next(self) -> Option<Self> {
         (self.count < Self::LIMIT).then(|| Self { count: self.count + 1 })
     }
@@ -383,7 +382,7 @@ mod tests {
         sender.finish();
         let [first, second, end] = [9; 3].map(|limit| sender.next_segment(limit).unwrap());
         assert!(!sender.has_segment());
-        // The first is lost; those behind it come over a way that is whole again.
+        // The first segment is lost; the segments behind it arrive after the path is repaired.
         sender.give_back(first.clone());
         assert_eq!(sender.next_segment(9), Some(first.clone()));
         assert!(receiver.expects(&first) && !receiver.expects(&second) && !receiver.expects(&end));

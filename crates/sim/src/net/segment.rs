@@ -1,9 +1,12 @@
-//! How the bytes of a stream move: out of the sender's queue, over the wires, into the window, to the reader.
+//! Moves the bytes of a stream: from the send queue, over the wires, through the window, to the reader.
 //!
-//! Rules of this file, those of a driver ([`portolan_machine::socket`]): a machine is drained between two chunks; bytes
-//! that it does not take are handed in again; nothing is handed in from a stream that is paused, or on which more than
-//! 64 KiB wait to be sent; the end of a stream comes after its last bytes. Segments arrive in order: one that meets a
-//! broken way goes back to its sender, and so do those behind it, until the sender has sent it again.
+//! Rules of this file, as for every driver ([`portolan_machine::socket`]):
+//!
+//! * A machine is drained between two chunks. Bytes that the machine does not take are handed in again.
+//! * Nothing is handed in from a stream that is paused, or on which more than 64 KiB wait to be sent.
+//! * The end of a stream comes after its last bytes.
+//! * Segments arrive in order. A segment on a broken path goes back to its sender, and so do the segments behind it,
+//!   until the sender retransmits it.
 
 use super::pipe::{Retry, Segment};
 use super::stream::{EndOwner, StreamNews};
@@ -16,7 +19,7 @@ use bytes::Bytes;
 use portolan_machine::{Closure, Datagram, Machine, SocketId, WhenFull};
 
 impl<M: Machine> Net<M> {
-    /// Sends bytes over the stream that a socket is an end of.
+    /// Sends bytes on the stream of a socket.
     pub(super) fn send_on(&mut self, number: usize, socket: SocketId, payload: Bytes, when_full: WhenFull) {
         let Some((id, end)) = self.stream_of(number, socket) else { return };
         let length = payload.len();
@@ -26,7 +29,7 @@ impl<M: Machine> Net<M> {
                 host.stream_stats.dropped += 1;
                 host.stream_stats.dropped_bytes += length as u64;
             }
-            return self.say(number, format_args!("drops {length} bytes for {socket}: more than 64 KiB wait"));
+            return self.log(number, format_args!("drops {length} bytes for {socket}: more than 64 KiB wait"));
         }
         self.pump(id, end);
         if self.streams.pipe(id, end).is_some_and(|pipe| pipe.sender.overflows()) {
@@ -35,7 +38,7 @@ impl<M: Machine> Net<M> {
         self.tell_fullness(id, end);
     }
 
-    /// Tells the owner of an end once that its stream became full, or writable again.
+    /// Notifies the owner of an end once when its stream becomes full, or writable again.
     fn tell_fullness(&mut self, id: StreamId, end: usize) {
         let owner = self.streams.end(id, end).map(|end| end.owner);
         let (Some(EndOwner::Socket(host, socket)), Some(pipe)) = (owner, self.streams.pipe_mut(id, end)) else {
@@ -47,14 +50,14 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Sends what can be sent now that the window or the way has opened. The sender may read again.
+    /// Sends what it can after the window or the path has opened. The sender may read again.
     fn pump_and_read(&mut self, id: StreamId, pipe: usize) {
         self.pump(id, pipe);
         self.tell_fullness(id, pipe);
         self.read(id, pipe);
     }
 
-    /// Sends what the window of a pipe has room for.
+    /// Sends as much as the window of a pipe allows.
     pub(super) fn pump(&mut self, id: StreamId, pipe: usize) {
         let Some(at) = self.streams.pipe(id, pipe) else { return };
         if at.retry.is_some() || !at.sender.has_segment() {
@@ -70,8 +73,8 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Moves a segment on from the wire with number `hop` of its way. Where it must wait for a wire with a bandwidth, and
-    /// at the end of the way, it goes on the clock.
+    /// Moves a segment on from wire number `hop` of its path. The clock schedules it where it waits for a wire with a
+    /// bandwidth, and at the end of the path.
     pub(super) fn move_segment(&mut self, id: StreamId, pipe: usize, hop: usize, segment: Segment) {
         let Some(at) = self.streams.pipe_mut(id, pipe) else { return };
         if hop > at.hops.len() {
@@ -83,16 +86,16 @@ impl<M: Machine> Net<M> {
             let Some(wire) = self.map.wire_mut(*next) else { continue };
             if wire.is_limited() && out > now {
                 let news = StreamNews::Segment(id, pipe, number, segment);
-                return self.clock.put(out, Wake::Stream(Box::new(news)));
+                return self.clock.schedule(out, Wake::Stream(Box::new(news)));
             }
             out = wire.carry_segment(out, stream_wire_len(segment.len()));
         }
         at.last_arrival = at.last_arrival.max(out);
         let news = StreamNews::Segment(id, pipe, at.hops.len() + 1, segment);
-        self.clock.put(at.last_arrival, Wake::Stream(Box::new(news)));
+        self.clock.schedule(at.last_arrival, Wake::Stream(Box::new(news)));
     }
 
-    /// A segment has come to the end of its way.
+    /// Handles a segment at the end of its path.
     fn arrive(&mut self, id: StreamId, pipe: usize, segment: Segment) {
         let is_whole = self.is_whole(id, pipe);
         let Some(stream) = self.streams.get_mut(id) else { return };
@@ -104,7 +107,7 @@ impl<M: Machine> Net<M> {
             };
         }
         let reader = 1 - pipe;
-        // A system that knows no such stream any more answers with RST.
+        // The system of an unknown stream answers with RST.
         if at.receiver.has_ended() {
             return self.break_end(id, pipe, Closure::Reset);
         }
@@ -113,7 +116,7 @@ impl<M: Machine> Net<M> {
                 at.receiver.push(segment);
                 self.read(id, reader);
             }
-            // The system of a closed end takes the bytes and drops them.
+            // The system of a closed end accepts the bytes and drops them.
             Some(EndOwner::Closed) => {
                 let length = segment.len();
                 at.receiver.push(segment);
@@ -125,21 +128,21 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// The reader of a pipe has taken bytes; its sender learns of it later.
+    /// The reader of a pipe has taken bytes. The sender learns this after a delay.
     pub(super) fn taken(&mut self, id: StreamId, pipe: usize, bytes: usize) {
         if bytes > 0 {
             self.later(self.stream_delay(id, 1 - pipe), StreamNews::Taken(id, pipe, bytes));
         }
     }
 
-    /// The sender of a pipe learns that bytes were taken.
+    /// The window update reaches the sender of a pipe.
     pub(super) fn window_opens(&mut self, id: StreamId, pipe: usize, bytes: usize) {
         let Some(at) = self.streams.pipe_mut(id, pipe) else { return };
         at.sender.acknowledge(bytes);
         self.pump_and_read(id, pipe);
     }
 
-    /// Tries a broken way again.
+    /// Retransmits over a broken path.
     pub(super) fn retry(&mut self, id: StreamId, pipe: usize) {
         let is_whole = self.is_whole(id, pipe);
         let Some(retry) = self.streams.pipe_mut(id, pipe).and_then(|pipe| pipe.retry.take()) else { return };
@@ -151,7 +154,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Gives an end what has arrived for it.
+    /// Hands an end the bytes that have arrived.
     pub(super) fn read(&mut self, id: StreamId, end: usize) {
         let Some(owner) = self.streams.end(id, end).map(|end| end.owner) else { return };
         match owner {
@@ -165,7 +168,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Hands a machine the next chunk of a stream, or tells it of the end.
+    /// Hands a machine the next chunk of a stream, or reports the end.
     pub(super) fn hand_in(&mut self, number: usize, socket: SocketId) {
         let Some((id, end)) = self.stream_of(number, socket) else { return };
         let Some(stream) = self.streams.get_mut(id) else { return };
@@ -183,7 +186,7 @@ impl<M: Machine> Net<M> {
             return;
         };
         let Some((local, remote)) = stream.ends.get(end).map(|end| (end.local, end.remote)) else { return };
-        self.say(number, format_args!("{socket} brings {} bytes from {remote}", chunk.len()));
+        self.log(number, format_args!("{socket} brings {} bytes from {remote}", chunk.len()));
         let now = instant(self.clock.now());
         let Some(host) = self.hosts.get_mut(number) else { return };
         let datagram = Datagram::new(socket, local, remote, &chunk);
@@ -191,21 +194,21 @@ impl<M: Machine> Net<M> {
         let taken = answer.unwrap_or(chunk.len()).min(chunk.len());
         if answer.is_none() {
             host.stream_stats.unclaimed_bytes += chunk.len() as u64;
-            self.say(number, format_args!("has no use for it"));
+            self.log(number, format_args!("ignores it"));
         } else if taken < chunk.len() {
-            self.say(number, format_args!("takes {taken} of them"));
+            self.log(number, format_args!("takes {taken} of them"));
         }
         self.taken(id, 1 - end, taken);
         let receiver = self.streams.pipe_mut(id, 1 - end).map(|pipe| &mut pipe.receiver);
-        let (goes_on, is_readable) = receiver.map_or((true, false), |at| (at.take(taken), at.is_readable()));
-        if !goes_on {
+        let (passed, is_readable) = receiver.map_or((true, false), |at| (at.take(taken), at.is_readable()));
+        if !passed {
             self.close_for(number, socket, Closure::NotRead);
         } else if is_readable && let Some(host) = self.hosts.get_mut(number) {
             host.inbox.mark_readable(socket);
         }
     }
 
-    /// A server answers the messages that have arrived whole, as long as its answers find room.
+    /// A server answers complete messages while its send queue has room.
     fn server_reads(&mut self, id: StreamId, end: usize, server: usize) {
         let now = self.clock.now();
         let Some(at) = self.streams.end(id, end) else { return };
@@ -234,7 +237,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Pauses a stream, or hands in its bytes again.
+    /// Pauses a stream, or resumes it.
     pub(super) fn set_paused(&mut self, number: usize, socket: SocketId, is_paused: bool) {
         let Some(host) = self.hosts.get_mut(number) else { return };
         match host.sockets.get_mut(socket).filter(|at| at.protocol.is_stream() && !at.protocol.is_listener()) {
@@ -242,7 +245,7 @@ impl<M: Machine> Net<M> {
                 at.is_paused = is_paused;
                 host.inbox.mark_readable(socket);
             }
-            None => self.say(number, format_args!("{socket} is no stream: nothing happens")),
+            None => self.log(number, format_args!("{socket} is no stream: nothing happens")),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! TCP connections: how they are opened, accepted and closed, and what breaks them.
+//! TCP connections: how they open, accept, close and break.
 //!
-//! A connection finds its way through the gateways once, when it is opened, through their tables for TCP. After that its
-//! bytes take the delay and the bandwidth of the wires on that way ([`segment`](super::segment)); neither loss nor jitter
-//! touches them, because TCP repairs the one and hides the other. TLS is assumed: bytes go over it as they are.
+//! The path of a connection through the gateways and their TCP tables is computed once, at the opening. After that the
+//! bytes take the delay and the bandwidth of the wires on that path ([`segment`](super::segment)). Loss and jitter have
+//! no effect, because TCP repairs loss and hides jitter. TLS is assumed: its bytes are not simulated.
 //!
-//! A stream breaks in two ways. If an interface on its way is down, or a wire is cut, its bytes are retransmitted until
-//! the way is whole again or fifteen minutes have passed ([`Closure::TimedOut`]). If the host loses the address of an
-//! end, the system ends the stream at once ([`Closure::Reset`], the driver's word for ECONNABORTED), or leaves it to time
-//! out ([`Net::set_aborts_streams`]); the peer hears nothing of that.
+//! A stream breaks in two ways. If an interface on its path is down, or a wire is cut, its bytes are retransmitted
+//! until the path is repaired or fifteen minutes have passed ([`Closure::TimedOut`]). If the host loses the address of
+//! an end, the system ends the stream at once ([`Closure::Reset`], which a driver reports for ECONNABORTED), or lets it
+//! time out ([`Net::set_aborts_streams`]). The peer is not notified.
 
 use super::neighbor::Neighbor;
 use super::pipe::{Pipe, Retry, Segment};
 use super::{HostId, Net, Wake};
 use crate::clock::{Nanos, nanos};
-use crate::gateway::Fall;
+use crate::gateway::DropCause;
 use crate::host::StreamId;
 use crate::map::{Hop, Owner};
 use crate::server::Tcp;
@@ -24,28 +24,28 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Closure, Machine, Refusal, SocketId, SocketNews};
 
-/// How long a driver tries to connect to a peer that does not answer.
+/// The time after which a driver gives up a connection to a peer that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What became of the bytes of a host's streams, beside those that its machine took.
+/// Counts the bytes of a host's streams that did not reach a machine or a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamStats {
-    /// Transmits that were dropped whole, because they may be dropped and more than 64 KiB waited on their stream.
+    /// Droppable transmits that were dropped, because more than 64 KiB waited on their stream.
     pub dropped: u64,
-    /// The bytes of those transmits.
+    /// The bytes of the dropped transmits.
     pub dropped_bytes: u64,
-    /// Bytes that arrived and that the machine did not call its own.
+    /// Bytes that arrived and that the machine rejected as not its own.
     pub unclaimed_bytes: u64,
 }
 
-/// How many bytes of a stream wait, seen from one of its ends.
+/// The bytes that wait on a stream, seen from one end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamBacklog {
-    /// Bytes that the machine has sent and that wait for room in the receive window.
+    /// Bytes that the machine has sent and that wait for space in the receive window.
     pub unsent: usize,
-    /// Bytes that are on their way to the other end, or wait there to be read; at most 64 KiB.
+    /// Bytes in transit to the other end, or unread there; at most 64 KiB.
     pub in_window: usize,
     /// Bytes that have arrived here and that the machine has not taken; at most 64 KiB.
     pub unread: usize,
@@ -54,12 +54,12 @@ pub struct StreamBacklog {
 /// The connections of a net.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Streams {
-    /// A stream is removed when neither end is there any more.
+    /// A stream is removed when both ends are gone.
     streams: BTreeMap<StreamId, Stream>,
     opened: StreamId,
 }
 
-/// A connection. End 0 opened it, end 1 accepted it; pipe 0 leads from end 0 to end 1, pipe 1 back.
+/// A connection. End 0 opened it, end 1 accepted it. Pipe 0 leads from end 0 to end 1, pipe 1 back.
 #[derive(Clone, Debug)]
 pub(super) struct Stream {
     pub(super) ends: [End; 2],
@@ -77,39 +77,39 @@ pub(super) struct End {
 pub(super) enum EndOwner {
     Socket(HostId, SocketId),
     Server(usize),
-    /// The owner has closed it, or has heard that the peer has.
+    /// The owner has closed the stream, or has the news that the peer closed it.
     Closed,
-    /// The stream broke at this end, which the peer may not know.
+    /// The stream broke at this end; the peer may not have noticed.
     Lost,
 }
 
-/// Something that happens to a connection.
+/// An event of a connection.
 #[derive(Clone, Debug)]
 pub(super) enum StreamNews {
-    /// The first segment comes to the end that is to accept.
+    /// The SYN reaches the accepting end.
     Syn(StreamId),
-    /// The answer to it comes back.
+    /// The answer to the SYN comes back.
     Answer(StreamId, Result<(), Refusal>),
-    /// A segment of this pipe comes to the wire with this number on its way, or to the reading end.
+    /// A segment of this pipe reaches the wire with this number on its path, or the reader.
     Segment(StreamId, usize, usize, Segment),
-    /// The sender of this pipe learns that so many bytes were taken.
+    /// A window update reaches the sender of this pipe: the reader took this number of bytes.
     Taken(StreamId, usize, usize),
-    /// The sender of this pipe tries a broken way again.
+    /// The sender of this pipe retransmits over a broken path.
     Retry(StreamId, usize),
 }
 
-/// The way of a connection.
+/// The path of a connection.
 struct Path {
     hops: Vec<Hop>,
-    /// How long the first segment waits for neighbors on the way.
+    /// The time that the SYN waits for neighbors on the path.
     wait: Nanos,
-    /// Source and destination as the accepting end sees them.
+    /// Source and destination at the accepting end.
     source: SocketAddr,
     destination: SocketAddr,
     owner: Result<Owner, Refused>,
 }
 
-/// Why a way leads nowhere.
+/// The reason why a path does not exist.
 #[derive(Clone, Copy)]
 enum Refused {
     Silence,
@@ -156,7 +156,7 @@ impl Streams {
         self.streams.remove(&id);
     }
 
-    /// Notes that an end has no reader any more, and forgets the stream if the other end has none either.
+    /// Marks an end as having no reader, and removes the stream if the other end has none either.
     pub(super) fn set_owner(&mut self, id: StreamId, end: usize, owner: EndOwner) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         if let Some(end) = stream.ends.get_mut(end) {
@@ -169,20 +169,20 @@ impl Streams {
 }
 
 impl Stream {
-    /// The end that is this socket.
+    /// The end that belongs to this socket.
     pub(super) fn end_of(&self, host: HostId, socket: SocketId) -> Option<usize> {
         self.ends.iter().position(|end| end.owner == EndOwner::Socket(host, socket))
     }
 }
 
 impl<M: Machine> Net<M> {
-    /// What became of the bytes of a host's streams, beside those that its machine took.
+    /// The bytes of a host's streams that did not reach a machine or a peer.
     #[must_use]
     pub fn stream_stats(&self, host: HostId) -> StreamStats {
         self.hosts.get(host.0).map(|host| host.stream_stats).unwrap_or_default()
     }
 
-    /// How many bytes wait on a stream, seen from this socket; `None` for a socket that is no stream.
+    /// The bytes that wait on a stream, seen from this socket; `None` if the socket is not a stream.
     #[must_use]
     pub fn stream_backlog(&self, host: HostId, socket: SocketId) -> Option<StreamBacklog> {
         let (id, end) = self.stream_of(host.0, socket)?;
@@ -191,20 +191,20 @@ impl<M: Machine> Net<M> {
         Some(StreamBacklog { unsent, in_window, unread: back.receiver.unread() })
     }
 
-    /// How many streams there are of which at least one end is open. A stream to a server counts once.
+    /// The number of streams with at least one open end. A stream to a server counts once.
     #[must_use]
     pub fn stream_count(&self) -> usize {
         self.streams.len()
     }
 
-    /// The stream that a socket is an end of, and which end.
+    /// The stream of a socket, and its end.
     pub(super) fn stream_of(&self, number: usize, socket: SocketId) -> Option<(StreamId, usize)> {
         let id = self.hosts.get(number)?.sockets.get(socket)?.stream?;
         Some((id, self.streams.get(id)?.end_of(HostId(number), socket)?))
     }
 
     pub(super) fn later(&mut self, after: Nanos, news: StreamNews) {
-        self.clock.put(self.clock.now().saturating_add(after), Wake::Stream(Box::new(news)));
+        self.clock.schedule(self.clock.now().saturating_add(after), Wake::Stream(Box::new(news)));
     }
 
     /// The least time that a segment of this pipe takes.
@@ -212,13 +212,13 @@ impl<M: Machine> Net<M> {
         self.streams.pipe(id, pipe).map_or(0, |pipe| self.map.delay(&pipe.hops))
     }
 
-    /// Begins to connect a stream that is bound to `local`.
+    /// Starts to connect a stream that is bound to `local`.
     pub(super) fn connect(&mut self, number: usize, socket: SocketId, local: SocketAddr, remote: SocketAddr) {
         let path = self.trace(number, local, remote);
         let near = End { owner: EndOwner::Socket(HostId(number), socket), local, remote };
         let owner = match path.owner {
             Ok(Owner::Server(server)) => EndOwner::Server(server),
-            // The first segment finds out which of the host's sockets it is.
+            // The listener is found when the SYN arrives.
             Ok(Owner::Host(host)) => EndOwner::Socket(HostId(host), SocketId(0)),
             Ok(Owner::Gateway(_)) | Err(_) => EndOwner::Closed,
         };
@@ -239,12 +239,12 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Nothing answers: the end that opened gives up after its time.
+    /// There is no answer: the opening end times out.
     fn refuse_in_silence(&mut self, id: StreamId) {
         self.later(nanos(CONNECT_TIMEOUT), StreamNews::Answer(id, Err(Refusal::TimedOut)));
     }
 
-    /// Follows the way of a connection through links and gateways.
+    /// Computes the path of a connection through links and gateways.
     fn trace(&mut self, number: usize, local: SocketAddr, remote: SocketAddr) -> Path {
         let now = self.now();
         let mut path =
@@ -254,7 +254,7 @@ impl<M: Machine> Net<M> {
             return refused(path, Refused::Unreachable);
         };
         let mut up = true;
-        // Up at most through every gateway and down through every gateway: a way that is longer goes in circles.
+        // A path goes at most up through every gateway and down through every gateway; a longer path is a loop.
         for _ in 0..=2 * self.map.interfaces.len() {
             let hop = Hop { interface, up };
             path.hops.push(hop);
@@ -286,14 +286,14 @@ impl<M: Machine> Net<M> {
             };
             match gateway.connect(now, path.source, path.destination) {
                 Ok(seen) => (path.source, interface) = (seen, gateway.interface),
-                Err(Fall::Blocked { tells: true }) => return refused(path, Refused::Unreachable),
-                Err(Fall::Blocked { tells: false } | Fall::Translator(_)) => break,
+                Err(DropCause::Blocked { tells: true }) => return refused(path, Refused::Unreachable),
+                Err(DropCause::Blocked { tells: false } | DropCause::Translator(_)) => break,
             }
         }
         refused(path, Refused::Silence)
     }
 
-    /// Something happens to a connection.
+    /// Handles an event of a connection.
     pub(super) fn stream_news(&mut self, news: StreamNews) {
         match news {
             StreamNews::Syn(id) => self.accept(id),
@@ -304,7 +304,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// The accepting end decides.
+    /// The accepting end accepts or refuses.
     fn accept(&mut self, id: StreamId) {
         let (Some(far), Some(near)) = (self.streams.end(id, 1), self.streams.end(id, 0)) else { return };
         if near.owner == EndOwner::Closed {
@@ -341,11 +341,11 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// The end that opened hears what became of it.
+    /// The opening end gets the result.
     fn connected(&mut self, id: StreamId, answer: Result<(), Refusal>) {
         let Some(End { owner, local, .. }) = self.streams.end(id, 0) else { return };
         let EndOwner::Socket(host, socket) = owner else {
-            // It has closed meanwhile.
+            // The opening end has closed the stream in the meantime.
             return self.end_refused(id);
         };
         if answer.is_ok() && !self.is_whole(id, 1) {
@@ -357,7 +357,7 @@ impl<M: Machine> Net<M> {
                 let Some(opened) = at.sockets.get_mut(socket) else { return };
                 opened.is_connected = true;
                 at.inbox.news.push_back((socket, SocketNews::Opened { local }));
-                // Bytes of the accepting end may have come before.
+                // Bytes of the accepting end may have arrived before.
                 at.inbox.mark_readable(socket);
             }
             Err(why) => {
@@ -369,7 +369,7 @@ impl<M: Machine> Net<M> {
         self.drive(host.0);
     }
 
-    /// Ends a stream that did not open at the end that ordered it. An end that has accepted it is reset.
+    /// Ends a stream that failed to open, at the opening end. An end that has accepted is reset.
     fn end_refused(&mut self, id: StreamId) {
         let accepted = |end: End| match end.owner {
             EndOwner::Socket(_, socket) => socket != SocketId(0),
@@ -393,7 +393,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Lets a socket go, at the order of its machine. Bytes that wait still go out, then the end.
+    /// Closes a socket by order of its machine. Queued bytes are still sent, then the end.
     pub(super) fn close(&mut self, number: usize, socket: SocketId) {
         let stream = self.stream_of(number, socket);
         let closed = self.hosts.get_mut(number).and_then(|host| {
@@ -408,7 +408,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Closes a stream of a host for the driver's own reason, and tells machine and peer.
+    /// Closes a stream for a reason of the driver. Notifies the machine and the peer.
     pub(super) fn close_for(&mut self, number: usize, socket: SocketId, why: Closure) {
         let Some((id, end)) = self.stream_of(number, socket) else { return };
         let Some(host) = self.hosts.get_mut(number) else { return };
@@ -425,14 +425,14 @@ impl<M: Machine> Net<M> {
         self.leave(id, end, owner);
     }
 
-    /// Takes the owner from an end. What it has not read is dropped and holds no room in the window any more.
+    /// Removes the owner of an end. Its unread bytes are dropped and no longer use the window.
     fn leave(&mut self, id: StreamId, end: usize, owner: EndOwner) {
         let unread = self.streams.pipe_mut(id, 1 - end).map_or(0, |pipe| pipe.receiver.discard());
         self.taken(id, 1 - end, unread);
         self.streams.set_owner(id, end, owner);
     }
 
-    /// Ends a stream at one end, after the bytes that have arrived there. Nothing more is sent from this end.
+    /// Ends a stream at one end, after the bytes that have arrived there. This end sends nothing more.
     pub(super) fn break_end(&mut self, id: StreamId, end: usize, why: Closure) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         if let Some(pipe) = stream.pipes.get_mut(end) {
@@ -444,7 +444,7 @@ impl<M: Machine> Net<M> {
         self.read(id, end);
     }
 
-    /// Ends the streams of a host whose local address it has lost.
+    /// Ends the streams of a host on a local address that the host has lost.
     pub(super) fn abort_streams(&mut self, number: usize) {
         let Some(host) = self.hosts.get(number) else { return };
         let lost: Vec<(StreamId, usize)> = host
@@ -461,7 +461,7 @@ impl<M: Machine> Net<M> {
         }
     }
 
-    /// Whether segments of a pipe reach its reading end: all wires are passable, and both ends have their addresses.
+    /// Whether segments of a pipe reach the reader: all wires are passable, and both ends have their addresses.
     pub(super) fn is_whole(&self, id: StreamId, pipe: usize) -> bool {
         let Some(stream) = self.streams.get(id) else { return false };
         let Some(hops) = stream.pipes.get(pipe).map(|pipe| &pipe.hops) else { return false };
@@ -472,7 +472,7 @@ impl<M: Machine> Net<M> {
         hops.iter().all(|hop| self.map.is_passable(*hop)) && has(hops.first(), near) && has(hops.last(), far)
     }
 
-    /// Puts the next retransmission of a pipe on the clock.
+    /// Schedules the next retransmission of a pipe.
     pub(super) fn put_retry(&mut self, id: StreamId, pipe: usize, retry: Retry) {
         if let Some(at) = self.streams.pipe_mut(id, pipe) {
             at.retry = Some(retry);

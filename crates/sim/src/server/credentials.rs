@@ -1,7 +1,7 @@
-//! Whom a server answers.
+//! The users that a server answers.
 //!
-//! Rules of this file: plain data, as all of a topology is; passwords of a simulated world are no secrets, and are not
-//! printed all the same. The authenticator of `stun-agent` is made of them where the server begins to work.
+//! Rules of this file: plain data, as in the whole topology. Passwords of a simulation are not secret, but `Debug` does
+//! not print them. The server creates the authenticator of `stun-agent` from this data at the start of a run.
 //!
 //! RFC 8489 §9.1, §9.2.
 //!
@@ -22,48 +22,48 @@ use core::fmt;
 use portolan_machine::Entropy;
 use portolan_stun_agent::authenticator::{Authenticator, Users};
 
-/// The users of a server, and the mechanism by which they prove it.
+/// The users of a server and the STUN authentication mechanism.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The realm of long-term credentials; `None`: short-term ones.
+    /// The realm of the long-term mechanism; `None`: the short-term mechanism.
     realm: Option<Box<str>>,
     /// Names and passwords.
     users: Vec<(Box<str>, Box<str>)>,
 }
 
-/// The server does not work with these: its realm, a name or a password cannot be.
+/// The credentials are unusable: the realm, a name or a password is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unusable;
 
 impl Credentials {
-    /// The short-term mechanism, nobody yet (RFC 8489 §9.1).
+    /// The short-term mechanism, without users (RFC 8489 §9.1).
     #[must_use]
     pub const fn short_term() -> Self {
         Self { realm: None, users: Vec::new() }
     }
 
-    /// The long-term mechanism in a realm, nobody yet (RFC 8489 §9.2).
+    /// The long-term mechanism in a realm, without users (RFC 8489 §9.2).
     #[must_use]
     pub fn long_term(realm: &str) -> Self {
         Self { realm: Some(realm.into()), users: Vec::new() }
     }
 
-    /// One more user. A server whose realm, names or passwords cannot be answers nobody.
+    /// Adds a user. A server with an invalid realm, name or password answers no request.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.into(), password.into()));
         self
     }
 
-    /// The authenticator, the secret of its nonces thrown with these dice.
-    pub(super) fn authenticator(&self, dice: &mut SeededRng) -> Result<Authenticator, Unusable> {
+    /// Creates the authenticator. The RNG draws the secret of its nonces.
+    pub(super) fn authenticator(&self, rng: &mut SeededRng) -> Result<Authenticator, Unusable> {
         let mut users = self.realm.as_deref().map_or_else(Users::short_term, Users::long_term);
         for (name, password) in &self.users {
             users.add(name, password).map_err(|_| Unusable)?;
         }
         let Some(realm) = &self.realm else { return Ok(Authenticator::short_term(users)) };
         let mut secret = [0; 32];
-        dice.fill(&mut secret);
+        rng.fill(&mut secret);
         Authenticator::long_term(realm, &secret, users).map_err(|_| Unusable)
     }
 }

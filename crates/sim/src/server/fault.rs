@@ -1,12 +1,12 @@
-//! What is wrong with servers that one meets.
+//! Faults of servers.
 //!
-//! Each fault is something that public servers have been seen to do, and that has misled somebody. Most change what an
-//! honest server would say, a few what became of it on the way to bytes.
+//! Each fault was observed on public servers and has misled clients. Most faults change the correct response; a few
+//! change its encoded bytes.
 //!
 //! ```
 //! use portolan_sim::server::Fault;
 //!
-//! assert_eq!(Fault::IgnoresChangeRequest.to_string(), "ignores CHANGE-REQUEST and answers from where it was asked");
+//! assert_eq!(Fault::IgnoresChangeRequest.to_string(), "ignores CHANGE-REQUEST and answers from the same address");
 //! ```
 
 use super::{Answer, Body, Server};
@@ -16,64 +16,64 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use portolan_stun::{AttributeType, ErrorCode, Message};
 
-/// What is wrong with a server.
+/// The fault of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// It never answers UDP.
+    /// The server never answers UDP.
     Silent,
-    /// It answers a CHANGE-REQUEST from where it was asked, as if it had none in it.
+    /// The server ignores CHANGE-REQUEST and answers from the address that received the request.
     IgnoresChangeRequest,
-    /// It has an alternate address and says so, but refuses CHANGE-REQUEST with 420.
+    /// The server gives an alternate address, but refuses CHANGE-REQUEST with 420.
     RefusesChangeRequest,
-    /// It has an alternate address and says so, but never answers a CHANGE-REQUEST.
+    /// The server gives an alternate address, but never answers a CHANGE-REQUEST.
     DropsChangeRequest,
-    /// It changes the port when asked and never the address.
+    /// On a CHANGE-REQUEST the server changes the port, and never the address.
     ChangesPortOnly,
-    /// It does what RFC 5780 asks for but never names its other address.
+    /// The server follows RFC 5780 but never sends OTHER-ADDRESS.
     NoOtherAddress,
-    /// Its OTHER-ADDRESS cannot be.
+    /// The server sends an invalid OTHER-ADDRESS.
     OtherAddress(Bogus),
-    /// Its other address neither hears nor speaks.
+    /// The alternate address of the server neither receives nor sends.
     DeadAlternate,
-    /// It says that the client is somewhere else, always at the same place.
+    /// The server reports a wrong mapped address, always the same one.
     LiesAlways(SocketAddr),
-    /// It says that the client is somewhere else, each time at another place.
+    /// The server reports a wrong mapped address, each time another one.
     LiesAnew,
-    /// Each answer comes once more after this time.
+    /// The server repeats each response after this time.
     LateDuplicates(Duration),
-    /// Each answer comes twice.
+    /// The server sends each response twice.
     AnswersTwice,
-    /// It answers from an address that nobody has heard of.
+    /// The server answers from an address that is neither its primary nor its alternate address.
     ThirdAddress(SocketAddr),
-    /// It answers with random bytes of the right length.
+    /// The server answers with random bytes of the right length.
     Garbage,
-    /// Its answers end in the middle.
+    /// The responses are truncated to half their length.
     Truncated,
-    /// Its answers carry another transaction id.
+    /// The responses have a wrong transaction id.
     WrongTransactionId,
-    /// It sends each request back as it came.
+    /// The server sends each request back unchanged.
     Echo,
-    /// It knows XOR-MAPPED-ADDRESS only.
+    /// The responses have XOR-MAPPED-ADDRESS only.
     OnlyXorMapped,
-    /// It knows MAPPED-ADDRESS only, as in RFC 3489.
+    /// The responses have MAPPED-ADDRESS only, as in RFC 3489.
     OnlyMapped,
-    /// It succeeds without saying where the client is.
+    /// The success responses have no mapped address.
     NoMapped,
-    /// It answers each request with this error code, 300 to 699; with 300 (RFC 8489 §10) and ALTERNATE-SERVER,
-    /// 203.0.113.99:3478 or `[2001:db8::99]:3478`.
+    /// The server answers each request with this error code, 300 to 699. With 300 (RFC 8489 §10) the response has an
+    /// ALTERNATE-SERVER, 203.0.113.99:3478 or `[2001:db8::99]:3478`.
     Error(u16),
-    /// It overhears every n-th request.
+    /// The server ignores every n-th request.
     DropsEvery(u32),
 }
 
-/// An OTHER-ADDRESS that cannot be.
+/// An invalid OTHER-ADDRESS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bogus {
-    /// The address and port that the request went to.
+    /// The address and port that received the request.
     Itself,
     /// The same address, another port.
     SameAddress,
@@ -88,7 +88,7 @@ pub enum Bogus {
 }
 
 impl Fault {
-    /// One of each kind, for tests that want them all.
+    /// One fault of each kind, for exhaustive tests.
     pub const EACH: [Self; 28] = [
         Self::None,
         Self::Silent,
@@ -127,9 +127,9 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 1
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::None => f.write_str("honest"),
+            Self::None => f.write_str("correct"),
             Self::Silent => f.write_str("never answers"),
-            Self::IgnoresChangeRequest => f.write_str("ignores CHANGE-REQUEST and answers from where it was asked"),
+            Self::IgnoresChangeRequest => f.write_str("ignores CHANGE-REQUEST and answers from the same address"),
             Self::RefusesChangeRequest => f.write_str("names another address but refuses CHANGE-REQUEST"),
             Self::DropsChangeRequest => f.write_str("names another address but never answers CHANGE-REQUEST"),
             Self::ChangesPortOnly => f.write_str("changes the port when asked, never the address"),
@@ -140,55 +140,55 @@ impl fmt::Display for Fault {
             Self::OtherAddress(Bogus::Private) => f.write_str("names a private address as its other address"),
             Self::OtherAddress(Bogus::OtherFamily) => f.write_str("names an address of the other family"),
             Self::OtherAddress(Bogus::Unspecified) => f.write_str("names the unspecified address"),
-            Self::DeadAlternate => f.write_str("its other address is dead"),
-            Self::LiesAlways(address) => write!(f, "says that everybody is {address}"),
-            Self::LiesAnew => f.write_str("says that the client is somewhere else each time"),
-            Self::LateDuplicates(after) => write!(f, "answers once more after {} ms", after.as_millis()),
-            Self::AnswersTwice => f.write_str("answers everything twice"),
+            Self::DeadAlternate => f.write_str("its alternate address never answers"),
+            Self::LiesAlways(address) => write!(f, "reports every client as {address}"),
+            Self::LiesAnew => f.write_str("reports another wrong address each time"),
+            Self::LateDuplicates(after) => write!(f, "repeats each answer after {} ms", after.as_millis()),
+            Self::AnswersTwice => f.write_str("answers each request twice"),
             Self::ThirdAddress(address) => write!(f, "answers from {address}"),
-            Self::Garbage => f.write_str("answers garbage"),
-            Self::Truncated => f.write_str("answers half"),
-            Self::WrongTransactionId => f.write_str("answers with another transaction id"),
-            Self::Echo => f.write_str("sends requests back"),
+            Self::Garbage => f.write_str("answers with random bytes"),
+            Self::Truncated => f.write_str("truncates its answers"),
+            Self::WrongTransactionId => f.write_str("answers with a wrong transaction id"),
+            Self::Echo => f.write_str("sends each request back"),
             Self::OnlyXorMapped => f.write_str("knows XOR-MAPPED-ADDRESS only"),
             Self::OnlyMapped => f.write_str("knows MAPPED-ADDRESS only"),
-            Self::NoMapped => f.write_str("does not say where the client is"),
-            Self::Error(code) => write!(f, "answers everything with {code}"),
-            Self::DropsEvery(n) => write!(f, "overhears every request number {n}"),
+            Self::NoMapped => f.write_str("answers without a mapped address"),
+            Self::Error(code) => write!(f, "answers each request with {code}"),
+            Self::DropsEvery(n) => write!(f, "ignores every request number {n}"),
         }
     }
 }
 
-/// What the server says instead; `None`: nothing.
-#[expect(clippy::wildcard_enum_match_arm, reason = "each stage bends what it knows and leaves the rest alone")]
-pub(super) fn bend(
+/// Applies a fault to the correct response; `None`: no response.
+#[expect(clippy::wildcard_enum_match_arm, reason = "each stage handles its own faults and ignores the others")]
+pub(super) fn change(
     fault: Fault,
     server: &Server,
     mut answer: Answer,
     request: &Message<'_>,
-    dice: &mut SeededRng,
-    heard: u32,
+    rng: &mut SeededRng,
+    requests: u32,
 ) -> Option<Answer> {
-    let asked_at = |answer: &Answer| match &answer.body {
-        // `from` may have been changed; the opposite of OTHER-ADDRESS is where the request came to.
+    let received_at = |answer: &Answer| match &answer.body {
+        // The fault may have changed `from`. The opposite of OTHER-ADDRESS is the address that received the request.
         Body::Success { other: Some(other), .. } => server.opposite(*other).unwrap_or(server.primary),
         Body::Success { .. } | Body::Error { .. } => answer.from,
     };
     match fault {
         Fault::Silent => return None,
         Fault::DropsChangeRequest if request.has(AttributeType::CHANGE_REQUEST) => return None,
-        Fault::DropsEvery(n) if n == 0 || heard.is_multiple_of(n) => return None,
+        Fault::DropsEvery(n) if n == 0 || requests.is_multiple_of(n) => return None,
         Fault::DeadAlternate => {
-            let alive = |address: SocketAddr| address.ip() == server.primary.ip();
-            if !alive(answer.from) || !alive(asked_at(&answer)) {
+            let is_primary = |address: SocketAddr| address.ip() == server.primary.ip();
+            if !is_primary(answer.from) || !is_primary(received_at(&answer)) {
                 return None;
             }
         }
-        Fault::IgnoresChangeRequest => answer.from = asked_at(&answer),
-        Fault::ChangesPortOnly => answer.from.set_ip(asked_at(&answer).ip()),
+        Fault::IgnoresChangeRequest => answer.from = received_at(&answer),
+        Fault::ChangesPortOnly => answer.from.set_ip(received_at(&answer).ip()),
         Fault::RefusesChangeRequest if request.has(AttributeType::CHANGE_REQUEST) => {
-            let other = server.opposite(asked_at(&answer));
-            answer.from = asked_at(&answer);
+            let other = server.opposite(received_at(&answer));
+            answer.from = received_at(&answer);
             let unknown = alloc::vec![AttributeType::CHANGE_REQUEST];
             answer.body = Body::Error { code: ErrorCode::UNKNOWN_ATTRIBUTE, unknown, other };
         }
@@ -196,15 +196,15 @@ pub(super) fn bend(
         Fault::ThirdAddress(address) => answer.from = address,
         _ => {}
     }
-    let here = asked_at(&answer);
+    let here = received_at(&answer);
     if let Body::Success { xor_mapped, mapped, other, .. } = &mut answer.body {
         match fault {
             Fault::NoOtherAddress => *other = None,
             Fault::OtherAddress(bogus) => *other = Some(bogus.instead_of(*other, here)),
             Fault::LiesAlways(address) => (*xor_mapped, *mapped) = (Some(address), mapped.and(Some(address))),
             Fault::LiesAnew => {
-                let lie = somewhere(dice, answer.to.is_ipv4());
-                (*xor_mapped, *mapped) = (Some(lie), mapped.and(Some(lie)));
+                let wrong = random_address(rng, answer.to.is_ipv4());
+                (*xor_mapped, *mapped) = (Some(wrong), mapped.and(Some(wrong)));
             }
             Fault::OnlyXorMapped => *mapped = None,
             Fault::OnlyMapped => (*xor_mapped, *mapped) = (None, *xor_mapped),
@@ -215,16 +215,16 @@ pub(super) fn bend(
     Some(answer)
 }
 
-/// What becomes of the bytes; `None`: nothing is sent.
-#[expect(clippy::wildcard_enum_match_arm, reason = "each stage spoils what it knows and leaves the rest alone")]
-pub(super) fn spoil<'b>(
+/// Applies a fault to the encoded bytes; `None`: nothing is sent.
+#[expect(clippy::wildcard_enum_match_arm, reason = "each stage handles its own faults and ignores the others")]
+pub(super) fn corrupt<'b>(
     fault: Fault,
     bytes: &'b mut [u8],
     request: &'b [u8],
-    dice: &mut SeededRng,
+    rng: &mut SeededRng,
 ) -> Option<&'b [u8]> {
     match fault {
-        Fault::Garbage => portolan_machine::Entropy::fill(dice, bytes),
+        Fault::Garbage => portolan_machine::Entropy::fill(rng, bytes),
         Fault::Truncated => return bytes.get(..bytes.len() / 2),
         Fault::Echo => return Some(request),
         Fault::WrongTransactionId => {
@@ -239,7 +239,7 @@ pub(super) fn spoil<'b>(
 }
 
 impl Bogus {
-    /// The address to name instead of `other`, on a server that was asked at `here`.
+    /// The address to send instead of `other`, for a request received at `here`.
     const fn instead_of(self, other: Option<SocketAddr>, here: SocketAddr) -> SocketAddr {
         let (ip, port) = match other {
             Some(other) => (other.ip(), other.port()),
@@ -264,12 +264,12 @@ impl Bogus {
     }
 }
 
-/// A random address and port of a family.
-fn somewhere(dice: &mut SeededRng, ipv4: bool) -> SocketAddr {
-    let port = dice.below(64_000) as u16 + 1024;
-    let random = dice.next_u64();
+/// Returns a random address and port of a family.
+fn random_address(rng: &mut SeededRng, ipv4: bool) -> SocketAddr {
+    let port = rng.below(64_000) as u16 + 1024;
+    let random = rng.next_u64();
     let ip = if ipv4 {
-        // 198.18.0.0/15: nobody's on the Internet.
+        // 198.18.0.0/15 is reserved for benchmarks (RFC 2544) and unused on the Internet.
         IpAddr::V4(Ipv4Addr::from_bits(0xc612_0000 | (random as u32 & 0x1_ffff)))
     } else {
         IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8 << 96) | u128::from(random)))

@@ -1,6 +1,6 @@
-//! The responder of `stun-agent` as a server of a net: the very machine that answers on real sockets.
+//! The responder of `stun-agent` as a server of a net: the same machine that answers on real sockets.
 //!
-//! It costs several times what the short honest server costs, and says the same: a test compares the two.
+//! The responder takes several times the processor time of the simple server. A test compares the responses of the two.
 
 use super::Server;
 use crate::clock::{Nanos, instant};
@@ -13,51 +13,51 @@ use core::net::SocketAddr;
 use portolan_machine::{Cx, Datagram, Input, Machine, Output, SocketId, SocketIds, Verdict};
 use portolan_stun_agent::{Responder, ResponderConfig};
 
-/// A responder and the addresses of the sockets that were handed to it.
+/// A responder and the addresses of its sockets.
 #[derive(Clone, Debug)]
 pub(super) struct Hosted {
     responder: Responder,
-    /// The n-th is the address of socket n + 1.
+    /// The n-th entry is the address of socket n + 1.
     locals: Vec<SocketAddr>,
-    dice: SeededRng,
+    rng: SeededRng,
     ids: SocketIds,
 }
 
 impl Hosted {
-    /// A responder for a server's addresses, without a limit to its rate: the world outside is as fast as it is.
+    /// Creates a responder for a server's addresses, without a rate limit.
     ///
-    /// `None` where it refuses the addresses or the credentials.
+    /// Returns `None` if the responder rejects the addresses or the credentials.
     pub(super) fn new(server: &Server, seed: u64) -> Option<Self> {
         let mut config = ResponderConfig::new().listen(server.primary).rate(None);
         if let Some(alternate) = server.alternate {
             config = config.alternate(alternate);
         }
-        let mut dice = SeededRng::new(seed);
+        let mut rng = SeededRng::new(seed);
         if let Some(credentials) = &server.credentials {
-            config = config.credentials(credentials.authenticator(&mut dice).ok()?);
+            config = config.credentials(credentials.authenticator(&mut rng).ok()?);
         }
         let mut locals = Vec::new();
         let responder = Responder::over(&config, |local| {
             locals.push(local);
             SocketId(locals.len() as u64)
         });
-        Some(Self { responder: responder.ok()?, locals, dice, ids: SocketIds::new() })
+        Some(Self { responder: responder.ok()?, locals, rng, ids: SocketIds::new() })
     }
 
-    /// What it says to one message, wherever that came over: a stream's peer hears on the stream what is said.
+    /// Returns the response to one message over UDP or a stream. A response to a stream goes back on the same stream.
     pub(super) fn reply(&mut self, now: Nanos, local: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Option<Bytes> {
         let at = self.locals.iter().position(|own| *own == local)?;
         let datagram = Datagram::new(SocketId(at as u64 + 1), local, remote, payload);
-        let mut cx = Cx::new(instant(now), &mut self.dice, &mut self.ids);
+        let mut cx = Cx::new(instant(now), &mut self.rng, &mut self.ids);
         if self.responder.handle(&mut cx, Input::Datagram(datagram)) == Verdict::NotMine {
             return None;
         }
-        let mut said = None;
+        let mut response = None;
         loop {
             match self.responder.poll() {
-                Output::Transmit(transmit) => said = said.or(Some(transmit.payload)),
+                Output::Transmit(transmit) => response = response.or(Some(transmit.payload)),
                 Output::Socket(_) | Output::Event(_) => {}
-                Output::Wait(_) => return said,
+                Output::Wait(_) => return response,
             }
         }
     }
@@ -71,7 +71,7 @@ impl Hosted {
         send: &mut impl FnMut(Nanos, Box<Packet>),
     ) {
         let Some(at) = self.locals.iter().position(|local| *local == packet.destination) else { return };
-        let mut cx = Cx::new(instant(now), &mut self.dice, &mut self.ids);
+        let mut cx = Cx::new(instant(now), &mut self.rng, &mut self.ids);
         let verdict = self.responder.handle(
             &mut cx,
             Input::Datagram(Datagram::new(SocketId(at as u64 + 1), packet.destination, packet.source, packet.bytes())),
@@ -84,7 +84,7 @@ impl Hosted {
                 Output::Transmit(transmit) => {
                     let nth = usize::try_from(transmit.socket.0).unwrap_or(0).wrapping_sub(1);
                     let Some(from) = self.locals.get(nth).copied() else { continue };
-                    // Each socket is bound to one address, and no system sends from another one on it.
+                    // Each socket is bound to one address. The system does not send from another address on it.
                     if transmit.local.is_some_and(|local| local != from.ip()) {
                         continue;
                     }

@@ -23,7 +23,7 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
     writer.finish().to_vec()
 }
 
-/// Everything that comes back: when, from where, to where, what.
+/// All responses, with their delay, source, destination and bytes.
 fn replies(server: &Server, to: &str, bytes: &[u8]) -> Vec<(Nanos, SocketAddr, SocketAddr, Vec<u8>)> {
     let (mut state, mut pool, mut replies) = (ServerState::new(server.clone(), 0, 1), Pool::default(), Vec::new());
     let mut packet = pool.packet(at(CLIENT), at(to), Place::AtOwner(0), 0);
@@ -116,7 +116,7 @@ fn each_fault_shows_and_no_two_look_alike() {
             .into_iter()
             .flat_map(|to| asks.map(|ask| replies(&server, to, &request(ask))))
             .collect();
-        // The third of three in a row.
+        // The last of three requests in a row.
         let (mut state, mut pool, mut third) = (ServerState::new(server, 0, 1), Pool::default(), 0);
         for _ in 0..3 {
             let mut packet = pool.packet(at(CLIENT), at(P), Place::AtOwner(0), 0);
@@ -212,7 +212,7 @@ fn the_responder_of_the_agent_says_the_same_as_the_short_server() {
     }
 }
 
-/// Replies without what is a matter of taste: the order of attributes, names and checksums.
+/// Parses responses without implementation details: the order of attributes, names and checksums.
 fn parsed(replies: &[(Nanos, SocketAddr, SocketAddr, Vec<u8>)]) -> Vec<alloc::string::String> {
     let text = |(after, from, to, bytes): &(Nanos, SocketAddr, SocketAddr, Vec<u8>)| {
         let message = Message::decode(bytes).unwrap();
@@ -225,7 +225,7 @@ fn parsed(replies: &[(Nanos, SocketAddr, SocketAddr, Vec<u8>)]) -> Vec<alloc::st
     replies.iter().map(text).collect()
 }
 
-/// The request of a user who was given this nonce.
+/// An authenticated request with this nonce.
 fn signed(nonce: &str, password: &str) -> Vec<u8> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();

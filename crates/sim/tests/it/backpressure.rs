@@ -1,4 +1,4 @@
-//! Streams that push back: bytes that are not taken, a window, thresholds, pause and resume, ends.
+//! Backpressure of streams: bytes that the machine does not take, the window, thresholds, pause and resume, ends.
 
 use crate::streamer::{Appetite, KIB, MS, Streamer, connected, pattern, told};
 use core::time::Duration;
@@ -22,7 +22,7 @@ fn send(net: &mut Net<Streamer>, host: HostId, socket: SocketId, bytes: &[u8]) {
     net.with(host, |machine, _| machine.send(socket, bytes.to_vec(), WhenFull::Close));
 }
 
-/// Bytes unsent at, in the window of, and unread by the owner of a socket.
+/// The bytes of a socket: unsent, in the window, and unread by the owner.
 fn backlog(net: &Net<Streamer>, host: HostId, socket: SocketId) -> (usize, usize, usize) {
     let StreamBacklog { unsent, in_window, unread, .. } = net.stream_backlog(host, socket).unwrap();
     (unsent, in_window, unread)
@@ -70,7 +70,7 @@ fn a_stream_that_is_nobodys_is_dropped_with_a_line_in_the_story_and_keeps_flowin
     send(&mut net, a, near, &pattern(200 * KIB));
     let _end = net.run_for(Duration::from_secs(1));
     assert_eq!(net.stream_stats(b).unclaimed_bytes, 200 * 1_024);
-    assert!(net.story().contains("b            has no use for it\n"), "{}", net.story());
+    assert!(net.story().contains("b            ignores it\n"), "{}", net.story());
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
 }
 
@@ -135,8 +135,8 @@ fn a_paused_reader_fills_the_window_and_so_stops_the_sender() {
     let start = net.now();
     resume(&mut net, b, far);
     let _end = net.run_for(Duration::from_secs(1));
-    // 126 KiB wait. Two windows go out, 25 ms after the reader took them and one round trip later; after the first 62 KiB
-    // wait, after the second nothing.
+    // 126 KiB wait. Two windows are sent: 25 ms after the reader took the bytes, and one round trip later. After the
+    // first, 62 KiB wait; after the second, nothing.
     assert_eq!(told(&mut net, hosts, start), ["75 a s1 writable again"]);
     assert!(net.machine(b).unwrap().taken == bytes);
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
@@ -148,7 +148,7 @@ fn what_may_be_dropped_is_dropped_whole_above_64_kib_and_counted() {
     pause(&mut net, b, far);
     net.with(b, |b, _| b.is_quiet = true);
     let start = net.now();
-    // The window takes 64 messages of 1 KiB, 64 wait, and one more: then the stream is full.
+    // The window takes 64 messages of 1 KiB, and 64 messages wait. One more makes the stream full.
     for n in 0..10_000_u32 {
         net.with(a, |a, _| a.send(near, [&n.to_be_bytes()[..], &[0; 1_020]].concat(), WhenFull::Drop));
         assert!(backlog(&net, a, near).0 <= 65 * KIB, "64 KiB and one transmit");
@@ -198,7 +198,8 @@ fn nothing_is_handed_in_while_more_than_64_kib_wait_to_be_sent() {
     net.with(a, |a, _| a.is_quiet = true);
     pause(&mut net, a, near);
     let bytes = pattern(280 * KIB);
-    // The first 64 KiB of echoes are in the window, the next wait at `b`, and one chunk more; then `b` gets no bytes.
+    // The first 64 KiB of echoes are in the window, the next 64 KiB wait at `b`, and one more chunk. Then `b` gets no
+    // bytes.
     for part in bytes.chunks(40 * KIB) {
         send(&mut net, a, near, part);
         let _end = net.run_for(Duration::from_secs(1));
@@ -213,7 +214,7 @@ fn nothing_is_handed_in_while_more_than_64_kib_wait_to_be_sent() {
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
 }
 
-/// What the contract leaves open: each driver hands in nothing before its own bytes are sent, so neither reads.
+/// The contract allows this deadlock: no driver hands in bytes before its own bytes are sent, so neither end reads.
 #[test]
 fn two_ends_that_are_both_full_wait_for_each_other() {
     let (mut net, [a, b], [near, far]) = two();
@@ -242,7 +243,7 @@ fn the_end_comes_after_the_last_bytes_however_late_they_are_read() {
     resume(&mut net, b, far);
     let _end = net.run_for(Duration::from_secs(1));
     assert!(net.machine(b).unwrap().taken == bytes);
-    // Four more windows, a round trip each; the end comes with the last bytes.
+    // Four more windows, one round trip each. The end arrives with the last bytes.
     assert_eq!(told(&mut net, hosts, start), ["200 b s2 closed: closed by the peer"]);
     assert_eq!(net.stream_count(), 0);
 }

@@ -1,4 +1,4 @@
-//! Interfaces that lose or change their addresses, ways that break, and what becomes of streams and datagrams then.
+//! Interfaces that lose or change their addresses, broken paths, and their effect on streams and datagrams.
 
 use crate::datagrams::{at, ip};
 use crate::probe::{Heard, Probe};
@@ -28,7 +28,7 @@ fn a_stream_ends_with_its_address_after_the_bytes_that_had_arrived() {
     let lines = told(&mut net, hosts, start);
     assert_eq!(lines, ["60 a s1 takes 6 of 6", "60 a s1 closed: reset by the peer"]);
 
-    // The peer hears nothing, and notices when fifteen retransmissions have failed.
+    // The peer gets no packet, and times out after fifteen failed retransmissions.
     let _end = net.run_for(QUARTER * 4);
     assert_eq!(told(&mut net, hosts, start), [""; 0]);
     let start = net.now();
@@ -76,7 +76,7 @@ fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
     let (start, bytes) = (net.now(), pattern(100 * KIB));
     send(&mut net, a, near, &bytes[..40 * KIB]);
     let _end = net.run_for(MS * 10);
-    // What is on its way is lost with the interface, and so are the bytes behind it.
+    // The bytes in transit are lost with the interface, and so are the bytes behind them.
     net.set_interface(b, 0, false);
     let _end = net.run_for(MS * 10);
     send(&mut net, a, near, &bytes[40 * KIB..60 * KIB]);
@@ -86,7 +86,7 @@ fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
     send(&mut net, a, near, &bytes[60 * KIB..]);
     let _end = net.run_for(Duration::from_secs(5));
     assert!(net.machine(b).unwrap().taken == bytes, "in order");
-    // Retransmissions 0.2, 0.6, 1.4, 3.0 and 6.2 seconds after the first loss at 25 ms; the last finds the way whole.
+    // Retransmissions at 0.2, 0.6, 1.4, 3.0 and 6.2 seconds after the first loss at 25 ms. The last one succeeds.
     assert_eq!(told(&mut net, hosts, start), [""; 0]);
     let backlog = net.stream_backlog(a, near).unwrap();
     assert_eq!((backlog.unsent, backlog.in_window), (0, 0));
@@ -95,7 +95,7 @@ fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
     assert_eq!(told(&mut net, hosts, start).len(), 1);
 }
 
-/// The second segment is still on the slow wire when the first, which was lost, is sent again behind it.
+/// The first segment was lost. It is retransmitted behind the second segment, which is still on the slow wire.
 #[test]
 fn segments_stay_in_order_when_an_interface_is_down_for_a_moment() {
     let (mut net, [a, b], [near, _]) = connected(&Link::PERFECT.bandwidth(2_841, 0));
@@ -202,7 +202,7 @@ fn who_closes_while_connecting_leaves_no_stream() {
     }
 }
 
-/// A host with these addresses, and a peer that echoes what begins with `?` from 85.0.0.2:7.
+/// A host with these addresses, and a peer at 85.0.0.2:7 that echoes datagrams that begin with `?`.
 fn probes(addresses: &[&str]) -> (Net<Probe>, HostId, HostId) {
     let mut net = Net::new(1);
     let addresses: Vec<_> = addresses.iter().map(|address| ip(address)).collect();
@@ -258,7 +258,7 @@ fn a_source_address_that_the_socket_cannot_have_is_unreachable() {
         assert_eq!(heard(&mut net, b), []);
     }
     assert_eq!(net.ledger().sent, 0);
-    // The address that the socket is bound to may be named.
+    // The transmit may name the address that the socket is bound to.
     let socket = net.with(a, |a, cx| a.open(cx, Protocol::Udp, "85.0.0.11:0", None)).unwrap();
     net.with(a, |a, _| a.send_from(socket, "85.0.0.2:7", "85.0.0.11", "?hi"));
     assert_eq!(net.ledger().sent, 1);

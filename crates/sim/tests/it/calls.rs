@@ -1,4 +1,4 @@
-//! Delayed calls, and hosts of several kinds in one net.
+//! Delayed calls, and hosts with different machines in one net.
 
 use crate::datagrams::{at, ip};
 use crate::probe::{Heard, Probe};
@@ -54,7 +54,7 @@ fn a_reset_drops_the_calls_that_wait() {
     assert_eq!(net.machine(host).unwrap().taken, b"");
 }
 
-/// Two clients behind NATs tell each other their addresses over a signaling path of 80 ms, and meet.
+/// Two clients behind NATs exchange their addresses over a signaling path of 80 ms, and connect.
 #[test]
 fn clients_meet_through_a_signaling_path() {
     let mut net = Net::new(1);
@@ -85,7 +85,7 @@ fn clients_meet_through_a_signaling_path() {
     assert_eq!(met, [(hosts[0], 160), (hosts[1], 160)], "{:?}", net.events());
 }
 
-/// A net in which a host measures and another one serves streams.
+/// A net in which one host measures the NAT and another one serves streams.
 #[test]
 fn hosts_of_two_kinds_share_a_net() {
     let mut net: Net<Either<Probe, Streamer>> = Net::new(1);

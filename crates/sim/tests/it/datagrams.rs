@@ -30,7 +30,7 @@ pub(crate) fn behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Prob
     (net, host, inside)
 }
 
-/// What the client hears back, after a question from a fresh socket.
+/// The source of the response and the mapped address in it, for a request from a fresh socket.
 fn ask(net: &mut Net<Probe>, host: HostId, change: Option<ChangeRequest>) -> Option<(SocketAddr, SocketAddr)> {
     net.take_events();
     net.with(host, |probe, cx| {
@@ -114,7 +114,7 @@ fn one_seed_tells_one_story() {
             if net.seed() != seed {
                 return first;
             }
-            // A second run on the same map begins like a first one.
+            // A second run on the same map starts like the first.
             net.reset(seed + 1);
             net.replace(host, Probe::default());
         }

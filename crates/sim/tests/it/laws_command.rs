@@ -1,4 +1,4 @@
-//! Commands with a secret: law 9 holds for them too, and no `Debug` text shows the secret.
+//! Commands with a secret: law 9 holds for them, and no `Debug` text shows the secret.
 
 use core::fmt::{self, Write};
 use portolan_machine::{Cx, Input, Instant, Machine, Never, Outbox, Output, Script, ScriptError, Verdict};
@@ -6,10 +6,10 @@ use portolan_sim::laws::{self, Action, Context, Law, Step};
 
 const PASSWORD: &str = "The\\Mat rIX";
 
-/// One way to break the rule.
+/// The faults of the command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
-    /// The text hides the password, so that a replay logs in with stars.
+    /// The text masks the password, so that a replay logs in with asterisks.
     StarsInText,
     /// The `Debug` text shows the password.
     PasswordInDebug,
@@ -52,7 +52,7 @@ fn login(fault: Option<Fault>) -> Login {
     Login { user: "bob".into(), password: password.into(), fault }
 }
 
-/// Says the length of the password that it got.
+/// Reports the length of the received password.
 #[derive(Default)]
 struct Session(Outbox<usize>);
 

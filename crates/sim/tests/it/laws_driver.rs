@@ -1,4 +1,4 @@
-//! What a driver would never tell is left out, and nothing else.
+//! `driver_legal` removes the steps that no driver delivers, and no others.
 
 use crate::laws_pinger::{Command, Pinger, terminal};
 use core::net::SocketAddr;
@@ -11,7 +11,7 @@ fn here() -> SocketAddr {
     ([192, 0, 2, 1], 5000).into()
 }
 
-/// The numbers of the steps that are kept.
+/// The indices of the steps that are kept.
 fn kept(script: &[Step]) -> Vec<usize> {
     let context = Context { terminal, ..Context::default() };
     let honest = laws::driver_legal(&|| Pinger::new(None), script, &context);

@@ -1,4 +1,4 @@
-//! A deliberately faulty machine per law, caught by the law it breaks and by no other.
+//! A faulty machine for each law. The law that it breaks detects it, and no other law does.
 
 use crate::laws_pinger::{Command, Event, Fault, Pinger, terminal};
 use core::net::SocketAddr;
@@ -24,7 +24,7 @@ fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-/// Two pings and a foreign datagram come while the machine's own ping is under way, and again after the answer.
+/// Two pings and a foreign datagram arrive while the machine's own ping is pending, and again after the answer.
 fn talk(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step> {
     let from_peer = |millis, payload: &[u8]| Step::datagram(at(millis), SocketId(1), address(1), address(9), payload);
     let script = [
@@ -50,7 +50,7 @@ fn talk(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step>
     })
 }
 
-/// The laws that a machine breaks, over a conversation that succeeds and one that does not.
+/// The laws that a machine breaks, in a conversation that succeeds and in one that fails.
 fn broken_by(fault: Option<Fault>) -> Vec<Law> {
     let machine = || Pinger::new(fault);
     let lossy = fault == Some(Fault::LossyCommand);
@@ -140,8 +140,8 @@ fn determinism() {
     assert_eq!(broken_by(Some(Fault::LossyCommand)), [Law::Determinism]);
 }
 
-/// What comes from outside differs in every run, so the laws that compare two runs break with it; determinism is
-/// checked before them.
+/// External input differs in every run, so the laws that compare two runs fail too. Therefore determinism is checked
+/// before them.
 #[test]
 fn determinism_comes_before_what_rests_on_it() {
     let machine = || Pinger::new(Some(Fault::Global));
@@ -175,7 +175,7 @@ fn a_violation_says_where_and_what() {
     );
 }
 
-/// The steps of a violation are the beginning of the script, up to the broken step, and break the law by themselves.
+/// The steps of a violation are the start of the script up to the broken step. They break the law by themselves.
 #[test]
 fn a_violation_holds_the_steps_up_to_the_broken_one() {
     let machine = || Pinger::new(Some(Fault::TellsForeign));
@@ -186,14 +186,14 @@ fn a_violation_holds_the_steps_up_to_the_broken_one() {
     assert_eq!(violation.steps, script[..=broken]);
     assert_eq!(laws::check(Law::NotMine, &machine, &violation.steps, &context()), Err(violation));
 
-    // An early timeout shows only where something follows it: one step more.
+    // An early timeout is visible only if another step follows: one step more.
     let machine = || Pinger::new(Some(Fault::WakesEarly));
     let violation = laws::check(Law::EarlyTimeout, &machine, &script, &context()).unwrap_err();
     assert_eq!(violation.steps.len(), violation.step.unwrap() + 2);
     assert_eq!(laws::check(Law::EarlyTimeout, &machine, &violation.steps, &context()), Err(violation));
 }
 
-/// What a violation prints is a Rust expression; its text is read back.
+/// The output of a violation is a Rust expression. Its text parses to the same steps.
 #[test]
 fn the_steps_of_a_violation_can_be_pasted_into_a_test() {
     let odd = Step::new(at(3), Action::Command("say \"a\"# and \\ twice\n".into()));
@@ -206,7 +206,7 @@ fn the_steps_of_a_violation_can_be_pasted_into_a_test() {
     assert_eq!(error.to_string(), "line 4: expected a time in seconds with nine decimals");
 }
 
-/// Two machines on shared sockets keep the laws too, with two queues.
+/// Two machines on shared sockets keep the laws, with two queues.
 #[test]
 fn a_pair_keeps_the_laws() {
     let machine = || Pair::new(Pinger::new(None), Pinger::new(None));

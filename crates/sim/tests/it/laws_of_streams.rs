@@ -1,5 +1,5 @@
-//! What holds for every stream: bytes arrive in order, none is lost or doubled, what waits is bounded, what ended is
-//! released, one seed is one run.
+//! Properties of every stream: bytes arrive in order, none is lost or duplicated, queues are bounded, closed streams
+//! are released, and a run depends only on its seed.
 
 use crate::datagrams::ip;
 use crate::streamer::{A, Appetite, B, KIB, MS, Streamer, connected};
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
 enum Deed {
-    /// So many bytes, which may be dropped or not.
+    /// Sends this number of bytes, droppable or not.
     Send(usize, bool),
     Pause,
     Resume,
@@ -47,14 +47,14 @@ fn links() -> impl Strategy<Value = Link> {
     })
 }
 
-/// A run, and what must have arrived of it.
+/// A run, and the bytes that must have arrived.
 struct Run {
     net: Net<Streamer>,
     hosts: [HostId; 2],
     sockets: [SocketId; 2],
-    /// What each host has sent and the driver has accepted.
+    /// The bytes that each host has sent and the driver has accepted.
     accepted: [Vec<u8>; 2],
-    /// Whether an end was closed, by its machine or for too many bytes.
+    /// Whether an end was closed, by its machine or because of too many bytes.
     is_closed: bool,
 }
 
@@ -114,7 +114,7 @@ impl Run {
         self.is_closed |= self.net.stream_backlog(host, socket).is_none();
     }
 
-    /// Removes what holds the bytes back, and waits until nothing moves any more.
+    /// Removes all obstacles, and runs until nothing moves.
     fn settle(&mut self) {
         for which in [0, 1] {
             self.net.set_interface(self.hosts[which], 0, true);
@@ -164,7 +164,7 @@ proptest! {
         }
         run.settle();
         prop_assert_eq!(run.net.stream_backlog(run.hosts[which], run.sockets[which]), None);
-        // The other end notices as soon as it sends.
+        // The other end notices only when it sends.
         run.net.with(run.hosts[1 - which], |host, _| host.send(run.sockets[1 - which], "?", WhenFull::Close));
         prop_assert_eq!(run.net.run_for(Duration::from_secs(7_200)), Stop::Idle);
         prop_assert_eq!(run.net.stream_count(), 0);

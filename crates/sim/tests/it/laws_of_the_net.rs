@@ -1,4 +1,4 @@
-//! What holds for every net: packets are conserved, time and order are kept, one seed is one run.
+//! Properties of every net: packets are conserved, time and order are kept, and a run depends only on its seed.
 
 use crate::probe::Probe;
 use core::time::Duration;
@@ -60,7 +60,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     proptest::collection::vec(deed, 1..60)
 }
 
-/// Servers, a port where nobody listens, an address that nobody has, the gateway itself, the client itself.
+/// Servers, a port without a socket, an unassigned address, the gateway and the client.
 const TARGETS: [&str; 7] = [
     "50.0.0.1:3478",
     "50.0.0.2:3479",

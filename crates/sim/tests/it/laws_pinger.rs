@@ -1,7 +1,7 @@
-//! A small honest machine with one switch for each way to break a law.
+//! A small correct machine with one switch for each way to break a law.
 //!
-//! It opens a socket, pings a peer up to three times, answers the peer's own pings, and ends when nobody answers or when
-//! it is told to stop.
+//! The machine opens a socket, pings a peer up to three times, and answers the peer's pings. It ends if no answer
+//! arrives or when its owner stops it.
 
 use bytes::Bytes;
 use core::convert::Infallible;
@@ -18,37 +18,37 @@ use portolan_machine::{
 /// One way to break a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Never stops talking once it was answered.
+    /// Produces outputs without end after an answer.
     EndlessDrain,
-    /// Leaves a due deadline where it was.
+    /// Does not advance a due deadline.
     DeadlineStays,
-    /// Sends again whenever it is woken.
+    /// Retransmits at every timeout, even an early one.
     WakesEarly,
-    /// Subtracts times as if they could only grow.
+    /// Subtracts times on the assumption that time only grows.
     TimeSubtracted,
-    /// Looks at the first byte of every datagram.
+    /// Reads the first byte of every datagram.
     FirstByte,
-    /// Has room for the outputs of one input.
+    /// Keeps a queue for the outputs of one input only.
     RoomForOne,
-    /// Queues an answer for every ping, however many wait.
+    /// Queues an answer for every ping, without a limit.
     Unbounded,
-    /// Sends as soon as it has ordered its socket.
+    /// Sends before the socket is open.
     Impatient,
-    /// Sends once more after it closed its socket.
+    /// Sends after it has closed its socket.
     AfterClose,
-    /// Draws a number while it writes a note.
+    /// Draws a random number while it formats a note.
     NoteMatters,
-    /// Takes something from outside of itself.
+    /// Depends on state outside the machine.
     Global,
-    /// Forgets the port when it writes a command down.
+    /// Omits the port in the text of a command.
     LossyCommand,
-    /// Counts what was not for it, and tells.
+    /// Counts foreign datagrams and reports the count.
     CountsForeign,
-    /// Passes a foreign datagram on as an event.
+    /// Reports a foreign datagram as an event.
     TellsForeign,
     /// Answers pings after the end.
     Undead,
-    /// Still waits for something after the end.
+    /// Keeps a deadline after the end.
     WaitsAfterEnd,
 }
 

@@ -1,4 +1,4 @@
-//! Recordings: beside a driver, as text, replayed.
+//! Recordings: recorded beside a driver, written as text, replayed.
 
 use crate::laws_pinger::{Command, Event, Pinger, terminal};
 use core::net::SocketAddr;
@@ -28,21 +28,21 @@ fn outputs(machine: &mut Pinger) -> Vec<Output<Event>> {
     }
 }
 
-/// A driver whose sockets s1 to s40 belong to other machines, and whose dice are its own.
+/// A driver whose sockets s1 to s40 belong to other machines, and which has its own RNG.
 fn drive() -> (Recording, Vec<Vec<Output<Event>>>) {
-    let (mut dice, mut ids) = (Counting(0), SocketIds::new());
+    let (mut rng, mut ids) = (Counting(0), SocketIds::new());
     for _ in 0..40 {
         ids.next_socket();
     }
     let mut recorder = Recorder::new();
     let mut machine = Pinger::new(None);
     let mut seen = vec![outputs(&mut machine)];
-    let world = CallContext { now: Instant::from_millis(3), entropy: &mut dice, sockets: &mut ids, trace: None };
+    let world = CallContext { now: Instant::from_millis(3), entropy: &mut rng, sockets: &mut ids, trace: None };
     let asked = recorder.command(&mut machine, world, Command::Ping { peer: peer(), lossy: false });
     assert_eq!(asked, Ok(()));
     seen.push(Vec::new());
     let opened = Input::Socket(SocketId(41), SocketNews::Opened { local: peer() });
-    let world = CallContext { now: Instant::from_millis(4), entropy: &mut dice, sockets: &mut ids, trace: None };
+    let world = CallContext { now: Instant::from_millis(4), entropy: &mut rng, sockets: &mut ids, trace: None };
     let _verdict = recorder.handle(&mut machine, world, opened);
     recorder.drained();
     seen.push(outputs(&mut machine));
@@ -105,7 +105,7 @@ fn a_recording_leads_back_to_its_script() {
     assert_eq!(again.steps[0].sockets, [SocketId(41)], "numbers begin after those handed in");
 }
 
-/// The trace hears the machine through the recorder.
+/// A trace receives the notes of a machine behind a recorder.
 #[test]
 fn a_recorder_hides_no_notes() {
     struct Count(usize);
@@ -114,15 +114,15 @@ fn a_recorder_hides_no_notes() {
             self.0 += 1;
         }
     }
-    let (mut dice, mut ids, mut notes) = (Counting(0), SocketIds::new(), Count(0));
+    let (mut rng, mut ids, mut notes) = (Counting(0), SocketIds::new(), Count(0));
     let mut machine = Pinger::new(None);
-    let mut cx = Cx::new(Instant::ORIGIN, &mut dice, &mut ids);
+    let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     machine.command(&mut cx, Command::Ping { peer: peer(), lossy: false }).unwrap();
     let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketNews::Opened { local: peer() }));
     let mut recorder = Recorder::new();
     for _ in 0..300 {
         let world =
-            CallContext { now: Instant::ORIGIN, entropy: &mut dice, sockets: &mut ids, trace: Some(&mut notes) };
+            CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
         let step = Step::datagram(Instant::ORIGIN, SocketId(1), peer(), peer(), b"?");
         let portolan_sim::laws::Action::Input(input) = &step.action else { unreachable!() };
         let _verdict = recorder.handle(&mut machine, world, input.as_input());

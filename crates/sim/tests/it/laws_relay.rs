@@ -1,8 +1,9 @@
-//! A small correct relay with one switch for each way to break the laws about the short way, streams and state.
+//! A small correct relay with one switch for each way to break the laws about `forward`, streams and state.
 //!
-//! It has two UDP sockets, one for clients and one for peers, and a listener, all handed in. A client binds itself for ten
-//! seconds, and then its data goes to the peer. A stream carries messages with one byte of length before them; each is
-//! sent back, a bad length closes the stream. The message `wait` pauses the stream for a second.
+//! The relay has two UDP sockets, one for clients and one for peers, and a listener; all are handed in. A client binds
+//! itself for ten seconds, and the relay forwards its data to the peer. A message on a stream has a length byte in
+//! front; the relay echoes it, and closes the stream on a bad length. The message `wait` pauses the stream for a
+//! second.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -23,33 +24,33 @@ pub(crate) enum Fault {
     KeepsForeignBytes,
     /// Law 12: counts a forwarded datagram twice.
     CountsForwardTwice,
-    /// Law 12: queues an event beside the forwarded datagram.
+    /// Law 12: queues an event in addition to the forwarded datagram.
     TellsOfForward,
     /// Law 12: draws a random byte for each forwarded datagram.
     DrawsForForward,
-    /// Law 12: pads what `handle` does not pad.
+    /// Law 12: pads a datagram that `handle` does not pad.
     PadsForward,
     /// Law 12: renews a binding only in `handle`.
     RenewsInHandle,
-    /// Law 12: forwards what `handle` refuses to send.
+    /// Law 12: forwards a datagram that `handle` refuses to send.
     ForwardsEmpty,
-    /// Law 13: drops the responses that find no room.
+    /// Law 13: drops the responses that do not fit into the queue.
     DropsResponses,
-    /// Law 13: takes each chunk for one message.
+    /// Law 13: handles each chunk as one message.
     ChunkIsMessage,
-    /// Law 13: forgets the rest of a chunk after a whole message.
+    /// Law 13: drops the rest of a chunk after a whole message.
     ForgetsRest,
-    /// Law 13: says that it took one byte more than there were.
+    /// Law 13: reports one taken byte too many.
     TakesTooMuch,
-    /// Law 13: takes nothing of a stream that it has not paused.
+    /// Law 13: takes nothing from a stream that it has not paused.
     TakesNothing,
     /// Law 13: drops the rest of the chunk in which it pauses the stream.
     DropsAtPause,
-    /// Law 14: remembers every client.
+    /// Law 14: stores every client forever.
     UnboundedBindings,
-    /// Law 14: keeps a binding that has expired, so that a new client finds no place.
+    /// Law 14: keeps an expired binding, so that there is no space for a new client.
     KeepsExpired,
-    /// Law 14: keeps the bytes of a stream that was closed.
+    /// Law 14: keeps the bytes of a closed stream.
     KeepsClosed,
 }
 
@@ -63,7 +64,7 @@ pub(crate) const CLIENTS: SocketId = SocketId(1);
 pub(crate) const PEERS: SocketId = SocketId(2);
 pub(crate) const LISTENER: SocketId = SocketId(3);
 pub(crate) const PEER: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 9)), 9);
-/// The bindings that a relay has at most.
+/// The most bindings of a relay.
 pub(crate) const BINDINGS: usize = 8;
 const STREAMS: usize = 4;
 const LIFE: Duration = Duration::from_secs(10);
@@ -72,15 +73,15 @@ const LIFE: Duration = Duration::from_secs(10);
 pub(crate) struct Relay {
     fault: Option<Fault>,
     out: Outbox<Event>,
-    /// The clients, and when they expire.
+    /// The clients and their expiry times.
     pub(crate) bindings: BTreeMap<SocketAddr, Instant>,
-    /// The accepted streams, and the bytes of their half-read messages.
+    /// The accepted streams, and the bytes of their incomplete messages.
     pub(crate) streams: BTreeMap<SocketId, Vec<u8>>,
-    /// The paused streams, and when they are resumed.
+    /// The paused streams, and the times of their resumption.
     paused: BTreeMap<SocketId, Instant>,
-    /// Relayed datagrams.
+    /// The number of relayed datagrams.
     relayed: u64,
-    /// What a fault counted.
+    /// The count of a fault.
     counted: u64,
 }
 
@@ -137,7 +138,7 @@ impl Relay {
         Verdict::Mine
     }
 
-    /// Takes whole messages, and the beginning of the next one, while there is room.
+    /// Takes whole messages, and the start of the next one, while the queue has room.
     fn take(&mut self, now: Instant, from: Datagram<'_>, mut held: Vec<u8>) -> usize {
         let Datagram { socket, remote, payload: chunk, .. } = from;
         if self.has(Fault::ChunkIsMessage) {
@@ -145,7 +146,7 @@ impl Relay {
             return chunk.len();
         }
         for (nth, byte) in chunk.iter().enumerate() {
-            // A place stays free for a `Close`.
+            // One slot stays free for a `Close`.
             if self.out.room() < 2 && !self.has(Fault::DropsResponses) {
                 self.streams.insert(socket, held);
                 return nth;
@@ -263,11 +264,11 @@ impl Machine for Relay {
     }
 }
 
-/// A parent that drains its child after every input, which lifts the child's bound.
+/// A parent that drains its child after every input, so that the child's limit has no effect.
 pub(crate) struct Parent {
     child: Slot<Relay>,
     out: Outbox<Event>,
-    /// Whether it bounds again what peers cause.
+    /// Whether the parent limits the outputs that peers cause.
     bounds: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A deliberately faulty relay for each of the laws about parents, the short way, streams and state.
+//! A faulty relay for each of the laws about parents, `forward`, streams and state.
 
 use crate::laws_relay::{BINDINGS, CLIENTS, Fault, LISTENER, PEERS, Parent, Relay};
 use core::net::SocketAddr;
@@ -16,7 +16,7 @@ fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-/// The length of the state's text, and how long it may be: eight bindings and four streams with half a message.
+/// The footprint is the length of the state's text. Its limit: eight bindings and four streams with half a message.
 const LIMIT: StateLimit = StateLimit { flooded: 2000, tables: 200 };
 
 fn context() -> Context<'static, Relay> {
@@ -28,9 +28,9 @@ fn context() -> Context<'static, Relay> {
     }
 }
 
-/// A client binds, sends data, and sends more when its binding has expired. Two streams carry messages whole, in pieces
-/// and several at once. The first is full for a moment, and ends by a bad length. The second is paused by the relay, and
-/// ends before it is resumed.
+/// A client binds, sends data, and sends more after its binding has expired. Two streams carry messages whole, in
+/// pieces and several at once. The first stream is full for a moment, and ends by a bad length. The relay pauses the
+/// second stream, which ends before it is resumed.
 fn script() -> Vec<Step> {
     let client = |millis, payload: &[u8]| Step::datagram(at(millis), CLIENTS, address(1), address(7), payload);
     let accepted = |id| SocketNews::Accepted { socket: SocketId(id), local: address(1), remote: address(8) };
@@ -121,7 +121,7 @@ fn forward_is_only_a_short_way() {
     }
 }
 
-/// A count that no output shows is found by the state that the context renders, and only by it.
+/// Only the state that the context renders shows a count that no output shows.
 #[test]
 fn a_double_count_needs_the_state() {
     let blind = Context { state: None, ..context() };
@@ -145,7 +145,7 @@ fn no_byte_of_a_stream_is_dropped() {
     }
 }
 
-/// Bytes wait while the stream is full or the machine has paused it, and the end of the stream comes after them.
+/// Bytes wait while the stream is full or paused. The end of the stream comes after them.
 #[test]
 fn bytes_wait_while_a_stream_is_full_or_paused() {
     let script = script();
@@ -173,7 +173,7 @@ fn bytes_wait_while_a_stream_is_full_or_paused() {
     assert!(bytes.is_some() && bytes < end, "the end comes after the last bytes: {text}");
 }
 
-/// 300 requests in one chunk give 300 responses: the machine stops where its queue is full, and gets the rest.
+/// 300 requests in one chunk give 300 responses: the machine stops when its queue is full, and gets the rest later.
 #[test]
 fn a_chunk_of_300_requests_gives_300_responses() {
     let accepted = SocketNews::Accepted { socket: STREAM, local: address(1), remote: address(8) };
@@ -200,7 +200,7 @@ fn state_is_bounded_and_released() {
     assert_eq!(broken_by(Fault::KeepsExpired), [Law::StateBounded]);
 }
 
-/// The footprint is any measure: here the bindings and streams, without a table that stays.
+/// The footprint can be any measure: here the number of bindings and streams, without a table of fixed size.
 #[test]
 fn the_footprint_is_any_measure() {
     let check = |fault, flooded| {
@@ -214,7 +214,7 @@ fn the_footprint_is_any_measure() {
     assert!(expired.what.contains("the footprint is 8; a new machine has 0, and 0 is allowed"), "{expired}");
 }
 
-/// A parent that drains its child after every input bounds by `offer` again; without that its queue grows.
+/// A parent that drains its child after every input needs `offer` for its limit; without it the parent's queue grows.
 #[test]
 fn peers_are_bounded_in_a_parent_too() {
     let context = Context { handed_in: &HANDED, ..Context::default() };

@@ -1,4 +1,4 @@
-//! The virtual internet from the outside: what a test of somebody else's machine would see.
+//! Integration tests of the simulator through its public API.
 
 #![expect(
     clippy::unwrap_used,

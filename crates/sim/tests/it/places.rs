@@ -1,4 +1,4 @@
-//! Places: chains of gateways, hosts with several ways out, hairpins, and the ready-made topologies.
+//! Chains of gateways, hosts with several interfaces, hairpinning, and the preset topologies.
 
 use crate::datagrams::{at, ip};
 use crate::probe::{Heard, Probe};
@@ -9,7 +9,7 @@ use portolan_nat::behavior::Hairpin;
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Lab, Link, Net, Preset, Server, Topology};
 
-/// What the client of a topology sees of itself, family by family.
+/// The mapped address of a topology's client, for each family.
 fn seen(preset: Preset) -> [Option<SocketAddr>; 2] {
     let mut lab: Lab<Probe> = Topology::preset(preset).build(1, Probe::default());
     [true, false].map(|ipv4| {
@@ -62,7 +62,7 @@ fn a_host_without_a_cable_hears_so_in_a_second_run_too() {
     );
 }
 
-/// Two hosts behind one NAT; the second has told the world where it is, and whom it would hear.
+/// Two hosts behind one NAT. The second has announced its mapped address, and has opened its filter for the first.
 fn neighbours(hairpin: Hairpin) -> (Net<Probe>, HostId, HostId) {
     let mut net = Net::new(1);
     let nat = TranslatorConfig::full_cone().hairpin(hairpin);
@@ -99,7 +99,7 @@ fn neighbours_meet_outside_only_where_the_nat_turns_packets_round() {
                 assert!(matches!(heard, Some(Heard::Datagram { remote, .. }) if *remote == at(source)), "{heard:?}");
             }
         }
-        // Inside, they meet in any case.
+        // On the inside, they connect in any case.
         net.take_events();
         net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "10.0.0.3:5000", "knock"));
         let _end = net.run_for(Duration::from_secs(1));

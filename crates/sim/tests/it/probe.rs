@@ -1,4 +1,4 @@
-//! A machine that does what a test tells it, and says what came of it.
+//! A machine that a test controls, and that reports everything it receives.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -9,15 +9,15 @@ use portolan_machine::{
 };
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, Method, Writer};
 
-/// Sends what it is told, echoes what begins with `?`, and tells of everything it hears.
+/// Sends on request, echoes datagrams that begin with `?`, and reports everything that it receives.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     out: Outbox<Heard>,
-    /// Repeats of the last bytes: when next, how many are left.
+    /// The repetition of the last bytes: the next time, and the remaining number.
     repeat: Option<(Instant, u32, Transmit)>,
 }
 
-/// What a probe tells its owner.
+/// An event of a probe.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     Datagram { local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
@@ -59,13 +59,13 @@ impl Probe {
         self.out.push(Output::Transmit(transmit));
     }
 
-    /// A Binding request, with a CHANGE-REQUEST where one is given.
+    /// Sends a Binding request, with an optional CHANGE-REQUEST.
     pub(crate) fn ask(&mut self, cx: &mut Cx<'_>, socket: SocketId, to: &str, change: Option<ChangeRequest>) {
         let bytes = request(cx.random(), change.map(Attribute::ChangeRequest).as_slice());
         self.send(socket, to, bytes);
     }
 
-    /// `count` times the same bytes, 10 ms apart, the first at once.
+    /// Sends the same bytes `count` times, 10 ms apart, the first at once.
     pub(crate) fn repeat(&mut self, cx: &mut Cx<'_>, socket: SocketId, to: &str, count: u32) {
         self.repeat = Some((cx.now(), count, transmit(socket, to, b"tick".to_vec())));
         self.tick(cx.now());
@@ -99,7 +99,7 @@ fn transmit(socket: SocketId, to: &str, bytes: Vec<u8>) -> Transmit {
 }
 
 impl Heard {
-    /// Where an answer came from and what it says about us, if this is one.
+    /// The source of a Binding response and the mapped address in it, if the datagram is one.
     pub(crate) fn mapped(&self) -> Option<(SocketAddr, SocketAddr)> {
         let Self::Datagram { remote, bytes, .. } = self else { return None };
         let message = Message::decode(bytes).ok()?;

@@ -1,4 +1,4 @@
-//! Stories as snapshots: the text is part of what this crate promises.
+//! Snapshots of stories: the text is part of the contract of this crate.
 
 use crate::datagrams::behind;
 use crate::probe::Probe;
@@ -27,7 +27,7 @@ fn a_strict_filter_drops_the_answer_from_elsewhere() {
     insta::assert_snapshot!(net.story(), @r"
     0.000s client       open s1 udp 0.0.0.0:50000 towards 192.0.2.1:3478
     0.000s client       s1 opened on 10.0.0.2:50000
-    0.000s client       tells its owner: s1 opened on 10.0.0.2:50000
+    0.000s client       event: s1 opened on 10.0.0.2:50000
     0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 01010101… CHANGE-REQUEST ip+port
     0.000s home         new mapping 10.0.0.2:50000 as 203.0.113.7:50000
     0.025s stun         192.0.2.2:3479 → 203.0.113.7:50000 Binding success response 01010101… XOR-MAPPED-ADDRESS 203.0.113.7:50000 MAPPED-ADDRESS 203.0.113.7:50000 RESPONSE-ORIGIN 192.0.2.2:3479 OTHER-ADDRESS 192.0.2.2:3479
@@ -46,7 +46,7 @@ fn a_mapping_for_each_destination_and_a_packet_lost() {
     insta::assert_snapshot!(net.story(), @r"
     0.000s client       open s1 udp 0.0.0.0:50000 towards 192.0.2.1:3478
     0.000s client       s1 opened on 10.0.0.2:50000
-    0.000s client       tells its owner: s1 opened on 10.0.0.2:50000
+    0.000s client       event: s1 opened on 10.0.0.2:50000
     0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 01010101…
     0.000s home         new mapping 10.0.0.2:50000 as 203.0.113.7:28429
     0.000s client       10.0.0.2:50000 → 192.0.2.2:3478 Binding request 02020202…
@@ -58,11 +58,11 @@ fn a_mapping_for_each_destination_and_a_packet_lost() {
     0.025s stun         192.0.2.2:3478 → 203.0.113.7:28430 Binding success response 02020202… XOR-MAPPED-ADDRESS 203.0.113.7:28430 MAPPED-ADDRESS 203.0.113.7:28430 RESPONSE-ORIGIN 192.0.2.2:3478 OTHER-ADDRESS 192.0.2.1:3479
     0.025s stun         192.0.2.2:3479 → 203.0.113.7:28430 Binding success response 03030303… XOR-MAPPED-ADDRESS 203.0.113.7:28430 MAPPED-ADDRESS 203.0.113.7:28430 RESPONSE-ORIGIN 192.0.2.2:3479 OTHER-ADDRESS 192.0.2.1:3478
     0.025s home         loses 192.0.2.2:3479 → 203.0.113.7:28430
-    0.050s client       hears 192.0.2.1:3478 → 10.0.0.2:50000 Binding success response 01010101…
-    0.050s client       tells its owner: 68 bytes from 192.0.2.1:3478
-    0.050s client       hears 192.0.2.2:3478 → 10.0.0.2:50000 Binding success response 02020202…
-    0.050s client       tells its owner: 68 bytes from 192.0.2.2:3478
+    0.050s client       receives 192.0.2.1:3478 → 10.0.0.2:50000 Binding success response 01010101…
+    0.050s client       event: 68 bytes from 192.0.2.1:3478
+    0.050s client       receives 192.0.2.2:3478 → 10.0.0.2:50000 Binding success response 02020202…
+    0.050s client       event: 68 bytes from 192.0.2.2:3478
     0.050s client       s1 198.51.100.9:53 unreachable: no route to the network
-    0.050s client       tells its owner: s1 198.51.100.9:53 unreachable: no route to the network
+    0.050s client       event: s1 198.51.100.9:53 unreachable: no route to the network
     ");
 }

@@ -1,4 +1,4 @@
-//! A machine on streams that takes as much as a test allows, and writes down what happened, like a packet trace.
+//! A machine on streams that takes as many bytes as a test allows, and logs what happens like a packet trace.
 
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -29,15 +29,15 @@ pub(crate) enum Appetite {
 pub(crate) struct Streamer {
     pub(crate) out: Outbox<String>,
     pub(crate) appetite: Appetite,
-    /// Sends back what it takes.
+    /// Echoes what it takes.
     pub(crate) echoes: bool,
-    /// Sends what it takes from the first stream on to the second, and stops reading while that is full.
+    /// Forwards what it takes from the first stream to the second, and stops reading while the second is full.
     pub(crate) splice: Option<(SocketId, SocketId)>,
-    /// What it took.
+    /// The bytes taken.
     pub(crate) taken: Vec<u8>,
-    /// Whether it says what it takes.
+    /// Whether the machine logs what it takes.
     pub(crate) is_quiet: bool,
-    /// Whether it was drained since the last chunk.
+    /// Whether the machine was drained since the last chunk.
     is_drained: bool,
 }
 
@@ -128,8 +128,8 @@ pub(crate) const KIB: usize = 1_024;
 pub(crate) const A: &str = "85.0.0.1";
 pub(crate) const B: &str = "85.0.0.2";
 
-/// Two hosts on the Internet with a stream between them: `a`, `b`, and the socket of each. Nothing is on its
-/// way, and no event waits.
+/// Two hosts on the Internet with a stream between them: `a`, `b`, and the socket of each. No packet is in transit and
+/// no event is pending.
 pub(crate) fn connected(link: &Link) -> (Net<Streamer>, [HostId; 2], [SocketId; 2]) {
     let mut net = Net::new(1);
     let host = |net: &mut Net<Streamer>, name, address: &str, link: &Link| {
@@ -146,7 +146,7 @@ pub(crate) fn connected(link: &Link) -> (Net<Streamer>, [HostId; 2], [SocketId; 
     (net, [a, b], [near, far])
 }
 
-/// What the machines of [`connected`] told since the last time, as lines: milliseconds after `since`, host, event.
+/// The events of the machines of [`connected`] since the last call, as lines: milliseconds after `since`, host, event.
 pub(crate) fn told(net: &mut Net<Streamer>, [a, _]: [HostId; 2], since: Instant) -> Vec<String> {
     let line = |EventRecord { at, host, event }| {
         format!("{} {} {event}", (at - since).as_millis(), if host == a { "a" } else { "b" })
@@ -154,7 +154,7 @@ pub(crate) fn told(net: &mut Net<Streamer>, [a, _]: [HostId; 2], since: Instant)
     net.take_events().into_iter().map(line).collect()
 }
 
-/// Bytes that show where they stand: no two places within 64 KiB look alike.
+/// Bytes that encode their position: two positions within 64 KiB have different patterns.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length.div_ceil(2)).flat_map(|n| (n as u16).to_be_bytes()).take(length).collect()
 }

@@ -1,4 +1,4 @@
-//! TCP: accepted, refused, met with silence; bytes in order; ends that close.
+//! TCP: accepted, refused and unanswered connections, the order of bytes, and closing.
 
 use crate::datagrams::{P, at, behind, ip};
 use crate::probe::{Heard, Probe, request};
@@ -12,7 +12,7 @@ use portolan_stun::Message;
 const RTT: Duration = Duration::from_millis(50);
 const ANY: &str = "0.0.0.0:0";
 
-/// What becomes of a connection from the first host of `net`, and when.
+/// The result of a connection from the first host of `net`, and its time.
 fn connect(net: &mut Net<Probe>, host: HostId, to: &str) -> (SocketNews, Duration) {
     net.take_events();
     let before = net.now();

@@ -1,4 +1,4 @@
-//! Wires with a bandwidth, and neighbors that must be asked for.
+//! Wires with a bandwidth, and the resolution of neighbors.
 
 use crate::datagrams::{P, at, behind, ip};
 use crate::probe::{Heard, Probe};
@@ -9,7 +9,7 @@ use portolan_nat::behavior::Filtering;
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Ledger, Link, Net, SegmentId, Server};
 
-/// When which datagrams arrived at a host: milliseconds, and the bytes.
+/// The datagrams that arrived at a host: the time in milliseconds, and the bytes.
 fn arrivals(net: &mut Net<Probe>, host: HostId) -> Vec<(u128, String)> {
     let events = net.take_events().into_iter().filter(|event| event.host == host);
     events
@@ -30,7 +30,7 @@ fn lines(arrivals: &[(u128, &str)]) -> Vec<(u128, String)> {
 #[test]
 fn datagrams_queue_before_a_slow_wire_and_the_last_are_dropped() {
     let mut net = Net::new(1);
-    // 1,000 bytes a second: 72 bytes and 28 of headers take 100 ms. Three such packets may wait.
+    // 1,000 bytes a second: 72 bytes and 28 bytes of headers take 100 ms. Three such packets fit into the queue.
     let link = Link::delay(MS).bandwidth(1_000, 300);
     let a = net.add_host(net.internet(), "a", &[ip(A)], &link, Probe::default());
     let b = net.add_host(net.internet(), "b", &[ip("85.0.0.2")], &Link::PERFECT, Probe::default());
@@ -45,7 +45,7 @@ fn datagrams_queue_before_a_slow_wire_and_the_last_are_dropped() {
     net.with(a, |a, _| a.send(SocketId(1), "85.0.0.2:7", "brief"));
     let _end = net.run_for(Duration::from_secs(1));
     let times = arrivals(&mut net, b).into_iter().map(|(ms, text)| (ms, text.trim_start_matches('0').to_owned()));
-    // The last one has 33 bytes with its headers.
+    // The last packet has 33 bytes with its headers.
     assert_eq!(times.collect::<Vec<_>>(), lines(&[(101, "1"), (201, "2"), (301, "3"), (334, "brief")]));
     let (up, _) = net.host_stats(a);
     assert_eq!((up.sent, up.lost, up.tail_dropped, up.loss()), (6, 0, 2, 0.0));
@@ -56,7 +56,7 @@ fn datagrams_queue_before_a_slow_wire_and_the_last_are_dropped() {
 
 #[test]
 fn twice_the_bandwidth_loses_half() {
-    // `tick` every 10 ms is 3,200 bytes a second with its headers.
+    // `tick` every 10 ms is 3,200 bytes a second with headers.
     let (mut net, host, inside) = behind(TranslatorConfig::home(), &Link::delay(MS * 25).bandwidth(1_600, 64), 1);
     net.with(host, |probe, cx| {
         let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
@@ -84,7 +84,7 @@ fn a_net_that_was_reset_has_empty_queues() {
     }
 }
 
-/// Three hosts in a segment that loses the first exchange of each two, with a socket on port 7 each.
+/// Three hosts in a segment that loses the first exchange of each pair, with a socket on port 7 each.
 fn neighbors() -> (Net<Probe>, [HostId; 3]) {
     let mut net = Net::new(1);
     net.set_first_exchange_lost(net.internet(), true);
@@ -109,7 +109,7 @@ fn the_first_packet_to_a_new_neighbor_waits_a_second_and_those_behind_it_wait_to
     let _end = net.run_until(Instant::from_millis(400));
     send(&mut net, a, "85.0.0.2:7", "?2");
     let _end = net.run_until(Instant::from_millis(1_500));
-    // The answers wait for nothing: the request for the address of `b` told `b` that of `a`.
+    // The answers do not wait: the request for the address of `b` contained the address of `a`.
     let events: Vec<_> = net.events().iter().map(|event| (event.at.since_origin().as_millis(), event.host)).collect();
     assert_eq!(events, [(1_002, b), (1_002, b), (1_004, a), (1_004, a)]);
     send(&mut net, a, "85.0.0.2:7", "3");
@@ -161,7 +161,7 @@ fn an_interface_that_was_down_and_a_reset_net_know_no_neighbors() {
     net.set_interface(b, 0, false);
     net.set_interface(b, 0, true);
     assert_eq!((waits(&mut net), waits(&mut net)), (Some(1_002), Some(2)));
-    // What waits when the interface goes down is lost, and counted.
+    // Packets that wait when the interface goes down are lost and counted.
     net.set_interface(a, 0, false);
     net.set_interface(a, 0, true);
     send(&mut net, a, "85.0.0.2:7", "lost");
@@ -222,7 +222,7 @@ fn a_gateway_asks_for_the_host_inside_when_a_packet_comes_from_outside() {
     for host in [a, b] {
         net.with(host, |host, cx| host.open(cx, Protocol::Udp, "0.0.0.0:7", None));
     }
-    // A packet opens the firewall while neighbors are known; then the inside forgets.
+    // A packet opens the firewall while neighbors are known. Then the neighbors inside are forgotten.
     send(&mut net, a, "85.0.0.2:7", "open");
     let _end = net.run_for(MS * 10);
     net.take_events();
