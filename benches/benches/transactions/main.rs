@@ -8,6 +8,9 @@
 //! many requests without a clock, for a tool that counts instructions: the difference of two runs is the cost of the
 //! additional requests.
 
+#![expect(clippy::expect_used, reason = "a bench says what went wrong by failing")]
+#![expect(clippy::indexing_slicing, reason = "a bench says what went wrong by failing")]
+
 #[path = "../harness/allocations.rs"]
 mod allocations;
 
