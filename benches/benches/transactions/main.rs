@@ -2,11 +2,14 @@
 //!
 //! `cargo bench -p portolan-benches --bench transactions` prints, for each number of pending requests, the processor time
 //! of one request and its response (the least and the median of the rounds) and the allocations. The pending requests go
-//! to one server, then each to a server of its own.
+//! to one server, then each to a server of its own. At last each response comes after the next request.
 //!
 //! `… --bench transactions -- --pending 100` measures beside 100 pending requests alone. With `--pairs 1000` it makes this
 //! many requests without a clock, for a tool that counts instructions: the difference of two runs is the cost of the
 //! additional requests.
+
+#![expect(clippy::expect_used, reason = "a bench says what went wrong by failing")]
+#![expect(clippy::indexing_slicing, reason = "a bench says what went wrong by failing")]
 
 #[path = "../harness/allocations.rs"]
 mod allocations;
@@ -44,8 +47,19 @@ impl Entropy for Xorshift {
     }
 }
 
+/// Where the pending requests go, and when a response comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    OneServer,
+    OwnServers,
+    Overlapping,
+}
+
 /// A client with pending requests.
 struct Client {
+    case: Case,
+    /// The request whose response comes after the next request.
+    open: Option<[u8; 12]>,
     transactions: Transactions<u32>,
     rng: Xorshift,
     ids: SocketIds,
@@ -54,13 +68,15 @@ struct Client {
 }
 
 impl Client {
-    fn new(pending: usize, one_server: bool) -> Self {
-        let limit = Transactions::<u32>::LIMIT.max(pending + 1);
+    fn new(pending: usize, case: Case) -> Self {
+        let limit = Transactions::<u32>::LIMIT.max(pending + 2);
         let mut buffer = [0; 64];
         let mut response = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, [0; 12].into())
             .expect("there is room for a header");
         response.add(&Attribute::XorMappedAddress(LOCAL)).expect("there is room for an address");
         let mut client = Self {
+            case,
+            open: None,
             transactions: Transactions::with_limit(limit),
             rng: Xorshift(0x9e37_79b9_7f4a_7c15),
             ids: SocketIds::new(),
@@ -68,7 +84,8 @@ impl Client {
             response: response.finish().to_vec(),
         };
         for number in 0..pending {
-            let port = if one_server { SERVER.port() } else { u16::try_from(number + 1).expect("a port for each") };
+            let own = u16::try_from(number + 1).expect("a port for each");
+            let port = if case == Case::OwnServers { own } else { SERVER.port() };
             let server = SocketAddr::new(SERVER.ip(), port);
             let long = Schedule::reliable(Duration::from_secs(1_000_000));
             client.request(Request::binding(SOCKET, server, 0).schedule(long));
@@ -78,7 +95,7 @@ impl Client {
         for _ in 0..2 * limit {
             client.pair();
         }
-        assert_eq!(client.transactions.len(), pending, "each request got its response");
+        assert_eq!(client.transactions.len(), pending + client.open.iter().count(), "each request got its response");
         client
     }
 
@@ -96,12 +113,14 @@ impl Client {
         outputs
     }
 
-    /// Makes one request and hands in its response.
+    /// Makes one request and hands in its response, or that of the request before.
     fn pair(&mut self) {
         self.millis += 1;
         let id = self.request(Request::binding(SOCKET, SERVER, 1));
         assert_eq!(self.drain(), 1, "the request");
-        self.response[8..20].copy_from_slice(&id);
+        let answered = if self.case == Case::Overlapping { self.open.replace(id) } else { Some(id) };
+        let Some(answered) = answered else { return };
+        self.response[8..20].copy_from_slice(&answered);
         let mut cx = Cx::new(Instant::from_millis(self.millis), &mut self.rng, &mut self.ids);
         let datagram = Datagram::new(SOCKET, LOCAL, SERVER, &self.response);
         assert_eq!(self.transactions.handle(&mut cx, Input::Datagram(datagram)), Verdict::Mine);
@@ -123,15 +142,15 @@ fn option(name: &str) -> Option<usize> {
 
 fn main() {
     if let Some(pairs) = option("--pairs") {
-        let mut client = Client::new(option("--pending").unwrap_or(0), true);
+        let mut client = Client::new(option("--pending").unwrap_or(0), Case::OneServer);
         (0..pairs).for_each(|_| client.pair());
         return;
     }
     let numbers = option("--pending").map_or_else(|| PENDING.to_vec(), |pending| vec![pending]);
     println!("a request and its response: least ns, median ns of {ROUNDS} rounds, allocations");
-    for one_server in [true, false] {
-        println!("{}", if one_server { "pending requests to one server" } else { "each to a server of its own" });
-        let mut clients: Vec<_> = numbers.iter().map(|pending| Client::new(*pending, one_server)).collect();
+    for case in [Case::OneServer, Case::OwnServers, Case::Overlapping] {
+        println!("{case:?}");
+        let mut clients: Vec<_> = numbers.iter().map(|pending| Client::new(*pending, case)).collect();
         let mut rounds: Vec<_> = numbers.iter().map(|_| Vec::with_capacity(ROUNDS)).collect();
         for _ in 0..ROUNDS {
             for (client, rounds) in clients.iter_mut().zip(&mut rounds) {
