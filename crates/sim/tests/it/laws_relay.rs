@@ -4,13 +4,13 @@
 //! seconds, and then its data goes to the peer. A stream carries messages with one byte of length before them; each is
 //! sent back, a bad length closes the stream. The message `wait` pauses the stream for a second.
 
+use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Outbox, Output, Slot, SocketId, SocketNews,
     SocketOrder, Transmit, Verdict,
 };
-use std::collections::BTreeMap;
 
 /// One way to break a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,8 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
+extern crate alloc;
+
 mod datagrams;
 mod laws_command;
 mod laws_driver;

@@ -48,13 +48,13 @@ impl Machine for Asker {
     type Event = TransactionEvent<u8>;
 
     fn command(&mut self, cx: &mut Cx<'_>, command: TransactionCommand<u8>) -> Result<(), RequestError> {
-        match command {
-            TransactionCommand::Request(request) if request.socket == SocketId(1) => {
-                let credential = self.credentials[usize::from(request.tag % 2)].clone();
-                self.inner.request_with(cx, request, credential).map(drop)
-            }
-            other => self.inner.command(cx, other),
+        if let TransactionCommand::Request(request) = &command
+            && request.socket == SocketId(1)
+        {
+            let credential = self.credentials[usize::from(request.tag % 2)].clone();
+            return self.inner.request_with(cx, request.clone(), credential).map(drop);
         }
+        self.inner.command(cx, command)
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
