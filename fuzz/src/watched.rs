@@ -198,7 +198,8 @@ impl<M: Machine<Command: Script>> Machine for Watched<M> {
             let length = chunk.payload.len();
             assert!(taken <= length, "{taken} bytes taken of a chunk of {length} (law 13)");
             let is_blocked = self.blocked.contains(&chunk.socket);
-            self.untaken = Some(chunk.socket).filter(|_| taken == 0 && length > 0 && self.rest.is_some() && !is_blocked);
+            self.untaken =
+                Some(chunk.socket).filter(|_| taken == 0 && length > 0 && self.rest.is_some() && !is_blocked);
         }
         self.due = match self.rest.take() {
             Some(rest) if taken.is_none() => Some((rest, "bytes that were NotMine changed something (law 10)")),

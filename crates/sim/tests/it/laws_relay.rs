@@ -5,13 +5,13 @@
 //! front; the relay echoes it, and closes the stream on a bad length. The message `wait` pauses the stream for a
 //! second.
 
+use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Outbox, Output, Slot, SocketId, SocketNews,
     SocketOrder, Transmit, Verdict,
 };
-use std::collections::BTreeMap;
 
 /// One way to break a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
