@@ -1,7 +1,7 @@
 //! Law 13: the result of a stream does not depend on its chunks.
 
 use super::script::{Action, OwnedDatagram, Step};
-use super::stage::{Cut, Rng, Place, Stage, shorten};
+use super::stage::{Cut, Place, Rng, Stage, shorten};
 use super::{Context, Law, Violation};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;

@@ -121,8 +121,7 @@ fn a_recorder_hides_no_notes() {
     let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketNews::Opened { local: peer() }));
     let mut recorder = Recorder::new();
     for _ in 0..300 {
-        let world =
-            CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
+        let world = CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
         let step = Step::datagram(Instant::ORIGIN, SocketId(1), peer(), peer(), b"?");
         let portolan_sim::laws::Action::Input(input) = &step.action else { unreachable!() };
         let _verdict = recorder.handle(&mut machine, world, input.as_input());
