@@ -3,7 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 use portolan_machine::{Either, Script, SocketId};
-use portolan_nat::discovery::DiscoveryCommand;
+use portolan_nat::discovery::MeasurementCommand;
 use portolan_sim::laws;
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Request, ResponderCommand, Schedule, TransactionCommand};
@@ -16,10 +16,10 @@ fn survives<C: Script + PartialEq + fmt::Debug>(command: &C) {
 fn commands_of_the_servers_and_of_discovery() {
     survives(&ResponderCommand::Start);
     survives(&ResponderCommand::Stop);
-    survives(&DiscoveryCommand::Start);
-    survives(&DiscoveryCommand::Stop);
-    survives(&Either::<DiscoveryCommand, ResponderCommand>::First(DiscoveryCommand::Stop));
-    survives(&Either::<DiscoveryCommand, ResponderCommand>::Second(ResponderCommand::Stop));
+    survives(&MeasurementCommand::Start);
+    survives(&MeasurementCommand::Stop);
+    survives(&Either::<MeasurementCommand, ResponderCommand>::First(MeasurementCommand::Stop));
+    survives(&Either::<MeasurementCommand, ResponderCommand>::Second(ResponderCommand::Stop));
 }
 
 #[test]
@@ -33,5 +33,5 @@ fn commands_of_transactions() {
     survives(&TransactionCommand::Request(request.clone()));
     survives(&TransactionCommand::<u8>::Cancel(TransactionId::from([9; 12])));
     survives(&TransactionCommand::<u8>::SetTail(TransactionId::from([9; 12]), Duration::from_nanos(1)));
-    survives(&Either::<TransactionCommand<u8>, DiscoveryCommand>::First(TransactionCommand::Request(request)));
+    survives(&Either::<TransactionCommand<u8>, MeasurementCommand>::First(TransactionCommand::Request(request)));
 }
