@@ -106,9 +106,14 @@ impl Relay {
     }
 
     fn expire(&mut self, now: Instant) {
-        for (id, _) in self.paused.extract_if(.., |_, resumed| *resumed <= now) {
-            self.out.push(Output::Socket(SocketOrder::Resume(id)));
-        }
+        let out = &mut self.out;
+        self.paused.retain(|id, resumed| {
+            let is_paused = *resumed > now;
+            if !is_paused {
+                out.push(Output::Socket(SocketOrder::Resume(*id)));
+            }
+            is_paused
+        });
         if !self.has(Fault::KeepsExpired) {
             self.bindings.retain(|_, expires| *expires > now);
         }
