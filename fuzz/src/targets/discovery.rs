@@ -5,7 +5,7 @@ use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Outbox, Output};
-use portolan_nat::discovery::{Discovery, MeasurementCommand, DiscoveryConfig, StunServer};
+use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_sim::laws::{Context, Step};
 

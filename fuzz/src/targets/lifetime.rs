@@ -8,7 +8,7 @@ use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
 use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
-use portolan_nat::lifetime::{MeasurementCommand, Lifetime, LifetimeConfig, LifetimeEvent};
+use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, MeasurementCommand};
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
 use portolan_sim::laws::{Context, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, Writer};
