@@ -320,7 +320,7 @@ impl<'s> Line<'s> {
     /// Parses the line as an attribute; `None` if the line is no `a=` line.
     ///
     /// # Errors
-    /// [`TypedError`]: the value does not match its grammar. The error gives the line and the column.
+    /// [`TypedError`](crate::TypedError): the value does not match its grammar. The error gives the line and the column.
     pub fn typed(&self) -> Option<Result<Attribute<'s>, crate::TypedError>> {
         let (name, value) = self.attribute()?;
         let place = |error| Some(Err(self.locate(value.unwrap_or_default(), error)));

@@ -84,7 +84,7 @@ impl<'s> Section<'s> {
     /// Parses the first attribute of a type; `None` if the section has no attribute with its name.
     ///
     /// # Errors
-    /// [`TypedError`](crate::TypedError): the value does not match its grammar. The error gives the line and the
+    /// [`TypedError`]: the value does not match its grammar. The error gives the line and the
     /// column.
     pub fn first<T: AttributeValue<'s>>(&self) -> Option<Result<T, TypedError>> {
         self.all().next()

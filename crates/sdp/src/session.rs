@@ -75,7 +75,7 @@ impl<'a> Session<'a> {
     /// Reads a description as deployed endpoints write it. Deviations are not reported; a [`Reader`] reports them.
     ///
     /// # Errors
-    /// The [`Diagnostic`](crate::Diagnostic) of an exceeded default limit, or of a text without any line of a
+    /// The [`Diagnostic`] of an exceeded default limit, or of a text without any line of a
     /// description.
     pub fn read(text: &'a [u8]) -> Result<Self, Diagnostic> {
         Reader::lenient().read(text).map(|reading| reading.session)
