@@ -7,7 +7,7 @@
 //! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, Verdict};
 //! use portolan_sim::laws::{self, Context, Recording, Step};
 //!
-//! /// Draws a number at every timeout and tells it.
+//! /// Draws a number at every timeout and reports it as an event.
 //! #[derive(Default)]
 //! struct Die(Option<u8>);
 //!

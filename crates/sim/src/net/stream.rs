@@ -286,8 +286,8 @@ impl<M: Machine> Net<M> {
             };
             match gateway.connect(now, path.source, path.destination) {
                 Ok(seen) => (path.source, interface) = (seen, gateway.interface),
-                Err(DropCause::Blocked { tells: true }) => return refused(path, Refused::Unreachable),
-                Err(DropCause::Blocked { tells: false } | DropCause::Translator(_)) => break,
+                Err(DropCause::Blocked { sends_icmp: true }) => return refused(path, Refused::Unreachable),
+                Err(DropCause::Blocked { sends_icmp: false } | DropCause::Translator(_)) => break,
             }
         }
         refused(path, Refused::Silence)

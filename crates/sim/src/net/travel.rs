@@ -140,7 +140,7 @@ impl<M: Machine> Net<M> {
             Ok(Way::Hairpin) => {
                 let (seen, destination) = (packet.source, packet.destination);
                 self.log_for_interface(interface, |story, now, name| {
-                    story.tell(now, name, format_args!("turns round {source} as {seen} to {destination}"));
+                    story.tell(now, name, format_args!("hairpins {source} as {seen} to {destination}"));
                 });
                 Some(Place::AtSegment(segment))
             }

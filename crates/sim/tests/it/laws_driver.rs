@@ -14,11 +14,11 @@ fn here() -> SocketAddr {
 /// The indices of the steps that are kept.
 fn kept(script: &[Step]) -> Vec<usize> {
     let context = Context { terminal, ..Context::default() };
-    let honest = laws::driver_legal(&|| Pinger::new(None), script, &context);
-    let mut rest = honest.iter().peekable();
+    let kept = laws::driver_legal(&|| Pinger::new(None), script, &context);
+    let mut rest = kept.iter().peekable();
     let numbers =
         script.iter().enumerate().filter(|(_, step)| rest.next_if_eq(step).is_some()).map(|(n, _)| n).collect();
-    assert_eq!(rest.next(), None, "what is kept is kept in order");
+    assert_eq!(rest.next(), None, "the kept steps are in order");
     numbers
 }
 
@@ -53,7 +53,7 @@ fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
         Step::command(at(6), &Command::Stop),
         came(7, ID),
     ];
-    assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is heard");
+    assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is received");
 }
 
 #[test]

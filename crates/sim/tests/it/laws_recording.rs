@@ -62,7 +62,7 @@ fn a_driven_run_is_replayed_from_its_text() {
     let replayed = laws::replay(Pinger::new(None), &text.parse().unwrap(), &Context::default()).unwrap();
     let replayed: Vec<_> = replayed.into_iter().map(|played| played.outputs).collect();
     assert_eq!(replayed, seen);
-    assert!(replayed.iter().flatten().count() > 1, "something came out at all");
+    assert!(replayed.iter().flatten().count() > 1, "the machine has outputs");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_recording_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_text_that_is_no_recording_is_refused_with_its_line() {
+fn a_parse_error_of_a_recording_names_the_line() {
     let error = |text: &str| text.parse::<Recording>().unwrap_err().to_string();
     assert_eq!(error(""), "line 1: expected `portolan recording 1`");
     assert_eq!(
@@ -96,18 +96,18 @@ fn a_text_that_is_no_recording_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_recording_leads_back_to_its_script() {
+fn the_steps_of_a_recording_equal_its_script() {
     let (recording, _) = drive();
     let context = Context { terminal, handed_in: &[SocketId(40)], ..Context::default() };
     laws::check_all(&|| Pinger::new(None), &recording.script(), &context).unwrap();
     let (again, _) = laws::record(Pinger::new(None), &recording.script(), &context);
     assert_eq!(again.script(), recording.script());
-    assert_eq!(again.steps[0].sockets, [SocketId(41)], "numbers begin after those handed in");
+    assert_eq!(again.steps[0].sockets, [SocketId(41)], "numbers start after the handed-in sockets");
 }
 
 /// A trace receives the notes of a machine behind a recorder.
 #[test]
-fn a_recorder_hides_no_notes() {
+fn a_recorder_passes_notes_to_the_trace() {
     struct Count(usize);
     impl portolan_machine::Trace for Count {
         fn note(&mut self, _: Instant, _: &portolan_machine::Scope<'_>, _: &dyn portolan_machine::Explain) {
@@ -127,5 +127,5 @@ fn a_recorder_hides_no_notes() {
         let portolan_sim::laws::Action::Input(input) = &step.action else { unreachable!() };
         let _verdict = recorder.handle(&mut machine, world, input.as_input());
     }
-    assert_eq!(notes.0, 300 + 2 - 256, "the open and the first ping wait already; what found no room was noted");
+    assert_eq!(notes.0, 300 + 2 - 256, "the open and the first ping are already queued; each dropped output gives a note");
 }
