@@ -213,7 +213,8 @@ impl GatewayState {
             Device::Blocked { sends_icmp, .. } => Err(DropCause::Blocked { sends_icmp: *sends_icmp }),
             Device::Translator { udp, .. } => {
                 let internal = packet.source.ip();
-                let translation = udp.outbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
+                let translation =
+                    udp.outbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
                 let (Translation::Out { source, .. } | Translation::Hairpin { source, .. }) = translation;
                 packet.source = source;
                 if udp.config().alg {
@@ -237,7 +238,8 @@ impl GatewayState {
             Device::Blocked { .. } => Err(DropCause::Blocked { sends_icmp: false }),
             Device::Translator { udp, .. } => {
                 let external = packet.destination.ip();
-                packet.destination = udp.inbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
+                packet.destination =
+                    udp.inbound(now, packet.source, packet.destination).map_err(DropCause::Translator)?;
                 if udp.config().alg {
                     let internal = packet.destination.ip();
                     udp.rewrite(packet.bytes_mut(), external, internal);
@@ -248,7 +250,12 @@ impl GatewayState {
     }
 
     /// The source address of an outgoing TCP connection on the outside.
-    pub(crate) fn connect(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, DropCause> {
+    pub(crate) fn connect(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(source),
             Device::Blocked { sends_icmp, .. } => Err(DropCause::Blocked { sends_icmp: *sends_icmp }),

@@ -289,7 +289,7 @@ impl<M: Machine> Net<M> {
     /// The statistics of the first link of a host, up and down.
     #[must_use]
     pub fn host_stats(&self, host: HostId) -> (WireStats, WireStats) {
-        self.interface_stats(self.hosts.get(host.0).and_then(|host| host.ways.interfaces.first().copied()))
+        self.interface_stats(self.hosts.get(host.0).and_then(|host| host.routing.interfaces.first().copied()))
     }
 
     /// The statistics of the link of a server, up and down.

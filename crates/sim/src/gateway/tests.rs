@@ -3,7 +3,7 @@
 #[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
 
-use super::{DropReason, DropCause};
+use super::{DropCause, DropReason};
 use notes::table;
 
 #[test]

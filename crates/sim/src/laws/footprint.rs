@@ -42,7 +42,7 @@ const TIMEOUTS: usize = 64 * 1024;
 /// use portolan_sim::laws::{self, Context, Law, StateLimit, Step};
 /// use std::{collections::BTreeSet, net::SocketAddr};
 ///
-/// /// Remembers every peer for ever.
+/// /// Stores every peer forever.
 /// #[derive(Default)]
 /// struct Hoarder(BTreeSet<SocketAddr>);
 ///

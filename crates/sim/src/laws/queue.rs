@@ -86,16 +86,16 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
             Some(at) => drop(expected.swap_remove(at)),
             None => {
                 return Some(format!(
-                    "without a drain before it, this came out in addition: {}",
+                    "without a drain before the step, there was an additional output: {}",
                     shorten(&format!("{output:?}"))
                 ));
             }
         }
     }
     if let Some(lost) = expected.first() {
-        return Some(format!("without a drain before it, this was lost: {}", shorten(&format!("{lost:?}"))));
+        return Some(format!("without a drain before the step, an output was lost: {}", shorten(&format!("{lost:?}"))));
     }
-    (together != alone).then(|| format!("without a drain before it there was {together}, with one {alone}"))
+    (together != alone).then(|| format!("without a drain before the step there was {together}, with a drain {alone}"))
 }
 
 /// Law 7: the number of outputs that peers can queue is bounded by [`Context::queue_limit`].

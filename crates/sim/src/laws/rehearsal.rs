@@ -40,7 +40,7 @@ use portolan_machine::{Instant, Machine, Output, Script};
 /// #     }
 /// # }
 ///
-/// // `Opener` opens a socket when it is first woken; the peer is a host that says yes after a millisecond.
+/// // `Opener` opens a socket when it is first woken; after a millisecond the peer accepts.
 /// let local = "192.0.2.1:50000".parse()?;
 /// let script = [Step::timeout(Instant::ORIGIN)];
 /// let whole = laws::rehearse(&Opener::default, &script, &Context::default(), 100, |at, output| match output {

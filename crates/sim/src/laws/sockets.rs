@@ -40,7 +40,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
         for output in &played.outputs {
             match output {
                 Output::Transmit(transmit) if closed.contains(&transmit.socket) => {
-                    let what = format!("a transmit on {}, which the machine itself has closed", transmit.socket);
+                    let what = format!("a transmit on {}, which the machine has closed", transmit.socket);
                     return Err(place.violation(Law::OpenedFirst, what));
                 }
                 Output::Transmit(transmit) if !open.contains(&transmit.socket) => {
@@ -114,7 +114,7 @@ fn silent<E: core::fmt::Debug>(
 ) -> Result<(), Violation> {
     for output in &played.outputs {
         if *ended {
-            let what = format!("after the terminal event came {}", shorten(&format!("{output:?}")));
+            let what = format!("after the terminal event there is an output: {}", shorten(&format!("{output:?}")));
             return Err(place.violation(Law::EndIsEnd, what));
         }
         *ended = matches!(output, Output::Event(event) if terminal(event));

@@ -33,7 +33,7 @@ pub fn waits_lie_ahead<M: Machine<Command: Script>>(
         match played.deadline() {
             Some(wait) if wait.is_due(at) && at < MAX => Err(place.violation(
                 Law::WaitsLieAhead,
-                format!("after a timeout at {at} the machine waits until {wait}, which has come already"),
+                format!("after a timeout at {at} the machine waits until {wait}, which has passed"),
             )),
             _ => Ok(()),
         }
@@ -77,7 +77,7 @@ pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
             return Err(Violation::new(
                 Law::EarlyTimeout,
                 Some(index),
-                format!("`{step_text}` came out otherwise after timeouts before the deadline: {unlike}"),
+                format!("`{step_text}` gave another result after timeouts before the deadline: {unlike}"),
             ));
         }
         last = played;

@@ -147,7 +147,13 @@ impl<M: Machine> Net<M> {
     }
 
     /// The time that the first segment of a stream waits for a neighbor, if the segment gets there after `delay`.
-    pub(super) fn neighbor_wait(&mut self, segment: usize, requester: Neighbor, neighbor: Neighbor, delay: Nanos) -> Nanos {
+    pub(super) fn neighbor_wait(
+        &mut self,
+        segment: usize,
+        requester: Neighbor,
+        neighbor: Neighbor,
+        delay: Nanos,
+    ) -> Nanos {
         let at = self.clock.now().saturating_add(delay);
         self.request(segment, requester, neighbor, at);
         match self.transit.neighbors.exchanges.get(&Pair::new(segment, requester, neighbor)) {

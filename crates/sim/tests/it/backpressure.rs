@@ -1,6 +1,6 @@
 //! Backpressure of streams: bytes that the machine does not take, the window, thresholds, pause and resume, ends.
 
-use crate::streamer::{ReadMode, KIB, MS, Streamer, connected, pattern, event_lines};
+use crate::streamer::{KIB, MS, ReadMode, Streamer, connected, event_lines, pattern};
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, SocketId, SocketOrder, WhenFull};
 use portolan_sim::{HostId, Link, Net, Server, StreamBacklog};
@@ -58,7 +58,10 @@ fn bytes_that_are_not_taken_come_before_those_behind_them() {
     send(&mut net, a, near, b"first");
     send(&mut net, a, near, b"second");
     let _end = net.run_for(MS * 25);
-    assert_eq!(event_lines(&mut net, hosts, start), ["25 b s2 takes 0 of 5", "25 b s2 takes 5 of 5", "25 b s2 takes 6 of 6"]);
+    assert_eq!(
+        event_lines(&mut net, hosts, start),
+        ["25 b s2 takes 0 of 5", "25 b s2 takes 5 of 5", "25 b s2 takes 6 of 6"]
+    );
     assert_eq!(net.machine(b).unwrap().taken, b"firstsecond");
 }
 

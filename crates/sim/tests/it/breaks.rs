@@ -1,8 +1,8 @@
 //! Interfaces that lose or change their addresses, broken paths, and their effect on streams and datagrams.
 
 use crate::datagrams::{at, ip};
-use crate::probe::{ProbeEvent, Probe};
-use crate::streamer::{A, B, KIB, MS, Streamer, connected, pattern, event_lines};
+use crate::probe::{Probe, ProbeEvent};
+use crate::streamer::{A, B, KIB, MS, Streamer, connected, event_lines, pattern};
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, WhenFull};
 use portolan_nat::translator::TranslatorConfig;
@@ -195,7 +195,8 @@ fn a_close_while_connecting_leaves_no_stream() {
         let _end = net.run_for(MS * 100);
         let received = event_lines(&mut net, hosts, start);
         assert!(
-            received.len() == lines.len() && received.iter().zip(lines).all(|(received, line)| received.starts_with(line)),
+            received.len() == lines.len()
+                && received.iter().zip(lines).all(|(received, line)| received.starts_with(line)),
             "{received:?}"
         );
         assert_eq!(net.stream_count(), 1);
@@ -287,13 +288,15 @@ fn datagrams_follow_a_host_to_its_new_address() {
     assert!(events.iter().any(|event| event.event == ProbeEvent::News(bound, unreachable)), "{events:?}");
     let arrived = |host, remote: &str| {
         events.iter().any(|event| {
-            event.host == host && matches!(&event.event, ProbeEvent::Datagram { remote: from, .. } if *from == at(remote))
+            event.host == host
+                && matches!(&event.event, ProbeEvent::Datagram { remote: from, .. } if *from == at(remote))
         })
     };
     assert!(arrived(a, "85.0.0.2:7") && arrived(b, "85.0.0.77:5000"), "{events:?}");
 
     net.with(a, |a, cx| a.open(cx, Protocol::Udp, "85.0.0.1:0", None));
-    let refused = |event: &ProbeEvent| matches!(event, ProbeEvent::News(_, SocketNews::Refused(Refusal::AddressNotAvailable)));
+    let refused =
+        |event: &ProbeEvent| matches!(event, ProbeEvent::News(_, SocketNews::Refused(Refusal::AddressNotAvailable)));
     assert!(received(&mut net, a).iter().any(refused));
     assert_eq!(net.ledger().in_flight(), 0);
 }

@@ -1,7 +1,7 @@
 //! Delayed calls, and hosts with different machines in one net.
 
 use crate::datagrams::{at, ip};
-use crate::probe::{ProbeEvent, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use crate::streamer::{MS, Streamer};
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -1,6 +1,6 @@
 //! Datagrams through links, gateways and servers.
 
-use crate::probe::{ProbeEvent, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, SocketNews, Unreachability};
@@ -31,7 +31,11 @@ pub(crate) fn behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Prob
 }
 
 /// The source of the response and the mapped address in it, for a request from a fresh socket.
-fn request_mapping(net: &mut Net<Probe>, host: HostId, change: Option<ChangeRequest>) -> Option<(SocketAddr, SocketAddr)> {
+fn request_mapping(
+    net: &mut Net<Probe>,
+    host: HostId,
+    change: Option<ChangeRequest>,
+) -> Option<(SocketAddr, SocketAddr)> {
     net.take_events();
     net.with(host, |probe, cx| {
         let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));

@@ -42,16 +42,16 @@ fn an_order_is_answered_once_and_only_after_it_was_given() {
 #[test]
 fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
     let at = Instant::from_millis;
-    let came = |millis, id| Step::datagram(at(millis), id, here(), here(), b"?");
+    let datagram = |millis, id| Step::datagram(at(millis), id, here(), here(), b"?");
     let script = [
         Step::command(at(0), &Command::Ping { peer: here(), lossy: false }),
-        came(1, ID),
+        datagram(1, ID),
         Step::news(at(2), ID, SocketNews::Opened { local: here() }),
-        came(3, ID),
+        datagram(3, ID),
         Step::news(at(4), ID, SocketNews::Closed(Closure::ByPeer)),
-        came(5, SocketId(9)),
+        datagram(5, SocketId(9)),
         Step::command(at(6), &Command::Stop),
-        came(7, ID),
+        datagram(7, ID),
     ];
     assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is received");
 }

@@ -2,7 +2,7 @@
 //! are released, and a run depends only on its seed.
 
 use crate::datagrams::ip;
-use crate::streamer::{A, ReadMode, B, KIB, MS, Streamer, connected};
+use crate::streamer::{A, B, KIB, MS, ReadMode, Streamer, connected};
 use core::time::Duration;
 use portolan_machine::{SocketId, SocketOrder, WhenFull};
 use portolan_sim::{HostId, Link, Net, Stop};

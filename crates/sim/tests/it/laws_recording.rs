@@ -37,13 +37,13 @@ fn drive() -> (Recording, Vec<Vec<Output<Event>>>) {
     let mut recorder = Recorder::new();
     let mut machine = Pinger::new(None);
     let mut seen = vec![outputs(&mut machine)];
-    let world = CallContext { now: Instant::from_millis(3), entropy: &mut rng, sockets: &mut ids, trace: None };
-    let asked = recorder.command(&mut machine, world, Command::Ping { peer: peer(), lossy: false });
-    assert_eq!(asked, Ok(()));
+    let call = CallContext { now: Instant::from_millis(3), entropy: &mut rng, sockets: &mut ids, trace: None };
+    let result = recorder.command(&mut machine, call, Command::Ping { peer: peer(), lossy: false });
+    assert_eq!(result, Ok(()));
     seen.push(Vec::new());
     let opened = Input::Socket(SocketId(41), SocketNews::Opened { local: peer() });
-    let world = CallContext { now: Instant::from_millis(4), entropy: &mut rng, sockets: &mut ids, trace: None };
-    let _verdict = recorder.handle(&mut machine, world, opened);
+    let call = CallContext { now: Instant::from_millis(4), entropy: &mut rng, sockets: &mut ids, trace: None };
+    let _verdict = recorder.handle(&mut machine, call, opened);
     recorder.drained();
     seen.push(outputs(&mut machine));
     (recorder.into_recording(), seen)
@@ -121,11 +121,14 @@ fn a_recorder_passes_notes_to_the_trace() {
     let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketNews::Opened { local: peer() }));
     let mut recorder = Recorder::new();
     for _ in 0..300 {
-        let world =
-            CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
+        let call = CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
         let step = Step::datagram(Instant::ORIGIN, SocketId(1), peer(), peer(), b"?");
         let portolan_sim::laws::Action::Input(input) = &step.action else { unreachable!() };
-        let _verdict = recorder.handle(&mut machine, world, input.as_input());
+        let _verdict = recorder.handle(&mut machine, call, input.as_input());
     }
-    assert_eq!(notes.0, 300 + 2 - 256, "the open and the first ping are already queued; each dropped output gives a note");
+    assert_eq!(
+        notes.0,
+        300 + 2 - 256,
+        "the open and the first ping are already queued; each dropped output gives a note"
+    );
 }

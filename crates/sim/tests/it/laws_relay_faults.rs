@@ -72,7 +72,10 @@ fn broken<M: Machine<Command: Script>>(factory: impl Fn() -> M, script: &[Step],
         Ok(()) => false,
         Err(violation) => {
             assert_eq!(violation.law, *law, "{violation}");
-            assert!(laws::check(*law, &factory, &violation.steps, context).is_err(), "its steps reproduce the violation: {violation}");
+            assert!(
+                laws::check(*law, &factory, &violation.steps, context).is_err(),
+                "its steps reproduce the violation: {violation}"
+            );
             println!("{violation}");
             true
         }

@@ -1,7 +1,7 @@
 //! Chains of gateways, hosts with several interfaces, hairpinning, and the preset topologies.
 
 use crate::datagrams::{at, ip};
-use crate::probe::{ProbeEvent, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Protocol, Refusal, SocketNews, Unreachability};
@@ -96,14 +96,19 @@ fn neighbors_reach_each_other_outside_only_with_hairpinning() {
         match source {
             None => assert_eq!(received, None),
             Some(source) => {
-                assert!(matches!(received, Some(ProbeEvent::Datagram { remote, .. }) if *remote == at(source)), "{received:?}");
+                assert!(
+                    matches!(received, Some(ProbeEvent::Datagram { remote, .. }) if *remote == at(source)),
+                    "{received:?}"
+                );
             }
         }
         // On the inside, they connect in any case.
         net.take_events();
         net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "10.0.0.3:5000", "knock"));
         let _end = net.run_for(Duration::from_secs(1));
-        assert!(matches!(&net.events()[0].event, ProbeEvent::Datagram { remote, .. } if *remote == at("10.0.0.2:5000")));
+        assert!(
+            matches!(&net.events()[0].event, ProbeEvent::Datagram { remote, .. } if *remote == at("10.0.0.2:5000"))
+        );
     }
 }
 

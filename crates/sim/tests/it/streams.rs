@@ -1,7 +1,7 @@
 //! TCP: accepted, refused and unanswered connections, the order of bytes, and closing.
 
 use crate::datagrams::{P, at, behind, ip};
-use crate::probe::{ProbeEvent, Probe, request};
+use crate::probe::{Probe, ProbeEvent, request};
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Protocol, Refusal, SocketNews};
 use portolan_nat::translator::TranslatorConfig;

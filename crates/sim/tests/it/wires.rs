@@ -1,7 +1,7 @@
 //! Wires with a bandwidth, and the resolution of neighbors.
 
 use crate::datagrams::{P, at, behind, ip};
-use crate::probe::{ProbeEvent, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use crate::streamer::{A, MS, Streamer, event_lines};
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, SocketId};
