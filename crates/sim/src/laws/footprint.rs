@@ -72,7 +72,7 @@ const TIMEOUTS: usize = 64 * 1024;
 /// ```
 ///
 /// # Errors
-/// The first footprint above its limit.
+/// A [`Violation`]: the first footprint above its limit.
 pub fn state_is_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

@@ -21,7 +21,7 @@ use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
 /// last the run is repeated with a call of `forward` before each datagram that the machine does not forward.
 ///
 /// # Errors
-/// The first foreign input or `None` that had an effect, or the first step that they changed.
+/// A [`Violation`]: the first foreign input or `None` that had an effect, or the first step that they changed.
 pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

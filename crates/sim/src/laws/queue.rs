@@ -13,7 +13,7 @@ use portolan_machine::{Datagram, Input, Instant, Machine, Outbox, Output, Script
 /// Law 1: `poll` returns a wait after a finite number of outputs, at most [`Context::drain_limit`].
 ///
 /// # Errors
-/// The first drain without end.
+/// A [`Violation`]: the first drain without end.
 pub fn a_drain_ends<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -37,7 +37,7 @@ pub fn a_drain_ends<M: Machine<Command: Script>>(
 /// lost there.
 ///
 /// # Errors
-/// The first two steps whose outputs depend on the drain between them.
+/// A [`Violation`]: the first two steps whose outputs depend on the drain between them.
 pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -109,7 +109,7 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
 /// before the next drain. Bytes of a stream that is accepted in the flood arrive on the new stream.
 ///
 /// # Errors
-/// The first flood that queued more outputs than the limit.
+/// A [`Violation`]: the first flood that queued more outputs than the limit.
 pub fn peers_are_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

@@ -206,7 +206,7 @@ impl Recorder {
     /// Hands `command` to the machine.
     ///
     /// # Errors
-    /// The error of the machine.
+    /// [`Machine::Error`]: the command is impossible.
     pub fn command<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,

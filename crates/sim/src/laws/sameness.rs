@@ -14,12 +14,12 @@ use portolan_machine::{Machine, Script};
 /// outputs, with or without a trace.
 ///
 /// The script is played twice, a third time with a trace that formats every note, and a fourth time from its own
-/// recording, which is written as text and parsed. Each command must survive the conversion to text, because a
+/// recording. The recording is written as text and parsed. Each command must survive the conversion to text, because a
 /// recording holds nothing else of it. [`a_command_survives_its_text`] also checks that the text holds all of a
 /// command.
 ///
 /// # Errors
-/// The first step with two different results, or the first command that its text does not hold.
+/// A [`Violation`]: the first step with two different results, or the first command that its text does not hold.
 pub fn determinism<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

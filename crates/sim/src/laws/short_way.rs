@@ -16,7 +16,7 @@ use portolan_machine::{Machine, Output, Script, Verdict};
 /// in outputs, wait, random bytes and socket ids, and in [`Context::state`] if the context has it.
 ///
 /// # Errors
-/// The first datagram for which `forward` differs from `handle`, or the first step that it changed.
+/// A [`Violation`]: the first datagram for which `forward` differs from `handle`, or the first step that it changed.
 pub fn forward_is_only_a_short_way<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

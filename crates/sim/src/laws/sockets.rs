@@ -17,7 +17,7 @@ use portolan_machine::{Instant, Machine, Output, Script, SocketId, SocketNews, S
 /// the news may overtake queued transmits.
 ///
 /// # Errors
-/// The first transmit on a socket that was not open.
+/// A [`Violation`]: the first transmit on a socket that was not open.
 pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -69,7 +69,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
 /// the script's datagrams once more, and every kind of socket news. The machine must give no output for any of them.
 ///
 /// # Errors
-/// The first output or deadline after the terminal event.
+/// A [`Violation`]: the first output or deadline after the terminal event.
 pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

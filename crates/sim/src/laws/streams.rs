@@ -31,7 +31,7 @@ const REPEATED: usize = 3;
 /// least one byte, unless it has paused or closed the stream or the stream is full.
 ///
 /// # Errors
-/// The first output that depends on the chunks, or the first call that took no bytes or too many.
+/// A [`Violation`]: the first output that depends on the chunks, or the first call that took no bytes or too many.
 pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

@@ -51,7 +51,7 @@ impl<M: Machine> Net<M> {
     /// A host of another net is ignored.
     ///
     /// # Errors
-    /// The error of the machine: the command is impossible.
+    /// [`Machine::Error`]: the command is impossible. The machine is then unchanged.
     pub fn command(&mut self, host: HostId, command: M::Command) -> Result<(), M::Error> {
         self.with(host, |machine, cx| machine.command(cx, command)).unwrap_or(Ok(()))
     }
@@ -113,7 +113,10 @@ impl<M: Machine> Net<M> {
     /// Opens a UDP socket of a host, to hand to its machine by id. The machine gets no news of the opening.
     ///
     /// # Errors
-    /// The same errors as for the machine: the address is taken, or the host does not have it.
+    /// * [`Refusal::AddressNotAvailable`]: the host does not have the address.
+    /// * [`Refusal::AddressInUse`]: another socket is bound to the address and port.
+    /// * [`Refusal::TooManySockets`]: port 0 was requested, and no dynamic port is free.
+    /// * [`Refusal::NoRoute`]: the host belongs to another net.
     pub fn open(&mut self, host: HostId, local: SocketAddr) -> Result<(SocketId, SocketAddr), Refusal> {
         let id = self.hosts.get_mut(host.0).ok_or(Refusal::NoRoute)?.ids.next_socket();
         let local = self.bind(host.0, &Open::new(id, Protocol::Udp, local))?;
@@ -173,8 +176,8 @@ impl<M: Machine> Net<M> {
         loop {
             let wait = loop {
                 let Some(host) = self.hosts.get_mut(number) else { return };
-                self.transit.at_once += 1;
-                if self.transit.at_once >= super::AT_ONCE {
+                self.transit.operations += 1;
+                if self.transit.operations >= super::MAX_OPERATIONS {
                     return;
                 }
                 match host.machine.poll() {
@@ -182,7 +185,7 @@ impl<M: Machine> Net<M> {
                     Output::Socket(order) => self.order(number, order),
                     Output::Event(event) => {
                         if let Some(story) = &mut self.story {
-                            story.tell(now, &host.name, format_args!("event: {}", (self.word)(&event)));
+                            story.tell(now, &host.name, format_args!("event: {}", (self.format_event)(&event)));
                         }
                         self.events.push(super::EventRecord { at: now, host: HostId(number), event });
                     }
