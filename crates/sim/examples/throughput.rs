@@ -36,7 +36,7 @@ impl Client {
         Self { out: Outbox::new(), servers, socket: None, asked: 0, answered: 0, next: Some(Instant::ORIGIN) }
     }
 
-    fn ask(&mut self, cx: &mut Cx<'_>) {
+    fn send_request(&mut self, cx: &mut Cx<'_>) {
         let Some(socket) = self.socket else { return };
         let mut buffer = [0; 64];
         let Ok(writer) = Writer::new(&mut buffer, Class::Request, Method::BINDING, cx.random::<12>().into()) else {
@@ -67,10 +67,10 @@ impl Machine for Client {
                 self.out.push(Output::Socket(SocketOrder::Open(Open::new(id, Protocol::Udp, any).towards(first))));
                 self.next = None;
             }
-            Input::Timeout => self.ask(cx),
+            Input::Timeout => self.send_request(cx),
             Input::Socket(id, SocketNews::Opened { .. }) => {
                 self.socket = Some(id);
-                self.ask(cx);
+                self.send_request(cx);
             }
             Input::Datagram(d) => {
                 let answer = Message::decode(d.payload).ok();

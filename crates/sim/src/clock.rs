@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_moment_happens_in_the_order_it_was_put_down() {
+    fn wake_ups_at_one_time_fire_in_insertion_order() {
         let mut clock = Clock::new();
         clock.schedule(20, 'c');
         clock.schedule(10, 'a');

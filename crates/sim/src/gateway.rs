@@ -94,15 +94,15 @@ impl Gateway {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropCause {
     Translator(DropReason),
-    Blocked { tells: bool },
+    Blocked { sends_icmp: bool },
 }
 
 impl DropCause {
     /// The ICMP error for the sender inside.
     pub(crate) const fn icmp_error(self) -> Option<Unreachability> {
         match self {
-            Self::Blocked { tells: true } => Some(Unreachability::Prohibited),
-            Self::Blocked { tells: false } | Self::Translator(_) => None,
+            Self::Blocked { sends_icmp: true } => Some(Unreachability::Prohibited),
+            Self::Blocked { sends_icmp: false } | Self::Translator(_) => None,
         }
     }
 }
@@ -154,7 +154,7 @@ enum Device {
     Blocked {
         udp: bool,
         tcp: bool,
-        tells: bool,
+        sends_icmp: bool,
     },
 }
 
@@ -174,7 +174,7 @@ impl GatewayState {
     pub(crate) fn new(config: Gateway, interface: usize, inside: usize, seed: u64) -> Self {
         let device = |barrier: Barrier, ipv4: bool| match barrier {
             Barrier::Open => Device::Open,
-            Barrier::Blocked { udp, tcp, tells } => Device::Blocked { udp, tcp, tells },
+            Barrier::Blocked { udp, tcp, tells } => Device::Blocked { udp, tcp, sends_icmp: tells },
             Barrier::Translator(translator) => {
                 let own: Vec<IpAddr> = config.addresses.iter().copied().filter(|ip| ip.is_ipv4() == ipv4).collect();
                 let [udp, tcp] = [0, 1].map(|stream| Box::new(Translator::new(translator, &own, seed ^ stream)));
@@ -210,7 +210,7 @@ impl GatewayState {
     pub(crate) fn outbound(&mut self, now: Instant, packet: &mut Packet) -> Result<Way, DropCause> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(Way::Out { created: false }),
-            Device::Blocked { tells, .. } => Err(DropCause::Blocked { tells: *tells }),
+            Device::Blocked { sends_icmp, .. } => Err(DropCause::Blocked { sends_icmp: *sends_icmp }),
             Device::Translator { udp, .. } => {
                 let internal = packet.source.ip();
                 let translation =
@@ -235,7 +235,7 @@ impl GatewayState {
     pub(crate) fn inbound(&mut self, now: Instant, packet: &mut Packet) -> Result<(), DropCause> {
         match self.device(packet.destination.is_ipv4()) {
             Device::Open | Device::Blocked { udp: false, .. } => Ok(()),
-            Device::Blocked { .. } => Err(DropCause::Blocked { tells: false }),
+            Device::Blocked { .. } => Err(DropCause::Blocked { sends_icmp: false }),
             Device::Translator { udp, .. } => {
                 let external = packet.destination.ip();
                 packet.destination =
@@ -258,7 +258,7 @@ impl GatewayState {
     ) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(source),
-            Device::Blocked { tells, .. } => Err(DropCause::Blocked { tells: *tells }),
+            Device::Blocked { sends_icmp, .. } => Err(DropCause::Blocked { sends_icmp: *sends_icmp }),
             Device::Translator { tcp, .. } => match tcp.outbound(now, source, to).map_err(DropCause::Translator)? {
                 Translation::Out { source, .. } => Ok(source),
                 Translation::Hairpin { .. } => Err(DropCause::Translator(DropReason::NoHairpin)),
@@ -270,7 +270,7 @@ impl GatewayState {
     pub(crate) fn accept(&mut self, now: Instant, source: SocketAddr, to: SocketAddr) -> Result<SocketAddr, DropCause> {
         match self.device(to.is_ipv4()) {
             Device::Open | Device::Blocked { tcp: false, .. } => Ok(to),
-            Device::Blocked { .. } => Err(DropCause::Blocked { tells: false }),
+            Device::Blocked { .. } => Err(DropCause::Blocked { sends_icmp: false }),
             Device::Translator { tcp, .. } => tcp.inbound(now, source, to).map_err(DropCause::Translator),
         }
     }

@@ -20,7 +20,7 @@ pub(crate) struct Host<M> {
     pub(crate) rng: HostRng,
     pub(crate) ids: SocketIds,
     pub(crate) sockets: Sockets,
-    pub(crate) ways: Ways,
+    pub(crate) routing: Routing,
     pub(crate) timer: Timer,
     pub(crate) inbox: Inbox,
     pub(crate) system: System,
@@ -29,7 +29,7 @@ pub(crate) struct Host<M> {
 
 /// The interfaces and routes of a host.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ways {
+pub(crate) struct Routing {
     /// Interfaces in the order of preference.
     pub(crate) interfaces: Vec<usize>,
     /// Destinations with a specific interface.

@@ -20,7 +20,7 @@
 //! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, SocketId, Verdict};
 //! use portolan_sim::laws::{self, Context, Law, Step};
 //!
-//! /// Says "boo" whenever it is woken, early or not.
+//! /// Reports "boo" at every timeout, even an early one.
 //! #[derive(Default)]
 //! struct Jumpy(bool);
 //!

@@ -29,7 +29,7 @@
 //! use portolan_sim::{Preset, Topology};
 //! use portolan_stun::{Class, Message, Method, Writer};
 //!
-//! /// Asks a server where it is seen from, once.
+//! /// Sends one Binding request and reports the mapped address.
 //! struct Asker { server: SocketAddr, out: Outbox<SocketAddr> }
 //!
 //! impl Machine for Asker {

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wire_sends_one_packet_after_the_other_and_drops_what_finds_the_queue_full() {
+    fn a_wire_sends_packets_in_sequence_and_drops_them_when_the_queue_is_full() {
         // 1,000 bytes a second: a packet of 100 bytes takes 100 ms. 350 bytes may wait.
         let link = Link::delay(Duration::from_millis(5)).bandwidth(1_000, 350);
         let (mut wire, mut rng) = (WireState::new(&link.up), SeededRng::new(5));
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn mishaps_come_as_often_as_asked_and_are_counted() {
+    fn loss_duplication_and_reordering_have_the_configured_rates() {
         let hold = Duration::from_millis(5);
         let (carried, stats) = arrivals(Link::PERFECT.loss(0.1).duplication(0.02).reordering(0.05, hold));
         let lost = carried.iter().filter(|c| **c == Carried::Lost).count() as u64;

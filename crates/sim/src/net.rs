@@ -57,7 +57,7 @@ use core::time::Duration;
 use neighbor::{Neighbors, Pair};
 use portolan_machine::{Cx, Instant, Machine, SocketIds, Unreachability};
 use portolan_nat::translator::Translator;
-use stream::{StreamNews, Streams};
+use stream::{StreamEvent, Streams};
 
 /// A host of a [`Net`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,7 +138,7 @@ pub struct Net<M: Machine> {
     events: Vec<EventRecord<M::Event>>,
     story: Option<Story>,
     /// Formats an event for the story.
-    word: fn(&M::Event) -> String,
+    format_event: fn(&M::Event) -> String,
 }
 
 /// The payload of a wake-up.
@@ -149,7 +149,7 @@ enum Wake<M> {
     Timer(u32),
     /// An ICMP error reaches the socket that sent the packet.
     IcmpError(Box<(Origin, Unreachability)>),
-    Stream(Box<StreamNews>),
+    Stream(Box<StreamEvent>),
     /// The second request for a neighbor arrives.
     Neighbor(Box<Pair>),
     Call(Box<DelayedCall<M>>),
@@ -176,13 +176,13 @@ struct Transit {
     /// Packets to move before the clock advances.
     ready: VecDeque<Box<Packet>>,
     /// The number of operations since the clock last moved.
-    at_once: u32,
+    operations: u32,
     ledger: Ledger,
     neighbors: Neighbors,
 }
 
 /// More operations than this at one time mean that a machine breaks the laws.
-const AT_ONCE: u32 = 1_000_000;
+const MAX_OPERATIONS: u32 = 1_000_000;
 
 impl<M: Machine> Net<M> {
     /// Creates an empty Internet. All random choices follow from `seed`.
@@ -199,7 +199,7 @@ impl<M: Machine> Net<M> {
             streams: Streams::default(),
             events: Vec::new(),
             story: None,
-            word: |event| alloc::format!("{event:?}"),
+            format_event: |event| alloc::format!("{event:?}"),
         }
     }
 
@@ -219,7 +219,7 @@ impl<M: Machine> Net<M> {
         for packet in self.transit.neighbors.clear() {
             self.transit.pool.recycle(packet);
         }
-        (self.transit.at_once, self.transit.ledger) = (0, Ledger::default());
+        (self.transit.operations, self.transit.ledger) = (0, Ledger::default());
         self.rng = SeededRng::fork(seed, 0);
         self.map.reset(seed);
         for (host, n) in self.hosts.iter_mut().zip(0..) {
@@ -259,9 +259,9 @@ impl<M: Machine> Net<M> {
         self.story.get_or_insert_default();
     }
 
-    /// Records a story from now on. `word` formats an event; the default is its `Debug` form.
-    pub fn record_story_with(&mut self, word: fn(&M::Event) -> String) {
-        self.word = word;
+    /// Records a story from now on. `format_event` formats an event; the default is its `Debug` form.
+    pub fn record_story_with(&mut self, format_event: fn(&M::Event) -> String) {
+        self.format_event = format_event;
         self.record_story();
     }
 
@@ -289,7 +289,7 @@ impl<M: Machine> Net<M> {
     /// The statistics of the first link of a host, up and down.
     #[must_use]
     pub fn host_stats(&self, host: HostId) -> (WireStats, WireStats) {
-        self.interface_stats(self.hosts.get(host.0).and_then(|host| host.ways.interfaces.first().copied()))
+        self.interface_stats(self.hosts.get(host.0).and_then(|host| host.routing.interfaces.first().copied()))
     }
 
     /// The statistics of the link of a server, up and down.
@@ -345,13 +345,13 @@ impl<M: Machine> Net<M> {
         let before = self.clock.now();
         let wake = self.clock.advance()?;
         if self.clock.now() != before {
-            self.transit.at_once = 0;
+            self.transit.operations = 0;
         }
         match wake {
             Wake::Flight(packet) => self.travel(packet),
             Wake::Timer(host) => self.wake(host as usize),
             Wake::IcmpError(error) => self.deliver_icmp_error(*error),
-            Wake::Stream(news) => self.stream_news(*news),
+            Wake::Stream(event) => self.handle_stream_event(*event),
             Wake::Neighbor(pair) => self.exchange_is_due(*pair),
             Wake::Call(call) => self.call(*call),
         }
@@ -386,7 +386,7 @@ impl<M: Machine> Net<M> {
             if is_met(self) {
                 return Stop::Found;
             }
-            if self.transit.at_once >= AT_ONCE {
+            if self.transit.operations >= MAX_OPERATIONS {
                 return Stop::Stalled;
             }
             match self.clock.next() {

@@ -205,7 +205,7 @@ impl ServerState {
     }
 
     /// Whether the server answers only authenticated users.
-    fn is_guarded(&self) -> bool {
+    fn requires_credentials(&self) -> bool {
         self.config.credentials.is_some() && self.config.fault == Fault::None
     }
 
@@ -220,7 +220,7 @@ impl ServerState {
         if let (Fault::None, Some(hosted)) = (self.config.fault, &mut self.hosted) {
             return hosted.serve(packet, now, self.interface, pool, send);
         }
-        if self.is_guarded() {
+        if self.requires_credentials() {
             return;
         }
         let Ok(request) = Message::decode(packet.bytes()) else { return };
@@ -261,7 +261,7 @@ impl ServerState {
         remote: SocketAddr,
         bytes: &[u8],
     ) -> Option<Bytes> {
-        if self.is_guarded() {
+        if self.requires_credentials() {
             return self.hosted.as_mut()?.reply(now, local, remote, bytes);
         }
         let request = Message::decode(bytes).ok()?;

@@ -368,7 +368,7 @@ mod tests {
     use portolan_nat::behavior::PortAllocation;
 
     #[test]
-    fn presets_are_what_they_are_called() {
+    fn presets_have_the_classic_types_of_their_names() {
         use ClassicType::{Blocked, FullCone, Open, PortRestricted, Restricted, Symmetric, UdpFirewall};
         for (preset, ipv4, ipv6) in [
             (Preset::Open, Open, Some(Open)),
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_as_hard_as_its_hardest_part() {
+    fn a_chain_has_the_strictest_behavior_of_its_parts() {
         let loose = TranslatorConfig::full_cone().mapping(Mapping::AddressAndPortDependent);
         let truth = Topology::chain([loose.into(), TranslatorConfig::home().into()]).truth(true).unwrap();
         assert_eq!(truth.mapping, Mapping::AddressAndPortDependent);
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_apart_counts_as_one() {
+    fn indistinguishable_configurations_have_the_same_truth() {
         let wall = TranslatorConfig::firewall(Filtering::EndpointIndependent);
         assert_eq!(Topology::behind(wall).truth(true), Topology::open().truth(true));
         let overloading = TranslatorConfig::symmetric().ports(PortAllocation::Preserving).overloading(true);

@@ -88,9 +88,9 @@ fn json_comes_back_as_the_very_bytes() {
     let json: Value = serde_json::from_slice(&filtered(&["sdp", "json"], OFFER.as_bytes())).expect("JSON");
     assert_eq!(json["media"][0]["lines"][2]["name"], "mid");
     let finished = piped(&["sdp", "json", "--to-sdp"], OFFER.as_bytes());
-    assert_refused(&finished, &["no JSON of portolan.sdp/1", "line 1"]);
+    assert_refused(&finished, &["is not JSON of portolan.sdp/1", "line 1"]);
     let finished = piped(&["sdp", "json"], b"nothing of the kind");
-    assert_refused(&finished, &["<stdin>:1:1", "no session description"]);
+    assert_refused(&finished, &["<stdin>:1:1", "session description"]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn validate_tells_what_of_an_answer_does_not_go_with_its_offer() {
     assert!(finished.stdout.starts_with(&format!("{name}:{line}:9: deviation: ")), "{finished:?}");
     assert!(finished.stdout.ends_with(&format!("{name}: 1 fault\n")), "{finished:?}");
     let finished = piped(&["sdp", "validate", &offer, "-"], b"GET / HTTP/1.1\r\n\r\n");
-    assert_refused(&finished, &["<stdin>:1:1", "no session description"]);
+    assert_refused(&finished, &["<stdin>:1:1", "session description"]);
     assert_refused(&run(&["sdp", "validate", "-", "-"]), &["only once"]);
     std::fs::remove_dir_all(folder).expect("its own folder");
 }

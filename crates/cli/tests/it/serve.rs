@@ -176,7 +176,7 @@ fn users_of_a_file_are_answered_others_challenged_and_no_password_is_printed() {
     for mode in [0o644, 0o660, 0o604] {
         set(mode);
         let refused = run(&[&["serve", "--listen", "127.0.0.1:0"][..], &arguments].concat());
-        assert_refused(&refused, &[path, "others", &format!("mode {mode:o}"), "chmod 600"]);
+        assert_refused(&refused, &[path, "other users", &format!("mode {mode:o}"), "chmod 600"]);
     }
     set(0o600);
     let (server, local) = served(&arguments);

@@ -16,7 +16,7 @@ fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
         DropCause::Translator(DropReason::NoExternalAddress),
         DropCause::Translator(DropReason::NoHairpin),
         DropCause::Translator(DropReason::FamilyMismatch),
-        DropCause::Blocked { tells: true },
+        DropCause::Blocked { sends_icmp: true },
     ];
     let gateway = table!(DropCause, samples, [DropCause::Translator(_), DropCause::Blocked { .. }]);
     notes::assert_documented("sim", &[gateway]);

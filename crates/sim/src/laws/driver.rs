@@ -148,7 +148,7 @@ const fn kind(protocol: Protocol) -> Kind {
 /// #     fn poll(&mut self) -> Output<()> { Output::Wait(None) }
 /// # }
 ///
-/// // `Deaf` orders nothing, so nobody tells it that a socket is open.
+/// // `Deaf` orders nothing, so no driver reports that a socket is open.
 /// let opened = SocketNews::Opened { local: "192.0.2.1:5000".parse()? };
 /// let script = [Step::news(Instant::ORIGIN, SocketId(1), opened), Step::timeout(Instant::ORIGIN)];
 /// assert_eq!(laws::driver_legal(&|| Deaf, &script, &Context::default()), script[1..]);

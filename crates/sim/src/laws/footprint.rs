@@ -42,7 +42,7 @@ const TIMEOUTS: usize = 64 * 1024;
 /// use portolan_sim::laws::{self, Context, Law, StateLimit, Step};
 /// use std::{collections::BTreeSet, net::SocketAddr};
 ///
-/// /// Remembers every peer for ever.
+/// /// Stores every peer forever.
 /// #[derive(Default)]
 /// struct Hoarder(BTreeSet<SocketAddr>);
 ///
@@ -72,7 +72,7 @@ const TIMEOUTS: usize = 64 * 1024;
 /// ```
 ///
 /// # Errors
-/// The first footprint above its limit.
+/// A [`Violation`]: the first footprint above its limit.
 pub fn state_is_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

@@ -21,7 +21,7 @@ use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
 /// last the run is repeated with a call of `forward` before each datagram that the machine does not forward.
 ///
 /// # Errors
-/// The first foreign input or `None` that had an effect, or the first step that they changed.
+/// A [`Violation`]: the first foreign input or `None` that had an effect, or the first step that they changed.
 pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -39,15 +39,18 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
         if played.verdict == Some(Verdict::NotMine) && has_one_owner(step) {
             // A drain without end is reported by law 1; more of it proves nothing here.
             if let Some(output) = played.outputs.first().filter(|_| rest != DrainEnd::Endless) {
-                let what = format!("NotMine, and yet out came {}", shorten(&format!("{output:?}")));
+                let what =
+                    format!("the verdict is NotMine, but there is an output: {}", shorten(&format!("{output:?}")));
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
             }
             if played.rest != rest {
-                let what = format!("NotMine, and yet there was {rest}, then {}", played.rest);
+                let what = format!("the verdict is NotMine, but the wait changed from {rest} to {}", played.rest);
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
             }
             if let Some(unlike) = before.difference(&Snapshot::new(&stage, context)) {
-                return Err(Place::Step(*index, step).violation(Law::NotMine, format!("NotMine, and yet {unlike}")));
+                return Err(
+                    Place::Step(*index, step).violation(Law::NotMine, format!("the verdict is NotMine, but {unlike}"))
+                );
             }
         } else {
             rest = played.rest;
@@ -62,7 +65,7 @@ pub fn not_mine_changes_nothing<M: Machine<Command: Script>>(
         None => none_of_forward_changes_nothing(factory, &salted, context),
         Some(((one, other), (index, step))) => {
             let what = format!(
-                "came out otherwise than without the inputs before it that were NotMine: {}",
+                "gave another result than without the NotMine inputs before it: {}",
                 unlike(Some(other), Some(one))
             );
             Err(Place::Step(*index, step).violation(Law::NotMine, what))

@@ -13,7 +13,7 @@ use portolan_machine::{Datagram, Input, Instant, Machine, Outbox, Output, Script
 /// Law 1: `poll` returns a wait after a finite number of outputs, at most [`Context::drain_limit`].
 ///
 /// # Errors
-/// The first drain without end.
+/// A [`Violation`]: the first drain without end.
 pub fn a_drain_ends<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -37,7 +37,7 @@ pub fn a_drain_ends<M: Machine<Command: Script>>(
 /// lost there.
 ///
 /// # Errors
-/// The first two steps whose outputs depend on the drain between them.
+/// A [`Violation`]: the first two steps whose outputs depend on the drain between them.
 pub fn draining_is_the_owners_choice<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -86,16 +86,16 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
             Some(at) => drop(expected.swap_remove(at)),
             None => {
                 return Some(format!(
-                    "without a drain before it, this came out in addition: {}",
+                    "without a drain before the step, there was an additional output: {}",
                     shorten(&format!("{output:?}"))
                 ));
             }
         }
     }
     if let Some(lost) = expected.first() {
-        return Some(format!("without a drain before it, this was lost: {}", shorten(&format!("{lost:?}"))));
+        return Some(format!("without a drain before the step, an output was lost: {}", shorten(&format!("{lost:?}"))));
     }
-    (together != alone).then(|| format!("without a drain before it there was {together}, with one {alone}"))
+    (together != alone).then(|| format!("without a drain before the step there was {together}, with a drain {alone}"))
 }
 
 /// Law 7: the number of outputs that peers can queue is bounded by [`Context::queue_limit`].
@@ -109,7 +109,7 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
 /// before the next drain. Bytes of a stream that is accepted in the flood arrive on the new stream.
 ///
 /// # Errors
-/// The first flood that queued more outputs than the limit.
+/// A [`Violation`]: the first flood that queued more outputs than the limit.
 pub fn peers_are_bounded<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],

@@ -7,7 +7,7 @@
 //! use portolan_machine::{Cx, Input, Instant, Machine, Never, Output, Verdict};
 //! use portolan_sim::laws::{self, Context, Recording, Step};
 //!
-//! /// Draws a number at every timeout and tells it.
+//! /// Draws a number at every timeout and reports it as an event.
 //! #[derive(Default)]
 //! struct Die(Option<u8>);
 //!
@@ -206,7 +206,7 @@ impl Recorder {
     /// Hands `command` to the machine.
     ///
     /// # Errors
-    /// The error of the machine.
+    /// [`Machine::Error`]: the command is impossible.
     pub fn command<M: Machine<Command: Script>>(
         &mut self,
         machine: &mut M,

@@ -40,7 +40,7 @@ use portolan_machine::{Instant, Machine, Output, Script};
 /// #     }
 /// # }
 ///
-/// // `Opener` opens a socket when it is first woken; the peer is a host that says yes after a millisecond.
+/// // `Opener` opens a socket when it is first woken; after a millisecond the peer accepts.
 /// let local = "192.0.2.1:50000".parse()?;
 /// let script = [Step::timeout(Instant::ORIGIN)];
 /// let whole = laws::rehearse(&Opener::default, &script, &Context::default(), 100, |at, output| match output {
@@ -69,7 +69,7 @@ pub fn rehearse<M: Machine<Command: Script>>(
     let mut last = stage.drain();
     let mut driver = Driver::new(context.handed_in);
     driver.learn(&last);
-    ask(&mut pending, &last, now, &mut peer);
+    query_peer(&mut pending, &last, now, &mut peer);
     while whole.len() < limit {
         let own = script.peek().map(|step| step.at);
         let answer = earliest(&pending);
@@ -93,12 +93,12 @@ pub fn rehearse<M: Machine<Command: Script>>(
         whole.push(step);
         // A deadline that does not advance is reported by law 2; it must not fill the script.
         stuck = woken && last.deadline().is_some_and(|wait| wait.is_due(now));
-        ask(&mut pending, &last, now, &mut peer);
+        query_peer(&mut pending, &last, now, &mut peer);
     }
     whole
 }
 
-fn ask<E>(
+fn query_peer<E>(
     pending: &mut Vec<Step>,
     last: &StepResult<E>,
     now: Instant,

@@ -14,12 +14,12 @@ use portolan_machine::{Machine, Script};
 /// outputs, with or without a trace.
 ///
 /// The script is played twice, a third time with a trace that formats every note, and a fourth time from its own
-/// recording, which is written as text and parsed. Each command must survive the conversion to text, because a
+/// recording. The recording is written as text and parsed. Each command must survive the conversion to text, because a
 /// recording holds nothing else of it. [`a_command_survives_its_text`] also checks that the text holds all of a
 /// command.
 ///
 /// # Errors
-/// The first step with two different results, or the first command that its text does not hold.
+/// A [`Violation`]: the first step with two different results, or the first command that its text does not hold.
 pub fn determinism<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -36,7 +36,7 @@ pub fn determinism<M: Machine<Command: Script>>(
     let (recording, recorded, calls) = record_calls(factory(), script, context);
     same(script, &first, &recorded, "played and recorded")?;
     let text = recording.to_string();
-    let read: Recording = text.parse().map_err(|why| broken(format!("its recording cannot be read: {why}")))?;
+    let read: Recording = text.parse().map_err(|why| broken(format!("its recording cannot be parsed: {why}")))?;
     let replayed =
         replay(factory(), &read, context).map_err(|why| broken(format!("its recording cannot be replayed: {why}")))?;
     let replayed = joined(replayed, &calls);
@@ -122,12 +122,12 @@ pub fn a_command_survives_its_text<C: Script + PartialEq + fmt::Debug>(
         return broken(format!("the text of the command {} is more than one line", shorten(&debug)));
     }
     match C::read(&text) {
-        Err(why) => broken(format!("the text of the command {} cannot be read back: {why}", shorten(&debug))),
+        Err(why) => broken(format!("the text of the command {} cannot be parsed: {why}", shorten(&debug))),
         Ok(again) if again != *command => {
-            broken(format!("the command {} is another one when it is read back", shorten(&debug)))
+            broken(format!("the command {} differs after a round trip through text", shorten(&debug)))
         }
         Ok(again) if again.to_text() != text => {
-            broken(format!("the command {} has another text when it is read back", shorten(&debug)))
+            broken(format!("the command {} has another text after a round trip", shorten(&debug)))
         }
         Ok(_) => Ok(()),
     }
@@ -138,15 +138,19 @@ fn commands_are_text<M: Machine<Command: Script>>(script: &[Step]) -> Result<(),
         let Action::Command(text) = &step.action else { continue };
         let broken = |what| Err(Violation::new(Law::Determinism, Some(index), what));
         let Ok(command) = M::Command::read(text) else {
-            return broken(format!("the command `{}` cannot be read from its text", shorten(text)));
+            return broken(format!("the text `{}` cannot be parsed as a command", shorten(text)));
         };
         let written = command.to_text();
         match M::Command::read(&written).map(|command| command.to_text()) {
             Ok(again) if again == written => {}
             Ok(again) => {
-                return broken(format!("a command is `{}`, read back it is `{}`", shorten(&written), shorten(&again)));
+                return broken(format!(
+                    "the command `{}` becomes `{}` after a round trip through text",
+                    shorten(&written),
+                    shorten(&again)
+                ));
             }
-            Err(_) => return broken(format!("the command `{}` cannot be read back", shorten(&written))),
+            Err(_) => return broken(format!("the text `{}` cannot be parsed as a command", shorten(&written))),
         }
     }
     Ok(())
@@ -162,5 +166,5 @@ fn same<E: core::fmt::Debug + PartialEq>(
     let step = at.checked_sub(1);
     let text = step.and_then(|step| script.get(step)).map(|step| shorten(&step.to_string()));
     let text = text.unwrap_or_else(|| "the fresh machine".to_string());
-    Err(Violation::new(Law::Determinism, step, format!("`{text}` came out in two ways ({how}): {unlike}")))
+    Err(Violation::new(Law::Determinism, step, format!("`{text}` gave different results ({how}): {unlike}")))
 }

@@ -16,7 +16,7 @@ use portolan_machine::{Machine, Output, Script, Verdict};
 /// in outputs, wait, random bytes and socket ids, and in [`Context::state`] if the context has it.
 ///
 /// # Errors
-/// The first datagram for which `forward` differs from `handle`, or the first step that it changed.
+/// A [`Violation`]: the first datagram for which `forward` differs from `handle`, or the first step that it changed.
 pub fn forward_is_only_a_short_way<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -36,7 +36,7 @@ pub fn forward_is_only_a_short_way<M: Machine<Command: Script>>(
             .and_then(|datagram| quick.forward(step.at, datagram.as_datagram()).map(|forward| forward.to_transmit()));
         let difference = match transmit {
             None => compare(&by_queue, &quick.play(step), (&plain, &quick), context)
-                .map(|unlike| format!("came out otherwise after a datagram that was forwarded: {unlike}")),
+                .map(|unlike| format!("gave another result after a forwarded datagram: {unlike}")),
             Some(transmit) => {
                 let mut after = quick.drain();
                 after.outputs.insert(0, Output::Transmit(transmit));
@@ -73,13 +73,13 @@ pub(super) fn none_of_forward_changes_nothing<M: Machine<Command: Script>>(
             }
             let (before, after) = (StepResult { rest: last, ..StepResult::nothing() }, asked.drain());
             if let Some(unlike) = compare(&before, &after, (&plain, &asked), context) {
-                let what = format!("`forward` returned None, and yet something changed: {unlike}");
+                let what = format!("`forward` returned None, but something changed: {unlike}");
                 return Err(Place::Step(*index, step).violation(Law::NotMine, what));
             }
         }
         let (expected, played) = (plain.play(step), asked.play(step));
         if let Some(unlike) = compare(&expected, &played, (&plain, &asked), context) {
-            let what = format!("came out otherwise after a `None` of `forward`: {unlike}");
+            let what = format!("gave another result after a `None` of `forward`: {unlike}");
             return Err(Place::Step(*index, step).violation(Law::NotMine, what));
         }
         last = expected.rest;

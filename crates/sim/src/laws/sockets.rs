@@ -17,7 +17,7 @@ use portolan_machine::{Instant, Machine, Output, Script, SocketId, SocketNews, S
 /// the news may overtake queued transmits.
 ///
 /// # Errors
-/// The first transmit on a socket that was not open.
+/// A [`Violation`]: the first transmit on a socket that was not open.
 pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -40,7 +40,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
         for output in &played.outputs {
             match output {
                 Output::Transmit(transmit) if closed.contains(&transmit.socket) => {
-                    let what = format!("a transmit on {}, which the machine itself has closed", transmit.socket);
+                    let what = format!("a transmit on {}, which the machine has closed", transmit.socket);
                     return Err(place.violation(Law::OpenedFirst, what));
                 }
                 Output::Transmit(transmit) if !open.contains(&transmit.socket) => {
@@ -69,7 +69,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
 /// the script's datagrams once more, and every kind of socket news. The machine must give no output for any of them.
 ///
 /// # Errors
-/// The first output or deadline after the terminal event.
+/// A [`Violation`]: the first output or deadline after the terminal event.
 pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -114,7 +114,7 @@ fn silent<E: core::fmt::Debug>(
 ) -> Result<(), Violation> {
     for output in &played.outputs {
         if *ended {
-            let what = format!("after the terminal event came {}", shorten(&format!("{output:?}")));
+            let what = format!("after the terminal event there is an output: {}", shorten(&format!("{output:?}")));
             return Err(place.violation(Law::EndIsEnd, what));
         }
         *ended = matches!(output, Output::Event(event) if terminal(event));

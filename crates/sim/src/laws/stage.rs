@@ -87,7 +87,7 @@ impl fmt::Display for DrainEnd {
         match self {
             Self::Undrained => f.write_str("not drained"),
             Self::Endless => f.write_str("a drain without end"),
-            Self::Waiting(None) => f.write_str("a wait for nothing"),
+            Self::Waiting(None) => f.write_str("a wait without a deadline"),
             Self::Waiting(Some(deadline)) => write!(f, "a wait until {deadline}"),
         }
     }
@@ -280,7 +280,7 @@ impl<M: Machine<Command: Script>> Stage<M> {
             outputs.append(&mut self.drain().outputs);
             if taken == 0 && length > 0 && was_drained && !self.inbound.is_blocked(id) {
                 self.fault.get_or_insert_with(|| {
-                    format!("drained, it took none of {length} bytes on {id}, which is neither paused nor full")
+                    format!("after a drain, the machine took none of {length} bytes on {id}, which is neither paused nor full")
                 });
             }
             let most = self.cut.next();
@@ -420,7 +420,7 @@ impl Place<'_> {
             Place::Step(index, step) => {
                 Violation::new(law, Some(index), format!("`{}`: {what}", shorten(&step.to_string())))
             }
-            Place::Timeout(step, at) => Violation::new(law, step, format!("at a timeout that was due at {at}: {what}")),
+            Place::Timeout(step, at) => Violation::new(law, step, format!("at the timeout due at {at}: {what}")),
         }
     }
 }

@@ -31,7 +31,7 @@ const REPEATED: usize = 3;
 /// least one byte, unless it has paused or closed the stream or the stream is full.
 ///
 /// # Errors
-/// The first output that depends on the chunks, or the first call that took no bytes or too many.
+/// A [`Violation`]: the first output that depends on the chunks, or the first call that took no bytes or too many.
 pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -59,7 +59,7 @@ pub fn no_byte_of_a_stream_is_dropped<M: Machine<Command: Script>>(
     one_by_one.compare(&in_one, script, "repeated, in many chunks and in one")
 }
 
-/// Joins each chunk with the chunk before it, if both came on one stream at one time.
+/// Joins each chunk with the chunk before it, if both received on one stream at one time.
 fn joined(steps: &[(usize, Step)]) -> Vec<(usize, Step)> {
     let mut all: Vec<(usize, Step)> = Vec::new();
     for (index, step) in steps {
@@ -80,17 +80,17 @@ fn joined(steps: &[(usize, Step)]) -> Vec<(usize, Step)> {
 /// must be whole messages, although the last chunk alone may be the end of one.
 fn repeated(steps: &[(usize, Step)], chosen: &BTreeSet<usize>, in_one: bool) -> Vec<(usize, Step)> {
     let mut all = Vec::new();
-    let mut came: BTreeMap<SocketId, Vec<u8>> = BTreeMap::new();
+    let mut received: BTreeMap<SocketId, Vec<u8>> = BTreeMap::new();
     for (index, step) in steps {
         all.push((*index, step.clone()));
         let Action::Stream(chunk) = &step.action else { continue };
-        let came = came.entry(chunk.socket).or_default();
-        came.extend_from_slice(&chunk.payload);
-        let copies = COPIES.min(CHUNK / came.len().max(1));
+        let received = received.entry(chunk.socket).or_default();
+        received.extend_from_slice(&chunk.payload);
+        let copies = COPIES.min(CHUNK / received.len().max(1));
         if !chosen.contains(index) || copies == 0 {
             continue;
         }
-        let (payload, times) = if in_one { (came.repeat(copies), 1) } else { (came.clone(), copies) };
+        let (payload, times) = if in_one { (received.repeat(copies), 1) } else { (received.clone(), copies) };
         let again = Step::new(step.at, Action::Stream(OwnedDatagram { payload, ..*chunk }));
         all.extend((0..times).map(|_| (*index, again.clone())));
     }

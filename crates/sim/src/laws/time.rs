@@ -18,7 +18,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// excepted, because no instant is later.
 ///
 /// # Errors
-/// The first deadline that did not advance.
+/// A [`Violation`]: the first deadline that did not advance.
 pub fn waits_lie_ahead<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -33,7 +33,7 @@ pub fn waits_lie_ahead<M: Machine<Command: Script>>(
         match played.deadline() {
             Some(wait) if wait.is_due(at) && at < MAX => Err(place.violation(
                 Law::WaitsLieAhead,
-                format!("after a timeout at {at} the machine waits until {wait}, which has come already"),
+                format!("after a timeout at {at} the machine waits until {wait}, which has passed"),
             )),
             _ => Ok(()),
         }
@@ -47,7 +47,7 @@ pub fn waits_lie_ahead<M: Machine<Command: Script>>(
 /// must give the same outputs as without it.
 ///
 /// # Errors
-/// The first early timeout that had an effect, or the first step that an early timeout changed.
+/// A [`Violation`]: the first early timeout that had an effect, or the first step that an early timeout changed.
 pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
     factory: &impl Fn() -> M,
     script: &[Step],
@@ -77,7 +77,7 @@ pub fn an_early_timeout_changes_nothing<M: Machine<Command: Script>>(
             return Err(Violation::new(
                 Law::EarlyTimeout,
                 Some(index),
-                format!("`{step_text}` came out otherwise after timeouts before the deadline: {unlike}"),
+                format!("`{step_text}` gave another result after timeouts before the deadline: {unlike}"),
             ));
         }
         last = played;

@@ -3,7 +3,7 @@
 use super::{HostId, Net, SegmentId, ServerId, StreamStats};
 use crate::entropy::{CountingRng, HostRng};
 use crate::gateway::{Gateway, GatewayState};
-use crate::host::{Host, Inbox, Sockets, System, Timer, Ways};
+use crate::host::{Host, Inbox, Routing, Sockets, System, Timer};
 use crate::link::{Link, WireState};
 use crate::map::{Map, Owner, Segment};
 use crate::server::{Fault, Server, ServerState};
@@ -49,7 +49,7 @@ impl<M: Machine> Net<M> {
             rng: HostRng::Seeded(Self::host_rng(self.seed, host.0)),
             ids: SocketIds::new(),
             sockets: Sockets::default(),
-            ways: Ways { interfaces: alloc::vec![interface], ..Ways::default() },
+            routing: Routing { interfaces: alloc::vec![interface], ..Routing::default() },
             timer: Timer::default(),
             inbox: Inbox::default(),
             system: System::ORDINARY,
@@ -63,16 +63,16 @@ impl<M: Machine> Net<M> {
     pub fn add_interface(&mut self, host: HostId, segment: SegmentId, addresses: &[IpAddr], link: &Link) {
         let interface = self.map.attach(Owner::Host(host.0), segment.0, addresses, link);
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.ways.interfaces.push(interface);
+            host.routing.interfaces.push(interface);
         }
     }
 
     /// Routes `destination` over the host's `nth` interface; the first is 0.
     pub fn add_route(&mut self, host: HostId, destination: IpAddr, nth: usize) {
         if let Some(host) = self.hosts.get_mut(host.0)
-            && let Some(interface) = host.ways.interfaces.get(nth).copied()
+            && let Some(interface) = host.routing.interfaces.get(nth).copied()
         {
-            host.ways.routes.push((destination, interface));
+            host.routing.routes.push((destination, interface));
         }
     }
 
@@ -133,7 +133,7 @@ impl<M: Machine> Net<M> {
         self.map.set_addresses(number, addresses);
         self.forget_neighbors(number);
         let Some(at) = self.hosts.get_mut(host.0) else { return };
-        at.ways.are_readdressed = true;
+        at.routing.are_readdressed = true;
         if self.story.is_some() {
             self.log(host.0, format_args!("has other addresses: {addresses:?}"));
         }
@@ -144,7 +144,7 @@ impl<M: Machine> Net<M> {
     }
 
     fn nth_interface(&self, host: HostId, nth: usize) -> Option<usize> {
-        self.hosts.get(host.0)?.ways.interfaces.get(nth).copied()
+        self.hosts.get(host.0)?.routing.interfaces.get(nth).copied()
     }
 
     /// Changes the link of a segment's gateway. Packets in transit are not affected.

@@ -51,7 +51,7 @@ impl<M: Machine> Net<M> {
     /// A host of another net is ignored.
     ///
     /// # Errors
-    /// The error of the machine: the command is impossible.
+    /// [`Machine::Error`]: the command is impossible. The machine is then unchanged.
     pub fn command(&mut self, host: HostId, command: M::Command) -> Result<(), M::Error> {
         self.with(host, |machine, cx| machine.command(cx, command)).unwrap_or(Ok(()))
     }
@@ -113,7 +113,10 @@ impl<M: Machine> Net<M> {
     /// Opens a UDP socket of a host, to hand to its machine by id. The machine gets no news of the opening.
     ///
     /// # Errors
-    /// The same errors as for the machine: the address is taken, or the host does not have it.
+    /// * [`Refusal::AddressNotAvailable`]: the host does not have the address.
+    /// * [`Refusal::AddressInUse`]: another socket is bound to the address and port.
+    /// * [`Refusal::TooManySockets`]: port 0 was requested, and no dynamic port is free.
+    /// * [`Refusal::NoRoute`]: the host belongs to another net.
     pub fn open(&mut self, host: HostId, local: SocketAddr) -> Result<(SocketId, SocketAddr), Refusal> {
         let id = self.hosts.get_mut(host.0).ok_or(Refusal::NoRoute)?.ids.next_socket();
         let local = self.bind(host.0, &Open::new(id, Protocol::Udp, local))?;
@@ -138,7 +141,7 @@ impl<M: Machine> Net<M> {
     pub(super) fn deliver(&mut self, packet: Box<Packet>, number: usize) {
         let now = self.now();
         let Some(host) = self.hosts.get(number) else { return };
-        if host.ways.are_readdressed && self.interface_of(number, packet.destination.ip()).is_none() {
+        if host.routing.are_readdressed && self.interface_of(number, packet.destination.ip()).is_none() {
             self.transit.ledger.stranded += 1;
             self.log(number, format_args!("has lost the address of {} → {}", packet.source, packet.destination));
             return self.transit.pool.recycle(packet);
@@ -173,8 +176,8 @@ impl<M: Machine> Net<M> {
         loop {
             let wait = loop {
                 let Some(host) = self.hosts.get_mut(number) else { return };
-                self.transit.at_once += 1;
-                if self.transit.at_once >= super::AT_ONCE {
+                self.transit.operations += 1;
+                if self.transit.operations >= super::MAX_OPERATIONS {
                     return;
                 }
                 match host.machine.poll() {
@@ -182,7 +185,7 @@ impl<M: Machine> Net<M> {
                     Output::Socket(order) => self.order(number, order),
                     Output::Event(event) => {
                         if let Some(story) = &mut self.story {
-                            story.tell(now, &host.name, format_args!("event: {}", (self.word)(&event)));
+                            story.tell(now, &host.name, format_args!("event: {}", (self.format_event)(&event)));
                         }
                         self.events.push(super::EventRecord { at: now, host: HostId(number), event });
                     }
@@ -265,7 +268,7 @@ impl<M: Machine> Net<M> {
             return Err(Refusal::FamilyNotSupported);
         }
         let leaves = match open.remote {
-            Some(remote) => Some(self.way_out(number, open.local.ip(), remote.ip()).ok_or(Refusal::NoRoute)?.0),
+            Some(remote) => Some(self.egress(number, open.local.ip(), remote.ip()).ok_or(Refusal::NoRoute)?.0),
             None => None,
         };
         let host = self.hosts.get_mut(number).ok_or(Refusal::NoRoute)?;
@@ -276,11 +279,11 @@ impl<M: Machine> Net<M> {
     /// The interface of a host that has this address.
     pub(super) fn interface_of(&self, number: usize, address: IpAddr) -> Option<usize> {
         let host = self.hosts.get(number)?;
-        host.ways.interfaces.iter().copied().find(|interface| self.map.has_address(*interface, address))
+        host.routing.interfaces.iter().copied().find(|interface| self.map.has_address(*interface, address))
     }
 
     /// The source address and the interface of datagrams to `destination` from a socket bound to `bound`.
-    fn way_out(&self, number: usize, bound: IpAddr, destination: IpAddr) -> Option<(IpAddr, usize)> {
+    fn egress(&self, number: usize, bound: IpAddr, destination: IpAddr) -> Option<(IpAddr, usize)> {
         if !bound.is_unspecified() {
             let interface = self.interface_of(number, bound)?;
             return self.map.interfaces.get(interface)?.is_up.then_some((bound, interface));
@@ -290,13 +293,13 @@ impl<M: Machine> Net<M> {
             let mut own = interface.addresses.iter().copied();
             own.find(|ip| ip.is_ipv4() == destination.is_ipv4()).map(|ip| (ip, number))
         };
-        let ways = &self.hosts.get(number)?.ways;
-        if let Some((_, interface)) = ways.routes.iter().find(|(to, _)| *to == destination)
+        let routing = &self.hosts.get(number)?.routing;
+        if let Some((_, interface)) = routing.routes.iter().find(|(to, _)| *to == destination)
             && let Some(way) = leaves_by(*interface)
         {
             return Some(way);
         }
-        ways.interfaces.iter().find_map(|interface| leaves_by(*interface))
+        routing.interfaces.iter().find_map(|interface| leaves_by(*interface))
     }
 
     /// Sends the datagram or the stream bytes of a transmit.
@@ -317,7 +320,7 @@ impl<M: Machine> Net<M> {
             return self.unreachable(number, id, remote, Unreachability::SourceAddress);
         };
         let family = bound.is_ipv4() == remote.is_ipv4();
-        let Some((ip, interface)) = family.then(|| self.way_out(number, source, remote.ip())).flatten() else {
+        let Some((ip, interface)) = family.then(|| self.egress(number, source, remote.ip())).flatten() else {
             return self.unreachable(number, id, remote, Unreachability::Network);
         };
         let source = SocketAddr::new(ip, bound.port());
@@ -339,7 +342,7 @@ impl<M: Machine> Net<M> {
 
     /// Reports to a machine that a datagram could not be sent.
     fn unreachable(&mut self, number: usize, socket: SocketId, remote: SocketAddr, why: Unreachability) {
-        let what = if why == Unreachability::SourceAddress { "no such source address for" } else { "no way to" };
+        let what = if why == Unreachability::SourceAddress { "no such source address for" } else { "no route to" };
         self.log(number, format_args!("has {what} {remote}"));
         if let Some(host) = self.hosts.get_mut(number) {
             host.inbox.news.push_back((socket, SocketNews::Unreachable { remote, why }));

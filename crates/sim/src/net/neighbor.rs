@@ -49,7 +49,7 @@ impl Pair {
 enum Exchange {
     /// The first request was lost.
     Waiting {
-        asker: Neighbor,
+        requester: Neighbor,
         until: Nanos,
         packets: VecDeque<Box<Packet>>,
     },
@@ -128,11 +128,11 @@ impl<M: Machine> Net<M> {
         &mut self,
         packet: Box<Packet>,
         segment: usize,
-        asker: Neighbor,
+        requester: Neighbor,
         neighbor: Neighbor,
     ) -> Option<Box<Packet>> {
-        self.ask(segment, asker, neighbor, self.clock.now());
-        let pair = Pair::new(segment, asker, neighbor);
+        self.request(segment, requester, neighbor, self.clock.now());
+        let pair = Pair::new(segment, requester, neighbor);
         let Some(Exchange::Waiting { packets, .. }) = self.transit.neighbors.exchanges.get_mut(&pair) else {
             return Some(packet);
         };
@@ -147,31 +147,37 @@ impl<M: Machine> Net<M> {
     }
 
     /// The time that the first segment of a stream waits for a neighbor, if the segment gets there after `delay`.
-    pub(super) fn neighbor_wait(&mut self, segment: usize, asker: Neighbor, neighbor: Neighbor, delay: Nanos) -> Nanos {
+    pub(super) fn neighbor_wait(
+        &mut self,
+        segment: usize,
+        requester: Neighbor,
+        neighbor: Neighbor,
+        delay: Nanos,
+    ) -> Nanos {
         let at = self.clock.now().saturating_add(delay);
-        self.ask(segment, asker, neighbor, at);
-        match self.transit.neighbors.exchanges.get(&Pair::new(segment, asker, neighbor)) {
+        self.request(segment, requester, neighbor, at);
+        match self.transit.neighbors.exchanges.get(&Pair::new(segment, requester, neighbor)) {
             Some(Exchange::Waiting { until, .. }) => until.saturating_sub(at),
             Some(Exchange::Done) | None => 0,
         }
     }
 
     /// Starts an exchange with a new neighbor, or completes an exchange that the neighbor started.
-    fn ask(&mut self, segment: usize, asker: Neighbor, neighbor: Neighbor, at: Nanos) {
+    fn request(&mut self, segment: usize, requester: Neighbor, neighbor: Neighbor, at: Nanos) {
         let loses = self.map.segments.get(segment).is_some_and(|segment| segment.loses_first_exchange);
-        if !loses || asker == neighbor {
+        if !loses || requester == neighbor {
             return;
         }
-        let pair = Pair::new(segment, asker, neighbor);
+        let pair = Pair::new(segment, requester, neighbor);
         match self.transit.neighbors.exchanges.get(&pair) {
             None => {
                 let until = at.saturating_add(RETRANSMISSION);
-                let exchange = Exchange::Waiting { asker, until, packets: VecDeque::new() };
+                let exchange = Exchange::Waiting { requester, until, packets: VecDeque::new() };
                 self.transit.neighbors.exchanges.insert(pair, exchange);
                 self.clock.schedule(until, Wake::Neighbor(Box::new(pair)));
-                self.log_exchange(segment, asker);
+                self.log_exchange(segment, requester);
             }
-            Some(Exchange::Waiting { asker: first, .. }) if *first != asker => self.finish_exchange(pair),
+            Some(Exchange::Waiting { requester: first, .. }) if *first != requester => self.finish_exchange(pair),
             Some(Exchange::Waiting { .. } | Exchange::Done) => {}
         }
     }
@@ -206,8 +212,8 @@ impl<M: Machine> Net<M> {
     }
 
     /// Logs a lost request under the name of its sender.
-    fn log_exchange(&mut self, segment: usize, asker: Neighbor) {
-        let interface = match asker {
+    fn log_exchange(&mut self, segment: usize, requester: Neighbor) {
+        let interface = match requester {
             Neighbor::Interface(interface) => Some(interface),
             Neighbor::Gateway => {
                 let gateway = self.map.segments.get(segment).and_then(|segment| segment.gateway);

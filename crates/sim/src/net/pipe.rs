@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_fills_the_window_and_goes_on_when_the_reader_takes() {
+    fn a_sender_fills_the_window_and_continues_when_the_reader_takes_bytes() {
         let mut sender = Sender::default();
         assert!(sender.push(bytes(100 * KIB), WhenFull::Close));
         assert_eq!((sent(&mut sender), sender.unsent(), sender.in_window()), (64 * KIB, 36 * KIB, 64 * KIB));
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn full_and_writable_are_told_once_and_droppable_bytes_are_dropped_whole() {
+    fn full_and_writable_are_reported_once_and_droppable_bytes_are_dropped_whole() {
         let mut sender = Sender::default();
         sender.push(bytes(128 * KIB), WhenFull::Close);
         sent(&mut sender);
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_arrive_is_sent_again_first_and_in_order() {
+    fn lost_segments_are_retransmitted_first_and_in_order() {
         let (mut sender, mut receiver) = (Sender::default(), Receiver::default());
         sender.push(bytes(3), WhenFull::Close);
         sender.push(bytes(2), WhenFull::Close);
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_after_the_last_bytes() {
+    fn the_end_is_reported_after_the_last_bytes() {
         let mut receiver = Receiver::default();
         receiver.push(Segment { start: 0, content: Content::Bytes(bytes(10)) });
         receiver.push(Segment { start: 10, content: Content::End(Closure::ByPeer) });

@@ -9,7 +9,7 @@
 //!   until the sender retransmits it.
 
 use super::pipe::{Retry, Segment};
-use super::stream::{EndOwner, StreamNews};
+use super::stream::{EndOwner, StreamEvent};
 use super::{Net, Wake};
 use crate::clock::instant;
 use crate::host::StreamId;
@@ -85,13 +85,13 @@ impl<M: Machine> Net<M> {
         for (number, next) in at.hops.iter().enumerate().skip(hop) {
             let Some(wire) = self.map.wire_mut(*next) else { continue };
             if wire.is_limited() && out > now {
-                let news = StreamNews::Segment(id, pipe, number, segment);
+                let news = StreamEvent::Segment(id, pipe, number, segment);
                 return self.clock.schedule(out, Wake::Stream(Box::new(news)));
             }
             out = wire.carry_segment(out, stream_wire_len(segment.len()));
         }
         at.last_arrival = at.last_arrival.max(out);
-        let news = StreamNews::Segment(id, pipe, at.hops.len() + 1, segment);
+        let news = StreamEvent::Segment(id, pipe, at.hops.len() + 1, segment);
         self.clock.schedule(at.last_arrival, Wake::Stream(Box::new(news)));
     }
 
@@ -131,7 +131,7 @@ impl<M: Machine> Net<M> {
     /// The reader of a pipe has taken bytes. The sender learns this after a delay.
     pub(super) fn taken(&mut self, id: StreamId, pipe: usize, bytes: usize) {
         if bytes > 0 {
-            self.later(self.stream_delay(id, 1 - pipe), StreamNews::Taken(id, pipe, bytes));
+            self.later(self.stream_delay(id, 1 - pipe), StreamEvent::Taken(id, pipe, bytes));
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! The path of a connection through the gateways and their TCP tables is computed once, at the opening. After that the
 //! bytes take the delay and the bandwidth of the wires on that path ([`segment`](super::segment)). Loss and jitter have
-//! no effect, because TCP repairs loss and hides jitter. TLS is assumed: its bytes are not simulated.
+//! no effect, because TCP repairs loss and hides jitter. TLS handshakes and records are not simulated: a TLS stream
+//! carries its plaintext.
 //!
-//! A stream breaks in two ways. If an interface on its path is down, or a wire is cut, its bytes are retransmitted
-//! until the path is repaired or fifteen minutes have passed ([`Closure::TimedOut`]). If the host loses the address of
-//! an end, the system ends the stream at once ([`Closure::Reset`], which a driver reports for ECONNABORTED), or lets it
-//! time out ([`Net::set_aborts_streams`]). The peer is not notified.
+//! A stream breaks in two ways:
+//!
+//! * An interface on its path is down, or a wire is cut. The bytes are retransmitted until the path is repaired. After
+//!   fifteen minutes the stream ends ([`Closure::TimedOut`]).
+//! * The host loses the address of an end. The system ends the stream at once ([`Closure::Reset`], which a driver
+//!   reports for ECONNABORTED), or lets it time out ([`Net::set_aborts_streams`]). The peer is not notified.
 
 use super::neighbor::Neighbor;
 use super::pipe::{Pipe, Retry, Segment};
@@ -85,7 +88,7 @@ pub(super) enum EndOwner {
 
 /// An event of a connection.
 #[derive(Clone, Debug)]
-pub(super) enum StreamNews {
+pub(super) enum StreamEvent {
     /// The SYN reaches the accepting end.
     Syn(StreamId),
     /// The answer to the SYN comes back.
@@ -203,7 +206,7 @@ impl<M: Machine> Net<M> {
         Some((id, self.streams.get(id)?.end_of(HostId(number), socket)?))
     }
 
-    pub(super) fn later(&mut self, after: Nanos, news: StreamNews) {
+    pub(super) fn later(&mut self, after: Nanos, news: StreamEvent) {
         self.clock.schedule(self.clock.now().saturating_add(after), Wake::Stream(Box::new(news)));
     }
 
@@ -231,9 +234,9 @@ impl<M: Machine> Net<M> {
             socket.stream = Some(id);
         }
         match path.owner {
-            Ok(Owner::Host(_) | Owner::Server(_)) => self.later(delay.saturating_add(path.wait), StreamNews::Syn(id)),
+            Ok(Owner::Host(_) | Owner::Server(_)) => self.later(delay.saturating_add(path.wait), StreamEvent::Syn(id)),
             Err(Refused::Unreachable) => {
-                self.later(delay.saturating_mul(2), StreamNews::Answer(id, Err(Refusal::NoRoute)));
+                self.later(delay.saturating_mul(2), StreamEvent::Answer(id, Err(Refusal::NoRoute)));
             }
             Ok(Owner::Gateway(_)) | Err(Refused::Silence) => self.refuse_in_silence(id),
         }
@@ -241,7 +244,7 @@ impl<M: Machine> Net<M> {
 
     /// There is no answer: the opening end times out.
     fn refuse_in_silence(&mut self, id: StreamId) {
-        self.later(nanos(CONNECT_TIMEOUT), StreamNews::Answer(id, Err(Refusal::TimedOut)));
+        self.later(nanos(CONNECT_TIMEOUT), StreamEvent::Answer(id, Err(Refusal::TimedOut)));
     }
 
     /// Computes the path of a connection through links and gateways.
@@ -286,21 +289,21 @@ impl<M: Machine> Net<M> {
             };
             match gateway.connect(now, path.source, path.destination) {
                 Ok(seen) => (path.source, interface) = (seen, gateway.interface),
-                Err(DropCause::Blocked { tells: true }) => return refused(path, Refused::Unreachable),
-                Err(DropCause::Blocked { tells: false } | DropCause::Translator(_)) => break,
+                Err(DropCause::Blocked { sends_icmp: true }) => return refused(path, Refused::Unreachable),
+                Err(DropCause::Blocked { sends_icmp: false } | DropCause::Translator(_)) => break,
             }
         }
         refused(path, Refused::Silence)
     }
 
     /// Handles an event of a connection.
-    pub(super) fn stream_news(&mut self, news: StreamNews) {
+    pub(super) fn handle_stream_event(&mut self, news: StreamEvent) {
         match news {
-            StreamNews::Syn(id) => self.accept(id),
-            StreamNews::Answer(id, answer) => self.connected(id, answer),
-            StreamNews::Segment(id, pipe, hop, segment) => self.move_segment(id, pipe, hop, segment),
-            StreamNews::Taken(id, pipe, bytes) => self.window_opens(id, pipe, bytes),
-            StreamNews::Retry(id, pipe) => self.retry(id, pipe),
+            StreamEvent::Syn(id) => self.accept(id),
+            StreamEvent::Answer(id, answer) => self.connected(id, answer),
+            StreamEvent::Segment(id, pipe, hop, segment) => self.move_segment(id, pipe, hop, segment),
+            StreamEvent::Taken(id, pipe, bytes) => self.window_opens(id, pipe, bytes),
+            StreamEvent::Retry(id, pipe) => self.retry(id, pipe),
         }
     }
 
@@ -327,7 +330,7 @@ impl<M: Machine> Net<M> {
                         let news = SocketNews::Accepted { socket, local: far.local, remote: far.remote };
                         at.inbox.news.push_back((listener, news));
                         self.streams.set_owner(id, 1, EndOwner::Socket(host, socket));
-                        self.later(self.stream_delay(id, 1), StreamNews::Answer(id, Ok(())));
+                        self.later(self.stream_delay(id, 1), StreamEvent::Answer(id, Ok(())));
                         return self.drive(host.0);
                     }
                     None if at.system.rejects => Some(Err(Refusal::ConnectionRefused)),
@@ -336,7 +339,7 @@ impl<M: Machine> Net<M> {
             }
         };
         match answer {
-            Some(answer) => self.later(self.stream_delay(id, 1), StreamNews::Answer(id, answer)),
+            Some(answer) => self.later(self.stream_delay(id, 1), StreamEvent::Answer(id, answer)),
             None => self.refuse_in_silence(id),
         }
     }
@@ -476,7 +479,7 @@ impl<M: Machine> Net<M> {
     pub(super) fn put_retry(&mut self, id: StreamId, pipe: usize, retry: Retry) {
         if let Some(at) = self.streams.pipe_mut(id, pipe) {
             at.retry = Some(retry);
-            self.later(nanos(retry.delay()), StreamNews::Retry(id, pipe));
+            self.later(nanos(retry.delay()), StreamEvent::Retry(id, pipe));
         }
     }
 }

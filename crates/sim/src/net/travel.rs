@@ -3,7 +3,7 @@
 //! Rules of this file: a packet moves on at once until it meets a delay; then the clock schedules it. The
 //! [`Ledger`](super::Ledger) counts every packet that ends.
 
-use super::{AT_ONCE, Net, Transit, Wake};
+use super::{MAX_OPERATIONS, Net, Transit, Wake};
 use crate::clock::{Nanos, instant};
 use crate::gateway::Way;
 use crate::link::Carried;
@@ -17,12 +17,12 @@ impl<M: Machine> Net<M> {
     /// Moves all ready packets until none is left.
     pub(super) fn settle(&mut self) {
         while let Some(packet) = self.transit.ready.pop_front() {
-            if self.transit.at_once >= AT_ONCE {
+            if self.transit.operations >= MAX_OPERATIONS {
                 self.transit.ledger.stranded += 1;
                 self.transit.pool.recycle(packet);
                 continue;
             }
-            self.transit.at_once += 1;
+            self.transit.operations += 1;
             self.travel(packet);
         }
     }
@@ -140,7 +140,7 @@ impl<M: Machine> Net<M> {
             Ok(Way::Hairpin) => {
                 let (seen, destination) = (packet.source, packet.destination);
                 self.log_for_interface(interface, |story, now, name| {
-                    story.tell(now, name, format_args!("turns round {source} as {seen} to {destination}"));
+                    story.tell(now, name, format_args!("hairpins {source} as {seen} to {destination}"));
                 });
                 Some(Place::AtSegment(segment))
             }

@@ -65,7 +65,7 @@ fn the_four_rows_of_rfc_5780_table_1_from_each_of_the_four_sockets() {
 }
 
 #[test]
-fn a_server_without_an_alternate_address_says_little_and_refuses_change_request() {
+fn a_server_without_an_alternate_address_answers_briefly_and_refuses_change_request() {
     let plain = Server::new("stun", at(P));
     let (_, _, bytes) = reply(&plain, P, &[]);
     assert_eq!(bytes.len(), 32, "1.6 times a bare request");
@@ -76,7 +76,7 @@ fn a_server_without_an_alternate_address_says_little_and_refuses_change_request(
 }
 
 #[test]
-fn response_port_and_padding_are_obeyed_and_not_together() {
+fn response_port_and_padding_work_but_not_together() {
     let (_, to, _) = reply(&pair(), P, &[Attribute::ResponsePort(9)]);
     assert_eq!(to, at("203.0.113.7:9"));
     let (_, _, bytes) = reply(&pair(), P, &[Attribute::Padding(&[0; 700])]);
@@ -104,8 +104,8 @@ fn nothing_but_binding_requests_is_answered() {
 }
 
 #[test]
-fn each_fault_shows_and_no_two_look_alike() {
-    let asks: [&[Attribute<'_>]; 3] = [
+fn each_fault_has_a_distinct_effect() {
+    let requests: [&[Attribute<'_>]; 3] = [
         &[],
         &[Attribute::ChangeRequest(ChangeRequest::PORT)],
         &[Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)],
@@ -114,7 +114,7 @@ fn each_fault_shows_and_no_two_look_alike() {
         let server = pair().fault(fault);
         let mut seen: Vec<_> = [P, "192.0.2.2:3479"]
             .into_iter()
-            .flat_map(|to| asks.map(|ask| replies(&server, to, &request(ask))))
+            .flat_map(|to| requests.map(|attributes| replies(&server, to, &request(attributes))))
             .collect();
         // The last of three requests in a row.
         let (mut state, mut pool, mut third) = (ServerState::new(server, 0, 1), Pool::default(), 0);
@@ -130,25 +130,25 @@ fn each_fault_shows_and_no_two_look_alike() {
     let all: Vec<_> = Fault::EACH.map(|fault| (fault, behaviour(fault))).into();
     for (n, (fault, seen)) in all.iter().enumerate() {
         for (other, same) in &all[..n] {
-            assert_ne!(seen, same, "{fault} looks like {other}");
+            assert_ne!(seen, same, "{fault} has the same effect as {other}");
         }
     }
 }
 
 #[track_caller]
-fn says(fault: Fault, ask: &[Attribute<'_>]) -> (SocketAddr, Vec<u8>) {
-    let (from, _, bytes) = reply(&pair().fault(fault), P, ask);
+fn response_of(fault: Fault, attributes: &[Attribute<'_>]) -> (SocketAddr, Vec<u8>) {
+    let (from, _, bytes) = reply(&pair().fault(fault), P, attributes);
     (from, bytes)
 }
 
 #[test]
-fn faults_are_what_their_names_say() {
+fn faults_match_their_names() {
     let both = [Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)];
-    assert_eq!(says(Fault::IgnoresChangeRequest, &both).0, at(P));
-    assert_eq!(says(Fault::ChangesPortOnly, &both).0, at("192.0.2.1:3479"));
+    assert_eq!(response_of(Fault::IgnoresChangeRequest, &both).0, at(P));
+    assert_eq!(response_of(Fault::ChangesPortOnly, &both).0, at("192.0.2.1:3479"));
     assert!(replies(&pair().fault(Fault::DeadAlternate), P, &request(&both)).is_empty());
     assert!(replies(&pair().fault(Fault::DeadAlternate), "192.0.2.2:3478", &request(&[])).is_empty());
-    let (_, refused) = says(Fault::RefusesChangeRequest, &both);
+    let (_, refused) = response_of(Fault::RefusesChangeRequest, &both);
     let refused = Message::decode(&refused).unwrap();
     assert_eq!(refused.error_code().map(|error| error.code()), Some(420));
 
@@ -159,27 +159,27 @@ fn faults_are_what_their_names_say() {
         (Bogus::OtherFamily, "[2001:db8::2]:3479"),
         (Bogus::Unspecified, "0.0.0.0:3479"),
     ] {
-        let (_, bytes) = says(Fault::OtherAddress(bogus), &[]);
+        let (_, bytes) = response_of(Fault::OtherAddress(bogus), &[]);
         assert_eq!(Message::decode(&bytes).unwrap().other_address(), Some(at(other)), "{bogus:?}");
     }
-    let (_, bytes) = says(Fault::OtherAddress(Bogus::SamePort), &[]);
+    let (_, bytes) = response_of(Fault::OtherAddress(Bogus::SamePort), &[]);
     let other = Message::decode(&bytes).unwrap().other_address().unwrap();
     assert!(other.port() == 3478 && other.ip() != at(P).ip());
 
-    let (_, bytes) = says(Fault::OnlyMapped, &[]);
+    let (_, bytes) = response_of(Fault::OnlyMapped, &[]);
     let message = Message::decode(&bytes).unwrap();
     assert_eq!((message.xor_mapped_address(), message.mapped_address()), (None, Some(at(CLIENT))));
-    let (_, bytes) = says(Fault::WrongTransactionId, &[]);
+    let (_, bytes) = response_of(Fault::WrongTransactionId, &[]);
     assert_ne!(*Message::decode(&bytes).unwrap().transaction_id().as_bytes(), [7; 12]);
-    let (_, bytes) = says(Fault::Truncated, &[]);
+    let (_, bytes) = response_of(Fault::Truncated, &[]);
     assert!(Message::decode(&bytes).is_err());
-    assert_eq!(says(Fault::Echo, &[]).1, request(&[]));
+    assert_eq!(response_of(Fault::Echo, &[]).1, request(&[]));
     let late = replies(&pair().fault(Fault::LateDuplicates(Duration::from_millis(1))), P, &request(&[]));
     assert!(matches!(&late[..], [(0, ..), (1_000_000, ..)]));
 }
 
 #[test]
-fn the_responder_of_the_agent_says_the_same_as_the_short_server() {
+fn the_responder_gives_the_same_responses_as_the_simple_server() {
     let unknown = Attribute::Unknown { kind: AttributeType::new(0x7abc), value: &[1, 2, 3] };
     let all: [&[Attribute<'_>]; 11] = [
         &[],
@@ -216,11 +216,11 @@ fn the_responder_of_the_agent_says_the_same_as_the_short_server() {
 fn parsed(replies: &[(Nanos, SocketAddr, SocketAddr, Vec<u8>)]) -> Vec<alloc::string::String> {
     let text = |(after, from, to, bytes): &(Nanos, SocketAddr, SocketAddr, Vec<u8>)| {
         let message = Message::decode(bytes).unwrap();
-        let told = message.attributes().map(|attribute| alloc::format!("{:?}", attribute.unwrap()));
-        let mut told: Vec<_> =
-            told.filter(|text| !text.starts_with("Software") && !text.starts_with("Fingerprint")).collect();
-        told.sort();
-        alloc::format!("{after} {from} {to} {:?} {told:?}", message.class())
+        let attributes = message.attributes().map(|attribute| alloc::format!("{:?}", attribute.unwrap()));
+        let mut attributes: Vec<_> =
+            attributes.filter(|text| !text.starts_with("Software") && !text.starts_with("Fingerprint")).collect();
+        attributes.sort();
+        alloc::format!("{after} {from} {to} {:?} {attributes:?}", message.class())
     };
     replies.iter().map(text).collect()
 }
@@ -237,7 +237,7 @@ fn signed(nonce: &str, password: &str) -> Vec<u8> {
 }
 
 #[test]
-fn with_credentials_users_are_answered_over_udp_and_tcp_and_others_challenged() {
+fn with_credentials_only_users_are_answered_and_others_are_challenged() {
     let server = pair().credentials(Credentials::long_term("r").user("alice", "secret"));
     let over_udp = |bytes: &[u8]| replies(&server, P, bytes).pop().unwrap().3;
     let over_tcp = |bytes: &[u8]| {
@@ -245,21 +245,21 @@ fn with_credentials_users_are_answered_over_udp_and_tcp_and_others_challenged() 
         state.serve_stream(0, at(P), at(CLIENT), bytes).unwrap().to_vec()
     };
     for tcp in [false, true] {
-        let say = |bytes: &[u8]| if tcp { over_tcp(bytes) } else { over_udp(bytes) };
-        let challenge = say(&request(&[]));
+        let respond = |bytes: &[u8]| if tcp { over_tcp(bytes) } else { over_udp(bytes) };
+        let challenge = respond(&request(&[]));
         let challenge = Message::decode(&challenge).unwrap();
         assert_eq!(challenge.error_code().unwrap().code(), ErrorCode::UNAUTHENTICATED);
         let nonce = alloc::format!("{}", challenge.nonce().unwrap());
-        let answer = say(&signed(&nonce, "secret"));
+        let answer = respond(&signed(&nonce, "secret"));
         let key = IntegrityKey::long_term_md5("alice", "r", "secret");
         assert_eq!(Message::decode(&answer).unwrap().verify(&key).unwrap().xor_mapped_address(), Some(at(CLIENT)));
-        let refused = say(&signed(&nonce, "guess"));
+        let refused = respond(&signed(&nonce, "guess"));
         assert_eq!(Message::decode(&refused).unwrap().error_code().unwrap().code(), ErrorCode::UNAUTHENTICATED);
     }
 }
 
 #[test]
-fn credentials_that_cannot_be_let_nobody_in_and_a_fault_asks_nobody() {
+fn invalid_credentials_reject_all_requests_and_a_fault_skips_them() {
     let unusable = pair().credentials(Credentials::long_term("").user("alice", "secret"));
     let nameless = pair().credentials(Credentials::short_term().user("", "secret"));
     for server in [unusable, nameless] {

@@ -1,6 +1,6 @@
 //! Backpressure of streams: bytes that the machine does not take, the window, thresholds, pause and resume, ends.
 
-use crate::streamer::{Appetite, KIB, MS, Streamer, connected, pattern, told};
+use crate::streamer::{KIB, MS, ReadMode, Streamer, connected, event_lines, pattern};
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, SocketId, SocketOrder, WhenFull};
 use portolan_sim::{HostId, Link, Net, Server, StreamBacklog};
@@ -31,13 +31,13 @@ fn backlog(net: &Net<Streamer>, host: HostId, socket: SocketId) -> (usize, usize
 #[test]
 fn the_rest_of_a_chunk_is_handed_in_after_the_next_drain() {
     let (mut net, hosts @ [a, b], [near, far]) = two();
-    net.with(b, |b, _| (b.appetite, b.echoes) = (Appetite::AtMost(4), true));
+    net.with(b, |b, _| (b.mode, b.echoes) = (ReadMode::AtMost(4), true));
     let start = net.now();
     send(&mut net, a, near, b"0123456789");
     let _end = net.run_for(MS * 100);
     assert_eq!(net.machine(b).unwrap().taken, b"0123456789");
     assert_eq!(
-        told(&mut net, hosts, start),
+        event_lines(&mut net, hosts, start),
         [
             "25 b s2 takes 4 of 10",
             "25 b s2 takes 4 of 6",
@@ -53,20 +53,23 @@ fn the_rest_of_a_chunk_is_handed_in_after_the_next_drain() {
 #[test]
 fn bytes_that_are_not_taken_come_before_those_behind_them() {
     let (mut net, hosts @ [a, b], [near, _]) = two();
-    net.with(b, |b, _| b.appetite = Appetite::NothingOnce);
+    net.with(b, |b, _| b.mode = ReadMode::NothingOnce);
     let start = net.now();
     send(&mut net, a, near, b"first");
     send(&mut net, a, near, b"second");
     let _end = net.run_for(MS * 25);
-    assert_eq!(told(&mut net, hosts, start), ["25 b s2 takes 0 of 5", "25 b s2 takes 5 of 5", "25 b s2 takes 6 of 6"]);
+    assert_eq!(
+        event_lines(&mut net, hosts, start),
+        ["25 b s2 takes 0 of 5", "25 b s2 takes 5 of 5", "25 b s2 takes 6 of 6"]
+    );
     assert_eq!(net.machine(b).unwrap().taken, b"firstsecond");
 }
 
 #[test]
-fn a_stream_that_is_nobodys_is_dropped_with_a_line_in_the_story_and_keeps_flowing() {
+fn bytes_of_an_unknown_stream_are_dropped_with_a_line_in_the_story() {
     let (mut net, [a, b], [near, far]) = two();
     net.record_story();
-    net.with(b, |b, _| b.appetite = Appetite::NotMine);
+    net.with(b, |b, _| b.mode = ReadMode::NotMine);
     send(&mut net, a, near, &pattern(200 * KIB));
     let _end = net.run_for(Duration::from_secs(1));
     assert_eq!(net.stream_stats(b).unclaimed_bytes, 200 * 1_024);
@@ -77,12 +80,12 @@ fn a_stream_that_is_nobodys_is_dropped_with_a_line_in_the_story_and_keeps_flowin
 #[test]
 fn a_machine_that_takes_nothing_twice_loses_the_stream() {
     let (mut net, hosts @ [a, b], [near, _]) = two();
-    net.with(b, |b, _| b.appetite = Appetite::Nothing);
+    net.with(b, |b, _| b.mode = ReadMode::Nothing);
     let start = net.now();
     send(&mut net, a, near, b"0123456789");
     let _end = net.run_for(MS * 100);
     assert_eq!(
-        told(&mut net, hosts, start),
+        event_lines(&mut net, hosts, start),
         [
             "25 b s2 takes 0 of 10",
             "25 b s2 takes 0 of 10",
@@ -96,17 +99,17 @@ fn a_machine_that_takes_nothing_twice_loses_the_stream() {
 #[test]
 fn a_pause_between_two_refusals_keeps_the_stream() {
     let (mut net, hosts @ [a, b], [near, far]) = two();
-    net.with(b, |b, _| b.appetite = Appetite::Pause);
+    net.with(b, |b, _| b.mode = ReadMode::Pause);
     let start = net.now();
     send(&mut net, a, near, b"0123456789");
     for _ in 0..3 {
         let _end = net.run_for(MS * 100);
         resume(&mut net, b, far);
     }
-    net.with(b, |b, _| b.appetite = Appetite::All);
+    net.with(b, |b, _| b.mode = ReadMode::All);
     resume(&mut net, b, far);
     assert_eq!(
-        told(&mut net, hosts, start),
+        event_lines(&mut net, hosts, start),
         [
             "25 b s2 takes 0 of 10",
             "100 b s2 takes 0 of 10",
@@ -118,32 +121,32 @@ fn a_pause_between_two_refusals_keeps_the_stream() {
 }
 
 #[test]
-fn a_paused_reader_fills_the_window_and_so_stops_the_sender() {
+fn a_paused_reader_fills_the_window_and_stops_the_sender() {
     let (mut net, hosts @ [a, b], [near, far]) = two();
     pause(&mut net, b, far);
     let (start, bytes) = (net.now(), pattern(190 * KIB));
     send(&mut net, a, near, &bytes[..128 * KIB]);
     let _end = net.run_for(Duration::from_secs(60));
-    assert_eq!(told(&mut net, hosts, start), [""; 0], "64 KiB wait, which is not full");
+    assert_eq!(event_lines(&mut net, hosts, start), [""; 0], "64 KiB wait, which is not full");
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((64 * KIB, 64 * KIB, 0), (0, 0, 64 * KIB)));
 
     let start = net.now();
     send(&mut net, a, near, &bytes[128 * KIB..]);
     let _end = net.run_for(Duration::from_secs(60));
-    assert_eq!(told(&mut net, hosts, start), ["0 a s1 full: the peer reads slowly"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["0 a s1 full: the peer reads slowly"]);
     net.with(b, |b, _| b.is_quiet = true);
     let start = net.now();
     resume(&mut net, b, far);
     let _end = net.run_for(Duration::from_secs(1));
     // 126 KiB wait. Two windows are sent: 25 ms after the reader took the bytes, and one round trip later. After the
     // first, 62 KiB wait; after the second, nothing.
-    assert_eq!(told(&mut net, hosts, start), ["75 a s1 writable again"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["75 a s1 writable again"]);
     assert!(net.machine(b).unwrap().taken == bytes);
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
 }
 
 #[test]
-fn what_may_be_dropped_is_dropped_whole_above_64_kib_and_counted() {
+fn droppable_transmits_are_dropped_whole_above_64_kib_and_counted() {
     let (mut net, hosts @ [a, b], [near, far]) = two();
     pause(&mut net, b, far);
     net.with(b, |b, _| b.is_quiet = true);
@@ -153,12 +156,12 @@ fn what_may_be_dropped_is_dropped_whole_above_64_kib_and_counted() {
         net.with(a, |a, _| a.send(near, [&n.to_be_bytes()[..], &[0; 1_020]].concat(), WhenFull::Drop));
         assert!(backlog(&net, a, near).0 <= 65 * KIB, "64 KiB and one transmit");
     }
-    assert_eq!(told(&mut net, hosts, start), ["0 a s1 full: the peer reads slowly"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["0 a s1 full: the peer reads slowly"]);
     let stats = net.stream_stats(a);
     assert_eq!((stats.dropped, stats.dropped_bytes), (10_000 - 129, (10_000 - 129) * 1_024));
     resume(&mut net, b, far);
     let _end = net.run_for(Duration::from_secs(1));
-    assert_eq!(told(&mut net, hosts, start).len(), 1, "writable again; the stream lives");
+    assert_eq!(event_lines(&mut net, hosts, start).len(), 1, "writable again; the stream lives");
     net.with(a, |a, _| a.send(near, vec![7; KIB], WhenFull::Drop));
     let _end = net.run_for(Duration::from_secs(1));
     let taken = &net.machine(b).unwrap().taken;
@@ -168,7 +171,7 @@ fn what_may_be_dropped_is_dropped_whole_above_64_kib_and_counted() {
 }
 
 #[test]
-fn more_than_256_kib_never_wait() {
+fn a_stream_with_more_than_256_kib_unsent_is_closed() {
     let (mut net, hosts @ [a, b], [near, far]) = two();
     pause(&mut net, b, far);
     let start = net.now();
@@ -176,19 +179,19 @@ fn more_than_256_kib_never_wait() {
     send(&mut net, a, near, &bytes);
     let _end = net.run_for(Duration::from_secs(60));
     assert_eq!(backlog(&net, a, near), (256 * KIB, 64 * KIB, 0));
-    assert_eq!(told(&mut net, hosts, start), ["0 a s1 full: the peer reads slowly"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["0 a s1 full: the peer reads slowly"]);
 
     let start = net.now();
     send(&mut net, a, near, b"!");
-    assert_eq!(told(&mut net, hosts, start), ["0 a s1 closed: too many unsent bytes"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["0 a s1 closed: too many unsent bytes"]);
     assert_eq!(net.stream_backlog(a, near), None);
     net.with(b, |b, _| b.is_quiet = true);
     let start = net.now();
     resume(&mut net, b, far);
     let _end = net.run_for(Duration::from_secs(60));
-    assert!(net.machine(b).unwrap().taken == bytes[..64 * KIB], "what was on its way arrives");
-    assert_eq!(told(&mut net, hosts, start), ["25 b s2 closed: reset by the peer"]);
-    assert_eq!(net.stream_count(), 0, "and what waited is released");
+    assert!(net.machine(b).unwrap().taken == bytes[..64 * KIB], "bytes in transit arrive");
+    assert_eq!(event_lines(&mut net, hosts, start), ["25 b s2 closed: reset by the peer"]);
+    assert_eq!(net.stream_count(), 0, "the queued bytes are released");
 }
 
 #[test]
@@ -210,13 +213,13 @@ fn nothing_is_handed_in_while_more_than_64_kib_wait_to_be_sent() {
     assert_eq!(backlog(&net, a, near), (56 * KIB, 64 * KIB, 64 * KIB));
     resume(&mut net, a, near);
     let _end = net.run_for(Duration::from_secs(1));
-    assert!(net.machine(a).unwrap().taken == bytes, "and all comes back once `a` reads");
+    assert!(net.machine(a).unwrap().taken == bytes, "all echoes arrive once `a` reads");
     assert_eq!((backlog(&net, a, near), backlog(&net, b, far)), ((0, 0, 0), (0, 0, 0)));
 }
 
 /// The contract allows this deadlock: no driver hands in bytes before its own bytes are sent, so neither end reads.
 #[test]
-fn two_ends_that_are_both_full_wait_for_each_other() {
+fn two_full_ends_deadlock() {
     let (mut net, [a, b], [near, far]) = two();
     for (host, socket) in [(a, near), (b, far)] {
         send(&mut net, host, socket, &pattern(129 * KIB));
@@ -229,7 +232,7 @@ fn two_ends_that_are_both_full_wait_for_each_other() {
 }
 
 #[test]
-fn the_end_comes_after_the_last_bytes_however_late_they_are_read() {
+fn the_end_comes_after_the_last_bytes_even_if_they_are_read_late() {
     let (mut net, hosts @ [a, b], [near, far]) = two();
     pause(&mut net, b, far);
     let bytes = pattern(300 * KIB);
@@ -244,7 +247,7 @@ fn the_end_comes_after_the_last_bytes_however_late_they_are_read() {
     let _end = net.run_for(Duration::from_secs(1));
     assert!(net.machine(b).unwrap().taken == bytes);
     // Four more windows, one round trip each. The end arrives with the last bytes.
-    assert_eq!(told(&mut net, hosts, start), ["200 b s2 closed: closed by the peer"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["200 b s2 closed: closed by the peer"]);
     assert_eq!(net.stream_count(), 0);
 }
 
@@ -325,7 +328,7 @@ fn a_relay_between_a_fast_and_a_slow_stream_holds_little() {
             send(&mut net, a, near, &bytes[sent..end]);
             sent = end;
         }
-        assert!(net.step().is_some(), "{arrived} of {sent} bytes arrived, and nothing is left to happen");
+        assert!(net.step().is_some(), "{arrived} of {sent} bytes arrived, and no wake-up is left");
         let (unsent, in_window, _) = backlog(&net, relay, to);
         most = most.max(unsent + in_window + backlog(&net, relay, from).2);
         pauses += net.take_events().iter().filter(|event| event.event.contains("full")).count();
@@ -344,7 +347,7 @@ fn a_relay_between_a_fast_and_a_slow_stream_holds_little() {
 }
 
 #[test]
-fn pause_and_resume_of_what_is_no_stream_do_nothing() {
+fn pause_and_resume_of_other_sockets_do_nothing() {
     let (mut net, [_, b], _) = two();
     net.record_story();
     let udp = net.with(b, |b, cx| b.open(cx, Protocol::Udp, "0.0.0.0:7", None)).unwrap();
@@ -395,7 +398,7 @@ fn a_server_answers_all_pipelined_requests_and_waits_for_a_client_that_does_not_
 }
 
 #[test]
-fn a_server_drops_a_chunk_that_is_no_stun_and_lives_on() {
+fn a_server_drops_a_chunk_that_is_not_stun_and_keeps_the_stream() {
     let (mut net, a, socket) = client();
     send(&mut net, a, socket, b"GET / HTTP/1.1\r\n\r\n");
     let _end = net.run_for(MS * 2);

@@ -1,8 +1,8 @@
 //! Interfaces that lose or change their addresses, broken paths, and their effect on streams and datagrams.
 
 use crate::datagrams::{at, ip};
-use crate::probe::{Heard, Probe};
-use crate::streamer::{A, B, KIB, MS, Streamer, connected, pattern, told};
+use crate::probe::{Probe, ProbeEvent};
+use crate::streamer::{A, B, KIB, MS, Streamer, connected, event_lines, pattern};
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, WhenFull};
 use portolan_nat::translator::TranslatorConfig;
@@ -23,18 +23,18 @@ fn a_stream_ends_with_its_address_after_the_bytes_that_had_arrived() {
     let _end = net.run_for(MS * 30);
     net.set_addresses(a, 0, &[ip("85.0.0.77")]);
     let _end = net.run_for(MS * 30);
-    assert_eq!(told(&mut net, hosts, start), [""; 0], "it is paused");
+    assert_eq!(event_lines(&mut net, hosts, start), [""; 0], "it is paused");
     net.with(a, |a, _| a.order(SocketOrder::Resume(near)));
-    let lines = told(&mut net, hosts, start);
+    let lines = event_lines(&mut net, hosts, start);
     assert_eq!(lines, ["60 a s1 takes 6 of 6", "60 a s1 closed: reset by the peer"]);
 
     // The peer gets no packet, and times out after fifteen failed retransmissions.
     let _end = net.run_for(QUARTER * 4);
-    assert_eq!(told(&mut net, hosts, start), [""; 0]);
+    assert_eq!(event_lines(&mut net, hosts, start), [""; 0]);
     let start = net.now();
     send(&mut net, b, far, b"lost");
     assert_eq!(net.run_for(QUARTER * 4), portolan_sim::Stop::Idle);
-    assert_eq!(told(&mut net, hosts, start), ["924600 b s2 closed: timed out"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["924600 b s2 closed: timed out"]);
     assert_eq!(net.stream_count(), 0);
 }
 
@@ -44,10 +44,10 @@ fn a_stream_that_broke_is_reset_when_its_address_comes_back() {
     let start = net.now();
     net.set_addresses(a, 0, &[]);
     net.set_addresses(a, 0, &[ip(A)]);
-    assert_eq!(told(&mut net, hosts, start), ["0 a s1 closed: reset by the peer"]);
-    send(&mut net, b, far, b"who is this?");
+    assert_eq!(event_lines(&mut net, hosts, start), ["0 a s1 closed: reset by the peer"]);
+    send(&mut net, b, far, b"is it open?");
     let _end = net.run_for(MS * 100);
-    assert_eq!(told(&mut net, hosts, start), ["25 b s2 closed: reset by the peer"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["25 b s2 closed: reset by the peer"]);
     assert_eq!(net.stream_count(), 0);
 }
 
@@ -63,14 +63,14 @@ fn only_the_streams_of_the_lost_address_end() {
     let _end = net.run_for(MS);
     net.take_events();
     net.set_addresses(a, 0, &[ip("85.0.0.11"), ip("85.0.0.12")]);
-    assert_eq!(told(&mut net, [a, b], Instant::ORIGIN), ["1 a s1 closed: reset by the peer"]);
+    assert_eq!(event_lines(&mut net, [a, b], Instant::ORIGIN), ["1 a s1 closed: reset by the peer"]);
     send(&mut net, a, SocketId(2), b"still here");
     let _end = net.run_for(MS);
     assert_eq!(net.machine(b).unwrap().taken, b"still here");
 }
 
 #[test]
-fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
+fn bytes_wait_for_an_interface_that_comes_back_without_news() {
     let (mut net, hosts @ [a, b], [near, far]) = connected(&Link::PERFECT);
     net.with(b, |b, _| b.is_quiet = true);
     let (start, bytes) = (net.now(), pattern(100 * KIB));
@@ -87,12 +87,12 @@ fn bytes_wait_for_an_interface_that_comes_back_and_nobody_hears_of_it() {
     let _end = net.run_for(Duration::from_secs(5));
     assert!(net.machine(b).unwrap().taken == bytes, "in order");
     // Retransmissions at 0.2, 0.6, 1.4, 3.0 and 6.2 seconds after the first loss at 25 ms. The last one succeeds.
-    assert_eq!(told(&mut net, hosts, start), [""; 0]);
+    assert_eq!(event_lines(&mut net, hosts, start), [""; 0]);
     let backlog = net.stream_backlog(a, near).unwrap();
     assert_eq!((backlog.unsent, backlog.in_window), (0, 0));
     send(&mut net, b, far, b"back");
     let _end = net.run_for(MS * 25);
-    assert_eq!(told(&mut net, hosts, start).len(), 1);
+    assert_eq!(event_lines(&mut net, hosts, start).len(), 1);
 }
 
 /// The first segment was lost. It is retransmitted behind the second segment, which is still on the slow wire.
@@ -134,12 +134,12 @@ fn a_stream_whose_interface_stays_down_times_out_and_an_idle_one_does_not() {
             _ => net.set_addresses(a, 0, &[]),
         }
         let _end = net.run_for(QUARTER * 2);
-        assert_eq!(told(&mut net, hosts, start), [""; 0], "{cut}: nothing is sent, nothing is noticed");
+        assert_eq!(event_lines(&mut net, hosts, start), [""; 0], "{cut}: nothing is sent, so nothing is reported");
         let start = net.now();
         send(&mut net, a, near, b"hello");
         send(&mut net, b, far, b"hello");
         let _end = net.run_for(QUARTER * 2);
-        let lines = told(&mut net, hosts, start);
+        let lines = event_lines(&mut net, hosts, start);
         let expected = [format!("{seconds}600 a s1 closed: timed out"), format!("{seconds}600 b s2 closed: timed out")];
         assert_eq!(lines, expected, "{cut}");
         assert_eq!((net.stream_count(), net.machine(b).unwrap().taken.len()), (0, 0));
@@ -147,7 +147,7 @@ fn a_stream_whose_interface_stays_down_times_out_and_an_idle_one_does_not() {
 }
 
 #[test]
-fn what_waits_for_a_broken_way_is_bounded() {
+fn the_queue_for_a_broken_path_is_bounded() {
     let (mut net, hosts @ [a, b], [near, _]) = connected(&Link::PERFECT);
     net.set_interface(b, 0, false);
     let start = net.now();
@@ -156,12 +156,12 @@ fn what_waits_for_a_broken_way_is_bounded() {
     }
     assert_eq!(net.stream_backlog(a, near).unwrap().unsent, 256 * KIB);
     send(&mut net, a, near, b"!");
-    let lines = told(&mut net, hosts, start);
+    let lines = event_lines(&mut net, hosts, start);
     assert_eq!(lines, ["0 a s1 full: the peer reads slowly", "0 a s1 closed: too many unsent bytes"]);
 }
 
 #[test]
-fn a_stream_does_not_open_over_a_way_that_is_broken() {
+fn a_stream_does_not_open_over_a_broken_path() {
     let (mut net, hosts @ [a, b], _) = connected(&Link::PERFECT);
     let open = |net: &mut Net<Streamer>| {
         let start = net.now();
@@ -171,13 +171,13 @@ fn a_stream_does_not_open_over_a_way_that_is_broken() {
     net.set_interface(b, 0, false);
     let start = open(&mut net);
     let _end = net.run_for(Duration::from_secs(60));
-    assert_eq!(told(&mut net, hosts, start), ["30000 a s2 refused: timed out"]);
+    assert_eq!(event_lines(&mut net, hosts, start), ["30000 a s2 refused: timed out"]);
     net.set_interface(b, 0, true);
     let start = open(&mut net);
     let _end = net.run_for(MS * 30);
     net.set_interface(a, 0, false);
     let _end = net.run_for(Duration::from_secs(60));
-    let lines = told(&mut net, hosts, start);
+    let lines = event_lines(&mut net, hosts, start);
     assert!(lines[0].starts_with("25 b s1 accepted s3") && lines[1] == "30050 a s3 refused: timed out", "{lines:?}");
     net.set_interface(a, 0, true);
     let _end = net.run_for(Duration::from_secs(60));
@@ -185,7 +185,7 @@ fn a_stream_does_not_open_over_a_way_that_is_broken() {
 }
 
 #[test]
-fn who_closes_while_connecting_leaves_no_stream() {
+fn a_close_while_connecting_leaves_no_stream() {
     let (mut net, hosts @ [a, _], _) = connected(&Link::PERFECT);
     for (ms, lines) in [(10, &[][..]), (30, &["25 b s1 accepted", "75 b s3 closed: reset by the peer"])] {
         let start = net.now();
@@ -193,10 +193,11 @@ fn who_closes_while_connecting_leaves_no_stream() {
         let _end = net.run_for(MS * ms);
         net.with(a, |a, _| a.order(SocketOrder::Close(id)));
         let _end = net.run_for(MS * 100);
-        let told = told(&mut net, hosts, start);
+        let received = event_lines(&mut net, hosts, start);
         assert!(
-            told.len() == lines.len() && told.iter().zip(lines).all(|(told, line)| told.starts_with(line)),
-            "{told:?}"
+            received.len() == lines.len()
+                && received.iter().zip(lines).all(|(received, line)| received.starts_with(line)),
+            "{received:?}"
         );
         assert_eq!(net.stream_count(), 1);
     }
@@ -213,7 +214,7 @@ fn probes(addresses: &[&str]) -> (Net<Probe>, HostId, HostId) {
     (net, a, b)
 }
 
-fn heard(net: &mut Net<Probe>, host: HostId) -> Vec<Heard> {
+fn received(net: &mut Net<Probe>, host: HostId) -> Vec<ProbeEvent> {
     net.take_events().into_iter().filter(|event| event.host == host).map(|event| event.event).collect()
 }
 
@@ -226,14 +227,14 @@ fn a_machine_chooses_the_source_address_of_each_datagram() {
     ] {
         let socket = net.with(a, |a, cx| a.open(cx, Protocol::Udp, local, None)).unwrap();
         for source in sources {
-            heard(&mut net, a);
+            received(&mut net, a);
             net.with(a, |a, _| a.send_from(socket, peer, source, "?hi"));
             let _end = net.run_for(MS * 20);
             let events = net.take_events();
             let on = |host| events.iter().find(|event| event.host == host).map(|event| &event.event);
             let source = core::net::SocketAddr::new(ip(source), 5000);
-            assert!(matches!(on(b), Some(Heard::Datagram { remote, .. }) if *remote == source), "{events:?}");
-            assert!(matches!(on(a), Some(Heard::Datagram { local, .. }) if *local == source), "{events:?}");
+            assert!(matches!(on(b), Some(ProbeEvent::Datagram { remote, .. }) if *remote == source), "{events:?}");
+            assert!(matches!(on(a), Some(ProbeEvent::Datagram { local, .. }) if *local == source), "{events:?}");
         }
     }
 }
@@ -253,9 +254,9 @@ fn a_source_address_that_the_socket_cannot_have_is_unreachable() {
         net.take_events();
         net.with(a, |a, _| a.send_from(socket, peer, source, "?hi"));
         let news = SocketNews::Unreachable { remote: at(peer), why: Unreachability::SourceAddress };
-        assert_eq!(heard(&mut net, a), [Heard::News(socket, news)], "{bound} {source}");
+        assert_eq!(received(&mut net, a), [ProbeEvent::News(socket, news)], "{bound} {source}");
         let _end = net.run_for(MS * 20);
-        assert_eq!(heard(&mut net, b), []);
+        assert_eq!(received(&mut net, b), []);
     }
     assert_eq!(net.ledger().sent, 0);
     // The transmit may name the address that the socket is bound to.
@@ -277,29 +278,31 @@ fn datagrams_follow_a_host_to_its_new_address() {
     net.take_events();
     net.set_addresses(a, 0, &[ip("85.0.0.77")]);
     let _end = net.run_for(MS * 20);
-    assert_eq!(heard(&mut net, a), [], "what was on its way finds nobody");
+    assert_eq!(received(&mut net, a), [], "packets in transit are dropped");
 
     from_b(&mut net, "85.0.0.77:5000");
     net.with(a, |a, _| [any, bound].map(|socket| a.send(socket, "85.0.0.2:7", "hi")));
     let _end = net.run_for(MS * 20);
     let events: Vec<_> = net.take_events();
     let unreachable = SocketNews::Unreachable { remote: at("85.0.0.2:7"), why: Unreachability::Network };
-    assert!(events.iter().any(|event| event.event == Heard::News(bound, unreachable)), "{events:?}");
+    assert!(events.iter().any(|event| event.event == ProbeEvent::News(bound, unreachable)), "{events:?}");
     let arrived = |host, remote: &str| {
         events.iter().any(|event| {
-            event.host == host && matches!(&event.event, Heard::Datagram { remote: from, .. } if *from == at(remote))
+            event.host == host
+                && matches!(&event.event, ProbeEvent::Datagram { remote: from, .. } if *from == at(remote))
         })
     };
     assert!(arrived(a, "85.0.0.2:7") && arrived(b, "85.0.0.77:5000"), "{events:?}");
 
     net.with(a, |a, cx| a.open(cx, Protocol::Udp, "85.0.0.1:0", None));
-    let refused = |event: &Heard| matches!(event, Heard::News(_, SocketNews::Refused(Refusal::AddressNotAvailable)));
-    assert!(heard(&mut net, a).iter().any(refused));
+    let refused =
+        |event: &ProbeEvent| matches!(event, ProbeEvent::News(_, SocketNews::Refused(Refusal::AddressNotAvailable)));
+    assert!(received(&mut net, a).iter().any(refused));
     assert_eq!(net.ledger().in_flight(), 0);
 }
 
 #[test]
-fn a_packet_on_the_last_wire_finds_that_the_address_is_gone() {
+fn a_packet_on_the_last_wire_does_not_reach_a_removed_address() {
     let (mut net, a, b) = probes(&["85.0.0.1"]);
     net.record_story();
     net.with(a, |a, cx| a.open(cx, Protocol::Udp, "0.0.0.0:5000", None));
@@ -331,10 +334,10 @@ fn an_address_behind_a_router_is_withdrawn_outside_too() {
         net.with(b, |b, _| b.send(SocketId(1), "[2a00::1]:7", "hi"));
         let _end = net.run_for(MS);
         let events = net.take_events();
-        let datagram = events.iter().find(|event| matches!(event.event, Heard::Datagram { .. }));
+        let datagram = events.iter().find(|event| matches!(event.event, ProbeEvent::Datagram { .. }));
         let unreachable = SocketNews::Unreachable { remote: at("[2a00::1]:7"), why: Unreachability::Network };
-        let is_unreachable = events.iter().any(|event| event.event == Heard::News(SocketId(1), unreachable));
-        assert_eq!(is_unreachable, datagram.is_none(), "the Internet has no route to an address that nobody has");
+        let is_unreachable = events.iter().any(|event| event.event == ProbeEvent::News(SocketId(1), unreachable));
+        assert_eq!(is_unreachable, datagram.is_none(), "the Internet has no route to an unassigned address");
         datagram.map(|event| event.host)
     };
     assert_eq!(reaches(&mut net), Some(a));

@@ -1,7 +1,7 @@
 //! Delayed calls, and hosts with different machines in one net.
 
 use crate::datagrams::{at, ip};
-use crate::probe::{Heard, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use crate::streamer::{MS, Streamer};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -33,19 +33,19 @@ fn calls_come_at_their_time_and_in_order() {
 }
 
 #[test]
-fn what_follows_from_a_call_is_carried_out_at_once() {
+fn the_outputs_of_a_call_are_handled_at_once() {
     let mut net = Net::new(1);
     let host = net.add_host(net.internet(), "a", &[ip("85.0.0.1")], &Link::PERFECT, Probe::default());
     net.after(host, MS * 7, |probe, cx| {
         probe.open(cx, Protocol::Udp, "0.0.0.0:7", None);
     });
     let _end = net.run_for(MS * 7);
-    let opened = Heard::News(SocketId(1), SocketNews::Opened { local: at("0.0.0.0:7") });
+    let opened = ProbeEvent::News(SocketId(1), SocketNews::Opened { local: at("0.0.0.0:7") });
     assert_eq!(net.events().iter().map(|event| &event.event).collect::<Vec<_>>(), [&opened]);
 }
 
 #[test]
-fn a_reset_drops_the_calls_that_wait() {
+fn a_reset_drops_pending_calls() {
     let mut net = Net::new(1);
     let host = net.add_host(net.internet(), "a", &[ip("85.0.0.1")], &Link::PERFECT, Streamer::default());
     net.after(host, MS, |host, _| host.taken.push(1));
@@ -56,7 +56,7 @@ fn a_reset_drops_the_calls_that_wait() {
 
 /// Two clients behind NATs exchange their addresses over a signaling path of 80 ms, and connect.
 #[test]
-fn clients_meet_through_a_signaling_path() {
+fn clients_connect_through_a_signaling_path() {
     let mut net = Net::new(1);
     net.add_server(net.internet(), Server::new("stun", at("192.0.2.1:3478")), &Link::PERFECT);
     let hosts = ["203.0.113.7", "198.51.100.7"].map(|outside| {
@@ -67,7 +67,7 @@ fn clients_meet_through_a_signaling_path() {
     for host in hosts {
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:5000", Some("192.0.2.1:3478"));
-            probe.ask(cx, socket, "192.0.2.1:3478", None);
+            probe.send_request(cx, socket, "192.0.2.1:3478", None);
         });
     }
     let _end = net.run_for(MS * 40);
@@ -87,7 +87,7 @@ fn clients_meet_through_a_signaling_path() {
 
 /// A net in which one host measures the NAT and another one serves streams.
 #[test]
-fn hosts_of_two_kinds_share_a_net() {
+fn hosts_with_two_types_of_machines_share_a_net() {
     let mut net: Net<Either<Probe, Streamer>> = Net::new(1);
     let a = net.add_host(net.internet(), "a", &[ip("85.0.0.1")], &Link::PERFECT, Either::First(Probe::default()));
     let b = net.add_host(net.internet(), "b", &[ip("85.0.0.2")], &Link::PERFECT, Either::Second(Streamer::default()));
@@ -102,6 +102,6 @@ fn hosts_of_two_kinds_share_a_net() {
     let _end = net.run_for(MS);
     assert_eq!(net.machine(b).unwrap().as_second().unwrap().taken, b"ping");
     let last = net.events().last().unwrap();
-    assert!(matches!(&last.event, Either::First(Heard::Stream { bytes, .. }) if bytes == b"pong"), "{last:?}");
+    assert!(matches!(&last.event, Either::First(ProbeEvent::Stream { bytes, .. }) if bytes == b"pong"), "{last:?}");
     assert!(net.story().contains("b            s2 brings 4 bytes from 85.0.0.1:"), "{}", net.story());
 }

@@ -1,6 +1,6 @@
 //! Datagrams through links, gateways and servers.
 
-use crate::probe::{Heard, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, SocketNews, Unreachability};
@@ -31,32 +31,36 @@ pub(crate) fn behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Prob
 }
 
 /// The source of the response and the mapped address in it, for a request from a fresh socket.
-fn ask(net: &mut Net<Probe>, host: HostId, change: Option<ChangeRequest>) -> Option<(SocketAddr, SocketAddr)> {
+fn request_mapping(
+    net: &mut Net<Probe>,
+    host: HostId,
+    change: Option<ChangeRequest>,
+) -> Option<(SocketAddr, SocketAddr)> {
     net.take_events();
     net.with(host, |probe, cx| {
         let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
-        probe.ask(cx, socket, P, change);
+        probe.send_request(cx, socket, P, change);
     });
     let _end = net.run_for(Duration::from_secs(1));
-    net.events().iter().find_map(|happening| happening.event.mapped())
+    net.events().iter().find_map(|record| record.event.mapped())
 }
 
 #[test]
 fn filtering_shows_as_rfc_5780_expects() {
     let (both, port) = (ChangeRequest::IP_AND_PORT, ChangeRequest::PORT);
-    for (filtering, hears_both, hears_port) in [
+    for (filtering, both_pass, port_passes) in [
         (Filtering::EndpointIndependent, true, true),
         (Filtering::AddressDependent, false, true),
         (Filtering::AddressAndPortDependent, false, false),
     ] {
         let nat = TranslatorConfig::new(Mapping::EndpointIndependent, filtering);
         let (mut net, host, _) = behind(nat, &Link::delay(RTT / 2), 1);
-        let (from, seen) = ask(&mut net, host, None).unwrap();
+        let (from, seen) = request_mapping(&mut net, host, None).unwrap();
         assert_eq!((from, seen.ip()), (at(P), ip("203.0.113.7")));
-        let answer = ask(&mut net, host, Some(both));
-        assert_eq!(answer.map(|(from, _)| from), hears_both.then_some(at("192.0.2.2:3479")));
-        let answer = ask(&mut net, host, Some(port));
-        assert_eq!(answer.map(|(from, _)| from), hears_port.then_some(at("192.0.2.1:3479")));
+        let answer = request_mapping(&mut net, host, Some(both));
+        assert_eq!(answer.map(|(from, _)| from), both_pass.then_some(at("192.0.2.2:3479")));
+        let answer = request_mapping(&mut net, host, Some(port));
+        assert_eq!(answer.map(|(from, _)| from), port_passes.then_some(at("192.0.2.1:3479")));
     }
 }
 
@@ -72,7 +76,7 @@ fn mapping_shows_as_rfc_5780_expects() {
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
             for to in [P, "192.0.2.2:3478", "192.0.2.2:3479"] {
-                probe.ask(cx, socket, to, None);
+                probe.send_request(cx, socket, to, None);
             }
         });
         assert_eq!(net.run_for(RTT), Stop::Idle);
@@ -85,7 +89,7 @@ fn mapping_shows_as_rfc_5780_expects() {
 }
 
 #[test]
-fn the_loss_that_is_asked_for_is_the_loss_that_is_measured() {
+fn the_configured_loss_is_the_measured_loss() {
     for (loss, slack) in [(0.0, 0.0), (0.02, 0.005), (0.05, 0.007), (0.1, 0.01)] {
         let (mut net, host, inside) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2).loss(loss), 3);
         net.with(host, |probe, cx| {
@@ -100,15 +104,15 @@ fn the_loss_that_is_asked_for_is_the_loss_that_is_measured() {
 }
 
 #[test]
-fn one_seed_tells_one_story() {
+fn one_seed_gives_one_story() {
     let run = |seed| {
         let link = Link::delay(RTT / 2).loss(0.1).jitter(RTT).duplication(0.1).reordering(0.1, RTT);
         let (mut net, host, _) = behind(TranslatorConfig::symmetric(), &link, seed);
         net.record_story();
         for _ in 0..2 {
             for _ in 0..20 {
-                ask(&mut net, host, None);
-                ask(&mut net, host, Some(ChangeRequest::PORT));
+                request_mapping(&mut net, host, None);
+                request_mapping(&mut net, host, Some(ChangeRequest::PORT));
             }
             let first = net.story().to_owned();
             if net.seed() != seed {
@@ -128,15 +132,15 @@ fn one_seed_tells_one_story() {
     );
     fresh.record_story();
     for _ in 0..20 {
-        ask(&mut fresh, host, None);
-        ask(&mut fresh, host, Some(ChangeRequest::PORT));
+        request_mapping(&mut fresh, host, None);
+        request_mapping(&mut fresh, host, Some(ChangeRequest::PORT));
     }
-    assert_eq!(fresh.story(), run(1), "a net that was reset is as good as a new one");
+    assert_eq!(fresh.story(), run(1), "a net after a reset equals a new one");
     assert_ne!(run(1), run(2));
 }
 
 #[test]
-fn icmp_comes_back_to_the_socket_that_sent() {
+fn icmp_errors_reach_the_sending_socket() {
     let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
     for (to, hops, why, after) in [
         ("192.0.2.1:9", 64, Unreachability::Port, RTT),
@@ -154,7 +158,7 @@ fn icmp_comes_back_to_the_socket_that_sent() {
         let _end = net.run_for(Duration::from_secs(1));
         let last = net.events().last().unwrap();
         let news = SocketNews::Unreachable { remote: at(to), why };
-        assert_eq!((&last.event, last.at), (&Heard::News(id.unwrap(), news), before + after));
+        assert_eq!((&last.event, last.at), (&ProbeEvent::News(id.unwrap(), news), before + after));
     }
 }
 

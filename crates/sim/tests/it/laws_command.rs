@@ -100,7 +100,7 @@ fn a_command_keeps_its_secret_in_its_text_alone() {
         }
     };
     assert_eq!(broken(None), "");
-    assert_eq!(broken(Some(Fault::StarsInText)), "the command Login(bob) is another one when it is read back");
+    assert_eq!(broken(Some(Fault::StarsInText)), "the command Login(bob) differs after a round trip through text");
     assert_eq!(broken(Some(Fault::PasswordInDebug)), "the Debug text of a command shows its secret number 0");
     assert_eq!(broken(Some(Fault::SeveralLines)), "the text of the command Login(bob) is more than one line");
 }

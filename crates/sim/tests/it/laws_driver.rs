@@ -14,11 +14,11 @@ fn here() -> SocketAddr {
 /// The indices of the steps that are kept.
 fn kept(script: &[Step]) -> Vec<usize> {
     let context = Context { terminal, ..Context::default() };
-    let honest = laws::driver_legal(&|| Pinger::new(None), script, &context);
-    let mut rest = honest.iter().peekable();
+    let kept = laws::driver_legal(&|| Pinger::new(None), script, &context);
+    let mut rest = kept.iter().peekable();
     let numbers =
         script.iter().enumerate().filter(|(_, step)| rest.next_if_eq(step).is_some()).map(|(n, _)| n).collect();
-    assert_eq!(rest.next(), None, "what is kept is kept in order");
+    assert_eq!(rest.next(), None, "the kept steps are in order");
     numbers
 }
 
@@ -42,18 +42,18 @@ fn an_order_is_answered_once_and_only_after_it_was_given() {
 #[test]
 fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
     let at = Instant::from_millis;
-    let came = |millis, id| Step::datagram(at(millis), id, here(), here(), b"?");
+    let datagram = |millis, id| Step::datagram(at(millis), id, here(), here(), b"?");
     let script = [
         Step::command(at(0), &Command::Ping { peer: here(), lossy: false }),
-        came(1, ID),
+        datagram(1, ID),
         Step::news(at(2), ID, SocketNews::Opened { local: here() }),
-        came(3, ID),
+        datagram(3, ID),
         Step::news(at(4), ID, SocketNews::Closed(Closure::ByPeer)),
-        came(5, SocketId(9)),
+        datagram(5, SocketId(9)),
         Step::command(at(6), &Command::Stop),
-        came(7, ID),
+        datagram(7, ID),
     ];
-    assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is heard");
+    assert_eq!(kept(&script), [0, 2, 3, 5, 6], "UDP is not closed by peers; another's socket is received");
 }
 
 #[test]

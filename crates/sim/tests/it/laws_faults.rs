@@ -73,12 +73,12 @@ fn broken_by(fault: Option<Fault>) -> Vec<Law> {
 }
 
 #[test]
-fn the_honest_machine_breaks_no_law() {
+fn the_correct_machine_breaks_no_law() {
     assert_eq!(broken_by(None), []);
 }
 
 #[test]
-fn the_conversations_reach_what_the_faults_need() {
+fn the_conversations_exercise_every_fault() {
     let plain = || Pinger::new(None);
     let events = |script: &[Step]| -> Vec<Event> {
         let (_, played) = laws::record(plain(), script, &context());
@@ -143,7 +143,7 @@ fn determinism() {
 /// External input differs in every run, so the laws that compare two runs fail too. Therefore determinism is checked
 /// before them.
 #[test]
-fn determinism_comes_before_what_rests_on_it() {
+fn determinism_is_checked_before_the_laws_that_need_it() {
     let machine = || Pinger::new(Some(Fault::Global));
     let script = talk(&|| Pinger::new(None), false, true);
     let violation = laws::check_all(&machine, &script, &context()).unwrap_err();

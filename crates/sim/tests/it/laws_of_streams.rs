@@ -2,41 +2,41 @@
 //! are released, and a run depends only on its seed.
 
 use crate::datagrams::ip;
-use crate::streamer::{A, Appetite, B, KIB, MS, Streamer, connected};
+use crate::streamer::{A, B, KIB, MS, ReadMode, Streamer, connected};
 use core::time::Duration;
 use portolan_machine::{SocketId, SocketOrder, WhenFull};
 use portolan_sim::{HostId, Link, Net, Stop};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Operation {
     /// Sends this number of bytes, droppable or not.
     Send(usize, bool),
     Pause,
     Resume,
-    Eat(Appetite),
+    SetReadMode(ReadMode),
     Interface(bool),
     Close,
     Wait(u64),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<(bool, Deed)>> {
-    let appetite = prop_oneof![
-        Just(Appetite::All),
-        (1..5_000_usize).prop_map(Appetite::AtMost),
-        Just(Appetite::NothingOnce),
-        Just(Appetite::Pause),
+fn operations() -> impl Strategy<Value = Vec<(bool, Operation)>> {
+    let mode = prop_oneof![
+        Just(ReadMode::All),
+        (1..5_000_usize).prop_map(ReadMode::AtMost),
+        Just(ReadMode::NothingOnce),
+        Just(ReadMode::Pause),
     ];
-    let deed = prop_oneof![
-        12 => (0..60_000_usize, any::<bool>()).prop_map(|(length, drop)| Deed::Send(length, drop)),
-        2 => Just(Deed::Pause),
-        2 => Just(Deed::Resume),
-        2 => appetite.prop_map(Deed::Eat),
-        2 => any::<bool>().prop_map(Deed::Interface),
-        1 => Just(Deed::Close),
-        8 => (0..400_u64).prop_map(Deed::Wait),
+    let operation = prop_oneof![
+        12 => (0..60_000_usize, any::<bool>()).prop_map(|(length, drop)| Operation::Send(length, drop)),
+        2 => Just(Operation::Pause),
+        2 => Just(Operation::Resume),
+        2 => mode.prop_map(Operation::SetReadMode),
+        2 => any::<bool>().prop_map(Operation::Interface),
+        1 => Just(Operation::Close),
+        8 => (0..400_u64).prop_map(Operation::Wait),
     ];
-    proptest::collection::vec((any::<bool>(), deed), 1..80)
+    proptest::collection::vec((any::<bool>(), operation), 1..80)
 }
 
 fn links() -> impl Strategy<Value = Link> {
@@ -65,21 +65,21 @@ impl Run {
         Self { net, hosts, sockets, accepted: [Vec::new(), Vec::new()], is_closed: false }
     }
 
-    fn play(&mut self, which: usize, deed: Deed) {
+    fn play(&mut self, which: usize, operation: Operation) {
         let (host, socket) = (self.hosts[which], self.sockets[which]);
-        match deed {
-            Deed::Send(length, may_drop) => self.send(which, length, may_drop),
-            Deed::Pause => self.order(which, SocketOrder::Pause(socket)),
-            Deed::Resume => self.order(which, SocketOrder::Resume(socket)),
-            Deed::Eat(appetite) => {
-                self.net.with(host, |host, _| host.appetite = appetite);
+        match operation {
+            Operation::Send(length, may_drop) => self.send(which, length, may_drop),
+            Operation::Pause => self.order(which, SocketOrder::Pause(socket)),
+            Operation::Resume => self.order(which, SocketOrder::Resume(socket)),
+            Operation::SetReadMode(mode) => {
+                self.net.with(host, |host, _| host.mode = mode);
             }
-            Deed::Interface(is_up) => self.net.set_interface(host, 0, is_up),
-            Deed::Close => {
+            Operation::Interface(is_up) => self.net.set_interface(host, 0, is_up),
+            Operation::Close => {
                 self.is_closed = true;
                 self.order(which, SocketOrder::Close(socket));
             }
-            Deed::Wait(ms) => {
+            Operation::Wait(ms) => {
                 let _end = self.net.run_for(Duration::from_millis(ms));
             }
         }
@@ -89,7 +89,7 @@ impl Run {
         }
         for (which, host) in self.hosts.into_iter().enumerate() {
             let taken = &self.net.machine(host).unwrap().taken;
-            assert!(self.accepted[1 - which].starts_with(taken), "host {which} took what was not sent so");
+            assert!(self.accepted[1 - which].starts_with(taken), "host {which} took bytes that were not sent");
         }
     }
 
@@ -118,7 +118,7 @@ impl Run {
     fn settle(&mut self) {
         for which in [0, 1] {
             self.net.set_interface(self.hosts[which], 0, true);
-            self.net.with(self.hosts[which], |host, _| host.appetite = Appetite::All);
+            self.net.with(self.hosts[which], |host, _| host.mode = ReadMode::All);
             self.order(which, SocketOrder::Resume(self.sockets[which]));
         }
         assert_eq!(self.net.run_for(Duration::from_secs(7_200)), Stop::Idle);
@@ -129,11 +129,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn no_byte_of_a_stream_is_lost(link in links(), deeds in deeds()) {
+    fn no_byte_of_a_stream_is_lost(link in links(), operations in operations()) {
         let mut run = Run::new(&link);
-        deeds.iter().for_each(|(second, deed)| run.play(usize::from(*second), *deed));
+        operations.iter().for_each(|(second, operation)| run.play(usize::from(*second), *operation));
         let mut again = Run::new(&link);
-        deeds.iter().for_each(|(second, deed)| again.play(usize::from(*second), *deed));
+        operations.iter().for_each(|(second, operation)| again.play(usize::from(*second), *operation));
         prop_assert_eq!(run.net.story(), again.net.story());
 
         run.settle();
@@ -154,9 +154,9 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_ends_at_both_ends_whenever_an_address_is_lost(deeds in deeds(), which in 0..2_usize, comes_back: bool) {
+    fn a_stream_ends_at_both_ends_whenever_an_address_is_lost(operations in operations(), which in 0..2_usize, comes_back: bool) {
         let mut run = Run::new(&Link::delay(MS));
-        deeds.iter().for_each(|(second, deed)| run.play(usize::from(*second), *deed));
+        operations.iter().for_each(|(second, operation)| run.play(usize::from(*second), *operation));
         run.net.set_addresses(run.hosts[which], 0, &[]);
         let _end = run.net.run_for(Duration::from_secs(1));
         if comes_back {

@@ -43,21 +43,21 @@ fn links() -> impl Strategy<Value = Link> {
 }
 
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     Open(u16),
     Close(u64),
     Send(u64, usize, bool),
     Wait(u64),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let deed = prop_oneof![
-        1 => (0..4_u16).prop_map(Deed::Open),
-        1 => (1..6_u64).prop_map(Deed::Close),
-        6 => (1..6_u64, 0..TARGETS.len(), any::<bool>()).prop_map(|(s, to, ask)| Deed::Send(s, to, ask)),
-        2 => (0..200_u64).prop_map(Deed::Wait),
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        1 => (0..4_u16).prop_map(Operation::Open),
+        1 => (1..6_u64).prop_map(Operation::Close),
+        6 => (1..6_u64, 0..TARGETS.len(), any::<bool>()).prop_map(|(s, to, is_request)| Operation::Send(s, to, is_request)),
+        2 => (0..200_u64).prop_map(Operation::Wait),
     ];
-    proptest::collection::vec(deed, 1..60)
+    proptest::collection::vec(operation, 1..60)
 }
 
 /// Servers, a port without a socket, an unassigned address, the gateway and the client.
@@ -71,26 +71,26 @@ const TARGETS: [&str; 7] = [
     "192.168.1.2:50000",
 ];
 
-fn run(topology: &Topology, seed: u64, deeds: &[Deed]) -> (Lab<Probe>, String) {
+fn run(topology: &Topology, seed: u64, operations: &[Operation]) -> (Lab<Probe>, String) {
     let mut lab = topology.build(seed, Probe::default());
     lab.net.record_story();
-    for deed in deeds {
+    for operation in operations {
         let client = lab.client;
-        match *deed {
-            Deed::Open(port) => {
+        match *operation {
+            Operation::Open(port) => {
                 let local = if port == 0 { "0.0.0.0:0".to_owned() } else { format!("0.0.0.0:{}", 40_000 + port) };
                 lab.net.with(client, |probe, cx| probe.open(cx, Protocol::Udp, &local, None));
             }
-            Deed::Close(socket) => {
+            Operation::Close(socket) => {
                 lab.net.with(client, |probe, _| probe.close(SocketId(socket)));
             }
-            Deed::Send(socket, to, ask) => {
-                lab.net.with(client, |probe, cx| match ask {
-                    true => probe.ask(cx, SocketId(socket), TARGETS[to], None),
+            Operation::Send(socket, to, is_request) => {
+                lab.net.with(client, |probe, cx| match is_request {
+                    true => probe.send_request(cx, SocketId(socket), TARGETS[to], None),
                     false => probe.send(SocketId(socket), TARGETS[to], "?"),
                 });
             }
-            Deed::Wait(ms) => {
+            Operation::Wait(ms) => {
                 let _end = lab.net.run_for(Duration::from_millis(ms));
             }
         }
@@ -108,14 +108,14 @@ proptest! {
         access in links(),
         faults in [0..Fault::EACH.len(), 0..Fault::EACH.len()],
         seed in any::<u64>(),
-        deeds in deeds(),
+        operations in operations(),
     ) {
         let mut topology = Topology::chain(chain.into_iter().map(Into::into));
         topology.access = access;
         topology.faults = faults.map(|n| Fault::EACH[n]);
 
-        let (mut lab, story) = run(&topology, seed, &deeds);
-        let (_, again) = run(&topology, seed, &deeds);
+        let (mut lab, story) = run(&topology, seed, &operations);
+        let (_, again) = run(&topology, seed, &operations);
         prop_assert_eq!(&story, &again);
 
         prop_assert_eq!(lab.net.run_for(Duration::from_secs(60)), Stop::Idle);

@@ -37,13 +37,13 @@ fn drive() -> (Recording, Vec<Vec<Output<Event>>>) {
     let mut recorder = Recorder::new();
     let mut machine = Pinger::new(None);
     let mut seen = vec![outputs(&mut machine)];
-    let world = CallContext { now: Instant::from_millis(3), entropy: &mut rng, sockets: &mut ids, trace: None };
-    let asked = recorder.command(&mut machine, world, Command::Ping { peer: peer(), lossy: false });
-    assert_eq!(asked, Ok(()));
+    let call = CallContext { now: Instant::from_millis(3), entropy: &mut rng, sockets: &mut ids, trace: None };
+    let result = recorder.command(&mut machine, call, Command::Ping { peer: peer(), lossy: false });
+    assert_eq!(result, Ok(()));
     seen.push(Vec::new());
     let opened = Input::Socket(SocketId(41), SocketNews::Opened { local: peer() });
-    let world = CallContext { now: Instant::from_millis(4), entropy: &mut rng, sockets: &mut ids, trace: None };
-    let _verdict = recorder.handle(&mut machine, world, opened);
+    let call = CallContext { now: Instant::from_millis(4), entropy: &mut rng, sockets: &mut ids, trace: None };
+    let _verdict = recorder.handle(&mut machine, call, opened);
     recorder.drained();
     seen.push(outputs(&mut machine));
     (recorder.into_recording(), seen)
@@ -62,7 +62,7 @@ fn a_driven_run_is_replayed_from_its_text() {
     let replayed = laws::replay(Pinger::new(None), &text.parse().unwrap(), &Context::default()).unwrap();
     let replayed: Vec<_> = replayed.into_iter().map(|played| played.outputs).collect();
     assert_eq!(replayed, seen);
-    assert!(replayed.iter().flatten().count() > 1, "something came out at all");
+    assert!(replayed.iter().flatten().count() > 1, "the machine has outputs");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_recording_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_text_that_is_no_recording_is_refused_with_its_line() {
+fn a_parse_error_of_a_recording_names_the_line() {
     let error = |text: &str| text.parse::<Recording>().unwrap_err().to_string();
     assert_eq!(error(""), "line 1: expected `portolan recording 1`");
     assert_eq!(
@@ -96,18 +96,18 @@ fn a_text_that_is_no_recording_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_recording_leads_back_to_its_script() {
+fn the_steps_of_a_recording_equal_its_script() {
     let (recording, _) = drive();
     let context = Context { terminal, handed_in: &[SocketId(40)], ..Context::default() };
     laws::check_all(&|| Pinger::new(None), &recording.script(), &context).unwrap();
     let (again, _) = laws::record(Pinger::new(None), &recording.script(), &context);
     assert_eq!(again.script(), recording.script());
-    assert_eq!(again.steps[0].sockets, [SocketId(41)], "numbers begin after those handed in");
+    assert_eq!(again.steps[0].sockets, [SocketId(41)], "numbers start after the handed-in sockets");
 }
 
 /// A trace receives the notes of a machine behind a recorder.
 #[test]
-fn a_recorder_hides_no_notes() {
+fn a_recorder_passes_notes_to_the_trace() {
     struct Count(usize);
     impl portolan_machine::Trace for Count {
         fn note(&mut self, _: Instant, _: &portolan_machine::Scope<'_>, _: &dyn portolan_machine::Explain) {
@@ -121,10 +121,14 @@ fn a_recorder_hides_no_notes() {
     let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketNews::Opened { local: peer() }));
     let mut recorder = Recorder::new();
     for _ in 0..300 {
-        let world = CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
+        let call = CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };
         let step = Step::datagram(Instant::ORIGIN, SocketId(1), peer(), peer(), b"?");
         let portolan_sim::laws::Action::Input(input) = &step.action else { unreachable!() };
-        let _verdict = recorder.handle(&mut machine, world, input.as_input());
+        let _verdict = recorder.handle(&mut machine, call, input.as_input());
     }
-    assert_eq!(notes.0, 300 + 2 - 256, "the open and the first ping wait already; what found no room was noted");
+    assert_eq!(
+        notes.0,
+        300 + 2 - 256,
+        "the open and the first ping are already queued; each dropped output gives a note"
+    );
 }

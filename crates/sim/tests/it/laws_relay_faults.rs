@@ -72,7 +72,10 @@ fn broken<M: Machine<Command: Script>>(factory: impl Fn() -> M, script: &[Step],
         Ok(()) => false,
         Err(violation) => {
             assert_eq!(violation.law, *law, "{violation}");
-            assert!(laws::check(*law, &factory, &violation.steps, context).is_err(), "its steps show it: {violation}");
+            assert!(
+                laws::check(*law, &factory, &violation.steps, context).is_err(),
+                "its steps reproduce the violation: {violation}"
+            );
             println!("{violation}");
             true
         }
@@ -90,7 +93,7 @@ fn the_correct_relay_breaks_no_law() {
 }
 
 #[test]
-fn the_script_reaches_what_the_faults_need() {
+fn the_script_exercises_every_fault() {
     let (_, played) = laws::record(Relay::new(None), &script(), &context());
     let outputs: Vec<usize> = played.iter().map(|played| played.outputs.len()).collect();
     assert_eq!(

@@ -79,7 +79,7 @@ fn times_bytes_and_commands_survive_their_text() {
 }
 
 #[test]
-fn a_text_that_is_no_step_says_what_was_expected() {
+fn a_parse_error_of_a_step_names_the_expected_text() {
     let error = |text: &str| text.parse::<Step>().unwrap_err().expected;
     assert_eq!(error(""), "a time in seconds with nine decimals");
     assert_eq!(error("1.5 timeout"), "nine decimals");

@@ -1,7 +1,7 @@
 //! Chains of gateways, hosts with several interfaces, hairpinning, and the preset topologies.
 
 use crate::datagrams::{at, ip};
-use crate::probe::{Heard, Probe};
+use crate::probe::{Probe, ProbeEvent};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{Protocol, Refusal, SocketNews, Unreachability};
@@ -18,10 +18,10 @@ fn seen(preset: Preset) -> [Option<SocketAddr>; 2] {
         lab.net.take_events();
         lab.net.with(lab.client, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, any, Some(&server));
-            probe.ask(cx, socket, &server, None);
+            probe.send_request(cx, socket, &server, None);
         });
         let _end = lab.net.run_for(Duration::from_secs(1));
-        lab.net.events().iter().find_map(|happening| happening.event.mapped()).map(|(_, seen)| seen)
+        lab.net.events().iter().find_map(|record| record.event.mapped()).map(|(_, seen)| seen)
     })
 }
 
@@ -42,7 +42,7 @@ fn each_preset_shows_the_address_it_should() {
 }
 
 #[test]
-fn a_host_without_a_cable_hears_so_in_a_second_run_too() {
+fn a_host_without_a_cable_gets_unreachable_in_a_second_run_too() {
     let mut lab = Topology::preset(Preset::Offline).build(1, Probe::default());
     lab.net.reset(2);
     lab.net.with(lab.client, |probe, cx| {
@@ -50,20 +50,20 @@ fn a_host_without_a_cable_hears_so_in_a_second_run_too() {
         let bound = probe.open(cx, Protocol::Udp, "0.0.0.0:7", None);
         probe.send(bound, "50.0.0.1:3478", "hello");
     });
-    let heard: Vec<_> = lab.net.events().iter().map(|happening| &happening.event).collect();
+    let received: Vec<_> = lab.net.events().iter().map(|record| &record.event).collect();
     let unreachable = SocketNews::Unreachable { remote: at("50.0.0.1:3478"), why: Unreachability::Network };
     assert!(
-        matches!(heard[..], [
-            Heard::News(_, SocketNews::Refused(Refusal::NoRoute)),
-            Heard::News(_, SocketNews::Opened { .. }),
-            Heard::News(_, news)
+        matches!(received[..], [
+            ProbeEvent::News(_, SocketNews::Refused(Refusal::NoRoute)),
+            ProbeEvent::News(_, SocketNews::Opened { .. }),
+            ProbeEvent::News(_, news)
         ] if *news == unreachable),
-        "{heard:?}"
+        "{received:?}"
     );
 }
 
-/// Two hosts behind one NAT. The second has announced its mapped address, and has opened its filter for the first.
-fn neighbours(hairpin: Hairpin) -> (Net<Probe>, HostId, HostId) {
+/// Two hosts behind one full-cone NAT, each with a mapping for port 5000.
+fn two_behind_one_nat(hairpin: Hairpin) -> (Net<Probe>, HostId, HostId) {
     let mut net = Net::new(1);
     let nat = TranslatorConfig::full_cone().hairpin(hairpin);
     let home = Gateway::new("home", [ip("203.0.113.7")], nat);
@@ -74,7 +74,7 @@ fn neighbours(hairpin: Hairpin) -> (Net<Probe>, HostId, HostId) {
     for host in [a, b] {
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:5000", Some("192.0.2.1:3478"));
-            probe.ask(cx, socket, "192.0.2.1:3478", None);
+            probe.send_request(cx, socket, "192.0.2.1:3478", None);
         });
     }
     let _end = net.run_for(Duration::ZERO);
@@ -82,33 +82,38 @@ fn neighbours(hairpin: Hairpin) -> (Net<Probe>, HostId, HostId) {
 }
 
 #[test]
-fn neighbours_meet_outside_only_where_the_nat_turns_packets_round() {
+fn neighbors_reach_each_other_outside_only_with_hairpinning() {
     for (hairpin, source) in [
         (Hairpin::None, None),
         (Hairpin::ExternalSource, Some("203.0.113.7:5000")),
         (Hairpin::InternalSource, Some("10.0.0.2:5000")),
     ] {
-        let (mut net, a, b) = neighbours(hairpin);
+        let (mut net, a, b) = two_behind_one_nat(hairpin);
         net.take_events();
         net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "203.0.113.7:5001", "knock"));
         let _end = net.run_for(Duration::from_secs(1));
-        let heard = net.events().iter().find(|happening| happening.host == b).map(|happening| &happening.event);
+        let received = net.events().iter().find(|record| record.host == b).map(|record| &record.event);
         match source {
-            None => assert_eq!(heard, None),
+            None => assert_eq!(received, None),
             Some(source) => {
-                assert!(matches!(heard, Some(Heard::Datagram { remote, .. }) if *remote == at(source)), "{heard:?}");
+                assert!(
+                    matches!(received, Some(ProbeEvent::Datagram { remote, .. }) if *remote == at(source)),
+                    "{received:?}"
+                );
             }
         }
         // On the inside, they connect in any case.
         net.take_events();
         net.with(a, |probe, _| probe.send(portolan_machine::SocketId(1), "10.0.0.3:5000", "knock"));
         let _end = net.run_for(Duration::from_secs(1));
-        assert!(matches!(&net.events()[0].event, Heard::Datagram { remote, .. } if *remote == at("10.0.0.2:5000")));
+        assert!(
+            matches!(&net.events()[0].event, ProbeEvent::Datagram { remote, .. } if *remote == at("10.0.0.2:5000"))
+        );
     }
 }
 
 #[test]
-fn a_host_with_two_ways_out_takes_the_one_that_leads_there() {
+fn a_host_with_two_interfaces_uses_the_one_with_a_route() {
     let mut net = Net::new(1);
     let two = ["203.0.113.7", "198.51.100.7"].map(|address| {
         net.add_gateway(net.internet(), Gateway::new(address, [ip(address)], TranslatorConfig::home()), &Link::PERFECT)
@@ -120,17 +125,17 @@ fn a_host_with_two_ways_out_takes_the_one_that_leads_there() {
     let host = net.add_host(two[0], "client", &[ip("10.0.0.2")], &Link::PERFECT, Probe::default());
     net.add_interface(host, two[1], &[ip("10.0.1.2")], &Link::PERFECT);
     net.add_route(host, ip("192.0.2.9"), 1);
-    let ask = |net: &mut Net<Probe>| {
+    let measure = |net: &mut Net<Probe>| {
         net.take_events();
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(servers[0]));
-            servers.iter().for_each(|server| probe.ask(cx, socket, server, None));
+            servers.iter().for_each(|server| probe.send_request(cx, socket, server, None));
         });
         let _end = net.run_for(Duration::from_secs(1));
-        let seen = net.events().iter().filter_map(|happening| happening.event.mapped());
+        let seen = net.events().iter().filter_map(|record| record.event.mapped());
         seen.map(|(_, seen)| seen.ip()).collect::<Vec<_>>()
     };
-    assert_eq!(ask(&mut net), [ip("203.0.113.7"), ip("198.51.100.7")]);
+    assert_eq!(measure(&mut net), [ip("203.0.113.7"), ip("198.51.100.7")]);
     net.set_interface(host, 1, false);
-    assert_eq!(ask(&mut net), [ip("203.0.113.7"), ip("203.0.113.7")]);
+    assert_eq!(measure(&mut net), [ip("203.0.113.7"), ip("203.0.113.7")]);
 }

@@ -12,14 +12,14 @@ use portolan_stun::{Attribute, ChangeRequest, Class, Message, Method, Writer};
 /// Sends on request, echoes datagrams that begin with `?`, and reports everything that it receives.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
-    out: Outbox<Heard>,
+    out: Outbox<ProbeEvent>,
     /// The repetition of the last bytes: the next time, and the remaining number.
     repeat: Option<(Instant, u32, Transmit)>,
 }
 
 /// An event of a probe.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ProbeEvent {
     Datagram { local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
     Stream { socket: SocketId, remote: SocketAddr, bytes: Vec<u8> },
     News(SocketId, SocketNews),
@@ -60,7 +60,7 @@ impl Probe {
     }
 
     /// Sends a Binding request, with an optional CHANGE-REQUEST.
-    pub(crate) fn ask(&mut self, cx: &mut Cx<'_>, socket: SocketId, to: &str, change: Option<ChangeRequest>) {
+    pub(crate) fn send_request(&mut self, cx: &mut Cx<'_>, socket: SocketId, to: &str, change: Option<ChangeRequest>) {
         let bytes = request(cx.random(), change.map(Attribute::ChangeRequest).as_slice());
         self.send(socket, to, bytes);
     }
@@ -98,7 +98,7 @@ fn transmit(socket: SocketId, to: &str, bytes: Vec<u8>) -> Transmit {
     Transmit::new(socket, to.parse().unwrap(), bytes.into())
 }
 
-impl Heard {
+impl ProbeEvent {
     /// The source of a Binding response and the mapped address in it, if the datagram is one.
     pub(crate) fn mapped(&self) -> Option<(SocketAddr, SocketAddr)> {
         let Self::Datagram { remote, bytes, .. } = self else { return None };
@@ -107,7 +107,7 @@ impl Heard {
     }
 }
 
-impl fmt::Debug for Heard {
+impl fmt::Debug for ProbeEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Datagram { remote, bytes, .. } => write!(f, "{} bytes from {remote}", bytes.len()),
@@ -120,27 +120,27 @@ impl fmt::Debug for Heard {
 impl Machine for Probe {
     type Command = Never;
     type Error = Never;
-    type Event = Heard;
+    type Event = ProbeEvent;
 
     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
         match command {}
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let heard = match input {
+        let received = match input {
             Input::Datagram(d) => {
                 if d.payload.first() == Some(&b'?') {
                     self.out.push(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload[1..].to_vec().into())));
                 }
-                Heard::Datagram { local: d.local, remote: d.remote, bytes: d.payload.to_vec() }
+                ProbeEvent::Datagram { local: d.local, remote: d.remote, bytes: d.payload.to_vec() }
             }
-            Input::Socket(socket, news) => Heard::News(socket, news),
+            Input::Socket(socket, news) => ProbeEvent::News(socket, news),
             Input::Timeout => {
                 self.tick(cx.now());
                 return Verdict::Mine;
             }
         };
-        self.out.push(Output::Event(heard));
+        self.out.push(Output::Event(received));
         Verdict::Mine
     }
 
@@ -148,12 +148,12 @@ impl Machine for Probe {
         if d.payload.first() == Some(&b'?') {
             self.out.push(Output::Transmit(Transmit::new(d.socket, d.remote, d.payload[1..].to_vec().into())));
         }
-        let heard = Heard::Stream { socket: d.socket, remote: d.remote, bytes: d.payload.to_vec() };
-        self.out.push(Output::Event(heard));
+        let received = ProbeEvent::Stream { socket: d.socket, remote: d.remote, bytes: d.payload.to_vec() };
+        self.out.push(Output::Event(received));
         Some(d.payload.len())
     }
 
-    fn poll(&mut self) -> Output<Heard> {
+    fn poll(&mut self) -> Output<ProbeEvent> {
         let wait = self.repeat.as_ref().map(|(at, ..)| Deadline::new(*at, "next repeat"));
         self.out.pop().unwrap_or(Output::Wait(wait))
     }

@@ -9,11 +9,11 @@ use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{HostId, Link, Net};
 use portolan_stun::ChangeRequest;
 
-fn asks(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option<ChangeRequest>) {
+fn send_requests(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option<ChangeRequest>) {
     net.with(host, |probe, cx| {
         let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:50000", Some(to[0]));
         for to in to {
-            probe.ask(cx, socket, to, change);
+            probe.send_request(cx, socket, to, change);
         }
     });
 }
@@ -22,7 +22,7 @@ fn asks(net: &mut Net<Probe>, host: HostId, to: &[&str], change: Option<ChangeRe
 fn a_strict_filter_drops_the_answer_from_elsewhere() {
     let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(Duration::from_millis(25)), 1);
     net.record_story();
-    asks(&mut net, host, &["192.0.2.1:3478"], Some(ChangeRequest::IP_AND_PORT));
+    send_requests(&mut net, host, &["192.0.2.1:3478"], Some(ChangeRequest::IP_AND_PORT));
     let _end = net.run_for(Duration::from_secs(1));
     insta::assert_snapshot!(net.story(), @r"
     0.000s client       open s1 udp 0.0.0.0:50000 towards 192.0.2.1:3478
@@ -41,7 +41,7 @@ fn a_mapping_for_each_destination_and_a_packet_lost() {
         TranslatorConfig::symmetric().mapping(Mapping::AddressDependent).ports(PortAllocation::Sequential { step: 1 });
     let (mut net, host, _) = behind(nat, &Link::delay(Duration::from_millis(25)).loss(0.4), 4);
     net.record_story();
-    asks(&mut net, host, &["192.0.2.1:3478", "192.0.2.2:3478", "192.0.2.2:3479", "198.51.100.9:53"], None);
+    send_requests(&mut net, host, &["192.0.2.1:3478", "192.0.2.2:3478", "192.0.2.2:3479", "198.51.100.9:53"], None);
     let _end = net.run_for(Duration::from_secs(1));
     insta::assert_snapshot!(net.story(), @r"
     0.000s client       open s1 udp 0.0.0.0:50000 towards 192.0.2.1:3478

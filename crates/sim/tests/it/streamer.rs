@@ -11,7 +11,7 @@ use portolan_sim::{EventRecord, HostId, Link, Net};
 
 /// How much of a chunk the machine takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Appetite {
+pub(crate) enum ReadMode {
     #[default]
     All,
     AtMost(usize),
@@ -28,7 +28,7 @@ pub(crate) enum Appetite {
 #[derive(Debug, Default)]
 pub(crate) struct Streamer {
     pub(crate) out: Outbox<String>,
-    pub(crate) appetite: Appetite,
+    pub(crate) mode: ReadMode,
     /// Echoes what it takes.
     pub(crate) echoes: bool,
     /// Forwards what it takes from the first stream to the second, and stops reading while the second is full.
@@ -86,17 +86,17 @@ impl Machine for Streamer {
         assert!(self.is_drained, "a machine is drained between two chunks");
         self.is_drained = false;
         let (socket, offered) = (chunk.socket, chunk.payload.len());
-        let taken = match self.appetite {
-            Appetite::NotMine => return None,
-            Appetite::All => offered,
-            Appetite::AtMost(most) => most.min(offered),
-            Appetite::Nothing => 0,
-            Appetite::Pause => {
+        let taken = match self.mode {
+            ReadMode::NotMine => return None,
+            ReadMode::All => offered,
+            ReadMode::AtMost(most) => most.min(offered),
+            ReadMode::Nothing => 0,
+            ReadMode::Pause => {
                 self.order(SocketOrder::Pause(socket));
                 0
             }
-            Appetite::NothingOnce => {
-                self.appetite = Appetite::All;
+            ReadMode::NothingOnce => {
+                self.mode = ReadMode::All;
                 0
             }
         };
@@ -147,7 +147,7 @@ pub(crate) fn connected(link: &Link) -> (Net<Streamer>, [HostId; 2], [SocketId; 
 }
 
 /// The events of the machines of [`connected`] since the last call, as lines: milliseconds after `since`, host, event.
-pub(crate) fn told(net: &mut Net<Streamer>, [a, _]: [HostId; 2], since: Instant) -> Vec<String> {
+pub(crate) fn event_lines(net: &mut Net<Streamer>, [a, _]: [HostId; 2], since: Instant) -> Vec<String> {
     let line = |EventRecord { at, host, event }| {
         format!("{} {} {event}", (at - since).as_millis(), if host == a { "a" } else { "b" })
     };

@@ -1,7 +1,7 @@
 //! TCP: accepted, refused and unanswered connections, the order of bytes, and closing.
 
 use crate::datagrams::{P, at, behind, ip};
-use crate::probe::{Heard, Probe, request};
+use crate::probe::{Probe, ProbeEvent, request};
 use core::time::Duration;
 use portolan_machine::{Closure, Instant, Protocol, Refusal, SocketNews};
 use portolan_nat::translator::TranslatorConfig;
@@ -18,15 +18,15 @@ fn connect(net: &mut Net<Probe>, host: HostId, to: &str) -> (SocketNews, Duratio
     let before = net.now();
     let id = net.with(host, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some(to)));
     let _end = net.run_for(Duration::from_secs(60));
-    let news = net.events().iter().find_map(|happening| match happening.event {
-        Heard::News(socket, news) if Some(socket) == id => Some((news, happening.at - before)),
-        Heard::Datagram { .. } | Heard::Stream { .. } | Heard::News(..) => None,
+    let news = net.events().iter().find_map(|record| match record.event {
+        ProbeEvent::News(socket, news) if Some(socket) == id => Some((news, record.at - before)),
+        ProbeEvent::Datagram { .. } | ProbeEvent::Stream { .. } | ProbeEvent::News(..) => None,
     });
     news.expect("each order is answered once")
 }
 
 #[test]
-fn a_server_accepts_refuses_or_says_nothing() {
+fn a_server_accepts_refuses_or_does_not_answer() {
     let mut net = Net::new(1);
     let home = Gateway::new("home", [ip("203.0.113.7")], TranslatorConfig::home());
     let inside = net.add_gateway(net.internet(), home, &Link::delay(RTT / 2).loss(0.5));
@@ -45,7 +45,7 @@ fn a_server_accepts_refuses_or_says_nothing() {
 }
 
 #[test]
-fn gateways_that_block_udp_let_tcp_through_unless_told_otherwise() {
+fn gateways_that_block_udp_pass_tcp_by_default() {
     for (barrier, news) in [
         (Barrier::UDP_BLOCKED, None),
         (Barrier::SILENT, Some(Refusal::TimedOut)),
@@ -55,22 +55,22 @@ fn gateways_that_block_udp_let_tcp_through_unless_told_otherwise() {
         let inside = net.add_gateway(net.internet(), Gateway::new("hotel", [], barrier), &Link::PERFECT);
         let host = net.add_host(inside, "client", &[ip("85.0.0.2")], &Link::PERFECT, Probe::default());
         net.add_server(net.internet(), Server::new("stun", at(P)), &Link::PERFECT);
-        let (heard, _) = connect(&mut net, host, P);
+        let (received, _) = connect(&mut net, host, P);
         match news {
-            None => assert!(matches!(heard, SocketNews::Opened { .. })),
-            Some(why) => assert_eq!(heard, SocketNews::Refused(why)),
+            None => assert!(matches!(received, SocketNews::Opened { .. })),
+            Some(why) => assert_eq!(received, SocketNews::Refused(why)),
         }
     }
 }
 
 #[test]
-fn a_binding_over_tcp_shows_the_outside_of_the_nat() {
+fn a_binding_over_tcp_returns_the_mapped_address() {
     let (mut net, host, _) = behind(TranslatorConfig::home(), &Link::delay(RTT / 2), 1);
     let id = net.with(host, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some(P))).unwrap();
     let _end = net.run_for(RTT);
     net.with(host, |probe, _| probe.send(id, P, request([1; 12], &[])));
     let _end = net.run_for(RTT);
-    let Some(Heard::Stream { bytes, .. }) = net.events().last().map(|happening| &happening.event) else {
+    let Some(ProbeEvent::Stream { bytes, .. }) = net.events().last().map(|record| &record.event) else {
         panic!("{:?}", net.events());
     };
     let seen = Message::decode(bytes).unwrap().xor_mapped_address().unwrap();
@@ -93,8 +93,8 @@ fn a_listener_accepts_and_bytes_go_both_ways_in_order() {
     let id = net.with(a, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some("85.0.0.2:9"))).unwrap();
     let _end = net.run_for(RTT);
     let accepted = net.events().iter().find_map(|h| match h.event {
-        Heard::News(_, SocketNews::Accepted { socket, remote, local }) => Some((h.host, socket, remote, local)),
-        Heard::Datagram { .. } | Heard::Stream { .. } | Heard::News(..) => None,
+        ProbeEvent::News(_, SocketNews::Accepted { socket, remote, local }) => Some((h.host, socket, remote, local)),
+        ProbeEvent::Datagram { .. } | ProbeEvent::Stream { .. } | ProbeEvent::News(..) => None,
     });
     let (host, accepted, remote, local) = accepted.unwrap();
     assert_eq!((host, remote.ip(), local), (b, ip("85.0.0.1"), at("85.0.0.2:9")));
@@ -102,10 +102,10 @@ fn a_listener_accepts_and_bytes_go_both_ways_in_order() {
     net.with(a, |probe, _| ["?one", "?two", "?three"].map(|text| probe.send(id, "85.0.0.2:9", text)));
     let _end = net.run_for(RTT);
     let chunks = |host| {
-        let on_host = net.events().iter().filter(move |happening| happening.host == host);
+        let on_host = net.events().iter().filter(move |record| record.host == host);
         on_host.filter_map(|h| match &h.event {
-            Heard::Stream { bytes, socket, .. } => Some((*socket, String::from_utf8_lossy(bytes).into_owned())),
-            Heard::Datagram { .. } | Heard::News(..) => None,
+            ProbeEvent::Stream { bytes, socket, .. } => Some((*socket, String::from_utf8_lossy(bytes).into_owned())),
+            ProbeEvent::Datagram { .. } | ProbeEvent::News(..) => None,
         })
     };
     assert!(chunks(b).eq(["?one", "?two", "?three"].map(|text| (accepted, text.to_owned()))));
@@ -113,7 +113,7 @@ fn a_listener_accepts_and_bytes_go_both_ways_in_order() {
 }
 
 #[test]
-fn who_closes_hears_nothing_more_and_the_other_hears_of_it() {
+fn a_close_is_reported_only_to_the_peer() {
     let (mut net, a, b) = two();
     let id = net.with(a, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some("85.0.0.2:9"))).unwrap();
     let _end = net.run_for(RTT);
@@ -123,18 +123,18 @@ fn who_closes_hears_nothing_more_and_the_other_hears_of_it() {
         probe.close(id);
     });
     assert_eq!(net.run_for(RTT), portolan_sim::Stop::Idle);
-    let heard: Vec<_> = net.events().iter().map(|happening| (happening.host, &happening.event)).collect();
-    let [(first, Heard::Stream { bytes, .. }), (second, Heard::News(_, SocketNews::Closed(Closure::ByPeer)))] =
-        heard[..]
+    let received: Vec<_> = net.events().iter().map(|record| (record.host, &record.event)).collect();
+    let [(first, ProbeEvent::Stream { bytes, .. }), (second, ProbeEvent::News(_, SocketNews::Closed(Closure::ByPeer)))] =
+        received[..]
     else {
-        panic!("{heard:?}");
+        panic!("{received:?}");
     };
-    assert_eq!((first, second, &bytes[..]), (b, b, &b"?last"[..]), "what was queued before goes first");
+    assert_eq!((first, second, &bytes[..]), (b, b, &b"?last"[..]), "queued bytes are sent before the end");
     assert_eq!(net.now(), Instant::ORIGIN + RTT * 2);
 }
 
 #[test]
-fn a_host_refuses_where_it_does_not_listen_unless_it_hides() {
+fn a_host_refuses_connections_to_closed_ports_unless_it_is_silent() {
     let (mut net, a, b) = two();
     assert_eq!(connect(&mut net, a, "85.0.0.2:10").0, SocketNews::Refused(Refusal::ConnectionRefused));
     net.set_rejects(b, false);

@@ -1,8 +1,8 @@
 //! Wires with a bandwidth, and the resolution of neighbors.
 
 use crate::datagrams::{P, at, behind, ip};
-use crate::probe::{Heard, Probe};
-use crate::streamer::{A, MS, Streamer, told};
+use crate::probe::{Probe, ProbeEvent};
+use crate::streamer::{A, MS, Streamer, event_lines};
 use core::time::Duration;
 use portolan_machine::{Instant, Protocol, SocketId};
 use portolan_nat::behavior::Filtering;
@@ -14,11 +14,11 @@ fn arrivals(net: &mut Net<Probe>, host: HostId) -> Vec<(u128, String)> {
     let events = net.take_events().into_iter().filter(|event| event.host == host);
     events
         .filter_map(|event| match event.event {
-            Heard::Datagram { bytes, .. } => {
+            ProbeEvent::Datagram { bytes, .. } => {
                 let ms = event.at.since_origin().as_millis();
                 Some((ms, String::from_utf8_lossy(&bytes).into_owned()))
             }
-            Heard::Stream { .. } | Heard::News(..) => None,
+            ProbeEvent::Stream { .. } | ProbeEvent::News(..) => None,
         })
         .collect()
 }
@@ -28,7 +28,7 @@ fn lines(arrivals: &[(u128, &str)]) -> Vec<(u128, String)> {
 }
 
 #[test]
-fn datagrams_queue_before_a_slow_wire_and_the_last_are_dropped() {
+fn datagrams_queue_at_a_slow_wire_and_the_last_are_dropped() {
     let mut net = Net::new(1);
     // 1,000 bytes a second: 72 bytes and 28 bytes of headers take 100 ms. Three such packets fit into the queue.
     let link = Link::delay(MS).bandwidth(1_000, 300);
@@ -102,7 +102,7 @@ fn send(net: &mut Net<Probe>, from: HostId, to: &str, bytes: &str) {
 }
 
 #[test]
-fn the_first_packet_to_a_new_neighbor_waits_a_second_and_those_behind_it_wait_too() {
+fn the_first_packets_to_a_new_neighbor_wait_a_second() {
     let (mut net, [a, b, c]) = neighbors();
     net.record_story();
     send(&mut net, a, "85.0.0.2:7", "?1");
@@ -119,7 +119,7 @@ fn the_first_packet_to_a_new_neighbor_waits_a_second_and_those_behind_it_wait_to
     assert_eq!(arrivals(&mut net, b), lines(&[(1_502, "3")]));
     send(&mut net, a, "85.0.0.3:7", "5");
     let _end = net.run_until(Instant::from_millis(4_000));
-    assert_eq!(arrivals(&mut net, c), lines(&[(3_002, "5")]), "another neighbor is new again");
+    assert_eq!(arrivals(&mut net, c), lines(&[(3_002, "5")]), "the exchange with another neighbor starts anew");
     let line = "85.0.0.1     loses its first request for a new neighbor: packets wait 1 s\n";
     assert_eq!(net.story().matches(line).count(), 2, "{}", net.story());
 }
@@ -137,7 +137,7 @@ fn a_neighbor_that_sends_first_opens_both_directions() {
 }
 
 #[test]
-fn of_the_packets_that_wait_for_a_neighbor_the_last_256_go_on() {
+fn the_last_256_packets_that_wait_for_a_neighbor_are_sent() {
     let (mut net, [a, b, _]) = neighbors();
     for n in 0..300 {
         send(&mut net, a, "85.0.0.2:7", &n.to_string());
@@ -199,17 +199,17 @@ fn home() -> (Net<Probe>, HostId, SegmentId) {
 #[test]
 fn the_gateway_is_a_neighbor_in_both_directions() {
     let (mut net, host, _) = home();
-    let ask = |net: &mut Net<Probe>| {
+    let round_trip = |net: &mut Net<Probe>| {
         let start = net.now();
         net.with(host, |probe, cx| {
             let socket = probe.open(cx, Protocol::Udp, "0.0.0.0:0", Some(P));
-            probe.ask(cx, socket, P, None);
+            probe.send_request(cx, socket, P, None);
         });
         let _end = net.run_for(Duration::from_secs(5));
         let answer = net.events().iter().rfind(|event| event.event.mapped().is_some()).unwrap();
         (answer.at - start).as_millis()
     };
-    assert_eq!((ask(&mut net), ask(&mut net)), (1_020, 20));
+    assert_eq!((round_trip(&mut net), round_trip(&mut net)), (1_020, 20));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_gateway_asks_for_the_host_inside_when_a_packet_comes_from_outside() {
     assert_eq!(arrivals(&mut net, a), lines(&[(1_010, "in")]));
     send(&mut net, a, "85.0.0.2:7", "out");
     let _end = net.run_for(MS);
-    assert_eq!(arrivals(&mut net, b), lines(&[(5_010, "out")]), "and the host need not ask for the gateway");
+    assert_eq!(arrivals(&mut net, b), lines(&[(5_010, "out")]), "the host knows the gateway already");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn the_first_segment_of_a_stream_waits_for_a_neighbor_too() {
         net.take_events();
         net.with(a, |a, cx| a.open(cx, Protocol::Tcp, "0.0.0.0:0", Some("85.0.0.2:9")));
         let _end = net.run_for(Duration::from_secs(5));
-        let lines = told(&mut net, [a, b], Instant::from_millis(start));
+        let lines = event_lines(&mut net, [a, b], Instant::from_millis(start));
         assert!(lines[1].starts_with(&format!("{after} a s")) && lines[1].contains("opened"), "{lines:?}");
     }
 }
