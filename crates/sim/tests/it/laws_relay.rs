@@ -4,6 +4,8 @@
 //! seconds, and then its data goes to the peer. A stream carries messages with one byte of length before them; each is
 //! sent back, a bad length closes the stream. The message `wait` pauses the stream for a second.
 
+extern crate alloc;
+
 use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;

@@ -7,8 +7,6 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
-extern crate alloc;
-
 mod datagrams;
 mod laws_command;
 mod laws_driver;
