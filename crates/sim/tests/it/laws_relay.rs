@@ -5,6 +5,8 @@
 //! front; the relay echoes it, and closes the stream on a bad length. The message `wait` pauses the stream for a
 //! second.
 
+extern crate alloc;
+
 use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
