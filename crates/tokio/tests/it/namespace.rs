@@ -333,6 +333,13 @@ async fn a_foreign_source_address_is_reported_and_does_not_stop_segmentation_off
         sources_of(&peer, 8).await;
         capture.find(&[1; 800]);
         address("add");
+        // The kernel can need a moment before the address can be used again.
+        let usable = || std::net::UdpSocket::bind((sources[1], 0)).and_then(|socket| socket.connect(remote)).is_ok();
+        let started = std::time::Instant::now();
+        while !usable() {
+            assert!(started.elapsed() < Duration::from_secs(10), "{} can be used again", sources[1]);
+            std::thread::yield_now();
+        }
         send_from(&mut driver, socket, remote, &[sources[1]], 8);
         let arrived = sources_of(&peer, 8).await;
         assert!(arrived.iter().all(|from| from.ip() == sources[1].parse::<IpAddr>().unwrap()), "{arrived:?}");
