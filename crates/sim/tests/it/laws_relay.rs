@@ -5,13 +5,13 @@
 //! front; the relay echoes it, and closes the stream on a bad length. The message `wait` pauses the stream for a
 //! second.
 
+use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
     Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Outbox, Output, Slot, SocketId, SocketNews,
     SocketOrder, Transmit, Verdict,
 };
-use std::collections::BTreeMap;
 
 /// One way to break a law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +106,14 @@ impl Relay {
     }
 
     fn expire(&mut self, now: Instant) {
-        for (id, _) in self.paused.extract_if(.., |_, resumed| *resumed <= now) {
-            self.out.push(Output::Socket(SocketOrder::Resume(id)));
-        }
+        let out = &mut self.out;
+        self.paused.retain(|id, resumed| {
+            let is_due = *resumed <= now;
+            if is_due {
+                out.push(Output::Socket(SocketOrder::Resume(*id)));
+            }
+            !is_due
+        });
         if !self.has(Fault::KeepsExpired) {
             self.bindings.retain(|_, expires| *expires > now);
         }

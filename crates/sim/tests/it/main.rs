@@ -7,6 +7,8 @@
     reason = "the helpers of tests fail by panicking, as the tests do"
 )]
 
+extern crate alloc;
+
 mod backpressure;
 mod breaks;
 mod calls;
