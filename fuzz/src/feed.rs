@@ -3,7 +3,7 @@
 //! Rules of this file: bytes are taken from the front, an empty feed gives zeros, so that every input means something and a
 //! shorter one means less.
 
-use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, Unreachability};
+use portolan_machine::{Closure, Instant, Refusal, SocketEvent, SocketId, Unreachability};
 use portolan_sim::laws::{Action, OwnedDatagram, OwnedInput, Step};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl<'a> Feed<'a> {
                 2 => Action::Input(OwnedInput::Timeout),
                 3 => {
                     let socket = self.socket(sockets);
-                    Action::Input(OwnedInput::Socket(socket, self.news()))
+                    Action::Input(OwnedInput::Socket(socket, self.socket_event()))
                 }
                 4 => Action::Stream(self.datagram(sockets)),
                 _ => Action::Input(OwnedInput::Datagram(self.datagram(sockets))),
@@ -142,17 +142,17 @@ impl<'a> Feed<'a> {
         message
     }
 
-    fn news(&mut self) -> SocketNews {
+    fn socket_event(&mut self) -> SocketEvent {
         match self.byte() % 6 {
-            0 | 1 => SocketNews::Opened { local: self.place() },
-            2 => SocketNews::Accepted {
+            0 | 1 => SocketEvent::Opened { local: self.place() },
+            2 => SocketEvent::Accepted {
                 socket: SocketId(100 + u64::from(self.byte() & 7)),
                 local: self.place(),
                 remote: self.place(),
             },
-            3 => SocketNews::Unreachable { remote: self.place(), why: Unreachability::Port },
-            4 => SocketNews::Refused(Refusal::AddressInUse),
-            _ => SocketNews::Closed(Closure::Reset),
+            3 => SocketEvent::Unreachable { remote: self.place(), why: Unreachability::Port },
+            4 => SocketEvent::Refused(Refusal::AddressInUse),
+            _ => SocketEvent::Closed(Closure::Reset),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::SEEDED;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Output, Script, SocketNews, Transmit, Verdict,
+    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Output, Script, SocketEvent, Transmit, Verdict,
 };
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl<M: Machine<Command: Script>> Machine for Flawed<M> {
         let verdict = self.machine.handle(cx, input);
         self.again |= self.flaw == Flaw::OldDeadline && self.own.is_some() && cx.now() < self.now;
         self.now = cx.now();
-        if let (None, Input::Socket(_, SocketNews::Unreachable { .. })) = (self.own, input) {
+        if let (None, Input::Socket(_, SocketEvent::Unreachable { .. })) = (self.own, input) {
             self.own = Some(0);
         }
         self.again |= self.flaw == Flaw::Parrot && input == Input::Timeout;

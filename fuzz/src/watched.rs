@@ -8,7 +8,7 @@
 
 use crate::flawed::Flawed;
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Input, Instant, Machine, Output, Script, SocketEvent, SocketId, SocketOrder, Transmit, Verdict,
 };
 use portolan_sim::laws::{Context, Law, Step, check, rehearse};
 use std::time::Duration;
@@ -118,7 +118,7 @@ impl<M: Machine<Command: Script>> Watched<M> {
             _ => false,
         };
         let foreign = match input {
-            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => verdict == Verdict::NotMine,
+            Input::Datagram(_) | Input::Socket(_, SocketEvent::Accepted { .. }) => verdict == Verdict::NotMine,
             Input::Socket(..) | Input::Timeout => false,
         };
         if input == Input::Timeout && early && cx.now() >= self.now {
@@ -180,13 +180,13 @@ impl<M: Machine<Command: Script>> Machine for Watched<M> {
         self.due = None;
         self.unchanged(cx, input, verdict);
         (self.woken, self.now) = (input == Input::Timeout, cx.now());
-        if let Input::Socket(id, news) = input {
-            match news {
-                SocketNews::Opened { .. } => self.open.push(id),
-                SocketNews::Accepted { socket, .. } => self.open.push(socket),
-                SocketNews::Full => self.blocked.push(id),
-                SocketNews::Writable => self.blocked.retain(|blocked| *blocked != id),
-                SocketNews::Refused(_) | SocketNews::Unreachable { .. } | SocketNews::Closed(_) => {}
+        if let Input::Socket(id, event) = input {
+            match event {
+                SocketEvent::Opened { .. } => self.open.push(id),
+                SocketEvent::Accepted { socket, .. } => self.open.push(socket),
+                SocketEvent::Full => self.blocked.push(id),
+                SocketEvent::Writable => self.blocked.retain(|blocked| *blocked != id),
+                SocketEvent::Refused(_) | SocketEvent::Unreachable { .. } | SocketEvent::Closed(_) => {}
             }
         }
         verdict

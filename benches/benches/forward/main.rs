@@ -12,8 +12,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Entropy, Forward, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId,
-    SocketIds, SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Entropy, Forward, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent,
+    SocketId, SocketIds, SocketOrder, Transmit, Verdict,
 };
 use portolan_tokio::Driver;
 use std::io::Write as _;
@@ -55,7 +55,7 @@ impl Machine for Echo {
                 let back = Transmit::new(d.socket, d.remote, bytes::Bytes::copy_from_slice(d.payload));
                 self.out.offer(Output::Transmit(back))
             }
-            Input::Socket(_, SocketNews::Opened { local }) => self.out.offer(Output::Event(local)),
+            Input::Socket(_, SocketEvent::Opened { local }) => self.out.offer(Output::Event(local)),
             Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
         };
         Verdict::Mine

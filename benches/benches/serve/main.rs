@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{Class, Method, Writer};
 use portolan_stun_agent::{Responder, ResponderConfig, ResponderEvent};
@@ -47,7 +47,7 @@ impl Machine for Echo {
                 let back = Transmit::new(d.socket, d.remote, bytes::Bytes::copy_from_slice(d.payload));
                 self.0.offer(Output::Transmit(back))
             }
-            Input::Socket(_, SocketNews::Opened { local }) => self.0.offer(Output::Event(local)),
+            Input::Socket(_, SocketEvent::Opened { local }) => self.0.offer(Output::Event(local)),
             Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
         };
         Verdict::Mine

@@ -13,8 +13,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Script, ScriptError, Slot, SocketId,
-    SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Script, ScriptError, Slot, SocketEvent,
+    SocketId, SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{ChangeRequest, TransactionId};
 use portolan_stun_agent::{AnswerFrom, Request, Schedule, TransactionEvent, Transactions};
@@ -149,13 +149,13 @@ impl Audit {
         matches!(self.sockets, [_, _, Some(stream)] if stream == socket)
     }
 
-    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
+    fn socket_event(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
         if self.is_stream(socket) {
-            return self.stream_news(cx, socket, news);
+            return self.stream_event(cx, socket, event);
         }
         let Some(place) = self.place(socket) else { return Verdict::NotMine };
-        match news {
-            SocketNews::Opened { local } => {
+        match event {
+            SocketEvent::Opened { local } => {
                 let [first, second] = &mut self.evidence.locals;
                 *(if place == Place::First { first } else { second }) = Some(local);
                 if self.phase == Phase::Opening && self.evidence.locals.iter().all(Option::is_some) {
@@ -163,34 +163,34 @@ impl Audit {
                     self.plan.begin(cx.now());
                 }
             }
-            SocketNews::Refused(why) => self.end(AuditEvent::Failed(why)),
+            SocketEvent::Refused(why) => self.end(AuditEvent::Failed(why)),
             // A socket of datagrams does not end by itself; one that does hears nothing more, which loss tells.
-            SocketNews::Unreachable { .. }
-            | SocketNews::Accepted { .. }
-            | SocketNews::Full
-            | SocketNews::Writable
-            | SocketNews::Closed(_) => {}
+            SocketEvent::Unreachable { .. }
+            | SocketEvent::Accepted { .. }
+            | SocketEvent::Full
+            | SocketEvent::Writable
+            | SocketEvent::Closed(_) => {}
         }
         Verdict::Mine
     }
 
-    fn stream_news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
-        match news {
-            SocketNews::Opened { .. } if self.evidence.stream == Stream::Pending => {
+    fn stream_event(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
+        match event {
+            SocketEvent::Opened { .. } if self.evidence.stream == Stream::Pending => {
                 let request = Request::binding(socket, self.config.server, Probe::Tcp);
                 let request = request.schedule(Schedule::reliable(STREAM_TAIL));
                 let asked = self.transactions.with(cx, |transactions, cx| transactions.request(cx, request));
                 self.evidence.stream = if asked.is_ok() { Stream::Open } else { Stream::Broken };
             }
-            SocketNews::Refused(_) => self.gone(Stream::Refused),
-            SocketNews::Closed(_) => self.gone(Stream::Broken),
-            SocketNews::Opened { .. }
-            | SocketNews::Unreachable { .. }
-            | SocketNews::Full
-            | SocketNews::Writable
-            | SocketNews::Accepted { .. } => {}
+            SocketEvent::Refused(_) => self.gone(Stream::Refused),
+            SocketEvent::Closed(_) => self.gone(Stream::Broken),
+            SocketEvent::Opened { .. }
+            | SocketEvent::Unreachable { .. }
+            | SocketEvent::Full
+            | SocketEvent::Writable
+            | SocketEvent::Accepted { .. } => {}
         }
-        let _verdict = self.transactions.handle(cx, Input::Socket(socket, news));
+        let _verdict = self.transactions.handle(cx, Input::Socket(socket, event));
         Verdict::Mine
     }
 
@@ -365,7 +365,7 @@ impl Machine for Audit {
                 Some(_) => Verdict::Mine,
                 None => Verdict::NotMine,
             },
-            Input::Socket(socket, news) => self.news(cx, socket, news),
+            Input::Socket(socket, event) => self.socket_event(cx, socket, event),
             Input::Timeout if self.wait().is_some_and(|wait| wait.is_due(cx.now())) => {
                 self.transactions.wake(cx);
                 Verdict::Mine

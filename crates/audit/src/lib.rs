@@ -14,7 +14,7 @@
 //! Silence counts only beside a control: a bare request that is repeated all the time, whose answers show the loss.
 //!
 //! ```
-//! use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketIds, SocketNews, SocketOrder};
+//! use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketIds, SocketEvent, SocketOrder};
 //! use portolan_audit::{Audit, AuditConfig};
 //! # struct Counting(u8);
 //! # impl Entropy for Counting { fn fill(&mut self, out: &mut [u8]) { self.0 += 1; out.fill(self.0) } }
@@ -25,7 +25,7 @@
 //! audit.start(&mut cx)?;
 //! for local in ["198.51.100.7:40000", "198.51.100.7:40001"] {
 //!     let Output::Socket(SocketOrder::Open(open)) = audit.poll() else { panic!("two sockets") };
-//!     audit.handle(&mut cx, Input::Socket(open.id, SocketNews::Opened { local: local.parse()? }));
+//!     audit.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local: local.parse()? }));
 //! }
 //! let Output::Transmit(first) = audit.poll() else { panic!("the control goes first") };
 //! assert_eq!((first.remote.to_string().as_str(), first.payload.len()), ("192.0.2.1:3478", 20));

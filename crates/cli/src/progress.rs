@@ -23,17 +23,17 @@ impl Progress {
     }
 
     /// Appends a result.
-    pub(crate) fn add(&mut self, news: &str) {
+    pub(crate) fn add(&mut self, text: &str) {
         if !self.said.is_empty() {
             self.said.push_str(" · ");
         }
-        self.said.push_str(news);
+        self.said.push_str(text);
         self.show();
     }
 
     /// Replaces the text.
-    pub(crate) fn replace(&mut self, news: &str) {
-        news.clone_into(&mut self.said);
+    pub(crate) fn replace(&mut self, text: &str) {
+        text.clone_into(&mut self.said);
         self.show();
     }
 

@@ -48,7 +48,7 @@
 //! ```
 
 use crate::{
-    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Output, Script, ScriptError, SocketNews, Verdict,
+    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Output, Script, ScriptError, SocketEvent, Verdict,
 };
 use core::fmt;
 
@@ -323,7 +323,7 @@ impl<A: Machine, B: Machine> Machine for Either<A, B> {
 /// A machine of two machines on shared sockets.
 ///
 /// Datagrams, bytes of streams and accepted streams go to the second machine only when the first says that they are not
-/// its own. Timeouts and all other socket news go to both; the verdict is [`Verdict::Mine`] if one of them says so.
+/// its own. Timeouts and all other socket events go to both; the verdict is [`Verdict::Mine`] if one of them says so.
 ///
 /// For [`Machine::forward`] the first is asked, then the second. So the second must forward no datagram that the first
 /// would take.
@@ -361,7 +361,7 @@ impl<A: Machine, B: Machine> Machine for Pair<A, B> {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let first = cx.within("first", 0, |cx| self.first.handle(cx, input));
         let shared = match input {
-            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => false,
+            Input::Datagram(_) | Input::Socket(_, SocketEvent::Accepted { .. }) => false,
             Input::Socket(..) | Input::Timeout => true,
         };
         if first == Verdict::Mine && !shared {

@@ -50,7 +50,7 @@
 //! assert_eq!(echo.poll(), Output::Wait(None));
 //! ```
 
-use crate::{Cx, Datagram, Deadline, Forward, SocketId, SocketNews, SocketOrder, Transmit};
+use crate::{Cx, Datagram, Deadline, Forward, SocketEvent, SocketId, SocketOrder, Transmit};
 use alloc::collections::VecDeque;
 use core::convert::Infallible;
 use core::fmt;
@@ -118,7 +118,7 @@ pub enum Input<'a> {
     /// A UDP datagram arrived.
     Datagram(Datagram<'a>),
     /// Something happened to a socket.
-    Socket(SocketId, SocketNews),
+    Socket(SocketId, SocketEvent),
     /// Time has passed. Before the machine's deadline this input changes nothing.
     Timeout,
 }

@@ -17,7 +17,7 @@
 //! ```text
 //!                 commands ──▶ ┌─────────┐
 //!  datagrams, stream bytes ──▶ │ Machine │ ──▶ poll(): Transmit · Socket · Event … then Wait(deadline, why)
-//!        socket news, time ──▶ └─────────┘
+//!        socket events, time ──▶ └─────────┘
 //!                                  ▲ Cx: now, random, next_socket, note
 //! ```
 //!
@@ -67,7 +67,7 @@ pub use compose::{Either, EitherError, Pair, Slot};
 pub use cx::{Clause, Cx, Entropy, Explain, Scope, Trace};
 pub use flow::{Input, Machine, Never, Outbox, Output, Script, ScriptError, Verdict};
 pub use socket::{
-    Closure, Open, Protocol, Refusal, SocketId, SocketIds, SocketNews, SocketOrder, TlsFailure, Unreachability,
+    Closure, Open, Protocol, Refusal, SocketEvent, SocketId, SocketIds, SocketOrder, TlsFailure, Unreachability,
 };
 pub use time::{Deadline, Instant};
 pub use timers::{TimerId, Timers};

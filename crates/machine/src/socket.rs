@@ -1,17 +1,17 @@
 //! Sockets by id: the driver owns them, the machine names them.
 //!
 //! A machine takes an id from [`Cx::next_socket`](crate::Cx::next_socket) and orders the socket with
-//! [`SocketOrder::Open`]. The driver answers with [`SocketNews::Opened`] or [`SocketNews::Refused`]. A machine sends
+//! [`SocketOrder::Open`]. The driver answers with [`SocketEvent::Opened`] or [`SocketEvent::Refused`]. A machine sends
 //! nothing on a socket before `Opened`. After its own [`SocketOrder::Close`] it receives nothing more from that socket.
 //!
-//! * `local` in news and datagrams is never an unspecified address. For a wildcard bind the driver asks the routing table
+//! * `local` in socket events and datagrams is never an unspecified address. For a wildcard bind the driver asks the routing table
 //!   for the way to [`Open::remote`], without sending anything. A server leaves `remote` out; each datagram then carries
 //!   the `local` address that it came to.
 //! * A UDP socket is never connected: it receives datagrams from every address. A full UDP send buffer drops.
 //! * Backpressure on streams, towards the peer: the driver reads no more from a stream until the machine has taken all
 //!   bytes, while the machine has paused it ([`SocketOrder::Pause`]), and while more than 64 KiB wait to be sent on it.
-//! * Backpressure on streams, towards the machine: [`SocketNews::Full`] says that more than 64 KiB wait to be sent,
-//!   [`SocketNews::Writable`] that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) says what happens to a
+//! * Backpressure on streams, towards the machine: [`SocketEvent::Full`] says that more than 64 KiB wait to be sent,
+//!   [`SocketEvent::Writable`] that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) says what happens to a
 //!   transmit on a full stream. More than 256 KiB never wait: the stream is then closed with [`Closure::Overflow`].
 //!
 //! ```
@@ -64,7 +64,7 @@ pub enum Protocol {
     Udp,
     /// A byte stream to `remote`.
     Tcp,
-    /// A listener for byte streams. Each stream is announced as [`SocketNews::Accepted`].
+    /// A listener for byte streams. Each stream is announced as [`SocketEvent::Accepted`].
     TcpListen,
     /// TLS over TCP to `remote`. The certificate is verified for [`Open::server_name`].
     Tls,
@@ -174,7 +174,7 @@ impl fmt::Display for SocketOrder {
 
 /// What the driver tells a machine about a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketNews {
+pub enum SocketEvent {
     /// The socket is open. A stream is connected, and a TLS peer is verified. `local` is unspecified only if the socket
     /// was ordered without a `remote` on a wildcard address.
     Opened {
@@ -207,7 +207,7 @@ pub enum SocketNews {
     Closed(Closure),
 }
 
-impl fmt::Display for SocketNews {
+impl fmt::Display for SocketEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opened { local } => write!(f, "opened on {local}"),

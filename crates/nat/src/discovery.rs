@@ -68,7 +68,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use family::FamilyRun;
 use plan::{Plan, PlannedRequest};
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Slot, SocketId, SocketNews,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Slot, SocketEvent, SocketId,
     SocketOrder, Verdict,
 };
 use portolan_stun::TransactionId;
@@ -337,9 +337,10 @@ impl Discovery {
         Verdict::Mine
     }
 
-    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
-        let known = self.transactions.handle(cx, Input::Socket(socket, news));
-        let Some(actions) = self.families.iter_mut().find_map(|run| run.react_to_news(cx, socket, news)) else {
+    fn socket_event(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
+        let known = self.transactions.handle(cx, Input::Socket(socket, event));
+        let Some(actions) = self.families.iter_mut().find_map(|run| run.react_to_socket_event(cx, socket, event))
+        else {
             return known;
         };
         self.apply(cx, actions);
@@ -372,12 +373,12 @@ impl Machine for Discovery {
         }
         let verdict = match input {
             Input::Datagram(datagram) => self.datagram(cx, &datagram),
-            Input::Socket(socket, news) => self.news(cx, socket, news),
+            Input::Socket(socket, event) => self.socket_event(cx, socket, event),
             Input::Timeout => self.timeout(cx),
         };
         // An input that is not this machine's changes nothing, due work included. The next timeout does that work.
         let has_one_owner = match input {
-            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) => true,
+            Input::Datagram(_) | Input::Socket(_, SocketEvent::Accepted { .. }) => true,
             Input::Socket(..) | Input::Timeout => false,
         };
         if verdict == Verdict::Mine || !has_one_owner {

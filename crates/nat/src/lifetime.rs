@@ -86,7 +86,7 @@ use core::time::Duration;
 use pace::Pace;
 use path::Way;
 use portolan_machine::{
-    Cx, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Refusal, Slot, SocketId, SocketNews,
+    Cx, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Refusal, Slot, SocketEvent, SocketId,
     SocketOrder, Verdict,
 };
 use portolan_stun_agent::{TransactionId, Transactions};
@@ -291,25 +291,25 @@ impl Lifetime {
         self.order(socket, port);
     }
 
-    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Verdict {
+    fn socket_event(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) -> Verdict {
         let ours = |probe: &Probe| probe.place.socket == socket && probe.state() != State::Over;
         let Some(index) = self.probes.iter().position(ours) else { return Verdict::NotMine };
-        match news {
-            SocketNews::Opened { local } => {
+        match event {
+            SocketEvent::Opened { local } => {
                 if let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Opening) {
                     probe.place.local = Some(local);
                     probe.become_state(State::Unmapped);
                 }
             }
-            SocketNews::Refused(why) => self.refused(cx, index, why),
-            SocketNews::Closed(_) => {
-                let _others = self.transactions.handle(cx, Input::Socket(socket, news));
+            SocketEvent::Refused(why) => self.refused(cx, index, why),
+            SocketEvent::Closed(_) => {
+                let _others = self.transactions.handle(cx, Input::Socket(socket, event));
                 self.lost(cx, index);
             }
-            SocketNews::Unreachable { .. } => {
-                let _others = self.transactions.handle(cx, Input::Socket(socket, news));
+            SocketEvent::Unreachable { .. } => {
+                let _others = self.transactions.handle(cx, Input::Socket(socket, event));
             }
-            SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable => return Verdict::NotMine,
+            SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable => return Verdict::NotMine,
         }
         Verdict::Mine
     }
@@ -416,7 +416,7 @@ impl Machine for Lifetime {
         }
         let verdict = match input {
             Input::Datagram(_) => self.transactions.handle(cx, input),
-            Input::Socket(socket, news) => self.news(cx, socket, news),
+            Input::Socket(socket, event) => self.socket_event(cx, socket, event),
             // An early timeout changes nothing, even if the clock went backwards and another wait would now be
             // computed.
             Input::Timeout if self.wait().is_none_or(|wait| !wait.is_due(cx.now())) => Verdict::NotMine,

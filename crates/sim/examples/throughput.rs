@@ -11,7 +11,7 @@ use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
+    Cx, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketId, SocketOrder,
     Transmit, Verdict,
 };
 use portolan_nat::translator::TranslatorConfig;
@@ -68,7 +68,7 @@ impl Machine for Client {
                 self.next = None;
             }
             Input::Timeout => self.send_request(cx),
-            Input::Socket(id, SocketNews::Opened { .. }) => {
+            Input::Socket(id, SocketEvent::Opened { .. }) => {
                 self.socket = Some(id);
                 self.send_request(cx);
             }

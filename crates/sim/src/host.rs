@@ -10,7 +10,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use portolan_machine::{Open, Protocol, Refusal, SocketId, SocketIds, SocketNews};
+use portolan_machine::{Open, Protocol, Refusal, SocketEvent, SocketId, SocketIds};
 
 /// A machine and the system that runs it.
 #[derive(Debug)]
@@ -38,17 +38,17 @@ pub(crate) struct Routing {
     pub(crate) are_readdressed: bool,
 }
 
-/// Socket news and stream bytes that the machine has not handled yet.
+/// Socket events and stream bytes that the machine has not handled yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inbox {
-    pub(crate) news: VecDeque<(SocketId, SocketNews)>,
+    pub(crate) socket_events: VecDeque<(SocketId, SocketEvent)>,
     /// Streams that may have bytes, or their end, for the machine.
     pub(crate) readable: VecDeque<SocketId>,
 }
 
 impl Inbox {
     pub(crate) fn clear(&mut self) {
-        self.news.clear();
+        self.socket_events.clear();
         self.readable.clear();
     }
 
@@ -61,7 +61,7 @@ impl Inbox {
 
     /// Removes a socket that the machine has closed.
     pub(crate) fn forget(&mut self, socket: SocketId) {
-        self.news.retain(|(other, _)| *other != socket);
+        self.socket_events.retain(|(other, _)| *other != socket);
         self.readable.retain(|other| *other != socket);
     }
 }

@@ -12,8 +12,8 @@
 //!   [`Context::footprint`] for law 14.
 //! * [`rehearse`] turns a script into a conversation: a peer answers the machine, so that random steps reach later
 //!   states of a protocol.
-//! * Machines trust their driver. A random script may hold socket news that no driver reports; after that, a correct
-//!   machine may break law 8. [`driver_legal`] removes such news, and so does [`rehearse`].
+//! * Machines trust their driver. A random script may hold socket events that no driver reports; after that, a correct
+//!   machine may break law 8. [`driver_legal`] removes such events, and so does [`rehearse`].
 //! * A [`Recording`] is a run as text that can be replayed byte for byte.
 //!
 //! ```

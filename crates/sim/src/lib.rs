@@ -24,7 +24,7 @@
 //! use core::net::SocketAddr;
 //! use core::time::Duration;
 //! use portolan_machine::{
-//!     Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketNews, SocketOrder, Transmit, Verdict,
+//!     Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketOrder, Transmit, Verdict,
 //! };
 //! use portolan_sim::{Preset, Topology};
 //! use portolan_stun::{Class, Message, Method, Writer};
@@ -41,7 +41,7 @@
 //!
 //!     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
 //!         match input {
-//!             Input::Socket(socket, SocketNews::Opened { .. }) => {
+//!             Input::Socket(socket, SocketEvent::Opened { .. }) => {
 //!                 let mut buffer = [0; 20];
 //!                 let id = cx.random::<12>().into();
 //!                 let request = Writer::new(&mut buffer, Class::Request, Method::BINDING, id).unwrap().finish();

@@ -25,7 +25,7 @@ use core::net::SocketAddr;
 use core::ops::RangeInclusive;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit, Unreachability,
+    Closure, Instant, Output, Refusal, SocketEvent, SocketId, SocketOrder, Transmit, Unreachability,
 };
 use portolan_sim::laws::{Action, OwnedDatagram, OwnedInput, Step};
 use proptest::prelude::*;
@@ -163,9 +163,9 @@ impl Scripts {
         let input = prop_oneof![
             8 => datagram.clone().prop_map(move |datagram| one(OwnedInput::Datagram(datagram))),
             2 => (chunk, cuts).prop_map(|(chunk, cuts)| cut(&chunk, &cuts)),
-            3 => (self.socket(), self.news()).prop_map(move |(socket, news)| one(OwnedInput::Socket(socket, news))),
+            3 => (self.socket(), self.socket_event()).prop_map(move |(socket, event)| one(OwnedInput::Socket(socket, event))),
             1 => (prop_oneof![self.socket(), accepted()], select(&FLOW[..]))
-                .prop_map(move |(socket, news)| one(OwnedInput::Socket(socket, news))),
+                .prop_map(move |(socket, event)| one(OwnedInput::Socket(socket, event))),
             3 => Just(one(OwnedInput::Timeout)),
         ];
         match &self.commands {
@@ -181,16 +181,16 @@ impl Scripts {
         prop_oneof![12 => select(self.sockets.clone()), 1 => Just(SocketId(u64::MAX))].boxed()
     }
 
-    fn news(&self) -> BoxedStrategy<SocketNews> {
+    fn socket_event(&self) -> BoxedStrategy<SocketEvent> {
         let (locals, remotes) = (select(self.locals.clone()), select(self.remotes.clone()));
         let accepted = (accepted(), locals.clone(), remotes.clone());
         prop_oneof![
-            4 => locals.prop_map(|local| SocketNews::Opened { local }),
-            2 => accepted.prop_map(|(socket, local, remote)| SocketNews::Accepted { socket, local, remote }),
+            4 => locals.prop_map(|local| SocketEvent::Opened { local }),
+            2 => accepted.prop_map(|(socket, local, remote)| SocketEvent::Accepted { socket, local, remote }),
             2 => (remotes, select(&UNREACHABLE[..]))
-                .prop_map(|(remote, why)| SocketNews::Unreachable { remote, why }),
-            1 => select(&REFUSALS[..]).prop_map(SocketNews::Refused),
-            1 => select(&CLOSURES[..]).prop_map(SocketNews::Closed),
+                .prop_map(|(remote, why)| SocketEvent::Unreachable { remote, why }),
+            1 => select(&REFUSALS[..]).prop_map(SocketEvent::Refused),
+            1 => select(&CLOSURES[..]).prop_map(SocketEvent::Closed),
         ]
         .boxed()
     }
@@ -201,8 +201,8 @@ fn accepted() -> impl Strategy<Value = SocketId> + Clone {
     (1_000_000..1_000_004_u64).prop_map(SocketId)
 }
 
-/// Backpressure news. Bytes of a full stream wait until the stream is writable, so `Writable` is twice as frequent.
-const FLOW: [SocketNews; 3] = [SocketNews::Full, SocketNews::Writable, SocketNews::Writable];
+/// Backpressure events. Bytes of a full stream wait until the stream is writable, so `Writable` is twice as frequent.
+const FLOW: [SocketEvent; 3] = [SocketEvent::Full, SocketEvent::Writable, SocketEvent::Writable];
 const UNREACHABLE: [Unreachability; 3] = [Unreachability::Port, Unreachability::Network, Unreachability::TooLarge];
 const REFUSALS: [Refusal; 3] = [Refusal::AddressInUse, Refusal::NoRoute, Refusal::ConnectionRefused];
 const CLOSURES: [Closure; 3] = [Closure::ByPeer, Closure::Reset, Closure::Overflow];
@@ -299,12 +299,12 @@ pub fn host<E: 'static>(
 ) -> Peer<E> {
     Arc::new(move |choices, now, output| match output {
         Output::Socket(SocketOrder::Open(open)) => {
-            let news = match choices.below(8) {
-                0 => SocketNews::Refused(Refusal::AddressInUse),
-                _ if open.local.port() == 0 => SocketNews::Opened { local },
-                _ => SocketNews::Opened { local: SocketAddr::new(local.ip(), open.local.port()) },
+            let event = match choices.below(8) {
+                0 => SocketEvent::Refused(Refusal::AddressInUse),
+                _ if open.local.port() == 0 => SocketEvent::Opened { local },
+                _ => SocketEvent::Opened { local: SocketAddr::new(local.ip(), open.local.port()) },
             };
-            vec![Step::news(later(choices, now), open.id, news)]
+            vec![Step::socket_event(later(choices, now), open.id, event)]
         }
         Output::Transmit(sent) => answers(choices, now, local, sent, &answer),
         Output::Socket(SocketOrder::Close(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_))
@@ -335,8 +335,8 @@ fn answers(
         }
     }
     if choices.below(32) == 0 {
-        let news = SocketNews::Unreachable { remote: sent.remote, why: Unreachability::Port };
-        steps.push(Step::news(later(choices, now), sent.socket, news));
+        let event = SocketEvent::Unreachable { remote: sent.remote, why: Unreachability::Port };
+        steps.push(Step::socket_event(later(choices, now), sent.socket, event));
     }
     steps
 }

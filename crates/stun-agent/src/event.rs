@@ -50,7 +50,7 @@ pub enum TransactionEvent<T> {
         /// How many answers came.
         answers: u32,
     },
-    /// A send failed, or ICMP says that one did not arrive. Unproven news: the request goes on with its schedule.
+    /// A send failed, or ICMP says that one did not arrive. ICMP messages are not authenticated, so the request keeps its schedule.
     Unreachable {
         /// The owner's name for the request.
         tag: T,

@@ -8,7 +8,7 @@
 //! deadline for the whole, and translates events. The request has no FINGERPRINT: a response need not have one (§7).
 //!
 //! ```
-//! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketIds, SocketNews, SocketOrder};
+//! use portolan_machine::{Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketIds, SocketEvent, SocketOrder};
 //! use portolan_stun::{Attribute, Class, Message, Method, Writer};
 //! use portolan_stun_agent::{Query, QueryConfig, QueryEvent};
 //! # struct Ones;
@@ -22,7 +22,7 @@
 //!
 //! // The driver opens the socket, and the request leaves.
 //! let Output::Socket(SocketOrder::Open(open)) = query.poll() else { panic!("a socket first") };
-//! query.handle(&mut cx, Input::Socket(open.id, SocketNews::Opened { local }));
+//! query.handle(&mut cx, Input::Socket(open.id, SocketEvent::Opened { local }));
 //! assert_eq!(query.poll(), Output::Event(QueryEvent::Opened { socket: open.id, local }));
 //! let Output::Transmit(sent) = query.poll() else { panic!("then the request") };
 //! let id = Message::decode(&sent.payload)?.transaction_id();
@@ -54,7 +54,7 @@ use crate::{QueryError, Request, Schedule, SocketLoss, TransactionEvent, Transac
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Slot, SocketId, SocketNews, SocketOrder,
+    Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Slot, SocketEvent, SocketId, SocketOrder,
     Unreachability, Verdict,
 };
 use portolan_stun::TransactionId;
@@ -154,16 +154,16 @@ impl Query {
         self.run().is_some_and(|run| run.socket == socket)
     }
 
-    fn news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) {
-        match news {
-            SocketNews::Opened { local } => self.opened(cx, socket, local),
-            SocketNews::Refused(why) => self.end(QueryEvent::Failed(QueryFailure::Refused(why)), None),
-            SocketNews::Closed(why) => self.end(QueryEvent::Failed(QueryFailure::Closed(why)), None),
-            SocketNews::Unreachable { .. } => {
-                let _verdict = self.transactions.handle(cx, Input::Socket(socket, news));
+    fn socket_event(&mut self, cx: &mut Cx<'_>, socket: SocketId, event: SocketEvent) {
+        match event {
+            SocketEvent::Opened { local } => self.opened(cx, socket, local),
+            SocketEvent::Refused(why) => self.end(QueryEvent::Failed(QueryFailure::Refused(why)), None),
+            SocketEvent::Closed(why) => self.end(QueryEvent::Failed(QueryFailure::Closed(why)), None),
+            SocketEvent::Unreachable { .. } => {
+                let _verdict = self.transactions.handle(cx, Input::Socket(socket, event));
             }
             // One request never fills a stream.
-            SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable => {}
+            SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable => {}
         }
     }
 
@@ -287,8 +287,8 @@ impl Machine for Query {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = match input {
             Input::Datagram(datagram) if self.owns(datagram.socket) => self.transactions.handle(cx, input),
-            Input::Socket(socket, news) if self.owns(socket) => {
-                self.news(cx, socket, news);
+            Input::Socket(socket, event) if self.owns(socket) => {
+                self.socket_event(cx, socket, event);
                 Verdict::Mine
             }
             Input::Timeout => self.timeout(cx),

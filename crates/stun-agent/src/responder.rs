@@ -53,7 +53,7 @@ use core::str::FromStr;
 use endpoints::Endpoints;
 use portolan_machine::{
     Closure, Cx, Datagram, Deadline, Input, Machine, Open, Outbox, Output, Protocol, Refusal, Script, ScriptError,
-    SocketId, SocketNews, SocketOrder, Timers, Transmit, Verdict,
+    SocketEvent, SocketId, SocketOrder, Timers, Transmit, Verdict,
 };
 use portolan_stun::{Checked, ErrorCode, Message, is_stun};
 use reply::{Means, Plan, Told};
@@ -138,7 +138,7 @@ impl Responder {
         for index in 0..responder.endpoints.len() {
             let Some(local) = responder.endpoints.get(index).map(|endpoint| endpoint.local) else { continue };
             responder.endpoints.ordered(index, Protocol::Udp, socket(local));
-            let _news = responder.endpoints.opened(index, Protocol::Udp, local);
+            let _known = responder.endpoints.opened(index, Protocol::Udp, local);
         }
         responder.become_phase(Phase::Serving);
         Ok(responder)
@@ -397,17 +397,17 @@ impl Machine for Responder {
         }
         match input {
             Input::Datagram(datagram) => self.datagram(cx, datagram),
-            Input::Socket(socket, SocketNews::Opened { local }) => self.opened(cx, socket, local),
-            Input::Socket(listener, SocketNews::Accepted { socket, remote, .. }) => {
+            Input::Socket(socket, SocketEvent::Opened { local }) => self.opened(cx, socket, local),
+            Input::Socket(listener, SocketEvent::Accepted { socket, remote, .. }) => {
                 self.accepted(cx, listener, socket, remote)
             }
-            Input::Socket(socket, SocketNews::Refused(why)) => self.refused(socket, why),
-            Input::Socket(socket, SocketNews::Closed(why)) => self.closed(socket, why),
-            Input::Socket(socket, SocketNews::Full) => self.set_full(socket, true),
-            Input::Socket(socket, SocketNews::Writable) => self.set_full(socket, false),
+            Input::Socket(socket, SocketEvent::Refused(why)) => self.refused(socket, why),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.closed(socket, why),
+            Input::Socket(socket, SocketEvent::Full) => self.set_full(socket, true),
+            Input::Socket(socket, SocketEvent::Writable) => self.set_full(socket, false),
             Input::Timeout => self.wake(cx),
             // A response is sent once (RFC 8489 §6.3.1): the client retransmits when it does not arrive.
-            Input::Socket(_, SocketNews::Unreachable { .. }) => Verdict::NotMine,
+            Input::Socket(_, SocketEvent::Unreachable { .. }) => Verdict::NotMine,
         }
     }
 

@@ -62,7 +62,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use pending::{Accept, Aim, Pending, PendingTable};
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Outbox, Output, SocketId, SocketNews, Transmit, Unreachability, Verdict,
+    Cx, Datagram, Input, Instant, Machine, Outbox, Output, SocketEvent, SocketId, Transmit, Unreachability, Verdict,
 };
 use portolan_stun::{Class, Integrity, Message, TransactionId, is_stun};
 use timeline::{Step, Timeline};
@@ -580,12 +580,14 @@ where
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         let verdict = match input {
             Input::Datagram(datagram) => self.datagram(cx, datagram),
-            Input::Socket(socket, SocketNews::Unreachable { remote, why }) => self.unreachable(cx, socket, remote, why),
-            Input::Socket(socket, SocketNews::Refused(why)) => self.lose(socket, SocketLoss::Refused(why)),
-            Input::Socket(socket, SocketNews::Closed(why)) => self.lose(socket, SocketLoss::Closed(why)),
+            Input::Socket(socket, SocketEvent::Unreachable { remote, why }) => {
+                self.unreachable(cx, socket, remote, why)
+            }
+            Input::Socket(socket, SocketEvent::Refused(why)) => self.lose(socket, SocketLoss::Refused(why)),
+            Input::Socket(socket, SocketEvent::Closed(why)) => self.lose(socket, SocketLoss::Closed(why)),
             Input::Socket(
                 _,
-                SocketNews::Opened { .. } | SocketNews::Accepted { .. } | SocketNews::Full | SocketNews::Writable,
+                SocketEvent::Opened { .. } | SocketEvent::Accepted { .. } | SocketEvent::Full | SocketEvent::Writable,
             ) => Verdict::NotMine,
             Input::Timeout if self.table.is_due(cx.now()) => Verdict::Mine,
             Input::Timeout => Verdict::NotMine,

@@ -3,7 +3,7 @@
 //! One turn of the driver has four steps:
 //!
 //! 1. Drain the machine.
-//! 2. Pass the queued [`SocketNews`] to the machine.
+//! 2. Pass the queued [`SocketEvent`] to the machine.
 //! 3. Pass a timeout to the machine, if the deadline has come.
 //! 4. Poll the sockets that are ready.
 //!
@@ -28,7 +28,7 @@ use core::future::poll_fn;
 use core::net::SocketAddr;
 use core::task::{Context, Poll, ready};
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Protocol, SocketId, SocketIds, SocketNews, SocketOrder, Trace,
+    Cx, Datagram, Input, Instant, Machine, Output, Protocol, SocketEvent, SocketId, SocketIds, SocketOrder, Trace,
     Transmit, Verdict,
 };
 use tokio::runtime::Handle;
@@ -163,7 +163,7 @@ impl<M: Machine> Driver<M> {
 
     /// Takes over a bound UDP socket of the caller. Returns the id and the local address of the socket.
     ///
-    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketNews::Opened) for this socket.
+    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     ///
     /// # Errors
     /// The system's [`std::io::Error`], when the system cannot make the socket nonblocking or refuses a socket option.
@@ -177,7 +177,7 @@ impl<M: Machine> Driver<M> {
 
     /// Takes over a listening TCP socket of the caller. Returns the id and the local address of the socket.
     ///
-    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketNews::Opened) for this socket.
+    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     /// `protocol` is [`Protocol::TcpListen`] or [`Protocol::TlsListen`].
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl<M: Machine> Driver<M> {
 
     /// Takes over a connected TCP socket of the caller. Returns the id and the local address of the socket.
     ///
-    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketNews::Opened) for this socket.
+    /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     ///
     /// # Errors
     /// The system's [`std::io::Error`], when the system cannot make the socket nonblocking, or when the socket is not
@@ -213,7 +213,7 @@ impl<M: Machine> Driver<M> {
     /// Sends bytes of the application on one of the machine's sockets, at once and whole. [`Transmit::when_full`] is
     /// ignored.
     ///
-    /// If a datagram cannot reach its destination, the machine gets [`Unreachable`](SocketNews::Unreachable).
+    /// If a datagram cannot reach its destination, the machine gets [`Unreachable`](SocketEvent::Unreachable).
     ///
     /// # Errors
     /// After an error no byte of the payload was sent or kept.
@@ -269,7 +269,7 @@ impl<M: Machine> Driver<M> {
     ///
     /// The driver sends the bytes that streams have queued, within the linger time of [`DriverConfig`]. It closes all
     /// sockets. For every stream and listener that the machine had not closed, the machine gets a
-    /// [`Closed`](SocketNews::Closed) or a [`Refused`](SocketNews::Refused).
+    /// [`Closed`](SocketEvent::Closed) or a [`Refused`](SocketEvent::Refused).
     ///
     /// The outputs that the machine makes of these inputs stay in the machine, for [`Machine::poll`]. Events that were
     /// not taken before are lost.
@@ -280,7 +280,7 @@ impl<M: Machine> Driver<M> {
             }
             self.engine.queue.clear_events();
         }
-        let news = self.engine.sockets.close_all(&mut self.engine.env);
+        let events = self.engine.sockets.close_all(&mut self.engine.env);
         poll_fn(|cx| {
             let Engine { sockets, env, .. } = &mut self.engine;
             sockets.set_driver(cx.waker());
@@ -290,8 +290,8 @@ impl<M: Machine> Driver<M> {
             if sockets.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        for (id, news) in news {
-            let _verdict = self.engine.machine.handle(&mut self.engine.env.cx(), Input::Socket(id, news));
+        for (id, event) in events {
+            let _verdict = self.engine.machine.handle(&mut self.engine.env.cx(), Input::Socket(id, event));
         }
         self.engine.machine
     }
@@ -299,7 +299,7 @@ impl<M: Machine> Driver<M> {
     /// Runs one turn. Returns whether there may be more to do at once.
     fn turn(&mut self) -> bool {
         let mut busy = !self.engine.drain();
-        busy |= self.engine.deliver_news();
+        busy |= self.engine.deliver_socket_events();
         if self.engine.schedule.take_due(self.engine.env.clock.now()) {
             let _for_all = self.engine.handle(Input::Timeout);
             busy = true;
@@ -313,15 +313,15 @@ impl<M: Machine> Driver<M> {
             busy = true;
         }
         self.engine.flush();
-        busy || self.engine.sockets.has_news()
+        busy || self.engine.sockets.has_socket_events()
     }
 
     /// Polls one socket and passes its inputs to the machine.
     fn handle_ready_socket(&mut self, id: SocketId) {
         let Self { engine, inbox, .. } = self;
         let input = engine.sockets.poll_socket(id, inbox, &mut engine.env);
-        // The queued `SocketNews` are older than `input`, so the machine gets them first.
-        engine.deliver_news();
+        // The queued `SocketEvent` are older than `input`, so the machine gets them first.
+        engine.deliver_socket_events();
         match input {
             SocketInput::Nothing => {}
             SocketInput::Datagrams(count) => {
@@ -334,8 +334,8 @@ impl<M: Machine> Driver<M> {
             SocketInput::Accepted(stream) => {
                 let (socket, local, remote) = (engine.env.ids.next_socket(), stream.local(), stream.remote());
                 engine.sockets.insert_stream(socket, stream);
-                let news = SocketNews::Accepted { socket, local, remote };
-                if engine.handle(Input::Socket(id, news)) == Verdict::NotMine {
+                let event = SocketEvent::Accepted { socket, local, remote };
+                if engine.handle(Input::Socket(id, event)) == Verdict::NotMine {
                     engine.env.note(|| DriverNote::Unclaimed { socket: id, remote });
                     engine.sockets.close(socket, &mut engine.env);
                 }
@@ -364,9 +364,9 @@ struct Engine<M: Machine> {
 impl<M: Machine> Engine<M> {
     /// The maximum number of outputs that one drain executes. A machine that keeps the laws is drained long before.
     const OUTPUTS: usize = 1_024;
-    /// The maximum number of news that one call delivers. The bound is needed because a machine may react to news with
-    /// a send that causes more news.
-    const NEWS: usize = 64;
+    /// The maximum number of socket events that one call delivers. The bound is needed because a machine may react to
+    /// an event with a send that causes more events.
+    const SOCKET_EVENTS: usize = 64;
     /// The maximum number of events that wait for the owner. At this number the driver stops polling the machine.
     const EVENTS: usize = 4_096;
 
@@ -377,14 +377,15 @@ impl<M: Machine> Engine<M> {
         verdict
     }
 
-    /// Passes the queued news to the machine, at most [`NEWS`](Self::NEWS). Returns whether there were any.
-    fn deliver_news(&mut self) -> bool {
-        for delivered in 0..Self::NEWS {
-            let Some((id, news)) = self.sockets.next_news() else {
+    /// Passes the queued socket events to the machine, at most [`SOCKET_EVENTS`](Self::SOCKET_EVENTS). Returns whether
+    /// there were any.
+    fn deliver_socket_events(&mut self) -> bool {
+        for delivered in 0..Self::SOCKET_EVENTS {
+            let Some((id, event)) = self.sockets.next_socket_event() else {
                 return delivered > 0;
             };
-            let verdict = self.handle(Input::Socket(id, news));
-            if let SocketNews::Closed(why) = news {
+            let verdict = self.handle(Input::Socket(id, event));
+            if let SocketEvent::Closed(why) = event {
                 self.report_end_to_owner(id, why, verdict == Verdict::Mine);
             }
         }
@@ -404,7 +405,7 @@ impl<M: Machine> Engine<M> {
         let mut drained = self.drain();
         loop {
             // The machine may have filled a stream in response to an earlier datagram.
-            self.deliver_news();
+            self.deliver_socket_events();
             // The machine may have closed the socket in response to an earlier datagram.
             if !self.sockets.is_alive(id) {
                 return;

@@ -45,7 +45,7 @@
 //! An echo machine on loopback:
 //!
 //! ```
-//! use portolan_machine::{Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketNews, SocketOrder};
+//! use portolan_machine::{Cx, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketOrder};
 //! use portolan_machine::{Transmit, Verdict};
 //! use std::net::SocketAddr;
 //!
@@ -65,7 +65,7 @@
 //!                 let back = Transmit::new(d.socket, d.remote, d.payload.to_vec().into());
 //!                 self.0.offer(Output::Transmit(back))
 //!             }
-//!             Input::Socket(_, SocketNews::Opened { local }) => self.0.offer(Output::Event(local)),
+//!             Input::Socket(_, SocketEvent::Opened { local }) => self.0.offer(Output::Event(local)),
 //!             _ => return Verdict::NotMine,
 //!         };
 //!         Verdict::Mine

@@ -1,7 +1,7 @@
 //! The sockets of one driver, by [`SocketId`].
 //!
 //! The driver passes the machine's orders to [`Sockets::open`], [`Sockets::close`] and [`Sockets::transmit`]. It takes
-//! the machine's inputs from [`Sockets::poll_socket`] and [`Sockets::next_news`]. No call blocks: a socket that is
+//! the machine's inputs from [`Sockets::poll_socket`] and [`Sockets::next_socket_event`]. No call blocks: a socket that is
 //! ready is polled once.
 
 mod batch;
@@ -28,7 +28,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use limits::Limits;
 use listener::{Listener, ListenerOutput};
-use portolan_machine::{Closure, Forward, Open, Protocol, Refusal, SocketId, SocketNews, Transmit};
+use portolan_machine::{Closure, Forward, Open, Protocol, Refusal, SocketEvent, SocketId, Transmit};
 use ready::{ReadyQueue, SocketWaker};
 use std::collections::HashMap;
 use stream::Stream;
@@ -53,7 +53,7 @@ pub struct Counters {
     /// Orders to open a socket, ignored because a socket with the same id exists.
     pub known_ids: u64,
     /// Reports of unreachable remotes dropped because 1,024 reports waited already.
-    pub news: u64,
+    pub socket_events: u64,
     /// Accepted streams closed at once because their source had reached its limit of streams.
     pub too_many_streams: u64,
     /// Accepted streams closed at once because their source had reached its limit of TLS handshakes.
@@ -99,7 +99,7 @@ struct Entry {
 /// An input for the machine, from the poll of one socket.
 #[derive(Debug)]
 pub(crate) enum SocketInput {
-    /// No input, or news that wait in the queue.
+    /// No input, or socket events that wait in the queue.
     Nothing,
     /// The number of buffers in the inbox that are filled with datagrams.
     Datagrams(usize),
@@ -116,10 +116,10 @@ pub(crate) struct Sockets {
     table: HashMap<SocketId, Entry>,
     ready: Arc<ReadyQueue>,
     batch: Batch,
-    news: VecDeque<(SocketId, SocketNews)>,
+    socket_events: VecDeque<(SocketId, SocketEvent)>,
     /// Streams whose small payloads wait for the end of a drain.
     corked: Vec<SocketId>,
-    /// The local and remote addresses of the streams whose `Closed` waits in `news`.
+    /// The local and remote addresses of the streams whose `Closed` waits in `socket_events`.
     ends: HashMap<SocketId, (SocketAddr, SocketAddr)>,
     config: DriverConfig,
     /// The number of streams in the table, lingering ones included.
@@ -129,16 +129,16 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// The number of queued news at which reports of unreachable remotes are dropped. The number of other news is
+    /// The number of queued socket events at which reports of unreachable remotes are dropped. The number of other events is
     /// bounded by the number of sockets.
-    const NEWS: usize = 1_024;
+    const SOCKET_EVENTS: usize = 1_024;
 
     pub(crate) fn new(config: DriverConfig) -> Self {
         Self {
             table: HashMap::new(),
             ready: Arc::new(ReadyQueue::default()),
             batch: Batch::default(),
-            news: VecDeque::new(),
+            socket_events: VecDeque::new(),
             corked: Vec::new(),
             ends: HashMap::new(),
             limits: Limits::new(&config),
@@ -158,13 +158,13 @@ impl Sockets {
         self.ready.pop()
     }
 
-    /// The next news for the machine.
-    pub(crate) fn next_news(&mut self) -> Option<(SocketId, SocketNews)> {
-        self.news.pop_front()
+    /// The next socket event for the machine.
+    pub(crate) fn next_socket_event(&mut self) -> Option<(SocketId, SocketEvent)> {
+        self.socket_events.pop_front()
     }
 
-    pub(crate) fn has_news(&self) -> bool {
-        !self.news.is_empty()
+    pub(crate) fn has_socket_events(&self) -> bool {
+        !self.socket_events.is_empty()
     }
 
     /// Whether the machine still knows this socket.
@@ -172,7 +172,7 @@ impl Sockets {
         self.table.get(&id).is_some_and(|entry| entry.endpoint.is_alive())
     }
 
-    /// Opens a socket as the machine ordered. The result is queued as news.
+    /// Opens a socket as the machine ordered. The result is queued as a socket event.
     pub(crate) fn open(&mut self, open: Open, env: &mut Environment) {
         let id = open.id;
         if self.table.contains_key(&id) {
@@ -197,9 +197,9 @@ impl Sockets {
         match opened {
             Ok((endpoint, local)) => {
                 self.insert(id, endpoint);
-                self.news.extend(local.map(|local| (id, SocketNews::Opened { local })));
+                self.socket_events.extend(local.map(|local| (id, SocketEvent::Opened { local })));
             }
-            Err(why) => self.news.push_back((id, SocketNews::Refused(why))),
+            Err(why) => self.socket_events.push_back((id, SocketEvent::Refused(why))),
         }
     }
 
@@ -273,7 +273,7 @@ impl Sockets {
         if self.batch.uses(id) {
             self.flush(env);
         }
-        self.news.retain(|(socket, _)| *socket != id);
+        self.socket_events.retain(|(socket, _)| *socket != id);
         self.ends.remove(&id);
         let Some(entry) = self.remove(id) else {
             return;
@@ -317,7 +317,7 @@ impl Sockets {
             return None;
         }
         self.flush(env);
-        self.news.retain(|(socket, _)| *socket != id);
+        self.socket_events.retain(|(socket, _)| *socket != id);
         match self.remove(id)?.endpoint {
             Endpoint::Udp(udp) => udp.release(),
             Endpoint::Opening(_) | Endpoint::Stream(_) | Endpoint::Listener(_) | Endpoint::Closing(_) => None,
@@ -442,7 +442,9 @@ impl Sockets {
                 self.counters.full += 1;
                 env.note(|| DriverNote::Full { socket: id, remote });
             }
-            Err(UnsentReason::Unreachable(why)) => self.report_unreachable(id, SocketNews::Unreachable { remote, why }),
+            Err(UnsentReason::Unreachable(why)) => {
+                self.report_unreachable(id, SocketEvent::Unreachable { remote, why })
+            }
         }
         self.report_undelivered(id);
     }
@@ -452,15 +454,15 @@ impl Sockets {
         while let Some(Entry { endpoint: Endpoint::Udp(udp), .. }) = self.table.get_mut(&id)
             && let Some(udp::Undelivered { remote, why }) = udp.take_undelivered()
         {
-            self.report_unreachable(id, SocketNews::Unreachable { remote, why });
+            self.report_unreachable(id, SocketEvent::Unreachable { remote, why });
         }
     }
 
-    fn report_unreachable(&mut self, id: SocketId, news: SocketNews) {
-        if self.news.len() < Self::NEWS {
-            self.news.push_back((id, news));
+    fn report_unreachable(&mut self, id: SocketId, event: SocketEvent) {
+        if self.socket_events.len() < Self::SOCKET_EVENTS {
+            self.socket_events.push_back((id, event));
         } else {
-            self.counters.news += 1;
+            self.counters.socket_events += 1;
         }
     }
 
@@ -512,15 +514,15 @@ impl Sockets {
 
     fn opened(&mut self, id: SocketId, opened: Result<Stream, Refusal>) {
         self.remove(id);
-        let news = match opened {
+        let event = match opened {
             Ok(stream) => {
                 let local = stream.local();
                 self.insert(id, Endpoint::Stream(stream));
-                SocketNews::Opened { local }
+                SocketEvent::Opened { local }
             }
-            Err(why) => SocketNews::Refused(why),
+            Err(why) => SocketEvent::Refused(why),
         };
-        self.news.push_back((id, news));
+        self.socket_events.push_back((id, event));
     }
 
     /// Whether listeners may accept more streams.
@@ -528,26 +530,26 @@ impl Sockets {
         self.streams + self.limits.handshakes() < self.config.stream_limit
     }
 
-    /// Closes all sockets. Returns the news about the streams and listeners that the machine has not closed, ordered by
+    /// Closes all sockets. Returns the events of the streams and listeners that the machine has not closed, ordered by
     /// id.
-    pub(crate) fn close_all(&mut self, env: &mut Environment) -> Vec<(SocketId, SocketNews)> {
+    pub(crate) fn close_all(&mut self, env: &mut Environment) -> Vec<(SocketId, SocketEvent)> {
         self.flush(env);
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for (id, entry) in &self.table {
             match entry.endpoint {
                 Endpoint::Stream(_) | Endpoint::Listener(_) => {
-                    news.push((*id, SocketNews::Closed(Closure::DriverEnded)));
+                    events.push((*id, SocketEvent::Closed(Closure::DriverEnded)));
                 }
-                Endpoint::Opening(_) => news.push((*id, SocketNews::Refused(Refusal::Unspecified))),
+                Endpoint::Opening(_) => events.push((*id, SocketEvent::Refused(Refusal::Unspecified))),
                 Endpoint::Udp(_) | Endpoint::Closing(_) => {}
             }
         }
-        news.sort_unstable_by_key(|(id, _)| *id);
+        events.sort_unstable_by_key(|(id, _)| *id);
         let ids: Vec<SocketId> = self.table.keys().copied().collect();
         for id in ids {
             self.close(id, env);
         }
-        news
+        events
     }
 
     /// Whether no socket is left, lingering ones included.

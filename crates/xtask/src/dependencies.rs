@@ -1,4 +1,4 @@
-//! `cargo xtask floors`: compares the dependencies of the crates with the table in `docs/architecture.md`.
+//! `cargo xtask layers`: compares the dependencies of the crates with the table in `docs/architecture.md`.
 //!
 //! The check reads the table from the page, so that the page and the check cannot differ. [`workspace`] reads the
 //! manifests, [`table`] reads the rules, and this module compares them without I/O.
@@ -24,7 +24,7 @@ pub(crate) fn run(root: &Path) -> Findings {
     let workspace = Workspace::read(root).map_err(|fault| vec![fault])?;
     let faults = check(&table, &workspace);
     if faults.is_empty() {
-        Ok(format!("floors: {} crates have only dependencies that docs/architecture.md allows", workspace.crates.len()))
+        Ok(format!("layers: {} crates have only dependencies that docs/architecture.md allows", workspace.crates.len()))
     } else {
         Err(faults)
     }

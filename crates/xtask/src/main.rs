@@ -1,6 +1,6 @@
 //! The project's own checks.
 //!
-//! * `cargo xtask floors` compares the dependencies of the crates with the table in `docs/architecture.md`.
+//! * `cargo xtask layers` compares the dependencies of the crates with the table in `docs/architecture.md`.
 //! * `cargo xtask no-std` builds, links and runs the proofs in `proofs/`, and checks that seeded faults break the
 //!   build.
 //! * `cargo xtask rfc` checks that the tests named in `docs/rfc/*.md` exist, and that each sentence of a swept RFC has
@@ -27,7 +27,7 @@ const USAGE: &str = "\
 usage: cargo xtask CHECK
 
 checks:
-  floors   each crate has only the dependencies that docs/architecture.md allows
+  layers   each crate has only the dependencies that docs/architecture.md allows
   no-std   the core and alloc crates build, link and run without the standard library
   notes    each enum of notes has a table in docs/notes.md
   rfc      the tests named in docs/rfc/*.md exist, and each sentence of a swept RFC has a row
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let root = root();
     let findings = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["floors"] => dependencies::run(&root),
+        ["layers"] => dependencies::run(&root),
         ["no-std"] => no_std::run(&root),
         ["notes"] => notes::run(&root),
         ["rfc"] => rfc::run(&root),

@@ -6,7 +6,7 @@
 use crate::feed::{Feed, PLACES};
 use crate::flawed::{Flaw, Flawed};
 use crate::watched::play;
-use portolan_machine::{Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Transmit};
+use portolan_machine::{Instant, Output, Refusal, SocketEvent, SocketId, SocketOrder, Transmit};
 use portolan_nat::behavior::Timers;
 use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, MeasurementCommand};
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
@@ -84,11 +84,11 @@ impl Network {
         match output {
             Output::Socket(SocketOrder::Open(open)) => {
                 if open.local.port().is_multiple_of(61) {
-                    return vec![Step::news(at, open.id, SocketNews::Refused(Refusal::AddressInUse))];
+                    return vec![Step::socket_event(at, open.id, SocketEvent::Refused(Refusal::AddressInUse))];
                 }
                 let local = SocketAddr::from(([10, 0, 0, 2], open.local.port()));
                 self.sockets.insert(open.id, local);
-                vec![Step::news(at, open.id, SocketNews::Opened { local })]
+                vec![Step::socket_event(at, open.id, SocketEvent::Opened { local })]
             }
             Output::Socket(SocketOrder::Close(id)) => {
                 self.sockets.remove(id);

@@ -2,7 +2,7 @@
 
 use super::credentials::guard;
 use crate::feed::PLACES;
-use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketNews, SocketOrder, Transmit};
+use portolan_machine::{Datagram, Input, Instant, Output, Refusal, SocketEvent, SocketOrder, Transmit};
 use portolan_sim::laws::{Action, Step};
 use portolan_stun::{Attribute, Class, ErrorCode, Message, ResponseClass, Writer};
 use portolan_stun_agent::Authenticator;
@@ -40,9 +40,9 @@ impl<'a> Peer<'a> {
             Output::Socket(SocketOrder::Open(open)) => {
                 let local = if open.local.port() == 0 { here(open.local) } else { open.local };
                 let refused = self.choice() & 0x1f == 0x1f;
-                let news =
-                    if refused { SocketNews::Refused(Refusal::AddressInUse) } else { SocketNews::Opened { local } };
-                vec![Step::news(later, open.id, news)]
+                let event =
+                    if refused { SocketEvent::Refused(Refusal::AddressInUse) } else { SocketEvent::Opened { local } };
+                vec![Step::socket_event(later, open.id, event)]
             }
             Output::Transmit(sent) => self.reply(later, sent),
             Output::Socket(_) | Output::Event(_) | Output::Wait(_) => Vec::new(),

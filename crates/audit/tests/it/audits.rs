@@ -8,7 +8,7 @@ use portolan_audit::{
     Audit, AuditCommand, AuditConfig, AuditEvent, Check, Implausible, Outcome, Report, UnknownReason, Violation,
 };
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, Protocol, Refusal, SocketId, SocketIds, SocketNews, SocketOrder,
+    Cx, Datagram, Input, Instant, Machine, Output, Protocol, Refusal, SocketEvent, SocketId, SocketIds, SocketOrder,
 };
 use portolan_sim::server::{Bogus, Tcp};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, Preset, Server, Topology};
@@ -291,7 +291,7 @@ fn audit_over(
                 }
                 let local = SocketAddr::new(server.ip(), 40_000 + open.id.0 as u16);
                 let _mine =
-                    world.with(|audit, cx| audit.handle(cx, Input::Socket(open.id, SocketNews::Opened { local })));
+                    world.with(|audit, cx| audit.handle(cx, Input::Socket(open.id, SocketEvent::Opened { local })));
             }
             Output::Socket(_) => {}
             Output::Transmit(sent) => {
@@ -568,7 +568,7 @@ fn an_unreachable_port_and_a_refused_socket_end_without_a_report_of_lies() {
         now: 0,
     };
     world.with(|audit, cx| audit.start(cx)).unwrap();
-    let refused = Input::Socket(SocketId(1), SocketNews::Refused(Refusal::PermissionDenied));
+    let refused = Input::Socket(SocketId(1), SocketEvent::Refused(Refusal::PermissionDenied));
     let _mine = world.with(|audit, cx| audit.handle(cx, refused));
     let mut last = world.audit.poll();
     while let Output::Socket(_) = last {

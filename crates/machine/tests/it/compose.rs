@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 use core::net::SocketAddr;
 use portolan_machine::{
     Cx, Datagram, Deadline, Either, EitherError, Entropy, Forward, Input, Instant, Machine, Outbox, Output, Pair,
-    Script, ScriptError, Slot, SocketId, SocketIds, SocketNews, Transmit, Verdict,
+    Script, ScriptError, Slot, SocketEvent, SocketId, SocketIds, Transmit, Verdict,
 };
 
 /// Takes datagrams and stream bytes that begin with its letter. Counts all other inputs. Waits for a given time.
@@ -13,7 +13,7 @@ use portolan_machine::{
 struct Letter {
     letter: u8,
     wake: Option<Instant>,
-    news: u32,
+    events: u32,
     timeouts: u32,
     out: Outbox<u8>,
 }
@@ -33,7 +33,7 @@ impl Script for Say {
 }
 
 fn letter(letter: u8, wake: Option<u64>) -> Letter {
-    Letter { letter, wake: wake.map(Instant::from_millis), news: 0, timeouts: 0, out: Outbox::new() }
+    Letter { letter, wake: wake.map(Instant::from_millis), events: 0, timeouts: 0, out: Outbox::new() }
 }
 
 impl Machine for Letter {
@@ -55,10 +55,10 @@ impl Machine for Letter {
                 let _room = self.out.offer(Output::Event(self.letter));
                 Verdict::Mine
             }
-            Input::Socket(SocketId(id), SocketNews::Accepted { .. }) if id == u64::from(self.letter) => Verdict::Mine,
-            Input::Socket(_, SocketNews::Accepted { .. }) | Input::Datagram(_) => Verdict::NotMine,
+            Input::Socket(SocketId(id), SocketEvent::Accepted { .. }) if id == u64::from(self.letter) => Verdict::Mine,
+            Input::Socket(_, SocketEvent::Accepted { .. }) | Input::Datagram(_) => Verdict::NotMine,
             Input::Socket(..) => {
-                self.news += 1;
+                self.events += 1;
                 Verdict::Mine
             }
             Input::Timeout => {
@@ -147,15 +147,15 @@ fn the_first_gets_what_both_would_take() {
 }
 
 #[test]
-fn news_and_timeouts_go_to_both_and_accepted_streams_to_one() {
+fn socket_events_and_timeouts_go_to_both_and_accepted_streams_to_one() {
     let mut pair = Pair::new(letter(1, None), letter(2, None));
-    for news in [SocketNews::Opened { local: here() }, SocketNews::Full, SocketNews::Writable] {
-        assert_eq!(with(|cx| pair.handle(cx, Input::Socket(SocketId(7), news))), Verdict::Mine);
+    for event in [SocketEvent::Opened { local: here() }, SocketEvent::Full, SocketEvent::Writable] {
+        assert_eq!(with(|cx| pair.handle(cx, Input::Socket(SocketId(7), event))), Verdict::Mine);
     }
     let _both = with(|cx| pair.handle(cx, Input::Timeout));
-    assert_eq!([pair.first.news, pair.second.news, pair.first.timeouts, pair.second.timeouts], [3, 3, 1, 1]);
+    assert_eq!([pair.first.events, pair.second.events, pair.first.timeouts, pair.second.timeouts], [3, 3, 1, 1]);
 
-    let accepted = SocketNews::Accepted { socket: SocketId(8), local: here(), remote: here() };
+    let accepted = SocketEvent::Accepted { socket: SocketId(8), local: here(), remote: here() };
     for (listener, verdict) in [(1, Verdict::Mine), (2, Verdict::Mine), (3, Verdict::NotMine)] {
         assert_eq!(with(|cx| pair.handle(cx, Input::Socket(SocketId(listener), accepted))), verdict);
     }

@@ -12,7 +12,7 @@ use crate::note::DiscoveryNote;
 use crate::profile::{Family, Flaw, Reachability, Unavailable};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use portolan_machine::{Cx, Datagram, Deadline, Instant, Refusal, SocketId, SocketNews, Unreachability};
+use portolan_machine::{Cx, Datagram, Deadline, Instant, Refusal, SocketEvent, SocketId, Unreachability};
 use portolan_stun::{Class, Message, TransactionId};
 use portolan_stun_agent::{Answer, TransactionEvent};
 
@@ -131,21 +131,26 @@ impl FamilyRun {
             || self.ports.holds(socket)
     }
 
-    /// Takes socket news; `None`: it is not a socket of this family.
-    pub(super) fn react_to_news(&mut self, cx: &mut Cx<'_>, socket: SocketId, news: SocketNews) -> Option<Actions> {
-        let mut actions = if self.owns(socket) { Actions::new() } else { self.tcp.news(socket, news)? };
+    /// Takes socket events; `None`: it is not a socket of this family.
+    pub(super) fn react_to_socket_event(
+        &mut self,
+        cx: &mut Cx<'_>,
+        socket: SocketId,
+        event: SocketEvent,
+    ) -> Option<Actions> {
+        let mut actions = if self.owns(socket) { Actions::new() } else { self.tcp.socket_event(socket, event)? };
         if self.is_over() {
             return Some(actions);
         }
         self.state.dirty = true;
-        match news {
-            SocketNews::Opened { local } => actions.extend(self.opened(cx.now(), socket, local)),
-            SocketNews::Refused(why) => actions.extend(self.refused(cx, socket, why)),
-            SocketNews::Unreachable { .. }
-            | SocketNews::Accepted { .. }
-            | SocketNews::Full
-            | SocketNews::Writable
-            | SocketNews::Closed(_) => {}
+        match event {
+            SocketEvent::Opened { local } => actions.extend(self.opened(cx.now(), socket, local)),
+            SocketEvent::Refused(why) => actions.extend(self.refused(cx, socket, why)),
+            SocketEvent::Unreachable { .. }
+            | SocketEvent::Accepted { .. }
+            | SocketEvent::Full
+            | SocketEvent::Writable
+            | SocketEvent::Closed(_) => {}
         }
         Some(actions)
     }

@@ -7,7 +7,7 @@ use crate::note::DiscoveryNote;
 use crate::profile::Evidence;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
-use portolan_machine::{Refusal, SocketId, SocketNews};
+use portolan_machine::{Refusal, SocketEvent, SocketId};
 
 use super::action::{Action, Actions};
 use super::servers::Servers;
@@ -58,17 +58,17 @@ impl TcpCheck {
         self.asked
     }
 
-    /// Takes socket news; `None`: it is not one of its sockets.
-    pub(super) fn news(&mut self, socket: SocketId, news: SocketNews) -> Option<Actions> {
+    /// Takes socket events; `None`: it is not one of its sockets.
+    pub(super) fn socket_event(&mut self, socket: SocketId, event: SocketEvent) -> Option<Actions> {
         let this = self.tries.iter_mut().find(|this| this.socket == socket)?;
-        let ended = match news {
-            SocketNews::Opened { .. } => Ok(()),
-            SocketNews::Refused(why) => Err(why),
-            SocketNews::Accepted { .. }
-            | SocketNews::Unreachable { .. }
-            | SocketNews::Full
-            | SocketNews::Writable
-            | SocketNews::Closed(_) => return Some(Actions::new()),
+        let ended = match event {
+            SocketEvent::Opened { .. } => Ok(()),
+            SocketEvent::Refused(why) => Err(why),
+            SocketEvent::Accepted { .. }
+            | SocketEvent::Unreachable { .. }
+            | SocketEvent::Full
+            | SocketEvent::Writable
+            | SocketEvent::Closed(_) => return Some(Actions::new()),
         };
         this.ended = Some(ended);
         let ended = DiscoveryNote::TcpEnded { to: this.to, why: ended.err() };

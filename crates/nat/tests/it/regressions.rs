@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, SocketOrder, Transmit,
+    Cx, Datagram, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketIds, SocketOrder, Transmit,
 };
 use portolan_nat::discovery::{Discovery, DiscoveryConfig, MeasurementCommand, StunServer};
 use portolan_sim::entropy::CountingRng;
@@ -52,7 +52,7 @@ impl Run {
     fn answer_all(&mut self, at: Instant) -> usize {
         for (socket, local) in core::mem::take(&mut self.opened) {
             let local = SocketAddr::new([10, 0, 0, 2].into(), local.port().max(50_000));
-            self.input(Instant::ORIGIN, Input::Socket(socket, SocketNews::Opened { local }));
+            self.input(Instant::ORIGIN, Input::Socket(socket, SocketEvent::Opened { local }));
         }
         let sent = core::mem::take(&mut self.sent);
         for Transmit { socket, remote, payload, .. } in &sent {

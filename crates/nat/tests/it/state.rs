@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Instant, Machine, Output, Script, SocketNews, SocketOrder};
+use portolan_machine::{Instant, Machine, Output, Script, SocketEvent, SocketOrder};
 use portolan_nat::discovery::{Discovery, DiscoveryConfig, StunServer};
 use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::lifetime::{Lifetime, LifetimeConfig};
@@ -20,7 +20,7 @@ fn internet<E>(now: Instant, output: &Output<E>) -> Vec<Step> {
     match output {
         Output::Socket(SocketOrder::Open(open)) => {
             let port = if open.local.port() == 0 { local.port() } else { open.local.port() };
-            vec![Step::news(later, open.id, SocketNews::Opened { local: SocketAddr::new(local.ip(), port) })]
+            vec![Step::socket_event(later, open.id, SocketEvent::Opened { local: SocketAddr::new(local.ip(), port) })]
         }
         Output::Transmit(sent) => {
             let request = Message::decode(&sent.payload).unwrap();

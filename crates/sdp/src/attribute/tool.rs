@@ -30,7 +30,7 @@ impl<'a> Value<'a> for Cat<'a> {
     const CLAUSE: Citation = Citation::new("RFC 8866", "6.1");
 
     fn parse(value: &'a [u8]) -> Result<Self, ValueError> {
-        whole(value, Self::CLAUSE, |input| visible(input, "a category such as news.local")).map(Self)
+        whole(value, Self::CLAUSE, |input| visible(input, "a category such as event.local")).map(Self)
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(Tool::parse(b"foobar V3.2").unwrap().to_str(), Ok("foobar V3.2"));
         assert_eq!(Keywds::parse(b"SDP session").unwrap().as_bytes(), b"SDP session");
         refused::<Cat<'_>>(b"foo bar", 3, "the end of the value");
-        refused::<Cat<'_>>(b"", 0, "a category such as news.local");
+        refused::<Cat<'_>>(b"", 0, "a category such as event.local");
         refused::<Tool<'_>>(b"", 0, "a text without NUL, CR and LF");
         refused::<Keywds<'_>>(b"a\rb", 1, "the end of the value");
     }

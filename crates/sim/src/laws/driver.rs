@@ -1,8 +1,8 @@
 //! Filters steps that no driver would deliver.
 //!
 //! A machine trusts its driver. The driver answers each order once, and reports nothing about a socket before it is
-//! open or after it is closed. Random news break this contract, so the reaction of a machine shows nothing except a
-//! panic (law 5 hands in such news by itself). A [`Driver`] follows the orders and decides which steps keep the
+//! open or after it is closed. Random socket events break this contract, so the reaction of a machine shows nothing except a
+//! panic (law 5 hands in such events by itself). A [`Driver`] follows the orders and decides which steps keep the
 //! contract.
 
 use super::Context;
@@ -10,7 +10,7 @@ use super::script::{Action, OwnedInput, Step};
 use super::stage::{HIGHEST_SOCKET, Stage, StepResult};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use portolan_machine::{Machine, Output, Protocol, Script, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Machine, Output, Protocol, Script, SocketEvent, SocketId, SocketOrder};
 
 /// The sockets in the view of a driver.
 #[derive(Debug)]
@@ -63,38 +63,38 @@ impl Driver {
                 // A socket that the machine did not order belongs to another machine, and every machine sees its bytes.
                 self.get(d.socket).is_none_or(|(_, state)| matches!(state, State::Open | State::Full))
             }
-            Action::Input(OwnedInput::Socket(id, news)) => self.news(*id, *news),
+            Action::Input(OwnedInput::Socket(id, event)) => self.socket_event(*id, *event),
         }
     }
 
-    fn news(&mut self, id: SocketId, news: SocketNews) -> bool {
+    fn socket_event(&mut self, id: SocketId, event: SocketEvent) -> bool {
         let Some((kind, state)) = self.get(id) else {
             // The socket of another machine. But the machine may draw a low number later, so such a socket belongs to
             // no machine.
             return id.0 > HIGHEST_SOCKET;
         };
-        match (news, state) {
-            (SocketNews::Opened { .. }, State::Ordered) => self.set(id, State::Open),
-            (SocketNews::Refused(_), State::Ordered) => self.set(id, State::Dead),
-            (SocketNews::Closed(_), State::Open | State::Full) if kind != Kind::Datagrams => self.set(id, State::Dead),
-            (SocketNews::Unreachable { .. }, State::Open) if matches!(kind, Kind::Datagrams | Kind::Unknown) => {}
-            (SocketNews::Full, State::Open) if matches!(kind, Kind::Stream | Kind::Unknown) => {
+        match (event, state) {
+            (SocketEvent::Opened { .. }, State::Ordered) => self.set(id, State::Open),
+            (SocketEvent::Refused(_), State::Ordered) => self.set(id, State::Dead),
+            (SocketEvent::Closed(_), State::Open | State::Full) if kind != Kind::Datagrams => self.set(id, State::Dead),
+            (SocketEvent::Unreachable { .. }, State::Open) if matches!(kind, Kind::Datagrams | Kind::Unknown) => {}
+            (SocketEvent::Full, State::Open) if matches!(kind, Kind::Stream | Kind::Unknown) => {
                 self.set(id, State::Full);
             }
-            (SocketNews::Writable, State::Full) => self.set(id, State::Open),
-            (SocketNews::Accepted { socket, .. }, State::Open)
+            (SocketEvent::Writable, State::Full) => self.set(id, State::Open),
+            (SocketEvent::Accepted { socket, .. }, State::Open)
                 if matches!(kind, Kind::Listener | Kind::Unknown) && self.get(socket).is_none() =>
             {
                 self.0.insert(socket, (Kind::Stream, State::Open));
             }
             (
-                SocketNews::Opened { .. }
-                | SocketNews::Accepted { .. }
-                | SocketNews::Refused(_)
-                | SocketNews::Unreachable { .. }
-                | SocketNews::Full
-                | SocketNews::Writable
-                | SocketNews::Closed(_),
+                SocketEvent::Opened { .. }
+                | SocketEvent::Accepted { .. }
+                | SocketEvent::Refused(_)
+                | SocketEvent::Unreachable { .. }
+                | SocketEvent::Full
+                | SocketEvent::Writable
+                | SocketEvent::Closed(_),
                 State::Ordered | State::Open | State::Full | State::Dead,
             ) => return false,
         }
@@ -129,13 +129,13 @@ const fn kind(protocol: Protocol) -> Kind {
     }
 }
 
-/// Removes the steps that no driver would deliver: news of sockets that were not ordered, second answers to one order,
+/// Removes the steps that no driver would deliver: events of sockets that were not ordered, second answers to one order,
 /// and any input from sockets that are not open yet or already closed.
 ///
-/// Handed-in sockets are open. News of very high socket numbers belongs to another machine and stays in the script.
+/// Handed-in sockets are open. Events of very high socket numbers belong to another machine and stay in the script.
 ///
 /// ```
-/// use portolan_machine::{Instant, SocketId, SocketNews, Never};
+/// use portolan_machine::{Instant, SocketId, SocketEvent, Never};
 /// use portolan_sim::laws::{self, Context, Step};
 /// # use portolan_machine::{Cx, Input, Machine, Output, Verdict};
 /// # struct Deaf;
@@ -149,8 +149,8 @@ const fn kind(protocol: Protocol) -> Kind {
 /// # }
 ///
 /// // `Deaf` orders nothing, so no driver reports that a socket is open.
-/// let opened = SocketNews::Opened { local: "192.0.2.1:5000".parse()? };
-/// let script = [Step::news(Instant::ORIGIN, SocketId(1), opened), Step::timeout(Instant::ORIGIN)];
+/// let opened = SocketEvent::Opened { local: "192.0.2.1:5000".parse()? };
+/// let script = [Step::socket_event(Instant::ORIGIN, SocketId(1), opened), Step::timeout(Instant::ORIGIN)];
 /// assert_eq!(laws::driver_legal(&|| Deaf, &script, &Context::default()), script[1..]);
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```

@@ -12,7 +12,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Closure, Instant, Machine, Script, SocketId, SocketNews};
+use portolan_machine::{Closure, Instant, Machine, Script, SocketEvent, SocketId};
 
 /// The number of inputs of one flood.
 const INPUTS: usize = 2048;
@@ -182,11 +182,11 @@ impl<M: Machine<Command: Script>> Peers<M> {
         };
         let action = match &step.action {
             Action::Input(OwnedInput::Datagram(datagram)) => Action::Input(OwnedInput::Datagram(change(datagram))),
-            Action::Input(OwnedInput::Socket(listener, SocketNews::Accepted { socket, local, remote })) => {
+            Action::Input(OwnedInput::Socket(listener, SocketEvent::Accepted { socket, local, remote })) => {
                 let new = self.stage.ids.next_socket();
                 self.names.insert(*socket, new);
-                let news = SocketNews::Accepted { socket: new, local: *local, remote: another(*remote, nth) };
-                Action::Input(OwnedInput::Socket(*listener, news))
+                let event = SocketEvent::Accepted { socket: new, local: *local, remote: another(*remote, nth) };
+                Action::Input(OwnedInput::Socket(*listener, event))
             }
             Action::Stream(chunk) => {
                 let mut chunk = change(chunk);
@@ -206,7 +206,7 @@ impl<M: Machine<Command: Script>> Peers<M> {
     /// Closes all sockets that can end without an order of the machine, and lets all deadlines pass.
     fn close(&mut self) {
         for id in self.driver.closable() {
-            self.step(&Step::news(self.now, id, SocketNews::Closed(Closure::DriverEnded)));
+            self.step(&Step::socket_event(self.now, id, SocketEvent::Closed(Closure::DriverEnded)));
         }
         self.wake(Instant::from_origin(Duration::MAX), TIMEOUTS);
     }

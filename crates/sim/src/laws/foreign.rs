@@ -8,7 +8,7 @@ use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
-use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
+use portolan_machine::{Machine, Script, SocketEvent, SocketId, Verdict};
 
 /// Law 10: an input that the machine calls [`Verdict::NotMine`] changes nothing, and neither does a `None` of
 /// [`Machine::stream`] or [`Machine::forward`].
@@ -17,7 +17,7 @@ use portolan_machine::{Machine, Script, SocketId, SocketNews, Verdict};
 /// are added on the unknown socket. An input with the verdict `NotMine` must give no output and leave the wait
 /// unchanged. Then the run is repeated without those inputs, and all other steps must have the same outputs.
 ///
-/// Timeouts and the news that [`Pair`](portolan_machine::Pair) shares are excepted: their verdict has no meaning. At
+/// Timeouts and the socket events that [`Pair`](portolan_machine::Pair) shares are excepted: their verdict has no meaning. At
 /// last the run is repeated with a call of `forward` before each datagram that the machine does not forward.
 ///
 /// # Errors
@@ -92,7 +92,7 @@ fn salt(script: &[Step], handed_in: &[SocketId]) -> Vec<(usize, Step)> {
 const fn has_one_owner(step: &Step) -> bool {
     match &step.action {
         Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
-        Action::Input(OwnedInput::Socket(_, news)) => matches!(news, SocketNews::Accepted { .. }),
+        Action::Input(OwnedInput::Socket(_, event)) => matches!(event, SocketEvent::Accepted { .. }),
         Action::Input(OwnedInput::Timeout) | Action::Command(_) => false,
     }
 }

@@ -1,12 +1,12 @@
 //! The bytes of streams between the driver and the machine.
 //!
 //! Rules of this file: bytes are handed in until the machine has taken them. Nothing is handed in while the machine has
-//! paused the stream, while the stream is full (from [`SocketNews::Full`] to [`SocketNews::Writable`]: more than 64 KiB
+//! paused the stream, while the stream is full (from [`SocketEvent::Full`] to [`SocketEvent::Writable`]: more than 64 KiB
 //! wait to be sent), and after the machine has closed it. The end of a stream is reported after its last bytes.
 
 use super::script::OwnedDatagram;
 use alloc::collections::BTreeMap;
-use portolan_machine::{Output, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Output, SocketEvent, SocketId, SocketOrder};
 
 /// The streams of one machine.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ struct Stream {
     full: bool,
     closed: bool,
     /// The end of the stream, reported after its last bytes.
-    end: Option<SocketNews>,
+    end: Option<SocketEvent>,
     /// The number of consecutive calls in which the machine took nothing.
     untaken: u8,
 }
@@ -50,22 +50,22 @@ impl Inbound {
         }
     }
 
-    /// Applies news of a socket. Returns `false` for the end of a stream with unread bytes: the driver reports that end
+    /// Applies an event of a socket. Returns `false` for the end of a stream with unread bytes: the driver reports that end
     /// later.
-    pub(super) fn apply(&mut self, id: SocketId, news: SocketNews) -> bool {
-        match news {
-            SocketNews::Full => self.stream(id).full = true,
-            SocketNews::Writable => self.stream(id).full = false,
-            SocketNews::Accepted { socket, .. } => drop(self.streams.remove(&socket)),
-            SocketNews::Closed(_) => {
+    pub(super) fn apply(&mut self, id: SocketId, event: SocketEvent) -> bool {
+        match event {
+            SocketEvent::Full => self.stream(id).full = true,
+            SocketEvent::Writable => self.stream(id).full = false,
+            SocketEvent::Accepted { socket, .. } => drop(self.streams.remove(&socket)),
+            SocketEvent::Closed(_) => {
                 let stream = self.stream(id);
                 if stream.has_bytes() {
-                    stream.end = Some(news);
+                    stream.end = Some(event);
                     return false;
                 }
                 stream.closed = true;
             }
-            SocketNews::Opened { .. } | SocketNews::Refused(_) | SocketNews::Unreachable { .. } => {}
+            SocketEvent::Opened { .. } | SocketEvent::Refused(_) | SocketEvent::Unreachable { .. } => {}
         }
         true
     }
@@ -114,7 +114,7 @@ impl Inbound {
     }
 
     /// The end of the stream, once no bytes wait before it.
-    pub(super) fn take_end(&mut self, id: SocketId) -> Option<SocketNews> {
+    pub(super) fn take_end(&mut self, id: SocketId) -> Option<SocketEvent> {
         let stream = self.stream(id);
         if stream.has_bytes() {
             return None;

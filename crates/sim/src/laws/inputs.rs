@@ -1,12 +1,12 @@
 //! Law 5: no input makes a machine panic.
 
-use super::script::{Action, OwnedInput, Step, all_news};
+use super::script::{Action, OwnedInput, Step, all_socket_events};
 use super::stage::Stage;
 use super::{Context, StepResult};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use portolan_machine::{Datagram, Input, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Datagram, Input, Instant, Machine, Output, Script, SocketEvent, SocketId, SocketOrder};
 
 /// The number of places in a script where the hostile inputs are inserted, each in a separate run.
 const PLACES: usize = 6;
@@ -17,7 +17,7 @@ pub(super) const UNKNOWN: SocketId = SocketId(u64::MAX);
 /// Law 5: no input panics.
 ///
 /// The script's inputs are played, and a list of hostile inputs is inserted at several places: empty and huge
-/// datagrams, truncated and extended copies of the script's payloads, odd addresses, and every piece of socket news.
+/// datagrams, truncated and extended copies of the script's payloads, odd addresses, and every piece of socket events.
 /// All of them arrive on every socket of the machine and on an unknown one.
 ///
 /// # Panics
@@ -37,7 +37,7 @@ pub fn no_input_panics<M: Machine<Command: Script>>(
             if index == place {
                 attack(&mut stage, &sockets, &payloads, step.at);
             }
-            if let Action::Input(OwnedInput::Socket(_, SocketNews::Accepted { socket, .. })) = step.action {
+            if let Action::Input(OwnedInput::Socket(_, SocketEvent::Accepted { socket, .. })) = step.action {
                 sockets.push(socket);
             }
             learn(&mut sockets, &stage.play(step));
@@ -86,7 +86,7 @@ fn attack<M: Machine<Command: Script>>(stage: &mut Stage<M>, sockets: &[SocketId
         v6(Ipv6Addr::UNSPECIFIED, 0),
         v6(Ipv4Addr::new(192, 0, 2, 66).to_ipv6_mapped(), 6666),
     ];
-    // The news come last, because some of them end the machine.
+    // The socket events come last, because some of them end the machine.
     for id in core::iter::once(UNKNOWN).chain(sockets.iter().copied().take(4)) {
         for (payload, remote) in payloads.iter().zip(addresses.into_iter().cycle()) {
             let datagram = Datagram::new(id, v4(Ipv4Addr::new(192, 0, 2, 1), 1), remote, payload);
@@ -97,8 +97,8 @@ fn attack<M: Machine<Command: Script>>(stage: &mut Stage<M>, sockets: &[SocketId
     }
     for id in core::iter::once(UNKNOWN).chain(sockets.iter().copied().take(4)) {
         for address in addresses {
-            for news in all_news(address, UNKNOWN) {
-                let _verdict = stage.handle(at, Input::Socket(id, news));
+            for event in all_socket_events(address, UNKNOWN) {
+                let _verdict = stage.handle(at, Input::Socket(id, event));
             }
         }
         stage.drain();

@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use portolan_machine::{Datagram, Input, Instant, Machine, Outbox, Output, Script, SocketId, SocketNews};
+use portolan_machine::{Datagram, Input, Instant, Machine, Outbox, Output, Script, SocketEvent, SocketId};
 
 /// Law 1: `poll` returns a wait after a finite number of outputs, at most [`Context::drain_limit`].
 ///
@@ -101,7 +101,7 @@ fn lost_or_gained<E: PartialEq + fmt::Debug>(
 /// Law 7: the number of outputs that peers can queue is bounded by [`Context::queue_limit`].
 ///
 /// The script is played with a drain after every step. Peers can cause datagrams, bytes of streams, accepted streams
-/// and unreachable news. After each run of such steps, and after the last step, these steps are repeated without a
+/// and `Unreachable` events. After each run of such steps, and after the last step, these steps are repeated without a
 /// drain until they are more than twice the limit. Then the waiting outputs are counted. This also floods a parent
 /// machine whose queue holds the outputs of its children.
 ///
@@ -137,8 +137,8 @@ pub fn peers_are_bounded<M: Machine<Command: Script>>(
 pub(super) const fn by_peer(step: &Step) -> bool {
     match &step.action {
         Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
-        Action::Input(OwnedInput::Socket(_, news)) => {
-            matches!(news, SocketNews::Accepted { .. } | SocketNews::Unreachable { .. })
+        Action::Input(OwnedInput::Socket(_, event)) => {
+            matches!(event, SocketEvent::Accepted { .. } | SocketEvent::Unreachable { .. })
         }
         Action::Input(OwnedInput::Timeout) | Action::Command(_) => false,
     }
@@ -156,10 +156,10 @@ fn flood<M: Machine<Command: Script>>(
     for step in (0..rounds).flat_map(|_| run) {
         match &step.action {
             Action::Stream(chunk) => streams.hand_in(stage, at, chunk),
-            Action::Input(OwnedInput::Socket(listener, SocketNews::Accepted { socket, local, remote })) => {
-                let news =
-                    SocketNews::Accepted { socket: streams.renamed(stage, *socket), local: *local, remote: *remote };
-                let _verdict = stage.handle(at, Input::Socket(*listener, news));
+            Action::Input(OwnedInput::Socket(listener, SocketEvent::Accepted { socket, local, remote })) => {
+                let event =
+                    SocketEvent::Accepted { socket: streams.renamed(stage, *socket), local: *local, remote: *remote };
+                let _verdict = stage.handle(at, Input::Socket(*listener, event));
             }
             Action::Input(input) => {
                 let _verdict = stage.handle(at, input.as_input());

@@ -19,7 +19,7 @@ use portolan_machine::{Instant, Machine, Output, Script};
 /// driver would deliver are left out, as in [`driver_legal`](super::driver_legal).
 ///
 /// ```
-/// use portolan_machine::{Instant, Output, SocketNews, SocketOrder};
+/// use portolan_machine::{Instant, Output, SocketEvent, SocketOrder};
 /// use portolan_sim::laws::{self, Context, Step};
 /// # use portolan_machine::{Cx, Input, Machine, Never, Open, Protocol, Verdict};
 /// # #[derive(Default)]
@@ -46,7 +46,7 @@ use portolan_machine::{Instant, Machine, Output, Script};
 /// let whole = laws::rehearse(&Opener::default, &script, &Context::default(), 100, |at, output| match output {
 ///     Output::Socket(SocketOrder::Open(open)) => {
 ///         let later = at + core::time::Duration::from_millis(1);
-///         vec![Step::news(later, open.id, SocketNews::Opened { local })]
+///         vec![Step::socket_event(later, open.id, SocketEvent::Opened { local })]
 ///     }
 ///     _ => Vec::new(),
 /// });

@@ -10,8 +10,8 @@
 //! let step: Step = "0.020000000 datagram s1 192.0.2.9:5000 198.51.100.1:3478 00ff".parse()?;
 //! assert_eq!(step.at.to_string(), "0.020s");
 //! assert_eq!(step.to_string(), "0.020000000 datagram s1 192.0.2.9:5000 198.51.100.1:3478 00ff");
-//! let news: Step = "1.000000000 undrained socket s2 refused connection-refused".parse()?;
-//! assert!(!news.drain);
+//! let step: Step = "1.000000000 undrained socket s2 refused connection-refused".parse()?;
+//! assert!(!step.drain);
 //! # Ok::<(), portolan_sim::laws::ReadError>(())
 //! ```
 //!
@@ -24,7 +24,7 @@ use core::net::SocketAddr;
 use core::str::FromStr;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Datagram, Input, Instant, Refusal, Script, SocketId, SocketNews, TlsFailure, Unreachability,
+    Closure, Datagram, Input, Instant, Refusal, Script, SocketEvent, SocketId, TlsFailure, Unreachability,
 };
 
 /// One thing that happens to a machine.
@@ -56,7 +56,7 @@ pub enum OwnedInput {
     /// A UDP datagram arrived.
     Datagram(OwnedDatagram),
     /// Something happened to a socket.
-    Socket(SocketId, SocketNews),
+    Socket(SocketId, SocketEvent),
     /// Time has passed.
     Timeout,
 }
@@ -111,10 +111,10 @@ impl Step {
         Self::new(at, Action::Stream(OwnedDatagram { socket, local, remote, payload: payload.to_vec() }))
     }
 
-    /// Returns a step with news of `socket`.
+    /// Returns a step with an event of `socket`.
     #[must_use]
-    pub const fn news(at: Instant, socket: SocketId, news: SocketNews) -> Self {
-        Self::new(at, Action::Input(OwnedInput::Socket(socket, news)))
+    pub const fn socket_event(at: Instant, socket: SocketId, event: SocketEvent) -> Self {
+        Self::new(at, Action::Input(OwnedInput::Socket(socket, event)))
     }
 
     /// Returns the same step without a drain.
@@ -131,7 +131,7 @@ impl OwnedInput {
     pub fn as_input(&self) -> Input<'_> {
         match self {
             Self::Datagram(datagram) => Input::Datagram(datagram.as_datagram()),
-            Self::Socket(socket, news) => Input::Socket(*socket, *news),
+            Self::Socket(socket, event) => Input::Socket(*socket, *event),
             Self::Timeout => Input::Timeout,
         }
     }
@@ -141,7 +141,7 @@ impl From<Input<'_>> for OwnedInput {
     fn from(input: Input<'_>) -> Self {
         match input {
             Input::Datagram(datagram) => Self::Datagram(datagram.into()),
-            Input::Socket(socket, news) => Self::Socket(socket, news),
+            Input::Socket(socket, event) => Self::Socket(socket, event),
             Input::Timeout => Self::Timeout,
         }
     }
@@ -249,18 +249,18 @@ impl fmt::Display for OwnedInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Datagram(d) => write!(f, "datagram {} {} {} {}", d.socket, d.local, d.remote, Hex(&d.payload)),
-            Self::Socket(socket, news) => {
+            Self::Socket(socket, event) => {
                 write!(f, "socket {socket} ")?;
-                match news {
-                    SocketNews::Opened { local } => write!(f, "opened {local}"),
-                    SocketNews::Accepted { socket, local, remote } => write!(f, "accepted {socket} {local} {remote}"),
-                    SocketNews::Refused(why) => write!(f, "refused {}", word(&REFUSALS, why)),
-                    SocketNews::Unreachable { remote, why } => {
+                match event {
+                    SocketEvent::Opened { local } => write!(f, "opened {local}"),
+                    SocketEvent::Accepted { socket, local, remote } => write!(f, "accepted {socket} {local} {remote}"),
+                    SocketEvent::Refused(why) => write!(f, "refused {}", word(&REFUSALS, why)),
+                    SocketEvent::Unreachable { remote, why } => {
                         write!(f, "unreachable {remote} {}", word(&UNREACHABILITIES, why))
                     }
-                    SocketNews::Full => f.write_str("full"),
-                    SocketNews::Writable => f.write_str("writable"),
-                    SocketNews::Closed(why) => write!(f, "closed {}", word(&CLOSURES, why)),
+                    SocketEvent::Full => f.write_str("full"),
+                    SocketEvent::Writable => f.write_str("writable"),
+                    SocketEvent::Closed(why) => write!(f, "closed {}", word(&CLOSURES, why)),
                 }
             }
             Self::Timeout => f.write_str("timeout"),
@@ -276,7 +276,7 @@ pub(super) fn read_what(text: &str) -> Result<Action, &'static str> {
     let what = match words.next() {
         Some("datagram") => Action::Input(OwnedInput::Datagram(read_datagram(&mut words)?)),
         Some("stream") => Action::Stream(read_datagram(&mut words)?),
-        Some("socket") => Action::Input(OwnedInput::Socket(read_socket(words.next())?, read_news(&mut words)?)),
+        Some("socket") => Action::Input(OwnedInput::Socket(read_socket(words.next())?, read_socket_event(&mut words)?)),
         Some("timeout") => Action::Input(OwnedInput::Timeout),
         _ => return Err("`command`, `datagram`, `stream`, `socket` or `timeout`"),
     };
@@ -312,22 +312,22 @@ fn read_datagram<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<OwnedD
     })
 }
 
-fn read_news<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<SocketNews, &'static str> {
+fn read_socket_event<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<SocketEvent, &'static str> {
     match words.next() {
-        Some("opened") => Ok(SocketNews::Opened { local: read_address(words.next())? }),
-        Some("accepted") => Ok(SocketNews::Accepted {
+        Some("opened") => Ok(SocketEvent::Opened { local: read_address(words.next())? }),
+        Some("accepted") => Ok(SocketEvent::Accepted {
             socket: read_socket(words.next())?,
             local: read_address(words.next())?,
             remote: read_address(words.next())?,
         }),
-        Some("refused") => value(&REFUSALS, words.next()).map(SocketNews::Refused).ok_or("why it was refused"),
-        Some("unreachable") => Ok(SocketNews::Unreachable {
+        Some("refused") => value(&REFUSALS, words.next()).map(SocketEvent::Refused).ok_or("why it was refused"),
+        Some("unreachable") => Ok(SocketEvent::Unreachable {
             remote: read_address(words.next())?,
             why: value(&UNREACHABILITIES, words.next()).ok_or("why it is unreachable")?,
         }),
-        Some("full") => Ok(SocketNews::Full),
-        Some("writable") => Ok(SocketNews::Writable),
-        Some("closed") => value(&CLOSURES, words.next()).map(SocketNews::Closed).ok_or("why it was closed"),
+        Some("full") => Ok(SocketEvent::Full),
+        Some("writable") => Ok(SocketEvent::Writable),
+        Some("closed") => value(&CLOSURES, words.next()).map(SocketEvent::Closed).ok_or("why it was closed"),
         _ => Err("`opened`, `accepted`, `refused`, `unreachable`, `full`, `writable` or `closed`"),
     }
 }
@@ -410,14 +410,14 @@ const CLOSURES: [(&str, Closure); 8] = [
     ("unspecified", Closure::Unspecified),
 ];
 
-/// Every kind of news that a driver can report about a socket, once, with `address` where one is needed.
-pub(super) fn all_news(address: SocketAddr, accepted: SocketId) -> impl Iterator<Item = SocketNews> {
-    let refused = REFUSALS.into_iter().map(|(_, why)| SocketNews::Refused(why));
+/// Every kind of event that a driver can report about a socket, once, with `address` where one is needed.
+pub(super) fn all_socket_events(address: SocketAddr, accepted: SocketId) -> impl Iterator<Item = SocketEvent> {
+    let refused = REFUSALS.into_iter().map(|(_, why)| SocketEvent::Refused(why));
     let unreachable =
-        UNREACHABILITIES.into_iter().map(move |(_, why)| SocketNews::Unreachable { remote: address, why });
-    let closed = CLOSURES.into_iter().map(|(_, why)| SocketNews::Closed(why));
-    let accepted = SocketNews::Accepted { socket: accepted, local: address, remote: address };
-    [SocketNews::Opened { local: address }, accepted, SocketNews::Full, SocketNews::Writable]
+        UNREACHABILITIES.into_iter().map(move |(_, why)| SocketEvent::Unreachable { remote: address, why });
+    let closed = CLOSURES.into_iter().map(|(_, why)| SocketEvent::Closed(why));
+    let accepted = SocketEvent::Accepted { socket: accepted, local: address, remote: address };
+    [SocketEvent::Opened { local: address }, accepted, SocketEvent::Full, SocketEvent::Writable]
         .into_iter()
         .chain(unreachable)
         .chain(closed)

@@ -1,20 +1,20 @@
 //! Laws 8 and 11: no transmit before a socket is open, and no output after the terminal event.
 
 use super::inputs::UNKNOWN;
-use super::script::{Action, OwnedInput, Step, all_news};
+use super::script::{Action, OwnedInput, Step, all_socket_events};
 use super::stage::{Place, Stage, StepResult, live, shorten};
 use super::{Context, Law, Violation};
 use alloc::format;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Instant, Machine, Output, Script, SocketEvent, SocketId, SocketOrder};
 
 /// Law 8: nothing is sent on a socket before `Opened`, unless its owner handed it in.
 ///
 /// `Accepted` opens the socket of the new stream. A machine that sends after its own `Close` of a socket breaks this
-/// law too, because it gave up the socket id itself. A transmit after the news that a socket closed is allowed, because
-/// the news may overtake queued transmits.
+/// law too, because it gave up the socket id itself. A transmit after the `Closed` event of a socket is allowed, because
+/// the event may overtake queued transmits.
 ///
 /// # Errors
 /// A [`Violation`]: the first transmit on a socket that was not open.
@@ -26,15 +26,15 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
     let mut open: Vec<SocketId> = context.handed_in.to_vec();
     let mut closed: Vec<SocketId> = Vec::new();
     live(&mut Stage::new(factory(), context), script, |place, played| {
-        if let Place::Step(_, Step { action: Action::Input(OwnedInput::Socket(id, news)), .. }) = place {
-            match news {
-                SocketNews::Opened { .. } => open.push(*id),
-                SocketNews::Accepted { socket, .. } => open.push(*socket),
-                SocketNews::Refused(_)
-                | SocketNews::Unreachable { .. }
-                | SocketNews::Full
-                | SocketNews::Writable
-                | SocketNews::Closed(_) => {}
+        if let Place::Step(_, Step { action: Action::Input(OwnedInput::Socket(id, event)), .. }) = place {
+            match event {
+                SocketEvent::Opened { .. } => open.push(*id),
+                SocketEvent::Accepted { socket, .. } => open.push(*socket),
+                SocketEvent::Refused(_)
+                | SocketEvent::Unreachable { .. }
+                | SocketEvent::Full
+                | SocketEvent::Writable
+                | SocketEvent::Closed(_) => {}
             }
         }
         for output in &played.outputs {
@@ -66,7 +66,7 @@ pub fn no_transmit_before_opened<M: Machine<Command: Script>>(
 /// Law 11: after the terminal event there is only a wait without a deadline.
 ///
 /// The script is played as a driver plays it. After the event come the rest of the script, a timeout in a far future,
-/// the script's datagrams once more, and every kind of socket news. The machine must give no output for any of them.
+/// the script's datagrams once more, and every kind of socket events. The machine must give no output for any of them.
 ///
 /// # Errors
 /// A [`Violation`]: the first output or deadline after the terminal event.
@@ -91,13 +91,15 @@ pub fn the_end_is_the_end<M: Machine<Command: Script>>(
     }
     let address = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 66), 6666));
     let later = Instant::from_origin(Duration::MAX / 2);
-    let news = sockets.iter().flat_map(|id| all_news(address, UNKNOWN).map(|news| Step::news(later, *id, news)));
+    let event = sockets
+        .iter()
+        .flat_map(|id| all_socket_events(address, UNKNOWN).map(|event| Step::socket_event(later, *id, event)));
     let bytes = script.iter().filter(|step| match &step.action {
         Action::Input(OwnedInput::Datagram(_)) | Action::Stream(_) => true,
         Action::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | Action::Command(_) => false,
     });
     let bytes = bytes.map(|step| Step::new(later, step.action.clone()));
-    let after: Vec<Step> = core::iter::once(Step::timeout(later)).chain(bytes).chain(news).collect();
+    let after: Vec<Step> = core::iter::once(Step::timeout(later)).chain(bytes).chain(event).collect();
     for step in &after {
         let played = stage.play(step);
         silent(&mut ended, Place::Step(script.len(), step), &played, context.terminal)?;

@@ -224,11 +224,11 @@ impl<M: Machine<Command: Script>> Stage<M> {
     pub(super) fn play_at(&mut self, at: Instant, drain: bool, what: &Action) -> StepResult<M::Event> {
         let mut outputs = Vec::new();
         let (verdict, refused) = match what {
-            Action::Input(OwnedInput::Socket(id, news)) => {
+            Action::Input(OwnedInput::Socket(id, event)) => {
                 // The end of a stream with unread bytes is reported later. Until then it counts as an input of the
                 // machine.
-                let is_delivered = self.inbound.apply(*id, *news);
-                (Some(if is_delivered { self.handle(at, Input::Socket(*id, *news)) } else { Verdict::Mine }), None)
+                let is_delivered = self.inbound.apply(*id, *event);
+                (Some(if is_delivered { self.handle(at, Input::Socket(*id, *event)) } else { Verdict::Mine }), None)
             }
             Action::Input(input) => (Some(self.handle(at, input.as_input())), None),
             Action::Stream(chunk) => (Some(self.stream(at, chunk, &mut outputs)), None),

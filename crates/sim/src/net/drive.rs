@@ -1,6 +1,6 @@
 //! Drives machines in virtual time, as a driver and its operating system do.
 //!
-//! Rules of this file: a machine is drained after every input. Socket news is delivered between drains, never during a
+//! Rules of this file: a machine is drained after every input. Socket events are delivered between drains, never during a
 //! drain. Of a host's timers on the clock, only the last one set is valid.
 
 use super::{DelayedCall, HostId, Net, Wake};
@@ -12,7 +12,7 @@ use alloc::boxed::Box;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Output, Protocol, Refusal, SocketId, SocketNews,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Open, Output, Protocol, Refusal, SocketEvent, SocketId,
     SocketOrder, Transmit, Unreachability, Verdict,
 };
 
@@ -110,7 +110,7 @@ impl<M: Machine> Net<M> {
         self.with(HostId(host), call);
     }
 
-    /// Opens a UDP socket of a host, to hand to its machine by id. The machine gets no news of the opening.
+    /// Opens a UDP socket of a host, to hand to its machine by id. The machine gets no `Opened` event.
     ///
     /// # Errors
     /// * [`Refusal::AddressNotAvailable`]: the host does not have the address.
@@ -170,7 +170,7 @@ impl<M: Machine> Net<M> {
         self.drive(number);
     }
 
-    /// Drains a machine, handles its orders, delivers socket news and stream bytes, and sets its timer.
+    /// Drains a machine, handles its orders, delivers socket events and stream bytes, and sets its timer.
     pub(super) fn drive(&mut self, number: usize) {
         let now = self.now();
         loop {
@@ -193,7 +193,7 @@ impl<M: Machine> Net<M> {
                 }
             };
             let Some(host) = self.hosts.get_mut(number) else { return };
-            let Some((socket, news)) = host.inbox.news.pop_front() else {
+            let Some((socket, event)) = host.inbox.socket_events.pop_front() else {
                 match host.inbox.readable.pop_front() {
                     Some(socket) => self.hand_in(number, socket),
                     None => return self.set_timer(number, wait.map(|Deadline { at, .. }| nanos(at.since_origin()))),
@@ -201,9 +201,9 @@ impl<M: Machine> Net<M> {
                 continue;
             };
             if let Some(story) = &mut self.story {
-                story.tell(now, &host.name, format_args!("{socket} {news}"));
+                story.tell(now, &host.name, format_args!("{socket} {event}"));
             }
-            let input = Input::Socket(socket, news);
+            let input = Input::Socket(socket, event);
             let _verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         }
     }
@@ -243,16 +243,16 @@ impl<M: Machine> Net<M> {
             }
             SocketOrder::Open(open) => {
                 let connects = open.protocol.is_stream() && !open.protocol.is_listener();
-                let news = match self.bind(number, &open) {
+                let event = match self.bind(number, &open) {
                     Ok(local) if connects => match open.remote {
                         Some(remote) => return self.connect(number, open.id, local, remote),
-                        None => SocketNews::Refused(Refusal::NoRoute),
+                        None => SocketEvent::Refused(Refusal::NoRoute),
                     },
-                    Ok(local) => SocketNews::Opened { local },
-                    Err(why) => SocketNews::Refused(why),
+                    Ok(local) => SocketEvent::Opened { local },
+                    Err(why) => SocketEvent::Refused(why),
                 };
                 if let Some(host) = self.hosts.get_mut(number) {
-                    host.inbox.news.push_back((open.id, news));
+                    host.inbox.socket_events.push_back((open.id, event));
                 }
             }
         }
@@ -345,7 +345,7 @@ impl<M: Machine> Net<M> {
         let what = if why == Unreachability::SourceAddress { "no such source address for" } else { "no route to" };
         self.log(number, format_args!("has {what} {remote}"));
         if let Some(host) = self.hosts.get_mut(number) {
-            host.inbox.news.push_back((socket, SocketNews::Unreachable { remote, why }));
+            host.inbox.socket_events.push_back((socket, SocketEvent::Unreachable { remote, why }));
         }
     }
 }

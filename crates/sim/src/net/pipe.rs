@@ -10,7 +10,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
-use portolan_machine::{Closure, SocketNews, WhenFull};
+use portolan_machine::{Closure, SocketEvent, WhenFull};
 use portolan_stun::HEADER_LEN;
 use portolan_stun::framing::{self, FrameError};
 
@@ -135,14 +135,14 @@ impl Sender {
         self.in_window = self.in_window.saturating_sub(taken);
     }
 
-    /// The news for the machine; each change is reported once.
-    pub(super) const fn news(&mut self) -> Option<SocketNews> {
+    /// The socket event for the machine; each change is reported once.
+    pub(super) const fn socket_event(&mut self) -> Option<SocketEvent> {
         if !self.is_full && self.unsent > FULL {
             self.is_full = true;
-            Some(SocketNews::Full)
+            Some(SocketEvent::Full)
         } else if self.is_full && self.unsent < WRITABLE {
             self.is_full = false;
-            Some(SocketNews::Writable)
+            Some(SocketEvent::Writable)
         } else {
             None
         }
@@ -358,9 +358,9 @@ mod tests {
         let mut sender = Sender::default();
         sender.push(bytes(128 * KIB), WhenFull::Close);
         sent(&mut sender);
-        assert_eq!((sender.unsent(), sender.news(), sender.is_blocked()), (64 * KIB, None, false));
+        assert_eq!((sender.unsent(), sender.socket_event(), sender.is_blocked()), (64 * KIB, None, false));
         assert!(sender.push(bytes(1), WhenFull::Drop), "64 KiB wait, not more");
-        assert_eq!((sender.news(), sender.news()), (Some(SocketNews::Full), None));
+        assert_eq!((sender.socket_event(), sender.socket_event()), (Some(SocketEvent::Full), None));
         assert!(!sender.push(bytes(1), WhenFull::Drop));
         assert!(sender.push(bytes(192 * KIB - 1), WhenFull::Close) && !sender.overflows());
         assert!(sender.push(bytes(1), WhenFull::Close) && sender.overflows());
@@ -368,10 +368,13 @@ mod tests {
             sender.acknowledge(56 * KIB);
             sent(&mut sender);
         }
-        assert_eq!((sender.unsent(), sender.news()), (32 * KIB + 1, None));
+        assert_eq!((sender.unsent(), sender.socket_event()), (32 * KIB + 1, None));
         sender.acknowledge(2);
         sent(&mut sender);
-        assert_eq!((sender.unsent(), sender.news(), sender.news()), (32 * KIB - 1, Some(SocketNews::Writable), None));
+        assert_eq!(
+            (sender.unsent(), sender.socket_event(), sender.socket_event()),
+            (32 * KIB - 1, Some(SocketEvent::Writable), None)
+        );
     }
 
     #[test]

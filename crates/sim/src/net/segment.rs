@@ -44,9 +44,9 @@ impl<M: Machine> Net<M> {
         let (Some(EndOwner::Socket(host, socket)), Some(pipe)) = (owner, self.streams.pipe_mut(id, end)) else {
             return;
         };
-        let news = pipe.sender.news();
-        if let (Some(news), Some(host)) = (news, self.hosts.get_mut(host.0)) {
-            host.inbox.news.push_back((socket, news));
+        let event = pipe.sender.socket_event();
+        if let (Some(event), Some(host)) = (event, self.hosts.get_mut(host.0)) {
+            host.inbox.socket_events.push_back((socket, event));
         }
     }
 
@@ -85,14 +85,14 @@ impl<M: Machine> Net<M> {
         for (number, next) in at.hops.iter().enumerate().skip(hop) {
             let Some(wire) = self.map.wire_mut(*next) else { continue };
             if wire.is_limited() && out > now {
-                let news = StreamEvent::Segment(id, pipe, number, segment);
-                return self.clock.schedule(out, Wake::Stream(Box::new(news)));
+                let event = StreamEvent::Segment(id, pipe, number, segment);
+                return self.clock.schedule(out, Wake::Stream(Box::new(event)));
             }
             out = wire.carry_segment(out, stream_wire_len(segment.len()));
         }
         at.last_arrival = at.last_arrival.max(out);
-        let news = StreamEvent::Segment(id, pipe, at.hops.len() + 1, segment);
-        self.clock.schedule(at.last_arrival, Wake::Stream(Box::new(news)));
+        let event = StreamEvent::Segment(id, pipe, at.hops.len() + 1, segment);
+        self.clock.schedule(at.last_arrival, Wake::Stream(Box::new(event)));
     }
 
     /// Handles a segment at the end of its path.

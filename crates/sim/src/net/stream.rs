@@ -25,7 +25,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Machine, Refusal, SocketId, SocketNews};
+use portolan_machine::{Closure, Machine, Refusal, SocketEvent, SocketId};
 
 /// The time after which a driver gives up a connection to a peer that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -80,7 +80,7 @@ pub(super) struct End {
 pub(super) enum EndOwner {
     Socket(HostId, SocketId),
     Server(usize),
-    /// The owner has closed the stream, or has the news that the peer closed it.
+    /// The owner has closed the stream, or has received the event that the peer closed it.
     Closed,
     /// The stream broke at this end; the peer may not have noticed.
     Lost,
@@ -206,8 +206,8 @@ impl<M: Machine> Net<M> {
         Some((id, self.streams.get(id)?.end_of(HostId(number), socket)?))
     }
 
-    pub(super) fn later(&mut self, after: Nanos, news: StreamEvent) {
-        self.clock.schedule(self.clock.now().saturating_add(after), Wake::Stream(Box::new(news)));
+    pub(super) fn later(&mut self, after: Nanos, event: StreamEvent) {
+        self.clock.schedule(self.clock.now().saturating_add(after), Wake::Stream(Box::new(event)));
     }
 
     /// The least time that a segment of this pipe takes.
@@ -297,8 +297,8 @@ impl<M: Machine> Net<M> {
     }
 
     /// Handles an event of a connection.
-    pub(super) fn handle_stream_event(&mut self, news: StreamEvent) {
-        match news {
+    pub(super) fn handle_stream_event(&mut self, event: StreamEvent) {
+        match event {
             StreamEvent::Syn(id) => self.accept(id),
             StreamEvent::Answer(id, answer) => self.connected(id, answer),
             StreamEvent::Segment(id, pipe, hop, segment) => self.move_segment(id, pipe, hop, segment),
@@ -327,8 +327,8 @@ impl<M: Machine> Net<M> {
                     Some(listener) => {
                         let socket = at.ids.next_socket();
                         at.sockets.accept(socket, far.local, id);
-                        let news = SocketNews::Accepted { socket, local: far.local, remote: far.remote };
-                        at.inbox.news.push_back((listener, news));
+                        let event = SocketEvent::Accepted { socket, local: far.local, remote: far.remote };
+                        at.inbox.socket_events.push_back((listener, event));
                         self.streams.set_owner(id, 1, EndOwner::Socket(host, socket));
                         self.later(self.stream_delay(id, 1), StreamEvent::Answer(id, Ok(())));
                         return self.drive(host.0);
@@ -359,13 +359,13 @@ impl<M: Machine> Net<M> {
             Ok(()) => {
                 let Some(opened) = at.sockets.get_mut(socket) else { return };
                 opened.is_connected = true;
-                at.inbox.news.push_back((socket, SocketNews::Opened { local }));
+                at.inbox.socket_events.push_back((socket, SocketEvent::Opened { local }));
                 // Bytes of the accepting end may have arrived before.
                 at.inbox.mark_readable(socket);
             }
             Err(why) => {
                 at.sockets.remove(socket);
-                at.inbox.news.push_back((socket, SocketNews::Refused(why)));
+                at.inbox.socket_events.push_back((socket, SocketEvent::Refused(why)));
                 self.end_refused(id);
             }
         }
@@ -416,7 +416,7 @@ impl<M: Machine> Net<M> {
         let Some((id, end)) = self.stream_of(number, socket) else { return };
         let Some(host) = self.hosts.get_mut(number) else { return };
         host.sockets.remove(socket);
-        host.inbox.news.push_back((socket, SocketNews::Closed(why)));
+        host.inbox.socket_events.push_back((socket, SocketEvent::Closed(why)));
         if matches!(why, Closure::Overflow | Closure::NotRead) {
             self.leave(id, end, EndOwner::Closed);
             return self.reset_peer(id, end);

@@ -11,7 +11,7 @@ use crate::map::Owner;
 use crate::packet::{Origin, Packet, Place};
 use crate::story::{Cited, Story, Summary};
 use alloc::boxed::Box;
-use portolan_machine::{Instant, Machine, SocketNews, Unreachability};
+use portolan_machine::{Instant, Machine, SocketEvent, Unreachability};
 
 impl<M: Machine> Net<M> {
     /// Moves all ready packets until none is left.
@@ -211,7 +211,7 @@ impl<M: Machine> Net<M> {
         if let Some(at) = self.hosts.get_mut(host.0)
             && at.sockets.get(socket).is_some()
         {
-            at.inbox.news.push_back((socket, SocketNews::Unreachable { remote, why }));
+            at.inbox.socket_events.push_back((socket, SocketEvent::Unreachable { remote, why }));
             self.drive(host.0);
         }
     }

@@ -4,7 +4,7 @@ use crate::datagrams::{at, ip};
 use crate::probe::{Probe, ProbeEvent};
 use crate::streamer::{A, B, KIB, MS, Streamer, connected, event_lines, pattern};
 use core::time::Duration;
-use portolan_machine::{Instant, Protocol, Refusal, SocketId, SocketNews, SocketOrder, Unreachability, WhenFull};
+use portolan_machine::{Instant, Protocol, Refusal, SocketEvent, SocketId, SocketOrder, Unreachability, WhenFull};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Barrier, Gateway, HostId, Link, Net};
 
@@ -70,7 +70,7 @@ fn only_the_streams_of_the_lost_address_end() {
 }
 
 #[test]
-fn bytes_wait_for_an_interface_that_comes_back_without_news() {
+fn bytes_wait_for_an_interface_that_comes_back_without_an_event() {
     let (mut net, hosts @ [a, b], [near, far]) = connected(&Link::PERFECT);
     net.with(b, |b, _| b.is_quiet = true);
     let (start, bytes) = (net.now(), pattern(100 * KIB));
@@ -253,8 +253,8 @@ fn a_source_address_that_the_socket_cannot_have_is_unreachable() {
         let socket = net.with(a, |a, cx| a.open(cx, Protocol::Udp, bound, None)).unwrap();
         net.take_events();
         net.with(a, |a, _| a.send_from(socket, peer, source, "?hi"));
-        let news = SocketNews::Unreachable { remote: at(peer), why: Unreachability::SourceAddress };
-        assert_eq!(received(&mut net, a), [ProbeEvent::News(socket, news)], "{bound} {source}");
+        let event = SocketEvent::Unreachable { remote: at(peer), why: Unreachability::SourceAddress };
+        assert_eq!(received(&mut net, a), [ProbeEvent::Socket(socket, event)], "{bound} {source}");
         let _end = net.run_for(MS * 20);
         assert_eq!(received(&mut net, b), []);
     }
@@ -284,8 +284,8 @@ fn datagrams_follow_a_host_to_its_new_address() {
     net.with(a, |a, _| [any, bound].map(|socket| a.send(socket, "85.0.0.2:7", "hi")));
     let _end = net.run_for(MS * 20);
     let events: Vec<_> = net.take_events();
-    let unreachable = SocketNews::Unreachable { remote: at("85.0.0.2:7"), why: Unreachability::Network };
-    assert!(events.iter().any(|event| event.event == ProbeEvent::News(bound, unreachable)), "{events:?}");
+    let unreachable = SocketEvent::Unreachable { remote: at("85.0.0.2:7"), why: Unreachability::Network };
+    assert!(events.iter().any(|event| event.event == ProbeEvent::Socket(bound, unreachable)), "{events:?}");
     let arrived = |host, remote: &str| {
         events.iter().any(|event| {
             event.host == host
@@ -296,7 +296,7 @@ fn datagrams_follow_a_host_to_its_new_address() {
 
     net.with(a, |a, cx| a.open(cx, Protocol::Udp, "85.0.0.1:0", None));
     let refused =
-        |event: &ProbeEvent| matches!(event, ProbeEvent::News(_, SocketNews::Refused(Refusal::AddressNotAvailable)));
+        |event: &ProbeEvent| matches!(event, ProbeEvent::Socket(_, SocketEvent::Refused(Refusal::AddressNotAvailable)));
     assert!(received(&mut net, a).iter().any(refused));
     assert_eq!(net.ledger().in_flight(), 0);
 }
@@ -335,8 +335,8 @@ fn an_address_behind_a_router_is_withdrawn_outside_too() {
         let _end = net.run_for(MS);
         let events = net.take_events();
         let datagram = events.iter().find(|event| matches!(event.event, ProbeEvent::Datagram { .. }));
-        let unreachable = SocketNews::Unreachable { remote: at("[2a00::1]:7"), why: Unreachability::Network };
-        let is_unreachable = events.iter().any(|event| event.event == ProbeEvent::News(SocketId(1), unreachable));
+        let unreachable = SocketEvent::Unreachable { remote: at("[2a00::1]:7"), why: Unreachability::Network };
+        let is_unreachable = events.iter().any(|event| event.event == ProbeEvent::Socket(SocketId(1), unreachable));
         assert_eq!(is_unreachable, datagram.is_none(), "the Internet has no route to an unassigned address");
         datagram.map(|event| event.host)
     };

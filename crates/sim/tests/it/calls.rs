@@ -5,7 +5,7 @@ use crate::probe::{Probe, ProbeEvent};
 use crate::streamer::{MS, Streamer};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Either, Instant, Protocol, SocketId, SocketNews, WhenFull};
+use portolan_machine::{Either, Instant, Protocol, SocketEvent, SocketId, WhenFull};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Link, Net, Server, Stop};
 
@@ -40,7 +40,7 @@ fn the_outputs_of_a_call_are_handled_at_once() {
         probe.open(cx, Protocol::Udp, "0.0.0.0:7", None);
     });
     let _end = net.run_for(MS * 7);
-    let opened = ProbeEvent::News(SocketId(1), SocketNews::Opened { local: at("0.0.0.0:7") });
+    let opened = ProbeEvent::Socket(SocketId(1), SocketEvent::Opened { local: at("0.0.0.0:7") });
     assert_eq!(net.events().iter().map(|event| &event.event).collect::<Vec<_>>(), [&opened]);
 }
 

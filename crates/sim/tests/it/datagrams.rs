@@ -3,7 +3,7 @@
 use crate::probe::{Probe, ProbeEvent};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Instant, Protocol, SocketNews, Unreachability};
+use portolan_machine::{Instant, Protocol, SocketEvent, Unreachability};
 use portolan_nat::behavior::{Filtering, Mapping, PortAllocation};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Link, Net, SegmentId, Server, Stop};
@@ -157,8 +157,8 @@ fn icmp_errors_reach_the_sending_socket() {
         });
         let _end = net.run_for(Duration::from_secs(1));
         let last = net.events().last().unwrap();
-        let news = SocketNews::Unreachable { remote: at(to), why };
-        assert_eq!((&last.event, last.at), (&ProbeEvent::News(id.unwrap(), news), before + after));
+        let event = SocketEvent::Unreachable { remote: at(to), why };
+        assert_eq!((&last.event, last.at), (&ProbeEvent::Socket(id.unwrap(), event), before + after));
     }
 }
 

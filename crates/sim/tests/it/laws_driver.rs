@@ -2,7 +2,7 @@
 
 use crate::laws_pinger::{Command, Pinger, terminal};
 use core::net::SocketAddr;
-use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews};
+use portolan_machine::{Closure, Instant, Refusal, SocketEvent, SocketId};
 use portolan_sim::laws::{self, Context, Step};
 
 const ID: SocketId = SocketId(1);
@@ -25,16 +25,16 @@ fn kept(script: &[Step]) -> Vec<usize> {
 #[test]
 fn an_order_is_answered_once_and_only_after_it_was_given() {
     let at = Instant::from_millis;
-    let opened = SocketNews::Opened { local: here() };
+    let opened = SocketEvent::Opened { local: here() };
     let ping = Command::Ping { peer: here(), lossy: false };
     let script = [
-        Step::news(at(0), ID, opened),
+        Step::socket_event(at(0), ID, opened),
         Step::command(at(1), &ping).undrained(),
-        Step::news(at(2), ID, opened),
+        Step::socket_event(at(2), ID, opened),
         Step::timeout(at(3)),
-        Step::news(at(4), ID, opened),
-        Step::news(at(5), ID, SocketNews::Refused(Refusal::NoRoute)),
-        Step::news(at(6), ID, opened),
+        Step::socket_event(at(4), ID, opened),
+        Step::socket_event(at(5), ID, SocketEvent::Refused(Refusal::NoRoute)),
+        Step::socket_event(at(6), ID, opened),
     ];
     assert_eq!(kept(&script), [1, 3, 4], "the order is seen once it is drained");
 }
@@ -46,9 +46,9 @@ fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
     let script = [
         Step::command(at(0), &Command::Ping { peer: here(), lossy: false }),
         datagram(1, ID),
-        Step::news(at(2), ID, SocketNews::Opened { local: here() }),
+        Step::socket_event(at(2), ID, SocketEvent::Opened { local: here() }),
         datagram(3, ID),
-        Step::news(at(4), ID, SocketNews::Closed(Closure::ByPeer)),
+        Step::socket_event(at(4), ID, SocketEvent::Closed(Closure::ByPeer)),
         datagram(5, SocketId(9)),
         Step::command(at(6), &Command::Stop),
         datagram(7, ID),
@@ -59,17 +59,17 @@ fn a_socket_is_silent_before_it_opens_and_after_it_closes() {
 #[test]
 fn a_stream_is_full_once_and_then_writable_once() {
     let at = Instant::from_millis;
-    let news = |millis, news| Step::news(at(millis), SocketId(40), news);
+    let event = |millis, event| Step::socket_event(at(millis), SocketId(40), event);
     let script = [
-        news(0, SocketNews::Writable),
-        news(1, SocketNews::Full),
-        news(2, SocketNews::Full),
+        event(0, SocketEvent::Writable),
+        event(1, SocketEvent::Full),
+        event(2, SocketEvent::Full),
         Step::stream(at(3), SocketId(40), here(), here(), b"bytes come, and wait"),
-        news(4, SocketNews::Writable),
-        news(5, SocketNews::Writable),
-        news(6, SocketNews::Full),
-        news(7, SocketNews::Closed(Closure::Reset)),
-        news(8, SocketNews::Writable),
+        event(4, SocketEvent::Writable),
+        event(5, SocketEvent::Writable),
+        event(6, SocketEvent::Full),
+        event(7, SocketEvent::Closed(Closure::Reset)),
+        event(8, SocketEvent::Writable),
     ];
     let context = Context { terminal, handed_in: &[SocketId(40)], ..Context::default() };
     let legal = laws::driver_legal(&|| Pinger::new(None), &script, &context);

@@ -4,7 +4,7 @@ use crate::laws_pinger::{Command, Event, Fault, Pinger, terminal};
 use core::net::SocketAddr;
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
-use portolan_machine::{Instant, Output, Pair, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Instant, Output, Pair, SocketEvent, SocketId, SocketOrder};
 use portolan_sim::laws::{self, Action, Context, Law, OwnedInput, Step};
 use std::panic::catch_unwind;
 
@@ -40,7 +40,7 @@ fn talk(machine: &impl Fn() -> Pinger, lossy: bool, answered: bool) -> Vec<Step>
     ];
     laws::rehearse(machine, &script, &context(), 60, |now, output| match output {
         Output::Socket(SocketOrder::Open(open)) => {
-            vec![Step::news(now + Duration::from_millis(1), open.id, SocketNews::Opened { local: address(1) })]
+            vec![Step::socket_event(now + Duration::from_millis(1), open.id, SocketEvent::Opened { local: address(1) })]
         }
         Output::Transmit(sent) if answered && sent.payload.starts_with(b"?") => {
             let answer: Vec<u8> = [b'!'].into_iter().chain(sent.payload.iter().copied().skip(1)).collect();
@@ -215,8 +215,8 @@ fn a_pair_keeps_the_laws() {
     let script = [
         Step::new(at(0), Action::Command("first ping 192.0.2.9:5000".into())),
         Step::new(at(5), Action::Command("second ping 192.0.2.8:5000".into())),
-        Step::news(at(10), SocketId(1), SocketNews::Opened { local: address(1) }),
-        Step::news(at(11), SocketId(2), SocketNews::Opened { local: address(1) }).undrained(),
+        Step::socket_event(at(10), SocketId(1), SocketEvent::Opened { local: address(1) }),
+        Step::socket_event(at(11), SocketId(2), SocketEvent::Opened { local: address(1) }).undrained(),
         from_peer(20, b"?one"),
         from_peer(21, b"?two").undrained(),
         to(1, 22, b"?three"),

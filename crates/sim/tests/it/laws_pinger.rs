@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use core::time::Duration;
 use portolan_machine::{
     Clause, Cx, Datagram, Deadline, Explain, Input, Instant, Machine, Open, Outbox, Output, Protocol, Script,
-    ScriptError, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
+    ScriptError, SocketEvent, SocketId, SocketOrder, Transmit, Verdict,
 };
 
 /// One way to break a law.
@@ -302,12 +302,12 @@ impl Machine for Pinger {
         }
         match input {
             Input::Datagram(datagram) => return self.datagram(cx, datagram),
-            Input::Socket(id, news) if id == self.socket => match (news, self.state) {
-                (SocketNews::Opened { .. }, State::Opening) => {
+            Input::Socket(id, event) if id == self.socket => match (event, self.state) {
+                (SocketEvent::Opened { .. }, State::Opening) => {
                     self.state = State::Pinging { sends: 1, next: cx.now() + APART };
                     self.send_ping();
                 }
-                (SocketNews::Refused(_) | SocketNews::Closed(_), State::Opening | State::Pinging { .. }) => {
+                (SocketEvent::Refused(_) | SocketEvent::Closed(_), State::Opening | State::Pinging { .. }) => {
                     self.end(Event::Silence);
                 }
                 _ => {}

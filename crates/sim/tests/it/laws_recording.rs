@@ -2,7 +2,7 @@
 
 use crate::laws_pinger::{Command, Event, Pinger, terminal};
 use core::net::SocketAddr;
-use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews};
+use portolan_machine::{Cx, Entropy, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketIds};
 use portolan_sim::laws::{self, CallContext, Context, Recorder, Recording, ReplayErrorKind, Step};
 
 struct Counting(u8);
@@ -41,7 +41,7 @@ fn drive() -> (Recording, Vec<Vec<Output<Event>>>) {
     let result = recorder.command(&mut machine, call, Command::Ping { peer: peer(), lossy: false });
     assert_eq!(result, Ok(()));
     seen.push(Vec::new());
-    let opened = Input::Socket(SocketId(41), SocketNews::Opened { local: peer() });
+    let opened = Input::Socket(SocketId(41), SocketEvent::Opened { local: peer() });
     let call = CallContext { now: Instant::from_millis(4), entropy: &mut rng, sockets: &mut ids, trace: None };
     let _verdict = recorder.handle(&mut machine, call, opened);
     recorder.drained();
@@ -118,7 +118,7 @@ fn a_recorder_passes_notes_to_the_trace() {
     let mut machine = Pinger::new(None);
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     machine.command(&mut cx, Command::Ping { peer: peer(), lossy: false }).unwrap();
-    let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketNews::Opened { local: peer() }));
+    let _verdict = machine.handle(&mut cx, Input::Socket(SocketId(1), SocketEvent::Opened { local: peer() }));
     let mut recorder = Recorder::new();
     for _ in 0..300 {
         let call = CallContext { now: Instant::ORIGIN, entropy: &mut rng, sockets: &mut ids, trace: Some(&mut notes) };

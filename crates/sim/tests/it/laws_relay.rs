@@ -11,7 +11,7 @@ use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Outbox, Output, Slot, SocketId, SocketNews,
+    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Outbox, Output, Slot, SocketEvent, SocketId,
     SocketOrder, Transmit, Verdict,
 };
 
@@ -200,14 +200,14 @@ impl Machine for Relay {
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
             Input::Datagram(datagram) => return self.datagram(cx, datagram),
-            Input::Socket(LISTENER, SocketNews::Accepted { socket, .. }) => {
+            Input::Socket(LISTENER, SocketEvent::Accepted { socket, .. }) => {
                 if self.streams.len() < STREAMS || self.has(Fault::KeepsClosed) {
                     self.streams.insert(socket, Vec::new());
                 } else {
                     let _room = self.out.offer(Output::Socket(SocketOrder::Close(socket)));
                 }
             }
-            Input::Socket(id, SocketNews::Closed(_)) if self.streams.contains_key(&id) => {
+            Input::Socket(id, SocketEvent::Closed(_)) if self.streams.contains_key(&id) => {
                 self.paused.remove(&id);
                 if !self.has(Fault::KeepsClosed) {
                     self.streams.remove(&id);

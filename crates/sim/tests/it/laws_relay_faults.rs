@@ -2,7 +2,7 @@
 
 use crate::laws_relay::{BINDINGS, CLIENTS, Fault, LISTENER, PEERS, Parent, Relay};
 use core::net::SocketAddr;
-use portolan_machine::{Closure, Instant, Machine, Output, Script, SocketId, SocketNews, SocketOrder};
+use portolan_machine::{Closure, Instant, Machine, Output, Script, SocketEvent, SocketId, SocketOrder};
 use portolan_sim::laws::{self, Context, Footprint, Law, StateLimit, Step};
 
 const HANDED: [SocketId; 3] = [CLIENTS, PEERS, LISTENER];
@@ -33,7 +33,7 @@ fn context() -> Context<'static, Relay> {
 /// second stream, which ends before it is resumed.
 fn script() -> Vec<Step> {
     let client = |millis, payload: &[u8]| Step::datagram(at(millis), CLIENTS, address(1), address(7), payload);
-    let accepted = |id| SocketNews::Accepted { socket: SocketId(id), local: address(1), remote: address(8) };
+    let accepted = |id| SocketEvent::Accepted { socket: SocketId(id), local: address(1), remote: address(8) };
     let chunk = |millis, id, bytes: &[u8]| Step::stream(at(millis), SocketId(id), address(1), address(8), bytes);
     vec![
         client(0, b"data too early"),
@@ -46,21 +46,21 @@ fn script() -> Vec<Step> {
         client(11_000, b"data four"),
         Step::timeout(at(22_000)),
         client(22_100, b"data five"),
-        Step::news(at(23_000), LISTENER, accepted(7)),
-        Step::news(at(23_000), LISTENER, accepted(8)),
+        Step::socket_event(at(23_000), LISTENER, accepted(7)),
+        Step::socket_event(at(23_000), LISTENER, accepted(8)),
         chunk(23_010, 7, b"\x03one\x03two"),
         chunk(23_010, 7, b"\x05th"),
         chunk(23_010, 7, b"ree"),
-        Step::news(at(23_012), SocketId(7), SocketNews::Full),
+        Step::socket_event(at(23_012), SocketId(7), SocketEvent::Full),
         chunk(23_013, 7, b"\x04late"),
-        Step::news(at(23_014), SocketId(7), SocketNews::Writable),
+        Step::socket_event(at(23_014), SocketId(7), SocketEvent::Writable),
         chunk(23_020, 8, b"\x02hi"),
         chunk(23_025, 8, b"\x04wait\x03one"),
         chunk(23_030, 8, b"\x04half"),
         chunk(23_035, 8, b"\x0enot whole"),
         chunk(23_040, 7, b"\xff bad"),
         chunk(23_050, 7, b"\x01x"),
-        Step::news(at(23_060), SocketId(8), SocketNews::Closed(Closure::ByPeer)),
+        Step::socket_event(at(23_060), SocketId(8), SocketEvent::Closed(Closure::ByPeer)),
         Step::timeout(at(24_025)),
         Step::timeout(at(60_000)),
     ]
@@ -179,9 +179,9 @@ fn bytes_wait_while_a_stream_is_full_or_paused() {
 /// 300 requests in one chunk give 300 responses: the machine stops when its queue is full, and gets the rest later.
 #[test]
 fn a_chunk_of_300_requests_gives_300_responses() {
-    let accepted = SocketNews::Accepted { socket: STREAM, local: address(1), remote: address(8) };
+    let accepted = SocketEvent::Accepted { socket: STREAM, local: address(1), remote: address(8) };
     let script = [
-        Step::news(at(0), LISTENER, accepted),
+        Step::socket_event(at(0), LISTENER, accepted),
         Step::stream(at(1), STREAM, address(1), address(8), &b"\x03one".repeat(300)),
     ];
     let (recording, played) = laws::record(Relay::new(None), &script, &context());

@@ -1,6 +1,6 @@
 //! Steps as text.
 
-use portolan_machine::{Closure, Instant, Refusal, SocketId, SocketNews, TlsFailure, Unreachability};
+use portolan_machine::{Closure, Instant, Refusal, SocketEvent, SocketId, TlsFailure, Unreachability};
 use portolan_sim::laws::{Action, Step};
 
 fn round_trip(step: &Step) {
@@ -10,7 +10,7 @@ fn round_trip(step: &Step) {
 }
 
 #[test]
-fn every_piece_of_news_survives_its_text() {
+fn every_socket_event_survives_its_text() {
     let remote = "[2001:db8::1%3]:99".parse().unwrap();
     let local = "192.0.2.1:1".parse().unwrap();
     let refusals = [
@@ -51,15 +51,15 @@ fn every_piece_of_news_survives_its_text() {
         Closure::DriverEnded,
         Closure::Unspecified,
     ];
-    let accepted = SocketNews::Accepted { socket: SocketId(u64::MAX), local, remote };
-    let news = [SocketNews::Opened { local }, accepted, SocketNews::Full, SocketNews::Writable]
+    let accepted = SocketEvent::Accepted { socket: SocketId(u64::MAX), local, remote };
+    let events = [SocketEvent::Opened { local }, accepted, SocketEvent::Full, SocketEvent::Writable]
         .into_iter()
-        .chain(refusals.map(SocketNews::Refused))
-        .chain(unreachable.map(|why| SocketNews::Unreachable { remote, why }))
-        .chain(closures.map(SocketNews::Closed));
+        .chain(refusals.map(SocketEvent::Refused))
+        .chain(unreachable.map(|why| SocketEvent::Unreachable { remote, why }))
+        .chain(closures.map(SocketEvent::Closed));
     let mut count = 0;
-    for news in news {
-        round_trip(&Step::news(Instant::from_millis(1), SocketId(3), news).undrained());
+    for event in events {
+        round_trip(&Step::socket_event(Instant::from_millis(1), SocketId(3), event).undrained());
         count += 1;
     }
     assert_eq!(count, 4 + 16 + 8 + 8);

@@ -4,7 +4,7 @@ use crate::datagrams::{at, ip};
 use crate::probe::{Probe, ProbeEvent};
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Protocol, Refusal, SocketNews, Unreachability};
+use portolan_machine::{Protocol, Refusal, SocketEvent, Unreachability};
 use portolan_nat::behavior::Hairpin;
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::{Gateway, HostId, Lab, Link, Net, Preset, Server, Topology};
@@ -51,13 +51,13 @@ fn a_host_without_a_cable_gets_unreachable_in_a_second_run_too() {
         probe.send(bound, "50.0.0.1:3478", "hello");
     });
     let received: Vec<_> = lab.net.events().iter().map(|record| &record.event).collect();
-    let unreachable = SocketNews::Unreachable { remote: at("50.0.0.1:3478"), why: Unreachability::Network };
+    let unreachable = SocketEvent::Unreachable { remote: at("50.0.0.1:3478"), why: Unreachability::Network };
     assert!(
         matches!(received[..], [
-            ProbeEvent::News(_, SocketNews::Refused(Refusal::NoRoute)),
-            ProbeEvent::News(_, SocketNews::Opened { .. }),
-            ProbeEvent::News(_, news)
-        ] if *news == unreachable),
+            ProbeEvent::Socket(_, SocketEvent::Refused(Refusal::NoRoute)),
+            ProbeEvent::Socket(_, SocketEvent::Opened { .. }),
+            ProbeEvent::Socket(_, event)
+        ] if *event == unreachable),
         "{received:?}"
     );
 }

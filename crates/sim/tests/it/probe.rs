@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketId,
     SocketOrder, Transmit, Verdict,
 };
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, Method, Writer};
@@ -22,7 +22,7 @@ pub(crate) struct Probe {
 pub(crate) enum ProbeEvent {
     Datagram { local: SocketAddr, remote: SocketAddr, bytes: Vec<u8> },
     Stream { socket: SocketId, remote: SocketAddr, bytes: Vec<u8> },
-    News(SocketId, SocketNews),
+    Socket(SocketId, SocketEvent),
 }
 
 impl Probe {
@@ -112,7 +112,7 @@ impl fmt::Debug for ProbeEvent {
         match self {
             Self::Datagram { remote, bytes, .. } => write!(f, "{} bytes from {remote}", bytes.len()),
             Self::Stream { remote, bytes, .. } => write!(f, "{} bytes on a stream from {remote}", bytes.len()),
-            Self::News(socket, news) => write!(f, "{socket} {news}"),
+            Self::Socket(socket, event) => write!(f, "{socket} {event}"),
         }
     }
 }
@@ -134,7 +134,7 @@ impl Machine for Probe {
                 }
                 ProbeEvent::Datagram { local: d.local, remote: d.remote, bytes: d.payload.to_vec() }
             }
-            Input::Socket(socket, news) => ProbeEvent::News(socket, news),
+            Input::Socket(socket, event) => ProbeEvent::Socket(socket, event),
             Input::Timeout => {
                 self.tick(cx.now());
                 return Verdict::Mine;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
+    Cx, Datagram, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketId, SocketOrder,
     Transmit, Verdict, WhenFull,
 };
 use portolan_sim::{EventRecord, HostId, Link, Net};
@@ -72,11 +72,11 @@ impl Machine for Streamer {
     }
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let Input::Socket(socket, news) = input else { return Verdict::NotMine };
-        self.out.push(Output::Event(format!("{socket} {news}")));
-        match (self.splice, news) {
-            (Some((from, to)), SocketNews::Full) if to == socket => self.order(SocketOrder::Pause(from)),
-            (Some((from, to)), SocketNews::Writable) if to == socket => self.order(SocketOrder::Resume(from)),
+        let Input::Socket(socket, event) = input else { return Verdict::NotMine };
+        self.out.push(Output::Event(format!("{socket} {event}")));
+        match (self.splice, event) {
+            (Some((from, to)), SocketEvent::Full) if to == socket => self.order(SocketOrder::Pause(from)),
+            (Some((from, to)), SocketEvent::Writable) if to == socket => self.order(SocketOrder::Resume(from)),
             _ => {}
         }
         Verdict::Mine

@@ -3,7 +3,7 @@
 use crate::datagrams::{P, at, behind, ip};
 use crate::probe::{Probe, ProbeEvent, request};
 use core::time::Duration;
-use portolan_machine::{Closure, Instant, Protocol, Refusal, SocketNews};
+use portolan_machine::{Closure, Instant, Protocol, Refusal, SocketEvent};
 use portolan_nat::translator::TranslatorConfig;
 use portolan_sim::server::Tcp;
 use portolan_sim::{Barrier, Gateway, HostId, Link, Net, Server};
@@ -13,16 +13,16 @@ const RTT: Duration = Duration::from_millis(50);
 const ANY: &str = "0.0.0.0:0";
 
 /// The result of a connection from the first host of `net`, and its time.
-fn connect(net: &mut Net<Probe>, host: HostId, to: &str) -> (SocketNews, Duration) {
+fn connect(net: &mut Net<Probe>, host: HostId, to: &str) -> (SocketEvent, Duration) {
     net.take_events();
     let before = net.now();
     let id = net.with(host, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some(to)));
     let _end = net.run_for(Duration::from_secs(60));
-    let news = net.events().iter().find_map(|record| match record.event {
-        ProbeEvent::News(socket, news) if Some(socket) == id => Some((news, record.at - before)),
-        ProbeEvent::Datagram { .. } | ProbeEvent::Stream { .. } | ProbeEvent::News(..) => None,
+    let event = net.events().iter().find_map(|record| match record.event {
+        ProbeEvent::Socket(socket, event) if Some(socket) == id => Some((event, record.at - before)),
+        ProbeEvent::Datagram { .. } | ProbeEvent::Stream { .. } | ProbeEvent::Socket(..) => None,
     });
-    news.expect("each order is answered once")
+    event.expect("each order is answered once")
 }
 
 #[test]
@@ -35,18 +35,18 @@ fn a_server_accepts_refuses_or_does_not_answer() {
         let server = Server::new("stun", at(&format!("192.0.2.{n}:3478"))).tcp(tcp);
         net.add_server(net.internet(), server, &Link::PERFECT);
     }
-    let (news, after) = connect(&mut net, host, "192.0.2.0:443");
-    assert!(matches!(news, SocketNews::Opened { local } if local.ip() == ip("10.0.0.2") && local.port() != 0));
+    let (event, after) = connect(&mut net, host, "192.0.2.0:443");
+    assert!(matches!(event, SocketEvent::Opened { local } if local.ip() == ip("10.0.0.2") && local.port() != 0));
     assert_eq!(after, RTT);
-    let refused = SocketNews::Refused(Refusal::ConnectionRefused);
+    let refused = SocketEvent::Refused(Refusal::ConnectionRefused);
     assert_eq!(connect(&mut net, host, "192.0.2.1:443"), (refused, RTT));
-    assert_eq!(connect(&mut net, host, "192.0.2.2:443").0, SocketNews::Refused(Refusal::TimedOut));
-    assert_eq!(connect(&mut net, host, "192.0.2.9:443"), (SocketNews::Refused(Refusal::NoRoute), RTT));
+    assert_eq!(connect(&mut net, host, "192.0.2.2:443").0, SocketEvent::Refused(Refusal::TimedOut));
+    assert_eq!(connect(&mut net, host, "192.0.2.9:443"), (SocketEvent::Refused(Refusal::NoRoute), RTT));
 }
 
 #[test]
 fn gateways_that_block_udp_pass_tcp_by_default() {
-    for (barrier, news) in [
+    for (barrier, event) in [
         (Barrier::UDP_BLOCKED, None),
         (Barrier::SILENT, Some(Refusal::TimedOut)),
         (Barrier::Blocked { udp: true, tcp: true, tells: true }, Some(Refusal::NoRoute)),
@@ -56,9 +56,9 @@ fn gateways_that_block_udp_pass_tcp_by_default() {
         let host = net.add_host(inside, "client", &[ip("85.0.0.2")], &Link::PERFECT, Probe::default());
         net.add_server(net.internet(), Server::new("stun", at(P)), &Link::PERFECT);
         let (received, _) = connect(&mut net, host, P);
-        match news {
-            None => assert!(matches!(received, SocketNews::Opened { .. })),
-            Some(why) => assert_eq!(received, SocketNews::Refused(why)),
+        match event {
+            None => assert!(matches!(received, SocketEvent::Opened { .. })),
+            Some(why) => assert_eq!(received, SocketEvent::Refused(why)),
         }
     }
 }
@@ -93,8 +93,8 @@ fn a_listener_accepts_and_bytes_go_both_ways_in_order() {
     let id = net.with(a, |probe, cx| probe.open(cx, Protocol::Tcp, ANY, Some("85.0.0.2:9"))).unwrap();
     let _end = net.run_for(RTT);
     let accepted = net.events().iter().find_map(|h| match h.event {
-        ProbeEvent::News(_, SocketNews::Accepted { socket, remote, local }) => Some((h.host, socket, remote, local)),
-        ProbeEvent::Datagram { .. } | ProbeEvent::Stream { .. } | ProbeEvent::News(..) => None,
+        ProbeEvent::Socket(_, SocketEvent::Accepted { socket, remote, local }) => Some((h.host, socket, remote, local)),
+        ProbeEvent::Datagram { .. } | ProbeEvent::Stream { .. } | ProbeEvent::Socket(..) => None,
     });
     let (host, accepted, remote, local) = accepted.unwrap();
     assert_eq!((host, remote.ip(), local), (b, ip("85.0.0.1"), at("85.0.0.2:9")));
@@ -105,7 +105,7 @@ fn a_listener_accepts_and_bytes_go_both_ways_in_order() {
         let on_host = net.events().iter().filter(move |record| record.host == host);
         on_host.filter_map(|h| match &h.event {
             ProbeEvent::Stream { bytes, socket, .. } => Some((*socket, String::from_utf8_lossy(bytes).into_owned())),
-            ProbeEvent::Datagram { .. } | ProbeEvent::News(..) => None,
+            ProbeEvent::Datagram { .. } | ProbeEvent::Socket(..) => None,
         })
     };
     assert!(chunks(b).eq(["?one", "?two", "?three"].map(|text| (accepted, text.to_owned()))));
@@ -124,8 +124,10 @@ fn a_close_is_reported_only_to_the_peer() {
     });
     assert_eq!(net.run_for(RTT), portolan_sim::Stop::Idle);
     let received: Vec<_> = net.events().iter().map(|record| (record.host, &record.event)).collect();
-    let [(first, ProbeEvent::Stream { bytes, .. }), (second, ProbeEvent::News(_, SocketNews::Closed(Closure::ByPeer)))] =
-        received[..]
+    let [
+        (first, ProbeEvent::Stream { bytes, .. }),
+        (second, ProbeEvent::Socket(_, SocketEvent::Closed(Closure::ByPeer))),
+    ] = received[..]
     else {
         panic!("{received:?}");
     };
@@ -136,7 +138,7 @@ fn a_close_is_reported_only_to_the_peer() {
 #[test]
 fn a_host_refuses_connections_to_closed_ports_unless_it_is_silent() {
     let (mut net, a, b) = two();
-    assert_eq!(connect(&mut net, a, "85.0.0.2:10").0, SocketNews::Refused(Refusal::ConnectionRefused));
+    assert_eq!(connect(&mut net, a, "85.0.0.2:10").0, SocketEvent::Refused(Refusal::ConnectionRefused));
     net.set_rejects(b, false);
-    assert_eq!(connect(&mut net, a, "85.0.0.2:10").0, SocketNews::Refused(Refusal::TimedOut));
+    assert_eq!(connect(&mut net, a, "85.0.0.2:10").0, SocketEvent::Refused(Refusal::TimedOut));
 }

@@ -18,7 +18,7 @@ fn arrivals(net: &mut Net<Probe>, host: HostId) -> Vec<(u128, String)> {
                 let ms = event.at.since_origin().as_millis();
                 Some((ms, String::from_utf8_lossy(&bytes).into_owned()))
             }
-            ProbeEvent::Stream { .. } | ProbeEvent::News(..) => None,
+            ProbeEvent::Stream { .. } | ProbeEvent::Socket(..) => None,
         })
         .collect()
 }

@@ -1,7 +1,7 @@
 //! The contents of random runs.
 
 use core::net::SocketAddr;
-use portolan_machine::{Instant, Output, SocketId, SocketNews, Transmit};
+use portolan_machine::{Instant, Output, SocketEvent, SocketId, Transmit};
 use portolan_sim::laws::{Action, OwnedInput, Step};
 use portolan_strategies::machines::{Choices, RandomScript, Scripts, host};
 use proptest::prelude::*;
@@ -23,11 +23,11 @@ fn runs_contain_every_kind_of_step() {
     assert!(has(|what| matches!(what, Action::Input(OwnedInput::Timeout))));
     assert!(has(|what| matches!(what, Action::Input(OwnedInput::Datagram(d)) if d.socket == SocketId(u64::MAX))));
     assert!(has(|what| matches!(what, Action::Stream(d) if d.remote.is_ipv6())));
-    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Accepted { .. })))));
-    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Unreachable { .. })))));
-    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Closed(_))))));
-    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Full)))));
-    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketNews::Writable)))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketEvent::Accepted { .. })))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketEvent::Unreachable { .. })))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketEvent::Closed(_))))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketEvent::Full)))));
+    assert!(has(|what| matches!(what, Action::Input(OwnedInput::Socket(_, SocketEvent::Writable)))));
     assert!(steps().any(|step| !step.drain));
     assert!(all.iter().any(|script| script.peer.is_none()) && all.iter().any(|script| script.peer.is_some()));
     let is_sorted = |script: &RandomScript| script.steps.is_sorted_by_key(|step| step.at);
@@ -73,7 +73,7 @@ fn answers_of_a_host_are_late_duplicated_lost_or_from_another_port() {
                 assert_eq!((d.socket, d.local, &d.payload[..]), (SocketId(3), local, &b"ask"[..]));
                 counts[usize::from(d.remote != remote)] += 1;
             }
-            Action::Input(OwnedInput::Socket(SocketId(3), SocketNews::Unreachable { .. })) => counts[2] += 1,
+            Action::Input(OwnedInput::Socket(SocketId(3), SocketEvent::Unreachable { .. })) => counts[2] += 1,
             Action::Input(OwnedInput::Socket(..) | OwnedInput::Timeout) | Action::Stream(_) | Action::Command(_) => {
                 counts[3] += 1;
             }

@@ -58,7 +58,7 @@ const TRANSITIONS: &[(SocketState, SocketState)] = &[
 impl ListenSocket {
     const IDLE: Self = Self { id: None, state: SocketState::Idle };
 
-    /// Returns `false` and changes nothing if the table has no such step, for example when a driver repeats its news.
+    /// Returns `false` and changes nothing if the table has no such step, for example when a driver repeats a socket event.
     fn become_state(&mut self, next: SocketState) -> bool {
         let allowed = TRANSITIONS.contains(&(self.state, next));
         if allowed {

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::num::NonZeroU32;
 use core::ops::Range;
 use portolan_machine::{
-    Closure, Datagram, Input, Machine as _, Outbox, Output, SocketId, SocketNews, SocketOrder, Verdict,
+    Closure, Datagram, Input, Machine as _, Outbox, Output, SocketEvent, SocketId, SocketOrder, Verdict,
 };
 use portolan_stun::{Attribute, Class, Message, TransactionId};
 use portolan_stun_agent::{Rate, Responder, ResponderConfig, ResponderEvent};
@@ -20,7 +20,7 @@ fn server(config: &ResponderConfig) -> Server {
     let mut world = World::new(Responder::new(config).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in [1, 2] {
-        let _verdict = world.news(socket, SocketNews::Opened { local: addr(SERVER) });
+        let _verdict = world.socket_event(socket, SocketEvent::Opened { local: addr(SERVER) });
     }
     world.outputs();
     world
@@ -31,8 +31,8 @@ fn lone() -> ResponderConfig {
 }
 
 fn accept(world: &mut Server, socket: u64, remote: SocketAddr) {
-    let accepted = SocketNews::Accepted { socket: SocketId(socket), local: addr(SERVER), remote };
-    assert_eq!(world.news(2, accepted), Verdict::Mine);
+    let accepted = SocketEvent::Accepted { socket: SocketId(socket), local: addr(SERVER), remote };
+    assert_eq!(world.socket_event(2, accepted), Verdict::Mine);
 }
 
 /// A server with one accepted stream.
@@ -142,18 +142,18 @@ fn datagrams_that_fill_the_queue_cost_a_stream_no_response() {
 fn nothing_is_taken_from_a_stream_that_is_full() {
     let mut world = connected(&lone());
     accept(&mut world, 11, addr(CLIENT));
-    assert_eq!(world.news(STREAM, SocketNews::Full), Verdict::Mine);
+    assert_eq!(world.socket_event(STREAM, SocketEvent::Full), Verdict::Mine);
     for _ in 0..3 {
         assert_eq!(taken(&mut world, STREAM, &requests(0..2)), 0);
         assert_eq!(world.outputs(), []);
     }
     assert_eq!(taken(&mut world, 11, &requests(0..2)), 40, "the other stream is not full");
     assert_eq!(answered(&world.outputs()), [0, 1]);
-    assert_eq!(world.news(STREAM, SocketNews::Writable), Verdict::Mine);
+    assert_eq!(world.socket_event(STREAM, SocketEvent::Writable), Verdict::Mine);
     assert_eq!(taken(&mut world, STREAM, &requests(0..2)), 40);
     assert_eq!(answered(&world.outputs()), [0, 1]);
-    assert_eq!(world.news(99, SocketNews::Full), Verdict::NotMine);
-    assert_eq!(world.news(99, SocketNews::Writable), Verdict::NotMine);
+    assert_eq!(world.socket_event(99, SocketEvent::Full), Verdict::NotMine);
+    assert_eq!(world.socket_event(99, SocketEvent::Writable), Verdict::NotMine);
 }
 
 /// Hands in the bytes of a stream while it is not paused, and leaps to the end of each pause. Returns the numbers that were
@@ -228,7 +228,7 @@ fn a_paused_stream_takes_nothing_and_others_are_not_touched() {
     // The end of a paused stream ends its pause.
     assert_eq!(taken(&mut world, STREAM, &requests(2..3)), 20);
     assert_eq!(world.lines(), ["  2000 pause s10"]);
-    assert_eq!(world.news(STREAM, SocketNews::Closed(Closure::ByPeer)), Verdict::Mine);
+    assert_eq!(world.socket_event(STREAM, SocketEvent::Closed(Closure::ByPeer)), Verdict::Mine);
     assert_eq!(world.machine.poll(), Output::Wait(None));
 }
 
@@ -298,7 +298,7 @@ fn the_table_of_streams_is_bounded_and_released() {
     let (full, each) = (footprint(&world), 4000 * "00, ".len() + 800);
     assert!(full <= fresh + ResponderConfig::STREAMS * each, "{full}");
     for stream in 0..2000_u64 {
-        let _verdict = world.news(1000 + stream, SocketNews::Closed(Closure::ByPeer));
+        let _verdict = world.socket_event(1000 + stream, SocketEvent::Closed(Closure::ByPeer));
     }
     assert_eq!(world.machine.streams(), 0);
     // The counters have more digits now.

@@ -3,7 +3,7 @@
 use crate::credentials_client::{BEST_FIRST, BOTH, PASSWORD, USER, challenge, sha256};
 use crate::world::{World, addr, success};
 use core::time::Duration;
-use portolan_machine::{Closure, Datagram, Machine, Output, SocketId, SocketNews, Verdict};
+use portolan_machine::{Closure, Datagram, Machine, Output, SocketEvent, SocketId, Verdict};
 use portolan_stun::{Integrity, Message, TransactionId};
 use portolan_stun_agent::{Credential, Request, Schedule, TransactionEvent, Transactions};
 
@@ -194,7 +194,7 @@ fn a_new_request_on_a_stream_finds_the_half_read_message() {
     world.outputs();
     assert_eq!(take(&mut world, 1, &late[..25]), Some(25));
     world.with(|machine, cx| machine.cancel(cx, third)).unwrap();
-    assert_eq!(world.news(1, SocketNews::Closed(Closure::ByPeer)), Verdict::Mine);
-    assert_eq!(world.news(1, SocketNews::Closed(Closure::ByPeer)), Verdict::NotMine);
+    assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::ByPeer)), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::ByPeer)), Verdict::NotMine);
     assert_eq!(take(&mut world, 1, &late[25..]), None);
 }

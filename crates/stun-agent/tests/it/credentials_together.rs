@@ -3,7 +3,7 @@
 use crate::responses::{Server, config};
 use crate::world::{World, addr};
 use core::time::Duration;
-use portolan_machine::{Output, SocketId, SocketNews, Verdict};
+use portolan_machine::{Output, SocketEvent, SocketId, Verdict};
 use portolan_stun::{AttributeType, Integrity, Message};
 use portolan_stun_agent::{
     Authenticator, ChallengeError, Credential, Request, Responder, Schedule, TransactionEvent, Transactions, Unusable,
@@ -118,10 +118,10 @@ fn over_a_stream_a_user_is_challenged_and_answered() {
     let mut server = World::new(responder);
     server.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in [1, 2] {
-        let _verdict = server.news(socket, SocketNews::Opened { local: addr(SERVER) });
+        let _verdict = server.socket_event(socket, SocketEvent::Opened { local: addr(SERVER) });
     }
-    let accepted = SocketNews::Accepted { socket: SocketId(100), local: addr(SERVER), remote: addr(CLIENT) };
-    assert_eq!(server.news(2, accepted), Verdict::Mine);
+    let accepted = SocketEvent::Accepted { socket: SocketId(100), local: addr(SERVER), remote: addr(CLIENT) };
+    assert_eq!(server.socket_event(2, accepted), Verdict::Mine);
     server.outputs();
     let mut client = World::new(Transactions::<u32>::new());
     let request = Request::binding(SocketId(1), addr(SERVER), 7);

@@ -6,7 +6,7 @@ use crate::world::{addr, message};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Instant, Output, Refusal, Script, SocketId, SocketNews, SocketOrder, Unreachability, Verdict,
+    Closure, Instant, Output, Refusal, Script, SocketEvent, SocketId, SocketOrder, Unreachability, Verdict,
 };
 use portolan_sim::laws::{self, Action, Context, OwnedDatagram, OwnedInput, Step};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message, TransactionId};
@@ -75,14 +75,14 @@ fn any_payload() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn any_news() -> impl Strategy<Value = SocketNews> {
+fn any_socket_event() -> impl Strategy<Value = SocketEvent> {
     let accepted = (100..110_u64, any_place());
     prop_oneof![
-        any_place().prop_map(|local| SocketNews::Opened { local }),
-        accepted.prop_map(|(id, remote)| SocketNews::Accepted { socket: SocketId(id), local: addr(SERVER), remote }),
-        any_place().prop_map(|remote| SocketNews::Unreachable { remote, why: Unreachability::Port }),
-        Just(SocketNews::Refused(Refusal::AddressInUse)),
-        Just(SocketNews::Closed(Closure::Reset)),
+        any_place().prop_map(|local| SocketEvent::Opened { local }),
+        accepted.prop_map(|(id, remote)| SocketEvent::Accepted { socket: SocketId(id), local: addr(SERVER), remote }),
+        any_place().prop_map(|remote| SocketEvent::Unreachable { remote, why: Unreachability::Port }),
+        Just(SocketEvent::Refused(Refusal::AddressInUse)),
+        Just(SocketEvent::Closed(Closure::Reset)),
     ]
 }
 
@@ -92,7 +92,7 @@ fn any_input(sockets: impl Strategy<Value = u64> + Clone + 'static) -> impl Stra
     prop_oneof![
         5 => datagram.clone().prop_map(|datagram| Action::Input(OwnedInput::Datagram(datagram))),
         2 => datagram.prop_map(Action::Stream),
-        1 => (sockets, any_news()).prop_map(|(socket, news)| Action::Input(OwnedInput::Socket(SocketId(socket), news))),
+        1 => (sockets, any_socket_event()).prop_map(|(socket, event)| Action::Input(OwnedInput::Socket(SocketId(socket), event))),
         1 => Just(Action::Input(OwnedInput::Timeout)),
     ]
 }
@@ -207,13 +207,13 @@ fn clients(at: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let Output::Socket(SocketOrder::Open(open)) = output else { return vec![] };
     let later = |millis| at + Duration::from_millis(millis);
     let change = [Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT)];
-    let mut steps = vec![Step::news(later(1), open.id, SocketNews::Opened { local: open.local })];
+    let mut steps = vec![Step::socket_event(later(1), open.id, SocketEvent::Opened { local: open.local })];
     if open.protocol.is_stream() {
         let stream = SocketId(100 + open.id.0);
-        steps.push(Step::news(
+        steps.push(Step::socket_event(
             later(2),
             open.id,
-            SocketNews::Accepted { socket: stream, local: open.local, remote: addr(CLIENT) },
+            SocketEvent::Accepted { socket: stream, local: open.local, remote: addr(CLIENT) },
         ));
         for (n, payload) in message(Class::Request, [9; 12].into(), &change).chunks(11).enumerate() {
             let chunk =

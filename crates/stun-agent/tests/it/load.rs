@@ -5,7 +5,7 @@ use alloc::collections::BTreeSet;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketId, SocketIds, SocketNews, Unreachability,
+    Closure, Cx, Datagram, Entropy, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketIds, Unreachability,
     Verdict,
 };
 use portolan_stun::TransactionId;
@@ -190,7 +190,7 @@ fn after_a_flood_only_the_ids_of_finished_requests_are_left() {
         assert!(footprint(&world.machine) > fresh + LIMIT * 500, "the flood is there");
         match round % 3 {
             0 => ids.iter().for_each(|id| world.with(|machine, cx| machine.cancel(cx, *id)).unwrap()),
-            1 => assert_eq!(world.news(round + 1, SocketNews::Closed(Closure::Reset)), Verdict::Mine),
+            1 => assert_eq!(world.socket_event(round + 1, SocketEvent::Closed(Closure::Reset)), Verdict::Mine),
             _ => {
                 let now = world.now;
                 assert_eq!(wake(&mut world, now + 1000), Verdict::Mine);
@@ -215,12 +215,12 @@ fn unreachable_is_told_of_the_requests_to_that_destination_oldest_first() {
     }
     world.outputs();
     let why = Unreachability::Port;
-    assert_eq!(world.news(1, SocketNews::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
     assert_eq!(ports_and_tags(&mut world), [Err(1), Err(3), Err(4)]);
-    assert_eq!(world.news(1, SocketNews::Unreachable { remote: six.remote, why }), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: six.remote, why }), Verdict::Mine);
     assert_eq!(ports_and_tags(&mut world), [Err(9)]);
-    assert_eq!(world.news(3, SocketNews::Unreachable { remote: addr(SERVER), why }), Verdict::NotMine);
-    assert_eq!(world.news(2, SocketNews::Closed(Closure::Reset)), Verdict::Mine);
+    assert_eq!(world.socket_event(3, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::NotMine);
+    assert_eq!(world.socket_event(2, SocketEvent::Closed(Closure::Reset)), Verdict::Mine);
     assert_eq!(ports_and_tags(&mut world), [Err(2)]);
 }
 
@@ -234,7 +234,7 @@ fn what_peers_cause_is_bounded_and_leaves_room_for_the_end_of_each_request() {
         world.outputs();
         let why = Unreachability::Port;
         for _ in 0..200 {
-            assert_eq!(world.news(1, SocketNews::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
+            assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
         }
         assert!(world.notes.0.last().unwrap().contains("too much waits"));
         for id in &ids {

@@ -6,7 +6,7 @@ use crate::world::{Line, World, addr, message, success};
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Closure, Datagram, Input, Machine as _, Outbox, Output, Protocol, Refusal, Script, SocketId, SocketNews,
+    Closure, Datagram, Input, Machine as _, Outbox, Output, Protocol, Refusal, Script, SocketEvent, SocketId,
     SocketOrder, Unreachability, Verdict,
 };
 use portolan_sim::laws;
@@ -48,7 +48,7 @@ fn started(config: QueryConfig) -> Asker {
 /// A query whose socket s1 is open, with the id of its request.
 fn asking(config: QueryConfig) -> (Asker, TransactionId) {
     let mut world = started(config);
-    assert_eq!(world.news(1, SocketNews::Opened { local: addr(LOCAL) }), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) }), Verdict::Mine);
     let id = last_id(&mut world);
     (world, id)
 }
@@ -73,7 +73,7 @@ fn end(world: &mut Asker, closed: bool) -> QueryEvent {
     assert_eq!(outputs.contains(&Output::Socket(SocketOrder::Close(SocketId(1)))), closed, "{outputs:?}");
     assert_eq!(world.machine.poll(), Output::Wait(None));
     assert_eq!(world.datagram(1, SERVER, &success([9; 12].into())), Verdict::NotMine);
-    assert_eq!(world.news(1, SocketNews::Closed(Closure::Reset)), Verdict::NotMine);
+    assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::Reset)), Verdict::NotMine);
     assert_eq!(world.with(|machine, _| machine.cancel()), Err(QueryError::NotRunning));
     event
 }
@@ -87,7 +87,7 @@ fn response(world: &mut Asker) -> QueryResponse {
 fn a_query_opens_asks_and_closes() {
     let mut world = started(plain());
     assert_eq!(world.lines(), ["     0 open s1 udp 0.0.0.0:0 towards 192.0.2.1:3478"]);
-    assert_eq!(world.news(1, SocketNews::Opened { local: addr(LOCAL) }), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) }), Verdict::Mine);
     assert_eq!(
         world.lines(),
         [
@@ -181,7 +181,7 @@ fn over_tls_the_server_has_a_name_and_its_response_may_come_in_pieces() {
     let config = plain().protocol(Protocol::Tls).server_name("stun.example.org".into());
     let mut world = started(config);
     assert_eq!(world.lines(), ["     0 open s1 tls 0.0.0.0:0 towards 192.0.2.1:3478 as stun.example.org"]);
-    let _verdict = world.news(1, SocketNews::Opened { local: addr(LOCAL) });
+    let _verdict = world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) });
     assert_eq!(world.stream(1, SERVER, &[1]), Verdict::Mine);
     let chunk = Datagram::new(SocketId(1), addr(LOCAL), addr(SERVER), &[1]);
     assert_eq!(world.with(|machine, cx| machine.stream(cx, chunk)), Some(0), "not drained");
@@ -197,14 +197,14 @@ fn over_tls_the_server_has_a_name_and_its_response_may_come_in_pieces() {
 fn each_end_of_the_socket_ends_the_query_with_its_reason() {
     let mut world = started(plain());
     world.outputs();
-    let _verdict = world.news(1, SocketNews::Refused(Refusal::NoRoute));
+    let _verdict = world.socket_event(1, SocketEvent::Refused(Refusal::NoRoute));
     assert_eq!(end(&mut world, false), QueryEvent::Failed(QueryFailure::Refused(Refusal::NoRoute)));
 
     let tcp = || plain().protocol(Protocol::Tcp);
     for opened in [false, true] {
         let mut world = if opened { asking(tcp()).0 } else { started(tcp()) };
         world.outputs();
-        let _verdict = world.news(1, SocketNews::Closed(Closure::ByPeer));
+        let _verdict = world.socket_event(1, SocketEvent::Closed(Closure::ByPeer));
         assert_eq!(end(&mut world, false), QueryEvent::Failed(QueryFailure::Closed(Closure::ByPeer)));
     }
     let (mut world, _) = asking(tcp());
@@ -241,7 +241,7 @@ fn what_cannot_be_asked_is_refused_and_changes_nothing() {
     assert_eq!(world.lines(), ["     0 open s1 udp 198.51.100.7:5000 towards 192.0.2.1:3478"]);
     let too_long = plain().credential(Credential::long_term(&"u".repeat(600), "secret"));
     let mut world = started(too_long);
-    let _verdict = world.news(1, SocketNews::Opened { local: addr(LOCAL) });
+    let _verdict = world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) });
     assert!(matches!(end(&mut world, true), QueryEvent::Failed(QueryFailure::Request(_))));
 }
 
@@ -250,13 +250,13 @@ fn what_others_say_is_told_is_bounded_and_counts_for_nothing() {
     let (mut world, id) = asking(plain());
     assert_eq!(world.datagram(1, OTHER, &success(id)), Verdict::Mine);
     assert_eq!(world.outputs(), [Output::Event(QueryEvent::Elsewhere { from: addr(OTHER) })]);
-    let news = SocketNews::Unreachable { remote: addr(SERVER), why: Unreachability::Port };
-    assert_eq!(world.news(1, news), Verdict::Mine);
+    let event = SocketEvent::Unreachable { remote: addr(SERVER), why: Unreachability::Port };
+    assert_eq!(world.socket_event(1, event), Verdict::Mine);
     let told = QueryEvent::Unreachable { remote: addr(SERVER), why: Unreachability::Port };
     assert_eq!(world.outputs(), [Output::Event(told)]);
     for _ in 0..1000 {
         let _verdict = world.datagram(1, OTHER, &success(id));
-        let _verdict = world.news(1, news);
+        let _verdict = world.socket_event(1, event);
     }
     assert!(world.notes.0.iter().any(|note| note.contains("too much waits")));
     assert_eq!(world.outputs().len(), Outbox::<QueryEvent>::LIMIT);
@@ -296,7 +296,7 @@ fn with_a_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
     let responder = Responder::over(&config(&[SERVER], &[]).credentials(long_term()), |_| SocketId(1)).unwrap();
     let mut server = World::new(responder);
     let mut client = started(plain().credential(credential));
-    let _verdict = client.news(1, SocketNews::Opened { local: addr(LOCAL) });
+    let _verdict = client.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) });
     let mut sends = vec![];
     loop {
         for output in client.outputs() {

@@ -2,7 +2,7 @@
 
 use crate::world::{World, addr, message, success};
 use core::time::Duration;
-use portolan_machine::{Closure, SocketId, SocketNews, Unreachability, Verdict};
+use portolan_machine::{Closure, SocketEvent, SocketId, Unreachability, Verdict};
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, ErrorCode, Message, Method, TransactionId, Writer,
 };
@@ -353,9 +353,9 @@ fn unreachable_is_told_and_the_request_goes_on() {
     ask(&mut world, binding(7));
     world.lines();
     let why = Unreachability::Port;
-    assert_eq!(world.news(1, SocketNews::Unreachable { remote: addr(ALTERNATE), why }), Verdict::NotMine);
-    assert_eq!(world.news(2, SocketNews::Unreachable { remote: addr(SERVER), why }), Verdict::NotMine);
-    assert_eq!(world.news(1, SocketNews::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(ALTERNATE), why }), Verdict::NotMine);
+    assert_eq!(world.socket_event(2, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::NotMine);
+    assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
     assert!(matches!(
         world.outputs()[..],
         [portolan_machine::Output::Event(TransactionEvent::Unreachable { tag: 7, why: Unreachability::Port, .. })]
@@ -369,7 +369,7 @@ fn a_lost_socket_ends_its_requests() {
     ask(&mut world, binding(7));
     ask(&mut world, Request::binding(SocketId(2), addr(SERVER), 8));
     world.lines();
-    assert_eq!(world.news(1, SocketNews::Closed(Closure::Reset)), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("SocketLost { tag: 7"));
     assert_eq!(world.machine.pending().map(|(_, tag, sends)| (*tag, sends)).collect::<Vec<_>>(), [(8, 1)]);
 }

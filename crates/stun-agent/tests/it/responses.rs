@@ -2,7 +2,7 @@
 
 use crate::world::{World, addr, message};
 use core::net::SocketAddr;
-use portolan_machine::{Closure, Input, Output, Refusal, SocketId, SocketNews, Transmit, Verdict};
+use portolan_machine::{Closure, Input, Output, Refusal, SocketEvent, SocketId, Transmit, Verdict};
 use portolan_stun::{Attribute, AttributeType, ChangeRequest, Class, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{Responder, ResponderCommand, ResponderConfig, ResponderConfigError, ResponderError};
 
@@ -430,7 +430,7 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
     );
     assert_eq!(world.datagram(1, CLIENT, &request(&[])), Verdict::NotMine, "not open");
     for (socket, local) in [(1, "192.0.2.1:3478"), (2, "192.0.2.2:3478"), (3, "192.0.2.1:3479")] {
-        assert_eq!(world.news(socket, SocketNews::Opened { local: addr(local) }), Verdict::Mine);
+        assert_eq!(world.socket_event(socket, SocketEvent::Opened { local: addr(local) }), Verdict::Mine);
     }
     assert_eq!(
         world.lines(),
@@ -451,13 +451,13 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
         let Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a reply") };
         assert_eq!(Message::decode(&sent.payload).unwrap().other_address(), None, "RFC 5780 §6: in no response");
     }
-    assert_eq!(world.news(4, SocketNews::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
+    assert_eq!(world.socket_event(4, SocketEvent::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
     world.lines();
     let _verdict = world.datagram(1, CLIENT, &change);
     assert_eq!(world.lines(), ["     0 s3 > 198.51.100.7:40000 Binding success response, 68 bytes"]);
-    assert_eq!(world.news(4, SocketNews::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
-    assert_eq!(world.lines(), [""; 0], "news that comes twice is no news");
-    assert_eq!(world.news(4, SocketNews::Closed(Closure::Unspecified)), Verdict::Mine);
+    assert_eq!(world.socket_event(4, SocketEvent::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
+    assert_eq!(world.lines(), [""; 0], "event that comes twice is no event");
+    assert_eq!(world.socket_event(4, SocketEvent::Closed(Closure::Unspecified)), Verdict::Mine);
     assert!(world.lines()[0].contains("lost udp 192.0.2.2:3479"));
     let _verdict = world.datagram(1, CLIENT, &change);
     assert!(world.lines()[0].contains("error response"), "and no longer");
@@ -468,8 +468,8 @@ fn a_port_in_use_is_told_and_the_others_serve_on() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478", "192.0.2.3:0"], &[])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     world.lines();
-    assert_eq!(world.news(1, SocketNews::Refused(Refusal::AddressInUse)), Verdict::Mine);
-    assert_eq!(world.news(2, SocketNews::Opened { local: addr("192.0.2.3:51000") }), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Refused(Refusal::AddressInUse)), Verdict::Mine);
+    assert_eq!(world.socket_event(2, SocketEvent::Opened { local: addr("192.0.2.3:51000") }), Verdict::Mine);
     assert_eq!(
         world.lines(),
         [
@@ -485,13 +485,13 @@ fn stop_closes_all_and_is_the_end() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478"], &[])).unwrap());
     assert_eq!(world.with(|machine, _| machine.stop()), Err(ResponderError::NotServing));
     world.with(|machine, cx| machine.start(cx)).unwrap();
-    let _verdict = world.news(1, SocketNews::Opened { local: addr("192.0.2.1:3478") });
+    let _verdict = world.socket_event(1, SocketEvent::Opened { local: addr("192.0.2.1:3478") });
     world.lines();
     assert_eq!(world.with(|machine, cx| machine.start(cx)), Err(ResponderError::NotIdle));
     world.with(|machine, _| machine.stop()).unwrap();
     assert_eq!(world.lines(), ["     0 close s1", "     0 close s2", "     0 Stopped"]);
     assert_eq!(world.datagram(1, CLIENT, &request(&[])), Verdict::NotMine);
-    assert_eq!(world.news(2, SocketNews::Opened { local: addr("192.0.2.1:3478") }), Verdict::NotMine);
+    assert_eq!(world.socket_event(2, SocketEvent::Opened { local: addr("192.0.2.1:3478") }), Verdict::NotMine);
     assert_eq!(world.lines(), [""; 0]);
 }
 

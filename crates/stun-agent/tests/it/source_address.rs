@@ -5,7 +5,7 @@ use crate::credentials_server::long_term;
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message};
 use core::net::{IpAddr, SocketAddr};
-use portolan_machine::{Datagram, Input, Machine as _, Output, SocketId, SocketNews, Transmit, Verdict};
+use portolan_machine::{Datagram, Input, Machine as _, Output, SocketEvent, SocketId, Transmit, Verdict};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message};
 use portolan_stun_agent::{Responder, ResponderConfig};
 
@@ -147,10 +147,10 @@ fn a_stream_needs_no_source_address() {
     let mut world = World::new(Responder::new(&config(&["0.0.0.0:3478"], &[])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in [1, 2] {
-        let _verdict = world.news(socket, SocketNews::Opened { local: addr("0.0.0.0:3478") });
+        let _verdict = world.socket_event(socket, SocketEvent::Opened { local: addr("0.0.0.0:3478") });
     }
     let (local, remote) = (addr("192.0.2.2:3478"), addr(FAMILIES[0].1));
-    let _verdict = world.news(2, SocketNews::Accepted { socket: SocketId(9), local, remote });
+    let _verdict = world.socket_event(2, SocketEvent::Accepted { socket: SocketId(9), local, remote });
     world.outputs();
     let bytes = message(Class::Request, [7; 12].into(), &[Attribute::Padding(&[0; 4])]);
     let taken = world.with(|machine, cx| machine.stream(cx, Datagram::new(SocketId(9), local, remote, &bytes)));

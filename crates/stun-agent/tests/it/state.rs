@@ -2,7 +2,7 @@
 
 use crate::world::{addr, message};
 use core::time::Duration;
-use portolan_machine::{Cx, Datagram, Input, Instant, Machine, Output, SocketId, SocketNews, SocketOrder, Verdict};
+use portolan_machine::{Cx, Datagram, Input, Instant, Machine, Output, SocketEvent, SocketId, SocketOrder, Verdict};
 use portolan_sim::laws::{self, Context, StateLimit, Step, debug_length};
 use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Message, Method, TransactionId, Writer};
 use portolan_stun_agent::{
@@ -133,7 +133,7 @@ fn client(now: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     let Output::Socket(SocketOrder::Open(open)) = output else { return vec![] };
     let later = |millis| now + Duration::from_millis(millis);
     let (client, request) = (addr(CLIENT), message(Class::Request, [9; 12].into(), &[]));
-    let mut steps = vec![Step::news(later(1), open.id, SocketNews::Opened { local: open.local })];
+    let mut steps = vec![Step::socket_event(later(1), open.id, SocketEvent::Opened { local: open.local })];
     if !open.protocol.is_stream() {
         steps.push(Step::datagram(later(5), open.id, open.local, client, &request));
         return steps;
@@ -142,8 +142,8 @@ fn client(now: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
     too_long[2..4].copy_from_slice(&60_000_u16.to_be_bytes());
     for (nth, last) in [half(Class::Request, [9; 12].into(), 900), too_long, request.clone()].iter().enumerate() {
         let stream = SocketId(100 + nth as u64);
-        let accepted = SocketNews::Accepted { socket: stream, local: open.local, remote: client };
-        steps.push(Step::news(later(10), open.id, accepted));
+        let accepted = SocketEvent::Accepted { socket: stream, local: open.local, remote: client };
+        steps.push(Step::socket_event(later(10), open.id, accepted));
         steps.push(Step::stream(later(20), stream, open.local, client, &[&request[..], last].concat()));
     }
     steps

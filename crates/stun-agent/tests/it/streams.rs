@@ -3,7 +3,7 @@
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message, success};
 use core::time::Duration;
-use portolan_machine::{Closure, Output, SocketId, SocketNews, Verdict};
+use portolan_machine::{Closure, Output, SocketEvent, SocketId, Verdict};
 use portolan_stun::{Attribute, ChangeRequest, Class, Message};
 use portolan_stun_agent::{Request, Responder, ResponderConfig, Schedule, Transactions};
 
@@ -16,7 +16,7 @@ fn server(config: ResponderConfig) -> Server {
     let mut world = World::new(Responder::new(&config).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in [1, 2] {
-        let _verdict = world.news(socket, SocketNews::Opened { local: addr(SERVER) });
+        let _verdict = world.socket_event(socket, SocketEvent::Opened { local: addr(SERVER) });
     }
     world.lines();
     world
@@ -27,8 +27,8 @@ fn lone() -> ResponderConfig {
 }
 
 fn accept(world: &mut Server, socket: u64) {
-    let accepted = SocketNews::Accepted { socket: SocketId(socket), local: addr(SERVER), remote: addr(CLIENT) };
-    assert_eq!(world.news(2, accepted), Verdict::Mine);
+    let accepted = SocketEvent::Accepted { socket: SocketId(socket), local: addr(SERVER), remote: addr(CLIENT) };
+    assert_eq!(world.socket_event(2, accepted), Verdict::Mine);
 }
 
 fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
@@ -72,11 +72,11 @@ fn with_an_alternate_the_other_address_is_told_over_tcp_too() {
     let mut world = World::new(Responder::new(&config(&[SERVER], &["192.0.2.2:3479"])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in 1..=8 {
-        let _verdict = world.news(socket, SocketNews::Opened { local: addr(SERVER) });
+        let _verdict = world.socket_event(socket, SocketEvent::Opened { local: addr(SERVER) });
     }
     world.lines();
-    let accepted = SocketNews::Accepted { socket: SocketId(10), local: addr(SERVER), remote: addr(CLIENT) };
-    assert_eq!(world.news(5, accepted), Verdict::Mine);
+    let accepted = SocketEvent::Accepted { socket: SocketId(10), local: addr(SERVER), remote: addr(CLIENT) };
+    assert_eq!(world.socket_event(5, accepted), Verdict::Mine);
     for (attributes, code) in [
         (vec![], None),
         (vec![Attribute::ChangeRequest(ChangeRequest::NONE)], None),
@@ -144,7 +144,7 @@ fn streams_are_bounded_and_the_longest_silent_gives_way() {
     accept(&mut world, 13);
     assert_eq!(world.lines(), [" 39500 close s10"]);
     assert_eq!((world.machine.streams(), world.machine.stats().streams.refused), (2, 1));
-    assert_eq!(world.news(11, SocketNews::Closed(Closure::ByPeer)), Verdict::Mine);
+    assert_eq!(world.socket_event(11, SocketEvent::Closed(Closure::ByPeer)), Verdict::Mine);
     assert_eq!(world.machine.streams(), 1);
 }
 
@@ -152,7 +152,7 @@ fn streams_are_bounded_and_the_longest_silent_gives_way() {
 fn without_tcp_there_is_no_listener() {
     let mut world = World::new(Responder::new(&lone().streams(0)).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
-    let _verdict = world.news(1, SocketNews::Opened { local: addr(SERVER) });
+    let _verdict = world.socket_event(1, SocketEvent::Opened { local: addr(SERVER) });
     assert_eq!(world.lines(), ["     0 open s1 udp 192.0.2.1:3478", "     0 s1 listening udp 192.0.2.1:3478"]);
 }
 
@@ -199,7 +199,7 @@ fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
     assert_eq!(world.stream(1, SERVER, b"HTTP/1.1 400 Bad Request\r\n"), Verdict::Mine);
     assert!(world.lines()[0].contains("NotStun"));
     let (mut world, _) = asker();
-    assert_eq!(world.news(1, SocketNews::Closed(Closure::Reset)), Verdict::Mine);
+    assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("Closed(Reset)"));
 }
 

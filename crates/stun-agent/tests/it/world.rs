@@ -3,7 +3,7 @@
 use core::fmt::Debug;
 use core::net::SocketAddr;
 use portolan_machine::{
-    Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Scope, SocketId, SocketIds, SocketNews, Trace,
+    Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Scope, SocketEvent, SocketId, SocketIds, Trace,
     Verdict,
 };
 use portolan_stun::{Attribute, Class, Message, Method, TransactionId, Writer};
@@ -68,8 +68,8 @@ where
         if taken.is_some() { Verdict::Mine } else { Verdict::NotMine }
     }
 
-    pub(crate) fn news(&mut self, socket: u64, news: SocketNews) -> Verdict {
-        self.input(Input::Socket(SocketId(socket), news))
+    pub(crate) fn socket_event(&mut self, socket: u64, event: SocketEvent) -> Verdict {
+        self.input(Input::Socket(SocketId(socket), event))
     }
 
     /// Everything up to the wait.

@@ -22,7 +22,7 @@ impl<M: Machine> Driver<M> {
     ///   dropped.
     /// * The end of a stream, as an empty payload, if the machine returns
     ///   [`Verdict::NotMine`](portolan_machine::Verdict::NotMine) for
-    ///   [`SocketNews::Closed`](portolan_machine::SocketNews::Closed).
+    ///   [`SocketEvent::Closed`](portolan_machine::SocketEvent::Closed).
     ///
     /// Queued data does not delay [`next`](Self::next), which returns events only. Cancellation safe: all state is in
     /// the driver, none is in the future.
@@ -99,13 +99,13 @@ impl<M: Machine> Engine<M> {
     /// Passes bytes of a stream to the machine in parts. Returns the number of bytes that need not be kept:
     /// the machine took them, they were queued for the owner, or they were dropped.
     ///
-    /// Before every part the machine is drained and no news wait.
+    /// Before every part the machine is drained and no socket event waits.
     fn pass_to_machine(&mut self, chunk: Datagram<'_>) -> usize {
         let (id, mut taken) = (chunk.socket, 0);
         for _ in 0..Self::CALLS {
-            self.deliver_news();
+            self.deliver_socket_events();
             let rest = chunk.with_payload(chunk.payload.get(taken..).unwrap_or_default());
-            let ready = self.drained && !self.sockets.has_news() && self.sockets.is_readable(id);
+            let ready = self.drained && !self.sockets.has_socket_events() && self.sockets.is_readable(id);
             if rest.payload.is_empty() || !ready {
                 break;
             }
@@ -143,7 +143,7 @@ impl<M: Machine> Engine<M> {
         }
     }
 
-    /// Queues the end of a stream for the owner. `mine`: the machine took the news, so the owner gets no end.
+    /// Queues the end of a stream for the owner. `mine`: the machine took the socket event, so the owner gets no end.
     pub(super) fn report_end_to_owner(&mut self, id: SocketId, why: Closure, mine: bool) {
         let addresses = self.sockets.take_end(id);
         if why == Closure::Overflow {

@@ -22,7 +22,7 @@ use core::net::SocketAddr;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
-use portolan_machine::{Closure, Open, Refusal, SocketNews, WhenFull};
+use portolan_machine::{Closure, Open, Refusal, SocketEvent, WhenFull};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
@@ -243,20 +243,20 @@ impl Stream {
     }
 
     /// Returns `Full` or `Writable` when the number of unsent bytes has crossed a threshold since the last call.
-    pub(crate) fn take_news(&mut self) -> Option<SocketNews> {
+    pub(crate) fn take_socket_event(&mut self) -> Option<SocketEvent> {
         if self.full == self.is_full() {
             return None;
         }
         self.full = !self.full;
-        Some(if self.full { SocketNews::Full } else { SocketNews::Writable })
+        Some(if self.full { SocketEvent::Full } else { SocketEvent::Writable })
     }
 
-    /// Whether [`take_news`](Self::take_news) would return `Full`.
+    /// Whether [`take_socket_event`](Self::take_socket_event) would return `Full`.
     pub(crate) fn becomes_full(&self) -> bool {
         !self.full && self.is_full()
     }
 
-    /// Whether [`take_news`](Self::take_news) would return `Writable`.
+    /// Whether [`take_socket_event`](Self::take_socket_event) would return `Writable`.
     pub(crate) fn becomes_writable(&self) -> bool {
         self.full && !self.is_full()
     }

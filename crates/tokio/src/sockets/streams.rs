@@ -9,7 +9,7 @@ use crate::sockets::udp::Inbox;
 use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::task::{Context, Poll};
-use portolan_machine::{Closure, SocketId, SocketNews, Transmit, WhenFull};
+use portolan_machine::{Closure, SocketEvent, SocketId, Transmit, WhenFull};
 
 /// The number of bytes that the driver holds for one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Sockets {
             self.corked.push(id);
         }
         if stream.becomes_full() {
-            self.news.extend(stream.take_news().map(|news| (id, news)));
+            self.socket_events.extend(stream.take_socket_event().map(|event| (id, event)));
         }
         if sent == Sent::Broken || stream.becomes_writable() {
             socket_waker.queue();
@@ -86,7 +86,7 @@ impl Sockets {
         };
         let mut cx = Context::from_waker(waker);
         stream.write_unsent(&mut cx);
-        self.news.extend(stream.take_news().map(|news| (id, news)));
+        self.socket_events.extend(stream.take_socket_event().map(|event| (id, event)));
         let (local, remote) = (stream.local(), stream.remote());
         let found = match stream.poll_read(&mut cx, inbox.plain()) {
             Poll::Pending => return SocketInput::Nothing,
@@ -180,7 +180,7 @@ impl Sockets {
                 self.linger(id, stream);
             }
         }
-        self.news.push_back((id, SocketNews::Closed(why)));
+        self.socket_events.push_back((id, SocketEvent::Closed(why)));
     }
 
     /// Returns the local and remote address of a stream whose end is being reported.

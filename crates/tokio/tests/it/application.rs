@@ -5,14 +5,14 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{
-    Closure, Cx, Datagram, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder,
+    Closure, Cx, Datagram, Input, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketId, SocketOrder,
     Transmit, Verdict,
 };
 use portolan_tokio::{Driver, EventOrData, Received, SendError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// A machine that takes socket news and bytes that begin with `m`. All other bytes are for the application.
+/// A machine that takes socket events and bytes that begin with `m`. All other bytes are for the application.
 #[derive(Default)]
 struct Selective {
     out: Outbox<SelectiveEvent>,
@@ -22,7 +22,7 @@ struct Selective {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum SelectiveEvent {
-    News(SocketId, SocketNews),
+    Socket(SocketId, SocketEvent),
     Bytes(Vec<u8>),
 }
 
@@ -37,8 +37,8 @@ impl Machine for Selective {
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Socket(_, SocketNews::Closed(_)) if self.declines_ends => return Verdict::NotMine,
-            Input::Socket(id, news) => self.out.push(Output::Event(SelectiveEvent::News(id, news))),
+            Input::Socket(_, SocketEvent::Closed(_)) if self.declines_ends => return Verdict::NotMine,
+            Input::Socket(id, event) => self.out.push(Output::Event(SelectiveEvent::Socket(id, event))),
             Input::Datagram(d) if d.payload.starts_with(b"m") => {
                 self.out.push(Output::Event(SelectiveEvent::Bytes(d.payload.to_vec())));
             }
@@ -78,7 +78,7 @@ fn open(driver: &mut Driver<Selective>, protocol: Protocol) -> SocketId {
 async fn opened(driver: &mut Driver<Selective>, protocol: Protocol) -> (SocketId, SocketAddr) {
     let id = open(driver, protocol);
     match in_time(driver.next()).await {
-        SelectiveEvent::News(socket, SocketNews::Opened { local }) if socket == id => (id, local),
+        SelectiveEvent::Socket(socket, SocketEvent::Opened { local }) if socket == id => (id, local),
         event => panic!("{event:?}"),
     }
 }
@@ -88,7 +88,7 @@ async fn accepted(driver: &mut Driver<Selective>) -> (SocketId, TcpStream) {
     let (_, local) = opened(driver, Protocol::TcpListen).await;
     let peer = TcpStream::connect(local).await.unwrap();
     match in_time(driver.next()).await {
-        SelectiveEvent::News(_, SocketNews::Accepted { socket, .. }) => (socket, peer),
+        SelectiveEvent::Socket(_, SocketEvent::Accepted { socket, .. }) => (socket, peer),
         event => panic!("{event:?}"),
     }
 }
@@ -204,7 +204,8 @@ async fn datagrams_and_stream_bytes_are_received_and_answered_while_futures_are_
     in_time(async {
         while !(datagrams.is_finished() && reader.is_finished()) {
             if let Some(event) = application.step().await {
-                let backpressure = matches!(event, SelectiveEvent::News(_, SocketNews::Full | SocketNews::Writable));
+                let backpressure =
+                    matches!(event, SelectiveEvent::Socket(_, SocketEvent::Full | SocketEvent::Writable));
                 assert!(backpressure, "the machine must take none of the bytes: {event:?}");
             }
         }
@@ -307,7 +308,7 @@ async fn a_stream_is_not_read_until_the_owner_takes_its_bytes() {
         tokio::task::yield_now().await;
     }
     drop(writer.await.unwrap().unwrap());
-    assert_eq!(in_time(driver.next()).await, SelectiveEvent::News(stream, SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, SelectiveEvent::Socket(stream, SocketEvent::Closed(Closure::ByPeer)));
 }
 
 #[tokio::test]
@@ -379,8 +380,8 @@ async fn send_returns_not_open_and_full() {
         }
     })
     .await;
-    let news = [SocketNews::Full, SocketNews::Writable];
-    assert_eq!(events, news.map(|news| SelectiveEvent::News(stream, news)), "the machine gets the news");
+    let expected = [SocketEvent::Full, SocketEvent::Writable];
+    assert_eq!(events, expected.map(|event| SelectiveEvent::Socket(stream, event)), "the machine gets the event");
     assert_eq!(driver.send(transmit(stream, 1)), Ok(()), "the stream is still open");
     drop(reader.await.unwrap());
     assert_eq!(driver.counters(), portolan_tokio::Counters::default(), "the owner got `Full`, so no drop is counted");
@@ -411,7 +412,7 @@ async fn an_adopted_listener_accepts_without_opened() {
     let (listener, local) = driver.adopt_listener(own, Protocol::TcpListen).unwrap();
     let mut peer = TcpStream::connect(local).await.unwrap();
     let event = in_time(driver.next()).await;
-    let SelectiveEvent::News(from, SocketNews::Accepted { socket, local: own, remote }) = event else {
+    let SelectiveEvent::Socket(from, SocketEvent::Accepted { socket, local: own, remote }) = event else {
         panic!("{event:?}")
     };
     assert_eq!((from, own, remote), (listener, local, peer.local_addr().unwrap()));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use core::pin::Pin;
 use core::task::Poll;
 use portolan_machine::{
-    Closure, Machine, Outbox, Output, Protocol, SocketId, SocketNews, SocketOrder, Transmit, WhenFull,
+    Closure, Machine, Outbox, Output, Protocol, SocketEvent, SocketId, SocketOrder, Transmit, WhenFull,
 };
 use portolan_tokio::{Driver, DriverConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,7 +22,7 @@ async fn server(response: usize) -> (Driver<Server>, SocketId, TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (_, local) = driver.adopt_listener(listener, Protocol::TcpListen).unwrap();
     let client = TcpStream::connect(local).await.unwrap();
-    let (_, SocketNews::Accepted { socket, .. }) = in_time(driver.next()).await else { panic!("no stream") };
+    let (_, SocketEvent::Accepted { socket, .. }) = in_time(driver.next()).await else { panic!("no stream") };
     (driver, socket, client)
 }
 
@@ -135,13 +135,13 @@ async fn every_pipelined_request_of_a_late_reader_is_answered() {
     let mut watch = Watch::new();
     watch.drive_until_idle(&mut driver, &[stream]).await;
     assert!(!writer.is_finished(), "the client waits");
-    assert_eq!(watch.events, [(stream, SocketNews::Full)]);
+    assert_eq!(watch.events, [(stream, SocketEvent::Full)]);
     assert!(driver.backlog(stream).unwrap().unsent > 64 * KIB);
     let reader = tokio::spawn(async move { read_responses(&mut read, COUNT, 32).await });
     watch.drive(&mut driver, &[stream], reader).await;
     assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 32, "{} unsent bytes", watch.most.0);
     assert!(watch.most.1 <= 64 * KIB, "{} unread bytes", watch.most.1);
-    assert_eq!(watch.events[1], (stream, SocketNews::Writable));
+    assert_eq!(watch.events[1], (stream, SocketEvent::Writable));
     println!("300,000 requests: held at most {:?} bytes (unsent, unread)", watch.most);
     drop(in_time(writer).await.unwrap().unwrap());
 }
@@ -154,13 +154,13 @@ async fn a_half_closed_peer_that_reads_late_gets_every_response() {
     client.shutdown().await.unwrap();
     let mut watch = Watch::new();
     watch.drive_until_idle(&mut driver, &[stream]).await;
-    assert_eq!(watch.events, [(stream, SocketNews::Full)], "the FIN is behind unread bytes");
+    assert_eq!(watch.events, [(stream, SocketEvent::Full)], "the FIN is behind unread bytes");
     let reader = tokio::spawn(async move {
         read_responses(&mut client, COUNT, 400).await;
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "then the end of the stream");
     });
     watch.drive(&mut driver, &[stream], reader).await;
-    assert_eq!(watch.events.last(), Some(&(stream, SocketNews::Closed(Closure::ByPeer))));
+    assert_eq!(watch.events.last(), Some(&(stream, SocketEvent::Closed(Closure::ByPeer))));
     assert!(watch.most.0 <= 64 * KIB + Outbox::<()>::LIMIT * 400, "{} unsent bytes", watch.most.0);
 }
 
@@ -169,7 +169,7 @@ async fn connected(mode: Mode, config: DriverConfig) -> (Driver<Recorder>, Socke
     let mut driver = recorder_with(mode, config);
     let (_, local) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let client = TcpStream::connect(local).await.unwrap();
-    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
     (driver, socket, client)
 }
 
@@ -194,7 +194,7 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_stays_open
     println!("{dropped} of {COUNT} datagrams dropped, held at most {} bytes", watch.most.0);
     assert!((1..COUNT).contains(&dropped), "{dropped} of {COUNT} dropped");
     assert!(watch.most.0 > 64 * KIB && watch.most.0 <= 64 * KIB + LENGTH, "{} bytes held", watch.most.0);
-    assert_eq!(watch.events, [Recorded::News(stream, SocketNews::Full)]);
+    assert_eq!(watch.events, [Recorded::Socket(stream, SocketEvent::Full)]);
     // The reader continues. It gets whole datagrams, in order, without the dropped ones.
     let reader = tokio::spawn(async move {
         let (mut payload, mut numbers) = ([0; LENGTH], Vec::new());
@@ -206,7 +206,7 @@ async fn datagrams_for_a_reader_that_stops_are_dropped_and_the_stream_stays_open
     });
     let (numbers, mut client) = watch.drive(&mut driver, &[stream], reader).await;
     assert!(numbers.is_sorted_by(|one, next| one < next));
-    assert_eq!(watch.events[1..], [Recorded::News(stream, SocketNews::Writable)]);
+    assert_eq!(watch.events[1..], [Recorded::Socket(stream, SocketEvent::Writable)]);
     send(&mut driver, COUNT);
     let mut payload = [0; LENGTH];
     driver.run_while(client.read_exact(&mut payload)).await.0.unwrap();
@@ -305,8 +305,8 @@ async fn two_spliced_streams_of_different_speeds_lose_nothing() {
     let written = in_time(writer).await.unwrap();
     assert_eq!((read, read.1), (written, TOTAL));
     assert!(watch.most.0 + watch.most.1 <= 512 * KIB, "held {:?}", watch.most);
-    let count = |news| watch.events.iter().filter(|event| **event == (slow, news)).count();
-    let (full, writable) = (count(SocketNews::Full), count(SocketNews::Writable));
+    let count = |kind| watch.events.iter().filter(|event| **event == (slow, kind)).count();
+    let (full, writable) = (count(SocketEvent::Full), count(SocketEvent::Writable));
     assert!(full > 10 && full - writable <= 1, "{full} times full, {writable} times writable again");
     println!("held at most {:?} bytes (unsent, unread), {full} times full", watch.most);
 }
@@ -326,7 +326,7 @@ async fn a_paused_stream_is_not_read_and_its_end_comes_after_its_last_bytes() {
     assert_eq!(watch.events, []);
     order(&mut driver, SocketOrder::Resume(stream));
     assert_eq!(driver.read(stream, 10).await, b"last words");
-    assert_eq!(in_time(driver.next()).await, Recorded::News(stream, SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, Recorded::Socket(stream, SocketEvent::Closed(Closure::ByPeer)));
 }
 
 async fn partial_reader(
@@ -499,8 +499,8 @@ async fn memory_for_unsent_bytes_is_bounded_when_the_stream_closes() {
     }
     assert!(most > 200 * KIB && most <= 256 * KIB, "{most} bytes held");
     let events = [in_time(driver.next()).await, in_time(driver.next()).await];
-    let news = [SocketNews::Full, SocketNews::Closed(Closure::Overflow)];
-    assert_eq!(events, news.map(|news| Recorded::News(stream, news)));
+    let expected = [SocketEvent::Full, SocketEvent::Closed(Closure::Overflow)];
+    assert_eq!(events, expected.map(|event| Recorded::Socket(stream, event)));
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

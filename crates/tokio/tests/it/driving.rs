@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Clause, Closure, Cx, Explain, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, Scope, SocketNews,
+    Clause, Closure, Cx, Explain, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, Scope, SocketEvent,
     SocketOrder, Trace, Transmit, Verdict,
 };
 use portolan_tokio::{Driver, DriverConfig};
@@ -78,7 +78,7 @@ impl Machine for Flood {
                 self.target = None;
                 self.orders.push(Output::Event(d.remote));
             }
-            Input::Socket(_, SocketNews::Opened { local }) => self.orders.push(Output::Event(local)),
+            Input::Socket(_, SocketEvent::Opened { local }) => self.orders.push(Output::Event(local)),
             Input::Socket(..) | Input::Timeout => return Verdict::NotMine,
         }
         Verdict::Mine
@@ -208,7 +208,7 @@ async fn shutdown_frees_every_port_and_reports_closed_sockets_to_the_machine() {
     })
     .await;
     assert_eq!(read, b"last bytes");
-    let ended = |id| Output::Event(Recorded::News(id, SocketNews::Closed(Closure::DriverEnded)));
+    let ended = |id| Output::Event(Recorded::Socket(id, SocketEvent::Closed(Closure::DriverEnded)));
     assert_eq!([machine.poll(), machine.poll(), machine.poll()], [ended(listener), ended(stream), Output::Wait(None)]);
     assert!(std::net::UdpSocket::bind(udp).is_ok());
     assert!(std::net::TcpListener::bind(tcp).is_ok());
@@ -246,7 +246,7 @@ async fn run_until_drops_other_events() {
     let first = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
     let second = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
     let found = driver.run_until(|event| match event {
-        Recorded::News(id, SocketNews::Opened { local }) if id != first => Some((id, local)),
+        Recorded::Socket(id, SocketEvent::Opened { local }) if id != first => Some((id, local)),
         _ => None,
     });
     assert_eq!(in_time(found).await.0, second);

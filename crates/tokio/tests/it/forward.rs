@@ -5,8 +5,8 @@ use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId,
-    SocketNews, SocketOrder, Transmit, Verdict,
+    Cx, Datagram, Deadline, Forward, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent,
+    SocketId, SocketOrder, Transmit, Verdict,
 };
 use portolan_tokio::Driver;
 use tokio::io::AsyncReadExt as _;
@@ -49,8 +49,8 @@ impl Machine for Relay {
                 let (socket, remote) = self.target.unwrap();
                 Output::Transmit(Transmit::new(socket, remote, Bytes::copy_from_slice(d.payload)))
             }
-            Input::Socket(_, SocketNews::Opened { local }) => Output::Event(RelayEvent::Opened(local)),
-            Input::Socket(_, SocketNews::Accepted { socket, .. }) => Output::Event(RelayEvent::Accepted(socket)),
+            Input::Socket(_, SocketEvent::Opened { local }) => Output::Event(RelayEvent::Opened(local)),
+            Input::Socket(_, SocketEvent::Accepted { socket, .. }) => Output::Event(RelayEvent::Accepted(socket)),
             Input::Socket(..) => return Verdict::NotMine,
             Input::Timeout => {
                 if self.wait.is_none_or(|wait| wait > cx.now()) {
@@ -248,7 +248,7 @@ impl Machine for Endless {
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
         match input {
-            Input::Socket(_, SocketNews::Opened { local }) => self.orders.push(Output::Event(local)),
+            Input::Socket(_, SocketEvent::Opened { local }) => self.orders.push(Output::Event(local)),
             _ => self.handled += 1,
         }
         Verdict::Mine

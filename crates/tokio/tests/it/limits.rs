@@ -3,7 +3,7 @@
 use crate::driving::Lines;
 use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recorder_with};
 use core::net::SocketAddr;
-use portolan_machine::{Protocol, SocketNews};
+use portolan_machine::{Protocol, SocketEvent};
 use portolan_tokio::{Driver, DriverConfig};
 use std::io::ErrorKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -75,7 +75,7 @@ async fn turns() {
 /// Runs the driver until the machine has got `Closed` for `count` streams.
 async fn ended(driver: &mut Driver<Recorder>, mut count: usize) {
     while count > 0 {
-        if let Recorded::News(_, SocketNews::Closed(_)) = in_time(driver.next()).await {
+        if let Recorded::Socket(_, SocketEvent::Closed(_)) = in_time(driver.next()).await {
             count -= 1;
         }
     }
@@ -117,7 +117,7 @@ async fn a_stream_that_lingers_counts_until_its_peer_has_closed() {
     let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_streams_per_source(1));
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut first = connect("127.0.0.2", server).await;
-    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
     driver.close(socket);
     driver.run_while(async { assert_reset(try_connect("127.0.0.2", server).await).await }).await;
     // The first stream was closed by FIN, and its peer closes it too. The driver sees that before the next stream.
@@ -126,7 +126,7 @@ async fn a_stream_that_lingers_counts_until_its_peer_has_closed() {
     drop(first);
     driver.run_while(turns()).await;
     let _third = connect("127.0.0.2", server).await;
-    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+    assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
     assert_eq!(driver.counters().too_many_streams, 1);
 }
 
@@ -139,12 +139,12 @@ async fn streams_that_the_machine_orders_count_in_total_and_for_no_source() {
     let remote = peer.local_addr().unwrap();
     let (ordered, _) = driver.opened_towards(Protocol::Tcp, remote).await;
     let _first = connect("127.0.0.1", server).await;
-    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+    assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
     // The total limit of two is reached, so the next peer waits, also a peer of another source.
     let _second = connect("127.0.0.3", server).await;
     assert_eq!(driver.run_while(turns()).await.1, []);
     driver.close(ordered);
     drop(peer.accept().await.unwrap());
-    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+    assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
     assert_eq!(driver.counters().too_many_streams, 0);
 }

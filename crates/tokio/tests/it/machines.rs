@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use portolan_machine::{
-    Closure, Cx, Datagram, Input, Machine, Never, Outbox, Output, SocketId, SocketNews, SocketOrder, Transmit, Verdict,
+    Closure, Cx, Datagram, Input, Machine, Never, Outbox, Output, SocketEvent, SocketId, SocketOrder, Transmit, Verdict,
 };
 
 /// The length of a request to [`Server`].
@@ -12,7 +12,7 @@ pub(crate) const REQUEST: usize = 20;
 
 /// Answers requests of 20 bytes, and stops taking bytes while its output queue is full.
 pub(crate) struct Server {
-    pub(crate) out: Outbox<(SocketId, SocketNews)>,
+    pub(crate) out: Outbox<(SocketId, SocketEvent)>,
     pub(crate) response: usize,
     /// The first bytes of requests that have not arrived whole.
     pub(crate) partial: BTreeMap<SocketId, Vec<u8>>,
@@ -21,15 +21,15 @@ pub(crate) struct Server {
 impl Machine for Server {
     type Command = Never;
     type Error = Never;
-    type Event = (SocketId, SocketNews);
+    type Event = (SocketId, SocketEvent);
 
     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
         match command {}
     }
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let Input::Socket(id, news) = input else { return Verdict::NotMine };
-        self.out.push(Output::Event((id, news)));
+        let Input::Socket(id, event) = input else { return Verdict::NotMine };
+        self.out.push(Output::Event((id, event)));
         Verdict::Mine
     }
 
@@ -80,7 +80,7 @@ impl Machine for Amplifier {
                 self.out.push(Output::Transmit(Transmit::new(stream, remote, vec![0; 70_000].into())));
             }
             (Input::Datagram(_), _) => self.out.push(Output::Event("is full")),
-            (Input::Socket(_, SocketNews::Full), _) => self.full = true,
+            (Input::Socket(_, SocketEvent::Full), _) => self.full = true,
             (input, _) => panic!("{input:?}"),
         }
         Verdict::Mine
@@ -94,7 +94,7 @@ impl Machine for Amplifier {
 /// Passes the bytes of each of two streams on to the other. Pauses a stream while the other is full.
 #[derive(Default)]
 pub(crate) struct Splice {
-    pub(crate) out: Outbox<(SocketId, SocketNews)>,
+    pub(crate) out: Outbox<(SocketId, SocketEvent)>,
     pub(crate) streams: Vec<(SocketId, SocketAddr)>,
 }
 
@@ -107,21 +107,21 @@ impl Splice {
 impl Machine for Splice {
     type Command = Never;
     type Error = Never;
-    type Event = (SocketId, SocketNews);
+    type Event = (SocketId, SocketEvent);
 
     fn command(&mut self, _: &mut Cx<'_>, command: Never) -> Result<(), Never> {
         match command {}
     }
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        let Input::Socket(id, news) = input else { return Verdict::NotMine };
-        match news {
-            SocketNews::Full => self.out.push(Output::Socket(SocketOrder::Pause(self.other(id).0))),
-            SocketNews::Writable => self.out.push(Output::Socket(SocketOrder::Resume(self.other(id).0))),
-            SocketNews::Closed(_) => self.out.push(Output::Socket(SocketOrder::Close(self.other(id).0))),
+        let Input::Socket(id, event) = input else { return Verdict::NotMine };
+        match event {
+            SocketEvent::Full => self.out.push(Output::Socket(SocketOrder::Pause(self.other(id).0))),
+            SocketEvent::Writable => self.out.push(Output::Socket(SocketOrder::Resume(self.other(id).0))),
+            SocketEvent::Closed(_) => self.out.push(Output::Socket(SocketOrder::Close(self.other(id).0))),
             _ => {}
         }
-        self.out.push(Output::Event((id, news)));
+        self.out.push(Output::Event((id, event)));
         Verdict::Mine
     }
 
@@ -155,7 +155,7 @@ impl Machine for PartialReader {
     }
 
     fn handle(&mut self, _: &mut Cx<'_>, input: Input<'_>) -> Verdict {
-        if let Input::Socket(_, SocketNews::Closed(why)) = input {
+        if let Input::Socket(_, SocketEvent::Closed(why)) = input {
             self.closed = Some(why);
             self.out.push(Output::Event(Vec::new()));
         }

@@ -10,7 +10,7 @@ use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, recor
 use bytes::Bytes;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use portolan_machine::{Closure, Output, Protocol, Refusal, SocketId, SocketNews, Transmit, Unreachability};
+use portolan_machine::{Closure, Output, Protocol, Refusal, SocketEvent, SocketId, Transmit, Unreachability};
 use portolan_tokio::{Driver, DriverConfig, SendError};
 use std::io::Read as _;
 use std::process::Command;
@@ -139,7 +139,7 @@ async fn a_datagram_larger_than_the_path_mtu_arrives_in_fragments() {
         }
         // The port was never shared.
         driver.order(Protocol::Udp, &bound.to_string(), |open| open);
-        assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
+        assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::AddressInUse));
         let sharing = socket2::Socket::new(socket2::Domain::for_address(bound), socket2::Type::DGRAM, None).unwrap();
         sharing.set_reuse_address(true).unwrap();
         let other = if bound.ip().is_unspecified() { ([127, 0, 0, 9], bound.port()).into() } else { bound };
@@ -156,13 +156,13 @@ async fn an_order_without_a_route_is_refused() {
     for (local, remote) in [("0.0.0.0:0", "192.0.2.1:3478"), ("[::]:0", "[2001:db8::1]:3478")] {
         for protocol in [Protocol::Udp, Protocol::Tcp] {
             driver.order(protocol, local, |open| open.towards(remote.parse().unwrap()));
-            assert_eq!(driver.news().await, SocketNews::Refused(Refusal::NoRoute), "{protocol} {remote}");
+            assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::NoRoute), "{protocol} {remote}");
         }
         let (socket, _) = driver.opened(Protocol::Udp, local).await;
         let remote = remote.parse().unwrap();
         driver.transmit(socket, remote, b"nowhere");
         let why = Unreachability::Network;
-        assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
+        assert_eq!(driver.socket_event().await, SocketEvent::Unreachable { remote, why });
     }
 }
 
@@ -177,7 +177,7 @@ async fn a_route_that_forbids_sending_is_reported() {
     for (remote, why) in [("192.0.2.7:7", Unreachability::Prohibited), ("192.0.2.8:7", Unreachability::Host)] {
         let remote = remote.parse().unwrap();
         driver.transmit(socket, remote, b"forbidden");
-        assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
+        assert_eq!(driver.socket_event().await, SocketEvent::Unreachable { remote, why });
     }
 }
 
@@ -206,7 +206,7 @@ async fn a_full_send_buffer_drops_and_counts() {
     assert_eq!(driver.send(own), Err(SendError::Full));
     assert_eq!(driver.counters().full, full, "the owner got `Full`, so no drop is counted");
     // The kernel stops sending ARP requests, and reports the datagrams that waited as unreachable.
-    assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why: Unreachability::Host });
+    assert_eq!(driver.socket_event().await, SocketEvent::Unreachable { remote, why: Unreachability::Host });
 }
 
 /// Datagrams of one length to one address are one packet in this host's network stack (GSO).
@@ -309,11 +309,11 @@ async fn a_foreign_source_address_is_reported_and_does_not_stop_segmentation_off
         let (socket, _) = driver.opened(Protocol::Udp, any).await;
         let peer = UdpSocket::bind(to).await.unwrap();
         let remote = peer.local_addr().unwrap();
-        let refused = SocketNews::Unreachable { remote, why: Unreachability::SourceAddress };
+        let refused = SocketEvent::Unreachable { remote, why: Unreachability::SourceAddress };
         let mut capture = PacketCapture::start();
         send_from(&mut driver, socket, remote, &[sources[0], foreign, sources[1], foreign, sources[0]], 8);
         for _ in 0..16 {
-            assert_eq!(driver.news().await, refused);
+            assert_eq!(driver.socket_event().await, refused);
         }
         sources_of(&peer, 24).await;
         (0..5_u8).step_by(2).for_each(|number| _ = capture.find(&[number; 800]));
@@ -328,7 +328,7 @@ async fn a_foreign_source_address_is_reported_and_does_not_stop_segmentation_off
         address("del");
         send_from(&mut driver, socket, remote, &[sources[1], sources[0]], 8);
         for _ in 0..8 {
-            assert_eq!(driver.news().await, refused);
+            assert_eq!(driver.socket_event().await, refused);
         }
         sources_of(&peer, 8).await;
         capture.find(&[1; 800]);
@@ -375,8 +375,8 @@ async fn an_invalid_source_is_reported() {
         let (socket, _) = driver.opened(Protocol::Udp, local).await;
         let remote = remote.parse().unwrap();
         send_from(&mut driver, socket, remote, &[source], 2);
-        let news = [driver.news().await, driver.news().await];
-        assert_eq!(news, [SocketNews::Unreachable { remote, why }; 2], "from {source}");
+        let events = [driver.socket_event().await, driver.socket_event().await];
+        assert_eq!(events, [SocketEvent::Unreachable { remote, why }; 2], "from {source}");
         // Segmentation offload still works.
         let own = if remote.is_ipv4() { "10.9.0.1" } else { "fd00:9::1" };
         let peer = UdpSocket::bind((own, 0)).await.unwrap();
@@ -420,7 +420,7 @@ async fn a_listener_that_cannot_accept_causes_no_busy_loop() {
     let tries = lines.0.lock().unwrap().len();
     assert!((2..=11).contains(&tries), "{tries} tries in two seconds");
     drop(all);
-    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+    assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
 }
 
 /// The kernel's TCP buffers hold only a few KiB, so that the driver holds the rest.
@@ -442,7 +442,7 @@ async fn queued_bytes_are_sent_after_the_end_of_a_stream() {
     let mut driver = recorder(Mode::Record);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let mut peer = TcpStream::connect(server).await.unwrap();
-    let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, remote, .. } = driver.socket_event().await else { panic!("no stream") };
     driver.transmit(socket, remote, &vec![1; HELD]);
     driver.close(socket);
     driver.run_while(turns()).await;
@@ -451,22 +451,22 @@ async fn queued_bytes_are_sent_after_the_end_of_a_stream() {
     assert_eq!(read.len(), HELD);
     // Ended by a peer that has only shut down its sending direction.
     let mut peer = TcpStream::connect(server).await.unwrap();
-    let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, remote, .. } = driver.socket_event().await else { panic!("no stream") };
     driver.transmit(socket, remote, &vec![2; HELD]);
     peer.shutdown().await.unwrap();
     let mut read = Vec::new();
     let (result, events) = driver.run_while(peer.read_to_end(&mut read)).await;
     result.unwrap();
     assert_eq!(read.len(), HELD);
-    let news = [SocketNews::Full, SocketNews::Writable, SocketNews::Closed(Closure::ByPeer)];
+    let expected = [SocketEvent::Full, SocketEvent::Writable, SocketEvent::Closed(Closure::ByPeer)];
     assert_eq!(
         events,
-        news.map(|news| Recorded::News(socket, news)),
+        expected.map(|event| Recorded::Socket(socket, event)),
         "a full stream is not read, so its end is reported later"
     );
     // Closed by the driver's shutdown.
     let mut peer = TcpStream::connect(server).await.unwrap();
-    let SocketNews::Accepted { socket, remote, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, remote, .. } = driver.socket_event().await else { panic!("no stream") };
     driver.transmit(socket, remote, &vec![3; HELD]);
     let mut read = Vec::new();
     let (_, result) = tokio::join!(in_time(driver.shutdown()), async {
@@ -497,13 +497,13 @@ async fn icmp_errors_of_routers_are_reported() {
     let remote: SocketAddr = "10.0.2.1:7".parse().unwrap();
     let (socket, local) = driver.opened_towards(Protocol::Udp, remote).await;
     assert_eq!(local.ip().to_string(), "10.0.1.1");
-    let unreachable = |why| SocketNews::Unreachable { remote, why };
+    let unreachable = |why| SocketEvent::Unreachable { remote, why };
     driver.transmit(socket, remote, b"to a closed port");
-    assert_eq!(driver.news().await, unreachable(Unreachability::Port));
+    assert_eq!(driver.socket_event().await, unreachable(Unreachability::Port));
     driver.send_limited(socket, remote, b"one hop", 1);
-    assert_eq!(driver.news().await, unreachable(Unreachability::HopLimit));
+    assert_eq!(driver.socket_event().await, unreachable(Unreachability::HopLimit));
     driver.transmit(socket, remote, &[0; 1_400]);
-    assert_eq!(driver.news().await, unreachable(Unreachability::TooLarge), "fragmentation is forbidden");
+    assert_eq!(driver.socket_event().await, unreachable(Unreachability::TooLarge), "fragmentation is forbidden");
     // An ICMP error that arrives between two datagrams of one batch is reported too.
     let other: SocketAddr = "10.0.2.1:8".parse().unwrap();
     let (wide, _) = driver.opened_towards(Protocol::Udp, other).await;
@@ -511,10 +511,10 @@ async fn icmp_errors_of_routers_are_reported() {
         machine.out.push(Output::Transmit(Transmit::new(wide, other, Bytes::from_static(&[0; 1_401]))));
         machine.out.push(Output::Transmit(Transmit::new(wide, other, Bytes::from_static(b"short"))));
     });
-    let news = [driver.news().await, driver.news().await];
-    let of = |why| SocketNews::Unreachable { remote: other, why };
-    assert_eq!(news, [of(Unreachability::TooLarge), of(Unreachability::Port)]);
+    let events = [driver.socket_event().await, driver.socket_event().await];
+    let of = |why| SocketEvent::Unreachable { remote: other, why };
+    assert_eq!(events, [of(Unreachability::TooLarge), of(Unreachability::Port)]);
     // The host now knows the path MTU. So the next datagram is fragmented, and arrives at the closed port.
     driver.transmit(socket, remote, &[0; 1_400]);
-    assert_eq!(driver.news().await, unreachable(Unreachability::Port));
+    assert_eq!(driver.socket_event().await, unreachable(Unreachability::Port));
 }

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::pin::pin;
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketId, SocketNews,
+    Cx, Datagram, Deadline, Input, Instant, Machine, Never, Open, Outbox, Output, Protocol, SocketEvent, SocketId,
     SocketOrder, Transmit, Verdict,
 };
 use portolan_tokio::{Driver, DriverConfig};
@@ -14,7 +14,7 @@ use portolan_tokio::{Driver, DriverConfig};
 /// An input that the recorder got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Recorded {
-    News(SocketId, SocketNews),
+    Socket(SocketId, SocketEvent),
     Datagram { socket: SocketId, local: SocketAddr, remote: SocketAddr, payload: Vec<u8> },
     Chunk { socket: SocketId, payload: Vec<u8> },
     Timeout(Instant),
@@ -55,7 +55,7 @@ impl Machine for Recorder {
             Input::Datagram(d) if self.mode == Mode::Echo => {
                 Output::Transmit(Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload)))
             }
-            Input::Datagram(_) | Input::Socket(_, SocketNews::Accepted { .. }) if self.mode == Mode::Decline => {
+            Input::Datagram(_) | Input::Socket(_, SocketEvent::Accepted { .. }) if self.mode == Mode::Decline => {
                 return Verdict::NotMine;
             }
             Input::Datagram(d) => Output::Event(Recorded::Datagram {
@@ -64,7 +64,7 @@ impl Machine for Recorder {
                 remote: d.remote,
                 payload: d.payload.to_vec(),
             }),
-            Input::Socket(id, news) => Output::Event(Recorded::News(id, news)),
+            Input::Socket(id, event) => Output::Event(Recorded::Socket(id, event)),
             Input::Timeout => {
                 if self.wait.is_none_or(|wait| !wait.is_due(cx.now())) {
                     return Verdict::NotMine;
@@ -100,7 +100,7 @@ pub(crate) trait RecorderExt {
     fn transmit(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8]);
     fn send_limited(&mut self, socket: SocketId, remote: SocketAddr, payload: &[u8], hop_limit: u8);
     fn close(&mut self, socket: SocketId);
-    async fn news(&mut self) -> SocketNews;
+    async fn socket_event(&mut self) -> SocketEvent;
     async fn opened(&mut self, protocol: Protocol, local: &str) -> (SocketId, SocketAddr);
     async fn opened_towards(&mut self, protocol: Protocol, remote: SocketAddr) -> (SocketId, SocketAddr);
     /// Reads `count` bytes of a stream.
@@ -134,22 +134,22 @@ impl RecorderExt for Driver<Recorder> {
         self.with(|machine, _| machine.out.push(Output::Socket(SocketOrder::Close(socket))));
     }
 
-    async fn news(&mut self) -> SocketNews {
+    async fn socket_event(&mut self) -> SocketEvent {
         match in_time(self.next()).await {
-            Recorded::News(_, news) => news,
-            other => panic!("expected socket news, got {other:?}"),
+            Recorded::Socket(_, event) => event,
+            other => panic!("expected socket event, got {other:?}"),
         }
     }
 
     async fn opened(&mut self, protocol: Protocol, local: &str) -> (SocketId, SocketAddr) {
         let id = self.order(protocol, local, |open| open);
-        (id, opened(self.news().await))
+        (id, opened(self.socket_event().await))
     }
 
     async fn opened_towards(&mut self, protocol: Protocol, remote: SocketAddr) -> (SocketId, SocketAddr) {
         let any = if remote.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let id = self.order(protocol, any, |open| open.towards(remote));
-        (id, opened(self.news().await))
+        (id, opened(self.socket_event().await))
     }
 
     async fn read(&mut self, socket: SocketId, count: usize) -> Vec<u8> {
@@ -179,9 +179,9 @@ impl RecorderExt for Driver<Recorder> {
     }
 }
 
-pub(crate) fn opened(news: SocketNews) -> SocketAddr {
-    match news {
-        SocketNews::Opened { local } => local,
+pub(crate) fn opened(event: SocketEvent) -> SocketAddr {
+    match event {
+        SocketEvent::Opened { local } => local,
         other => panic!("expected an open socket, got: {other}"),
     }
 }

@@ -3,7 +3,7 @@
 use crate::recorder::{Mode, Recorded, RecorderExt as _, in_time, opened, recorder, recorder_with};
 use bytes::Bytes;
 use core::time::Duration;
-use portolan_machine::{Closure, Output, Protocol, Refusal, SocketNews, Transmit};
+use portolan_machine::{Closure, Output, Protocol, Refusal, SocketEvent, Transmit};
 use portolan_tokio::DriverConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -21,7 +21,7 @@ async fn a_stream_works_over_both_families() {
         assert_eq!(answer, b"ahoy");
         let accepted: Vec<Recorded> = events.into_iter().chain(more).collect();
         match accepted.as_slice() {
-            [Recorded::News(id, SocketNews::Accepted { socket, local, remote })] => {
+            [Recorded::Socket(id, SocketEvent::Accepted { socket, local, remote })] => {
                 assert_eq!((*id, *local, *remote), (listener, server, from));
                 assert!(*socket > listener, "a new id");
             }
@@ -50,7 +50,7 @@ async fn a_stream_is_bound_to_the_ordered_local_address() {
     let remote = peer.local_addr().unwrap();
     let mut client = recorder(Mode::Record);
     client.order(Protocol::Tcp, "127.0.0.3:0", |open| open.towards(remote));
-    let local = opened(client.news().await);
+    let local = opened(client.socket_event().await);
     assert_eq!(local.ip().to_string(), "127.0.0.3");
     assert_eq!(peer.accept().await.unwrap().1, local);
 }
@@ -60,13 +60,13 @@ async fn an_order_that_cannot_be_connected_is_refused_with_the_reason() {
     let mut driver = recorder(Mode::Record);
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(gone));
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::ConnectionRefused));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::ConnectionRefused));
     driver.order(Protocol::Tcp, "192.0.2.1:0", |open| open.towards(gone));
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressNotAvailable));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::AddressNotAvailable));
     driver.order(Protocol::Tcp, "[::]:0", |open| open.towards(gone));
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::FamilyNotSupported));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::FamilyNotSupported));
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open);
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::NoRoute), "no remote address");
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::NoRoute), "no remote address");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_port_in_use_is_refused() {
     let mut driver = recorder(Mode::Record);
     let (_, held) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     driver.order(Protocol::TcpListen, &held.to_string(), |open| open);
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::AddressInUse));
     let (_, six) = driver.opened(Protocol::TcpListen, "[::]:0").await;
     let (_, four) = driver.opened(Protocol::TcpListen, &format!("0.0.0.0:{}", six.port())).await;
     assert_eq!(four.port(), six.port(), "an IPv6 listener is IPv6 only");
@@ -93,7 +93,7 @@ async fn a_silent_peer_is_refused_as_timed_out() {
     let mut driver = recorder_with(Mode::Record, DriverConfig::default().with_connect_timeout(limit));
     let start = driver.now();
     driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(remote));
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::TimedOut));
     assert!(driver.now() - start >= limit);
 }
 
@@ -104,9 +104,9 @@ async fn a_fin_is_reported_after_the_last_bytes() {
     let mut peer = TcpStream::connect(server).await.unwrap();
     peer.write_all(b"last words").await.unwrap();
     peer.shutdown().await.unwrap();
-    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
     assert_eq!(driver.read(socket, 10).await, b"last words");
-    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Closed(Closure::ByPeer)));
+    assert_eq!(in_time(driver.next()).await, Recorded::Socket(socket, SocketEvent::Closed(Closure::ByPeer)));
 }
 
 #[tokio::test]
@@ -114,10 +114,10 @@ async fn a_rst_is_reported_as_reset() {
     let mut driver = recorder(Mode::Record);
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = TcpStream::connect(server).await.unwrap();
-    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
     socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
-    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Closed(Closure::Reset)));
+    assert_eq!(in_time(driver.next()).await, Recorded::Socket(socket, SocketEvent::Closed(Closure::Reset)));
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_stream_to_a_peer_that_does_not_read_ends_with_overflow() {
     let (_, server) = driver.opened(Protocol::TcpListen, "127.0.0.1:0").await;
     let peer = TcpStream::connect(server).await.unwrap();
     let remote = peer.local_addr().unwrap();
-    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
     let chunk = Bytes::from(vec![0; 64 * 1_024]);
     let mut sent = 0;
     // The kernel takes some megabytes, and the driver another 256 KiB.
@@ -136,8 +136,8 @@ async fn a_stream_to_a_peer_that_does_not_read_ends_with_overflow() {
     }
     assert!(sent < 64 << 20, "the number of bytes is bounded");
     assert!(sent > 256 * 1_024, "the stream does not end below its bound");
-    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Full));
-    assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Closed(Closure::Overflow)));
+    assert_eq!(in_time(driver.next()).await, Recorded::Socket(socket, SocketEvent::Full));
+    assert_eq!(in_time(driver.next()).await, Recorded::Socket(socket, SocketEvent::Closed(Closure::Overflow)));
     drop(peer);
 }
 
@@ -150,7 +150,7 @@ async fn bytes_that_were_queued_before_a_close_arrive_whole() {
     peer.set_recv_buffer_size(32 * 1_024).unwrap();
     let mut peer = peer.connect(server).await.unwrap();
     let remote = peer.local_addr().unwrap();
-    let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+    let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
     // Unread bytes must not cause the loss of sent bytes.
     peer.write_all(b"unread").await.unwrap();
     let mut sent = 0;
@@ -202,7 +202,7 @@ async fn a_closed_listener_accepts_no_streams() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_closed_at_once_causes_no_news() {
+async fn an_order_that_is_closed_at_once_causes_no_socket_event() {
     let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let remote = peer.local_addr().unwrap();
     let mut driver = recorder(Mode::Record);
@@ -214,7 +214,7 @@ async fn an_order_that_is_closed_at_once_causes_no_news() {
     }
     let after = driver.order(Protocol::Udp, "127.0.0.1:0", |open| open);
     let next = in_time(driver.next()).await;
-    assert!(matches!(next, Recorded::News(id, SocketNews::Opened { .. }) if id == after), "got {next:?}");
+    assert!(matches!(next, Recorded::Socket(id, SocketEvent::Opened { .. }) if id == after), "got {next:?}");
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn past_the_stream_limit_peers_wait_until_there_is_room() {
     }
     let mut accepted = Vec::new();
     for _ in 0..2 {
-        let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+        let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
         accepted.push(socket);
     }
     // The bytes of the third peer are not read while the limit is reached.
@@ -239,8 +239,8 @@ async fn past_the_stream_limit_peers_wait_until_there_is_room() {
     };
     assert_eq!(driver.run_while(turns).await.1, []);
     drop(peers.remove(0));
-    assert_eq!(in_time(driver.next()).await, Recorded::News(accepted[0], SocketNews::Closed(Closure::ByPeer)));
-    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+    assert_eq!(in_time(driver.next()).await, Recorded::Socket(accepted[0], SocketEvent::Closed(Closure::ByPeer)));
+    assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
 }
 
 /// A stream no longer counts after its end, whatever the reason for the end.
@@ -251,18 +251,18 @@ async fn streams_that_have_ended_do_not_count_for_the_limit() {
     for round in 0..12 {
         let peer = TcpStream::connect(server).await.unwrap();
         let remote = peer.local_addr().unwrap();
-        let SocketNews::Accepted { socket, .. } = driver.news().await else { panic!("no stream") };
+        let SocketEvent::Accepted { socket, .. } = driver.socket_event().await else { panic!("no stream") };
         match round % 3 {
             0 => driver.close(socket),
             1 => {
                 socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
                 drop(peer);
-                assert_eq!(driver.news().await, SocketNews::Closed(Closure::Reset));
+                assert_eq!(driver.socket_event().await, SocketEvent::Closed(Closure::Reset));
                 continue;
             }
             _ => {
                 driver.transmit(socket, remote, &vec![0; 16 << 20]);
-                assert_eq!(driver.news().await, SocketNews::Closed(Closure::Overflow));
+                assert_eq!(driver.socket_event().await, SocketEvent::Closed(Closure::Overflow));
             }
         }
         drop(peer);
@@ -271,8 +271,8 @@ async fn streams_that_have_ended_do_not_count_for_the_limit() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for _ in 0..3 {
         driver.order(Protocol::Tcp, "0.0.0.0:0", |open| open.towards(gone));
-        assert_eq!(driver.news().await, SocketNews::Refused(Refusal::ConnectionRefused));
+        assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::ConnectionRefused));
     }
     let _peer = TcpStream::connect(server).await.unwrap();
-    assert!(matches!(driver.news().await, SocketNews::Accepted { .. }));
+    assert!(matches!(driver.socket_event().await, SocketEvent::Accepted { .. }));
 }

@@ -5,7 +5,7 @@ use crate::recorder::{Mode, Recorded, Recorder, RecorderExt as _, in_time, opene
 use alloc::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Protocol, Refusal, SocketNews, TlsFailure};
+use portolan_machine::{Closure, Protocol, Refusal, SocketEvent, TlsFailure};
 use portolan_tokio::rustls::crypto::{CryptoProvider, ring};
 use portolan_tokio::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use portolan_tokio::rustls::{self, RootCertStore};
@@ -53,18 +53,18 @@ fn client(trusts: &CertificateDer<'static>) -> Driver<Recorder> {
     recorder_with(Mode::Record, client_config(trusts))
 }
 
-/// Orders a stream to `remote` for `name`. Returns its id and its first news.
+/// Orders a stream to `remote` for `name`. Returns its id and its first socket event.
 async fn ordered(
     server: &mut Driver<Recorder>,
     client: &mut Driver<Recorder>,
     remote: SocketAddr,
     name: Option<&str>,
-) -> (portolan_machine::SocketId, SocketNews) {
+) -> (portolan_machine::SocketId, SocketEvent) {
     let socket = client.order(Protocol::Tls, "0.0.0.0:0", |open| match name {
         Some(name) => open.towards(remote).named(name.into()),
         None => open.towards(remote),
     });
-    (socket, server.run_while(client.news()).await.0)
+    (socket, server.run_while(client.socket_event()).await.0)
 }
 
 #[tokio::test]
@@ -73,8 +73,8 @@ async fn a_stream_is_verified_by_name_or_by_address() {
     let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
     for name in [Some("turn.example"), None] {
         let mut client = client(&certificate);
-        let (socket, news) = ordered(&mut echo, &mut client, remote, name).await;
-        assert!(!opened(news).ip().is_unspecified());
+        let (socket, event) = ordered(&mut echo, &mut client, remote, name).await;
+        assert!(!opened(event).ip().is_unspecified());
         client.transmit(socket, remote, b"ahoy");
         let (answer, _) = echo.run_while(client.read(socket, 4)).await;
         assert_eq!(answer, b"ahoy");
@@ -101,8 +101,8 @@ async fn failed(client: DriverConfig, server: DriverConfig, name: Option<&str>) 
     let mut server = recorder_with(Mode::Record, server.with_trace(server_lines.clone()));
     let mut client = recorder_with(Mode::Record, client.with_trace(client_lines.clone()));
     let (_, remote) = server.opened(Protocol::TlsListen, "127.0.0.1:0").await;
-    let (_, news) = ordered(&mut server, &mut client, remote, name).await;
-    let SocketNews::Refused(Refusal::TlsHandshake(why)) = news else { panic!("got: {news}") };
+    let (_, event) = ordered(&mut server, &mut client, remote, name).await;
+    let SocketEvent::Refused(Refusal::TlsHandshake(why)) = event else { panic!("got: {event}") };
     let (_, events) = server.run_while(client_and_server_noted(&client_lines, &server_lines)).await;
     assert_eq!(events, [], "a stream whose handshake failed was never accepted");
     [why, noted(&client_lines), noted(&server_lines)]
@@ -156,8 +156,8 @@ async fn a_certificate_for_another_name_or_address_is_refused() {
     // An invalid name is found after the stream is connected, before the handshake.
     let (mut echo, _) = server(Mode::Echo, &["turn.example"]);
     let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
-    let (_, news) = ordered(&mut echo, &mut client(&shown), remote, Some("not a name")).await;
-    assert_eq!(news, SocketNews::Refused(Refusal::TlsHandshake(TlsFailure::Name)));
+    let (_, event) = ordered(&mut echo, &mut client(&shown), remote, Some("not a name")).await;
+    assert_eq!(event, SocketEvent::Refused(Refusal::TlsHandshake(TlsFailure::Name)));
 }
 
 /// A crypto provider with only these cipher suites.
@@ -209,8 +209,8 @@ async fn a_missing_common_version_or_cipher_is_reported_on_both_sides() {
     let mut echo = recorder_with(Mode::Echo, server_of((&shown, &key), aes.clone(), &[&TLS13]));
     let (_, remote) = echo.opened(Protocol::TlsListen, "127.0.0.1:0").await;
     let mut client = recorder_with(Mode::Record, client_of(&shown, aes, &[&TLS13]));
-    let (_, news) = ordered(&mut echo, &mut client, remote, None).await;
-    assert!(matches!(news, SocketNews::Opened { .. }), "got: {news}");
+    let (_, event) = ordered(&mut echo, &mut client, remote, None).await;
+    assert!(matches!(event, SocketEvent::Opened { .. }), "got: {event}");
 }
 
 /// Connects a client to a server that reads the ClientHello, sends `bytes` and closes. Returns the reasons in the
@@ -221,7 +221,7 @@ async fn failed_client(bytes: &[u8], is_reset: bool) -> [TlsFailure; 2] {
     let lines = Lines::default();
     let mut client = recorder_with(Mode::Record, DriverConfig::default().with_trace(lines.clone()));
     client.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
-    let (news, _peer) = tokio::join!(client.news(), async {
+    let (event, _peer) = tokio::join!(client.socket_event(), async {
         let (mut peer, _) = listener.accept().await.unwrap();
         let mut hello = [0; 4_096];
         assert!(peer.read(&mut hello).await.unwrap() > 0);
@@ -233,7 +233,7 @@ async fn failed_client(bytes: &[u8], is_reset: bool) -> [TlsFailure; 2] {
         peer.shutdown().await.unwrap();
         Some(peer)
     });
-    let SocketNews::Refused(Refusal::TlsHandshake(why)) = news else { panic!("got: {news}") };
+    let SocketEvent::Refused(Refusal::TlsHandshake(why)) = event else { panic!("got: {event}") };
     [why, noted(&lines)]
 }
 
@@ -304,7 +304,7 @@ async fn a_client_that_sends_no_handshake_is_noted_as_timed_out() {
 async fn a_listener_without_a_certificate_is_refused() {
     let mut driver = recorder(Mode::Record);
     driver.order(Protocol::TlsListen, "127.0.0.1:0", |open| open);
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::Unsupported));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::Unsupported));
 }
 
 #[tokio::test]
@@ -330,13 +330,15 @@ async fn close_notify_ends_a_stream_and_its_absence_is_a_tls_failure() {
     for (sends_close_notify, why) in [(true, Closure::ByPeer), (false, Closure::Tls)] {
         let mut client = client(&certificate);
         let socket = client.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
-        let (_, events) = driver.run_while(client.news()).await;
+        let (_, events) = driver.run_while(client.socket_event()).await;
         let accepted = match events.as_slice() {
             [] => in_time(driver.next()).await,
             [one] => one.clone(),
             more => panic!("got {more:?}"),
         };
-        let Recorded::News(_, SocketNews::Accepted { socket: stream, .. }) = accepted else { panic!("{accepted:?}") };
+        let Recorded::Socket(_, SocketEvent::Accepted { socket: stream, .. }) = accepted else {
+            panic!("{accepted:?}")
+        };
         let event = if sends_close_notify {
             client.close(socket);
             client.run_while(driver.next()).await.0
@@ -347,7 +349,7 @@ async fn close_notify_ends_a_stream_and_its_absence_is_a_tls_failure() {
             drop(client);
             in_time(driver.next()).await
         };
-        assert_eq!(event, Recorded::News(stream, SocketNews::Closed(why)));
+        assert_eq!(event, Recorded::Socket(stream, SocketEvent::Closed(why)));
     }
 }
 
@@ -358,7 +360,7 @@ async fn a_server_that_sends_no_handshake_is_refused_as_timed_out() {
     let config = DriverConfig::default().with_connect_timeout(Duration::from_millis(200));
     let mut driver = recorder_with(Mode::Record, config);
     driver.order(Protocol::Tls, "0.0.0.0:0", |open| open.towards(remote));
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::TimedOut));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::TimedOut));
 }
 
 /// Connects to a TLS listener and sends nothing. The driver has begun the handshake when this function returns.
@@ -408,7 +410,7 @@ async fn the_handshakes_of_one_source_are_limited_and_another_source_is_served()
         assert_eq!(server.counters().too_many_handshakes, 3 * round);
         let mut client = client(&shown);
         order_from_other_source(&mut client, remote);
-        assert!(matches!(server.run_while(client.news()).await.0, SocketNews::Opened { .. }));
+        assert!(matches!(server.run_while(client.socket_event()).await.0, SocketEvent::Opened { .. }));
         // When its handshakes have ended, the source may begin new ones.
         lines.0.lock().unwrap().clear();
         drop(held);
@@ -455,6 +457,6 @@ async fn assert_third_waits(server: DriverConfig, shown: &CertificateDer<'static
     };
     server.run_while(turns).await;
     drop(one);
-    assert!(matches!(server.run_while(client.news()).await.0, SocketNews::Opened { .. }));
+    assert!(matches!(server.run_while(client.socket_event()).await.0, SocketEvent::Opened { .. }));
     assert_eq!(server.counters().too_many_handshakes, 0);
 }

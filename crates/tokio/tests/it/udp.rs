@@ -4,7 +4,7 @@ use crate::recorder::{Mode, Recorded, RecorderExt as _, in_time, recorder};
 use alloc::collections::BTreeSet;
 use bytes::Bytes;
 use core::net::SocketAddr;
-use portolan_machine::{Output, Protocol, Refusal, SocketNews, SocketOrder, Transmit, Unreachability};
+use portolan_machine::{Output, Protocol, Refusal, SocketEvent, SocketOrder, Transmit, Unreachability};
 use tokio::net::UdpSocket;
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_datagram_of_any_length_arrives_whole() {
     }
     sender.transmit(socket, to, &vec![3; 65_508]);
     let why = Unreachability::TooLarge;
-    assert_eq!(sender.news().await, SocketNews::Unreachable { remote: to, why });
+    assert_eq!(sender.socket_event().await, SocketEvent::Unreachable { remote: to, why });
 }
 
 #[tokio::test]
@@ -147,12 +147,12 @@ async fn an_order_that_cannot_be_bound_is_refused_with_the_reason() {
     let mut driver = recorder(Mode::Record);
     let (_, held) = driver.opened(Protocol::Udp, "127.0.0.1:0").await;
     driver.order(Protocol::Udp, &held.to_string(), |open| open);
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressInUse));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::AddressInUse));
     // No host has an address in TEST-NET-1 (RFC 5737).
     driver.order(Protocol::Udp, "192.0.2.1:0", |open| open);
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::AddressNotAvailable));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::AddressNotAvailable));
     driver.order(Protocol::Udp, "0.0.0.0:0", |open| open.towards("[::1]:9".parse().unwrap()));
-    assert_eq!(driver.news().await, SocketNews::Refused(Refusal::FamilyNotSupported));
+    assert_eq!(driver.socket_event().await, SocketEvent::Refused(Refusal::FamilyNotSupported));
 }
 
 #[cfg(target_os = "linux")]
@@ -167,7 +167,10 @@ async fn a_closed_port_is_reported_to_an_unconnected_socket() {
         let (socket, _) = driver.opened(Protocol::Udp, local).await;
         driver.transmit(socket, gone, b"closed");
         let why = Unreachability::Port;
-        assert_eq!(in_time(driver.next()).await, Recorded::News(socket, SocketNews::Unreachable { remote: gone, why }));
+        assert_eq!(
+            in_time(driver.next()).await,
+            Recorded::Socket(socket, SocketEvent::Unreachable { remote: gone, why })
+        );
     }
 }
 
@@ -214,8 +217,8 @@ async fn each_of_several_closed_ports_is_reported() {
         }
     });
     while !gone.is_empty() && cfg!(target_os = "linux") {
-        match driver.news().await {
-            SocketNews::Unreachable { remote, why } => {
+        match driver.socket_event().await {
+            SocketEvent::Unreachable { remote, why } => {
                 assert_eq!(why, Unreachability::Port);
                 assert!(gone.remove(&remote), "reported once");
             }
@@ -231,7 +234,7 @@ async fn a_datagram_with_a_hop_limit_of_zero_is_not_sent() {
     let remote = "127.0.0.1:9".parse().unwrap();
     driver.send_limited(socket, remote, b"nowhere", 0);
     let why = Unreachability::HopLimit;
-    assert_eq!(driver.news().await, SocketNews::Unreachable { remote, why });
+    assert_eq!(driver.socket_event().await, SocketEvent::Unreachable { remote, why });
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use core::cell::RefCell;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{
-    Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Refusal, Scope, SocketId, SocketIds, SocketNews,
+    Cx, Datagram, Entropy, Explain, Input, Instant, Machine, Output, Refusal, Scope, SocketEvent, SocketId, SocketIds,
     SocketOrder, Trace, Transmit,
 };
 use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, LifetimeReport, MeasurementCommand};
@@ -267,16 +267,16 @@ impl<'a> Stage<'a> {
             LabEvent::Order(SocketOrder::Open(open)) => {
                 self.orders += 1;
                 let local = SocketAddr::new(HOST.parse().unwrap(), open.local.port());
-                let news = match self.lab.refuse_every {
-                    Some((every, why)) if self.orders.is_multiple_of(every) => SocketNews::Refused(why),
+                let event = match self.lab.refuse_every {
+                    Some((every, why)) if self.orders.is_multiple_of(every) => SocketEvent::Refused(why),
                     _ => {
                         assert!(self.run.ports.insert(local.port()), "each port once");
                         self.sockets.insert(open.id, local);
                         self.run.most_sockets = self.run.most_sockets.max(self.sockets.len());
-                        SocketNews::Opened { local }
+                        SocketEvent::Opened { local }
                     }
                 };
-                let _verdict = machine.handle(cx, Input::Socket(open.id, news));
+                let _verdict = machine.handle(cx, Input::Socket(open.id, event));
                 return;
             }
             LabEvent::AtServer { server, source, payload } => {
@@ -300,7 +300,7 @@ impl<'a> Stage<'a> {
             LabEvent::AtHost { server, internal, payload } => (server, internal, payload),
             LabEvent::Unreachable { socket, remote } => {
                 let why = portolan_machine::Unreachability::Network;
-                let _verdict = machine.handle(cx, Input::Socket(socket, SocketNews::Unreachable { remote, why }));
+                let _verdict = machine.handle(cx, Input::Socket(socket, SocketEvent::Unreachable { remote, why }));
                 return;
             }
         };

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use bytes::Bytes;
 use core::net::SocketAddr;
 use core::time::Duration;
-use portolan_machine::{Closure, Instant, Output, Refusal, SocketId, SocketNews, SocketOrder, Unreachability};
+use portolan_machine::{Closure, Instant, Output, Refusal, SocketEvent, SocketId, SocketOrder, Unreachability};
 use portolan_nat::behavior::Timers;
 use portolan_nat::lifetime::{Lifetime, LifetimeConfig, LifetimeEvent, MeasurementCommand};
 use portolan_nat::translator::{Translation, Translator, TranslatorConfig};
@@ -46,7 +46,7 @@ impl Peer {
             Output::Socket(SocketOrder::Open(open)) => {
                 let local = SocketAddr::new("10.0.0.2".parse().unwrap(), open.local.port());
                 self.sockets.insert(open.id, local);
-                vec![Step::news(at, open.id, SocketNews::Opened { local })]
+                vec![Step::socket_event(at, open.id, SocketEvent::Opened { local })]
             }
             Output::Socket(SocketOrder::Close(id)) => {
                 self.sockets.remove(id);
@@ -85,7 +85,7 @@ impl Peer {
     }
 }
 
-/// Other inputs: invalid datagrams, socket news, early and late timeouts, on own and other sockets.
+/// Other inputs: invalid datagrams, socket events, early and late timeouts, on own and other sockets.
 fn anything() -> impl Strategy<Value = Step> {
     let at = (0_u64..60_000).prop_map(Instant::from_millis);
     let socket = (0_u64..30).prop_map(SocketId);
@@ -95,19 +95,19 @@ fn anything() -> impl Strategy<Value = Step> {
         // The header of a Binding response with an id of no request.
         any::<[u8; 12]>().prop_map(|id| [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &id].concat()),
     ];
-    let news = (address.clone(), 0_u8..7).prop_map(|(address, nth)| match nth {
-        0 => SocketNews::Opened { local: address },
-        1 => SocketNews::Refused(Refusal::AddressInUse),
-        2 => SocketNews::Refused(Refusal::NoRoute),
-        3 => SocketNews::Closed(Closure::DriverEnded),
-        4 => SocketNews::Accepted { socket: SocketId(99), local: address, remote: address },
-        _ => SocketNews::Unreachable { remote: address, why: Unreachability::Network },
+    let event = (address.clone(), 0_u8..7).prop_map(|(address, nth)| match nth {
+        0 => SocketEvent::Opened { local: address },
+        1 => SocketEvent::Refused(Refusal::AddressInUse),
+        2 => SocketEvent::Refused(Refusal::NoRoute),
+        3 => SocketEvent::Closed(Closure::DriverEnded),
+        4 => SocketEvent::Accepted { socket: SocketId(99), local: address, remote: address },
+        _ => SocketEvent::Unreachable { remote: address, why: Unreachability::Network },
     });
     prop_oneof![
         4 => at.clone().prop_map(Step::timeout),
         4 => (at.clone(), socket.clone(), address.clone(), address, rubbish)
             .prop_map(|(at, socket, local, remote, bytes)| Step::datagram(at, socket, local, remote, &bytes)),
-        3 => (at.clone(), socket, news).prop_map(|(at, socket, news)| Step::news(at, socket, news)),
+        3 => (at.clone(), socket, event).prop_map(|(at, socket, event)| Step::socket_event(at, socket, event)),
         1 => at.prop_map(|at| Step::command(at, &MeasurementCommand::Start)),
     ]
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::responses::{Server, config};
 use crate::world::World;
 use core::num::NonZeroU32;
-use portolan_machine::{Output, SocketId, SocketNews, SocketOrder, Verdict};
+use portolan_machine::{Output, SocketEvent, SocketId, SocketOrder, Verdict};
 use portolan_stun::{ChangeRequest, IntegrityError};
 use portolan_stun_agent::{Rate, Responder, ResponderCommand};
 
@@ -204,14 +204,14 @@ fn over_a_stream_it_is_the_same() {
     world.with(|machine, cx| machine.start(cx)).unwrap();
     let mut opened = 0;
     while let Some(Output::Socket(SocketOrder::Open(open))) = world.outputs().pop() {
-        assert_eq!(world.news(open.id.0, SocketNews::Opened { local: open.local }), Verdict::Mine);
+        assert_eq!(world.socket_event(open.id.0, SocketEvent::Opened { local: open.local }), Verdict::Mine);
         opened = open.id.0;
         if open.protocol.is_stream() {
             break;
         }
     }
-    let accepted = SocketNews::Accepted { socket: SocketId(100), local: addr(LOCAL), remote: addr(CLIENT) };
-    assert_eq!(world.news(opened, accepted), Verdict::Mine);
+    let accepted = SocketEvent::Accepted { socket: SocketId(100), local: addr(LOCAL), remote: addr(CLIENT) };
+    assert_eq!(world.socket_event(opened, accepted), Verdict::Mine);
     let mut say = |bytes: &[u8]| {
         for piece in bytes.chunks(33) {
             assert_eq!(world.stream(100, CLIENT, piece), Verdict::Mine);

@@ -51,18 +51,18 @@ fn a_droppable_payload_never_ends_the_stream() {
 async fn full_and_writable_are_reported_once_each() {
     let (mut stream, mut peer) = stream_over(1_000);
     assert_eq!(send(&mut stream, 1_000 + 64 * KIB, WhenFull::Close), Sent::Accepted);
-    assert_eq!(stream.take_news(), None);
+    assert_eq!(stream.take_socket_event(), None);
     assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Accepted);
-    assert_eq!((stream.take_news(), stream.is_readable()), (Some(SocketNews::Full), false));
-    assert_eq!(stream.take_news(), None);
+    assert_eq!((stream.take_socket_event(), stream.is_readable()), (Some(SocketEvent::Full), false));
+    assert_eq!(stream.take_socket_event(), None);
     let mut reported = Vec::new();
     while stream.unsent() > 0 {
         assert_eq!(peer.read(&mut [0; 1_000]).await.unwrap(), 1_000);
         stream.write_unsent(&mut Context::from_waker(Waker::noop()));
-        reported.extend(stream.take_news().map(|news| (news, stream.unsent())));
+        reported.extend(stream.take_socket_event().map(|event| (event, stream.unsent())));
     }
     // Each step of the peer makes room for 1,000 bytes.
-    assert!(matches!(reported[..], [(SocketNews::Writable, 31_768..32_768)]), "{reported:?}");
+    assert!(matches!(reported[..], [(SocketEvent::Writable, 31_768..32_768)]), "{reported:?}");
     assert!(stream.is_readable());
 }
 
@@ -103,11 +103,11 @@ async fn bytes_that_arrived_are_read_after_sending_failed() {
     let (mut stream, mut peer) = stream_over(1_000);
     tokio::io::AsyncWriteExt::write_all(&mut peer, b"last").await.unwrap();
     send(&mut stream, 1_000 + 65 * KIB, WhenFull::Close);
-    assert_eq!(stream.take_news(), Some(SocketNews::Full));
+    assert_eq!(stream.take_socket_event(), Some(SocketEvent::Full));
     drop(peer);
     stream.write_unsent(&mut Context::from_waker(Waker::noop()));
     assert!(stream.is_broken());
-    assert_eq!(stream.take_news(), Some(SocketNews::Writable), "nothing waits any more");
+    assert_eq!(stream.take_socket_event(), Some(SocketEvent::Writable), "nothing waits any more");
     assert_eq!(send(&mut stream, 1, WhenFull::Close), Sent::Broken);
     assert_eq!(read(&mut stream), Poll::Ready(Read::Chunk(4)));
     assert!(matches!(read(&mut stream), Poll::Ready(Read::Ended(_))));
