@@ -115,7 +115,7 @@ fn d8_a_dial_back_from_a_known_address() {
 /// TCP shows that there is a way out; it says nothing of UDP endpoints.
 #[test]
 fn d9_udp_judged_by_tcp() {
-    let world = World::behind(Barrier::Blocked { udp: true, tcp: false, tells: false });
+    let world = World::behind(Barrier::Blocked { udp: true, tcp: false, sends_icmp: false });
     let family = world.family();
     assert_eq!((family.reach, family.classic_type()), (Reachability::Blocked, ClassicType::Blocked));
     assert!(family.public.is_empty() && family.mapping.value().is_none());

@@ -157,7 +157,7 @@ fn a_server_whose_other_address_is_dead() {
 
 #[test]
 fn a_server_that_tells_everybody_the_same_address() {
-    everywhere(Fault::LiesAlways("203.0.113.254:3478".parse().unwrap()), |_, family| {
+    everywhere(Fault::WrongMappedAddress("203.0.113.254:3478".parse().unwrap()), |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::ServerError), "{family:#?}");
         assert!(has_flaw(family, Flaw::SameForAll));
         assert!(family.public.is_empty(), "its word is not passed on");
@@ -166,7 +166,7 @@ fn a_server_that_tells_everybody_the_same_address() {
 
 #[test]
 fn a_server_that_tells_another_address_each_time() {
-    everywhere(Fault::LiesAnew, |_, family| {
+    everywhere(Fault::ChangingMappedAddress, |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::Rebinding), "{family:#?}");
         assert!(has_flaw(family, Flaw::Unstable));
         assert!(family.public.is_empty(), "its word is not passed on");

@@ -91,17 +91,17 @@ fn the_budget_holds_with_many_faulty_servers() {
     let mut world = World::behind(TranslatorConfig::symmetric());
     world.servers = (1..10).map(|n| full("server", 10 * n)).collect();
     for n in 0..8 {
-        world = world.fault(n, if n % 2 == 0 { Fault::DeadAlternate } else { Fault::LiesAnew });
+        world = world.fault(n, if n % 2 == 0 { Fault::DeadAlternate } else { Fault::ChangingMappedAddress });
     }
     assert_budget(&world.story());
 }
 
 #[test]
 fn blocked_udp_is_found_within_two_seconds() {
-    for tells in [false, true] {
-        let report = World::behind(Barrier::Blocked { udp: true, tcp: false, tells }).report();
+    for sends_icmp in [false, true] {
+        let report = World::behind(Barrier::Blocked { udp: true, tcp: false, sends_icmp }).report();
         let family = &report.families[0];
-        if tells {
+        if sends_icmp {
             let why = Unavailable::Unreachable(Unreachability::Prohibited);
             assert_eq!(family.reach, Reachability::Unavailable(why), "the network says so itself");
         } else {
@@ -118,7 +118,7 @@ fn blocked_udp_is_found_within_two_seconds() {
 
 #[test]
 fn silence_of_udp_and_tcp_is_no_way_out() {
-    let report = World::behind(Barrier::Blocked { udp: true, tcp: true, tells: false }).report();
+    let report = World::behind(Barrier::Blocked { udp: true, tcp: true, sends_icmp: false }).report();
     assert_eq!(report.families[0].reach, Reachability::Unavailable(Unavailable::Silent));
     assert!(report.is_offline());
     assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);

@@ -86,7 +86,7 @@ impl<M: Machine> Net<M> {
     }
 
     /// Gives the machine of a host a counting RNG, so that its transaction ids are easy to read in a trace.
-    pub fn count_instead_of_dice(&mut self, host: HostId) {
+    pub fn set_counting_rng(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
             host.rng = HostRng::Counting(CountingRng::default());
         }
