@@ -176,7 +176,7 @@ impl Lifetime {
     /// Prepares a measurement.
     ///
     /// # Errors
-    /// [`LifetimeConfigError`] when [`LifetimeConfig::check`] finds one.
+    /// The same as for [`LifetimeConfig::check`].
     pub fn new(config: LifetimeConfig) -> Result<Self, LifetimeConfigError> {
         config.check()?;
         Ok(Self {

@@ -160,7 +160,7 @@ impl<T> Request<T> {
     /// Adds any attribute.
     ///
     /// # Errors
-    /// What [`Writer::add`] refuses.
+    /// The same as for [`Writer::add`], without [`EncodeError::BufferTooShort`].
     pub fn attribute(mut self, attribute: &Attribute<'_>) -> Result<Self, EncodeError> {
         self.append(attribute)?;
         Ok(self)
@@ -233,8 +233,8 @@ impl Blank {
         while !rest.is_empty() {
             let at = self.attributes.len() - rest.len();
             let (kind, value, after) = split_attribute(rest).ok_or(RequestError::Attributes { at })?;
-            let veiled = veiled(kind, value, id);
-            writer.add(&Attribute::Unknown { kind, value: veiled.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
+            let completed = complete_xor_address(kind, value, id);
+            writer.add(&Attribute::Unknown { kind, value: completed.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
             rest = after;
         }
         let fingerprint = self.seal == Seal::Fingerprint;
@@ -246,14 +246,16 @@ impl Blank {
     }
 }
 
-/// The value of an XOR address attribute over IPv6, which holds the transaction id that is not known before the request
-/// is made (RFC 8489 §14.2): written with id 0 before, so that the id is all that is missing.
-fn veiled(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
-    let is_veiled = matches!(
+/// Returns the value of an IPv6 XOR address attribute for this transaction id; `None` for other values.
+///
+/// The address is XORed with the transaction id (RFC 8489 §14.2), which is not known before the request is made.
+/// [`template`] writes the value with id 0, so that only the XOR with the id is missing.
+fn complete_xor_address(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
+    let is_xor_address = matches!(
         kind,
         AttributeType::XOR_MAPPED_ADDRESS | AttributeType::XOR_PEER_ADDRESS | AttributeType::XOR_RELAYED_ADDRESS
     );
-    let mut value: [u8; 20] = value.try_into().ok().filter(|_| is_veiled)?;
+    let mut value: [u8; 20] = value.try_into().ok().filter(|_| is_xor_address)?;
     value.iter_mut().skip(8).zip(id.as_bytes()).for_each(|(byte, id)| *byte ^= id);
     Some(value)
 }
