@@ -114,7 +114,7 @@ impl Discovery {
     /// A discovery that waits for [`MeasurementCommand::Start`].
     ///
     /// # Errors
-    /// [`DiscoveryConfigError`] when [`DiscoveryConfig::check`] finds one.
+    /// The same as for [`DiscoveryConfig::check`].
     pub fn new(config: DiscoveryConfig) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
         Ok(Self {

@@ -179,7 +179,7 @@ impl Lifetime {
     /// A measurement that waits for [`MeasurementCommand::Start`].
     ///
     /// # Errors
-    /// [`LifetimeConfigError`] when [`LifetimeConfig::check`] finds one.
+    /// The same as for [`LifetimeConfig::check`].
     pub fn new(config: LifetimeConfig) -> Result<Self, LifetimeConfigError> {
         config.check()?;
         Ok(Self {
@@ -463,7 +463,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ended_stays_ended() {
+    fn no_transition_leaves_the_state_ended() {
         assert!(TRANSITIONS.iter().all(|(from, _)| *from != Stage::Ended));
     }
 }

@@ -213,8 +213,16 @@ impl Translator {
     /// Takes a packet from inside.
     ///
     /// # Errors
-    /// [`DropReason`] when the packet is dropped. The table is then unchanged, except for the mapping of the sender
-    /// of a hairpinned packet.
+    /// * [`DropReason::FamilyMismatch`] when source and destination are of different families.
+    /// * [`DropReason::NoHairpin`] when the destination is an external address and the NAT does not hairpin.
+    /// * [`DropReason::TableFull`] when the packet needs a mapping and the table is full.
+    /// * [`DropReason::NoExternalAddress`] when the packet needs a mapping and no external address has its family.
+    /// * [`DropReason::NoFreePort`] when the packet needs a mapping and no external port is free.
+    /// * [`DropReason::NoMapping`] when a hairpinned packet is for an external endpoint without a mapping.
+    /// * [`DropReason::Filtered`] when the filter drops a hairpinned packet.
+    ///
+    /// After the last two errors the sender's mapping is made or refreshed, because the sender has sent. After the
+    /// other errors no mapping is made or refreshed.
     pub fn outbound(
         &mut self,
         now: Instant,
@@ -249,7 +257,11 @@ impl Translator {
     /// Takes a packet from outside. Returns the internal endpoint that it is for.
     ///
     /// # Errors
-    /// [`DropReason`] when the packet is dropped. Then it refreshes nothing.
+    /// A dropped packet refreshes no mapping.
+    ///
+    /// * [`DropReason::FamilyMismatch`] when source and destination are of different families.
+    /// * [`DropReason::NoMapping`] when the destination has no mapping.
+    /// * [`DropReason::Filtered`] when the filter drops the packet.
     pub fn inbound(
         &mut self,
         now: Instant,

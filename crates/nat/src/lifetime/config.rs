@@ -84,8 +84,14 @@ impl LifetimeConfig {
     /// Checks the configuration.
     ///
     /// # Errors
-    /// [`LifetimeConfigError`]: no server, a server of another family, an address twice, a step or a longest time out
-    /// of range.
+    /// * [`LifetimeConfigError::NoServers`] when there is no server.
+    /// * [`LifetimeConfigError::Families`] when a server is of another family than the first.
+    /// * [`LifetimeConfigError::Unspecified`] when the address of a server is unspecified, or its port is 0.
+    /// * [`LifetimeConfigError::SameAddress`] when two servers have the same address and port.
+    /// * [`LifetimeConfigError::Local`] when the local address is of another family than the servers.
+    /// * [`LifetimeConfigError::Step`] when the step is not between 2 s and 10 min.
+    /// * [`LifetimeConfigError::TooFew`] when the longest idle time is shorter than the step.
+    /// * [`LifetimeConfigError::TooMany`] when there are more than [`POINTS_MAX`](Self::POINTS_MAX) idle times.
     pub fn check(&self) -> Result<(), LifetimeConfigError> {
         let family = self.family().ok_or(LifetimeConfigError::NoServers)?;
         for (index, server) in self.servers.iter().enumerate() {
@@ -180,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_refused() {
+    fn an_invalid_configuration_is_refused() {
         let (one, two) = (server("192.0.2.1:3478"), server("192.0.2.1:3479"));
         let six = server("[2001:db8::1]:3478");
         let good = LifetimeConfig::new(vec![one, two]);

@@ -332,7 +332,10 @@ fn rfc8489_9_2_5_a_400_that_is_not_signed_counts_as_not_received() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &error(&request, 400, None));
-    assert_eq!(last_note(&world), "message from 192.0.2.1:3478 dropped: nobody vouches for its 400 [RFC 8489 §9.2.5]");
+    assert_eq!(
+        last_note(&world),
+        "message from 192.0.2.1:3478 dropped: its 400 is not authenticated [RFC 8489 §9.2.5]"
+    );
     let lines = world.run(60_000);
     assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "resulting in a time-out");
 
