@@ -467,7 +467,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn each_word_reads_back_from_its_own_text() {
+    fn each_name_round_trips_through_text() {
         for mapping in Mapping::ALL {
             assert_eq!(mapping.to_string().parse(), Ok(mapping));
             assert_eq!(mapping.abbreviation().to_lowercase().parse(), Ok(mapping));
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_word_of_the_other_axis_is_refused() {
+    fn an_abbreviation_of_another_type_is_refused() {
         assert!("eif".parse::<Mapping>().is_err());
         assert!("eim".parse::<Filtering>().is_err());
         assert_eq!("ei".parse(), Ok(Mapping::EndpointIndependent));
@@ -511,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_old_names_holds_each_pair_once() {
+    fn the_table_of_classic_names_has_each_pair_once() {
         for mapping in Mapping::ALL {
             for filtering in Filtering::ALL {
                 let rows = CLASSIC_NAMES.iter().filter(|(m, f, _)| *m == mapping && *f == filtering).count();
@@ -527,7 +527,7 @@ mod tests {
         for filtering in [Filtering::AddressDependent, Filtering::AddressAndPortDependent] {
             assert_eq!(classic_name(NatKind::Firewall, independent, filtering), ClassicType::UdpFirewall);
         }
-        let two_ways_out = classic_name(NatKind::None, Mapping::AddressDependent, Filtering::EndpointIndependent);
-        assert_eq!(two_ways_out, ClassicType::Other);
+        let dependent = classic_name(NatKind::None, Mapping::AddressDependent, Filtering::EndpointIndependent);
+        assert_eq!(dependent, ClassicType::Other);
     }
 }

@@ -459,7 +459,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ended_stays_ended() {
+    fn no_transition_leaves_the_state_ended() {
         assert!(TRANSITIONS.iter().all(|(from, _)| *from != Stage::Ended));
     }
 }

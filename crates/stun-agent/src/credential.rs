@@ -48,7 +48,7 @@ pub(crate) use attempt::{Attempt, Ruling};
 pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, end};
 
-use crate::transaction::{read_hex, write_hex};
+use crate::hex::{read_hex, write_hex};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;

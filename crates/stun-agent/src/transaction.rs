@@ -46,7 +46,6 @@ mod timeline;
 
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
 pub use text::TransactionCommand;
-pub(crate) use text::{read_hex, write_hex};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;

@@ -169,8 +169,8 @@ fn expected_outcomes(fault: Fault) -> Vec<(Check, Outcome)> {
             (Check::ChangePort, Outcome::Honoured),
             (Check::ChangeBoth, Outcome::Unknown(UnknownReason::Filter)),
         ],
-        Fault::LiesAlways(address) => vec![(Check::XorMappedAddress, violated(Violation::SameForTwo(address)))],
-        Fault::LiesAnew => vec![(Check::Retransmission, violated(Violation::Differs))],
+        Fault::WrongMappedAddress(address) => vec![(Check::XorMappedAddress, violated(Violation::SameForTwo(address)))],
+        Fault::ChangingMappedAddress => vec![(Check::Retransmission, violated(Violation::Differs))],
         Fault::LateDuplicates(_) | Fault::AnswersTwice => {
             vec![(Check::OneResponse, violated(Violation::Several { requests: 11, replies: 22 }))]
         }

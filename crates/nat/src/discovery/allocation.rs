@@ -134,35 +134,35 @@ mod tests {
     }
 
     #[test]
-    fn below_five_mappings_nothing_is_named() {
+    fn fewer_than_five_mappings_give_no_allocation() {
         let verdict = name(&mut samples(&[(5, 5), (6, 6), (7, 7), (8, 8)]));
         assert_eq!(verdict.reason(), Some(Unknown::TooFewSamples));
-        assert_eq!(verdict.evidence.len(), 4, "but they are shown");
+        assert_eq!(verdict.evidence.len(), 4, "the samples are part of the evidence");
     }
 
     #[test]
-    fn a_port_kept_by_each_socket_is_preserving() {
+    fn equal_local_and_external_ports_are_preserving() {
         let kept = [(50_001, 50_001), (50_009, 50_009), (51_000, 51_000), (60_001, 60_001), (49_200, 49_200)];
         assert_eq!(named(&kept), Some(PortAllocation::Preserving));
         let one_socket = [(50_001, 50_001), (50_001, 50_002), (50_001, 50_003), (50_001, 50_004), (51_000, 51_000)];
-        assert_eq!(named(&one_socket), Some(PortAllocation::Preserving), "the next free ones after the first");
+        assert_eq!(named(&one_socket), Some(PortAllocation::Preserving), "the other mappings have the next free ports");
     }
 
     #[test]
-    fn counting_up_and_down_is_sequential() {
+    fn a_constant_step_up_or_down_is_sequential() {
         let local = 50_000;
         let up = [(local, 20_000), (local, 20_001), (local, 20_002), (local, 20_003), (local, 20_004)];
         assert_eq!(named(&up), Some(PortAllocation::Sequential { step: 1 }));
         let down = [(local, 20_010), (local, 20_008), (local, 20_006), (local, 20_004), (local, 20_002)];
         assert_eq!(named(&down), Some(PortAllocation::Sequential { step: -2 }));
         let busy = [(local, 20_000), (local, 20_005), (local, 20_006), (local, 20_009), (local, 20_010)];
-        assert_eq!(named(&busy), Some(PortAllocation::Sequential { step: 1 }), "others' mappings lie between");
+        assert_eq!(named(&busy), Some(PortAllocation::Sequential { step: 1 }), "mappings of other hosts lie between");
         let swapped = [(local, 20_000), (local, 20_002), (local, 20_001), (local, 20_003), (local, 20_004)];
-        assert_eq!(named(&swapped), Some(PortAllocation::Sequential { step: 1 }), "two packets overtook each other");
+        assert_eq!(named(&swapped), Some(PortAllocation::Sequential { step: 1 }), "two packets were reordered");
     }
 
     #[test]
-    fn ports_within_one_block_are_a_block_and_others_are_random() {
+    fn ports_in_one_block_are_a_block_and_other_ports_are_random() {
         let local = 50_000;
         let block = [(local, 10_240), (local, 12_200), (local, 11_000), (local, 10_900), (local, 11_700)];
         assert_eq!(named(&block), Some(PortAllocation::Block { size: 2048 }));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn two_addresses_are_arbitrary_pooling_and_one_is_paired_once_there_are_five() {
+    fn two_addresses_are_arbitrary_pooling_and_five_equal_ones_are_paired() {
         let mut five = samples(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]);
         assert_eq!(pooling(&five).value(), Some(&Pooling::Paired));
         assert_eq!(pooling(&five[..4]).reason(), Some(Unknown::TooFewSamples));

@@ -53,16 +53,16 @@ mod tests {
     }
 
     #[test]
-    fn silence_weighs_more_the_fewer_packets_were_lost() {
+    fn silence_is_stronger_evidence_when_fewer_packets_are_lost() {
         let clean = tally(7, 7).all_fail(7);
         let lossy = tally(7, 5).all_fail(7);
-        let awful = tally(14, 1).all_fail(7);
-        assert!(clean < 1e-4 && clean < lossy && lossy < awful, "{clean} {lossy} {awful}");
-        assert!(awful > TOO_DOUBTFUL);
+        let very_lossy = tally(14, 1).all_fail(7);
+        assert!(clean < 1e-4 && clean < lossy && lossy < very_lossy, "{clean} {lossy} {very_lossy}");
+        assert!(very_lossy > TOO_DOUBTFUL);
     }
 
     #[test]
-    fn each_send_more_makes_silence_weigh_more() {
+    fn silence_is_stronger_evidence_after_more_sends() {
         let tally = tally(12, 9);
         assert!((tally.all_fail(0) - 1.0).abs() < f64::EPSILON);
         assert!((1..20).all(|n| tally.all_fail(n) < tally.all_fail(n - 1)));
@@ -80,12 +80,12 @@ mod tests {
             below += density;
         }
         let exact = above / below;
-        let ours = tally(7, 5).all_fail(7);
-        assert!((ours / exact - 1.0).abs() < 1e-3, "{ours} {exact}");
+        let estimate = tally(7, 5).all_fail(7);
+        assert!((estimate / exact - 1.0).abs() < 1e-3, "{estimate} {exact}");
     }
 
     #[test]
-    fn a_network_that_doubles_packets_does_not_make_loss_negative() {
+    fn duplicate_responses_do_not_make_the_loss_negative() {
         let mut tally = Tally::default();
         tally.add(7, 14);
         assert_eq!(tally, Tally { sent: 7, answered: 7 });

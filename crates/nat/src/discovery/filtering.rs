@@ -242,7 +242,7 @@ mod tests {
         Outcome::Answered(at(text))
     }
 
-    /// An attempt whose control was answered each time, at a server that is known to be capable.
+    /// Returns an attempt with a response to each control request, at a server that supports CHANGE-REQUEST.
     fn case(both: Outcome, port: Outcome) -> (Attempt, Setting) {
         let mut attempt = Attempt::new(0, at(PRIMARY), SocketId(1));
         attempt.control = Control { sends: 7, answers: 7, mapped: None, over: true };
@@ -273,17 +273,17 @@ mod tests {
     }
 
     #[test]
-    fn three_outcomes_for_three_filterings() {
+    fn each_filtering_has_its_own_outcome() {
         let silence = Outcome::Silence(7);
         assert_eq!(value(from(OTHER), Outcome::Waiting), Some(Filtering::EndpointIndependent));
         assert_eq!(value(silence, from(OTHER_PORT)), Some(Filtering::AddressDependent));
         assert_eq!(value(silence, silence), Some(Filtering::AddressAndPortDependent));
-        assert_eq!(value(Outcome::Waiting, from(OTHER_PORT)), None, "the other question may still be answered");
+        assert_eq!(value(Outcome::Waiting, from(OTHER_PORT)), None, "the other response can still arrive");
         assert_eq!(value(silence, Outcome::Waiting), None);
     }
 
     #[test]
-    fn an_answer_from_the_asked_address_is_no_evidence_of_openness() {
+    fn a_response_from_the_request_address_is_no_evidence_of_endpoint_independence() {
         for (both, port) in
             [(from(PRIMARY), Outcome::Waiting), (Outcome::Waiting, from(PRIMARY)), (Outcome::Silence(7), from(PRIMARY))]
         {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_a_dead_alternate_is_not_a_filter() {
+    fn silence_of_an_unreachable_alternate_is_no_evidence_of_filtering() {
         let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.alternate = Outcome::Silence(9);
         assert_eq!(why(&attempt, &setting), Unknown::AlternateUnreachable);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_a_server_that_never_answers_change_requests_is_not_a_filter() {
+    fn silence_of_a_server_that_drops_change_requests_is_no_evidence_of_filtering() {
         let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.proof.outcome = Outcome::Silence(7);
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestUnanswered);
@@ -321,14 +321,14 @@ mod tests {
         setting.proof = Proof { outcome: from(PRIMARY), is_whole: false };
         assert!(
             matches!(judge(&attempt, &setting), Judgement::Value(..)),
-            "nothing was to be changed, and it answered"
+            "a response to a request without a change is no fault"
         );
         setting.proof.is_whole = true;
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestIgnored);
     }
 
     #[test]
-    fn silence_with_a_silent_control_says_nothing_of_filters() {
+    fn silence_with_a_silent_control_is_no_evidence_of_filtering() {
         let (mut attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         attempt.control.answers = 0;
         assert_eq!(judge(&attempt, &setting), Judgement::TooLossy, "the server answered another socket");
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_under_heavy_loss_proves_nothing() {
+    fn silence_under_heavy_loss_is_no_evidence_of_filtering() {
         let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.tally = Tally::default();
         setting.tally.add(14, 2);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_without_a_valid_other_address_are_left_at_once() {
+    fn servers_without_a_valid_other_address_are_rejected_at_once() {
         let (attempt, mut setting) = case(Outcome::Waiting, Outcome::Waiting);
         setting.other = Other::None;
         assert_eq!(why(&attempt, &setting), Unknown::NoOtherAddress);

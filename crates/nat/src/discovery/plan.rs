@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schedules_are_those_of_the_design() {
+    fn each_schedule_has_the_expected_offsets() {
         let sends = |schedule: Schedule| -> Vec<u128> {
             (0..20).map_while(|n| schedule.offset(n)).map(|offset| offset.as_millis()).collect()
         };

@@ -183,7 +183,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn every_name_reads_back() {
+    fn every_tag_round_trips_through_text() {
         let tests = [
             Test::Map { server: 3, target: Target::Primary },
             Test::Map { server: 0, target: Target::OtherAddress },

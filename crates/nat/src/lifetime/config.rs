@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_refused() {
+    fn an_invalid_configuration_is_refused() {
         let (one, two) = (server("192.0.2.1:3478"), server("192.0.2.1:3479"));
         let six = server("[2001:db8::1]:3478");
         let good = LifetimeConfig::new(vec![one, two]);

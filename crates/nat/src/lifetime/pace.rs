@@ -61,7 +61,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn no_second_holds_more_than_ten() {
+    fn at_most_ten_transactions_start_in_one_second() {
         let (mut pace, mut begun) = (Pace::new(), Vec::new());
         let mut now = Instant::from_millis(5);
         for _ in 0..95 {
@@ -70,11 +70,11 @@ mod tests {
             begun.push(now);
         }
         assert!(begun.windows(11).all(|eleven| eleven[10] - eleven[0] > Duration::from_secs(1)));
-        assert!(now < Instant::from_millis(9100), "and none waits longer than it must: {now}");
+        assert!(now < Instant::from_millis(9100), "no transaction waits longer than necessary: {now}");
     }
 
     #[test]
-    fn what_is_not_urgent_keeps_its_distance() {
+    fn a_transaction_that_is_not_urgent_waits_for_the_interval() {
         let mut pace = Pace::new();
         pace.begin(Instant::from_millis(1000));
         assert!(pace.opens(Urgency::Now) <= Instant::from_millis(1000));

@@ -62,9 +62,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_worth_what_loss_leaves_of_it() {
+    fn the_weight_of_silence_depends_on_the_loss() {
         let mut way = Way::default();
-        assert!((way.silence(7) - 0.5_f64.powi(7)).abs() < 1e-12, "nothing was tried");
+        assert!((way.silence(7) - 0.5_f64.powi(7)).abs() < 1e-12, "no packet was sent yet");
         way.counted(98, 98);
         assert!(way.silence(7) < 1e-13);
         way.counted(100, 60);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_way_is_waited_for_longer() {
+    fn the_tail_grows_with_the_round_trip_time() {
         let mut way = Way::default();
         way.met(Duration::from_millis(50));
         way.met(Duration::from_millis(70));

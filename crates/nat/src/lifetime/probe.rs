@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ends_stays_ended() {
+    fn no_transition_leaves_the_state_over() {
         assert!(TRANSITIONS.iter().all(|(from, _)| *from != State::Over));
         let all = TRANSITIONS.iter().map(|(from, _)| *from);
         for state in all {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_lie_on_the_safe_side() {
+    fn the_bounds_of_the_age_include_the_uncertainty_of_the_start() {
         let mut probe = Probe::new(Role::Watcher { lag: Duration::ZERO }, SocketId(1), 50_000);
         let (earliest, latest) = (Instant::from_millis(1000), Instant::from_millis(1400));
         probe.life.made = Between { earliest, latest };

@@ -129,13 +129,17 @@ mod tests {
     }
 
     #[test]
-    fn a_keepalive_leaves_room_for_one_loss() {
+    fn the_keepalive_interval_is_half_of_the_lifetime() {
         let (yes, no) = (Conclusion::value_with(true, 0.0, Vec::new()), Conclusion::value_with(false, 0.0, Vec::new()));
         let unknown = || Conclusion::unknown(Unknown::HighLoss, Vec::new());
         let seconds = |every: Option<Duration>| every.map(|every| every.as_secs());
         assert_eq!(seconds(recommended_keepalive(&range(115), &range(25), &yes)), Some(57));
         assert_eq!(seconds(recommended_keepalive(&unknown(), &range(25), &yes)), Some(12));
-        assert_eq!(seconds(recommended_keepalive(&range(115), &range(25), &no)), None, "nothing that is sent helps");
+        assert_eq!(
+            seconds(recommended_keepalive(&range(115), &range(25), &no)),
+            None,
+            "outbound traffic does not refresh the mapping"
+        );
         assert_eq!(seconds(recommended_keepalive(&range(1), &range(25), &yes)), None);
         let nothing: Conclusion<LifetimeRange> = unknown();
         assert_eq!(recommended_keepalive(&nothing, &nothing, &yes), None);

@@ -117,10 +117,10 @@ pub(super) fn spoilt(point: &Outcome) -> Option<Unknown> {
 mod tests {
     use super::*;
 
-    const fn lived(seconds: u64) -> Outcome {
+    const fn alive(seconds: u64) -> Outcome {
         Outcome::Alive { after: Duration::from_secs(seconds) }
     }
-    const fn died(seconds: u64) -> Outcome {
+    const fn dead(seconds: u64) -> Outcome {
         Outcome::Dead { after: Duration::from_secs(seconds), sends: 7, p: 1e-7 }
     }
     const fn between(least: u64, most: u64) -> Judgement {
@@ -130,33 +130,33 @@ mod tests {
     const LOST: Outcome = Outcome::Spoilt(Unknown::HighLoss);
 
     #[test]
-    fn a_death_stands_when_all_before_it_and_the_next_one_are_known() {
+    fn an_expiry_is_settled_when_all_points_before_it_and_the_next_one_are_known() {
         use Outcome::Pending;
-        assert_eq!(judge(&[lived(5), died(11), died(16), Pending]), between(5, 11));
-        assert_eq!(judge(&[lived(5), died(11)]), between(5, 11), "nothing follows the last one");
-        assert_eq!(judge(&[lived(5), died(11), LOST, died(21)]), between(5, 11));
-        assert_eq!(judge(&[lived(5), LOST, died(16), died(21)]), between(5, 16), "a lost point makes it wider");
-        assert_eq!(judge(&[died(6), died(11)]), between(0, 6));
-        assert_eq!(judge(&[lived(5), died(400), died(16)]), between(5, 16), "looked at late");
+        assert_eq!(judge(&[alive(5), dead(11), dead(16), Pending]), between(5, 11));
+        assert_eq!(judge(&[alive(5), dead(11)]), between(5, 11), "there is no point after the last one");
+        assert_eq!(judge(&[alive(5), dead(11), LOST, dead(21)]), between(5, 11));
+        assert_eq!(judge(&[alive(5), LOST, dead(16), dead(21)]), between(5, 16), "a lost point makes it wider");
+        assert_eq!(judge(&[dead(6), dead(11)]), between(0, 6));
+        assert_eq!(judge(&[alive(5), dead(400), dead(16)]), between(5, 16), "a point that was probed late");
         for open in [
-            [lived(5), Pending, died(16), died(21)],
-            [lived(5), died(11), Pending, died(21)],
-            [lived(5), died(11), LOST, Pending],
-            [lived(5), lived(10), lived(15), Pending],
+            [alive(5), Pending, dead(16), dead(21)],
+            [alive(5), dead(11), Pending, dead(21)],
+            [alive(5), dead(11), LOST, Pending],
+            [alive(5), alive(10), alive(15), Pending],
         ] {
             assert_eq!(judge(&open), Judgement::Open, "{open:?}");
         }
     }
 
     #[test]
-    fn a_life_beyond_a_death_is_a_contradiction() {
-        assert_eq!(judge(&[lived(5), died(11), lived(15)]), Judgement::Unknown(Unknown::Contradictory));
+    fn a_live_mapping_after_an_expired_one_is_a_contradiction() {
+        assert_eq!(judge(&[alive(5), dead(11), alive(15)]), Judgement::Unknown(Unknown::Contradictory));
     }
 
     #[test]
-    fn what_outlives_all_is_at_least_that() {
+    fn a_mapping_that_is_alive_at_all_points_has_a_lower_bound_only() {
         let range = LifetimeRange { at_least: Duration::from_secs(10), at_most: None };
-        assert_eq!(judge(&[lived(5), lived(10), LOST]), Judgement::Settled { range, p: 0.0, sends: 0 });
+        assert_eq!(judge(&[alive(5), alive(10), LOST]), Judgement::Settled { range, p: 0.0, sends: 0 });
         assert_eq!(judge(&[LOST, LOST]), Judgement::Unknown(Unknown::HighLoss));
         assert_eq!(judge(&[]), Judgement::Unknown(Unknown::TooFewSamples));
     }

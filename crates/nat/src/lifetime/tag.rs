@@ -52,7 +52,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn each_tag_reads_back_from_its_text() {
+    fn each_tag_round_trips_through_text() {
         for (ask, _) in ASKS {
             let tag = Tag { ask, probe: 87 };
             assert_eq!(tag.to_string().parse(), Ok(tag));

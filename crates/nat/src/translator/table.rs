@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_what_a_map_would_hold() {
+    fn the_table_agrees_with_a_btree_map() {
         let (mut table, mut model) = (Table::new(), BTreeMap::new());
         let mut rng = 7_u64;
         for round in 0..20_000_u32 {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_may_share_a_key() {
+    fn two_entries_can_have_the_same_key() {
         let mut table = Table::new();
         let first = table.insert(key(1), 'a');
         let second = table.insert(key(1), 'b');
