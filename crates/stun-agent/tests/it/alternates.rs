@@ -51,7 +51,7 @@ fn only_a_300_redirects() {
 }
 
 #[test]
-fn nobody_with_credentials_is_moved_by_an_answer_that_anybody_may_have_sent() {
+fn with_credentials_an_unauthenticated_redirection_is_not_followed() {
     let bytes = answer(300, &["192.0.2.9:3478"]);
     let message = Message::decode(&bytes).unwrap();
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
@@ -67,7 +67,7 @@ fn nobody_with_credentials_is_moved_by_an_answer_that_anybody_may_have_sent() {
 }
 
 #[test]
-fn nobody_is_sent_to_themselves_or_to_no_single_host() {
+fn a_redirection_to_the_own_host_or_to_no_single_host_is_not_followed() {
     for bad in
         ["127.0.0.1:3478", "0.0.0.0:3478", "0.1.2.3:3478", "224.0.0.1:3478", "255.255.255.255:3478", "192.0.2.9:0"]
     {
@@ -86,7 +86,7 @@ fn nobody_is_sent_to_themselves_or_to_no_single_host() {
 }
 
 #[test]
-fn rfc8489_10_a_server_asked_within_five_minutes_is_not_asked_again() {
+fn rfc8489_10_a_redirection_to_a_server_of_the_last_five_minutes_is_not_followed() {
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
     let there = "192.0.2.9:3478";
     assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[there]), Ok(addr(there)));
@@ -98,7 +98,7 @@ fn rfc8489_10_a_server_asked_within_five_minutes_is_not_asked_again() {
 }
 
 #[test]
-fn five_redirections_are_followed_and_no_sixth() {
+fn at_most_five_redirections_are_followed() {
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
     for n in 0..Alternates::HOPS {
         let next = format!("192.0.2.{}:3478", 10 + n);

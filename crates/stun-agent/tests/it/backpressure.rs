@@ -84,7 +84,7 @@ fn answered(outputs: &[Output<ResponderEvent>]) -> Vec<usize> {
 }
 
 #[test]
-fn however_many_requests_are_pipelined_each_is_answered_in_order() {
+fn all_pipelined_requests_are_answered_in_order() {
     for count in [1, 300, 3_000, 30_000] {
         let bytes = requests(0..count);
         for cut in [7, 20, 1000, 65_536, bytes.len()] {
@@ -108,7 +108,7 @@ fn every_cut_of_a_long_chunk_gives_the_same_responses() {
 }
 
 #[test]
-fn a_full_queue_stops_a_stream_at_a_message_boundary_with_a_place_for_a_close() {
+fn a_full_queue_stops_a_stream_at_a_message_boundary_and_has_room_for_a_close() {
     let limit = Outbox::<ResponderEvent>::LIMIT;
     let mut world = connected(&lone().rate(None));
     let bytes = requests(0..300);
@@ -126,7 +126,7 @@ fn a_full_queue_stops_a_stream_at_a_message_boundary_with_a_place_for_a_close() 
 }
 
 #[test]
-fn datagrams_that_fill_the_queue_cost_a_stream_no_response() {
+fn a_queue_full_of_datagram_responses_loses_no_stream_response() {
     let mut world = connected(&lone().rate(None));
     let request = requests(0..1);
     for _ in 0..300 {
@@ -139,7 +139,7 @@ fn datagrams_that_fill_the_queue_cost_a_stream_no_response() {
 }
 
 #[test]
-fn nothing_is_taken_from_a_stream_that_is_full() {
+fn no_bytes_are_taken_from_a_full_stream() {
     let mut world = connected(&lone());
     accept(&mut world, 11, addr(CLIENT));
     assert_eq!(world.socket_event(STREAM, SocketEvent::Full), Verdict::Mine);
@@ -186,7 +186,7 @@ fn hand_in_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, 
 }
 
 #[test]
-fn a_stream_beyond_the_rate_of_its_source_waits_and_loses_nothing() {
+fn a_stream_beyond_the_rate_of_its_source_is_paused_without_loss() {
     let mut world = connected(&lone());
     let (numbers, pauses, millis) = hand_in_over_time(&mut world, &requests(0..1000));
     assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
@@ -200,7 +200,7 @@ fn a_stream_beyond_the_rate_of_its_source_waits_and_loses_nothing() {
 }
 
 #[test]
-fn a_paused_stream_takes_nothing_and_others_are_not_touched() {
+fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
     let rate = Rate { per_second: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(1).unwrap() };
     let mut world = connected(&lone().rate(Some(rate)));
     accept(&mut world, 11, addr("198.51.100.8:40000"));
@@ -234,7 +234,7 @@ fn a_paused_stream_takes_nothing_and_others_are_not_touched() {
 
 /// 256 streams of one source that send a byte every 15 s, 20 of which make a request.
 #[test]
-fn a_source_of_slow_streams_does_not_keep_out_another() {
+fn slow_streams_of_one_source_do_not_block_other_sources() {
     for (per_source, held) in [(256, 256), (ResponderConfig::STREAMS_PER_SOURCE, 64)] {
         let mut world = server(&lone().streams_per_source(per_source));
         for stream in 0..256 {
@@ -265,7 +265,7 @@ fn a_source_of_slow_streams_does_not_keep_out_another() {
 }
 
 #[test]
-fn a_stream_is_renewed_by_whole_messages_only() {
+fn only_a_whole_message_renews_a_stream() {
     let mut world = server(&lone().streams(2));
     accept(&mut world, 10, addr(CLIENT));
     accept(&mut world, 11, addr(CLIENT));

@@ -51,7 +51,7 @@ fn feed(world: &mut Asker, bytes: &[u8], cut: usize) -> (Outputs, usize) {
 }
 
 #[test]
-fn one_chunk_with_thousands_of_responses_is_taken_whole() {
+fn a_chunk_with_thousands_of_responses_is_taken_whole() {
     const COUNT: u32 = 3000;
     let mut world = World::new(Transactions::with_limit(COUNT as usize));
     let responses: Vec<u8> = (0..COUNT).flat_map(|tag| success(ask(&mut world, binding(tag)))).collect();
@@ -88,7 +88,7 @@ fn crowded() -> (Asker, Vec<u8>) {
 }
 
 #[test]
-fn no_output_of_a_stream_is_dropped_and_the_chunks_do_not_matter() {
+fn outputs_of_a_stream_are_complete_and_independent_of_the_chunk_size() {
     let mut first: Option<Outputs> = None;
     for cut in [usize::MAX, 65_536, 8193, 64, 32, 31, 7, 1] {
         let (mut world, stream) = crowded();
@@ -108,7 +108,7 @@ fn no_output_of_a_stream_is_dropped_and_the_chunks_do_not_matter() {
 }
 
 #[test]
-fn a_machine_without_room_stops_before_the_message_and_takes_the_end_of_others() {
+fn a_full_machine_stops_before_a_message_but_takes_final_responses() {
     let mut world = World::new(Transactions::new());
     let (many, one) = (ask(&mut world, repeating(1)), ask(&mut world, binding(2)));
     world.outputs();
@@ -128,7 +128,7 @@ fn a_machine_without_room_stops_before_the_message_and_takes_the_end_of_others()
 }
 
 #[test]
-fn a_drained_machine_takes_bytes_although_as_many_requests_are_pending_as_are_allowed() {
+fn a_drained_machine_takes_bytes_at_the_limit_of_pending_requests() {
     for limit in [1, Transactions::<u32>::LIMIT, 1000] {
         let mut world = World::new(Transactions::with_limit(limit));
         let ids: Vec<_> = (0..limit as u32).map(|tag| ask(&mut world, repeating(tag))).collect();
@@ -142,7 +142,7 @@ fn a_drained_machine_takes_bytes_although_as_many_requests_are_pending_as_are_al
 
 /// Deadlines that are over come before the bytes, whether the bytes are one chunk or many.
 #[test]
-fn at_a_deadline_the_chunks_do_not_matter() {
+fn at_a_deadline_the_outputs_are_independent_of_the_chunk_size() {
     for cut in [1, 31, 32, 33, 64] {
         let mut world = World::new(Transactions::new());
         let over = ask(&mut world, binding(1).schedule(Schedule::reliable(Duration::from_secs(1))));
@@ -158,7 +158,7 @@ fn at_a_deadline_the_chunks_do_not_matter() {
 }
 
 #[test]
-fn of_streams_without_a_request_32_half_read_messages_are_kept() {
+fn at_most_32_partial_messages_of_streams_without_a_request_are_kept() {
     let mut world = World::new(Transactions::new());
     let message = success([9; 12].into());
     for socket in 1..=40 {
@@ -178,7 +178,7 @@ fn of_streams_without_a_request_32_half_read_messages_are_kept() {
 }
 
 #[test]
-fn a_new_request_on_a_stream_finds_the_half_read_message() {
+fn a_new_request_on_a_stream_continues_the_partial_message() {
     let mut world = World::new(Transactions::new());
     let first = ask(&mut world, binding(1));
     let late = success(first);

@@ -73,7 +73,7 @@ fn verified(event: &TransactionEvent<u32>) -> Option<Integrity> {
 }
 
 #[test]
-fn a_user_is_challenged_once_and_stays_known_until_the_nonce_is_stale() {
+fn a_user_is_challenged_only_once_until_the_nonce_is_stale() {
     let mut both = Both::new(long_term());
     let user = Credential::long_term("user", "TheMatrIX");
     let (event, sent) = both.ask(0, &user);
@@ -88,7 +88,7 @@ fn a_user_is_challenged_once_and_stays_known_until_the_nonce_is_stale() {
 }
 
 #[test]
-fn every_kind_of_server_is_understood() {
+fn the_client_authenticates_to_each_kind_of_server() {
     for (authenticator, hashed) in
         [(long_term(), true), (long_term().without_md5(), true), (long_term().without_anonymity(), false)]
     {
@@ -113,7 +113,7 @@ fn every_kind_of_server_is_understood() {
 }
 
 #[test]
-fn over_a_stream_a_user_is_challenged_and_answered() {
+fn over_a_stream_a_user_is_challenged_and_gets_a_verified_response() {
     let responder = Responder::new(&config(&[SERVER], &[]).streams(3).credentials(long_term())).unwrap();
     let mut server = World::new(responder);
     server.with(|machine, cx| machine.start(cx)).unwrap();
@@ -145,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn who_knows_the_password_is_answered_in_two_transactions_and_nobody_else_at_all(
+    fn only_the_right_password_gets_a_response_within_two_transactions(
         asks in proptest::collection::vec((0..700_u64, any::<bool>(), any::<bool>()), 1..12),
     ) {
         let mut both = Both::new(long_term());

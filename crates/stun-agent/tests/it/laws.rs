@@ -280,7 +280,7 @@ proptest! {
     }
 
     #[test]
-    fn a_responder_that_asks_for_credentials_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
+    fn a_responder_that_requires_credentials_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
         let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
         let context = Context { seed, terminal, ..Context::default() };
         let (authenticator, factory) = (long_term(), || guarded(&long_term()));
@@ -290,7 +290,7 @@ proptest! {
     }
 
     #[test]
-    fn no_payload_makes_a_responder_speak_to_another_host(payload in any_payload(), remote in any_place()) {
+    fn no_payload_makes_a_responder_send_to_another_host(payload in any_payload(), remote in any_place()) {
         let mut world = crate::world::World::new(Responder::over(&config(&[SERVER], &[]), |_| SocketId(1)).unwrap());
         let verdict = world.datagram(1, &remote.to_string(), &payload);
         for output in world.outputs() {
@@ -305,7 +305,7 @@ proptest! {
 }
 
 #[test]
-fn the_conversations_of_the_laws_are_not_empty() {
+fn the_runs_of_the_laws_are_not_empty() {
     let script = [Step::command(Instant::ORIGIN, &ResponderCommand::Start)];
     let context = Context::default();
     let whole = laws::rehearse(&responder, &script, &context, 120, clients);

@@ -70,7 +70,7 @@ fn equal_deadlines_are_served_in_order_of_insertion() {
 
 /// The order is that of the requests, not of their last timers; and it holds for a wake-up that comes late.
 #[test]
-fn the_older_request_comes_first_although_its_timer_was_set_later() {
+fn of_two_due_requests_the_older_one_is_first() {
     for late in [0, 700] {
         let mut world = World::new(Transactions::new());
         ask(&mut world, numbered(1).schedule(Schedule::at_millis([0, 500, 1500])));
@@ -96,7 +96,7 @@ fn a_request_that_is_cancelled_while_it_is_due_is_not_sent() {
 }
 
 #[test]
-fn the_wait_is_that_of_the_earliest_request_at_any_time() {
+fn the_deadline_is_always_that_of_the_earliest_request() {
     let mut world = World::new(Transactions::new());
     let late = ask(&mut world, numbered(1).schedule(Schedule::reliable(MS(9000))));
     let early = ask(&mut world, numbered(2).schedule(Schedule::reliable(MS(3000))));
@@ -113,7 +113,7 @@ fn the_wait_is_that_of_the_earliest_request_at_any_time() {
 }
 
 #[test]
-fn ten_thousand_requests_get_their_own_responses_in_any_order() {
+fn ten_thousand_responses_are_matched_in_any_order() {
     const COUNT: u32 = 10_000;
     let mut world = World::new(Transactions::with_limit(COUNT as usize));
     let ids: Vec<_> = (1..=COUNT).map(|tag| ask(&mut world, numbered(tag))).collect();
@@ -141,7 +141,7 @@ impl Entropy for Stuck {
 }
 
 #[test]
-fn with_a_broken_rng_ids_differ_from_those_of_pending_and_of_finished_requests() {
+fn with_a_broken_rng_the_ids_of_pending_and_finished_requests_differ() {
     let (mut rng, mut sockets) = (Stuck, SocketIds::new());
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut sockets);
     let mut machine = Transactions::<u32>::new();
@@ -206,7 +206,7 @@ fn after_a_flood_only_the_ids_of_finished_requests_are_left() {
 }
 
 #[test]
-fn unreachable_is_told_of_the_requests_to_that_destination_oldest_first() {
+fn unreachable_is_reported_for_the_requests_to_that_destination_oldest_first() {
     let mut world = World::new(Transactions::new());
     let six = Request::binding(SocketId(1), addr("[2001:db8::1]:3478"), 9);
     let to = |tag, socket| Request::binding(SocketId(socket), addr(SERVER), tag);
@@ -226,7 +226,7 @@ fn unreachable_is_told_of_the_requests_to_that_destination_oldest_first() {
 
 /// Law 7: ICMP about a destination of many requests, again and again without a drain.
 #[test]
-fn what_peers_cause_is_bounded_and_leaves_room_for_the_end_of_each_request() {
+fn outputs_caused_by_peers_are_bounded_and_leave_room_for_the_end_of_each_request() {
     for (limit, pending, most) in [(255, 255, 256), (255, 10, 256), (1000, 1000, 1001), (1000, 10, 1001)] {
         let mut world = World::new(Transactions::with_limit(limit));
         let ids: Vec<_> =

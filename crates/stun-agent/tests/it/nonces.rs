@@ -28,7 +28,7 @@ fn rfc8489_9_2_4_a_nonce_is_valid_to_its_last_second_and_not_in_the_next() {
 }
 
 #[test]
-fn rfc8489_9_2_4_a_nonce_of_one_client_is_worth_nothing_to_another() {
+fn rfc8489_9_2_4_a_nonce_of_one_client_is_invalid_for_another() {
     for source in [CLIENT, "[2001:db8::7]:40000"] {
         let nonce = nonces().issue(at(0), addr(source), Features::USERNAME_ANONYMITY);
         let check = |who: &str| nonces().check(at(1), addr(who), nonce.as_str().as_bytes());
@@ -43,7 +43,7 @@ fn rfc8489_9_2_4_a_nonce_of_one_client_is_worth_nothing_to_another() {
 }
 
 #[test]
-fn rfc8489_9_2_the_features_of_the_cookie_come_back_and_cannot_be_changed() {
+fn rfc8489_9_2_the_features_of_a_nonce_can_be_read_and_not_changed() {
     let both = Features::PASSWORD_ALGORITHMS.with(Features::USERNAME_ANONYMITY);
     for (features, front) in [
         (Features::NONE, "obMatJos2AAAA"),
@@ -69,7 +69,7 @@ fn rfc8489_9_2_the_features_of_the_cookie_come_back_and_cannot_be_changed() {
 proptest! {
     /// What was given is taken back, whoever the client is and whenever.
     #[test]
-    fn a_nonce_is_known_again(secret: [u8; 32], made in 0..u64::from(u32::MAX) - 600, age in 0..600_u64, ip: [u8; 4], port: u16) {
+    fn an_issued_nonce_is_valid(secret: [u8; 32], made in 0..u64::from(u32::MAX) - 600, age in 0..600_u64, ip: [u8; 4], port: u16) {
         let (nonces, source) = (Nonces::new(&secret, Duration::from_secs(600)), (ip, port).into());
         let nonce = nonces.issue(at(made), source, Features::PASSWORD_ALGORITHMS);
         prop_assert_eq!(nonce.as_str().len(), Nonce::LEN);
@@ -78,7 +78,7 @@ proptest! {
 
     /// No other text is: one character changed anywhere, cut, lengthened, or anything at all.
     #[test]
-    fn what_was_changed_is_nobodys(place in 0..Nonce::LEN, character: u8, cut in 0..Nonce::LEN, any: Vec<u8>) {
+    fn a_changed_nonce_is_invalid(place in 0..Nonce::LEN, character: u8, cut in 0..Nonce::LEN, any: Vec<u8>) {
         let nonce = nonces().issue(at(5), addr(CLIENT), Features::NONE);
         let good = nonce.as_str().as_bytes();
         let mut changed = good.to_vec();

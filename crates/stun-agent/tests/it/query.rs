@@ -84,7 +84,7 @@ fn response(world: &mut Asker) -> QueryResponse {
 }
 
 #[test]
-fn a_query_opens_asks_and_closes() {
+fn a_query_opens_a_socket_sends_a_request_and_closes_the_socket() {
     let mut world = started(plain());
     assert_eq!(world.lines(), ["     0 open s1 udp 0.0.0.0:0 towards 192.0.2.1:3478"]);
     assert_eq!(world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) }), Verdict::Mine);
@@ -125,7 +125,7 @@ fn the_response_is_decoded() {
 }
 
 #[test]
-fn mapped_address_counts_where_the_other_is_missing_and_an_error_has_none() {
+fn mapped_address_is_used_without_xor_mapped_address_and_not_in_an_error() {
     let (mut world, id) = asking(plain());
     let old = [Attribute::MappedAddress(addr("203.0.113.5:50000"))];
     let _verdict = world.datagram(1, SERVER, &message(Class::SuccessResponse, id, &old));
@@ -150,7 +150,7 @@ fn rfc8489_6_2_1_a_round_trip_is_unknown_after_a_retransmission() {
 }
 
 #[test]
-fn silence_ends_with_the_schedule_or_at_the_deadline() {
+fn without_a_response_a_query_ends_with_the_schedule_or_at_the_deadline() {
     let failed = |config| {
         let (mut world, _) = asking(config);
         world.run(100_000).pop().unwrap()
@@ -164,7 +164,7 @@ fn silence_ends_with_the_schedule_or_at_the_deadline() {
 }
 
 #[test]
-fn a_stream_that_is_never_connected_ends_at_the_deadline_too() {
+fn a_query_whose_stream_is_not_connected_ends_at_the_deadline() {
     let mut world = started(plain().protocol(Protocol::Tcp).timeout(Duration::from_secs(2)));
     assert_eq!(
         world.run(10_000),
@@ -177,7 +177,7 @@ fn a_stream_that_is_never_connected_ends_at_the_deadline_too() {
 }
 
 #[test]
-fn over_tls_the_server_has_a_name_and_its_response_may_come_in_pieces() {
+fn a_tls_query_has_a_server_name_and_accepts_a_response_in_chunks() {
     let config = plain().protocol(Protocol::Tls).server_name("stun.example.org".into());
     let mut world = started(config);
     assert_eq!(world.lines(), ["     0 open s1 tls 0.0.0.0:0 towards 192.0.2.1:3478 as stun.example.org"]);
@@ -194,7 +194,7 @@ fn over_tls_the_server_has_a_name_and_its_response_may_come_in_pieces() {
 }
 
 #[test]
-fn each_end_of_the_socket_ends_the_query_with_its_reason() {
+fn the_end_of_the_socket_ends_the_query_with_its_reason() {
     let mut world = started(plain());
     world.outputs();
     let _verdict = world.socket_event(1, SocketEvent::Refused(Refusal::NoRoute));
@@ -213,7 +213,7 @@ fn each_end_of_the_socket_ends_the_query_with_its_reason() {
 }
 
 #[test]
-fn a_query_can_be_cancelled_at_any_time_and_asks_once() {
+fn a_query_can_be_cancelled_at_any_time_and_started_once() {
     let mut world = World::new(Query::new());
     assert_eq!(world.with(|machine, _| machine.cancel()), Err(QueryError::NotRunning));
     for opened in [false, true] {
@@ -225,7 +225,7 @@ fn a_query_can_be_cancelled_at_any_time_and_asks_once() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused_and_changes_nothing() {
+fn an_invalid_configuration_is_refused_and_changes_nothing() {
     for (config, why) in [
         (QueryConfig::new(addr("0.0.0.0:3478")), QueryError::Destination),
         (QueryConfig::new(addr("192.0.2.1:0")), QueryError::Destination),
@@ -246,7 +246,7 @@ fn what_cannot_be_asked_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn what_others_say_is_told_is_bounded_and_counts_for_nothing() {
+fn responses_of_other_hosts_and_icmp_errors_are_reported_bounded_and_not_accepted() {
     let (mut world, id) = asking(plain());
     assert_eq!(world.datagram(1, OTHER, &success(id)), Verdict::Mine);
     assert_eq!(world.outputs(), [Output::Event(QueryEvent::Elsewhere { from: addr(OTHER) })]);
@@ -332,7 +332,7 @@ fn a_long_term_credential_answers_the_challenge() {
 }
 
 #[test]
-fn a_command_shows_no_secret_and_its_script_holds_it_all() {
+fn a_command_shows_no_secret_and_its_script_is_complete() {
     let credentials = [
         None,
         Some(Credential::short_term("ann=b ", "hunter2\n")),
@@ -433,7 +433,7 @@ fn a_query_keeps_the_laws() {
 }
 
 #[test]
-fn the_runs_reach_responses_and_failures() {
+fn random_runs_reach_responses_and_failures() {
     let (mut responses, mut failures) = (0, 0);
     for command in commands() {
         let (scripts, config) = queries(command);
@@ -451,7 +451,7 @@ fn the_runs_reach_responses_and_failures() {
 }
 
 #[test]
-fn addresses_are_of_the_servers_family() {
+fn the_local_address_has_the_family_of_the_server() {
     let server: SocketAddr = addr("[2001:db8::1]:3478");
     let mut world = started(QueryConfig::new(server));
     assert_eq!(world.lines(), ["     0 open s1 udp [::]:0 towards [2001:db8::1]:3478"]);

@@ -27,7 +27,7 @@ fn ask(world: &mut Asker, request: Request<u32>) -> TransactionId {
 }
 
 #[test]
-fn the_ladder_of_rfc8489_6_2_1() {
+fn rfc8489_6_2_1_retransmissions_follow_the_example() {
     let mut world = asker();
     ask(&mut world, binding(7));
     assert_eq!(
@@ -47,7 +47,7 @@ fn the_ladder_of_rfc8489_6_2_1() {
 }
 
 #[test]
-fn rfc8489_6_2_1_rto_rc_and_rm_are_the_owners() {
+fn rfc8489_6_2_1_rto_rc_and_rm_are_configurable() {
     let mut world = asker();
     ask(&mut world, binding(7).schedule(Schedule::doubling(MS(750), 3, 4)));
     assert_eq!(
@@ -72,7 +72,7 @@ fn retransmissions_are_the_same_bytes() {
 }
 
 #[test]
-fn an_answer_ends_the_request_and_its_duplicate_is_known_for_what_it_is() {
+fn a_response_ends_the_request_and_its_duplicate_is_recognized() {
     let mut world = asker();
     let id = ask(&mut world, binding(7));
     world.run(530);
@@ -92,7 +92,7 @@ fn an_answer_ends_the_request_and_its_duplicate_is_known_for_what_it_is() {
 }
 
 #[test]
-fn an_answer_from_elsewhere_is_told_and_never_taken() {
+fn a_response_from_another_address_is_reported_and_not_accepted() {
     for from in [AnswerFrom::SameAsDestination, AnswerFrom::Exactly(addr(SERVER))] {
         let mut world = asker();
         let id = ask(&mut world, binding(7).from(from));
@@ -109,7 +109,7 @@ fn an_answer_from_elsewhere_is_told_and_never_taken() {
 }
 
 #[test]
-fn a_server_that_ignores_change_request_is_not_believed() {
+fn a_response_of_a_server_that_ignores_change_request_is_not_accepted() {
     let mut world = asker();
     let change = binding(7).change(ChangeRequest::IP_AND_PORT).from(AnswerFrom::Exactly(addr(ALTERNATE)));
     let id = ask(&mut world, change);
@@ -121,7 +121,7 @@ fn a_server_that_ignores_change_request_is_not_believed() {
 }
 
 #[test]
-fn any_reported_takes_all_and_says_who() {
+fn any_reported_accepts_a_response_from_any_address() {
     let mut world = asker();
     let id = ask(&mut world, binding(7).from(AnswerFrom::AnyReported));
     world.lines();
@@ -130,7 +130,7 @@ fn any_reported_takes_all_and_says_who() {
 }
 
 #[test]
-fn the_answer_to_a_response_port_may_come_to_another_socket() {
+fn a_response_to_response_port_is_accepted_on_another_socket() {
     let mut world = asker();
     let plain = ask(&mut world, binding(1));
     let lifetime = ask(&mut world, binding(2).response_port(40_001));
@@ -149,7 +149,7 @@ fn the_answer_to_a_response_port_may_come_to_another_socket() {
 
 /// RFC 8489 §6.3.4, §14.8: whatever the code is, the request has its answer, and is not sent again.
 #[test]
-fn error_responses_are_answers() {
+fn an_error_response_ends_the_request() {
     for code in [300, 399, 400, 420, 438, 500, 599, 699] {
         let mut world = asker();
         let id = ask(&mut world, binding(7));
@@ -164,7 +164,7 @@ fn error_responses_are_answers() {
 }
 
 #[test]
-fn what_is_no_response_of_ours_is_not_ours() {
+fn a_datagram_that_is_not_a_response_to_a_request_is_not_mine() {
     let mut world = asker();
     let id = ask(&mut world, binding(7));
     world.lines();
@@ -180,7 +180,7 @@ fn what_is_no_response_of_ours_is_not_ours() {
 }
 
 #[test]
-fn what_has_our_id_and_cannot_be_read_is_dropped() {
+fn a_malformed_response_with_the_id_of_a_request_is_dropped() {
     let mut world = asker();
     let id = ask(&mut world, binding(7));
     world.lines();
@@ -220,7 +220,7 @@ fn rfc8489_6_3_4_an_error_response_without_error_code_fails_the_request() {
 }
 
 #[test]
-fn rfc8489_7_a_fingerprint_that_was_asked_for_must_come_back_and_be_right() {
+fn rfc8489_7_a_response_to_a_request_with_fingerprint_must_have_a_correct_fingerprint() {
     let mut world = asker();
     let id = ask(&mut world, binding(7).fingerprint());
     assert_eq!(world.lines(), ["     0 s1 > 192.0.2.1:3478 Binding request, 28 bytes"]);
@@ -238,7 +238,7 @@ fn rfc8489_7_a_fingerprint_that_was_asked_for_must_come_back_and_be_right() {
 }
 
 #[test]
-fn a_repeating_schedule_goes_on_after_its_answers() {
+fn a_repeating_schedule_continues_after_a_response() {
     let mut world = asker();
     let control = Schedule::at_millis([0, 90, 190]).tail(MS(250)).repeat(true);
     let id = ask(&mut world, binding(7).schedule(control));
@@ -273,7 +273,7 @@ fn probes_are_sent_until_two_seconds_have_passed() {
 }
 
 #[test]
-fn jitter_moves_each_send_but_the_first_and_never_past_the_next() {
+fn jitter_moves_all_sends_except_the_first_and_keeps_their_order() {
     let mut world = asker();
     let schedule = Schedule::at_millis([0, 90, 190, 192]).jitter(MS(10));
     ask(&mut world, binding(7).schedule(schedule));
@@ -283,7 +283,7 @@ fn jitter_moves_each_send_but_the_first_and_never_past_the_next() {
 }
 
 #[test]
-fn jitter_longer_than_the_interval_bunches_no_sends() {
+fn jitter_is_at_most_the_interval() {
     let mut world = asker();
     let schedule = Schedule::at_millis([0]).every(MS(100)).until(MS(2000)).jitter(MS(60_000));
     ask(&mut world, binding(7).schedule(schedule));
@@ -296,7 +296,7 @@ fn jitter_longer_than_the_interval_bunches_no_sends() {
 }
 
 #[test]
-fn a_late_wake_up_sends_once_and_keeps_the_intervals() {
+fn a_late_timeout_sends_once_and_keeps_the_intervals() {
     let mut world = asker();
     ask(&mut world, binding(7));
     world.lines();
@@ -313,7 +313,7 @@ fn a_late_wake_up_sends_once_and_keeps_the_intervals() {
 }
 
 #[test]
-fn a_tail_learnt_meanwhile_may_have_run_out_already() {
+fn a_new_tail_that_has_expired_ends_the_request_at_once() {
     let mut world = asker();
     let probe = Schedule::at_millis([0]).tail(MS(1000));
     let (early, late) = (ask(&mut world, binding(1).schedule(probe)), ask(&mut world, binding(2).schedule(probe)));
@@ -326,7 +326,7 @@ fn a_tail_learnt_meanwhile_may_have_run_out_already() {
 }
 
 #[test]
-fn a_cancelled_request_is_silent_and_its_answer_known() {
+fn a_cancelled_request_has_no_outputs_and_its_response_is_recognized() {
     let mut world = asker();
     let id = ask(&mut world, binding(7));
     world.lines();
@@ -338,7 +338,7 @@ fn a_cancelled_request_is_silent_and_its_answer_known() {
 }
 
 #[test]
-fn an_answer_that_comes_with_the_deadline_counts() {
+fn a_response_at_the_deadline_is_accepted() {
     let mut world = asker();
     let id = ask(&mut world, binding(7).schedule(Schedule::at_millis([0]).tail(MS(100))));
     world.lines();
@@ -348,7 +348,7 @@ fn an_answer_that_comes_with_the_deadline_counts() {
 }
 
 #[test]
-fn unreachable_is_told_and_the_request_goes_on() {
+fn unreachable_is_reported_and_the_request_continues() {
     let mut world = asker();
     ask(&mut world, binding(7));
     world.lines();
@@ -375,7 +375,7 @@ fn a_lost_socket_ends_its_requests() {
 }
 
 #[test]
-fn pending_is_bounded_and_ids_differ_even_with_broken_dice() {
+fn pending_requests_are_bounded_and_their_ids_differ_with_a_repeating_rng() {
     let mut world = World::new(Transactions::with_limit(300));
     let mut ids: Vec<_> = (0..300).map(|tag| ask(&mut world, binding(tag))).collect();
     ids.sort();
@@ -386,7 +386,7 @@ fn pending_is_bounded_and_ids_differ_even_with_broken_dice() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
+fn an_invalid_request_is_refused() {
     let mut world = asker();
     let mut refused = |request| world.with(|machine, cx| machine.request(cx, request));
     let nowhere = |remote: &str| Request::binding(SocketId(1), addr(remote), 1);
@@ -400,7 +400,7 @@ fn what_cannot_be_sent_is_refused() {
 }
 
 #[test]
-fn attributes_stand_in_the_order_in_which_they_were_added() {
+fn attributes_are_written_in_the_order_in_which_they_were_added() {
     let mut world = asker();
     let software = Attribute::Software("portolan".into());
     let request = binding(7).change(ChangeRequest::IP).padding(1001).attribute(&software).unwrap().response_port(9);
@@ -426,7 +426,7 @@ fn attributes_stand_in_the_order_in_which_they_were_added() {
 }
 
 #[test]
-fn however_much_peers_cause_the_end_of_each_request_finds_room() {
+fn the_queue_has_room_for_the_end_of_each_request() {
     let mut world = asker();
     let ids: Vec<_> = (0..100).map(|tag| ask(&mut world, binding(tag))).collect();
     world.lines();
@@ -445,7 +445,7 @@ fn however_much_peers_cause_the_end_of_each_request_finds_room() {
 }
 
 #[test]
-fn addresses_that_hold_the_transaction_id_are_written_with_the_one_of_the_request() {
+fn xor_addresses_are_written_with_the_transaction_id_of_the_request() {
     for peer in ["[2001:db8::7]:5000", "203.0.113.7:5000"].map(addr) {
         let mut world = asker();
         ask(&mut world, binding(7).attribute(&Attribute::XorPeerAddress(peer)).unwrap());

@@ -110,7 +110,7 @@ fn a_bare_request_without_alternate_is_answered_in_32_bytes_and_44_over_ipv6() {
 }
 
 #[test]
-fn rfc5780_6_1_a_bare_request_with_alternate_gets_exactly_what_is_asked_for() {
+fn rfc5780_6_1_a_bare_request_with_alternate_gets_exactly_the_required_attributes() {
     let mut world = server();
     for (to, client, length) in [(0, CLIENT, 20 + 4 * 12), (4, CLIENT6, 20 + 4 * 24)] {
         let reply = reply(&mut world, to, client, &[]);
@@ -129,7 +129,7 @@ fn rfc5780_6_1_a_bare_request_with_alternate_gets_exactly_what_is_asked_for() {
 }
 
 #[test]
-fn rfc5780_6_1_table_1_every_flag_at_every_socket() {
+fn rfc5780_6_1_table_1_each_flag_at_each_socket() {
     let mut world = server();
     for (to, client) in (0..4).map(|to| (to, CLIENT)).chain((4..8).map(|to| (to, CLIENT6))) {
         let there = addr(LOCALS[to]);
@@ -189,7 +189,7 @@ fn rfc5780_7_5_response_port_goes_to_the_source_address_only() {
 }
 
 #[test]
-fn response_port_and_change_request_go_together() {
+fn response_port_and_change_request_can_be_combined() {
     let mut world = server();
     let both = [Attribute::ChangeRequest(ChangeRequest::IP_AND_PORT), Attribute::ResponsePort(5000)];
     let reply = reply(&mut world, 0, CLIENT, &both);
@@ -197,7 +197,7 @@ fn response_port_and_change_request_go_together() {
 }
 
 #[test]
-fn response_port_of_two_bytes_is_understood() {
+fn response_port_of_two_bytes_is_accepted() {
     let mut world = server();
     let short = Attribute::Unknown { kind: AttributeType::RESPONSE_PORT, value: &5000_u16.to_be_bytes() };
     assert_eq!(reply(&mut world, 0, CLIENT, &[short]).remote, addr("198.51.100.7:5000"));
@@ -318,7 +318,7 @@ fn responses_indications_and_other_methods_are_never_answered() {
 }
 
 #[test]
-fn requests_of_rfc3489_without_magic_cookie_are_not_ours() {
+fn requests_without_magic_cookie_are_not_mine() {
     let mut world = server();
     let mut old = request(&[]);
     old[4..8].copy_from_slice(&[1, 2, 3, 4]);
@@ -326,7 +326,7 @@ fn requests_of_rfc3489_without_magic_cookie_are_not_ours() {
 }
 
 #[test]
-fn nobody_and_everybody_get_no_reply() {
+fn unspecified_broadcast_and_multicast_sources_get_no_reply() {
     let mut world = server();
     for client in ["198.51.100.7:0", "0.0.0.0:5000", "255.255.255.255:5000", "224.0.0.1:5000"] {
         assert_eq!(ask(&mut world, 0, client, &request(&[])), []);
@@ -336,7 +336,7 @@ fn nobody_and_everybody_get_no_reply() {
 }
 
 #[test]
-fn a_source_is_answered_400_times_at_once_and_200_times_a_second() {
+fn a_source_gets_400_replies_at_once_and_200_per_second() {
     let mut world = server();
     let burst = (0..1000).map(|_| ask(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>();
     let neighbour = ask(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
@@ -351,7 +351,7 @@ fn a_source_is_answered_400_times_at_once_and_200_times_a_second() {
 }
 
 #[test]
-fn what_waits_undrained_is_bounded() {
+fn the_output_queue_is_bounded() {
     let mut world = World::new(Responder::over(&everything().rate(None), socket_of).unwrap());
     for _ in 0..1000 {
         assert_eq!(world.datagram(0, CLIENT, &request(&[])), Verdict::Mine);
@@ -361,7 +361,7 @@ fn what_waits_undrained_is_bounded() {
 }
 
 #[test]
-fn behind_a_1_to_1_nat_the_public_addresses_are_told() {
+fn behind_a_1_to_1_nat_the_public_addresses_are_advertised() {
     let nat = everything()
         .advertise("192.0.2.1".parse().unwrap(), "203.0.113.1".parse().unwrap())
         .advertise("192.0.2.2".parse().unwrap(), "203.0.113.2".parse().unwrap());
@@ -374,7 +374,7 @@ fn behind_a_1_to_1_nat_the_public_addresses_are_told() {
 }
 
 #[test]
-fn a_wildcard_tells_the_address_that_was_asked() {
+fn a_wildcard_socket_reports_the_destination_address_of_the_request() {
     let wild = config(&["0.0.0.0:3478"], &[]).advertise("192.0.2.3".parse().unwrap(), "203.0.113.3".parse().unwrap());
     let mut world = World::new(Responder::over(&wild, |_| SocketId(ALONE as u64)).unwrap());
     let reply = reply(&mut world, ALONE, CLIENT, &[Attribute::ResponsePort(9)]);
@@ -382,7 +382,7 @@ fn a_wildcard_tells_the_address_that_was_asked() {
 }
 
 #[test]
-fn addresses_that_make_no_sense_are_refused() {
+fn invalid_addresses_are_refused() {
     let refused = |listen: &[&str], alternate: &[&str]| Responder::new(&config(listen, alternate)).unwrap_err();
     let (one, two) = (addr("192.0.2.1:1"), addr("192.0.2.2:2"));
     assert_eq!(refused(&[], &[]), ResponderConfigError::NoAddress);
@@ -415,7 +415,7 @@ fn addresses_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() {
+fn a_responder_serves_without_alternate_until_all_four_sockets_are_open() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478"], &["192.0.2.2:3479"])).unwrap());
     assert_eq!(world.datagram(1, CLIENT, &request(&[])), Verdict::NotMine, "not started");
     world.with(|machine, cx| machine.start(cx)).unwrap();
@@ -464,7 +464,7 @@ fn it_orders_its_sockets_and_serves_without_alternate_until_all_four_are_open() 
 }
 
 #[test]
-fn a_port_in_use_is_told_and_the_others_serve_on() {
+fn a_port_in_use_is_reported_and_the_other_sockets_serve() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478", "192.0.2.3:0"], &[])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     world.lines();
@@ -481,7 +481,7 @@ fn a_port_in_use_is_told_and_the_others_serve_on() {
 }
 
 #[test]
-fn stop_closes_all_and_is_the_end() {
+fn stop_closes_all_sockets_and_is_final() {
     let mut world = World::new(Responder::new(&config(&["192.0.2.1:3478"], &[])).unwrap());
     assert_eq!(world.with(|machine, _| machine.stop()), Err(ResponderError::NotServing));
     world.with(|machine, cx| machine.start(cx)).unwrap();
@@ -496,7 +496,7 @@ fn stop_closes_all_and_is_the_end() {
 }
 
 #[test]
-fn commands_are_text() {
+fn commands_are_parsed_from_their_text() {
     for command in [ResponderCommand::Start, ResponderCommand::Stop] {
         assert_eq!(command.to_string().parse(), Ok(command));
     }
@@ -504,7 +504,7 @@ fn commands_are_text() {
 }
 
 #[test]
-fn every_request_is_counted_under_what_became_of_it() {
+fn each_request_is_counted_by_its_result() {
     let mut world = server();
     for bytes in [request(&[]), request(&[Attribute::Priority(1)]), request(&[Attribute::ResponsePort(0)])] {
         ask(&mut world, 0, CLIENT, &bytes);
@@ -530,7 +530,7 @@ fn rfc8489_6_3_1_a_retransmission_gets_the_same_reply() {
 }
 
 #[test]
-fn rfc5780_6_1_no_alternate_server_beside_the_other_attributes() {
+fn rfc5780_6_1_responses_have_no_alternate_server() {
     let mut world = server();
     for to in [0, ALONE] {
         for attributes in [vec![], vec![Attribute::ResponsePort(9)], vec![Attribute::Padding(&[0; 8])]] {

@@ -65,7 +65,7 @@ fn over(config: &ResponderConfig, bound: &[SocketAddr]) -> Server {
 }
 
 #[test]
-fn a_wildcard_answers_from_the_address_that_the_request_came_to() {
+fn a_wildcard_socket_responds_from_the_destination_address_of_the_request() {
     let bound = ["0.0.0.0:3478", "[::]:3478"];
     let config = config(&bound, &[]);
     let bound = bound.map(addr);
@@ -85,7 +85,7 @@ fn a_wildcard_answers_from_the_address_that_the_request_came_to() {
 }
 
 #[test]
-fn specific_sockets_answer_from_their_own_address_and_change_request_from_the_other() {
+fn specific_sockets_respond_from_their_own_address_and_with_change_request_from_the_other() {
     let listen = ["192.0.2.1:3478", "[2001:db8::1]:3478"];
     let config = config(&listen, &["192.0.2.2:3479", "[2001:db8::2]:3479"]);
     let bound: Vec<SocketAddr> = FAMILIES
@@ -126,7 +126,7 @@ fn combinations(addresses: &[&str; 2]) -> Vec<(IpAddr, Option<ChangeRequest>, Op
 }
 
 #[test]
-fn errors_and_rejections_leave_from_the_address_that_the_request_came_to_too() {
+fn error_responses_have_the_destination_address_of_the_request_as_source() {
     let wild = config(&["0.0.0.0:3478"], &[]);
     let bound = [addr("0.0.0.0:3478")];
     let (to, client) = (addr("192.0.2.2:3478"), FAMILIES[0].1);

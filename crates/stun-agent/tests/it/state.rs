@@ -98,7 +98,7 @@ fn server(now: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
 /// Eighty servers are asked over UDP, each request with a credential; then sixty over streams, which send half a response
 /// each. At most four requests are pending.
 #[test]
-fn transactions_keep_a_bounded_state_and_release_it() {
+fn the_state_of_transactions_is_bounded_and_released() {
     let sockets: Vec<SocketId> = (1..=61).map(SocketId).collect();
     let request = |nth: u64, socket, schedule| {
         let server = format!("192.0.2.{}:3478", nth + 1);
@@ -159,7 +159,7 @@ fn without_limiter(responder: &Responder) -> usize {
 }
 
 #[test]
-fn a_responder_keeps_a_bounded_state_and_releases_it() {
+fn the_state_of_a_responder_is_bounded_and_released() {
     for rate in [None, Some(Rate { per_second: 1.try_into().unwrap(), burst: 2.try_into().unwrap() })] {
         let factory = || responder(rate);
         let context = Context::default();

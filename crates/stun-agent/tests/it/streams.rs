@@ -36,7 +36,7 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
 }
 
 #[test]
-fn a_binding_is_answered_on_the_stream_that_it_came_on() {
+fn a_binding_request_is_answered_on_its_stream() {
     let mut world = server(lone());
     accept(&mut world, 10);
     let two = [request(&[]), request(&[Attribute::Padding(&[0; 8])])].concat();
@@ -54,7 +54,7 @@ fn a_binding_is_answered_on_the_stream_that_it_came_on() {
 }
 
 #[test]
-fn what_a_stream_cannot_do_is_420() {
+fn response_port_and_change_request_on_a_stream_are_420() {
     let mut world = server(lone());
     accept(&mut world, 10);
     for attribute in [Attribute::ResponsePort(5000), Attribute::ChangeRequest(ChangeRequest::PORT)] {
@@ -68,7 +68,7 @@ fn what_a_stream_cannot_do_is_420() {
 }
 
 #[test]
-fn with_an_alternate_the_other_address_is_told_over_tcp_too() {
+fn with_an_alternate_other_address_is_sent_over_tcp_too() {
     let mut world = World::new(Responder::new(&config(&[SERVER], &["192.0.2.2:3479"])).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     for socket in 1..=8 {
@@ -91,7 +91,7 @@ fn with_an_alternate_the_other_address_is_told_over_tcp_too() {
 }
 
 #[test]
-fn bad_framing_and_too_long_a_message_close_the_stream() {
+fn bad_framing_and_a_too_long_message_close_the_stream() {
     let mut long = request(&[]);
     long[2..4].copy_from_slice(&8000_u16.to_be_bytes());
     for bytes in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), long] {
@@ -106,7 +106,7 @@ fn bad_framing_and_too_long_a_message_close_the_stream() {
 
 /// A request that came whole is answered before its stream is closed, for rubbish behind it or for want of room.
 #[test]
-fn rfc8489_6_2_2_no_stream_is_closed_over_an_unanswered_request() {
+fn rfc8489_6_2_2_a_request_is_answered_before_its_stream_is_closed() {
     let mut world = server(lone().streams(1));
     accept(&mut world, 10);
     let _verdict = world.stream(10, CLIENT, &[&request(&[])[..], b"GET / HTTP/1.1\r\n\r\n"].concat());
@@ -133,7 +133,7 @@ fn other_messages_on_a_stream_are_skipped() {
 }
 
 #[test]
-fn streams_are_bounded_and_the_longest_silent_gives_way() {
+fn streams_are_bounded_and_the_longest_silent_one_is_displaced() {
     let mut world = server(lone().streams(2));
     accept(&mut world, 10);
     world.now = 1000;
@@ -178,7 +178,7 @@ fn rfc8489_6_2_2_over_a_stream_a_request_is_sent_once() {
 }
 
 #[test]
-fn an_answer_in_pieces_is_put_together() {
+fn a_response_in_chunks_is_reassembled() {
     let (mut world, id) = asker();
     let bytes = [success([9; 12].into()), success(id), success(id)].concat();
     for chunk in bytes.chunks(5) {
@@ -204,7 +204,7 @@ fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
 }
 
 #[test]
-fn a_stream_without_requests_is_anothers_unless_a_message_is_half_read() {
+fn a_stream_without_requests_is_not_mine_unless_a_message_is_partly_read() {
     for (chunk, then) in [(20, Verdict::NotMine), (25, Verdict::Mine)] {
         let (mut world, id) = asker();
         let bytes = [message(Class::Indication, ID.into(), &[]), success(id)].concat();

@@ -64,14 +64,14 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
 }
 
 #[test]
-fn rfc8489_10_the_server_left_behind_answers_no_more() {
+fn rfc8489_10_after_a_redirection_the_old_server_is_not_accepted() {
     let (mut world, there) = redirected();
     hears(&mut world, &success(&there, Some((&md5(), Integrity::Sha1))));
     assert!(matches!(event(&mut world), TransactionEvent::Elsewhere(_)));
 }
 
 #[test]
-fn rfc8489_10_in_another_realm_the_credential_is_another() {
+fn rfc8489_10_a_challenge_of_another_realm_after_a_redirection_is_not_answered() {
     let (mut world, there) = redirected();
     let refusal = challenge("another nonce", None).realm(Some("evil.example")).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
@@ -80,7 +80,7 @@ fn rfc8489_10_in_another_realm_the_credential_is_another() {
 }
 
 #[test]
-fn rfc8489_14_8_a_redirection_that_is_not_verified_is_not_followed() {
+fn rfc8489_14_8_an_unverified_redirection_is_not_followed() {
     let wrong = IntegrityKey::short_term("guess");
     let cases =
         [(None, IntegrityError::Missing), (Some((&wrong, Integrity::Sha1)), IntegrityError::Mismatch { at: 56 })];
@@ -95,7 +95,7 @@ fn rfc8489_14_8_a_redirection_that_is_not_verified_is_not_followed() {
 }
 
 #[test]
-fn rfc8489_14_8_a_redirection_of_a_request_that_proved_nothing_is_not_followed() {
+fn rfc8489_14_8_a_redirection_of_an_unauthenticated_request_is_not_followed() {
     let mut world = asker();
     let request = asked(&mut world, &long_term());
     hears(&mut world, &redirection(&request, OTHER, None));
@@ -107,7 +107,7 @@ fn rfc8489_14_8_a_redirection_of_a_request_that_proved_nothing_is_not_followed()
 }
 
 #[test]
-fn rfc8489_10_no_server_is_asked_again_within_five_minutes() {
+fn rfc8489_10_no_server_gets_a_request_twice_within_five_minutes() {
     let (mut world, there) = redirected();
     let refusal = challenge("another nonce", None).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
@@ -119,7 +119,7 @@ fn rfc8489_10_no_server_is_asked_again_within_five_minutes() {
 }
 
 #[test]
-fn a_redirection_to_nowhere_ends_the_request() {
+fn a_redirection_without_a_usable_server_ends_the_request() {
     for (to, why) in [("224.0.0.1:3478", RedirectError::Unaddressable), ("[2001:db8::9]:3478", RedirectError::NoServer)]
     {
         let mut world = proved(challenge(PLAIN, None));
@@ -134,7 +134,7 @@ fn a_redirection_to_nowhere_ends_the_request() {
 }
 
 #[test]
-fn the_longest_way_that_one_request_can_be_led_is_bounded() {
+fn the_number_of_transactions_of_one_request_is_bounded() {
     // Each server says 401 in three realms and 438 once, and then sends on to the next; the realm of the first binds.
     let mut world = asker();
     let (mut requests, mut at) = (0, addr(SERVER));
@@ -165,7 +165,7 @@ fn the_longest_way_that_one_request_can_be_led_is_bounded() {
 }
 
 #[test]
-fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
+fn a_redirection_on_a_stream_is_reported_to_the_owner() {
     let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
     ask(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
     let request = sent(&mut world);
@@ -179,7 +179,7 @@ fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
 }
 
 #[test]
-fn a_stream_does_not_lead_back() {
+fn a_redirection_on_a_stream_to_the_same_server_ends_the_request() {
     let mut world = proved(challenge(PLAIN, None));
     ask(&mut world, binding(7).schedule(Schedule::reliable(Duration::from_secs(39))), &long_term());
     let request = sent(&mut world);
@@ -189,7 +189,7 @@ fn a_stream_does_not_lead_back() {
 }
 
 #[test]
-fn a_request_that_one_address_alone_may_answer_is_not_sent_elsewhere() {
+fn a_request_with_a_fixed_response_address_is_not_redirected() {
     let mut world = proved(challenge(PLAIN, None));
     ask(&mut world, binding(7).from(AnswerFrom::Exactly(addr(SERVER))), &long_term());
     let request = sent(&mut world);
@@ -199,7 +199,7 @@ fn a_request_that_one_address_alone_may_answer_is_not_sent_elsewhere() {
 }
 
 #[test]
-fn what_is_known_of_a_server_in_another_realm_is_not_used_after_a_redirection() {
+fn a_session_of_another_realm_is_not_used_after_a_redirection() {
     let mut world = proved(challenge(PLAIN, None));
     // The other server is known, in its own realm.
     let key = IntegrityKey::long_term_md5(super::USER, "other.example", super::PASSWORD);

@@ -70,7 +70,7 @@ proptest! {
 }
 
 #[test]
-fn the_conversations_of_the_laws_get_far() {
+fn the_runs_of_the_laws_reach_verified_responses() {
     let mut verified = 0;
     let mut transactions = 0;
     for seed in 0..20 {

@@ -123,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn whatever_servers_say_requests_end_believe_no_lies_and_keep_the_password(
+    fn with_any_responses_requests_end_and_accept_only_authenticated_responses(
         credential in any_credential(),
         replies in proptest::collection::vec(any_reply(), 1..80),
         asks in 1..4_u32,
@@ -180,7 +180,7 @@ proptest! {
 }
 
 #[test]
-fn the_lies_reach_deep() {
+fn valid_responses_reach_all_stages_of_the_property() {
     // Else the property above would prove little: by an honest sequence of replies all that it watches for happens.
     let honest = |code, nonce, signed| Reply {
         code,
@@ -209,7 +209,7 @@ fn the_lies_reach_deep() {
 }
 
 #[test]
-fn an_answer_with_any_bit_flipped_is_no_answer() {
+fn a_response_with_any_bit_flipped_is_not_accepted() {
     let short = |only| Credential::short_term_with(USER, PASSWORD, only);
     let password = IntegrityKey::short_term(PASSWORD);
     let cases = [

@@ -35,7 +35,7 @@ fn declined(credential: &Credential, challenge: Challenge<'_>) -> Unusable {
 }
 
 #[test]
-fn rfc8489_9_2_3_1_the_first_request_proves_nothing() {
+fn rfc8489_9_2_3_1_the_first_request_has_no_credentials() {
     let mut world = asker();
     ask(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
     let request = sent(&mut world);
@@ -47,7 +47,7 @@ fn rfc8489_9_2_3_1_the_first_request_proves_nothing() {
 }
 
 #[test]
-fn rfc8489_9_2_5_a_401_is_answered_with_name_realm_and_nonce_in_a_new_transaction() {
+fn rfc8489_9_2_5_a_401_is_answered_with_username_realm_and_nonce_in_a_new_transaction() {
     for nonce in [PLAIN, "a nonce of before RFC 8489"] {
         let mut world = asker();
         ask(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
@@ -64,7 +64,7 @@ fn rfc8489_9_2_5_a_401_is_answered_with_name_realm_and_nonce_in_a_new_transactio
 }
 
 #[test]
-fn the_schedule_of_the_new_transaction_begins_anew() {
+fn the_schedule_restarts_with_the_new_transaction() {
     let mut world = asker();
     let first = asked(&mut world, &long_term());
     let mut lines = world.run(1600);
@@ -76,7 +76,7 @@ fn the_schedule_of_the_new_transaction_begins_anew() {
 }
 
 #[test]
-fn rfc8489_9_2_5_the_first_known_algorithm_is_taken_and_the_list_sent_back_as_it_came() {
+fn rfc8489_9_2_5_the_first_supported_algorithm_is_chosen_and_the_list_is_returned_unchanged() {
     let odd = PasswordAlgorithm { number: 0x1234, parameters: &[1, 2, 3, 4, 5] };
     let marked = PasswordAlgorithm { number: 2, parameters: &[9] };
     let cases: [(&[PasswordAlgorithm<'_>], _, _); 4] = [
@@ -104,7 +104,7 @@ fn rfc8489_9_2_5_the_first_known_algorithm_is_taken_and_the_list_sent_back_as_it
 }
 
 #[test]
-fn rfc8489_9_2_5_without_a_known_algorithm_there_is_no_retry() {
+fn rfc8489_9_2_5_without_a_supported_algorithm_there_is_no_retry() {
     let odd = [PasswordAlgorithm { number: 0x1234, parameters: &[] }];
     for algorithms in [&odd[..], &[]] {
         let why = declined(&long_term(), challenge(ALGORITHMS, Some(algorithms)));
@@ -113,7 +113,7 @@ fn rfc8489_9_2_5_without_a_known_algorithm_there_is_no_retry() {
 }
 
 #[test]
-fn rfc8489_9_2_5_the_name_is_hashed_where_the_nonce_says_so_and_only_there() {
+fn rfc8489_9_2_5_userhash_is_sent_only_with_the_feature_bit_of_the_nonce() {
     for (nonce, algorithms) in
         [(ANONYMITY, None), (BOTH, Some(BEST_FIRST)), (PLAIN, None), (ALGORITHMS, Some(BEST_FIRST))]
     {
@@ -129,7 +129,7 @@ fn rfc8489_9_2_5_the_name_is_hashed_where_the_nonce_says_so_and_only_there() {
 }
 
 #[test]
-fn who_wants_to_stay_anonymous_does() {
+fn an_anonymous_credential_never_sends_the_username() {
     let anonymous = Credential::long_term_anonymous(USER, PASSWORD);
     let why = declined(&anonymous, challenge(ALGORITHMS, Some(BEST_FIRST)));
     assert_eq!(why, Unusable::Challenge(ChallengeError::NoAnonymity));
@@ -140,7 +140,7 @@ fn who_wants_to_stay_anonymous_does() {
 }
 
 #[test]
-fn rfc8489_9_2_5_a_nonce_that_announces_algorithms_without_them_is_not_answered() {
+fn rfc8489_9_2_5_a_challenge_without_the_announced_algorithms_is_not_answered() {
     let why = Unusable::Challenge(ChallengeError::BidDown);
     assert_eq!(declined(&long_term(), challenge(ALGORITHMS, None)), why);
     assert_eq!(declined(&long_term(), challenge(PLAIN, Some(BEST_FIRST))), why, "nor the other way round");
@@ -154,7 +154,7 @@ fn rfc8489_9_2_5_a_nonce_that_announces_algorithms_without_them_is_not_answered(
 }
 
 #[test]
-fn rfc8489_9_2_1_no_challenge_leads_to_less_than_the_one_before() {
+fn rfc8489_9_2_1_a_challenge_with_less_security_than_before_is_not_answered() {
     let less = [
         stale("obMatJos2gAAAn2", Some(BEST_FIRST)),
         stale("obMatJos2wAAAn2", Some(MD5_ONLY)),
@@ -199,7 +199,7 @@ fn rfc8489_9_2_5_a_438_is_answered_with_its_nonce_and_the_same_realm() {
 }
 
 #[test]
-fn a_nonce_that_was_called_stale_is_never_sent_again() {
+fn a_stale_nonce_is_never_sent_again() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &stale(PLAIN, None).to(&request));
@@ -213,7 +213,7 @@ fn a_nonce_that_was_called_stale_is_never_sent_again() {
 }
 
 #[test]
-fn rfc8489_9_2_5_a_401_that_changes_nothing_is_not_answered() {
+fn rfc8489_9_2_5_a_401_with_the_same_realm_is_not_answered() {
     let mut world = asker();
     let first = asked(&mut world, &long_term());
     let second = retried(&mut world, &first, challenge(ALGORITHMS, Some(BEST_FIRST)));
@@ -230,7 +230,7 @@ fn rfc8489_9_2_5_a_401_that_changes_nothing_is_not_answered() {
 }
 
 #[test]
-fn realms_that_change_are_followed_three_times() {
+fn at_most_three_challenges_of_different_realms_are_answered() {
     let mut world = asker();
     let mut request = asked(&mut world, &long_term());
     for realm in ["one", "two", "three"] {
@@ -243,7 +243,7 @@ fn realms_that_change_are_followed_three_times() {
 }
 
 #[test]
-fn a_challenge_that_cannot_be_read_is_not_answered() {
+fn an_incomplete_challenge_is_not_answered() {
     use AttributeType as A;
     let no_nonce = Challenge { nonce: None, ..challenge(PLAIN, None) };
     let cases = [
@@ -271,7 +271,7 @@ fn a_challenge_that_cannot_be_read_is_not_answered() {
 }
 
 #[test]
-fn a_request_that_would_grow_past_any_message_ends() {
+fn a_request_that_is_too_long_with_its_credential_ends() {
     let mut world = asker();
     let full = vec![0; 65_400];
     ask(&mut world, binding(7).attribute(&Attribute::Padding(&full)).unwrap(), &long_term());
@@ -282,7 +282,7 @@ fn a_request_that_would_grow_past_any_message_ends() {
 }
 
 #[test]
-fn rfc8489_9_2_3_2_later_requests_use_what_was_learnt() {
+fn rfc8489_9_2_3_2_later_requests_use_the_session() {
     let mut world = proved(challenge(BOTH, Some(BEST_FIRST)));
     let later = asked(&mut world, &long_term());
     use AttributeType as A;
@@ -302,7 +302,7 @@ fn rfc8489_9_2_3_2_later_requests_use_what_was_learnt() {
 }
 
 #[test]
-fn only_what_was_verified_is_kept() {
+fn only_a_verified_session_is_kept() {
     let mut world = asker();
     let first = asked(&mut world, &long_term());
     retried(&mut world, &first, challenge(PLAIN, None));
@@ -310,7 +310,7 @@ fn only_what_was_verified_is_kept() {
 }
 
 #[test]
-fn of_thirty_two_servers_what_was_learnt_is_kept() {
+fn sessions_of_32_servers_are_kept() {
     let mut world = asker();
     let server = |n: u8| format!("192.0.2.{n}:3478");
     for n in 1..=33 {
@@ -328,7 +328,7 @@ fn of_thirty_two_servers_what_was_learnt_is_kept() {
 }
 
 #[test]
-fn rfc8489_9_2_5_a_400_that_is_not_signed_counts_as_not_received() {
+fn rfc8489_9_2_5_an_unauthenticated_400_is_ignored() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &error(&request, 400, None));
@@ -345,7 +345,7 @@ fn rfc8489_9_2_5_a_400_that_is_not_signed_counts_as_not_received() {
 }
 
 #[test]
-fn rfc8489_9_2_5_any_response_that_lost_its_algorithms_is_ignored() {
+fn rfc8489_9_2_5_a_response_without_the_announced_algorithms_is_ignored() {
     let mut world = proved(challenge(ALGORITHMS, Some(BEST_FIRST)));
     let request = asked(&mut world, &long_term());
     let nonce = Attribute::Nonce(ALGORITHMS.into());
@@ -359,7 +359,7 @@ fn rfc8489_9_2_5_any_response_that_lost_its_algorithms_is_ignored() {
 }
 
 #[test]
-fn rfc8489_9_2_5_over_udp_what_is_not_verified_counts_as_not_received() {
+fn rfc8489_9_2_5_over_udp_an_unverified_response_is_ignored() {
     let wrong = IntegrityKey::short_term("guess");
     let cases = [
         (None, IntegrityError::Missing),
@@ -379,7 +379,7 @@ fn rfc8489_9_2_5_over_udp_what_is_not_verified_counts_as_not_received() {
 }
 
 #[test]
-fn rfc8489_9_2_5_over_a_stream_what_is_not_verified_ends_the_request_at_once() {
+fn rfc8489_9_2_5_over_a_stream_an_unverified_response_ends_the_request() {
     let mut world = asker();
     let reliable = binding(7).schedule(Schedule::reliable(Duration::from_millis(39_500)));
     ask(&mut world, reliable, &long_term());
@@ -395,7 +395,7 @@ fn rfc8489_9_2_5_over_a_stream_what_is_not_verified_ends_the_request_at_once() {
 }
 
 #[test]
-fn an_unverified_answer_to_an_earlier_transaction_is_no_reason_for_the_end() {
+fn an_unverified_response_to_an_earlier_transaction_is_not_the_reason_of_the_end() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &success(&request, None));
@@ -420,7 +420,7 @@ fn rfc8489_9_2_5_after_a_response_with_algorithms_only_sha256_is_used() {
 }
 
 #[test]
-fn rfc8489_9_2_2_in_the_key_there_are_no_quotes_and_no_trailing_nulls() {
+fn rfc8489_9_2_2_the_key_has_no_quotes_and_no_trailing_nulls() {
     let mut world = asker();
     let first = asked(&mut world, &Credential::long_term("\"user\"\0", "pass\0\0"));
     let second = retried(&mut world, &first, challenge(PLAIN, None).realm(Some("\"realm\"")));
@@ -431,7 +431,7 @@ fn rfc8489_9_2_2_in_the_key_there_are_no_quotes_and_no_trailing_nulls() {
 }
 
 #[test]
-fn the_id_that_the_owner_knows_still_names_the_request() {
+fn the_first_id_still_names_the_request_after_a_challenge() {
     let mut world = asker();
     let known = ask(&mut world, binding(7), &long_term());
     let first = sent(&mut world);
@@ -448,7 +448,7 @@ fn the_id_that_the_owner_knows_still_names_the_request() {
 }
 
 #[test]
-fn however_many_wait_a_challenge_never_fills_the_queue() {
+fn retries_after_a_challenge_never_fill_the_queue() {
     let mut world = asker();
     for tag in 0..255 {
         ask(&mut world, binding(tag), &long_term());
@@ -468,7 +468,7 @@ fn however_many_wait_a_challenge_never_fills_the_queue() {
 }
 
 #[test]
-fn the_story_is_told_with_its_clauses() {
+fn the_notes_of_a_request_name_their_clauses() {
     let mut world = asker();
     let first = asked(&mut world, &long_term());
     let second = retried(&mut world, &first, challenge(BOTH, Some(BEST_FIRST)));

@@ -24,7 +24,7 @@ fn key() -> IntegrityKey {
 }
 
 #[test]
-fn rfc8489_9_1_2_a_request_has_the_name_and_both_integrities() {
+fn rfc8489_9_1_2_a_request_has_the_username_and_both_integrity_attributes() {
     let request = asked(&mut asker(), &short_term());
     assert_eq!(kinds(&request), [AttributeType::USERNAME, SHA1, SHA256]);
     let message = Message::decode(&request).unwrap();
@@ -34,7 +34,7 @@ fn rfc8489_9_1_2_a_request_has_the_name_and_both_integrities() {
 }
 
 #[test]
-fn rfc8489_9_1_2_where_one_is_known_a_request_has_that_one() {
+fn rfc8489_9_1_2_a_request_has_only_the_integrity_attribute_that_both_sides_support() {
     for (only, kind) in [(Integrity::Sha1, SHA1), (Integrity::SHA256, SHA256)] {
         let mut world = asker();
         ask(&mut world, binding(7).fingerprint(), &Credential::short_term_with(USER, PASSWORD, only));
@@ -47,7 +47,7 @@ fn rfc8489_9_1_2_where_one_is_known_a_request_has_that_one() {
 }
 
 #[test]
-fn rfc8489_9_1_4_where_both_were_sent_either_may_come_back() {
+fn rfc8489_9_1_4_after_both_integrity_attributes_a_response_may_have_either() {
     for integrity in [Integrity::Sha1, Integrity::SHA256] {
         let mut world = asker();
         let request = asked(&mut world, &short_term());
@@ -57,7 +57,7 @@ fn rfc8489_9_1_4_where_both_were_sent_either_may_come_back() {
 }
 
 #[test]
-fn rfc8489_9_1_4_where_one_was_sent_that_one_comes_back() {
+fn rfc8489_9_1_4_after_one_integrity_attribute_a_response_must_have_the_same() {
     for (only, other) in [(Integrity::Sha1, Integrity::SHA256), (Integrity::SHA256, Integrity::Sha1)] {
         let mut world = asker();
         let request = asked(&mut world, &Credential::short_term_with(USER, PASSWORD, only));
@@ -74,7 +74,7 @@ fn rfc8489_9_1_4_where_one_was_sent_that_one_comes_back() {
 }
 
 #[test]
-fn rfc8489_9_1_4_over_udp_what_is_not_verified_counts_as_not_received() {
+fn rfc8489_9_1_4_over_udp_an_unverified_response_is_ignored() {
     let wrong = IntegrityKey::short_term("guess");
     let mismatch = IntegrityError::Mismatch { at: 32 };
     let cases = [(None, IntegrityError::Missing), (Some((&wrong, Integrity::SHA256)), mismatch)];
@@ -90,7 +90,7 @@ fn rfc8489_9_1_4_over_udp_what_is_not_verified_counts_as_not_received() {
 }
 
 #[test]
-fn rfc8489_9_1_4_after_a_forged_answer_the_right_one_still_counts() {
+fn rfc8489_9_1_4_after_a_forged_response_the_valid_one_is_accepted() {
     let mut world = asker();
     let request = asked(&mut world, &short_term());
     for _ in 0..3 {
@@ -106,14 +106,14 @@ fn rfc8489_9_1_4_after_a_forged_answer_the_right_one_still_counts() {
 }
 
 #[test]
-fn rfc8489_9_1_4_without_any_answer_it_is_a_time_out() {
+fn rfc8489_9_1_4_without_any_response_the_request_times_out() {
     let mut world = asker();
     asked(&mut world, &short_term());
     assert_eq!(world.run(60_000).last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers");
 }
 
 #[test]
-fn rfc8489_9_1_4_over_a_stream_what_is_not_verified_ends_the_request_at_once() {
+fn rfc8489_9_1_4_over_a_stream_an_unverified_response_ends_the_request() {
     let mut world = asker();
     let reliable = binding(7).schedule(Schedule::reliable(Duration::from_millis(39_500)));
     ask(&mut world, reliable, &short_term());
@@ -124,7 +124,7 @@ fn rfc8489_9_1_4_over_a_stream_what_is_not_verified_ends_the_request_at_once() {
 }
 
 #[test]
-fn rfc8489_9_1_4_a_verified_error_is_an_answer() {
+fn rfc8489_9_1_4_a_verified_error_response_is_accepted() {
     let mut world = asker();
     let request = asked(&mut world, &short_term());
     hears(&mut world, &error(&request, 487, Some((&key(), Integrity::SHA256))));
@@ -132,7 +132,7 @@ fn rfc8489_9_1_4_a_verified_error_is_an_answer() {
 }
 
 #[test]
-fn rfc8489_9_1_5_later_requests_to_the_server_have_the_integrity_of_its_answer() {
+fn rfc8489_9_1_5_later_requests_have_the_integrity_attribute_of_the_response() {
     for (integrity, kind) in [(Integrity::Sha1, SHA1), (Integrity::SHA256, SHA256)] {
         let mut world = asker();
         let request = asked(&mut world, &short_term());
@@ -152,7 +152,7 @@ fn rfc8489_9_1_5_later_requests_to_the_server_have_the_integrity_of_its_answer()
 }
 
 #[test]
-fn a_repeating_request_takes_every_verified_answer() {
+fn a_repeating_request_accepts_each_verified_response() {
     let mut world = asker();
     let schedule = Schedule::at_millis([0, 90]).tail(Duration::from_millis(100)).repeat(true);
     ask(&mut world, binding(7).schedule(schedule), &short_term());
@@ -166,7 +166,7 @@ fn a_repeating_request_takes_every_verified_answer() {
 }
 
 #[test]
-fn what_is_not_ours_to_sign_is_refused() {
+fn a_request_that_cannot_be_signed_is_refused() {
     let mut world = asker();
     let long = Credential::short_term(&"u".repeat(509), PASSWORD);
     let refused = world.with(|machine, cx| machine.request_with(cx, binding(7), long));
@@ -184,7 +184,7 @@ fn what_is_not_ours_to_sign_is_refused() {
 }
 
 #[test]
-fn the_answer_shows_what_was_covered_and_nothing_behind_it() {
+fn an_accepted_response_shows_only_attributes_that_the_integrity_covers() {
     let mut world = asker();
     let request = asked(&mut world, &short_term());
     let honest = success(&request, Some((&key(), Integrity::Sha1)));
@@ -205,7 +205,7 @@ fn the_answer_shows_what_was_covered_and_nothing_behind_it() {
 }
 
 #[test]
-fn nothing_of_a_credential_is_printed() {
+fn debug_shows_no_secret_of_a_credential() {
     for credential in [short_term(), super::long_term(), Credential::long_term_anonymous(USER, PASSWORD)] {
         let mut world = asker();
         asked(&mut world, &credential);

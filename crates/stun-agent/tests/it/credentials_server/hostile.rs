@@ -22,7 +22,7 @@ fn short_term() -> Authenticator {
 }
 
 #[test]
-fn no_bit_of_a_signed_request_can_be_turned() {
+fn a_signed_request_with_any_bit_flipped_is_not_admitted() {
     let nonce = nonce(&long_term(), 0, CLIENT);
     let named = [Attribute::Username(USER.into()), Attribute::Software("portolan".into())];
     let key = IntegrityKey::short_term(PASSWORD);
@@ -59,7 +59,7 @@ fn no_bit_of_a_signed_request_can_be_turned() {
 }
 
 #[test]
-fn a_responder_does_not_take_a_turned_fingerprint_either() {
+fn a_responder_rejects_a_request_with_any_bit_flipped() {
     let mut world = serving(long_term());
     let nonce = nonce(&long_term(), 0, CLIENT);
     let original = Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes();
@@ -129,7 +129,7 @@ proptest! {
 
     /// Nobody without the key gets more than a rejection, of its bounded length, and nothing of it stays.
     #[test]
-    fn whoever_has_no_key_gets_a_bounded_rejection(requests in proptest::collection::vec(any_request(), 1..6), short in any::<bool>()) {
+    fn requests_without_the_key_get_only_short_rejections(requests in proptest::collection::vec(any_request(), 1..6), short in any::<bool>()) {
         let authenticator = if short { short_term() } else { long_term() };
         let mut world = serving(authenticator.clone());
         for bytes in &requests {
@@ -153,7 +153,7 @@ proptest! {
 
     /// No bytes at all make it panic, or answer what is no request.
     #[test]
-    fn any_bytes_are_judged(bytes in prop_oneof![any_request(), proptest::collection::vec(any::<u8>(), 0..100)], seconds: u64) {
+    fn only_requests_are_rejected_and_no_bytes_panic(bytes in prop_oneof![any_request(), proptest::collection::vec(any::<u8>(), 0..100)], seconds: u64) {
         if let Ok(message) = Message::decode(&bytes) {
             for authenticator in [short_term(), long_term()] {
                 let judged = authenticator.judge(at(seconds), addr(CLIENT), &message);

@@ -25,7 +25,7 @@ fn is_challenge(reply: &[u8], expected: u16) {
 }
 
 #[test]
-fn rfc8489_9_2_4_without_integrity_it_is_401_with_realm_nonce_and_algorithms() {
+fn rfc8489_9_2_4_without_integrity_the_response_is_401_with_realm_nonce_and_algorithms() {
     let nonce = fresh();
     for draft in [
         Draft::new(&[], IntegrityKey::short_term(""), Sign::Nothing),
@@ -50,7 +50,7 @@ fn rfc8489_9_2_4_no_two_sources_get_the_same_nonce() {
 }
 
 #[test]
-fn rfc8489_9_2_4_without_name_realm_or_nonce_it_is_400_and_says_nothing_more() {
+fn rfc8489_9_2_4_without_username_realm_or_nonce_the_response_is_a_bare_400() {
     let nonce = fresh();
     for missing in [AttributeType::USERNAME, AttributeType::REALM, AttributeType::NONCE] {
         for draft in [Draft::complete(&nonce), Draft::classic(&nonce)] {
@@ -78,7 +78,7 @@ fn rfc8489_9_2_4_with_neither_algorithm_attribute_the_password_is_md5() {
 }
 
 #[test]
-fn rfc8489_9_2_4_both_algorithm_attributes_must_be_there_and_match() {
+fn rfc8489_9_2_4_both_algorithm_attributes_must_be_present_and_match() {
     let nonce = fresh();
     let (md5, sha256) = (PasswordAlgorithm::MD5, PasswordAlgorithm::SHA256);
     let odd = PasswordAlgorithm { number: 1, parameters: &[1] };
@@ -111,7 +111,7 @@ fn rfc8489_9_2_4_both_algorithm_attributes_must_be_there_and_match() {
 }
 
 #[test]
-fn rfc8489_9_2_1_a_bit_that_was_taken_away_is_found_out_by_the_nonce() {
+fn rfc8489_9_2_1_a_removed_feature_bit_makes_the_nonce_invalid() {
     // The attacker shows the client a cookie without features and no PASSWORD-ALGORITHMS: the client falls back to MD5.
     let bid_down = fresh().replacen("obMatJos2wAAA", "obMatJos2AAAA", 1);
     for nonce in [bid_down.as_str(), "f//499k954d6OL34oL9FSTvy64sA"] {
@@ -153,7 +153,7 @@ fn rfc8489_9_2_4_an_unknown_user_and_a_wrong_password_get_the_same_401() {
 }
 
 #[test]
-fn rfc8489_9_2_4_where_both_integrities_are_there_sha256_counts() {
+fn rfc8489_9_2_4_of_both_integrity_attributes_sha256_counts() {
     let nonce = fresh();
     let (right, wrong) = (IntegrityKey::long_term_sha256(USER, REALM, PASSWORD), IntegrityKey::short_term("guess"));
     for (sha1, sha256, taken) in [(&wrong, &right, true), (&right, &wrong, false)] {
@@ -168,7 +168,7 @@ fn rfc8489_9_2_4_where_both_integrities_are_there_sha256_counts() {
 }
 
 #[test]
-fn rfc8489_9_2_4_a_nonce_that_is_not_valid_is_438_with_one_that_is() {
+fn rfc8489_9_2_4_an_invalid_nonce_is_438_with_a_valid_one() {
     let draft = |nonce: &str| Draft::complete(nonce).bytes();
     let (own, other) = (fresh(), nonce(&long_term(), 0, "198.51.100.8:40000"));
     let foreign = nonce(&Authenticator::long_term(REALM, &[8; 32], users()).unwrap(), 0, CLIENT);
@@ -186,7 +186,7 @@ fn rfc8489_9_2_4_a_nonce_that_is_not_valid_is_438_with_one_that_is() {
 }
 
 #[test]
-fn the_owner_sets_the_lifetime_and_may_make_all_nonces_stale() {
+fn the_owner_sets_the_lifetime_and_can_make_all_nonces_stale() {
     let mut short = long_term().nonce_lifetime(Duration::from_secs(5));
     let bytes = Draft::complete(&nonce(&short, 0, CLIENT)).bytes();
     assert_eq!(judge(&short, 4, &bytes), Ok(USER.into()));
@@ -203,7 +203,7 @@ fn the_owner_sets_the_lifetime_and_may_make_all_nonces_stale() {
 }
 
 #[test]
-fn rfc8489_9_2_4_the_first_rule_that_is_broken_decides() {
+fn rfc8489_9_2_4_the_first_violated_rule_decides() {
     let stale = nonce(&long_term(), 0, "198.51.100.8:40000");
     let mallory = || Attribute::Username("mallory".into());
     let odd = |draft: Draft<'static>| Draft { algorithms: Some(&OFFER[..1]), ..draft };
@@ -267,7 +267,7 @@ fn rfc8489_9_2_4_a_response_is_signed_with_sha256_unless_the_request_named_no_al
 }
 
 #[test]
-fn rfc8489_9_2_4_a_user_may_be_named_by_userhash_where_the_bit_says_so() {
+fn rfc8489_9_2_4_userhash_is_accepted_only_with_its_feature_bit() {
     let hash = userhash(USER, REALM);
     let anonymous = |nonce: &str| {
         let draft = Draft::complete(nonce).without(AttributeType::USERNAME);
@@ -282,7 +282,7 @@ fn rfc8489_9_2_4_a_user_may_be_named_by_userhash_where_the_bit_says_so() {
 }
 
 #[test]
-fn stored_keys_are_enough_and_each_serves_its_algorithm_alone() {
+fn a_stored_key_is_used_for_its_algorithm_only() {
     // `user:realm:pass` is the RFC's own example (§9.2.2).
     let md5: [u8; 16] = hex("8493fbc53ba582fb4c044c456bdc40eb").try_into().unwrap();
     let mut users = Users::long_term("realm");
@@ -300,7 +300,7 @@ fn stored_keys_are_enough_and_each_serves_its_algorithm_alone() {
 }
 
 #[test]
-fn without_md5_only_sha256_is_offered_and_taken() {
+fn without_md5_only_sha256_is_offered_and_accepted() {
     let strict = long_term().without_md5();
     let nonce = nonce(&strict, 0, CLIENT);
     let reply = rejection(&strict, 0, CLIENT, &Draft::classic(&nonce).bytes());
@@ -312,7 +312,7 @@ fn without_md5_only_sha256_is_offered_and_taken() {
 }
 
 #[test]
-fn rfc8489_9_2_indications_are_not_protected_and_responses_not_judged() {
+fn rfc8489_9_2_indications_and_responses_are_discarded() {
     let nonce = fresh();
     for class in [Class::Indication, Class::SuccessResponse, Class::ErrorResponse] {
         let draft = Draft { class, ..Draft::complete(&nonce) };
@@ -321,7 +321,7 @@ fn rfc8489_9_2_indications_are_not_protected_and_responses_not_judged() {
 }
 
 #[test]
-fn rfc8489_14_6_a_truncated_integrity_is_not_taken() {
+fn rfc8489_14_6_a_truncated_integrity_is_rejected() {
     let (nonce, key) = (fresh(), IntegrityKey::long_term_md5(USER, REALM, PASSWORD));
     for length in [16, 20, 24, 28] {
         let mut buffer = [0; 512];
@@ -337,7 +337,7 @@ fn rfc8489_14_6_a_truncated_integrity_is_not_taken() {
 }
 
 #[test]
-fn rfc8489_b_1_the_sample_request_is_its_users_and_its_nonce_nobodys() {
+fn rfc8489_b_1_the_sample_request_authenticates_its_user_and_its_nonce_is_invalid() {
     const B1: &str = "
         2112a442 78ad3433c6ad72c029da412e
         001e0020 4a3cf38f ef6992bd a952c678 0417da0f 24819415 569e60b2 05c46e41 407f1704
@@ -364,7 +364,7 @@ fn rfc8489_b_1_the_sample_request_is_its_users_and_its_nonce_nobodys() {
 }
 
 #[test]
-fn rfc8489_14_9_the_realm_is_short_and_so_is_every_challenge() {
+fn rfc8489_14_9_the_length_of_the_realm_and_of_challenges_is_bounded() {
     let server = |realm: &str| Authenticator::long_term(realm, &[7; 32], Users::long_term(realm));
     for length in [0, 128, 1000] {
         assert_eq!(server(&"r".repeat(length)).unwrap_err(), AuthenticatorError::Realm { length });
@@ -396,7 +396,7 @@ fn users_are_bounded_and_checked() {
 }
 
 #[test]
-fn users_of_another_realm_are_nobody() {
+fn users_of_another_realm_are_unknown() {
     let mut users = Users::long_term("example.com");
     users.add(USER, PASSWORD).unwrap();
     let server = Authenticator::long_term(REALM, &[7; 32], users).unwrap();

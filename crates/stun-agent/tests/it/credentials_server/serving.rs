@@ -46,7 +46,7 @@ fn challenged(world: &mut Server) -> String {
 }
 
 #[test]
-fn a_client_is_challenged_proves_itself_and_gets_a_signed_answer() {
+fn a_client_is_challenged_and_then_gets_a_signed_response() {
     let mut world = server();
     let reply = ask(&mut world, &bare());
     assert_eq!((code(&reply), reply.len()), (Some(401), 116), "5.8 times the 20 bytes that were asked with");
@@ -70,7 +70,7 @@ fn a_client_is_challenged_proves_itself_and_gets_a_signed_answer() {
 }
 
 #[test]
-fn each_rejection_is_counted_and_told_with_its_clause() {
+fn each_rejection_is_counted_and_noted_with_its_clause() {
     let mut world = server();
     let nonce = challenged(&mut world);
     let wrong = Draft { key: IntegrityKey::short_term("guess"), ..Draft::complete(&nonce) };
@@ -120,7 +120,7 @@ fn each_rejection_is_counted_and_told_with_its_clause() {
 }
 
 #[test]
-fn rfc8489_6_3_1_unknown_attributes_are_told_to_users_only_and_signed() {
+fn rfc8489_6_3_1_unknown_attributes_are_listed_only_for_users_and_signed() {
     let mut world = server();
     let nonce = challenged(&mut world);
     let odd = Attribute::Unknown { kind: AttributeType::new(0x7777), value: &[] };
@@ -137,7 +137,7 @@ fn rfc8489_6_3_1_unknown_attributes_are_told_to_users_only_and_signed() {
 }
 
 #[test]
-fn what_is_not_covered_asks_for_nothing() {
+fn attributes_after_the_integrity_have_no_effect() {
     let mut world = server();
     let nonce = challenged(&mut world);
     // Slipped in after the integrity: CHANGE-REQUEST would be 420, RESPONSE-PORT would send the answer elsewhere.
@@ -163,7 +163,7 @@ fn what_is_not_covered_asks_for_nothing() {
 }
 
 #[test]
-fn rfc8489_6_3_2_indications_and_responses_are_never_answered_whoever_signed_them() {
+fn rfc8489_6_3_2_signed_indications_and_responses_are_never_answered() {
     let mut users = Users::short_term();
     users.add(USER, PASSWORD).unwrap();
     for mut world in [server(), over(Authenticator::short_term(users))] {
@@ -178,7 +178,7 @@ fn rfc8489_6_3_2_indications_and_responses_are_never_answered_whoever_signed_the
 }
 
 #[test]
-fn short_term_credentials_are_answered_in_kind_and_padding_is_returned() {
+fn short_term_requests_get_the_same_integrity_attribute_and_padding() {
     let mut users = Users::short_term();
     users.add(USER, PASSWORD).unwrap();
     let mut world = over(Authenticator::short_term(users));
@@ -199,7 +199,7 @@ fn short_term_credentials_are_answered_in_kind_and_padding_is_returned() {
 }
 
 #[test]
-fn over_a_stream_it_is_the_same() {
+fn a_stream_client_is_challenged_and_then_gets_a_signed_response() {
     let mut world = World::new(Responder::new(&config(&[LOCAL], &[]).credentials(long_term())).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     let mut opened = 0;
@@ -232,7 +232,7 @@ fn over_a_stream_it_is_the_same() {
 }
 
 #[test]
-fn with_an_alternate_a_rejection_comes_from_where_it_was_asked_and_a_user_is_answered_from_elsewhere() {
+fn change_request_applies_to_authenticated_requests_only() {
     let locals = [LOCAL, "192.0.2.2:3478", "192.0.2.1:3479", "192.0.2.2:3479"].map(addr);
     let config = config(&[LOCAL], &["192.0.2.2:3479"]).credentials(long_term());
     let socket = |local| SocketId(locals.iter().position(|other| *other == local).unwrap() as u64 + 1);
@@ -252,7 +252,7 @@ fn with_an_alternate_a_rejection_comes_from_where_it_was_asked_and_a_user_is_ans
 }
 
 #[test]
-fn rejections_count_against_the_rate_and_what_waits_is_bounded() {
+fn rejections_count_against_the_rate_and_the_output_queue_is_bounded() {
     let rate = Rate::per_second(NonZeroU32::new(5).unwrap());
     let config = config(&[LOCAL], &[]).credentials(long_term());
     let mut world: Server = World::new(Responder::over(&config.clone().rate(Some(rate)), |_| SocketId(1)).unwrap());
@@ -282,7 +282,7 @@ fn without_an_authenticator_credentials_change_nothing() {
 }
 
 #[test]
-fn nothing_that_is_printed_shows_a_secret() {
+fn debug_and_notes_show_no_secret() {
     let mut world = server();
     let nonce = challenged(&mut world);
     let bytes = Draft::complete(&nonce).bytes();
