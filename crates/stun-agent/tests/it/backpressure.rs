@@ -26,7 +26,7 @@ fn server(config: &ResponderConfig) -> Server {
     world
 }
 
-fn lone() -> ResponderConfig {
+fn without_alternate() -> ResponderConfig {
     config(&[SERVER], &[])
 }
 
@@ -59,7 +59,7 @@ fn taken(world: &mut Server, socket: u64, bytes: &[u8]) -> usize {
 
 /// Hands in a chunk as an owner does: what was not taken comes again after a drain. Returns all outputs, and checks that a
 /// drained machine takes something.
-fn hand_in(world: &mut Server, mut chunk: &[u8]) -> Vec<Output<ResponderEvent>> {
+fn feed(world: &mut Server, mut chunk: &[u8]) -> Vec<Output<ResponderEvent>> {
     let mut outputs = vec![];
     while !chunk.is_empty() {
         let taken = taken(world, STREAM, chunk);
@@ -88,8 +88,8 @@ fn all_pipelined_requests_are_answered_in_order() {
     for count in [1, 300, 3_000, 30_000] {
         let bytes = requests(0..count);
         for cut in [7, 20, 1000, 65_536, bytes.len()] {
-            let mut world = connected(&lone().rate(None));
-            let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| hand_in(&mut world, chunk)).collect();
+            let mut world = connected(&without_alternate().rate(None));
+            let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| feed(&mut world, chunk)).collect();
             assert_eq!(answered(&outputs), (0..count).collect::<Vec<_>>(), "{count} requests cut into {cut}");
             assert_eq!(world.machine.stats().successes, count as u64);
             assert_eq!(world.machine.stats().dropped, Default::default());
@@ -101,8 +101,8 @@ fn all_pipelined_requests_are_answered_in_order() {
 fn every_cut_of_a_long_chunk_gives_the_same_responses() {
     let bytes = requests(0..300);
     for cut in 1..=200 {
-        let mut world = connected(&lone().rate(None));
-        let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| hand_in(&mut world, chunk)).collect();
+        let mut world = connected(&without_alternate().rate(None));
+        let outputs: Vec<_> = bytes.chunks(cut).flat_map(|chunk| feed(&mut world, chunk)).collect();
         assert_eq!(answered(&outputs), (0..300).collect::<Vec<_>>(), "cut into {cut}");
     }
 }
@@ -110,7 +110,7 @@ fn every_cut_of_a_long_chunk_gives_the_same_responses() {
 #[test]
 fn a_full_queue_stops_a_stream_at_a_message_boundary_and_has_room_for_a_close() {
     let limit = Outbox::<ResponderEvent>::LIMIT;
-    let mut world = connected(&lone().rate(None));
+    let mut world = connected(&without_alternate().rate(None));
     let bytes = requests(0..300);
     assert_eq!(taken(&mut world, STREAM, &bytes), (limit - 1) * 20);
     assert_eq!(taken(&mut world, STREAM, &bytes), 0, "not drained");
@@ -127,7 +127,7 @@ fn a_full_queue_stops_a_stream_at_a_message_boundary_and_has_room_for_a_close() 
 
 #[test]
 fn a_queue_full_of_datagram_responses_loses_no_stream_response() {
-    let mut world = connected(&lone().rate(None));
+    let mut world = connected(&without_alternate().rate(None));
     let request = requests(0..1);
     for _ in 0..300 {
         let _verdict = world.input(Input::Datagram(Datagram::new(SocketId(1), addr(SERVER), addr(CLIENT), &request)));
@@ -140,7 +140,7 @@ fn a_queue_full_of_datagram_responses_loses_no_stream_response() {
 
 #[test]
 fn no_bytes_are_taken_from_a_full_stream() {
-    let mut world = connected(&lone());
+    let mut world = connected(&without_alternate());
     accept(&mut world, 11, addr(CLIENT));
     assert_eq!(world.socket_event(STREAM, SocketEvent::Full), Verdict::Mine);
     for _ in 0..3 {
@@ -158,7 +158,7 @@ fn no_bytes_are_taken_from_a_full_stream() {
 
 /// Hands in the bytes of a stream while it is not paused, and leaps to the end of each pause. Returns the numbers that were
 /// answered, the number of pauses and the time that it took.
-fn hand_in_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, u64) {
+fn feed_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, u64) {
     let (mut numbers, mut pauses) = (vec![], 0);
     let mut is_paused = false;
     loop {
@@ -187,22 +187,22 @@ fn hand_in_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, 
 
 #[test]
 fn a_stream_beyond_the_rate_of_its_source_is_paused_without_loss() {
-    let mut world = connected(&lone());
-    let (numbers, pauses, millis) = hand_in_over_time(&mut world, &requests(0..1000));
+    let mut world = connected(&without_alternate());
+    let (numbers, pauses, millis) = feed_over_time(&mut world, &requests(0..1000));
     assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
     assert_eq!((pauses, millis), (30, 3000), "400 at once, then 20 each 100 ms");
     assert_eq!((world.machine.stats().streams.paused, world.machine.stats().dropped.rate_limited), (30, 0));
 
     let rate = Rate { per_second: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(2).unwrap() };
-    let mut world = connected(&lone().rate(Some(rate)));
-    let (numbers, pauses, millis) = hand_in_over_time(&mut world, &requests(0..5));
+    let mut world = connected(&without_alternate().rate(Some(rate)));
+    let (numbers, pauses, millis) = feed_over_time(&mut world, &requests(0..5));
     assert_eq!((numbers, pauses, millis), (vec![0, 1, 2, 3, 4], 3, 3000));
 }
 
 #[test]
 fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
     let rate = Rate { per_second: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(1).unwrap() };
-    let mut world = connected(&lone().rate(Some(rate)));
+    let mut world = connected(&without_alternate().rate(Some(rate)));
     accept(&mut world, 11, addr("198.51.100.8:40000"));
     assert_eq!(taken(&mut world, STREAM, &requests(0..3)), 40, "one is answered, one waits");
     assert_eq!(
@@ -236,7 +236,7 @@ fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
 #[test]
 fn slow_streams_of_one_source_do_not_block_other_sources() {
     for (per_source, held) in [(256, 256), (ResponderConfig::STREAMS_PER_SOURCE, 64)] {
-        let mut world = server(&lone().streams_per_source(per_source));
+        let mut world = server(&without_alternate().streams_per_source(per_source));
         for stream in 0..256 {
             accept(&mut world, 1000 + stream, addr("127.0.0.2:40000"));
         }
@@ -266,7 +266,7 @@ fn slow_streams_of_one_source_do_not_block_other_sources() {
 
 #[test]
 fn only_a_whole_message_renews_a_stream() {
-    let mut world = server(&lone().streams(2));
+    let mut world = server(&without_alternate().streams(2));
     accept(&mut world, 10, addr(CLIENT));
     accept(&mut world, 11, addr(CLIENT));
     world.now = 39_000;
@@ -283,7 +283,7 @@ fn only_a_whole_message_renews_a_stream() {
 #[test]
 fn the_table_of_streams_is_bounded_and_released() {
     let footprint = |world: &Server| format!("{:?}", world.machine).len();
-    let config = lone().rate(None);
+    let config = without_alternate().rate(None);
     let mut world = server(&config);
     let fresh = footprint(&world);
     for stream in 0..2000_u64 {

@@ -7,7 +7,7 @@ use portolan_machine::{Closure, Datagram, Machine, Output, SocketEvent, SocketId
 use portolan_stun::{Integrity, Message, TransactionId};
 use portolan_stun_agent::{Credential, Request, Schedule, TransactionEvent, Transactions};
 
-type Asker = World<Transactions<u32>>;
+type Requester = World<Transactions<u32>>;
 type Outputs = Vec<Output<TransactionEvent<u32>>>;
 
 const SERVER: &str = "192.0.2.1:3478";
@@ -22,18 +22,18 @@ fn repeating(tag: u32) -> Request<u32> {
     binding(tag).schedule(Schedule::at_millis([0]).tail(Duration::from_secs(20)).repeat(true))
 }
 
-fn ask(world: &mut Asker, request: Request<u32>) -> TransactionId {
+fn send_request(world: &mut Requester, request: Request<u32>) -> TransactionId {
     world.with(|machine, cx| machine.request(cx, request)).unwrap()
 }
 
-fn take(world: &mut Asker, socket: u64, bytes: &[u8]) -> Option<usize> {
+fn take(world: &mut Requester, socket: u64, bytes: &[u8]) -> Option<usize> {
     let chunk = Datagram::new(SocketId(socket), addr(CLIENT), addr(SERVER), bytes);
     world.with(|machine, cx| machine.stream(cx, chunk))
 }
 
 /// Hands in a stream in chunks of `cut` bytes as a driver does: a drain, then the bytes that were not taken. Returns the
 /// outputs, and how often the machine stopped before the end of a chunk.
-fn feed(world: &mut Asker, bytes: &[u8], cut: usize) -> (Outputs, usize) {
+fn feed(world: &mut Requester, bytes: &[u8], cut: usize) -> (Outputs, usize) {
     let (mut outputs, mut stops) = (vec![], 0);
     for chunk in bytes.chunks(cut) {
         let mut rest = chunk;
@@ -54,7 +54,7 @@ fn feed(world: &mut Asker, bytes: &[u8], cut: usize) -> (Outputs, usize) {
 fn a_chunk_with_thousands_of_responses_is_taken_whole() {
     const COUNT: u32 = 3000;
     let mut world = World::new(Transactions::with_limit(COUNT as usize));
-    let responses: Vec<u8> = (0..COUNT).flat_map(|tag| success(ask(&mut world, binding(tag)))).collect();
+    let responses: Vec<u8> = (0..COUNT).flat_map(|tag| success(send_request(&mut world, binding(tag)))).collect();
     assert_eq!(world.outputs().len(), COUNT as usize);
     assert_eq!(take(&mut world, 1, &responses), Some(responses.len()));
     let outputs = world.outputs();
@@ -71,12 +71,12 @@ fn answered(output: &Output<TransactionEvent<u32>>) -> Option<u32> {
 }
 
 /// A request with a credential behind many responses of a repeating request, all in one stream.
-fn crowded() -> (Asker, Vec<u8>) {
+fn busy_stream() -> (Requester, Vec<u8>) {
     let mut world = World::new(Transactions::new());
-    let many = ask(&mut world, repeating(1));
+    let many = send_request(&mut world, repeating(1));
     let credential = Credential::long_term(USER, PASSWORD);
     let challenged = world.with(|machine, cx| machine.request_with(cx, binding(2), credential)).unwrap();
-    let last = ask(&mut world, binding(3));
+    let last = send_request(&mut world, binding(3));
     let outputs = world.outputs();
     let Output::Transmit(sent) = &outputs[1] else { panic!("a request") };
     assert_eq!(Message::decode(&sent.payload).unwrap().transaction_id(), challenged);
@@ -91,7 +91,7 @@ fn crowded() -> (Asker, Vec<u8>) {
 fn outputs_of_a_stream_are_complete_and_independent_of_the_chunk_size() {
     let mut first: Option<Outputs> = None;
     for cut in [usize::MAX, 65_536, 8193, 64, 32, 31, 7, 1] {
-        let (mut world, stream) = crowded();
+        let (mut world, stream) = busy_stream();
         let (outputs, stops) = feed(&mut world, &stream, cut.min(stream.len()));
         assert_eq!(stops > 0, cut > 8000, "{stops} stops with chunks of {cut} bytes");
         assert_eq!(outputs.iter().filter(|output| answered(output) == Some(1)).count(), 2000);
@@ -110,7 +110,7 @@ fn outputs_of_a_stream_are_complete_and_independent_of_the_chunk_size() {
 #[test]
 fn a_full_machine_stops_before_a_message_but_takes_final_responses() {
     let mut world = World::new(Transactions::new());
-    let (many, one) = (ask(&mut world, repeating(1)), ask(&mut world, binding(2)));
+    let (many, one) = (send_request(&mut world, repeating(1)), send_request(&mut world, binding(2)));
     world.outputs();
     let message = success(many);
     while take(&mut world, 1, &message) == Some(message.len()) {}
@@ -131,7 +131,7 @@ fn a_full_machine_stops_before_a_message_but_takes_final_responses() {
 fn a_drained_machine_takes_bytes_at_the_limit_of_pending_requests() {
     for limit in [1, Transactions::<u32>::LIMIT, 1000] {
         let mut world = World::new(Transactions::with_limit(limit));
-        let ids: Vec<_> = (0..limit as u32).map(|tag| ask(&mut world, repeating(tag))).collect();
+        let ids: Vec<_> = (0..limit as u32).map(|tag| send_request(&mut world, repeating(tag))).collect();
         world.outputs();
         for id in [ids[0], ids[limit - 1]] {
             assert_eq!(take(&mut world, 1, &success(id)), Some(32), "limit {limit}");
@@ -145,8 +145,8 @@ fn a_drained_machine_takes_bytes_at_the_limit_of_pending_requests() {
 fn at_a_deadline_the_outputs_are_independent_of_the_chunk_size() {
     for cut in [1, 31, 32, 33, 64] {
         let mut world = World::new(Transactions::new());
-        let over = ask(&mut world, binding(1).schedule(Schedule::reliable(Duration::from_secs(1))));
-        let other = ask(&mut world, binding(2));
+        let over = send_request(&mut world, binding(1).schedule(Schedule::reliable(Duration::from_secs(1))));
+        let other = send_request(&mut world, binding(2));
         world.outputs();
         world.now = 1000;
         let stream = [success(over), success(other)].concat();
@@ -164,7 +164,7 @@ fn at_most_32_partial_messages_of_streams_without_a_request_are_kept() {
     for socket in 1..=40 {
         let mut request = binding(7);
         request.socket = SocketId(socket);
-        let id = ask(&mut world, request);
+        let id = send_request(&mut world, request);
         assert_eq!(take(&mut world, socket, &message[..25]), Some(25));
         world.with(|machine, cx| machine.cancel(cx, id)).unwrap();
     }
@@ -180,17 +180,17 @@ fn at_most_32_partial_messages_of_streams_without_a_request_are_kept() {
 #[test]
 fn a_new_request_on_a_stream_continues_the_partial_message() {
     let mut world = World::new(Transactions::new());
-    let first = ask(&mut world, binding(1));
+    let first = send_request(&mut world, binding(1));
     let late = success(first);
     assert_eq!(take(&mut world, 1, &late[..25]), Some(25));
     world.with(|machine, cx| machine.cancel(cx, first)).unwrap();
-    let second = ask(&mut world, binding(2));
+    let second = send_request(&mut world, binding(2));
     world.outputs();
     let stream = [&late[25..], &success(second)].concat();
     let (outputs, _) = feed(&mut world, &stream, 3);
     assert_eq!(outputs.iter().map(answered).collect::<Vec<_>>(), [Some(2)]);
     // The end of the stream is this machine's as long as it awaits bytes of it, and no longer.
-    let third = ask(&mut world, binding(3));
+    let third = send_request(&mut world, binding(3));
     world.outputs();
     assert_eq!(take(&mut world, 1, &late[..25]), Some(25));
     world.with(|machine, cx| machine.cancel(cx, third)).unwrap();

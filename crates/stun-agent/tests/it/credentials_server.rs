@@ -54,7 +54,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The request of a client of RFC 5389, its password hashed with MD5.
-    pub(crate) fn classic(nonce: &'a str) -> Self {
+    pub(crate) fn rfc5389(nonce: &'a str) -> Self {
         Self::new(&credentials(nonce), IntegrityKey::long_term_md5(USER, REALM, PASSWORD), Sign::Sha1)
     }
 
@@ -116,10 +116,10 @@ pub(crate) fn at(seconds: u64) -> Instant {
 }
 
 /// Who wrote a message, or the error code, where there is a reply, and why it is not taken.
-pub(crate) type Fate = Result<Arc<str>, (Option<u16>, RejectionKind)>;
+pub(crate) type JudgeResult = Result<Arc<str>, (Option<u16>, RejectionKind)>;
 
 /// Who wrote a message from `CLIENT`, or with which code and why it is rejected; no code: discarded.
-pub(crate) fn judge(authenticator: &Authenticator, seconds: u64, bytes: &[u8]) -> Fate {
+pub(crate) fn judge(authenticator: &Authenticator, seconds: u64, bytes: &[u8]) -> JudgeResult {
     match authenticator.judge(at(seconds), addr(CLIENT), &Message::decode(bytes).unwrap()) {
         Judgement::Admitted(admitted) => Ok(admitted.username),
         Judgement::Rejected(why) => Err((Some(why.code()), why.kind)),

@@ -39,7 +39,7 @@ impl Both {
     }
 
     /// One request at this time: the event that ends it, and what was sent for it.
-    fn ask(&mut self, now: u64, credential: &Credential) -> (TransactionEvent<u32>, Vec<Vec<u8>>) {
+    fn exchange(&mut self, now: u64, credential: &Credential) -> (TransactionEvent<u32>, Vec<Vec<u8>>) {
         (self.client.now, self.server.now) = (now, now);
         let request = Request::binding(SocketId(1), addr(SERVER), 7);
         self.client.with(|machine, cx| machine.request_with(cx, request, credential.clone())).unwrap();
@@ -76,14 +76,14 @@ fn verified(event: &TransactionEvent<u32>) -> Option<Integrity> {
 fn a_user_is_challenged_only_once_until_the_nonce_is_stale() {
     let mut both = Both::new(long_term());
     let user = Credential::long_term("user", "TheMatrIX");
-    let (event, sent) = both.ask(0, &user);
+    let (event, sent) = both.exchange(0, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2));
     assert!(Message::decode(&sent[1]).unwrap().has(AttributeType::USERHASH), "the server announces anonymity");
-    let (event, sent) = both.ask(599_000, &user);
+    let (event, sent) = both.exchange(599_000, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
-    let (event, sent) = both.ask(600_000, &user);
+    let (event, sent) = both.exchange(600_000, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2), "438, and on with the new nonce");
-    let (event, sent) = both.ask(601_000, &user);
+    let (event, sent) = both.exchange(601_000, &user);
     assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
 }
 
@@ -93,14 +93,14 @@ fn the_client_authenticates_to_each_kind_of_server() {
         [(long_term(), true), (long_term().without_md5(), true), (long_term().without_anonymity(), false)]
     {
         let mut both = Both::new(authenticator);
-        let (event, sent) = both.ask(0, &Credential::long_term("user", "TheMatrIX"));
+        let (event, sent) = both.exchange(0, &Credential::long_term("user", "TheMatrIX"));
         assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 2));
         assert_eq!(Message::decode(&sent[1]).unwrap().has(AttributeType::USERHASH), hashed);
     }
     let mut both = Both::new(Authenticator::short_term(users(Users::short_term())));
     let user = Credential::short_term("user", "TheMatrIX");
     for kinds in [3, 2] {
-        let (event, sent) = both.ask(0, &user);
+        let (event, sent) = both.exchange(0, &user);
         assert_eq!((verified(&event), sent.len()), (Some(Integrity::SHA256), 1));
         assert_eq!(
             Message::decode(&sent[0]).unwrap().fields().count(),
@@ -109,7 +109,7 @@ fn the_client_authenticates_to_each_kind_of_server() {
         );
     }
     let old = Credential::short_term_with("user", "TheMatrIX", Integrity::Sha1);
-    assert_eq!(verified(&both.ask(0, &old).0), Some(Integrity::Sha1));
+    assert_eq!(verified(&both.exchange(0, &old).0), Some(Integrity::Sha1));
 }
 
 #[test]
@@ -153,7 +153,7 @@ proptest! {
         for (after, is_user, knows) in asks {
             now += after * 1000;
             let (name, password) = (if is_user { "user" } else { "mallory" }, if knows { "TheMatrIX" } else { "guess" });
-            let (event, sent) = both.ask(now, &Credential::long_term(name, password));
+            let (event, sent) = both.exchange(now, &Credential::long_term(name, password));
             if is_user && knows {
                 prop_assert_eq!(verified(&event), Some(Integrity::SHA256));
             } else {

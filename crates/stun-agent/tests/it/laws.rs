@@ -134,12 +134,12 @@ fn any_request() -> impl Strategy<Value = Request<u8>> {
     )
 }
 
-fn asker_steps() -> impl Strategy<Value = Vec<Step>> {
-    asker_steps_with(Just(None))
+fn requester_steps() -> impl Strategy<Value = Vec<Step>> {
+    requester_steps_with(Just(None))
 }
 
 /// Commands and inputs in the middle of a conversation; the requests have such credentials or none.
-pub(crate) fn asker_steps_with(
+pub(crate) fn requester_steps_with(
     credential: impl Strategy<Value = Option<Credential>> + Clone + 'static,
 ) -> impl Strategy<Value = Vec<Step>> {
     let request = (any_request(), credential.clone()).prop_map(|(request, credential)| match credential {
@@ -233,7 +233,7 @@ fn responder() -> Responder {
     Responder::new(&config(&[SERVER], &[OTHER]).streams(3)).unwrap()
 }
 
-fn guarded(authenticator: &Authenticator) -> Responder {
+fn with_credentials(authenticator: &Authenticator) -> Responder {
     Responder::new(&config(&[SERVER], &[OTHER]).streams(3).credentials(authenticator.clone())).unwrap()
 }
 
@@ -262,7 +262,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn transactions_keep_the_laws(script in asker_steps(), seed in any::<u64>()) {
+    fn transactions_keep_the_laws(script in requester_steps(), seed in any::<u64>()) {
         let sockets = [SocketId(1), SocketId(2), SocketId(3)];
         let context = Context { seed, handed_in: &sockets, ..Context::default() };
         let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, answers);
@@ -283,8 +283,8 @@ proptest! {
     fn a_responder_that_requires_credentials_keeps_the_laws(script in server_steps(), seed in any::<u64>()) {
         let terminal = |event: &ResponderEvent| *event == ResponderEvent::Stopped;
         let context = Context { seed, terminal, ..Context::default() };
-        let (authenticator, factory) = (long_term(), || guarded(&long_term()));
-        let whole = laws::rehearse(&|| guarded(&authenticator), &script, &context, 120, users);
+        let (authenticator, factory) = (long_term(), || with_credentials(&long_term()));
+        let whole = laws::rehearse(&|| with_credentials(&authenticator), &script, &context, 120, users);
         let kept = laws::check_all(&factory, &whole, &context);
         prop_assert!(kept.is_ok(), "{}", kept.unwrap_err());
     }
@@ -315,8 +315,8 @@ fn the_runs_of_the_laws_are_not_empty() {
     };
     assert_eq!(played.iter().map(sent).sum::<usize>(), 4 * 2 + 3, "two over UDP at each address, and three streams");
 
-    let whole = laws::rehearse(&|| guarded(&long_term()), &script, &context, 120, users);
-    let played = laws::record(guarded(&long_term()), &whole, &context).1;
+    let whole = laws::rehearse(&|| with_credentials(&long_term()), &script, &context, 120, users);
+    let played = laws::record(with_credentials(&long_term()), &whole, &context).1;
     let succeeded = played.iter().flat_map(|played| &played.outputs).filter(|output| match output {
         Output::Transmit(sent) => Message::decode(&sent.payload).unwrap().class() == Class::SuccessResponse,
         Output::Socket(_) | Output::Event(_) | Output::Wait(_) => false,

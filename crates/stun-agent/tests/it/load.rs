@@ -11,12 +11,12 @@ use portolan_machine::{
 use portolan_stun::TransactionId;
 use portolan_stun_agent::{Request, RequestError, Schedule, TransactionEvent, Transactions};
 
-type Asker = World<Transactions<u32>>;
+type Requester = World<Transactions<u32>>;
 
 const SERVER: &str = "192.0.2.1:3478";
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-fn ask(world: &mut Asker, request: Request<u32>) -> TransactionId {
+fn send_request(world: &mut Requester, request: Request<u32>) -> TransactionId {
     world.with(|machine, cx| machine.request(cx, request)).unwrap()
 }
 
@@ -27,7 +27,7 @@ fn numbered(tag: u32) -> Request<u32> {
 }
 
 /// What comes out up to the wait: `Ok` the port of a transmit, `Err` the tag of an event.
-fn ports_and_tags(world: &mut Asker) -> Vec<Result<u16, u32>> {
+fn ports_and_tags(world: &mut Requester) -> Vec<Result<u16, u32>> {
     let outputs = world.outputs();
     let one = |output: &Output<TransactionEvent<u32>>| match output {
         Output::Transmit(sent) => Ok(sent.remote.port()),
@@ -37,12 +37,12 @@ fn ports_and_tags(world: &mut Asker) -> Vec<Result<u16, u32>> {
     outputs.iter().map(one).collect()
 }
 
-fn wake(world: &mut Asker, now: u64) -> Verdict {
+fn wake(world: &mut Requester, now: u64) -> Verdict {
     world.now = now;
     world.input(Input::Timeout)
 }
 
-fn wait(world: &mut Asker) -> Option<u64> {
+fn wait(world: &mut Requester) -> Option<u64> {
     match world.machine.poll() {
         Output::Wait(wait) => wait.map(|wait| wait.at.since_origin().as_millis() as u64),
         output @ (Output::Transmit(_) | Output::Socket(_) | Output::Event(_)) => panic!("drained, and {output:?}"),
@@ -53,7 +53,7 @@ fn wait(world: &mut Asker) -> Option<u64> {
 fn equal_deadlines_are_served_in_order_of_insertion() {
     let mut world = World::new(Transactions::new());
     let twice = Schedule::at_millis([0, 500]).tail(MS(500));
-    let ids: Vec<_> = (1..=60).map(|tag| ask(&mut world, numbered(tag).schedule(twice))).collect();
+    let ids: Vec<_> = (1..=60).map(|tag| send_request(&mut world, numbered(tag).schedule(twice))).collect();
     assert_eq!(ports_and_tags(&mut world), (1..=60).map(Ok).collect::<Vec<_>>());
     // The places of these requests are filled by later ones; the order stays.
     for tag in [1_u32, 17, 40, 2] {
@@ -73,9 +73,9 @@ fn equal_deadlines_are_served_in_order_of_insertion() {
 fn of_two_due_requests_the_older_one_is_first() {
     for late in [0, 700] {
         let mut world = World::new(Transactions::new());
-        ask(&mut world, numbered(1).schedule(Schedule::at_millis([0, 500, 1500])));
+        send_request(&mut world, numbered(1).schedule(Schedule::at_millis([0, 500, 1500])));
         world.run(100);
-        ask(&mut world, numbered(2).schedule(Schedule::at_millis([0, 1400])));
+        send_request(&mut world, numbered(2).schedule(Schedule::at_millis([0, 1400])));
         world.run(1400);
         assert_eq!(wait(&mut world), Some(1500));
         assert_eq!(wake(&mut world, 1500 + late), Verdict::Mine);
@@ -86,7 +86,7 @@ fn of_two_due_requests_the_older_one_is_first() {
 #[test]
 fn a_request_that_is_cancelled_while_it_is_due_is_not_sent() {
     let mut world = World::new(Transactions::new());
-    let ids: Vec<_> = (1..=3).map(|tag| ask(&mut world, numbered(tag))).collect();
+    let ids: Vec<_> = (1..=3).map(|tag| send_request(&mut world, numbered(tag))).collect();
     world.outputs();
     world.now = 500;
     world.with(|machine, cx| machine.cancel(cx, ids[1])).unwrap();
@@ -98,8 +98,8 @@ fn a_request_that_is_cancelled_while_it_is_due_is_not_sent() {
 #[test]
 fn the_deadline_is_always_that_of_the_earliest_request() {
     let mut world = World::new(Transactions::new());
-    let late = ask(&mut world, numbered(1).schedule(Schedule::reliable(MS(9000))));
-    let early = ask(&mut world, numbered(2).schedule(Schedule::reliable(MS(3000))));
+    let late = send_request(&mut world, numbered(1).schedule(Schedule::reliable(MS(9000))));
+    let early = send_request(&mut world, numbered(2).schedule(Schedule::reliable(MS(3000))));
     world.outputs();
     assert_eq!(wait(&mut world), Some(3000));
     world.with(|machine, cx| machine.set_tail(cx, late, MS(1000))).unwrap();
@@ -116,7 +116,7 @@ fn the_deadline_is_always_that_of_the_earliest_request() {
 fn ten_thousand_responses_are_matched_in_any_order() {
     const COUNT: u32 = 10_000;
     let mut world = World::new(Transactions::with_limit(COUNT as usize));
-    let ids: Vec<_> = (1..=COUNT).map(|tag| ask(&mut world, numbered(tag))).collect();
+    let ids: Vec<_> = (1..=COUNT).map(|tag| send_request(&mut world, numbered(tag))).collect();
     let refused = world.with(|machine, cx| machine.request(cx, numbered(1)));
     assert_eq!(refused, Err(RequestError::Full { limit: COUNT as usize }));
     assert_eq!(ports_and_tags(&mut world), (1..=COUNT).map(|tag| Ok(tag as u16)).collect::<Vec<_>>());
@@ -132,9 +132,9 @@ fn ten_thousand_responses_are_matched_in_any_order() {
 }
 
 /// An RNG that always gives the same bytes.
-struct Stuck;
+struct ConstantRng;
 
-impl Entropy for Stuck {
+impl Entropy for ConstantRng {
     fn fill(&mut self, out: &mut [u8]) {
         out.fill(0xff);
     }
@@ -142,7 +142,7 @@ impl Entropy for Stuck {
 
 #[test]
 fn with_a_broken_rng_the_ids_of_pending_and_finished_requests_differ() {
-    let (mut rng, mut sockets) = (Stuck, SocketIds::new());
+    let (mut rng, mut sockets) = (ConstantRng, SocketIds::new());
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut sockets);
     let mut machine = Transactions::<u32>::new();
     let mut seen = BTreeSet::new();
@@ -183,7 +183,7 @@ fn after_a_flood_only_the_ids_of_finished_requests_are_left() {
             .map(|tag| {
                 let mut request = numbered(tag).schedule(Schedule::reliable(MS(1000)));
                 request.socket = socket;
-                ask(&mut world, request)
+                send_request(&mut world, request)
             })
             .collect();
         world.outputs();
@@ -211,7 +211,7 @@ fn unreachable_is_reported_for_the_requests_to_that_destination_oldest_first() {
     let six = Request::binding(SocketId(1), addr("[2001:db8::1]:3478"), 9);
     let to = |tag, socket| Request::binding(SocketId(socket), addr(SERVER), tag);
     for request in [to(1, 1), numbered(3479), to(2, 2), six.clone(), to(3, 1), numbered(3477), to(4, 1)] {
-        ask(&mut world, request);
+        send_request(&mut world, request);
     }
     world.outputs();
     let why = Unreachability::Port;
@@ -229,8 +229,9 @@ fn unreachable_is_reported_for_the_requests_to_that_destination_oldest_first() {
 fn outputs_caused_by_peers_are_bounded_and_leave_room_for_the_end_of_each_request() {
     for (limit, pending, most) in [(255, 255, 256), (255, 10, 256), (1000, 1000, 1001), (1000, 10, 1001)] {
         let mut world = World::new(Transactions::with_limit(limit));
-        let ids: Vec<_> =
-            (0..pending).map(|tag| ask(&mut world, Request::binding(SocketId(1), addr(SERVER), tag))).collect();
+        let ids: Vec<_> = (0..pending)
+            .map(|tag| send_request(&mut world, Request::binding(SocketId(1), addr(SERVER), tag)))
+            .collect();
         world.outputs();
         let why = Unreachability::Port;
         for _ in 0..200 {

@@ -25,7 +25,7 @@ const SERVER: &str = "192.0.2.1:3478";
 const OTHER: &str = "192.0.2.2:3479";
 const LOCAL: &str = "198.51.100.7:40000";
 
-type Asker = World<Query>;
+type Requester = World<Query>;
 
 impl Line for QueryEvent {
     fn line(&self) -> String {
@@ -39,14 +39,14 @@ impl Line for QueryEvent {
     }
 }
 
-fn started(config: QueryConfig) -> Asker {
+fn started(config: QueryConfig) -> Requester {
     let mut world = World::new(Query::new());
     world.with(|machine, cx| machine.start(cx, config)).unwrap();
     world
 }
 
 /// A query whose socket s1 is open, with the id of its request.
-fn asking(config: QueryConfig) -> (Asker, TransactionId) {
+fn asking(config: QueryConfig) -> (Requester, TransactionId) {
     let mut world = started(config);
     assert_eq!(world.socket_event(1, SocketEvent::Opened { local: addr(LOCAL) }), Verdict::Mine);
     let id = last_id(&mut world);
@@ -54,7 +54,7 @@ fn asking(config: QueryConfig) -> (Asker, TransactionId) {
 }
 
 /// The id of the request that leaves.
-fn last_id(world: &mut Asker) -> TransactionId {
+fn last_id(world: &mut Requester) -> TransactionId {
     let sent = world.outputs().into_iter().rev().find_map(|output| match output {
         Output::Transmit(sent) => Some(sent),
         Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
@@ -67,7 +67,7 @@ fn plain() -> QueryConfig {
 }
 
 /// The last event; the machine is over after it, and its socket closed before it.
-fn end(world: &mut Asker, closed: bool) -> QueryEvent {
+fn end(world: &mut Requester, closed: bool) -> QueryEvent {
     let mut outputs = world.outputs();
     let Some(Output::Event(event)) = outputs.pop() else { panic!("an event is last, after {outputs:?}") };
     assert_eq!(outputs.contains(&Output::Socket(SocketOrder::Close(SocketId(1)))), closed, "{outputs:?}");
@@ -78,7 +78,7 @@ fn end(world: &mut Asker, closed: bool) -> QueryEvent {
     event
 }
 
-fn response(world: &mut Asker) -> QueryResponse {
+fn response(world: &mut Requester) -> QueryResponse {
     let QueryEvent::Response(response) = end(world, true) else { panic!("a response") };
     *response
 }
@@ -292,7 +292,7 @@ fn a_short_term_credential_is_verified_and_its_violation_is_the_reason_at_the_de
 }
 
 /// Carries packets between a query and a responder that asks for credentials, until the query ends.
-fn with_a_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
+fn run_with_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
     let responder = Responder::over(&config(&[SERVER], &[]).credentials(long_term()), |_| SocketId(1)).unwrap();
     let mut server = World::new(responder);
     let mut client = started(plain().credential(credential));
@@ -320,13 +320,13 @@ fn with_a_responder(credential: Credential) -> (Vec<u32>, QueryEvent) {
 #[test]
 fn a_long_term_credential_answers_the_challenge() {
     let (user, password) = (crate::credentials_server::USER, crate::credentials_server::PASSWORD);
-    let (sends, event) = with_a_responder(Credential::long_term(user, password));
+    let (sends, event) = run_with_responder(Credential::long_term(user, password));
     let QueryEvent::Response(response) = event else { panic!("{event:?}") };
     assert_eq!((sends, response.sends), (vec![1, 2], 1), "two transactions, each sent once");
     assert_eq!(response.facts.mapped, Some(addr(LOCAL)));
     assert!(response.integrity.is_some());
 
-    let (_, event) = with_a_responder(Credential::long_term(user, "wrong"));
+    let (_, event) = run_with_responder(Credential::long_term(user, "wrong"));
     let wrong = Unusable::Challenge(ChallengeError::WrongCredentials);
     assert_eq!(event, QueryEvent::Failed(QueryFailure::Unusable { from: addr(SERVER), why: wrong }));
 }

@@ -23,7 +23,7 @@ const LOCALS: [&str; 9] = [
     "[2001:db8::2]:3479",
     "192.0.2.3:3478",
 ];
-const ALONE: usize = 8;
+const NO_ALTERNATE: usize = 8;
 
 pub(crate) fn config(listen: &[&str], alternate: &[&str]) -> ResponderConfig {
     let config = listen.iter().fold(ResponderConfig::new(), |config, local| config.listen(addr(local)));
@@ -31,7 +31,7 @@ pub(crate) fn config(listen: &[&str], alternate: &[&str]) -> ResponderConfig {
 }
 
 fn everything() -> ResponderConfig {
-    config(&[LOCALS[0], LOCALS[4], LOCALS[ALONE]], &[LOCALS[3], LOCALS[7]])
+    config(&[LOCALS[0], LOCALS[4], LOCALS[NO_ALTERNATE]], &[LOCALS[3], LOCALS[7]])
 }
 
 fn socket_of(local: SocketAddr) -> SocketId {
@@ -47,7 +47,7 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
 }
 
 /// What a request to `LOCALS[to]` causes.
-fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmit> {
+fn send_request(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmit> {
     let datagram = portolan_machine::Datagram::new(SocketId(to as u64), addr(LOCALS[to]), addr(client), bytes);
     let _verdict = world.input(Input::Datagram(datagram));
     let transmit = |output| {
@@ -59,7 +59,7 @@ fn ask(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmi
 
 /// The one reply to a request.
 fn reply(world: &mut Server, to: usize, client: &str, attributes: &[Attribute<'_>]) -> Transmit {
-    let mut replies = ask(world, to, client, &request(attributes));
+    let mut replies = send_request(world, to, client, &request(attributes));
     assert_eq!(replies.len(), 1);
     replies.remove(0)
 }
@@ -88,7 +88,7 @@ fn refusal(transmit: &Transmit) -> (u16, Vec<AttributeType>) {
 #[test]
 fn rfc8489_6_3_1_1_a_binding_is_answered_with_the_source_of_the_request() {
     let mut world = server();
-    for (to, client) in [(ALONE, CLIENT), (0, CLIENT), (4, CLIENT6)] {
+    for (to, client) in [(NO_ALTERNATE, CLIENT), (0, CLIENT), (4, CLIENT6)] {
         let reply = reply(&mut world, to, client, &[]);
         let message = Message::decode(&reply.payload).unwrap();
         assert_eq!((message.class(), message.method()), (Class::SuccessResponse, Method::BINDING));
@@ -101,7 +101,7 @@ fn rfc8489_6_3_1_1_a_binding_is_answered_with_the_source_of_the_request() {
 #[test]
 fn a_bare_request_without_alternate_is_answered_in_32_bytes_and_44_over_ipv6() {
     let mut world = server();
-    let v4 = reply(&mut world, ALONE, CLIENT, &[]);
+    let v4 = reply(&mut world, NO_ALTERNATE, CLIENT, &[]);
     assert_eq!((request(&[]).len(), v4.payload.len()), (20, 32), "1.6 times");
     assert_eq!(kinds(&v4), [AttributeType::XOR_MAPPED_ADDRESS]);
     let lone6 = Responder::over(&config(&["[2001:db8::3]:3478"], &[]), |_| SocketId(4)).unwrap();
@@ -159,9 +159,9 @@ fn rfc5780_6_1_table_1_each_flag_at_each_socket() {
 fn rfc5780_6_1_change_request_without_alternate_is_420() {
     let mut world = server();
     for change in [ChangeRequest::NONE, ChangeRequest::IP, ChangeRequest::PORT, ChangeRequest::IP_AND_PORT] {
-        let reply = reply(&mut world, ALONE, CLIENT, &[Attribute::ChangeRequest(change)]);
+        let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &[Attribute::ChangeRequest(change)]);
         assert_eq!(refusal(&reply), (420, vec![AttributeType::CHANGE_REQUEST]));
-        assert_eq!((reply.remote, local(&reply)), (addr(CLIENT), addr(LOCALS[ALONE])));
+        assert_eq!((reply.remote, local(&reply)), (addr(CLIENT), addr(LOCALS[NO_ALTERNATE])));
     }
 }
 
@@ -169,7 +169,7 @@ fn rfc5780_6_1_change_request_without_alternate_is_420() {
 fn rfc5780_7_4_no_other_address_without_a_second_address() {
     let mut world = server();
     for attributes in [vec![], vec![Attribute::Padding(&[0; 8])], vec![Attribute::ResponsePort(9)]] {
-        let reply = reply(&mut world, ALONE, CLIENT, &attributes);
+        let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &attributes);
         assert_eq!(Message::decode(&reply.payload).unwrap().other_address(), None);
     }
 }
@@ -177,9 +177,11 @@ fn rfc5780_7_4_no_other_address_without_a_second_address() {
 #[test]
 fn rfc5780_7_5_response_port_goes_to_the_source_address_only() {
     let mut world = server();
-    for (to, client, answered) in
-        [(0, CLIENT, "198.51.100.7:5000"), (ALONE, CLIENT, "198.51.100.7:5000"), (4, CLIENT6, "[2001:db8:1::7]:5000")]
-    {
+    for (to, client, answered) in [
+        (0, CLIENT, "198.51.100.7:5000"),
+        (NO_ALTERNATE, CLIENT, "198.51.100.7:5000"),
+        (4, CLIENT6, "[2001:db8:1::7]:5000"),
+    ] {
         let reply = reply(&mut world, to, client, &[Attribute::ResponsePort(5000)]);
         assert_eq!(reply.remote, addr(answered));
         let message = Message::decode(&reply.payload).unwrap();
@@ -213,10 +215,10 @@ fn response_port_0_is_400_to_the_source() {
 #[test]
 fn rfc5780_6_1_padding_is_returned_and_never_longer() {
     let mut world = server();
-    for (to, overhead) in [(ALONE, 20 + 3 * 12 + 4), (0, 20 + 4 * 12 + 4)] {
+    for (to, overhead) in [(NO_ALTERNATE, 20 + 3 * 12 + 4), (0, 20 + 4 * 12 + 4)] {
         for length in [0_usize, 1, 3, 4, 1499, 1500, 9000, 65_000] {
             let padded = request(&[Attribute::Padding(&vec![0xaa; length])]);
-            let replies = ask(&mut world, to, CLIENT, &padded);
+            let replies = send_request(&mut world, to, CLIENT, &padded);
             let returned = Message::decode(&replies[0].payload).unwrap().padding_len().unwrap();
             assert!(returned <= length, "{returned} for {length}");
             assert!(returned == length || length == 65_000, "all of it where that fits into a datagram");
@@ -230,7 +232,7 @@ fn rfc5780_6_1_padding_is_returned_and_never_longer() {
 #[test]
 fn rfc5780_6_1_padding_with_response_port_is_400_to_the_source() {
     let mut world = server();
-    for to in [0, ALONE] {
+    for to in [0, NO_ALTERNATE] {
         let both = [Attribute::Padding(&[0; 8]), Attribute::ResponsePort(5000)];
         let reply = reply(&mut world, to, CLIENT, &both);
         assert_eq!((refusal(&reply).0, reply.remote), (400, addr(CLIENT)));
@@ -255,7 +257,7 @@ fn rfc8489_6_3_1_unknown_comprehension_required_attributes_are_listed_once_each(
     let listed = refusal(&reply(&mut world, 0, CLIENT, &asked));
     assert_eq!(listed, (420, vec![AttributeType::new(0x7ffe), AttributeType::new(0x7fff)]));
     let foreign = [Attribute::Priority(1), unknown(0x0002), Attribute::ChangeRequest(ChangeRequest::IP)];
-    let listed = refusal(&reply(&mut world, ALONE, CLIENT, &foreign));
+    let listed = refusal(&reply(&mut world, NO_ALTERNATE, CLIENT, &foreign));
     let expected = [AttributeType::PRIORITY, AttributeType::new(2), AttributeType::CHANGE_REQUEST];
     assert_eq!(listed, (420, expected.to_vec()), "those of ICE and RFC 3489 too, and what it cannot do");
 }
@@ -278,7 +280,7 @@ fn rfc8489_6_3_known_but_unexpected_attributes_are_ignored() {
     writer.add(&Attribute::Username("somebody".into())).unwrap();
     writer.add(&Attribute::Software("something".into())).unwrap();
     let signed = writer.message_integrity(&portolan_stun::IntegrityKey::short_term("secret")).unwrap().finish();
-    let replies = ask(&mut world, ALONE, CLIENT, signed);
+    let replies = send_request(&mut world, NO_ALTERNATE, CLIENT, signed);
     assert_eq!(Message::decode(&replies[0].payload).unwrap().class(), Class::SuccessResponse);
 }
 
@@ -288,11 +290,11 @@ fn rfc8489_7_a_fingerprint_is_checked_and_returned() {
     let mut buffer = [0; 64];
     let writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
     let mut bytes = writer.fingerprint().unwrap().finish().to_vec();
-    let replies = ask(&mut world, ALONE, CLIENT, &bytes);
+    let replies = send_request(&mut world, NO_ALTERNATE, CLIENT, &bytes);
     Message::decode(&replies[0].payload).unwrap().check_fingerprint().unwrap();
     assert_eq!(replies[0].payload.len(), 40, "1.43 times");
     bytes[27] ^= 1;
-    assert_eq!(ask(&mut world, ALONE, CLIENT, &bytes), []);
+    assert_eq!(send_request(&mut world, NO_ALTERNATE, CLIENT, &bytes), []);
     assert_eq!(world.machine.stats().dropped.fingerprint, 1);
 }
 
@@ -329,25 +331,25 @@ fn requests_without_magic_cookie_are_not_mine() {
 fn unspecified_broadcast_and_multicast_sources_get_no_reply() {
     let mut world = server();
     for client in ["198.51.100.7:0", "0.0.0.0:5000", "255.255.255.255:5000", "224.0.0.1:5000"] {
-        assert_eq!(ask(&mut world, 0, client, &request(&[])), []);
+        assert_eq!(send_request(&mut world, 0, client, &request(&[])), []);
     }
-    assert_eq!(ask(&mut world, 4, "[ff02::1]:5000", &request(&[])), []);
+    assert_eq!(send_request(&mut world, 4, "[ff02::1]:5000", &request(&[])), []);
     assert_eq!(world.machine.stats().dropped.unaddressable, 5);
 }
 
 #[test]
 fn a_source_gets_400_replies_at_once_and_200_per_second() {
     let mut world = server();
-    let burst = (0..1000).map(|_| ask(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>();
-    let neighbour = ask(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
+    let burst = (0..1000).map(|_| send_request(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>();
+    let neighbour = send_request(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
     world.now = 1000;
-    let second = (0..1000).map(|_| ask(&mut world, 0, "198.51.100.7:2", &request(&[])).len()).sum::<usize>();
+    let second = (0..1000).map(|_| send_request(&mut world, 0, "198.51.100.7:2", &request(&[])).len()).sum::<usize>();
     assert_eq!((burst, neighbour, second), (400, 1, 200));
     assert_eq!(world.machine.stats().dropped.rate_limited, 1400);
 
     let free = Responder::over(&everything().rate(None), socket_of).unwrap();
     let mut world = World::new(free);
-    assert_eq!((0..1000).map(|_| ask(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>(), 1000);
+    assert_eq!((0..1000).map(|_| send_request(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>(), 1000);
 }
 
 #[test]
@@ -376,8 +378,8 @@ fn behind_a_1_to_1_nat_the_public_addresses_are_advertised() {
 #[test]
 fn a_wildcard_socket_reports_the_destination_address_of_the_request() {
     let wild = config(&["0.0.0.0:3478"], &[]).advertise("192.0.2.3".parse().unwrap(), "203.0.113.3".parse().unwrap());
-    let mut world = World::new(Responder::over(&wild, |_| SocketId(ALONE as u64)).unwrap());
-    let reply = reply(&mut world, ALONE, CLIENT, &[Attribute::ResponsePort(9)]);
+    let mut world = World::new(Responder::over(&wild, |_| SocketId(NO_ALTERNATE as u64)).unwrap());
+    let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &[Attribute::ResponsePort(9)]);
     assert_eq!(Message::decode(&reply.payload).unwrap().response_origin(), Some(addr("203.0.113.3:3478")));
 }
 
@@ -507,11 +509,11 @@ fn commands_are_parsed_from_their_text() {
 fn each_request_is_counted_by_its_result() {
     let mut world = server();
     for bytes in [request(&[]), request(&[Attribute::Priority(1)]), request(&[Attribute::ResponsePort(0)])] {
-        ask(&mut world, 0, CLIENT, &bytes);
+        send_request(&mut world, 0, CLIENT, &bytes);
     }
     let mut cut = request(&[Attribute::ResponsePort(5)]);
     cut[23] = 200;
-    ask(&mut world, 0, CLIENT, &cut);
+    send_request(&mut world, 0, CLIENT, &cut);
     let stats = world.machine.stats();
     assert_eq!((stats.requests, stats.replies()), (4, 3));
     assert_eq!((stats.successes, stats.unknown_attributes, stats.bad_requests), (1, 1, 1));
@@ -532,7 +534,7 @@ fn rfc8489_6_3_1_a_retransmission_gets_the_same_reply() {
 #[test]
 fn rfc5780_6_1_responses_have_no_alternate_server() {
     let mut world = server();
-    for to in [0, ALONE] {
+    for to in [0, NO_ALTERNATE] {
         for attributes in [vec![], vec![Attribute::ResponsePort(9)], vec![Attribute::Padding(&[0; 8])]] {
             assert!(!kinds(&reply(&mut world, to, CLIENT, &attributes)).contains(&AttributeType::ALTERNATE_SERVER));
         }

@@ -36,7 +36,7 @@ fn source(sent: &Transmit, bound: &[SocketAddr]) -> SocketAddr {
     }
 }
 
-fn ask(
+fn send_request(
     world: &mut Server,
     bound: &[SocketAddr],
     to: SocketAddr,
@@ -55,7 +55,7 @@ fn ask(
     sent
 }
 
-fn asked(change: Option<ChangeRequest>, port: Option<u16>) -> Vec<Attribute<'static>> {
+fn attributes(change: Option<ChangeRequest>, port: Option<u16>) -> Vec<Attribute<'static>> {
     change.map(Attribute::ChangeRequest).into_iter().chain(port.map(Attribute::ResponsePort)).collect()
 }
 
@@ -73,7 +73,7 @@ fn a_wildcard_socket_responds_from_the_destination_address_of_the_request() {
     for (addresses, client) in FAMILIES {
         for (address, change, port) in combinations(&addresses) {
             let to = SocketAddr::new(address, 3478);
-            let sent = ask(&mut world, &bound, to, client, &asked(change, port));
+            let sent = send_request(&mut world, &bound, to, client, &attributes(change, port));
             assert_eq!(source(&sent, &bound), to, "{change:?}, {port:?}");
             let response = Message::decode(&sent.payload).unwrap();
             // RFC 5780 §6.1: without an alternate address CHANGE-REQUEST is 420, whatever its flags.
@@ -106,7 +106,7 @@ fn specific_sockets_respond_from_their_own_address_and_with_change_request_from_
                     if flags.ip { other } else { address },
                     if flags.port { other_port } else { local_port },
                 );
-                let sent = ask(&mut world, &bound, to, client, &asked(change, port));
+                let sent = send_request(&mut world, &bound, to, client, &attributes(change, port));
                 assert_eq!(source(&sent, &bound), from, "{change:?}, {port:?} to {to}");
                 assert_eq!(Message::decode(&sent.payload).unwrap().response_origin(), Some(from));
                 assert_eq!(sent.remote.port(), port.unwrap_or(40000));
@@ -136,7 +136,7 @@ fn error_responses_have_the_destination_address_of_the_request_as_source() {
         (wild.clone().credentials(long_term()), vec![], 401),
         (wild.credentials(long_term()), vec![Attribute::Realm("example.org".into())], 401),
     ] {
-        let sent = ask(&mut over(&config, &bound), &bound, to, client, &attributes);
+        let sent = send_request(&mut over(&config, &bound), &bound, to, client, &attributes);
         assert_eq!(Message::decode(&sent.payload).unwrap().error_code().unwrap().code(), code);
         assert_eq!(source(&sent, &bound), to, "{code}");
     }

@@ -30,19 +30,19 @@ fn half(class: Class, id: TransactionId, length: usize) -> Vec<u8> {
 
 /// Requests at most four at a time, each with a credential: a short-term one for even tags, a long-term one for odd tags.
 #[derive(Debug)]
-struct Asker {
+struct Requester {
     inner: Transactions<u8>,
     credentials: [Credential; 2],
 }
 
-impl Asker {
+impl Requester {
     fn new() -> Self {
         let short = Credential::short_term_with(USER, PASSWORD, Integrity::Sha1);
         Self { inner: Transactions::with_limit(4), credentials: [short, Credential::long_term(USER, PASSWORD)] }
     }
 }
 
-impl Machine for Asker {
+impl Machine for Requester {
     type Command = TransactionCommand<u8>;
     type Error = RequestError;
     type Event = TransactionEvent<u8>;
@@ -109,19 +109,19 @@ fn the_state_of_transactions_is_bounded_and_released() {
     let over_streams = (0..60).map(|nth| request(80 + nth, 2 + nth, Schedule::reliable(Duration::from_millis(100))));
     let script: Vec<Step> = over_udp.chain(over_streams).chain([Step::timeout(at(60_000))]).collect();
     let context = Context { handed_in: &sockets, ..Context::default() };
-    let whole = laws::rehearse(&Asker::new, &script, &context, 2000, server);
+    let whole = laws::rehearse(&Requester::new, &script, &context, 2000, server);
 
-    let verified = laws::record(Asker::new(), &whole, &context).1.into_iter().flat_map(|played| played.outputs);
+    let verified = laws::record(Requester::new(), &whole, &context).1.into_iter().flat_map(|played| played.outputs);
     let verified = verified.filter(|output| matches!(output, Output::Event(TransactionEvent::Answered(_))));
     assert_eq!(verified.count(), 80, "every server over UDP was asked, challenged or not, and answered");
-    let limit = StateLimit { flooded: FLOODED_ASKER, tables: TABLES_ASKER };
-    laws::state_is_bounded(&Asker::new, &whole, &context, debug_length, limit).unwrap();
+    let limit = StateLimit { flooded: FLOODED_REQUESTER, tables: TABLES_REQUESTER };
+    laws::state_is_bounded(&Requester::new, &whole, &context, debug_length, limit).unwrap();
 }
 
 /// 32 sessions, four finished ids, and 32 framers with half a message of 600 bytes.
-const FLOODED_ASKER: usize = 75_000;
+const FLOODED_REQUESTER: usize = 75_000;
 /// The sessions and the finished ids stay.
-const TABLES_ASKER: usize = 8_000;
+const TABLES_REQUESTER: usize = 8_000;
 
 fn responder(rate: Option<Rate>) -> Responder {
     Responder::new(&ResponderConfig::new().listen(addr(SERVER)).streams(8).rate(rate)).unwrap()

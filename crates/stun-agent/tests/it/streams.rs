@@ -22,7 +22,7 @@ fn server(config: ResponderConfig) -> Server {
     world
 }
 
-fn lone() -> ResponderConfig {
+fn without_alternate() -> ResponderConfig {
     config(&[SERVER], &[])
 }
 
@@ -37,7 +37,7 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
 
 #[test]
 fn a_binding_request_is_answered_on_its_stream() {
-    let mut world = server(lone());
+    let mut world = server(without_alternate());
     accept(&mut world, 10);
     let two = [request(&[]), request(&[Attribute::Padding(&[0; 8])])].concat();
     for chunk in two.chunks(7) {
@@ -55,7 +55,7 @@ fn a_binding_request_is_answered_on_its_stream() {
 
 #[test]
 fn response_port_and_change_request_on_a_stream_are_420() {
-    let mut world = server(lone());
+    let mut world = server(without_alternate());
     accept(&mut world, 10);
     for attribute in [Attribute::ResponsePort(5000), Attribute::ChangeRequest(ChangeRequest::PORT)] {
         assert_eq!(world.stream(10, CLIENT, &request(&[attribute])), Verdict::Mine);
@@ -95,7 +95,7 @@ fn bad_framing_and_a_too_long_message_close_the_stream() {
     let mut long = request(&[]);
     long[2..4].copy_from_slice(&8000_u16.to_be_bytes());
     for bytes in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), long] {
-        let mut world = server(lone());
+        let mut world = server(without_alternate());
         accept(&mut world, 10);
         assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
         assert_eq!(world.lines(), ["     0 close s10"]);
@@ -107,7 +107,7 @@ fn bad_framing_and_a_too_long_message_close_the_stream() {
 /// A request that came whole is answered before its stream is closed, for rubbish behind it or for want of room.
 #[test]
 fn rfc8489_6_2_2_a_request_is_answered_before_its_stream_is_closed() {
-    let mut world = server(lone().streams(1));
+    let mut world = server(without_alternate().streams(1));
     accept(&mut world, 10);
     let _verdict = world.stream(10, CLIENT, &[&request(&[])[..], b"GET / HTTP/1.1\r\n\r\n"].concat());
     let lines = world.lines();
@@ -124,7 +124,7 @@ fn rfc8489_6_2_2_a_request_is_answered_before_its_stream_is_closed() {
 
 #[test]
 fn other_messages_on_a_stream_are_skipped() {
-    let mut world = server(lone());
+    let mut world = server(without_alternate());
     accept(&mut world, 10);
     let bytes = [message(Class::Indication, ID.into(), &[]), success(ID.into()), request(&[])].concat();
     assert_eq!(world.stream(10, CLIENT, &bytes), Verdict::Mine);
@@ -134,7 +134,7 @@ fn other_messages_on_a_stream_are_skipped() {
 
 #[test]
 fn streams_are_bounded_and_the_longest_silent_one_is_displaced() {
-    let mut world = server(lone().streams(2));
+    let mut world = server(without_alternate().streams(2));
     accept(&mut world, 10);
     world.now = 1000;
     accept(&mut world, 11);
@@ -150,18 +150,18 @@ fn streams_are_bounded_and_the_longest_silent_one_is_displaced() {
 
 #[test]
 fn without_tcp_there_is_no_listener() {
-    let mut world = World::new(Responder::new(&lone().streams(0)).unwrap());
+    let mut world = World::new(Responder::new(&without_alternate().streams(0)).unwrap());
     world.with(|machine, cx| machine.start(cx)).unwrap();
     let _verdict = world.socket_event(1, SocketEvent::Opened { local: addr(SERVER) });
     assert_eq!(world.lines(), ["     0 open s1 udp 192.0.2.1:3478", "     0 s1 listening udp 192.0.2.1:3478"]);
 }
 
 /// One request over a stream s1.
-fn asker() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
-    asker_for(Schedule::rfc8489_reliable())
+fn requester() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
+    requester_for(Schedule::rfc8489_reliable())
 }
 
-fn asker_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
+fn requester_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
     let mut world = World::new(Transactions::new());
     let once = Request::binding(SocketId(1), addr(SERVER), 7).schedule(schedule);
     let id = world.with(|machine, cx| machine.request(cx, once)).unwrap();
@@ -171,15 +171,15 @@ fn asker_for(schedule: Schedule) -> (World<Transactions<u32>>, portolan_stun::Tr
 
 #[test]
 fn rfc8489_6_2_2_over_a_stream_a_request_is_sent_once() {
-    let (mut world, _) = asker();
+    let (mut world, _) = requester();
     assert_eq!(world.run(100_000), [" 39500 7 exhausted: 1 sends, 0 answers"], "Ti by default");
-    let (mut world, _) = asker_for(Schedule::reliable(Duration::from_millis(1250)));
+    let (mut world, _) = requester_for(Schedule::reliable(Duration::from_millis(1250)));
     assert_eq!(world.run(100_000), ["  1250 7 exhausted: 1 sends, 0 answers"]);
 }
 
 #[test]
 fn a_response_in_chunks_is_reassembled() {
-    let (mut world, id) = asker();
+    let (mut world, id) = requester();
     let bytes = [success([9; 12].into()), success(id), success(id)].concat();
     for chunk in bytes.chunks(5) {
         let verdict = world.stream(1, SERVER, chunk);
@@ -195,10 +195,10 @@ fn a_response_in_chunks_is_reassembled() {
 
 #[test]
 fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
-    let (mut world, _) = asker();
+    let (mut world, _) = requester();
     assert_eq!(world.stream(1, SERVER, b"HTTP/1.1 400 Bad Request\r\n"), Verdict::Mine);
     assert!(world.lines()[0].contains("NotStun"));
-    let (mut world, _) = asker();
+    let (mut world, _) = requester();
     assert_eq!(world.socket_event(1, SocketEvent::Closed(Closure::Reset)), Verdict::Mine);
     assert!(world.lines()[0].contains("Closed(Reset)"));
 }
@@ -206,7 +206,7 @@ fn rfc8489_6_2_2_a_stream_that_fails_fails_its_requests() {
 #[test]
 fn a_stream_without_requests_is_not_mine_unless_a_message_is_partly_read() {
     for (chunk, then) in [(20, Verdict::NotMine), (25, Verdict::Mine)] {
-        let (mut world, id) = asker();
+        let (mut world, id) = requester();
         let bytes = [message(Class::Indication, ID.into(), &[]), success(id)].concat();
         assert_eq!(world.stream(1, SERVER, &bytes[..chunk]), Verdict::Mine);
         world.with(|machine, cx| machine.cancel(cx, id)).unwrap();

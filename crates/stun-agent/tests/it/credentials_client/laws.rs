@@ -1,7 +1,7 @@
 //! The laws of every machine, with credentials and a server that challenges.
 
 use super::{ALGORITHMS, BEST_FIRST, BOTH, PASSWORD, PLAIN, USER, challenge, md5, response, sha256, stale};
-use crate::laws::asker_steps_with;
+use crate::laws::requester_steps_with;
 use crate::world::addr;
 use core::time::Duration;
 use portolan_machine::{Instant, Output, SocketId};
@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn requests_with_credentials_keep_the_laws(script in asker_steps_with(any_credential()), seed in any::<u64>()) {
+    fn requests_with_credentials_keep_the_laws(script in requester_steps_with(any_credential()), seed in any::<u64>()) {
         let context = Context { seed, handed_in: &SOCKETS, ..Context::default() };
         let whole = laws::rehearse(&Transactions::<u8>::new, &script, &context, 120, server);
         let kept = laws::check_all(&Transactions::<u8>::new, &whole, &context);

@@ -29,7 +29,7 @@ fn a_signed_request_with_any_bit_flipped_is_not_admitted() {
     for sign in [Sign::Sha1, Sign::Sha256, Sign::Both] {
         for (authenticator, draft) in [
             (long_term(), Draft { sign, ..Draft::complete(&nonce) }),
-            (long_term(), Draft { sign, ..Draft::classic(&nonce) }),
+            (long_term(), Draft { sign, ..Draft::rfc5389(&nonce) }),
             (short_term(), Draft::new(&named, key.clone(), sign)),
         ] {
             let original = Draft { fingerprint: true, ..draft }.bytes();
@@ -169,7 +169,7 @@ proptest! {
         prop_assume!(own != other);
         let (own, other) = (core::net::SocketAddr::from(own), core::net::SocketAddr::from(other));
         let nonce = nonce(&long_term(), given, &other.to_string());
-        for draft in [Draft::complete(&nonce), Draft::classic(&nonce)] {
+        for draft in [Draft::complete(&nonce), Draft::rfc5389(&nonce)] {
             let bytes = draft.bytes();
             let judged = long_term().judge(at(given + later), own, &Message::decode(&bytes).unwrap());
             let Judgement::Rejected(why) = judged else { panic!("{judged:?}") };

@@ -12,7 +12,7 @@ fn fresh() -> String {
     nonce(&long_term(), 0, CLIENT)
 }
 
-fn judged(draft: &Draft<'_>) -> Fate {
+fn judged(draft: &Draft<'_>) -> JudgeResult {
     judge(&long_term(), 1, &draft.bytes())
 }
 
@@ -53,7 +53,7 @@ fn rfc8489_9_2_4_no_two_sources_get_the_same_nonce() {
 fn rfc8489_9_2_4_without_username_realm_or_nonce_the_response_is_a_bare_400() {
     let nonce = fresh();
     for missing in [AttributeType::USERNAME, AttributeType::REALM, AttributeType::NONCE] {
-        for draft in [Draft::complete(&nonce), Draft::classic(&nonce)] {
+        for draft in [Draft::complete(&nonce), Draft::rfc5389(&nonce)] {
             let draft = draft.without(missing);
             assert_eq!(judged(&draft), Err((Some(400), RejectionKind::Incomplete)), "{missing}");
             let reply = rejection(&long_term(), 1, CLIENT, &draft.bytes());
@@ -70,9 +70,9 @@ fn rfc8489_9_2_4_without_username_realm_or_nonce_the_response_is_a_bare_400() {
 fn rfc8489_9_2_4_with_neither_algorithm_attribute_the_password_is_md5() {
     let nonce = fresh();
     for sign in [Sign::Sha1, Sign::Sha256, Sign::Both] {
-        assert_eq!(judged(&Draft { sign, ..Draft::classic(&nonce) }), Ok(USER.into()), "{sign:?}");
+        assert_eq!(judged(&Draft { sign, ..Draft::rfc5389(&nonce) }), Ok(USER.into()), "{sign:?}");
         let sha256 = IntegrityKey::long_term_sha256(USER, REALM, PASSWORD);
-        let other = judged(&Draft { sign, key: sha256, ..Draft::classic(&nonce) });
+        let other = judged(&Draft { sign, key: sha256, ..Draft::rfc5389(&nonce) });
         assert!(matches!(other, Err((Some(401), RejectionKind::Integrity(_)))), "{other:?}");
     }
 }
@@ -115,7 +115,7 @@ fn rfc8489_9_2_1_a_removed_feature_bit_makes_the_nonce_invalid() {
     // The attacker shows the client a cookie without features and no PASSWORD-ALGORITHMS: the client falls back to MD5.
     let bid_down = fresh().replacen("obMatJos2wAAA", "obMatJos2AAAA", 1);
     for nonce in [bid_down.as_str(), "f//499k954d6OL34oL9FSTvy64sA"] {
-        let draft = Draft::classic(nonce);
+        let draft = Draft::rfc5389(nonce);
         assert_eq!(judged(&draft), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
         is_challenge(&rejection(&long_term(), 1, CLIENT, &draft.bytes()), 438);
         // Without the bit the lists are not compared (§9.2.4); the nonce does not pass all the same.
@@ -246,13 +246,13 @@ fn rfc8489_9_2_4_a_response_is_signed_with_sha256_unless_the_request_named_no_al
         .without(AttributeType::PASSWORD_ALGORITHM)
         .with(Attribute::PasswordAlgorithm(PasswordAlgorithm::MD5));
     let by_sha1 = Draft { sign: Sign::Sha1, ..Draft::complete(&nonce) };
-    let classic_by_sha256 = Draft { sign: Sign::Sha256, ..Draft::classic(&nonce) };
+    let rfc5389_by_sha256 = Draft { sign: Sign::Sha256, ..Draft::rfc5389(&nonce) };
     for (draft, key, expected) in [
         (Draft::complete(&nonce), &sha256, AttributeType::MESSAGE_INTEGRITY_SHA256),
         (by_sha1, &sha256, AttributeType::MESSAGE_INTEGRITY_SHA256),
         (chose_md5, &md5, AttributeType::MESSAGE_INTEGRITY_SHA256),
-        (Draft::classic(&nonce), &md5, AttributeType::MESSAGE_INTEGRITY),
-        (classic_by_sha256, &md5, AttributeType::MESSAGE_INTEGRITY),
+        (Draft::rfc5389(&nonce), &md5, AttributeType::MESSAGE_INTEGRITY),
+        (rfc5389_by_sha256, &md5, AttributeType::MESSAGE_INTEGRITY),
     ] {
         let bytes = draft.bytes();
         let request = Message::decode(&bytes).unwrap();
@@ -291,24 +291,24 @@ fn a_stored_key_is_used_for_its_algorithm_only() {
     let nonce = nonce(&stored, 0, CLIENT);
     let named =
         [Attribute::Username("user".into()), Attribute::Realm("realm".into()), Attribute::Nonce((&*nonce).into())];
-    let classic = Draft::new(&named, IntegrityKey::long_term_md5("user", "realm", "pass"), Sign::Sha1);
-    assert_eq!(judge(&stored, 1, &classic.bytes()), Ok("user".into()));
-    let modern = Draft::new(&named, IntegrityKey::long_term_sha256("user", "realm", "pass"), Sign::Sha256)
+    let rfc5389 = Draft::new(&named, IntegrityKey::long_term_md5("user", "realm", "pass"), Sign::Sha1);
+    assert_eq!(judge(&stored, 1, &rfc5389.bytes()), Ok("user".into()));
+    let rfc8489 = Draft::new(&named, IntegrityKey::long_term_sha256("user", "realm", "pass"), Sign::Sha256)
         .with(Attribute::PasswordAlgorithm(PasswordAlgorithm::SHA256));
-    let modern = Draft { algorithms: Some(&OFFER), ..modern };
-    assert_eq!(judge(&stored, 1, &modern.bytes()), Err((Some(401), RejectionKind::UnknownUser)));
+    let rfc8489 = Draft { algorithms: Some(&OFFER), ..rfc8489 };
+    assert_eq!(judge(&stored, 1, &rfc8489.bytes()), Err((Some(401), RejectionKind::UnknownUser)));
 }
 
 #[test]
 fn without_md5_only_sha256_is_offered_and_accepted() {
     let strict = long_term().without_md5();
     let nonce = nonce(&strict, 0, CLIENT);
-    let reply = rejection(&strict, 0, CLIENT, &Draft::classic(&nonce).bytes());
+    let reply = rejection(&strict, 0, CLIENT, &Draft::rfc5389(&nonce).bytes());
     assert!(Message::decode(&reply).unwrap().password_algorithms().unwrap().iter().eq([PasswordAlgorithm::SHA256]));
     assert_eq!(reply.len(), 112);
-    assert_eq!(judge(&strict, 1, &Draft::classic(&nonce).bytes()), Err((Some(401), RejectionKind::UnknownUser)));
-    let modern = Draft { algorithms: Some(&OFFER[..1]), ..Draft::complete(&nonce) };
-    assert_eq!(judge(&strict, 1, &modern.bytes()), Ok(USER.into()));
+    assert_eq!(judge(&strict, 1, &Draft::rfc5389(&nonce).bytes()), Err((Some(401), RejectionKind::UnknownUser)));
+    let rfc8489 = Draft { algorithms: Some(&OFFER[..1]), ..Draft::complete(&nonce) };
+    assert_eq!(judge(&strict, 1, &rfc8489.bytes()), Ok(USER.into()));
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn rfc8489_14_6_a_truncated_integrity_is_rejected() {
     for length in [16, 20, 24, 28] {
         let mut buffer = [0; 512];
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
-        Draft::classic(&nonce).attributes.iter().for_each(|attribute| writer.add(attribute).unwrap());
+        Draft::rfc5389(&nonce).attributes.iter().for_each(|attribute| writer.add(attribute).unwrap());
         let bytes = writer.message_integrity_sha256_truncated(&key, length).unwrap().finish();
         let judged = judge(&long_term(), 1, bytes);
         assert!(

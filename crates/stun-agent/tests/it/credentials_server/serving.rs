@@ -29,7 +29,7 @@ fn replies(world: &mut Server) -> Vec<Vec<u8>> {
     world.outputs().into_iter().map(reply).collect()
 }
 
-fn ask(world: &mut Server, bytes: &[u8]) -> Vec<u8> {
+fn send_request(world: &mut Server, bytes: &[u8]) -> Vec<u8> {
     assert_eq!(world.datagram(1, CLIENT, bytes), Verdict::Mine);
     let mut replies = replies(world);
     assert_eq!(replies.len(), 1);
@@ -41,19 +41,19 @@ fn bare() -> Vec<u8> {
 }
 
 fn challenged(world: &mut Server) -> String {
-    let reply = ask(world, &bare());
+    let reply = send_request(world, &bare());
     Message::decode(&reply).unwrap().nonce().unwrap().to_string()
 }
 
 #[test]
 fn a_client_is_challenged_and_then_gets_a_signed_response() {
     let mut world = server();
-    let reply = ask(&mut world, &bare());
+    let reply = send_request(&mut world, &bare());
     assert_eq!((code(&reply), reply.len()), (Some(401), 116), "5.8 times the 20 bytes that were asked with");
     let nonce = Message::decode(&reply).unwrap().nonce().unwrap().to_string();
 
     world.now = 599_000;
-    let reply = ask(&mut world, &Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes());
+    let reply = send_request(&mut world, &Draft { fingerprint: true, ..Draft::complete(&nonce) }.bytes());
     use AttributeType as A;
     assert_eq!(kinds(&reply), [A::XOR_MAPPED_ADDRESS, A::MESSAGE_INTEGRITY_SHA256, A::FINGERPRINT]);
     let message = Message::decode(&reply).unwrap();
@@ -61,12 +61,12 @@ fn a_client_is_challenged_and_then_gets_a_signed_response() {
     assert_eq!(verified.xor_mapped_address(), Some(addr(CLIENT)));
     assert_eq!(message.check_fingerprint(), Ok(()));
 
-    let reply = ask(&mut world, &Draft::classic(&nonce).bytes());
+    let reply = send_request(&mut world, &Draft::rfc5389(&nonce).bytes());
     assert_eq!(kinds(&reply), [A::XOR_MAPPED_ADDRESS, A::MESSAGE_INTEGRITY]);
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_md5(USER, REALM, PASSWORD)).is_ok());
 
     world.now = 600_000;
-    assert_eq!(code(&ask(&mut world, &Draft::complete(&nonce).bytes())), Some(438));
+    assert_eq!(code(&send_request(&mut world, &Draft::complete(&nonce).bytes())), Some(438));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn each_rejection_is_counted_and_noted_with_its_clause() {
         Draft::complete("f//499k954d6OL34oL9FSTvy64sA"),
         Draft::complete(&nonce),
     ] {
-        let _reply = ask(&mut world, &draft.bytes());
+        let _reply = send_request(&mut world, &draft.bytes());
     }
     assert_eq!(
         world.notes.0,
@@ -125,14 +125,14 @@ fn rfc8489_6_3_1_unknown_attributes_are_listed_only_for_users_and_signed() {
     let nonce = challenged(&mut world);
     let odd = Attribute::Unknown { kind: AttributeType::new(0x7777), value: &[] };
     let unsigned = Draft { sign: Sign::Nothing, ..Draft::complete(&nonce).with(odd) };
-    assert_eq!(code(&ask(&mut world, &unsigned.bytes())), Some(401));
-    let reply = ask(&mut world, &Draft::complete(&nonce).with(odd).bytes());
+    assert_eq!(code(&send_request(&mut world, &unsigned.bytes())), Some(401));
+    let reply = send_request(&mut world, &Draft::complete(&nonce).with(odd).bytes());
     use AttributeType as A;
     assert_eq!(code(&reply), Some(420));
     assert_eq!(kinds(&reply), [A::ERROR_CODE, A::UNKNOWN_ATTRIBUTES, A::MESSAGE_INTEGRITY_SHA256]);
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)).is_ok());
     let malformed = Attribute::Unknown { kind: AttributeType::RESPONSE_PORT, value: &[] };
-    let reply = ask(&mut world, &Draft::complete(&nonce).with(malformed).bytes());
+    let reply = send_request(&mut world, &Draft::complete(&nonce).with(malformed).bytes());
     assert_eq!((code(&reply), kinds(&reply).len()), (Some(400), 2), "a 400 of the server's own is signed too");
 }
 
@@ -142,11 +142,11 @@ fn attributes_after_the_integrity_have_no_effect() {
     let nonce = challenged(&mut world);
     // Slipped in after the integrity: CHANGE-REQUEST would be 420, RESPONSE-PORT would send the answer elsewhere.
     let mut bytes = Draft { sign: Sign::Both, ..Draft::complete(&nonce) }.bytes();
-    let plain = ask(&mut world, &bytes);
+    let plain = send_request(&mut world, &bytes);
     bytes.extend([0, 3, 0, 4, 0, 0, 0, 6, 0, 0x27, 0, 4, 0x15, 0xb3, 0, 0, 0x77, 0x77, 0, 0]);
     let length = u16::try_from(bytes.len() - 20).unwrap();
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
-    assert_eq!(ask(&mut world, &bytes), plain);
+    assert_eq!(send_request(&mut world, &bytes), plain);
     let request = Message::decode(&bytes).unwrap();
     let judged = long_term().judge(at(0), addr(CLIENT), &request);
     let Judgement::Admitted(admitted) = judged else { panic!("{judged:?}") };
@@ -159,7 +159,7 @@ fn attributes_after_the_integrity_have_no_effect() {
     bytes.extend(b"alice\0\0\0");
     let length = u16::try_from(bytes.len() - 20).unwrap();
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
-    assert_eq!(code(&ask(&mut world, &bytes)), Some(400));
+    assert_eq!(code(&send_request(&mut world, &bytes)), Some(400));
 }
 
 #[test]
@@ -187,11 +187,11 @@ fn short_term_requests_get_the_same_integrity_attribute_and_padding() {
         let named = [Attribute::Username(USER.into()), Attribute::Padding(&padding)];
         Draft::new(&named, IntegrityKey::short_term(PASSWORD), sign).bytes()
     };
-    let reply = ask(&mut world, &draft(Sign::Sha1));
+    let reply = send_request(&mut world, &draft(Sign::Sha1));
     let verified = Message::decode(&reply).unwrap();
     let verified = verified.verify_with(&IntegrityKey::short_term(PASSWORD), portolan_stun::Integrity::Sha1).unwrap();
     assert_eq!(verified.padding_len(), Some(1000));
-    assert_eq!(code(&ask(&mut world, &draft(Sign::Nothing))), Some(400));
+    assert_eq!(code(&send_request(&mut world, &draft(Sign::Nothing))), Some(400));
     assert_eq!(
         world.notes.0[1],
         "request from 198.51.100.7:40000 rejected with error 400: its credentials are not complete [RFC 8489 §9.1.3]"
@@ -274,9 +274,9 @@ fn rejections_count_against_the_rate_and_the_output_queue_is_bounded() {
 #[test]
 fn without_an_authenticator_credentials_change_nothing() {
     let mut world: Server = World::new(Responder::over(&config(&[LOCAL], &[]), |_| SocketId(1)).unwrap());
-    let reply = ask(&mut world, &bare());
-    for draft in [Draft::complete("x"), Draft::classic("y"), Draft { sign: Sign::Both, ..Draft::complete("z") }] {
-        assert_eq!(ask(&mut world, &draft.bytes()), reply);
+    let reply = send_request(&mut world, &bare());
+    for draft in [Draft::complete("x"), Draft::rfc5389("y"), Draft { sign: Sign::Both, ..Draft::complete("z") }] {
+        assert_eq!(send_request(&mut world, &draft.bytes()), reply);
     }
     assert!(!world.machine.stats().to_string().contains("rejected"));
 }
@@ -288,7 +288,7 @@ fn debug_and_notes_show_no_secret() {
     let bytes = Draft::complete(&nonce).bytes();
     let request = Message::decode(&bytes).unwrap();
     let judged = long_term().judge(at(0), addr(CLIENT), &request);
-    let _reply = ask(&mut world, &bytes);
+    let _reply = send_request(&mut world, &bytes);
     let shown = format!("{:?} {judged:?} {:?} {:?}", long_term(), world.machine, world.notes);
     let all = format!("{shown} {} {}", world.machine.stats(), ResponderCommand::Start);
     assert!(all.contains("IntegrityKey(..)") && all.contains("users: 1"), "{all}");

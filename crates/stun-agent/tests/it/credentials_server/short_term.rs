@@ -17,14 +17,14 @@ fn draft(sign: Sign) -> Draft<'static> {
 }
 
 /// What becomes of it as a request, and as an indication.
-fn both(mut draft: Draft<'_>) -> [Fate; 2] {
+fn both(mut draft: Draft<'_>) -> [JudgeResult; 2] {
     [Class::Request, Class::Indication].map(|class| {
         draft.class = class;
         judge(&short_term(), 0, &draft.bytes())
     })
 }
 
-fn rejected(code: u16, kind: RejectionKind) -> [Fate; 2] {
+fn rejected(code: u16, kind: RejectionKind) -> [JudgeResult; 2] {
     [Err((Some(code), kind)), Err((None, kind))]
 }
 

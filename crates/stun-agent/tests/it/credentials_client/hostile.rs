@@ -1,8 +1,8 @@
 //! Servers that lie: nothing that they can say makes a request loop, or believe them, or tell the password.
 
 use super::{
-    ALGORITHMS, ANONYMITY, BEST_FIRST, BOTH, Challenge, MD5_ONLY, PASSWORD, PLAIN, REALM, USER, asked, asker,
-    challenge, long_term, md5, response, sha256, success,
+    ALGORITHMS, ANONYMITY, BEST_FIRST, BOTH, Challenge, MD5_ONLY, PASSWORD, PLAIN, REALM, USER, challenge, long_term,
+    md5, requester, response, sent_request, sha256, success,
 };
 use crate::world::{World, addr};
 use alloc::collections::BTreeSet;
@@ -190,8 +190,8 @@ fn valid_responses_reach_all_stages_of_the_property() {
         alternate: Some(addr("192.0.2.2:3478")),
         signed,
     };
-    let mut world = asker();
-    let mut request = asked(&mut world, &long_term());
+    let mut world = requester();
+    let mut request = sent_request(&mut world, &long_term());
     for reply in [
         honest(Some(401), ALGORITHMS, Signed::No),
         honest(Some(438), "obMatJos2gAAAn2", Signed::No),
@@ -219,8 +219,8 @@ fn a_response_with_any_bit_flipped_is_not_accepted() {
         (long_term(), Some(challenge(BOTH, Some(BEST_FIRST))), sha256(), Integrity::SHA256),
     ];
     for (credential, challenge, key, integrity) in cases {
-        let mut world = asker();
-        let mut request = asked(&mut world, &credential);
+        let mut world = requester();
+        let mut request = sent_request(&mut world, &credential);
         if let Some(challenge) = challenge {
             request = super::retried(&mut world, &request, challenge);
         }
