@@ -43,11 +43,11 @@ pub(super) fn other_address(evidence: &Evidence) -> Outcome {
     }
     let Some(other) = evidence.other_address() else {
         // RFC 5780 §6.1: a server that responds from another address must have OTHER-ADDRESS in its response.
-        let elsewhere = evidence.record(Probe::ChangeBoth).and_then(|record| {
+        let other_source = evidence.record(Probe::ChangeBoth).and_then(|record| {
             let from = record.successes().map(|(reply, _)| reply.from).find(|from| from.ip() != evidence.server.ip());
             from.filter(|from| !answers_from(evidence, *from))
         });
-        return elsewhere.map_or(Outcome::NotSupported, |_| Outcome::Violated(Violation::Missing));
+        return other_source.map_or(Outcome::NotSupported, |_| Outcome::Violated(Violation::Missing));
     };
     match implausible(evidence.server, other) {
         Some(why) => Outcome::Violated(Violation::Implausible(other, why)),

@@ -8,7 +8,8 @@ use portolan_machine::{
     Script, ScriptError, Slot, SocketEvent, SocketId, SocketIds, Transmit, Verdict,
 };
 
-/// A machine that accepts datagrams and stream bytes that begin with its letter. It counts socket events and timeouts.
+/// A machine that accepts datagrams and stream bytes that begin with its letter. It counts socket events and
+/// timeouts.
 #[derive(Debug)]
 struct Letter {
     letter: u8,

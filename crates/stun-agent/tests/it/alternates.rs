@@ -1,4 +1,4 @@
-//! 300 (Try Alternate): followed where somebody vouches for it, and never in circles.
+//! 300 (Try Alternate): only an authenticated redirection is followed, and never in a circle.
 
 use crate::world::addr;
 use core::net::SocketAddr;
@@ -59,7 +59,7 @@ fn with_credentials_an_unauthenticated_redirection_is_not_followed() {
         alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::Nobody),
         Err(RedirectError::Unauthenticated)
     );
-    assert_eq!(alternates.server(), addr(SERVER), "nothing has changed");
+    assert_eq!(alternates.server(), addr(SERVER), "the server has not changed");
     assert_eq!(
         alternates.follow(Instant::ORIGIN, &message, ResponseAuthentication::ByIntegrity),
         Ok(addr("192.0.2.9:3478"))
@@ -80,21 +80,21 @@ fn a_redirection_to_the_own_host_or_to_no_single_host_is_not_followed() {
     for bad in ["[::1]:3478", "[::]:3478", "[ff02::1]:3478", "[::ffff:127.0.0.1]:3478", "[::ffff:0.0.0.0]:3478"] {
         assert_eq!(six(bad), Err(RedirectError::Unaddressable), "{bad}");
     }
-    let mut at_home = Alternates::new(Instant::ORIGIN, addr("127.0.0.1:3478"));
-    let there = follow(&mut at_home, Instant::ORIGIN, 300, &["127.0.0.2:3478"]);
-    assert_eq!(there, Ok(addr("127.0.0.2:3478")), "who speaks with this host anyway may go on");
+    let mut on_loopback = Alternates::new(Instant::ORIGIN, addr("127.0.0.1:3478"));
+    let next = follow(&mut on_loopback, Instant::ORIGIN, 300, &["127.0.0.2:3478"]);
+    assert_eq!(next, Ok(addr("127.0.0.2:3478")), "a client of a loopback server may be redirected to loopback");
 }
 
 #[test]
 fn rfc8489_10_a_redirection_to_a_server_of_the_last_five_minutes_is_not_followed() {
     let mut alternates = Alternates::new(Instant::ORIGIN, addr(SERVER));
-    let there = "192.0.2.9:3478";
-    assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[there]), Ok(addr(there)));
+    let next = "192.0.2.9:3478";
+    assert_eq!(follow(&mut alternates, Instant::from_millis(10), 300, &[next]), Ok(addr(next)));
     for millis in [20, 299_999] {
         assert_eq!(follow(&mut alternates, Instant::from_millis(millis), 300, &[SERVER]), Err(RedirectError::Circle));
     }
     assert_eq!(follow(&mut alternates, Instant::ORIGIN + Duration::from_secs(300), 300, &[SERVER]), Ok(addr(SERVER)));
-    assert_eq!(first(&[SERVER]), Err(RedirectError::Circle), "and the first one counts");
+    assert_eq!(first(&[SERVER]), Err(RedirectError::Circle), "the first server is included");
 }
 
 #[test]

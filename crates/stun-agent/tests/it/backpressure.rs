@@ -1,4 +1,4 @@
-//! Pipelined requests over TCP: each is answered or makes its peer wait, and no source crowds out the others.
+//! Pipelined requests over TCP: each is answered or its stream is paused, and no source blocks the other sources.
 
 use crate::responses::{Server, config};
 use crate::world::{World, addr, message};
@@ -57,8 +57,8 @@ fn taken(world: &mut Server, socket: u64, bytes: &[u8]) -> usize {
     world.with(|machine, cx| machine.stream(cx, chunk)).unwrap()
 }
 
-/// Hands in a chunk as an owner does: what was not taken comes again after a drain. Returns all outputs, and checks that a
-/// drained machine takes something.
+/// Passes a chunk to the machine like a driver: after a drain it passes the bytes that were not taken. Returns all
+/// outputs. Panics if a drained machine takes no bytes.
 fn feed(world: &mut Server, mut chunk: &[u8]) -> Vec<Output<ResponderEvent>> {
     let mut outputs = vec![];
     while !chunk.is_empty() {
@@ -156,8 +156,8 @@ fn no_bytes_are_taken_from_a_full_stream() {
     assert_eq!(world.socket_event(99, SocketEvent::Writable), Verdict::NotMine);
 }
 
-/// Hands in the bytes of a stream while it is not paused, and leaps to the end of each pause. Returns the numbers that were
-/// answered, the number of pauses and the time that it took.
+/// Passes the bytes of a stream to the machine, and advances the time to the end of each pause. Returns the numbers
+/// of the answered requests, the number of pauses and the duration in milliseconds.
 fn feed_over_time(world: &mut Server, mut bytes: &[u8]) -> (Vec<usize>, u64, u64) {
     let (mut numbers, mut pauses) = (vec![], 0);
     let mut is_paused = false;
@@ -204,7 +204,7 @@ fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
     let rate = Rate { per_second: NonZeroU32::new(1).unwrap(), burst: NonZeroU32::new(1).unwrap() };
     let mut world = connected(&without_alternate().rate(Some(rate)));
     accept(&mut world, 11, addr("198.51.100.8:40000"));
-    assert_eq!(taken(&mut world, STREAM, &requests(0..3)), 40, "one is answered, one waits");
+    assert_eq!(taken(&mut world, STREAM, &requests(0..3)), 40, "one request is answered, the second is pending");
     assert_eq!(
         world.lines(),
         ["     0 s10 > 198.51.100.7:40000 Binding success response, 32 bytes", "     0 pause s10"]
@@ -212,7 +212,7 @@ fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
     assert_eq!(taken(&mut world, STREAM, &requests(2..3)), 0);
     assert_eq!(taken(&mut world, 11, &requests(7..8)), 20);
     assert_eq!(answered(&world.outputs()), [7]);
-    // Its datagrams use the reply that the stream waits for: the pause goes on.
+    // A datagram of the same source uses the reply of the stream, so the pause is extended.
     world.now = 1000;
     let request = requests(3..4);
     let _verdict = world.input(Input::Datagram(Datagram::new(SocketId(1), addr(SERVER), addr(CLIENT), &request)));
@@ -232,7 +232,7 @@ fn a_paused_stream_takes_no_bytes_and_other_streams_are_not_affected() {
     assert_eq!(world.machine.poll(), Output::Wait(None));
 }
 
-/// 256 streams of one source that send a byte every 15 s, 20 of which make a request.
+/// 256 streams of one source that send one byte each 15 s. A request has 20 bytes.
 #[test]
 fn slow_streams_of_one_source_do_not_block_other_sources() {
     for (per_source, held) in [(256, 256), (ResponderConfig::STREAMS_PER_SOURCE, 64)] {
@@ -275,9 +275,9 @@ fn only_a_whole_message_renews_a_stream() {
     world.outputs();
     world.now = 39_500;
     accept(&mut world, 12, addr(CLIENT));
-    assert_eq!(world.lines(), [" 39500 close s10"], "half a message is none");
+    assert_eq!(world.lines(), [" 39500 close s10"], "a partial message does not renew a stream");
     accept(&mut world, 13, addr(CLIENT));
-    assert_eq!(world.lines(), [" 39500 close s13"], "the other was renewed");
+    assert_eq!(world.lines(), [" 39500 close s13"], "the other stream was renewed");
 }
 
 #[test]
@@ -301,6 +301,6 @@ fn the_table_of_streams_is_bounded_and_released() {
         let _verdict = world.socket_event(1000 + stream, SocketEvent::Closed(Closure::ByPeer));
     }
     assert_eq!(world.machine.streams(), 0);
-    // The counters have more digits now.
+    // The text of the counters has more digits than before.
     assert!(footprint(&world) <= fresh + 16, "{} after {fresh}", footprint(&world));
 }

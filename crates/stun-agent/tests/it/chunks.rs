@@ -1,4 +1,4 @@
-//! Responses on streams, in chunks of any size: what a chunk causes finds room, and the chunks do not matter.
+//! Responses on streams, in chunks of any size: no output is lost, and the outputs do not depend on the chunk size.
 
 use crate::credentials_client::{BEST_FIRST, BOTH, PASSWORD, USER, challenge, sha256};
 use crate::world::{World, addr, success};
@@ -17,7 +17,7 @@ fn binding(tag: u32) -> Request<u32> {
     Request::binding(SocketId(1), addr(SERVER), tag).schedule(Schedule::reliable(Duration::from_secs(20)))
 }
 
-/// A request that goes on after its responses.
+/// A request that stays pending after its responses.
 fn repeating(tag: u32) -> Request<u32> {
     binding(tag).schedule(Schedule::at_millis([0]).tail(Duration::from_secs(20)).repeat(true))
 }
@@ -31,8 +31,8 @@ fn take(world: &mut Requester, socket: u64, bytes: &[u8]) -> Option<usize> {
     world.with(|machine, cx| machine.stream(cx, chunk))
 }
 
-/// Hands in a stream in chunks of `cut` bytes as a driver does: a drain, then the bytes that were not taken. Returns the
-/// outputs, and how often the machine stopped before the end of a chunk.
+/// Passes a stream to the machine in chunks of `cut` bytes, like a driver: it drains the machine, and then passes the
+/// bytes that were not taken. Returns the outputs, and how often the machine stopped before the end of a chunk.
 fn feed(world: &mut Requester, bytes: &[u8], cut: usize) -> (Outputs, usize) {
     let (mut outputs, mut stops) = (vec![], 0);
     for chunk in bytes.chunks(cut) {
@@ -70,7 +70,7 @@ fn answered(output: &Output<TransactionEvent<u32>>) -> Option<u32> {
     }
 }
 
-/// A request with a credential behind many responses of a repeating request, all in one stream.
+/// A stream with the challenge of one request between many responses to a repeating request.
 fn busy_stream() -> (Requester, Vec<u8>) {
     let mut world = World::new(Transactions::new());
     let many = send_request(&mut world, repeating(1));
@@ -102,7 +102,7 @@ fn outputs_of_a_stream_are_complete_and_independent_of_the_chunk_size() {
         });
         let signed = signed.unwrap();
         assert!(Message::decode(&signed).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
-        assert!(!world.notes.0.iter().any(|note| note.contains("too much waits")), "nothing was dropped");
+        assert!(!world.notes.0.iter().any(|note| note.contains("too much waits")), "no message was dropped");
         assert_eq!(*first.get_or_insert_with(|| outputs.clone()), outputs, "chunks of {cut} bytes");
     }
 }
@@ -114,14 +114,14 @@ fn a_full_machine_stops_before_a_message_but_takes_final_responses() {
     world.outputs();
     let message = success(many);
     while take(&mut world, 1, &message) == Some(message.len()) {}
-    // A message that is not whole yet is taken; its last byte is not, while there is no room.
+    // The first part of a message is taken. Its last byte is not taken while the queue is full.
     assert_eq!(take(&mut world, 1, &message[..31]), Some(31));
     assert_eq!(take(&mut world, 1, &message[31..]), Some(0));
     assert_eq!(take(&mut world, 1, &message[31..]), Some(0));
-    assert_eq!(world.outputs().len(), 254, "one place is free for the end of each of the two");
+    assert_eq!(world.outputs().len(), 254, "one slot is reserved for the end of each request");
     assert_eq!(take(&mut world, 1, &message[31..]), Some(1));
     while take(&mut world, 1, &message) == Some(message.len()) {}
-    // The end of a request has its place, in the same chunk as a message that has none.
+    // The final response of a request is taken, also in a chunk with a message that is not taken.
     let chunk = [success(one), message.clone()].concat();
     assert_eq!(take(&mut world, 1, &chunk), Some(32));
     assert_eq!(answered(world.outputs().last().unwrap()), Some(2));
@@ -140,16 +140,16 @@ fn a_drained_machine_takes_bytes_at_the_limit_of_pending_requests() {
     }
 }
 
-/// Deadlines that are over come before the bytes, whether the bytes are one chunk or many.
+/// An expired deadline is handled before the bytes, for each chunk size.
 #[test]
 fn at_a_deadline_the_outputs_are_independent_of_the_chunk_size() {
     for cut in [1, 31, 32, 33, 64] {
         let mut world = World::new(Transactions::new());
-        let over = send_request(&mut world, binding(1).schedule(Schedule::reliable(Duration::from_secs(1))));
+        let expired = send_request(&mut world, binding(1).schedule(Schedule::reliable(Duration::from_secs(1))));
         let other = send_request(&mut world, binding(2));
         world.outputs();
         world.now = 1000;
-        let stream = [success(over), success(other)].concat();
+        let stream = [success(expired), success(other)].concat();
         let (outputs, _) = feed(&mut world, &stream, cut);
         assert!(matches!(&outputs[0], Output::Event(TransactionEvent::Exhausted { tag: 1, .. })), "{outputs:?}");
         assert_eq!(answered(&outputs[1]), Some(2));
@@ -172,7 +172,7 @@ fn at_most_32_partial_messages_of_streams_without_a_request_are_kept() {
     for socket in 1..=40 {
         let taken = if socket <= 8 { None } else { Some(7) };
         assert_eq!(take(&mut world, socket, &message[25..]), taken, "socket {socket}");
-        assert_eq!(take(&mut world, socket, &message), None, "the message is over");
+        assert_eq!(take(&mut world, socket, &message), None, "the message is complete");
     }
     assert_eq!(world.outputs().len(), 0);
 }
@@ -189,7 +189,7 @@ fn a_new_request_on_a_stream_continues_the_partial_message() {
     let stream = [&late[25..], &success(second)].concat();
     let (outputs, _) = feed(&mut world, &stream, 3);
     assert_eq!(outputs.iter().map(answered).collect::<Vec<_>>(), [Some(2)]);
-    // The end of the stream is this machine's as long as it awaits bytes of it, and no longer.
+    // The end of the stream belongs to this machine while a partial message of the stream is kept.
     let third = send_request(&mut world, binding(3));
     world.outputs();
     assert_eq!(take(&mut world, 1, &late[..25]), Some(25));

@@ -1,4 +1,4 @@
-//! The client's half of RFC 8489 §9 and §10, clause by clause: what it sends, what it believes, where it stops.
+//! The client side of RFC 8489 §9 and §10: its requests, the responses that it accepts, and the end of retries.
 
 mod alternates;
 mod hostile;
@@ -21,7 +21,7 @@ const MAPPED: &str = "203.0.113.5:50000";
 pub(crate) const USER: &str = "user";
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 const REALM: &str = "example.org";
-/// No feature, password algorithms, anonymity, both: the cookie of RFC 8489 §9.2 and something behind it.
+/// Nonces with the cookie of RFC 8489 §9.2: without a feature bit, with one of the two bits, and with both.
 const PLAIN: &str = "obMatJos2AAAAn1";
 const ALGORITHMS: &str = "obMatJos2gAAAn1";
 const ANONYMITY: &str = "obMatJos2QAAAn1";
@@ -54,13 +54,13 @@ fn binding(tag: u32) -> Request<u32> {
     Request::binding(SocketId(1), addr(SERVER), tag)
 }
 
-/// Asks [`SERVER`] and returns the request that went out.
+/// Sends a request to [`SERVER`], and returns its bytes.
 fn sent_request(world: &mut Requester, credential: &Credential) -> Vec<u8> {
     send_request(world, binding(7), credential);
     sent(world)
 }
 
-/// The one request that went out, and nothing else did.
+/// Returns the request that was sent. Panics if there is another output.
 fn sent(world: &mut Requester) -> Vec<u8> {
     match &world.outputs()[..] {
         [Output::Transmit(sent)] => sent.payload.to_vec(),
@@ -68,7 +68,7 @@ fn sent(world: &mut Requester) -> Vec<u8> {
     }
 }
 
-/// The one event there is, and nothing else is.
+/// Returns the event. Panics if there is another output.
 fn event(world: &mut Requester) -> TransactionEvent<u32> {
     match &world.outputs()[..] {
         [Output::Event(event)] => event.clone(),
@@ -84,7 +84,7 @@ fn kinds(request: &[u8]) -> Vec<AttributeType> {
     Message::decode(request).unwrap().fields().map(|field| field.kind).collect()
 }
 
-/// What a server says; `None` for parts that are left out.
+/// The challenge of a server; `None` for missing attributes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Challenge<'a> {
     code: u16,
@@ -144,18 +144,18 @@ fn error(request: &[u8], code: u16, signed: Option<(&IntegrityKey, Integrity)>) 
     response(request, Class::ErrorResponse, &[error], signed)
 }
 
-/// Gives [`SERVER`]'s message to the requester.
+/// Gives [`SERVER`]'s message to the machine.
 fn receive(world: &mut Requester, bytes: &[u8]) {
     assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
 }
 
-/// Answers a challenge: the request that comes back.
+/// Passes a challenge to the machine, and returns the retry.
 fn retried(world: &mut Requester, request: &[u8], challenge: Challenge<'_>) -> Vec<u8> {
     receive(world, &challenge.to(request));
     sent(world)
 }
 
-/// A world where the long-term credential was proved to [`SERVER`] with this challenge.
+/// A world in which the long-term credential was authenticated to [`SERVER`] after this challenge.
 fn authenticated(challenge: Challenge<'_>) -> Requester {
     let mut world = requester();
     let first = sent_request(&mut world, &long_term());
@@ -172,7 +172,7 @@ fn integrity_of(event: &TransactionEvent<u32>) -> Option<Integrity> {
     answer.integrity
 }
 
-/// Why a request ended.
+/// The reason for which a request ended.
 fn unusable(world: &mut Requester) -> portolan_stun_agent::Unusable {
     let TransactionEvent::Unusable { tag: 7, why, .. } = event(world) else { panic!("an end") };
     why

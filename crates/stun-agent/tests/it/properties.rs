@@ -1,4 +1,4 @@
-//! Laws of this crate's own, under random values.
+//! Properties of commands, credentials and schedules, with random values.
 
 use crate::world::addr;
 use core::net::SocketAddr;
@@ -137,7 +137,7 @@ fn the_text_of_a_command_is_readable() {
     );
 }
 
-/// Every way to print a command, a credential, or a machine that holds one.
+/// All texts of a command, a credential, and a machine with a credential.
 #[test]
 fn debug_and_display_show_no_secret() {
     let (user, password) = ("an-uncommon-user", "correct-horse-battery");
@@ -174,7 +174,7 @@ fn debug_and_display_show_no_secret() {
 fn the_error_of_an_invalid_command_names_the_expected_text() {
     let refused = |text: &str| TransactionCommand::<u8>::read(text).unwrap_err().to_string();
     for (text, expected) in [
-        ("ask s1", "expected `request`, `request-with`, `cancel`, `give-up`, `tail` or `forget`"),
+        ("unknown s1", "expected `request`, `request-with`, `cancel`, `give-up`, `tail` or `forget`"),
         ("request s1 192.0.2.1:3478 binding", "expected `tag=` and a tag at the end of a request"),
         ("request 1 192.0.2.1:3478 binding tag=7", "expected a socket like `s1`"),
         ("request s1 192.0.2.1 binding tag=7", "expected an address like `192.0.2.1:3478` or `[2001:db8::1]:3478`"),

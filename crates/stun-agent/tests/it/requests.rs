@@ -1,4 +1,4 @@
-//! Requests as stories: one line per segment at its time, in milliseconds.
+//! Requests in virtual time: each output is a line with its time in milliseconds.
 
 use crate::world::{World, addr, message, success};
 use core::time::Duration;
@@ -97,13 +97,13 @@ fn a_response_from_another_address_is_reported_and_not_accepted() {
         let mut world = requester();
         let id = send_request(&mut world, binding(7).from(from));
         world.run(40);
-        for liar in [ALTERNATE, "192.0.2.1:3479", "192.0.2.2:3478"] {
-            assert_eq!(world.datagram(1, liar, &success(id)), Verdict::Mine);
-            assert_eq!(world.lines(), [format!("    40 7 answered from elsewhere: {liar} on s1")]);
+        for other in [ALTERNATE, "192.0.2.1:3479", "192.0.2.2:3478"] {
+            assert_eq!(world.datagram(1, other, &success(id)), Verdict::Mine);
+            assert_eq!(world.lines(), [format!("    40 7 answered from another address or socket: {other} on s1")]);
         }
         assert!(world.notes.0.last().unwrap().contains("accepts no other sender"));
         assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
-        assert_eq!(world.lines().len(), 1, "the request had gone on");
+        assert_eq!(world.lines().len(), 1, "the request was still pending");
         assert!(world.machine.is_empty());
     }
 }
@@ -115,7 +115,7 @@ fn a_response_of_a_server_that_ignores_change_request_is_not_accepted() {
     let id = send_request(&mut world, change);
     world.run(40);
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
-    assert_eq!(world.lines(), ["    40 7 answered from elsewhere: 192.0.2.1:3478 on s1"]);
+    assert_eq!(world.lines(), ["    40 7 answered from another address or socket: 192.0.2.1:3478 on s1"]);
     assert_eq!(world.datagram(1, ALTERNATE, &success(id)), Verdict::Mine);
     assert!(world.lines()[0].contains("7 answered by 192.0.2.2:3479"));
 }
@@ -140,21 +140,21 @@ fn a_response_to_response_port_is_accepted_on_another_socket() {
     assert_eq!(
         world.lines(),
         [
-            "     0 1 answered from elsewhere: 192.0.2.1:3478 on s2",
+            "     0 1 answered from another address or socket: 192.0.2.1:3478 on s2",
             "     0 2 answered by 192.0.2.1:3478 on s2: answer 1 after 1 sends, 0 ms since the first, 0 since the last",
         ]
     );
     assert_eq!(binding(1).on(AnswerOn::AnySocket).on, AnswerOn::AnySocket);
 }
 
-/// RFC 8489 §6.3.4, §14.8: whatever the code is, the request has its answer, and is not sent again.
+/// RFC 8489 §6.3.4, §14.8: an error response with any code ends the request.
 #[test]
 fn an_error_response_ends_the_request() {
     for code in [300, 399, 400, 420, 438, 500, 599, 699] {
         let mut world = requester();
         let id = send_request(&mut world, binding(7));
         world.lines();
-        let error = Attribute::ErrorCode(ErrorCode::new(code, "why not".into()).unwrap());
+        let error = Attribute::ErrorCode(ErrorCode::new(code, "reason".into()).unwrap());
         assert_eq!(world.datagram(1, SERVER, &message(Class::ErrorResponse, id, &[error])), Verdict::Mine);
         let lines = world.lines();
         assert!(lines.len() == 1 && lines[0].contains("7 answered by"), "{code}: {lines:?}");
@@ -204,7 +204,7 @@ fn rfc8489_6_3_3_an_unknown_comprehension_required_attribute_fails_the_request()
     let unknown = Attribute::Unknown { kind: AttributeType::new(0x7fff), value: &[] };
     let bytes = message(Class::SuccessResponse, id, &[unknown]);
     assert_eq!(world.datagram(1, ALTERNATE, &bytes), Verdict::Mine);
-    assert!(world.lines()[0].contains("elsewhere"), "a stranger's does not");
+    assert!(world.lines()[0].contains("another address"), "a response from another address does not end the request");
     assert_eq!(world.datagram(1, SERVER, &bytes), Verdict::Mine);
     assert!(world.lines()[0].contains("Unusable"));
     assert!(world.machine.is_empty());
@@ -240,8 +240,8 @@ fn rfc8489_7_a_response_to_a_request_with_fingerprint_must_have_a_correct_finger
 #[test]
 fn a_repeating_schedule_continues_after_a_response() {
     let mut world = requester();
-    let control = Schedule::at_millis([0, 90, 190]).tail(MS(250)).repeat(true);
-    let id = send_request(&mut world, binding(7).schedule(control));
+    let repeating = Schedule::at_millis([0, 90, 190]).tail(MS(250)).repeat(true);
+    let id = send_request(&mut world, binding(7).schedule(repeating));
     let mut lines = world.run(50);
     assert_eq!(world.datagram(1, SERVER, &success(id)), Verdict::Mine);
     lines.extend(world.run(140));
@@ -381,7 +381,7 @@ fn pending_requests_are_bounded_and_their_ids_differ_with_a_repeating_rng() {
     let mut ids: Vec<_> = (0..300).map(|tag| send_request(&mut world, binding(tag))).collect();
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 300, "the rng of this world begin anew after 256");
+    assert_eq!(ids.len(), 300, "the RNG of this world repeats after 256 calls");
     let refused = world.with(|machine, cx| machine.request(cx, binding(300)));
     assert_eq!(refused, Err(RequestError::Full { limit: 300 }));
 }
@@ -390,12 +390,12 @@ fn pending_requests_are_bounded_and_their_ids_differ_with_a_repeating_rng() {
 fn an_invalid_request_is_refused() {
     let mut world = requester();
     let mut refused = |request| world.with(|machine, cx| machine.request(cx, request));
-    let nowhere = |remote: &str| Request::binding(SocketId(1), addr(remote), 1);
-    assert_eq!(refused(nowhere("0.0.0.0:3478")), Err(RequestError::Destination));
-    assert_eq!(refused(nowhere("192.0.2.1:0")), Err(RequestError::Destination));
-    let mut cut = binding(1).change(ChangeRequest::PORT);
-    cut.attributes = [&cut.attributes[..], &[0, 3, 0, 4]].concat().into();
-    assert_eq!(refused(cut), Err(RequestError::Attributes { at: 8 }));
+    let binding_to = |remote: &str| Request::binding(SocketId(1), addr(remote), 1);
+    assert_eq!(refused(binding_to("0.0.0.0:3478")), Err(RequestError::Destination));
+    assert_eq!(refused(binding_to("192.0.2.1:0")), Err(RequestError::Destination));
+    let mut truncated = binding(1).change(ChangeRequest::PORT);
+    truncated.attributes = [&truncated.attributes[..], &[0, 3, 0, 4]].concat().into();
+    assert_eq!(refused(truncated), Err(RequestError::Attributes { at: 8 }));
     assert!(world.machine.is_empty());
     assert_eq!(world.lines(), [""; 0]);
 }

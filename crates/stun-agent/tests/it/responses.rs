@@ -1,4 +1,4 @@
-//! Every clause of the responder by name, on sockets of its own: what is asked, from where and with what it is answered.
+//! The clauses of the responder by name: the request, and the source and the attributes of its reply.
 
 use crate::world::{World, addr, message};
 use core::net::SocketAddr;
@@ -11,7 +11,7 @@ pub(crate) type Server = World<Responder>;
 const CLIENT: &str = "198.51.100.7:40000";
 const CLIENT6: &str = "[2001:db8:1::7]:40000";
 const ID: [u8; 12] = [7; 12];
-/// Two addresses × two ports in each family, and one lone IPv4 address and port.
+/// Two addresses × two ports in each family, and one IPv4 address and port without alternate.
 const LOCALS: [&str; 9] = [
     "192.0.2.1:3478",
     "192.0.2.2:3478",
@@ -46,7 +46,7 @@ fn request(attributes: &[Attribute<'_>]) -> Vec<u8> {
     message(Class::Request, ID.into(), attributes)
 }
 
-/// What a request to `LOCALS[to]` causes.
+/// Returns the replies to a datagram to `LOCALS[to]`.
 fn send_request(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Vec<Transmit> {
     let datagram = portolan_machine::Datagram::new(SocketId(to as u64), addr(LOCALS[to]), addr(client), bytes);
     let _verdict = world.input(Input::Datagram(datagram));
@@ -57,7 +57,7 @@ fn send_request(world: &mut Server, to: usize, client: &str, bytes: &[u8]) -> Ve
     world.outputs().into_iter().map(transmit).collect()
 }
 
-/// The one reply to a request.
+/// Returns the only reply to a request.
 fn reply(world: &mut Server, to: usize, client: &str, attributes: &[Attribute<'_>]) -> Transmit {
     let mut replies = send_request(world, to, client, &request(attributes));
     assert_eq!(replies.len(), 1);
@@ -74,7 +74,7 @@ fn kinds(transmit: &Transmit) -> Vec<AttributeType> {
     kinds
 }
 
-/// The error code and the attributes that were not understood.
+/// Returns the error code and the listed unknown attributes of a reply.
 fn refusal(transmit: &Transmit) -> (u16, Vec<AttributeType>) {
     let message = Message::decode(&transmit.payload).unwrap();
     assert_eq!((message.class(), message.transaction_id()), (Class::ErrorResponse, ID.into()));
@@ -104,8 +104,8 @@ fn a_bare_request_without_alternate_is_answered_in_32_bytes_and_44_over_ipv6() {
     let v4 = reply(&mut world, NO_ALTERNATE, CLIENT, &[]);
     assert_eq!((request(&[]).len(), v4.payload.len()), (20, 32), "1.6 times");
     assert_eq!(kinds(&v4), [AttributeType::XOR_MAPPED_ADDRESS]);
-    let lone6 = Responder::over(&config(&["[2001:db8::3]:3478"], &[]), |_| SocketId(4)).unwrap();
-    let v6 = reply(&mut World::new(lone6), 4, CLIENT6, &[]);
+    let responder = Responder::over(&config(&["[2001:db8::3]:3478"], &[]), |_| SocketId(4)).unwrap();
+    let v6 = reply(&mut World::new(responder), 4, CLIENT6, &[]);
     assert_eq!(v6.payload.len(), 44, "2.2 times");
 }
 
@@ -185,7 +185,7 @@ fn rfc5780_7_5_response_port_goes_to_the_source_address_only() {
         let reply = reply(&mut world, to, client, &[Attribute::ResponsePort(5000)]);
         assert_eq!(reply.remote, addr(answered));
         let message = Message::decode(&reply.payload).unwrap();
-        assert_eq!(message.xor_mapped_address(), Some(addr(client)), "the request's own source is told");
+        assert_eq!(message.xor_mapped_address(), Some(addr(client)), "the mapped address is the source of the request");
         assert_eq!(message.response_origin(), Some(addr(LOCALS[to])));
     }
 }
@@ -221,7 +221,7 @@ fn rfc5780_6_1_padding_is_returned_and_never_longer() {
             let replies = send_request(&mut world, to, CLIENT, &padded);
             let returned = Message::decode(&replies[0].payload).unwrap().padding_len().unwrap();
             assert!(returned <= length, "{returned} for {length}");
-            assert!(returned == length || length == 65_000, "all of it where that fits into a datagram");
+            assert!(returned == length || length == 65_000, "the whole length if it fits into a datagram");
             assert_eq!(replies[0].payload.len(), overhead + returned.next_multiple_of(4));
             assert!(replies[0].payload.len() + 48 <= 65_535, "§7.6");
             assert_eq!(local(&replies[0]), addr(LOCALS[to]));
@@ -253,21 +253,25 @@ fn malformed_values_are_400() {
 fn rfc8489_6_3_1_unknown_comprehension_required_attributes_are_listed_once_each() {
     let mut world = server();
     let unknown = |kind| Attribute::Unknown { kind: AttributeType::new(kind), value: &[] };
-    let asked = [unknown(0x7ffe), unknown(0x7fff), unknown(0x7ffe), unknown(0xfffe)];
-    let listed = refusal(&reply(&mut world, 0, CLIENT, &asked));
+    let attributes = [unknown(0x7ffe), unknown(0x7fff), unknown(0x7ffe), unknown(0xfffe)];
+    let listed = refusal(&reply(&mut world, 0, CLIENT, &attributes));
     assert_eq!(listed, (420, vec![AttributeType::new(0x7ffe), AttributeType::new(0x7fff)]));
-    let foreign = [Attribute::Priority(1), unknown(0x0002), Attribute::ChangeRequest(ChangeRequest::IP)];
-    let listed = refusal(&reply(&mut world, NO_ALTERNATE, CLIENT, &foreign));
+    let others = [Attribute::Priority(1), unknown(0x0002), Attribute::ChangeRequest(ChangeRequest::IP)];
+    let listed = refusal(&reply(&mut world, NO_ALTERNATE, CLIENT, &others));
     let expected = [AttributeType::PRIORITY, AttributeType::new(2), AttributeType::CHANGE_REQUEST];
-    assert_eq!(listed, (420, expected.to_vec()), "those of ICE and RFC 3489 too, and what it cannot do");
+    assert_eq!(
+        listed,
+        (420, expected.to_vec()),
+        "attributes of ICE and RFC 3489 too, and CHANGE-REQUEST without alternate"
+    );
 }
 
 #[test]
 fn a_request_full_of_unknown_attributes_gets_a_reply_shorter_than_itself() {
     let mut world = server();
     let kinds: Vec<_> = (0x7000..0x7800).map(AttributeType::new).collect();
-    let asked: Vec<_> = kinds.iter().map(|&kind| Attribute::Unknown { kind, value: &[] }).collect();
-    let reply = reply(&mut world, 0, CLIENT, &asked);
+    let attributes: Vec<_> = kinds.iter().map(|&kind| Attribute::Unknown { kind, value: &[] }).collect();
+    let reply = reply(&mut world, 0, CLIENT, &attributes);
     assert_eq!(refusal(&reply).1, kinds[..16]);
     assert!(reply.payload.len() <= 92);
 }
@@ -277,8 +281,8 @@ fn rfc8489_6_3_known_but_unexpected_attributes_are_ignored() {
     let mut world = server();
     let mut buffer = [0; 256];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, ID.into()).unwrap();
-    writer.add(&Attribute::Username("somebody".into())).unwrap();
-    writer.add(&Attribute::Software("something".into())).unwrap();
+    writer.add(&Attribute::Username("user".into())).unwrap();
+    writer.add(&Attribute::Software("software".into())).unwrap();
     let signed = writer.message_integrity(&portolan_stun::IntegrityKey::short_term("secret")).unwrap().finish();
     let replies = send_request(&mut world, NO_ALTERNATE, CLIENT, signed);
     assert_eq!(Message::decode(&replies[0].payload).unwrap().class(), Class::SuccessResponse);
@@ -304,7 +308,7 @@ fn responses_indications_and_other_methods_are_never_answered() {
     let mut buffer = [0; 20];
     let allocate = Writer::new(&mut buffer, Class::Request, Method::ALLOCATE, ID.into()).unwrap().finish().to_vec();
     let own = reply(&mut world, 0, CLIENT, &[]).payload.to_vec();
-    let not_asking = [
+    let no_requests = [
         message(Class::Indication, ID.into(), &[]),
         message(Class::SuccessResponse, ID.into(), &[]),
         message(Class::ErrorResponse, ID.into(), &[]),
@@ -313,7 +317,7 @@ fn responses_indications_and_other_methods_are_never_answered() {
         b"GET / HTTP/1.1\r\n\r\n    ".to_vec(),
         vec![],
     ];
-    for bytes in not_asking {
+    for bytes in no_requests {
         assert_eq!(world.datagram(0, CLIENT, &bytes), Verdict::NotMine, "{bytes:02x?}");
         assert_eq!(world.outputs(), []);
     }
@@ -341,10 +345,10 @@ fn unspecified_broadcast_and_multicast_sources_get_no_reply() {
 fn a_source_gets_400_replies_at_once_and_200_per_second() {
     let mut world = server();
     let burst = (0..1000).map(|_| send_request(&mut world, 0, CLIENT, &request(&[])).len()).sum::<usize>();
-    let neighbour = send_request(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
+    let other = send_request(&mut world, 0, "198.51.100.8:40000", &request(&[])).len();
     world.now = 1000;
     let second = (0..1000).map(|_| send_request(&mut world, 0, "198.51.100.7:2", &request(&[])).len()).sum::<usize>();
-    assert_eq!((burst, neighbour, second), (400, 1, 200));
+    assert_eq!((burst, other, second), (400, 1, 200));
     assert_eq!(world.machine.stats().dropped.rate_limited, 1400);
 
     let free = Responder::over(&everything().rate(None), socket_of).unwrap();
@@ -377,8 +381,9 @@ fn behind_a_1_to_1_nat_the_public_addresses_are_advertised() {
 
 #[test]
 fn a_wildcard_socket_reports_the_destination_address_of_the_request() {
-    let wild = config(&["0.0.0.0:3478"], &[]).advertise("192.0.2.3".parse().unwrap(), "203.0.113.3".parse().unwrap());
-    let mut world = World::new(Responder::over(&wild, |_| SocketId(NO_ALTERNATE as u64)).unwrap());
+    let wildcard =
+        config(&["0.0.0.0:3478"], &[]).advertise("192.0.2.3".parse().unwrap(), "203.0.113.3".parse().unwrap());
+    let mut world = World::new(Responder::over(&wildcard, |_| SocketId(NO_ALTERNATE as u64)).unwrap());
     let reply = reply(&mut world, NO_ALTERNATE, CLIENT, &[Attribute::ResponsePort(9)]);
     assert_eq!(Message::decode(&reply.payload).unwrap().response_origin(), Some(addr("203.0.113.3:3478")));
 }
@@ -447,22 +452,26 @@ fn a_responder_serves_without_alternate_until_all_four_sockets_are_open() {
     );
     let change = request(&[Attribute::ChangeRequest(ChangeRequest::PORT)]);
     let _verdict = world.datagram(1, CLIENT, &change);
-    assert!(world.lines()[0].contains("error response"), "RFC 5780 §6: not all four are there");
+    assert!(world.lines()[0].contains("error response"), "RFC 5780 §6: not all four sockets are open");
     for bytes in [request(&[]), request(&[Attribute::ResponsePort(9)])] {
         let _verdict = world.datagram(1, CLIENT, &bytes);
         let Output::Transmit(sent) = world.outputs().remove(0) else { panic!("a reply") };
-        assert_eq!(Message::decode(&sent.payload).unwrap().other_address(), None, "RFC 5780 §6: in no response");
+        assert_eq!(
+            Message::decode(&sent.payload).unwrap().other_address(),
+            None,
+            "RFC 5780 §6: no response has OTHER-ADDRESS"
+        );
     }
     assert_eq!(world.socket_event(4, SocketEvent::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
     world.lines();
     let _verdict = world.datagram(1, CLIENT, &change);
     assert_eq!(world.lines(), ["     0 s3 > 198.51.100.7:40000 Binding success response, 68 bytes"]);
     assert_eq!(world.socket_event(4, SocketEvent::Opened { local: addr("192.0.2.2:3479") }), Verdict::Mine);
-    assert_eq!(world.lines(), [""; 0], "event that comes twice is no event");
+    assert_eq!(world.lines(), [""; 0], "a repeated event is ignored");
     assert_eq!(world.socket_event(4, SocketEvent::Closed(Closure::Unspecified)), Verdict::Mine);
     assert!(world.lines()[0].contains("lost udp 192.0.2.2:3479"));
     let _verdict = world.datagram(1, CLIENT, &change);
-    assert!(world.lines()[0].contains("error response"), "and no longer");
+    assert!(world.lines()[0].contains("error response"), "one of the four sockets is closed");
 }
 
 #[test]
@@ -511,9 +520,9 @@ fn each_request_is_counted_by_its_result() {
     for bytes in [request(&[]), request(&[Attribute::Priority(1)]), request(&[Attribute::ResponsePort(0)])] {
         send_request(&mut world, 0, CLIENT, &bytes);
     }
-    let mut cut = request(&[Attribute::ResponsePort(5)]);
-    cut[23] = 200;
-    send_request(&mut world, 0, CLIENT, &cut);
+    let mut truncated = request(&[Attribute::ResponsePort(5)]);
+    truncated[23] = 200;
+    send_request(&mut world, 0, CLIENT, &truncated);
     let stats = world.machine.stats();
     assert_eq!((stats.requests, stats.replies()), (4, 3));
     assert_eq!((stats.successes, stats.unknown_attributes, stats.bad_requests), (1, 1, 1));

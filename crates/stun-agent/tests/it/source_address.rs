@@ -1,5 +1,5 @@
-//! A response leaves from the address and port that the request came to, except with CHANGE-REQUEST (RFC 8489 §6.3.1.2,
-//! RFC 5780 §6.1).
+//! The source of a response is the destination of the request, except with CHANGE-REQUEST (RFC 8489 §6.3.1.2, RFC
+//! 5780 §6.1).
 
 use crate::credentials_server::long_term;
 use crate::responses::{Server, config};
@@ -76,7 +76,7 @@ fn a_wildcard_socket_responds_from_the_destination_address_of_the_request() {
             let sent = send_request(&mut world, &bound, to, client, &attributes(change, port));
             assert_eq!(source(&sent, &bound), to, "{change:?}, {port:?}");
             let response = Message::decode(&sent.payload).unwrap();
-            // RFC 5780 §6.1: without an alternate address CHANGE-REQUEST is 420, whatever its flags.
+            // RFC 5780 §6.1: without an alternate address CHANGE-REQUEST is 420, with any flags.
             assert_eq!(response.error_code().map(|error| error.code()), change.map(|_| 420), "{change:?}, {port:?}");
             let origin = (change.is_none() && port.is_some()).then_some(to);
             assert_eq!(response.response_origin(), origin);
@@ -127,14 +127,14 @@ fn combinations(addresses: &[&str; 2]) -> Vec<(IpAddr, Option<ChangeRequest>, Op
 
 #[test]
 fn error_responses_have_the_destination_address_of_the_request_as_source() {
-    let wild = config(&["0.0.0.0:3478"], &[]);
+    let wildcard = config(&["0.0.0.0:3478"], &[]);
     let bound = [addr("0.0.0.0:3478")];
     let (to, client) = (addr("192.0.2.2:3478"), FAMILIES[0].1);
     for (config, attributes, code) in [
-        (wild.clone(), vec![Attribute::Priority(1)], 420),
-        (wild.clone(), vec![Attribute::ResponsePort(0)], 400),
-        (wild.clone().credentials(long_term()), vec![], 401),
-        (wild.credentials(long_term()), vec![Attribute::Realm("example.org".into())], 401),
+        (wildcard.clone(), vec![Attribute::Priority(1)], 420),
+        (wildcard.clone(), vec![Attribute::ResponsePort(0)], 400),
+        (wildcard.clone().credentials(long_term()), vec![], 401),
+        (wildcard.credentials(long_term()), vec![Attribute::Realm("example.org".into())], 401),
     ] {
         let sent = send_request(&mut over(&config, &bound), &bound, to, client, &attributes);
         assert_eq!(Message::decode(&sent.payload).unwrap().error_code().unwrap().code(), code);

@@ -50,7 +50,7 @@ fn a_binding_request_is_answered_on_its_stream() {
             "     0 s10 > 198.51.100.7:40000 Binding success response, 68 bytes",
         ]
     );
-    assert_eq!(world.stream(11, CLIENT, &two), Verdict::NotMine, "nobody accepted that one");
+    assert_eq!(world.stream(11, CLIENT, &two), Verdict::NotMine, "this stream was not accepted");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn response_port_and_change_request_on_a_stream_are_420() {
         assert_eq!(world.stream(10, CLIENT, &request(&[attribute])), Verdict::Mine);
         let outputs = world.outputs();
         // RFC 8489 §6.2.2: no connection is opened to the client.
-        let [Output::Transmit(reply)] = &outputs[..] else { panic!("a reply alone, not {outputs:?}") };
+        let [Output::Transmit(reply)] = &outputs[..] else { panic!("one reply, not {outputs:?}") };
         assert_eq!((reply.socket, reply.remote), (SocketId(10), addr(CLIENT)));
         assert_eq!(Message::decode(&reply.payload).unwrap().error_code().unwrap().code(), 420);
     }
@@ -104,7 +104,7 @@ fn bad_framing_and_a_too_long_message_close_the_stream() {
     }
 }
 
-/// A request that came whole is answered before its stream is closed, for rubbish behind it or for want of room.
+/// A complete request is answered before its stream is closed because of invalid bytes or of the limit of streams.
 #[test]
 fn rfc8489_6_2_2_a_request_is_answered_before_its_stream_is_closed() {
     let mut world = server(without_alternate().streams(1));
@@ -116,7 +116,7 @@ fn rfc8489_6_2_2_a_request_is_answered_before_its_stream_is_closed() {
     accept(&mut world, 11);
     let _verdict = world.stream(11, CLIENT, &request(&[]));
     world.now = 39_500;
-    // Two inputs without a drain between them: the answer still comes first.
+    // Also for two inputs without a drain between them the response is first.
     accept(&mut world, 12);
     let lines = world.lines();
     assert!(lines[0].contains("success response") && lines[1].ends_with("close s11"), "{lines:?}");
@@ -139,7 +139,7 @@ fn streams_are_bounded_and_the_longest_silent_one_is_displaced() {
     world.now = 1000;
     accept(&mut world, 11);
     accept(&mut world, 12);
-    assert_eq!(world.lines(), ["  1000 close s12"], "nobody has been silent for long");
+    assert_eq!(world.lines(), ["  1000 close s12"], "no stream has been silent for 39.5 s");
     world.now = 39_500;
     accept(&mut world, 13);
     assert_eq!(world.lines(), [" 39500 close s10"]);
@@ -156,7 +156,7 @@ fn without_tcp_there_is_no_listener() {
     assert_eq!(world.lines(), ["     0 open s1 udp 192.0.2.1:3478", "     0 s1 listening udp 192.0.2.1:3478"]);
 }
 
-/// One request over a stream s1.
+/// A machine with one request over the stream s1, and the id of the request.
 fn requester() -> (World<Transactions<u32>>, portolan_stun::TransactionId) {
     requester_for(Schedule::rfc8489_reliable())
 }
@@ -189,8 +189,8 @@ fn a_response_in_chunks_is_reassembled() {
     assert!(lines.len() == 1 && lines[0].contains("7 answered"), "{lines:?}");
     assert!(world.notes.0.iter().any(|note| note.contains("no request of ours")));
     assert!(world.notes.0.iter().any(|note| note.contains("was answered already")));
-    assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "the stream is at rest");
-    assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "a stream that no request named");
+    assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "no request is pending on the stream");
+    assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "no request was sent on this stream");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn redirection(request: &[u8], to: &str, signed: Option<(&IntegrityKey, Integrit
     response(request, Class::ErrorResponse, &[error, Attribute::AlternateServer(addr(to))], signed)
 }
 
-/// The request that went out, and where to.
+/// The request that was sent, and its destination.
 fn sent_to(world: &mut Requester) -> (String, Vec<u8>) {
     match &world.outputs()[..] {
         [Output::Transmit(sent)] => (sent.remote.to_string(), sent.payload.to_vec()),
@@ -49,14 +49,14 @@ fn rfc8489_10_a_verified_redirection_is_followed_with_the_same_credential() {
 
     let refusal = challenge("another nonce", None).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
-    let (to, proof) = sent_to(&mut world);
+    let (to, retry) = sent_to(&mut world);
     assert_eq!(to, OTHER);
-    assert!(Message::decode(&proof).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
-    assert_eq!(world.datagram(1, OTHER, &success(&proof, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
+    assert!(Message::decode(&retry).unwrap().verify_with(&md5(), Integrity::Sha1).is_ok());
+    assert_eq!(world.datagram(1, OTHER, &success(&retry, Some((&md5(), Integrity::Sha1)))), Verdict::Mine);
     let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("answered") };
     assert_eq!((answer.tag, answer.from, answer.integrity), (7, addr(OTHER), Some(Integrity::Sha1)));
 
-    // Both servers are known now.
+    // Now the client has a session with each server.
     for server in [SERVER, OTHER] {
         send_request(&mut world, Request::binding(SocketId(1), addr(server), 8), &long_term());
         assert!(Message::decode(&sent(&mut world)).unwrap().verify(&md5()).is_ok());
@@ -101,9 +101,9 @@ fn rfc8489_14_8_a_redirection_of_an_unauthenticated_request_is_not_followed() {
     receive(&mut world, &redirection(&request, OTHER, None));
     receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     assert_eq!(world.lines(), [""; 0]);
-    let proof = retried(&mut world, &request, challenge(PLAIN, None));
-    receive(&mut world, &success(&proof, Some((&md5(), Integrity::Sha1))));
-    assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1), "the right server still counts");
+    let retry = retried(&mut world, &request, challenge(PLAIN, None));
+    receive(&mut world, &success(&retry, Some((&md5(), Integrity::Sha1))));
+    assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1), "the response of the right server is accepted");
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn rfc8489_10_no_server_gets_a_request_twice_within_five_minutes() {
     let (mut world, there) = redirected();
     let refusal = challenge("another nonce", None).to(&there);
     assert_eq!(world.datagram(1, OTHER, &refusal), Verdict::Mine);
-    let proof = sent(&mut world);
-    let back = redirection(&proof, SERVER, Some((&md5(), Integrity::Sha1)));
+    let retry = sent(&mut world);
+    let back = redirection(&retry, SERVER, Some((&md5(), Integrity::Sha1)));
     assert_eq!(world.datagram(1, OTHER, &back), Verdict::Mine);
     assert_eq!(unusable(&mut world), Unusable::Alternate(RedirectError::Circle));
     assert!(world.machine.is_empty());
@@ -135,7 +135,8 @@ fn a_redirection_without_a_usable_server_ends_the_request() {
 
 #[test]
 fn the_number_of_transactions_of_one_request_is_bounded() {
-    // Each server says 401 in three realms and 438 once, and then sends on to the next; the realm of the first binds.
+    // Each server sends 401 with three realms, 438 once, and then a redirection. The realm of the first server is
+    // kept.
     let mut world = requester();
     let (mut requests, mut at) = (0, addr(SERVER));
     send_request(&mut world, binding(7), &long_term());
@@ -171,7 +172,7 @@ fn a_redirection_on_a_stream_is_reported_to_the_owner() {
     let request = sent(&mut world);
     let bytes = redirection(&request, OTHER, Some((&sha256(), Integrity::SHA256)));
     assert_eq!(world.stream(1, SERVER, &bytes), Verdict::Mine);
-    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
+    let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("no response") };
     assert_eq!(answer.integrity, Some(Integrity::SHA256));
     assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
     let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";
@@ -201,7 +202,7 @@ fn a_request_with_a_fixed_response_address_is_not_redirected() {
 #[test]
 fn a_session_of_another_realm_is_not_used_after_a_redirection() {
     let mut world = authenticated(challenge(PLAIN, None));
-    // The other server is known, in its own realm.
+    // The client has a session with the other server, in another realm.
     let key = IntegrityKey::long_term_md5(super::USER, "other.example", super::PASSWORD);
     send_request(&mut world, Request::binding(SocketId(1), addr(OTHER), 8), &long_term());
     let first = sent(&mut world);
@@ -215,5 +216,5 @@ fn a_session_of_another_realm_is_not_used_after_a_redirection() {
     assert_eq!(Message::decode(&request).unwrap().realm().unwrap(), REALM);
     receive(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     let there = sent(&mut world);
-    assert!(!kinds(&there).contains(&AttributeType::REALM), "bare, until it names the realm");
+    assert!(!kinds(&there).contains(&AttributeType::REALM), "the request has no credentials before the challenge");
 }

@@ -1,4 +1,4 @@
-//! The laws of every machine, with credentials and a server that challenges.
+//! The laws of machines, with credentials and a server that challenges.
 
 use super::{ALGORITHMS, BEST_FIRST, BOTH, PASSWORD, PLAIN, USER, challenge, md5, response, sha256, stale};
 use crate::laws::requester_steps_with;
@@ -10,7 +10,7 @@ use portolan_stun::{Attribute, Class, ErrorCode, Integrity, IntegrityKey, Messag
 use portolan_stun_agent::{Credential, Request, TransactionCommand, TransactionEvent, Transactions};
 use proptest::prelude::*;
 
-/// Credentials that the server knows, one that it does not know, and none.
+/// Credentials that are valid for the server, one that is invalid, and none.
 fn any_credential() -> impl Strategy<Value = Option<Credential>> + Clone {
     prop_oneof![
         2 => Just(Some(Credential::long_term(USER, PASSWORD))),
@@ -22,7 +22,7 @@ fn any_credential() -> impl Strategy<Value = Option<Credential>> + Clone {
     ]
 }
 
-/// A server that knows the user: challenges who proves nothing, calls every third nonce stale, redirects now and then.
+/// A server that, by the first byte of the id, challenges, sends a 438, redirects, or sends a success response.
 fn server(at: Instant, output: &Output<TransactionEvent<u8>>) -> Vec<Step> {
     let Output::Transmit(sent) = output else { return vec![] };
     let request = Message::decode(&sent.payload).unwrap();

@@ -25,7 +25,7 @@ const CREDENTIALS: [AttributeType; 8] = [
     AttributeType::MESSAGE_INTEGRITY_SHA256,
 ];
 
-/// What a first request and its challenge lead to.
+/// The reason for which a request ends after this challenge.
 fn declined(credential: &Credential, challenge: Challenge<'_>) -> Unusable {
     let mut world = requester();
     let first = sent_request(&mut world, credential);
@@ -42,8 +42,12 @@ fn rfc8489_9_2_3_1_the_first_request_has_no_credentials() {
     assert_eq!(kinds(&request), [AttributeType::LIFETIME]);
     assert!(kinds(&request).iter().all(|kind| !CREDENTIALS.contains(kind)));
     receive(&mut world, &success(&request, None));
-    assert_eq!(integrity_of(&event(&mut world)), None, "a server that asks for nothing answers");
-    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "and is asked so again");
+    assert_eq!(
+        integrity_of(&event(&mut world)),
+        None,
+        "a server that requires no credentials sends a success response"
+    );
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "and the next request has no credentials");
 }
 
 #[test]
@@ -143,19 +147,23 @@ fn an_anonymous_credential_never_sends_the_username() {
 fn rfc8489_9_2_5_a_challenge_without_the_announced_algorithms_is_not_answered() {
     let why = Unusable::Challenge(ChallengeError::BidDown);
     assert_eq!(declined(&long_term(), challenge(ALGORITHMS, None)), why);
-    assert_eq!(declined(&long_term(), challenge(PLAIN, Some(BEST_FIRST))), why, "nor the other way round");
+    assert_eq!(
+        declined(&long_term(), challenge(PLAIN, Some(BEST_FIRST))),
+        why,
+        "nor algorithms without the feature bit"
+    );
     assert_eq!(declined(&long_term(), challenge("no cookie", Some(MD5_ONLY))), why);
 
     let mut world = authenticated(challenge(ALGORITHMS, Some(BEST_FIRST)));
     let request = sent_request(&mut world, &long_term());
     receive(&mut world, &stale("obMatJos2gAAAn2", None).to(&request));
-    assert_eq!(unusable(&mut world), why, "a 438 as well");
+    assert_eq!(unusable(&mut world), why, "the same for a 438");
     assert!(last_note(&world).ends_with("[RFC 8489 §9.2.1]"), "{}", last_note(&world));
 }
 
 #[test]
 fn rfc8489_9_2_1_a_challenge_with_less_security_than_before_is_not_answered() {
-    let less = [
+    let weaker = [
         stale("obMatJos2gAAAn2", Some(BEST_FIRST)),
         stale("obMatJos2wAAAn2", Some(MD5_ONLY)),
         stale("obMatJos2QAAAn2", None),
@@ -163,19 +171,19 @@ fn rfc8489_9_2_1_a_challenge_with_less_security_than_before_is_not_answered() {
         stale("no cookie", None),
         challenge("no cookie", None).realm(Some("another realm")),
     ];
-    for challenge_with_less in less {
+    for weaker_challenge in weaker {
         let mut world = authenticated(challenge(BOTH, Some(BEST_FIRST)));
         let request = sent_request(&mut world, &long_term());
-        receive(&mut world, &challenge_with_less.to(&request));
-        assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Weaker), "{challenge_with_less:?}");
-        // It is not forgotten either: the next request is authenticated as before.
+        receive(&mut world, &weaker_challenge.to(&request));
+        assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::Weaker), "{weaker_challenge:?}");
+        // The session is kept: the next request is signed as before.
         let next = sent_request(&mut world, &long_term());
         assert!(Message::decode(&next).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
     }
     let mut world = authenticated(challenge(PLAIN, None));
     let request = sent_request(&mut world, &long_term());
-    let more = retried(&mut world, &request, stale(BOTH, Some(BEST_FIRST)));
-    assert!(Message::decode(&more).unwrap().verify(&sha256()).is_ok(), "more is welcome");
+    let stronger = retried(&mut world, &request, stale(BOTH, Some(BEST_FIRST)));
+    assert!(Message::decode(&stronger).unwrap().verify(&sha256()).is_ok(), "a stronger challenge is answered");
 }
 
 #[test]
@@ -194,7 +202,7 @@ fn rfc8489_9_2_5_a_438_is_answered_with_its_nonce_and_the_same_realm() {
         receive(&mut world, &success(&again, Some((&key, integrity))));
         event(&mut world);
         let next = sent_request(&mut world, &long_term());
-        assert_eq!(Message::decode(&next).unwrap().nonce().unwrap(), after, "the new one is kept");
+        assert_eq!(Message::decode(&next).unwrap().nonce().unwrap(), after, "the new nonce is kept");
     }
 }
 
@@ -208,7 +216,11 @@ fn a_stale_nonce_is_never_sent_again() {
     let request = sent_request(&mut world, &long_term());
     let again = retried(&mut world, &request, stale("obMatJos2AAAAn2", None));
     receive(&mut world, &stale("obMatJos2AAAAn3", None).to(&again));
-    assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::TooMany), "and one is answered a request");
+    assert_eq!(
+        unusable(&mut world),
+        Unusable::Challenge(ChallengeError::TooMany),
+        "one 438 is answered for each request"
+    );
     assert_eq!(declined(&long_term(), stale(PLAIN, None)), Unusable::Challenge(ChallengeError::NothingStale));
 }
 
@@ -220,7 +232,7 @@ fn rfc8489_9_2_5_a_401_with_the_same_realm_is_not_answered() {
     receive(&mut world, &challenge("obMatJos2gAAAn2", Some(BEST_FIRST)).to(&second));
     assert_eq!(unusable(&mut world), Unusable::Challenge(ChallengeError::WrongCredentials));
 
-    // What was learnt of a server that refuses is worth nothing: the next request begins anew.
+    // After the refusal the session is removed: the next request has no credentials.
     let mut world = authenticated(challenge(PLAIN, None));
     let request = sent_request(&mut world, &long_term());
     assert!(kinds(&request).contains(&AttributeType::NONCE));
@@ -291,14 +303,14 @@ fn rfc8489_9_2_3_2_later_requests_use_the_session() {
     assert_eq!(kinds(&later), expected);
     assert!(Message::decode(&later).unwrap().verify(&sha256()).is_ok());
 
-    // By this credential to this server, and by no other to no other.
+    // The session is used only with this credential and this server.
     for other in [Credential::long_term(USER, "another"), Credential::long_term("another", PASSWORD)] {
         assert_eq!(kinds(&sent_request(&mut world, &other)), []);
     }
     send_request(&mut world, Request::binding(SocketId(1), addr("192.0.2.1:3479"), 8), &long_term());
     assert_eq!(kinds(&sent(&mut world)), []);
     world.machine.forget(&long_term());
-    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "forgotten");
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "the session was removed");
 }
 
 #[test]
@@ -306,7 +318,7 @@ fn only_a_verified_session_is_kept() {
     let mut world = requester();
     let first = sent_request(&mut world, &long_term());
     retried(&mut world, &first, challenge(PLAIN, None));
-    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "challenged, and not yet answered");
+    assert_eq!(kinds(&sent_request(&mut world, &long_term())), [], "the retry was not answered yet");
 }
 
 #[test]
@@ -337,7 +349,7 @@ fn rfc8489_9_2_5_an_unauthenticated_400_is_ignored() {
         "message from 192.0.2.1:3478 dropped: its 400 is not authenticated [RFC 8489 §9.2.5]"
     );
     let lines = world.run(60_000);
-    assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "resulting in a time-out");
+    assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "RFC 8489 §9.2.5: a timeout");
 
     let request = sent_request(&mut world, &long_term());
     receive(&mut world, &error(&request, 400, Some((&md5(), Integrity::Sha1))));
@@ -414,9 +426,9 @@ fn rfc8489_9_2_5_after_a_response_with_algorithms_only_sha256_is_used() {
     receive(&mut world, &bytes);
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
     let next = sent_request(&mut world, &long_term());
-    assert_eq!(kinds(&next), [], "asks for a challenge that has them");
-    let proof = retried(&mut world, &next, challenge(ALGORITHMS, Some(BEST_FIRST)));
-    assert!(Message::decode(&proof).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
+    assert_eq!(kinds(&next), [], "the request has no credentials, to get a challenge with algorithms");
+    let retry = retried(&mut world, &next, challenge(ALGORITHMS, Some(BEST_FIRST)));
+    assert!(Message::decode(&retry).unwrap().verify_with(&sha256(), Integrity::SHA256).is_ok());
 }
 
 #[test]
@@ -427,7 +439,7 @@ fn rfc8489_9_2_2_the_key_has_no_quotes_and_no_trailing_nulls() {
     let key = IntegrityKey::long_term_md5("user", "realm", "pass");
     let verified = Message::decode(&second).unwrap();
     let verified = verified.verify(&key).unwrap();
-    assert_eq!(verified.realm().unwrap(), "\"realm\"", "copied as it came");
+    assert_eq!(verified.realm().unwrap(), "\"realm\"", "the realm is returned unchanged");
 }
 
 #[test]
@@ -464,7 +476,7 @@ fn retries_after_a_challenge_never_fill_the_queue() {
         assert!(sent <= 256 - 255, "round {round}: {sent}");
         retries += sent;
     }
-    assert_eq!(retries, 2, "what found no room finds it when the challenge comes again");
+    assert_eq!(retries, 2, "a retry without room is sent after a repeated challenge");
 }
 
 #[test]
@@ -482,12 +494,12 @@ fn the_notes_of_a_request_name_their_clauses() {
             "request 010101010101010101010101 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
             "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 takes its \
              place [RFC 8489 §9.2.5]",
-            "request 020202020202020202020202 is authenticated with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
+            "request 020202020202020202020202 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
              [RFC 8489 §9.2.5]",
             "request 020202020202020202020202 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
             "192.0.2.1:3478 calls the nonce of request 020202020202020202020202 stale, 030303030303030303030303 takes its \
              place [RFC 8489 §9.2.5]",
-            "request 030303030303030303030303 is authenticated with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
+            "request 030303030303030303030303 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
              [RFC 8489 §9.2.5]",
             "request 030303030303030303030303 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
             "request 030303030303030303030303 answered by 192.0.2.1:3478 [RFC 8489 §6.3.3]",

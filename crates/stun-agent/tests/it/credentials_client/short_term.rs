@@ -100,7 +100,7 @@ fn rfc8489_9_1_4_after_a_forged_response_the_valid_one_is_accepted() {
     }
     let unknown = Attribute::Unknown { kind: AttributeType::new(0x7fff), value: &[] };
     receive(&mut world, &super::response(&request, Class::SuccessResponse, &[unknown], None));
-    assert_eq!(world.lines(), [""; 0], "who cannot sign ends nothing");
+    assert_eq!(world.lines(), [""; 0], "an unauthenticated response does not end the request");
     receive(
         &mut world,
         &super::response(&request, Class::SuccessResponse, &[unknown], Some((&key(), Integrity::Sha1))),
@@ -149,8 +149,8 @@ fn rfc8489_9_1_5_later_requests_have_the_integrity_attribute_of_the_response() {
             send_request(&mut world, Request::binding(SocketId(1), addr(other), 8), &short_term());
             assert_eq!(kinds(&sent(&mut world)), [AttributeType::USERNAME, SHA1, SHA256]);
         }
-        let stranger = sent_request(&mut world, &Credential::short_term(USER, "another"));
-        assert_eq!(kinds(&stranger), [AttributeType::USERNAME, SHA1, SHA256], "another credential");
+        let other = sent_request(&mut world, &Credential::short_term(USER, "another"));
+        assert_eq!(kinds(&other), [AttributeType::USERNAME, SHA1, SHA256], "another credential");
     }
 }
 
@@ -164,7 +164,11 @@ fn a_repeating_request_accepts_each_verified_response() {
     receive(&mut world, &success(&request, Some((&key(), Integrity::Sha1))));
     receive(&mut world, &success(&request, Some((&key(), Integrity::SHA256))));
     let lines = world.run(1000);
-    assert_eq!(lines.iter().filter(|line| line.contains("7 answered by")).count(), 2, "of the one kind: {lines:?}");
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("7 answered by")).count(),
+        2,
+        "with one integrity attribute: {lines:?}"
+    );
     assert_eq!(lines.last().unwrap(), "   190 7 exhausted: 2 sends, 2 answers");
 }
 
@@ -176,8 +180,8 @@ fn a_request_that_cannot_be_signed_is_refused() {
     assert!(matches!(refused, Err(RequestError::Encode(_))), "{refused:?}");
     let fits = Credential::short_term(&"u".repeat(508), PASSWORD);
     assert!(world.with(|machine, cx| machine.request_with(cx, binding(7), fits)).is_ok());
-    let named = binding(7).attribute(&Attribute::Username("me".into())).unwrap();
-    let refused = world.with(|machine, cx| machine.request_with(cx, named, short_term()));
+    let with_username = binding(7).attribute(&Attribute::Username("me".into())).unwrap();
+    let refused = world.with(|machine, cx| machine.request_with(cx, with_username, short_term()));
     assert_eq!(refused, Err(RequestError::Reserved(AttributeType::USERNAME)));
     for tag in 1..255 {
         send_request(&mut world, binding(tag), &short_term());
@@ -190,17 +194,17 @@ fn a_request_that_cannot_be_signed_is_refused() {
 fn an_accepted_response_shows_only_attributes_that_the_integrity_covers() {
     let mut world = requester();
     let request = sent_request(&mut world, &short_term());
-    let honest = success(&request, Some((&key(), Integrity::Sha1)));
-    let mut smuggled = honest;
+    let valid = success(&request, Some((&key(), Integrity::Sha1)));
+    let mut extended = valid;
     let mut buffer = [0; 64];
     let mut writer = Writer::new(&mut buffer, Class::SuccessResponse, Method::BINDING, super::id(&request)).unwrap();
     writer.add(&Attribute::XorRelayedAddress(addr("203.0.113.66:6666"))).unwrap();
-    smuggled.extend(&writer.finish()[20..]);
-    let length = (smuggled.len() - 20) as u16;
-    smuggled[2..4].copy_from_slice(&length.to_be_bytes());
-    receive(&mut world, &smuggled);
+    extended.extend(&writer.finish()[20..]);
+    let length = (extended.len() - 20) as u16;
+    extended[2..4].copy_from_slice(&length.to_be_bytes());
+    receive(&mut world, &extended);
     let TransactionEvent::Answered(answer) = event(&mut world) else {
-        panic!("it verifies: what follows is not covered")
+        panic!("the response is verified, because the integrity does not cover the added attribute")
     };
     let message = Message::decode(&answer.message).unwrap();
     assert_eq!(message.xor_relayed_address(), None);

@@ -1,4 +1,4 @@
-//! RFC 8489 §9.2.4 in its order, §9.2.1, and what §14 asks of the attributes that a server sends and takes.
+//! RFC 8489 §9.2.4 in its order, §9.2.1, and the rules of §14 for the attributes of a server.
 
 use super::*;
 use portolan_stun::{IntegrityError, ResponseClass, Text, userhash};
@@ -86,7 +86,7 @@ fn rfc8489_9_2_4_both_algorithm_attributes_must_be_present_and_match() {
     let cases: [(Option<PasswordAlgorithm<'_>>, Option<&[PasswordAlgorithm<'_>]>); 11] = [
         (Some(sha256), None),
         (None, Some(&OFFER)),
-        // An attacker in between took the better one away, or changed the order (§9.2.1).
+        // An attacker on the path removed the stronger algorithm, or changed the order (§9.2.1).
         (Some(md5), Some(&[md5])),
         (Some(md5), Some(&[md5, sha256])),
         (Some(sha256), Some(&[sha256])),
@@ -112,15 +112,15 @@ fn rfc8489_9_2_4_both_algorithm_attributes_must_be_present_and_match() {
 
 #[test]
 fn rfc8489_9_2_1_a_removed_feature_bit_makes_the_nonce_invalid() {
-    // The attacker shows the client a cookie without features and no PASSWORD-ALGORITHMS: the client falls back to MD5.
+    // The attacker removes the feature bits and PASSWORD-ALGORITHMS, so that the client uses MD5.
     let bid_down = fresh().replacen("obMatJos2wAAA", "obMatJos2AAAA", 1);
     for nonce in [bid_down.as_str(), "f//499k954d6OL34oL9FSTvy64sA"] {
         let draft = Draft::rfc5389(nonce);
         assert_eq!(judged(&draft), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
         is_challenge(&rejection(&long_term(), 1, CLIENT, &draft.bytes()), 438);
-        // Without the bit the lists are not compared (§9.2.4); the nonce does not pass all the same.
-        let lone = Draft { algorithms: None, ..Draft::complete(nonce) };
-        assert_eq!(judged(&lone), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
+        // Without the bit the lists are not compared (§9.2.4). The nonce is invalid all the same.
+        let without_list = Draft { algorithms: None, ..Draft::complete(nonce) };
+        assert_eq!(judged(&without_list), Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs))));
     }
 }
 
@@ -135,19 +135,20 @@ fn rfc8489_9_2_4_an_unknown_user_and_a_wrong_password_get_the_same_401() {
     is_challenge(&expected, 401);
 
     let anonymous = || Draft::complete(&nonce).without(AttributeType::USERNAME);
-    let elsewhere = Draft::complete(&nonce).without(AttributeType::REALM).with(Attribute::Realm("example.com".into()));
+    let other_realm =
+        Draft::complete(&nonce).without(AttributeType::REALM).with(Attribute::Realm("example.com".into()));
     for unknown in [
         anonymous().with(Attribute::Username("mallory".into())),
         anonymous().with(Attribute::Username("".into())),
         anonymous().with(Attribute::Username(Text::from_wire(b"\xff\xfe"))),
         anonymous().with(Attribute::Username("Alice".into())),
         anonymous().with(Attribute::Userhash(&hash)),
-        elsewhere,
+        other_realm,
     ] {
         assert_eq!(judged(&unknown), Err((Some(401), RejectionKind::UnknownUser)));
         assert_eq!(rejection(&long_term(), 1, CLIENT, &unknown.bytes()), expected);
     }
-    // Nor is somebody who signs with the key that strangers are compared with.
+    // A request that is signed with the dummy key of unknown users is rejected too.
     let empty = Draft { key: IntegrityKey::from_bytes(&[]), ..anonymous().with(Attribute::Username("mallory".into())) };
     assert_eq!(judged(&empty), Err((Some(401), RejectionKind::UnknownUser)));
 }
@@ -182,7 +183,7 @@ fn rfc8489_9_2_4_an_invalid_nonce_is_438_with_a_valid_one() {
         let again = Message::decode(&reply).unwrap().nonce().unwrap().to_string();
         assert_eq!(judge(&long_term(), seconds, &draft(&again)), Ok(USER.into()), "the NONCE value MUST be valid");
     }
-    assert_eq!(judge(&long_term(), 599, &draft(&own)), Ok(USER.into()), "to its last second");
+    assert_eq!(judge(&long_term(), 599, &draft(&own)), Ok(USER.into()), "the nonce is valid in its last second");
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn the_owner_sets_the_lifetime_and_can_make_all_nonces_stale() {
     assert_eq!(
         judge(&short, 9, &renewed),
         Err((Some(438), RejectionKind::Nonce(NonceError::Expired))),
-        "five seconds still"
+        "the lifetime is still five seconds"
     );
 }
 
@@ -210,7 +211,7 @@ fn rfc8489_9_2_4_the_first_violated_rule_decides() {
     let stale: &'static str = stale.leak();
     let named = |draft: Draft<'static>| draft.without(AttributeType::USERNAME).with(mallory());
     let wrong = |draft: Draft<'static>| Draft { key: IntegrityKey::short_term("guess"), ..draft };
-    // Each breaks one rule less than the one before.
+    // Each request violates one rule less than the request before.
     let kinds = [
         judged(&Draft {
             sign: Sign::Nothing,
@@ -273,7 +274,7 @@ fn rfc8489_9_2_4_userhash_is_accepted_only_with_its_feature_bit() {
         let draft = Draft::complete(nonce).without(AttributeType::USERNAME);
         draft.with(Attribute::Userhash(&hash)).bytes()
     };
-    assert_eq!(judge(&long_term(), 1, &anonymous(&fresh())), Ok(USER.into()), "told by name");
+    assert_eq!(judge(&long_term(), 1, &anonymous(&fresh())), Ok(USER.into()), "the user is reported by name");
     let plain = long_term().without_anonymity();
     let given = nonce(&plain, 0, CLIENT);
     assert_eq!(Features::of(given.as_bytes()), Some(Features::PASSWORD_ALGORITHMS));
@@ -283,7 +284,7 @@ fn rfc8489_9_2_4_userhash_is_accepted_only_with_its_feature_bit() {
 
 #[test]
 fn a_stored_key_is_used_for_its_algorithm_only() {
-    // `user:realm:pass` is the RFC's own example (§9.2.2).
+    // `user:realm:pass` is the example of the RFC (§9.2.2).
     let md5: [u8; 16] = hex("8493fbc53ba582fb4c044c456bdc40eb").try_into().unwrap();
     let mut users = Users::long_term("realm");
     users.add_keys("user", Some(&md5), None).unwrap();
@@ -353,7 +354,7 @@ fn rfc8489_b_1_the_sample_request_authenticates_its_user_and_its_nonce_is_invali
         users.add("\u{30de}\u{30c8}\u{30ea}\u{30c3}\u{30af}\u{30b9}", password).unwrap();
         Authenticator::long_term(REALM, &[7; 32], users).unwrap()
     };
-    // The integrity is judged before the nonce: 438 says that the user was found by its USERHASH and the key is right.
+    // The integrity is checked before the nonce. So a 438 shows that the USERHASH was found and the key is right.
     for sample in [md5, sha256] {
         let stale = Err((Some(438), RejectionKind::Nonce(NonceError::NotOurs)));
         assert_eq!(judge(&server("TheMatrIX"), 0, &hex(&sample)), stale);
@@ -390,7 +391,7 @@ fn users_are_bounded_and_checked() {
     assert_eq!(Users::short_term().add_keys("one", Some(&[0; 16]), None), Err(UsersError::Mechanism));
     assert_eq!((users.add("one", "1"), users.add(&"u".repeat(508), "2")), (Ok(()), Ok(())));
     assert_eq!(users.add("three", "3"), Err(UsersError::Full { limit: 2 }));
-    assert_eq!((users.add("one", "another"), users.len()), (Ok(()), 2), "a known one may change the password");
+    assert_eq!((users.add("one", "another"), users.len()), (Ok(()), 2), "an existing user can get a new password");
     assert_eq!((users.remove("one"), users.remove("one"), users.len()), (true, false, 1));
     assert_eq!((users.add("three", "3"), users.is_empty()), (Ok(()), false));
 }

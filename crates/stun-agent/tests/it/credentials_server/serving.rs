@@ -1,4 +1,4 @@
-//! A responder that asks for credentials: what it answers, counts and tells, over UDP and over a stream.
+//! A responder that requires credentials: its responses, counters and notes, over UDP and over a stream.
 
 use super::*;
 use crate::responses::{Server, config};
@@ -49,7 +49,7 @@ fn challenged(world: &mut Server) -> String {
 fn a_client_is_challenged_and_then_gets_a_signed_response() {
     let mut world = server();
     let reply = send_request(&mut world, &bare());
-    assert_eq!((code(&reply), reply.len()), (Some(401), 116), "5.8 times the 20 bytes that were asked with");
+    assert_eq!((code(&reply), reply.len()), (Some(401), 116), "5.8 times the 20 bytes of the request");
     let nonce = Message::decode(&reply).unwrap().nonce().unwrap().to_string();
 
     world.now = 599_000;
@@ -133,14 +133,14 @@ fn rfc8489_6_3_1_unknown_attributes_are_listed_only_for_users_and_signed() {
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)).is_ok());
     let malformed = Attribute::Unknown { kind: AttributeType::RESPONSE_PORT, value: &[] };
     let reply = send_request(&mut world, &Draft::complete(&nonce).with(malformed).bytes());
-    assert_eq!((code(&reply), kinds(&reply).len()), (Some(400), 2), "a 400 of the server's own is signed too");
+    assert_eq!((code(&reply), kinds(&reply).len()), (Some(400), 2), "a 400 to an authenticated request is signed too");
 }
 
 #[test]
 fn attributes_after_the_integrity_have_no_effect() {
     let mut world = server();
     let nonce = challenged(&mut world);
-    // Slipped in after the integrity: CHANGE-REQUEST would be 420, RESPONSE-PORT would send the answer elsewhere.
+    // Added after the integrity. CHANGE-REQUEST would cause a 420, RESPONSE-PORT would change the destination.
     let mut bytes = Draft { sign: Sign::Both, ..Draft::complete(&nonce) }.bytes();
     let plain = send_request(&mut world, &bytes);
     bytes.extend([0, 3, 0, 4, 0, 0, 0, 6, 0, 0x27, 0, 4, 0x15, 0xb3, 0, 0, 0x77, 0x77, 0, 0]);
@@ -152,7 +152,7 @@ fn attributes_after_the_integrity_have_no_effect() {
     let Judgement::Admitted(admitted) = judged else { panic!("{judged:?}") };
     assert_eq!(admitted.message.fields().count(), 5);
     assert!(!admitted.message.has(AttributeType::CHANGE_REQUEST));
-    // And credentials that stand there are not there.
+    // A USERNAME after the integrity is ignored too.
     let unnamed = Draft { class: Class::Request, ..Draft::complete(&nonce).without(AttributeType::USERNAME) };
     let mut bytes = unnamed.bytes();
     bytes.extend([0, 6, 0, 5]);
@@ -212,22 +212,22 @@ fn a_stream_client_is_challenged_and_then_gets_a_signed_response() {
     }
     let accepted = SocketEvent::Accepted { socket: SocketId(100), local: addr(LOCAL), remote: addr(CLIENT) };
     assert_eq!(world.socket_event(opened, accepted), Verdict::Mine);
-    let mut say = |bytes: &[u8]| {
+    let mut exchange = |bytes: &[u8]| {
         for piece in bytes.chunks(33) {
             assert_eq!(world.stream(100, CLIENT, piece), Verdict::Mine);
         }
-        let said = world.outputs().into_iter().find_map(|output| match output {
+        let sent = world.outputs().into_iter().find_map(|output| match output {
             Output::Transmit(transmit) => Some(transmit),
             Output::Socket(_) | Output::Event(_) | Output::Wait(_) => None,
         });
-        let said = said.unwrap();
-        assert_eq!((said.socket, said.remote), (SocketId(100), addr(CLIENT)));
-        said.payload.to_vec()
+        let sent = sent.unwrap();
+        assert_eq!((sent.socket, sent.remote), (SocketId(100), addr(CLIENT)));
+        sent.payload.to_vec()
     };
-    let challenge = say(&bare());
+    let challenge = exchange(&bare());
     assert_eq!(code(&challenge), Some(401));
     let nonce = Message::decode(&challenge).unwrap().nonce().unwrap().to_string();
-    let reply = say(&Draft::complete(&nonce).bytes());
+    let reply = exchange(&Draft::complete(&nonce).bytes());
     assert!(Message::decode(&reply).unwrap().verify(&IntegrityKey::long_term_sha256(USER, REALM, PASSWORD)).is_ok());
 }
 
@@ -292,7 +292,7 @@ fn debug_and_notes_show_no_secret() {
     let shown = format!("{:?} {judged:?} {:?} {:?}", long_term(), world.machine, world.notes);
     let all = format!("{shown} {} {}", world.machine.stats(), ResponderCommand::Start);
     assert!(all.contains("IntegrityKey(..)") && all.contains("users: 1"), "{all}");
-    // Neither as text nor as the bytes of a list: the password, its hashes, the secret of the nonces.
+    // The password, its hashes and the secret of the nonces appear neither as text nor as a list of bytes.
     let bytes_of = |text: &[u8]| format!("{text:?}").trim_matches(['[', ']']).to_owned();
     let md5 = hex("0f0a3885abb01c43142966068e3462d3");
     let sha256 = hex("5fe9239f4e6ef6b2ba16716e21c8898eb1c0b3055d474daff456a2d9a6ebb6ae");

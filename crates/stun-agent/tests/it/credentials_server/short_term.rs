@@ -16,7 +16,7 @@ fn draft(sign: Sign) -> Draft<'static> {
     Draft::new(&[Attribute::Username(NAME.into())], IntegrityKey::short_term(SECRET), sign)
 }
 
-/// What becomes of it as a request, and as an indication.
+/// Judges the message as a request, and as an indication.
 fn both(mut draft: Draft<'_>) -> [JudgeResult; 2] {
     [Class::Request, Class::Indication].map(|class| {
         draft.class = class;
@@ -46,7 +46,7 @@ fn rfc8489_9_1_3_an_unknown_username_is_401_or_discarded() {
             assert_eq!(both(draft), unknown(), "{name:?}");
         }
     }
-    // The key that unknown users are compared with makes nobody of a stranger.
+    // The dummy key of unknown users does not authenticate a user.
     let empty = Draft::new(&[Attribute::Username("mallory".into())], IntegrityKey::from_bytes(&[]), Sign::Sha256);
     assert_eq!(both(empty), unknown());
 }
