@@ -73,7 +73,7 @@ pub(crate) mod tests {
     use super::Value;
     use core::fmt::Debug;
 
-    /// Checks where a value is refused, and what was expected there.
+    /// Checks the position at which a value is refused, and the expected text.
     pub(crate) fn refusal<'a, T: Value<'a> + Debug>(value: &'a str) -> (usize, &'static str) {
         match T::parse(value.as_bytes()) {
             Err(error) => (error.at, error.expected),
@@ -81,7 +81,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Asserts that a value is refused: at which byte, what was expected there, and the other fields of the error.
+    /// Asserts that a value is refused, with the offset, the expected text and the other fields of the error.
     #[track_caller]
     pub(crate) fn refused<'a, T: Value<'a> + Debug>(value: &'a [u8], at: usize, expected: &str) {
         let error = T::parse(value).expect_err("it must be refused");

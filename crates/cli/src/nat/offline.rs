@@ -1,4 +1,4 @@
-//! Detects a host without a network and servers without usable responses, and says what to do.
+//! The errors for a host without a network and for servers without usable responses, each with a remedy.
 
 use super::error::NatError;
 use crate::outcome::has_no_usable_response;
