@@ -78,7 +78,7 @@ impl Lifetime {
         due.min_by_key(|(due, _)| *due).map(|(_, act)| act)
     }
 
-    /// The next request after silence: a fresh mapping of the control, the proof, and the second round beside the
+    /// The next request after silence: a fresh mapping of the control, the proof, and the second round during the
     /// proof.
     fn doubted(&self, now: Instant) -> Option<Act> {
         let control = self.probes.get(CONTROL)?;

@@ -336,11 +336,11 @@ impl Lifetime {
     fn silent(&mut self, cx: &mut Cx<'_>, index: usize, sends: u32) {
         let (by_loss, tail_excess) =
             (self.estimate.all_lost(sends), self.estimate.tail().saturating_sub(self.estimate.rtt()));
-        let beside = self.proof.answered;
+        let proved_at = self.proof.answered;
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
         probe.doubt.sends = probe.doubt.sends.saturating_add(sends);
-        if probe.doubt.rounds > 1 && beside.is_some_and(|answered| answered >= probe.doubt.since) {
+        if probe.doubt.rounds > 1 && proved_at.is_some_and(|at| at >= probe.doubt.since) {
             probe.doubt.p *= by_loss;
             if probe.doubt.p <= P_MAX {
                 // Responses to the last send would have arrived by now.

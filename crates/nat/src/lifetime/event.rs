@@ -91,7 +91,7 @@ impl fmt::Display for LifetimeEvent {
             Self::Unreplied(verdict) => write_finding(f, "unreplied", verdict),
             Self::Absolute(verdict) => match verdict.value() {
                 Some(LifetimeRange { at_least, at_most: None }) => {
-                    write!(f, "absolute: no end met in {} s", at_least.as_secs())
+                    write!(f, "absolute: no end in {} s", at_least.as_secs())
                 }
                 Some(_) | None => write_finding(f, "absolute", verdict),
             },
