@@ -72,7 +72,7 @@ mod tests {
         both.families.extend(sample::offline().families.pop());
 
         for (report, require, code, why) in [
-            (&home, "", 0, "all told"),
+            (&home, "", 0, "all conclusions"),
             (&home, "mapping=eim", 0, "met"),
             (&home, "mapping=apdm", 1, "not met"),
             (&sample::blocked(), "", 0, "blocked is an answer"),

@@ -148,7 +148,7 @@ impl DriverConfig {
     ///
     /// # Errors
     /// [`rustls::Error`] when the chain has no valid leaf certificate, when the key does not fit it, or when the
-    /// crypto provider does not know the kind of the key or none of the default protocol versions.
+    /// crypto provider does not support the kind of the key or none of the default protocol versions.
     pub fn with_tls_certificate(
         self,
         chain: Vec<CertificateDer<'static>>,

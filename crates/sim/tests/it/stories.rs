@@ -31,7 +31,7 @@ fn a_strict_filter_drops_the_answer_from_elsewhere() {
     0.000s client       10.0.0.2:50000 → 192.0.2.1:3478 Binding request 01010101… CHANGE-REQUEST ip+port
     0.000s home         new mapping 10.0.0.2:50000 as 203.0.113.7:50000
     0.025s stun         192.0.2.2:3479 → 203.0.113.7:50000 Binding success response 01010101… XOR-MAPPED-ADDRESS 203.0.113.7:50000 MAPPED-ADDRESS 203.0.113.7:50000 RESPONSE-ORIGIN 192.0.2.2:3479 OTHER-ADDRESS 192.0.2.2:3479
-    0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the filter lets in only whom the host has contacted [RFC 4787 §5]
+    0.050s home         drops 192.0.2.2:3479 → 203.0.113.7:50000: the host has not contacted the source [RFC 4787 §5]
     ");
 }
 
