@@ -12,8 +12,8 @@ pub(crate) fn exit(report: &Report, short: &[Shortfall]) -> Exit {
     match short.iter().map(|short| short.holding).max() {
         Some(Holding::Unmet) => Exit::Negative,
         Some(Holding::Unknown) => Exit::Inconclusive,
-        Some(Holding::Met) | None if report.families.iter().all(is_complete) => Exit::Success,
-        Some(Holding::Met) | None => Exit::Inconclusive,
+        Some(Holding::Satisfied) | None if report.families.iter().all(is_complete) => Exit::Success,
+        Some(Holding::Satisfied) | None => Exit::Inconclusive,
     }
 }
 

@@ -38,7 +38,8 @@ mod segment;
 mod stream;
 mod travel;
 
-pub use stream::{StreamBacklog, StreamStats};
+pub use crate::host::StreamStats;
+pub use stream::StreamBacklog;
 
 use crate::clock::{Clock, instant, nanos};
 use crate::entropy::{CountingRng, HostRng, SeededRng};

@@ -1,9 +1,9 @@
 //! Builds a net: adds hosts, gateways and servers, and changes them during a run.
 
-use super::{HostId, Net, SegmentId, ServerId, StreamStats};
+use super::{HostId, Net, SegmentId, ServerId};
 use crate::entropy::{CountingRng, HostRng};
 use crate::gateway::{Gateway, GatewayState};
-use crate::host::{Host, Inbox, Routing, Sockets, System, Timer};
+use crate::host::{Host, Inbox, Routing, Sockets, StreamStats, System, Timer};
 use crate::link::{Link, WireState};
 use crate::map::{Map, Owner, Segment};
 use crate::server::{Fault, Server, ServerState};

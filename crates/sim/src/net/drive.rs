@@ -326,7 +326,7 @@ impl<M: Machine> Net<M> {
         let source = SocketAddr::new(ip, bound.port());
         let mut packet = self.transit.pool.packet(source, remote, Place::Up(interface), self.clock.now());
         packet.hop_limit = hop_limit.unwrap_or(packet.hop_limit);
-        packet.origin = Some(Origin { host: HostId(number), socket: id, remote });
+        packet.origin = Some(Origin { host: number, socket: id, remote });
         packet.share(payload);
         self.transit.ledger.sent += 1;
         self.transit.ready.push_back(packet);

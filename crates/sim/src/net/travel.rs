@@ -208,11 +208,11 @@ impl<M: Machine> Net<M> {
     }
 
     pub(super) fn deliver_icmp_error(&mut self, (Origin { host, socket, remote }, why): (Origin, Unreachability)) {
-        if let Some(at) = self.hosts.get_mut(host.0)
+        if let Some(at) = self.hosts.get_mut(host)
             && at.sockets.get(socket).is_some()
         {
             at.inbox.socket_events.push_back((socket, SocketEvent::Unreachable { remote, why }));
-            self.drive(host.0);
+            self.drive(host);
         }
     }
 
