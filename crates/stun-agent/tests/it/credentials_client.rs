@@ -144,7 +144,7 @@ fn error(request: &[u8], code: u16, signed: Option<(&IntegrityKey, Integrity)>) 
     response(request, Class::ErrorResponse, &[error], signed)
 }
 
-/// Gives [`SERVER`]'s message to the machine.
+/// Passes a message of [`SERVER`] to the machine.
 fn receive(world: &mut Requester, bytes: &[u8]) {
     assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
 }

@@ -141,8 +141,8 @@ proptest! {
                             let bytes = transmit.payload.to_vec();
                             prop_assert!(!bytes.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()));
                             let message = Message::decode(&bytes).unwrap();
-                            let is_proof = message.nonce().is_some();
-                            prop_assert!(!is_proof || keys(&message).is_some(), "a request with a nonce is signed");
+                            let has_nonce = message.nonce().is_some();
+                            prop_assert!(!has_nonce || keys(&message).is_some(), "a request with a nonce is signed");
                             seen.insert(message.transaction_id());
                             sent.push((transmit.remote, bytes));
                         }

@@ -52,7 +52,7 @@ fn rfc8489_9_2_3_1_the_first_request_has_no_credentials() {
 
 #[test]
 fn rfc8489_9_2_5_a_401_is_answered_with_username_realm_and_nonce_in_a_new_transaction() {
-    for nonce in [PLAIN, "a nonce of before RFC 8489"] {
+    for nonce in [PLAIN, "a nonce without a cookie"] {
         let mut world = requester();
         send_request(&mut world, binding(7).attribute(&Attribute::Lifetime(600)).unwrap(), &long_term());
         let first = sent(&mut world);
