@@ -45,7 +45,7 @@ pub enum Severity {
     Fatal,
 }
 
-/// What a limit of the reader counts.
+/// The unit of a limit of the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Counted {
     /// Bytes of the description.
@@ -107,7 +107,7 @@ pub enum Rule {
     NotADescription,
     /// The text exceeds a limit of the reader.
     Limit {
-        /// What the limit counts.
+        /// The unit of the limit.
         counted: Counted,
         /// The limit.
         most: usize,

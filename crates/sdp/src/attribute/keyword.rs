@@ -61,7 +61,7 @@ words! {
         "meeting" => Meeting,
         /// `moderated`: a participant sends only when the moderator allows it.
         "moderated" => Moderated,
-        /// `test`: not shown to users who did not ask for it.
+        /// `test`: shown only to users that request it.
         "test" => Test,
         /// `H332`: the loosely coupled part of an H.332 session.
         "H332" => H332,
@@ -92,7 +92,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn words_are_case_sensitive_and_whole() {
+    fn keywords_are_case_sensitive_and_complete() {
         assert_eq!(ConferenceType::parse(b"H332"), Ok(ConferenceType::H332));
         assert_eq!(Orientation::parse(b"seascape"), Ok(Orientation::Seascape));
         assert_eq!(ConnectionUse::parse(b"existing"), Ok(ConnectionUse::Existing));
