@@ -236,7 +236,7 @@ fn what_peers_cause_is_bounded_and_leaves_room_for_the_end_of_each_request() {
         for _ in 0..200 {
             assert_eq!(world.socket_event(1, SocketEvent::Unreachable { remote: addr(SERVER), why }), Verdict::Mine);
         }
-        assert!(world.notes.0.last().unwrap().contains("too much waits"));
+        assert!(world.notes.0.last().unwrap().contains("output queue is full"));
         for id in &ids {
             assert_eq!(world.datagram(1, SERVER, &success(*id)), Verdict::Mine);
         }

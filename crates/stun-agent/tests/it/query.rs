@@ -258,7 +258,7 @@ fn what_others_say_is_told_is_bounded_and_counts_for_nothing() {
         let _verdict = world.datagram(1, OTHER, &success(id));
         let _verdict = world.socket_event(1, event);
     }
-    assert!(world.notes.0.iter().any(|note| note.contains("too much waits")));
+    assert!(world.notes.0.iter().any(|note| note.contains("output queue is full")));
     assert_eq!(world.outputs().len(), Outbox::<QueryEvent>::LIMIT);
     assert_eq!(world.datagram(1, SERVER, b"not STUN"), Verdict::NotMine);
     assert_eq!(world.datagram(2, SERVER, &success(id)), Verdict::NotMine);

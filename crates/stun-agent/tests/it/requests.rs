@@ -188,7 +188,7 @@ fn what_has_our_id_and_cannot_be_read_is_dropped() {
     truncated[23] = 200;
     let mut other_method = [0; 20];
     let other_method = Writer::new(&mut other_method, Class::SuccessResponse, Method::ALLOCATE, id).unwrap().finish();
-    for (bytes, why) in [(&truncated[..], "cannot be read"), (other_method, "another method, Allocate")] {
+    for (bytes, why) in [(&truncated[..], "cannot be decoded"), (other_method, "another method, Allocate")] {
         assert_eq!(world.datagram(1, SERVER, bytes), Verdict::Mine);
         assert_eq!(world.lines(), [""; 0]);
         assert!(world.notes.0.last().unwrap().contains(why), "{:?}", world.notes.0.last());
@@ -435,7 +435,7 @@ fn however_much_peers_cause_the_end_of_each_request_finds_room() {
             assert_eq!(world.datagram(1, ALTERNATE, &success(*id)), Verdict::Mine);
         }
     }
-    assert!(world.notes.0.last().unwrap().contains("too much waits"));
+    assert!(world.notes.0.last().unwrap().contains("output queue is full"));
     for id in &ids {
         assert_eq!(world.datagram(1, SERVER, &success(*id)), Verdict::Mine);
     }

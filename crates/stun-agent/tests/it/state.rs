@@ -152,7 +152,7 @@ fn client(now: Instant, output: &Output<ResponderEvent>) -> Vec<Step> {
 /// The length of the state's text without the digits of the limiter's two fixed tables.
 fn without_limiter(responder: &Responder) -> usize {
     let text = format!("{responder:?}");
-    let tables = ["holders: [", "full_at: ["].map(|table| {
+    let tables = ["hashes: [", "full_at: ["].map(|table| {
         text.split_once(table).and_then(|(_, rest)| rest.split_once(']')).map_or(0, |(digits, _)| digits.len())
     });
     text.len() - tables.iter().sum::<usize>()

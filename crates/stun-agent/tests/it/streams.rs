@@ -187,7 +187,7 @@ fn an_answer_in_pieces_is_put_together() {
     }
     let lines = world.lines();
     assert!(lines.len() == 1 && lines[0].contains("7 answered"), "{lines:?}");
-    assert!(world.notes.0.iter().any(|note| note.contains("no request of ours")));
+    assert!(world.notes.0.iter().any(|note| note.contains("no pending request")));
     assert!(world.notes.0.iter().any(|note| note.contains("was answered already")));
     assert_eq!(world.stream(1, SERVER, &success(id)), Verdict::NotMine, "the stream is at rest");
     assert_eq!(world.stream(2, SERVER, &success(id)), Verdict::NotMine, "a stream that no request named");

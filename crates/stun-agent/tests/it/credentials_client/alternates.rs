@@ -174,7 +174,8 @@ fn a_stream_leads_to_one_server_and_its_owner_hears_where_to_go() {
     let TransactionEvent::Answered(answer) = event(&mut world) else { panic!("the redirection itself") };
     assert_eq!(answer.integrity, Some(Integrity::SHA256));
     assert_eq!(Message::decode(&answer.message).unwrap().alternate_server(), Some(addr(OTHER)));
-    let why = "not redirected by 192.0.2.1:3478: the redirection leads to where this stream does not";
+    let why = "not redirected by 192.0.2.1:3478: the stream of the request is not connected to the server of the \
+               redirection";
     assert!(world.notes.0.iter().any(|note| note.contains(why)), "{:?}", world.notes.0);
 }
 
@@ -195,7 +196,7 @@ fn a_request_that_one_address_alone_may_answer_is_not_sent_elsewhere() {
     let request = sent(&mut world);
     hears(&mut world, &redirection(&request, OTHER, Some((&md5(), Integrity::Sha1))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::Sha1));
-    assert!(world.notes.0.iter().any(|note| note.contains("takes no answer from where the redirection leads")));
+    assert!(world.notes.0.iter().any(|note| note.contains("accepts no response from the server of the redirection")));
 }
 
 #[test]

@@ -332,7 +332,10 @@ fn rfc8489_9_2_5_a_400_that_is_not_signed_counts_as_not_received() {
     let mut world = proved(challenge(PLAIN, None));
     let request = asked(&mut world, &long_term());
     hears(&mut world, &error(&request, 400, None));
-    assert_eq!(last_note(&world), "message from 192.0.2.1:3478 dropped: nobody vouches for its 400 [RFC 8489 §9.2.5]");
+    assert_eq!(
+        last_note(&world),
+        "message from 192.0.2.1:3478 dropped: its error 400 is not authenticated [RFC 8489 §9.2.5]"
+    );
     let lines = world.run(60_000);
     assert_eq!(lines.last().unwrap(), " 39500 7 exhausted: 7 sends, 0 answers", "resulting in a time-out");
 
@@ -350,7 +353,7 @@ fn rfc8489_9_2_5_any_response_that_lost_its_algorithms_is_ignored() {
     hears(&mut world, &response(&request, Class::SuccessResponse, &[nonce], None));
     hears(&mut world, &response(&request, Class::SuccessResponse, &[nonce], signed.as_ref().map(|&(k, i)| (k, i))));
     assert_eq!(world.lines(), [""; 0]);
-    assert!(last_note(&world).contains("announces PASSWORD-ALGORITHMS and there is none"));
+    assert!(last_note(&world).contains("announces PASSWORD-ALGORITHMS, which is missing"));
     hears(&mut world, &success(&request, Some((&sha256(), Integrity::SHA256))));
     assert_eq!(integrity_of(&event(&mut world)), Some(Integrity::SHA256));
 }
@@ -477,15 +480,15 @@ fn the_story_is_told_with_its_clauses() {
         world.notes.0,
         [
             "request 010101010101010101010101 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
-            "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 takes its \
-             place [RFC 8489 §9.2.5]",
-            "request 020202020202020202020202 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
-             [RFC 8489 §9.2.5]",
+            "request 010101010101010101010101 challenged by 192.0.2.1:3478 with 401, 020202020202020202020202 replaces \
+             it [RFC 8489 §9.2.5]",
+            "request 020202020202020202020202 is authenticated with password algorithm 2, USERHASH and \
+             MESSAGE-INTEGRITY-SHA256 [RFC 8489 §9.2.5]",
             "request 020202020202020202020202 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
-            "192.0.2.1:3478 calls the nonce of request 020202020202020202020202 stale, 030303030303030303030303 takes its \
-             place [RFC 8489 §9.2.5]",
-            "request 030303030303030303030303 is proved with password algorithm 2, USERHASH and MESSAGE-INTEGRITY-SHA256 \
+            "request 020202020202020202020202 has a stale nonce for 192.0.2.1:3478, 030303030303030303030303 replaces it \
              [RFC 8489 §9.2.5]",
+            "request 030303030303030303030303 is authenticated with password algorithm 2, USERHASH and \
+             MESSAGE-INTEGRITY-SHA256 [RFC 8489 §9.2.5]",
             "request 030303030303030303030303 to 192.0.2.1:3478, send 1 [RFC 8489 §6.2.1]",
             "request 030303030303030303030303 answered by 192.0.2.1:3478 [RFC 8489 §6.3.3]",
         ]
