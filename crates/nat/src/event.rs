@@ -1,4 +1,4 @@
-//! What the owner of a discovery must act on.
+//! The events of a discovery, on which its owner must act.
 //!
 //! Each conclusion is reported once, as soon as it is known. The report comes last and holds all of them.
 //!
@@ -22,11 +22,11 @@ use core::net::SocketAddr;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DiscoveryEvent {
-    /// The first public endpoint of a family is known.
+    /// The first public endpoint of a family was reported by a server.
     Public {
         /// The family.
         family: Family,
-        /// The endpoint that a server saw.
+        /// The mapped address in the response.
         endpoint: SocketAddr,
         /// The socket's own address.
         local: SocketAddr,

@@ -106,7 +106,15 @@ impl Alternates {
     /// domain.
     ///
     /// # Errors
-    /// Why not; nothing changes then.
+    /// After an error nothing has changed.
+    ///
+    /// * [`RedirectError::NoRedirection`] when the response is not a 300.
+    /// * [`RedirectError::Unauthenticated`] when credentials are in use and the response is not authenticated.
+    /// * [`RedirectError::NoServer`] when no ALTERNATE-SERVER has the address family of the current server.
+    /// * [`RedirectError::Unaddressable`] when the new address is not that of a single host, has port 0, or is a
+    ///   loopback address and that of the current server is not.
+    /// * [`RedirectError::Circle`] when the new server had the request within [`MEMORY`](Self::MEMORY).
+    /// * [`RedirectError::TooMany`] when [`HOPS`](Self::HOPS) redirections were followed before.
     pub fn follow<T>(
         &mut self,
         now: Instant,

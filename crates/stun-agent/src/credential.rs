@@ -48,7 +48,7 @@ pub(crate) use attempt::{Attempt, AuthOutcome};
 pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, finish};
 
-use crate::transaction::{read_hex, write_hex};
+use crate::hex::{read_hex, write_hex};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -140,7 +140,7 @@ impl Credential {
     /// Checks that the name can be encoded.
     ///
     /// # Errors
-    /// As [`Writer::add`] of USERNAME.
+    /// The same as for [`Writer::add`] of USERNAME.
     pub(crate) fn check(&self) -> Result<(), EncodeError> {
         let mut buffer = [0; 20 + 4 + 512];
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, TransactionId::default())?;

@@ -136,7 +136,9 @@ impl Nonces {
     /// Checks that the nonce was issued to the client at `source` and has not expired.
     ///
     /// # Errors
-    /// `NotOurs`, `Expired`.
+    /// * [`NonceError::NotOurs`] when these [`Nonces`] did not make the nonce for this client, or when it was
+    ///   changed.
+    /// * [`NonceError::Expired`] when its [`lifetime`](Self::lifetime) is over.
     pub fn check(&self, now: Instant, source: SocketAddr, nonce: &[u8]) -> Result<(), NonceError> {
         let features = Features::of(nonce).filter(|_| nonce.len() == Nonce::LEN).ok_or(NonceError::NotOurs)?;
         let body = nonce.get(COOKIE.len() + 4..).unwrap_or_default();

@@ -111,14 +111,14 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     #[test]
-    fn check_value_of_the_catalogues() {
+    fn the_standard_check_value_is_correct() {
         assert_eq!(of(b"123456789"), 0xcbf4_3926);
         assert_eq!(of(b""), 0);
     }
 
     #[test]
-    fn every_length_with_and_without_a_cookie() {
-        // Bytes without a pattern that could hide a wrong table: Knuth's generator.
+    fn every_length_agrees_with_crc32fast() {
+        // Knuth's generator gives bytes without a pattern that could hide a wrong table.
         let (mut bytes, mut seed) = ([0; 2048], 1_u64);
         for byte in &mut bytes {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_of_a_message_counts() {
+    fn every_bit_of_a_message_changes_the_checksum() {
         for bit in 0..1024 {
             let mut bytes = [0; 128];
             bytes[4..8].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
@@ -146,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes(mut bytes in vec(any::<u8>(), 0..300), cookie: bool) {
+        fn any_bytes_agree_with_crc32fast(mut bytes in vec(any::<u8>(), 0..300), cookie: bool) {
             if let (true, Some(place)) = (cookie, bytes.get_mut(4..8)) {
                 place.copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
             }

@@ -85,7 +85,8 @@ impl<'a> ChannelData<'a> {
     /// Bytes after the length are padding and ignored (RFC 8656 §12.5).
     ///
     /// # Errors
-    /// [`ChannelDataError`]: `Truncated` or `Number`.
+    /// * [`ChannelDataError::Truncated`] when the packet is shorter than 4 bytes, or than its length field announces.
+    /// * [`ChannelDataError::Number`] when the number is not that of a channel.
     #[inline]
     pub fn decode(packet: &'a [u8]) -> Result<Self, ChannelDataError> {
         let Some((&[n0, n1, l0, l1], after)) = packet.split_first_chunk::<4>() else {
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_first_byte_has_the_name_that_rfc_7983_gives_it() {
+    fn every_first_byte_has_the_protocol_of_rfc_7983() {
         for first in 0..=u8::MAX {
             let expected = match first {
                 0..=3 => Some(Protocol::Stun),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn channel_data_is_bounded_by_its_length() {
+    fn channel_data_ends_at_its_length_field() {
         let packet = [0x4f, 0xff, 0, 3, 1, 2, 3, 0];
         assert_eq!(ChannelData::decode(&packet), Ok(ChannelData { number: 0x4fff, data: &[1, 2, 3] }));
         assert_eq!(ChannelData::decode(&packet[..7]).unwrap().data, [1, 2, 3]);
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_outside_the_range_are_refused() {
+    fn channel_numbers_outside_the_range_are_refused() {
         for number in [0, 0x3fff, 0x5000, 0x7fff, 0xffff_u16] {
             let [a, b] = number.to_be_bytes();
             assert_eq!(ChannelData::decode(&[a, b, 0, 0]), Err(ChannelDataError::Number { found: number }));

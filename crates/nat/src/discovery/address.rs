@@ -1,10 +1,10 @@
-//! Whether an address can be what a message says it is.
+//! Checks of the addresses in messages.
 //!
 //! Rules of this file: pure functions of addresses. The registries are those of RFC 6890.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Whether an address is reserved for some purpose, so that no public server has it (RFC 6890, RFC 6598).
+/// Whether an address is reserved for a special purpose, so that no public server has it (RFC 6890, RFC 6598).
 pub(super) fn is_special_purpose(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_special_purpose_v4(address),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn an_other_address_is_another_address_and_another_port() {
+    fn a_valid_other_address_has_another_address_and_another_port() {
         assert!(valid("203.0.113.10:3478", "203.0.113.11:3479"));
         assert!(!valid("203.0.113.10:3478", "203.0.113.10:3479"), "its own address");
         assert!(!valid("203.0.113.10:3478", "203.0.113.11:3478"), "its own port");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_server_cannot_name_a_private_neighbour_but_a_private_one_can() {
+    fn a_private_other_address_is_valid_for_a_private_server_only() {
         for private in ["10.0.0.1", "192.168.1.4", "172.20.0.1", "100.64.3.3", "127.0.0.2", "169.254.1.1", "192.0.0.4"]
         {
             assert!(!valid("45.33.9.10:3478", &alloc::format!("{private}:3479")), "{private}");
@@ -95,11 +95,11 @@ mod tests {
         assert!(!valid("[2600:3c00::1]:3478", "[fd00::2]:3479"));
         assert!(!valid("[2600:3c00::1]:3478", "[fe80::2]:3479"));
         assert!(!valid("[2600:3c00::1]:3478", "[::ffff:8.8.8.8]:3479"));
-        assert!(!valid("10.0.0.1:3478", "224.0.0.2:3479"), "no server is a multicast group");
+        assert!(!valid("10.0.0.1:3478", "224.0.0.2:3479"), "a multicast address");
     }
 
     #[test]
-    fn only_carriers_give_out_shared_address_space() {
+    fn the_ranges_of_carrier_nats_are_recognised() {
         let carrier = |text: &str| is_carrier_side(text.parse().unwrap());
         assert!(carrier("100.64.0.1") && carrier("100.127.255.254") && carrier("192.0.0.2"));
         assert!(!carrier("100.63.0.1") && !carrier("100.128.0.1") && !carrier("192.0.0.8") && !carrier("192.168.1.1"));

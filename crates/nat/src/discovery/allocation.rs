@@ -1,6 +1,6 @@
-//! How a NAT chooses external ports and addresses, judged from the mappings that a run made (RFC 4787 §4.1, §4.2.1).
+//! Port allocation and pooling, judged from the mappings of a run (RFC 4787 §4.1, §4.2.1).
 //!
-//! Rules of this file: pure functions. Below five mappings no rule is named.
+//! Rules of this file: pure functions. Fewer than five mappings give no result.
 
 use crate::behavior::{Pooling, PortAllocation};
 use crate::profile::{Conclusion, Evidence, Unknown};
@@ -26,10 +26,10 @@ const ENOUGH: usize = 5;
 /// The largest step between neighbours that counts as sequential: mappings of other hosts lie between.
 const LARGEST_STEP: i32 = 64;
 
-/// How often a carrier's sequential allocator is that busy. This is a cautious guess; there is no figure.
+/// The probability that a carrier's sequential allocator is that busy. This is an estimate without a measurement.
 const BUSY_COUNTER: f64 = 0.05;
 
-/// Names the allocator. `samples` hold each mapping once; they are sorted by the order of the requests.
+/// Judges the port allocation. `samples` hold each mapping once; they are sorted by the order of the requests.
 pub(super) fn name(samples: &mut [Sample]) -> Conclusion<PortAllocation> {
     samples.sort_by_key(|sample| sample.order);
     let evidence: Vec<Evidence> =
@@ -59,7 +59,7 @@ fn judge(samples: &[Sample]) -> (PortAllocation, f64) {
             let chance = (1..ports.len()).fold(1.0, |chance, _| chance * share);
             (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::FLOOR))
         }
-        // A sequential allocator with more hosts than `LARGEST_STEP` allows for looks the same.
+        // A sequential allocator with more hosts than `LARGEST_STEP` allows for gives the same samples.
         None => (PortAllocation::Random, BUSY_COUNTER),
     }
 }
@@ -134,35 +134,35 @@ mod tests {
     }
 
     #[test]
-    fn below_five_mappings_nothing_is_named() {
+    fn fewer_than_five_mappings_give_no_allocation() {
         let verdict = name(&mut samples(&[(5, 5), (6, 6), (7, 7), (8, 8)]));
         assert_eq!(verdict.reason(), Some(Unknown::TooFewSamples));
-        assert_eq!(verdict.evidence.len(), 4, "but they are shown");
+        assert_eq!(verdict.evidence.len(), 4, "the samples are part of the evidence");
     }
 
     #[test]
-    fn a_port_kept_by_each_socket_is_preserving() {
+    fn equal_local_and_external_ports_are_preserving() {
         let kept = [(50_001, 50_001), (50_009, 50_009), (51_000, 51_000), (60_001, 60_001), (49_200, 49_200)];
         assert_eq!(named(&kept), Some(PortAllocation::Preserving));
         let one_socket = [(50_001, 50_001), (50_001, 50_002), (50_001, 50_003), (50_001, 50_004), (51_000, 51_000)];
-        assert_eq!(named(&one_socket), Some(PortAllocation::Preserving), "the next free ones after the first");
+        assert_eq!(named(&one_socket), Some(PortAllocation::Preserving), "the other mappings have the next free ports");
     }
 
     #[test]
-    fn counting_up_and_down_is_sequential() {
+    fn a_constant_step_up_or_down_is_sequential() {
         let local = 50_000;
         let up = [(local, 20_000), (local, 20_001), (local, 20_002), (local, 20_003), (local, 20_004)];
         assert_eq!(named(&up), Some(PortAllocation::Sequential { step: 1 }));
         let down = [(local, 20_010), (local, 20_008), (local, 20_006), (local, 20_004), (local, 20_002)];
         assert_eq!(named(&down), Some(PortAllocation::Sequential { step: -2 }));
         let busy = [(local, 20_000), (local, 20_005), (local, 20_006), (local, 20_009), (local, 20_010)];
-        assert_eq!(named(&busy), Some(PortAllocation::Sequential { step: 1 }), "others' mappings lie between");
+        assert_eq!(named(&busy), Some(PortAllocation::Sequential { step: 1 }), "mappings of other hosts lie between");
         let swapped = [(local, 20_000), (local, 20_002), (local, 20_001), (local, 20_003), (local, 20_004)];
-        assert_eq!(named(&swapped), Some(PortAllocation::Sequential { step: 1 }), "two packets overtook each other");
+        assert_eq!(named(&swapped), Some(PortAllocation::Sequential { step: 1 }), "two packets were reordered");
     }
 
     #[test]
-    fn ports_within_one_block_are_a_block_and_others_are_random() {
+    fn ports_in_one_block_are_a_block_and_other_ports_are_random() {
         let local = 50_000;
         let block = [(local, 10_240), (local, 12_200), (local, 11_000), (local, 10_900), (local, 11_700)];
         assert_eq!(named(&block), Some(PortAllocation::Block { size: 2048 }));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn two_addresses_are_arbitrary_pooling_and_one_is_paired_once_there_are_five() {
+    fn two_addresses_are_arbitrary_pooling_and_five_equal_ones_are_paired() {
         let mut five = samples(&[(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]);
         assert_eq!(pooling(&five).value(), Some(&Pooling::Paired));
         assert_eq!(pooling(&five[..4]).reason(), Some(Unknown::TooFewSamples));

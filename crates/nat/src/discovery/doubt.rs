@@ -1,8 +1,8 @@
-//! The probability that a conclusion is wrong: what silence proves, given the measured loss.
+//! The probability that a conclusion from silence is wrong, given the measured loss.
 //!
-//! Rules of this file: plain arithmetic, no state. The probability that a round trip fails is not known. Known are the
-//! packets that had to be answered. With a Beta prior, the probability that the next `n` round trips *all* fail is a
-//! product of `n` fractions, without an estimate in between.
+//! Rules of this file: plain arithmetic, no state. The probability that a round trip fails is not known. The number
+//! of packets that had to be answered is known. With a Beta prior, the probability that the next `n` round trips
+//! *all* fail is a product of `n` fractions.
 
 /// The prior for a failed round trip: as after three packets of which 10 % failed. The seven packets of a control
 /// outweigh it. The result is too large below 40 % loss per direction and about right there. Above that it is too
@@ -13,16 +13,16 @@ const PRIOR_SUCCESSES: f64 = 2.7;
 /// The probability that a NAT gives two unrelated mappings the same port of some 64,512 by accident.
 pub(super) const PORT_CHANCE: f64 = 1.0 / 64_512.0;
 
-/// The error of what rests on one server alone: 2 of 80 public servers gave foreign addresses.
+/// The error of a conclusion from one server alone: 2 of 80 public servers reported wrong addresses.
 pub(super) const LONE_WITNESS: f64 = 2.0 / 80.0;
 
-/// The least error, for what these tests cannot see.
+/// The smallest error, for faults that these tests cannot detect.
 pub(super) const FLOOR: f64 = 1e-6;
 
-/// Silence proves nothing if it is an accident more often than this.
+/// Silence is no evidence if the probability of accidental silence is larger than this.
 pub(super) const TOO_DOUBTFUL: f64 = 0.2;
 
-/// The packets that had to be answered, and how many were.
+/// The number of packets that had to be answered, and the number of those that were answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u32,
@@ -30,7 +30,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds `sent` packets with `answered` answers. A network that duplicates packets gives more answers than requests.
+    /// Adds `sent` packets with `answered` responses. Duplicates in the network can give more responses than
+    /// requests.
     pub(super) fn add(&mut self, sent: u32, answered: u32) {
         self.sent = self.sent.saturating_add(sent);
         self.answered = self.answered.saturating_add(answered.min(sent));
@@ -53,16 +54,16 @@ mod tests {
     }
 
     #[test]
-    fn silence_weighs_more_the_fewer_packets_were_lost() {
+    fn silence_is_stronger_evidence_when_fewer_packets_are_lost() {
         let clean = tally(7, 7).all_fail(7);
         let lossy = tally(7, 5).all_fail(7);
-        let awful = tally(14, 1).all_fail(7);
-        assert!(clean < 1e-4 && clean < lossy && lossy < awful, "{clean} {lossy} {awful}");
-        assert!(awful > TOO_DOUBTFUL);
+        let very_lossy = tally(14, 1).all_fail(7);
+        assert!(clean < 1e-4 && clean < lossy && lossy < very_lossy, "{clean} {lossy} {very_lossy}");
+        assert!(very_lossy > TOO_DOUBTFUL);
     }
 
     #[test]
-    fn each_send_more_makes_silence_weigh_more() {
+    fn silence_is_stronger_evidence_after_more_sends() {
         let tally = tally(12, 9);
         assert!((tally.all_fail(0) - 1.0).abs() < f64::EPSILON);
         assert!((1..20).all(|n| tally.all_fail(n) < tally.all_fail(n - 1)));
@@ -80,12 +81,12 @@ mod tests {
             below += density;
         }
         let exact = above / below;
-        let ours = tally(7, 5).all_fail(7);
-        assert!((ours / exact - 1.0).abs() < 1e-3, "{ours} {exact}");
+        let estimate = tally(7, 5).all_fail(7);
+        assert!((estimate / exact - 1.0).abs() < 1e-3, "{estimate} {exact}");
     }
 
     #[test]
-    fn a_network_that_doubles_packets_does_not_make_loss_negative() {
+    fn duplicate_responses_do_not_make_the_loss_negative() {
         let mut tally = Tally::default();
         tally.add(7, 14);
         assert_eq!(tally, Tally { sent: 7, answered: 7 });

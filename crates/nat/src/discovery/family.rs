@@ -1,7 +1,7 @@
-//! One family's run: which part acts when, and when the run is over.
+//! The run of one family: the order of its parts, and the end of the run.
 //!
-//! Rules of this file: it brings the parts together and decides nothing that a part can decide. `react` functions take
-//! what happened. [`FamilyRun::advance`] then lets each part go on, in a fixed order.
+//! Rules of this file: it connects the parts and decides nothing that a part can decide. `react` functions take
+//! events. [`FamilyRun::advance`] then advances each part, in a fixed order.
 
 mod report;
 mod steps;
@@ -32,7 +32,7 @@ use super::tag::{Tag, Target, Test};
 /// The number of ports that are tried when ports are taken.
 const PORT_TRIES: u8 = 8;
 
-/// One family's run.
+/// The run of one family.
 #[derive(Clone, Debug)]
 pub(super) struct FamilyRun {
     pub(super) family: Family,
@@ -57,9 +57,9 @@ struct State {
     port_tries: u8,
     public_reported: bool,
     nat_reported: Option<NatKind>,
-    /// The number of servers asked when a contradiction last added another one.
+    /// The number of servers in use when a contradiction last added another one.
     contradiction_at: usize,
-    /// The end of the next waiting time.
+    /// The next deadline of a part.
     wake: Option<Deadline>,
     /// The result of the run.
     end: Option<Reachability>,
@@ -114,7 +114,7 @@ impl FamilyRun {
         self.state.end.is_some()
     }
 
-    /// Whether this family has no way out, so that the other one need not wait.
+    /// Whether this family is unavailable, so that the other one need not wait.
     pub(super) const fn is_unavailable(&self) -> bool {
         matches!(self.state.end, Some(Reachability::Unavailable(_)))
     }
@@ -131,7 +131,7 @@ impl FamilyRun {
             || self.ports.holds(socket)
     }
 
-    /// Takes socket events; `None`: it is not a socket of this family.
+    /// Takes a socket event; `None` if the socket belongs to another family.
     pub(super) fn react_to_socket_event(
         &mut self,
         cx: &mut Cx<'_>,
@@ -200,7 +200,7 @@ impl FamilyRun {
         Some(Action::OpenUdp { socket: fresh, towards, replaces: true })
     }
 
-    /// A request has been sent for the first time.
+    /// Takes the id of a request that has been sent for the first time.
     pub(super) fn react_to_start(&mut self, now: Instant, tag: Tag, id: TransactionId) -> Option<Action> {
         self.filtering.started(now, tag.test, id);
         self.hairpin.started(tag.test, id);
@@ -257,7 +257,7 @@ impl FamilyRun {
         Actions::new()
     }
 
-    /// Records a flaw of the server that was asked.
+    /// Records a flaw of the server of this test.
     fn hold(&mut self, test: Test, flaw: Flaw) -> Option<Action> {
         let server = self.server_of(test)?;
         self.servers.hold(server, flaw)
@@ -313,13 +313,13 @@ impl FamilyRun {
                     actions.extend(self.hairpin.learnt(now, public));
                 }
             }
-            // No server answers these requests. Their arrival at this host is the answer.
+            // No server answers these requests. Their arrival at this host is the result.
             Test::HairpinOut | Test::HairpinBack => {}
         }
         actions
     }
 
-    /// Records what any answer shows about its server.
+    /// Records the RTT, the other address and the error response of a server.
     fn learn(&mut self, server: u8, answer: &Answer<Tag>, reading: &Reading) -> Actions {
         let mut actions = Actions::new();
         let Some(asked) = self.servers.get_mut(server) else { return actions };
@@ -372,7 +372,7 @@ impl FamilyRun {
         unstable.into_iter().chain(self.compare_sockets(server)).collect()
     }
 
-    /// A server that reports one endpoint for both sockets invents it: a NAT could not tell the answers apart.
+    /// Records a flaw of a server that reports one endpoint for both sockets. No NAT gives two sockets one endpoint.
     fn compare_sockets(&mut self, server: u8) -> Option<Action> {
         let filtering = self.filtering.attempts.iter().find(|attempt| attempt.server == server);
         let seen = filtering.and_then(|attempt| attempt.control.mapped)?;
@@ -439,9 +439,9 @@ impl FamilyRun {
         actions
     }
 
-    /// Lets the parts go on; `None`: nothing is new.
+    /// Advances the parts; `None` without a new event or a due deadline.
     ///
-    /// `sends_of` returns how often a pending request has been sent.
+    /// `sends_of` returns the number of sends of a pending request.
     pub(super) fn advance(
         &mut self,
         cx: &mut Cx<'_>,
@@ -471,7 +471,7 @@ impl FamilyRun {
         Some(actions)
     }
 
-    /// The time at which a part acts although nothing has happened.
+    /// The time at which a part acts without a new event.
     pub(super) fn wake(&self) -> Option<Deadline> {
         self.state.wake.filter(|_| !self.is_over())
     }

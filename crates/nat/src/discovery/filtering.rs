@@ -1,9 +1,9 @@
 //! Filtering, judged from the three requests of one socket to one server (RFC 4787 §5, RFC 5780 §4.4).
 //!
-//! Rules of this file: an [`Attempt`] holds the outcomes of its three requests. [`judge`] is a pure function of these
-//! and of what is known about the server; it neither waits nor sends. The source of an answer decides. An answer to
-//! "from your other address and port" counts only if it came from there. Silence counts only if the server is known to
-//! be able to answer so.
+//! Rules of this file: an [`Attempt`] holds the outcomes of its three requests. [`judge`] is a pure function of the
+//! attempt and of the state of the server; it neither waits nor sends. A response to a CHANGE-REQUEST counts only if
+//! its source is the requested address and port. Silence counts only if the server answers a CHANGE-REQUEST without a
+//! filter.
 
 use crate::behavior::Filtering;
 use crate::profile::{Evidence, Flaw, Question, Unknown};
@@ -23,21 +23,21 @@ pub(super) enum Outcome {
     Answered(SocketAddr),
     /// An error response with this code.
     Refused(u16),
-    /// No answer, after this many sends and the time of a round trip.
+    /// No response, after this many sends and the time of a round trip.
     Silence(u32),
 }
 
-/// What is known about the other address of the server.
+/// The other address of the server (RFC 5780 §7.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Other {
     /// The server has not answered yet.
     #[default]
     Unknown,
-    /// The server names none.
+    /// The response holds no other address.
     None,
-    /// The server names an impossible one.
+    /// The response holds an invalid other address.
     Invalid,
-    /// The server names this one.
+    /// The response holds this other address.
     Valid(SocketAddr),
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Attempt {
 pub(super) struct Control {
     pub(super) sends: u32,
     pub(super) answers: u32,
-    /// The address at which the server saw the filtering socket.
+    /// The mapped address of the filtering socket.
     pub(super) mapped: Option<SocketAddr>,
     pub(super) over: bool,
 }
@@ -89,16 +89,16 @@ impl Attempt {
     }
 }
 
-/// Whether the server answers CHANGE-REQUEST at all, asked from a socket where nothing filters the answer.
+/// The proof that the server answers CHANGE-REQUEST, on a socket where no filter drops the response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
     pub(super) outcome: Outcome,
-    /// Whether the answer was to come from the other address and port. Otherwise nothing was to change, because no
-    /// mapping is open to the other address where mappings depend on the destination.
+    /// Whether the request was for the other address and port. Otherwise the CHANGE-REQUEST requested no change:
+    /// where mappings depend on the destination, no mapping is open to the other address.
     pub(super) is_whole: bool,
 }
 
-/// What else decides what silence means.
+/// The facts, besides the attempt, that decide whether silence is evidence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) other: Other,
@@ -108,16 +108,16 @@ pub(super) struct Setting {
     pub(super) tally: Tally,
 }
 
-/// What an attempt shows.
+/// The judgement of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement {
-    /// Nothing yet.
+    /// Not decided yet.
     Wait,
     /// This filtering, with the probability that it is wrong.
     Value(Filtering, f64),
     /// The server is capable, but too many packets were lost.
     TooLossy,
-    /// This server cannot be used for the test; ask another one.
+    /// This server cannot be used for the test.
     Incapable(Unknown, Flaw),
 }
 
@@ -127,7 +127,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         return flaw;
     }
     let Other::Valid(other) = setting.other else { return Judgement::Wait };
-    // An answer from the wrong place is no evidence for any filtering: the server may not know the request.
+    // A response from the wrong address is no evidence for any filtering: the server may not support CHANGE-REQUEST.
     match attempt.both {
         Outcome::Answered(from) if from == other => {
             return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR);
@@ -157,7 +157,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
     Judgement::Value(value, p_wrong.max(doubt::FLOOR))
 }
 
-/// What shows at once that the server cannot be used.
+/// Returns [`Judgement::Incapable`] if a response or its absence shows that the server cannot be used.
 fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if let (Outcome::Refused(code), _) | (_, Outcome::Refused(code)) = (attempt.both, attempt.port) {
         return Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)));
@@ -170,10 +170,10 @@ fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     }
 }
 
-/// Why silence is no evidence for a filter; `None`: it is.
+/// The judgement where silence is no evidence for a filter; `None` where silence is evidence.
 fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if attempt.control.answers == 0 {
-        // The other address is known, so the server answered another socket.
+        // The server has reported its other address to another socket, so it is not silent.
         return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
     }
     match setting.alternate {
@@ -242,7 +242,7 @@ mod tests {
         Outcome::Answered(at(text))
     }
 
-    /// An attempt whose control was answered each time, at a server that is known to be capable.
+    /// Returns an attempt with a response to each control request, at a server that supports CHANGE-REQUEST.
     fn case(both: Outcome, port: Outcome) -> (Attempt, Setting) {
         let mut attempt = Attempt::new(0, at(PRIMARY), SocketId(1));
         attempt.control = Control { sends: 7, answers: 7, mapped: None, over: true };
@@ -273,17 +273,17 @@ mod tests {
     }
 
     #[test]
-    fn three_outcomes_for_three_filterings() {
+    fn each_filtering_has_its_own_outcome() {
         let silence = Outcome::Silence(7);
         assert_eq!(value(from(OTHER), Outcome::Waiting), Some(Filtering::EndpointIndependent));
         assert_eq!(value(silence, from(OTHER_PORT)), Some(Filtering::AddressDependent));
         assert_eq!(value(silence, silence), Some(Filtering::AddressAndPortDependent));
-        assert_eq!(value(Outcome::Waiting, from(OTHER_PORT)), None, "the other question may still be answered");
+        assert_eq!(value(Outcome::Waiting, from(OTHER_PORT)), None, "the other response can still arrive");
         assert_eq!(value(silence, Outcome::Waiting), None);
     }
 
     #[test]
-    fn an_answer_from_the_asked_address_is_no_evidence_of_openness() {
+    fn a_response_from_the_request_address_is_no_evidence_of_endpoint_independence() {
         for (both, port) in
             [(from(PRIMARY), Outcome::Waiting), (Outcome::Waiting, from(PRIMARY)), (Outcome::Silence(7), from(PRIMARY))]
         {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_a_dead_alternate_is_not_a_filter() {
+    fn silence_of_an_unreachable_alternate_is_no_evidence_of_filtering() {
         let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.alternate = Outcome::Silence(9);
         assert_eq!(why(&attempt, &setting), Unknown::AlternateUnreachable);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_of_a_server_that_never_answers_change_requests_is_not_a_filter() {
+    fn silence_of_a_server_that_drops_change_requests_is_no_evidence_of_filtering() {
         let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.proof.outcome = Outcome::Silence(7);
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestUnanswered);
@@ -321,14 +321,14 @@ mod tests {
         setting.proof = Proof { outcome: from(PRIMARY), is_whole: false };
         assert!(
             matches!(judge(&attempt, &setting), Judgement::Value(..)),
-            "nothing was to be changed, and it answered"
+            "a response to a request without a change is no fault"
         );
         setting.proof.is_whole = true;
         assert_eq!(why(&attempt, &setting), Unknown::ChangeRequestIgnored);
     }
 
     #[test]
-    fn silence_with_a_silent_control_says_nothing_of_filters() {
+    fn silence_with_a_silent_control_is_no_evidence_of_filtering() {
         let (mut attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         attempt.control.answers = 0;
         assert_eq!(judge(&attempt, &setting), Judgement::TooLossy, "the server answered another socket");
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_under_heavy_loss_proves_nothing() {
+    fn silence_under_heavy_loss_is_no_evidence_of_filtering() {
         let (attempt, mut setting) = case(Outcome::Silence(7), Outcome::Silence(7));
         setting.tally = Tally::default();
         setting.tally.add(14, 2);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_without_a_valid_other_address_are_left_at_once() {
+    fn servers_without_a_valid_other_address_are_rejected_at_once() {
         let (attempt, mut setting) = case(Outcome::Waiting, Outcome::Waiting);
         setting.other = Other::None;
         assert_eq!(why(&attempt, &setting), Unknown::NoOtherAddress);

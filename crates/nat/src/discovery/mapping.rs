@@ -1,16 +1,16 @@
-//! Mapping behaviour, judged from the endpoints that servers saw (RFC 4787 §4.1, RFC 5780 §4.3).
+//! Mapping behaviour, judged from the endpoints that servers reported (RFC 4787 §4.1, RFC 5780 §4.3).
 //!
 //! Rules of this file: a pure function of observations of one socket; it neither waits nor sends. Two equal
-//! observations at different addresses make a mapping endpoint-independent. Two at one address and different ports show
-//! whether the port matters. It does not matter which server made them, but servers may be wrong. If no behaviour
-//! explains all observations, and one behaviour explains them without exactly one of three or more servers, then that
-//! server is contradicted.
+//! observations at different addresses make a mapping endpoint-independent. Two observations at one address and
+//! different ports show whether the port matters. Observations of all servers count equally, but servers may be
+//! wrong. If no behaviour explains all observations, and one behaviour explains them without exactly one of three or
+//! more servers, then that server is contradicted.
 
 use crate::behavior::Mapping;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// A server that was asked at `to` saw the socket as `mapped`.
+/// A server at `to` reported the mapped address `mapped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Observation {
     pub(super) server: u8,
@@ -20,7 +20,7 @@ pub(super) struct Observation {
     pub(super) order: u16,
 }
 
-/// What the observations show.
+/// The judgement of all observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// No address answered, or only one.
@@ -29,17 +29,17 @@ pub(super) enum Judgement {
     Independent {
         /// The endpoint.
         mapped: SocketAddr,
-        /// The number of servers that saw it.
+        /// The number of servers that reported it.
         witnesses: u8,
     },
     /// The external endpoint depends on the destination.
     Dependent {
-        /// The part of the destination, if one server was asked at two ports.
+        /// The part of the destination, if one address got requests at two ports.
         on: Option<Mapping>,
         /// Whether there was more than one external address.
         several_addresses: bool,
     },
-    /// Several external addresses with one port: several ways out.
+    /// Several external addresses with one port: several network paths.
     MultiPath,
     /// No behaviour explains the observations.
     Contradiction,
@@ -87,7 +87,7 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
         .unwrap_or(Judged { judgement: all, contradicted: None })
 }
 
-/// Whether one server alone reports an external address, while the others share one.
+/// Whether the external addresses of one server are its own, while the other servers share one.
 fn is_stranger(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
     let seen_by = |server: u8| observations.iter().filter(move |seen| seen.server == server).map(|s| s.mapped.ip());
     let shared =
@@ -162,8 +162,8 @@ mod tests {
     use super::*;
     use alloc::vec;
 
-    /// One `server to mapped` per line.
-    fn seen(lines: &[(u8, &str, &str)]) -> Vec<Observation> {
+    /// Builds observations from rows of server, destination and mapped address.
+    fn observations(lines: &[(u8, &str, &str)]) -> Vec<Observation> {
         let read = |(server, to, mapped): &(u8, &str, &str)| Observation {
             server: *server,
             to: to.parse().unwrap(),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn judged(lines: &[(u8, &str, &str)]) -> Judged {
-        judge(&seen(lines), |_| true)
+        judge(&observations(lines), |_| true)
     }
 
     const P: &str = "192.0.2.1:3478";
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_with_two_addresses_tells_all_three() {
+    fn one_server_with_two_addresses_distinguishes_all_three_mappings() {
         let mapped = X.parse().unwrap();
         let independent = Judgement::Independent { mapped, witnesses: 1 };
         assert_eq!(judged(&[(0, P, X), (0, A_P, X), (0, A_A, X)]).judgement, independent);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn two_plain_servers_show_independence_but_not_on_what_a_mapping_depends() {
+    fn two_plain_servers_show_whether_a_mapping_depends_on_the_destination() {
         let mapped = X.parse().unwrap();
         assert_eq!(judged(&[(0, P, X), (1, S2, X)]).judgement, Judgement::Independent { mapped, witnesses: 2 });
         let dependent = Judgement::Dependent { on: None, several_addresses: false };
@@ -209,14 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn one_answer_shows_nothing() {
+    fn one_server_address_gives_no_mapping() {
         assert_eq!(judged(&[]).judgement, Judgement::TooLittle);
         assert_eq!(judged(&[(0, P, X)]).judgement, Judgement::TooLittle);
         assert_eq!(judged(&[(0, A_P, X), (0, A_A, X)]).judgement, Judgement::TooLittle, "one address, two ports");
     }
 
     #[test]
-    fn a_second_port_of_a_plain_server_tells_on_what_a_mapping_depends() {
+    fn a_second_port_of_a_plain_server_distinguishes_the_dependent_mappings() {
         let second_port = "192.0.2.1:443";
         assert_eq!(judged(&[(0, P, X), (1, second_port, X), (2, S2, Y)]).judgement, on(Mapping::AddressDependent));
         let on_port = on(Mapping::AddressAndPortDependent);
@@ -224,43 +224,43 @@ mod tests {
     }
 
     #[test]
-    fn a_liar_among_two_is_a_contradiction_and_among_three_is_found() {
-        let lie = [(0, P, FOREIGN), (0, A_P, FOREIGN), (0, A_A, FOREIGN), (1, S2, X), (2, S3, X)];
-        assert_eq!(judged(&lie[..4]).judgement, Judgement::Contradiction);
+    fn one_wrong_server_of_two_is_a_contradiction_and_one_of_three_is_found() {
+        let wrong = [(0, P, FOREIGN), (0, A_P, FOREIGN), (0, A_A, FOREIGN), (1, S2, X), (2, S3, X)];
+        assert_eq!(judged(&wrong[..4]).judgement, Judgement::Contradiction);
         let mapped = X.parse().unwrap();
         let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(0) };
-        assert_eq!(judged(&lie), expected);
+        assert_eq!(judged(&wrong), expected);
     }
 
     #[test]
-    fn a_liar_that_was_asked_once_is_found_as_well_as_one_that_was_asked_thrice() {
-        let lie = [(0, P, X), (0, A_P, X), (0, A_A, X), (1, S2, FOREIGN), (2, S3, X)];
+    fn a_wrong_server_with_one_observation_is_found() {
+        let wrong = [(0, P, X), (0, A_P, X), (0, A_A, X), (1, S2, FOREIGN), (2, S3, X)];
         let mapped = X.parse().unwrap();
         let expected = Judged { judgement: Judgement::Independent { mapped, witnesses: 2 }, contradicted: Some(1) };
-        assert_eq!(judged(&lie), expected);
+        assert_eq!(judged(&wrong), expected);
         let behind_symmetric = [(0, P, X), (0, A_P, Y), (0, A_A, Z), (1, S2, FOREIGN), (2, S3, "203.0.113.1:40007")];
         let expected = Judged { judgement: on(Mapping::AddressAndPortDependent), contradicted: Some(1) };
         assert_eq!(judged(&behind_symmetric), expected);
     }
 
     #[test]
-    fn a_pool_of_addresses_makes_nobody_a_liar() {
+    fn a_pool_of_addresses_contradicts_no_server() {
         let (one, two) = ("203.0.113.1:5000", "203.0.113.2:6000");
         let lines = [(0, P, one), (0, A_P, two), (0, A_A, "203.0.113.2:6001"), (1, S2, "203.0.113.2:6002")];
         assert_eq!(judged(&[&lines[..], &[(2, S3, "203.0.113.1:5001")]].concat()).contradicted, None);
     }
 
     #[test]
-    fn a_liar_in_front_of_a_dependent_mapping_is_found_too() {
-        let lie = [(0, P, FOREIGN), (0, A_P, FOREIGN), (1, S2, X), (2, S3, Y)];
+    fn a_wrong_server_is_found_with_a_dependent_mapping() {
+        let wrong = [(0, P, FOREIGN), (0, A_P, FOREIGN), (1, S2, X), (2, S3, Y)];
         let expected =
             Judged { judgement: Judgement::Dependent { on: None, several_addresses: false }, contradicted: Some(0) };
-        assert_eq!(judged(&lie), expected);
+        assert_eq!(judged(&wrong), expected);
     }
 
     #[test]
-    fn who_is_not_trusted_is_not_heard() {
-        let lines = seen(&[(0, P, FOREIGN), (1, S2, X), (2, S3, X)]);
+    fn observations_of_an_untrusted_server_are_ignored() {
+        let lines = observations(&[(0, P, FOREIGN), (1, S2, X), (2, S3, X)]);
         let judged = judge(&lines, |server| server != 0);
         assert!(matches!(
             judged,
@@ -269,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn several_addresses_with_one_port_are_several_ways_out() {
+    fn several_addresses_with_one_port_are_several_uplinks() {
         let lines = vec![(0, P, "203.0.113.1:5000"), (1, S2, "203.0.113.2:5000"), (2, S3, "203.0.113.1:5000")];
         assert_eq!(judged(&lines[..2]).judgement, Judgement::MultiPath);
-        assert_ne!(judged(&lines).judgement, Judgement::MultiPath, "then two agree and one does not");
+        assert_ne!(judged(&lines).judgement, Judgement::MultiPath, "two observations agree and one does not");
     }
 
     #[test]
-    fn pooled_addresses_with_ports_of_their_own_are_a_dependent_mapping() {
+    fn pooled_addresses_with_different_ports_are_a_dependent_mapping() {
         let lines = [(0, P, "203.0.113.1:5000"), (0, A_P, "203.0.113.2:6000"), (0, A_A, "203.0.113.2:6000")];
         let pooled = Judgement::Dependent { on: Some(Mapping::AddressDependent), several_addresses: true };
         assert_eq!(judged(&lines).judgement, pooled);

@@ -1,7 +1,7 @@
-//! The mapping socket: which servers it asks, what they saw, and when that suffices.
+//! The mapping socket: its servers, its observations and its conclusion.
 //!
-//! Rules of this file: it decides when to judge and when to ask more; `mapping` judges observations. One socket asks
-//! all servers, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
+//! Rules of this file: it decides when to judge and when to send further requests; `mapping` judges observations. One
+//! socket sends to all servers, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
 
 use crate::behavior::{Mapping, NatKind};
 use crate::event::DiscoveryEvent;
@@ -30,11 +30,11 @@ pub(super) struct MappingRun {
     /// No request starts before this time: the other family goes first.
     pub(super) from: Instant,
     pub(super) observations: Vec<Observation>,
-    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one answer. A pair that differs replaces an equal one.
+    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one response. A pair that differs replaces an equal one.
     pub(super) twice: Option<(SocketAddr, SocketAddr)>,
-    /// Another local address that an answer came to.
+    /// Another local address that a response came to.
     pub(super) other_local: Option<IpAddr>,
-    /// The servers whose other addresses are asked.
+    /// The servers whose other addresses get requests.
     measured_with: Vec<u8>,
     /// The latest judgement.
     judgement: Judgement,
@@ -56,7 +56,7 @@ impl MappingRun {
         }
     }
 
-    /// Returns a plain request to one address of a server, once.
+    /// Returns a plain request to one address of a server. Returns each request once.
     pub(super) fn ask(&self, servers: &mut Servers, server: u8, target: Target) -> Option<Action> {
         let asked = servers.get_mut(server)?;
         let to = asked.address_of(target)?;
@@ -77,8 +77,10 @@ impl MappingRun {
         }))
     }
 
-    /// Returns a CHANGE-REQUEST on this socket, where its answer cannot be filtered: from the other address, which the
-    /// socket has contacted, or (`whole` is false) from where it was asked.
+    /// Returns a CHANGE-REQUEST on this socket, where no filter drops the response.
+    ///
+    /// The response comes from the other address, which the socket has contacted. If `whole` is false, it comes from
+    /// the destination of the request.
     pub(super) fn ask_proof(&self, servers: &mut Servers, server: u8, whole: bool) -> Actions {
         let Some(asked) = servers.get_mut(server).filter(|asked| !asked.proof.planned) else { return Actions::new() };
         asked.proof.planned = true;
@@ -104,7 +106,7 @@ impl MappingRun {
             self.twice = Some((plain, xored));
         }
         if self.local.is_some_and(|local| local.ip() != answer.local.ip()) {
-            // The answer came in by another interface: that is another internal endpoint, with another mapping.
+            // The response came in by another interface: that is another internal endpoint, with another mapping.
             self.other_local = Some(answer.local.ip());
             return;
         }
@@ -112,7 +114,7 @@ impl MappingRun {
         self.observations.push(Observation { server, to: answer.from, mapped, order });
     }
 
-    /// Chooses the server that mapping is measured with, and the next one when that one fails.
+    /// Chooses the server whose other addresses mapping is measured with, and the next one when that server fails.
     pub(super) fn choose_server(&mut self, now: Instant, servers: &mut Servers) -> Actions {
         let mut actions = Actions::new();
         if self.verdict.is_some() || self.local.is_none() || !self.needs_another_server(now, servers) {
@@ -136,7 +138,7 @@ impl MappingRun {
         let unanswered = |asking: &QuestionState| asking.asked_at.is_some() && !asking.is_answered();
         let silent =
             alternates.clone().all(|asking| unanswered(asking) && asking.patience_ends().is_none_or(|end| end <= now));
-        // The server has answered everything, and that did not suffice.
+        // The server has answered all requests, and the observations do not suffice.
         let exhausted = alternates.clone().all(|asking| asking.outcome != Outcome::Waiting)
             && match self.judgement {
                 Judgement::TooLittle | Judgement::Contradiction | Judgement::Dependent { on: None, .. } => true,
@@ -187,7 +189,7 @@ impl MappingRun {
                 let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::LONE_WITNESS };
                 Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
             }
-            // A server may invent several addresses, so its answers must have been steady.
+            // A faulty server may report several addresses, so the reported address must have stayed the same.
             Judgement::Dependent { on: Some(_), several_addresses } if pending || (several_addresses && !steady) => {
                 None
             }
@@ -205,7 +207,7 @@ impl MappingRun {
         }
     }
 
-    /// Concludes when one address answered, or none, and no other can be asked.
+    /// Concludes when at most one address answered, and no other address is left.
     fn conclude_from_little(&self, servers: &Servers) -> Option<Conclusion<Mapping>> {
         let evidence = self.evidence(servers);
         let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
@@ -215,7 +217,7 @@ impl MappingRun {
             let why = match (unsteady, flawed) {
                 (true, _) => Unknown::Rebinding,
                 (false, true) => Unknown::ServerError,
-                // Another part finds out whether UDP is blocked.
+                // `check_reachability` decides whether UDP is blocked.
                 (false, false) => return None,
             };
             return Some(Conclusion::unknown(why, evidence));
@@ -229,7 +231,7 @@ impl MappingRun {
         })
     }
 
-    /// Whether a pending request, or a server that was not asked yet, may show more.
+    /// Whether a pending request or an unused server may add an observation.
     fn more_to_come(&self, servers: &Servers) -> bool {
         let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(QuestionState::is_waiting));
         let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
@@ -254,7 +256,7 @@ impl MappingRun {
         evidence
     }
 
-    /// The endpoints at which trusted servers saw the socket, each once.
+    /// The endpoints that trusted servers reported for the socket, each once.
     pub(super) fn public(&self, servers: &Servers) -> Vec<SocketAddr> {
         let mut public = Vec::with_capacity(1);
         for seen in self.observations.iter().filter(|seen| servers.is_trusted(seen.server)) {
@@ -265,7 +267,7 @@ impl MappingRun {
         public
     }
 
-    /// Whether the socket is translated; `None` before a server saw it.
+    /// Whether the socket is translated; `None` before the first response.
     pub(super) fn is_translated(&self, servers: &Servers) -> Option<bool> {
         let mut trusted = self.observations.iter().filter(|seen| servers.is_trusted(seen.server)).peekable();
         trusted.peek()?;

@@ -1,7 +1,7 @@
-//! Whether UDP is blocked or the host is offline. TCP connections show it when no UDP answer comes.
+//! The check by TCP connections, without a UDP response: UDP is blocked, or the host is offline.
 //!
-//! Rules of this file: it connects and sends no byte. A connection, or a refusal, shows that packets get out and come
-//! back; then UDP is blocked (RFC 3489 §10.1). Silence of both means that there is no way out.
+//! Rules of this file: it connects and sends no byte. A connection, or a refusal, shows that packets leave and come
+//! back; then UDP is blocked (RFC 3489 §10.1). If neither UDP nor TCP gets a response, the host is offline.
 
 use crate::note::DiscoveryNote;
 use crate::profile::Evidence;
@@ -58,7 +58,7 @@ impl TcpCheck {
         self.asked
     }
 
-    /// Takes socket events; `None`: it is not one of its sockets.
+    /// Takes a socket event; `None` if the socket belongs to another part.
     pub(super) fn socket_event(&mut self, socket: SocketId, event: SocketEvent) -> Option<Actions> {
         let this = self.tries.iter_mut().find(|this| this.socket == socket)?;
         let ended = match event {
@@ -75,7 +75,7 @@ impl TcpCheck {
         Some(Actions::from([Action::Note(ended)]))
     }
 
-    /// Whether TCP has shown that packets get out and come back.
+    /// Whether TCP has shown that packets leave and come back.
     pub(super) fn shows_a_way_out(&self) -> bool {
         self.tries.iter().any(|this| matches!(this.ended, Some(Ok(()) | Err(Refusal::ConnectionRefused))))
     }
@@ -85,7 +85,7 @@ impl TcpCheck {
         self.asked && self.tries.iter().all(|this| this.ended.is_some())
     }
 
-    /// Closes what is still open or opening.
+    /// Closes the sockets that are open or being opened.
     pub(super) fn close(&self) -> impl Iterator<Item = Action> {
         let open = self.tries.iter().filter(|this| !matches!(this.ended, Some(Err(_))));
         open.map(|this| Action::Close(this.socket))

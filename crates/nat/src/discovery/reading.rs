@@ -1,9 +1,9 @@
-//! What matters in a response.
+//! The fields of a response that the discovery uses.
 
 use core::net::SocketAddr;
 use portolan_stun::Message;
 
-/// The facts of one response.
+/// The fields of one response.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     /// XOR-MAPPED-ADDRESS.
@@ -28,7 +28,7 @@ impl Reading {
         }
     }
 
-    /// Where the server saw the socket. The XOR form is preferred, because an ALG cannot find and rewrite it.
+    /// The mapped address. The XOR form is preferred, because an ALG cannot find and rewrite it.
     pub(super) fn mapped(&self) -> Option<SocketAddr> {
         self.xored.or(self.plain)
     }

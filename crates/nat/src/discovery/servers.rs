@@ -1,7 +1,7 @@
-//! The servers of one family: which were asked, which answered, and what each can do.
+//! The servers of one family, with their states.
 //!
-//! Rules of this file: it remembers, and sends nothing. Two servers are asked at first. [`Servers::join`] adds the next
-//! one in the given order; further addresses of a server come last.
+//! Rules of this file: it stores state, and sends nothing. Two servers are used at first. [`Servers::join`] adds the
+//! next one in the given order; further addresses of a server come last.
 
 use crate::profile::{Family, Flaw, ServerReport};
 use alloc::vec::Vec;
@@ -16,10 +16,10 @@ use super::filtering::{Other, Outcome, Proof};
 use super::plan::{ALTERNATE_PATIENCE, SERVER_PATIENCE};
 use super::tag::Target;
 
-/// The number of servers that are asked at first.
+/// The number of servers that are used at first.
 const AT_FIRST: usize = 2;
 
-/// A server and what is known about it.
+/// The state of a server.
 #[derive(Clone, Debug)]
 pub(super) struct ServerState {
     /// The place in the given list. Several addresses of one server share it.
@@ -27,14 +27,14 @@ pub(super) struct ServerState {
     pub(super) address: SocketAddr,
     /// The time of the first request.
     pub(super) asked_at: Option<Instant>,
-    /// The shortest time from a first send to its answer.
+    /// The shortest time from a first send to its response.
     pub(super) rtt: Option<Duration>,
     pub(super) other: Other,
-    /// The outcomes of the plain requests from the mapping socket, for each of its addresses.
+    /// The outcomes of the plain requests from the mapping socket, for each address of the server.
     pub(super) targets: [QuestionState; 3],
-    /// The outcome of CHANGE-REQUEST where nothing filters.
+    /// The outcome of CHANGE-REQUEST on the mapping socket, where no filter drops the response.
     pub(super) proof: QuestionState,
-    /// Whether that request asked for the other address and port.
+    /// Whether that CHANGE-REQUEST requested the other address and port.
     pub(super) proof_is_whole: bool,
     pub(super) unreachable: Option<Unreachability>,
     pub(super) flaws: Vec<Flaw>,
@@ -57,7 +57,7 @@ impl QuestionState {
         matches!(self.outcome, Outcome::Answered(_))
     }
 
-    /// The time at which another server is tried, if this request is not answered.
+    /// The time at which another server is used, if this request is not answered.
     pub(super) fn patience_ends(&self) -> Option<Instant> {
         self.asked_at.map(|at| at + ALTERNATE_PATIENCE).filter(|_| self.outcome == Outcome::Waiting)
     }
@@ -97,7 +97,7 @@ impl ServerState {
         other_both
     }
 
-    /// The address of a target, as far as it is known.
+    /// The address of a target, if it is known.
     pub(super) fn address_of(&self, target: Target) -> Option<SocketAddr> {
         match (target, self.other) {
             (Target::Primary, _) => Some(self.address),
@@ -107,17 +107,17 @@ impl ServerState {
         }
     }
 
-    /// Whether the mapped addresses that it reports are trusted.
+    /// Whether the mapped addresses of the server are trusted.
     pub(super) fn is_trusted(&self) -> bool {
         !self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Unstable | Flaw::SameForAll | Flaw::Contradicted))
     }
 
-    /// Whether it has a second address, as far as it says.
+    /// Whether the server has named a valid second address.
     pub(super) const fn is_capable(&self) -> bool {
         matches!(self.other, Other::Valid(_))
     }
 
-    /// Whether an answer may still come in time.
+    /// Whether the timeout of a server without a response has not expired.
     pub(super) fn is_pending(&self, now: Instant) -> bool {
         self.rtt.is_none()
             && self.unreachable.is_none()
@@ -130,12 +130,12 @@ impl ServerState {
     }
 }
 
-/// All servers of one family, in the order in which they are asked.
+/// All servers of one family, in the order in which they are used.
 #[derive(Clone, Debug)]
 pub(super) struct Servers {
     all: Vec<ServerState>,
     joined: usize,
-    /// How many silent or useless servers have been replaced.
+    /// The number of silent servers that have been replaced.
     replaced: usize,
 }
 
@@ -167,7 +167,7 @@ impl Servers {
         self.all.get_mut(usize::from(server))
     }
 
-    /// The servers that are asked, with their numbers.
+    /// The servers that are in use, with their numbers.
     pub(super) fn asked(&self) -> impl Iterator<Item = (u8, &ServerState)> {
         (0..=u8::MAX).zip(self.all.iter().take(self.joined))
     }
@@ -192,7 +192,7 @@ impl Servers {
         self.get(server).is_some_and(ServerState::is_trusted)
     }
 
-    /// Whether a server has been silent for so long that another one is added; each adds one.
+    /// Whether another server is to be added for a silent one. Each silent server adds one.
     pub(super) fn take_replacement(&mut self, now: Instant) -> bool {
         let silent = self.asked().filter(|(_, server)| server.is_silent(now)).count();
         let due = silent > self.replaced && self.has_more();
@@ -202,7 +202,7 @@ impl Servers {
         due
     }
 
-    /// Whether a server may still answer in time.
+    /// Whether a server is pending.
     pub(super) fn any_pending(&self, now: Instant) -> bool {
         self.asked().any(|(_, server)| server.is_pending(now))
     }
@@ -214,7 +214,7 @@ impl Servers {
             .map(|(number, _)| number)
     }
 
-    /// The end of the next waiting time.
+    /// The next timeout of a server.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         let patience = |server: &ServerState| {
             server.rtt.is_none().then_some(server.asked_at).flatten().map(|at| at + SERVER_PATIENCE)
@@ -222,7 +222,7 @@ impl Servers {
         self.asked().filter_map(|(_, server)| patience(server)).filter(|at| *at > now).min()
     }
 
-    /// Records the other address that a server names; the first one counts.
+    /// Records the other address of a server. Only the first call for a server has an effect.
     pub(super) fn set_other(&mut self, server: u8, other: Option<SocketAddr>) {
         if let Some(asked) = self.get_mut(server)
             && asked.other == Other::Unknown
@@ -235,7 +235,7 @@ impl Servers {
         }
     }
 
-    /// Records a flaw of a server, once.
+    /// Records a flaw of a server. Returns an action the first time.
     pub(super) fn hold(&mut self, server: u8, flaw: Flaw) -> Option<Action> {
         let asked = self.get_mut(server).filter(|asked| !asked.flaws.contains(&flaw))?;
         asked.flaws.push(flaw);

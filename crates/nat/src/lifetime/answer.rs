@@ -1,8 +1,8 @@
-//! What an answer, or silence, shows about a probe.
+//! The effect of a response, or of silence, on a probe.
 //!
-//! Rules of this file: an answer on the probe's own socket proves that its mapping lives. One on another socket shows
-//! that the external port has a new owner (RFC 5780 §4.6). Silence needs two rounds, the second beside a control that
-//! got its answer.
+//! Rules of this file: a response on the probe's own socket proves that its mapping lives. A response on another
+//! socket shows that the external port has a new owner (RFC 5780 §4.6). Silence counts after two rounds, the second
+//! beside a control that got its response.
 
 use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
@@ -17,15 +17,15 @@ use portolan_machine::{Cx, Instant, Output, SocketId};
 use portolan_stun::Message;
 use portolan_stun_agent::{Answer, TransactionEvent};
 
-/// The facts of an answer.
+/// The facts of a response.
 #[derive(Clone, Copy, Debug)]
 struct ResponseFacts {
     /// The socket that received it.
     socket: SocketId,
-    /// When the request was first and last sent.
+    /// The times of the first and the last send of the request.
     sent: Between,
     sends: u32,
-    /// The endpoint that the server saw, or the error that it answered with.
+    /// The mapped address, or the code of an error response.
     seen: Result<SocketAddr, u16>,
 }
 
@@ -43,7 +43,7 @@ impl ResponseFacts {
     }
 }
 
-/// An answer that holds neither an address nor an error.
+/// The code for a response that holds neither an address nor an error.
 const NO_ADDRESS: u16 = 0;
 
 impl Lifetime {
@@ -66,13 +66,13 @@ impl Lifetime {
             }
             TransactionEvent::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
             TransactionEvent::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
-            TransactionEvent::Unreachable { .. } => self.course.unreachable = true,
-            // An answer from or to another address: the transactions have dropped it with a note.
+            TransactionEvent::Unreachable { .. } => self.run.unreachable = true,
+            // A response from or to another address: the transactions have dropped it with a note.
             TransactionEvent::Elsewhere(_) | _ => {}
         }
     }
 
-    /// A probe has its mapping.
+    /// Takes the response that reports the mapping of a probe.
     fn mapped(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let asker = self.probes.get(ASKER).map(|asker| asker.place);
         let now = cx.now();
@@ -88,7 +88,7 @@ impl Lifetime {
         if unreplied && asker.is_some_and(|asker| asker.socket != facts.socket) {
             return self.spoil(cx, index, Unknown::ResponsePortIgnored);
         }
-        // A request that was sent more than once may be answered more than once, the last time about as late again.
+        // A request that was sent more than once may get several responses. The last one comes about as late again.
         let again = if facts.sends > 1 { now - facts.sent.earliest } else { Duration::ZERO };
         let latest = if unreplied { facts.sent.latest } else { now + again };
         probe.life.made = Between { earliest: facts.sent.earliest, latest };
@@ -102,14 +102,14 @@ impl Lifetime {
                 self.asked(cx);
             }
             _ if asker.and_then(|asker| asker.external).is_none_or(|asker| asker.ip() != external.ip()) => {
-                // The server answers to the address of the asking socket; the mapping has another.
+                // The response would go to the external address of the request socket; the mapping has another.
                 self.spoil(cx, index, Unknown::MultiPath);
             }
             _ => self.rest(cx, index, external),
         }
     }
 
-    /// A probe with a mapping is silent until it is due.
+    /// Sets the time at which a probe with a mapping is due. The probe is silent until then.
     fn rest(&mut self, cx: &mut Cx<'_>, index: usize, external: SocketAddr) {
         let (gap, touch_after, step) = (self.gap(), self.touch_after(), self.config.step);
         let Some(probe) = self.probes.get_mut(index) else { return };
@@ -124,7 +124,7 @@ impl Lifetime {
         cx.note(|| LifetimeNote::Mapped { external });
     }
 
-    /// The asking socket and the control have mappings: the server can be asked about them.
+    /// Starts the proof once the request socket and the control have mappings.
     fn asked(&mut self, cx: &mut Cx<'_>) {
         if self.stage != Stage::Asking {
             return;
@@ -139,10 +139,10 @@ impl Lifetime {
             return;
         }
         // With arbitrary pooling (RFC 4787 §4.1) another control may get the same external address.
-        if self.course.controls >= CONTROLS_MAX {
+        if self.run.controls >= CONTROLS_MAX {
             return self.reject(cx, Unknown::MultiPath);
         }
-        self.course.controls += 1;
+        self.run.controls += 1;
         self.become_stage(Stage::Asking);
         if let Some(control) = self.probes.get_mut(CONTROL) {
             let socket = control.place.socket;
@@ -153,14 +153,14 @@ impl Lifetime {
         }
     }
 
-    /// An answer to the control, or what should have been one.
+    /// Takes a response to the request of the proof. It should have arrived on the control.
     fn proved(&mut self, cx: &mut Cx<'_>, facts: ResponseFacts) {
         let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == facts.socket);
         let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
         if self.stage == Stage::Measuring
             && facts.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
         {
-            // The asking socket has moved to another external address, so silence there proves nothing here.
+            // The request socket has another external address now, so silence of a probe is no evidence.
             for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
                 self.spoil(cx, index, Unknown::Rebinding);
             }
@@ -183,7 +183,7 @@ impl Lifetime {
     }
 
     fn proof_ended(&mut self, cx: &mut Cx<'_>, sends: u32, answers: u32) {
-        // If most answers went to another socket, the request says nothing about loss.
+        // If most responses went to another socket, the request does not measure loss.
         self.proof.flight = None;
         if answers > 0 || self.stage == Stage::Measuring {
             self.way.counted(sends, answers);
@@ -194,7 +194,7 @@ impl Lifetime {
         self.proof_failed(cx, Unknown::ResponsePortUnanswered);
     }
 
-    /// The control could not be made, or got no answer.
+    /// Takes a failed proof: the control got no mapping or no response.
     fn proof_failed(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         self.proof.failures = self.proof.failures.saturating_add(1);
         if self.proof.failures < FAILURES_MAX {
@@ -218,7 +218,7 @@ impl Lifetime {
         }
     }
 
-    /// The requested answer, on the probe's socket or on another.
+    /// Takes the requested response, on the probe's socket or on another.
     fn checked(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Checking) else { return };
@@ -234,7 +234,7 @@ impl Lifetime {
             cx.note(|| LifetimeNote::NewOwner { external });
         }
         self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
-        // The answer that came in through the new owner's mapping may have refreshed that mapping.
+        // The response that came in through the new owner's mapping may have refreshed that mapping.
         let owner = self.probes.iter().position(|probe| probe.place.socket == facts.socket && probe.is_open());
         if let Some(owner) = owner.filter(|owner| *owner > CONTROL) {
             self.spoil(cx, owner, Unknown::Rebinding);
@@ -263,7 +263,7 @@ impl Lifetime {
         }
     }
 
-    /// A refresh arrived.
+    /// Takes the response to a refresh.
     fn touched(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let (gap, now) = (self.gap(), cx.now());
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Touching) else { return };
@@ -276,14 +276,14 @@ impl Lifetime {
             let (after, sends) = (probe.at_most(now), facts.sends);
             cx.note(|| LifetimeNote::Remade { before, after: external });
             if before.ip() != external.ip() {
-                // Not only the mapping ended: the way out is another.
+                // The network path has changed, not only the mapping.
                 return self.spoil(cx, index, Unknown::Rebinding);
             }
             return self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
         }
         if matches!(probe.role, Role::Touched { .. }) {
             if facts.socket == probe.place.socket {
-                // A packet that was meant to go out only brought one in.
+                // The response came in through the mapping, so the refresh was not only outbound.
                 return self.spoil(cx, index, Unknown::ResponsePortIgnored);
             }
             probe.life.touched = Some(facts.sent);
@@ -296,7 +296,7 @@ impl Lifetime {
         }
     }
 
-    /// A request of a probe ended without a usable answer.
+    /// Takes the end of a request without a usable response.
     fn unanswered(&mut self, cx: &mut Cx<'_>, ask: Ask, index: usize, sends: u32, why: Unknown) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
@@ -307,7 +307,7 @@ impl Lifetime {
                     probe.become_state(State::Resting);
                     self.proof_failed(cx, why);
                 } else {
-                    let turned_back = self.course.unreachable && why == Unknown::ServerSilent;
+                    let turned_back = self.run.unreachable && why == Unknown::ServerSilent;
                     self.spoil_or_reject(cx, index, if turned_back { Unknown::Offline } else { why });
                 }
             }
@@ -315,8 +315,7 @@ impl Lifetime {
             (Ask::Touch, State::Touching) => {
                 probe.flight = None;
                 if matches!(probe.role, Role::Watcher { .. }) {
-                    // It is not known whether it arrived. A check before the next refresh shows what became of the
-                    // mapping.
+                    // The refresh may have arrived. A check before the next refresh shows whether the mapping lives.
                     probe.due = now;
                     probe.become_state(State::Resting);
                 } else {
@@ -328,7 +327,7 @@ impl Lifetime {
         }
     }
 
-    /// A round of requests had no answer.
+    /// Takes the end of a round of requests without a response.
     fn silent(&mut self, cx: &mut Cx<'_>, index: usize, sends: u32) {
         let (by_loss, overhang) = (self.way.silence(sends), self.way.tail().saturating_sub(self.way.rtt()));
         let beside = self.proof.answered;
@@ -338,7 +337,7 @@ impl Lifetime {
         if probe.doubt.rounds > 1 && beside.is_some_and(|answered| answered >= probe.doubt.since) {
             probe.doubt.p *= by_loss;
             if probe.doubt.p <= P_MAX {
-                // Answers to the last send would have arrived by now.
+                // Responses to the last send would have arrived by now.
                 let after = probe.at_most(now - overhang);
                 let outcome = Outcome::Dead { after, sends: probe.doubt.sends, p: probe.doubt.p };
                 return self.dead(cx, index, outcome);
@@ -364,7 +363,7 @@ impl Lifetime {
         self.over(cx, index, if first_touch { Outcome::Spoilt(Unknown::TooShort) } else { outcome });
     }
 
-    /// A probe has given its result.
+    /// Takes the result of a probe, and closes its socket.
     pub(super) fn over(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
         probe.outcome = outcome;
@@ -399,16 +398,16 @@ impl Lifetime {
         if index > CONTROL { self.spoil(cx, index, why) } else { self.finish(cx.now(), why) }
     }
 
-    /// The server cannot be used: asks the next one, or ends.
+    /// Rejects the server. Tests the next one, or ends the run.
     fn reject(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         let server = self.server();
         cx.note(|| LifetimeNote::Rejected { server, why });
         self.out.push(Output::Event(LifetimeEvent::Rejected { server, why }));
-        if self.stage == Stage::Measuring || self.course.server + 1 >= self.config.servers.len() {
+        if self.stage == Stage::Measuring || self.run.server + 1 >= self.config.servers.len() {
             return self.finish(cx.now(), why);
         }
-        self.course.server += 1;
-        self.course.unreachable = false;
+        self.run.server += 1;
+        self.run.unreachable = false;
         if self.stage == Stage::Proving {
             self.become_stage(Stage::Asking);
         }
@@ -451,7 +450,7 @@ impl Lifetime {
     }
 }
 
-/// Tries to find a control with the asking socket's external address.
+/// The number of tries to find a control with the request socket's external address.
 const CONTROLS_MAX: u8 = 4;
 /// The number of failed proofs in a row after which no more are tried.
 const FAILURES_MAX: u8 = 2;

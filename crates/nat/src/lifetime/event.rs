@@ -1,4 +1,4 @@
-//! What the owner of a measurement must act on.
+//! The events of a measurement, on which its owner must act.
 
 use super::{LifetimeRange, LifetimeReport, RefreshReport};
 use crate::profile::{Conclusion, Finding, Unknown};
@@ -19,7 +19,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LifetimeEvent {
-    /// A server cannot be used; the next one is asked, if there is one.
+    /// A server cannot be used; the next one is tested, if there is one.
     Rejected {
         /// The server.
         server: SocketAddr,
@@ -37,33 +37,33 @@ pub enum LifetimeEvent {
         /// The time that the rest of the run takes, about.
         expected: Duration,
     },
-    /// One socket has given its result.
+    /// The result of one socket is known.
     Point {
         /// Its series.
         series: Series,
-        /// How long it was silent.
+        /// The time that it was silent.
         idle: Duration,
-        /// Whether an answer still came in.
+        /// Whether a response still came in.
         alive: bool,
     },
     /// The lifetime of a mapping that was answered.
     Replied(Conclusion<LifetimeRange>),
-    /// The lifetime of a mapping that nothing ever came in through.
+    /// The lifetime of a mapping through which no packet ever came in.
     Unreplied(Conclusion<LifetimeRange>),
-    /// The time at which a mapping ends whatever refreshes it.
+    /// The time at which a mapping ends in spite of refreshes.
     Absolute(Conclusion<LifetimeRange>),
-    /// What refreshes a mapping.
+    /// The packets that refresh a mapping.
     Refresh(Box<RefreshReport>),
     /// The report; the last event.
     Report(Box<LifetimeReport>),
 }
 
-/// What the sockets of a series have in common.
+/// The common property of the sockets of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Series {
     /// Their mappings were answered once.
     Replied,
-    /// Nothing ever came in through their mappings.
+    /// No packet ever came in through their mappings.
     Unreplied,
 }
 

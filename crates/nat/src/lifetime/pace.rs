@@ -1,4 +1,4 @@
-//! When a new transaction may start.
+//! The limit on the starts of transactions.
 //!
 //! Rules of this file: at most ten transactions start within a second (RFC 5780 §5); retransmissions do not count.
 //! Starts that are not urgent keep a distance too, so that their retransmissions do not coincide.
@@ -14,7 +14,7 @@ pub(super) struct Pace {
     last: Option<Instant>,
 }
 
-/// How long a transaction can wait.
+/// The urgency of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// Its time is part of the measurement.
@@ -35,7 +35,7 @@ impl Pace {
         Self { ring: [None; Self::PER_SECOND], next: 0, last: None }
     }
 
-    /// When the next one may start; in the past: now.
+    /// The time at which the next transaction may start. A time in the past means now.
     pub(super) fn opens(&self, urgency: Urgency) -> Instant {
         let window = self.ring.get(self.next).copied().flatten().map_or(Instant::ORIGIN, |tenth| tenth + Self::WINDOW);
         let distance = match urgency {
@@ -61,7 +61,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn no_second_holds_more_than_ten() {
+    fn at_most_ten_transactions_start_in_one_second() {
         let (mut pace, mut begun) = (Pace::new(), Vec::new());
         let mut now = Instant::from_millis(5);
         for _ in 0..95 {
@@ -70,11 +70,11 @@ mod tests {
             begun.push(now);
         }
         assert!(begun.windows(11).all(|eleven| eleven[10] - eleven[0] > Duration::from_secs(1)));
-        assert!(now < Instant::from_millis(9100), "and none waits longer than it must: {now}");
+        assert!(now < Instant::from_millis(9100), "no transaction waits longer than necessary: {now}");
     }
 
     #[test]
-    fn what_is_not_urgent_keeps_its_distance() {
+    fn a_transaction_that_is_not_urgent_waits_for_the_interval() {
         let mut pace = Pace::new();
         pace.begin(Instant::from_millis(1000));
         assert!(pace.opens(Urgency::Now) <= Instant::from_millis(1000));

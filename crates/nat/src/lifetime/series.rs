@@ -1,7 +1,7 @@
 //! The judgement of the sockets of one series.
 //!
-//! Rules of this file: a pure function of points, without a clock. An answer is proof; silence is only evidence. So
-//! another dead point must follow the first one before a conclusion is made. A living point beyond a dead one is a
+//! Rules of this file: a pure function of points, without a clock. A response is proof; silence is only evidence. So
+//! another dead point must follow the first one before a conclusion is made. A living point after a dead one is a
 //! contradiction (RFC 5780 §4.6: "be prepared to get inconsistent results").
 
 use super::LifetimeRange;
@@ -14,9 +14,9 @@ use core::time::Duration;
 pub(super) enum Outcome {
     /// No result yet.
     Pending,
-    /// It let an answer in after at least this time.
+    /// The mapping let a response in after at least this time.
     Alive { after: Duration },
-    /// It let no answer in after at most this time. Chance explains that with probability `p`.
+    /// The mapping let no response in after at most this time. Loss explains that with probability `p`.
     Dead { after: Duration, sends: u32, p: f64 },
     /// No result, for this reason.
     Spoilt(Unknown),
@@ -25,15 +25,15 @@ pub(super) enum Outcome {
 /// The result of a series so far, its points in the order of their idle times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement {
-    /// Missing points could change it.
+    /// Missing points could change the result.
     Open,
-    /// It is final.
+    /// The result is final.
     Settled { range: LifetimeRange, p: f64, sends: u32 },
-    /// There is none.
+    /// There is no result, for this reason.
     Unknown(Unknown),
 }
 
-/// Judges when enough is known, and not before.
+/// Judges the points; [`Judgement::Open`] while a missing point could change the result.
 pub(super) fn judge(points: &[Outcome]) -> Judgement {
     let Some(dead) = points.iter().position(is_dead) else {
         return if points.contains(&Outcome::Pending) { Judgement::Open } else { bounds(points) };
@@ -42,14 +42,14 @@ pub(super) fn judge(points: &[Outcome]) -> Judgement {
     if before.contains(&Outcome::Pending) {
         return Judgement::Open;
     }
-    // The next result confirms or contradicts it.
+    // The next result confirms or contradicts the first dead point.
     match after.iter().skip(1).find(|point| !matches!(point, Outcome::Spoilt(_))) {
         Some(Outcome::Pending) => Judgement::Open,
         _ => bounds(points),
     }
 }
 
-/// The result of the points so far, whatever is missing.
+/// The result of the points so far, without the missing points.
 pub(super) fn bounds(points: &[Outcome]) -> Judgement {
     let dead = points.iter().position(is_dead).unwrap_or(points.len());
     let (before, after) = points.split_at(dead);
@@ -117,10 +117,10 @@ pub(super) fn spoilt(point: &Outcome) -> Option<Unknown> {
 mod tests {
     use super::*;
 
-    const fn lived(seconds: u64) -> Outcome {
+    const fn alive(seconds: u64) -> Outcome {
         Outcome::Alive { after: Duration::from_secs(seconds) }
     }
-    const fn died(seconds: u64) -> Outcome {
+    const fn dead(seconds: u64) -> Outcome {
         Outcome::Dead { after: Duration::from_secs(seconds), sends: 7, p: 1e-7 }
     }
     const fn between(least: u64, most: u64) -> Judgement {
@@ -130,33 +130,33 @@ mod tests {
     const LOST: Outcome = Outcome::Spoilt(Unknown::HighLoss);
 
     #[test]
-    fn a_death_stands_when_all_before_it_and_the_next_one_are_known() {
+    fn an_expiry_is_settled_when_all_points_before_it_and_the_next_one_are_known() {
         use Outcome::Pending;
-        assert_eq!(judge(&[lived(5), died(11), died(16), Pending]), between(5, 11));
-        assert_eq!(judge(&[lived(5), died(11)]), between(5, 11), "nothing follows the last one");
-        assert_eq!(judge(&[lived(5), died(11), LOST, died(21)]), between(5, 11));
-        assert_eq!(judge(&[lived(5), LOST, died(16), died(21)]), between(5, 16), "a lost point makes it wider");
-        assert_eq!(judge(&[died(6), died(11)]), between(0, 6));
-        assert_eq!(judge(&[lived(5), died(400), died(16)]), between(5, 16), "looked at late");
+        assert_eq!(judge(&[alive(5), dead(11), dead(16), Pending]), between(5, 11));
+        assert_eq!(judge(&[alive(5), dead(11)]), between(5, 11), "there is no point after the last one");
+        assert_eq!(judge(&[alive(5), dead(11), LOST, dead(21)]), between(5, 11));
+        assert_eq!(judge(&[alive(5), LOST, dead(16), dead(21)]), between(5, 16), "a lost point makes it wider");
+        assert_eq!(judge(&[dead(6), dead(11)]), between(0, 6));
+        assert_eq!(judge(&[alive(5), dead(400), dead(16)]), between(5, 16), "a point that was probed late");
         for open in [
-            [lived(5), Pending, died(16), died(21)],
-            [lived(5), died(11), Pending, died(21)],
-            [lived(5), died(11), LOST, Pending],
-            [lived(5), lived(10), lived(15), Pending],
+            [alive(5), Pending, dead(16), dead(21)],
+            [alive(5), dead(11), Pending, dead(21)],
+            [alive(5), dead(11), LOST, Pending],
+            [alive(5), alive(10), alive(15), Pending],
         ] {
             assert_eq!(judge(&open), Judgement::Open, "{open:?}");
         }
     }
 
     #[test]
-    fn a_life_beyond_a_death_is_a_contradiction() {
-        assert_eq!(judge(&[lived(5), died(11), lived(15)]), Judgement::Unknown(Unknown::Contradictory));
+    fn a_live_mapping_after_an_expired_one_is_a_contradiction() {
+        assert_eq!(judge(&[alive(5), dead(11), alive(15)]), Judgement::Unknown(Unknown::Contradictory));
     }
 
     #[test]
-    fn what_outlives_all_is_at_least_that() {
+    fn a_mapping_that_is_alive_at_all_points_has_a_lower_bound_only() {
         let range = LifetimeRange { at_least: Duration::from_secs(10), at_most: None };
-        assert_eq!(judge(&[lived(5), lived(10), LOST]), Judgement::Settled { range, p: 0.0, sends: 0 });
+        assert_eq!(judge(&[alive(5), alive(10), LOST]), Judgement::Settled { range, p: 0.0, sends: 0 });
         assert_eq!(judge(&[LOST, LOST]), Judgement::Unknown(Unknown::HighLoss));
         assert_eq!(judge(&[]), Judgement::Unknown(Unknown::TooFewSamples));
     }

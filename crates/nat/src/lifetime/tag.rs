@@ -1,4 +1,4 @@
-//! The purpose of a request of this machine, as text too: commands to the transactions are text.
+//! The purpose of a request of this machine, with its text form: commands to the transactions have a text form.
 
 use core::fmt;
 use core::str::FromStr;
@@ -13,13 +13,13 @@ pub(super) struct Tag {
 /// The purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Make a mapping, and report it.
+    /// To make a mapping.
     Map,
-    /// Answer to this probe.
+    /// To get a response on the probe's socket.
     Check,
-    /// Refresh the mapping, and report it.
+    /// To refresh the mapping.
     Touch,
-    /// Answer to the control.
+    /// To get a response on the control.
     Prove,
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn each_tag_reads_back_from_its_text() {
+    fn each_tag_round_trips_through_text() {
         for (ask, _) in ASKS {
             let tag = Tag { ask, probe: 87 };
             assert_eq!(tag.to_string().parse(), Ok(tag));

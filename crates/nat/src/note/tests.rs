@@ -1,4 +1,4 @@
-//! Every note of this crate has a code of its own, and `docs/notes.md` lists it.
+//! Tests that every note of this crate has a unique code, and that `docs/notes.md` lists the code.
 
 #[path = "../../../machine/tests/support/notes.rs"]
 mod notes;
@@ -14,7 +14,7 @@ use core::time::Duration;
 use notes::{Table, table};
 use portolan_machine::{Refusal, TlsFailure};
 
-const HERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 3478));
+const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 3478));
 
 const REFUSALS: [Refusal; 11] = [
     Refusal::AddressInUse,
@@ -47,20 +47,20 @@ const FLAWS: [Flaw; 13] = [
 ];
 
 #[test]
-fn every_note_has_a_code_of_its_own_and_docs_notes_md_lists_it() {
+fn every_note_has_a_unique_code_that_docs_notes_md_lists() {
     notes::assert_documented("nat", &[discovery(), lifetime(), translator()]);
 }
 
 fn discovery() -> Table {
     use DiscoveryNote as N;
     use ExtraServerReason as Why;
-    let (server, to, other, from, port) = (HERE, HERE, HERE, HERE, 5000);
+    let (server, to, other, from, port) = (ADDRESS, ADDRESS, ADDRESS, ADDRESS, 5000);
     let map = Tag { family: Family::V4, test: Test::Map { server: 0, target: Target::Primary } };
     let filter = Tag { family: Family::V4, test: Test::Control { attempt: 0 } };
     let mut samples = vec![
         N::Asked { tag: map, to },
         N::Asked { tag: filter, to },
-        N::Seen { tag: map, by: server, mapped: HERE },
+        N::Seen { tag: map, by: server, mapped: ADDRESS },
         N::Joined { server, why: Why::Silence },
         N::Joined { server, why: Why::Contradiction },
         N::Joined { server, why: Why::Capability },
@@ -145,7 +145,7 @@ const UNKNOWN: [Unknown; 29] = [
 
 fn lifetime() -> Table {
     use LifetimeNote as N;
-    let (server, external, after, port) = (HERE, HERE, Duration::from_secs(30), 5000);
+    let (server, external, after, port) = (ADDRESS, ADDRESS, Duration::from_secs(30), 5000);
     let mut samples = REFUSALS.map(|why| N::PortRefused { port, why }).to_vec();
     samples.extend([N::Asked { server }, N::Honoured { server }]);
     samples.extend(UNKNOWN.map(|why| N::Rejected { server, why }));
@@ -155,7 +155,7 @@ fn lifetime() -> Table {
         N::Silent { external, sends: 3 },
         N::Dead { external, after, p: 1e-6 },
         N::NewOwner { external },
-        N::Remade { before: HERE, after: HERE },
+        N::Remade { before: ADDRESS, after: ADDRESS },
     ]);
     samples.extend(UNKNOWN.map(|why| N::Spoilt { port, why }));
     table!(

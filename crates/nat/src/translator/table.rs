@@ -1,8 +1,8 @@
-//! A small table that stays fast when it grows: a slab with chains from a power-of-two array of heads.
+//! A hash table that is fast for few and for many entries: a slab with chains from a power-of-two array of heads.
 //!
-//! A NAT in a simulation holds a few mappings and lives for a short time; a carrier's holds tens of thousands. One
-//! structure serves both. The heads start with sixteen and double with the content, a removed slot is used again, and
-//! [`Table::clear`] keeps all memory. Several entries may share one key.
+//! A NAT in a simulation holds a few mappings for a short time. A carrier's NAT holds tens of thousands. The heads
+//! start with sixteen and double with the content. A removed slot is used again, and [`Table::clear`] keeps all
+//! memory. Several entries may share one key.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_what_a_map_would_hold() {
+    fn the_table_agrees_with_a_btree_map() {
         let (mut table, mut model) = (Table::new(), BTreeMap::new());
         let mut rng = 7_u64;
         for round in 0..20_000_u32 {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_may_share_a_key() {
+    fn two_entries_can_have_the_same_key() {
         let mut table = Table::new();
         let first = table.insert(key(1), 'a');
         let second = table.insert(key(1), 'b');

@@ -1,6 +1,4 @@
-//! Thirteen ways in which tools for the same purpose have been wrong, each as a test.
-//!
-//! The numbers are those of the design notes; the names say what goes wrong elsewhere.
+//! Thirteen known defects of other NAT discovery tools. Each has a test that this crate does not have the defect.
 
 use crate::world::{World, full, plain};
 use core::time::Duration;
@@ -14,17 +12,18 @@ use portolan_sim::{Barrier, Fault};
 const EIM: Mapping = Mapping::EndpointIndependent;
 const APDF: Filtering = Filtering::AddressAndPortDependent;
 
-/// Comparing mapped ports of different sockets makes every NAT look symmetric.
+/// A tool that compares the mapped ports of different sockets reports every NAT as symmetric.
 #[test]
-fn d1_a_fresh_socket_for_each_server() {
+fn d1_a_nat_with_random_ports_is_not_reported_as_symmetric() {
     let random = TranslatorConfig::new(EIM, APDF).ports(PortAllocation::Random);
     let world = World::behind(random).servers([plain("one", 10), plain("two", 20)]);
     assert_eq!(world.family().mapping.value(), Some(&EIM));
 }
 
-/// A server that ignores CHANGE-REQUEST answers from where it was asked; that is no openness.
+/// A server that ignores CHANGE-REQUEST responds from the request address. Such a response does not prove that the NAT
+/// has no filter.
 #[test]
-fn d2_an_answer_from_the_wrong_address() {
+fn d2_a_response_from_the_request_address_is_no_evidence_of_filtering() {
     let world =
         World::behind(TranslatorConfig::home()).servers([full("one", 10)]).fault(0, Fault::IgnoresChangeRequest);
     let family = world.family();
@@ -32,9 +31,9 @@ fn d2_an_answer_from_the_wrong_address() {
     assert_ne!(family.classic_type(), ClassicType::FullCone);
 }
 
-/// A late answer belongs to its own question; and a wildcard socket has an address that can be compared.
+/// A late response belongs to its own transaction. A socket with a wildcard address reports its real local address.
 #[test]
-fn d3_answers_judged_by_their_order_and_an_unspecified_local_address() {
+fn d3_late_responses_and_a_wildcard_socket_do_not_change_the_result() {
     let late = Fault::LateDuplicates(Duration::from_millis(90));
     let world = World::behind(TranslatorConfig::symmetric()).fault(0, late).fault(1, late);
     assert_eq!(world.family().mapping.value(), Some(&Mapping::AddressAndPortDependent));
@@ -43,27 +42,24 @@ fn d3_answers_judged_by_their_order_and_an_unspecified_local_address() {
     assert!(!open.local.unwrap().ip().is_unspecified());
 }
 
-/// One lost packet must not read as a filter.
 #[test]
-fn d4_a_single_shot_for_negative_evidence() {
+fn d4_one_lost_packet_is_not_reported_as_filtering() {
     for seed in 0..300 {
         let family = World::behind(TranslatorConfig::full_cone()).loss(0.1).seed(seed).family();
         assert_eq!(family.filtering.value(), Some(&Filtering::EndpointIndependent), "seed {seed}");
     }
 }
 
-/// Two runs one after the other say the same, because no port is used twice.
+/// Two successive runs have the same result, because no port is used twice.
 #[test]
-fn d5_a_fixed_source_port() {
+fn d5_two_successive_runs_agree_and_use_different_ports() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).net();
     let mut seen = Vec::new();
     for run in 0..2 {
         net.command(host, MeasurementCommand::Start).unwrap();
         let end = net.now() + Duration::from_secs(10);
         let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
-        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
-            panic!()
-        };
+        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|timed| timed.event) else { panic!() };
         let family = &report.families[0];
         assert_eq!(family.filtering.value(), Some(&APDF), "run {run}");
         seen.push(family.local.unwrap().port());
@@ -77,14 +73,15 @@ fn d5_a_fixed_source_port() {
     assert!(seen.iter().all(|port| *port >= 49_152));
 }
 
-/// One dead server, or one dead second address, does not end the discovery; one address is no two witnesses.
+/// One silent server, or one silent other address, does not end the discovery. One address does not count as two
+/// servers.
 #[test]
-fn d6_one_dead_server_ends_everything() {
-    let dead_first = World::behind(TranslatorConfig::home()).fault(0, Fault::Silent).family();
-    assert_eq!(dead_first.mapping.value(), Some(&EIM));
-    assert_eq!(dead_first.filtering.value(), Some(&APDF));
-    let dead_alternate = World::behind(TranslatorConfig::home()).fault(0, Fault::DeadAlternate).family();
-    assert_eq!(dead_alternate.filtering.value(), Some(&APDF));
+fn d6_one_silent_server_does_not_end_the_discovery() {
+    let silent_first = World::behind(TranslatorConfig::home()).fault(0, Fault::Silent).family();
+    assert_eq!(silent_first.mapping.value(), Some(&EIM));
+    assert_eq!(silent_first.filtering.value(), Some(&APDF));
+    let silent_alternate = World::behind(TranslatorConfig::home()).fault(0, Fault::DeadAlternate).family();
+    assert_eq!(silent_alternate.filtering.value(), Some(&APDF));
     let twice = World::behind(TranslatorConfig::home()).servers([full("one", 10), full("two", 20), full("one", 10)]);
     let given = twice
         .servers
@@ -94,36 +91,36 @@ fn d6_one_dead_server_ends_everything() {
     assert_eq!(error.to_string(), "servers 1 and 3 have the same address 203.0.113.10:3478: name each server once");
 }
 
-/// A port-preserving NAT is a NAT, and a firewall without one is no open host.
+/// A NAT that preserves ports is still a NAT. A host behind a firewall without a NAT is not open.
 #[test]
-fn d7_a_kept_port_taken_for_no_nat() {
-    let kept = World::behind(TranslatorConfig::new(EIM, APDF).ports(PortAllocation::Preserving)).family();
-    assert_eq!(kept.public[0].port(), kept.local.unwrap().port());
-    assert_eq!(kept.details.port_preservation.value(), Some(&true));
-    assert_eq!((kept.nat, kept.classic_type()), (Some(NatKind::Nat), ClassicType::PortRestricted));
+fn d7_a_nat_that_preserves_ports_is_reported_as_a_nat() {
+    let preserving = World::behind(TranslatorConfig::new(EIM, APDF).ports(PortAllocation::Preserving)).family();
+    assert_eq!(preserving.public[0].port(), preserving.local.unwrap().port());
+    assert_eq!(preserving.details.port_preservation.value(), Some(&true));
+    assert_eq!((preserving.nat, preserving.classic_type()), (Some(NatKind::Nat), ClassicType::PortRestricted));
     let firewall = World::behind(TranslatorConfig::firewall(APDF)).family();
     assert_eq!((firewall.nat, firewall.classic_type()), (Some(NatKind::Firewall), ClassicType::UdpFirewall));
 }
 
-/// An answer from the address already talked to shows nothing of strangers.
+/// A response from an address that the socket sent to is no evidence about other addresses.
 #[test]
-fn d8_a_dial_back_from_a_known_address() {
+fn d8_address_dependent_filtering_is_not_reported_as_endpoint_independent() {
     let world = World::behind(TranslatorConfig::new(EIM, Filtering::AddressDependent));
     assert_eq!(world.family().filtering.value(), Some(&Filtering::AddressDependent));
 }
 
-/// TCP shows that there is a way out; it says nothing of UDP endpoints.
+/// A TCP connection shows that the Internet is reachable. It shows nothing about UDP.
 #[test]
-fn d9_udp_judged_by_tcp() {
-    let world = World::behind(Barrier::Blocked { udp: true, tcp: false, tells: false });
+fn d9_a_tcp_connection_is_no_evidence_about_udp() {
+    let world = World::behind(Barrier::Blocked { udp: true, tcp: false, sends_icmp: false });
     let family = world.family();
     assert_eq!((family.reach, family.classic_type()), (Reachability::Blocked, ClassicType::Blocked));
     assert!(family.public.is_empty() && family.mapping.value().is_none());
 }
 
-/// One witness with one address cannot tell what a mapping depends on.
+/// One server with one address cannot show on what a mapping depends.
 #[test]
-fn d10_a_verdict_from_one_peer() {
+fn d10_one_server_with_one_address_gives_no_mapping() {
     for config in [TranslatorConfig::home(), TranslatorConfig::symmetric()] {
         let family = World::behind(config).servers([plain("one", 10)]).family();
         assert_eq!(family.mapping.reason(), Some(Unknown::SingleServer));
@@ -131,9 +128,9 @@ fn d10_a_verdict_from_one_peer() {
     }
 }
 
-/// The socket that filtering is tested on sends only to the address asked.
+/// The socket of the filtering test sends to the primary address only.
 #[test]
-fn d11_the_mapping_test_opens_the_filter() {
+fn d11_the_filtering_socket_sends_to_the_primary_address_only() {
     let world = World::behind(TranslatorConfig::new(EIM, Filtering::AddressDependent));
     assert_eq!(world.family().filtering.value(), Some(&Filtering::AddressDependent));
     let story = world.story();
@@ -149,17 +146,16 @@ fn d11_the_mapping_test_opens_the_filter() {
     assert!(destinations.iter().all(|to| *to == "203.0.113.10:3478"), "{destinations:?}");
 }
 
-/// Without a NAT there can still be a filter.
 #[test]
-fn d12_no_nat_taken_for_open() {
+fn d12_a_firewall_without_translation_is_reported() {
     let family = World::behind(TranslatorConfig::firewall(Filtering::AddressDependent)).family();
     assert_eq!(family.filtering.value(), Some(&Filtering::AddressDependent));
     assert_eq!(family.nat, Some(NatKind::Firewall));
 }
 
-/// The question for the other port is asked of an address whose other port was not contacted.
+/// The CHANGE-REQUEST for the other port goes to an address whose other port was not contacted before.
 #[test]
-fn d13_port_restricted_taken_for_restricted() {
+fn d13_a_port_restricted_nat_is_not_reported_as_restricted() {
     let family = World::behind(TranslatorConfig::new(EIM, APDF)).family();
     assert_eq!(family.classic_type(), ClassicType::PortRestricted);
 }

@@ -1,7 +1,7 @@
-//! Servers that are not what they should be: the right answer, or a named unknown, and never a wrong one.
+//! Discovery with faulty servers: each result is correct, or unknown with a reason.
 //!
-//! Each fault is met by itself, as the first of two, as the first of three and as the second of three, in front of five
-//! kinds of NAT. With two honest servers beside it the liar must cost nothing at all.
+//! Each fault is tested with the faulty server alone, first of two, first of three and second of three, and with five
+//! kinds of NAT. When two other servers are correct, the result must be complete.
 
 use crate::world::{PUBLIC, World, full};
 use core::time::Duration;
@@ -17,59 +17,59 @@ const EIF: Filtering = Filtering::EndpointIndependent;
 const ADF: Filtering = Filtering::AddressDependent;
 const APDF: Filtering = Filtering::AddressAndPortDependent;
 
-/// The kinds of NAT that faults are met behind.
+/// The kinds of NAT between the client and the faulty server.
 const KINDS: [(Mapping, Filtering); 5] = [(EIM, EIF), (EIM, ADF), (EIM, APDF), (APDM, EIF), (APDM, APDF)];
 
-/// Where the faulty server stands among how many.
+/// The position of the faulty server in the list of servers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+enum Position {
     Alone,
     FirstOfTwo,
     FirstOfThree,
     SecondOfThree,
 }
 
-fn world(fault: Fault, place: Place, (mapping, filtering): (Mapping, Filtering)) -> World {
+fn world(fault: Fault, position: Position, (mapping, filtering): (Mapping, Filtering)) -> World {
     let mut world = World::behind(TranslatorConfig::new(mapping, filtering));
-    match place {
-        Place::Alone => world.servers.truncate(1),
-        Place::FirstOfTwo => {}
-        Place::FirstOfThree | Place::SecondOfThree => world.servers.push(full("three", 30)),
+    match position {
+        Position::Alone => world.servers.truncate(1),
+        Position::FirstOfTwo => {}
+        Position::FirstOfThree | Position::SecondOfThree => world.servers.push(full("three", 30)),
     }
-    world.fault(usize::from(place == Place::SecondOfThree), fault)
+    world.fault(usize::from(position == Position::SecondOfThree), fault)
 }
 
-/// No value may be wrong; gives the report for more to be said of it.
-fn measured(fault: Fault, place: Place, kind: (Mapping, Filtering)) -> FamilyReport {
-    let report = world(fault, place, kind).report();
-    assert!(report.elapsed < Duration::from_millis(2_500), "{place:?} {kind:?}: {:?}", report.elapsed);
+/// Runs a discovery, checks that no value in the report is wrong, and returns the report.
+fn measured(fault: Fault, position: Position, kind: (Mapping, Filtering)) -> FamilyReport {
+    let report = world(fault, position, kind).report();
+    assert!(report.elapsed < Duration::from_millis(2_500), "{position:?} {kind:?}: {:?}", report.elapsed);
     let family = report.families.into_iter().next().unwrap();
-    let who = format!("{fault}, {place:?}, {kind:?}: {family:#?}");
-    assert!(family.mapping.value().is_none_or(|found| *found == kind.0), "{who}");
-    assert!(family.filtering.value().is_none_or(|found| *found == kind.1), "{who}");
-    if matches!(place, Place::FirstOfThree | Place::SecondOfThree) {
-        assert_eq!(family.mapping.value(), Some(&kind.0), "{who}");
-        assert_eq!(family.filtering.value(), Some(&kind.1), "{who}");
-        assert!(family.public.iter().all(|endpoint| endpoint.ip().to_string() == PUBLIC), "{who}");
+    let context = format!("{fault}, {position:?}, {kind:?}: {family:#?}");
+    assert!(family.mapping.value().is_none_or(|found| *found == kind.0), "{context}");
+    assert!(family.filtering.value().is_none_or(|found| *found == kind.1), "{context}");
+    if matches!(position, Position::FirstOfThree | Position::SecondOfThree) {
+        assert_eq!(family.mapping.value(), Some(&kind.0), "{context}");
+        assert_eq!(family.filtering.value(), Some(&kind.1), "{context}");
+        assert!(family.public.iter().all(|endpoint| endpoint.ip().to_string() == PUBLIC), "{context}");
     }
     family
 }
 
-/// The fault in all places and kinds; `alone` says what must be found of a faulty server that is alone.
-fn everywhere(fault: Fault, alone: impl Fn((Mapping, Filtering), &FamilyReport)) {
+/// Tests a fault at all positions and with all kinds of NAT. `alone` checks the report when the faulty server is alone.
+fn at_each_position(fault: Fault, alone: impl Fn((Mapping, Filtering), &FamilyReport)) {
     for kind in KINDS {
-        for place in [Place::FirstOfTwo, Place::FirstOfThree, Place::SecondOfThree] {
-            measured(fault, place, kind);
+        for position in [Position::FirstOfTwo, Position::FirstOfThree, Position::SecondOfThree] {
+            measured(fault, position, kind);
         }
-        alone(kind, &measured(fault, Place::Alone, kind));
+        alone(kind, &measured(fault, Position::Alone, kind));
     }
 }
 
-fn filtering_unknown(why: Unknown) -> impl Fn((Mapping, Filtering), &FamilyReport) {
+fn assert_filtering_unknown(why: Unknown) -> impl Fn((Mapping, Filtering), &FamilyReport) {
     move |kind, family| assert_eq!(family.filtering.reason(), Some(why), "{kind:?} {family:#?}")
 }
 
-fn everything_found(kind: (Mapping, Filtering), family: &FamilyReport) {
+fn assert_all_found(kind: (Mapping, Filtering), family: &FamilyReport) {
     assert_eq!((family.mapping.value(), family.filtering.value()), (Some(&kind.0), Some(&kind.1)), "{family:#?}");
 }
 
@@ -78,114 +78,114 @@ fn has_flaw(family: &FamilyReport, flaw: Flaw) -> bool {
 }
 
 #[test]
-fn a_silent_server() {
-    everywhere(Fault::Silent, |_, family| {
-        // Its host refuses TCP, so packets get out and come back: that is what `blocked` means.
+fn a_silent_server_is_reported() {
+    at_each_position(Fault::Silent, |_, family| {
+        // The host of the server refuses TCP. Packets therefore reach the Internet, and only UDP is blocked.
         assert_eq!(family.reach, Reachability::Blocked);
         assert_eq!(family.mapping.reason(), Some(Unknown::Blocked));
     });
 }
 
 #[test]
-fn a_server_that_ignores_change_request() {
-    everywhere(Fault::IgnoresChangeRequest, |kind, family| {
-        filtering_unknown(Unknown::ChangeRequestIgnored)(kind, family);
+fn a_server_that_ignores_change_request_is_reported() {
+    at_each_position(Fault::IgnoresChangeRequest, |kind, family| {
+        assert_filtering_unknown(Unknown::ChangeRequestIgnored)(kind, family);
         assert!(has_flaw(family, Flaw::ChangeRequestIgnored));
-        assert_eq!(family.mapping.value(), Some(&kind.0), "its second address still shows the mapping");
+        assert_eq!(family.mapping.value(), Some(&kind.0), "the other address still shows the mapping");
     });
 }
 
 #[test]
-fn a_server_that_refuses_change_request() {
-    everywhere(Fault::RefusesChangeRequest, |kind, family| {
-        filtering_unknown(Unknown::ChangeRequestRefused)(kind, family);
+fn a_server_that_refuses_change_request_is_reported() {
+    at_each_position(Fault::RefusesChangeRequest, |kind, family| {
+        assert_filtering_unknown(Unknown::ChangeRequestRefused)(kind, family);
         assert!(has_flaw(family, Flaw::ChangeRequestRefused(420)));
     });
 }
 
 #[test]
-fn a_server_that_never_answers_change_request() {
-    everywhere(Fault::DropsChangeRequest, |kind, family| {
-        filtering_unknown(Unknown::ChangeRequestUnanswered)(kind, family);
+fn a_server_that_drops_change_request_is_reported() {
+    at_each_position(Fault::DropsChangeRequest, |kind, family| {
+        assert_filtering_unknown(Unknown::ChangeRequestUnanswered)(kind, family);
         assert!(has_flaw(family, Flaw::ChangeRequestUnanswered));
-        assert_eq!(family.mapping.value(), Some(&kind.0), "its second address still shows the mapping");
+        assert_eq!(family.mapping.value(), Some(&kind.0), "the other address still shows the mapping");
     });
 }
 
 #[test]
-fn a_server_that_changes_the_port_only() {
-    everywhere(Fault::ChangesPortOnly, |kind, family| match kind {
-        // What it sends from its other port comes through or not, but never from where it was asked to come.
-        (_, EIF | ADF) => filtering_unknown(Unknown::AnswersFromElsewhere)(kind, family),
-        (EIM, APDF) => filtering_unknown(Unknown::ChangeRequestUnanswered)(kind, family),
+fn a_server_that_changes_the_port_only_is_reported() {
+    at_each_position(Fault::ChangesPortOnly, |kind, family| match kind {
+        // The filter passes or drops the response from the other port. The source is never the requested address.
+        (_, EIF | ADF) => assert_filtering_unknown(Unknown::AnswersFromElsewhere)(kind, family),
+        (EIM, APDF) => assert_filtering_unknown(Unknown::ChangeRequestUnanswered)(kind, family),
         (_, APDF) => {}
     });
 }
 
 #[test]
-fn a_server_that_names_no_other_address() {
-    everywhere(Fault::NoOtherAddress, |kind, family| {
-        filtering_unknown(Unknown::NoOtherAddress)(kind, family);
+fn a_server_without_an_other_address_is_reported() {
+    at_each_position(Fault::NoOtherAddress, |kind, family| {
+        assert_filtering_unknown(Unknown::NoOtherAddress)(kind, family);
         assert_eq!(family.mapping.reason(), Some(Unknown::SingleServer));
     });
 }
 
 #[test]
-fn a_server_that_names_an_other_address_that_cannot_be() {
+fn a_server_with_an_invalid_other_address_is_reported() {
     for bogus in [Bogus::Itself, Bogus::SameAddress, Bogus::SamePort, Bogus::OtherFamily, Bogus::Unspecified] {
-        everywhere(Fault::OtherAddress(bogus), filtering_unknown(Unknown::OtherAddressInvalid));
+        at_each_position(Fault::OtherAddress(bogus), assert_filtering_unknown(Unknown::OtherAddressInvalid));
     }
 }
 
 #[test]
-fn a_server_that_names_a_private_address_where_nobody_is() {
-    // The servers here stand in documentation ranges, which are special-purpose themselves, so the name is believed
-    // until no server answers there.
-    everywhere(Fault::OtherAddress(Bogus::Private), |_, family| {
+fn a_server_with_an_unused_private_other_address_gives_no_filtering() {
+    // The servers here have addresses of documentation ranges, which are special-purpose too. The client therefore
+    // accepts the private other address, and then receives no response from it.
+    at_each_position(Fault::OtherAddress(Bogus::Private), |_, family| {
         assert!(family.filtering.value().is_none(), "{family:#?}");
         assert_eq!(family.mapping.reason(), Some(Unknown::SingleServer));
     });
 }
 
 #[test]
-fn a_server_whose_other_address_is_dead() {
-    everywhere(Fault::DeadAlternate, |kind, family| {
-        filtering_unknown(Unknown::AlternateUnreachable)(kind, family);
+fn a_server_whose_other_address_is_silent_is_reported() {
+    at_each_position(Fault::DeadAlternate, |kind, family| {
+        assert_filtering_unknown(Unknown::AlternateUnreachable)(kind, family);
         assert!(has_flaw(family, Flaw::OtherAddressSilent));
     });
 }
 
 #[test]
-fn a_server_that_tells_everybody_the_same_address() {
-    everywhere(Fault::LiesAlways("203.0.113.254:3478".parse().unwrap()), |_, family| {
+fn a_server_that_sends_the_same_mapped_address_to_all_clients_is_reported() {
+    at_each_position(Fault::WrongMappedAddress("203.0.113.254:3478".parse().unwrap()), |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::ServerError), "{family:#?}");
         assert!(has_flaw(family, Flaw::SameForAll));
-        assert!(family.public.is_empty(), "its word is not passed on");
+        assert!(family.public.is_empty(), "the address of a faulty server is not reported");
     });
 }
 
 #[test]
-fn a_server_that_tells_another_address_each_time() {
-    everywhere(Fault::LiesAnew, |_, family| {
+fn a_server_that_sends_a_random_mapped_address_is_reported() {
+    at_each_position(Fault::ChangingMappedAddress, |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::Rebinding), "{family:#?}");
         assert!(has_flaw(family, Flaw::Unstable));
-        assert!(family.public.is_empty(), "its word is not passed on");
+        assert!(family.public.is_empty(), "the address of a faulty server is not reported");
     });
 }
 
 #[test]
-fn a_server_that_answers_once_more_later() {
-    everywhere(Fault::LateDuplicates(Duration::from_millis(300)), everything_found);
+fn a_late_duplicate_of_a_response_changes_nothing() {
+    at_each_position(Fault::LateDuplicates(Duration::from_millis(300)), assert_all_found);
 }
 
 #[test]
-fn a_server_that_answers_twice() {
-    everywhere(Fault::AnswersTwice, everything_found);
+fn a_duplicate_response_changes_nothing() {
+    at_each_position(Fault::AnswersTwice, assert_all_found);
 }
 
 #[test]
-fn a_server_that_answers_from_a_third_address() {
-    everywhere(Fault::ThirdAddress("203.0.113.254:3478".parse().unwrap()), |(_, filtering), family| {
+fn a_server_that_responds_from_a_third_address_is_reported() {
+    at_each_position(Fault::ThirdAddress("203.0.113.254:3478".parse().unwrap()), |(_, filtering), family| {
         assert!(family.public.is_empty());
         if filtering == EIF {
             assert!(has_flaw(family, Flaw::AnswersFromElsewhere), "{family:#?}");
@@ -194,10 +194,10 @@ fn a_server_that_answers_from_a_third_address() {
 }
 
 #[test]
-fn servers_whose_answers_cannot_be_read() {
+fn servers_with_invalid_responses_are_reported() {
     for fault in [Fault::Garbage, Fault::Truncated, Fault::WrongTransactionId, Fault::Echo] {
-        everywhere(fault, |_, family| {
-            assert_eq!(family.reach, Reachability::Unknown, "something came back: UDP is not blocked");
+        at_each_position(fault, |_, family| {
+            assert_eq!(family.reach, Reachability::Unknown, "a datagram was received: UDP is not blocked");
             assert_eq!(family.mapping.reason(), Some(Unknown::ServerError));
             assert!(has_flaw(family, Flaw::Garbage));
         });
@@ -205,38 +205,38 @@ fn servers_whose_answers_cannot_be_read() {
 }
 
 #[test]
-fn servers_that_know_one_form_of_the_mapped_address_only() {
+fn one_form_of_the_mapped_address_is_enough() {
     for fault in [Fault::OnlyXorMapped, Fault::OnlyMapped] {
-        everywhere(fault, |kind, family| {
-            everything_found(kind, family);
-            assert_eq!(family.details.alg.reason(), Some(Unknown::NoEvidence), "there is nothing to compare");
+        at_each_position(fault, |kind, family| {
+            assert_all_found(kind, family);
+            assert_eq!(family.details.alg.reason(), Some(Unknown::NoEvidence), "there is only one form of the address");
         });
     }
 }
 
 #[test]
-fn a_server_that_does_not_say_where_the_client_is() {
-    everywhere(Fault::NoMapped, |_, family| {
+fn a_server_without_a_mapped_address_is_reported() {
+    at_each_position(Fault::NoMapped, |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::ServerError));
     });
 }
 
 #[test]
-fn a_server_that_answers_with_errors() {
+fn a_server_that_sends_error_responses_is_reported() {
     for code in [300, 401, 500] {
-        everywhere(Fault::Error(code), |_, family| {
+        at_each_position(Fault::Error(code), |_, family| {
             assert_eq!(family.mapping.reason(), Some(Unknown::ServerError));
             assert!(has_flaw(family, Flaw::Error(code)));
         });
     }
 }
 
-/// With 300 comes the address of another server; nothing is sent there.
+/// An error response 300 names another server. The client sends nothing to that server.
 #[test]
 fn rfc5780_5_an_alternate_server_is_ignored() {
     for kind in KINDS {
-        for place in [Place::Alone, Place::FirstOfTwo, Place::SecondOfThree] {
-            let story = world(Fault::Error(300), place, kind).story();
+        for position in [Position::Alone, Position::FirstOfTwo, Position::SecondOfThree] {
+            let story = world(Fault::Error(300), position, kind).story();
             assert!(story.contains("ALTERNATE-SERVER 203.0.113.99:3478"), "{story}");
             assert!(!story.contains("→ 203.0.113.99"), "{story}");
         }
@@ -244,15 +244,15 @@ fn rfc5780_5_an_alternate_server_is_ignored() {
 }
 
 #[test]
-fn a_server_that_overhears_every_third_request() {
-    everywhere(Fault::DropsEvery(3), everything_found);
+fn a_server_that_drops_every_third_request_changes_nothing() {
+    at_each_position(Fault::DropsEvery(3), assert_all_found);
 }
 
 #[test]
-fn all_faults_together_are_no_worse() {
+fn two_faulty_servers_give_no_wrong_filtering() {
     for kind in KINDS {
         for (first, second) in Fault::EACH.into_iter().zip(Fault::EACH.into_iter().skip(1)) {
-            let world = world(first, Place::FirstOfTwo, kind).fault(1, second);
+            let world = world(first, Position::FirstOfTwo, kind).fault(1, second);
             let family = world.family();
             assert!(family.filtering.value().is_none_or(|found| *found == kind.1), "{first} {second} {family:#?}");
         }

@@ -1,4 +1,4 @@
-//! Every kind of NAT and firewall, without loss: found, and in time.
+//! Discovery of every kind of NAT and firewall without loss, with a limit on the time.
 
 use crate::world::World;
 use core::time::Duration;
@@ -12,10 +12,10 @@ fn every_pair_of_mapping_and_filtering_is_found_in_time() {
             let world = World::behind(TranslatorConfig::new(mapping, filtering));
             let report = world.report();
             let family = &report.families[0];
-            let who = format!("{mapping} {filtering}: {family:#?}");
-            assert_eq!(family.mapping.value(), Some(&mapping), "{who}");
-            assert_eq!(family.filtering.value(), Some(&filtering), "{who}");
-            assert_eq!(family.nat, Some(NatKind::Nat), "{who}");
+            let context = format!("{mapping} {filtering}: {family:#?}");
+            assert_eq!(family.mapping.value(), Some(&mapping), "{context}");
+            assert_eq!(family.filtering.value(), Some(&filtering), "{context}");
+            assert_eq!(family.nat, Some(NatKind::Nat), "{context}");
             assert_eq!(family.classic_type(), classic_name(NatKind::Nat, mapping, filtering));
             let allowed = if filtering == Filtering::EndpointIndependent { 150 } else { 900 };
             assert!(report.elapsed <= Duration::from_millis(allowed), "{mapping} {filtering}: {:?}", report.elapsed);

@@ -1,4 +1,4 @@
-//! Binding lifetimes: a measurement against NATs that forget, in virtual time.
+//! Measurements of binding lifetimes through simulated NATs, in virtual time.
 
 mod course;
 mod lab;

@@ -1,4 +1,4 @@
-//! Discovery and lifetimes from the outside: in front of simulated NATs and servers, honest and lying.
+//! Tests of discovery and of lifetime measurements through the public API, with simulated NATs and servers.
 
 #![expect(
     clippy::unwrap_used,

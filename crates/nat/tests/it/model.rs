@@ -1,8 +1,8 @@
-//! The NAT device beside a model that is as slow and plain as the words of RFC 4787.
+//! Compares the translator with a simple, slow model of RFC 4787.
 //!
-//! The model keeps every mapping it ever saw in one list, recomputes everything from it, and shares no code with the
-//! device. Where the device may choose (random ports, blocks, addresses of a pool) the model takes over what it chose
-//! after asking whether it was allowed to.
+//! The model stores every mapping in one list, computes everything from that list, and shares no code with the
+//! translator. Where the translator has a choice (random ports, blocks, addresses of a pool), the model checks that the
+//! choice is allowed and then stores it.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -12,11 +12,11 @@ use portolan_nat::translator::{DropReason, PortRange, Translation, Translator, T
 use proptest::prelude::*;
 use std::collections::HashMap;
 
-/// One mapping, dead or alive.
+/// One mapping, active or expired.
 #[derive(Clone, Debug)]
 struct Entry {
     internal: SocketAddr,
-    /// The destination that made it.
+    /// The destination of the packet that made the mapping.
     made_for: SocketAddr,
     external: SocketAddr,
     created: Instant,
@@ -33,14 +33,14 @@ struct Model {
 }
 
 impl Model {
-    fn lives(&self, entry: &Entry, now: Instant) -> bool {
+    fn is_active(&self, entry: &Entry, now: Instant) -> bool {
         let timers = self.config.timers;
         let idle = if entry.replied { timers.replied } else { timers.unreplied };
         now < entry.refreshed + idle && timers.absolute.is_none_or(|cap| now < entry.created + cap)
     }
 
-    fn living(&self, now: Instant) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| self.lives(entry, now))
+    fn active(&self, now: Instant) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| self.is_active(entry, now))
     }
 
     fn same_mapping(&self, a: SocketAddr, b: SocketAddr) -> bool {
@@ -52,7 +52,7 @@ impl Model {
         }
     }
 
-    fn lets_in(&self, entry: &Entry, from: SocketAddr) -> bool {
+    fn accepts(&self, entry: &Entry, from: SocketAddr) -> bool {
         match self.config.filtering {
             Filtering::EndpointIndependent => true,
             Filtering::AddressDependent => entry.sent_to.iter().any(|to| to.ip() == from.ip()),
@@ -61,10 +61,10 @@ impl Model {
     }
 
     fn is_taken(&self, now: Instant, external: SocketAddr) -> bool {
-        self.living(now).any(|entry| entry.external == external)
+        self.active(now).any(|entry| entry.external == external)
     }
 
-    /// Whether a new mapping of `internal` may get `external`.
+    /// Checks that a new mapping of `internal` may have the external endpoint `external`.
     fn may_get(&self, now: Instant, internal: SocketAddr, external: SocketAddr) -> Result<(), String> {
         let PortRange { first, last } = self.config.range;
         let count = i32::from(last) - i32::from(first) + 1;
@@ -74,10 +74,10 @@ impl Model {
             (0..count).map(|n| around(start + n * step)).find(|port| !self.is_taken(now, (external.ip(), *port).into()))
         };
         let check =
-            |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {internal} {external}")) };
+            |holds: bool, rule: &str| if holds { Ok(()) } else { Err(format!("{rule}: {internal} {external}")) };
         check(self.pool.contains(&external.ip()), "an address of the pool")?;
         check((first..=last).contains(&port), "a port of the range")?;
-        let of_host = || self.living(now).filter(|entry| entry.internal.ip() == internal.ip());
+        let of_host = || self.active(now).filter(|entry| entry.internal.ip() == internal.ip());
         if self.config.pooling == Pooling::Paired {
             check(of_host().all(|entry| entry.external.ip() == external.ip()), "paired")?;
         }
@@ -99,21 +99,21 @@ impl Model {
             PortAllocation::Random => Ok(()),
             PortAllocation::Block { size } => {
                 let block = |port: u16| (port - first) / size;
-                let stranger = self.living(now).find(|entry| {
+                let other_host = self.active(now).find(|entry| {
                     entry.external.ip() == external.ip()
                         && block(entry.external.port()) == block(port)
                         && entry.internal.ip() != internal.ip()
                 });
-                check(stranger.is_none(), "a block of its own")
+                check(other_host.is_none(), "a block of its own")
             }
         }
     }
 
-    /// Whether there is nothing left that a new mapping of `internal` could get.
-    fn has_nothing_for(&self, now: Instant, internal: SocketAddr) -> bool {
+    /// Returns whether no external endpoint is free for a new mapping of `internal`.
+    fn is_exhausted_for(&self, now: Instant, internal: SocketAddr) -> bool {
         let PortRange { first, last } = self.config.range;
         let may = |ip: &IpAddr| (first..=last).any(|port| self.may_get_some(now, internal, (*ip, port).into()));
-        // The device looks at one address only, the paired one or the one it threw: that one must have nothing.
+        // The translator tries one address only: the paired one, or a random one.
         self.pool.iter().any(|ip| !may(ip))
     }
 
@@ -126,10 +126,10 @@ impl Model {
         }
     }
 
-    /// Learns that a packet went out and checks that it went out as it should.
+    /// Records an outbound packet and checks its external source. Returns whether the packet made a new mapping.
     fn sent(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, external: SocketAddr) -> Result<bool, String> {
         let known = self.entries.iter().position(|entry| {
-            self.lives(entry, now) && entry.internal == from && self.same_mapping(entry.made_for, to)
+            self.is_active(entry, now) && entry.internal == from && self.same_mapping(entry.made_for, to)
         });
         let Some(known) = known else {
             if self.config.translate {
@@ -162,18 +162,23 @@ impl Model {
         Ok(false)
     }
 
-    /// Whom a packet from outside is for, or why it is dropped; under overloading there may be several.
+    /// Returns the mappings that accept a packet from outside. There can be several with port overloading.
+    ///
+    /// # Errors
+    ///
+    /// * [`DropReason::NoMapping`]: no active mapping has this external endpoint.
+    /// * [`DropReason::Filtered`]: every such mapping filters the packet.
     fn receivers(&self, now: Instant, from: SocketAddr, to: SocketAddr) -> Result<Vec<usize>, DropReason> {
         let all = self.entries.iter().enumerate();
-        let mapped: Vec<_> = all.filter(|(_, entry)| self.lives(entry, now) && entry.external == to).collect();
+        let mapped: Vec<_> = all.filter(|(_, entry)| self.is_active(entry, now) && entry.external == to).collect();
         if mapped.is_empty() {
             return Err(DropReason::NoMapping);
         }
-        let open: Vec<_> = mapped.iter().filter(|(_, entry)| self.lets_in(entry, from)).map(|(n, _)| *n).collect();
+        let open: Vec<_> = mapped.iter().filter(|(_, entry)| self.accepts(entry, from)).map(|(n, _)| *n).collect();
         if open.is_empty() { Err(DropReason::Filtered) } else { Ok(open) }
     }
 
-    /// The destination that a mapping is for, as far as it depends on one.
+    /// Returns the part of the destination on which a mapping depends.
     fn scope(&self, destination: SocketAddr) -> Option<SocketAddr> {
         match self.config.mapping {
             _ if !self.config.translate => None,
@@ -183,18 +188,18 @@ impl Model {
         }
     }
 
-    /// Checks what came of a packet from outside, and learns from it.
+    /// Checks the result for an inbound packet and updates the mapping.
     fn received(
         &mut self,
         now: Instant,
         from: SocketAddr,
         to: SocketAddr,
-        heard: Result<SocketAddr, DropReason>,
+        result: Result<SocketAddr, DropReason>,
     ) -> Result<(), String> {
-        match (self.receivers(now, from, to), heard) {
+        match (self.receivers(now, from, to), result) {
             (Err(expected), Err(found)) if expected == found => Ok(()),
             (Ok(open), Ok(internal)) => {
-                // Where several are open: the one refreshed last, of those the newest.
+                // The mapping that was refreshed last receives the packet. The newest one wins a tie.
                 let known = open.into_iter().max_by_key(|n| (self.entries[*n].refreshed, *n)).unwrap();
                 if self.entries[known].internal != internal {
                     return Err(format!("{from} → {to} went to {internal}"));
@@ -211,13 +216,13 @@ impl Model {
 }
 
 #[derive(Clone, Debug)]
-enum Happening {
-    Out(SocketAddr, SocketAddr),
-    /// From this remote to the n-th mapping ever seen.
-    In(SocketAddr, usize),
-    /// From this host to the n-th mapping ever seen.
-    Turn(SocketAddr, usize),
-    Pass(u64),
+enum Step {
+    Outbound(SocketAddr, SocketAddr),
+    /// An inbound packet from this remote to the n-th mapping of the run.
+    Inbound(SocketAddr, usize),
+    /// A packet from this host to the n-th mapping of the run.
+    Hairpin(SocketAddr, usize),
+    Wait(u64),
 }
 
 fn hosts() -> impl Strategy<Value = SocketAddr> {
@@ -228,14 +233,14 @@ fn remotes() -> impl Strategy<Value = SocketAddr> {
     (1..4_u8, 0..3_u16).prop_map(|(host, port)| SocketAddr::from(([192, 0, 2, host], 3478 + port)))
 }
 
-fn happenings() -> impl Strategy<Value = Vec<Happening>> {
-    let happening = prop_oneof![
-        4 => (hosts(), remotes()).prop_map(|(from, to)| Happening::Out(from, to)),
-        4 => (remotes(), 0..64_usize).prop_map(|(from, nth)| Happening::In(from, nth)),
-        1 => (hosts(), 0..64_usize).prop_map(|(from, nth)| Happening::Turn(from, nth)),
-        2 => (0..50_u64).prop_map(Happening::Pass),
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (hosts(), remotes()).prop_map(|(from, to)| Step::Outbound(from, to)),
+        4 => (remotes(), 0..64_usize).prop_map(|(from, nth)| Step::Inbound(from, nth)),
+        1 => (hosts(), 0..64_usize).prop_map(|(from, nth)| Step::Hairpin(from, nth)),
+        2 => (0..50_u64).prop_map(Step::Wait),
     ];
-    proptest::collection::vec(happening, 1..120)
+    proptest::collection::vec(step, 1..120)
 }
 
 fn configs() -> impl Strategy<Value = TranslatorConfig> {
@@ -266,37 +271,43 @@ fn configs() -> impl Strategy<Value = TranslatorConfig> {
     })
 }
 
-/// Lets both see the same packet from inside.
-fn out(nat: &mut Translator, model: &mut Model, now: Instant, from: SocketAddr, to: SocketAddr) -> Result<(), String> {
-    let full = model.living(now).count() >= model.config.table_size as usize;
-    let known = model.living(now).any(|entry| entry.internal == from && model.same_mapping(entry.made_for, to));
+/// Sends the same packet from inside through the translator and the model, and compares the results.
+fn check_outbound(
+    nat: &mut Translator,
+    model: &mut Model,
+    now: Instant,
+    from: SocketAddr,
+    to: SocketAddr,
+) -> Result<(), String> {
+    let full = model.active(now).count() >= model.config.table_size as usize;
+    let known = model.active(now).any(|entry| entry.internal == from && model.same_mapping(entry.made_for, to));
     let own = model.config.translate && model.pool.contains(&to.ip());
-    let turns = own && model.config.hairpin != Hairpin::None;
-    let passage = nat.outbound(now, from, to);
-    // What the outside sees of the sender, or would see if the packet had not been turned round.
+    let hairpins = own && model.config.hairpin != Hairpin::None;
+    let result = nat.outbound(now, from, to);
+    // The external endpoint of the sender, also when the packet was hairpinned.
     let scope = model.scope(to);
     let external = nat.mappings(now).find(|m| m.internal == from && m.destination == scope).map(|m| m.external);
-    match passage {
+    match result {
         Ok(Translation::Out { source, created }) if !own && Some(source) == external => {
             let made = model.sent(now, from, to, source)?;
             if made == created && (known || !full) { Ok(()) } else { Err(format!("created {created}, full {full}")) }
         }
-        Ok(Translation::Hairpin { source, destination }) if turns => {
-            let external = external.ok_or("turned round without a mapping")?;
+        Ok(Translation::Hairpin { source, destination }) if hairpins => {
+            let external = external.ok_or("hairpinned without a mapping")?;
             model.sent(now, from, to, external)?;
             model.received(now, external, to, Ok(destination))?;
             let expected = if model.config.hairpin == Hairpin::InternalSource { from } else { external };
             if source == expected { Ok(()) } else { Err(format!("{from} → {to} came back from {source}")) }
         }
-        // The sender has sent, whatever became of the packet.
-        Err(why @ (DropReason::NoMapping | DropReason::Filtered)) if turns => {
-            let external = external.ok_or("dropped after a turn without a mapping")?;
+        // The packet refreshes the mapping of its sender although it is dropped.
+        Err(why @ (DropReason::NoMapping | DropReason::Filtered)) if hairpins => {
+            let external = external.ok_or("dropped after hairpinning without a mapping")?;
             model.sent(now, from, to, external)?;
             model.received(now, external, to, Err(why))
         }
-        Err(DropReason::NoHairpin) if own && !turns => Ok(()),
+        Err(DropReason::NoHairpin) if own && !hairpins => Ok(()),
         Err(DropReason::TableFull) if full && !known => Ok(()),
-        Err(DropReason::NoFreePort) if !known && model.has_nothing_for(now, from) => Ok(()),
+        Err(DropReason::NoFreePort) if !known && model.is_exhausted_for(now, from) => Ok(()),
         other => Err(format!("{from} → {to}: {other:?}, own {own}, full {full}, known {known}")),
     }
 }
@@ -305,44 +316,43 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn the_device_does_what_the_words_say(
+    fn the_translator_agrees_with_the_model(
         config in configs(),
         pool in 1..4_u8,
         seed in any::<u64>(),
-        happenings in happenings(),
+        steps in steps(),
     ) {
         let pool: Vec<IpAddr> = (0..pool).map(|n| IpAddr::from([203, 0, 113, n])).collect();
         let mut nat = Translator::new(config, &pool, seed);
         let mut model = Model { config, pool, entries: Vec::new(), last_port: HashMap::new() };
         let mut now = Instant::ORIGIN;
-        for happening in happenings {
+        for step in steps {
             let nth = |model: &Model, nth: usize| {
                 let count = model.entries.len().max(1);
                 model.entries.get(nth % count).map_or(SocketAddr::from(([203, 0, 113, 0], 39_990)), |entry| entry.external)
             };
-            let verdict = match happening {
-                Happening::Pass(seconds) => {
+            let verdict = match step {
+                Step::Wait(seconds) => {
                     now += Duration::from_secs(seconds);
                     Ok(())
                 }
-                Happening::Out(from, to) => out(&mut nat, &mut model, now, from, to),
-                Happening::Turn(from, n) => {
+                Step::Outbound(from, to) => check_outbound(&mut nat, &mut model, now, from, to),
+                Step::Hairpin(from, n) => {
                     let to = nth(&model, n);
-                    out(&mut nat, &mut model, now, from, to)
+                    check_outbound(&mut nat, &mut model, now, from, to)
                 }
-                Happening::In(from, n) => {
+                Step::Inbound(from, n) => {
                     let to = nth(&model, n);
-                    let heard = nat.inbound(now, from, to);
-                    model.received(now, from, to, heard)
+                    let result = nat.inbound(now, from, to);
+                    model.received(now, from, to, result)
                 }
             };
             prop_assert!(verdict.is_ok(), "{verdict:?}");
-            // What one can look at is what the model knows to be alive.
-            let mut seen: Vec<_> = nat.mappings(now).map(|m| (m.internal, m.external, m.destination, m.replied)).collect();
-            let mut known: Vec<_> = model.living(now).map(|e| (e.internal, e.external, model.scope(e.made_for), e.replied)).collect();
-            seen.sort();
-            known.sort();
-            prop_assert_eq!(seen, known);
+            let mut actual: Vec<_> = nat.mappings(now).map(|m| (m.internal, m.external, m.destination, m.replied)).collect();
+            let mut expected: Vec<_> = model.active(now).map(|e| (e.internal, e.external, model.scope(e.made_for), e.replied)).collect();
+            actual.sort();
+            expected.sort();
+            prop_assert_eq!(actual, expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Two families, no way out, the budget, loss and distance, and what is only measured when asked for.
+//! Discovery with two address families, without an uplink, with loss and long round trips, and optional tests.
 
 use crate::world::{World, at, full, plain};
 use core::net::IpAddr;
@@ -15,7 +15,7 @@ const EIM: Mapping = Mapping::EndpointIndependent;
 const APDF: Filtering = Filtering::AddressAndPortDependent;
 const RTT: Duration = Duration::from_millis(50);
 
-/// A client with both families behind one gateway; gives the report and the story.
+/// Runs a client with both families behind one gateway. Returns the report and the story.
 fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Report, String) {
     let given = |n: u8| StunServer {
         name: "server".into(),
@@ -38,15 +38,13 @@ fn dual(v4: impl Into<Barrier>, v6: impl Into<Barrier>, client: &[&str]) -> (Rep
     net.command(host, MeasurementCommand::Start).unwrap();
     let end = Instant::ORIGIN + Duration::from_secs(10);
     let _stop = net.run_until_event(end, |_, event| matches!(event, DiscoveryEvent::Report(_)));
-    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
-        panic!()
-    };
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|timed| timed.event) else { panic!() };
     (*report, net.story().to_owned())
 }
 
 const BOTH: [&str; 2] = ["192.168.1.7", "2001:db8:7::9"];
 
-/// When each new transaction of a story started, in milliseconds.
+/// Returns the start of each transaction in a story, in milliseconds.
 fn starts(story: &str) -> Vec<u64> {
     let started = |line: &&str| line.contains(" client ") && line.contains(" asks ") && line.contains("[RFC 5780 §4.");
     let moment = |line: &str| line.split_once('s').unwrap().0.replace('.', "").parse().unwrap();
@@ -62,7 +60,7 @@ fn assert_budget(story: &str) {
 }
 
 #[test]
-fn both_families_are_measured_in_a_second_and_a_half_within_the_budget() {
+fn both_families_are_measured_within_the_budget_in_one_and_a_half_seconds() {
     let firewall = TranslatorConfig::firewall(APDF);
     let (report, story) = dual(TranslatorConfig::home(), firewall, &BOTH);
     let [four, six] = report.families.as_slice() else { panic!("{report:#?}") };
@@ -76,7 +74,7 @@ fn both_families_are_measured_in_a_second_and_a_half_within_the_budget() {
 }
 
 #[test]
-fn a_family_whose_sibling_has_no_route_starts_everything_at_once() {
+fn a_family_starts_all_tests_at_once_when_the_other_has_no_route() {
     let (report, story) = dual(TranslatorConfig::home(), TranslatorConfig::home(), &["2001:db8:7::9"]);
     let [four, six] = report.families.as_slice() else { panic!("{report:#?}") };
     assert!(matches!(four.reach, Reachability::Unavailable(_)), "{four:#?}");
@@ -91,19 +89,19 @@ fn the_budget_holds_with_many_faulty_servers() {
     let mut world = World::behind(TranslatorConfig::symmetric());
     world.servers = (1..10).map(|n| full("server", 10 * n)).collect();
     for n in 0..8 {
-        world = world.fault(n, if n % 2 == 0 { Fault::DeadAlternate } else { Fault::LiesAnew });
+        world = world.fault(n, if n % 2 == 0 { Fault::DeadAlternate } else { Fault::ChangingMappedAddress });
     }
     assert_budget(&world.story());
 }
 
 #[test]
 fn blocked_udp_is_found_within_two_seconds() {
-    for tells in [false, true] {
-        let report = World::behind(Barrier::Blocked { udp: true, tcp: false, tells }).report();
+    for sends_icmp in [false, true] {
+        let report = World::behind(Barrier::Blocked { udp: true, tcp: false, sends_icmp }).report();
         let family = &report.families[0];
-        if tells {
+        if sends_icmp {
             let why = Unavailable::Unreachable(Unreachability::Prohibited);
-            assert_eq!(family.reach, Reachability::Unavailable(why), "the network says so itself");
+            assert_eq!(family.reach, Reachability::Unavailable(why), "the gateway sends an ICMP error");
         } else {
             assert_eq!(family.reach, Reachability::Blocked);
             assert_eq!(family.classic_type(), ClassicType::Blocked);
@@ -117,26 +115,26 @@ fn blocked_udp_is_found_within_two_seconds() {
 }
 
 #[test]
-fn silence_of_udp_and_tcp_is_no_way_out() {
-    let report = World::behind(Barrier::Blocked { udp: true, tcp: true, tells: false }).report();
+fn silence_of_udp_and_tcp_means_no_uplink() {
+    let report = World::behind(Barrier::Blocked { udp: true, tcp: true, sends_icmp: false }).report();
     assert_eq!(report.families[0].reach, Reachability::Unavailable(Unavailable::Silent));
     assert!(report.is_offline());
     assert!(report.elapsed <= Duration::from_secs(2), "{:?}", report.elapsed);
 }
 
 #[test]
-fn a_distant_server_is_waited_for() {
+fn responses_with_a_long_round_trip_time_are_accepted() {
     let report = World::behind(TranslatorConfig::home()).rtt(200).report();
     let family = &report.families[0];
     assert_eq!((family.mapping.value(), family.filtering.value()), (Some(&EIM), Some(&APDF)));
     assert!(report.elapsed <= Duration::from_millis(1300), "{:?}", report.elapsed);
     assert_eq!(family.path.rtt, Some(Duration::from_millis(200)));
     let open = World::behind(TranslatorConfig::full_cone()).rtt(400).family();
-    assert_eq!(open.filtering.value(), Some(&Filtering::EndpointIndependent), "slower than a server's patience");
+    assert_eq!(open.filtering.value(), Some(&Filtering::EndpointIndependent), "a long round trip time is not silence");
 }
 
 #[test]
-fn a_hundred_milliseconds_away_every_kind_is_found() {
+fn every_kind_is_found_with_a_round_trip_time_of_100_ms() {
     for mapping in Mapping::ALL {
         for filtering in Filtering::ALL {
             let family = World::behind(TranslatorConfig::new(mapping, filtering)).rtt(100).family();
@@ -146,7 +144,7 @@ fn a_hundred_milliseconds_away_every_kind_is_found() {
 }
 
 #[test]
-fn under_heavy_loss_a_verdict_is_right_or_not_given() {
+fn under_heavy_loss_a_verdict_is_correct_or_unknown() {
     let mut unknown = 0;
     for seed in 0..200 {
         let family = World::behind(TranslatorConfig::home()).loss(0.3).seed(seed).family();
@@ -164,8 +162,9 @@ fn under_heavy_loss_a_verdict_is_right_or_not_given() {
 }
 
 #[test]
-fn what_a_verdict_doubts_is_what_happens() {
-    // How often an open NAT looks filtered is what the verdict on a filtering one must doubt.
+fn the_error_probability_of_a_verdict_matches_the_error_rate() {
+    // `wrong` is the rate at which an open NAT is reported as filtering. The reported error probability of a filtering
+    // NAT must be close to that rate.
     let measure =
         |filtering, seed| World::behind(TranslatorConfig::new(EIM, filtering)).loss(0.4).seed(seed).family().filtering;
     let seeds = 0..2_000;
@@ -173,36 +172,34 @@ fn what_a_verdict_doubts_is_what_happens() {
         measure(Filtering::EndpointIndependent, *seed).value().is_some_and(|f| *f != Filtering::EndpointIndependent)
     });
     let wrong = wrong.count() as f64 / 2_000.0;
-    let doubts: Vec<f64> = seeds.filter_map(|seed| measure(Filtering::AddressDependent, seed).p_wrong()).collect();
-    let doubt = doubts.iter().sum::<f64>() / doubts.len() as f64;
+    let estimates: Vec<f64> = seeds.filter_map(|seed| measure(Filtering::AddressDependent, seed).p_wrong()).collect();
+    let estimate = estimates.iter().sum::<f64>() / estimates.len() as f64;
     assert!(wrong > 0.005, "at this loss some verdicts must be wrong: {wrong}");
-    assert!((0.5..1.5).contains(&(doubt / wrong)), "doubted {doubt}, wrong {wrong}");
+    assert!((0.5..1.5).contains(&(estimate / wrong)), "estimated {estimate}, wrong {wrong}");
 }
 
 #[test]
-fn a_second_network_address_translator_is_seen_by_the_carriers_range() {
+fn a_local_address_of_a_carrier_range_shows_a_second_nat() {
     for (client, shown) in [("100.64.3.9", true), ("192.0.0.2", true), ("192.168.1.7", false)] {
         let (mut net, host) = World::behind(TranslatorConfig::home()).client(client).net();
         net.command(host, MeasurementCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(3));
-        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
-            panic!()
-        };
+        let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|timed| timed.event) else { panic!() };
         let double = &report.families[0].details.double_nat;
         assert_eq!(double.value().copied().unwrap_or(false), shown, "{client}");
     }
 }
 
 #[test]
-fn rewriting_of_addresses_in_the_clear_is_seen() {
+fn an_alg_that_rewrites_addresses_is_found() {
     let family = World::behind(TranslatorConfig::home().alg(true)).family();
     assert_eq!(family.details.alg.value(), Some(&true), "{family:#?}");
-    assert_eq!(family.classic_type(), ClassicType::PortRestricted, "and believed in its disguise only");
+    assert_eq!(family.classic_type(), ClassicType::PortRestricted, "the XOR form of the address is used");
     assert_eq!(World::behind(TranslatorConfig::home()).family().details.alg.value(), Some(&false));
 }
 
 #[test]
-fn ports_are_named_from_sixteen_sockets_when_asked_for() {
+fn port_allocation_is_found_with_sixteen_sockets_when_enabled() {
     let cases = [
         (PortAllocation::Preserving, "preserving"),
         (PortAllocation::Sequential { step: 1 }, "sequential"),
@@ -215,26 +212,26 @@ fn ports_are_named_from_sixteen_sockets_when_asked_for() {
         let found = family.details.port_allocation.value().map(|found| found.kind());
         assert_eq!(found, Some(name), "{:#?}", family.details.port_allocation);
         assert_eq!(family.details.pooling.value(), Some(&Pooling::Paired));
-        let unasked = World::behind(TranslatorConfig::home().ports(ports)).family();
-        assert_eq!(unasked.details.port_allocation.reason(), Some(Unknown::TooFewSamples));
+        let disabled = World::behind(TranslatorConfig::home().ports(ports)).family();
+        assert_eq!(disabled.details.port_allocation.reason(), Some(Unknown::TooFewSamples));
     }
 }
 
 #[test]
-fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
+fn hairpinning_is_found_in_both_forms_when_enabled() {
     for hairpin in [Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource] {
         for filtering in [Filtering::EndpointIndependent, APDF] {
             let config = TranslatorConfig::new(EIM, filtering).hairpin(hairpin);
             let family = World::behind(config).config(|config| config.hairpin = true).family();
             assert_eq!(family.details.hairpin.value(), Some(&hairpin), "{filtering}: {:#?}", family.details.hairpin);
-            let unasked = World::behind(config);
-            assert_eq!(unasked.family().details.hairpin.reason(), Some(Unknown::NotTested));
-            assert!(!unasked.story().contains("is this me?"));
+            let disabled = World::behind(config);
+            assert_eq!(disabled.family().details.hairpin.reason(), Some(Unknown::NotTested));
+            assert!(!disabled.story().contains("is this me?"));
             // RFC 5780 §3.4: two sockets of this host, one to the other's public endpoint.
             let story = World::behind(config).config(|config| config.hairpin = true).story();
-            let [out, back] = ["is this me? (hairpin socket", "is this me? (first socket"].map(|question| {
-                let asked = story.lines().find(|line| line.contains(question)).unwrap_or_else(|| panic!("{story}"));
-                let (to, _) = asked.split_once(" asks ").unwrap().1.split_once(": ").unwrap();
+            let [out, back] = ["is this me? (hairpin socket", "is this me? (first socket"].map(|request| {
+                let line = story.lines().find(|line| line.contains(request)).unwrap_or_else(|| panic!("{story}"));
+                let (to, _) = line.split_once(" asks ").unwrap().1.split_once(": ").unwrap();
                 let is_sent = |line: &&str| line.contains(" client ") && line.contains(&format!(" → {to} "));
                 let sent = story.lines().find(is_sent).unwrap_or_else(|| panic!("{to}: {story}"));
                 sent.split_whitespace().find(|word| word.starts_with("192.168.1.7:")).unwrap()
@@ -245,21 +242,19 @@ fn hairpinning_is_found_in_both_forms_and_only_when_asked_for() {
 }
 
 #[test]
-fn commands_at_the_wrong_time_are_refused_and_stop_tells_what_is_known() {
+fn commands_at_the_wrong_time_are_refused_and_stop_reports_the_results_so_far() {
     let (mut net, host) = World::behind(TranslatorConfig::home()).servers([plain("one", 10)]).net();
     net.command(host, MeasurementCommand::Stop).unwrap_err();
     net.command(host, MeasurementCommand::Start).unwrap();
     net.command(host, MeasurementCommand::Start).unwrap_err();
     net.command(host, MeasurementCommand::Stop).unwrap();
-    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
-        panic!()
-    };
-    assert_eq!(report.families[0].mapping.reason(), Some(Unknown::TimedOut), "stopped before anything was known");
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|timed| timed.event) else { panic!() };
+    assert_eq!(report.families[0].mapping.reason(), Some(Unknown::TimedOut), "stopped before the first response");
     net.command(host, MeasurementCommand::Stop).unwrap_err();
 }
 
 #[test]
-fn an_icmp_port_unreachable_is_no_blocked_udp() {
+fn an_icmp_port_unreachable_is_not_reported_as_blocked_udp() {
     let idle = || {
         Discovery::new(DiscoveryConfig::new(vec![StunServer { name: "s".into(), addresses: vec![at("192.0.2.9:1")] }]))
     };
@@ -271,26 +266,24 @@ fn an_icmp_port_unreachable_is_no_blocked_udp() {
     net.add_host(net.internet(), "gone", &["203.0.113.10".parse().unwrap()], &link, idle().unwrap());
     net.command(host, MeasurementCommand::Start).unwrap();
     let _stop = net.run_for(Duration::from_secs(5));
-    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
-        panic!()
-    };
-    assert_eq!(report.families[0].reach, Reachability::Unknown, "the host reported a closed port: it was reached");
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|timed| timed.event) else { panic!() };
+    assert_eq!(report.families[0].reach, Reachability::Unknown, "the host sent an ICMP error: the host was reached");
     assert_eq!(report.families[0].mapping.reason(), Some(Unknown::ServerSilent));
 }
 
 #[test]
-fn the_time_allowed_is_kept() {
+fn the_discovery_ends_at_its_timeout() {
     let world = World::behind(TranslatorConfig::home()).config(|config| config.timeout = Duration::from_millis(400));
     let report = world.report();
     assert_eq!(report.elapsed, Duration::from_millis(400));
     let family = &report.families[0];
-    assert_eq!(family.mapping.value(), Some(&EIM), "what is known is reported");
+    assert_eq!(family.mapping.value(), Some(&EIM), "the results so far are reported");
     assert_eq!(family.filtering.reason(), Some(Unknown::TimedOut));
 }
 
 #[test]
-fn several_ways_out_are_named() {
-    // Two uplinks with an address each: the second server is reached by the other one.
+fn several_uplinks_are_reported() {
+    // The host has two uplinks with one address each. The route to the second server uses the second uplink.
     let given = |n: u8| StunServer { name: "s".into(), addresses: vec![([203, 0, 113, n], 3478).into()] };
     let discovery = Discovery::new(DiscoveryConfig::new(vec![given(10), given(20)])).unwrap();
     let mut net = Net::new(5);
@@ -305,10 +298,8 @@ fn several_ways_out_are_named() {
     }
     net.command(host, MeasurementCommand::Start).unwrap();
     let _stop = net.run_for(Duration::from_secs(5));
-    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|happening| happening.event) else {
-        panic!()
-    };
+    let Some(DiscoveryEvent::Report(report)) = net.take_events().pop().map(|timed| timed.event) else { panic!() };
     let family = &report.families[0];
     assert_eq!(family.details.multi_homed.value(), Some(&true), "{family:#?}");
-    assert_eq!(family.mapping.value(), Some(&EIM), "one way out alone is compared");
+    assert_eq!(family.mapping.value(), Some(&EIM), "only responses through one uplink are compared");
 }

@@ -1,4 +1,4 @@
-//! Faults that fuzzing found, each by the smallest run that showed it.
+//! Regression tests for defects that fuzzing found, with the smallest run that shows each one.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -12,7 +12,7 @@ use portolan_stun::{Attribute, Class, Message, Writer};
 const SERVER: &str = "192.0.2.1:3478";
 const LAST: Instant = Instant::from_origin(Duration::MAX);
 
-/// A machine, its rng and socket numbers, and what it asked for last.
+/// A machine, its RNG, its socket numbers and its last outputs.
 struct Run {
     machine: Discovery,
     rng: CountingRng,
@@ -48,8 +48,8 @@ impl Run {
         }
     }
 
-    /// Every socket is opened at the origin; every question is answered at `at`.
-    fn answer_all(&mut self, at: Instant) -> usize {
+    /// Opens every socket at the origin and responds to every request at `at`. Returns the number of requests.
+    fn respond_to_all(&mut self, at: Instant) -> usize {
         for (socket, local) in core::mem::take(&mut self.opened) {
             let local = SocketAddr::new([10, 0, 0, 2].into(), local.port().max(50_000));
             self.input(Instant::ORIGIN, Input::Socket(socket, SocketEvent::Opened { local }));
@@ -69,11 +69,11 @@ impl Run {
     }
 }
 
-/// Time leapt between a question and its answer: three such round trips were more than a duration holds.
+/// The clock jumped between a request and its response. Three such round trips overflowed a `Duration`.
 #[test]
-fn discovery_takes_a_round_trip_of_ages() {
+fn a_discovery_handles_a_round_trip_of_the_maximum_duration() {
     let server = StunServer { name: SERVER.into(), addresses: vec![SERVER.parse().unwrap()] };
     let mut run = Run::new(Discovery::new(DiscoveryConfig::new(vec![server])).unwrap());
     run.start();
-    assert!(run.answer_all(LAST) > 0);
+    assert!(run.respond_to_all(LAST) > 0);
 }

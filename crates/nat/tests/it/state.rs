@@ -1,4 +1,4 @@
-//! State is bounded and released (law 14): what a discovery and a measurement keep of many peers, and at their end.
+//! Law 14: the state of a discovery and of a measurement is bounded with many peers, and is released at the end.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -12,8 +12,8 @@ use portolan_stun::{Attribute, Class, Message, Writer};
 const SERVERS: [&str; 2] = ["198.51.100.1:3478", "198.51.100.2:3478"];
 const LOCAL: &str = "10.0.0.2:50000";
 
-/// A host behind a NAT that keeps the port, and servers that answer every third request not at all, and every fifth from
-/// another port.
+/// Simulates a NAT that preserves the port, and servers. The servers drop about every third request and respond to about
+/// every fifth from another port.
 fn internet<E>(now: Instant, output: &Output<E>) -> Vec<Step> {
     let later = now + Duration::from_millis(40);
     let local: SocketAddr = LOCAL.parse().unwrap();
@@ -25,22 +25,22 @@ fn internet<E>(now: Instant, output: &Output<E>) -> Vec<Step> {
         Output::Transmit(sent) => {
             let request = Message::decode(&sent.payload).unwrap();
             let (method, id) = (request.method(), request.transaction_id());
-            let lot = id.as_bytes()[0];
+            let first_byte = id.as_bytes()[0];
             let mut buffer = [0; 100];
-            let mut answer = Writer::new(&mut buffer, Class::SuccessResponse, method, id).unwrap();
+            let mut response = Writer::new(&mut buffer, Class::SuccessResponse, method, id).unwrap();
             let mapped = SocketAddr::new("203.0.113.7".parse().unwrap(), local.port());
-            answer.add(&Attribute::XorMappedAddress(mapped)).unwrap();
-            answer.add(&Attribute::ResponseOrigin(sent.remote)).unwrap();
+            response.add(&Attribute::XorMappedAddress(mapped)).unwrap();
+            response.add(&Attribute::ResponseOrigin(sent.remote)).unwrap();
             let mut from = sent.remote;
-            from.set_port(from.port() + u16::from(lot.is_multiple_of(5)));
-            let steps = vec![Step::datagram(later, sent.socket, local, from, answer.finish())];
-            if lot.is_multiple_of(3) { vec![] } else { steps }
+            from.set_port(from.port() + u16::from(first_byte.is_multiple_of(5)));
+            let steps = vec![Step::datagram(later, sent.socket, local, from, response.finish())];
+            if first_byte.is_multiple_of(3) { vec![] } else { steps }
         }
         Output::Socket(_) | Output::Event(_) | Output::Wait(_) => vec![],
     }
 }
 
-/// Checks law 14 in the middle of a run and at its end, with several seeds.
+/// Checks law 14 during a run and at its end, with several seeds.
 fn check<M: Machine<Command: Script> + core::fmt::Debug>(
     factory: impl Fn() -> M,
     terminal: fn(&M::Event) -> bool,
@@ -55,7 +55,7 @@ fn check<M: Machine<Command: Script> + core::fmt::Debug>(
         played += whole.len();
         laws::state_is_bounded(&factory, &whole, &context, debug_length, limit).unwrap();
     }
-    assert!(played > 60, "some runs are long: {played} steps");
+    assert!(played > 60, "the runs have {played} steps");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A client behind something, and servers on the Internet.
+//! A simulated network: a client, usually behind a gateway, and servers on the Internet.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -8,12 +8,12 @@ use portolan_nat::event::DiscoveryEvent;
 use portolan_nat::profile::{FamilyReport, Report};
 use portolan_sim::{Barrier, Fault, Gateway, Link, Net, SegmentId, Server};
 
-/// Where the client lives.
+/// The private address of the client.
 pub(crate) const CLIENT: &str = "192.168.1.7";
-/// Its public address.
+/// The public address of the client.
 pub(crate) const PUBLIC: &str = "198.51.100.7";
 
-/// A network that is about to be measured.
+/// The configuration of a network to measure.
 pub(crate) struct World {
     pub(crate) barrier: Option<Barrier>,
     pub(crate) servers: Vec<Server>,
@@ -28,26 +28,26 @@ pub(crate) fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-/// An honest server with an alternate address.
+/// Returns a correct server with an alternate address.
 pub(crate) fn full(name: &str, last: u8) -> Server {
     let primary = SocketAddr::from(([203, 0, 113, last], 3478));
     Server::new(name, primary).alternate(SocketAddr::from(([203, 0, 113, last + 1], 3479)))
 }
 
-/// A server without.
+/// Returns a correct server without an alternate address.
 pub(crate) fn plain(name: &str, last: u8) -> Server {
     Server::new(name, SocketAddr::from(([203, 0, 113, last], 3478)))
 }
 
 impl World {
-    /// Two honest servers, 50 ms away.
+    /// Returns a client behind `barrier`, with two correct servers and a round trip time of 50 ms.
     pub(crate) fn behind(barrier: impl Into<Barrier>) -> Self {
         let servers = vec![full("one", 10), full("two", 20)];
         let rtt = Duration::from_millis(50);
         Self { barrier: Some(barrier.into()), servers, rtt, loss: 0.0, seed: 1, client: CLIENT, change: |_| {} }
     }
 
-    /// The same with nothing in between.
+    /// Returns the same network without a gateway.
     pub(crate) fn open() -> Self {
         let mut world = Self::behind(portolan_nat::translator::TranslatorConfig::home());
         world.barrier = None;
@@ -112,7 +112,7 @@ impl World {
         (net, host)
     }
 
-    /// Runs to the report.
+    /// Runs a discovery and returns its report.
     pub(crate) fn report(&self) -> Report {
         let (mut net, host) = self.net();
         net.command(host, portolan_nat::discovery::MeasurementCommand::Start).unwrap();
@@ -124,14 +124,14 @@ impl World {
         *report
     }
 
-    /// The report of the only family.
+    /// Runs a discovery and returns the report of its only family.
     pub(crate) fn family(&self) -> FamilyReport {
         let mut report = self.report();
         assert_eq!(report.families.len(), 1);
         report.families.remove(0)
     }
 
-    /// The whole run as a story.
+    /// Runs a discovery and returns the text of all its steps.
     pub(crate) fn story(&self) -> String {
         let (mut net, host) = self.net();
         net.record_story_with(ToString::to_string);

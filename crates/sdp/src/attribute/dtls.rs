@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_fingerprints() {
+    fn an_invalid_fingerprint_is_refused_at_its_offset() {
         const PAIR: &str = "two hexadecimal digits";
         for (value, at, expected) in [
             ("", 0, "a hash function such as sha-256"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn setups_and_ids() {
+    fn setup_roles_and_tls_ids_are_parsed() {
         const SETUP: &str = "active, passive, actpass or holdconn";
         for value in ["active", "passive", "actpass", "holdconn"] {
             assert_eq!(alloc::format!("{}", Setup::parse(value.as_bytes()).unwrap()), value);

@@ -92,7 +92,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn words_are_case_sensitive_and_whole() {
+    fn keywords_are_case_sensitive_and_complete() {
         assert_eq!(ConferenceType::parse(b"H332"), Ok(ConferenceType::H332));
         assert_eq!(Orientation::parse(b"seascape"), Ok(Orientation::Seascape));
         assert_eq!(ConnectionUse::parse(b"existing"), Ok(ConnectionUse::Existing));

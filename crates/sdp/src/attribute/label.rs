@@ -100,7 +100,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_stream_may_show_several_things() {
+    fn a_content_attribute_has_several_kinds() {
         let content = Content::parse(b"slides,x-notes").unwrap();
         assert_eq!(content.kinds().collect::<Vec<_>>(), [ContentKind::Slides, ContentKind::Other("x-notes")]);
         refused::<Content<'_>>(b"", 0, "what the stream shows, such as slides");

@@ -103,7 +103,7 @@ mod tests {
     use crate::value::tests::refused;
 
     #[test]
-    fn each_kind_has_its_unit() {
+    fn each_kind_of_bandwidth_has_its_unit() {
         let bits = |text| Bandwidth::parse(text).unwrap().bits_per_second();
         assert_eq!((bits(b"AS:64"), bits(b"CT:128")), (Some(64_000), Some(128_000)));
         assert_eq!((bits(b"TIAS:64000"), bits(b"RS:800"), bits(b"RR:2400")), (Some(64_000), Some(800), Some(2_400)));

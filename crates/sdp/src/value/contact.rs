@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_address_may_have_a_name_on_either_side() {
+    fn an_email_address_has_an_optional_name_on_either_side() {
         let doe = "j.doe@example.com";
         assert_eq!(email(doe), Email { address: doe, name: None });
         assert_eq!(
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_telephone_number_may_have_a_name_on_either_side() {
+    fn a_telephone_number_has_an_optional_name_on_either_side() {
         let number = "+1 617 555-6011";
         let phone = |text: &'static str| Phone::parse(text.as_bytes());
         assert_eq!(phone(number), Ok(Phone { number, name: None }));

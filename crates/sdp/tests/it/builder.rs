@@ -25,7 +25,7 @@ fn other<'v>(name: &'v str, value: &'v str) -> Attribute<'v> {
 }
 
 #[test]
-fn the_calls_may_come_in_any_order() {
+fn the_builder_writes_lines_in_order_for_calls_in_any_order() {
     let session = SessionBuilder::new(&ORIGIN)
         .attribute(other("x-first", "1"))
         .time(&Timing { start: 0, stop: 0 })
@@ -75,7 +75,9 @@ fn a_value_is_written_unchanged_or_refused() {
     assert_eq!(refused(SessionBuilder::new(&origin)), BuildError::Differs { line: 2, kind: Kind::Origin });
     // A space in a token.
     let origin = Origin { id: "1 2", ..ORIGIN };
-    let BuildError::Value(error) = refused(SessionBuilder::new(&origin)) else { panic!("no grammar") };
+    let BuildError::Value(error) = refused(SessionBuilder::new(&origin)) else {
+        panic!("the value matches its grammar")
+    };
     assert_eq!((error.line, error.column), (2, 17), "{error}");
     let connection = Connection { ttl: Some(1), ..Connection::parse(b"IN IP4 203.0.113.1").unwrap() };
     let BuildError::Value(error) = refused(SessionBuilder::new(&ORIGIN).connection(&connection)) else {
@@ -88,7 +90,7 @@ fn a_value_is_written_unchanged_or_refused() {
 }
 
 #[test]
-fn a_builder_refuses_what_a_strict_reader_refuses() {
+fn a_builder_refuses_lines_that_a_strict_reader_refuses() {
     let refused = |builder: SessionBuilder| {
         let error = builder.build().unwrap_err();
         let BuildError::Refused(diagnostic) = error else { panic!("{error}") };
@@ -108,7 +110,7 @@ fn a_builder_refuses_what_a_strict_reader_refuses() {
 }
 
 #[test]
-fn media_sections_and_attributes_are_put_into_a_session() {
+fn media_sections_and_attributes_are_inserted_into_a_session() {
     let text = b"v=0\no=- 1 1 IN IP4 192.0.2.1\ns=\nt=0 0\nm=video 9 RTP/AVP 31\na=last";
     let mut session = Session::read(text).unwrap();
     session.insert_media(0, audio().attribute(Direction::RecvOnly)).unwrap();
@@ -137,7 +139,7 @@ fn media_sections_and_attributes_are_put_into_a_session() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// For any input: the builder refuses it, or the description contains all of it and a strict reader accepts it.
+    /// The builder refuses the input, or the description contains all of the input and a strict reader accepts it.
     #[test]
     fn a_built_description_has_the_given_values(
         name in ".{0,8}",

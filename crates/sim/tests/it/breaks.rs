@@ -315,7 +315,7 @@ fn a_packet_on_the_last_wire_does_not_reach_a_removed_address() {
         "{}",
         net.story()
     );
-    assert_eq!((net.ledger().heard, net.ledger().stranded, net.ledger().in_flight()), (0, 1, 0));
+    assert_eq!((net.ledger().delivered, net.ledger().stranded, net.ledger().in_flight()), (0, 1, 0));
 }
 
 #[test]

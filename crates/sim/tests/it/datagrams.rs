@@ -24,7 +24,7 @@ pub(crate) fn behind(nat: TranslatorConfig, link: &Link, seed: u64) -> (Net<Prob
     let mut net = Net::new(seed);
     let inside = net.add_gateway(net.internet(), Gateway::new("home", [ip("203.0.113.7")], nat), link);
     let host = net.add_host(inside, "client", &[ip("10.0.0.2")], &Link::PERFECT, Probe::default());
-    net.count_instead_of_dice(host);
+    net.set_counting_rng(host);
     let server = Server::new("stun", at(P)).alternate(at("192.0.2.2:3479"));
     net.add_server(net.internet(), server, &Link::PERFECT);
     (net, host, inside)

@@ -49,7 +49,7 @@ fn gateways_that_block_udp_pass_tcp_by_default() {
     for (barrier, event) in [
         (Barrier::UDP_BLOCKED, None),
         (Barrier::SILENT, Some(Refusal::TimedOut)),
-        (Barrier::Blocked { udp: true, tcp: true, tells: true }, Some(Refusal::NoRoute)),
+        (Barrier::Blocked { udp: true, tcp: true, sends_icmp: true }, Some(Refusal::NoRoute)),
     ] {
         let mut net = Net::new(1);
         let inside = net.add_gateway(net.internet(), Gateway::new("hotel", [], barrier), &Link::PERFECT);

@@ -49,7 +49,7 @@ fn datagrams_queue_at_a_slow_wire_and_the_last_are_dropped() {
     assert_eq!(times.collect::<Vec<_>>(), lines(&[(101, "1"), (201, "2"), (301, "3"), (334, "brief")]));
     let (up, _) = net.host_stats(a);
     assert_eq!((up.sent, up.lost, up.tail_dropped, up.loss()), (6, 0, 2, 0.0));
-    assert_eq!(net.ledger(), Ledger { sent: 6, heard: 4, lost: 2, ..Ledger::default() });
+    assert_eq!(net.ledger(), Ledger { sent: 6, delivered: 4, lost: 2, ..Ledger::default() });
     let drops = "0.000s a            has a full queue: drops 85.0.0.1:7 → 85.0.0.2:7\n";
     assert_eq!(net.story().matches(drops).count(), 2, "{}", net.story());
 }
@@ -145,7 +145,7 @@ fn the_last_256_packets_that_wait_for_a_neighbor_are_sent() {
     let _end = net.run_until(Instant::from_millis(2_000));
     let arrived = arrivals(&mut net, b);
     assert!(arrived.iter().map(|(_, bytes)| bytes.clone()).eq((44..300).map(|n| n.to_string())));
-    assert_eq!(net.ledger(), Ledger { sent: 300, heard: 256, lost: 44, ..Ledger::default() });
+    assert_eq!(net.ledger(), Ledger { sent: 300, delivered: 256, lost: 44, ..Ledger::default() });
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn request(name: Name<'_>, nonce: Option<&str>, key: &IntegrityKey, sha256: bool
 fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let mut users = Users::long_term(REALM);
     users.add("alice", "TheMatrIX").unwrap();
-    // Known, but of another key than the one that is asked for.
+    // The user has a key, but not of the kind of the request.
     users.add_keys("carol", Some(&[1; 16]), None).unwrap();
     let keys = Counting::of(users);
     let authenticator = Authenticator::long_term(REALM, &[7; 32], keys.clone()).unwrap();

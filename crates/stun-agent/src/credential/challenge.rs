@@ -79,7 +79,7 @@ pub(super) struct Previous<'a> {
 /// Returns the session of the retry after a challenge.
 ///
 /// # Errors
-/// Why there is none.
+/// The [`ChallengeError`] of the first rule that the challenge violates.
 pub(super) fn build_session(
     credential: &Credential,
     code: u16,

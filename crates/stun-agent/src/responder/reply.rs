@@ -119,14 +119,14 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, capabilities: Capabilit
     Plan::Success { change: change.unwrap_or(ChangeRequest::NONE), response_port, padding, bare }
 }
 
-/// The addresses of a success response.
+/// The addresses that a success response reports.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
-    /// Where the request came from.
+pub(super) struct ReportedAddresses {
+    /// The source of the request.
     pub(super) mapped: SocketAddr,
-    /// Where the reply leaves from.
+    /// The source of the reply, as it is advertised.
     pub(super) origin: SocketAddr,
-    /// The other address and port, where there are such.
+    /// The other address and port, if the socket has an alternate.
     pub(super) other: Option<SocketAddr>,
 }
 
@@ -141,7 +141,7 @@ const PADDING_LIMIT: usize = 65_535 - 48 - SMALL;
 pub(super) fn write_reply<T: Checked>(
     request: &Message<'_, T>,
     plan: &Plan,
-    told: Told,
+    addresses: ReportedAddresses,
     signature: Option<&Signature>,
 ) -> Result<Bytes, EncodeError> {
     // A departure from RFC 5780 §6.1, which requires the length of the MTU: the padding is not longer than that of
@@ -170,12 +170,12 @@ pub(super) fn write_reply<T: Checked>(
         }
         Plan::Success { bare, .. } => {
             let mut writer = Writer::response(buffer, request, ResponseClass::Success)?;
-            writer.add(&Attribute::XorMappedAddress(told.mapped))?;
-            if !bare || told.other.is_some() {
-                writer.add(&Attribute::MappedAddress(told.mapped))?;
-                writer.add(&Attribute::ResponseOrigin(told.origin))?;
+            writer.add(&Attribute::XorMappedAddress(addresses.mapped))?;
+            if !bare || addresses.other.is_some() {
+                writer.add(&Attribute::MappedAddress(addresses.mapped))?;
+                writer.add(&Attribute::ResponseOrigin(addresses.origin))?;
             }
-            if let Some(other) = told.other {
+            if let Some(other) = addresses.other {
                 writer.add(&Attribute::OtherAddress(other))?;
             }
             writer

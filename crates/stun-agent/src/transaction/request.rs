@@ -3,8 +3,8 @@
 //! Rules of this file: a request is plain data. Its attributes are stored encoded, without a header, so that a run
 //! can be recorded as text and the message is encoded once.
 
-use super::text;
 use crate::credential::{self, Attempt};
+use crate::hex::{read_hex, write_hex};
 use crate::{RequestError, Schedule};
 use bytes::Bytes;
 use core::fmt;
@@ -164,7 +164,7 @@ impl<T> Request<T> {
     /// Adds any attribute.
     ///
     /// # Errors
-    /// What [`Writer::add`] refuses.
+    /// The same as for [`Writer::add`], without [`EncodeError::BufferTooShort`].
     pub fn attribute(mut self, attribute: &Attribute<'_>) -> Result<Self, EncodeError> {
         self.append(attribute)?;
         Ok(self)
@@ -282,7 +282,7 @@ impl<T: fmt::Display> fmt::Display for Request<T> {
     /// omitted. The tag is last, because its text can contain spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.socket, self.remote)?;
-        text::write_method(f, self.method)?;
+        write_method(f, self.method)?;
         if self.schedule != Schedule::rfc8489() {
             write!(f, " schedule={}", self.schedule)?;
         }
@@ -302,7 +302,7 @@ impl<T: fmt::Display> fmt::Display for Request<T> {
         }
         if !self.attributes.is_empty() {
             f.write_str(" attributes=")?;
-            text::write_hex(f, &self.attributes)?;
+            write_hex(f, &self.attributes)?;
         }
         write!(f, " tag={}", self.tag)
     }
@@ -319,9 +319,9 @@ impl<T: fmt::Display + FromStr> Script for Request<T> {
         let (head, tag) = text.split_once(" tag=").ok_or(TAG)?;
         let tag = tag.parse().map_err(|_| TAG)?;
         let mut words = head.split(' ');
-        let socket = text::socket(words.next().unwrap_or_default())?;
+        let socket = socket(words.next().unwrap_or_default())?;
         let remote = words.next().and_then(|word| word.parse().ok()).ok_or(ADDRESS)?;
-        let method = text::method(words.next().unwrap_or_default())?;
+        let method = method(words.next().unwrap_or_default())?;
         words.try_fold(Self::new(method, socket, remote, tag), Self::with_word)
     }
 }
@@ -343,9 +343,26 @@ impl<T> Request<T> {
             ("on", "any") => self.on = AnswerOn::AnySocket,
             ("hop-limit", limit) => self.hop_limit = Some(limit.parse().map_err(|_| WORD)?),
             ("seal", "fingerprint") => self.seal = Seal::Fingerprint,
-            ("attributes", hex) => self.attributes = text::read_hex(hex)?.into(),
+            ("attributes", hex) => self.attributes = read_hex(hex)?.into(),
             _ => return Err(WORD),
         }
         Ok(self)
     }
+}
+
+fn socket(word: &str) -> Result<SocketId, ScriptError> {
+    let number = word.strip_prefix('s').and_then(|number| number.parse().ok());
+    number.map(SocketId).ok_or(ScriptError::new("a socket like `s1`"))
+}
+
+fn write_method(f: &mut fmt::Formatter<'_>, method: Method) -> fmt::Result {
+    if method == Method::BINDING { f.write_str("binding") } else { write!(f, "{:#x}", method.number()) }
+}
+
+fn method(word: &str) -> Result<Method, ScriptError> {
+    if word == "binding" {
+        return Ok(Method::BINDING);
+    }
+    let number = word.strip_prefix("0x").and_then(|hex| u16::from_str_radix(hex, 16).ok());
+    number.and_then(Method::new).ok_or(ScriptError::new("a method: `binding`, or a number from 0x0 to 0xfff"))
 }

@@ -1,4 +1,4 @@
-//! Laws: what is written is read, what is cut is refused where it was cut, and no bytes panic.
+//! Properties of the codec: messages round-trip, truncated messages are refused at their end, and no bytes panic.
 
 use core::fmt::Write as _;
 
@@ -18,7 +18,7 @@ fn method() -> impl Strategy<Value = Method> {
     (0..0x1000_u16).prop_map(|number| Method::new(number).unwrap())
 }
 
-/// How a message ends.
+/// The closing attributes of a message.
 #[derive(Debug, Clone, Copy)]
 struct Ending {
     sha1: bool,
@@ -31,7 +31,7 @@ fn ending() -> impl Strategy<Value = Ending> {
     (any::<bool>(), sha256, any::<bool>()).prop_map(|(sha1, sha256, fingerprint)| Ending { sha1, sha256, fingerprint })
 }
 
-/// Writes a message over a buffer full of ones; `None` when it does not fit.
+/// Writes a message into `buffer` and returns its length, or `None` if the message does not fit.
 fn written(buffer: &mut [u8], head: Head, samples: &[Sample], ending: Ending) -> Option<usize> {
     let key = IntegrityKey::short_term("secret");
     let (class, method, id) = head;
@@ -56,7 +56,7 @@ fn written(buffer: &mut [u8], head: Head, samples: &[Sample], ending: Ending) ->
     Some(length.len())
 }
 
-/// What was written, and the bytes that came of it.
+/// The content of a message and its encoding.
 type Written = (Head, Vec<Sample>, Ending, Vec<u8>);
 
 /// Class, method, transaction ID.
@@ -72,9 +72,9 @@ fn message() -> impl Strategy<Value = Written> {
 }
 
 proptest! {
-    /// Encode then decode is identity, and the closing attributes are right.
+    /// The closing attributes verify after a round trip.
     #[test]
-    fn what_is_written_is_read((head, samples, ending, bytes) in message()) {
+    fn a_written_message_decodes_to_the_same_content((head, samples, ending, bytes) in message()) {
         prop_assert!(is_stun(&bytes));
         let message = Message::decode(&bytes).unwrap();
         prop_assert_eq!((message.class(), message.method(), message.transaction_id().into()), head);
@@ -94,7 +94,7 @@ proptest! {
         prop_assert_eq!(message.verify(&key).is_ok(), full);
     }
 
-    /// Padding is zero whatever the buffer held, and nothing is written behind the message.
+    /// The buffer is filled with ones before the message is written.
     #[test]
     fn padding_is_zero((_, _, _, bytes) in message()) {
         let message = Message::decode(&bytes).unwrap();
@@ -105,9 +105,8 @@ proptest! {
         }
     }
 
-    /// Of two attributes of one type the first is the one that counts.
     #[test]
-    fn the_first_of_a_type_counts((_, samples, _, bytes) in message()) {
+    fn the_first_attribute_of_a_type_is_returned((_, samples, _, bytes) in message()) {
         let message = Message::decode(&bytes).unwrap();
         for sample in &samples {
             let kind = sample.attribute().kind();
@@ -116,9 +115,8 @@ proptest! {
         }
     }
 
-    /// A message that ends early is refused, and the error says where it ends.
     #[test]
-    fn every_prefix_is_refused_where_it_ends((_, _, _, bytes) in message()) {
+    fn every_prefix_is_refused_at_its_end((_, _, _, bytes) in message()) {
         for length in 0..bytes.len() {
             let error = Message::decode(&bytes[..length]).unwrap_err();
             prop_assert_eq!(error.at, length);
@@ -129,9 +127,9 @@ proptest! {
         prop_assert_eq!(Message::decode(&longer).unwrap_err().at, 2);
     }
 
-    /// A buffer that is too short is refused before anything is written; what stood before stays whole.
+    /// The attributes that were written before the error stay valid.
     #[test]
-    fn a_short_buffer_is_an_error((head, samples, _, bytes) in message(), cut in any::<proptest::sample::Index>()) {
+    fn a_buffer_that_is_too_short_is_an_error((head, samples, _, bytes) in message(), cut in any::<proptest::sample::Index>()) {
         let length = cut.index(bytes.len());
         let mut buffer = vec![0xff; length];
         let (class, method, id) = head;
@@ -139,11 +137,11 @@ proptest! {
             prop_assert!(length < 20);
             return Ok(());
         };
-        let mut taken = 0;
+        let mut written = 0;
         for sample in &samples {
             let before = writer.len();
             match writer.add(&sample.attribute()) {
-                Ok(()) => taken += 1,
+                Ok(()) => written += 1,
                 Err(EncodeError::BufferTooShort { needed, available }) => {
                     prop_assert!(needed > available && available == length);
                     prop_assert_eq!(writer.len(), before);
@@ -153,12 +151,12 @@ proptest! {
             }
         }
         let message = Message::decode(writer.finish()).unwrap();
-        prop_assert_eq!(message.attributes().count(), taken);
+        prop_assert_eq!(message.attributes().count(), written);
     }
 
-    /// Decode, encode, decode: whatever a peer sent, what was understood of it survives.
+    /// The input is decoded, encoded and decoded again. All attributes that can be written survive.
     #[test]
-    fn what_is_read_can_be_written(bytes in nearly_valid()) {
+    fn decoded_attributes_can_be_written_again(bytes in nearly_valid()) {
         let Ok(message) = Message::decode(&bytes) else { return Ok(()) };
         let mut buffer = vec![0; bytes.len() + 64];
         let id = message.transaction_id();
@@ -174,15 +172,13 @@ proptest! {
         prop_assert_eq!(read, kept);
     }
 
-    /// No bytes panic, whatever is asked of them.
     #[test]
     fn no_bytes_panic(bytes in prop_oneof![vec(any::<u8>(), 0..200), nearly_valid()]) {
         exercise(&bytes);
     }
 
-    /// Lists are written from what the caller has and read back in order.
     #[test]
-    fn lists_are_kept(numbers in vec(any::<u16>(), 0..20), parameters in vec(vec(any::<u8>(), 0..9), 0..5)) {
+    fn lists_round_trip_in_order(numbers in vec(any::<u16>(), 0..20), parameters in vec(vec(any::<u8>(), 0..9), 0..5)) {
         let mut buffer = [0xff; 512];
         let id = [3; 12].into();
         let mut writer = Writer::new(&mut buffer, Class::ErrorResponse, Method::BINDING, id).unwrap();
@@ -198,17 +194,17 @@ proptest! {
     }
 }
 
-/// A valid message with a few bytes changed, its length field mended now and then.
+/// Generates a valid message with up to three changed bytes, sometimes truncated with a correct length field.
 pub(crate) fn nearly_valid() -> impl Strategy<Value = Vec<u8>> {
     let changes = vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4);
     (message(), changes, any::<proptest::sample::Index>(), any::<bool>()).prop_map(
-        |((_, _, _, mut bytes), changes, cut, mend)| {
+        |((_, _, _, mut bytes), changes, cut, fix_length)| {
             for (index, byte) in changes {
                 let at = index.index(bytes.len());
                 bytes[at] = byte;
             }
-            if mend {
-                // Cut between words, so that the length field can be right and an attribute broken.
+            if fix_length {
+                // The cut is at a multiple of four. The length field is then valid although an attribute is truncated.
                 let length = (20 + cut.index(bytes.len() - 19)) & !3;
                 bytes.truncate(length);
                 bytes[0] &= 0x3f;
@@ -221,7 +217,7 @@ pub(crate) fn nearly_valid() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Asks everything that can be asked of bytes.
+/// Calls every reading method on the bytes.
 fn exercise(bytes: &[u8]) {
     let message = match Message::decode(bytes) {
         Ok(message) => message,
@@ -253,9 +249,9 @@ fn exercise(bytes: &[u8]) {
     let _ = (message.check_fingerprint(), message.verify(&IntegrityKey::short_term("secret")));
 }
 
-/// Short values are copied in pieces that depend on their length, long ones whole: none may spill, miss or shift a byte.
+/// The writer copies short values in pieces that depend on the length, and long values as a whole.
 #[test]
-fn values_of_every_length_stand_as_they_were_given_with_zero_padding() {
+fn values_of_every_length_are_written_with_zero_padding() {
     let value: Vec<u8> = (1..=100).collect();
     for length in 0..=value.len() {
         let mut buffer = [0xff; 128];
@@ -264,8 +260,8 @@ fn values_of_every_length_stand_as_they_were_given_with_zero_padding() {
         writer.add(&Attribute::Data(given)).unwrap();
         let bytes = writer.finish();
         assert_eq!(bytes.len(), 24 + length.next_multiple_of(4));
-        let (stands, padding) = bytes.get(24..).unwrap().split_at(length);
-        assert_eq!(stands, given, "{length}");
+        let (value_bytes, padding) = bytes.get(24..).unwrap().split_at(length);
+        assert_eq!(value_bytes, given, "{length}");
         assert!(padding.iter().all(|byte| *byte == 0), "{length}: {padding:?}");
         let end = bytes.len();
         assert!(buffer.get(end..).unwrap().iter().all(|byte| *byte == 0xff), "{length}: written past its end");

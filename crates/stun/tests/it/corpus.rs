@@ -1,6 +1,7 @@
-//! Messages that others made: captures, unit tests and fuzz seeds of the field.
+//! Tests with messages of other implementations: captures, unit tests and fuzz seeds.
 //!
-//! They are no part of this repository. `PORTOLAN_CORPUS` names the folder; without it the tests say so and pass.
+//! The messages are not part of this repository. `PORTOLAN_CORPUS` is the folder of the messages. Without the variable,
+//! the tests print one line and pass.
 
 use std::{
     fs,
@@ -19,21 +20,21 @@ fn folder() -> Option<PathBuf> {
     static ONCE: Once = Once::new();
     let folder = std::env::var_os("PORTOLAN_CORPUS").map(|corpus| Path::new(&corpus).join("stun"));
     if folder.is_none() {
-        // Past the harness, which swallows what a test that passes prints.
+        // The test harness hides the output of `print!` when a test passes. A direct write to stderr is visible.
         ONCE.call_once(|| {
-            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: messages of the field are not looked at"))
+            drop(writeln!(stderr(), "PORTOLAN_CORPUS is not set: the tests with its messages are skipped"))
         });
     }
     folder
 }
 
-/// The rows of a table without its head line.
+/// Returns the rows of a table without its header line.
 fn rows(path: &Path) -> Vec<Vec<String>> {
     let table = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     table.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-/// Every message of the field with at least a byte, or those of the RFCs.
+/// Returns every corpus message that is not empty, or the messages of the RFCs if there is no corpus.
 pub(crate) fn messages() -> Vec<Vec<u8>> {
     match folder() {
         Some(folder) => {
@@ -44,15 +45,15 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
     }
 }
 
-/// The word after `name=` in a row's notes.
+/// Returns the word after `name=` in the notes of a row.
 fn note<'n>(notes: &'n str, name: &str) -> Option<&'n str> {
     notes.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 #[test]
-fn every_verdict_is_met() {
+fn every_corpus_message_gives_the_expected_result() {
     let Some(folder) = folder() else { return };
-    let mut met = 0;
+    let mut count = 0;
     for row in rows(&folder.join("manifest.tsv")) {
         let [file, kind, expect, _, _, _, _, notes] = row.as_slice() else { panic!("8 columns: {row:?}") };
         let bytes = fs::read(folder.join(file)).unwrap();
@@ -65,16 +66,16 @@ fn every_verdict_is_met() {
             }
             ("stun", "any") => {}
             (_, "accept" | "reject") => {
-                assert!(decoded.is_err(), "{file} is no STUN message");
+                assert!(decoded.is_err(), "{file} is not a STUN message");
             }
             other => panic!("{file}: {other:?}"),
         }
-        met += 1;
+        count += 1;
     }
-    assert!(met >= 80, "only {met} messages were there");
+    assert!(count >= 80, "the corpus has only {count} messages");
 }
 
-/// Class, method, attributes, fingerprint and integrity as the manifest says.
+/// Compares class, method, attributes, fingerprint and integrity with the manifest.
 fn check_notes(file: &str, message: &Message<'_>, notes: &str) {
     let class = match note(notes, "class").unwrap() {
         "request" => Class::Request,
@@ -113,9 +114,9 @@ fn check_notes(file: &str, message: &Message<'_>, notes: &str) {
     }
 }
 
-/// The table of single values: each is put into a message of its own.
+/// Each value of the table is put into a separate message.
 #[test]
-fn every_value_is_read_or_refused() {
+fn every_attribute_value_is_decoded_or_refused_as_expected() {
     let Some(folder) = folder() else { return };
     for row in rows(&folder.join("attr_values.tsv")) {
         let [name, value, id, expect, decoded, _] = row.as_slice() else { panic!("6 columns: {row:?}") };

@@ -1,4 +1,4 @@
-//! Every byte is explained, and the explanation says what the decoder says.
+//! Tests of the explanation: it covers every byte once and agrees with the decoder.
 
 use portolan_stun::{
     Attribute, AttributeType, Class, IntegrityKey, Message, Method, Writer,
@@ -11,7 +11,7 @@ use crate::{codec::nearly_valid, hex};
 
 proptest! {
     #[test]
-    fn every_byte_once_and_the_decoders_verdict(bytes in packets()) {
+    fn every_byte_is_explained_once_and_errors_agree_with_the_decoder(bytes in packets()) {
         let lines: Vec<Line<'_>> = explain(&bytes).collect();
         let mut at = 0;
         for line in &lines {
@@ -25,8 +25,8 @@ proptest! {
             prop_assert_eq!(line.remark.is_some_and(|remark| remark.is_wrong()), is_wrong);
         }
         match explain(&bytes).protocol() {
-            Some(Protocol::Stun) => verdict_of_stun(&bytes, &lines)?,
-            Some(Protocol::TurnChannel) => verdict_of_channel_data(&bytes, &lines)?,
+            Some(Protocol::Stun) => check_stun(&bytes, &lines)?,
+            Some(Protocol::TurnChannel) => check_channel_data(&bytes, &lines)?,
             other => {
                 prop_assert_eq!(other, Protocol::of(&bytes));
                 let item = if bytes.is_empty() { Item::Empty } else { Item::Other(other) };
@@ -36,14 +36,14 @@ proptest! {
         }
     }
 
-    /// Text is one line, JSON is one balanced object without control characters.
+    /// The text and the JSON contain no control characters, and the JSON is one object.
     #[test]
-    fn lines_stay_lines_and_both_forms_agree(bytes in packets()) {
+    fn each_line_has_no_control_characters_and_agrees_with_its_json(bytes in packets()) {
         for line in explain(&bytes) {
             let (text, json) = (line.to_string(), line.json().to_string());
             prop_assert!(!text.chars().chain(json.chars()).any(char::is_control));
             prop_assert!(is_flat_object(&json), "{}", json);
-            // The text says what JSON says, in its order.
+            // The text contains the values of the JSON object in the same order.
             let mut rest = &text[..];
             for key in ["name", "meaning", "rfc", "remark"] {
                 let Some((_, value)) = json.split_once(&format!("\"{key}\":\"")) else { continue };
@@ -57,7 +57,7 @@ proptest! {
     }
 }
 
-fn verdict_of_stun(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError> {
+fn check_stun(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError> {
     let wrong: Vec<_> = lines
         .iter()
         .filter_map(|line| if let Some(Remark::Wrong(error)) = line.remark { Some(error) } else { None })
@@ -79,7 +79,7 @@ fn verdict_of_stun(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError
             prop_assert!(seen.count() >= message.attributes().count());
             let fingerprint = message.has_fingerprint().then(|| message.check_fingerprint().err()).flatten();
             prop_assert!(fingerprint.is_none() || !wrong.is_empty());
-            // Behind an integrity attribute the reader sees nothing; where there is none, nothing else is wrong.
+            // The decoder ignores attributes after an integrity attribute. Without one, both report the same errors.
             let integrity = [AttributeType::MESSAGE_INTEGRITY, AttributeType::MESSAGE_INTEGRITY_SHA256];
             let is_integrity =
                 |line: &Line<'_>| matches!(line.item, Item::Attribute { kind, .. } if integrity.contains(&kind));
@@ -91,7 +91,7 @@ fn verdict_of_stun(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError
     Ok(())
 }
 
-fn verdict_of_channel_data(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError> {
+fn check_channel_data(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestCaseError> {
     let wrong: Vec<_> = lines.iter().filter_map(|line| line.remark).filter(Remark::is_wrong).collect();
     let data =
         lines.iter().find_map(|line| if let Item::ApplicationData(data) = line.item { Some(data) } else { None });
@@ -109,12 +109,12 @@ fn verdict_of_channel_data(bytes: &[u8], lines: &[Line<'_>]) -> Result<(), TestC
     Ok(())
 }
 
-/// Bytes, most of which begin as something does.
+/// Generates packets. Most of them begin like a STUN message or like ChannelData.
 fn packets() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![vec(any::<u8>(), 0..120), nearly_valid(), stump(), channel_data()]
+    prop_oneof![vec(any::<u8>(), 0..120), nearly_valid(), truncated_header(), channel_data()]
 }
 
-/// ChannelData with a length that fits more or less.
+/// Generates ChannelData with a length field that can be wrong.
 fn channel_data() -> impl Strategy<Value = Vec<u8>> {
     let inside = prop_oneof![vec(any::<u8>(), 0..12), nearly_valid()];
     let whole = (0x40..0x50_u8, any::<u8>(), inside, -3..12_i32, vec(any::<u8>(), 0..9));
@@ -125,15 +125,15 @@ fn channel_data() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A good header that ends early.
-fn stump() -> impl Strategy<Value = Vec<u8>> {
+/// Generates a truncated STUN header.
+fn truncated_header() -> impl Strategy<Value = Vec<u8>> {
     (nearly_valid(), 0..20_usize).prop_map(|(mut bytes, length)| {
         bytes.truncate(length);
         bytes
     })
 }
 
-/// Whether this is one JSON object of numbers and strings, by a reader of its own.
+/// Returns whether the text is one JSON object with numbers and strings only.
 fn is_flat_object(text: &str) -> bool {
     let Some(mut rest) = text.strip_prefix('{') else { return false };
     loop {
@@ -152,7 +152,7 @@ fn is_flat_object(text: &str) -> bool {
     }
 }
 
-/// What stands after one JSON string.
+/// Returns the text after one JSON string, or `None` if the string is invalid.
 fn string(text: &str) -> Option<&str> {
     let mut rest = text.strip_prefix('"')?;
     loop {
@@ -181,7 +181,7 @@ fn text(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn a_good_message_reads_like_a_page() {
+fn a_valid_message_is_explained_line_by_line() {
     let request = hex("
         00010058 2112a442 b7e7a701bc34d686fa87dfae 80220010 5354554e 20746573 7420636c 69656e74
         00240004 6e0001ff 80290008 932ff9b1 51263b36 00060009 6576746a 3a683676 59202020
@@ -204,7 +204,7 @@ fn a_good_message_reads_like_a_page() {
 }
 
 #[test]
-fn what_is_wrong_is_said() {
+fn each_fault_has_a_remark() {
     let key = IntegrityKey::short_term("secret");
     let mut buffer = [0; 128];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [1; 12].into()).unwrap();
@@ -233,9 +233,9 @@ fn what_is_wrong_is_said() {
     );
 }
 
-/// Each first byte of RFC 7983 §7 is named with one line, and nothing is wrong with it.
+/// Each protocol of RFC 7983 §7 has one line without a remark.
 #[test]
-fn other_protocols_are_named_and_left_alone() {
+fn other_protocols_are_named_and_not_decoded() {
     for (bytes, expected) in [
         (
             &[22, 254, 253, 0][..],
@@ -264,9 +264,9 @@ fn other_protocols_are_named_and_left_alone() {
     }
 }
 
-/// A method above 0xff has a first byte that is another's: the cookie tells.
+/// With a method above 0xff, the first byte is in the range of another protocol. The magic cookie decides.
 #[test]
-fn a_message_of_a_high_method_is_stun_whatever_its_first_byte() {
+fn a_message_with_a_high_method_is_stun() {
     let mut buffer = [0; 20];
     let method = Method::new(0xead).unwrap();
     let bytes = Writer::new(&mut buffer, Class::Request, method, [1; 12].into()).unwrap().finish();
@@ -276,7 +276,7 @@ fn a_message_of_a_high_method_is_stun_whatever_its_first_byte() {
 }
 
 #[test]
-fn stumps_say_what_is_missing() {
+fn a_truncated_packet_is_explained_with_its_missing_bytes() {
     let lines = text(&hex("0001 0000 2112"));
     assert_eq!(lines.len(), 3);
     assert_eq!(
@@ -293,7 +293,7 @@ fn stumps_say_what_is_missing() {
 }
 
 #[test]
-fn channel_data_is_told_with_its_padding_and_what_follows() {
+fn channel_data_is_explained_with_padding_and_trailing_bytes() {
     assert_eq!(
         text(&hex("4001 0006 68656c6c6f21 0000 ffff")),
         [
@@ -304,11 +304,10 @@ fn channel_data_is_told_with_its_padding_and_what_follows() {
             "  12  ffff                                  after the data: more bytes than the length field states (RFC 8656 §12.5)  ! longer than padding: ignored (RFC 8656 §12.5)",
         ]
     );
-    // What a channel carries to a peer may be STUN again.
+    // The application data of a channel can be STUN.
     let lines = text(&[&hex("4fff 0014")[..], &hex("00010000 2112a442 010101010101010101010101")].concat());
     assert_eq!(lines.len(), 3);
     assert!(lines[2].contains("application data: 20 bytes, a STUN message (RFC 8656 §12.4)"), "{}", lines[2]);
-    // Without data, and with more announced than there is.
     assert_eq!(text(&hex("4001 0000")).len(), 2);
     let short = hex("4001 0008 0102");
     let remark = explain(&short).nth(1).unwrap().remark;
@@ -316,7 +315,7 @@ fn channel_data_is_told_with_its_padding_and_what_follows() {
 }
 
 #[test]
-fn json_escapes_what_a_peer_wrote() {
+fn json_escapes_text_from_a_peer() {
     let mut buffer = [0; 64];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [1; 12].into()).unwrap();
     writer.add(&Attribute::Software("a\"b\\c\n".into())).unwrap();

@@ -1,4 +1,4 @@
-//! Streams cut at any place give what was put into them.
+//! Tests of framing: a stream that arrives in pieces gives the original messages.
 
 use portolan_stun::{
     Attribute, Class, Method, Writer,
@@ -7,7 +7,7 @@ use portolan_stun::{
 };
 use proptest::{collection::vec, prelude::*};
 
-/// A STUN message (`None`), or ChannelData with this number, of so many bytes of data.
+/// Returns a STUN message (`None`) or ChannelData with this channel number, with `data` as content.
 fn message(channel: Option<u16>, data: &[u8]) -> Vec<u8> {
     if let Some(number) = channel {
         return [&ChannelData::head(number, data.len()).unwrap()[..], data].concat();
@@ -23,22 +23,22 @@ fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec((channel, vec(any::<u8>(), 0..40)).prop_map(|(channel, data)| message(channel, &data)), 0..8)
 }
 
-/// Feeds the stream in pieces and gathers what comes out, dropping what was taken as a receiver does.
-fn cut(stream: &[u8], pieces: &[usize], next: impl Fn(&[u8]) -> Option<Frame<'_>>) -> (Vec<Vec<u8>>, usize) {
-    let (mut gathered, mut frames) = (Vec::new(), Vec::new());
+/// Passes the stream in pieces to `next`. Returns the frames and the number of bytes that are left.
+fn split_frames(stream: &[u8], pieces: &[usize], next: impl Fn(&[u8]) -> Option<Frame<'_>>) -> (Vec<Vec<u8>>, usize) {
+    let (mut buffer, mut frames) = (Vec::new(), Vec::new());
     let mut rest = stream;
     let mut pieces = pieces.iter().copied().cycle();
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(pieces.next().unwrap_or(1).min(rest.len()));
-        gathered.extend_from_slice(piece);
+        buffer.extend_from_slice(piece);
         rest = after;
-        while let Some(frame) = next(&gathered) {
+        while let Some(frame) = next(&buffer) {
             frames.push(frame.bytes.to_vec());
             let taken = frame.taken;
-            gathered.drain(..taken);
+            buffer.drain(..taken);
         }
     }
-    (frames, gathered.len())
+    (frames, buffer.len())
 }
 
 proptest! {
@@ -49,24 +49,24 @@ proptest! {
             stream.extend_from_slice(message);
             stream.resize(stream.len().next_multiple_of(4), 0xee);
         }
-        let (frames, left) = cut(&stream, &pieces, |bytes| next(bytes).unwrap());
+        let (frames, left) = split_frames(&stream, &pieces, |bytes| next(bytes).unwrap());
         prop_assert_eq!((frames, left), (messages, 0));
     }
 
     #[test]
-    fn packets_in_pieces_come_out_in_order(packets in vec(vec(any::<u8>(), 0..40), 0..8), pieces in vec(1..50_usize, 1..9)) {
+    fn length_prefixed_packets_in_pieces_are_returned_in_order(packets in vec(vec(any::<u8>(), 0..40), 0..8), pieces in vec(1..50_usize, 1..9)) {
         let mut stream = Vec::new();
         for packet in &packets {
             stream.extend_from_slice(&packet_head(packet.len()).unwrap());
             stream.extend_from_slice(packet);
         }
-        let (frames, left) = cut(&stream, &pieces, next_packet);
+        let (frames, left) = split_frames(&stream, &pieces, next_packet);
         prop_assert_eq!((frames, left), (packets, 0));
     }
 
-    /// Whatever comes: a frame lies inside the stream, is not empty, and more bytes do not change it.
+    /// A frame lies inside the stream, is not empty, and does not change when more bytes arrive.
     #[test]
-    fn no_stream_panics(stream in vec(any::<u8>(), 0..100), more in vec(any::<u8>(), 0..9)) {
+    fn no_stream_panics_and_frames_are_stable(stream in vec(any::<u8>(), 0..100), more in vec(any::<u8>(), 0..9)) {
         let longer = [&stream[..], &more].concat();
         match next(&stream) {
             Ok(Some(frame)) => {
@@ -74,7 +74,7 @@ proptest! {
                 prop_assert!(frame.bytes.len() <= frame.taken && (4..=stream.len()).contains(&frame.taken));
                 prop_assert_eq!(next(&longer), Ok(Some(frame)));
             }
-            // What is announced before all of it is there is what comes, unless it turns out to be no message.
+            // The length of a partial message is the length of the later frame, unless the message is invalid.
             Ok(None) => {
                 prop_assert!(stream.len() >= 4 || length(&stream) == Ok(None));
                 if let (Ok(Some(length)), Ok(Some(frame))) = (length(&stream), next(&longer)) {
@@ -93,7 +93,7 @@ proptest! {
 }
 
 #[test]
-fn a_stream_out_of_step_is_named_at_once() {
+fn an_unsynchronised_stream_is_reported_at_once() {
     assert_eq!(next(&[0x80]), Err(FrameError::FirstByte { found: 0x80 }));
     assert_eq!(next(&[0xff, 1, 2, 3]), Err(FrameError::FirstByte { found: 0xff }));
     assert_eq!(next(&[0x50, 0, 0, 0]), Err(FrameError::ChannelNumber { found: 0x5000 }));

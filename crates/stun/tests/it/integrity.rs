@@ -15,13 +15,13 @@ fn writer(buffer: &mut [u8]) -> Writer<'_> {
     Writer::new(buffer, Class::Request, Method::BINDING, ID.into()).unwrap()
 }
 
-/// The length field set to what the bytes are.
-fn mend(bytes: &mut [u8]) {
+/// Sets the length field to the length of the bytes.
+fn fix_length(bytes: &mut [u8]) {
     let length = u16::try_from(bytes.len() - 20).unwrap();
     bytes[2..4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// The HMAC of `text` by the crate `hmac`.
+/// Computes the HMAC of `text` with the crate `hmac`.
 fn reference_hmac<M: KeyInit + Mac>(key: &[u8], text: &[u8]) -> Vec<u8> {
     let mut mac = <M as KeyInit>::new_from_slice(key).unwrap();
     mac.update(text);
@@ -29,7 +29,7 @@ fn reference_hmac<M: KeyInit + Mac>(key: &[u8], text: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
-    /// A prepared key gives the same HMAC as the crate `hmac`, for keys and messages around every block boundary.
+    /// The lengths of keys and messages include every block boundary.
     #[test]
     fn the_prepared_key_agrees_with_the_hmac_crate(key in vec(any::<u8>(), 0..150), length in 0..400_usize) {
         let mut buffer = [0; 600];
@@ -47,9 +47,9 @@ proptest! {
         prop_assert_eq!(&bytes[end - 32..], &sha256[..]);
     }
 
-    /// One changed bit of the covered bytes or of the HMAC fails the verification.
+    /// The bit is in the covered bytes or in the HMAC.
     #[test]
-    fn one_bit_is_enough(at in 0..60_usize, bit in 0..8_u8) {
+    fn one_changed_bit_fails_the_verification(at in 0..60_usize, bit in 0..8_u8) {
         let key = IntegrityKey::short_term("secret");
         let mut buffer = [0; 60];
         let mut writer = writer(&mut buffer);
@@ -65,7 +65,7 @@ proptest! {
 }
 
 #[test]
-fn only_what_is_covered_can_be_read() {
+fn attributes_after_the_integrity_are_ignored() {
     let key = IntegrityKey::short_term("secret");
     let mut buffer = [0; 128];
     let mut writer = writer(&mut buffer);
@@ -73,9 +73,9 @@ fn only_what_is_covered_can_be_read() {
     let mut bytes = writer.message_integrity(&key).unwrap().finish().to_vec();
     // An attacker on the path appends a PRIORITY and an unknown attribute.
     bytes.extend([0, 0x24, 0, 4, 0, 0, 0, 9, 0x7f, 0xff, 0, 0]);
-    mend(&mut bytes);
+    fix_length(&mut bytes);
     let message = Message::decode(&bytes).unwrap();
-    assert_eq!(message.priority(), None, "what follows the integrity is not there, verified or not");
+    assert_eq!(message.priority(), None, "attributes after the integrity are ignored, verified or not");
     assert_eq!(message.unknown_comprehension_required().count(), 0);
     let verified = message.verify(&key).unwrap();
     assert_eq!(verified.attributes().count(), 1);
@@ -84,7 +84,7 @@ fn only_what_is_covered_can_be_read() {
 }
 
 #[test]
-fn both_integrities_are_verified_each_by_itself() {
+fn both_integrities_are_verified_separately() {
     let key = IntegrityKey::long_term_sha256("user", "example.org", "TheMatrIX");
     let mut buffer = [0; 128];
     let mut writer = writer(&mut buffer);
@@ -96,7 +96,7 @@ fn both_integrities_are_verified_each_by_itself() {
         assert_eq!(message.verify_with(&key, kind).unwrap().attributes().count(), 1);
     }
     assert_eq!(message.attributes().count(), 4);
-    // A broken SHA-256 is not made good by an intact SHA-1.
+    // A correct SHA-1 does not compensate for a wrong SHA-256.
     let at = bytes.len() - 9;
     bytes[at] ^= 1;
     let message = Message::decode(&bytes).unwrap();
@@ -105,7 +105,7 @@ fn both_integrities_are_verified_each_by_itself() {
 }
 
 #[test]
-fn truncation_is_taken_only_where_it_is_allowed() {
+fn a_truncated_sha256_is_accepted_only_when_allowed() {
     let key = IntegrityKey::short_term("secret");
     for length in [16, 20, 24, 28, 32] {
         let mut buffer = [0; 64];
@@ -125,7 +125,7 @@ fn truncation_is_taken_only_where_it_is_allowed() {
 }
 
 #[test]
-fn an_integrity_of_wrong_length_is_named() {
+fn an_integrity_with_a_wrong_length_is_refused() {
     let key = IntegrityKey::short_term("secret");
     for (kind, length, named) in [
         (0x08, 16, Integrity::Sha1),
@@ -136,7 +136,7 @@ fn an_integrity_of_wrong_length_is_named() {
         let mut bytes = writer(&mut [0; 20]).finish().to_vec();
         bytes.extend([0, kind, 0, length]);
         bytes.extend(vec![0; usize::from(length)]);
-        mend(&mut bytes);
+        fix_length(&mut bytes);
         let message = Message::decode(&bytes).unwrap();
         let expected = Err(IntegrityError::Length { at: 20, found: usize::from(length) });
         assert_eq!(message.verify_with(&key, named).map(|_| ()), expected);
@@ -147,13 +147,13 @@ fn an_integrity_of_wrong_length_is_named() {
 }
 
 #[test]
-fn an_integrity_out_of_order_does_not_count() {
+fn an_integrity_out_of_order_is_ignored() {
     let key = IntegrityKey::short_term("secret");
-    // MESSAGE-INTEGRITY behind MESSAGE-INTEGRITY-SHA256, and behind FINGERPRINT, is one of those to be ignored.
+    // MESSAGE-INTEGRITY is ignored after MESSAGE-INTEGRITY-SHA256 and after FINGERPRINT.
     let mut bytes = writer(&mut [0; 64]).message_integrity_sha256(&key).unwrap().finish().to_vec();
     bytes.extend([0, 8, 0, 20]);
     bytes.extend([0; 20]);
-    mend(&mut bytes);
+    fix_length(&mut bytes);
     let message = Message::decode(&bytes).unwrap();
     assert_eq!(message.verify_with(&key, Integrity::Sha1).map(|_| ()), Err(IntegrityError::Missing));
     assert!(message.verify(&key).is_ok());
@@ -161,7 +161,7 @@ fn an_integrity_out_of_order_does_not_count() {
     let mut bytes = writer(&mut [0; 64]).fingerprint().unwrap().finish().to_vec();
     bytes.extend([0, 8, 0, 20]);
     bytes.extend([0; 20]);
-    mend(&mut bytes);
+    fix_length(&mut bytes);
     let message = Message::decode(&bytes).unwrap();
     assert_eq!(message.verify(&key).map(|_| ()), Err(IntegrityError::Missing));
     assert_eq!(message.attributes().count(), 1);
@@ -169,7 +169,7 @@ fn an_integrity_out_of_order_does_not_count() {
 }
 
 #[test]
-fn replies_come_from_checked_requests() {
+fn a_response_is_written_from_a_checked_request() {
     let mut buffer = [0; 64];
     let mut writer = writer(&mut buffer);
     writer.add(&Attribute::Unknown { kind: portolan_stun::AttributeType::new(0x7abc), value: &[1] }).unwrap();
@@ -183,14 +183,14 @@ fn replies_come_from_checked_requests() {
     let listed: Vec<u16> = reply.unknown_attributes().unwrap().iter().map(|kind| kind.number()).collect();
     assert_eq!(listed, [0x7abc]);
 
-    // A response is not answered.
+    // There is no response to a response.
     let mut second = [0; 64];
     let refused = Writer::response(&mut second, &reply.exempt(), ResponseClass::Success).map(|_| ());
     assert_eq!(refused, Err(EncodeError::NotARequest));
 }
 
 #[test]
-fn a_key_does_not_print_itself() {
+fn the_debug_text_of_a_key_hides_the_key() {
     let key = IntegrityKey::short_term("hunter2");
     assert_eq!(format!("{key:?}"), "IntegrityKey(..)");
 }

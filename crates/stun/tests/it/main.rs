@@ -1,6 +1,6 @@
-//! The codec from outside: published vectors, messages met in the field, laws.
+//! Tests of the codec through the public API: test vectors, messages of other implementations, and properties.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on shall panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot continue panics")]
 
 mod codec;
 mod corpus;
@@ -14,7 +14,7 @@ mod sample;
 mod uri;
 mod vectors;
 
-/// Bytes from hexadecimal digits; whitespace is skipped.
+/// Decodes hexadecimal digits. Whitespace is ignored.
 fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let (pairs, []) = digits.as_chunks::<2>() else { panic!("odd number of digits") };

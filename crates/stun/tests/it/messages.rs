@@ -1,4 +1,4 @@
-//! Single cases: one broken rule, one message, one error.
+//! Tests of single messages: one rule and one expected result each.
 
 use portolan_stun::{
     Attribute, AttributeType, ChangeRequest, Class, DecodeError, DecodeErrorKind as Kind, EncodeError, ErrorCode,
@@ -13,7 +13,7 @@ fn request(buffer: &mut [u8]) -> Writer<'_> {
     Writer::new(buffer, Class::Request, Method::BINDING, ID.into()).unwrap()
 }
 
-/// A request with one attribute of these bytes.
+/// Returns a request with one attribute that has this value.
 fn with_value(kind: AttributeType, value: &[u8]) -> Vec<u8> {
     let mut buffer = vec![0; 28 + value.len()];
     let mut writer = request(&mut buffer);
@@ -21,14 +21,14 @@ fn with_value(kind: AttributeType, value: &[u8]) -> Vec<u8> {
     writer.finish().to_vec()
 }
 
-/// What reading that one attribute says.
+/// Returns the error of decoding one attribute with this value.
 fn read_error(kind: AttributeType, value: &[u8]) -> DecodeError {
     let bytes = with_value(kind, value);
     Message::decode(&bytes).unwrap().attribute(kind).unwrap().unwrap_err()
 }
 
 #[test]
-fn every_broken_rule_has_its_error_and_place() {
+fn each_violated_rule_has_its_error_and_offset() {
     let cases = [
         ("", 0, Kind::HeaderTruncated { found: 0 }),
         ("0001", 2, Kind::HeaderTruncated { found: 2 }),
@@ -52,7 +52,7 @@ fn every_broken_rule_has_its_error_and_place() {
 }
 
 #[test]
-fn errors_speak_plainly() {
+fn error_texts_have_the_offset_and_the_rfc_section() {
     let error = Message::decode(&hex("00010008 2112a442 010101010101010101010101 80220005 41414141")).unwrap_err();
     assert_eq!(error.to_string(), "byte 20: SOFTWARE announces 5 bytes, the message has 4 left (RFC 8489 §14)");
     let error = read_error(AttributeType::XOR_MAPPED_ADDRESS, &[0, 1, 0, 80, 1, 2, 3]);
@@ -60,7 +60,7 @@ fn errors_speak_plainly() {
 }
 
 #[test]
-fn malformed_values_are_named_and_the_walk_goes_on() {
+fn a_malformed_value_is_reported_and_the_next_attribute_is_decoded() {
     use AttributeType as T;
     let length = |attribute, expected, found| Kind::ValueLength { attribute, expected, found };
     let cases: [(T, &[u8], usize, Kind); 10] = [
@@ -92,7 +92,7 @@ fn malformed_values_are_named_and_the_walk_goes_on() {
     ];
     for (kind, value, at, expected) in cases {
         assert_eq!(read_error(kind, value), DecodeError { at, kind: expected });
-        // The next attribute is read all the same.
+        // The next attribute is still decoded.
         let mut buffer = [0; 1024];
         let mut writer = request(&mut buffer);
         writer.add(&Attribute::Unknown { kind, value }).unwrap();
@@ -105,7 +105,7 @@ fn malformed_values_are_named_and_the_walk_goes_on() {
 }
 
 #[test]
-fn reserved_bits_are_not_looked_at() {
+fn reserved_bits_are_ignored() {
     let bytes = with_value(AttributeType::MAPPED_ADDRESS, &[0xff, 1, 0, 80, 192, 0, 2, 1]);
     assert_eq!(Message::decode(&bytes).unwrap().mapped_address(), Some("192.0.2.1:80".parse().unwrap()));
     let bytes = with_value(AttributeType::ERROR_CODE, &[0xff, 0xff, 0xfc, 20]);
@@ -115,7 +115,7 @@ fn reserved_bits_are_not_looked_at() {
 }
 
 #[test]
-fn padding_bytes_are_not_looked_at() {
+fn padding_bytes_are_ignored() {
     let mut bytes = with_value(AttributeType::SOFTWARE, b"hello");
     for last in 1..4 {
         let at = bytes.len() - last;
@@ -137,7 +137,7 @@ fn response_port_is_read_in_both_lengths_and_written_in_four_bytes() {
 }
 
 #[test]
-fn change_request_has_its_bits_where_they_belong() {
+fn change_request_has_the_bits_of_rfc_5780() {
     for (change, byte) in
         [(ChangeRequest::NONE, 0), (ChangeRequest::PORT, 2), (ChangeRequest::IP, 4), (ChangeRequest::IP_AND_PORT, 6)]
     {
@@ -149,7 +149,7 @@ fn change_request_has_its_bits_where_they_belong() {
 }
 
 #[test]
-fn padding_is_measured_and_written_by_length() {
+fn padding_is_written_with_the_requested_length() {
     let mut buffer = [0xff; 2048];
     let mut writer = request(&mut buffer);
     writer.add_padding(1500).unwrap();
@@ -159,7 +159,7 @@ fn padding_is_measured_and_written_by_length() {
 }
 
 #[test]
-fn message_types_are_woven_as_figure_3_says() {
+fn message_types_are_encoded_as_figure_3_says() {
     for number in 0..0x1000 {
         let method = Method::new(number).unwrap();
         for class in [Class::Request, Class::Indication, Class::SuccessResponse, Class::ErrorResponse] {
@@ -171,7 +171,7 @@ fn message_types_are_woven_as_figure_3_says() {
         }
     }
     assert_eq!(Method::new(0x1000), None);
-    // The types that the RFC prints: Binding request, indication, success and error response.
+    // The types in the RFC: Binding request, indication, success response and error response.
     for (class, word) in [
         (Class::Request, [0x00, 0x01]),
         (Class::Indication, [0x00, 0x11]),
@@ -183,7 +183,7 @@ fn message_types_are_woven_as_figure_3_says() {
 }
 
 #[test]
-fn the_fingerprint_policy_is_the_callers() {
+fn each_fingerprint_policy_is_applied() {
     use FingerprintPolicy as P;
     let bare = request(&mut [0; 20]).finish().to_vec();
     let good = request(&mut [0; 28]).fingerprint().unwrap().finish().to_vec();
@@ -209,7 +209,7 @@ fn the_fingerprint_policy_is_the_callers() {
 }
 
 #[test]
-fn what_the_writer_does_not_write() {
+fn the_writer_refuses_invalid_attributes() {
     let mut buffer = [0; 2048];
     let mut writer = request(&mut buffer);
     for kind in [AttributeType::MESSAGE_INTEGRITY, AttributeType::MESSAGE_INTEGRITY_SHA256, AttributeType::FINGERPRINT]
@@ -242,14 +242,14 @@ fn what_the_writer_does_not_write() {
         let attribute_type = attribute.kind();
         assert_eq!(writer.add(&attribute), Err(EncodeError::TooManyCharacters { attribute: attribute_type }));
     }
-    // 127 characters of four bytes are fine.
+    // The limit counts characters: 127 characters of four bytes are allowed.
     let wide = "\u{1f9ed}".repeat(127);
     assert_eq!(writer.add(&Attribute::Software(Text::new(&wide))), Ok(()));
     assert_eq!(Message::decode(writer.finish()).unwrap().attributes().count(), 1);
 }
 
 #[test]
-fn the_longest_message_is_the_one_that_its_length_field_can_say() {
+fn the_length_field_limits_the_message_length() {
     let mut buffer = vec![0; 70_000];
     let mut writer = request(&mut buffer);
     writer.add_padding(65_528).unwrap();
@@ -263,13 +263,13 @@ fn the_longest_message_is_the_one_that_its_length_field_can_say() {
 }
 
 #[test]
-fn unknown_attributes_are_told_apart() {
+fn unknown_attributes_are_listed() {
     let mut buffer = [0; 128];
     let mut writer = request(&mut buffer);
     for number in [0x7abc, 0xfabc, 0x0010, 0x7abc] {
         writer.add(&Attribute::Unknown { kind: AttributeType::new(number), value: &[1] }).unwrap();
     }
-    // Known, if not at home in a Binding request.
+    // The crate knows LIFETIME, although a Binding request does not use it.
     writer.add(&Attribute::Lifetime(600)).unwrap();
     writer.add(&Attribute::Priority(7)).unwrap();
     let message = Message::decode(writer.finish()).unwrap();
@@ -277,7 +277,7 @@ fn unknown_attributes_are_told_apart() {
     assert_eq!(numbers(&mut message.unknown_comprehension_required()), [0x7abc, 0x0010, 0x7abc]);
     let less = [AttributeType::PRIORITY, AttributeType::new(0x7abc)];
     assert_eq!(numbers(&mut message.not_understood(&less)), [0x0010, 0x000d]);
-    // The rest of the message is read all the same.
+    // The other attributes are still decoded.
     assert_eq!((message.lifetime(), message.priority()), (Some(600), Some(7)));
 }
 
@@ -300,7 +300,7 @@ fn reason_phrases_are_the_recommended_ones() {
 }
 
 #[test]
-fn long_texts_are_read() {
+fn texts_up_to_the_limit_of_bytes_are_decoded() {
     use AttributeType as T;
     let text = [b'a'; 763];
     for kind in [T::USERNAME, T::REALM, T::NONCE, T::SOFTWARE, T::ERROR_CODE] {
@@ -314,7 +314,7 @@ fn long_texts_are_read() {
 }
 
 #[test]
-fn addresses_stand_as_figures_5_and_6_say() {
+fn addresses_are_encoded_as_figures_5_and_6_say() {
     let mut buffer = [0xff; 128];
     let mut writer = request(&mut buffer);
     let (v4, v6) = ("192.0.2.1:32853".parse().unwrap(), "[2001:db8::1]:32853".parse().unwrap());
@@ -360,7 +360,7 @@ fn password_algorithms_are_padded() {
         80020010 00090005 61626364 65000000 00010000
         001d000c 00090005 61626364 65000000")
     );
-    // Other padding, or none after the last one, is read the same.
+    // The decoder ignores the padding bytes, and accepts a last entry without padding.
     for value in ["00090005 61626364 65ffffff", "00090005 61626364 65"] {
         let bytes = with_value(AttributeType::PASSWORD_ALGORITHM, &hex(value));
         assert_eq!(Message::decode(&bytes).unwrap().password_algorithm(), Some(odd));
@@ -376,13 +376,13 @@ fn text_from_a_peer_prints_on_one_line() {
 }
 
 #[test]
-fn the_registry_is_one() {
+fn the_registry_is_sorted_and_agrees_with_the_decoder() {
     for (&kind, next) in AttributeType::KNOWN.iter().zip(AttributeType::KNOWN.iter().skip(1)) {
-        assert!(kind < *next, "{kind} stands in order");
+        assert!(kind < *next, "{kind} is out of order");
     }
     for &kind in AttributeType::KNOWN {
         assert!(kind.is_known());
-        // Whatever the value: what is known is decoded to its own variant, or refused as itself.
+        // A known type is decoded to its own variant or refused with its own RFC section.
         for length in 0..40 {
             match Message::decode(&with_value_raw(kind, length)).unwrap().attribute(kind).unwrap() {
                 Ok(attribute) => assert_eq!(attribute.kind(), kind),
@@ -396,7 +396,7 @@ fn the_registry_is_one() {
     assert!(!AttributeType::new(0x8000).is_comprehension_required());
 }
 
-/// A message with one attribute of a type that the writer would not take, its value zero.
+/// Returns a message with one attribute whose value is zero. The writer refuses some of these types.
 fn with_value_raw(kind: AttributeType, length: u8) -> Vec<u8> {
     let padded = length.next_multiple_of(4);
     let mut bytes = hex("00010000 2112a442 010101010101010101010101");

@@ -1,4 +1,4 @@
-//! The decoder against a small, slow reading of RFC 8489 §5 and §14 that keeps everything in lists.
+//! Compares the decoder with a simple, slow model of RFC 8489 §5 and §14.
 
 use portolan_stun::{Integrity, IntegrityError, IntegrityKey, Message, is_stun};
 use proptest::{collection::vec, prelude::*};
@@ -9,7 +9,7 @@ const INTEGRITY: u16 = 0x0008;
 const INTEGRITY_SHA256: u16 = 0x001c;
 const FINGERPRINT: u16 = 0x8028;
 
-/// Every attribute of a well-formed message, in order; `None` for what is none.
+/// Returns the attributes of a well-formed message in order, or `None` if the message is malformed.
 fn read(bytes: &[u8]) -> Option<Vec<(u16, Vec<u8>)>> {
     let word = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     let length = usize::from(word(2)?);
@@ -29,7 +29,7 @@ fn read(bytes: &[u8]) -> Option<Vec<(u16, Vec<u8>)>> {
     (at == bytes.len()).then_some(list)
 }
 
-/// What is left when all is ignored that RFC 8489 §14.5 to §14.7 says to ignore.
+/// Removes the attributes that RFC 8489 §14.5 to §14.7 ignores.
 fn visible(mut list: Vec<(u16, Vec<u8>)>) -> Vec<(u16, Vec<u8>)> {
     let find = |list: &[(u16, Vec<u8>)], kind| list.iter().position(|entry| entry.0 == kind);
     if let Some(end) = find(&list, FINGERPRINT) {
@@ -52,14 +52,15 @@ fn visible(mut list: Vec<(u16, Vec<u8>)>) -> Vec<(u16, Vec<u8>)> {
     list
 }
 
-/// Decoder and model agree on whether it is a message, and on what can be seen of it.
-fn agree(bytes: &[u8]) -> Result<bool, TestCaseError> {
+/// Checks that decoder and model check_agreement. Returns whether the bytes are a message.
+fn check_agreement(bytes: &[u8]) -> Result<bool, TestCaseError> {
     let model = read(bytes);
     let decoded = Message::decode(bytes);
     prop_assert_eq!(decoded.is_ok(), model.is_some());
     let (Ok(message), Some(model)) = (decoded, model) else { return Ok(false) };
     prop_assert!(is_stun(bytes));
-    let seen: Vec<(u16, Vec<u8>)> = message.fields().map(|field| (field.kind.number(), field.value.to_vec())).collect();
+    let actual: Vec<(u16, Vec<u8>)> =
+        message.fields().map(|field| (field.kind.number(), field.value.to_vec())).collect();
     let expected = visible(model);
     let key = IntegrityKey::from_bytes(&[]);
     for (kind, integrity) in [(INTEGRITY, Integrity::Sha1), (INTEGRITY_SHA256, Integrity::SHA256)] {
@@ -67,12 +68,12 @@ fn agree(bytes: &[u8]) -> Result<bool, TestCaseError> {
         prop_assert_eq!(missing, !expected.iter().any(|entry| entry.0 == kind));
     }
     prop_assert_eq!(message.has_fingerprint(), expected.iter().any(|entry| entry.0 == FINGERPRINT));
-    prop_assert_eq!(seen, expected);
+    prop_assert_eq!(actual, expected);
     Ok(true)
 }
 
-/// Attributes of few types in any order, the closing ones among them at any place.
-fn jumbled() -> impl Strategy<Value = Vec<u8>> {
+/// Generates messages with few attribute types in any order. The closing attributes can be at any position.
+fn any_order() -> impl Strategy<Value = Vec<u8>> {
     let kind = prop_oneof![
         3 => Just(INTEGRITY),
         3 => Just(INTEGRITY_SHA256),
@@ -96,24 +97,24 @@ fn jumbled() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn jumbled_attributes(bytes in jumbled()) {
-        prop_assert!(agree(&bytes)?, "a well-formed message");
+    fn messages_with_attributes_in_any_order_agree_with_the_model(bytes in any_order()) {
+        prop_assert!(check_agreement(&bytes)?, "the message is well-formed");
     }
 
     #[test]
-    fn broken_messages(bytes in jumbled(), at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+    fn messages_with_one_changed_byte_agree_with_the_model(bytes in any_order(), at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
         let mut bytes = bytes;
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        agree(&bytes)?;
+        check_agreement(&bytes)?;
     }
 }
 
-/// A million messages of the field, or of the RFCs where the field is not at hand, each changed in one to four places.
+/// The seeds are the corpus messages, or the messages of the RFCs. Each mutant has one to four changes.
 #[test]
-fn a_million_mutants() {
+fn a_million_mutated_messages_agree_with_the_model() {
     let seeds = corpus::messages();
-    let mut rng = SplitMix(0x9e37_79b9_7f4a_7c15);
+    let mut rng = XorShift(0x9e37_79b9_7f4a_7c15);
     let mut messages = 0;
     let mut mutant = Vec::new();
     for round in 0..1_000_000 {
@@ -123,7 +124,7 @@ fn a_million_mutants() {
             rng.change(&mut mutant);
         }
         if round % 8 == 0 {
-            messages += usize::from(agree(&mutant).unwrap());
+            messages += usize::from(check_agreement(&mutant).unwrap());
         } else if let Ok(message) = Message::decode(&mutant) {
             messages += 1;
             let values = message.attributes().flatten().count();
@@ -133,10 +134,10 @@ fn a_million_mutants() {
     assert!(messages > 100_000, "only {messages} of the mutants were messages");
 }
 
-/// Xorshift64*: quick, and the same every time.
-struct SplitMix(u64);
+/// A deterministic RNG: xorshift64*.
+struct XorShift(u64);
 
-impl SplitMix {
+impl XorShift {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -145,7 +146,8 @@ impl SplitMix {
         usize::try_from(bits).unwrap() % bound.max(1)
     }
 
-    /// One change: a bit, a byte, a length that lies, four bytes more or less with the header following suit.
+    /// Makes one change: a bit, a byte, an attribute length, a truncation or an extension. Corrects the length field in half
+    /// of the cases.
     fn change(&mut self, bytes: &mut Vec<u8>) {
         let Some(last) = bytes.len().checked_sub(1) else { return };
         let at = self.below(last + 1);

@@ -1,4 +1,4 @@
-//! Made-up values of every attribute that can be written.
+//! Generates values of every attribute that the writer accepts.
 
 use core::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use portolan_stun::{
 };
 use proptest::prelude::*;
 
-/// Enough of everything to build any one attribute.
+/// The values from which any one attribute is built.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     kind: AttributeType,
@@ -21,7 +21,7 @@ pub(crate) struct Sample {
     flags: (bool, bool),
 }
 
-/// A sample of any type: known, or an unassigned number.
+/// Generates a sample of a known type or of an unassigned type.
 pub(crate) fn sample() -> impl Strategy<Value = Sample> {
     let kind = prop_oneof![
         8 => proptest::sample::select(writable()),
@@ -46,19 +46,19 @@ pub(crate) fn sample() -> impl Strategy<Value = Sample> {
     )
 }
 
-/// The known types that the writer takes as values.
+/// Returns the known types that the writer accepts.
 fn writable() -> Vec<AttributeType> {
     use AttributeType as T;
     let lists = [T::UNKNOWN_ATTRIBUTES, T::PASSWORD_ALGORITHMS];
     let obsolete = [T::RESPONSE_ADDRESS, T::SOURCE_ADDRESS, T::CHANGED_ADDRESS, T::REFLECTED_FROM];
     let computed = [T::MESSAGE_INTEGRITY, T::MESSAGE_INTEGRITY_SHA256, T::FINGERPRINT];
-    let left_out: Vec<T> = lists.into_iter().chain(obsolete).chain(computed).collect();
-    T::KNOWN.iter().copied().filter(|kind| !left_out.contains(kind)).collect()
+    let excluded: Vec<T> = lists.into_iter().chain(obsolete).chain(computed).collect();
+    T::KNOWN.iter().copied().filter(|kind| !excluded.contains(kind)).collect()
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "any part of the number will do")]
+#[expect(clippy::cast_possible_truncation, reason = "any part of the number is a valid sample")]
 impl Sample {
-    /// The attribute that this sample is one of.
+    /// Returns the attribute of this sample.
     pub(crate) fn attribute(&self) -> Attribute<'_> {
         use AttributeType as T;
         let (text, number) = (Text::new(&self.text), self.number);

@@ -1,4 +1,4 @@
-//! URIs: the examples of the RFCs, what is refused and where, and that printing and parsing agree.
+//! Tests of URIs: the examples of the RFCs, errors with their offsets, and the round trip through text.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use portolan_stun::uri::{Host, Scheme, Transport, Uri, UriError, UriErrorKind as
 use proptest::prelude::*;
 
 #[test]
-fn the_examples_of_the_rfcs() {
+fn the_examples_of_the_rfcs_round_trip() {
     // RFC 7064 appendix A, RFC 7065 appendix A: URI, secure, port, transport.
     for (text, scheme, port, transport) in [
         ("stun:example.org", Scheme::Stun, None, None),
@@ -28,7 +28,7 @@ fn the_examples_of_the_rfcs() {
 }
 
 #[test]
-fn default_ports() {
+fn each_scheme_has_its_default_port() {
     for (text, port) in
         [("stun:h", 3478), ("turn:h", 3478), ("stuns:h", 5349), ("turns:h", 5349), ("stuns:h:7", 7), ("stun:h:", 3478)]
     {
@@ -37,13 +37,13 @@ fn default_ports() {
 }
 
 #[test]
-fn letters_of_any_case() {
+fn the_case_of_scheme_and_parameter_is_ignored() {
     let uri = Uri::parse("TURN:Example.ORG?Transport=TCP").unwrap();
     assert_eq!(uri.to_string(), "turn:Example.ORG?transport=tcp");
 }
 
 #[test]
-fn what_is_refused_and_where() {
+fn invalid_uris_are_refused_with_an_offset() {
     for (text, at, kind) in [
         ("", 0, Kind::Scheme),
         ("example.org", 0, Kind::Scheme),
@@ -79,7 +79,7 @@ fn scheme() -> impl Strategy<Value = Scheme> {
     proptest::sample::select(vec![Scheme::Stun, Scheme::Stuns, Scheme::Turn, Scheme::Turns])
 }
 
-/// A host as a URI has it.
+/// Generates a host in URI syntax.
 fn host() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z][a-z0-9-]{0,9}(\\.[a-z]{2,5}){0,2}",
@@ -90,7 +90,7 @@ fn host() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_put_together_is_parsed_and_printed_again(
+    fn valid_uris_round_trip_through_text(
         scheme in scheme(),
         host in host(),
         port in proptest::option::of(1..=u16::MAX),

@@ -1,4 +1,4 @@
-//! The test vectors of RFC 5769 §2 and RFC 8489 B.1: decoded, verified, and written again from their values.
+//! The test vectors of RFC 5769 §2 and RFC 8489 B.1: decoded, verified and encoded again.
 
 use portolan_stun::{
     Attribute, Class, DecodeErrorKind, Integrity, IntegrityError, IntegrityKey, Message, Method, PasswordAlgorithm,
@@ -47,24 +47,24 @@ const LONG_TERM_REQUEST: &str = "
     0014000b 6578616d 706c652e 6f726700
     00080014 f6702465 6dd64a3e 02b8e071 2e85c9a2 8ca89666";
 
-/// RFC 8489 B.1 up to its integrity, with the length field as printed: it counts the header too.
+/// RFC 8489 B.1 up to its integrity attribute. The printed length field is wrong because it includes the header.
 const SHA256_FRONT: &str = "
     0001009c 2112a442 78ad3433c6ad72c029da412e
     001e0020 4a3cf38f ef6992bd a952c678 0417da0f 24819415 569e60b2 05c46e41 407f1704
     00150029 6f624d61 744a6f73 32414141 43662f2f 3439396b 39353464 364f4c33 346f4c39 46535476 79363473 41000000
     0014000b 6578616d 706c652e 6f726700";
 
-/// The integrity that RFC 8489 B.1 prints.
+/// The integrity attribute that RFC 8489 B.1 prints.
 const SHA256_PRINTED: &str = "001c0020 e4686c8f 0edeb590 13e07090 010a93ef ccbccc54 4c0a45d9 f830aa6d 6f735a01";
 
-/// The integrity of B.1 with a right length field and the MD5 key that a request without PASSWORD-ALGORITHM has.
+/// The integrity attribute of B.1 with a correct length field and the MD5 key of a request without PASSWORD-ALGORITHM.
 const SHA256_MD5_KEY: &str = "001c0020 fd8c2738 60d2e18e bca4c89b 6973befa 7ee8ecc6 9e9642db 326fab65 a0b955ba";
 
 /// The end of B.1 with PASSWORD-ALGORITHM, whose key is SHA-256.
 const SHA256_SHA256_KEY: &str =
     "001d0004 00020000 001c0020 b5c7bf00 5b6c52a2 1c51c5e8 92f81924 136296cb 927c4314 9309278c c6518e65";
 
-/// B.1 in one of the two forms that circulate, its length field set right.
+/// Returns B.1 with this end and a correct length field.
 fn sample_b1(end: &str) -> Vec<u8> {
     let mut bytes = hex(&format!("{SHA256_FRONT}{end}"));
     let length = u16::try_from(bytes.len() - 20).unwrap();
@@ -72,15 +72,15 @@ fn sample_b1(end: &str) -> Vec<u8> {
     bytes
 }
 
-/// All of them, as seeds for others.
+/// Returns all vectors with a correct length field, as seeds for other tests.
 pub(crate) fn all() -> Vec<Vec<u8>> {
     let mut all = [REQUEST, IPV4_RESPONSE, IPV6_RESPONSE, LONG_TERM_REQUEST].map(hex).to_vec();
     all.extend([SHA256_MD5_KEY, SHA256_SHA256_KEY].map(sample_b1));
     all
 }
 
-/// Writes the same attributes again, signed and closed as the original was.
-#[expect(clippy::wildcard_enum_match_arm, reason = "all that is not computed is added")]
+/// Encodes the attributes of a message again, with the same closing attributes.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every attribute that is not computed is added")]
 fn rewrite(original: &Message<'_>, key: &IntegrityKey) -> Vec<u8> {
     let mut buffer = [0xff; 256];
     let id = original.transaction_id();
@@ -103,7 +103,8 @@ fn rewrite(original: &Message<'_>, key: &IntegrityKey) -> Vec<u8> {
     .to_vec()
 }
 
-/// Same length and same attributes; different bytes only in padding (there 0x20, here 0), HMAC and CRC; and it verifies.
+/// Checks that a message that is encoded again verifies and has the same length and attributes. Only padding, HMAC and
+/// CRC can differ.
 fn check_rewritten(bytes: &[u8], key: &IntegrityKey) {
     let original = Message::decode(bytes).unwrap();
     let again = rewrite(&original, key);
@@ -120,18 +121,19 @@ fn check_rewritten(bytes: &[u8], key: &IntegrityKey) {
 
     // Every byte that is neither padding nor computed is the same.
     assert_eq!(again[..20], bytes[..20]);
-    for (here, there) in copy.fields().zip(original.fields()) {
-        assert_eq!((here.at, here.kind), (there.at, there.kind));
-        if !matches!(here.kind.number(), 0x0008 | 0x001c | 0x8028) {
-            assert_eq!(here.value, there.value);
-            let (end, next) = (here.at + 4 + here.value.len(), here.at + 4 + here.value.len().next_multiple_of(4));
-            assert!(again[end..next].iter().all(|&byte| byte == 0), "padding of {} is zero", here.kind);
+    for (actual, expected) in copy.fields().zip(original.fields()) {
+        assert_eq!((actual.at, actual.kind), (expected.at, expected.kind));
+        if !matches!(actual.kind.number(), 0x0008 | 0x001c | 0x8028) {
+            assert_eq!(actual.value, expected.value);
+            let (end, next) =
+                (actual.at + 4 + actual.value.len(), actual.at + 4 + actual.value.len().next_multiple_of(4));
+            assert!(again[end..next].iter().all(|&byte| byte == 0), "padding of {} is zero", actual.kind);
         }
     }
 }
 
 #[test]
-fn rfc5769_request() {
+fn the_request_of_rfc_5769_verifies() {
     let bytes = hex(REQUEST);
     let key = IntegrityKey::short_term(PASSWORD);
     let message = Message::decode(&bytes).unwrap();
@@ -148,7 +150,7 @@ fn rfc5769_request() {
 }
 
 #[test]
-fn rfc5769_ipv4_response() {
+fn the_ipv4_response_of_rfc_5769_verifies() {
     let bytes = hex(IPV4_RESPONSE);
     let key = IntegrityKey::short_term(PASSWORD);
     let message = Message::decode(&bytes).unwrap();
@@ -161,7 +163,7 @@ fn rfc5769_ipv4_response() {
 }
 
 #[test]
-fn rfc5769_ipv6_response() {
+fn the_ipv6_response_of_rfc_5769_verifies() {
     let bytes = hex(IPV6_RESPONSE);
     let key = IntegrityKey::short_term(PASSWORD);
     let message = Message::decode(&bytes).unwrap();
@@ -172,7 +174,7 @@ fn rfc5769_ipv6_response() {
 }
 
 #[test]
-fn rfc5769_long_term_request() {
+fn the_long_term_request_of_rfc_5769_verifies() {
     let bytes = hex(LONG_TERM_REQUEST);
     let key = IntegrityKey::long_term_md5(USER, REALM, PREPARED);
     let message = Message::decode(&bytes).unwrap();
@@ -182,24 +184,24 @@ fn rfc5769_long_term_request() {
     assert_eq!(verified.nonce().unwrap(), "f//499k954d6OL34oL9FSTvy64sA");
     assert_eq!(verified.realm().unwrap(), REALM);
     check_rewritten(&bytes, &key);
-    // Every padding byte of this vector is zero already: the same bytes come out.
+    // The padding of this vector is zero. The encoding is therefore identical.
     assert_eq!(rewrite(&message, &key), bytes);
 }
 
 #[test]
-fn rfc8489_sha256_request_as_printed_announces_too_much() {
+fn the_sha256_request_printed_in_rfc_8489_has_a_wrong_length() {
     let printed = hex(&format!("{SHA256_FRONT}{SHA256_PRINTED}"));
     let error = Message::decode(&printed).unwrap_err();
     assert_eq!(error.kind, DecodeErrorKind::LengthMismatch { announced: 156, found: 136 });
-    // With the length set right, its integrity is of no key any more: it was made over the wrong length.
-    let mended = sample_b1(SHA256_PRINTED);
+    // The printed HMAC covers the wrong length. It does not verify after the length is corrected.
+    let corrected = sample_b1(SHA256_PRINTED);
     let key = IntegrityKey::long_term_sha256(USER, REALM, PREPARED);
-    let verdict = Message::decode(&mended).unwrap().verify(&key).map(|_| ());
+    let verdict = Message::decode(&corrected).unwrap().verify(&key).map(|_| ());
     assert_eq!(verdict, Err(IntegrityError::Mismatch { at: 120 }));
 }
 
 #[test]
-fn rfc8489_sha256_request_without_password_algorithm() {
+fn the_sha256_request_of_rfc_8489_without_password_algorithm_verifies() {
     let bytes = sample_b1(SHA256_MD5_KEY);
     let key = IntegrityKey::long_term_md5(USER, REALM, PREPARED);
     let message = Message::decode(&bytes).unwrap();
@@ -213,7 +215,7 @@ fn rfc8489_sha256_request_without_password_algorithm() {
 }
 
 #[test]
-fn rfc8489_sha256_request_with_password_algorithm() {
+fn the_sha256_request_of_rfc_8489_with_password_algorithm_verifies() {
     let bytes = sample_b1(SHA256_SHA256_KEY);
     let key = IntegrityKey::long_term_sha256(USER, REALM, PREPARED);
     let message = Message::decode(&bytes).unwrap();

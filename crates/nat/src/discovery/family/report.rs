@@ -1,4 +1,4 @@
-//! What a family reports when it is over.
+//! The report of a family.
 
 use crate::behavior::{Filtering, Mapping};
 use crate::profile::{Conclusion, Details, Evidence, FamilyReport, Path, Reachability, Unknown};
@@ -29,7 +29,7 @@ impl FamilyRun {
         }
     }
 
-    /// A host that is not translated has no NAT, as far as that is known without a conclusion on filtering.
+    /// The kind of NAT without a conclusion on filtering: none, if the host is not translated.
     fn untested_nat(&self) -> Option<crate::behavior::NatKind> {
         let translated = self.mapping.is_translated(&self.servers)?;
         Some(super::super::mapping_run::nat_kind(translated, None))
@@ -159,7 +159,7 @@ impl FamilyRun {
             (Some(local), Some(true)) if address::is_carrier_side(local.ip()) => {
                 Conclusion::value_with(true, doubt::LONE_WITNESS, vec![Evidence::Local { address: local }])
             }
-            // Any other address proves nothing: a second NAT is not visible behind the first.
+            // Any other local address is no evidence: a second NAT is not visible behind the first.
             _ => Conclusion::unknown(Unknown::NoEvidence, Vec::new()),
         }
     }

@@ -24,7 +24,7 @@ impl FamilyRun {
         tally
     }
 
-    /// While no UDP answer has come: checks whether any packet gets out and an answer comes back.
+    /// Checks without a UDP response so far whether packets leave and come back.
     pub(super) fn check_reachability(&mut self, now: Instant, next_socket: &mut impl FnMut() -> SocketId) -> Actions {
         let mut actions = Actions::new();
         if self.state.heard {
@@ -45,7 +45,7 @@ impl FamilyRun {
         }
         let mute_port = self.servers.asked().any(|(_, server)| server.unreachable == Some(Unreachability::Port));
         if mute_port {
-            // ICMP reported a closed port: a packet got out, and the report came back.
+            // ICMP reported a closed port: a packet left, and the report came back.
             self.state.end = Some(Reachability::Unknown);
         } else if self.tcp.shows_a_way_out() {
             self.state.end = Some(Reachability::Blocked);
@@ -55,7 +55,7 @@ impl FamilyRun {
         actions
     }
 
-    /// Why every datagram was returned, if every one was.
+    /// The first reason, if every datagram was returned as unreachable.
     fn turned_back(&self) -> Option<Unreachability> {
         let mut whys = self.servers.asked().filter(|(_, server)| server.asked_at.is_some()).map(|(_, s)| s.unreachable);
         let first = whys.next()??;
@@ -63,7 +63,7 @@ impl FamilyRun {
         (all && first != Unreachability::Port && first != Unreachability::TooLarge).then_some(first)
     }
 
-    /// Judges the mapping. Returns whether the servers contradict each other, and what to do.
+    /// Judges the mapping. Returns whether the servers contradict each other, and the actions.
     pub(super) fn judge_mapping(&mut self, now: Instant) -> (bool, Actions) {
         let stood = self.mapping.verdict.is_some();
         let steady = self.filtering.attempts.iter().any(|a| a.control.answers >= 2 || a.control.over);
@@ -73,7 +73,7 @@ impl FamilyRun {
         (contradiction, flaw.into_iter().chain(event).collect())
     }
 
-    /// Asks further servers if those asked are silent, contradict each other, or are not capable.
+    /// Adds further servers if those in use are silent, contradict each other, or are not capable.
     pub(super) fn join_more(&mut self, now: Instant, contradiction: bool) -> Actions {
         let mut actions = Actions::new();
         if self.servers.take_replacement(now) {
@@ -102,7 +102,8 @@ impl FamilyRun {
         note.into_iter().chain(self.mapping.ask(&mut self.servers, number, Target::Primary)).collect()
     }
 
-    /// Proves what the silence of the filtering server means: whether its other address works and it answers at all.
+    /// Returns the requests that prove that the other address of the filtering server works and that the server
+    /// honours CHANGE-REQUEST. Otherwise silence is no evidence for a filter.
     pub(super) fn prove(&mut self) -> Actions {
         let mut actions = Actions::new();
         let Some(server) = self.filtering.server().filter(|_| self.filtering.needs_proof()) else { return actions };
@@ -115,8 +116,8 @@ impl FamilyRun {
         actions
     }
 
-    /// Whether the mapping depends on the destination, once that is settled. If mapping is `unknown`, no socket is
-    /// known where nothing filters.
+    /// Whether the mapping depends on the destination; `None` before the conclusion. An `unknown` mapping counts as
+    /// dependent, because then no socket is known to get an unfiltered response.
     pub(super) fn depends(&self) -> Option<bool> {
         let verdict = self.mapping.verdict.as_ref()?;
         Some(verdict.value().is_none_or(|mapping| mapping.is_destination_dependent()))
@@ -128,7 +129,7 @@ impl FamilyRun {
         next_socket: &mut impl FnMut() -> SocketId,
         sends_of: impl Fn(TransactionId) -> Option<u32>,
     ) -> Actions {
-        // While no server has answered, the question is reachability, not filtering.
+        // Without any response, `check_reachability` decides.
         if self.filtering.verdict.is_some() || !self.state.heard {
             return Actions::new();
         }
@@ -158,7 +159,7 @@ impl FamilyRun {
         is_new.then_some(Action::Event(DiscoveryEvent::Nat { family: self.family, nat }))
     }
 
-    /// Starts the measurements that the configuration asks for.
+    /// Starts the measurements that the configuration requests.
     pub(super) fn extras(&mut self, next_socket: &mut impl FnMut() -> SocketId, config: &DiscoveryConfig) -> Actions {
         let mut actions = Actions::new();
         let Some(first) = self.servers.asked().find(|(_, server)| server.rtt.is_some()).map(|(_, s)| s.address) else {
@@ -185,7 +186,7 @@ impl FamilyRun {
         actions
     }
 
-    /// Ends the run when nothing is left to find out; the last question may have ended without an answer.
+    /// Ends the run when all conclusions are known. The last request may have ended without a response.
     pub(super) fn conclude(&mut self, config: &DiscoveryConfig) {
         let ports = !config.ports || self.ports.is_over();
         let hairpin = !config.hairpin || self.hairpin.verdict.is_some();
@@ -196,7 +197,7 @@ impl FamilyRun {
         }
     }
 
-    /// Ends the run with what is known.
+    /// Ends the run with the results so far.
     pub(in super::super) fn time_out(&mut self) {
         if self.is_over() {
             return;
@@ -206,16 +207,16 @@ impl FamilyRun {
         self.state.end = Some(reach);
     }
 
-    /// The next moment at which a patience ends.
+    /// The next timeout.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Deadline> {
         let unheard = |patience| Some(self.started_at + patience).filter(|at| !self.state.heard && *at > now);
         let deadlines = [
-            self.servers.deadline(now).map(|at| Deadline::new(at, "a server's patience")),
-            self.filtering.deadline(now, &self.servers).map(|at| Deadline::new(at, "a filtering server's patience")),
-            self.mapping.deadline(now, &self.servers).map(|at| Deadline::new(at, "an alternate address's patience")),
-            unheard(SERVER_PATIENCE).map(|at| Deadline::new(at, "is everything turned back?")),
-            unheard(UDP_PATIENCE).map(|at| Deadline::new(at, "is UDP blocked?")),
-            unheard(TCP_PATIENCE).map(|at| Deadline::new(at, "is there no way out?")),
+            self.servers.deadline(now).map(|at| Deadline::new(at, "server timeout")),
+            self.filtering.deadline(now, &self.servers).map(|at| Deadline::new(at, "filtering server timeout")),
+            self.mapping.deadline(now, &self.servers).map(|at| Deadline::new(at, "alternate address timeout")),
+            unheard(SERVER_PATIENCE).map(|at| Deadline::new(at, "unreachable check")),
+            unheard(UDP_PATIENCE).map(|at| Deadline::new(at, "UDP timeout")),
+            unheard(TCP_PATIENCE).map(|at| Deadline::new(at, "TCP timeout")),
         ];
         deadlines.into_iter().fold(None, Deadline::earliest)
     }

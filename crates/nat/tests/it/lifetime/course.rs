@@ -1,4 +1,4 @@
-//! How a measurement runs: its pace, its sockets, its ports, its end.
+//! The run of a measurement: rate of transactions, sockets, ports and end.
 
 use super::lab::{Lab, Server};
 use core::time::Duration;
@@ -13,7 +13,7 @@ fn common() -> Lab {
 }
 
 #[test]
-fn no_second_sees_more_than_ten_new_transactions() {
+fn at_most_ten_transactions_start_in_one_second() {
     for seed in 0..6 {
         let run = common().seed(seed).loss(0.05).run();
         let eleven = run.begun.windows(11).map(|eleven| eleven[10] - eleven[0]).min().unwrap();
@@ -35,11 +35,11 @@ fn sockets_and_datagrams_are_bounded() {
 fn ports_are_random_in_the_dynamic_range() {
     let (one, two) = (common().run().ports, common().seed(1).run().ports);
     assert!(one.iter().chain(&two).all(|port| *port >= 49_152));
-    assert!(one.intersection(&two).count() < 8, "another seed, other ports");
+    assert!(one.intersection(&two).count() < 8, "another seed gives other ports");
 }
 
 #[test]
-fn the_same_dice_make_the_same_run() {
+fn the_same_seed_gives_the_same_run() {
     let (one, two) = (common().seed(7).loss(0.05).run(), common().seed(7).loss(0.05).run());
     assert_eq!(one.events, two.events);
     assert_eq!(one.notes, two.notes);
@@ -47,7 +47,7 @@ fn the_same_dice_make_the_same_run() {
 }
 
 #[test]
-fn a_port_in_use_is_another_port_tried() {
+fn another_port_is_tried_when_a_port_is_in_use() {
     let mut lab = common();
     lab.refuse_every = Some((3, Refusal::AddressInUse));
     let run = lab.run();
@@ -57,7 +57,7 @@ fn a_port_in_use_is_another_port_tried() {
 }
 
 #[test]
-fn sockets_that_cannot_be_had_make_it_coarser() {
+fn refused_sockets_make_the_range_wider() {
     let mut lab = common();
     lab.refuse_every = Some((3, Refusal::TooManySockets));
     let run = lab.run();
@@ -71,14 +71,22 @@ fn sockets_that_cannot_be_had_make_it_coarser() {
 }
 
 #[test]
-fn stopped_it_reports_what_it_has_seen() {
+fn a_stopped_measurement_reports_its_results_so_far() {
     let mut lab = common();
     lab.stop_at = Some(Instant::from_millis(80_000));
     let run = lab.run();
     assert_eq!(run.ended, Instant::from_millis(79_000));
-    assert_eq!(run.report.unreplied.value().unwrap().middle().unwrap().as_secs(), 28, "this verdict stood already");
+    assert_eq!(
+        run.report.unreplied.value().unwrap().middle().unwrap().as_secs(),
+        28,
+        "this verdict was already complete"
+    );
     let replied = run.report.replied.value().unwrap();
-    assert_eq!((replied.at_least.as_secs(), replied.at_most), (75, None), "so far alive, so at least that");
+    assert_eq!(
+        (replied.at_least.as_secs(), replied.at_most),
+        (75, None),
+        "the mapping is alive: the age is a lower bound"
+    );
     assert_eq!(run.report.refresh.inbound.reason(), Some(Unknown::TimedOut));
     let absolute = run.report.absolute.value().unwrap();
     assert!(absolute.at_least > Duration::from_secs(70) && absolute.at_most.is_none());
@@ -90,7 +98,7 @@ fn stopped_it_reports_what_it_has_seen() {
 }
 
 #[test]
-fn a_server_that_dies_for_good_ends_it_within_the_bound() {
+fn a_server_that_stays_silent_ends_the_measurement_within_the_bound() {
     let lab = common().server(Server::Away(60, 100_000));
     let run = lab.run();
     assert!(run.ended.since_origin() <= lab.config.bound(), "{}", run.ended);
@@ -100,25 +108,25 @@ fn a_server_that_dies_for_good_ends_it_within_the_bound() {
 }
 
 #[test]
-fn each_verdict_is_told_once_and_stands_in_the_report() {
+fn each_verdict_is_reported_once_and_is_part_of_the_report() {
     let run = common().loss(0.02).run();
-    let mut told = [0; 4];
+    let mut counts = [0; 4];
     for (_, event) in &run.events {
         match event {
             LifetimeEvent::Replied(verdict) => {
-                told[0] += 1;
+                counts[0] += 1;
                 assert_eq!(verdict, &run.report.replied);
             }
             LifetimeEvent::Unreplied(verdict) => {
-                told[1] += 1;
+                counts[1] += 1;
                 assert_eq!(verdict, &run.report.unreplied);
             }
             LifetimeEvent::Absolute(verdict) => {
-                told[2] += 1;
+                counts[2] += 1;
                 assert_eq!(verdict, &run.report.absolute);
             }
             LifetimeEvent::Refresh(refresh) => {
-                told[3] += 1;
+                counts[3] += 1;
                 assert_eq!(**refresh, run.report.refresh);
             }
             LifetimeEvent::Rejected { .. }
@@ -128,13 +136,13 @@ fn each_verdict_is_told_once_and_stands_in_the_report() {
             | _ => {}
         }
     }
-    assert_eq!(told, [1; 4]);
+    assert_eq!(counts, [1; 4]);
     assert!(matches!(run.events.first(), Some((_, LifetimeEvent::Begun { sockets: 82, translated: true, .. }))));
     assert!(matches!(run.events.last(), Some((_, LifetimeEvent::Report(_)))));
 }
 
 #[test]
-fn commands_are_text() {
+fn commands_round_trip_through_text() {
     for command in [MeasurementCommand::Start, MeasurementCommand::Stop] {
         assert_eq!(command.to_string().parse(), Ok(command));
     }

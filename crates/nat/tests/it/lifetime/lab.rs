@@ -1,4 +1,4 @@
-//! One host, one NAT, one server, virtual time: small enough to be read in one go.
+//! A small simulation for lifetime measurements: one host, one NAT and one server, in virtual time.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
@@ -40,16 +40,16 @@ impl Entropy for TestRng {
     }
 }
 
-/// What the server makes of RESPONSE-PORT.
+/// How the server handles a request, in particular RESPONSE-PORT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Server {
-    Honest,
+    Correct,
     Refuses,
     Ignores,
     DropsResponsePort,
     Silent,
     Unreachable,
-    /// Honest, but says nothing between these seconds.
+    /// Correct, but silent between these seconds.
     Away(u64, u64),
     Error(u16),
     NoAddress,
@@ -63,13 +63,13 @@ pub(super) struct Lab {
     pub(super) loss: f64,
     pub(super) rtt: Duration,
     pub(super) seed: u64,
-    /// Every how manyth order of a socket is refused.
+    /// Refuses every n-th socket, with this reason.
     pub(super) refuse_every: Option<(u64, Refusal)>,
     pub(super) stop_at: Option<Instant>,
     pub(super) config: LifetimeConfig,
 }
 
-/// Everything that a run showed.
+/// The outputs and the statistics of a run.
 pub(super) struct Run {
     pub(super) report: LifetimeReport,
     pub(super) events: Vec<(Instant, LifetimeEvent)>,
@@ -106,7 +106,7 @@ impl Lab {
         Self {
             nat: Some(nat),
             externals: vec!["203.0.113.9".parse().unwrap()],
-            servers: BTreeMap::from([(server, Server::Honest)]),
+            servers: BTreeMap::from([(server, Server::Correct)]),
             loss: 0.0,
             rtt: Duration::from_millis(50),
             seed: 0,
@@ -132,11 +132,11 @@ impl Lab {
     }
 
     pub(super) fn run(&self) -> Run {
-        Stage::new(self).run()
+        Simulation::new(self).run()
     }
 }
 
-struct Stage<'a> {
+struct Simulation<'a> {
     lab: &'a Lab,
     nat: Option<Translator>,
     rng: TestRng,
@@ -145,14 +145,14 @@ struct Stage<'a> {
     serial: u64,
     orders: u64,
     sockets: BTreeMap<SocketId, SocketAddr>,
-    known: BTreeSet<[u8; 12]>,
+    transactions: BTreeSet<[u8; 12]>,
     run: Run,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Simulation<'a> {
     fn new(lab: &'a Lab) -> Self {
         let run = Run {
-            report: Lifetime::new(lab.config.clone()).map(unfinished).unwrap(),
+            report: Lifetime::new(lab.config.clone()).map(placeholder_report).unwrap(),
             events: Vec::new(),
             ended: Instant::ORIGIN,
             begun: Vec::new(),
@@ -170,7 +170,7 @@ impl<'a> Stage<'a> {
             serial: 0,
             orders: 0,
             sockets: BTreeMap::new(),
-            known: BTreeSet::new(),
+            transactions: BTreeSet::new(),
             run,
         }
     }
@@ -183,7 +183,7 @@ impl<'a> Stage<'a> {
             .command(&mut Cx::new(self.now, &mut rng, &mut ids).with_trace(&mut trace), MeasurementCommand::Start)
             .unwrap();
         let started = self.now;
-        let mut woken = false;
+        let mut timeout_handled = false;
         loop {
             let wait = self.drain(&mut machine);
             if let Some((_, LifetimeEvent::Report(report))) = self.run.events.last() {
@@ -191,20 +191,24 @@ impl<'a> Stage<'a> {
                 break;
             }
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
-            let due = [wait, next, self.lab.stop_at].into_iter().flatten().min().expect("something to wait for");
-            assert!(!woken || wait.is_none_or(|wait| wait > self.now), "a wait lies ahead: {wait:?}");
+            let due =
+                [wait, next, self.lab.stop_at].into_iter().flatten().min().expect("a deadline or a packet is pending");
+            assert!(
+                !timeout_handled || wait.is_none_or(|wait| wait > self.now),
+                "the next deadline is in the future: {wait:?}"
+            );
             self.now = due.max(self.now);
-            assert!(self.now - started < Duration::from_secs(3600), "it ends");
+            assert!(self.now - started < Duration::from_secs(3600), "the measurement ends within an hour");
             let mut cx = Cx::new(self.now, &mut rng, &mut ids).with_trace(&mut trace);
-            woken = false;
+            timeout_handled = false;
             if self.lab.stop_at == Some(due) {
                 machine.stop(&mut cx).unwrap();
             } else if next == Some(due) {
                 let (_, lab_event) = self.queue.pop_first().unwrap();
-                self.happen(&mut machine, &mut cx, lab_event);
+                self.handle_event(&mut machine, &mut cx, lab_event);
             } else {
                 let _verdict = machine.handle(&mut cx, Input::Timeout);
-                woken = true;
+                timeout_handled = true;
             }
         }
         assert_eq!(machine.poll(), Output::Wait(None), "nothing follows the report");
@@ -219,8 +223,8 @@ impl<'a> Stage<'a> {
             match machine.poll() {
                 Output::Transmit(transmit) => self.transmit(transmit),
                 Output::Socket(SocketOrder::Close(id)) => {
-                    let is_it = |lab_event: &LabEvent| matches!(lab_event, LabEvent::Order(SocketOrder::Open(open)) if open.id == id);
-                    let ordered = self.queue.iter().find(|(_, lab_event)| is_it(lab_event)).map(|(at, _)| *at);
+                    let is_open = |lab_event: &LabEvent| matches!(lab_event, LabEvent::Order(SocketOrder::Open(open)) if open.id == id);
+                    let ordered = self.queue.iter().find(|(_, lab_event)| is_open(lab_event)).map(|(at, _)| *at);
                     let ordered = ordered.and_then(|at| self.queue.remove(&at)).is_some();
                     let open = self.sockets.remove(&id).is_some();
                     assert!(open || ordered, "{id} is closed once, and was open or ordered");
@@ -242,7 +246,7 @@ impl<'a> Stage<'a> {
         let Transmit { socket, remote, payload, .. } = transmit;
         let local = self.sockets[&socket];
         self.run.sent += 1;
-        if self.known.insert(payload[8..20].try_into().unwrap()) {
+        if self.transactions.insert(payload[8..20].try_into().unwrap()) {
             self.run.begun.push(self.now);
         }
         if self.lab.servers.get(&remote) == Some(&Server::Unreachable) {
@@ -261,7 +265,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn happen(&mut self, machine: &mut Lifetime, cx: &mut Cx<'_>, lab_event: LabEvent) {
+    fn handle_event(&mut self, machine: &mut Lifetime, cx: &mut Cx<'_>, lab_event: LabEvent) {
         let input = match lab_event {
             LabEvent::Order(SocketOrder::Close(_) | SocketOrder::Pause(_) | SocketOrder::Resume(_)) => return,
             LabEvent::Order(SocketOrder::Open(open)) => {
@@ -270,7 +274,7 @@ impl<'a> Stage<'a> {
                 let event = match self.lab.refuse_every {
                     Some((every, why)) if self.orders.is_multiple_of(every) => SocketEvent::Refused(why),
                     _ => {
-                        assert!(self.run.ports.insert(local.port()), "each port once");
+                        assert!(self.run.ports.insert(local.port()), "no port is used twice");
                         self.sockets.insert(open.id, local);
                         self.run.most_sockets = self.run.most_sockets.max(self.sockets.len());
                         SocketEvent::Opened { local }
@@ -280,7 +284,7 @@ impl<'a> Stage<'a> {
                 return;
             }
             LabEvent::AtServer { server, source, payload } => {
-                if let Some((external, payload)) = self.answer(server, source, &payload)
+                if let Some((external, payload)) = self.respond(server, source, &payload)
                     && !self.rng.chance(self.lab.loss)
                 {
                     self.after(self.lab.rtt / 2, LabEvent::AtNat { server, external, payload });
@@ -309,7 +313,7 @@ impl<'a> Stage<'a> {
         let _verdict = machine.handle(cx, Input::Datagram(Datagram::new(socket, local, remote, &payload)));
     }
 
-    fn answer(&self, server: SocketAddr, source: SocketAddr, request: &[u8]) -> Option<(SocketAddr, Bytes)> {
+    fn respond(&self, server: SocketAddr, source: SocketAddr, request: &[u8]) -> Option<(SocketAddr, Bytes)> {
         let request = Message::decode(request).unwrap();
         let port = request.response_port();
         let kind = self.lab.servers.get(&server).copied()?;
@@ -320,7 +324,7 @@ impl<'a> Stage<'a> {
             Server::DropsResponsePort if port.is_some() => return None,
             Server::Refuses if port.is_some() => Some(420),
             Server::Error(code) => Some(code),
-            Server::Honest
+            Server::Correct
             | Server::Refuses
             | Server::Ignores
             | Server::DropsResponsePort
@@ -343,8 +347,8 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// A report to stand in the place of the one to come.
-fn unfinished(mut machine: Lifetime) -> LifetimeReport {
+/// Returns the report of a measurement that was stopped at its start, as a placeholder.
+fn placeholder_report(mut machine: Lifetime) -> LifetimeReport {
     let (mut rng, mut ids) = (TestRng(0), SocketIds::new());
     let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
     machine.start(&mut cx).unwrap();

@@ -1,4 +1,4 @@
-//! The laws of every machine, in the middle of a measurement: answers come, mappings die, and other things happen.
+//! Checks the laws of every machine during a measurement with responses, expired mappings and arbitrary inputs.
 
 use super::lab::SERVER;
 use alloc::collections::BTreeMap;
@@ -22,7 +22,7 @@ fn context(seed: u64) -> Context<'static, Lifetime> {
     Context { terminal: |event| matches!(event, LifetimeEvent::Report(_)), seed, ..Context::default() }
 }
 
-/// A NAT with short lifetimes, and a server behind it that honours RESPONSE-PORT.
+/// A NAT with short lifetimes, and a server that honours RESPONSE-PORT.
 struct Peer {
     nat: Translator,
     sockets: BTreeMap<SocketId, SocketAddr>,
@@ -53,11 +53,11 @@ impl Peer {
                 Vec::new()
             }
             Output::Transmit(transmit) => {
-                let answer = self.sockets.get(&transmit.socket).copied().and_then(|local| {
-                    let (socket, payload, to) = self.answer(at, local, transmit.remote, &transmit.payload)?;
+                let response = self.sockets.get(&transmit.socket).copied().and_then(|local| {
+                    let (socket, payload, to) = self.respond(at, local, transmit.remote, &transmit.payload)?;
                     Some(Step::datagram(later, socket, to, transmit.remote, &payload))
                 });
-                answer.into_iter().collect()
+                response.into_iter().collect()
             }
             Output::Socket(SocketOrder::Pause(_) | SocketOrder::Resume(_)) | Output::Event(_) | Output::Wait(_) => {
                 Vec::new()
@@ -65,7 +65,7 @@ impl Peer {
         }
     }
 
-    fn answer(
+    fn respond(
         &mut self,
         at: Instant,
         local: SocketAddr,
@@ -85,12 +85,12 @@ impl Peer {
     }
 }
 
-/// Other inputs: invalid datagrams, socket events, early and late timeouts, on own and other sockets.
-fn anything() -> impl Strategy<Value = Step> {
+/// Generates other inputs: invalid datagrams, socket events, early and late timeouts, on own and other sockets.
+fn any_input() -> impl Strategy<Value = Step> {
     let at = (0_u64..60_000).prop_map(Instant::from_millis);
     let socket = (0_u64..30).prop_map(SocketId);
     let address = prop_oneof![Just(SERVER.parse().unwrap()), Just(SocketAddr::from(([10, 0, 0, 2], 50_000)))];
-    let rubbish = prop_oneof![
+    let invalid = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
         // The header of a Binding response with an id of no request.
         any::<[u8; 12]>().prop_map(|id| [&[1, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &id].concat()),
@@ -105,7 +105,7 @@ fn anything() -> impl Strategy<Value = Step> {
     });
     prop_oneof![
         4 => at.clone().prop_map(Step::timeout),
-        4 => (at.clone(), socket.clone(), address.clone(), address, rubbish)
+        4 => (at.clone(), socket.clone(), address.clone(), address, invalid)
             .prop_map(|(at, socket, local, remote, bytes)| Step::datagram(at, socket, local, remote, &bytes)),
         3 => (at.clone(), socket, event).prop_map(|(at, socket, event)| Step::socket_event(at, socket, event)),
         1 => at.prop_map(|at| Step::command(at, &MeasurementCommand::Start)),
@@ -120,7 +120,7 @@ fn conversation(seed: u64, noise: &[Step], limit: usize) -> Vec<Step> {
 }
 
 #[test]
-fn a_whole_measurement_keeps_them() {
+fn a_complete_measurement_keeps_the_laws() {
     for seed in 0..2 {
         let whole = conversation(seed, &[], 5000);
         let (recording, played) = laws::record(machine(), &whole, &context(seed));
@@ -131,7 +131,6 @@ fn a_whole_measurement_keeps_them() {
         let report = last.last().expect("the script is a whole measurement");
         assert!(report.unreplied.value().unwrap().contains(Duration::from_secs(8)), "{report}");
         assert!(report.replied.value().unwrap().contains(Duration::from_secs(13)), "{report}");
-        // As text, too, it is the same run.
         let read: laws::Recording = recording.to_string().parse().unwrap();
         assert_eq!(read, recording);
         assert_eq!(laws::replay(machine(), &read, &context(seed)).unwrap(), played);
@@ -143,9 +142,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_besides(
+    fn arbitrary_inputs_keep_the_laws(
         seed in 0_u64..1000,
-        mut noise in prop::collection::vec((anything(), any::<bool>()), 0..40),
+        mut noise in prop::collection::vec((any_input(), any::<bool>()), 0..40),
         in_order in any::<bool>(),
         stopped in prop::option::of(0_u64..40_000),
     ) {

@@ -1,4 +1,4 @@
-//! What is found of which NAT, how fast, and how surely.
+//! Results of lifetime measurements for many NATs: values, time and error probability.
 
 use super::lab::{Lab, Run, Server};
 use core::time::Duration;
@@ -23,9 +23,10 @@ fn home(unreplied: u64, replied: u64, absolute: Option<u64>) -> TranslatorConfig
     TranslatorConfig::home().timers(timers(unreplied, replied, absolute))
 }
 
-/// The truth lies within the bounds, and neither of them is further from it than the step and two rounds of questions.
+/// Checks that the range contains the truth, that its middle is at most 5 s from the truth, and that the range is at
+/// most 10 s wide.
 #[track_caller]
-fn found(verdict: &Conclusion<LifetimeRange>, truth: u64) {
+fn assert_found(verdict: &Conclusion<LifetimeRange>, truth: u64) {
     let range = verdict.value().unwrap_or_else(|| panic!("{truth} s: {verdict:?}"));
     let (truth, most) = (seconds(truth), range.at_most.unwrap_or_else(|| panic!("{truth} s: {range}")));
     assert!(range.contains(truth), "{truth:?} in {range:?}");
@@ -37,18 +38,18 @@ fn found(verdict: &Conclusion<LifetimeRange>, truth: u64) {
 }
 
 #[track_caller]
-fn outlives(verdict: &Conclusion<LifetimeRange>, least: u64) {
+fn assert_at_least(verdict: &Conclusion<LifetimeRange>, least: u64) {
     let range = verdict.value().unwrap_or_else(|| panic!("{verdict:?}"));
     assert_eq!(range.at_most, None, "{range:?}");
     assert!(range.at_least >= seconds(least), "{range:?}");
 }
 
 #[track_caller]
-fn in_time(run: &Run) {
+fn assert_in_time(run: &Run) {
     assert!(run.ended.since_origin() <= seconds(200), "{}", run.ended);
 }
 
-/// Home routers, carriers and firewalls that differ in all that must not matter here.
+/// Returns home routers, carrier NATs and firewalls. Their differences must not change the result.
 fn kinds() -> [TranslatorConfig; 8] {
     use Filtering::{AddressAndPortDependent, EndpointIndependent};
     [
@@ -64,14 +65,14 @@ fn kinds() -> [TranslatorConfig; 8] {
 }
 
 #[test]
-fn common_lifetimes_are_found_to_five_seconds_in_two_hundred() {
+fn common_lifetimes_are_found_within_five_seconds_of_the_truth() {
     for (unreplied, replied) in [(30, 120), (60, 60), (20, 180), (120, 120), (7, 16)] {
         for (seed, nat) in (0..).zip(kinds()) {
             let run = Lab::new(nat.timers(timers(unreplied, replied, None))).seed(seed).run();
-            in_time(&run);
-            found(&run.report.replied, replied);
-            found(&run.report.unreplied, unreplied);
-            outlives(&run.report.absolute, 185);
+            assert_in_time(&run);
+            assert_found(&run.report.replied, replied);
+            assert_found(&run.report.unreplied, unreplied);
+            assert_at_least(&run.report.absolute, 185);
             assert_eq!(run.report.translated, Some(nat.translate));
             let least = run.report.replied.value().unwrap().at_least;
             assert_eq!(run.report.recommended_keepalive, Some(seconds(least.as_secs() / 2)));
@@ -79,8 +80,8 @@ fn common_lifetimes_are_found_to_five_seconds_in_two_hundred() {
     }
 }
 
-/// A network for each seed, none of them chosen: any lifetimes, not only those of the grid.
-struct Drawn {
+/// A network that is derived from a seed. Its lifetimes are not limited to the grid of the measurement.
+struct RandomNetwork {
     unreplied: u64,
     replied: u64,
     absolute: Option<u64>,
@@ -88,7 +89,7 @@ struct Drawn {
     nat: TranslatorConfig,
 }
 
-impl Drawn {
+impl RandomNetwork {
     fn new(seed: u64) -> Self {
         let (unreplied, replied) = (6 + seed * 37 % 170, 12 + seed * 53 % 170);
         let absolute = seed.is_multiple_of(3).then_some(40 + seed * 7 % 130);
@@ -99,42 +100,44 @@ impl Drawn {
         Self { unreplied, replied, absolute, refresh, nat }
     }
 
-    /// Whether the lifetimes and the absolute end are right; says how many are unknown.
-    fn judge(&self, run: &Run, at: &str) -> u32 {
+    /// Checks that no verdict is wrong, and returns the number of unknown verdicts.
+    fn check(&self, run: &Run, context: &str) -> u32 {
         let (report, end) = (&run.report, self.absolute.unwrap_or(u64::MAX));
         let mut unknown = 0;
         for (verdict, truth) in [(&report.replied, self.replied), (&report.unreplied, self.unreplied)] {
-            // A silent mapping meets the absolute end, where that comes first.
+            // A mapping without traffic ends at the absolute end if the absolute end comes first.
             match verdict.value() {
-                Some(range) => assert!(range.contains(seconds(truth.min(end))), "{at}: {truth} s, {end} s: {range:?}"),
+                Some(range) => {
+                    assert!(range.contains(seconds(truth.min(end))), "{context}: {truth} s, {end} s: {range:?}")
+                }
                 None => unknown += 1,
             }
         }
         match (report.absolute.value(), self.absolute) {
-            (Some(range), Some(end)) => assert!(range.contains(seconds(end)), "{at}: absolute {end} s: {range:?}"),
-            (Some(range), None) => assert_eq!(range.at_most, None, "{at}: there is no absolute end"),
+            (Some(range), Some(end)) => assert!(range.contains(seconds(end)), "{context}: absolute {end} s: {range:?}"),
+            (Some(range), None) => assert_eq!(range.at_most, None, "{context}: there is no absolute end"),
             (None, _) => unknown += 1,
         }
         for (verdict, truth) in
             [(&report.refresh.outbound, self.refresh.outbound), (&report.refresh.inbound, self.refresh.inbound)]
         {
-            assert_ne!(verdict.value(), Some(&!truth), "{at}: refresh");
-            let can_be_told = self.absolute.is_none() && self.replied > 20;
-            unknown += u32::from(can_be_told && verdict.value().is_none());
+            assert_ne!(verdict.value(), Some(&!truth), "{context}: refresh");
+            let is_measurable = self.absolute.is_none() && self.replied > 20;
+            unknown += u32::from(is_measurable && verdict.value().is_none());
         }
         unknown
     }
 }
 
 #[test]
-fn a_campaign_finds_nothing_wrong_at_any_loss() {
+fn no_verdict_is_wrong_at_any_loss() {
     for loss in [0.0, 0.02, 0.05, 0.10] {
         let (mut unknown, mut slowest) = (0, Duration::ZERO);
         for seed in 0..SEEDS {
-            let drawn = Drawn::new(seed);
-            let run = Lab::new(drawn.nat).seed(seed).loss(loss).run();
-            in_time(&run);
-            unknown += drawn.judge(&run, &format!("loss {loss}, seed {seed}"));
+            let network = RandomNetwork::new(seed);
+            let run = Lab::new(network.nat).seed(seed).loss(loss).run();
+            assert_in_time(&run);
+            unknown += network.check(&run, &format!("loss {loss}, seed {seed}"));
             slowest = slowest.max(run.ended.since_origin());
         }
         println!("loss {loss}: {SEEDS} networks, 0 wrong, {unknown} unknown, slowest {slowest:?}");
@@ -142,36 +145,36 @@ fn a_campaign_finds_nothing_wrong_at_any_loss() {
     }
 }
 
-/// Networks at each loss.
+/// The number of networks at each loss.
 const SEEDS: u64 = 72;
 
 #[test]
-fn what_outlives_the_grid_is_at_least_that() {
+fn a_lifetime_beyond_the_grid_has_a_lower_bound_only() {
     let run = Lab::new(TranslatorConfig::cgnat()).run();
-    in_time(&run);
-    outlives(&run.report.replied, 185);
-    outlives(&run.report.unreplied, 185);
-    outlives(&run.report.absolute, 185);
+    assert_in_time(&run);
+    assert_at_least(&run.report.replied, 185);
+    assert_at_least(&run.report.unreplied, 185);
+    assert_at_least(&run.report.absolute, 185);
     assert_eq!(run.report.refresh.outbound.reason(), Some(Unknown::TooLong));
     assert_eq!(run.report.refresh.inbound.reason(), Some(Unknown::TooLong));
     assert_eq!(run.report.recommended_keepalive, Some(seconds(92)));
 }
 
 #[test]
-fn an_absolute_end_is_found_in_spite_of_refreshes_and_kept_ports() {
+fn an_absolute_end_is_found_despite_refreshes_and_preserved_ports() {
     for (seed, nat) in (0..).zip(kinds()) {
         let run = Lab::new(nat.timers(timers(30, 60, Some(100)))).seed(seed).loss(0.02).run();
-        in_time(&run);
-        found(&run.report.absolute, 100);
-        found(&run.report.replied, 60);
+        assert_in_time(&run);
+        assert_found(&run.report.absolute, 100);
+        assert_found(&run.report.replied, 60);
         assert_eq!(run.report.refresh.outbound.value(), Some(&true), "seed {seed}");
     }
 }
 
 #[test]
-fn no_absolute_end_falls_between_two_looks() {
-    // A home router keeps the port, so that only the moment between death and the next refresh shows anything.
-    // One watcher alone misses a round trip of 50 ms in each of its cycles of 3 s.
+fn no_absolute_end_is_missed_between_two_probes() {
+    // A home router preserves the port. The end is therefore visible only until the next refresh makes a new mapping.
+    // A single watcher has a gap of one round trip of 50 ms in each cycle of 3 s.
     for step in 0..160 {
         let mut nat = home(120, 120, None);
         nat.timers.absolute = Some(Duration::from_millis(66_000 + step * 20));
@@ -183,28 +186,36 @@ fn no_absolute_end_falls_between_two_looks() {
 }
 
 #[test]
-fn a_silent_mapping_meets_the_absolute_end_too() {
+fn the_absolute_end_also_limits_a_mapping_without_traffic() {
     let run = Lab::new(home(120, 120, Some(70))).run();
-    in_time(&run);
-    found(&run.report.absolute, 70);
-    found(&run.report.replied, 70);
-    // It cannot be seen what refreshes a mapping that ends at that age anyway.
+    assert_in_time(&run);
+    assert_found(&run.report.absolute, 70);
+    assert_found(&run.report.replied, 70);
+    // A mapping that ends at this age in any case does not show whether traffic refreshes it.
     assert_eq!(run.report.refresh.outbound.reason(), Some(Unknown::AbsoluteEnd));
     assert_eq!(run.report.refresh.inbound.reason(), Some(Unknown::AbsoluteEnd));
 }
 
 #[test]
-fn what_refreshes_is_told_from_what_does_not() {
+fn the_directions_that_refresh_a_mapping_are_found() {
     for (seed, replied) in [(0, 30), (1, 62), (2, 120), (3, 183)] {
         for (outbound, inbound) in [(true, true), (true, false), (false, true)] {
             for kind in kinds() {
                 let nat = kind.timers(timers(20, replied, None)).refresh(Refresh { outbound, inbound });
                 let run = Lab::new(nat).seed(seed).loss(0.02).run();
-                in_time(&run);
-                let said = &run.report.refresh;
-                assert_eq!((said.outbound.value(), said.inbound.value()), (Some(&outbound), Some(&inbound)), "{said}");
-                assert_eq!(run.report.recommended_keepalive.is_some(), outbound, "what is sent must help");
-                outlives(&run.report.absolute, 185);
+                assert_in_time(&run);
+                let refresh = &run.report.refresh;
+                assert_eq!(
+                    (refresh.outbound.value(), refresh.inbound.value()),
+                    (Some(&outbound), Some(&inbound)),
+                    "{refresh}"
+                );
+                assert_eq!(
+                    run.report.recommended_keepalive.is_some(),
+                    outbound,
+                    "a keepalive needs an outbound refresh"
+                );
+                assert_at_least(&run.report.absolute, 185);
             }
         }
     }
@@ -214,8 +225,8 @@ fn what_refreshes_is_told_from_what_does_not() {
 fn a_mapping_that_nothing_refreshes_has_an_absolute_end() {
     let nat = home(20, 60, None).refresh(Refresh { outbound: false, inbound: false });
     let run = Lab::new(nat).run();
-    found(&run.report.replied, 60);
-    found(&run.report.absolute, 60);
+    assert_found(&run.report.replied, 60);
+    assert_found(&run.report.absolute, 60);
     assert_eq!(run.report.refresh.outbound.reason(), Some(Unknown::AbsoluteEnd));
 }
 
@@ -232,8 +243,8 @@ fn lifetimes_below_the_grid_are_bounded_from_above() {
 }
 
 #[test]
-fn an_answer_to_the_port_s_new_owner_is_no_life() {
-    // So few ports that, when all mappings end, the asking socket and the control get those of the silent ones.
+fn a_response_to_the_new_owner_of_a_port_does_not_show_that_the_mapping_is_alive() {
+    // There are few ports. When all mappings expire, the probing sockets get the ports of the silent mappings.
     let few = PortRange::new(50_000, 50_021);
     let nat = home(60, 120, Some(13)).ports(PortAllocation::Random).range(few);
     let mut owners = 0;
@@ -247,22 +258,22 @@ fn an_answer_to_the_port_s_new_owner_is_no_life() {
             assert!(range.contains(seconds(13)), "seed {seed}: {range:?}");
         }
     }
-    assert!(owners > 0, "the test is about something");
+    assert!(owners > 0, "at least one port has a new owner");
 }
 
 #[test]
-fn without_a_nat_nothing_dies() {
+fn without_a_nat_no_mapping_expires() {
     let mut lab = Lab::new(TranslatorConfig::home());
     lab.nat = None;
     let run = lab.run();
     assert_eq!(run.report.translated, Some(false));
-    outlives(&run.report.replied, 185);
-    outlives(&run.report.unreplied, 185);
-    outlives(&run.report.absolute, 185);
+    assert_at_least(&run.report.replied, 185);
+    assert_at_least(&run.report.unreplied, 185);
+    assert_at_least(&run.report.absolute, 185);
 }
 
 #[test]
-fn servers_that_are_no_use_are_named() {
+fn unusable_servers_are_rejected_with_a_reason() {
     for (server, why) in [
         (Server::Refuses, Unknown::ResponsePortRefused),
         (Server::Ignores, Unknown::ResponsePortIgnored),
@@ -285,51 +296,51 @@ fn servers_that_are_no_use_are_named() {
         assert!(
             run.events
                 .iter()
-                .any(|(_, event)| matches!(event, LifetimeEvent::Rejected { why: said, .. } if *said == why))
+                .any(|(_, event)| matches!(event, LifetimeEvent::Rejected { why: found, .. } if *found == why))
         );
     }
 }
 
 #[test]
-fn the_next_server_is_asked() {
+fn the_next_server_is_tried_after_an_unusable_one() {
     for first in [Server::Refuses, Server::Ignores, Server::DropsResponsePort, Server::Silent, Server::Unreachable] {
         let mut lab = Lab::new(home(30, 60, None)).server(first);
         let second = "198.51.100.7:3479".parse().unwrap();
-        lab.servers.insert(second, Server::Honest);
+        lab.servers.insert(second, Server::Correct);
         lab.config.servers.push(second);
         lab.config = lab.config.max(seconds(75));
         let run = lab.run();
         assert_eq!(run.report.server, second, "after {first:?}");
-        found(&run.report.replied, 60);
-        found(&run.report.unreplied, 30);
+        assert_found(&run.report.replied, 60);
+        assert_found(&run.report.unreplied, 30);
     }
 }
 
 #[test]
-fn a_server_that_goes_away_makes_no_mapping_die() {
+fn a_server_outage_is_not_reported_as_an_expired_mapping() {
     for (seed, from) in (0..).zip((20..110).step_by(7)) {
-        // Short enough to be silence for one round only, and long enough for several.
+        // The first two lengths make one round silent. The last makes several rounds silent.
         for length in [1, 2, 9] {
             let lab = Lab::new(home(60, 120, None)).server(Server::Away(from, from + length)).seed(seed);
             let run = lab.run();
-            in_time(&run);
+            assert_in_time(&run);
             for (verdict, truth) in [(&run.report.replied, 120), (&run.report.unreplied, 60)] {
                 let range = verdict.value().unwrap();
                 assert!(range.contains(seconds(truth)), "away from {from} s for {length} s: {range:?}");
             }
-            outlives(&run.report.absolute, 150);
+            assert_at_least(&run.report.absolute, 150);
         }
     }
 }
 
 #[test]
-fn several_external_addresses_make_it_coarser_or_unknown() {
+fn with_several_external_addresses_the_range_is_correct_or_unknown() {
     for seed in 0..20 {
         let nat = home(60, 120, None).pooling(Pooling::Arbitrary).ports(PortAllocation::Random);
         let mut lab = Lab::new(nat).seed(seed);
         lab.externals.push("203.0.113.10".parse().unwrap());
         let run = lab.run();
-        in_time(&run);
+        assert_in_time(&run);
         for (verdict, truth) in [(&run.report.replied, 120), (&run.report.unreplied, 60)] {
             match verdict.value() {
                 Some(range) => assert!(range.contains(seconds(truth)), "seed {seed}: {range:?}"),
@@ -337,7 +348,7 @@ fn several_external_addresses_make_it_coarser_or_unknown() {
             }
         }
     }
-    let mut hopeless = Lab::new(TranslatorConfig::cgnat().pooling(Pooling::Arbitrary));
-    hopeless.externals.extend((10..250).map(|last| core::net::IpAddr::from([203, 0, 113, last])));
-    assert_eq!(hopeless.run().report.replied.reason(), Some(Unknown::MultiPath));
+    let mut large_pool = Lab::new(TranslatorConfig::cgnat().pooling(Pooling::Arbitrary));
+    large_pool.externals.extend((10..250).map(|last| core::net::IpAddr::from([203, 0, 113, last])));
+    assert_eq!(large_pool.run().report.replied.reason(), Some(Unknown::MultiPath));
 }

@@ -1,4 +1,4 @@
-//! Lifetimes in the simulated internet: jitter, duplicates, reordering, two NATs in a row, every faulty server.
+//! Lifetime measurements in the simulated network: jitter, duplicates, reordering, two NATs, and every faulty server.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -20,7 +20,7 @@ fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// A host behind these NATs, the innermost last.
+/// A host behind a chain of NATs. The last one is the innermost.
 struct World {
     nats: Vec<TranslatorConfig>,
     link: Link,
@@ -54,28 +54,28 @@ impl World {
         (net, host)
     }
 
-    /// The report, and how long it took.
+    /// Returns the report and the time that the measurement took.
     fn run(&self) -> (LifetimeReport, Duration) {
         let (mut net, host) = self.net();
         net.command(host, MeasurementCommand::Start).unwrap();
         let bound = Instant::ORIGIN + Duration::from_secs(600);
         let _stop = net.run_until_event(bound, |_, event| matches!(event, LifetimeEvent::Report(_)));
-        match net.take_events().pop().map(|happening| (happening.event, happening.at)) {
+        match net.take_events().pop().map(|timed| (timed.event, timed.at)) {
             Some((LifetimeEvent::Report(report), at)) => (*report, at - Instant::ORIGIN),
             other => panic!("a report is the last event: {other:?}"),
         }
     }
 }
 
-/// A Wi-Fi on a bad day.
-const ROUGH: Link = Link::delay(Duration::from_millis(25))
+/// A link with loss, jitter, duplicates and reordering.
+const LOSSY: Link = Link::delay(Duration::from_millis(25))
     .loss(0.05)
     .jitter(Duration::from_millis(15))
     .duplication(0.01)
     .reordering(0.01, Duration::from_millis(20));
 
 #[track_caller]
-fn holds(report: &LifetimeReport, unreplied: u64, replied: u64, at: &str) {
+fn assert_lifetimes(report: &LifetimeReport, unreplied: u64, replied: u64, at: &str) {
     for (verdict, truth) in [(&report.unreplied, unreplied), (&report.replied, replied)] {
         let range = verdict.value().unwrap_or_else(|| panic!("{at}: {truth} s: {verdict:?}"));
         let (truth, middle) = (Duration::from_secs(truth), range.middle().unwrap());
@@ -85,18 +85,18 @@ fn holds(report: &LifetimeReport, unreplied: u64, replied: u64, at: &str) {
 }
 
 #[test]
-fn on_a_rough_link_lifetimes_are_right_and_in_time() {
+fn on_a_lossy_link_lifetimes_are_correct_and_in_time() {
     for seed in 0..24 {
         for (unreplied, replied) in [(30, 120), (60, 60), (20, 180)] {
             let mut world = World::new([TranslatorConfig::home().timers(timers(unreplied, replied, None))]);
-            (world.link, world.seed) = (ROUGH, seed);
-            let (report, took) = world.run();
-            holds(&report, unreplied, replied, &format!("seed {seed}"));
-            assert!(took <= Duration::from_secs(200), "seed {seed}: {took:?}");
+            (world.link, world.seed) = (LOSSY, seed);
+            let (report, elapsed) = world.run();
+            assert_lifetimes(&report, unreplied, replied, &format!("seed {seed}"));
+            assert!(elapsed <= Duration::from_secs(200), "seed {seed}: {elapsed:?}");
             assert_ne!(report.refresh.outbound.value(), Some(&false), "seed {seed}");
             assert_ne!(report.refresh.inbound.value(), Some(&false), "seed {seed}");
             assert_eq!(report.absolute.value().map(|range| range.at_most), Some(None), "seed {seed}");
-            // Loss is measured where it can be: both ways, five in a hundred each.
+            // Each direction loses 5 %. The measured loss of a round trip is therefore about 9.75 %.
             let lost = 1.0 - f64::from(report.path.answered) / f64::from(report.path.sent);
             assert!(report.path.sent < 60 || (lost - 0.0975).abs() < 0.1, "seed {seed}: {lost}");
         }
@@ -104,16 +104,16 @@ fn on_a_rough_link_lifetimes_are_right_and_in_time() {
 }
 
 #[test]
-fn a_carrier_cuts_short_what_the_home_router_would_keep() {
-    // The shorter of two NATs is what is seen; the carrier has an absolute end as well.
+fn the_shorter_lifetime_of_two_nats_is_found() {
+    // The measurement finds the shorter lifetime of the two NATs. Only the carrier NAT has an absolute end.
     let carrier = TranslatorConfig::cgnat().timers(timers(25, 300, Some(70)));
     let home = TranslatorConfig::home().timers(timers(60, 120, None));
     for seed in 0..8 {
         let mut world = World::new([carrier, home]);
         world.seed = seed;
-        let (report, took) = world.run();
-        holds(&report, 25, 70, &format!("seed {seed}"));
-        assert!(took <= Duration::from_secs(200));
+        let (report, elapsed) = world.run();
+        assert_lifetimes(&report, 25, 70, &format!("seed {seed}"));
+        assert!(elapsed <= Duration::from_secs(200));
         let absolute = report.absolute.value().unwrap();
         assert!(absolute.contains(Duration::from_secs(70)) && absolute.at_most.is_some(), "{absolute:?}");
     }
@@ -124,25 +124,25 @@ fn a_firewall_for_ipv6_is_measured_like_a_nat() {
     let firewall = TranslatorConfig::firewall(Filtering::AddressAndPortDependent).timers(timers(30, 120, None));
     let mut world = World::new([firewall]);
     world.ipv6 = true;
-    let (report, took) = world.run();
-    holds(&report, 30, 120, "IPv6");
+    let (report, elapsed) = world.run();
+    assert_lifetimes(&report, 30, 120, "IPv6");
     assert_eq!((report.family.as_str(), report.translated), ("ipv6", Some(false)));
-    assert!(took <= Duration::from_secs(200));
+    assert!(elapsed <= Duration::from_secs(200));
 }
 
 #[test]
-fn a_long_way_changes_nothing() {
+fn a_long_round_trip_time_changes_nothing() {
     let mut world = World::new([TranslatorConfig::home().timers(timers(30, 120, None))]);
     world.link = Link::delay(Duration::from_millis(150)).loss(0.02);
-    let (report, took) = world.run();
-    holds(&report, 30, 120, "RTT 300 ms");
-    assert!(took <= Duration::from_secs(200), "{took:?}");
+    let (report, elapsed) = world.run();
+    assert_lifetimes(&report, 30, 120, "RTT 300 ms");
+    assert!(elapsed <= Duration::from_secs(200), "{elapsed:?}");
     assert!(report.path.rtt.is_some_and(|rtt| rtt.as_millis() == 300));
 }
 
 #[test]
 fn no_faulty_server_makes_a_lifetime_wrong() {
-    let mut named = 0;
+    let mut unknown = 0;
     for fault in Fault::EACH {
         let mut world = World::new([TranslatorConfig::home().timers(timers(20, 40, None))]);
         (world.fault, world.max) = (fault, Duration::from_secs(55));
@@ -150,7 +150,7 @@ fn no_faulty_server_makes_a_lifetime_wrong() {
         for (verdict, truth) in [(&report.unreplied, 20), (&report.replied, 40)] {
             match verdict.value() {
                 Some(range) => assert!(range.contains(Duration::from_secs(truth)), "{fault}: {truth} s, {range:?}"),
-                None => named += 1,
+                None => unknown += 1,
             }
         }
         if let Some(range) = report.absolute.value() {
@@ -158,23 +158,23 @@ fn no_faulty_server_makes_a_lifetime_wrong() {
         }
         assert_ne!(report.refresh.outbound.value(), Some(&false), "{fault}");
     }
-    assert!(named > 10, "servers that cannot be used are distinguished");
+    assert!(unknown > 10, "verdicts with a faulty server are unknown");
 }
 
 #[test]
-fn the_story_of_a_run_repeats_byte_for_byte() {
-    let tell = |seed| {
+fn the_same_seed_gives_the_same_story() {
+    let record = |seed| {
         let mut world = World::new([TranslatorConfig::home().timers(timers(10, 20, None))]);
-        (world.seed, world.link, world.max) = (seed, ROUGH, Duration::from_secs(30));
+        (world.seed, world.link, world.max) = (seed, LOSSY, Duration::from_secs(30));
         let (mut net, host) = world.net();
         net.record_story();
         net.command(host, MeasurementCommand::Start).unwrap();
         let _stop = net.run_for(Duration::from_secs(60));
         net.story().to_owned()
     };
-    let story = tell(3);
-    assert_eq!(story, tell(3));
-    assert_ne!(story, tell(4));
+    let story = record(3);
+    assert_eq!(story, record(3));
+    assert_ne!(story, record(4));
     for words in ["honours RESPONSE-PORT", "is silent from now on", "let an answer in after", "is dead after"] {
         assert!(story.contains(words), "{words} in\n{story}");
     }
