@@ -184,7 +184,7 @@ fn a_check_through_a_relay_is_told_inside_of_its_channel() {
             "Packet 1, 2001-09-09T01:46:40.500000Z, udp 192.0.2.1:5000 > 198.51.100.1:3478, 44 bytes",
             "   0  4001                                  channel number: 0x4001 (RFC 8656 §12)",
             "   2  0028                                  data length: 40 bytes after the head (RFC 8656 §12.4)",
-            "   4  01010014 2112a442 07070707 07070707…  application data: 40 bytes, which are STUN (RFC 8656 §12.4)",
+            "   4  01010014 2112a442 07070707 07070707…  application data: 40 bytes, a STUN message (RFC 8656 §12.4)",
             "         0  0101                                  message type: Binding success response (RFC 8489 §5)",
         ]
     );
@@ -344,7 +344,7 @@ fn what_follows_channel_data_is_not_passed_over() {
         let (text, human) = report::human(&found);
         let (json_text, json) = report::json(&found);
         assert_eq!((human, json), (wrong, wrong), "{text}");
-        assert_eq!(text.contains("behind the data: more than the length announces"), wrong, "{text}");
+        assert_eq!(text.contains("after the data: more bytes than the length field states"), wrong, "{text}");
         // The JSON has each byte once, and marks the wrong line.
         let json: serde_json::Value = serde_json::from_str(&json_text).unwrap();
         let lines = json["messages"][0]["lines"].as_array().unwrap();
