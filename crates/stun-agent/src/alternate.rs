@@ -19,7 +19,7 @@
 //!
 //! let mut alternates = Alternates::new(Instant::ORIGIN, "192.0.2.1:3478".parse()?);
 //! let (now, verified) = (Instant::ORIGIN, ResponseAuthentication::ByIntegrity);
-//! let unverified = alternates.follow(now, &response, ResponseAuthentication::Nobody);
+//! let unverified = alternates.follow(now, &response, ResponseAuthentication::Missing);
 //! assert_eq!(unverified, Err(RedirectError::Unauthenticated));
 //! assert_eq!(alternates.follow(now, &response, verified), Ok("192.0.2.2:3478".parse()?));
 //! assert_eq!(alternates.follow(now, &response, verified), Err(RedirectError::Circle));
@@ -48,7 +48,7 @@ pub enum ResponseAuthentication {
     /// The usage has no credentials, or the transport authenticates the server (TLS).
     ByUsage,
     /// The response is not authenticated, although credentials are in use.
-    Nobody,
+    Missing,
 }
 
 /// The reason why a redirection is not followed. The transaction has failed (RFC 8489 §10).
@@ -144,7 +144,7 @@ impl Alternates {
         if response.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
             return Err(RedirectError::NoRedirection);
         }
-        if authentication == ResponseAuthentication::Nobody {
+        if authentication == ResponseAuthentication::Missing {
             return Err(RedirectError::Unauthenticated);
         }
         // RFC 8489 §10: the first address is of the client's family, and one of the other family can follow.

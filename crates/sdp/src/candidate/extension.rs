@@ -69,9 +69,9 @@ impl Extensions<String> {
     /// Adds a name and its value.
     ///
     /// # Errors
-    /// [`ValueError`]: the name is no token, or is `raddr`, `rport` or `tcptype`, which are fields of the candidate; or
-    /// the value has a space, a control character or a byte outside ASCII. The offset counts from the start of the name
-    /// or of the value.
+    /// [`ValueError`]: the name is no token, or is `raddr`, `rport` or `tcptype`, which are fields of the candidate.
+    /// The same error: the value has a space, a control character or a byte outside ASCII. The offset counts from the
+    /// start of the name or of the value.
     pub fn push(&mut self, name: &str, value: &str) -> Result<(), ValueError> {
         const CLAUSE: Citation = Citation::new("RFC 8839", "5.1");
         let bad_name = name.bytes().position(|byte| !is_token(byte));

@@ -1,8 +1,8 @@
 //! Edits of a session. An edit changes the lines that it names, and no byte of any other line.
 //!
-//! There are two exceptions, both for line endings. A last line without an ending gets one when a line is put after it.
-//! A line that ends with CR alone gets CR and LF when an empty line that ends with LF follows it: a reader would
-//! otherwise take the two lines for one.
+//! There are two exceptions, both for line endings. A last line without an ending gets one when a line is put after
+//! it. A line that ends with CR alone gets CR and LF when an empty line that ends with LF follows it. Otherwise a
+//! reader would take the two lines for one.
 
 use super::{Place, Record, Session};
 use crate::line::{Ending, Kind};
