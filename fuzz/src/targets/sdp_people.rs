@@ -46,7 +46,7 @@ fn explained(session: &Session<'_>) {
         say(&mut text, &item);
         assert!(!text.contains(|c: char| c.is_control() && c != '\n') && text.len() <= AN_ITEM, "{text:?}");
         assert!((2..=3).contains(&text.lines().count()), "{text:?}");
-        assert_eq!(item.says.is_ok(), reads(&line), "{item}");
+        assert_eq!(item.value.is_ok(), reads(&line), "{item}");
         assert!(!item.clause().document.is_empty());
     }
     assert!(items.next().is_none());
