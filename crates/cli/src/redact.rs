@@ -1,10 +1,10 @@
 //! `--redact`: a report without addresses, for publication.
 //!
 //! Every IP address is replaced, those of the servers too, because a private server identifies its owner. The
-//! replacement is an address of the documentation ranges (RFC 5737, RFC 3849). Equal addresses get equal replacements,
-//! so a reader still sees which addresses are the same. Port numbers stay: they show how a NAT allocates ports, and
-//! identify no person. Servers that the user chose become `server-1.example` and so on; the names of the built-in list
-//! are public and stay. Every word that parses as an address is replaced, in whatever sentence it is.
+//! replacement is an address of the documentation ranges (RFC 5737, RFC 3849). Equal addresses get equal
+//! replacements, so equal addresses can still be recognised. Port numbers stay: they show the port allocation of a
+//! NAT, and identify no person. Servers that the user chose become `server-1.example` and so on; the names of the
+//! built-in list are public and stay. Every word that parses as an address is replaced, in all sentences.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

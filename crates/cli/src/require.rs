@@ -30,7 +30,7 @@ pub(crate) struct Requirements(Vec<Requirement>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Holding {
     /// The requirement is met.
-    Met,
+    Satisfied,
     /// The result is unknown.
     Unknown,
     /// The requirement is not met.
@@ -50,7 +50,7 @@ impl Requirements {
         for family in open {
             for requirement in &self.0 {
                 let (holding, is) = requirement.holds(family);
-                if holding != Holding::Met {
+                if holding != Holding::Satisfied {
                     short.push(Shortfall { family: family.family, requirement: requirement.clone(), holding, is });
                 }
             }
@@ -102,7 +102,7 @@ impl Requirement {
 
 fn judge<T: PartialEq + fmt::Display>(is: Option<&T>, allowed: &[T], why: &str, blocked: bool) -> (Holding, Box<str>) {
     match is {
-        Some(is) if allowed.contains(is) => (Holding::Met, is.to_string().into()),
+        Some(is) if allowed.contains(is) => (Holding::Satisfied, is.to_string().into()),
         Some(is) => (Holding::Unmet, format!("it is {is}").into()),
         None if blocked => (Holding::Unmet, "UDP is blocked".into()),
         None => (Holding::Unknown, format!("it is unknown ({why})").into()),

@@ -3,33 +3,35 @@
 //! # A parent and its children
 //!
 //! A parent keeps each child in a [`Slot`]. After **every** `handle`, `stream` and `command` the parent drains its
-//! children in a fixed order with [`Slot::take`]. It translates their events and does not pass them on unchanged. It
-//! repeats that while the translation caused new work, bounded per input. The parent's own `poll` then pops its queue; when
-//! the queue is empty it returns the earliest wait of its children ([`Slot::wait`]).
+//! children in a fixed order with [`Slot::take`]. The parent translates the events of the children and does not pass
+//! these events on unchanged. The parent drains again while the translation caused new work, at most a fixed number
+//! of times per input. The parent's own `poll` then pops its queue. When the queue is empty, `poll` returns the
+//! earliest wait of the children ([`Slot::wait`]).
 //!
-//! A slot notices every access that can change its child. So draining skips children that nothing touched, and a stale
-//! wait is impossible. On `Timeout` the parent calls [`Slot::wake`] for each child; that hands a timeout to a child only
+//! A slot records every access that can change its child. So draining skips unchanged children, and a stale wait is
+//! impossible. On `Timeout` the parent calls [`Slot::wake`] for each child. That call hands a timeout to a child only
 //! when the child's wait is due.
 //!
 //! # Law 7 in a parent
 //!
-//! A child bounds what peers cause by [`Outbox::offer`](crate::Outbox::offer): at most 256 outputs wait in it. A parent
-//! that drains the child after every input lifts this bound, because the outputs then wait in the parent. So a parent
-//! bounds again, by `offer` on its own queue, what datagrams cause. It hands bytes of a stream to a child only while its
-//! own queue is empty, and stops the stream otherwise ([`Machine::stream`]).
+//! A child queues the outputs that peers cause by [`Outbox::offer`](crate::Outbox::offer): at most 256 outputs wait
+//! in the child. A parent that drains the child after every input lifts this bound, because the outputs then wait in
+//! the parent. So a parent queues the outputs that datagrams cause by `offer` on its own queue. A parent hands bytes
+//! of a stream to a child only while the parent's queue is empty, and stops the stream otherwise
+//! ([`Machine::stream`]).
 //!
 //! # Virtual sockets
 //!
-//! A parent may take a [`SocketId`](crate::SocketId) from [`Cx::next_socket`] and drive that socket itself. To the child
-//! it is a socket like any other: the parent hands in `Opened` and datagrams under this id, and takes the child's
-//! transmits on this id for itself. In this way a parent presents a TURN allocation to an ICE agent as a socket, and the
-//! agent knows nothing of TURN. The driver never learns the id.
+//! A parent may take a [`SocketId`](crate::SocketId) from [`Cx::next_socket`] and drive that socket itself. For the
+//! child such a socket is like any other. The parent hands in `Opened` and datagrams under this id, and takes the
+//! child's transmits on this id. In this way a parent presents a TURN allocation to an ICE agent as a socket: the
+//! agent has no TURN code. The parent does not pass the id to the driver.
 //!
 //! # Two machines
 //!
 //! [`Pair`] is two machines on shared sockets. [`Either`] is a machine that is one of two, for a table of machines of
-//! several kinds. Neither has events to translate, so they drain in `poll`: what peers cause stays in the queue of each
-//! machine, within its bound.
+//! several kinds. Neither translates events, so both drain in `poll`: the outputs that peers cause stay in the queue
+//! of each machine, within its bound.
 //!
 //! ```
 //! use portolan_machine::{Either, Script, ScriptError};
@@ -52,7 +54,7 @@ use crate::{
 };
 use core::fmt;
 
-/// A child machine with its name, and the wait that it last asked for.
+/// A child machine with its name and its last wait.
 pub struct Slot<M: Machine> {
     machine: M,
     name: &'static str,
@@ -60,7 +62,7 @@ pub struct Slot<M: Machine> {
     wait: Option<Deadline>,
     /// Whether the child may have changed since it was last drained.
     touched: bool,
-    /// An output that the child had when its wait was asked for. Empty while the parent drains as it should.
+    /// An output that [`Slot::wait`] took from the child. `None` unless the parent has forgotten to drain the child.
     ahead: Option<Output<M::Event>>,
 }
 
@@ -84,8 +86,8 @@ impl<M: Machine> Slot<M> {
         taken
     }
 
-    /// Asks the child for the short way; see [`Machine::forward`]. A parent that passes the result on guarantees that its
-    /// own `handle` would have changed nothing of its own.
+    /// Calls [`Machine::forward`] of the child. A parent that returns the result guarantees that its own `handle`
+    /// would have changed no state outside the child.
     pub fn forward<'a>(&mut self, cx: &mut Cx<'_>, datagram: Datagram<'a>) -> Option<Forward<'a>> {
         let forward = cx.within(self.name, self.index, |cx| self.machine.forward(cx, datagram));
         self.touched |= forward.is_some();
@@ -106,7 +108,7 @@ impl<M: Machine> Slot<M> {
         cx.within(self.name, self.index, |cx| call(&mut self.machine, cx))
     }
 
-    /// Hands a timeout to the child if its wait is due, and returns whether it was.
+    /// Hands a timeout to the child if the child's wait is due, and returns whether it was due.
     pub fn wake(&mut self, cx: &mut Cx<'_>) -> bool {
         let due = self.wait().is_some_and(|wait| wait.is_due(cx.now()));
         if due {
@@ -116,7 +118,7 @@ impl<M: Machine> Slot<M> {
         due
     }
 
-    /// Returns the child's next output, never an [`Output::Wait`]. `None`: the child is drained, or nothing touched it.
+    /// Returns the child's next output, never an [`Output::Wait`]. `None`: the child is drained, or has not changed.
     pub fn take(&mut self) -> Option<Output<M::Event>> {
         if let Some(output) = self.ahead.take() {
             return Some(output);
@@ -134,7 +136,7 @@ impl<M: Machine> Slot<M> {
         }
     }
 
-    /// Returns the child's wait. A child that was touched is asked for it. When the parent forgot to drain the child, the
+    /// Returns the child's wait. Polls a child that may have changed. When the parent forgot to drain the child, the
     /// wait is already over, so that the parent gets a timeout and drains.
     pub fn wait(&mut self) -> Option<Deadline> {
         if self.touched && self.ahead.is_none() {
@@ -146,7 +148,7 @@ impl<M: Machine> Slot<M> {
         self.wait
     }
 
-    /// The child, to look at.
+    /// The child.
     #[must_use]
     pub const fn get(&self) -> &M {
         &self.machine
@@ -183,7 +185,7 @@ impl<M: Machine + fmt::Debug> fmt::Debug for Slot<M> {
     }
 }
 
-/// One of two: a machine that is either `A` or `B`, and the Command and Event of such a machine and of a [`Pair`].
+/// A machine that is either `A` or `B`. Also the Command and Event of such a machine and of a [`Pair`].
 ///
 /// As a command its text begins with `first ` or `second ` ([`Script`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -195,7 +197,7 @@ pub enum Either<A, B> {
 }
 
 impl<A, B> Either<A, B> {
-    /// The first kind, if it is that.
+    /// The value of the first kind; `None` for the second kind.
     pub const fn as_first(&self) -> Option<&A> {
         match self {
             Self::First(first) => Some(first),
@@ -203,7 +205,7 @@ impl<A, B> Either<A, B> {
         }
     }
 
-    /// The first kind, if it is that, to change it.
+    /// A mutable reference to the value of the first kind; `None` for the second kind.
     pub const fn as_first_mut(&mut self) -> Option<&mut A> {
         match self {
             Self::First(first) => Some(first),
@@ -211,7 +213,7 @@ impl<A, B> Either<A, B> {
         }
     }
 
-    /// The second kind, if it is that.
+    /// The value of the second kind; `None` for the first kind.
     pub const fn as_second(&self) -> Option<&B> {
         match self {
             Self::First(_) => None,
@@ -219,7 +221,7 @@ impl<A, B> Either<A, B> {
         }
     }
 
-    /// The second kind, if it is that, to change it.
+    /// A mutable reference to the value of the second kind; `None` for the first kind.
     pub const fn as_second_mut(&mut self) -> Option<&mut B> {
         match self {
             Self::First(_) => None,
@@ -260,7 +262,7 @@ pub enum EitherError<A, B> {
     First(A),
     /// The second machine refused it.
     Second(B),
-    /// The command is for the kind of machine that this one is not.
+    /// The command is for the other kind of machine.
     Absent,
 }
 
@@ -322,16 +324,17 @@ impl<A: Machine, B: Machine> Machine for Either<A, B> {
 
 /// A machine of two machines on shared sockets.
 ///
-/// Datagrams, bytes of streams and accepted streams go to the second machine only when the first says that they are not
-/// its own. Timeouts and all other socket events go to both; the verdict is [`Verdict::Mine`] if one of them says so.
+/// A datagram, bytes of a stream or an accepted stream go to the second machine only when the first returns
+/// [`Verdict::NotMine`] or `None`. Timeouts and all other socket events go to both machines. The verdict is
+/// [`Verdict::Mine`] if one machine returns it.
 ///
-/// For [`Machine::forward`] the first is asked, then the second. So the second must forward no datagram that the first
-/// would take.
+/// [`Machine::forward`] calls the first machine, then the second. So the second must forward no datagram that the
+/// first would take.
 #[derive(Clone, Debug)]
 pub struct Pair<A, B> {
-    /// The machine that is asked first.
+    /// The machine that gets each input first.
     pub first: A,
-    /// The machine that gets what the first leaves.
+    /// The machine that gets the inputs that the first does not take.
     pub second: B,
 }
 

@@ -1,8 +1,7 @@
-//! What a machine may use during one call, beside its own memory.
+//! The context of one call of a machine.
 //!
-//! A [`Cx`] carries the time, the RNG, the socket ids and the trace into a machine. The owner makes one for each call, and
-//! the machine keeps nothing of it. A run therefore depends on five lists: inputs, commands, times, random bytes and
-//! socket ids.
+//! A [`Cx`] carries the time, the RNG, the socket ids and the trace into a machine. The owner makes one `Cx` for each
+//! call. A run therefore depends on five lists: inputs, commands, times, random bytes and socket ids.
 //!
 //! ```
 //! use core::fmt;
@@ -21,7 +20,7 @@
 //! struct NonceStale;
 //! impl fmt::Display for NonceStale {
 //!     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-//!         f.write_str("the server's nonce is stale, asking again with the new one")
+//!         f.write_str("the server's nonce is stale: the request is sent again with the new one")
 //!     }
 //! }
 //! impl Explain for NonceStale {
@@ -46,7 +45,10 @@
 //! cx.within("turn", 2, |cx| cx.note(|| NonceStale));
 //! assert_eq!(
 //!     lines.0,
-//!     ["0.020s turn 2: the server's nonce is stale, asking again with the new one [RFC 8489 §9.2.5] (stale-nonce)"]
+//!     [concat!(
+//!         "0.020s turn 2: the server's nonce is stale: the request is sent again with the new one ",
+//!         "[RFC 8489 §9.2.5] (stale-nonce)"
+//!     )]
 //! );
 //! ```
 
@@ -88,7 +90,7 @@ impl fmt::Display for Clause {
     }
 }
 
-/// A note: a diagnostic message in plain English (`Display`), with a code for programs and the RFC clause behind it.
+/// A note: a diagnostic message in plain English (`Display`), with a code for programs and an RFC clause.
 pub trait Explain: fmt::Display + fmt::Debug {
     /// The note's code for metrics, traces and tests: `stale-nonce`.
     ///
@@ -151,7 +153,7 @@ impl fmt::Display for Scope<'_> {
     }
 }
 
-/// What one call of a machine may use.
+/// The context of one call of a machine.
 pub struct Cx<'a> {
     now: Instant,
     entropy: &'a mut dyn Entropy,
@@ -193,12 +195,12 @@ impl<'a> Cx<'a> {
         u32::try_from(wide >> 32).unwrap_or(0)
     }
 
-    /// The id for a new socket, never given before in this driver.
+    /// The id for a new socket. No two sockets of a driver have the same id.
     pub fn next_socket(&mut self) -> SocketId {
         self.sockets.next_socket()
     }
 
-    /// Gives a note to the trace. `make` runs only where there is a trace.
+    /// Passes a note to the trace. `make` runs only where there is a trace.
     pub fn note<N: Explain>(&mut self, make: impl FnOnce() -> N) {
         if let Some(trace) = &mut self.trace {
             trace.note(self.now, &self.scope, &make());

@@ -1,8 +1,7 @@
-//! What goes into a machine and what comes out of it.
+//! The inputs and outputs of a machine.
 //!
-//! Everything that can happen to a machine is an [`Input`], bytes of a stream, or a command. Everything that a machine
-//! does comes out of [`Machine::poll`]. A run is therefore a list: tools that know no protocol can record it, replay it,
-//! shrink it and fuzz it.
+//! A machine takes an [`Input`], bytes of a stream, or a command. It returns all outputs from [`Machine::poll`]. A
+//! run is therefore a list. A tool without protocol code can record it, replay it, shrink it and fuzz it.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -28,7 +27,7 @@
 //!         match input {
 //!             Input::Datagram(d) => {
 //!                 let answer = Transmit::new(d.socket, d.remote, Bytes::copy_from_slice(d.payload));
-//!                 let _room = self.out.offer(Output::Transmit(answer)); // what a peer causes is bounded
+//!                 let _room = self.out.offer(Output::Transmit(answer)); // outputs that peers cause are bounded
 //!                 self.quiet_at = Some(cx.now() + Duration::from_secs(10));
 //!                 Verdict::Mine
 //!             }
@@ -57,20 +56,18 @@ use core::fmt;
 
 /// A protocol without I/O: it has no clock, no RNG and no sockets of its own.
 ///
-/// The owner calls [`command`](Self::command), [`handle`](Self::handle) and [`stream`](Self::stream) when something
-/// happens. It then calls [`poll`](Self::poll) until the machine returns [`Output::Wait`]. That is called *draining* the
-/// machine. Then the owner sleeps until the deadline or until something happens. The laws that every machine keeps are
-/// listed on the [crate's front page](crate).
+/// The owner calls [`command`](Self::command), [`handle`](Self::handle) and [`stream`](Self::stream). After each call
+/// the owner *drains* the machine: it calls [`poll`](Self::poll) until the machine returns [`Output::Wait`]. Then the
+/// owner waits for the deadline or for the next input. The [laws](crate#the-laws) hold for every machine.
 pub trait Machine {
-    /// What the owner may ask for; [`Never`] for a machine without commands. A command that can be recorded implements
-    /// [`Script`].
+    /// The commands; [`Never`] for a machine without commands. A command that can be recorded implements [`Script`].
     type Command;
-    /// Why a command was refused: a mistake of the caller, never of the peer.
+    /// The reason why a command was refused: a mistake of the caller, never of the peer.
     type Error: core::error::Error;
-    /// What the owner must act on. The laws compare outputs.
+    /// The events, on which the owner must act. The laws compare outputs.
     type Event: fmt::Debug + PartialEq;
 
-    /// Does what the owner asks for.
+    /// Executes a command of the owner.
     ///
     /// # Errors
     /// [`Self::Error`], when the caller asked for something impossible. The machine is then unchanged.
@@ -79,17 +76,16 @@ pub trait Machine {
     /// Takes one input. No packet makes this call fail: the machine drops an invalid packet with a note.
     fn handle(&mut self, cx: &mut Cx<'_>, input: Input<'_>) -> Verdict;
 
-    /// Takes the next bytes of a stream, and returns how many it took. The framing belongs to the machine.
+    /// Takes the next bytes of a stream, and returns the number of bytes taken. The machine does the framing.
     ///
-    /// * `None`: the stream is not this machine's, and nothing changed. The owner asks the next machine, or gives the
-    ///   bytes to the application.
+    /// * `None`: the stream is not this machine's, and nothing changed. The owner calls the next machine, or passes
+    ///   the bytes to the application.
     /// * `Some(n)`: the machine took the first `n` bytes; 0 is allowed. The owner drains the machine and hands in the
-    ///   rest. Until then it reads no more from this stream.
+    ///   other bytes. Before that, the owner reads no more from this stream.
     ///
-    /// A machine stops in the middle of a chunk when its output queue is full. So no byte of a stream is dropped, and a
-    /// machine that cannot go on makes the peer wait (backpressure). A drained machine takes at least one byte of a
-    /// stream that it has not paused and that is writable. The driver closes a stream of which the machine takes nothing
-    /// twice in a row.
+    /// A machine stops in the middle of a chunk when its output queue is full. So no byte of a stream is dropped, and
+    /// the peer waits (backpressure). A drained machine takes at least one byte of a stream that is writable and that
+    /// the machine has not paused. The driver closes a stream of which the machine takes nothing twice in a row.
     fn stream(&mut self, cx: &mut Cx<'_>, chunk: Datagram<'_>) -> Option<usize> {
         let _ = (cx, chunk);
         None
@@ -97,8 +93,8 @@ pub trait Machine {
 
     /// Returns the one transmit that this datagram causes, without a queue and without an allocation.
     ///
-    /// This is a short way for relays. A machine returns `Some` only where [`handle`](Self::handle) would queue this one
-    /// transmit and nothing else, and its state is afterwards the same as after `handle`, statistics and drawn random
+    /// This is a fast path for relays. A machine returns `Some` only where [`handle`](Self::handle) would queue this
+    /// one transmit and nothing else. Its state is afterwards the same as after `handle`, statistics and drawn random
     /// bytes included. `None` changes nothing; the owner then calls `handle`.
     ///
     /// Only the owner of the sockets calls this method: on a drained machine, for UDP datagrams, before `handle`. A
@@ -108,29 +104,29 @@ pub trait Machine {
         None
     }
 
-    /// Returns the next thing to do; [`Output::Wait`] when nothing is left to do.
+    /// Returns the next output; [`Output::Wait`] when no other output is left.
     fn poll(&mut self) -> Output<Self::Event>;
 }
 
-/// Something that happened.
+/// An input of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
     /// A UDP datagram arrived.
     Datagram(Datagram<'a>),
-    /// Something happened to a socket.
+    /// An event of a socket.
     Socket(SocketId, SocketEvent),
     /// Time has passed. Before the machine's deadline this input changes nothing.
     Timeout,
 }
 
-/// Something to do.
+/// An output of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<E> {
     /// Send these bytes.
     Transmit(Transmit),
-    /// Do this with a socket.
+    /// Execute this order on a socket.
     Socket(SocketOrder),
-    /// Give this event to the owner.
+    /// Pass this event to the owner.
     Event(E),
     /// Nothing is left to do until this deadline; `None`: until the next input.
     Wait(Option<Deadline>),
@@ -154,11 +150,12 @@ impl<E> Output<E> {
 pub enum Verdict {
     /// The input was this machine's. The machine handled it, or dropped it with a note.
     Mine,
-    /// The input was not this machine's, and nothing changed. Ask the next machine, or give the bytes to the application.
+    /// The input was not this machine's, and nothing changed. The owner calls the next machine, or passes the bytes
+    /// to the application.
     NotMine,
 }
 
-/// A command as text, so that a recorded run is text.
+/// The text form of a command, so that a recorded run is text.
 ///
 /// The text holds everything that a replay needs, secrets included. `Debug` and `Display` of a command show no secret.
 ///
@@ -205,16 +202,16 @@ pub trait Script: Sized {
     }
 }
 
-/// Why a text is not a command.
+/// The error for a text that is not a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ScriptError {
-    /// What was expected, in a few words.
+    /// The expected text, in a few words.
     pub expected: &'static str,
 }
 
 impl ScriptError {
-    /// An error that says what was expected.
+    /// An error with the expected text.
     #[must_use]
     pub const fn new(expected: &'static str) -> Self {
         Self { expected }
@@ -231,7 +228,8 @@ impl core::error::Error for ScriptError {}
 
 /// A type without values: the Command, Error or Event of a machine that has none.
 ///
-/// Core's `Infallible` does not serve: it cannot implement [`Script`] and `Error` here and in other crates alike.
+/// `Infallible` of `core` is not used, because the orphan rule limits the traits that other crates can implement for
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Never {}
 

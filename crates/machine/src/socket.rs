@@ -1,18 +1,21 @@
 //! Sockets by id: the driver owns them, the machine names them.
 //!
 //! A machine takes an id from [`Cx::next_socket`](crate::Cx::next_socket) and orders the socket with
-//! [`SocketOrder::Open`]. The driver answers with [`SocketEvent::Opened`] or [`SocketEvent::Refused`]. A machine sends
-//! nothing on a socket before `Opened`. After its own [`SocketOrder::Close`] it receives nothing more from that socket.
+//! [`SocketOrder::Open`]. The driver reports [`SocketEvent::Opened`] or [`SocketEvent::Refused`]. A machine sends
+//! nothing on a socket before `Opened`. After its own [`SocketOrder::Close`], a machine receives nothing more from
+//! that socket.
 //!
-//! * `local` in socket events and datagrams is never an unspecified address. For a wildcard bind the driver asks the routing table
-//!   for the way to [`Open::remote`], without sending anything. A server leaves `remote` out; each datagram then carries
-//!   the `local` address that it came to.
-//! * A UDP socket is never connected: it receives datagrams from every address. A full UDP send buffer drops.
+//! * `local` in socket events and datagrams is never an unspecified address. For a wildcard bind the driver looks up
+//!   the route to [`Open::remote`], and sends nothing. A server leaves `remote` out; each datagram then carries the
+//!   `local` address that it came to.
+//! * A UDP socket is never connected: it receives datagrams from every address. A datagram for a full UDP send buffer
+//!   is dropped.
 //! * Backpressure on streams, towards the peer: the driver reads no more from a stream until the machine has taken all
 //!   bytes, while the machine has paused it ([`SocketOrder::Pause`]), and while more than 64 KiB wait to be sent on it.
-//! * Backpressure on streams, towards the machine: [`SocketEvent::Full`] says that more than 64 KiB wait to be sent,
-//!   [`SocketEvent::Writable`] that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) says what happens to a
-//!   transmit on a full stream. More than 256 KiB never wait: the stream is then closed with [`Closure::Overflow`].
+//! * Backpressure on streams, towards the machine: [`SocketEvent::Full`] reports that more than 64 KiB wait to be
+//!   sent. [`SocketEvent::Writable`] reports that fewer than 32 KiB wait again. [`WhenFull`](crate::WhenFull) is the
+//!   rule for a transmit on a full stream. More than 256 KiB never wait: the stream is then closed with
+//!   [`Closure::Overflow`].
 //!
 //! ```
 //! use core::net::{Ipv4Addr, SocketAddr};
@@ -39,18 +42,18 @@ impl fmt::Display for SocketId {
     }
 }
 
-/// Hands out [`SocketId`]s in order. A driver has one, and all machines in the driver draw from it.
+/// A counter of [`SocketId`]s. A driver has one, and all machines in the driver share it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SocketIds(u64);
 
 impl SocketIds {
-    /// The first id is `s1`.
+    /// A counter whose first id is `s1`.
     #[must_use]
     pub const fn new() -> Self {
         Self(0)
     }
 
-    /// Returns the next id; each id is given once.
+    /// Returns the next id. Each id is returned once.
     pub fn next_socket(&mut self) -> SocketId {
         self.0 = self.0.wrapping_add(1);
         SocketId(self.0)
@@ -136,19 +139,19 @@ impl Open {
     }
 }
 
-/// What a machine orders from the driver's sockets.
+/// An order of a machine to the driver, about one socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketOrder {
-    /// Make this socket. The driver answers once, with `Opened` or `Refused`. An order for an id that is known already
-    /// is noted, counted and not answered.
+    /// Open this socket. The driver reports `Opened` or `Refused` once. For an id that is already in use, the driver
+    /// counts the order, makes a note and reports no event.
     Open(Open),
-    /// Hand in no more bytes of this stream until [`Resume`](Self::Resume), bytes that were read already included. The
-    /// end of the stream is told after its last bytes. Ignored with a note for other sockets.
+    /// Hand in no more bytes of this stream until [`Resume`](Self::Resume), bytes that were read already included.
+    /// The end of the stream is reported after its last bytes. Ignored with a note for other sockets.
     Pause(SocketId),
     /// Hand in bytes of this stream again. Ignored with a note for other sockets.
     Resume(SocketId),
-    /// Close the socket, after the bytes that were queued on a stream before. This order is not answered, and nothing
-    /// more arrives from the socket.
+    /// Close the socket, after the bytes that were queued on a stream before. The driver reports no event for this
+    /// order, and nothing more arrives from the socket.
     Close(SocketId),
 }
 
@@ -172,7 +175,7 @@ impl fmt::Display for SocketOrder {
     }
 }
 
-/// What the driver tells a machine about a socket.
+/// An event of a socket, from the driver to a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketEvent {
     /// The socket is open. A stream is connected, and a TLS peer is verified. `local` is unspecified only if the socket
@@ -190,20 +193,20 @@ pub enum SocketEvent {
         /// The peer.
         remote: SocketAddr,
     },
-    /// The socket could not be made. Its id is dead.
+    /// The socket could not be opened. Its id is no longer valid.
     Refused(Refusal),
-    /// A datagram to `remote` could not be sent, or ICMP reported that it did not arrive. The socket lives on.
+    /// A datagram to `remote` could not be sent, or ICMP reported that it did not arrive. The socket stays open.
     Unreachable {
         /// The destination of the datagram.
         remote: SocketAddr,
         /// Why it did not arrive.
         why: Unreachability,
     },
-    /// More than 64 KiB wait to be sent on this stream. Told once, before the machine gets its next bytes.
+    /// More than 64 KiB wait to be sent on this stream. Reported once, before the machine gets its next bytes.
     Full,
-    /// Fewer than 32 KiB wait to be sent on this stream again. Told once after [`Full`](Self::Full).
+    /// Fewer than 32 KiB wait to be sent on this stream again. Reported once after [`Full`](Self::Full).
     Writable,
-    /// A stream or a listener ended, and the machine had not ordered it. Its id is dead.
+    /// A stream or a listener ended, and the machine had not ordered it. Its id is no longer valid.
     Closed(Closure),
 }
 
@@ -221,11 +224,11 @@ impl fmt::Display for SocketEvent {
     }
 }
 
-/// Why a socket could not be made.
+/// The reason why a socket could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// Another socket holds the address and port.
+    /// Another socket uses the address and port.
     AddressInUse,
     /// The address is not one of this host's.
     AddressNotAvailable,
@@ -233,9 +236,9 @@ pub enum Refusal {
     PermissionDenied,
     /// There is no route to the remote address, or its host or network is reported unreachable.
     NoRoute,
-    /// The peer answered that it accepts no connection (TCP RST).
+    /// The peer refused the connection (TCP RST).
     ConnectionRefused,
-    /// The peer did not answer in the driver's time.
+    /// The connection was not made within the driver's timeout.
     TimedOut,
     /// The system has no such address family.
     FamilyNotSupported,
@@ -243,7 +246,7 @@ pub enum Refusal {
     TooManySockets,
     /// The TLS handshake failed.
     TlsHandshake(TlsFailure),
-    /// This driver has no such protocol.
+    /// This driver does not support the protocol.
     Unsupported,
     /// The system gave another reason.
     Unspecified,
@@ -267,7 +270,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Why a TLS handshake failed.
+/// The reason why a TLS handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TlsFailure {
@@ -275,7 +278,7 @@ pub enum TlsFailure {
     Certificate,
     /// The peer's certificate is for another name or address.
     Name,
-    /// The peers have no protocol version or cipher in common, or the peer does not speak TLS.
+    /// The peers have no protocol version or cipher in common, or the peer does not implement TLS.
     Protocol,
     /// The peer sent a fatal alert.
     Alert,
@@ -298,13 +301,13 @@ impl fmt::Display for TlsFailure {
     }
 }
 
-/// Why a datagram could not be sent, or did not arrive.
+/// The reason why a datagram could not be sent, or did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unreachability {
     /// No route to the network (ENETUNREACH, or ICMP network unreachable).
     Network,
-    /// The host does not answer on its link (EHOSTUNREACH, or ICMP host unreachable).
+    /// The host is unreachable on its link (EHOSTUNREACH, or ICMP host unreachable).
     Host,
     /// No socket listens on the port (ICMP port unreachable).
     Port,
@@ -312,7 +315,7 @@ pub enum Unreachability {
     TooLarge,
     /// A filter forbids it (EPERM, EACCES, or ICMP administratively prohibited).
     Prohibited,
-    /// The hop limit ran out on the way (ICMP time exceeded).
+    /// The hop limit was exceeded in transit (ICMP time exceeded).
     HopLimit,
     /// [`Transmit::local`](crate::Transmit::local) is not an address of this host.
     SourceAddress,
@@ -335,11 +338,11 @@ impl fmt::Display for Unreachability {
     }
 }
 
-/// Why a stream or a listener ended.
+/// The reason why a stream or a listener ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Closure {
-    /// The peer ended the stream in order.
+    /// The peer closed the stream (TCP FIN).
     ByPeer,
     /// The peer reset the stream (TCP RST).
     Reset,
@@ -347,9 +350,9 @@ pub enum Closure {
     Overflow,
     /// The machine took no byte of it twice in a row, although the stream was neither paused nor full.
     NotRead,
-    /// The path was silent for too long.
+    /// No packet arrived from the peer for too long.
     TimedOut,
-    /// TLS found the stream cut off or forged.
+    /// TLS detected a truncated or forged stream.
     Tls,
     /// The driver ended.
     DriverEnded,

@@ -1,8 +1,8 @@
 //! Time without a clock.
 //!
-//! An [`Instant`] is a duration since an origin that the caller chose. It has no `now()`: a machine cannot read a clock,
-//! so a run at given times gives the same outputs everywhere. Arithmetic saturates: a clock that overflows is the caller's
-//! mistake, and it must not make a machine panic.
+//! An [`Instant`] is a duration since an origin that the caller chose. It has no `now()`: a machine cannot read a
+//! clock, so a run at given times gives the same outputs everywhere. Arithmetic saturates, so that a clock that
+//! overflows causes no panic in a machine.
 //!
 //! ```
 //! use core::time::Duration;
@@ -95,7 +95,7 @@ impl fmt::Display for Instant {
     }
 }
 
-/// The next moment at which a machine wants [`Input::Timeout`](crate::Input::Timeout), with the reason.
+/// The next moment at which a machine needs [`Input::Timeout`](crate::Input::Timeout), with the reason.
 ///
 /// The reason makes a trace readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +119,7 @@ impl Deadline {
         self.at <= now
     }
 
-    /// Returns the earlier of two waits, the first one if they are equal. `None` waits for ever.
+    /// Returns the earlier of two waits, the first one if they are equal. `None` has no end.
     #[must_use]
     pub fn earliest(a: Option<Self>, b: Option<Self>) -> Option<Self> {
         match (a, b) {

@@ -1,8 +1,8 @@
-//! Many deadlines at once.
+//! A queue of many timers: [`Timers`].
 //!
-//! A machine with many timers needs the earliest of them at every `poll`. [`Timers`] is a binary heap with an index: it
-//! inserts and cancels in O(log n) and knows the next deadline in O(1). Deadlines that fall together are due in the order
-//! in which they were inserted, so a run is deterministic.
+//! A machine with many timers needs the earliest of them at every `poll`. [`Timers`] is a binary heap with an index:
+//! it inserts and cancels in O(log n) and returns the next deadline in O(1). Equal deadlines are due in the order in
+//! which they were inserted, so a run is deterministic.
 //!
 //! ```
 //! use portolan_machine::{Instant, Timers};
@@ -168,7 +168,7 @@ impl<K> Timers<K> {
         Some(key)
     }
 
-    /// Gives memory back: all slots when no timer is left, half of the heap when it is mostly empty.
+    /// Releases memory: all slots when no timer is left, half of the heap when it is mostly empty.
     fn release(&mut self) {
         const KEPT: usize = 64;
         if self.heap.is_empty() {
@@ -181,7 +181,7 @@ impl<K> Timers<K> {
         }
     }
 
-    /// Writes into its slot where an entry stands.
+    /// Stores the place of a heap entry in its slot.
     fn set_place(&mut self, place: usize) {
         let slot = self.heap.get(place).and_then(|entry| self.slots.get_mut(entry.slot as usize));
         if let Some(TimerSlot { state: SlotState::Used { place: known, .. }, .. }) = slot {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_that_fall_together_are_due_in_order_of_insertion() {
+    fn timers_with_equal_deadlines_are_due_in_order_of_insertion() {
         let mut timers = Timers::new();
         for key in 0..100 {
             timers.insert(at(5), key);

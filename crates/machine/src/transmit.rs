@@ -11,7 +11,7 @@
 //! let reply = Transmit::new(datagram.socket, datagram.remote, Bytes::from_static(b"ok")).with_local(datagram.local.ip());
 //! assert_eq!(reply.local, Some(server.ip()));
 //!
-//! // A relay sends the body on from the receive buffer.
+//! // A relay sends the body from the receive buffer.
 //! let forward = Forward::new(SocketId(2), peer, &datagram.payload[4..]).with_head(b"head").unwrap();
 //! assert_eq!((forward.len(), forward.to_transmit().payload), (6, Bytes::from_static(b"headhi")));
 //! # Ok::<(), core::net::AddrParseError>(())
@@ -62,9 +62,9 @@ pub struct Transmit {
     pub remote: SocketAddr,
     /// The IPv4 TTL or IPv6 hop limit of this datagram; `None` leaves the choice to the system. Ignored on a stream.
     pub hop_limit: Option<u8>,
-    /// What happens on a stream whose reader is slow. Ignored for UDP.
+    /// The rule for a stream whose reader is slow. Ignored for UDP.
     pub when_full: WhenFull,
-    /// The bytes. A clone of them is cheap, so that a machine can keep them for a retransmission.
+    /// The bytes. A clone is cheap, so a machine can keep the bytes for a retransmission.
     pub payload: Bytes,
 }
 
@@ -97,7 +97,7 @@ impl Transmit {
     }
 }
 
-/// What the driver does with bytes for a stream on which many bytes wait to be sent.
+/// The rule for bytes to a stream on which many bytes wait to be sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WhenFull {
     /// Keep the bytes. Close the stream when more than 256 KiB would wait
@@ -122,7 +122,7 @@ pub struct Forward<'a> {
     pub local: Option<IpAddr>,
     /// The destination; on a stream the peer's address.
     pub remote: SocketAddr,
-    /// What happens on a stream whose reader is slow. Ignored for UDP.
+    /// The rule for a stream whose reader is slow. Ignored for UDP.
     pub when_full: WhenFull,
     /// The bytes after the head.
     pub body: &'a [u8],
@@ -201,7 +201,7 @@ impl<'a> Forward<'a> {
         self.head_len as usize + self.body.len() + self.padding as usize
     }
 
-    /// Whether there is nothing to send but an empty datagram.
+    /// Whether the datagram is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

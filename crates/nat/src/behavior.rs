@@ -1,8 +1,8 @@
-//! The terms of RFC 4787 for what a NAT does, and the way from them to the old names of RFC 3489.
+//! The terms of RFC 4787 for NAT behaviour, and their translation to the old names of RFC 3489.
 //!
-//! Mapping and filtering are two axes, and no single name can hold both. That is why RFC 4787 replaced the four names
-//! of RFC 3489. [`classic_name`] gives the old name as an alias; nothing in this crate derives an axis from a name.
-//! Each term has one long text (`Display`), and is parsed from the long text or from the usual abbreviations.
+//! Mapping and filtering are two axes, and no single name can hold both. For this reason RFC 4787 replaced the four
+//! names of RFC 3489. [`classic_name`] returns the old name as an alias; no code in this crate derives an axis from
+//! it. Each term has one long text (`Display`), and is parsed from the long text or from the usual abbreviations.
 //!
 //! Sources: RFC 4787 §4 (mapping, ports, timers), §5 (filtering), §6 (hairpinning); RFC 6888 §3 and RFC 7857 for
 //! carrier-grade NATs; RFC 3489 §5 and §10.1 for the old names.
@@ -21,14 +21,14 @@ use core::fmt;
 use core::str::FromStr;
 use core::time::Duration;
 
-/// What a mapping depends on: when two packets from one internal endpoint leave from the same external endpoint.
+/// The mapping behaviour: whether packets to different destinations leave from the same external endpoint.
 ///
-/// RFC 4787 §4.1. Ordered by how hard it is for a peer to reach the host, the easiest first.
+/// RFC 4787 §4.1. A peer reaches the host most easily with the first value, and least easily with the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mapping {
-    /// One external endpoint for all destinations, as RFC 4787 REQ-1 demands.
+    /// One external endpoint for all destinations, as RFC 4787 REQ-1 requires.
     EndpointIndependent,
-    /// Another external endpoint for each destination address, whatever its port.
+    /// Another external endpoint for each destination address, with the same one for all its ports.
     AddressDependent,
     /// Another external endpoint for each destination address and port.
     AddressAndPortDependent,
@@ -58,23 +58,23 @@ impl Mapping {
         }
     }
 
-    /// Whether the external endpoint differs between destinations, so that a peer cannot know it beforehand.
+    /// Whether the external endpoint differs between destinations, so that a peer cannot predict it.
     #[must_use]
     pub const fn is_destination_dependent(self) -> bool {
         !matches!(self, Self::EndpointIndependent)
     }
 }
 
-/// From which external endpoints a packet to an existing mapping is let in.
+/// The filtering behaviour: the external endpoints whose packets an existing mapping lets in.
 ///
-/// RFC 4787 §5. Ordered by how hard it is for a peer to reach the host, the easiest first.
+/// RFC 4787 §5. A peer reaches the host most easily with the first value, and least easily with the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Filtering {
-    /// From all.
+    /// All endpoints.
     EndpointIndependent,
-    /// From any port of an address that the internal endpoint has sent to.
+    /// Any port of an address that the internal endpoint has sent to.
     AddressDependent,
-    /// From the addresses and ports that the internal endpoint has sent to.
+    /// The addresses and ports that the internal endpoint has sent to.
     AddressAndPortDependent,
 }
 
@@ -103,7 +103,7 @@ impl Filtering {
     }
 }
 
-/// How external ports are chosen for new mappings (RFC 4787 §4.2.1).
+/// The choice of external ports for new mappings (RFC 4787 §4.2.1).
 ///
 /// Text: `preserving`, `sequential`, `sequential(-2)`, `random`, `block(2048)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,7 +137,7 @@ impl PortAllocation {
     }
 }
 
-/// Which external address a new mapping gets, if the NAT has several (RFC 4787 §4.1, RFC 7857 §4).
+/// The choice of the external address for a new mapping, if the NAT has several (RFC 4787 §4.1, RFC 7857 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pooling {
     /// The same external address for all mappings of one internal address (RFC 4787 REQ-2, RFC 6888 REQ-2).
@@ -157,7 +157,7 @@ impl Pooling {
     }
 }
 
-/// What happens to a packet from inside to one of the NAT's own external endpoints (RFC 4787 §6).
+/// The handling of a packet from inside to one of the NAT's own external endpoints (RFC 4787 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hairpin {
     /// The NAT drops it.
@@ -180,14 +180,14 @@ impl Hairpin {
     }
 }
 
-/// How long a mapping lives (RFC 4787 §4.3).
+/// The lifetimes of a mapping (RFC 4787 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timers {
-    /// The time after the last refreshing packet, while nothing has come in through the mapping.
+    /// The time after the last refreshing packet, while no packet has come in through the mapping.
     pub unreplied: Duration,
     /// The time after the last refreshing packet, once a packet has come in.
     pub replied: Duration,
-    /// The time after the first packet, whatever refreshed the mapping; `None`: no such end.
+    /// The time after the first packet, in spite of refreshes; `None` without such an end.
     pub absolute: Option<Duration>,
 }
 
@@ -201,12 +201,12 @@ impl Timers {
         Self { unreplied: Duration::from_secs(30), replied: Duration::from_secs(120), absolute: None };
 }
 
-/// Which packets refresh a mapping (RFC 4787 §4.3).
+/// The packets that refresh a mapping (RFC 4787 §4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Refresh {
-    /// Packets from inside; RFC 4787 REQ-6 demands it.
+    /// Whether packets from inside refresh; RFC 4787 REQ-6 requires it.
     pub outbound: bool,
-    /// Packets let in from outside; RFC 4787 REQ-6a allows it.
+    /// Whether packets that are let in from outside refresh; RFC 4787 REQ-6a allows it.
     pub inbound: bool,
 }
 
@@ -217,7 +217,7 @@ impl Refresh {
     pub const OUTBOUND: Self = Self { outbound: true, inbound: false };
 }
 
-/// What stands between a host and the Internet.
+/// The kind of device between a host and the Internet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NatKind {
     /// No translation and no filter.
@@ -285,9 +285,9 @@ impl ClassicType {
 /// The nine pairs of a translating NAT and their old names.
 ///
 /// The rows of endpoint-independent mapping are the cones of RFC 3489 §5. RFC 3489 calls a mapping symmetric if it
-/// depends on the destination at all, without a filtering of its own. Its flow chart (§10.1) asks for filtering first.
-/// So it calls the two rows with endpoint-independent filtering "full cone". That is wrong: a peer cannot know such an
-/// endpoint beforehand.
+/// depends on the destination, with any filtering. The flow chart of RFC 3489 §10.1 tests filtering first. So the
+/// flow chart calls the two destination-dependent rows with endpoint-independent filtering "full cone". This name is
+/// wrong: a peer cannot predict such an endpoint.
 pub const CLASSIC_NAMES: [(Mapping, Filtering, ClassicType); 9] = {
     use ClassicType::{FullCone, PortRestricted, Restricted, Symmetric};
     [
@@ -306,10 +306,11 @@ pub const CLASSIC_NAMES: [(Mapping, Filtering, ClassicType); 9] = {
     ]
 };
 
-/// The old name of what stands in front of a host whose kind and both axes are known.
+/// Returns the old name of a device whose kind, mapping and filtering are known.
 ///
-/// Without translation the mapping of a host with one address is endpoint-independent. A destination-dependent one
-/// (several ways out) has no old name. A firewall that lets in all packets is open, as in RFC 3489 §10.1.
+/// Without translation the mapping of a host with one address is endpoint-independent. A destination-dependent
+/// mapping without translation (several network paths) has no old name. A firewall that lets in all packets is open,
+/// as in RFC 3489 §10.1.
 #[must_use]
 pub fn classic_name(kind: NatKind, mapping: Mapping, filtering: Filtering) -> ClassicType {
     match kind {
@@ -331,7 +332,7 @@ pub fn classic_name(kind: NatKind, mapping: Mapping, filtering: Filtering) -> Cl
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("not a word for {axis}: expected {expected}")]
 pub struct UnknownWord {
-    /// What was expected: `mapping`, `filtering`.
+    /// The expected kind of term: `mapping`, `filtering`.
     pub axis: &'static str,
     /// The known terms.
     pub expected: &'static str,

@@ -1,4 +1,4 @@
-//! The commands of a measurement, as text too.
+//! The commands of a measurement, with their text form.
 //!
 //! ```
 //! use portolan_nat::command::MeasurementCommand;
@@ -17,7 +17,7 @@ use portolan_machine::{Script, ScriptError};
 pub enum MeasurementCommand {
     /// Start: `start`.
     Start,
-    /// Report what is known, and end: `stop`.
+    /// Report the results so far, and end: `stop`.
     Stop,
 }
 

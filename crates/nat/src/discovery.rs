@@ -1,20 +1,22 @@
-//! Finding out which NAT is in front of a host: a machine that asks STUN servers and judges their answers.
+//! A machine that detects the NAT in front of a host: it sends requests to STUN servers and evaluates the responses.
 //!
-//! # What it refuses to do
+//! # Scope
 //!
-//! It does not guess. Each axis gets a value with the probability that it is wrong, or `unknown` with a reason. It
-//! believes no answer from a source that it did not ask. It takes no silence as evidence that a dead server, a server
-//! without this function or lost packets explain as well. It asks no gateway and opens no port. It sends hairpin
-//! packets only when the configuration asks for them. It starts at most ten transactions in any second (RFC 5780 §5).
+//! * A conclusion is a value with the probability that it is wrong, or `unknown` with a reason.
+//! * A response counts only if its source is the destination of a request, or an address that this server has named.
+//! * Silence is evidence only if a dead server, a server without this function and lost packets do not explain it.
+//! * The machine sends no request to a gateway and opens no port on it.
+//! * The machine sends hairpin packets only when the configuration requests them.
+//! * The machine starts at most ten transactions in any second (RFC 5780 §5).
 //!
-//! # What it does
+//! # Overview
 //!
-//! For each family it opens two sockets at once. The *mapping socket* asks two servers for its mapped address. It also
-//! asks the other addresses of one server that has a second address (RFC 5780 §4.3). The *filtering socket* sends three
-//! requests to one server: a plain request, "answer from your other address and port", and "answer from your other
-//! port" (RFC 5780 §4.4). If the second answer does not arrive, the mapping socket asks for the same. It has sent to
-//! the other address by then. If the mapping socket gets the answer, the server honours the request, and the silence
-//! was a filter.
+//! For each family the machine opens two sockets at once. The *mapping socket* sends Binding requests to two servers.
+//! It also sends them to the other addresses of one server that has a second address (RFC 5780 §4.3). The *filtering
+//! socket* sends three requests to one server (RFC 5780 §4.4): a plain request, a CHANGE-REQUEST for the other
+//! address and port, and a CHANGE-REQUEST for the other port. If the second response does not arrive, the mapping
+//! socket sends the same CHANGE-REQUEST. The mapping socket has sent to the other address before. So a filter lets
+//! the response in. If that response arrives, the server honours CHANGE-REQUEST, and a filter explains the silence.
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Machine, Output, SocketIds, SocketOrder, Instant};
@@ -49,7 +51,7 @@ mod mapping_run;
 mod plan;
 mod ports;
 mod reach;
-mod reading;
+mod response;
 mod servers;
 pub(crate) mod tag;
 
@@ -74,7 +76,7 @@ use portolan_machine::{
 use portolan_stun::TransactionId;
 use portolan_stun_agent::{TransactionEvent, Transactions};
 
-/// The machine that finds out which NAT is in front of a host.
+/// The machine that detects the NAT in front of a host.
 #[derive(Debug)]
 pub struct Discovery {
     config: DiscoveryConfig,
@@ -102,17 +104,17 @@ enum Stage {
 /// The legal transitions.
 const TRANSITIONS: &[(Stage, Stage)] = &[(Stage::Waiting, Stage::Running), (Stage::Running, Stage::Ended)];
 
-/// How many rounds of progress one call may have. Each round ends a request or starts one.
+/// The largest number of rounds in one call. Each round ends a request or starts one.
 const ROUNDS: usize = 64;
 
-/// The first of the dynamic ports (RFC 5780 §4.1 asks for a random one of them).
+/// The first of the dynamic ports. RFC 5780 §4.1 requires a random one of them.
 const DYNAMIC_PORTS: u16 = 49_152;
 
 impl Discovery {
     /// A discovery that waits for [`MeasurementCommand::Start`].
     ///
     /// # Errors
-    /// [`DiscoveryConfigError`] when [`DiscoveryConfig::check`] finds one.
+    /// The same as for [`DiscoveryConfig::check`].
     pub fn new(config: DiscoveryConfig) -> Result<Self, DiscoveryConfigError> {
         config.check()?;
         Ok(Self {
@@ -153,7 +155,7 @@ impl Discovery {
         Ok(())
     }
 
-    /// Ends the run and reports what is known, as [`MeasurementCommand::Stop`] does.
+    /// Ends the run and reports the results so far, as [`MeasurementCommand::Stop`] does.
     ///
     /// # Errors
     /// * [`CommandError::NotStarted`] when the run has not started.
@@ -174,7 +176,8 @@ impl Discovery {
         self.stage = next;
     }
 
-    /// Drains the transactions, lets the families go on and starts what the budget allows, until nothing is new.
+    /// Drains the transactions, advances the families and starts the requests that the budget allows. Repeats this
+    /// while there is progress.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         if self.stage != Stage::Running {
             return;
@@ -278,7 +281,7 @@ impl Discovery {
         true
     }
 
-    /// If one family has no way out, the other does not wait for it: the budget of RFC 5780 §5 is then its own.
+    /// If one family is unavailable, the other does not wait for it: the whole budget of RFC 5780 §5 is then free.
     fn stop_waiting_for_unavailable(&mut self, now: Instant) {
         if !self.families.iter().any(FamilyRun::is_unavailable) {
             return;
@@ -311,7 +314,7 @@ impl Discovery {
         self.wait = Deadline::earliest(parts, Deadline::earliest(plan, whole));
     }
 
-    /// Closes everything and reports.
+    /// Closes all sockets and reports.
     fn end(&mut self, cx: &mut Cx<'_>) {
         let elapsed = cx.now() - self.since;
         let families = self.families.iter().map(|run| run.report(self.config.hairpin)).collect();
@@ -376,7 +379,7 @@ impl Machine for Discovery {
             Input::Socket(socket, event) => self.socket_event(cx, socket, event),
             Input::Timeout => self.timeout(cx),
         };
-        // An input that is not this machine's changes nothing, due work included. The next timeout does that work.
+        // An input that is not this machine's changes nothing, even if a request is due. The next timeout starts it.
         let has_one_owner = match input {
             Input::Datagram(_) | Input::Socket(_, SocketEvent::Accepted { .. }) => true,
             Input::Socket(..) | Input::Timeout => false,

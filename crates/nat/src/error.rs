@@ -1,4 +1,4 @@
-//! What the caller did wrong.
+//! The errors of a discovery's configuration.
 //!
 //! ```
 //! use portolan_nat::error::DiscoveryConfigError;
@@ -13,12 +13,12 @@
 
 use core::net::SocketAddr;
 
-/// Why a configuration is invalid.
+/// The reason why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryConfigError {
     /// No server has an address in the families.
-    #[error("no server has an address in the families asked for: name at least one")]
+    #[error("no server has an address in the requested families: name at least one")]
     NoServers,
     /// Two servers have an address in common, and would count as two independent servers.
     #[error("servers {} and {} have the same address {address}: name each server once", first + 1, second + 1)]

@@ -1,4 +1,4 @@
-//! What the owner of a discovery must act on.
+//! The events of a discovery, on which its owner must act.
 //!
 //! Each conclusion is reported once, as soon as it is known. The report comes last and holds all of them.
 //!
@@ -22,11 +22,11 @@ use core::net::SocketAddr;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DiscoveryEvent {
-    /// The first public endpoint of a family is known.
+    /// The first public endpoint of a family was reported by a server.
     Public {
         /// The family.
         family: Family,
-        /// The endpoint that a server saw.
+        /// The mapped address in the response.
         endpoint: SocketAddr,
         /// The socket's own address.
         local: SocketAddr,
@@ -72,11 +72,11 @@ impl fmt::Display for DiscoveryEvent {
             Self::Nat { family, nat } => write!(f, "{family}: {}", nat.as_str()),
             Self::Mapping { family, conclusion } => {
                 write!(f, "{family}: mapping ")?;
-                say(f, &conclusion.finding)
+                write_finding(f, &conclusion.finding)
             }
             Self::Filtering { family, conclusion } => {
                 write!(f, "{family}: filtering ")?;
-                say(f, &conclusion.finding)
+                write_finding(f, &conclusion.finding)
             }
             Self::Flaw { family, server, flaw } => write!(f, "{family}: {server} {flaw}"),
             Self::Report(report) => write!(f, "finished after {} ms", report.elapsed.as_millis()),
@@ -84,7 +84,7 @@ impl fmt::Display for DiscoveryEvent {
     }
 }
 
-fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, finding: &Finding<T>) -> fmt::Result {
+fn write_finding<T: fmt::Display>(f: &mut fmt::Formatter<'_>, finding: &Finding<T>) -> fmt::Result {
     match finding {
         Finding::Value { value, .. } => value.fmt(f),
         Finding::Unknown(why) => write!(f, "unknown ({})", why.as_str()),

@@ -1,21 +1,21 @@
-//! NAT behaviour in the terms of RFC 4787: a NAT as plain data, and the sans-IO machine that finds out which NAT is in
-//! front of a host.
+//! NAT behaviour in the terms of RFC 4787: a NAT as plain data, and the sans-IO machine that detects the NAT in front
+//! of a host.
 //!
-//! # What this crate refuses to do
+//! # Scope
 //!
-//! It opens no socket, reads no clock and has no RNG: a driver drives it as `portolan-machine` describes. It gives no
-//! single name to what has two axes: mapping and filtering come first, and the name of RFC 3489 is an alias
-//! ([`behavior`]). It does not guess: it says `unknown`, with a reason ([`profile`]). It asks no gateway and opens no
-//! port.
+//! This crate opens no socket, reads no clock and has no RNG: a driver drives the machines as `portolan-machine`
+//! describes. A NAT is described by its mapping and its filtering. The single name of RFC 3489 is only an alias
+//! ([`behavior`]). A result that the evidence does not support is `unknown`, with a reason ([`profile`]). The crate
+//! sends no request to a gateway and opens no port on it.
 //!
-//! # What it does
+//! # Modules
 //!
 //! * [`behavior`]: the terms (mapping, filtering, port allocation, pooling, hairpinning, timers) and the old names.
-//! * [`translator`]: a NAT as plain data. Addresses of packets go in; translated addresses, or a reason to drop, come
-//!   out. The simulator's gateways consist of it.
-//! * [`discovery`]: the machine that finds out which NAT is there. Its servers may be silent, incapable or wrong.
-//! * [`profile`]: what it reports. [`event`], [`note`], [`error`]: what the owner must act on, what a reader of the log
-//!   learns, what the caller did wrong.
+//! * [`translator`]: a NAT as plain data. It takes the addresses of packets and returns translated addresses, or the
+//!   reason for a drop. The gateways of the simulator use it.
+//! * [`discovery`]: the machine that detects the NAT. Its servers may be silent, incapable or wrong.
+//! * [`lifetime`]: the machine that measures how long mappings live.
+//! * [`profile`]: the results. [`event`], [`note`] and [`error`]: events, diagnostics and errors of the caller.
 //!
 //! # A NAT in ten lines
 //!

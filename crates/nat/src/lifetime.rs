@@ -1,35 +1,38 @@
 //! The lifetime of mappings: one run with parallel sockets.
 //!
-//! # What this machine refuses to do
+//! # Scope
 //!
-//! * It measures in parallel. A binary search, one lifetime after another, takes a quarter of an hour.
-//! * It sends nothing from a socket whose silence is being measured, and shares no socket with live traffic.
-//! * It starts at most ten transactions in a second (RFC 5780 §5).
-//! * It takes no silence as evidence unless a living mapping got its answer at the same time. What was not seen is
+//! * The machine measures in parallel. A binary search, one lifetime after another, takes a quarter of an hour.
+//! * The machine sends nothing from a socket whose idle time is being measured, and shares no socket with live
+//!   traffic.
+//! * The machine starts at most ten transactions in a second (RFC 5780 §5).
+//! * Silence is evidence only if a living mapping got its response at the same time. A result without evidence is
 //!   `unknown`, with its reason.
 //!
-//! # What it does
+//! # Overview
 //!
-//! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*. Then another socket Y asks the server, by
-//! RESPONSE-PORT, to answer to X. An answer that arrives proves that the mapping lives. Here each *T* of a grid (5 s to
-//! 185 s in steps of 5 s) has a socket of its own. Each socket is used once, because the answer itself may refresh the
-//! mapping. So one run of about 195 s measures all, with at most 88 sockets ([`LifetimeConfig::sockets`]):
+//! RFC 5780 §4.6: a socket X gets a mapping and is silent for a time *T*. Then another socket Y, the request socket,
+//! sends a request with RESPONSE-PORT, so that the response goes to X. A response that arrives proves that the
+//! mapping lives. Here each *T* of a grid (5 s to 185 s in steps of 5 s) has a socket of its own. Each socket is used
+//! once, because the response itself may refresh the mapping. So one run of about 195 s measures all times, with at
+//! most 88 sockets ([`LifetimeConfig::sockets`]):
 //!
-//! * **replied**: X was answered once.
-//! * **unreplied**: X asked for an answer to Y, so nothing ever came in through the mapping of X.
-//! * **absolute**: two sockets are refreshed in both directions every three seconds, to see whether their mappings end
-//!   all the same. Each is checked by an answer from outside just before it is refreshed. Otherwise a NAT that
-//!   preserves ports would replace a dead mapping by one with the same port, and the end would not be seen.
+//! * **replied**: X got one response.
+//! * **unreplied**: X requested a response to Y, so no packet ever came in through the mapping of X.
+//! * **absolute**: two sockets are refreshed in both directions every three seconds, to measure whether their
+//!   mappings end in spite of that. Each mapping is checked by a response just before it is refreshed. Otherwise a
+//!   NAT that preserves ports would replace an expired mapping by one with the same port, and the end would not be
+//!   detected.
 //! * **refresh**: sockets that were refreshed once from inside, or once from outside, are checked at a time when a
-//!   mapping without that refresh would be dead.
+//!   mapping without that refresh would have expired.
 //!
-//! Silence counts after two rounds of seven sends without an answer. During the second round a control socket with a
-//! fresh mapping must get an answer of the same kind. The loss on controls gives the probability that a conclusion is
-//! wrong. Behind a firewall without translation the run measures how long the firewall remembers.
+//! Silence counts after two rounds of seven sends without a response. During the second round a control socket with a
+//! fresh mapping must get a response of the same kind. The loss on controls gives the probability that a conclusion
+//! is wrong. Behind a firewall without translation the run measures the lifetime of the firewall's state.
 //!
-//! The run needs a server that honours RESPONSE-PORT (optional in RFC 5780 §7.5). Each given server is asked until one
-//! does. Each failure has its own [`Unknown`]: a server that refuses the attribute (420), ignores it or is silent,
-//! external addresses that differ between sockets, and a device that contradicts itself.
+//! The run needs a server that honours RESPONSE-PORT (optional in RFC 5780 §7.5). The given servers are tested in
+//! order until one honours it. Each failure has its own [`Unknown`]: a server that refuses the attribute (420),
+//! ignores it or is silent, external addresses that differ between sockets, and a device with contradictory results.
 //!
 //! ```
 //! use portolan_machine::{Cx, Entropy, Instant, Machine, Output, SocketIds};
@@ -41,14 +44,14 @@
 //! let mut cx = Cx::new(Instant::ORIGIN, &mut rng, &mut ids);
 //! let mut lifetime = Lifetime::new(LifetimeConfig::new(vec!["192.0.2.1:3478".parse()?]))?;
 //! lifetime.command(&mut cx, MeasurementCommand::Start)?;
-//! let Output::Socket(order) = lifetime.poll() else { panic!("the asking socket is opened first") };
+//! let Output::Socket(order) = lifetime.poll() else { panic!("the request socket is opened first") };
 //! assert_eq!(order.to_string(), "open s1 udp 0.0.0.0:49216 towards 192.0.2.1:3478");
 //!
-//! lifetime.stop(&mut cx)?; // reports what is known by now
+//! lifetime.stop(&mut cx)?; // reports the results so far
 //! let report = loop {
 //!     match lifetime.poll() {
 //!         Output::Event(LifetimeEvent::Report(report)) => break report,
-//!         Output::Wait(_) => panic!("the report comes before the machine rests"),
+//!         Output::Wait(_) => panic!("the report comes before the wait"),
 //!         _ => {}
 //!     }
 //! };
@@ -84,7 +87,7 @@ use conclude::Verdicts;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use pace::Pace;
-use path::Way;
+use path::PathEstimate;
 use portolan_machine::{
     Cx, Deadline, Input, Instant, Machine, Open, Outbox, Output, Protocol, Refusal, Slot, SocketEvent, SocketId,
     SocketOrder, Verdict,
@@ -100,13 +103,13 @@ use tag::Tag;
 pub struct Lifetime {
     config: LifetimeConfig,
     stage: Stage,
-    course: Course,
-    /// The asking socket, the control, and, once a server is found, all other sockets.
+    run: RunState,
+    /// The request socket, the control, and, once a server is found, all other sockets.
     probes: Vec<Probe>,
     transactions: Slot<Transactions<Tag>>,
     proof: Proof,
     pace: Pace,
-    way: Way,
+    estimate: PathEstimate,
     verdicts: Verdicts,
     out: Outbox<LifetimeEvent>,
 }
@@ -116,9 +119,9 @@ pub struct Lifetime {
 enum Stage {
     /// Not started.
     Idle,
-    /// The asking socket and the control get their mappings.
-    Asking,
-    /// The server is asked to answer to the control.
+    /// The request socket and the control get their mappings.
+    Preparing,
+    /// A response to the control is requested.
     Proving,
     /// All sockets are measured.
     Measuring,
@@ -128,61 +131,61 @@ enum Stage {
 
 /// The legal transitions.
 const TRANSITIONS: &[(Stage, Stage)] = &[
-    (Stage::Idle, Stage::Asking),
-    (Stage::Asking, Stage::Proving),
-    // The next server is asked, or the control is replaced.
-    (Stage::Proving, Stage::Asking),
+    (Stage::Idle, Stage::Preparing),
+    (Stage::Preparing, Stage::Proving),
+    // The next server is tested, or the control is replaced.
+    (Stage::Proving, Stage::Preparing),
     (Stage::Proving, Stage::Measuring),
-    (Stage::Asking, Stage::Ended),
+    (Stage::Preparing, Stage::Ended),
     (Stage::Proving, Stage::Ended),
     (Stage::Measuring, Stage::Ended),
 ];
 
-/// When the run started, when it must end, and which server it asks.
+/// The start, the end and the server of the run.
 #[derive(Clone, Debug)]
-struct Course {
+struct RunState {
     started: Instant,
     ends: Instant,
     /// The server, by its place in the list.
     server: usize,
-    /// The controls that were given up because their external address was another.
+    /// The number of controls that were replaced because of another external address.
     controls: u8,
     /// Whether a datagram to this server was returned as unreachable.
     unreachable: bool,
-    /// The ports ordered so far. No port is used twice, because the NAT may remember it (RFC 5780 §4.1).
+    /// The ports ordered so far. No port is used twice, because the NAT may still have state for it (RFC 5780 §4.1).
     ports: Vec<u16>,
     /// The machine's own next deadline.
     wait: Option<Deadline>,
 }
 
-/// The proof that a living mapping gets its answer.
+/// The proof that a response reaches a living mapping.
 #[derive(Clone, Copy, Debug, Default)]
 struct Proof {
-    flight: Option<TransactionId>,
-    /// When it was requested.
-    asked: Instant,
-    /// When it was last answered.
+    transaction: Option<TransactionId>,
+    /// The time of the last request.
+    requested_at: Instant,
+    /// The time of the last response.
     answered: Option<Instant>,
     /// Whether the control's mapping is fresh and has not been used yet.
     ready: bool,
-    /// The number of requests in a row without an answer.
+    /// The number of requests in a row without a response.
     failures: u8,
 }
 
-const ASKER: usize = 0;
+const REQUESTER: usize = 0;
 const CONTROL: usize = 1;
 
 impl Lifetime {
-    /// Prepares a measurement.
+    /// A measurement that waits for [`MeasurementCommand::Start`].
     ///
     /// # Errors
-    /// [`LifetimeConfigError`] when [`LifetimeConfig::check`] finds one.
+    /// The same as for [`LifetimeConfig::check`].
     pub fn new(config: LifetimeConfig) -> Result<Self, LifetimeConfigError> {
         config.check()?;
         Ok(Self {
             config,
             stage: Stage::Idle,
-            course: Course {
+            run: RunState {
                 started: Instant::ORIGIN,
                 ends: probe::NEVER,
                 server: 0,
@@ -195,7 +198,7 @@ impl Lifetime {
             transactions: Slot::new("transactions", 0, Transactions::new()),
             proof: Proof::default(),
             pace: Pace::new(),
-            way: Way::default(),
+            estimate: PathEstimate::default(),
             verdicts: Verdicts::default(),
             out: Outbox::new(),
         })
@@ -209,20 +212,21 @@ impl Lifetime {
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Idle => {}
-            Stage::Asking | Stage::Proving | Stage::Measuring => return Err(CommandError::AlreadyStarted),
+            Stage::Preparing | Stage::Proving | Stage::Measuring => return Err(CommandError::AlreadyStarted),
             Stage::Ended => return Err(CommandError::Ended),
         }
-        self.become_stage(Stage::Asking);
-        self.course.started = cx.now();
-        self.course.ends = cx.now() + self.config.bound();
-        self.open(cx, Role::Asker);
+        self.become_stage(Stage::Preparing);
+        self.run.started = cx.now();
+        self.run.ends = cx.now() + self.config.bound();
+        self.open(cx, Role::Requester);
         self.open(cx, Role::Control);
-        self.note_asked(cx);
+        self.note_tested(cx);
         self.settle(cx);
         Ok(())
     }
 
-    /// Reports what is known. What is open becomes `timed-out`; what was seen in part keeps its wider bounds.
+    /// Ends the run and reports the results so far. A missing conclusion is `timed-out`. A partial one keeps its
+    /// wider bounds.
     ///
     /// # Errors
     /// * [`CommandError::NotStarted`] when the run has not started.
@@ -230,7 +234,7 @@ impl Lifetime {
     pub fn stop(&mut self, cx: &mut Cx<'_>) -> Result<(), CommandError> {
         match self.stage {
             Stage::Idle => return Err(CommandError::NotStarted),
-            Stage::Asking | Stage::Proving | Stage::Measuring => {}
+            Stage::Preparing | Stage::Proving | Stage::Measuring => {}
             Stage::Ended => return Err(CommandError::Ended),
         }
         self.finish(cx.now(), Unknown::TimedOut);
@@ -250,7 +254,7 @@ impl Lifetime {
 
     fn server(&self) -> SocketAddr {
         let last = self.config.servers.last().copied();
-        let server = self.config.servers.get(self.course.server).copied().or(last);
+        let server = self.config.servers.get(self.run.server).copied().or(last);
         server.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0))
     }
 
@@ -276,8 +280,8 @@ impl Lifetime {
         let offset = u16::try_from(cx.random_below(u32::from(u16::MAX - FIRST) + 1)).unwrap_or(0);
         // The search goes upwards and wraps around, so ports differ even with a broken RNG.
         let ports = (FIRST + offset..=u16::MAX).chain(FIRST..FIRST + offset);
-        let port = ports.into_iter().find(|port| !self.course.ports.contains(port)).unwrap_or(FIRST);
-        self.course.ports.push(port);
+        let port = ports.into_iter().find(|port| !self.run.ports.contains(port)).unwrap_or(FIRST);
+        self.run.ports.push(port);
         port
     }
 
@@ -329,7 +333,7 @@ impl Lifetime {
         }
     }
 
-    /// The socket of a probe is gone.
+    /// Takes the loss of the socket of a probe.
     fn lost(&mut self, cx: &mut Cx<'_>, index: usize) {
         if let Some(probe) = self.probes.get_mut(index) {
             probe.place.gone = true;
@@ -345,9 +349,9 @@ impl Lifetime {
     fn close(&mut self, cx: &mut Cx<'_>, index: usize) {
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
         probe.become_state(State::Over);
-        let (place, flight) = (probe.place, probe.flight.take());
-        if let Some(id) = flight {
-            // If the request was answered meanwhile, there is nothing to cancel.
+        let (place, transaction) = (probe.place, probe.transaction.take());
+        if let Some(id) = transaction {
+            // A request that has been answered meanwhile is not cancelled.
             let _gone = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
         if !place.gone {
@@ -355,26 +359,26 @@ impl Lifetime {
         }
     }
 
-    /// Drains the transactions, concludes, and does what is due. Repeats while that caused new work.
+    /// Drains the transactions, concludes, and starts the due requests. Repeats this while there is progress.
     fn settle(&mut self, cx: &mut Cx<'_>) {
         for _ in 0..SETTLE_MAX {
             if self.stage == Stage::Ended {
                 return;
             }
             let drained = self.drain(cx);
-            if cx.now() >= self.course.ends {
+            if cx.now() >= self.run.ends {
                 self.finish(cx.now(), Unknown::TimedOut);
                 return;
             }
             self.conclude(cx);
             let acted = self.act(cx);
-            // One more drain, for what was cancelled.
+            // One more drain, for cancelled requests.
             if !drained && !acted && !self.drain(cx) {
                 break;
             }
         }
-        let bound = Some(Deadline::new(self.course.ends, "end of the time allowed"));
-        self.course.wait = Deadline::earliest(self.next_act(cx.now()), bound);
+        let bound = Some(Deadline::new(self.run.ends, "end of the time allowed"));
+        self.run.wait = Deadline::earliest(self.next_act(cx.now()), bound);
     }
 
     fn drain(&mut self, cx: &mut Cx<'_>) -> bool {
@@ -382,7 +386,7 @@ impl Lifetime {
         while let Some(output) = self.transactions.take() {
             drained = true;
             match output {
-                // What was queued for a socket that is closed now is not sent.
+                // A transmit for a socket that is closed now is dropped.
                 Output::Transmit(transmit) if self.is_open(transmit.socket) => {
                     self.out.push(Output::Transmit(transmit))
                 }
@@ -440,16 +444,16 @@ impl Lifetime {
     fn wait(&mut self) -> Option<Deadline> {
         match self.stage {
             Stage::Idle | Stage::Ended => None,
-            Stage::Asking | Stage::Proving | Stage::Measuring => {
-                Deadline::earliest(self.transactions.wait(), self.course.wait)
+            Stage::Preparing | Stage::Proving | Stage::Measuring => {
+                Deadline::earliest(self.transactions.wait(), self.run.wait)
             }
         }
     }
 }
 
-/// How often a socket is ordered before its port is given up.
+/// The largest number of orders for one probe.
 const ORDERS_MAX: u8 = 8;
-/// More than any input can cause.
+/// The largest number of rounds in one call. No input causes as many.
 const SETTLE_MAX: usize = 1000;
 /// The time between the end of a watcher's refresh and its next check, or three fifths of the step if that is less.
 const GAP: Duration = Duration::from_secs(3);

@@ -1,13 +1,16 @@
-//! What a reader of the log learns during a discovery.
+//! The notes of a discovery.
 //!
-//! Without a trace no output changes. Each note names the clause that it follows, if there is one.
+//! A trace changes no output. Each note names the RFC clause that it follows, if there is one.
 //!
 //! ```
 //! use portolan_machine::Explain;
 //! use portolan_nat::note::DiscoveryNote;
 //!
 //! let note = DiscoveryNote::AlternateFound { server: "192.0.2.1:3478".parse()?, other: "192.0.2.2:3479".parse()? };
-//! assert_eq!(note.to_string(), "192.0.2.1:3478 also answers at 192.0.2.2:3479: mapping is measured with it");
+//! assert_eq!(
+//!     note.to_string(),
+//!     "192.0.2.1:3478 names the other address 192.0.2.2:3479: it is used for the mapping test"
+//! );
 //! assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §7.4");
 //! assert_eq!(note.code(), "alternate-address-found");
 //! # Ok::<(), core::net::AddrParseError>(())
@@ -31,7 +34,7 @@ pub enum DiscoveryNote {
         /// The destination.
         to: SocketAddr,
     },
-    /// A plain answer came.
+    /// A response to a mapping test came.
     Seen {
         /// The request.
         tag: Tag,
@@ -40,7 +43,7 @@ pub enum DiscoveryNote {
         /// The mapped address.
         mapped: SocketAddr,
     },
-    /// Another server is asked too.
+    /// Another server is used too.
     Joined {
         /// The server.
         server: SocketAddr,
@@ -54,14 +57,14 @@ pub enum DiscoveryNote {
         /// Its other address and port.
         other: SocketAddr,
     },
-    /// A server does something wrong, or cannot do something.
+    /// A flaw of a server was found.
     Caught {
         /// The server.
         server: SocketAddr,
         /// The flaw.
         flaw: Flaw,
     },
-    /// Silence on the filtering socket may mean a server that never answers. It is asked where nothing filters.
+    /// A server is silent on the filtering socket. A CHANGE-REQUEST whose response no filter drops tests the server.
     ProofAsked {
         /// The server.
         server: SocketAddr,
@@ -71,23 +74,23 @@ pub enum DiscoveryNote {
         /// The server.
         to: SocketAddr,
     },
-    /// The time that silence must last for requests whose silence is evidence.
+    /// The timeout of requests whose silence is evidence was set.
     TailSet {
         /// The family.
         family: Family,
         /// The time.
         tail: Duration,
     },
-    /// No UDP answer came. TCP connections show whether there is a way out.
+    /// No UDP response came. A TCP connection is tried.
     TcpTried {
         /// The destination.
         to: SocketAddr,
     },
-    /// A TCP connection ended; `None`: it connected.
+    /// A TCP connection was made or failed.
     TcpEnded {
         /// The destination.
         to: SocketAddr,
-        /// The reason of the failure.
+        /// The reason of the failure; `None` if the connection was made.
         why: Option<Refusal>,
     },
     /// The port of a socket is taken; another one is tried.
@@ -102,14 +105,14 @@ pub enum DiscoveryNote {
     },
 }
 
-/// Why another server is asked.
+/// The reason why another server is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtraServerReason {
     /// A server is silent.
     Silence,
     /// The servers contradict each other.
     Contradiction,
-    /// No server so far can do what the tests need.
+    /// No server so far has the second address that the tests need.
     Capability,
 }
 
@@ -171,25 +174,25 @@ impl Explain for DiscoveryNote {
 impl fmt::Display for DiscoveryNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Asked { tag, to } => write!(f, "asks {to}: {}", tag.in_words()),
-            Self::Seen { by, mapped, .. } => write!(f, "{by} sees the socket at {mapped}"),
-            Self::Joined { server, why } => write!(f, "asks {server} as well, {}", why.in_words()),
+            Self::Asked { tag, to } => write!(f, "request to {to}: {}", tag.in_words()),
+            Self::Seen { by, mapped, .. } => write!(f, "{by} reports the mapped address {mapped}"),
+            Self::Joined { server, why } => write!(f, "the server {server} is used too, {}", why.in_words()),
             Self::AlternateFound { server, other } => {
-                write!(f, "{server} also answers at {other}: mapping is measured with it")
+                write!(f, "{server} names the other address {other}: it is used for the mapping test")
             }
             Self::Caught { server, flaw } => write!(f, "{server}: {flaw}"),
             Self::ProofAsked { server } => {
-                write!(f, "is it a filter, or is {server} mute? It is asked where nothing filters")
+                write!(f, "{server} is silent: a CHANGE-REQUEST whose response no filter drops is sent to it")
             }
-            Self::FilteringMoved { to } => write!(f, "tests filtering again, with {to}, on a fresh socket"),
+            Self::FilteringMoved { to } => write!(f, "filtering is tested again, with {to}, on a fresh socket"),
             Self::TailSet { family, tail } => {
-                write!(f, "{family}: silence counts {} ms after the last send", tail.as_millis())
+                write!(f, "{family}: the timeout is {} ms after the last send", tail.as_millis())
             }
-            Self::TcpTried { to } => write!(f, "no UDP answer so far: does TCP to {to} get out?"),
+            Self::TcpTried { to } => write!(f, "no UDP response so far: a TCP connection to {to} is tried"),
             Self::TcpEnded { to, why: Some(why) } => write!(f, "TCP to {to}: {why}"),
             Self::TcpEnded { to, why: None } => write!(f, "TCP to {to} connects"),
-            Self::PortTaken { port } => write!(f, "port {port} is taken, another one is drawn"),
-            Self::Dropped { from } => write!(f, "drops a datagram from {from} that answers nothing"),
+            Self::PortTaken { port } => write!(f, "the port is taken: port {port} is tried"),
+            Self::Dropped { from } => write!(f, "a datagram from {from} is dropped: it is no response to a request"),
         }
     }
 }
@@ -216,9 +219,9 @@ const fn server_flaw(flaw: Flaw) -> &'static str {
 impl ExtraServerReason {
     const fn in_words(self) -> &'static str {
         match self {
-            Self::Silence => "because another one is silent",
-            Self::Contradiction => "because the answers so far cannot all be true",
-            Self::Capability => "because none so far has a second address",
+            Self::Silence => "because another server is silent",
+            Self::Contradiction => "because the responses so far contradict each other",
+            Self::Capability => "because no server so far has a second address",
         }
     }
 }

@@ -28,7 +28,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Refusal, Unreachability};
 
-/// An address family. Each is measured by itself, because a NAT for one family shows nothing about the other.
+/// An address family. Each family is measured separately, because a NAT of one family shows nothing about the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// IPv4.
@@ -76,13 +76,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether no family has a way out.
+    /// Whether all families are unavailable.
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.families.iter().all(|family| matches!(family.reach, Reachability::Unavailable(_)))
     }
 
-    /// Replaces every address by the result of `replace`, for reports that others will read.
+    /// Replaces every address by the result of `replace`, for reports that leave the host.
     #[must_use]
     pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
         for family in &mut self.families {
@@ -97,31 +97,30 @@ impl Report {
 pub struct FamilyReport {
     /// The family.
     pub family: Family,
-    /// Whether there is a way out.
+    /// Whether the family is available.
     pub reach: Reachability,
-    /// The endpoints at which servers saw the mapping socket, in the order of their answers, each once.
+    /// The endpoints that servers reported for the mapping socket, in the order of the responses, each once.
     pub public: Vec<SocketAddr>,
     /// The mapping socket's own address.
     pub local: Option<SocketAddr>,
-    /// What stands between the host and the Internet, if that is known.
+    /// The kind of device between the host and the Internet, if it is known.
     pub nat: Option<NatKind>,
-    /// What a mapping depends on (RFC 4787 §4.1).
+    /// The mapping behaviour (RFC 4787 §4.1).
     pub mapping: Conclusion<Mapping>,
-    /// From which endpoints packets are let in (RFC 4787 §5).
+    /// The filtering behaviour (RFC 4787 §5).
     pub filtering: Conclusion<Filtering>,
-    /// What else is known about the device.
+    /// Further conclusions about the device.
     pub details: Details,
-    /// Round-trip time and loss, as far as they were measured.
+    /// Round-trip time and loss, if they were measured.
     pub path: Path,
-    /// The servers that were asked, in the order given.
+    /// The servers that were used, in the order given.
     pub servers: Vec<ServerReport>,
 }
 
 impl FamilyReport {
     /// The old name of RFC 3489, an alias of the pair of mapping and filtering.
     ///
-    /// A destination-dependent mapping behind a NAT is `symmetric`, even if it is not known on what the mapping
-    /// depends.
+    /// A destination-dependent mapping behind a NAT is `symmetric`, even if the kind of dependence is unknown.
     #[must_use]
     pub fn classic_type(&self) -> ClassicType {
         if self.reach == Reachability::Blocked {
@@ -137,37 +136,37 @@ impl FamilyReport {
     }
 
     fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
-        self.public.iter_mut().chain(&mut self.local).for_each(|address| renew(address, replace));
+        self.public.iter_mut().chain(&mut self.local).for_each(|address| replace_ip(address, replace));
         self.mapping.replace_addresses(replace);
         self.filtering.replace_addresses(replace);
         self.details.replace_addresses(replace);
         for server in &mut self.servers {
-            renew(&mut server.address, replace);
+            replace_ip(&mut server.address, replace);
         }
     }
 }
 
-/// Whether a family has a way out.
+/// The availability of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reachability {
-    /// UDP answers came.
+    /// UDP responses came.
     Available,
-    /// No UDP answer came, but TCP shows that there is a way out (RFC 3489 §10.1, "UDP blocked").
+    /// No UDP response came, but TCP shows that packets leave and come back (RFC 3489 §10.1, "UDP blocked").
     Blocked,
-    /// There is no way out, for this reason.
+    /// The host is offline in this family, for this reason.
     Unavailable(Unavailable),
-    /// No answer came, and the evidence does not show why.
+    /// No response came, and the evidence does not show the reason.
     Unknown,
 }
 
-/// Why a family has no way out.
+/// The reason why a family is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unavailable {
-    /// The socket could not be made.
+    /// The socket could not be opened.
     Refused(Refusal),
     /// Every datagram was returned as unreachable.
     Unreachable(Unreachability),
-    /// Neither UDP nor TCP had an answer.
+    /// Neither UDP nor TCP had a response.
     Silent,
 }
 
@@ -175,18 +174,18 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(why) => write!(f, "no socket: {why}"),
-            Self::Unreachable(why) => write!(f, "every datagram was turned back: {why}"),
+            Self::Unreachable(why) => write!(f, "every datagram was returned: {why}"),
             Self::Silent => f.write_str("neither UDP nor TCP was answered"),
         }
     }
 }
 
-/// What is known about a device beside its two axes.
+/// The conclusions about a device besides mapping and filtering.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Details {
     /// Whether hosts inside reach each other by external endpoints (RFC 4787 §6).
     pub hairpin: Conclusion<Hairpin>,
-    /// How external ports are chosen (RFC 4787 §4.2.1).
+    /// The port allocation (RFC 4787 §4.2.1).
     pub port_allocation: Conclusion<PortAllocation>,
     /// Whether the mapping socket kept its port number.
     pub port_preservation: Conclusion<bool>,
@@ -216,30 +215,30 @@ impl Details {
 /// The path during the measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Path {
-    /// The shortest round trip to the server that filtering was measured with.
+    /// The shortest round trip to the server of the filtering test.
     pub rtt: Option<Duration>,
-    /// The packets of the controls. Nothing filters these, so each one without an answer was lost.
+    /// The number of packets of the controls. No filter drops these packets, so each one without a response was lost.
     pub sent: u32,
-    /// How many of them were answered.
+    /// The number of these packets that were answered.
     pub answered: u32,
 }
 
-/// What is known about one server.
+/// The results for one server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerReport {
     /// Its place in the given list.
     pub server: usize,
-    /// The address that was asked.
+    /// The address that requests were sent to.
     pub address: SocketAddr,
-    /// Its shortest round trip; `None`: it never answered.
+    /// Its shortest round trip; `None` if it never answered.
     pub rtt: Option<Duration>,
     /// Its alternate address and port, if it named a valid one (RFC 5780 §7.4).
     pub other_address: Option<SocketAddr>,
-    /// What it does wrong, or cannot do.
+    /// Its flaws.
     pub flaws: Vec<Flaw>,
 }
 
-/// What a server does wrong, or cannot do.
+/// A fault of a server, or a function that it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flaw {
@@ -251,23 +250,23 @@ pub enum Flaw {
     OtherAddressInvalid,
     /// Its other address does not answer.
     OtherAddressSilent,
-    /// It answered a CHANGE-REQUEST from the address that was asked (RFC 5780 §7.2).
+    /// It answered a CHANGE-REQUEST from the destination of the request (RFC 5780 §7.2).
     ChangeRequestIgnored,
     /// It refused a CHANGE-REQUEST with this error code, 420 as a rule (RFC 5780 §5).
     ChangeRequestRefused(u16),
-    /// It does not answer a CHANGE-REQUEST whose answer nothing could have filtered.
+    /// It does not answer a CHANGE-REQUEST whose response no filter drops.
     ChangeRequestUnanswered,
-    /// It answers from an address that was neither asked nor named.
+    /// It answers from an address that is neither the destination of the request nor its other address.
     AnswersFromElsewhere,
-    /// The same request brought different mapped addresses.
+    /// It reported different mapped addresses for the same request.
     Unstable,
     /// It reported one public endpoint for two sockets of one host, which no NAT can cause.
     SameForAll,
-    /// The other servers contradict its answers.
+    /// The other servers contradict its responses.
     Contradicted,
     /// It answered a plain Binding request with this error code.
     Error(u16),
-    /// Its answers cannot be decoded, or hold no mapped address.
+    /// Its responses cannot be decoded, or hold no mapped address.
     Garbage,
 }
 
@@ -276,17 +275,17 @@ impl fmt::Display for Flaw {
         match self {
             Self::Silent => f.write_str("never answered"),
             Self::NoOtherAddress => f.write_str("names no other address"),
-            Self::OtherAddressInvalid => f.write_str("names an other address that cannot be one"),
+            Self::OtherAddressInvalid => f.write_str("names an invalid other address"),
             Self::OtherAddressSilent => f.write_str("its other address does not answer"),
             Self::ChangeRequestIgnored => f.write_str("ignores CHANGE-REQUEST"),
             Self::ChangeRequestRefused(code) => write!(f, "refuses CHANGE-REQUEST with error {code}"),
             Self::ChangeRequestUnanswered => f.write_str("does not answer CHANGE-REQUEST"),
-            Self::AnswersFromElsewhere => f.write_str("answers from an address that was not asked"),
-            Self::Unstable => f.write_str("the same question brought different answers"),
-            Self::SameForAll => f.write_str("says the same of different sockets"),
+            Self::AnswersFromElsewhere => f.write_str("answers from an unexpected address"),
+            Self::Unstable => f.write_str("reports different mapped addresses for one socket"),
+            Self::SameForAll => f.write_str("reports the same mapped address for different sockets"),
             Self::Contradicted => f.write_str("contradicted by the other servers"),
             Self::Error(code) => write!(f, "answers Binding requests with error {code}"),
-            Self::Garbage => f.write_str("its answers hold no mapped address"),
+            Self::Garbage => f.write_str("its responses hold no mapped address"),
         }
     }
 }
@@ -361,43 +360,43 @@ pub enum Finding<T> {
     Unknown(Unknown),
 }
 
-/// Why there is no value.
+/// The reason why there is no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unknown {
-    /// UDP is blocked, so there is nothing to measure.
+    /// UDP is blocked, so no measurement is possible.
     Blocked,
-    /// There is no way out.
+    /// The host is offline in this family.
     Offline,
-    /// One server without another address cannot show what a mapping depends on.
+    /// One server without another address cannot show on which destinations a mapping depends.
     SingleServer,
     /// The mapping depends on the destination, but no server with another address showed on which part of it.
     Dependent,
     /// No server named another address, without which filtering cannot be tested (RFC 5780 §4.4).
     NoOtherAddress,
-    /// The other address that the server named is impossible.
+    /// The server named an invalid other address.
     OtherAddressInvalid,
-    /// The server answered CHANGE-REQUEST from the address that was asked.
+    /// The server answered CHANGE-REQUEST from the destination of the request.
     ChangeRequestIgnored,
     /// The server refused CHANGE-REQUEST (error 420, RFC 5780 §5).
     ChangeRequestRefused,
-    /// The server does not answer CHANGE-REQUEST even where nothing filters.
+    /// The server does not answer a CHANGE-REQUEST whose response no filter drops.
     ChangeRequestUnanswered,
-    /// The other address is silent too: a filter and a dead server look the same.
+    /// The other address is silent too: the test cannot distinguish a filter from a dead server.
     AlternateUnreachable,
-    /// The server answered from an address that was neither asked nor named.
+    /// The server answered from an address that is neither the destination of the request nor its other address.
     AnswersFromElsewhere,
-    /// Too many packets were lost for silence to mean anything.
+    /// Too many packets were lost, so silence is no evidence.
     HighLoss,
-    /// The same request brought different answers: the mapping changed during the test.
+    /// The same request got different responses: the mapping changed during the test.
     Rebinding,
-    /// Several public addresses with one port: several ways out, or arbitrary pooling.
+    /// Several public addresses with one port: several network paths, or arbitrary pooling.
     MultiPath,
     /// The servers contradict each other and there is no majority.
     ServersDisagree,
-    /// The servers asked did not answer.
+    /// The servers in use did not answer.
     ServerSilent,
-    /// The answers of the servers hold errors, or nothing usable.
+    /// The responses of the servers hold errors, or no usable address.
     ServerError,
     /// There were fewer mappings than a rule needs.
     TooFewSamples,
@@ -405,7 +404,7 @@ pub enum Unknown {
     TimedOut,
     /// Not tested, because it was not requested.
     NotTested,
-    /// The question does not apply: there is no translation.
+    /// The test does not apply: there is no translation.
     NoNat,
     /// There is no evidence for or against it.
     NoEvidence,
@@ -413,13 +412,13 @@ pub enum Unknown {
     ResponsePortRefused,
     /// The server ignored RESPONSE-PORT and answered to the source port (RFC 5780 §7.5).
     ResponsePortIgnored,
-    /// The server answers plain requests, but none with RESPONSE-PORT.
+    /// The server answers plain requests, but no request with RESPONSE-PORT.
     ResponsePortUnanswered,
     /// A mapping lives longer than was measured.
     TooLong,
     /// A mapping lives too short a time for the test.
     TooShort,
-    /// Mappings end at that age whatever refreshes them, so a refresh cannot be seen.
+    /// Mappings end at that age in spite of refreshes, so the effect of a refresh cannot be measured.
     AbsoluteEnd,
     /// The results contradict each other: the device drops mappings under load, or was restarted.
     Contradictory,
@@ -489,19 +488,21 @@ impl fmt::Display for Unknown {
             Self::Offline => "there is no way out",
             Self::SingleServer => "one plain server alone cannot show it",
             Self::Dependent => "it depends on the destination, but no server could show on what",
-            Self::NoOtherAddress => "no server asked has the second address that the test needs",
-            Self::OtherAddressInvalid => "the server's second address cannot be one",
+            Self::NoOtherAddress => "no server in use has the second address that the test needs",
+            Self::OtherAddressInvalid => "the server's second address is invalid",
             Self::ChangeRequestIgnored => "the server ignores CHANGE-REQUEST",
             Self::ChangeRequestRefused => "the server refuses CHANGE-REQUEST",
             Self::ChangeRequestUnanswered => "the server never answers CHANGE-REQUEST",
-            Self::AlternateUnreachable => "the server's second address is silent, so silence means nothing",
-            Self::AnswersFromElsewhere => "the server answers from an address that was not asked",
+            Self::AlternateUnreachable => {
+                "the server's second address is silent, so silence is no evidence of a filter"
+            }
+            Self::AnswersFromElsewhere => "the server answers from an unexpected address",
             Self::HighLoss => "too many packets were lost",
             Self::Rebinding => "the mapping changed while it was measured",
-            Self::MultiPath => "packets leave by several ways",
+            Self::MultiPath => "packets leave by several paths",
             Self::ServersDisagree => "the servers contradict each other",
             Self::ServerSilent => "no server answered",
-            Self::ServerError => "no server gave a useful answer",
+            Self::ServerError => "no server sent a usable response",
             Self::TooFewSamples => "too few mappings were seen",
             Self::TimedOut => "the time allowed ran out",
             Self::NotTested => "not tested",
@@ -512,12 +513,12 @@ impl fmt::Display for Unknown {
             Self::ResponsePortUnanswered => "the server never answers RESPONSE-PORT",
             Self::TooLong => "it lives longer than was measured",
             Self::TooShort => "it lives too short a time for the test",
-            Self::AbsoluteEnd => "mappings end at that age whatever refreshes them",
-            Self::Contradictory => "what was seen contradicts itself",
+            Self::AbsoluteEnd => "mappings end at that age in spite of refreshes",
+            Self::Contradictory => "the results contradict each other",
         })
     }
 }
 
-fn renew(address: &mut SocketAddr, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
+fn replace_ip(address: &mut SocketAddr, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
     address.set_ip(replace(address.ip()));
 }

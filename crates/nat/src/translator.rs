@@ -1,17 +1,18 @@
-//! A NAT device as plain data: packets go in; translated addresses, or reasons for a drop, come out.
+//! A NAT device as plain data. It takes the addresses of packets and returns translated addresses, or the reason for
+//! a drop.
 //!
-//! [`Translator`] holds the tables of one NAT for UDP. It reads no clock and has no entropy of its own: the time is an
-//! argument, and the ports follow from the seed. It knows addresses only. The bytes of a packet matter only to the
-//! generic ALG ([`Translator::rewrite`]).
+//! [`Translator`] holds the tables of one NAT for UDP. It reads no clock and has no RNG of the system: the time is an
+//! argument, and the ports follow from a seed. It handles addresses only. The generic ALG ([`Translator::rewrite`])
+//! is the only function that uses the bytes of a packet.
 //!
 //! The rules, with their clauses:
 //!
 //! * An external address and port belongs to one mapping at a time, except with port overloading (RFC 4787 §4.2.1,
 //!   REQ-3).
-//! * The set of contacted endpoints belongs to the mapping and ends with it. The filter looks at the external endpoint
-//!   of the sender, even for a packet from inside (RFC 4787 §5, §6).
-//! * Only packets that get through refresh (RFC 4787 §4.3). The first one let in turns a mapping from unreplied to
-//!   replied.
+//! * The set of contacted endpoints belongs to the mapping and ends with it. The filter compares the external
+//!   endpoint of the sender, even for a packet from inside (RFC 4787 §5, §6).
+//! * A dropped packet does not refresh (RFC 4787 §4.3). The first packet that is let in turns a mapping from
+//!   unreplied to replied.
 //! * Expired mappings are removed when they are looked up, so a translator needs no timer.
 //!
 //! ```
@@ -22,13 +23,13 @@
 //! let outside: IpAddr = "203.0.113.7".parse()?;
 //! let mut nat = Translator::new(TranslatorConfig::home(), &[outside], 1);
 //! let (host, server): (SocketAddr, SocketAddr) = ("10.0.0.2:5000".parse()?, "192.0.2.1:3478".parse()?);
-//! let stranger: SocketAddr = "192.0.2.1:3479".parse()?;
+//! let other: SocketAddr = "192.0.2.1:3479".parse()?;
 //! let now = Instant::ORIGIN;
 //!
 //! let Ok(Translation::Out { source, created: true }) = nat.outbound(now, host, server) else { panic!() };
 //! assert_eq!(source, SocketAddr::new(outside, 5000), "the port is preserved");
 //! assert_eq!(nat.inbound(now, server, source), Ok(host));
-//! assert_eq!(nat.inbound(now, stranger, source), Err(DropReason::Filtered));
+//! assert_eq!(nat.inbound(now, other, source), Err(DropReason::Filtered));
 //! # Ok::<(), core::net::AddrParseError>(())
 //! ```
 
@@ -56,40 +57,40 @@ pub struct Translator {
     rng: SplitMix,
 }
 
-/// Where a packet from inside goes.
+/// The result for a packet from inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Translation {
-    /// It leaves.
+    /// The packet leaves.
     Out {
-        /// The source that the outside sees.
+        /// The external source.
         source: SocketAddr,
         /// Whether the packet made a new mapping.
         created: bool,
     },
-    /// It was sent to one of the NAT's own external endpoints and comes back in (RFC 4787 §6).
+    /// The packet was sent to one of the NAT's own external endpoints and comes back in (RFC 4787 §6).
     Hairpin {
-        /// The source that the receiver sees.
+        /// The source at the receiver.
         source: SocketAddr,
         /// The internal endpoint that receives it.
         destination: SocketAddr,
     },
 }
 
-/// Why a packet did not get through.
+/// The reason why a packet is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
     /// No mapping leads from the external endpoint to the inside, or it has expired.
     NoMapping,
-    /// There is a mapping, but the filter rejects the sender: its owner has not contacted it.
+    /// There is a mapping, but the internal endpoint has not contacted the sender.
     Filtered,
     /// The table is full.
     TableFull,
     /// No external port is left.
     NoFreePort,
-    /// It has no external address of the packet's family.
+    /// The NAT has no external address of the packet's family.
     NoExternalAddress,
-    /// It does not hairpin.
+    /// The NAT does not hairpin.
     NoHairpin,
     /// Source and destination are of different families.
     FamilyMismatch,
@@ -98,12 +99,12 @@ pub enum DropReason {
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoMapping => "no mapping leads inside from there",
-            Self::Filtered => "the filter lets in only whom the host has contacted",
+            Self::NoMapping => "the destination has no mapping",
+            Self::Filtered => "the host has not contacted the source",
             Self::TableFull => "the table of mappings is full",
             Self::NoFreePort => "no external port is free",
             Self::NoExternalAddress => "no external address of this family",
-            Self::NoHairpin => "packets to its own outside are not turned round",
+            Self::NoHairpin => "the NAT does not hairpin",
             Self::FamilyMismatch => "source and destination are of different families",
         })
     }
@@ -143,11 +144,11 @@ pub struct MappingView {
     pub internal: SocketAddr,
     /// The external endpoint; the same as `internal` in a firewall.
     pub external: SocketAddr,
-    /// The destination that it is for: `None` for all, with port 0 for all ports of an address.
+    /// The destination that the mapping is for: `None` for all, with port 0 for all ports of an address.
     pub destination: Option<SocketAddr>,
-    /// Whether a packet has come in through it.
+    /// Whether a packet has come in through the mapping.
     pub replied: bool,
-    /// When it ends if nothing refreshes it.
+    /// The time at which the mapping expires without a refresh.
     pub expires: Instant,
 }
 
@@ -202,7 +203,7 @@ impl Translator {
             move |(_, (internal, scope), life)| MappingView {
                 internal: (*internal).into(),
                 external: life.external.into(),
-                destination: Some(*scope).filter(|scope| *scope != ANYBODY).map(SocketAddr::from),
+                destination: Some(*scope).filter(|scope| *scope != ANY_ENDPOINT).map(SocketAddr::from),
                 replied: life.replied,
                 expires: life.expires(timers),
             },
@@ -212,8 +213,16 @@ impl Translator {
     /// Takes a packet from inside.
     ///
     /// # Errors
-    /// [`DropReason`] when the packet is dropped. The table is then unchanged, except for a mapping that a hairpinned
-    /// packet made on its way: its sender has sent, whatever happened to the packet.
+    /// * [`DropReason::FamilyMismatch`] when source and destination are of different families.
+    /// * [`DropReason::NoHairpin`] when the destination is an external address and the NAT does not hairpin.
+    /// * [`DropReason::TableFull`] when the packet needs a mapping and the table is full.
+    /// * [`DropReason::NoExternalAddress`] when the packet needs a mapping and no external address has its family.
+    /// * [`DropReason::NoFreePort`] when the packet needs a mapping and no external port is free.
+    /// * [`DropReason::NoMapping`] when a hairpinned packet is for an external endpoint without a mapping.
+    /// * [`DropReason::Filtered`] when the filter drops a hairpinned packet.
+    ///
+    /// After the last two errors the sender's mapping is made or refreshed, because the sender has sent. After the
+    /// other errors no mapping is made or refreshed.
     pub fn outbound(
         &mut self,
         now: Instant,
@@ -229,7 +238,7 @@ impl Translator {
         }
         let (internal, remote) = (Endpoint::from(source), Endpoint::from(destination));
         let key = (internal, self.mapping_scope(remote));
-        let (id, created) = match self.state.living(now, key, &self.config, &mut self.ports) {
+        let (id, created) = match self.state.find_alive(now, key, &self.config, &mut self.ports) {
             Some(id) => (id, false),
             None => (self.create(now, key)?, true),
         };
@@ -248,7 +257,11 @@ impl Translator {
     /// Takes a packet from outside. Returns the internal endpoint that it is for.
     ///
     /// # Errors
-    /// [`DropReason`] when the packet is dropped. Then it refreshes nothing.
+    /// A dropped packet refreshes no mapping.
+    ///
+    /// * [`DropReason::FamilyMismatch`] when source and destination are of different families.
+    /// * [`DropReason::NoMapping`] when the destination has no mapping.
+    /// * [`DropReason::Filtered`] when the filter drops the packet.
     pub fn inbound(
         &mut self,
         now: Instant,
@@ -265,11 +278,11 @@ impl Translator {
         Ok(internal.into())
     }
 
-    /// What the generic ALG does with a payload: every occurrence of the IPv4 address `from` becomes `to`.
+    /// Rewrites a payload as the generic ALG does: every occurrence of the IPv4 address `from` becomes `to`.
     ///
-    /// Outbound `from` is the internal address and `to` the external one; inbound it is the reverse. Returns the number
-    /// of places rewritten; 0 if [`TranslatorConfig::alg`] is off or the addresses are not IPv4. It does not find XORed
-    /// addresses; that is why STUN has them (RFC 8489 §14.2).
+    /// Outbound `from` is the internal address and `to` the external one; inbound it is the reverse. Returns the
+    /// number of places rewritten; 0 if [`TranslatorConfig::alg`] is off or the addresses are not IPv4. The ALG does
+    /// not find XORed addresses; for this reason STUN has them (RFC 8489 §14.2).
     pub fn rewrite(&self, payload: &mut [u8], from: IpAddr, to: IpAddr) -> usize {
         let (true, IpAddr::V4(from), IpAddr::V4(to)) = (self.config.alg, from, to) else {
             return 0;
@@ -280,16 +293,16 @@ impl Translator {
     /// The part of a destination that a mapping depends on (RFC 4787 §4.1).
     const fn mapping_scope(&self, remote: Endpoint) -> Endpoint {
         if !self.config.translate {
-            return ANYBODY;
+            return ANY_ENDPOINT;
         }
         match self.config.mapping {
-            Mapping::EndpointIndependent => ANYBODY,
+            Mapping::EndpointIndependent => ANY_ENDPOINT,
             Mapping::AddressDependent => Endpoint::new(remote.ip, 0),
             Mapping::AddressAndPortDependent => remote,
         }
     }
 
-    /// The part of a sender that the filter looks at (RFC 4787 §5); `None` if it does not look.
+    /// The part of a sender that the filter compares (RFC 4787 §5); `None` if the filter lets in all senders.
     const fn filter_scope(&self, remote: Endpoint) -> Option<Endpoint> {
         match self.config.filtering {
             Filtering::EndpointIndependent => None,
@@ -330,7 +343,7 @@ impl Translator {
         let nth = match (count, self.config.pooling) {
             (0, _) => return Err(DropReason::NoExternalAddress),
             (1, _) => 0,
-            // Paired without a table: the choice follows from the address.
+            // A hash of the internal address pairs it with an external address without a table.
             (_, Pooling::Paired) => (Endpoint::new(internal, 0).mix() % count as u64) as usize,
             (_, Pooling::Arbitrary) => self.rng.below(u32::try_from(count).unwrap_or(u32::MAX)) as usize,
         };
@@ -344,13 +357,13 @@ impl Translator {
         }
         let state = &mut self.state;
         self.ports.choose(config.allocation, config.range, (internal, external), &mut self.rng, |ports, port| {
-            state.vacate(now, Endpoint::new(external, port), &config, ports)
+            state.is_free(now, Endpoint::new(external, port), &config, ports)
         })
     }
 }
 
-/// Stands for the part of an endpoint that does not matter.
-const ANYBODY: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+/// The wildcard for the part of an endpoint that does not matter.
+const ANY_ENDPOINT: Endpoint = Endpoint::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// The internal endpoint, and the part of the destination that the mapping depends on.
 type MappingKey = (Endpoint, Endpoint);
@@ -359,16 +372,16 @@ type MappingKey = (Endpoint, Endpoint);
 #[derive(Clone, Copy, Debug)]
 struct Life {
     external: Endpoint,
-    /// Its entry in the index by external endpoint.
+    /// The entry of the mapping in the index by external endpoint.
     index: Id,
     created: Instant,
     refreshed: Instant,
     replied: bool,
-    /// The number of mappings made before it.
+    /// The number of mappings made before this one.
     serial: u64,
-    /// The newest of its contacts, which chain to the older ones.
+    /// The newest contact. Each contact links to the older one.
     contact: Id,
-    /// The scope that was contacted last. It saves most searches.
+    /// The scope that was contacted last. This cache saves most searches.
     last: Endpoint,
 }
 
@@ -383,11 +396,11 @@ impl Life {
 #[derive(Clone, Debug)]
 struct State {
     mappings: Table<MappingKey, Life>,
-    /// Mappings by external endpoint: one each, more only with overloading.
+    /// Mappings by external endpoint. Only with overloading an endpoint has more than one.
     external: Table<Endpoint, Id>,
     /// The endpoints that each mapping has contacted, in the scope of the filter. Each entry holds the one before.
     contacts: Table<(Id, Endpoint), Id>,
-    /// Nothing expires before this time, so a sweep is of no use.
+    /// No mapping expires before this time, so an earlier sweep is skipped.
     next_sweep: Instant,
     /// The number of mappings made so far.
     made: u64,
@@ -411,8 +424,14 @@ impl State {
         (self.next_sweep, self.made) = (Instant::ORIGIN, 0);
     }
 
-    /// The mapping with this key, if it is alive. An expired one is removed.
-    fn living(&mut self, now: Instant, key: MappingKey, config: &TranslatorConfig, ports: &mut Ports) -> Option<Id> {
+    /// The mapping with this key, if it has not expired. Removes an expired one.
+    fn find_alive(
+        &mut self,
+        now: Instant,
+        key: MappingKey,
+        config: &TranslatorConfig,
+        ports: &mut Ports,
+    ) -> Option<Id> {
         let id = self.mappings.find(key)?;
         let (_, life) = self.mappings.get(id)?;
         if life.expires(config.timers) > now {
@@ -434,9 +453,9 @@ impl State {
         id
     }
 
-    /// Records that the owner of `id` has sent to `scope`. Returns the mapping's external endpoint.
+    /// Records that the internal endpoint of `id` has sent to `scope`. Returns the external endpoint.
     fn sent(&mut self, now: Instant, id: Id, scope: Option<Endpoint>, refresh: bool) -> Endpoint {
-        let Some(life) = self.mappings.value_mut(id) else { return ANYBODY };
+        let Some(life) = self.mappings.value_mut(id) else { return ANY_ENDPOINT };
         if refresh {
             life.refreshed = now;
         }
@@ -471,7 +490,8 @@ impl State {
             if !contacted {
                 verdict = verdict.or(Err(DropReason::Filtered));
             } else if freshest.is_none_or(|best| best < (life.refreshed, life.serial)) {
-                // With overloading several may fit: the one refreshed last gets it, among equals the newest.
+                // With overloading, several mappings may match: the one refreshed last gets the packet, then the
+                // newest.
                 freshest = Some((life.refreshed, life.serial));
                 verdict = Ok((*id, *internal));
             }
@@ -488,8 +508,8 @@ impl State {
         }
     }
 
-    /// Whether no living mapping holds `external`. An expired holder is removed.
-    fn vacate(&mut self, now: Instant, external: Endpoint, config: &TranslatorConfig, ports: &mut Ports) -> bool {
+    /// Whether `external` is free. Removes an expired mapping that uses it.
+    fn is_free(&mut self, now: Instant, external: Endpoint, config: &TranslatorConfig, ports: &mut Ports) -> bool {
         let Some((_, id)) = self.external.find(external).and_then(|index| self.external.get(index)) else {
             return true;
         };
@@ -511,7 +531,7 @@ impl State {
         }
     }
 
-    /// Removes what has expired; whether anything has.
+    /// Removes the expired mappings. Returns whether there was one.
     fn sweep(&mut self, now: Instant, config: &TranslatorConfig, ports: &mut Ports) -> bool {
         if now < self.next_sweep {
             return false;
@@ -523,7 +543,7 @@ impl State {
         }
         let shortest = config.timers.unreplied.min(config.timers.replied);
         let shortest = config.timers.absolute.map_or(shortest, |cap| cap.min(shortest));
-        // A reply may shorten a life, so each counts with the shortest that it can have.
+        // A reply may shorten a lifetime, so each mapping counts with its shortest possible lifetime.
         let next = self.mappings.iter().map(|(.., life)| expiry(life).min(life.refreshed + shortest)).min();
         self.next_sweep = next.map_or(now + shortest, |next| next.min(now + shortest));
         !dead.is_empty()

@@ -178,7 +178,7 @@ attributes! {
         b"ice-pwd" => IcePwd(IcePwd<'a>),
         /// `a=ice-options`: the ICE extensions that an endpoint supports.
         b"ice-options" => IceOptions(IceOptions<'a>),
-        /// `a=ice-pacing`: the interval that an endpoint wants between two connectivity checks.
+        /// `a=ice-pacing`: the interval that an endpoint requests between two connectivity checks.
         b"ice-pacing" => IcePacing(IcePacing),
         /// `a=remote-candidates`: the peer's candidates that the offerer has selected.
         b"remote-candidates" => RemoteCandidates(RemoteCandidates<'a>),

@@ -1,7 +1,7 @@
 //! The parsers that the grammars of values share. They work on bytes.
 //!
-//! Rules of this file: a failed parser gives its position and what it expected ([`Fault`]). The first failure is final:
-//! once an optional part has begun (`cut` after its keyword), no alternative is tried. Nothing is copied.
+//! Rules of this file: a failed parser gives its position and the expected text ([`Fault`]). The first failure is
+//! final: once an optional part has begun (`cut` after its keyword), no alternative is tried. No bytes are copied.
 
 use crate::error::{Citation, ValueError};
 use crate::scan;
@@ -13,7 +13,7 @@ use nom::{Err, IResult};
 
 pub(crate) type Parsed<'a, T> = IResult<&'a [u8], T, Fault<'a>>;
 
-/// The position of a failed parser, and what it expected.
+/// The position of a failed parser, and the expected text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault<'a> {
     pub(crate) rest: &'a [u8],

@@ -2,7 +2,8 @@
 //! continues.
 //!
 //! Rules of this file: every byte of the text belongs to exactly one line. A line costs one step of a vectorised
-//! search. [`Limits`] bounds what a text makes the reader store or report; the check comes first.
+//! search. [`Limits`] bounds the lines and diagnostics that the reader stores. The reader checks a limit before it
+//! stores.
 //!
 //! ```
 //! use portolan_sdp::{Limits, Reader, diagnostic::Rule, line::Kind};
@@ -53,7 +54,7 @@ pub struct Limits {
     pub attributes: usize,
     /// Media descriptions; 1,000 by default.
     pub media: usize,
-    /// How many diagnostics are stored; the rest are only counted. 100 by default.
+    /// The largest number of stored diagnostics; further ones are only counted. 100 by default.
     pub diagnostics: usize,
 }
 
@@ -71,7 +72,7 @@ pub struct Reading<'a> {
     /// The diagnostics, in the order of the lines, at most [`Limits::diagnostics`] of them. A strict reader reports
     /// only remarks.
     pub diagnostics: Vec<Diagnostic>,
-    /// How many more diagnostics there were.
+    /// The number of diagnostics that were not stored.
     pub unreported: usize,
 }
 
@@ -82,7 +83,7 @@ impl Reader {
         Self { is_strict: true, limits: Limits::default() }
     }
 
-    /// Returns a reader that accepts what deployed endpoints send, and reports each deviation.
+    /// Returns a reader that accepts the deviations of deployed endpoints, and reports each one.
     #[must_use]
     pub fn lenient() -> Self {
         Self { is_strict: false, limits: Limits::default() }
@@ -155,7 +156,7 @@ struct Progress<'a> {
     diagnostics: Vec<Diagnostic>,
     unreported: usize,
     order: Order,
-    /// How many `a=` lines the section has so far.
+    /// The number of `a=` lines of the section so far.
     attributes: usize,
     /// Whether a line of a description was seen.
     is_known: bool,

@@ -1,7 +1,7 @@
 //! Builders of descriptions.
 //!
-//! Rules of this file: a strict reader accepts what a builder returns, and each typed value in it is read back as the
-//! value that was given. Nothing is dropped or repaired silently. Lines are put into the order of RFC 8866 §9,
+//! Rules of this file: a strict reader accepts the result of a builder, and parses each typed value in it as the
+//! value that was given. No value is dropped or repaired silently. Lines are put into the order of RFC 8866 §9,
 //! independent of the order of the calls. The order of the calls is kept among lines of one kind, and among all of
 //! `t=`, `r=` and `z=`. An error gives the number that the line would have had.
 //!

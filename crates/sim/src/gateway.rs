@@ -36,15 +36,15 @@ pub enum Barrier {
         /// Whether TCP is blocked.
         tcp: bool,
         /// Whether a sender inside gets an ICMP error (administratively prohibited).
-        tells: bool,
+        sends_icmp: bool,
     },
 }
 
 impl Barrier {
     /// UDP is dropped silently; TCP passes.
-    pub const UDP_BLOCKED: Self = Self::Blocked { udp: true, tcp: false, tells: false };
+    pub const UDP_BLOCKED: Self = Self::Blocked { udp: true, tcp: false, sends_icmp: false };
     /// All packets are dropped silently.
-    pub const SILENT: Self = Self::Blocked { udp: true, tcp: true, tells: false };
+    pub const SILENT: Self = Self::Blocked { udp: true, tcp: true, sends_icmp: false };
 }
 
 impl From<TranslatorConfig> for Barrier {
@@ -174,7 +174,7 @@ impl GatewayState {
     pub(crate) fn new(config: Gateway, interface: usize, inside: usize, seed: u64) -> Self {
         let device = |barrier: Barrier, ipv4: bool| match barrier {
             Barrier::Open => Device::Open,
-            Barrier::Blocked { udp, tcp, tells } => Device::Blocked { udp, tcp, sends_icmp: tells },
+            Barrier::Blocked { udp, tcp, sends_icmp } => Device::Blocked { udp, tcp, sends_icmp },
             Barrier::Translator(translator) => {
                 let own: Vec<IpAddr> = config.addresses.iter().copied().filter(|ip| ip.is_ipv4() == ipv4).collect();
                 let [udp, tcp] = [0, 1].map(|stream| Box::new(Translator::new(translator, &own, seed ^ stream)));

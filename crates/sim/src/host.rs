@@ -5,7 +5,6 @@
 
 use crate::clock::Nanos;
 use crate::entropy::{HostRng, SeededRng};
-use crate::net::StreamStats;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -84,6 +83,18 @@ impl System {
 pub(crate) struct Timer {
     pub(crate) wait: Option<Nanos>,
     pub(crate) set: Option<Nanos>,
+}
+
+/// Counts the bytes of a host's streams that did not reach a machine or a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamStats {
+    /// Droppable transmits that were dropped, because more than 64 KiB waited on their stream.
+    pub dropped: u64,
+    /// The bytes of the dropped transmits.
+    pub dropped_bytes: u64,
+    /// Bytes that arrived and that the machine rejected as not its own.
+    pub unclaimed_bytes: u64,
 }
 
 /// A socket of a host.

@@ -53,6 +53,7 @@ mod footprint;
 mod foreign;
 mod inbound;
 mod inputs;
+mod law;
 mod queue;
 mod recording;
 mod rehearsal;
@@ -70,6 +71,7 @@ pub use driver::driver_legal;
 pub use footprint::state_is_bounded;
 pub use foreign::not_mine_changes_nothing;
 pub use inputs::no_input_panics;
+pub use law::Law;
 pub use queue::{a_drain_ends, draining_is_the_owners_choice, peers_are_bounded};
 pub use recording::{CallContext, Recorded, Recorder, Recording, ReplayError, ReplayErrorKind, record, replay};
 pub use rehearsal::rehearse;
@@ -82,105 +84,7 @@ pub use streams::no_byte_of_a_stream_is_dropped;
 pub use time::{an_early_timeout_changes_nothing, time_may_misbehave, waits_lie_ahead};
 pub use violation::{Steps, Violation, read_steps};
 
-use core::fmt;
 use portolan_machine::{Machine, Script};
-
-/// One of the fourteen laws; its number is that of the list on the front page of `portolan-machine`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Law {
-    /// 1: a drain ends.
-    DrainEnds,
-    /// 2: deadlines lie in the future.
-    WaitsLieAhead,
-    /// 3: an early timeout changes nothing.
-    EarlyTimeout,
-    /// 4: no time makes a machine panic.
-    TimeMayMisbehave,
-    /// 5: no input panics.
-    NoInputPanics,
-    /// 6: the owner may drain at any time.
-    DrainingIsFree,
-    /// 7: the queue that peers can fill is bounded.
-    PeersAreBounded,
-    /// 8: no transmit before `Opened`.
-    OpenedFirst,
-    /// 9: determinism.
-    Determinism,
-    /// 10: `NotMine` changes nothing, and neither does a `None` of `stream` or `forward`.
-    NotMine,
-    /// 11: nothing follows the terminal event.
-    EndIsEnd,
-    /// 12: `forward` has the effect of `handle`.
-    ShortWay,
-    /// 13: no byte of a stream is dropped.
-    StreamBytes,
-    /// 14: state is bounded and released.
-    StateBounded,
-}
-
-impl Law {
-    /// All laws, in the order in which [`check_all`] checks them. The laws about panics come first, because a panic
-    /// ends the check of another law. Determinism comes before the laws that compare two runs.
-    pub const ALL: [Self; 14] = [
-        Self::NoInputPanics,
-        Self::TimeMayMisbehave,
-        Self::DrainEnds,
-        Self::Determinism,
-        Self::WaitsLieAhead,
-        Self::EarlyTimeout,
-        Self::DrainingIsFree,
-        Self::PeersAreBounded,
-        Self::OpenedFirst,
-        Self::NotMine,
-        Self::EndIsEnd,
-        Self::ShortWay,
-        Self::StreamBytes,
-        Self::StateBounded,
-    ];
-
-    /// The number of the law, 1 to 14.
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::DrainEnds => 1,
-            Self::WaitsLieAhead => 2,
-            Self::EarlyTimeout => 3,
-            Self::TimeMayMisbehave => 4,
-            Self::NoInputPanics => 5,
-            Self::DrainingIsFree => 6,
-            Self::PeersAreBounded => 7,
-            Self::OpenedFirst => 8,
-            Self::Determinism => 9,
-            Self::NotMine => 10,
-            Self::EndIsEnd => 11,
-            Self::ShortWay => 12,
-            Self::StreamBytes => 13,
-            Self::StateBounded => 14,
-        }
-    }
-}
-
-impl fmt::Display for Law {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self {
-            Self::DrainEnds => "a drain ends",
-            Self::WaitsLieAhead => "waits lie ahead",
-            Self::EarlyTimeout => "an early timeout changes nothing",
-            Self::TimeMayMisbehave => "time may misbehave",
-            Self::NoInputPanics => "no input panics",
-            Self::DrainingIsFree => "draining is the owner's choice",
-            Self::PeersAreBounded => "peers are bounded",
-            Self::OpenedFirst => "no transmit before Opened",
-            Self::Determinism => "determinism",
-            Self::NotMine => "NotMine changes nothing",
-            Self::EndIsEnd => "the end is the end",
-            Self::ShortWay => "forward is only a short way",
-            Self::StreamBytes => "no byte of a stream is dropped",
-            Self::StateBounded => "state is bounded and released",
-        };
-        write!(f, "law {} ({name})", self.number())
-    }
-}
 
 /// Checks all laws, in the order of [`Law::ALL`].
 ///
@@ -212,7 +116,29 @@ pub fn check<M: Machine<Command: Script>>(
     script: &[Step],
     context: &Context<'_, M>,
 ) -> Result<(), Violation> {
-    check_whole(law, factory, script, context).map_err(|violation| violation.shortened(factory, script, context))
+    check_whole(law, factory, script, context).map_err(|violation| shortened(violation, factory, script, context))
+}
+
+/// Returns the same violation with the steps up to the broken one.
+///
+/// Some laws need a later step to show the damage. So the start of the script is checked again, with more and more
+/// steps, until it breaks the law by itself.
+fn shortened<M: Machine<Command: Script>>(
+    mut violation: Violation,
+    factory: &impl Fn() -> M,
+    script: &[Step],
+    context: &Context<'_, M>,
+) -> Violation {
+    let broken = violation.step.map_or(0, |step| step + 1);
+    for end in broken..(broken + 2).min(script.len()) {
+        let Some(steps) = script.get(..end) else { break };
+        if check_whole(violation.law, factory, steps, context).is_err() {
+            violation.steps = steps.to_vec();
+            return violation;
+        }
+    }
+    violation.steps = script.to_vec();
+    violation
 }
 
 /// Checks one law, and leaves the steps of a violation empty.

@@ -38,7 +38,8 @@ mod segment;
 mod stream;
 mod travel;
 
-pub use stream::{StreamBacklog, StreamStats};
+pub use crate::host::StreamStats;
+pub use stream::StreamBacklog;
 
 use crate::clock::{Clock, instant, nanos};
 use crate::entropy::{CountingRng, HostRng, SeededRng};
@@ -90,7 +91,7 @@ pub struct Ledger {
     /// Copies made by wires that duplicate packets.
     pub doubled: u64,
     /// Datagrams delivered to a machine.
-    pub heard: u64,
+    pub delivered: u64,
     /// Datagrams delivered to a server.
     pub served: u64,
     /// Datagrams lost on a wire, on an interface that was down, in a full queue, or while neighbor resolution was
@@ -106,7 +107,7 @@ impl Ledger {
     /// The number of datagrams in transit.
     #[must_use]
     pub const fn in_flight(&self) -> u64 {
-        (self.sent + self.doubled) - (self.heard + self.served + self.lost + self.dropped + self.stranded)
+        (self.sent + self.doubled) - (self.delivered + self.served + self.lost + self.dropped + self.stranded)
     }
 }
 

@@ -4,7 +4,6 @@
 //! keeps its capacity for the next packet.
 
 use crate::clock::Nanos;
-use crate::net::HostId;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -44,7 +43,7 @@ pub(crate) enum Place {
 /// The socket that sent a packet, and the destination that the sender gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
-    pub(crate) host: HostId,
+    pub(crate) host: usize,
     pub(crate) socket: SocketId,
     pub(crate) remote: SocketAddr,
 }

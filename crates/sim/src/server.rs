@@ -195,8 +195,9 @@ impl ServerState {
     /// Creates the responder if one is configured. If the responder rejects the addresses, the simple server answers;
     /// with credentials, no server answers.
     fn host(config: &Server, seed: u64) -> Option<Box<Hosted>> {
-        let wanted = config.responder || config.credentials.is_some();
-        if wanted { Hosted::new(config, seed).map(Box::new) } else { None }
+        let credentials = config.credentials.as_ref();
+        let wanted = config.responder || credentials.is_some();
+        if wanted { Hosted::new(config.primary, config.alternate, credentials, seed).map(Box::new) } else { None }
     }
 
     /// Whether the server listens on `local`. If not, its host may answer with ICMP.

@@ -15,7 +15,7 @@
 //! use portolan_sim::Story;
 //!
 //! let mut story = Story::new();
-//! story.tell(Instant::from_millis(50), "home", "drops it");
+//! story.add_line(Instant::from_millis(50), "home", "drops it");
 //! assert_eq!(story.as_str(), "0.050s home         drops it\n");
 //! ```
 
@@ -43,8 +43,8 @@ impl Story {
         &self.text
     }
 
-    /// Adds a line: the time, the actor, and what happened.
-    pub fn tell(&mut self, at: Instant, actor: &str, what: impl fmt::Display) {
+    /// Adds a line: the time, the actor, and the event.
+    pub fn add_line(&mut self, at: Instant, actor: &str, what: impl fmt::Display) {
         // Writing to a string cannot fail.
         let _ok = writeln!(self.text, "{at} {actor:<12} {what}");
     }
@@ -71,9 +71,9 @@ impl Trace for Notes<'_> {
     fn note(&mut self, at: Instant, scope: &Scope<'_>, note: &dyn Explain) {
         let clause = Cited(note);
         if scope.parent().is_some() {
-            self.story.tell(at, self.host, format_args!("  {scope}: {clause}"));
+            self.story.add_line(at, self.host, format_args!("  {scope}: {clause}"));
         } else {
-            self.story.tell(at, self.host, format_args!("  {clause}"));
+            self.story.add_line(at, self.host, format_args!("  {clause}"));
         }
     }
 }

@@ -106,7 +106,7 @@ pub fn barrier() -> BoxedStrategy<Barrier> {
         6 => translator().prop_map(Barrier::Translator),
         1 => Just(Barrier::Open),
         1 => (any::<bool>(), any::<bool>(), any::<bool>())
-            .prop_map(|(udp, tcp, tells)| Barrier::Blocked { udp, tcp, tells }),
+            .prop_map(|(udp, tcp, sends_icmp)| Barrier::Blocked { udp, tcp, sends_icmp }),
     ]
     .boxed()
 }

@@ -19,8 +19,8 @@
 //!
 //! let mut alternates = Alternates::new(Instant::ORIGIN, "192.0.2.1:3478".parse()?);
 //! let (now, proved) = (Instant::ORIGIN, ResponseAuthentication::ByIntegrity);
-//! let unproved = alternates.follow(now, &answer, ResponseAuthentication::Nobody);
-//! assert_eq!(unproved, Err(RedirectError::Unauthenticated));
+//! let unauthenticated = alternates.follow(now, &answer, ResponseAuthentication::Nobody);
+//! assert_eq!(unauthenticated, Err(RedirectError::Unauthenticated));
 //! assert_eq!(alternates.follow(now, &answer, proved), Ok("192.0.2.2:3478".parse()?));
 //! assert_eq!(alternates.follow(now, &answer, proved), Err(RedirectError::Circle));
 //! # Ok::<(), Box<dyn core::error::Error>>(())
@@ -59,7 +59,7 @@ pub enum RedirectError {
     #[error("no redirection")]
     NoRedirection,
     /// Credentials are in use and the response is not authenticated.
-    #[error("nobody vouches for the redirection")]
+    #[error("the redirection is not authenticated")]
     Unauthenticated,
     /// It has no server of the address family of the current one.
     #[error("the redirection names no server of this address family")]
@@ -104,19 +104,27 @@ impl Alternates {
     /// Over TLS its certificate is that of [`Message::alternate_domain`], else that of the domain asked before.
     ///
     /// # Errors
-    /// Why not; nothing changes then.
+    /// After an error nothing has changed.
+    ///
+    /// * [`RedirectError::NoRedirection`] when the response is not a 300.
+    /// * [`RedirectError::Unauthenticated`] when credentials are in use and the response is not authenticated.
+    /// * [`RedirectError::NoServer`] when no ALTERNATE-SERVER has the address family of the current server.
+    /// * [`RedirectError::Unaddressable`] when the new address is not that of a single host, has port 0, or is a
+    ///   loopback address and that of the current server is not.
+    /// * [`RedirectError::Circle`] when the new server had the request within [`MEMORY`](Self::MEMORY).
+    /// * [`RedirectError::TooMany`] when [`HOPS`](Self::HOPS) redirections were followed before.
     pub fn follow<T>(
         &mut self,
         now: Instant,
         answer: &Message<'_, T>,
-        vouched: ResponseAuthentication,
+        authentication: ResponseAuthentication,
     ) -> Result<SocketAddr, RedirectError> {
-        let server = self.judge(now, answer, vouched)?;
+        let server = self.judge(now, answer, authentication)?;
         self.go(now, server);
         Ok(server)
     }
 
-    /// Goes where [`judge`](Self::judge) said.
+    /// Goes to the server that [`judge`](Self::judge) returned.
     pub(crate) fn go(&mut self, now: Instant, server: SocketAddr) {
         self.hops = self.hops.saturating_add(1);
         self.tried.retain(|&(_, at)| now.since(at) < Self::MEMORY);
@@ -129,12 +137,12 @@ impl Alternates {
         &self,
         now: Instant,
         answer: &Message<'_, T>,
-        vouched: ResponseAuthentication,
+        authentication: ResponseAuthentication,
     ) -> Result<SocketAddr, RedirectError> {
         if answer.error_code().is_none_or(|error| error.code() != ErrorCode::TRY_ALTERNATE) {
             return Err(RedirectError::NoRedirection);
         }
-        if vouched == ResponseAuthentication::Nobody {
+        if authentication == ResponseAuthentication::Nobody {
             return Err(RedirectError::Unauthenticated);
         }
         // RFC 8489 §10: the first is of the client's family, one of the other family may follow.

@@ -144,7 +144,7 @@ impl Authenticator {
     /// provider's domain name.
     ///
     /// # Errors
-    /// `Realm`.
+    /// [`AuthenticatorError::Realm`] when the realm does not have 1 to [`REALM_LEN`](Self::REALM_LEN) bytes.
     pub fn long_term(realm: &str, secret: &[u8; 32], keys: impl Keys + 'static) -> Result<Self, AuthenticatorError> {
         if !(1..=Self::REALM_LEN).contains(&realm.len()) {
             return Err(AuthenticatorError::Realm { length: realm.len() });
@@ -297,7 +297,9 @@ impl Authenticator {
     /// It is not signed. It ends with FINGERPRINT where the request has one (RFC 8489 §7).
     ///
     /// # Errors
-    /// `NotARequest`; `BufferTooShort`, not with [`Authenticator::REJECTION_LEN`] bytes.
+    /// * [`EncodeError::NotARequest`] when `request` is not a request.
+    /// * [`EncodeError::BufferTooShort`] when the reply does not fit into the buffer. Every reply fits into
+    ///   [`REJECTION_LEN`](Self::REJECTION_LEN) bytes.
     pub fn write_rejection<'b>(
         &self,
         buffer: &'b mut [u8],
@@ -338,7 +340,8 @@ impl Signature {
     /// Ends a reply: signs it, and closes it with FINGERPRINT where the request had one.
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the integrity attribute or FINGERPRINT does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the reply would have more than 65,532 bytes after its header.
     pub fn finish<'b>(&self, writer: Writer<'b>, fingerprint: bool) -> Result<&'b [u8], EncodeError> {
         Ok(match (self.integrity, fingerprint) {
             (Integrity::Sha1, false) => writer.message_integrity(&self.key)?.finish(),

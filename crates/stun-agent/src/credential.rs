@@ -48,7 +48,7 @@ pub(crate) use attempt::{Attempt, Ruling};
 pub use challenge::ChallengeError;
 pub(crate) use session::{Sessions, end};
 
-use crate::transaction::{read_hex, write_hex};
+use crate::hex::{read_hex, write_hex};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -58,8 +58,8 @@ use portolan_stun::{Attribute, Class, EncodeError, Integrity, IntegrityKey, Meth
 
 /// A user name and its password, and by which mechanism they are proved; clones are cheap and share them.
 ///
-/// Two are equal that hold the same. What a server said to one (realm, nonce, algorithm) is used for the next request
-/// to that server with an equal one.
+/// Equality compares contents, not identity. The realm, nonce and algorithm of a server are used for the next request
+/// to that server with an equal credential.
 #[derive(Clone)]
 pub struct Credential(Arc<Secret>);
 
@@ -80,9 +80,9 @@ enum Proves {
 /// One of the two mechanisms of RFC 8489 §9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mechanism {
-    /// Known to both sides before the request (RFC 8489 §9.1).
+    /// Both sides have the credential before the request (RFC 8489 §9.1).
     ShortTerm,
-    /// Asked for by a challenge of the server (RFC 8489 §9.2).
+    /// The server requires the credential with a challenge (RFC 8489 §9.2).
     LongTerm,
 }
 
@@ -139,7 +139,7 @@ impl Credential {
     /// Whether the name can be written.
     ///
     /// # Errors
-    /// As [`Writer::add`] of USERNAME.
+    /// The same as for [`Writer::add`] of USERNAME.
     pub(crate) fn check(&self) -> Result<(), EncodeError> {
         let mut buffer = [0; 20 + 4 + 512];
         let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, TransactionId::default())?;

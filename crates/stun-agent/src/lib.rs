@@ -73,6 +73,7 @@ pub mod credential;
 pub mod error;
 pub mod event;
 mod framing;
+mod hex;
 pub mod nonce;
 pub mod note;
 pub mod query;

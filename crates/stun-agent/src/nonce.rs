@@ -118,7 +118,8 @@ impl Nonces {
     pub fn issue(&self, now: Instant, source: SocketAddr, features: Features) -> Nonce {
         let made = seconds(now);
         let mut buffer = [0; ROOM];
-        let mac = self.writ(&mut buffer, made, source, features).and_then(|message| message.last_chunk::<MAC>());
+        let mac =
+            self.pseudo_message(&mut buffer, made, source, features).and_then(|message| message.last_chunk::<MAC>());
         let mut body = [0; 4 + MAC];
         let bytes = made.to_be_bytes().into_iter().chain(mac.copied().unwrap_or_default());
         body.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
@@ -133,7 +134,9 @@ impl Nonces {
     /// Whether these are the bytes of a nonce that was given to the client at `source` and is still valid.
     ///
     /// # Errors
-    /// `NotOurs`, `Expired`.
+    /// * [`NonceError::NotOurs`] when these [`Nonces`] did not make the nonce for this client, or when it was
+    ///   changed.
+    /// * [`NonceError::Expired`] when its [`lifetime`](Self::lifetime) is over.
     pub fn check(&self, now: Instant, source: SocketAddr, nonce: &[u8]) -> Result<(), NonceError> {
         let features = Features::of(nonce).filter(|_| nonce.len() == Nonce::LEN).ok_or(NonceError::NotOurs)?;
         let body = nonce.get(COOKIE.len() + 4..).unwrap_or_default();
@@ -142,7 +145,7 @@ impl Nonces {
         let made = u32::from_be_bytes(*made);
 
         let mut buffer = [0; ROOM];
-        let length = self.writ(&mut buffer, made, source, features).map_or(0, <[u8]>::len);
+        let length = self.pseudo_message(&mut buffer, made, source, features).map_or(0, <[u8]>::len);
         let message = buffer.get_mut(..length).unwrap_or_default();
         let Some(room) = message.last_chunk_mut::<MAC>() else { return Err(NonceError::NotOurs) };
         room.iter_mut().zip(mac).for_each(|(to, from)| *to = *from);
@@ -155,7 +158,7 @@ impl Nonces {
     }
 
     /// Builds the pseudo message over which the nonce's MAC is computed.
-    fn writ<'b>(
+    fn pseudo_message<'b>(
         &self,
         buffer: &'b mut [u8; ROOM],
         made: u32,

@@ -224,7 +224,7 @@ impl fmt::Display for Dropped {
             }
             Self::Unusable(why) => write!(f, "{why}"),
             Self::Unverified { mechanism, why } => write!(f, "{mechanism} credentials are in use and {why}"),
-            Self::BadRequest => f.write_str("nobody vouches for its 400"),
+            Self::BadRequest => f.write_str("its 400 is not authenticated"),
             Self::Stripped => f.write_str("its nonce announces PASSWORD-ALGORITHMS and there is none"),
             Self::NotAsked => f.write_str("it answers no request of ours"),
             Self::QueueFull => f.write_str("too much waits to be polled"),

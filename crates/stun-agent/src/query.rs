@@ -108,10 +108,10 @@ impl Query {
     /// Orders the socket. The request follows when the socket is open.
     ///
     /// # Errors
-    /// * [`NotIdle`](QueryError::NotIdle): the query was started before.
-    /// * [`Destination`](QueryError::Destination): the server's address is unspecified, or its port is 0.
-    /// * [`Protocol`](QueryError::Protocol): the protocol is a listener's.
-    /// * [`LocalFamily`](QueryError::LocalFamily): the local address is of another family than the server's.
+    /// * [`QueryError::NotIdle`] when the query was started before.
+    /// * [`QueryError::Destination`] when the server's address is unspecified, or its port is 0.
+    /// * [`QueryError::Protocol`] when the protocol is a listener's.
+    /// * [`QueryError::LocalFamily`] when the local address is of another family than the server's.
     pub fn start(&mut self, cx: &mut Cx<'_>, config: QueryConfig) -> Result<(), QueryError> {
         if !matches!(self.state, State::Idle) {
             return Err(QueryError::NotIdle);
@@ -129,7 +129,7 @@ impl Query {
     /// Ends the query with [`QueryFailure::Cancelled`], and closes its socket.
     ///
     /// # Errors
-    /// [`NotRunning`](QueryError::NotRunning): the query was not started, or has ended.
+    /// [`QueryError::NotRunning`] when the query was not started, or has ended.
     pub fn cancel(&mut self) -> Result<(), QueryError> {
         self.run().ok_or(QueryError::NotRunning)?;
         self.fail(QueryFailure::Cancelled);

@@ -56,7 +56,7 @@ use portolan_machine::{
     SocketEvent, SocketId, SocketOrder, Timers, Transmit, Verdict,
 };
 use portolan_stun::{Checked, ErrorCode, Message, is_stun};
-use reply::{Means, Plan, Told};
+use reply::{Means, Plan, ReportedAddresses};
 use streams::Streams;
 
 /// A STUN server: Binding over UDP and TCP, what RFC 5780 adds to it, and credentials where the owner asks for them.
@@ -104,7 +104,16 @@ impl Responder {
     /// A responder that orders its own sockets at the start.
     ///
     /// # Errors
-    /// The reason why the addresses cannot be used.
+    /// * [`ResponderConfigError::NoAddress`] when there is no address to listen on.
+    /// * [`ResponderConfigError::Unpaired`] when an alternate has no listening address of its family left.
+    /// * [`ResponderConfigError::Wildcard`] when an address of a pair is unspecified.
+    /// * [`ResponderConfigError::NoPort`] when a port of a pair is 0.
+    /// * [`ResponderConfigError::SamePort`] when the two ports of a pair are equal.
+    /// * [`ResponderConfigError::SameAddress`] when the two IP addresses of a pair are equal, or are advertised as
+    ///   one.
+    /// * [`ResponderConfigError::Twice`] when two sockets would have the same address and port.
+    /// * [`ResponderConfigError::AdvertisedFamily`] when an address is advertised as one of the other family.
+    /// * [`ResponderConfigError::AdvertisedUnknown`] when no socket has an advertised address.
     pub fn new(config: &ResponderConfig) -> Result<Self, ResponderConfigError> {
         let mut endpoints = Endpoints::new();
         for (listen, alternate) in config.endpoints()? {
@@ -128,7 +137,7 @@ impl Responder {
     /// A responder on open UDP sockets of its owner, one of each address; without TCP.
     ///
     /// # Errors
-    /// What is wrong with the addresses.
+    /// The same as for [`new`](Self::new).
     pub fn over(
         config: &ResponderConfig,
         mut socket: impl FnMut(SocketAddr) -> SocketId,
@@ -147,7 +156,7 @@ impl Responder {
     /// Orders the sockets: UDP first, TCP on the same address and port when that is there.
     ///
     /// # Errors
-    /// `NotIdle`.
+    /// [`ResponderError::NotIdle`] when the responder was started before.
     pub fn start(&mut self, cx: &mut Cx<'_>) -> Result<(), ResponderError> {
         if self.phase != Phase::Idle {
             return Err(ResponderError::NotIdle);
@@ -162,7 +171,7 @@ impl Responder {
     /// Closes what it opened, and ends with [`ResponderEvent::Stopped`].
     ///
     /// # Errors
-    /// `NotServing`.
+    /// [`ResponderError::NotServing`] when the responder was not started, or has ended.
     pub fn stop(&mut self) -> Result<(), ResponderError> {
         if self.phase != Phase::Serving {
             return Err(ResponderError::NotServing);
@@ -274,8 +283,8 @@ impl Responder {
         let Some(socket) = socket else { return self.drop_request(cx, remote, ResponderDropped::Unaddressable) };
         let source = from.source_for(datagram);
         let origin = source.map_or(from.public, |_| self.config.public(datagram.local));
-        let told = Told { mapped: remote, origin, other };
-        let Ok(payload) = reply::write_reply(request, &plan, told, signature) else {
+        let addresses = ReportedAddresses { mapped: remote, origin, other };
+        let Ok(payload) = reply::write_reply(request, &plan, addresses, signature) else {
             return self.drop_request(cx, remote, ResponderDropped::Unwritable);
         };
         // RFC 5780 §7.5: another port, but never another address than the request's own.

@@ -46,7 +46,6 @@ mod timeline;
 
 pub use request::{AnswerFrom, AnswerOn, Request, Seal};
 pub use text::TransactionCommand;
-pub(crate) use text::{read_hex, write_hex};
 
 use crate::credential::{Ruling, Sessions};
 use crate::framing::Framers;
@@ -137,12 +136,13 @@ impl<T: Clone> Transactions<T> {
     /// Makes a request, sends it now if its schedule says so, and returns its id.
     ///
     /// # Errors
-    /// * [`Full`](RequestError::Full): as many requests are pending as are allowed.
-    /// * [`Destination`](RequestError::Destination): the remote address is unspecified, or its port is 0.
-    /// * [`Attributes`](RequestError::Attributes): the attributes are not whole.
-    /// * [`Encode`](RequestError::Encode): the message cannot be written.
+    /// After an error nothing was sent.
     ///
-    /// Nothing is sent then.
+    /// * [`RequestError::Full`] when as many requests are pending as are allowed.
+    /// * [`RequestError::Destination`] when the remote address is unspecified, or its port is 0.
+    /// * [`RequestError::Attributes`] when an attribute is not whole.
+    /// * [`RequestError::Encode`] when the message would be too long, or when an attribute is an integrity attribute
+    ///   or FINGERPRINT.
     pub fn request(&mut self, cx: &mut Cx<'_>, request: Request<T>) -> Result<TransactionId, RequestError> {
         self.enqueue(cx, request, None)
     }
@@ -181,7 +181,7 @@ impl<T: Clone> Transactions<T> {
     /// Forgets a request. A late response to it is recognized and dropped.
     ///
     /// # Errors
-    /// [`NotPending`](RequestError::NotPending): no pending request has this id.
+    /// [`RequestError::NotPending`] when no pending request has this id.
     pub fn cancel(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
         let named = self.table.named(id).and_then(|index| Some((index, self.table.get(index)?.id)));
         let (index, id) = named.ok_or(RequestError::NotPending(id))?;
@@ -196,7 +196,7 @@ impl<T: Clone> Transactions<T> {
     /// If that time is over already, the request is given up at once.
     ///
     /// # Errors
-    /// [`NotPending`](RequestError::NotPending): no pending request has this id.
+    /// [`RequestError::NotPending`] when no pending request has this id.
     pub fn set_tail(&mut self, cx: &mut Cx<'_>, id: TransactionId, tail: Duration) -> Result<(), RequestError> {
         let index = self.table.named(id).ok_or(RequestError::NotPending(id))?;
         if let Some(pending) = self.table.get_mut(index) {
@@ -210,7 +210,7 @@ impl<T: Clone> Transactions<T> {
     /// Gives a request up now, as if its schedule had run out: for an owner with a deadline of its own.
     ///
     /// # Errors
-    /// [`NotPending`](RequestError::NotPending): no pending request has this id.
+    /// [`RequestError::NotPending`] when no pending request has this id.
     pub fn give_up(&mut self, cx: &mut Cx<'_>, id: TransactionId) -> Result<(), RequestError> {
         let index = self.table.named(id).ok_or(RequestError::NotPending(id))?;
         self.end_exhausted(cx, index);

@@ -84,7 +84,8 @@ impl<'a> ChannelData<'a> {
     /// Bytes after the announced length are padding and ignored (RFC 8656 §12.5).
     ///
     /// # Errors
-    /// [`ChannelDataError`]: `Truncated` or `Number`.
+    /// * [`ChannelDataError::Truncated`] when the packet is shorter than 4 bytes, or than its length field announces.
+    /// * [`ChannelDataError::Number`] when the number is not that of a channel.
     #[inline]
     pub fn decode(packet: &'a [u8]) -> Result<Self, ChannelDataError> {
         let Some((&[n0, n1, l0, l1], after)) = packet.split_first_chunk::<4>() else {

@@ -67,7 +67,10 @@ pub enum FrameError {
 /// make the receiver wait for 64 KiB.
 ///
 /// # Errors
-/// [`FrameError`] when the stream is out of step, or of another protocol.
+/// * [`FrameError::FirstByte`] when the first two bits are neither 00 (STUN) nor 01 (ChannelData).
+/// * [`FrameError::ChannelNumber`] when the channel number is reserved.
+/// * [`FrameError::LengthUnaligned`] when the length of a STUN message is not a multiple of 4.
+/// * [`FrameError::Cookie`] when a STUN message does not have the magic cookie.
 pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
     let Some(length) = length(stream)? else { return Ok(None) };
     let taken = length.next_multiple_of(4);
@@ -81,9 +84,6 @@ pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
 /// A caller that gathers bytes learns how many more are needed. A length comes before the message, and in STUN before
 /// the cookie that confirms it. It lies between 4 and 65,552.
 ///
-/// As [`next`]: the stream is out of step, as far as these bytes show.
-/// As [`next`]: the stream is out of step as far as these bytes show.
-///
 /// ```
 /// use portolan_stun::framing::length;
 ///
@@ -91,6 +91,9 @@ pub fn next(stream: &[u8]) -> Result<Option<Frame<'_>>, FrameError> {
 /// assert_eq!(length(&[0x00, 0x01, 0x00, 0x08]), Ok(Some(28)));
 /// assert_eq!(length(&[0x40, 0x01, 0x00, 0x02, b'h']), Ok(Some(6)));
 /// ```
+///
+/// # Errors
+/// The same as for [`next`]. [`FrameError::Cookie`] needs the first 8 bytes, the other variants need at most 4.
 pub fn length(stream: &[u8]) -> Result<Option<usize>, FrameError> {
     let (Some(&first), head) = (stream.first(), stream.first_chunk::<4>()) else { return Ok(None) };
     match (first >> 6, head) {

@@ -121,7 +121,9 @@ impl<'a> Message<'a> {
     /// A receiver that must not accept a bid-down to the weaker one calls [`Message::verify_with`].
     ///
     /// # Errors
-    /// `Missing`, `Length`, `Mismatch`.
+    /// * [`IntegrityError::Missing`] when the message has neither of the two integrity attributes.
+    /// * [`IntegrityError::Length`] when the attribute does not have 20 bytes (SHA-1) or 32 bytes (SHA-256).
+    /// * [`IntegrityError::Mismatch`] when the key or the bytes are different.
     pub fn verify(&self, key: &IntegrityKey) -> Result<Verified<'a>, IntegrityError> {
         let kind = if self.integrity_sha256_at() != 0 { Integrity::SHA256 } else { Integrity::Sha1 };
         self.verify_with(key, kind)

@@ -92,7 +92,14 @@ impl<'a> Message<'a> {
     /// computed.
     ///
     /// # Errors
-    /// [`DecodeError`]: the first rule that is broken, with its place.
+    /// A [`DecodeError`] with the offset of the first violation and one of these kinds:
+    ///
+    /// * [`HeaderTruncated`](Kind::HeaderTruncated): `bytes` has fewer than 20 bytes.
+    /// * [`TopBits`](Kind::TopBits): the two most significant bits are not zero.
+    /// * [`Cookie`](Kind::Cookie): the magic cookie is missing.
+    /// * [`LengthUnaligned`](Kind::LengthUnaligned): the length field is not a multiple of 4.
+    /// * [`LengthMismatch`](Kind::LengthMismatch): the message does not end at the end of `bytes`.
+    /// * [`AttributeTruncated`](Kind::AttributeTruncated): an attribute ends after the end of the message.
     #[inline(always)]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
@@ -154,7 +161,10 @@ impl<'a> Message<'a> {
     /// Validates the structure, and then FINGERPRINT as `policy` demands.
     ///
     /// # Errors
-    /// [`DecodeError`] as in [`Message::decode`], and for a missing, misplaced or wrong FINGERPRINT.
+    /// A [`DecodeError`] with one of the kinds of [`Message::decode`] or [`Message::check_fingerprint`]. With
+    /// [`Ignore`](FingerprintPolicy::Ignore) there are only the kinds of [`Message::decode`].
+    /// [`FingerprintMissing`](Kind::FingerprintMissing) is returned only with
+    /// [`Required`](FingerprintPolicy::Required).
     pub fn decode_with(bytes: &'a [u8], policy: FingerprintPolicy) -> Result<Self, DecodeError> {
         let message = Self::decode(bytes)?;
         match policy {
@@ -234,7 +244,17 @@ impl<'a, T> Message<'a, T> {
         Fields { rest: self.bytes.get(HEADER_LEN..end).unwrap_or_default(), end, sealed: Seal::Open }
     }
 
-    /// The first attribute of a type, decoded. Later ones of the type are ignored (RFC 8489 §14).
+    /// The first attribute of a type, decoded; `None` if there is none. Later ones of the type are ignored (RFC 8489
+    /// §14).
+    ///
+    /// # Errors
+    /// A [`DecodeError`] with one of these kinds:
+    ///
+    /// * [`ValueLength`](Kind::ValueLength): the length of the value is impossible for the type.
+    /// * [`AddressFamily`](Kind::AddressFamily): an address family is neither IPv4 nor IPv6.
+    /// * [`ErrorCodeRange`](Kind::ErrorCodeRange): an error code is not between 300 and 699, or its number is above
+    ///   99.
+    /// * [`ListTruncated`](Kind::ListTruncated): a password algorithm ends after the end of the value.
     #[must_use]
     pub fn attribute(&self, kind: AttributeType) -> Option<Result<Attribute<'a>, DecodeError>> {
         let field = self.fields().find(|field| field.kind == kind)?;
@@ -277,7 +297,12 @@ impl<'a, T> Message<'a, T> {
     /// Checks that FINGERPRINT is present, is last, and is right for these bytes (RFC 8489 §14.7).
     ///
     /// # Errors
-    /// [`DecodeError`] with `FingerprintMissing`, `FingerprintNotLast`, `FingerprintMismatch` or `ValueLength`.
+    /// A [`DecodeError`] with one of these kinds:
+    ///
+    /// * [`FingerprintMissing`](Kind::FingerprintMissing): the message has no FINGERPRINT.
+    /// * [`ValueLength`](Kind::ValueLength): its value does not have 4 bytes.
+    /// * [`FingerprintNotLast`](Kind::FingerprintNotLast): bytes follow it.
+    /// * [`FingerprintMismatch`](Kind::FingerprintMismatch): its value is wrong for these bytes.
     pub fn check_fingerprint(&self) -> Result<(), DecodeError> {
         let at = usize::try_from(self.fingerprint).unwrap_or_default();
         fingerprint::check(self.bytes, at)

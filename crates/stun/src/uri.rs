@@ -74,7 +74,12 @@ impl<'a> Uri<'a> {
     /// Parses a whole URI. Schemes and transports in upper case are accepted (RFC 3986 §3.1, RFC 5234 §2.3).
     ///
     /// # Errors
-    /// [`UriError`]: what is wrong, and at which byte.
+    /// A [`UriError`] with the offset of the first part that is wrong and one of these kinds:
+    ///
+    /// * [`Scheme`](UriErrorKind::Scheme): the scheme is not `stun`, `stuns`, `turn` or `turns`.
+    /// * [`Host`](UriErrorKind::Host): there is no name, IPv4 address, or IPv6 address in brackets.
+    /// * [`Port`](UriErrorKind::Port): the port is not a number from 1 to 65535.
+    /// * [`Query`](UriErrorKind::Query): the query is not `transport=` with a name, or the scheme has no query.
     pub fn parse(text: &'a str) -> Result<Self, UriError> {
         use UriErrorKind as Kind;
         let wrong = |rest: &str, kind| UriError { at: text.len() - rest.len(), kind };

@@ -108,7 +108,7 @@ impl<'b> Writer<'b> {
     /// Begins a message: writes its header.
     ///
     /// # Errors
-    /// `BufferTooShort` below 20 bytes.
+    /// [`EncodeError::BufferTooShort`] when the buffer has fewer than 20 bytes.
     #[inline]
     pub fn new(
         buffer: &'b mut [u8],
@@ -134,7 +134,8 @@ impl<'b> Writer<'b> {
     /// Only a checked request is answered: one that was verified, or one of a usage without credentials.
     ///
     /// # Errors
-    /// `NotARequest`, `BufferTooShort`.
+    /// * [`EncodeError::NotARequest`] when `request` is not a request.
+    /// * [`EncodeError::BufferTooShort`] when the buffer has fewer than 20 bytes.
     pub fn response<T: Checked>(
         buffer: &'b mut [u8],
         request: &Message<'_, T>,
@@ -156,7 +157,10 @@ impl<'b> Writer<'b> {
     /// integrity and FINGERPRINT may follow.
     ///
     /// # Errors
-    /// `NotARequest`, `BufferTooShort`.
+    /// * [`EncodeError::NotARequest`] when `request` is not a request.
+    /// * [`EncodeError::BufferTooShort`] when the response does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when `unknown` has so many types that the response would have more than
+    ///   65,532 bytes after its header.
     pub fn unknown_attribute_response<T: Checked>(
         buffer: &'b mut [u8],
         request: &Message<'_, T>,
@@ -173,9 +177,14 @@ impl<'b> Writer<'b> {
     /// Appends an attribute, its padding zero.
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`; `ValueTooLong`, `TooManyCharacters` for texts; `OutOfRange` for numbers that
-    /// their field cannot hold; `Computed` for the integrity attributes and FINGERPRINT; `ReadOnly` for those of RFC
-    /// 3489.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
+    /// * [`EncodeError::ValueTooLong`] when a text has more bytes than its attribute allows.
+    /// * [`EncodeError::TooManyCharacters`] when SOFTWARE or the reason phrase of an error has 128 characters or
+    ///   more, or 128 bytes or more that are not UTF-8.
+    /// * [`EncodeError::OutOfRange`] when the type or the code of ICMP is larger than its field.
+    /// * [`EncodeError::Computed`] for MESSAGE-INTEGRITY, MESSAGE-INTEGRITY-SHA256 and FINGERPRINT.
+    /// * [`EncodeError::ReadOnly`] for the attributes of RFC 3489 alone.
     #[inline(always)]
     pub fn add(&mut self, attribute: &Attribute<'_>) -> Result<(), EncodeError> {
         self.cursor.attribute(attribute, self.mask)
@@ -184,7 +193,8 @@ impl<'b> Writer<'b> {
     /// Appends PADDING of `length` zero bytes (RFC 5780 §7.6).
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn add_padding(&mut self, length: usize) -> Result<(), EncodeError> {
         self.cursor.claim(AttributeType::PADDING, length)?.fill(0);
         Ok(())
@@ -193,7 +203,8 @@ impl<'b> Writer<'b> {
     /// Appends UNKNOWN-ATTRIBUTES (RFC 8489 §14.13).
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn add_unknown_attributes(
         &mut self,
         types: impl Iterator<Item = AttributeType> + Clone,
@@ -204,7 +215,8 @@ impl<'b> Writer<'b> {
     /// Appends PASSWORD-ALGORITHMS, best first (RFC 8489 §14.11).
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn add_password_algorithms(&mut self, algorithms: &[PasswordAlgorithm<'_>]) -> Result<(), EncodeError> {
         self.cursor.algorithms(algorithms)
     }
@@ -212,7 +224,8 @@ impl<'b> Writer<'b> {
     /// Appends MESSAGE-INTEGRITY: HMAC-SHA1 of everything before it (RFC 8489 §14.5).
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn message_integrity(mut self, key: &IntegrityKey) -> Result<Writer<'b, Signed>, EncodeError> {
         let covered = self.cursor.len();
         self.cursor.claim(AttributeType::MESSAGE_INTEGRITY, 20)?;
@@ -229,7 +242,8 @@ impl<'b, S: BeforeSha256> Writer<'b, S> {
     /// Appends MESSAGE-INTEGRITY-SHA256 of 32 bytes: HMAC-SHA256 of everything before it (RFC 8489 §14.6).
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn message_integrity_sha256(self, key: &IntegrityKey) -> Result<Writer<'b, SignedSha256>, EncodeError> {
         self.message_integrity_sha256_truncated(key, 32)
     }
@@ -237,7 +251,9 @@ impl<'b, S: BeforeSha256> Writer<'b, S> {
     /// Appends MESSAGE-INTEGRITY-SHA256 cut to `length` bytes, for usages that allow it (RFC 8489 §14.6).
     ///
     /// # Errors
-    /// `TruncatedIntegrity` unless 16, 20, 24, 28 or 32; `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::TruncatedIntegrity`] when `length` is not 16, 20, 24, 28 or 32.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn message_integrity_sha256_truncated(
         mut self,
         key: &IntegrityKey,
@@ -260,7 +276,8 @@ impl<'b, S: BeforeFingerprint> Writer<'b, S> {
     /// Appends FINGERPRINT. Nothing follows it (RFC 8489 §14.7).
     ///
     /// # Errors
-    /// `BufferTooShort`, `MessageTooLong`.
+    /// * [`EncodeError::BufferTooShort`] when the attribute does not fit into the buffer.
+    /// * [`EncodeError::MessageTooLong`] when the message would have more than 65,532 bytes after its header.
     pub fn fingerprint(mut self) -> Result<Writer<'b, Closed>, EncodeError> {
         let covered = self.cursor.len();
         self.cursor.claim(AttributeType::FINGERPRINT, 4)?;

@@ -129,7 +129,7 @@ impl DriverConfig {
     /// Sets the certificate authorities that TLS clients trust, in place of those of the public web.
     ///
     /// # Errors
-    /// [`rustls::Error`], when the TLS library supports none of the default protocol versions.
+    /// [`rustls::Error`] when the crypto provider supports none of the default protocol versions.
     pub fn with_tls_roots(self, roots: RootCertStore) -> Result<Self, rustls::Error> {
         Ok(self.with_tls_client(tls::client(roots)?))
     }
@@ -147,7 +147,8 @@ impl DriverConfig {
     /// refused with [`Refusal::Unsupported`](portolan_machine::Refusal::Unsupported).
     ///
     /// # Errors
-    /// [`rustls::Error`], when the key does not fit the certificate or has a kind that the TLS library does not know.
+    /// [`rustls::Error`] when the chain has no valid leaf certificate, when the key does not fit it, or when the
+    /// crypto provider does not support the kind of the key or none of the default protocol versions.
     pub fn with_tls_certificate(
         self,
         chain: Vec<CertificateDer<'static>>,

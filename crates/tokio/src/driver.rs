@@ -55,8 +55,8 @@ impl<M: Machine> Driver<M> {
     /// The tokio runtime must have its I/O and time drivers enabled.
     ///
     /// # Errors
-    /// [`std::io::Error`] of kind [`Other`](std::io::ErrorKind::Other), when no tokio runtime is running or when the
-    /// system has no random source.
+    /// [`Other`](std::io::ErrorKind::Other) when no tokio runtime is running, or when the system has no random
+    /// source.
     pub fn new(machine: M) -> std::io::Result<Self> {
         Self::with_config(machine, DriverConfig::default())
     }
@@ -129,7 +129,7 @@ impl<M: Machine> Driver<M> {
     /// Passes a command to the machine, and executes the machine's outputs at once.
     ///
     /// # Errors
-    /// [`Machine::Error`], when the caller asks for something impossible.
+    /// [`Machine::Error`] when the machine refuses the command.
     pub fn command(&mut self, command: M::Command) -> Result<(), M::Error> {
         self.with(|machine, cx| machine.command(cx, command))
     }
@@ -166,7 +166,8 @@ impl<M: Machine> Driver<M> {
     /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     ///
     /// # Errors
-    /// The system's [`std::io::Error`], when the system cannot make the socket nonblocking or refuses a socket option.
+    /// The [`std::io::Error`] of the system, when the system cannot make the socket nonblocking, refuses a socket
+    /// option, or cannot register the socket with the runtime.
     pub fn adopt_udp(&mut self, socket: std::net::UdpSocket) -> std::io::Result<(SocketId, SocketAddr)> {
         let _within = self.runtime.enter();
         let udp = Udp::adopt(socket)?;
@@ -181,10 +182,11 @@ impl<M: Machine> Driver<M> {
     /// `protocol` is [`Protocol::TcpListen`] or [`Protocol::TlsListen`].
     ///
     /// # Errors
-    /// * [`InvalidInput`](std::io::ErrorKind::InvalidInput): `protocol` is not a listener.
-    /// * [`Unsupported`](std::io::ErrorKind::Unsupported): `protocol` is [`Protocol::TlsListen`], and the driver has no
-    ///   certificate.
-    /// * Another [`std::io::Error`]: the system cannot make the socket nonblocking.
+    /// * [`InvalidInput`](std::io::ErrorKind::InvalidInput) when `protocol` is not that of a listener.
+    /// * [`Unsupported`](std::io::ErrorKind::Unsupported) when `protocol` is [`Protocol::TlsListen`] and the driver
+    ///   has no certificate.
+    /// * Another [`std::io::Error`] when the system cannot make the socket nonblocking, or cannot register the socket
+    ///   with the runtime.
     pub fn adopt_listener(
         &mut self,
         socket: std::net::TcpListener,
@@ -200,8 +202,8 @@ impl<M: Machine> Driver<M> {
     /// The caller must pass the id to the machine: the machine gets no [`Opened`](SocketEvent::Opened) for this socket.
     ///
     /// # Errors
-    /// The system's [`std::io::Error`], when the system cannot make the socket nonblocking, or when the socket is not
-    /// connected.
+    /// The [`std::io::Error`] of the system, when the socket is not connected, or when the system cannot make the
+    /// socket nonblocking, refuses a socket option, or cannot register the socket with the runtime.
     pub fn adopt_stream(&mut self, socket: std::net::TcpStream) -> std::io::Result<(SocketId, SocketAddr)> {
         let _within = self.runtime.enter();
         let stream = Stream::adopt(socket)?;
@@ -218,9 +220,9 @@ impl<M: Machine> Driver<M> {
     /// # Errors
     /// After an error no byte of the payload was sent or kept.
     ///
-    /// * [`SendError::NotOpen`]: the socket is not open.
-    /// * [`SendError::Full`] on a UDP socket: the system's send buffer is full. On a stream: more than 64 KiB wait to
-    ///   be sent, or more than 256 KiB would wait. The socket stays open.
+    /// * [`SendError::NotOpen`] when the socket is not open, or is a listener.
+    /// * [`SendError::Full`] when the system's send buffer of a UDP socket is full. On a stream: when more than 64
+    ///   KiB wait to be sent, or more than 256 KiB would wait. The socket stays open.
     pub fn send(&mut self, transmit: Transmit) -> Result<(), SendError> {
         let _within = self.runtime.enter();
         self.engine.sockets.send(&transmit, &mut self.engine.env)

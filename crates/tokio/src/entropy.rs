@@ -32,7 +32,7 @@ impl OsEntropy {
     /// Reads the first block, so that a host without a random source is found before the machine runs.
     ///
     /// # Errors
-    /// [`std::io::Error`] of kind [`Other`](std::io::ErrorKind::Other), when the system has no random source.
+    /// [`Other`](std::io::ErrorKind::Other) when the system has no random source.
     pub(crate) fn probe() -> std::io::Result<Self> {
         let mut entropy = Self::default();
         entropy.draw().map_err(|_| std::io::Error::other("the system has no random source"))?;

@@ -17,7 +17,7 @@ use portolan_nat::profile::Report;
 use portolan_tokio::Driver;
 use tokio::time::{Instant, timeout_at};
 
-/// How long the command waits after the timeout for a discovery that has not ended.
+/// The time after the timeout that the command waits for the end of a discovery.
 pub(super) const SHUTDOWN_GRACE: Duration = Duration::from_millis(250);
 
 /// The timeout of a TCP connection, which shows whether the host has a route.

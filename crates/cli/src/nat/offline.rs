@@ -1,4 +1,4 @@
-//! Detects a host without a network and servers without usable responses, and says what to do.
+//! The errors for a host without a network and for servers without usable responses, each with a remedy.
 
 use super::error::NatError;
 use crate::outcome::has_no_usable_response;
@@ -67,7 +67,7 @@ mod tests {
         report.families[0].servers = sample::home().families.remove(0).servers;
         assert_eq!(
             error_of(&report).unwrap().to_string(),
-            "offline: IPv4: every datagram was turned back: no route to the network (tried 198.51.100.10:3478, \
+            "offline: IPv4: every datagram was returned: no route to the network (tried 198.51.100.10:3478, \
              198.51.100.20:3478); IPv6: no socket: no route; without a network, try: portolan lab nat --preset home \
              --explain"
         );

@@ -1,4 +1,4 @@
-//! What one run of `portolan nat` measures: the servers, the families, and the configuration of the discovery.
+//! The plan of one run of `portolan nat`: the servers, the families, and the configuration of the discovery.
 
 use super::args::NatArgs;
 use super::error::NatError;

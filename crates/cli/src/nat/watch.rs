@@ -44,7 +44,7 @@ pub(crate) async fn run(plan: &Plan<'_>, printer: &mut Printer, every: Duration)
     Ok(Exit::Success)
 }
 
-/// Prints the first report completely, and of each later report what changed.
+/// Prints the first report completely, and only the changes of each later report.
 fn print_changes(
     printer: &mut Printer,
     last: &mut Option<Vec<Fact>>,

@@ -23,7 +23,7 @@ const SCHEMA: &str = "portolan.sdp.check/1";
 struct Findings {
     diagnostics: Vec<Diagnostic>,
     /// The number of diagnostics beyond the limit.
-    untold: usize,
+    hidden: usize,
     /// Whether there is a deviation among them.
     hides_deviations: bool,
     /// Whether the input is not a session description.
@@ -38,14 +38,14 @@ impl Findings {
         };
         let values = typed(&reading.session, &reading.diagnostics);
         // Diagnostics take the room in the order in which they are found. Those beyond the limit still count.
-        let hides_deviations = values.untold > 0
+        let hides_deviations = values.hidden > 0
             || reading.unreported > 0 && Reader::strict().with_limits(LIMITS).read(text).is_err_and(|why| counts(&why));
-        let untold = reading.unreported + values.untold;
+        let hidden = reading.unreported + values.hidden;
         let mut diagnostics = reading.diagnostics;
         diagnostics.extend(values.diagnostics);
         // The sort is stable: diagnostics of the reader come before those of the value.
         diagnostics.sort_by_key(|finding| finding.line);
-        let mut found = Self { diagnostics, untold, hides_deviations, is_unreadable: false };
+        let mut found = Self { diagnostics, hidden, hides_deviations, is_unreadable: false };
         if strict {
             found.end_at_first();
         }
@@ -56,7 +56,7 @@ impl Findings {
     fn end_at_first(&mut self) {
         if let Some(first) = self.diagnostics.iter().position(counts) {
             self.diagnostics.truncate(first + 1);
-            self.untold = 0;
+            self.hidden = 0;
         }
     }
 
@@ -101,7 +101,7 @@ fn typed(session: &Session<'_>, reported: &[Diagnostic]) -> Findings {
         let is_reported = values.peek() == Some(&number);
         let mut add = |TypedError { column, error, .. }| {
             if found.diagnostics.len() >= room {
-                found.untold += 1;
+                found.hidden += 1;
                 return;
             }
             let at = line.span().map_or(0, |span| span.start) + column - 1;
@@ -181,14 +181,14 @@ fn human(source: &Source, text: &[u8], found: &Findings) -> String {
     let deviations = found.deviations();
     let remarks = found.diagnostics.len() - deviations;
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let untold = if found.untold == 0 { String::new() } else { format!(", and {} more not told", found.untold) };
+    let hidden = if found.hidden == 0 { String::new() } else { format!(", and {} more not shown", found.hidden) };
     let _ = match (found.is_unreadable, deviations, remarks) {
         (true, _, _) => writeln!(out, "{source}: not readable as a session description"),
-        (false, 0, 0) => writeln!(out, "{source}: clean{untold}"),
-        (false, 0, remarks) => writeln!(out, "{source}: clean, {}{untold}", count(remarks, "remark")),
-        (false, deviations, 0) => writeln!(out, "{source}: {}{untold}", count(deviations, "deviation")),
+        (false, 0, 0) => writeln!(out, "{source}: clean{hidden}"),
+        (false, 0, remarks) => writeln!(out, "{source}: clean, {}{hidden}", count(remarks, "remark")),
+        (false, deviations, 0) => writeln!(out, "{source}: {}{hidden}", count(deviations, "deviation")),
         (false, deviations, remarks) => {
-            writeln!(out, "{source}: {}, {}{untold}", count(deviations, "deviation"), count(remarks, "remark"))
+            writeln!(out, "{source}: {}, {}{hidden}", count(deviations, "deviation"), count(remarks, "remark"))
         }
     };
     out
@@ -248,7 +248,7 @@ fn json(source: &Source, text: &[u8], found: &Findings) -> String {
         readable: !found.is_unreadable,
         clean: found.exit() == Exit::Success,
         findings: findings.collect(),
-        untold: found.untold,
+        untold: found.hidden,
     };
     // Serialization cannot fail: every map key is text.
     serde_json::to_string(&document).unwrap_or_default() + "\n"

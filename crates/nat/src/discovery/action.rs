@@ -1,7 +1,7 @@
-//! What the parts of a discovery want done.
+//! The actions that the parts of a discovery return.
 //!
-//! Rules of this file: a part decides and returns [`Actions`]. It sees no output queue, no transactions and no RNG.
-//! [`Discovery`](super::Discovery) applies the actions in their order.
+//! Rules of this file: a part returns [`Actions`]. It has no access to the output queue, the transactions and the
+//! RNG. [`Discovery`](super::Discovery) applies the actions in their order.
 
 use crate::event::DiscoveryEvent;
 use crate::note::DiscoveryNote;
@@ -17,7 +17,7 @@ use super::plan::PlannedRequest;
 /// Actions in the order in which they are applied.
 pub(super) type Actions = Vec<Action>;
 
-/// One thing to do.
+/// One action.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     /// Order a UDP socket on a random dynamic port (RFC 5780 §4.1).
@@ -37,13 +37,13 @@ pub(super) enum Action {
     RequestNow(PlannedRequest),
     /// Cancel a request. A request that has ended is ignored.
     Cancel(TransactionId),
-    /// Change how long a request waits after its last send.
+    /// Change the timeout of a request after its last send.
     SetTail(TransactionId, Duration),
     /// Withdraw the requests of a filtering attempt that have not started.
     Withdraw { family: Family, attempt: u8 },
     /// Report a flaw of a server.
     Flaw { family: Family, server: SocketAddr, flaw: Flaw },
-    /// Give this event to the owner.
+    /// Pass this event to the owner.
     Event(DiscoveryEvent),
     /// Make this note.
     Note(DiscoveryNote),

@@ -1,10 +1,10 @@
-//! Whether an address can be what a message says it is.
+//! Checks of the addresses in messages.
 //!
 //! Rules of this file: pure functions of addresses. The registries are those of RFC 6890.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Whether an address is reserved for some purpose, so that no public server has it (RFC 6890, RFC 6598).
+/// Whether an address is reserved for a special purpose, so that no public server has it (RFC 6890, RFC 6598).
 pub(super) fn is_special_purpose(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_special_purpose_v4(address),

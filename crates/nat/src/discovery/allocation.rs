@@ -1,6 +1,6 @@
-//! How a NAT chooses external ports and addresses, judged from the mappings that a run made (RFC 4787 §4.1, §4.2.1).
+//! Port allocation and pooling, judged from the mappings of a run (RFC 4787 §4.1, §4.2.1).
 //!
-//! Rules of this file: pure functions. Below five mappings no rule is named.
+//! Rules of this file: pure functions. Fewer than five mappings give no result.
 
 use crate::behavior::{Pooling, PortAllocation};
 use crate::profile::{Conclusion, Evidence, Unknown};
@@ -26,10 +26,10 @@ const ENOUGH: usize = 5;
 /// The largest step between neighbours that counts as sequential: mappings of other hosts lie between.
 const LARGEST_STEP: i32 = 64;
 
-/// How often a carrier's sequential allocator is that busy. This is a cautious guess; there is no figure.
+/// The probability that a carrier's sequential allocator is that busy. This is an estimate without a measurement.
 const BUSY_COUNTER: f64 = 0.05;
 
-/// Names the allocator. `samples` hold each mapping once; they are sorted by the order of the requests.
+/// Judges the port allocation. `samples` hold each mapping once; they are sorted by the order of the requests.
 pub(super) fn name(samples: &mut [Sample]) -> Conclusion<PortAllocation> {
     samples.sort_by_key(|sample| sample.order);
     let evidence: Vec<Evidence> =
@@ -57,9 +57,9 @@ fn judge(samples: &[Sample]) -> (PortAllocation, f64) {
         Some(size) => {
             let share = f64::from(size) / 64_512.0;
             let chance = (1..ports.len()).fold(1.0, |chance, _| chance * share);
-            (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::FLOOR))
+            (PortAllocation::Block { size: u16::try_from(size).unwrap_or(u16::MAX) }, chance.max(doubt::MIN_P_WRONG))
         }
-        // A sequential allocator with more hosts than `LARGEST_STEP` allows for looks the same.
+        // A sequential allocator with more hosts than `LARGEST_STEP` allows for gives the same samples.
         None => (PortAllocation::Random, BUSY_COUNTER),
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn pooling(samples: &[Sample]) -> Conclusion<Pooling> {
     };
     if let Some(other) = other {
         let shown = evidence(&mut samples.first().into_iter().chain([other]));
-        return Conclusion::value_with(Pooling::Arbitrary, doubt::FLOOR, shown);
+        return Conclusion::value_with(Pooling::Arbitrary, doubt::MIN_P_WRONG, shown);
     }
     let shown = evidence(&mut samples.iter());
     if samples.len() < ENOUGH {

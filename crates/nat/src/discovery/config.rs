@@ -1,4 +1,4 @@
-//! What a discovery measures, and which servers it uses.
+//! The configuration of a discovery: the tests and the servers.
 
 use crate::error::DiscoveryConfigError;
 use crate::profile::Family;
@@ -7,31 +7,31 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-/// A server to ask; the addresses of one name count as one server.
+/// A STUN server; the addresses of one name count as one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StunServer {
     /// The name that reports use.
     pub name: Arc<str>,
-    /// Its addresses. At first at most one address a family is asked.
+    /// Its addresses. At first at most one address a family is used.
     pub addresses: Vec<SocketAddr>,
 }
 
-/// What a discovery measures, and which servers it uses.
+/// The configuration of a discovery: the tests and the servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscoveryConfig {
-    /// The servers, best first. At first two a family are asked.
+    /// The servers, best first. At first two a family are used.
     pub servers: Vec<StunServer>,
     /// The families to measure. A family without a server address is left out.
     pub families: Vec<Family>,
     /// Local addresses to bind, at most one a family. Without one the system chooses.
     pub local: Vec<IpAddr>,
-    /// The time from the start after which the discovery stops and reports what is known: 5 s.
+    /// The time from the start after which the discovery ends and reports its results so far: 5 s.
     pub timeout: Duration,
-    /// Whether to send packets to the own public endpoint (RFC 4787 §6). Some firewalls take such packets for an
+    /// Whether to send packets to the own public endpoint (RFC 4787 §6). Some firewalls treat such packets as an
     /// attack.
     pub hairpin: bool,
-    /// Whether to open 16 more sockets back to back to learn how ports are chosen. This is an exception to the limit of
-    /// ten transactions a second.
+    /// Whether to open 16 more sockets back to back, for the port allocation test. This is an exception to the limit
+    /// of ten transactions a second.
     pub ports: bool,
 }
 
@@ -49,7 +49,7 @@ impl DiscoveryConfig {
         }
     }
 
-    /// Checks what can be checked before anything is sent.
+    /// Checks the configuration.
     ///
     /// # Errors
     /// * [`DiscoveryConfigError::NoServers`] when no server has an address in the families.

@@ -1,8 +1,8 @@
-//! The probability that a conclusion is wrong: what silence proves, given the measured loss.
+//! The probability that a conclusion from silence is wrong, given the measured loss.
 //!
-//! Rules of this file: plain arithmetic, no state. The probability that a round trip fails is not known. Known are the
-//! packets that had to be answered. With a Beta prior, the probability that the next `n` round trips *all* fail is a
-//! product of `n` fractions, without an estimate in between.
+//! Rules of this file: plain arithmetic, no state. The probability that a round trip fails is not known. The number
+//! of packets that had to be answered is known. With a Beta prior, the probability that the next `n` round trips
+//! *all* fail is a product of `n` fractions.
 
 /// The prior for a failed round trip: as after three packets of which 10 % failed. The seven packets of a control
 /// outweigh it. The result is too large below 40 % loss per direction and about right there. Above that it is too
@@ -13,16 +13,16 @@ const PRIOR_SUCCESSES: f64 = 2.7;
 /// The probability that a NAT gives two unrelated mappings the same port of some 64,512 by accident.
 pub(super) const PORT_CHANCE: f64 = 1.0 / 64_512.0;
 
-/// The error of what rests on one server alone: 2 of 80 public servers gave foreign addresses.
-pub(super) const LONE_WITNESS: f64 = 2.0 / 80.0;
+/// The error of a conclusion from one server alone: 2 of 80 public servers reported wrong addresses.
+pub(super) const SINGLE_SERVER: f64 = 2.0 / 80.0;
 
-/// The least error, for what these tests cannot see.
-pub(super) const FLOOR: f64 = 1e-6;
+/// The smallest error, for faults that these tests cannot detect.
+pub(super) const MIN_P_WRONG: f64 = 1e-6;
 
-/// Silence proves nothing if it is an accident more often than this.
-pub(super) const TOO_DOUBTFUL: f64 = 0.2;
+/// Silence is no evidence if the probability of accidental silence is larger than this.
+pub(super) const MAX_P_WRONG: f64 = 0.2;
 
-/// The packets that had to be answered, and how many were.
+/// The number of packets that had to be answered, and the number of those that were answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) sent: u32,
@@ -30,7 +30,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Adds `sent` packets with `answered` answers. A network that duplicates packets gives more answers than requests.
+    /// Adds `sent` packets with `answered` responses. Duplicates in the network can give more responses than
+    /// requests.
     pub(super) fn add(&mut self, sent: u32, answered: u32) {
         self.sent = self.sent.saturating_add(sent);
         self.answered = self.answered.saturating_add(answered.min(sent));
@@ -58,7 +59,7 @@ mod tests {
         let lossy = tally(7, 5).all_fail(7);
         let very_lossy = tally(14, 1).all_fail(7);
         assert!(clean < 1e-4 && clean < lossy && lossy < very_lossy, "{clean} {lossy} {very_lossy}");
-        assert!(very_lossy > TOO_DOUBTFUL);
+        assert!(very_lossy > MAX_P_WRONG);
     }
 
     #[test]

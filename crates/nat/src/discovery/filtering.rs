@@ -1,9 +1,9 @@
 //! Filtering, judged from the three requests of one socket to one server (RFC 4787 §5, RFC 5780 §4.4).
 //!
-//! Rules of this file: an [`Attempt`] holds the outcomes of its three requests. [`judge`] is a pure function of these
-//! and of what is known about the server; it neither waits nor sends. The source of an answer decides. An answer to
-//! "from your other address and port" counts only if it came from there. Silence counts only if the server is known to
-//! be able to answer so.
+//! Rules of this file: an [`Attempt`] holds the outcomes of its three requests. [`judge`] is a pure function of the
+//! attempt and of the state of the server; it neither waits nor sends. A response to a CHANGE-REQUEST counts only if
+//! its source is the requested address and port. Silence counts only if the server answers a CHANGE-REQUEST without a
+//! filter.
 
 use crate::behavior::Filtering;
 use crate::profile::{Evidence, Flaw, Question, Unknown};
@@ -23,21 +23,21 @@ pub(super) enum Outcome {
     Answered(SocketAddr),
     /// An error response with this code.
     Refused(u16),
-    /// No answer, after this many sends and the time of a round trip.
+    /// No response, after this many sends and the time of a round trip.
     Silence(u32),
 }
 
-/// What is known about the other address of the server.
+/// The other address of the server (RFC 5780 §7.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Other {
     /// The server has not answered yet.
     #[default]
     Unknown,
-    /// The server names none.
+    /// The response holds no other address.
     None,
-    /// The server names an impossible one.
+    /// The response holds an invalid other address.
     Invalid,
-    /// The server names this one.
+    /// The response holds this other address.
     Valid(SocketAddr),
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Attempt {
     pub(super) socket: SocketId,
     pub(super) local: Option<SocketAddr>,
     /// The time of the first send.
-    pub(super) asked_at: Option<Instant>,
+    pub(super) sent_at: Option<Instant>,
     pub(super) control: Control,
     pub(super) both: Outcome,
     pub(super) port: Outcome,
@@ -63,7 +63,7 @@ pub(super) struct Attempt {
 pub(super) struct Control {
     pub(super) sends: u32,
     pub(super) answers: u32,
-    /// The address at which the server saw the filtering socket.
+    /// The mapped address of the filtering socket.
     pub(super) mapped: Option<SocketAddr>,
     pub(super) over: bool,
 }
@@ -75,7 +75,7 @@ impl Attempt {
             primary,
             socket,
             local: None,
-            asked_at: None,
+            sent_at: None,
             control: Control { sends: 0, answers: 0, mapped: None, over: false },
             both: Outcome::Waiting,
             port: Outcome::Waiting,
@@ -89,16 +89,16 @@ impl Attempt {
     }
 }
 
-/// Whether the server answers CHANGE-REQUEST at all, asked from a socket where nothing filters the answer.
+/// The proof that the server answers CHANGE-REQUEST, on a socket where no filter drops the response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Proof {
     pub(super) outcome: Outcome,
-    /// Whether the answer was to come from the other address and port. Otherwise nothing was to change, because no
-    /// mapping is open to the other address where mappings depend on the destination.
+    /// Whether the request was for the other address and port. Otherwise the CHANGE-REQUEST requested no change:
+    /// where mappings depend on the destination, no mapping is open to the other address.
     pub(super) is_whole: bool,
 }
 
-/// What else decides what silence means.
+/// The facts, besides the attempt, that decide whether silence is evidence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Setting {
     pub(super) other: Other,
@@ -108,16 +108,16 @@ pub(super) struct Setting {
     pub(super) tally: Tally,
 }
 
-/// What an attempt shows.
+/// The judgement of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement {
-    /// Nothing yet.
+    /// Not decided yet.
     Wait,
     /// This filtering, with the probability that it is wrong.
     Value(Filtering, f64),
     /// The server is capable, but too many packets were lost.
     TooLossy,
-    /// This server cannot be used for the test; ask another one.
+    /// This server cannot be used for the test.
     Incapable(Unknown, Flaw),
 }
 
@@ -127,10 +127,10 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         return flaw;
     }
     let Other::Valid(other) = setting.other else { return Judgement::Wait };
-    // An answer from the wrong place is no evidence for any filtering: the server may not know the request.
+    // A response from the wrong address is no evidence for any filtering: the server may not support CHANGE-REQUEST.
     match attempt.both {
         Outcome::Answered(from) if from == other => {
-            return Judgement::Value(Filtering::EndpointIndependent, doubt::FLOOR);
+            return Judgement::Value(Filtering::EndpointIndependent, doubt::MIN_P_WRONG);
         }
         Outcome::Answered(from) => return misplaced(attempt.primary, from),
         Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
@@ -142,7 +142,7 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         Outcome::Answered(_) | Outcome::Waiting | Outcome::Refused(_) | Outcome::Silence(_) => {}
     }
     let Outcome::Silence(sends) = attempt.both else { return Judgement::Wait };
-    if let Some(unproved) = silence_is_empty(attempt, setting) {
+    if let Some(unproved) = silence_is_no_evidence(attempt, setting) {
         return unproved;
     }
     let lost_both = setting.tally.all_fail(sends);
@@ -151,13 +151,13 @@ pub(super) fn judge(attempt: &Attempt, setting: &Setting) -> Judgement {
         Outcome::Silence(sends) => (Filtering::AddressAndPortDependent, lost_both + setting.tally.all_fail(sends)),
         Outcome::Waiting | Outcome::Refused(_) => return Judgement::Wait,
     };
-    if p_wrong > doubt::TOO_DOUBTFUL {
+    if p_wrong > doubt::MAX_P_WRONG {
         return Judgement::TooLossy;
     }
-    Judgement::Value(value, p_wrong.max(doubt::FLOOR))
+    Judgement::Value(value, p_wrong.max(doubt::MIN_P_WRONG))
 }
 
-/// What shows at once that the server cannot be used.
+/// Returns [`Judgement::Incapable`] if a response or its absence shows that the server cannot be used.
 fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if let (Outcome::Refused(code), _) | (_, Outcome::Refused(code)) = (attempt.both, attempt.port) {
         return Some(Judgement::Incapable(Unknown::ChangeRequestRefused, Flaw::ChangeRequestRefused(code)));
@@ -170,10 +170,10 @@ fn incapable(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     }
 }
 
-/// Why silence is no evidence for a filter; `None`: it is.
-fn silence_is_empty(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
+/// The judgement where silence is no evidence for a filter; `None` where silence is evidence.
+fn silence_is_no_evidence(attempt: &Attempt, setting: &Setting) -> Option<Judgement> {
     if attempt.control.answers == 0 {
-        // The other address is known, so the server answered another socket.
+        // The server has reported its other address to another socket, so it is not silent.
         return Some(if attempt.control.over { Judgement::TooLossy } else { Judgement::Wait });
     }
     match setting.alternate {
@@ -207,7 +207,7 @@ fn misplaced(primary: SocketAddr, from: SocketAddr) -> Judgement {
 
 /// The outcomes of an attempt, as evidence.
 pub(super) fn evidence(attempt: &Attempt, proof: Option<Proof>) -> impl Iterator<Item = Evidence> {
-    let of = |question, met| match met {
+    let of = |question, outcome| match outcome {
         Outcome::Waiting => None,
         Outcome::Answered(from) => Some(Evidence::Answered { question, from }),
         Outcome::Refused(code) => {

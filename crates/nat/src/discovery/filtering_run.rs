@@ -1,8 +1,8 @@
-//! The filtering sockets: one fresh socket per attempt, and the next capable server when one proves incapable.
+//! The filtering sockets: one fresh socket per attempt, and the next capable server after an incapable one.
 //!
-//! Rules of this file: it sends and moves on; `filtering` judges answers and silence. A filtering socket sends to one
-//! address of one server only. A packet to the other address would open the filter that the test wants to find closed
-//! (RFC 5780 §4.4).
+//! Rules of this file: it sends requests and changes the server; `filtering` judges responses and silence. A
+//! filtering socket sends to one address of one server only. A packet to the other address would open the filter that
+//! the test measures (RFC 5780 §4.4).
 
 use crate::behavior::Filtering;
 use crate::note::DiscoveryNote;
@@ -17,18 +17,18 @@ use portolan_stun_agent::AnswerFrom;
 use super::action::{Action, Actions};
 use super::doubt::Tally;
 use super::filtering::{self, Attempt, Judgement, Other, Outcome, Setting};
-use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_PATIENCE, SHORTEST_TAIL};
-use super::servers::{QuestionState, Servers};
+use super::plan::{CONTROL, EVIDENCE, PlannedRequest, SERVER_TIMEOUT, SHORTEST_TAIL};
+use super::servers::{RequestState, Servers};
 use super::tag::{Tag, Test};
 
 /// All attempts of one family.
 #[derive(Clone, Debug)]
 pub(super) struct FilteringRun {
     pub(super) attempts: Vec<Attempt>,
-    /// Why earlier attempts failed.
+    /// The reasons of the failures of earlier attempts.
     failures: Vec<Unknown>,
     pub(super) verdict: Option<Conclusion<Filtering>>,
-    /// How long silence must last.
+    /// The timeout after the last send.
     tail: Duration,
 }
 
@@ -64,33 +64,33 @@ impl FilteringRun {
         self.current().map(|(_, attempt)| attempt.server)
     }
 
-    /// Whether the answer is missing that would make a proof superfluous.
+    /// Whether silence so far must be proved to be a filter.
     pub(super) fn needs_proof(&self) -> bool {
         self.verdict.is_none()
             && self.current().is_some_and(|(_, attempt)| {
-                attempt.asked_at.is_some() && matches!(attempt.both, Outcome::Waiting | Outcome::Silence(_))
+                attempt.sent_at.is_some() && matches!(attempt.both, Outcome::Waiting | Outcome::Silence(_))
             })
     }
 
-    /// The socket is open: asks the three questions at once.
+    /// Takes the local address of an open socket. Returns the three requests.
     pub(super) fn opened(&mut self, not_before: Instant, socket: SocketId, local: SocketAddr) -> Actions {
         let mut actions = Actions::new();
         let Some(number) = self.attempts.iter().position(|attempt| attempt.socket == socket) else { return actions };
         let (Ok(attempt), Some(this)) = (u8::try_from(number), self.attempts.get_mut(number)) else { return actions };
         this.local = Some(local);
         let (family, to) = (Family::of(&this.primary), this.primary);
-        let mut ask = |test, change, schedule, from| {
+        let mut add = |test, change, schedule, from| {
             let tag = Tag { family, test };
             actions.push(Action::Request(PlannedRequest { tag, socket, to, change, schedule, from, not_before }));
         };
         let (any, same) = (AnswerFrom::AnyReported, AnswerFrom::SameAsDestination);
-        ask(Test::Control { attempt }, None, CONTROL, same);
-        ask(Test::ChangeBoth { attempt }, Some(ChangeRequest::IP_AND_PORT), EVIDENCE, any);
-        ask(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
+        add(Test::Control { attempt }, None, CONTROL, same);
+        add(Test::ChangeBoth { attempt }, Some(ChangeRequest::IP_AND_PORT), EVIDENCE, any);
+        add(Test::ChangePort { attempt }, Some(ChangeRequest::PORT), EVIDENCE, any);
         actions
     }
 
-    /// A request of an attempt has been sent for the first time.
+    /// Takes the id of a request that has been sent for the first time.
     pub(super) fn started(&mut self, now: Instant, test: Test, id: TransactionId) {
         let (attempt, which) = match test {
             Test::Control { attempt } => (attempt, 0),
@@ -104,16 +104,16 @@ impl FilteringRun {
             | Test::HairpinBack => return,
         };
         if let Some(this) = self.get_mut(attempt) {
-            this.asked_at.get_or_insert(now);
+            this.sent_at.get_or_insert(now);
             if let Some(slot) = this.running.get_mut(which) {
                 *slot = Some(id);
             }
         }
     }
 
-    /// Sets the time that silence must last: three round trips, and at least 250 ms.
+    /// Sets the timeout after the last send: three round trips, and at least 250 ms.
     pub(super) fn set_rtt(&mut self, family: Family, rtt: Duration) -> Actions {
-        // The clock may have leapt between a request and its answer.
+        // The clock may have leapt between a request and its response.
         let tail = rtt.saturating_mul(3).max(SHORTEST_TAIL);
         if self.verdict.is_some() || tail == self.tail {
             return Actions::new();
@@ -125,32 +125,29 @@ impl FilteringRun {
         core::iter::once(note).chain(ids.into_iter().flatten().map(|id| Action::SetTail(id, tail))).collect()
     }
 
-    /// How long silence must last, for a request that starts now.
+    /// The timeout after the last send, for a request that starts now.
     pub(super) const fn tail(&self) -> Duration {
         self.tail
     }
 
-    /// The time at which another server replaces a silent one, or one whose other address is silent.
+    /// The time at which another server replaces the current one, if it or its other address is silent.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let (_, attempt) = self.current().filter(|_| self.verdict.is_none())?;
         let server = servers.get(attempt.server)?;
-        let patience = [
-            attempt.asked_at.map(|at| at + SERVER_PATIENCE),
-            server.alternate().patience_ends(),
-            server.proof.patience_ends(),
-        ];
-        patience.into_iter().flatten().filter(|at| *at > now).min()
+        let timeout =
+            [attempt.sent_at.map(|at| at + SERVER_TIMEOUT), server.alternate().timeout_at(), server.proof.timeout_at()];
+        timeout.into_iter().flatten().filter(|at| *at > now).min()
     }
 
-    /// Judges the attempt under way. Moves to the next capable server if the attempt failed.
+    /// Judges the attempt under way. Starts an attempt with the next capable server if this attempt failed.
     ///
-    /// `may_hear_more`: another server may still turn out to be capable.
+    /// `may_add_server`: another server may still be capable.
     pub(super) fn judge(
         &mut self,
         now: Instant,
         next_socket: &mut impl FnMut() -> SocketId,
         servers: &mut Servers,
-        may_hear_more: bool,
+        may_add_server: bool,
     ) -> Actions {
         let mut actions = Actions::new();
         if self.verdict.is_some() {
@@ -178,12 +175,12 @@ impl FilteringRun {
             }
         }
         if self.verdict.is_none() && self.current().is_none() {
-            actions.extend(self.move_on(next_socket, servers, may_hear_more));
+            actions.extend(self.move_on(next_socket, servers, may_add_server));
         }
         actions
     }
 
-    /// Counts what the control has sent so far, answered or not; it may still be under way.
+    /// Counts the sends of the control so far; it may still be under way.
     pub(super) fn count_control(&mut self, sends_of: impl Fn(TransactionId) -> Option<u32>) {
         if self.verdict.is_none()
             && let Some(attempt) = self.attempts.last_mut()
@@ -203,13 +200,13 @@ impl FilteringRun {
         let judgement = filtering::judge(attempt, &setting);
         let silent = attempt.control.answers == 0
             && server.other == Other::Unknown
-            && attempt.asked_at.is_some_and(|at| at + SERVER_PATIENCE <= now);
+            && attempt.sent_at.is_some_and(|at| at + SERVER_TIMEOUT <= now);
         if judgement != Judgement::Wait || servers.next_capable(|number| self.was_tried(number)).is_none() {
             return judgement;
         }
-        // Another server may answer before this one is given up.
+        // Another capable server is known, so this server is given up at its timeout.
         let overdue =
-            |asking: &QuestionState| asking.is_waiting() && asking.patience_ends().is_some_and(|end| end <= now);
+            |request: &RequestState| request.is_waiting() && request.timeout_at().is_some_and(|end| end <= now);
         let filtered = matches!(attempt.both, Outcome::Silence(_));
         if silent {
             Judgement::Incapable(Unknown::ServerSilent, Flaw::Silent)
@@ -226,7 +223,7 @@ impl FilteringRun {
         self.attempts.iter().any(|attempt| attempt.server == server)
     }
 
-    /// Whether no attempt is under way, and no server is known that a fresh one could use.
+    /// Whether no attempt is under way, and no capable server is left.
     pub(super) fn is_stranded(&self, servers: &Servers) -> bool {
         self.current().is_none() && servers.next_capable(|number| self.was_tried(number)).is_none()
     }
@@ -251,12 +248,12 @@ impl FilteringRun {
         actions
     }
 
-    /// Opens a fresh socket for the next capable server. Concludes if there is none and none can come.
+    /// Opens a fresh socket for the next capable server. Concludes if no server is left.
     fn move_on(
         &mut self,
         next_socket: &mut impl FnMut() -> SocketId,
         servers: &Servers,
-        may_hear_more: bool,
+        may_add_server: bool,
     ) -> Actions {
         let next = servers.next_capable(|number| self.was_tried(number));
         if let Some((number, server)) = next.and_then(|number| Some((number, servers.get(number)?))) {
@@ -264,18 +261,18 @@ impl FilteringRun {
             let moved = Action::Note(DiscoveryNote::FilteringMoved { to });
             return Actions::from([moved, self.attempt(next_socket(), number, to)]);
         }
-        if !may_hear_more {
+        if !may_add_server {
             let why = self.reason();
             self.verdict = Some(Conclusion::unknown(why, self.evidence(servers)));
         }
         Actions::new()
     }
 
-    /// The most specific reason of all: a server that could not do its part says more than a plain server.
+    /// The most specific reason: a fault of a capable server goes before a server without a second address.
     fn reason(&self) -> Unknown {
-        let telling = |why: &&Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
+        let is_specific = |why: &&Unknown| !matches!(why, Unknown::NoOtherAddress | Unknown::ServerSilent);
         let plain = |why: &&Unknown| **why == Unknown::NoOtherAddress;
-        let found = self.failures.iter().find(telling).or_else(|| self.failures.iter().find(plain));
+        let found = self.failures.iter().find(is_specific).or_else(|| self.failures.iter().find(plain));
         found.copied().unwrap_or(Unknown::ServerSilent)
     }
 

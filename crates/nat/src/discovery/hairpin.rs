@@ -1,8 +1,8 @@
 //! Hairpinning: whether a packet to the own public endpoint comes back in. Measured only on request.
 //!
-//! Rules of this file: the packets go between two sockets of this host, each to the other's public endpoint. So a
-//! filter that wants to see an outgoing packet first has seen one (RFC 4787 §6, RFC 5780 §3.4). Some firewalls take
-//! such packets for an attack; therefore they are sent only on request.
+//! Rules of this file: the packets go between two sockets of this host, each to the public endpoint of the other
+//! socket. So each socket has contacted the other's endpoint, and the filter lets the packets in (RFC 4787 §6, RFC
+//! 5780 §3.4). Some firewalls treat such packets as an attack; therefore the packets are sent only on request.
 
 use crate::behavior::Hairpin;
 use crate::profile::{Conclusion, Evidence, Family, Unknown};
@@ -51,17 +51,17 @@ impl HairpinRun {
         self.socket == Some(socket)
     }
 
-    /// The socket is open, or could not be made.
+    /// Takes the end of the open order: `None` is a refusal.
     pub(super) fn opened(&mut self, now: Instant, local: Option<SocketAddr>) -> Option<Action> {
         self.local = local;
         let (Some(socket), Some(to), Some(_)) = (self.socket, self.server, local) else {
             self.verdict = Some(Conclusion::unknown(Unknown::NoEvidence, vec![]));
             return None;
         };
-        Some(Self::ask(now, Test::HairpinLearn, socket, to))
+        Some(Self::request(now, Test::HairpinLearn, socket, to))
     }
 
-    fn ask(now: Instant, test: Test, socket: SocketId, to: SocketAddr) -> Action {
+    fn request(now: Instant, test: Test, socket: SocketId, to: SocketAddr) -> Action {
         let learn = test == Test::HairpinLearn;
         Action::Request(PlannedRequest {
             tag: Tag { family: Family::of(&to), test },
@@ -74,15 +74,15 @@ impl HairpinRun {
         })
     }
 
-    /// The server has reported the hairpin socket's endpoint: both sockets send.
-    pub(super) fn learnt(&mut self, now: Instant, public: SocketAddr) -> Actions {
+    /// Takes the public endpoint of the hairpin socket. Returns the requests of both sockets.
+    pub(super) fn set_public(&mut self, now: Instant, public: SocketAddr) -> Actions {
         self.public = Some(public);
         let (Some(socket), Some((peer, peer_public, _))) = (self.socket, self.peer) else { return Actions::new() };
-        let back = Self::ask(now, Test::HairpinBack, peer, public);
-        Actions::from([back, Self::ask(now, Test::HairpinOut, socket, peer_public)])
+        let back = Self::request(now, Test::HairpinBack, peer, public);
+        Actions::from([back, Self::request(now, Test::HairpinOut, socket, peer_public)])
     }
 
-    /// One of its requests has been sent for the first time.
+    /// Takes the id of a request that has been sent for the first time.
     pub(super) fn started(&mut self, test: Test, id: TransactionId) {
         let [out, back] = &mut self.ids;
         match test {
@@ -98,22 +98,22 @@ impl HairpinRun {
         }
     }
 
-    /// Takes a request that arrived at one of this host's sockets. `true`: it is a request of this test.
-    pub(super) fn came_back(&mut self, id: TransactionId, from: SocketAddr) -> bool {
+    /// Takes a request that arrived at one of this host's sockets. Returns whether it is a request of this test.
+    pub(super) fn arrived(&mut self, id: TransactionId, from: SocketAddr) -> bool {
         let Some(which) = self.ids.iter().position(|ours| *ours == Some(id)) else { return false };
         let (own, public) = match (which, self.peer) {
             (0, _) | (_, None) => (self.local, self.public),
             (_, Some((_, public, local))) => (local, Some(public)),
         };
-        // A packet that came back with its private source has no external source, whatever the port (RFC 4787 REQ-9).
+        // A packet that came back with its private source has no external source, for any port (RFC 4787 REQ-9).
         let value =
             if Some(from) == own && Some(from) != public { Hairpin::InternalSource } else { Hairpin::ExternalSource };
         let evidence = vec![Evidence::Hairpinned { from }];
-        self.verdict.get_or_insert_with(|| Conclusion::value_with(value, doubt::FLOOR, evidence));
+        self.verdict.get_or_insert_with(|| Conclusion::value_with(value, doubt::MIN_P_WRONG, evidence));
         true
     }
 
-    /// A request of this test ended. A hairpinned request is never answered, so this is silence.
+    /// Takes the end of a request of this test. No socket answers a hairpinned request, so the end is a timeout.
     pub(super) fn exhausted(&mut self, test: Test, sends: u32, tally: Tally) {
         if test == Test::HairpinLearn {
             self.verdict.get_or_insert_with(|| Conclusion::unknown(Unknown::ServerSilent, vec![]));
@@ -121,7 +121,7 @@ impl HairpinRun {
         }
         self.silent += 1;
         if self.silent >= 2 {
-            let p_wrong = tally.all_fail(sends).max(doubt::FLOOR);
+            let p_wrong = tally.all_fail(sends).max(doubt::MIN_P_WRONG);
             self.verdict.get_or_insert_with(|| Conclusion::value_with(Hairpin::None, p_wrong, vec![]));
         }
     }

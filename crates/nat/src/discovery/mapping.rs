@@ -1,16 +1,16 @@
-//! Mapping behaviour, judged from the endpoints that servers saw (RFC 4787 §4.1, RFC 5780 §4.3).
+//! Mapping behaviour, judged from the endpoints that servers reported (RFC 4787 §4.1, RFC 5780 §4.3).
 //!
 //! Rules of this file: a pure function of observations of one socket; it neither waits nor sends. Two equal
-//! observations at different addresses make a mapping endpoint-independent. Two at one address and different ports show
-//! whether the port matters. It does not matter which server made them, but servers may be wrong. If no behaviour
-//! explains all observations, and one behaviour explains them without exactly one of three or more servers, then that
-//! server is contradicted.
+//! observations at different addresses make a mapping endpoint-independent. Two observations at one address and
+//! different ports show whether the port matters. Observations of all servers count equally, but servers may be
+//! wrong. If no behaviour explains all observations, and one behaviour explains them without exactly one of three or
+//! more servers, then that server is contradicted.
 
 use crate::behavior::Mapping;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-/// A server that was asked at `to` saw the socket as `mapped`.
+/// A server at `to` reported the mapped address `mapped`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Observation {
     pub(super) server: u8,
@@ -20,7 +20,7 @@ pub(super) struct Observation {
     pub(super) order: u16,
 }
 
-/// What the observations show.
+/// The judgement of all observations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
     /// No address answered, or only one.
@@ -29,17 +29,17 @@ pub(super) enum Judgement {
     Independent {
         /// The endpoint.
         mapped: SocketAddr,
-        /// The number of servers that saw it.
+        /// The number of servers that reported it.
         witnesses: u8,
     },
     /// The external endpoint depends on the destination.
     Dependent {
-        /// The part of the destination, if one server was asked at two ports.
+        /// The part of the destination, if one address got requests at two ports.
         on: Option<Mapping>,
         /// Whether there was more than one external address.
         several_addresses: bool,
     },
-    /// Several external addresses with one port: several ways out.
+    /// Several external addresses with one port: several network paths.
     MultiPath,
     /// No behaviour explains the observations.
     Contradiction,
@@ -74,8 +74,8 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
         contradicted: Some(left_out),
     };
     if all != Judgement::Contradiction {
-        let stranger = servers.iter().copied().find(|server| is_stranger(observations, *server, &servers));
-        return stranger.map_or(Judged { judgement: all, contradicted: None }, without);
+        let outlier = servers.iter().copied().find(|server| is_outlier(observations, *server, &servers));
+        return outlier.map_or(Judged { judgement: all, contradicted: None }, without);
     }
     let mut explained = servers.iter().map(|left_out| without(*left_out)).filter(|j| j.judgement != all);
     let agreed = |judged: &Judged| matches!(judged.judgement, Judgement::Independent { witnesses: 2.., .. });
@@ -87,8 +87,8 @@ pub(super) fn judge(observations: &[Observation], trusted: impl Fn(u8) -> bool) 
         .unwrap_or(Judged { judgement: all, contradicted: None })
 }
 
-/// Whether one server alone reports an external address, while the others share one.
-fn is_stranger(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
+/// Whether the external addresses of one server are its own, while the other servers share one.
+fn is_outlier(observations: &[Observation], server: u8, servers: &[u8]) -> bool {
     let seen_by = |server: u8| observations.iter().filter(move |seen| seen.server == server).map(|s| s.mapped.ip());
     let shared =
         |one: u8| servers.iter().any(|two| *two != one && seen_by(one).any(|ip| seen_by(*two).any(|o| o == ip)));

@@ -1,7 +1,7 @@
-//! The mapping socket: which servers it asks, what they saw, and when that suffices.
+//! The mapping socket: its servers, its observations and its conclusion.
 //!
-//! Rules of this file: it decides when to judge and when to ask more; `mapping` judges observations. One socket asks
-//! all servers, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
+//! Rules of this file: it decides when to judge and when to send further requests; `mapping` judges observations. One
+//! socket sends to all servers, because only mappings of one internal endpoint can be compared (RFC 4787 §4.1).
 
 use crate::behavior::{Mapping, NatKind};
 use crate::event::DiscoveryEvent;
@@ -18,8 +18,8 @@ use super::doubt;
 use super::filtering::Outcome;
 use super::mapping::{self, Judgement, Observation};
 use super::plan::{MAPPING, PlannedRequest};
-use super::reading::Reading;
-use super::servers::{QuestionState, Servers};
+use super::response::ResponseFields;
+use super::servers::{RequestState, Servers};
 use super::tag::{Tag, Target, Test};
 
 /// The mapping socket and its results.
@@ -30,11 +30,11 @@ pub(super) struct MappingRun {
     /// No request starts before this time: the other family goes first.
     pub(super) from: Instant,
     pub(super) observations: Vec<Observation>,
-    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one answer. A pair that differs replaces an equal one.
+    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one response. A pair that differs replaces an equal one.
     pub(super) twice: Option<(SocketAddr, SocketAddr)>,
-    /// Another local address that an answer came to.
+    /// Another local address that a response came to.
     pub(super) other_local: Option<IpAddr>,
-    /// The servers whose other addresses are asked.
+    /// The servers whose other addresses get requests.
     measured_with: Vec<u8>,
     /// The latest judgement.
     judgement: Judgement,
@@ -56,15 +56,15 @@ impl MappingRun {
         }
     }
 
-    /// Returns a plain request to one address of a server, once.
-    pub(super) fn ask(&self, servers: &mut Servers, server: u8, target: Target) -> Option<Action> {
-        let asked = servers.get_mut(server)?;
-        let to = asked.address_of(target)?;
-        let asking = asked.target(target);
-        if asking.planned || self.local.is_none() {
+    /// Returns a plain request to one address of a server. Returns each request once.
+    pub(super) fn plan_request(&self, servers: &mut Servers, server: u8, target: Target) -> Option<Action> {
+        let state = servers.get_mut(server)?;
+        let to = state.address_of(target)?;
+        let request = state.target(target);
+        if request.planned || self.local.is_none() {
             return None;
         }
-        asking.planned = true;
+        request.planned = true;
         let tag = Tag { family: Family::of(&to), test: Test::Map { server, target } };
         Some(Action::Request(PlannedRequest {
             tag,
@@ -77,13 +77,15 @@ impl MappingRun {
         }))
     }
 
-    /// Returns a CHANGE-REQUEST on this socket, where its answer cannot be filtered: from the other address, which the
-    /// socket has contacted, or (`whole` is false) from where it was asked.
-    pub(super) fn ask_proof(&self, servers: &mut Servers, server: u8, whole: bool) -> Actions {
-        let Some(asked) = servers.get_mut(server).filter(|asked| !asked.proof.planned) else { return Actions::new() };
-        asked.proof.planned = true;
-        asked.proof_is_whole = whole;
-        let to = asked.address;
+    /// Returns a CHANGE-REQUEST on this socket, where no filter drops the response.
+    ///
+    /// The response comes from the other address, which the socket has contacted. If `whole` is false, it comes from
+    /// the destination of the request.
+    pub(super) fn plan_proof(&self, servers: &mut Servers, server: u8, whole: bool) -> Actions {
+        let Some(state) = servers.get_mut(server).filter(|state| !state.proof.planned) else { return Actions::new() };
+        state.proof.planned = true;
+        state.proof_is_whole = whole;
+        let to = state.address;
         let request = PlannedRequest {
             tag: Tag { family: Family::of(&to), test: Test::Proof { server } },
             socket: self.socket,
@@ -97,14 +99,14 @@ impl MappingRun {
     }
 
     /// Takes a success response to a plain request from this socket.
-    pub(super) fn answered(&mut self, answer: &Answer<Tag>, server: u8, mapped: SocketAddr, reading: &Reading) {
-        if let (Some(plain), Some(xored)) = (reading.plain, reading.xored)
+    pub(super) fn answered(&mut self, answer: &Answer<Tag>, server: u8, mapped: SocketAddr, fields: &ResponseFields) {
+        if let (Some(plain), Some(xored)) = (fields.plain, fields.xored)
             && (self.twice.is_none() || plain != xored)
         {
             self.twice = Some((plain, xored));
         }
         if self.local.is_some_and(|local| local.ip() != answer.local.ip()) {
-            // The answer came in by another interface: that is another internal endpoint, with another mapping.
+            // The response came in by another interface: that is another internal endpoint, with another mapping.
             self.other_local = Some(answer.local.ip());
             return;
         }
@@ -112,7 +114,7 @@ impl MappingRun {
         self.observations.push(Observation { server, to: answer.from, mapped, order });
     }
 
-    /// Chooses the server that mapping is measured with, and the next one when that one fails.
+    /// Chooses the server whose other addresses mapping is measured with, and the next one when that server fails.
     pub(super) fn choose_server(&mut self, now: Instant, servers: &mut Servers) -> Actions {
         let mut actions = Actions::new();
         if self.verdict.is_some() || self.local.is_none() || !self.needs_another_server(now, servers) {
@@ -120,24 +122,24 @@ impl MappingRun {
         }
         let Some(server) = servers.next_capable(|server| self.measured_with.contains(&server)) else { return actions };
         self.measured_with.push(server);
-        if let Some(asked) = servers.get(server)
-            && let Some(other) = asked.address_of(Target::OtherBoth)
+        if let Some(state) = servers.get(server)
+            && let Some(other) = state.address_of(Target::OtherBoth)
         {
-            actions.push(Action::Note(DiscoveryNote::AlternateFound { server: asked.address, other }));
+            actions.push(Action::Note(DiscoveryNote::AlternateFound { server: state.address, other }));
         }
-        actions.extend(self.ask(servers, server, Target::OtherAddress));
-        actions.extend(self.ask(servers, server, Target::OtherBoth));
+        actions.extend(self.plan_request(servers, server, Target::OtherAddress));
+        actions.extend(self.plan_request(servers, server, Target::OtherBoth));
         actions
     }
 
     fn needs_another_server(&self, now: Instant, servers: &Servers) -> bool {
         let Some(last) = self.measured_with.last().and_then(|server| servers.get(*server)) else { return true };
         let alternates = last.targets.iter().skip(1);
-        let unanswered = |asking: &QuestionState| asking.asked_at.is_some() && !asking.is_answered();
+        let unanswered = |request: &RequestState| request.sent_at.is_some() && !request.is_answered();
         let silent =
-            alternates.clone().all(|asking| unanswered(asking) && asking.patience_ends().is_none_or(|end| end <= now));
-        // The server has answered everything, and that did not suffice.
-        let exhausted = alternates.clone().all(|asking| asking.outcome != Outcome::Waiting)
+            alternates.clone().all(|request| unanswered(request) && request.timeout_at().is_none_or(|end| end <= now));
+        // The server has answered all requests, and the observations do not suffice.
+        let exhausted = alternates.clone().all(|request| request.outcome != Outcome::Waiting)
             && match self.judgement {
                 Judgement::TooLittle | Judgement::Contradiction | Judgement::Dependent { on: None, .. } => true,
                 Judgement::Independent { .. } | Judgement::Dependent { on: Some(_), .. } | Judgement::MultiPath => {
@@ -150,7 +152,7 @@ impl MappingRun {
     /// The time at which [`MappingRun::choose_server`] may choose another server.
     pub(super) fn deadline(&self, now: Instant, servers: &Servers) -> Option<Instant> {
         let last = servers.get(*self.measured_with.last()?)?;
-        last.alternate().patience_ends().filter(|at| self.verdict.is_none() && *at > now)
+        last.alternate().timeout_at().filter(|at| self.verdict.is_none() && *at > now)
     }
 
     /// Judges. Returns whether the servers contradict each other, and a flaw if one server is contradicted.
@@ -184,16 +186,16 @@ impl MappingRun {
         match judgement {
             Judgement::Independent { witnesses: 1, .. } if pending => None,
             Judgement::Independent { witnesses, .. } => {
-                let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::LONE_WITNESS };
+                let p_wrong = if witnesses > 1 { doubt::PORT_CHANCE } else { doubt::SINGLE_SERVER };
                 Some(Conclusion::value_with(Mapping::EndpointIndependent, p_wrong, self.evidence(servers)))
             }
-            // A server may invent several addresses, so its answers must have been steady.
+            // A faulty server may report several addresses, so the reported address must have stayed the same.
             Judgement::Dependent { on: Some(_), several_addresses } if pending || (several_addresses && !steady) => {
                 None
             }
             Judgement::Dependent { on: Some(on), .. } => {
                 let lone = self.witnesses(servers) < 2;
-                let p_wrong = if lone { doubt::LONE_WITNESS } else { doubt::PORT_CHANCE };
+                let p_wrong = if lone { doubt::SINGLE_SERVER } else { doubt::PORT_CHANCE };
                 Some(Conclusion::value_with(on, p_wrong, self.evidence(servers)))
             }
             Judgement::MultiPath if pending || !steady => None,
@@ -205,17 +207,17 @@ impl MappingRun {
         }
     }
 
-    /// Concludes when one address answered, or none, and no other can be asked.
+    /// Concludes when at most one address answered, and no other address is left.
     fn conclude_from_little(&self, servers: &Servers) -> Option<Conclusion<Mapping>> {
         let evidence = self.evidence(servers);
         let trusted = self.observations.iter().find(|seen| servers.is_trusted(seen.server));
         let Some(seen) = trusted else {
-            let unsteady = servers.asked().any(|(_, server)| server.flaws.contains(&Flaw::Unstable));
-            let flawed = servers.asked().any(|(_, server)| !server.flaws.is_empty());
+            let unsteady = servers.in_use().any(|(_, server)| server.flaws.contains(&Flaw::Unstable));
+            let flawed = servers.in_use().any(|(_, server)| !server.flaws.is_empty());
             let why = match (unsteady, flawed) {
                 (true, _) => Unknown::Rebinding,
                 (false, true) => Unknown::ServerError,
-                // Another part finds out whether UDP is blocked.
+                // `check_reachability` decides whether UDP is blocked.
                 (false, false) => return None,
             };
             return Some(Conclusion::unknown(why, evidence));
@@ -223,15 +225,15 @@ impl MappingRun {
         // A socket that is not translated has one endpoint for all destinations.
         let untouched = self.local == Some(seen.mapped);
         Some(if untouched {
-            Conclusion::value_with(Mapping::EndpointIndependent, doubt::LONE_WITNESS, evidence)
+            Conclusion::value_with(Mapping::EndpointIndependent, doubt::SINGLE_SERVER, evidence)
         } else {
             Conclusion::unknown(Unknown::SingleServer, evidence)
         })
     }
 
-    /// Whether a pending request, or a server that was not asked yet, may show more.
+    /// Whether a pending request or an unused server may add an observation.
     fn more_to_come(&self, servers: &Servers) -> bool {
-        let under_way = servers.asked().any(|(_, server)| server.targets.iter().any(QuestionState::is_waiting));
+        let under_way = servers.in_use().any(|(_, server)| server.targets.iter().any(RequestState::is_waiting));
         let untried = servers.next_capable(|server| self.measured_with.contains(&server)).is_some();
         under_way || untried || servers.has_more()
     }
@@ -248,13 +250,13 @@ impl MappingRun {
         let mut evidence: Vec<Evidence> =
             self.observations.iter().map(|seen| Evidence::Seen { to: seen.to, mapped: seen.mapped }).collect();
         evidence.extend(self.local.map(|address| Evidence::Local { address }));
-        for (_, server) in servers.asked() {
+        for (_, server) in servers.in_use() {
             evidence.extend(server.flaws.iter().map(|flaw| Evidence::Server { address: server.address, flaw: *flaw }));
         }
         evidence
     }
 
-    /// The endpoints at which trusted servers saw the socket, each once.
+    /// The endpoints that trusted servers reported for the socket, each once.
     pub(super) fn public(&self, servers: &Servers) -> Vec<SocketAddr> {
         let mut public = Vec::with_capacity(1);
         for seen in self.observations.iter().filter(|seen| servers.is_trusted(seen.server)) {
@@ -265,7 +267,7 @@ impl MappingRun {
         public
     }
 
-    /// Whether the socket is translated; `None` before a server saw it.
+    /// Whether the socket is translated; `None` before the first response.
     pub(super) fn is_translated(&self, servers: &Servers) -> Option<bool> {
         let mut trusted = self.observations.iter().filter(|seen| servers.is_trusted(seen.server)).peekable();
         trusted.peek()?;

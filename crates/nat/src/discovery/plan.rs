@@ -1,6 +1,6 @@
-//! When requests are sent: the schedules, and the budget of ten new transactions in any second.
+//! The schedules of requests, and the budget of ten new transactions in any second.
 //!
-//! Rules of this file: it knows times and counts, not the meaning of a request. RFC 5780 §5 allows ten *new*
+//! Rules of this file: it uses times and counts, not the meaning of a request. RFC 5780 §5 allows ten *new*
 //! transactions a second. Retransmissions do not count, and all families share the budget.
 
 use alloc::vec::Vec;
@@ -26,7 +26,7 @@ pub(super) const SHORTEST_TAIL: Duration = Duration::from_millis(250);
 /// A test that is sent until it is answered, at most seven times.
 pub(super) const EVIDENCE: Schedule = Schedule::at_millis(EVIDENCE_MILLIS).jitter(EVIDENCE_JITTER).tail(SHORTEST_TAIL);
 
-/// Its control: the same sends, answered or not, because the answers measure the loss.
+/// The control of such a test. All sends are made, even after a response, because the responses measure the loss.
 pub(super) const CONTROL: Schedule = EVIDENCE.repeat(true);
 
 /// The first sends of a mapping test; then one every [`MAPPING_EVERY`].
@@ -40,19 +40,19 @@ const MAPPING_UNTIL: Duration = Duration::from_secs(2);
 pub(super) const MAPPING: Schedule =
     Schedule::at_millis(MAPPING_MILLIS).every(MAPPING_EVERY).until(MAPPING_UNTIL).tail(SHORTEST_TAIL);
 
-/// How long a server may be silent before another one is asked too.
-pub(super) const SERVER_PATIENCE: Duration = Duration::from_millis(300);
+/// The time without a response after which another server is used too.
+pub(super) const SERVER_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long an alternate address may be silent before another server's is tried too.
-pub(super) const ALTERNATE_PATIENCE: Duration = Duration::from_millis(600);
+/// The time without a response from an alternate address after which another server is used too.
+pub(super) const ALTERNATE_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// When TCP connections are tried, if no UDP answer has come.
-pub(super) const UDP_PATIENCE: Duration = Duration::from_secs(1);
+/// The time without a UDP response after which TCP connections are tried.
+pub(super) const UDP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// When silence of both UDP and TCP counts.
-pub(super) const TCP_PATIENCE: Duration = Duration::from_millis(1_900);
+/// The time without a UDP or TCP response after which the host is offline.
+pub(super) const TCP_TIMEOUT: Duration = Duration::from_millis(1_900);
 
-/// How long IPv6 mapping waits if IPv4 is measured too: the ten transactions of IPv4 go first.
+/// The delay of the IPv6 mapping test if IPv4 is measured too: the ten transactions of IPv4 go first.
 pub(super) const SECOND_FAMILY: Duration = Duration::from_secs(1);
 
 /// At most ten new transactions in any second.
@@ -70,7 +70,7 @@ impl Budget {
         Self { starts: [None; Self::PER_SECOND], next: 0 }
     }
 
-    /// When the next transaction may start; `None`: now.
+    /// The time at which the next transaction may start; `None` if it may start now.
     pub(super) fn free_at(&self, now: Instant) -> Option<Instant> {
         let oldest = self.starts.get(self.next).copied().flatten()?;
         let free = oldest + Self::WINDOW;
@@ -130,15 +130,15 @@ impl Plan {
         if self.planned.is_empty() || self.budget.free_at(now).is_some() {
             return None;
         }
-        let ripe = self.planned.iter().position(|request| request.not_before <= now)?;
+        let ready = self.planned.iter().position(|request| request.not_before <= now)?;
         self.budget.start(now);
-        Some(self.planned.remove(ripe))
+        Some(self.planned.remove(ready))
     }
 
-    /// The time at which [`Plan::take`] may return something.
+    /// The time at which [`Plan::take`] may return a request.
     pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
-        let ripe = self.planned.iter().map(|request| request.not_before).min()?;
-        Some(self.budget.free_at(now).map_or(ripe, |free| free.max(ripe)))
+        let ready = self.planned.iter().map(|request| request.not_before).min()?;
+        Some(self.budget.free_at(now).map_or(ready, |free| free.max(ready)))
     }
 
     /// Lets the requests of a family start now, because the other family is over.

@@ -1,4 +1,4 @@
-//! Sixteen more sockets, opened back to back, that show how ports are chosen. Measured only on request.
+//! The port allocation test: sixteen more sockets, opened back to back. Measured only on request.
 //!
 //! Rules of this file: its requests start at once, outside the budget of ten a second. Samples that are taken one by
 //! one would measure the traffic of other hosts, not the allocator (RFC 4787 §4.2.1).
@@ -36,7 +36,7 @@ struct PortSocket {
 }
 
 impl PortSockets {
-    /// Opens them, once.
+    /// Opens the sockets, once.
     pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, to: SocketAddr) -> Actions {
         let mut actions = Actions::new();
         if !self.sockets.is_empty() {
@@ -58,7 +58,7 @@ impl PortSockets {
         self.sockets.iter().any(|socket| socket.id == id)
     }
 
-    /// A socket is open, or could not be made.
+    /// Takes the end of the open order of a socket: `None` is a refusal.
     pub(super) fn opened(&mut self, id: SocketId, local: Option<SocketAddr>) -> Option<Action> {
         let (number, socket) = (0_u8..).zip(&mut self.sockets).find(|(_, socket)| socket.id == id)?;
         socket.local = local;

@@ -1,7 +1,7 @@
-//! Whether UDP is blocked or the host is offline. TCP connections show it when no UDP answer comes.
+//! The check by TCP connections, without a UDP response: UDP is blocked, or the host is offline.
 //!
-//! Rules of this file: it connects and sends no byte. A connection, or a refusal, shows that packets get out and come
-//! back; then UDP is blocked (RFC 3489 §10.1). Silence of both means that there is no way out.
+//! Rules of this file: it connects and sends no byte. A connection, or a refusal, shows that packets leave and come
+//! back; then UDP is blocked (RFC 3489 §10.1). If neither UDP nor TCP gets a response, the host is offline.
 
 use crate::note::DiscoveryNote;
 use crate::profile::Evidence;
@@ -22,7 +22,7 @@ const TRIED: usize = 2;
 #[derive(Clone, Debug, Default)]
 pub(super) struct TcpCheck {
     tries: Vec<Try>,
-    asked: bool,
+    started: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +36,10 @@ impl TcpCheck {
     /// Opens connections to the servers' own port and to port 443, once.
     pub(super) fn start(&mut self, next_socket: &mut impl FnMut() -> SocketId, servers: &Servers) -> Actions {
         let mut actions = Actions::new();
-        if core::mem::replace(&mut self.asked, true) {
+        if core::mem::replace(&mut self.started, true) {
             return actions;
         }
-        let addresses: Vec<SocketAddr> = servers.asked().map(|(_, server)| server.address).take(TRIED).collect();
+        let addresses: Vec<SocketAddr> = servers.in_use().map(|(_, server)| server.address).take(TRIED).collect();
         for address in addresses {
             let https = SocketAddr::new(address.ip(), HTTPS);
             for to in [address, https] {
@@ -55,10 +55,10 @@ impl TcpCheck {
     }
 
     pub(super) const fn is_started(&self) -> bool {
-        self.asked
+        self.started
     }
 
-    /// Takes socket events; `None`: it is not one of its sockets.
+    /// Takes a socket event; `None` if the socket belongs to another part.
     pub(super) fn socket_event(&mut self, socket: SocketId, event: SocketEvent) -> Option<Actions> {
         let this = self.tries.iter_mut().find(|this| this.socket == socket)?;
         let ended = match event {
@@ -75,17 +75,17 @@ impl TcpCheck {
         Some(Actions::from([Action::Note(ended)]))
     }
 
-    /// Whether TCP has shown that packets get out and come back.
-    pub(super) fn shows_a_way_out(&self) -> bool {
+    /// Whether TCP has shown that packets leave and come back.
+    pub(super) fn is_reachable(&self) -> bool {
         self.tries.iter().any(|this| matches!(this.ended, Some(Ok(()) | Err(Refusal::ConnectionRefused))))
     }
 
     /// Whether all connections have ended.
     pub(super) fn is_over(&self) -> bool {
-        self.asked && self.tries.iter().all(|this| this.ended.is_some())
+        self.started && self.tries.iter().all(|this| this.ended.is_some())
     }
 
-    /// Closes what is still open or opening.
+    /// Closes the sockets that are open or being opened.
     pub(super) fn close(&self) -> impl Iterator<Item = Action> {
         let open = self.tries.iter().filter(|this| !matches!(this.ended, Some(Err(_))));
         open.map(|this| Action::Close(this.socket))

@@ -1,4 +1,4 @@
-//! The names of the requests that a discovery sends, as text too: `v4/map/0/primary`.
+//! The names of the requests of a discovery, with their text form: `v4/map/0/primary`.
 
 use crate::profile::Family;
 use core::fmt;
@@ -14,7 +14,7 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// Whether it is sent from a filtering socket.
+    /// Whether the request is sent from a filtering socket.
     #[must_use]
     pub const fn is_filtering(&self) -> bool {
         matches!(self.test, Test::Control { .. } | Test::ChangeBoth { .. } | Test::ChangePort { .. })
@@ -24,17 +24,17 @@ impl Tag {
     #[must_use]
     pub const fn in_words(&self) -> &'static str {
         match self.test {
-            Test::Map { target: Target::Primary, .. } => "where do you see me?",
-            Test::Map { target: Target::OtherAddress, .. } => "where do you see me, from your other address?",
-            Test::Map { target: Target::OtherBoth, .. } => "where do you see me, from your other address and port?",
-            Test::Control { .. } => "do you hear my second socket at all?",
-            Test::ChangeBoth { .. } => "answer my second socket from your other address and port",
-            Test::ChangePort { .. } => "answer my second socket from your other port",
-            Test::Proof { .. } => "do you answer CHANGE-REQUEST where nothing filters?",
-            Test::Port { .. } => "where do you see this further socket?",
-            Test::HairpinLearn => "where do you see my hairpin socket?",
-            Test::HairpinOut => "is this me? (hairpin socket to my public endpoint)",
-            Test::HairpinBack => "is this me? (first socket to the hairpin socket's public endpoint)",
+            Test::Map { target: Target::Primary, .. } => "mapping test",
+            Test::Map { target: Target::OtherAddress, .. } => "mapping test with the other address",
+            Test::Map { target: Target::OtherBoth, .. } => "mapping test with the other address and port",
+            Test::Control { .. } => "control of the filtering test",
+            Test::ChangeBoth { .. } => "filtering test, response from the other address and port",
+            Test::ChangePort { .. } => "filtering test, response from the other port",
+            Test::Proof { .. } => "CHANGE-REQUEST whose response no filter drops",
+            Test::Port { .. } => "port allocation test",
+            Test::HairpinLearn => "mapped address of the hairpin socket",
+            Test::HairpinOut => "hairpin test from the hairpin socket",
+            Test::HairpinBack => "hairpin test from the mapping socket",
         }
     }
 }
@@ -54,22 +54,22 @@ pub enum Test {
         /// The number of the filtering socket.
         attempt: u8,
     },
-    /// From a filtering socket: an answer from the other address and port.
+    /// From a filtering socket: a request for a response from the other address and port.
     ChangeBoth {
         /// The number of the filtering socket.
         attempt: u8,
     },
-    /// From a filtering socket: an answer from the other port.
+    /// From a filtering socket: a request for a response from the other port.
     ChangePort {
         /// The number of the filtering socket.
         attempt: u8,
     },
-    /// From the mapping socket, which has sent to the other address: an answer from there.
+    /// From the mapping socket, which has sent to the other address: a request for a response from that address.
     Proof {
         /// The server's number.
         server: u8,
     },
-    /// From one of the sockets that show how ports are chosen.
+    /// From one of the sockets of the port allocation test.
     Port {
         /// The number of the socket.
         socket: u8,
@@ -83,7 +83,7 @@ pub enum Test {
 }
 
 impl Test {
-    /// The filtering attempt that asks, if one does.
+    /// The number of the filtering attempt; `None` for other tests.
     pub(super) const fn attempt(self) -> Option<u8> {
         match self {
             Self::Control { attempt } | Self::ChangeBoth { attempt } | Self::ChangePort { attempt } => Some(attempt),
@@ -142,7 +142,7 @@ impl fmt::Display for Tag {
 
 /// A text that names no test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the name of a question: expected for example v4/map/0/primary or v6/control/0")]
+#[error("not the name of a test: expected for example v4/map/0/primary or v6/control/0")]
 pub struct TagParseError;
 
 impl FromStr for Tag {

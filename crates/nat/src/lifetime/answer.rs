@@ -1,14 +1,14 @@
-//! What an answer, or silence, shows about a probe.
+//! The effect of a response, or of silence, on a probe.
 //!
-//! Rules of this file: an answer on the probe's own socket proves that its mapping lives. One on another socket shows
-//! that the external port has a new owner (RFC 5780 §4.6). Silence needs two rounds, the second beside a control that
-//! got its answer.
+//! Rules of this file: a response on the probe's own socket proves that its mapping lives. A response on another
+//! socket shows that the external port has a new owner (RFC 5780 §4.6). Silence counts after two rounds, the second
+//! beside a control that got its response.
 
 use super::conclude::is_replied;
 use super::probe::{Between, NEVER, Role, Side, State};
 use super::series::Outcome;
-use super::tag::{Ask, Tag};
-use super::{ASKER, CONTROL, GAP, Lifetime, LifetimeEvent, LifetimeNote, Proof, Series, Stage};
+use super::tag::{Purpose, Tag};
+use super::{CONTROL, GAP, Lifetime, LifetimeEvent, LifetimeNote, Proof, REQUESTER, Series, Stage};
 use crate::profile::Unknown;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -17,15 +17,15 @@ use portolan_machine::{Cx, Instant, Output, SocketId};
 use portolan_stun::Message;
 use portolan_stun_agent::{Answer, TransactionEvent};
 
-/// The facts of an answer.
+/// The facts of a response.
 #[derive(Clone, Copy, Debug)]
 struct ResponseFacts {
     /// The socket that received it.
     socket: SocketId,
-    /// When the request was first and last sent.
+    /// The times of the first and the last send of the request.
     sent: Between,
     sends: u32,
-    /// The endpoint that the server saw, or the error that it answered with.
+    /// The mapped address, or the code of an error response.
     seen: Result<SocketAddr, u16>,
 }
 
@@ -43,52 +43,54 @@ impl ResponseFacts {
     }
 }
 
-/// An answer that holds neither an address nor an error.
+/// The code for a response that holds neither an address nor an error.
 const NO_ADDRESS: u16 = 0;
 
 impl Lifetime {
     pub(super) fn react(&mut self, cx: &mut Cx<'_>, event: TransactionEvent<Tag>) {
-        let Tag { ask, probe } = *event.tag();
+        let Tag { purpose, probe } = *event.tag();
         let index = usize::from(probe);
         match event {
             TransactionEvent::Answered(answer) => {
                 let facts = ResponseFacts::read(cx.now(), &answer);
-                match ask {
-                    Ask::Map => self.mapped(cx, index, facts),
-                    Ask::Check => self.checked(cx, index, facts),
-                    Ask::Touch => self.touched(cx, index, facts),
-                    Ask::Prove => self.proved(cx, facts),
+                match purpose {
+                    Purpose::Map => self.mapped(cx, index, facts),
+                    Purpose::Check => self.checked(cx, index, facts),
+                    Purpose::Touch => self.touched(cx, index, facts),
+                    Purpose::Prove => self.proved(cx, facts),
                 }
             }
-            TransactionEvent::Unusable { .. } => self.unanswered(cx, ask, index, 0, Unknown::ServerError),
-            TransactionEvent::Exhausted { sends, answers, .. } if ask == Ask::Prove => {
+            TransactionEvent::Unusable { .. } => self.unanswered(cx, purpose, index, 0, Unknown::ServerError),
+            TransactionEvent::Exhausted { sends, answers, .. } if purpose == Purpose::Prove => {
                 self.proof_ended(cx, sends, answers)
             }
-            TransactionEvent::Exhausted { sends, .. } => self.unanswered(cx, ask, index, sends, Unknown::ServerSilent),
-            TransactionEvent::SocketLost { .. } => self.unanswered(cx, ask, index, 0, Unknown::TooFewSamples),
-            TransactionEvent::Unreachable { .. } => self.course.unreachable = true,
-            // An answer from or to another address: the transactions have dropped it with a note.
+            TransactionEvent::Exhausted { sends, .. } => {
+                self.unanswered(cx, purpose, index, sends, Unknown::ServerSilent)
+            }
+            TransactionEvent::SocketLost { .. } => self.unanswered(cx, purpose, index, 0, Unknown::TooFewSamples),
+            TransactionEvent::Unreachable { .. } => self.run.unreachable = true,
+            // A response from or to another address: the transactions have dropped it with a note.
             TransactionEvent::Elsewhere(_) | _ => {}
         }
     }
 
-    /// A probe has its mapping.
+    /// Takes the response that reports the mapping of a probe.
     fn mapped(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
-        let asker = self.probes.get(ASKER).map(|asker| asker.place);
+        let requester = self.probes.get(REQUESTER).map(|requester| requester.place);
         let now = cx.now();
         if facts.sends == 1 {
-            self.way.met(now - facts.sent.latest);
+            self.estimate.add_rtt(now - facts.sent.latest);
         }
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Mapping) else { return };
-        probe.flight = None;
+        probe.transaction = None;
         let Ok(external) = facts.seen else {
             return self.spoil_or_reject(cx, index, Unknown::ServerError);
         };
         let unreplied = matches!(probe.role, Role::Unreplied { .. });
-        if unreplied && asker.is_some_and(|asker| asker.socket != facts.socket) {
+        if unreplied && requester.is_some_and(|requester| requester.socket != facts.socket) {
             return self.spoil(cx, index, Unknown::ResponsePortIgnored);
         }
-        // A request that was sent more than once may be answered more than once, the last time about as late again.
+        // A request that was sent more than once may get several responses. The last one comes about as late again.
         let again = if facts.sends > 1 { now - facts.sent.earliest } else { Duration::ZERO };
         let latest = if unreplied { facts.sent.latest } else { now + again };
         probe.life.made = Between { earliest: facts.sent.earliest, latest };
@@ -96,26 +98,29 @@ impl Lifetime {
         probe.place.external = Some(external);
         probe.become_state(State::Resting);
         match index {
-            ASKER => self.asked(cx),
+            REQUESTER => self.start_proof(cx),
             CONTROL => {
                 self.proof.ready = true;
-                self.asked(cx);
+                self.start_proof(cx);
             }
-            _ if asker.and_then(|asker| asker.external).is_none_or(|asker| asker.ip() != external.ip()) => {
-                // The server answers to the address of the asking socket; the mapping has another.
+            _ if requester
+                .and_then(|requester| requester.external)
+                .is_none_or(|requester| requester.ip() != external.ip()) =>
+            {
+                // The response would go to the external address of the request socket; the mapping has another.
                 self.spoil(cx, index, Unknown::MultiPath);
             }
             _ => self.rest(cx, index, external),
         }
     }
 
-    /// A probe with a mapping is silent until it is due.
+    /// Sets the time at which a probe with a mapping is due. The probe is silent until then.
     fn rest(&mut self, cx: &mut Cx<'_>, index: usize, external: SocketAddr) {
         let (gap, touch_after, step) = (self.gap(), self.touch_after(), self.config.step);
         let Some(probe) = self.probes.get_mut(index) else { return };
         let latest = probe.life.made.latest;
         probe.due = match probe.role {
-            Role::Asker | Role::Control => NEVER,
+            Role::Requester | Role::Control => NEVER,
             Role::Replied { idle } | Role::Unreplied { idle } => latest + idle,
             Role::Watcher { lag } => latest + gap + lag,
             Role::Touched { late: false, .. } => latest + touch_after,
@@ -124,26 +129,26 @@ impl Lifetime {
         cx.note(|| LifetimeNote::Mapped { external });
     }
 
-    /// The asking socket and the control have mappings: the server can be asked about them.
-    fn asked(&mut self, cx: &mut Cx<'_>) {
-        if self.stage != Stage::Asking {
+    /// Starts the proof once the request socket and the control have mappings.
+    fn start_proof(&mut self, cx: &mut Cx<'_>) {
+        if self.stage != Stage::Preparing {
             return;
         }
         let external = |index: usize| {
             let probe = self.probes.get(index).filter(|probe| probe.state() == State::Resting)?;
             probe.place.external
         };
-        let (Some(asker), Some(control)) = (external(ASKER), external(CONTROL)) else { return };
+        let (Some(requester), Some(control)) = (external(REQUESTER), external(CONTROL)) else { return };
         self.become_stage(Stage::Proving);
-        if asker.ip() == control.ip() {
+        if requester.ip() == control.ip() {
             return;
         }
         // With arbitrary pooling (RFC 4787 §4.1) another control may get the same external address.
-        if self.course.controls >= CONTROLS_MAX {
+        if self.run.controls >= CONTROLS_MAX {
             return self.reject(cx, Unknown::MultiPath);
         }
-        self.course.controls += 1;
-        self.become_stage(Stage::Asking);
+        self.run.controls += 1;
+        self.become_stage(Stage::Preparing);
         if let Some(control) = self.probes.get_mut(CONTROL) {
             let socket = control.place.socket;
             control.become_state(State::Opening);
@@ -153,14 +158,14 @@ impl Lifetime {
         }
     }
 
-    /// An answer to the control, or what should have been one.
+    /// Takes a response to the request of the proof. It should have arrived on the control.
     fn proved(&mut self, cx: &mut Cx<'_>, facts: ResponseFacts) {
         let on_control = self.probes.get(CONTROL).is_some_and(|control| control.place.socket == facts.socket);
-        let asker = self.probes.get(ASKER).and_then(|asker| asker.place.external);
+        let requester = self.probes.get(REQUESTER).and_then(|requester| requester.place.external);
         if self.stage == Stage::Measuring
-            && facts.seen.is_ok_and(|seen| asker.is_none_or(|asker| asker.ip() != seen.ip()))
+            && facts.seen.is_ok_and(|seen| requester.is_none_or(|requester| requester.ip() != seen.ip()))
         {
-            // The asking socket has moved to another external address, so silence there proves nothing here.
+            // The request socket has another external address now, so silence of a probe is no evidence.
             for index in self.in_state(State::Doubted).into_iter().chain(self.in_state(State::Checking)) {
                 self.spoil(cx, index, Unknown::Rebinding);
             }
@@ -183,10 +188,10 @@ impl Lifetime {
     }
 
     fn proof_ended(&mut self, cx: &mut Cx<'_>, sends: u32, answers: u32) {
-        // If most answers went to another socket, the request says nothing about loss.
-        self.proof.flight = None;
+        // If most responses went to another socket, the request does not measure loss.
+        self.proof.transaction = None;
         if answers > 0 || self.stage == Stage::Measuring {
-            self.way.counted(sends, answers);
+            self.estimate.add_loss(sends, answers);
         }
         if answers > 0 {
             return;
@@ -194,7 +199,7 @@ impl Lifetime {
         self.proof_failed(cx, Unknown::ResponsePortUnanswered);
     }
 
-    /// The control could not be made, or got no answer.
+    /// Takes a failed proof: the control got no mapping or no response.
     fn proof_failed(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         self.proof.failures = self.proof.failures.saturating_add(1);
         if self.proof.failures < FAILURES_MAX {
@@ -218,12 +223,12 @@ impl Lifetime {
         }
     }
 
-    /// The requested answer, on the probe's socket or on another.
+    /// Takes the requested response, on the probe's socket or on another.
     fn checked(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Checking) else { return };
         if facts.seen.is_err() {
-            return self.unanswered(cx, Ask::Check, index, 0, Unknown::ServerError);
+            return self.unanswered(cx, Purpose::Check, index, 0, Unknown::ServerError);
         }
         if facts.socket == probe.place.socket {
             return self.alive(cx, index, facts);
@@ -234,7 +239,7 @@ impl Lifetime {
             cx.note(|| LifetimeNote::NewOwner { external });
         }
         self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
-        // The answer that came in through the new owner's mapping may have refreshed that mapping.
+        // The response that came in through the new owner's mapping may have refreshed that mapping.
         let owner = self.probes.iter().position(|probe| probe.place.socket == facts.socket && probe.is_open());
         if let Some(owner) = owner.filter(|owner| *owner > CONTROL) {
             self.spoil(cx, owner, Unknown::Rebinding);
@@ -250,7 +255,7 @@ impl Lifetime {
         }
         let between = Between { earliest: facts.sent.earliest, latest: cx.now() };
         match probe.role {
-            Role::Asker | Role::Control => {}
+            Role::Requester | Role::Control => {}
             Role::Watcher { .. } if after < max || needed => probe.become_state(State::Stale),
             Role::Touched { side: Side::Inbound, .. } if probe.life.touched.is_none() => {
                 probe.life.touched = Some(between);
@@ -263,27 +268,27 @@ impl Lifetime {
         }
     }
 
-    /// A refresh arrived.
+    /// Takes the response to a refresh.
     fn touched(&mut self, cx: &mut Cx<'_>, index: usize, facts: ResponseFacts) {
         let (gap, now) = (self.gap(), cx.now());
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() == State::Touching) else { return };
-        probe.flight = None;
+        probe.transaction = None;
         let Ok(external) = facts.seen else {
-            return self.unanswered(cx, Ask::Touch, index, 0, Unknown::ServerError);
+            return self.unanswered(cx, Purpose::Touch, index, 0, Unknown::ServerError);
         };
         let before = probe.place.external.unwrap_or(external);
         if before != external {
             let (after, sends) = (probe.at_most(now), facts.sends);
             cx.note(|| LifetimeNote::Remade { before, after: external });
             if before.ip() != external.ip() {
-                // Not only the mapping ended: the way out is another.
+                // The network path has changed, not only the mapping.
                 return self.spoil(cx, index, Unknown::Rebinding);
             }
             return self.dead(cx, index, Outcome::Dead { after, sends, p: 0.0 });
         }
         if matches!(probe.role, Role::Touched { .. }) {
             if facts.socket == probe.place.socket {
-                // A packet that was meant to go out only brought one in.
+                // The response came in through the mapping, so the refresh was not only outbound.
                 return self.spoil(cx, index, Unknown::ResponsePortIgnored);
             }
             probe.life.touched = Some(facts.sent);
@@ -296,50 +301,50 @@ impl Lifetime {
         }
     }
 
-    /// A request of a probe ended without a usable answer.
-    fn unanswered(&mut self, cx: &mut Cx<'_>, ask: Ask, index: usize, sends: u32, why: Unknown) {
+    /// Takes the end of a request without a usable response.
+    fn unanswered(&mut self, cx: &mut Cx<'_>, purpose: Purpose, index: usize, sends: u32, why: Unknown) {
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
-        match (ask, probe.state()) {
-            (Ask::Map, State::Mapping) => {
-                probe.flight = None;
+        match (purpose, probe.state()) {
+            (Purpose::Map, State::Mapping) => {
+                probe.transaction = None;
                 if self.stage == Stage::Measuring && index == CONTROL {
                     probe.become_state(State::Resting);
                     self.proof_failed(cx, why);
                 } else {
-                    let turned_back = self.course.unreachable && why == Unknown::ServerSilent;
+                    let turned_back = self.run.unreachable && why == Unknown::ServerSilent;
                     self.spoil_or_reject(cx, index, if turned_back { Unknown::Offline } else { why });
                 }
             }
-            (Ask::Check, State::Checking) => self.silent(cx, index, sends),
-            (Ask::Touch, State::Touching) => {
-                probe.flight = None;
+            (Purpose::Check, State::Checking) => self.silent(cx, index, sends),
+            (Purpose::Touch, State::Touching) => {
+                probe.transaction = None;
                 if matches!(probe.role, Role::Watcher { .. }) {
-                    // It is not known whether it arrived. A check before the next refresh shows what became of the
-                    // mapping.
+                    // The refresh may have arrived. A check before the next refresh shows whether the mapping lives.
                     probe.due = now;
                     probe.become_state(State::Resting);
                 } else {
                     self.spoil(cx, index, why);
                 }
             }
-            (Ask::Prove, _) => self.proof_ended(cx, sends, 0),
-            (Ask::Map | Ask::Check | Ask::Touch, _) => {}
+            (Purpose::Prove, _) => self.proof_ended(cx, sends, 0),
+            (Purpose::Map | Purpose::Check | Purpose::Touch, _) => {}
         }
     }
 
-    /// A round of requests had no answer.
+    /// Takes the end of a round of requests without a response.
     fn silent(&mut self, cx: &mut Cx<'_>, index: usize, sends: u32) {
-        let (by_loss, overhang) = (self.way.silence(sends), self.way.tail().saturating_sub(self.way.rtt()));
-        let beside = self.proof.answered;
+        let (by_loss, tail_excess) =
+            (self.estimate.all_lost(sends), self.estimate.tail().saturating_sub(self.estimate.rtt()));
+        let proved_at = self.proof.answered;
         let now = cx.now();
         let Some(probe) = self.probes.get_mut(index) else { return };
         probe.doubt.sends = probe.doubt.sends.saturating_add(sends);
-        if probe.doubt.rounds > 1 && beside.is_some_and(|answered| answered >= probe.doubt.since) {
+        if probe.doubt.rounds > 1 && proved_at.is_some_and(|at| at >= probe.doubt.since) {
             probe.doubt.p *= by_loss;
             if probe.doubt.p <= P_MAX {
-                // Answers to the last send would have arrived by now.
-                let after = probe.at_most(now - overhang);
+                // Responses to the last send would have arrived by now.
+                let after = probe.at_most(now - tail_excess);
                 let outcome = Outcome::Dead { after, sends: probe.doubt.sends, p: probe.doubt.p };
                 return self.dead(cx, index, outcome);
             }
@@ -364,14 +369,14 @@ impl Lifetime {
         self.over(cx, index, if first_touch { Outcome::Spoilt(Unknown::TooShort) } else { outcome });
     }
 
-    /// A probe has given its result.
+    /// Takes the result of a probe, and closes its socket.
     pub(super) fn over(&mut self, cx: &mut Cx<'_>, index: usize, outcome: Outcome) {
         let Some(probe) = self.probes.get_mut(index).filter(|probe| probe.state() != State::Over) else { return };
         probe.outcome = outcome;
         let series = match probe.role {
             Role::Replied { .. } => Some(Series::Replied),
             Role::Unreplied { .. } => Some(Series::Unreplied),
-            Role::Asker | Role::Control | Role::Watcher { .. } | Role::Touched { .. } => None,
+            Role::Requester | Role::Control | Role::Watcher { .. } | Role::Touched { .. } => None,
         };
         let point = match outcome {
             Outcome::Alive { after } => Some((after, true)),
@@ -399,22 +404,22 @@ impl Lifetime {
         if index > CONTROL { self.spoil(cx, index, why) } else { self.finish(cx.now(), why) }
     }
 
-    /// The server cannot be used: asks the next one, or ends.
+    /// Rejects the server. Tests the next one, or ends the run.
     fn reject(&mut self, cx: &mut Cx<'_>, why: Unknown) {
         let server = self.server();
         cx.note(|| LifetimeNote::Rejected { server, why });
         self.out.push(Output::Event(LifetimeEvent::Rejected { server, why }));
-        if self.stage == Stage::Measuring || self.course.server + 1 >= self.config.servers.len() {
+        if self.stage == Stage::Measuring || self.run.server + 1 >= self.config.servers.len() {
             return self.finish(cx.now(), why);
         }
-        self.course.server += 1;
-        self.course.unreachable = false;
+        self.run.server += 1;
+        self.run.unreachable = false;
         if self.stage == Stage::Proving {
-            self.become_stage(Stage::Asking);
+            self.become_stage(Stage::Preparing);
         }
-        let flights = [ASKER, CONTROL].into_iter().filter_map(|index| self.probes.get_mut(index)?.flight.take());
-        let flights: Vec<_> = flights.chain(self.proof.flight.take()).collect();
-        for id in flights {
+        let ids = [REQUESTER, CONTROL].into_iter().filter_map(|index| self.probes.get_mut(index)?.transaction.take());
+        let ids: Vec<_> = ids.chain(self.proof.transaction.take()).collect();
+        for id in ids {
             let _answered = self.transactions.with(cx, |transactions, cx| transactions.cancel(cx, id));
         }
         self.proof = Proof::default();
@@ -424,10 +429,10 @@ impl Lifetime {
                 probe.become_state(State::Unmapped);
             }
         }
-        self.note_asked(cx);
+        self.note_tested(cx);
     }
 
-    pub(super) fn note_asked(&self, cx: &mut Cx<'_>) {
+    pub(super) fn note_tested(&self, cx: &mut Cx<'_>) {
         let server = self.server();
         cx.note(|| LifetimeNote::Asked { server });
     }
@@ -447,11 +452,11 @@ impl Lifetime {
     /// It is late enough that a mapping is checked within its lifetime: in two rounds, after a whole step of
     /// uncertainty about the lifetime.
     pub(super) fn touch_after(&self) -> Duration {
-        self.config.step + self.way.round() * 4 + Duration::from_millis(1500)
+        self.config.step + self.estimate.round() * 4 + Duration::from_millis(1500)
     }
 }
 
-/// Tries to find a control with the asking socket's external address.
+/// The number of tries to find a control with the request socket's external address.
 const CONTROLS_MAX: u8 = 4;
 /// The number of failed proofs in a row after which no more are tried.
 const FAILURES_MAX: u8 = 2;

@@ -1,8 +1,8 @@
-//! From the results of the probes to conclusions and to the end of the run.
+//! The conclusions from the results of the probes, and the end of the run.
 //!
 //! Rules of this file: each conclusion is reported once, when no later result can change it. The end of a refreshed
-//! mapping is an absolute end only if mappings live long enough for the refreshes to come in time. A refresh that did
-//! not help is one only if no absolute end explains it.
+//! mapping is an absolute end only if mappings live long enough for the refreshes to come in time. An end in spite of
+//! a refresh shows an ineffective refresh only if no absolute end explains it.
 
 use super::probe::{NEVER, Probe, Role, Side, State};
 use super::report::recommended_keepalive;
@@ -26,12 +26,13 @@ pub(super) struct Verdicts {
 }
 
 impl Lifetime {
-    /// The server honours RESPONSE-PORT: orders all sockets, first those that are needed longest.
+    /// Orders all sockets, first those with the longest measurements. The server honours RESPONSE-PORT.
     pub(super) fn measure(&mut self, cx: &mut Cx<'_>) {
         self.become_stage(Stage::Measuring);
         let server = self.server();
         cx.note(|| LifetimeNote::Honoured { server });
-        let translated = self.probes.first().and_then(|asker| Some(asker.place.local? != asker.place.external?));
+        let translated =
+            self.probes.first().and_then(|requester| Some(requester.place.local? != requester.place.external?));
         self.verdicts.translated = translated;
         let points = u32::try_from(self.config.points()).unwrap_or(0);
         let step = self.config.step;
@@ -39,7 +40,8 @@ impl Lifetime {
         for lag in [Duration::ZERO, self.gap() / 2] {
             self.open(cx, Role::Watcher { lag });
         }
-        // The longest of both series come first, because they end the run; then those that the test of refreshes needs.
+        // The longest idle times of both series come first, because they end the run. The sockets of the refresh test
+        // come next.
         let first = |idle: Duration| idle + self.config.step * 4 > self.config.max;
         let (first, rest): (Vec<_>, Vec<_>) = idles().partition(|idle| first(*idle));
         for idle in idles() {
@@ -113,7 +115,7 @@ impl Lifetime {
 
     /// The evidence of every conclusion of the run.
     fn evidence(&self) -> Vec<Evidence> {
-        let (sent, answered) = (self.way.path.sent, self.way.path.answered);
+        let (sent, answered) = (self.estimate.path.sent, self.estimate.path.answered);
         let proof = Evidence::Answered { question: Question::ResponsePort, from: self.server() };
         Vec::from([proof, Evidence::Loss { sent, answered }])
     }
@@ -147,7 +149,7 @@ impl Lifetime {
             return Some(Conclusion::unknown(Unknown::TooShort, self.evidence()));
         }
         let watchers = || self.probes.iter().filter(|probe| is_watcher(probe));
-        // A watcher without a refresh for as long as a silent mapping lives may have died of that.
+        // The mapping of a watcher may have expired because no refresh came within the idle lifetime.
         let refreshed =
             |probe: &&Probe, after| (probe.life.made.earliest + after).since(probe.life.refreshed) < silent_lived;
         let deaths = watchers().filter_map(|probe| match probe.outcome {
@@ -155,7 +157,7 @@ impl Lifetime {
             Outcome::Pending | Outcome::Alive { .. } | Outcome::Dead { .. } | Outcome::Spoilt(_) => None,
         });
         if let Some((after, lived, sends, p)) = deaths.min_by_key(|(after, ..)| *after) {
-            // A silent mapping that outlives the refreshed one is a contradiction: wait until that is impossible.
+            // A silent mapping that outlives the refreshed one is a contradiction.
             if silent_lived > after {
                 return Some(Conclusion::unknown(Unknown::Contradictory, self.evidence()));
             }
@@ -171,8 +173,8 @@ impl Lifetime {
             let why = watchers().find_map(|probe| spoilt(&probe.outcome)).unwrap_or(Unknown::HighLoss);
             return Some(Conclusion::unknown(why, self.evidence()));
         }
-        // An end between a check and the refresh a round trip later is not seen if the port is preserved.
-        let unseen = self.way.rtt().as_secs_f64() / self.gap().as_secs_f64();
+        // An end between a check and the refresh a round trip later is not detected if the port is preserved.
+        let unseen = self.estimate.rtt().as_secs_f64() / self.gap().as_secs_f64();
         let alive = watchers().filter(|probe| matches!(probe.outcome, Outcome::Alive { .. })).count();
         let p = (0..alive).fold(1.0, |p, _| p * unseen.min(1.0));
         Judgement::Settled { range: LifetimeRange { at_least, at_most: None }, p, sends: 0 }.verdict(self.evidence())
@@ -196,14 +198,14 @@ impl Lifetime {
             (None, None) => return,
         };
         let Some(most) = range.at_most else { return };
-        let (rounds, now) = (self.way.round().saturating_add(self.way.rtt()).saturating_mul(2), cx.now());
+        let (rounds, now) = (self.estimate.round().saturating_add(self.estimate.rtt()).saturating_mul(2), cx.now());
         let touch_after = self.touch_after();
         for index in 0..self.probes.len() {
             let Some(probe) = self.probes.get_mut(index).filter(|probe| is_touched(probe)) else { continue };
             match (probe.state(), probe.life.touched) {
                 (State::Held, Some(touched)) if probe.due == NEVER => {
                     let due = now.max(probe.life.made.latest + most + MARGIN);
-                    // Touched while it lived, and checked while it must live if the touch refreshed it.
+                    // The refresh came within the lifetime. The check comes while a refreshed mapping must live.
                     let alive = touched.latest.since(probe.life.made.earliest) <= range.at_least;
                     if alive && (due + rounds).since(touched.earliest) < range.at_least {
                         probe.due = due;
@@ -227,7 +229,7 @@ impl Lifetime {
         }
     }
 
-    /// Whether packets from this side refresh; `None` while a later result can show it.
+    /// Whether packets from this side refresh; `None` while a later result can change the conclusion.
     fn refresh(&self, side: Side) -> Option<Conclusion<bool>> {
         let of_side = |probe: &&Probe| matches!(probe.role, Role::Touched { side: of, .. } if of == side);
         let outcomes = || self.probes.iter().filter(of_side).map(|probe| probe.outcome);
@@ -250,8 +252,8 @@ impl Lifetime {
             (Some(_), Some(_)) => Conclusion::unknown(Unknown::Contradictory, evidence),
             (Some(_), None) => Conclusion::value_with(true, p_range, evidence),
             (None, Some((after, _, p))) => {
-                // The mapping may have died of age, or without a refresh. It is the latter only if all watchers
-                // outlived it: one alone may have a new mapping.
+                // The mapping may have reached its absolute end, or the refresh had no effect. The refresh had no
+                // effect only if the mappings of all watchers lived longer: a single watcher may have a new mapping.
                 let watchers = self.probes.iter().filter(|probe| is_watcher(probe));
                 let mut sound = watchers.filter(|probe| !matches!(probe.outcome, Outcome::Spoilt(_)));
                 if sound.clone().next().is_none() {
@@ -270,7 +272,8 @@ impl Lifetime {
         })
     }
 
-    /// Closes all sockets and reports. What has no conclusion yet is reported as seen, or as unknown for this reason.
+    /// Closes all sockets and reports. A missing conclusion is reported with the bounds so far, or as unknown for
+    /// this reason.
     pub(super) fn finish(&mut self, now: Instant, why: Unknown) {
         if self.stage == Stage::Ended {
             return;
@@ -298,7 +301,7 @@ impl Lifetime {
                 known.verdict(self.evidence()).unwrap_or_else(|| Conclusion::unknown(why, Vec::new()))
             }
         };
-        let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Asker | Role::Control));
+        let measured = !self.probes.iter().all(|probe| matches!(probe.role, Role::Requester | Role::Control));
         let nothing = || Conclusion::unknown(why, Vec::new());
         let watched = || match self.longest(is_watcher) {
             Duration::ZERO => nothing(),
@@ -328,8 +331,8 @@ impl Lifetime {
             unreplied,
             absolute,
             refresh,
-            path: self.way.path,
-            elapsed: now - self.course.started,
+            path: self.estimate.path,
+            elapsed: now - self.run.started,
         }
     }
 }

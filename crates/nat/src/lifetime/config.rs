@@ -1,11 +1,11 @@
-//! What to measure, and with which servers.
+//! The configuration of a lifetime measurement.
 
 use crate::profile::Family;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-/// What to measure, and with which servers.
+/// The configuration of a lifetime measurement.
 ///
 /// ```
 /// use core::time::Duration;
@@ -68,11 +68,11 @@ impl LifetimeConfig {
 
     /// The time from the start after which the run has ended.
     ///
-    /// A server that cannot be used costs up to 8 s before the next one is asked.
+    /// A server that cannot be used costs up to 8 s before the next one is tested.
     #[must_use]
     pub fn bound(&self) -> Duration {
         let others = u32::try_from(self.servers.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        self.max + Self::AFTER + Self::ASKING.saturating_mul(others.min(100))
+        self.max + Self::AFTER + Self::PER_SERVER.saturating_mul(others.min(100))
     }
 
     /// The family that is measured.
@@ -81,11 +81,17 @@ impl LifetimeConfig {
         self.servers.first().map(Family::of)
     }
 
-    /// Checks what can be checked before anything is sent.
+    /// Checks the configuration.
     ///
     /// # Errors
-    /// [`LifetimeConfigError`]: no server, a server of another family, an address twice, a step or a longest time out
-    /// of range.
+    /// * [`LifetimeConfigError::NoServers`] when there is no server.
+    /// * [`LifetimeConfigError::Families`] when a server is of another family than the first.
+    /// * [`LifetimeConfigError::Unspecified`] when the address of a server is unspecified, or its port is 0.
+    /// * [`LifetimeConfigError::SameAddress`] when two servers have the same address and port.
+    /// * [`LifetimeConfigError::Local`] when the local address is of another family than the servers.
+    /// * [`LifetimeConfigError::Step`] when the step is not between 2 s and 10 min.
+    /// * [`LifetimeConfigError::TooFew`] when the longest idle time is shorter than the step.
+    /// * [`LifetimeConfigError::TooMany`] when there are more than [`POINTS_MAX`](Self::POINTS_MAX) idle times.
     pub fn check(&self) -> Result<(), LifetimeConfigError> {
         let family = self.family().ok_or(LifetimeConfigError::NoServers)?;
         for (index, server) in self.servers.iter().enumerate() {
@@ -115,17 +121,17 @@ impl LifetimeConfig {
 
     /// The number of idle times that one run can try.
     pub const POINTS_MAX: usize = 40;
-    /// The sockets without an idle time: the asking one, the control, two watchers, four of the refresh test.
+    /// The sockets without an idle time: the request socket, the control, two watchers, four of the refresh test.
     const FIXED: usize = 8;
     const STEP_MIN: Duration = Duration::from_secs(2);
     const STEP_MAX: Duration = Duration::from_secs(600);
-    /// The time of a run beside its longest idle time.
+    /// The time of a run in addition to its longest idle time.
     const AFTER: Duration = Duration::from_secs(15);
     /// The time that a server that cannot be used can cost.
-    const ASKING: Duration = Duration::from_secs(8);
+    const PER_SERVER: Duration = Duration::from_secs(8);
 }
 
-/// Why a configuration is invalid.
+/// The reason why a configuration is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifetimeConfigError {
@@ -139,7 +145,7 @@ pub enum LifetimeConfigError {
         server: SocketAddr,
     },
     /// A server has no address or no port.
-    #[error("{server} is no address that anything can be sent to")]
+    #[error("{server} is not a valid destination: the address and the port must be specified")]
     Unspecified {
         /// The address.
         server: SocketAddr,
@@ -163,7 +169,7 @@ pub enum LifetimeConfigError {
     #[error("the longest idle time must be at least one step")]
     TooFew,
     /// There are more idle times than one run has sockets for.
-    #[error("{points} idle times: at most 40 in one run, take a longer step or a shorter longest time")]
+    #[error("{points} idle times: at most 40 in one run, use a longer step or a shorter longest time")]
     TooMany {
         /// The number of idle times.
         points: usize,

@@ -1,4 +1,4 @@
-//! What the owner of a measurement must act on.
+//! The events of a measurement, on which its owner must act.
 
 use super::{LifetimeRange, LifetimeReport, RefreshReport};
 use crate::profile::{Conclusion, Finding, Unknown};
@@ -19,7 +19,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum LifetimeEvent {
-    /// A server cannot be used; the next one is asked, if there is one.
+    /// A server cannot be used; the next one is tested, if there is one.
     Rejected {
         /// The server.
         server: SocketAddr,
@@ -30,40 +30,40 @@ pub enum LifetimeEvent {
     Begun {
         /// The server.
         server: SocketAddr,
-        /// Whether addresses are translated on the way. If not, the lifetimes are those of a firewall.
+        /// Whether addresses are translated on the path. If not, the lifetimes are those of a firewall.
         translated: bool,
         /// The number of sockets that are opened.
         sockets: usize,
         /// The time that the rest of the run takes, about.
         expected: Duration,
     },
-    /// One socket has given its result.
+    /// The result of one socket is known.
     Point {
         /// Its series.
         series: Series,
-        /// How long it was silent.
+        /// The time that it was silent.
         idle: Duration,
-        /// Whether an answer still came in.
+        /// Whether a response still came in.
         alive: bool,
     },
     /// The lifetime of a mapping that was answered.
     Replied(Conclusion<LifetimeRange>),
-    /// The lifetime of a mapping that nothing ever came in through.
+    /// The lifetime of a mapping through which no packet ever came in.
     Unreplied(Conclusion<LifetimeRange>),
-    /// The time at which a mapping ends whatever refreshes it.
+    /// The time at which a mapping ends in spite of refreshes.
     Absolute(Conclusion<LifetimeRange>),
-    /// What refreshes a mapping.
+    /// The packets that refresh a mapping.
     Refresh(Box<RefreshReport>),
     /// The report; the last event.
     Report(Box<LifetimeReport>),
 }
 
-/// What the sockets of a series have in common.
+/// The common property of the sockets of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Series {
     /// Their mappings were answered once.
     Replied,
-    /// Nothing ever came in through their mappings.
+    /// No packet ever came in through their mappings.
     Unreplied,
 }
 
@@ -87,13 +87,13 @@ impl fmt::Display for LifetimeEvent {
                 let state = if *alive { "alive" } else { "dead" };
                 write!(f, "{series}: {state} after {:.1} s", idle.as_secs_f64())
             }
-            Self::Replied(verdict) => say(f, "replied", verdict),
-            Self::Unreplied(verdict) => say(f, "unreplied", verdict),
+            Self::Replied(verdict) => write_finding(f, "replied", verdict),
+            Self::Unreplied(verdict) => write_finding(f, "unreplied", verdict),
             Self::Absolute(verdict) => match verdict.value() {
                 Some(LifetimeRange { at_least, at_most: None }) => {
-                    write!(f, "absolute: no end met in {} s", at_least.as_secs())
+                    write!(f, "absolute: no end in {} s", at_least.as_secs())
                 }
-                Some(_) | None => say(f, "absolute", verdict),
+                Some(_) | None => write_finding(f, "absolute", verdict),
             },
             Self::Refresh(refresh) => write!(f, "{refresh}"),
             Self::Report(report) => write!(f, "finished after {} s", report.elapsed.as_secs()),
@@ -102,7 +102,11 @@ impl fmt::Display for LifetimeEvent {
 }
 
 /// One axis and its value, or the reason why there is none.
-pub(super) fn say<T: fmt::Display>(f: &mut fmt::Formatter<'_>, axis: &str, verdict: &Conclusion<T>) -> fmt::Result {
+pub(super) fn write_finding<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    axis: &str,
+    verdict: &Conclusion<T>,
+) -> fmt::Result {
     match &verdict.finding {
         Finding::Value { value, .. } => write!(f, "{axis}: {value}"),
         Finding::Unknown(why) => write!(f, "{axis}: unknown, {why}"),

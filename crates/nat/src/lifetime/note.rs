@@ -1,4 +1,4 @@
-//! What a reader of the log learns.
+//! The notes of a lifetime measurement.
 
 use crate::note::refusal_code;
 use crate::profile::Unknown;
@@ -15,7 +15,7 @@ use portolan_machine::{Clause, Explain, Refusal};
 /// use portolan_nat::lifetime::LifetimeNote;
 ///
 /// let note = LifetimeNote::Alive { external: "203.0.113.9:50000".parse()?, after: Duration::from_secs(30) };
-/// assert_eq!(note.to_string(), "203.0.113.9:50000 let an answer in after 30.0 s");
+/// assert_eq!(note.to_string(), "203.0.113.9:50000 let a response in after 30.0 s");
 /// assert_eq!(note.rfc().unwrap().to_string(), "RFC 5780 §4.6");
 /// assert_eq!(note.code(), "mapping-alive");
 /// # Ok::<(), core::net::AddrParseError>(())
@@ -30,12 +30,12 @@ pub enum LifetimeNote {
         /// The reason.
         why: Refusal,
     },
-    /// A server is asked whether it honours RESPONSE-PORT.
+    /// A server is tested for RESPONSE-PORT.
     Asked {
         /// The server.
         server: SocketAddr,
     },
-    /// An answer came to the other port: the server honours RESPONSE-PORT.
+    /// A response came to the other port: the server honours RESPONSE-PORT.
     Honoured {
         /// The server.
         server: SocketAddr,
@@ -52,30 +52,30 @@ pub enum LifetimeNote {
         /// Its external endpoint.
         external: SocketAddr,
     },
-    /// A silent socket got its answer.
+    /// A silent socket got its response.
     Alive {
         /// Its external endpoint.
         external: SocketAddr,
-        /// How long it had been silent.
+        /// The time that it had been silent.
         after: Duration,
     },
-    /// A silent socket got no answer. It is asked again, beside a living mapping that must get its own.
+    /// A silent socket got no response. The test is repeated beside a living mapping that must get its own response.
     Silent {
         /// Its external endpoint.
         external: SocketAddr,
         /// The number of sends.
         sends: u32,
     },
-    /// A silent socket got no answer while a living one did: its mapping has ended.
+    /// A silent socket got no response while a living mapping got one: the mapping of the socket has expired.
     Dead {
         /// Its external endpoint.
         external: SocketAddr,
-        /// How long it had been silent.
+        /// The time that it had been silent.
         after: Duration,
-        /// The probability that chance explains the silence.
+        /// The probability that loss explains the silence.
         p: f64,
     },
-    /// The answer came to another socket: the external port has a new owner, so the mapping has ended.
+    /// The response came to another socket: the external port has a new owner, so the mapping has expired.
     NewOwner {
         /// The external endpoint.
         external: SocketAddr,
@@ -100,22 +100,25 @@ impl fmt::Display for LifetimeNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortRefused { port, why } => write!(f, "local port {port} refused: {why}"),
-            Self::Asked { server } => write!(f, "does {server} answer to another port when asked to?"),
+            Self::Asked { server } => write!(f, "{server} is tested for RESPONSE-PORT"),
             Self::Honoured { server } => write!(f, "{server} honours RESPONSE-PORT"),
-            Self::Rejected { server, why } => write!(f, "{server} is no use: {why}"),
+            Self::Rejected { server, why } => write!(f, "{server} cannot be used: {why}"),
             Self::Mapped { external } => write!(f, "{external} is silent from now on"),
             Self::Alive { external, after } => {
-                write!(f, "{external} let an answer in after {:.1} s", after.as_secs_f64())
+                write!(f, "{external} let a response in after {:.1} s", after.as_secs_f64())
             }
             Self::Silent { external, sends } => {
-                write!(f, "no answer came in through {external} in {sends} sends; asked again beside a living mapping")
+                write!(
+                    f,
+                    "{external} let no response in for {sends} sends; the test is repeated beside a living mapping"
+                )
             }
             Self::Dead { external, after, p } => {
-                write!(f, "{external} is dead after {:.1} s; by chance only with p = {p:.0e}", after.as_secs_f64())
+                write!(f, "{external} is dead after {:.1} s; loss explains it with p = {p:.0e}", after.as_secs_f64())
             }
-            Self::NewOwner { external } => write!(f, "{external} has a new owner, so the old mapping is gone"),
+            Self::NewOwner { external } => write!(f, "{external} has a new owner, so the old mapping has expired"),
             Self::Remade { before, after } => write!(f, "{before} became {after} in spite of refreshes"),
-            Self::Spoilt { port, why } => write!(f, "the socket on port {port} says nothing: {why}"),
+            Self::Spoilt { port, why } => write!(f, "the socket on port {port} cannot be used: {why}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! When a new transaction may start.
+//! The limit on the starts of transactions.
 //!
 //! Rules of this file: at most ten transactions start within a second (RFC 5780 §5); retransmissions do not count.
 //! Starts that are not urgent keep a distance too, so that their retransmissions do not coincide.
@@ -14,7 +14,7 @@ pub(super) struct Pace {
     last: Option<Instant>,
 }
 
-/// How long a transaction can wait.
+/// The urgency of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// Its time is part of the measurement.
@@ -35,7 +35,7 @@ impl Pace {
         Self { ring: [None; Self::PER_SECOND], next: 0, last: None }
     }
 
-    /// When the next one may start; in the past: now.
+    /// The time at which the next transaction may start. A time in the past means now.
     pub(super) fn opens(&self, urgency: Urgency) -> Instant {
         let window = self.ring.get(self.next).copied().flatten().map_or(Instant::ORIGIN, |tenth| tenth + Self::WINDOW);
         let distance = match urgency {

@@ -1,8 +1,8 @@
 //! One socket: its purpose, its state, its results.
 //!
-//! Rules of this file: it takes and keeps times, and sees no queue. The time of the last refresh is only known to lie
-//! between two moments, and both are kept. An answer counts from the later one, silence from the earlier one. So bounds
-//! are never tighter than the evidence.
+//! Rules of this file: it stores times, and has no access to the output queue. The time of the last refresh lies
+//! between two moments, and both are stored. A response counts from the later moment, silence from the earlier one.
+//! So bounds are never tighter than the evidence.
 
 use super::series::Outcome;
 use core::net::SocketAddr;
@@ -16,11 +16,11 @@ pub(super) struct Probe {
     pub(super) role: Role,
     pub(super) place: Place,
     state: State,
-    /// When it acts next.
+    /// The time of its next request.
     pub(super) due: Instant,
     pub(super) life: Life,
     /// Its pending request.
-    pub(super) flight: Option<TransactionId>,
+    pub(super) transaction: Option<TransactionId>,
     pub(super) doubt: Doubt,
     pub(super) outcome: Outcome,
 }
@@ -28,17 +28,19 @@ pub(super) struct Probe {
 /// The purpose of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Port Y of RFC 5780 §4.6: asks the server to answer to others.
-    Asker,
-    /// Its mapping is fresh, so an answer to it must arrive. It tells silence from loss.
+    /// The request socket, port Y of RFC 5780 §4.6. Its requests have the responses sent to other sockets.
+    Requester,
+    /// The control. Its mapping is fresh, so a response to it must arrive unless it is lost.
     Control,
-    /// Port X of RFC 5780 §4.6: answered once, then silent for this long.
+    /// Port X of RFC 5780 §4.6: it gets one response, and is then silent for this time.
     Replied { idle: Duration },
-    /// The same, never answered.
+    /// Port X without a response.
     Unreplied { idle: Duration },
-    /// Refreshed regularly. Its first check is later by this time, so that two watchers together see every moment.
+    /// A socket that is refreshed regularly. The first check is later by `lag`, so that the checks of two watchers
+    /// alternate.
     Watcher { lag: Duration },
-    /// Refreshed once from one side, to see whether that extends its life. One is early, one a step later.
+    /// A socket that is refreshed once from one side, to measure whether that extends the lifetime. The refresh of a
+    /// `late` one is a step later.
     Touched { side: Side, late: bool },
 }
 
@@ -54,38 +56,38 @@ pub(super) enum Side {
 pub(super) struct Place {
     pub(super) socket: SocketId,
     pub(super) port: u16,
-    /// How often it was ordered. Ports may be taken.
+    /// The number of orders. A port may be taken.
     pub(super) orders: u8,
     pub(super) local: Option<SocketAddr>,
     pub(super) external: Option<SocketAddr>,
-    /// It was refused or has ended: there is nothing to close.
+    /// Whether the socket was refused or has ended, so that it is not closed.
     pub(super) gone: bool,
 }
 
-/// Two moments between which something happened.
+/// Two moments between which an event happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Between {
     pub(super) earliest: Instant,
     pub(super) latest: Instant,
 }
 
-/// When the mapping was made, when it was touched, and at which age it was last seen alive.
+/// The times of the mapping: when it was made and touched, and its age at the last response.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Life {
     pub(super) made: Between,
     pub(super) touched: Option<Between>,
-    /// When a watcher was last refreshed, at the earliest.
+    /// The earliest possible time of the last refresh of a watcher.
     pub(super) refreshed: Instant,
     pub(super) lived: Duration,
 }
 
-/// How far silence is evidence.
+/// The silence so far, as evidence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Doubt {
     pub(super) since: Instant,
     pub(super) rounds: u8,
     pub(super) sends: u32,
-    /// The probability of chance.
+    /// The probability that loss explains the silence.
     pub(super) p: f64,
 }
 
@@ -104,11 +106,11 @@ pub(super) enum State {
     Mapping,
     /// Silent until it is due.
     Resting,
-    /// The server is asked to answer to it.
+    /// A response to it is requested.
     Checking,
-    /// No answer came; it waits to be asked again beside the control.
+    /// No response came; it waits for the next round of requests beside the control.
     Doubted,
-    /// To be refreshed as soon as the pace allows.
+    /// It is refreshed as soon as the pace allows.
     Stale,
     /// A refresh is pending.
     Touching,
@@ -125,7 +127,7 @@ const TRANSITIONS: &[(State, State)] = &[
     (State::Unmapped, State::Mapping),
     (State::Unmapped, State::Over),
     (State::Mapping, State::Resting),
-    // The next server is asked.
+    // The next server is tested.
     (State::Mapping, State::Unmapped),
     (State::Mapping, State::Over),
     (State::Resting, State::Unmapped),
@@ -165,7 +167,7 @@ impl Probe {
                 refreshed: Instant::ORIGIN,
                 lived: Duration::ZERO,
             },
-            flight: None,
+            transaction: None,
             doubt: Doubt::NONE,
             outcome: Outcome::Pending,
         }
@@ -180,32 +182,33 @@ impl Probe {
         self.state = next;
     }
 
-    /// Whether something can be sent from it.
+    /// Whether the socket can send.
     pub(super) const fn is_open(&self) -> bool {
         !matches!(self.state, State::Opening | State::Over)
     }
 
-    /// A round of requests starts.
-    pub(super) fn ask(&mut self, now: Instant) {
+    /// Counts a round of requests that starts now.
+    pub(super) fn start_round(&mut self, now: Instant) {
         self.doubt = Doubt { since: now, rounds: self.doubt.rounds.saturating_add(1), ..self.doubt };
     }
 
-    /// Forgets the requests so far.
+    /// Resets the silence so far.
     pub(super) const fn forget_doubt(&mut self) {
         self.doubt = Doubt::NONE;
     }
 
-    /// How long the mapping had been idle, or for a watcher how old it was, at least, at `at`.
+    /// The shortest possible idle time of the mapping at `at`; for a watcher, the shortest possible age.
     pub(super) fn at_least(&self, at: Instant) -> Duration {
         at.since(self.life.made.latest)
     }
 
-    /// The same, at most.
+    /// The longest possible idle time of the mapping at `at`; for a watcher, the longest possible age.
     pub(super) fn at_most(&self, at: Instant) -> Duration {
         at.since(self.life.made.earliest)
     }
 
-    /// An answer to a request of `since` or later arrived: the silence before it does not count.
+    /// Records a response to a request of `since` or later, and resets the silence. Returns the shortest possible
+    /// idle time.
     pub(super) fn lives(&mut self, since: Instant) -> Duration {
         let after = self.at_least(since);
         self.life.lived = self.life.lived.max(after);
@@ -237,7 +240,7 @@ mod tests {
         probe.life.made = Between { earliest, latest };
         let at = Instant::from_millis(6000);
         assert_eq!((probe.at_least(at).as_millis(), probe.at_most(at).as_millis()), (4600, 5000));
-        probe.ask(at);
+        probe.start_round(at);
         assert_eq!(probe.lives(at).as_millis(), 4600);
         assert_eq!(probe.doubt.rounds, 0);
     }

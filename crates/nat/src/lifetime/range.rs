@@ -1,7 +1,7 @@
-//! The lifetime of a mapping, as far as it was seen.
+//! The measured bounds of the lifetime of a mapping.
 //!
-//! Rules of this file: it keeps bounds, not estimates. The lower bound is a time at which an answer came in. The upper
-//! bound is a time at which none came in any more.
+//! Rules of this file: it keeps bounds, not estimates. The lower bound is a time at which a response came in. The
+//! upper bound is a time at which no response came in any more.
 
 use core::fmt;
 use core::time::Duration;
@@ -20,9 +20,9 @@ use core::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LifetimeRange {
-    /// The longest time after which a mapping was alive; zero if there was none.
+    /// The longest time after which a mapping was alive; zero if no mapping was alive.
     pub at_least: Duration,
-    /// The shortest time after which a mapping was dead; `None` if there was none.
+    /// The shortest time after which a mapping was dead; `None` if no mapping was dead.
     pub at_most: Option<Duration>,
 }
 

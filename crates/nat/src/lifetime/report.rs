@@ -1,7 +1,7 @@
 //! The results of one run.
 
 use super::LifetimeRange;
-use super::event::say;
+use super::event::write_finding;
 use crate::profile::{Conclusion, Family, Path};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -10,36 +10,36 @@ use core::time::Duration;
 /// The results of one run.
 ///
 /// Lifetimes are those of mappings without other traffic. RFC 5780 §4.6 warns that a device under load may drop
-/// mappings earlier. If an absolute end comes before the idle lifetime, the idle sockets met that end. Then `replied`
-/// has it too: no silent mapping lives longer.
+/// mappings earlier. If the absolute end comes before the idle lifetime, the mappings of idle sockets expire at the
+/// absolute end. Then `replied` has this time too: no silent mapping lives longer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LifetimeReport {
     /// The family.
     pub family: Family,
-    /// The server that was used; the last one asked if none could be used.
+    /// The server that was used; the last one tested if none could be used.
     pub server: SocketAddr,
-    /// Whether addresses are translated on the way, if that is known. If not, the lifetimes are those of a firewall.
+    /// Whether addresses are translated on the path, if that is known. If not, the lifetimes are those of a firewall.
     pub translated: Option<bool>,
     /// The lifetime of a silent mapping that was answered ("stream").
     pub replied: Conclusion<LifetimeRange>,
-    /// The lifetime of a silent mapping that nothing ever came in through.
+    /// The lifetime of a silent mapping through which no packet ever came in.
     pub unreplied: Conclusion<LifetimeRange>,
     /// The lifetime of a mapping that is refreshed regularly; without an upper bound if no end was seen.
     pub absolute: Conclusion<LifetimeRange>,
-    /// What refreshes a mapping.
+    /// The packets that refresh a mapping.
     pub refresh: RefreshReport,
     /// The keepalive interval: half the shortest lifetime, so that one lost packet does no harm.
     ///
     /// `None` if no lifetime is known, or if packets from inside do not refresh.
     pub recommended_keepalive: Option<Duration>,
-    /// Round-trip time and loss, as far as they were measured.
+    /// Round-trip time and loss, if they were measured.
     pub path: Path,
     /// The time from the start to the last conclusion.
     pub elapsed: Duration,
 }
 
 impl LifetimeReport {
-    /// Replaces every address by the result of `replace`, for reports that others will read.
+    /// Replaces every address by the result of `replace`, for reports that leave the host.
     #[must_use]
     pub fn with_addresses(mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) -> Self {
         self.server.set_ip(replace(self.server.ip()));
@@ -53,10 +53,10 @@ impl LifetimeReport {
     }
 }
 
-/// What refreshes a mapping (RFC 4787 §4.3).
+/// The packets that refresh a mapping (RFC 4787 §4.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefreshReport {
-    /// Whether packets from inside refresh; RFC 4787 REQ-6 demands it.
+    /// Whether packets from inside refresh; RFC 4787 REQ-6 requires it.
     pub outbound: Conclusion<bool>,
     /// Whether packets from outside refresh; RFC 4787 REQ-6a allows it.
     pub inbound: Conclusion<bool>,
@@ -84,13 +84,13 @@ impl fmt::Display for RefreshReport {
 impl fmt::Display for LifetimeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} measured with {}", self.family, self.server)?;
-        say(f, "an answered mapping lives", &self.replied)?;
+        write_finding(f, "a mapping with a reply lives", &self.replied)?;
         f.write_str("\n")?;
-        say(f, "one never answered lives", &self.unreplied)?;
+        write_finding(f, "a mapping without a reply lives", &self.unreplied)?;
         f.write_str("\n")?;
         match self.absolute.value().map(|range| (range.at_most, range.at_least)) {
-            Some((None, least)) => write!(f, "no absolute end met in {} s", least.as_secs())?,
-            Some((Some(_), _)) | None => say(f, "whatever refreshes it, it ends after", &self.absolute)?,
+            Some((None, least)) => write!(f, "no absolute end in {} s", least.as_secs())?,
+            Some((Some(_), _)) | None => write_finding(f, "a mapping with refreshes ends after", &self.absolute)?,
         }
         write!(f, "\n{}\n", self.refresh)?;
         match self.recommended_keepalive {
@@ -102,8 +102,8 @@ impl fmt::Display for LifetimeReport {
 
 /// The keepalive interval at which one lost packet does no harm: half the lifetime of an answered mapping.
 ///
-/// If that is not known, the lifetime of an unanswered mapping serves. A time below two seconds gives none. An absolute
-/// end does not matter: no keepalive helps against it.
+/// If that is not known, the lifetime of an unanswered mapping is used. A time below two seconds gives `None`. The
+/// absolute end is ignored, because no keepalive prevents it.
 pub(super) fn recommended_keepalive(
     replied: &Conclusion<LifetimeRange>,
     unreplied: &Conclusion<LifetimeRange>,

@@ -1,7 +1,7 @@
 //! The judgement of the sockets of one series.
 //!
-//! Rules of this file: a pure function of points, without a clock. An answer is proof; silence is only evidence. So
-//! another dead point must follow the first one before a conclusion is made. A living point beyond a dead one is a
+//! Rules of this file: a pure function of points, without a clock. A response is proof; silence is only evidence. So
+//! another dead point must follow the first one before a conclusion is made. A living point after a dead one is a
 //! contradiction (RFC 5780 §4.6: "be prepared to get inconsistent results").
 
 use super::LifetimeRange;
@@ -14,9 +14,9 @@ use core::time::Duration;
 pub(super) enum Outcome {
     /// No result yet.
     Pending,
-    /// It let an answer in after at least this time.
+    /// The mapping let a response in after at least this time.
     Alive { after: Duration },
-    /// It let no answer in after at most this time. Chance explains that with probability `p`.
+    /// The mapping let no response in after at most this time. Loss explains that with probability `p`.
     Dead { after: Duration, sends: u32, p: f64 },
     /// No result, for this reason.
     Spoilt(Unknown),
@@ -25,15 +25,15 @@ pub(super) enum Outcome {
 /// The result of a series so far, its points in the order of their idle times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Judgement {
-    /// Missing points could change it.
+    /// Missing points could change the result.
     Open,
-    /// It is final.
+    /// The result is final.
     Settled { range: LifetimeRange, p: f64, sends: u32 },
-    /// There is none.
+    /// There is no result, for this reason.
     Unknown(Unknown),
 }
 
-/// Judges when enough is known, and not before.
+/// Judges the points; [`Judgement::Open`] while a missing point could change the result.
 pub(super) fn judge(points: &[Outcome]) -> Judgement {
     let Some(dead) = points.iter().position(is_dead) else {
         return if points.contains(&Outcome::Pending) { Judgement::Open } else { bounds(points) };
@@ -42,14 +42,14 @@ pub(super) fn judge(points: &[Outcome]) -> Judgement {
     if before.contains(&Outcome::Pending) {
         return Judgement::Open;
     }
-    // The next result confirms or contradicts it.
+    // The next result confirms or contradicts the first dead point.
     match after.iter().skip(1).find(|point| !matches!(point, Outcome::Spoilt(_))) {
         Some(Outcome::Pending) => Judgement::Open,
         _ => bounds(points),
     }
 }
 
-/// The result of the points so far, whatever is missing.
+/// The result of the points so far, without the missing points.
 pub(super) fn bounds(points: &[Outcome]) -> Judgement {
     let dead = points.iter().position(is_dead).unwrap_or(points.len());
     let (before, after) = points.split_at(dead);

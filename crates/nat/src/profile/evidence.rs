@@ -1,25 +1,25 @@
 //! The evidence of a conclusion: one item each, as data.
 
-use super::{Flaw, renew};
+use super::{Flaw, replace_ip};
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use portolan_machine::{Refusal, Unreachability};
 
-/// A test whose answer, or silence, is evidence.
+/// A test whose response, or silence, is evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Question {
     /// A plain Binding request from the filtering socket.
     Control,
-    /// An answer from the other address and port (RFC 5780 §4.4, test II).
+    /// A request for a response from the other address and port (RFC 5780 §4.4, test II).
     ChangeBoth,
-    /// An answer from the other port (RFC 5780 §4.4, test III).
+    /// A request for a response from the other port (RFC 5780 §4.4, test III).
     ChangePort,
-    /// An answer from the other address and port, to a socket where nothing filters it.
+    /// A request for a response from the other address and port, on a socket where no filter drops the response.
     Proof,
-    /// A CHANGE-REQUEST that asks for no change, to a socket whose mapping lets in nothing else.
+    /// A CHANGE-REQUEST for no change, on a socket whose mapping lets in no other response.
     PlainProof,
-    /// An answer to another port, whose mapping is known to live (RFC 5780 §4.6).
+    /// A request for a response to another port, whose mapping is known to live (RFC 5780 §4.6).
     ResponsePort,
 }
 
@@ -40,14 +40,14 @@ impl fmt::Display for Question {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// A server that was asked at `to` saw the socket as `mapped`.
+    /// A server at `to` reported the mapped address `mapped`.
     Seen {
-        /// The address that was asked.
+        /// The destination of the request.
         to: SocketAddr,
-        /// The mapped address in the answer.
+        /// The mapped address in the response.
         mapped: SocketAddr,
     },
-    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one answer.
+    /// MAPPED-ADDRESS and XOR-MAPPED-ADDRESS of one response.
     Twice {
         /// MAPPED-ADDRESS, which an ALG can find and rewrite.
         plain: SocketAddr,
@@ -58,7 +58,7 @@ pub enum Evidence {
     Answered {
         /// The test.
         question: Question,
-        /// The source of the answer.
+        /// The source of the response.
         from: SocketAddr,
     },
     /// A request was not answered.
@@ -118,16 +118,16 @@ pub enum Evidence {
         /// Its source address at the receiving socket.
         from: SocketAddr,
     },
-    /// A mapping let an answer in after this time.
+    /// A mapping let a response in after this time.
     Lived {
         /// The time since the last refresh; for an absolute end, since the first packet; at least.
         after: Duration,
     },
-    /// A mapping let no answer in after this time.
+    /// A mapping let no response in after this time.
     Died {
         /// The time since the last refresh; for an absolute end, since the first packet; at most.
         after: Duration,
-        /// How often the answer was requested while others got theirs.
+        /// The number of requests for a response, while a living mapping got its response.
         sends: u32,
     },
 }
@@ -136,12 +136,12 @@ impl Evidence {
     pub(crate) fn replace_addresses(&mut self, replace: &mut dyn FnMut(IpAddr) -> IpAddr) {
         match self {
             Self::Seen { to, mapped } => {
-                renew(to, replace);
-                renew(mapped, replace);
+                replace_ip(to, replace);
+                replace_ip(mapped, replace);
             }
             Self::Twice { plain, xored } => {
-                renew(plain, replace);
-                renew(xored, replace);
+                replace_ip(plain, replace);
+                replace_ip(xored, replace);
             }
             Self::Answered { from: address, .. }
             | Self::Local { address }
@@ -150,7 +150,7 @@ impl Evidence {
             | Self::Unreachable { to: address, .. }
             | Self::TcpConnected { to: address }
             | Self::TcpFailed { to: address, .. }
-            | Self::Hairpinned { from: address } => renew(address, replace),
+            | Self::Hairpinned { from: address } => replace_ip(address, replace),
             Self::Silence { .. } | Self::Loss { .. } | Self::Lived { .. } | Self::Died { .. } => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What a NAT does, as plain data: one field for each axis of RFC 4787.
+//! The configuration of a NAT: one field for each axis of RFC 4787.
 //!
 //! ```
 //! use portolan_nat::behavior::{Mapping, PortAllocation};
@@ -10,7 +10,7 @@
 
 use crate::behavior::{Filtering, Hairpin, Mapping, NatKind, Pooling, PortAllocation, Refresh, Timers};
 
-/// The ports that a NAT may give away, both ends included.
+/// The external ports of a NAT, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {
     /// The lowest.
@@ -57,44 +57,44 @@ impl PortRange {
 
 /// A NAT as plain data.
 ///
-/// # What a client cannot tell apart
+/// # Indistinguishable configurations
 ///
-/// With [`overloading`](Self::overloading) and [`PortAllocation::Preserving`] every mapping of an internal endpoint has
-/// the same external endpoint, whatever it depends on. So the following look the same to a host behind it (with a
-/// single external address, or paired pooling):
+/// With [`overloading`](Self::overloading) and [`PortAllocation::Preserving`] every mapping of an internal endpoint
+/// has the same external endpoint, for each value of `mapping`. So a host behind the NAT cannot distinguish the
+/// following (with a single external address, or paired pooling):
 ///
 /// * address-dependent mapping and endpoint-independent mapping, under each filtering;
 /// * address-and-port-dependent mapping and endpoint-independent mapping, under each filtering;
 /// * overloading and not overloading under endpoint-independent mapping, until a second internal host uses the port.
 ///
-/// A second internal host with the same port shows overloading: its packets leave from the same external endpoint, and
-/// answers go to the wrong host.
+/// A second internal host with the same port shows overloading: its packets leave from the same external endpoint,
+/// and responses go to the wrong host.
 ///
-/// Without translation ([`translate`](Self::translate) off), mapping, allocation, pooling and hairpinning mean nothing.
+/// Without translation ([`translate`](Self::translate) off), mapping, allocation, pooling and hairpinning are
+/// ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TranslatorConfig {
     /// `false` makes it a firewall: it filters and keeps timers, and does not translate.
     pub translate: bool,
-    /// What a mapping depends on (RFC 4787 §4.1).
+    /// The mapping behaviour (RFC 4787 §4.1).
     pub mapping: Mapping,
-    /// From which endpoints packets are let in through a mapping (RFC 4787 §5). The contacted endpoints belong to the
-    /// mapping.
+    /// The filtering behaviour (RFC 4787 §5). The contacted endpoints belong to the mapping.
     pub filtering: Filtering,
-    /// How external ports are chosen (RFC 4787 §4.2.1).
+    /// The choice of external ports (RFC 4787 §4.2.1).
     pub allocation: PortAllocation,
     /// Port preservation even if the port is taken: several mappings then share one external endpoint (RFC 4787 §4.2.1,
     /// against REQ-3). Only with [`PortAllocation::Preserving`].
     pub overloading: bool,
     /// The external ports.
     pub range: PortRange,
-    /// How external addresses are chosen (RFC 4787 §4.1).
+    /// The choice of external addresses (RFC 4787 §4.1).
     pub pooling: Pooling,
-    /// What happens to packets from inside to its own external endpoints (RFC 4787 §6).
+    /// The handling of packets from inside to the NAT's own external endpoints (RFC 4787 §6).
     pub hairpin: Hairpin,
-    /// How long mappings live (RFC 4787 §4.3).
+    /// The lifetimes of mappings (RFC 4787 §4.3).
     pub timers: Timers,
-    /// What refreshes mappings (RFC 4787 §4.3).
+    /// The packets that refresh mappings (RFC 4787 §4.3).
     pub refresh: Refresh,
     /// The largest number of mappings.
     pub table_size: u32,

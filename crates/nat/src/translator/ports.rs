@@ -1,14 +1,14 @@
-//! Choosing an external endpoint for a new mapping (RFC 4787 §4.2.1, RFC 6888 §5, RFC 7857 §9).
+//! The choice of an external port for a new mapping (RFC 4787 §4.2.1, RFC 6888 §5, RFC 7857 §9).
 //!
-//! This file knows which ports are wanted, not which are taken: it asks for each. A port may become free by that
-//! question, because the owner checks whether the mapping that holds it has expired.
+//! This file has no list of the ports in use: it calls a function for each candidate. That call may free the port,
+//! because it removes an expired mapping that uses the port.
 
 use super::config::PortRange;
 use super::table::{Endpoint, Id, Table};
 use crate::behavior::PortAllocation;
 use core::net::IpAddr;
 
-/// A small seeded generator (SplitMix64), so that a NAT chooses the same ports again for the same seed.
+/// A small seeded RNG (SplitMix64), so that a NAT chooses the same ports for the same seed.
 #[derive(Clone, Debug)]
 pub(super) struct SplitMix(u64);
 
@@ -33,7 +33,7 @@ impl SplitMix {
 
 /// The owner of a block of ports.
 #[derive(Clone, Copy, Debug)]
-struct Tenancy {
+struct BlockOwner {
     internal: IpAddr,
     mappings: u32,
 }
@@ -42,7 +42,7 @@ struct Tenancy {
 #[derive(Clone, Debug)]
 pub(super) struct Ports {
     last: Table<Endpoint, u16>,
-    blocks: Table<Endpoint, Tenancy>,
+    blocks: Table<Endpoint, BlockOwner>,
 }
 
 impl Ports {
@@ -75,48 +75,48 @@ impl Ports {
                 let size = size.max(1);
                 let blocks = range.count().div_ceil(u32::from(size));
                 // The same host starts its search at the same block, without a table of hosts.
-                let home = super::table::Key::mix(&Endpoint::new(internal.ip, 0)) as u32;
+                let first = super::table::Key::mix(&Endpoint::new(internal.ip, 0)) as u32;
                 (0..blocks).find_map(|n| {
-                    let block = (home.wrapping_add(n)) % blocks;
+                    let block = (first.wrapping_add(n)) % blocks;
                     let key = Endpoint::new(external, range.at(block * u32::from(size)));
-                    let tenancy = self.blocks.find(key).and_then(|id| self.blocks.get(id)).map(|(_, t)| *t);
-                    if tenancy.is_some_and(|t| t.internal != internal.ip && t.mappings > 0) {
+                    let owner = self.blocks.find(key).and_then(|id| self.blocks.get(id)).map(|(_, t)| *t);
+                    if owner.is_some_and(|t| t.internal != internal.ip && t.mappings > 0) {
                         return None;
                     }
                     let last = range.last.min(key.port.saturating_add(size - 1));
                     let own = PortRange::new(key.port, last);
                     let port = any_of(own, rng, |port| is_free(self, port))?;
-                    self.rent(key, internal.ip);
+                    self.add_to_block(key, internal.ip);
                     Some(port)
                 })
             }
         }
     }
 
-    /// A port of `external` has been returned.
+    /// Releases the port of `external`.
     pub(super) fn release(&mut self, allocation: PortAllocation, range: PortRange, external: Endpoint) {
         let PortAllocation::Block { size } = allocation else { return };
         let size = u32::from(size.max(1));
         let block = range.offset(external.port) / size;
         let key = Endpoint::new(external.ip, range.at(block * size));
         let id = self.blocks.find(key).unwrap_or(Id::NONE);
-        if let Some(tenancy) = self.blocks.value_mut(id) {
-            tenancy.mappings = tenancy.mappings.saturating_sub(1);
-            if tenancy.mappings == 0 {
+        if let Some(owner) = self.blocks.value_mut(id) {
+            owner.mappings = owner.mappings.saturating_sub(1);
+            if owner.mappings == 0 {
                 self.blocks.remove(id);
             }
         }
     }
 
-    fn rent(&mut self, block: Endpoint, internal: IpAddr) {
+    fn add_to_block(&mut self, block: Endpoint, internal: IpAddr) {
         let id = self.blocks.find(block).unwrap_or(Id::NONE);
         match self.blocks.value_mut(id) {
-            Some(tenancy) => {
-                tenancy.internal = internal;
-                tenancy.mappings += 1;
+            Some(owner) => {
+                owner.internal = internal;
+                owner.mappings += 1;
             }
             None => {
-                self.blocks.insert(block, Tenancy { internal, mappings: 1 });
+                self.blocks.insert(block, BlockOwner { internal, mappings: 1 });
             }
         }
     }
@@ -134,13 +134,13 @@ impl Ports {
         let known = self.last.find(key);
         let next = match known.and_then(|id| self.last.get(id)) {
             Some((_, last)) => i64::from(range.offset(*last)) + i64::from(step),
-            // A device that has been up for a while may be anywhere in its range.
+            // A device that has been up for a while may be at any port of its range.
             None => i64::from(rng.below(range.count())),
         };
-        // Taken ports are skipped one by one, so that every port is tried whatever the step.
-        let aside = if step < 0 { -1 } else { 1 };
+        // Taken ports are skipped one by one, so that every port is tried with any step.
+        let skip = if step < 0 { -1 } else { 1 };
         let port = (0..count)
-            .map(|n| range.at(u32::try_from((next + n * aside).rem_euclid(count)).unwrap_or(0)))
+            .map(|n| range.at(u32::try_from((next + n * skip).rem_euclid(count)).unwrap_or(0)))
             .find(|port| is_free(self, *port))?;
         match known.and_then(|id| self.last.value_mut(id)) {
             Some(last) => *last = port,
@@ -152,7 +152,7 @@ impl Ports {
     }
 }
 
-/// Any free port: a few random tries, then one by one from the last.
+/// Returns any free port: a few random tries, then one by one from another random port.
 fn any_of(range: PortRange, rng: &mut SplitMix, mut is_free: impl FnMut(u16) -> bool) -> Option<u16> {
     for _ in 0..8 {
         let port = range.at(rng.below(range.count()));

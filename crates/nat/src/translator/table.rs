@@ -1,8 +1,8 @@
-//! A small table that stays fast when it grows: a slab with chains from a power-of-two array of heads.
+//! A hash table that is fast for few and for many entries: a slab with chains from a power-of-two array of heads.
 //!
-//! A NAT in a simulation holds a few mappings and lives for a short time; a carrier's holds tens of thousands. One
-//! structure serves both. The heads start with sixteen and double with the content, a removed slot is used again, and
-//! [`Table::clear`] keeps all memory. Several entries may share one key.
+//! A NAT in a simulation holds a few mappings for a short time. A carrier's NAT holds tens of thousands. The heads
+//! start with sixteen and double with the content. A removed slot is used again, and [`Table::clear`] keeps all
+//! memory. Several entries may share one key.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};

@@ -112,7 +112,7 @@ fn d8_address_dependent_filtering_is_not_reported_as_endpoint_independent() {
 /// A TCP connection shows that the Internet is reachable. It shows nothing about UDP.
 #[test]
 fn d9_a_tcp_connection_is_no_evidence_about_udp() {
-    let world = World::behind(Barrier::Blocked { udp: true, tcp: false, tells: false });
+    let world = World::behind(Barrier::Blocked { udp: true, tcp: false, sends_icmp: false });
     let family = world.family();
     assert_eq!((family.reach, family.classic_type()), (Reachability::Blocked, ClassicType::Blocked));
     assert!(family.public.is_empty() && family.mapping.value().is_none());

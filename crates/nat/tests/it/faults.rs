@@ -157,7 +157,7 @@ fn a_server_whose_other_address_is_silent_is_reported() {
 
 #[test]
 fn a_server_that_sends_the_same_mapped_address_to_all_clients_is_reported() {
-    at_each_position(Fault::LiesAlways("203.0.113.254:3478".parse().unwrap()), |_, family| {
+    at_each_position(Fault::WrongMappedAddress("203.0.113.254:3478".parse().unwrap()), |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::ServerError), "{family:#?}");
         assert!(has_flaw(family, Flaw::SameForAll));
         assert!(family.public.is_empty(), "the address of a faulty server is not reported");
@@ -166,7 +166,7 @@ fn a_server_that_sends_the_same_mapped_address_to_all_clients_is_reported() {
 
 #[test]
 fn a_server_that_sends_a_random_mapped_address_is_reported() {
-    at_each_position(Fault::LiesAnew, |_, family| {
+    at_each_position(Fault::ChangingMappedAddress, |_, family| {
         assert_eq!(family.mapping.reason(), Some(Unknown::Rebinding), "{family:#?}");
         assert!(has_flaw(family, Flaw::Unstable));
         assert!(family.public.is_empty(), "the address of a faulty server is not reported");

@@ -1,4 +1,4 @@
-//! How two endpoints open a DTLS or TLS association and authenticate each other by certificates (RFC 8122, RFC 8842).
+//! The attributes for a DTLS or TLS association with certificates (RFC 8122, RFC 8842).
 //!
 //! ```
 //! use portolan_sdp::Value;

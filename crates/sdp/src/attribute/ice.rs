@@ -84,8 +84,8 @@ impl<'a> Value<'a> for IceOptions<'a> {
     }
 }
 
-/// `a=ice-pacing`: the interval that an endpoint wants between two checks, in milliseconds; 50 by default (RFC 8839
-/// §5.5).
+/// `a=ice-pacing`: the interval that an endpoint requests between two checks, in milliseconds; 50 by default (RFC
+/// 8839 §5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IcePacing(pub u64);
 

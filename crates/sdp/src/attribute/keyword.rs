@@ -61,7 +61,7 @@ words! {
         "meeting" => Meeting,
         /// `moderated`: a participant sends only when the moderator allows it.
         "moderated" => Moderated,
-        /// `test`: not shown to users who did not ask for it.
+        /// `test`: shown only to users that request it.
         "test" => Test,
         /// `H332`: the loosely coupled part of an H.332 session.
         "H332" => H332,

@@ -192,7 +192,7 @@ fn decide<'s, 'a>(
     if choice.chosen.is_empty() {
         return Err(Refusal::NoCommonFormat);
     }
-    // The direction of the offer from the view of the answerer, restricted to what the answerer supports (RFC 3264
+    // The direction of the offer from the view of the answerer, restricted to the answerer's own direction (RFC 3264
     // §6.1).
     let seen = section.direction.reversed();
     let direction =

@@ -1,11 +1,10 @@
 //! A broken law, with the steps that show it.
 
+use super::law::Law;
 use super::script::{ReadError, Step};
-use super::{Context, Law};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
-use portolan_machine::{Machine, Script};
 
 /// A law was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub struct Violation {
     pub law: Law,
     /// The step at or after which the law was broken, counted from 0; `None`: before the first step.
     pub step: Option<usize>,
-    /// What happened, in plain English.
+    /// The violation, in plain English.
     pub what: String,
     /// The steps up to the broken step; they break the law by themselves. [`check`](super::check) and
     /// [`check_all`](super::check_all) set them; the functions of single laws leave them empty.
@@ -24,28 +23,6 @@ pub struct Violation {
 impl Violation {
     pub(super) const fn new(law: Law, step: Option<usize>, what: String) -> Self {
         Self { law, step, what, steps: Vec::new() }
-    }
-
-    /// Returns the same violation with the steps up to the broken one.
-    ///
-    /// Some laws need a later step to show the damage. So the start of the script is checked again, with more and more
-    /// steps, until it breaks the law by itself.
-    pub(super) fn shortened<M: Machine<Command: Script>>(
-        mut self,
-        factory: &impl Fn() -> M,
-        script: &[Step],
-        context: &Context<'_, M>,
-    ) -> Self {
-        let broken = self.step.map_or(0, |step| step + 1);
-        for end in broken..(broken + 2).min(script.len()) {
-            let Some(steps) = script.get(..end) else { break };
-            if super::check_whole(self.law, factory, steps, context).is_err() {
-                self.steps = steps.to_vec();
-                return self;
-            }
-        }
-        self.steps = script.to_vec();
-        self
     }
 }
 

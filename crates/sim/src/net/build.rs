@@ -1,9 +1,9 @@
 //! Builds a net: adds hosts, gateways and servers, and changes them during a run.
 
-use super::{HostId, Net, SegmentId, ServerId, StreamStats};
+use super::{HostId, Net, SegmentId, ServerId};
 use crate::entropy::{CountingRng, HostRng};
 use crate::gateway::{Gateway, GatewayState};
-use crate::host::{Host, Inbox, Routing, Sockets, System, Timer};
+use crate::host::{Host, Inbox, Routing, Sockets, StreamStats, System, Timer};
 use crate::link::{Link, WireState};
 use crate::map::{Map, Owner, Segment};
 use crate::server::{Fault, Server, ServerState};
@@ -86,7 +86,7 @@ impl<M: Machine> Net<M> {
     }
 
     /// Gives the machine of a host a counting RNG, so that its transaction ids are easy to read in a trace.
-    pub fn count_instead_of_dice(&mut self, host: HostId) {
+    pub fn set_counting_rng(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
             host.rng = HostRng::Counting(CountingRng::default());
         }

@@ -158,9 +158,9 @@ impl<M: Machine> Net<M> {
         };
         if let Some(story) = &mut self.story {
             let (from, to) = (packet.source, packet.destination);
-            story.tell(now, &host.name, format_args!("receives {from} → {to} {}", Heading(packet.bytes())));
+            story.add_line(now, &host.name, format_args!("receives {from} → {to} {}", Heading(packet.bytes())));
         }
-        self.transit.ledger.heard += 1;
+        self.transit.ledger.delivered += 1;
         let input = Input::Datagram(Datagram::new(socket, packet.destination, packet.source, packet.bytes()));
         let verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
         if verdict == Verdict::NotMine {
@@ -185,7 +185,7 @@ impl<M: Machine> Net<M> {
                     Output::Socket(order) => self.order(number, order),
                     Output::Event(event) => {
                         if let Some(story) = &mut self.story {
-                            story.tell(now, &host.name, format_args!("event: {}", (self.format_event)(&event)));
+                            story.add_line(now, &host.name, format_args!("event: {}", (self.format_event)(&event)));
                         }
                         self.events.push(super::EventRecord { at: now, host: HostId(number), event });
                     }
@@ -201,7 +201,7 @@ impl<M: Machine> Net<M> {
                 continue;
             };
             if let Some(story) = &mut self.story {
-                story.tell(now, &host.name, format_args!("{socket} {event}"));
+                story.add_line(now, &host.name, format_args!("{socket} {event}"));
             }
             let input = Input::Socket(socket, event);
             let _verdict = with_cx(host, now, self.story.as_mut(), |machine, cx| machine.handle(cx, input));
@@ -224,7 +224,7 @@ impl<M: Machine> Net<M> {
     /// Adds a line to the story, if one is recorded, under the name of a host.
     pub(super) fn log(&mut self, number: usize, what: core::fmt::Arguments<'_>) {
         if let (Some(story), Some(host)) = (&mut self.story, self.hosts.get(number)) {
-            story.tell(instant(self.clock.now()), &host.name, what);
+            story.add_line(instant(self.clock.now()), &host.name, what);
         }
     }
 
@@ -326,7 +326,7 @@ impl<M: Machine> Net<M> {
         let source = SocketAddr::new(ip, bound.port());
         let mut packet = self.transit.pool.packet(source, remote, Place::Up(interface), self.clock.now());
         packet.hop_limit = hop_limit.unwrap_or(packet.hop_limit);
-        packet.origin = Some(Origin { host: HostId(number), socket: id, remote });
+        packet.origin = Some(Origin { host: number, socket: id, remote });
         packet.share(payload);
         self.transit.ledger.sent += 1;
         self.transit.ready.push_back(packet);

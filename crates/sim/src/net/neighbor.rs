@@ -222,7 +222,7 @@ impl<M: Machine> Net<M> {
         };
         if let Some(interface) = interface {
             self.log_for_interface(interface, |story, now, name| {
-                story.tell(now, name, "loses its first request for a new neighbor: packets wait 1 s");
+                story.add_line(now, name, "loses its first request for a new neighbor: packets wait 1 s");
             });
         }
     }

@@ -17,7 +17,7 @@ use super::pipe::{Pipe, Retry, Segment};
 use super::{HostId, Net, Wake};
 use crate::clock::{Nanos, nanos};
 use crate::gateway::DropCause;
-use crate::host::StreamId;
+use crate::host::{StreamId, StreamStats};
 use crate::map::{Hop, Owner};
 use crate::server::Tcp;
 use alloc::boxed::Box;
@@ -29,18 +29,6 @@ use portolan_machine::{Closure, Machine, Refusal, SocketEvent, SocketId};
 
 /// The time after which a driver gives up a connection to a peer that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Counts the bytes of a host's streams that did not reach a machine or a peer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StreamStats {
-    /// Droppable transmits that were dropped, because more than 64 KiB waited on their stream.
-    pub dropped: u64,
-    /// The bytes of the dropped transmits.
-    pub dropped_bytes: u64,
-    /// Bytes that arrived and that the machine rejected as not its own.
-    pub unclaimed_bytes: u64,
-}
 
 /// The bytes that wait on a stream, seen from one end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

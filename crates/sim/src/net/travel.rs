@@ -73,7 +73,7 @@ impl<M: Machine> Net<M> {
         {
             self.log_for_interface(at, |story, now, name| {
                 let what = Summary(packet.bytes());
-                story.tell(now, name, format_args!("{} → {} {what}", packet.source, packet.destination));
+                story.add_line(now, name, format_args!("{} → {} {what}", packet.source, packet.destination));
             });
         }
         let interface = self.map.interfaces.get_mut(at)?;
@@ -95,7 +95,7 @@ impl<M: Machine> Net<M> {
                 self.transit.ledger.lost += 1;
                 self.log_for_interface(at, |story, now, name| {
                     let (from, to) = (packet.source, packet.destination);
-                    story.tell(now, name, format_args!("{what} {from} → {to}"));
+                    story.add_line(now, name, format_args!("{what} {from} → {to}"));
                 });
                 None
             }
@@ -129,9 +129,9 @@ impl<M: Machine> Net<M> {
                     self.log_for_interface(interface, |story, now, name| {
                         let what = if source == seen { "lets answers in to" } else { "new mapping" };
                         if source == seen {
-                            story.tell(now, name, format_args!("{what} {source}"));
+                            story.add_line(now, name, format_args!("{what} {source}"));
                         } else {
-                            story.tell(now, name, format_args!("{what} {source} as {seen}"));
+                            story.add_line(now, name, format_args!("{what} {source} as {seen}"));
                         }
                     });
                 }
@@ -140,7 +140,7 @@ impl<M: Machine> Net<M> {
             Ok(Way::Hairpin) => {
                 let (seen, destination) = (packet.source, packet.destination);
                 self.log_for_interface(interface, |story, now, name| {
-                    story.tell(now, name, format_args!("hairpins {source} as {seen} to {destination}"));
+                    story.add_line(now, name, format_args!("hairpins {source} as {seen} to {destination}"));
                 });
                 Some(Place::AtSegment(segment))
             }
@@ -148,7 +148,7 @@ impl<M: Machine> Net<M> {
                 self.transit.ledger.dropped += 1;
                 let (from, to) = (packet.source, packet.destination);
                 self.log_for_interface(interface, |story, now, name| {
-                    story.tell(now, name, format_args!("drops {from} → {to}: {}", Cited(&why)));
+                    story.add_line(now, name, format_args!("drops {from} → {to}: {}", Cited(&why)));
                 });
                 if let Some(error) = why.icmp_error() {
                     self.send_icmp_error(packet, error);
@@ -167,7 +167,7 @@ impl<M: Machine> Net<M> {
             self.transit.ledger.dropped += 1;
             let (from, to) = (packet.source, packet.destination);
             self.log_for_interface(interface, |story, now, name| {
-                story.tell(now, name, format_args!("drops {from} → {to}: {}", Cited(&why)));
+                story.add_line(now, name, format_args!("drops {from} → {to}: {}", Cited(&why)));
             });
             return None;
         }
@@ -208,11 +208,11 @@ impl<M: Machine> Net<M> {
     }
 
     pub(super) fn deliver_icmp_error(&mut self, (Origin { host, socket, remote }, why): (Origin, Unreachability)) {
-        if let Some(at) = self.hosts.get_mut(host.0)
+        if let Some(at) = self.hosts.get_mut(host)
             && at.sockets.get(socket).is_some()
         {
             at.inbox.socket_events.push_back((socket, SocketEvent::Unreachable { remote, why }));
-            self.drive(host.0);
+            self.drive(host);
         }
     }
 

@@ -39,9 +39,9 @@ pub enum Fault {
     /// The alternate address of the server neither receives nor sends.
     DeadAlternate,
     /// The server reports a wrong mapped address, always the same one.
-    LiesAlways(SocketAddr),
+    WrongMappedAddress(SocketAddr),
     /// The server reports a wrong mapped address, each time another one.
-    LiesAnew,
+    ChangingMappedAddress,
     /// The server repeats each response after this time.
     LateDuplicates(Duration),
     /// The server sends each response twice.
@@ -104,8 +104,8 @@ impl Fault {
         Self::OtherAddress(Bogus::OtherFamily),
         Self::OtherAddress(Bogus::Unspecified),
         Self::DeadAlternate,
-        Self::LiesAlways(ELSEWHERE),
-        Self::LiesAnew,
+        Self::WrongMappedAddress(ELSEWHERE),
+        Self::ChangingMappedAddress,
         Self::LateDuplicates(Duration::from_millis(300)),
         Self::AnswersTwice,
         Self::ThirdAddress(ELSEWHERE),
@@ -141,8 +141,8 @@ impl fmt::Display for Fault {
             Self::OtherAddress(Bogus::OtherFamily) => f.write_str("names an address of the other family"),
             Self::OtherAddress(Bogus::Unspecified) => f.write_str("names the unspecified address"),
             Self::DeadAlternate => f.write_str("its alternate address never answers"),
-            Self::LiesAlways(address) => write!(f, "reports every client as {address}"),
-            Self::LiesAnew => f.write_str("reports another wrong address each time"),
+            Self::WrongMappedAddress(address) => write!(f, "reports every client as {address}"),
+            Self::ChangingMappedAddress => f.write_str("reports another wrong address each time"),
             Self::LateDuplicates(after) => write!(f, "repeats each answer after {} ms", after.as_millis()),
             Self::AnswersTwice => f.write_str("answers each request twice"),
             Self::ThirdAddress(address) => write!(f, "answers from {address}"),
@@ -201,8 +201,8 @@ pub(super) fn change(
         match fault {
             Fault::NoOtherAddress => *other = None,
             Fault::OtherAddress(bogus) => *other = Some(bogus.instead_of(*other, here)),
-            Fault::LiesAlways(address) => (*xor_mapped, *mapped) = (Some(address), mapped.and(Some(address))),
-            Fault::LiesAnew => {
+            Fault::WrongMappedAddress(address) => (*xor_mapped, *mapped) = (Some(address), mapped.and(Some(address))),
+            Fault::ChangingMappedAddress => {
                 let wrong = random_address(rng, answer.to.is_ipv4());
                 (*xor_mapped, *mapped) = (Some(wrong), mapped.and(Some(wrong)));
             }

@@ -2,7 +2,7 @@
 //!
 //! The responder takes several times the processor time of the simple server. A test compares the responses of the two.
 
-use super::Server;
+use super::Credentials;
 use crate::clock::{Nanos, instant};
 use crate::entropy::SeededRng;
 use crate::packet::{Packet, Place, Pool};
@@ -27,13 +27,18 @@ impl Hosted {
     /// Creates a responder for a server's addresses, without a rate limit.
     ///
     /// Returns `None` if the responder rejects the addresses or the credentials.
-    pub(super) fn new(server: &Server, seed: u64) -> Option<Self> {
-        let mut config = ResponderConfig::new().listen(server.primary).rate(None);
-        if let Some(alternate) = server.alternate {
+    pub(super) fn new(
+        primary: SocketAddr,
+        alternate: Option<SocketAddr>,
+        credentials: Option<&Credentials>,
+        seed: u64,
+    ) -> Option<Self> {
+        let mut config = ResponderConfig::new().listen(primary).rate(None);
+        if let Some(alternate) = alternate {
             config = config.alternate(alternate);
         }
         let mut rng = SeededRng::new(seed);
-        if let Some(credentials) = &server.credentials {
+        if let Some(credentials) = credentials {
             config = config.credentials(credentials.authenticator(&mut rng).ok()?);
         }
         let mut locals = Vec::new();

@@ -60,7 +60,7 @@ fn judged(
     (fate, keys.asked.load(Ordering::Relaxed) - before, HMACS.take())
 }
 
-/// A request in the name of somebody, signed with one of the two attributes.
+/// A request with this user name, signed with one of the two attributes.
 fn request(name: Name<'_>, nonce: Option<&str>, key: &IntegrityKey, sha256: bool) -> Vec<u8> {
     let mut buffer = [0; 512];
     let mut writer = Writer::new(&mut buffer, Class::Request, Method::BINDING, [7; 12].into()).unwrap();
@@ -84,18 +84,18 @@ fn request(name: Name<'_>, nonce: Option<&str>, key: &IntegrityKey, sha256: bool
     bytes.to_vec()
 }
 
-/// RFC 8489 §9.2.4, §16.1.1: a name that is known costs what a name costs that is not, and no key is made of a password.
+/// RFC 8489 §9.2.4, §16.1.1: a known name and an unknown name cost the same, and no key is derived from a password.
 #[test]
 fn an_unknown_user_costs_as_much_as_a_wrong_password() {
     let mut users = Users::long_term(REALM);
     users.add("alice", "TheMatrIX").unwrap();
-    // Known, but of another key than the one that is asked for.
+    // The user has a key, but not of the kind of the request.
     users.add_keys("carol", Some(&[1; 16]), None).unwrap();
     let keys = Counting::of(users);
     let authenticator = Authenticator::long_term(REALM, &[7; 32], keys.clone()).unwrap();
     let challenge = authenticator.challenge.as_ref().unwrap();
     let nonce = challenge.nonces.issue(Instant::ORIGIN, SOURCE.parse().unwrap(), challenge.features);
-    let (alice, nobody) = (userhash("alice", REALM), userhash("bobby", REALM));
+    let (alice, bobby) = (userhash("alice", REALM), userhash("bobby", REALM));
     let guess = IntegrityKey::from_bytes(&[9; 32]);
     for sha256 in [true, false] {
         let judge = |name| {
@@ -107,11 +107,11 @@ fn an_unknown_user_costs_as_much_as_a_wrong_password() {
         for (known, unknown) in [
             (Name::Username("alice"), Name::Username("bobby")),
             (Name::Username("alice"), Name::Username("alicf")),
-            (Name::Userhash(&alice), Name::Userhash(&nobody)),
+            (Name::Userhash(&alice), Name::Userhash(&bobby)),
         ] {
             let (wrong, asked, is_one) = judge(known);
             assert!(matches!(wrong, Err(RejectionKind::Integrity(_))), "{wrong:?}");
-            assert_eq!((asked, is_one), (1, true), "one question, one HMAC of the whole message");
+            assert_eq!((asked, is_one), (1, true), "one search, one HMAC of the whole message");
             assert_eq!(judge(unknown), (Err(RejectionKind::UnknownUser), asked, is_one));
         }
         if sha256 {

@@ -8,7 +8,7 @@
 //!
 //! let mut users = Users::long_term("example.org");
 //! users.add("alice", "correct horse battery staple")?;
-//! assert_eq!(users.add("", "nobody"), Err(UsersError::Username { length: 0 }));
+//! assert_eq!(users.add("", "secret"), Err(UsersError::Username { length: 0 }));
 //! assert_eq!(format!("{users:?}"), r#"Users { realm: "example.org", users: 1, .. }"#);
 //! # Ok::<(), UsersError>(())
 //! ```
@@ -151,7 +151,9 @@ impl Users {
     /// Name and password beyond ASCII are to be prepared with OpaqueString before (RFC 8265).
     ///
     /// # Errors
-    /// `Full`, `Username`, `Password`.
+    /// * [`UsersError::Password`] when the password is empty.
+    /// * [`UsersError::Username`] when the name does not have 1 to 508 bytes.
+    /// * [`UsersError::Full`] when the user is new and the table is full.
     pub fn add(&mut self, username: &str, password: &str) -> Result<(), UsersError> {
         if password.is_empty() {
             return Err(UsersError::Password);
@@ -170,7 +172,10 @@ impl Users {
     /// Adds a user by stored keys: the hashes of RFC 8489 §18.5.1, each one where it is known.
     ///
     /// # Errors
-    /// `Full`, `Username`, `Mechanism`; `Password` where there is no key at all.
+    /// * [`UsersError::Mechanism`] when the table is for the short-term mechanism.
+    /// * [`UsersError::Password`] when neither key is given.
+    /// * [`UsersError::Username`] when the name does not have 1 to 508 bytes.
+    /// * [`UsersError::Full`] when the user is new and the table is full.
     pub fn add_keys(
         &mut self,
         username: &str,

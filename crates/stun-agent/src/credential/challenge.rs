@@ -74,10 +74,10 @@ pub(super) struct Before<'a> {
     pub(super) stale: u32,
 }
 
-/// The session that answers a challenge.
+/// Returns the session that answers a challenge.
 ///
 /// # Errors
-/// Why there is none.
+/// The [`ChallengeError`] of the first rule that the challenge breaks.
 pub(super) fn answer(
     credential: &Credential,
     code: u16,
@@ -127,7 +127,7 @@ fn realm<'a>(code: u16, message: &Message<'a>, before: Before<'a>) -> Result<&'a
 /// PASSWORD-ALGORITHMS as it came, and the first algorithm in it that is known; `None` where the server has none.
 fn offer(message: &Message<'_>, features: Features) -> Result<Option<Offer>, ChallengeError> {
     const KIND: AttributeType = AttributeType::PASSWORD_ALGORITHMS;
-    // RFC 8489 §9.2.4: the bit and the attribute come together, else somebody took one of them away.
+    // RFC 8489 §9.2.4: the bit and the attribute come together. If one is missing, an attacker may have removed it.
     if message.has(KIND) != features.contains(Features::PASSWORD_ALGORITHMS) {
         return Err(ChallengeError::BidDown);
     }

@@ -1,6 +1,6 @@
 //! What a query asks, and of which server.
 
-use crate::transaction::{read_hex, write_hex};
+use crate::hex::{read_hex, write_hex};
 use crate::{Credential, QueryError};
 use alloc::string::String;
 use alloc::sync::Arc;

@@ -1,9 +1,10 @@
-//! What a Binding request asks for, and the reply to it.
+//! The reply to a Binding request.
 //!
-//! Rules of this file: pure. [`plan`] reads the request and decides (RFC 8489 §6.3.1, RFC 5780 §6.1), [`write_reply`] writes.
-//! First what is not understood or cannot be done (420), then what makes no sense (400), then success. A reply says
-//! nothing that was not asked for: no SOFTWARE, and to a bare request of a server without alternate address
-//! XOR-MAPPED-ADDRESS alone: with a forged sender address each byte of the reply goes to a victim.
+//! Rules of this file: pure. [`plan`] reads the request and chooses the reply (RFC 8489 §6.3.1, RFC 5780 §6.1);
+//! [`write_reply`] writes it. An attribute that is unknown or cannot be served is checked first (420), then an
+//! invalid value (400). A reply has no attribute that was not requested: no SOFTWARE, and without an alternate
+//! address a bare request gets only XOR-MAPPED-ADDRESS. The reason: with a forged source address each byte of the
+//! reply goes to a victim.
 
 use crate::authenticator::Signature;
 use alloc::vec;
@@ -14,16 +15,16 @@ use portolan_stun::{
     Writer,
 };
 
-/// What the socket of the request can do.
+/// The replies that are possible on the socket of the request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Means {
-    /// All four sockets of the group are open.
+    /// Whether all four sockets of the group are open.
     pub(super) alternate: bool,
-    /// A datagram: it can be answered from elsewhere, and to elsewhere.
+    /// Whether the request is a datagram: it can be answered from another socket, and to another port.
     pub(super) datagram: bool,
 }
 
-/// What to reply.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     Success { change: ChangeRequest, response_port: Option<u16>, padding: Option<usize>, bare: bool },
@@ -57,11 +58,11 @@ impl Unknown {
     }
 }
 
-/// Understood, and without meaning in a Binding request without required credentials, or checked already (RFC 8489
-/// §6.3).
+/// Attributes that are understood and ignored, because they have no meaning in a Binding request or were checked
+/// before (RFC 8489 §6.3).
 ///
-/// Not among them: the attributes of ICE and TURN, which this is no server for, and RESPONSE-ADDRESS of RFC 3489, which
-/// would send replies to anybody's address.
+/// The attributes of ICE and TURN are not in the list, because this is not a server for them. RESPONSE-ADDRESS of RFC
+/// 3489 is not in the list, because it would send the reply to any address.
 const IGNORED: [AttributeType; 11] = [
     AttributeType::MAPPED_ADDRESS,
     AttributeType::USERNAME,
@@ -76,7 +77,7 @@ const IGNORED: [AttributeType; 11] = [
     AttributeType::XOR_MAPPED_ADDRESS,
 ];
 
-/// Decides what a Binding request gets.
+/// Chooses the reply to a Binding request.
 pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
     let (mut change, mut response_port, mut padding) = (None, None, None);
     let (mut unknown, mut malformed) = (Unknown::new(), false);
@@ -85,16 +86,16 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
             AttributeType::CHANGE_REQUEST if change.is_none() => {
                 change = request.change_request();
                 malformed |= change.is_none();
-                // RFC 5780 §6.1: without an alternate address 420, whatever the flags say. Over a stream the flags ask
-                // for what a stream cannot do.
-                let asks = change.is_some_and(|change| change != ChangeRequest::NONE);
-                if !means.alternate || asks && !means.datagram {
+                // RFC 5780 §6.1: without an alternate address the reply is 420 for all flags. A stream cannot serve a
+                // set flag.
+                let has_flag = change.is_some_and(|change| change != ChangeRequest::NONE);
+                if !means.alternate || has_flag && !means.datagram {
                     unknown.add(field.kind);
                 }
             }
             AttributeType::RESPONSE_PORT if response_port.is_none() => {
                 response_port = request.response_port();
-                // Port 0 is no port that anything could be sent to.
+                // No datagram can be sent to port 0.
                 malformed |= response_port.is_none_or(|port| port == 0);
                 if !means.datagram {
                     unknown.add(field.kind);
@@ -109,7 +110,7 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
     if unknown.count > 0 {
         return Plan::Unknown(unknown);
     }
-    // RFC 5780 §7.5: never both.
+    // RFC 5780 §7.5: RESPONSE-PORT and PADDING exclude each other.
     if malformed || response_port.is_some() && padding.is_some() {
         return Plan::BadRequest;
     }
@@ -117,14 +118,14 @@ pub(super) fn plan<T: Checked>(request: &Message<'_, T>, means: Means) -> Plan {
     Plan::Success { change: change.unwrap_or(ChangeRequest::NONE), response_port, padding, bare }
 }
 
-/// The addresses of a success response.
+/// The addresses that a success response reports.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
-    /// Where the request came from.
+pub(super) struct ReportedAddresses {
+    /// The source of the request.
     pub(super) mapped: SocketAddr,
-    /// Where the reply leaves from.
+    /// The source of the reply, as it is advertised.
     pub(super) origin: SocketAddr,
-    /// The other address and port, where there are such.
+    /// The other address and port, if the socket has an alternate.
     pub(super) other: Option<SocketAddr>,
 }
 
@@ -134,14 +135,15 @@ const SMALL: usize = 256;
 /// the rest of the reply.
 const PADDING_LIMIT: usize = 65_535 - 48 - SMALL;
 
-/// Writes the reply, signed where the request was verified. It ends with FINGERPRINT where the request did (RFC 8489 §7).
+/// Writes the reply, signed if the request was verified, with FINGERPRINT if the request has it (RFC 8489 §7).
 pub(super) fn write_reply<T: Checked>(
     request: &Message<'_, T>,
     plan: &Plan,
-    told: Told,
+    addresses: ReportedAddresses,
     signature: Option<&Signature>,
 ) -> Result<Bytes, EncodeError> {
-    // A departure from RFC 5780 §6.1, which would have it as long as the MTU: not longer than what came.
+    // A deviation from RFC 5780 §6.1: the RFC sends as much PADDING as the MTU allows, here it is never longer than
+    // that of the request.
     let padding = match plan {
         Plan::Success { padding, .. } => padding.map(|length| length.min(PADDING_LIMIT)),
         Plan::Unknown(_) | Plan::BadRequest => None,
@@ -166,12 +168,12 @@ pub(super) fn write_reply<T: Checked>(
         }
         Plan::Success { bare, .. } => {
             let mut writer = Writer::response(buffer, request, ResponseClass::Success)?;
-            writer.add(&Attribute::XorMappedAddress(told.mapped))?;
-            if !bare || told.other.is_some() {
-                writer.add(&Attribute::MappedAddress(told.mapped))?;
-                writer.add(&Attribute::ResponseOrigin(told.origin))?;
+            writer.add(&Attribute::XorMappedAddress(addresses.mapped))?;
+            if !bare || addresses.other.is_some() {
+                writer.add(&Attribute::MappedAddress(addresses.mapped))?;
+                writer.add(&Attribute::ResponseOrigin(addresses.origin))?;
             }
-            if let Some(other) = told.other {
+            if let Some(other) = addresses.other {
                 writer.add(&Attribute::OtherAddress(other))?;
             }
             writer

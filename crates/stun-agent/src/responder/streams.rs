@@ -259,11 +259,11 @@ mod tests {
         assert_eq!(admit(&mut streams, 20, 20, 4), Ok(Some(3)), "the second holds four");
         // Three of the first, three of the second, one of the third, one of the fourth.
         assert_eq!(admit(&mut streams, 21, 21, 4), Ok(Some(0)), "the longest silent of both");
-        assert_eq!(admit(&mut streams, 22, 22, 4), Err(()), "nobody holds more than it would");
+        assert_eq!(admit(&mut streams, 22, 22, 4), Err(()), "no source holds more than this source would");
         assert_eq!(admit(&mut streams, 23, 23, 3), Ok(Some(4)));
         assert_eq!(admit(&mut streams, 24, 24, 5), Ok(Some(1)), "two each, and it has none");
         assert_eq!(admit(&mut streams, 25, 25, 5), Err(()));
-        assert_eq!(admit(&mut streams, 39_600, 26, 5), Ok(Some(5)), "nobody waits on it any more");
+        assert_eq!(admit(&mut streams, 39_600, 26, 5), Ok(Some(5)), "its peer has stopped waiting");
     }
 
     #[test]

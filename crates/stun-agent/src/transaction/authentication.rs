@@ -45,8 +45,10 @@ impl<T: Clone> Transactions<T> {
     /// the verified 300 is an answer, and [`alternate`](crate::alternate) returns the next server.
     ///
     /// # Errors
-    /// Those of [`request`](Self::request), and [`Reserved`](RequestError::Reserved): the request has an attribute that the
-    /// credential writes.
+    /// The same as for [`request`](Self::request), and:
+    ///
+    /// * [`RequestError::Encode`] when the user name of the credential is too long.
+    /// * [`RequestError::Reserved`] when the request has an attribute that the credential writes.
     pub fn request_with(
         &mut self,
         cx: &mut Cx<'_>,

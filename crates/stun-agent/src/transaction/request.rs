@@ -3,8 +3,8 @@
 //! Rules of this file: a request is plain data until [`Transactions`](crate::Transactions) takes it; its attributes are
 //! kept encoded, without the header, so that a run can be recorded as text and the message is written once.
 
-use super::text;
 use crate::credential::{self, Attempt};
+use crate::hex::{read_hex, write_hex};
 use crate::{RequestError, Schedule};
 use bytes::Bytes;
 use core::fmt;
@@ -160,7 +160,7 @@ impl<T> Request<T> {
     /// Adds any attribute.
     ///
     /// # Errors
-    /// What [`Writer::add`] refuses.
+    /// The same as for [`Writer::add`], without [`EncodeError::BufferTooShort`].
     pub fn attribute(mut self, attribute: &Attribute<'_>) -> Result<Self, EncodeError> {
         self.append(attribute)?;
         Ok(self)
@@ -233,8 +233,8 @@ impl Blank {
         while !rest.is_empty() {
             let at = self.attributes.len() - rest.len();
             let (kind, value, after) = split_attribute(rest).ok_or(RequestError::Attributes { at })?;
-            let veiled = veiled(kind, value, id);
-            writer.add(&Attribute::Unknown { kind, value: veiled.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
+            let completed = complete_xor_address(kind, value, id);
+            writer.add(&Attribute::Unknown { kind, value: completed.as_ref().map_or(value, <[u8; 20]>::as_slice) })?;
             rest = after;
         }
         let fingerprint = self.seal == Seal::Fingerprint;
@@ -246,14 +246,16 @@ impl Blank {
     }
 }
 
-/// The value of an XOR address attribute over IPv6, which holds the transaction id that is not known before the request
-/// is made (RFC 8489 §14.2): written with id 0 before, so that the id is all that is missing.
-fn veiled(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
-    let is_veiled = matches!(
+/// Returns the value of an IPv6 XOR address attribute for this transaction id; `None` for other values.
+///
+/// The address is XORed with the transaction id (RFC 8489 §14.2), which is not known before the request is made.
+/// [`template`] writes the value with id 0, so that only the XOR with the id is missing.
+fn complete_xor_address(kind: AttributeType, value: &[u8], id: TransactionId) -> Option<[u8; 20]> {
+    let is_xor_address = matches!(
         kind,
         AttributeType::XOR_MAPPED_ADDRESS | AttributeType::XOR_PEER_ADDRESS | AttributeType::XOR_RELAYED_ADDRESS
     );
-    let mut value: [u8; 20] = value.try_into().ok().filter(|_| is_veiled)?;
+    let mut value: [u8; 20] = value.try_into().ok().filter(|_| is_xor_address)?;
     value.iter_mut().skip(8).zip(id.as_bytes()).for_each(|(byte, id)| *byte ^= id);
     Some(value)
 }
@@ -278,7 +280,7 @@ impl<T: fmt::Display> fmt::Display for Request<T> {
     /// out, and the tag is last because its text may hold anything.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.socket, self.remote)?;
-        text::write_method(f, self.method)?;
+        write_method(f, self.method)?;
         if self.schedule != Schedule::rfc8489() {
             write!(f, " schedule={}", self.schedule)?;
         }
@@ -298,7 +300,7 @@ impl<T: fmt::Display> fmt::Display for Request<T> {
         }
         if !self.attributes.is_empty() {
             f.write_str(" attributes=")?;
-            text::write_hex(f, &self.attributes)?;
+            write_hex(f, &self.attributes)?;
         }
         write!(f, " tag={}", self.tag)
     }
@@ -315,9 +317,9 @@ impl<T: fmt::Display + FromStr> Script for Request<T> {
         let (head, tag) = text.split_once(" tag=").ok_or(TAG)?;
         let tag = tag.parse().map_err(|_| TAG)?;
         let mut words = head.split(' ');
-        let socket = text::socket(words.next().unwrap_or_default())?;
+        let socket = socket(words.next().unwrap_or_default())?;
         let remote = words.next().and_then(|word| word.parse().ok()).ok_or(ADDRESS)?;
-        let method = text::method(words.next().unwrap_or_default())?;
+        let method = method(words.next().unwrap_or_default())?;
         words.try_fold(Self::new(method, socket, remote, tag), Self::with_word)
     }
 }
@@ -339,9 +341,26 @@ impl<T> Request<T> {
             ("on", "any") => self.on = AnswerOn::AnySocket,
             ("hop-limit", limit) => self.hop_limit = Some(limit.parse().map_err(|_| WORD)?),
             ("seal", "fingerprint") => self.seal = Seal::Fingerprint,
-            ("attributes", hex) => self.attributes = text::read_hex(hex)?.into(),
+            ("attributes", hex) => self.attributes = read_hex(hex)?.into(),
             _ => return Err(WORD),
         }
         Ok(self)
     }
+}
+
+fn socket(word: &str) -> Result<SocketId, ScriptError> {
+    let number = word.strip_prefix('s').and_then(|number| number.parse().ok());
+    number.map(SocketId).ok_or(ScriptError::new("a socket like `s1`"))
+}
+
+fn write_method(f: &mut fmt::Formatter<'_>, method: Method) -> fmt::Result {
+    if method == Method::BINDING { f.write_str("binding") } else { write!(f, "{:#x}", method.number()) }
+}
+
+fn method(word: &str) -> Result<Method, ScriptError> {
+    if word == "binding" {
+        return Ok(Method::BINDING);
+    }
+    let number = word.strip_prefix("0x").and_then(|hex| u16::from_str_radix(hex, 16).ok());
+    number.and_then(Method::new).ok_or(ScriptError::new("a method: `binding`, or a number from 0x0 to 0xfff"))
 }

@@ -1,12 +1,12 @@
 //! Commands as text, so that a recorded run is a list of lines.
 
+use crate::hex::read_hex;
 use crate::{Credential, Request};
-use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::str::FromStr;
 use core::time::Duration;
-use portolan_machine::{Script, ScriptError, SocketId};
-use portolan_stun::{Method, TransactionId};
+use portolan_machine::{Script, ScriptError};
+use portolan_stun::TransactionId;
 
 /// What the owner of [`Transactions`](crate::Transactions) may ask for.
 ///
@@ -95,38 +95,7 @@ impl<T: fmt::Display + FromStr> Script for TransactionCommand<T> {
 
 const NANOSECONDS: ScriptError = ScriptError::new("a transaction id and a number of nanoseconds");
 
-pub(super) fn socket(word: &str) -> Result<SocketId, ScriptError> {
-    let number = word.strip_prefix('s').and_then(|number| number.parse().ok());
-    number.map(SocketId).ok_or(ScriptError::new("a socket like `s1`"))
-}
-
-pub(super) fn write_method(f: &mut fmt::Formatter<'_>, method: Method) -> fmt::Result {
-    if method == Method::BINDING { f.write_str("binding") } else { write!(f, "{:#x}", method.number()) }
-}
-
-pub(super) fn method(word: &str) -> Result<Method, ScriptError> {
-    if word == "binding" {
-        return Ok(Method::BINDING);
-    }
-    let number = word.strip_prefix("0x").and_then(|hex| u16::from_str_radix(hex, 16).ok());
-    number.and_then(Method::new).ok_or(ScriptError::new("a method: `binding`, or a number from 0x0 to 0xfff"))
-}
-
-pub(crate) fn write_hex(out: &mut dyn Write, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
-}
-
-pub(crate) fn read_hex(hex: &str) -> Result<Vec<u8>, ScriptError> {
-    const PAIRS: ScriptError = ScriptError::new("pairs of hexadecimal digits");
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return Err(PAIRS) };
-    pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?)).collect::<Option<_>>().ok_or(PAIRS)
-}
-
 fn transaction_id(hex: &str) -> Result<TransactionId, ScriptError> {
     let bytes = read_hex(hex).ok().and_then(|bytes| <[u8; 12]>::try_from(bytes).ok());
     bytes.map(TransactionId::from).ok_or(ScriptError::new("a transaction id of 24 hexadecimal digits"))
-}
-
-fn digit(ascii: u8) -> Option<u8> {
-    char::from(ascii).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

@@ -66,7 +66,7 @@ fn no_way_out_is_unavailable_and_blocked_is_a_type() {
     let offline = parsed(&report(&report_data(sample::offline())));
     let [v4, v6] = [0, 1].map(|place| offline["families"][place].clone());
     assert_eq!((&v4["nat"], &v4["type"]), (&Value::from("unavailable"), &Value::from("unknown")));
-    assert_eq!(v4["unavailable"], "every datagram was turned back: no route to the network");
+    assert_eq!(v4["unavailable"], "every datagram was returned: no route to the network");
     assert_eq!((&v6["family"], &v6["mapping"]["unknown"]), (&Value::from("ipv6"), &Value::from("offline")));
     assert_eq!(v6["local"], Value::Null);
     let blocked = parsed(&report(&report_data(sample::blocked())));

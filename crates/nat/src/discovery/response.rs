@@ -1,11 +1,11 @@
-//! What matters in a response.
+//! The fields of a response that the discovery uses.
 
 use core::net::SocketAddr;
 use portolan_stun::Message;
 
-/// The facts of one response.
+/// The fields of one response.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reading {
+pub(super) struct ResponseFields {
     /// XOR-MAPPED-ADDRESS.
     pub(super) xored: Option<SocketAddr>,
     /// MAPPED-ADDRESS.
@@ -16,7 +16,7 @@ pub(super) struct Reading {
     pub(super) error: Option<u16>,
 }
 
-impl Reading {
+impl ResponseFields {
     /// Reads a message that the transactions have accepted as a response.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let Ok(message) = Message::decode(bytes) else { return Self::default() };
@@ -28,7 +28,7 @@ impl Reading {
         }
     }
 
-    /// Where the server saw the socket. The XOR form is preferred, because an ALG cannot find and rewrite it.
+    /// The mapped address. The XOR form is preferred, because an ALG cannot find and rewrite it.
     pub(super) fn mapped(&self) -> Option<SocketAddr> {
         self.xored.or(self.plain)
     }
