@@ -156,7 +156,7 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
         look(length + 1);
         let (value, after) = value_at.split_at_checked(length).unwrap_or_default();
         if is_tcp_type {
-            tcp_type = match (TcpType::named(value), tcp_type) {
+            tcp_type = match (TcpType::from_name(value), tcp_type) {
                 (Some(found), None) => Some(found),
                 (Some(_), Some(_)) => return refuse(name_at, "one tcptype only"),
                 (None, _) => return refuse(value_at, TCP_TYPE),
@@ -169,9 +169,9 @@ pub(super) fn parse(input: &[u8]) -> Parsed<'_, (Option<TcpType>, Extensions<&st
 }
 
 impl TcpType {
-    /// The type with this name.
+    /// Returns the type with this name.
     #[must_use]
-    pub fn named(name: &[u8]) -> Option<Self> {
+    pub fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
             _ if name.eq_ignore_ascii_case(b"active") => Self::Active,
             _ if name.eq_ignore_ascii_case(b"passive") => Self::Passive,
