@@ -97,8 +97,8 @@ fn check_diff_of_one_line(was: &Session<'_>, place: u8) {
     }
     for (changes, is_reverse) in [(diff(was, &is), false), (diff(&is, was), true)] {
         let (place, line) = match changes[..] {
-            [Change { place, what: ChangeKind::Added(line) }] if !is_reverse => (place, line),
-            [Change { place, what: ChangeKind::Removed(line) }] if is_reverse => (place, line),
+            [Change { place, kind: ChangeKind::Added(line) }] if !is_reverse => (place, line),
+            [Change { place, kind: ChangeKind::Removed(line) }] if is_reverse => (place, line),
             _ => panic!("one line causes {changes:?}"),
         };
         assert!(line.value() == NEW && section_number(place) == nth, "{place} is not section {nth}");
