@@ -26,7 +26,7 @@ mod rounds;
 mod table;
 mod texts;
 
-use codec::{Ezk, Ours, Rtc, SdpTypes, WebRtc};
+use codec::{Ezk, Is, Ours, Rtc, SdpTypes, WebRtc};
 use operation::Operation;
 use rounds::Entrant;
 use texts::{Text, Texts};
@@ -40,6 +40,7 @@ fn main() {
         Entrant::of::<Rtc>(),
         Entrant::of::<Ezk>(),
         Entrant::of::<WebRtc>(),
+        Entrant::of::<Is>(),
     ];
     let table = rounds::run("sdp", &texts, &entrants);
     println!("\n{table}");

@@ -55,15 +55,14 @@ pub(crate) fn values() -> Values {
     }
 }
 
-/// A text without its owner: its length and its last byte, so that both were looked at.
+/// A text without its owner: its length and its last byte. Each codec has to read the text as `&str`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Glimpse(usize, u8);
 
-impl<T: AsRef<[u8]>> From<T> for Glimpse {
+impl From<&str> for Glimpse {
     #[inline(always)]
-    fn from(text: T) -> Self {
-        let text = text.as_ref();
-        Self(text.len(), text.last().copied().unwrap_or_default())
+    fn from(text: &str) -> Self {
+        Self(text.len(), text.as_bytes().last().copied().unwrap_or_default())
     }
 }
 
@@ -101,7 +100,7 @@ pub(crate) struct Check {
 pub(crate) trait Codec {
     /// The name of its package.
     const NAME: &'static str;
-    /// Whether decoding checks cookie, length and the bounds of each attribute: only against those a ratio counts.
+    /// Whether decoding checks cookie, length and the bounds of each attribute.
     const CAREFUL: bool;
 
     fn new() -> Self;
