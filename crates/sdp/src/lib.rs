@@ -48,6 +48,7 @@ pub mod example;
 pub mod explain;
 mod grammar;
 pub mod line;
+pub mod lint;
 pub mod media;
 pub mod offer_answer;
 pub mod reader;
