@@ -78,7 +78,9 @@ fn is_domain_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
         let is_inside = !label.starts_with('-') && !label.ends_with('-');
-        (1..=63).contains(&label.len()) && is_inside && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        (1..=63).contains(&label.len())
+            && is_inside
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     let is_number = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     name.len() <= 253 && !is_number && name.split('.').all(is_label)

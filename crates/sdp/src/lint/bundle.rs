@@ -18,14 +18,14 @@ pub(super) fn check<'s>(view: &View<'s>, report: &mut Report<'s>) {
     let mut tracks: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
     for (index, part) in view.sections.iter().enumerate().filter(|(_, part)| part.head.is_some() && part.is_used()) {
         msids(part, index, &mut tracks, report);
-        match view.bundle(part) {
-            Some(bundle) => shared.add(view, part, bundle, report),
-            None => {
-                let alone = part.first("bundle-only").filter(|_| !part.has_unreadable("mid"));
-                if let Some(entry) = alone {
-                    report.add(part, Rule::BundleOnlyAlone, entry.line, entry.name_mark());
-                }
-            }
+        let (bundle, bundle_only) = (view.bundle(part), part.first("bundle-only"));
+        if let Some(bundle) = bundle {
+            shared.add(view, part, bundle, report);
+        }
+        if let Some(entry) = bundle_only.filter(|_| bundle.is_none() && !part.has_unreadable("mid")) {
+            report.add(part, Rule::BundleOnlyAlone, entry.line, entry.name_mark());
+        } else if let Some(entry) = bundle_only.filter(|_| part.head.is_some_and(|head| head.value.port != 0)) {
+            report.add(part, Rule::BundleOnlyPort, entry.line, entry.name_mark());
         }
     }
 }
@@ -142,9 +142,7 @@ impl<'s> Shared<'s> {
         if !is_bundle_only && !view.has(part, "rtcp-mux") {
             report.add(part, Rule::BundleNoRtcpMux, head.line, head.protocol());
         }
-        let is_mid = |entry: &Entry<'_>| {
-            matches!(entry.attribute, Some(Attribute::Extmap(extension)) if extension.uri == MID_EXTENSION)
-        };
+        let is_mid = |entry: &Entry<'_>| matches!(entry.attribute, Some(Attribute::Extmap(extension)) if extension.uri == MID_EXTENSION);
         let extensions = || view.top.entries.iter().chain(&part.entries);
         if !extensions().any(is_mid) && !part.has_unreadable("extmap") {
             report.add(part, Rule::BundleNoMidExtension, head.line, head.protocol());
@@ -169,8 +167,7 @@ impl<'s> Shared<'s> {
         let own = part.section.line(Kind::Connection);
         let Some(line) = own.or_else(|| view.top.section.line(Kind::Connection)) else { return };
         let Ok(connection) = line.read::<Connection<'s>>() else { return };
-        let (kind, other) =
-            *self.address_types.entry(bundle).or_insert((connection.address_type, line.index() + 1));
+        let (kind, other) = *self.address_types.entry(bundle).or_insert((connection.address_type, line.index() + 1));
         if kind != connection.address_type {
             let mark = words(&line).nth(1).map_or(0..0, |(at, word)| at..at + word.len());
             report.add_beside(part, Rule::BundleAddressType, line, mark, Some(other));
@@ -204,7 +201,8 @@ impl<'s> Shared<'s> {
             if !seen.insert(payload) {
                 continue;
             }
-            let mut found: Vec<Parameter<'s>> = parameters.get(&payload).map_or(Vec::new(), |all| all.parameters().collect());
+            let mut found: Vec<Parameter<'s>> =
+                parameters.get(&payload).map_or(Vec::new(), |all| all.parameters().collect());
             found.sort_unstable_by_key(|parameter| (parameter.name, parameter.value));
             let line = map.map_or(head.line, |(_, line)| *line);
             let codec = Codec {

@@ -2,7 +2,7 @@
 
 use super::part::{Entry, Head, Part, pieces};
 use super::{Report, Rule};
-use crate::attribute::{Attribute, Direction, Fmtp};
+use crate::attribute::{Attribute, Fmtp};
 use crate::offer_answer::of_static;
 use crate::work::look;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -89,12 +89,12 @@ impl<'p, 's> Lines<'p, 's> {
                 }
                 return;
             }
-            Some(Attribute::RtcpFb(feedback)) => {
+            Some(Attribute::RtcpFb(_)) => {
                 if !self.has_feedback && part.rtp().is_some_and(|head| !head.value.protocol.ends_with('F')) {
                     report.add(part, Rule::FeedbackProfile, entry.line, entry.name_mark());
                 }
                 self.has_feedback = true;
-                (feedback.payload_type, Rule::FeedbackUnknownFormat)
+                return;
             }
             Some(Attribute::ImageAttr(images)) => (images.payload_type, Rule::ImageattrUnknownFormat),
             _ => return,
@@ -169,13 +169,7 @@ fn apt_mark(entry: &Entry<'_>) -> Range<usize> {
 
 /// Checks the header extensions of one part by themselves.
 fn extensions<'s>(part: &Part<'s>, report: &mut Report<'s>) {
-    let own = part.entries.iter().find_map(|entry| match entry.attribute {
-        Some(Attribute::Direction(direction)) => Some(direction),
-        _ => None,
-    });
     let top = part.section.session().top();
-    let shared = || part.media.and_then(|_| top.attributes().flatten().find_map(direction));
-    let stream = own.or_else(shared).unwrap_or_default();
     let mut ids: BTreeMap<u16, usize> = BTreeMap::new();
     let mut uris: BTreeMap<(&str, &[u8]), usize> = BTreeMap::new();
     for entry in &part.entries {
@@ -196,10 +190,6 @@ fn extensions<'s>(part: &Part<'s>, report: &mut Report<'s>) {
         if before != line && before != other && !is_choice {
             report.add_beside(part, Rule::ExtensionUriTwice, entry.line, entry.word_mark(0), Some(before));
         }
-        let is_lost = extension.direction.is_some_and(|way| part.media.is_some() && is_disjoint(way, stream));
-        if is_lost {
-            report.add(part, Rule::ExtensionDirection, entry.line, entry.word_mark(0));
-        }
     }
     if let (Some(_), false, Some(line)) = (part.media, ids.is_empty(), top.attribute(b"extmap")) {
         let first = part.first("extmap").filter(|_| line.typed().is_some_and(|shared| shared.is_ok()));
@@ -208,15 +198,4 @@ fn extensions<'s>(part: &Part<'s>, report: &mut Report<'s>) {
             report.add_beside(part, Rule::ExtensionLevels, entry.line, entry.name_mark(), other);
         }
     }
-}
-
-fn direction(attribute: Attribute<'_>) -> Option<Direction> {
-    if let Attribute::Direction(direction) = attribute { Some(direction) } else { None }
-}
-
-/// Returns whether an extension has a direction, and none that its stream has. An inactive stream may have any (RFC
-/// 8285 §7).
-fn is_disjoint(extension: Direction, stream: Direction) -> bool {
-    let is_shared = extension.sends() && stream.sends() || extension.receives() && stream.receives();
-    extension != Direction::Inactive && stream != Direction::Inactive && !is_shared
 }

@@ -59,8 +59,7 @@ impl<'s> View<'s> {
                 named.entry(mid).or_insert(index);
             }
         }
-        let mut view =
-            Self { top, bundles: alloc::vec![None; sections.len()], sections, named, owners: Vec::new() };
+        let mut view = Self { top, bundles: alloc::vec![None; sections.len()], sections, named, owners: Vec::new() };
         view.find_bundles();
         view
     }

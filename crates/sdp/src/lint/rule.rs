@@ -93,8 +93,6 @@ rules! {
         "a=rtpmap for a format that m= does not list", "add the format to the m= line, or remove this line";
     FmtpUnknownFormat, "fmtp-unknown-format", Deviation, "RFC 8866" "6.15",
         "a=fmtp for a format that m= does not list", "add the format to the m= line, or remove this line";
-    FeedbackUnknownFormat, "feedback-unknown-format", Deviation, "RFC 4585" "4.2",
-        "a=rtcp-fb for a format that m= does not list", "add the format to the m= line, or remove this line";
     ImageattrUnknownFormat, "imageattr-unknown-format", Deviation, "RFC 6236" "3.1.1.1",
         "a=imageattr for a format that m= does not list", "add the format to the m= line, or remove this line";
     NoPayloadType, "no-payload-type", Deviation, "RFC 8866" "5.14",
@@ -120,8 +118,6 @@ rules! {
         "an extension identifier that occurs twice", "give each extension its own identifier";
     ExtensionUriTwice, "extension-uri-twice", Warning, "RFC 8285" "5",
         "one extension with two identifiers", "keep one of the identifiers";
-    ExtensionDirection, "extension-direction", Deviation, "RFC 8285" "7",
-        "an extension goes a way that its stream does not go", "write a direction of the stream, or none";
 
     // Streams.
     DuplicateRid, "duplicate-rid", Deviation, "RFC 8851" "6.1",
@@ -199,6 +195,8 @@ rules! {
         "the first media description of a bundle is bundle-only", "name a media description with a port first";
     BundleOnlyAlone, "bundle-only-alone", Warning, "RFC 9143" "6",
         "a=bundle-only outside of a bundle, where it is ignored", "name the mid in a=group:BUNDLE";
+    BundleOnlyPort, "bundle-only-port", Warning, "RFC 9143" "6",
+        "a=bundle-only with a port, which has no defined meaning", "write port 0, or remove a=bundle-only";
     BundleProtocol, "bundle-protocol", Deviation, "RFC 9143" "9.1",
         "another RTP protocol than in the rest of the bundle", "write the same protocol in each m= line of the bundle";
     BundleAddressType, "bundle-address-type", Warning, "RFC 9143" "7.1.1",

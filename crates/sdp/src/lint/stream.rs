@@ -39,8 +39,7 @@ fn encodings<'s>(part: &Part<'s>, report: &mut Report<'s>) {
             None => drop(rids.insert(rid.id, (rid, line))),
         }
     }
-    let formats: BTreeSet<&[u8]> =
-        part.head.iter().flat_map(|head| head.formats()).map(|(_, format)| format).collect();
+    let formats: BTreeSet<&[u8]> = part.head.iter().flat_map(|head| head.formats()).map(|(_, format)| format).collect();
     // A name may be that of a line that cannot be parsed.
     let is_complete = !part.has_unreadable("rid");
     for entry in &part.entries {
@@ -83,13 +82,7 @@ fn restrictions<'s>(
 }
 
 /// Checks the names of an `a=simulcast`.
-fn simulcast<'s>(
-    part: &Part<'s>,
-    report: &mut Report<'s>,
-    entry: &Entry<'s>,
-    rids: &Rids<'s>,
-    is_complete: bool,
-) {
+fn simulcast<'s>(part: &Part<'s>, report: &mut Report<'s>, entry: &Entry<'s>, rids: &Rids<'s>, is_complete: bool) {
     let mut used: BTreeSet<&[u8]> = BTreeSet::new();
     let mut direction = None;
     // A direction and its list take turns; the value is already checked.

@@ -59,8 +59,7 @@ pub(super) fn check_session<'s>(view: &View<'s>, report: &mut Report<'s>) {
         (None, Some(half)) => Some((half, "ice-ufrag")),
         (Some(_), Some(_)) | (None, None) => None,
     };
-    if let Some((half, missing)) = half.filter(|(_, missing)| used().any(|part| !view.has(part, missing))) {
-        debug_assert!(!missing.is_empty(), "the name of the other half");
+    if let Some((half, _)) = half.filter(|(_, missing)| used().any(|part| !view.has(part, missing))) {
         report.add(top, Rule::HalfIceCredentials, half.line, half.name_mark());
     }
     let has_credentials = half.is_some() || CREDENTIALS.iter().any(|name| view.all().any(|part| part.has(name)));
@@ -99,15 +98,16 @@ fn ice<'s>(view: &View<'s>, part: &Part<'s>, report: &mut Report<'s>) {
     } else if let Some(entry) = candidate {
         report.add(part, Rule::CandidateWithoutCredentials, entry.line, entry.name_mark());
     } else {
-        let evidence = ["remote-candidates", "end-of-candidates", "ice-options"].iter().find_map(|name| part.first(name));
+        let evidence =
+            ["remote-candidates", "end-of-candidates", "ice-options"].iter().find_map(|name| part.first(name));
         if let Some(entry) = evidence {
             report.add(part, Rule::IceWithoutCredentials, entry.line, entry.name_mark());
         }
     }
 }
 
-/// Checks that the default destination is a candidate (RFC 8839 §4.2.5). Port 9 means that candidates follow later. A
-/// name may stand for any address.
+/// Checks that the default destination is a candidate (RFC 8839 §4.2.5). An unspecified address with port 9 means that
+/// candidates follow later. A name may stand for any address.
 fn default_destination<'s>(view: &View<'s>, part: &Part<'s>, report: &mut Report<'s>, head: Head<'s>) {
     let line = part.section.line(Kind::Connection).or_else(|| view.top.section.line(Kind::Connection));
     let Some(Ok(connection)) = line.map(|line| line.read::<Connection<'s>>()) else { return };
@@ -117,7 +117,7 @@ fn default_destination<'s>(view: &View<'s>, part: &Part<'s>, report: &mut Report
         Address::Name(_) | Address::Other(_) => return,
     };
     let port = head.value.port;
-    if matches!(port, 0 | 9) || part.has("ice-mismatch") {
+    if port == 0 || port == 9 && address.is_unspecified() || part.has("ice-mismatch") {
         return;
     }
     let mut candidates = part.entries.iter().filter_map(|entry| match entry.attribute {

@@ -161,9 +161,8 @@ fn a_removed_section_needs_nothing() {
 
 #[test]
 fn half_of_the_credentials_is_found_once_at_its_level() {
-    let halves = |lines: &str| -> Vec<(Rule, usize)> {
-        found(lines).iter().map(|(rule, line, _)| (*rule, *line)).collect()
-    };
+    let halves =
+        |lines: &str| -> Vec<(Rule, usize)> { found(lines).iter().map(|(rule, line, _)| (*rule, *line)).collect() };
     let two = "m=audio 9 RTP/AVP 0\nm=video 9 RTP/AVP 31";
     assert_eq!(halves(&format!("a=ice-ufrag:abcd\n{two}")), [(Rule::HalfIceCredentials, 1)]);
     let completed = "a=ice-ufrag:abcd\nm=audio 9 RTP/AVP 0\na=ice-pwd:abcdefghijklmnopqrstuvwx";
@@ -185,8 +184,10 @@ fn reported_descriptions_are_found() {
         "06-holdconn-offer and -answer"
     );
     assert_eq!(
-        found("m=audio 5004 RTP/AVP 9 101\na=rtpmap:9 G722/8000\na=rtpmap:101 telephone-event/16000\na=rtpmap:101 \
-               telephone-event/8000\na=fmtp:101 0-15"),
+        found(
+            "m=audio 5004 RTP/AVP 9 101\na=rtpmap:9 G722/8000\na=rtpmap:101 telephone-event/16000\na=rtpmap:101 \
+               telephone-event/8000\na=fmtp:101 0-15"
+        ),
         [(Rule::DuplicateRtpmap, 4, "101".to_owned())],
         "13-two-rtpmaps-one-payload-type"
     );

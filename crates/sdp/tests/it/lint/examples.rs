@@ -95,12 +95,6 @@ examples! {
          >a=fmtp:8 a=1",
         "m=audio 9 RTP/AVP 0 8
          a=fmtp:8 a=1";
-    FeedbackUnknownFormat, "8",
-        "m=audio 9 RTP/AVPF 0
-         >a=rtcp-fb:8 nack",
-        "m=audio 9 RTP/AVPF 0
-         a=rtcp-fb:* nack
-         a=rtcp-fb:0 nack";
     ImageattrUnknownFormat, "97",
         "m=video 9 RTP/AVP 31
          >a=imageattr:97 send [x=800,y=640]",
@@ -173,16 +167,6 @@ examples! {
         "m=audio 9 RTP/AVP 0
          a=extmap:3 urn:x:a
          a=extmap:4 urn:x:a with other attributes";
-    ExtensionDirection, "3/sendonly",
-        "m=audio 9 RTP/AVP 0
-         a=recvonly
-         >a=extmap:3/sendonly urn:x:a",
-        "a=sendonly
-         m=audio 9 RTP/AVP 0
-         a=extmap:3/sendonly urn:x:a
-         m=audio 9 RTP/AVP 0
-         a=inactive
-         a=extmap:3/recvonly urn:x:a";
     DuplicateRid, "f",
         "m=video 9 RTP/AVP 31
          a=rid:f send
@@ -335,6 +319,7 @@ examples! {
          a=candidate:1 1 UDP 1 192.0.2.1 5004 typ host
          a=candidate:1 1 UDP 1 192.0.2.9 5004 typ host
          m=audio 9 RTP/AVP 0
+         c=IN IP4 0.0.0.0
          a=ice-ufrag:abcd
          a=ice-pwd:abcdefghijklmnopqrstuvwx
          a=candidate:1 1 UDP 1 192.0.2.1 5004 typ host";
@@ -470,6 +455,19 @@ examples! {
         "m=text 0 udp t140
          a=mid:a
          >a=bundle-only",
+        "a=group:BUNDLE b a
+         m=text 0 udp t140
+         a=mid:a
+         a=bundle-only
+         m=text 9 udp t140
+         a=mid:b";
+    BundleOnlyPort, "a=bundle-only",
+        "a=group:BUNDLE b a
+         m=text 9 udp t140
+         a=mid:a
+         >a=bundle-only
+         m=text 9 udp t140
+         a=mid:b",
         "a=group:BUNDLE b a
          m=text 0 udp t140
          a=mid:a
