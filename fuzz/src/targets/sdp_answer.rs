@@ -1,10 +1,11 @@
 //! An offer answered by three endpoints: every answer that is made validates, reads strictly, and explains each section.
 //!
-//! Nothing that is read may make `answer` or `validate` panic, in whichever order the two descriptions come.
+//! Nothing that is read may make `answer`, `validate` or `lint` panic, in whichever order the two descriptions come.
 
 use crate::SEEDED;
 use portolan_sdp::attribute::Direction;
 use portolan_sdp::line::Kind;
+use portolan_sdp::lint::lint;
 use portolan_sdp::offer_answer::{
     Capabilities, Codec, DataChannel, Extension, Features, Media, Transport, answer, validate,
 };
@@ -17,6 +18,10 @@ pub fn run(bytes: &[u8]) -> bool {
     // Whoever answers is somebody else; by chance they have the same name and number.
     let is_own = offer.top().line(Kind::Origin).is_some_and(|line| line.value().starts_with(b"- 3141592653589793238 "));
     drop(validate(&offer, &offer));
+    for finding in lint(&offer) {
+        let line = offer.line(finding.line - 1).unwrap_or_else(|| panic!("{finding}"));
+        assert_eq!(line.text().get(finding.column - 1..).map(|rest| rest.starts_with(finding.text)), Some(true), "{finding}");
+    }
     if is_own {
         return false;
     }

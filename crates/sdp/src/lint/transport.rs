@@ -27,10 +27,10 @@ pub(super) fn check<'s>(view: &View<'s>, part: &Part<'s>, report: &mut Report<'s
             _ => {}
         }
     }
+    let Some(head) = part.head.filter(|_| part.is_used()) else { return };
     if let (Some(only), false) = (part.first("rtcp-mux-only"), view.has(part, "rtcp-mux")) {
         report.add(part, Rule::MuxOnlyWithoutMux, only.line, only.name_mark());
     }
-    let Some(head) = part.head.filter(|_| part.is_used()) else { return };
     ice(view, part, report);
     default_destination(view, part, report, head);
     if head.is_dtls() {
@@ -67,11 +67,9 @@ pub(super) fn check_session<'s>(view: &View<'s>, report: &mut Report<'s>) {
     if let (Some(entry), false, true) = (evidence, has_credentials, used().next().is_some()) {
         report.add(top, Rule::IceWithoutCredentials, entry.line, entry.name_mark());
     }
-    if let (Some(entry), true) = (holds(top), used().any(|part| part.head.is_some_and(|head| head.is_dtls()))) {
-        let is_inherited = used().any(|part| !part.has("setup") && part.head.is_some_and(|head| head.is_dtls()));
-        if is_inherited {
-            report.add(top, Rule::HoldConnection, entry.line, entry.word_mark(0));
-        }
+    let is_inherited = || used().any(|part| !part.has("setup") && part.head.is_some_and(|head| head.is_dtls()));
+    if let Some(entry) = holds(top).filter(|_| is_inherited()) {
+        report.add(top, Rule::HoldConnection, entry.line, entry.word_mark(0));
     }
 }
 
@@ -89,12 +87,16 @@ fn ice<'s>(view: &View<'s>, part: &Part<'s>, report: &mut Report<'s>) {
         let other = Some(mismatch.line.index() + 1);
         report.add_beside(part, Rule::MismatchCandidates, candidate.line, candidate.name_mark(), other);
     }
-    let [fragment, password] = CREDENTIALS.map(|name| view.has(part, name));
-    if fragment && password {
+    let own = CREDENTIALS.map(|name| part.has(name) || view.top.has(name));
+    let owner = view.owner(part);
+    if own == [true, true] || own == [false, false] && CREDENTIALS.iter().all(|name| owner.has(name)) {
         return;
     }
-    if let (Some(half), true) = (part.first("ice-ufrag").or_else(|| part.first("ice-pwd")), fragment != password) {
-        report.add(part, Rule::HalfIceCredentials, half.line, half.name_mark());
+    if own != [false, false] {
+        // Half of the session's credentials is reported there.
+        if let Some(half) = CREDENTIALS.iter().find_map(|name| part.first(name)) {
+            report.add(part, Rule::HalfIceCredentials, half.line, half.name_mark());
+        }
     } else if let Some(entry) = candidate {
         report.add(part, Rule::CandidateWithoutCredentials, entry.line, entry.name_mark());
     } else {

@@ -7,6 +7,8 @@ use examples::{EXAMPLES, Example};
 use portolan_sdp::Session;
 use portolan_sdp::diagnostic::Severity;
 use portolan_sdp::lint::{Finding, Rule, lint};
+use portolan_strategies::sessions::nearly_valid;
+use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 const HEAD: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n";
@@ -169,6 +171,9 @@ fn half_of_the_credentials_is_found_once_at_its_level() {
     assert_eq!(halves(completed), []);
     let pwd = "m=audio 9 RTP/AVP 0\na=ice-pwd:abcdefghijklmnopqrstuvwx\na=end-of-candidates";
     assert_eq!(halves(pwd), [(Rule::HalfIceCredentials, 2)]);
+    let in_bundle = "a=group:BUNDLE a b\nm=text 9 udp t140\na=mid:a\na=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\n\
+                     m=text 9 udp t140\na=mid:b\na=ice-ufrag:efgh";
+    assert_eq!(halves(in_bundle), [(Rule::HalfIceCredentials, 8)], "the password belongs to another fragment");
     assert_eq!(halves("m=audio 9 RTP/AVP 0\na=end-of-candidates"), [(Rule::IceWithoutCredentials, 2)]);
     assert_eq!(halves("a=ice-lite\nm=audio 9 RTP/AVP 0"), [(Rule::IceWithoutCredentials, 1)]);
 }
@@ -207,6 +212,24 @@ fn reported_descriptions_are_found() {
         [(Rule::DuplicateRid, 10, "f".to_owned()), (Rule::DuplicateRid, 11, "h".to_owned())],
         "07-simulcast-twice-answer"
     );
+}
+
+/// Several examples in one description, damaged.
+fn damaged_examples() -> BoxedStrategy<Vec<u8>> {
+    let texts: Vec<&str> = EXAMPLES.iter().flat_map(|example| [example.violating, example.conforming]).collect();
+    let several = prop::collection::vec(prop::sample::select(texts), 1..4);
+    nearly_valid(several.prop_map(|parts| description(&parts.join("\n")).0.into_bytes()))
+}
+
+proptest! {
+    #[test]
+    fn findings_of_damaged_descriptions_are_in_their_lines(text in damaged_examples()) {
+        let Ok(session) = Session::read(&text) else { return Ok(()) };
+        for finding in lint(&session) {
+            corpus::check(&session, &finding);
+            prop_assert!(!finding.to_string().contains(['\r', '\n', '\0']));
+        }
+    }
 }
 
 #[test]

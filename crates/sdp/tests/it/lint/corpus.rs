@@ -96,7 +96,8 @@ fn each_finding_is_in_its_line() {
     }
 }
 
-fn check(session: &Session<'_>, finding: &Finding<'_>) {
+/// Checks the place of a finding.
+pub(super) fn check(session: &Session<'_>, finding: &Finding<'_>) {
     let line = session.line(finding.line - 1).unwrap();
     assert!(line.text()[finding.column - 1..].starts_with(finding.text), "{finding}");
     assert!(!finding.text.is_empty(), "{finding}");
