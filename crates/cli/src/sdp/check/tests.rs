@@ -44,7 +44,8 @@ fn a_long_line_is_shown_around_the_place_and_does_nothing_to_a_terminal() {
 fn what_there_is_no_room_for_is_counted_and_counts() {
     let text = format!("{HEAD}{}", "a=rtcp-mux:1\r\n".repeat(3_000));
     let found = Findings::of(text.as_bytes(), false);
-    assert_eq!((found.list.len(), found.untold), (1_000, 2_000 + 2_999), "the values, and all lines but the first");
+    // The value, the repetition and the level of each line count.
+    assert_eq!((found.list.len(), found.untold), (1_000, 2_000 + 2_999 + 3_000));
     // Remarks fill all the room, and a deviation comes after them.
     let text = format!("{HEAD}{}a=rtcp-mux:1\r\n", "m=audio 9 RTP/AVP 0\r\n".repeat(1_500));
     let found = Findings::of(text.as_bytes(), false);
